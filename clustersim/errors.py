@@ -1,0 +1,64 @@
+"""Errors that a user can act on.
+
+Everything that is wrong with an input becomes an :class:`InputError`; the
+command line prints it and exits with code 2.  Anything else that escapes is a
+bug of the simulator and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+__all__ = ["ClusterSimError", "InputError", "nearest_hint", "unknown_name"]
+
+
+class ClusterSimError(Exception):
+    """Base class of every error that clustersim raises on purpose."""
+
+
+class InputError(ClusterSimError):
+    """A file, option or value that cannot be used.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file (or option, or argument) that holds the fault.
+    problems : str or sequence of str
+        One line a fault: the field, what was found, what is allowed.  All the
+        faults of a source are reported at once.
+    """
+
+    def __init__(self, source: str | Path, problems: str | Sequence[str]) -> None:
+        self.source = str(source)
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__(self.source, self.problems)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return f"{self.source}: {self.problems[0]}"
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        return f"{self.source}: {len(self.problems)} problems\n{lines}"
+
+
+def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str:
+    """Say what is allowed and which allowed name is the nearest to `name`.
+
+    Returns
+    -------
+    str
+        ``"did you mean 'fcfs'? allowed: easy, fcfs, sjf"``; the first part only
+        where something is near, the list cut after `most` names.
+    """
+    names = sorted(str(item) for item in allowed)
+    by_lower = {item.lower(): item for item in names}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
+    shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return f"{hint}allowed: {shown or '(nothing)'}"
+
+
+def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
+    """One line for a name that is not among `allowed` (``kind`` says of what)."""
+    return f"unknown {kind} {name!r}; {nearest_hint(name, allowed)}"

@@ -1,0 +1,158 @@
+"""Reading the YAML files that users write, and checking them at the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from clustersim.errors import InputError, nearest_hint
+
+__all__ = ["FileModel", "read_yaml", "validate"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class FileModel(BaseModel):
+    """Base of every file format: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read one YAML mapping.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, not UTF-8, not YAML, empty, has a
+        key twice, or is not a mapping at its top.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(path, "no such file") from None
+    except IsADirectoryError:
+        raise InputError(path, "is a folder, not a YAML file") from None
+    except UnicodeDecodeError:
+        raise InputError(path, "is not a text file (not UTF-8); a YAML file is expected") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from None
+    try:
+        data = YAML(typ="safe", pure=True).load(text)
+    except DuplicateKeyError as error:
+        raise InputError(path, _yaml_fault(error)) from None
+    except YAMLError as error:
+        raise InputError(path, f"is not valid YAML: {_yaml_fault(error)}") from None
+    if data is None:
+        raise InputError(path, "is empty")
+    if not isinstance(data, dict):
+        raise InputError(path, f"must hold a mapping of keys at its top, not a {type(data).__name__}")
+    return data
+
+
+def _yaml_fault(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        problem = (error.problem or "").split("\n")[0]
+        return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"
+    return str(error).split("\n")[0]
+
+
+def validate(model: type[Model], data: Mapping[str, Any], source: str | Path) -> Model:
+    """Check `data` against a file format.
+
+    Raises
+    ------
+    InputError
+        All faults at once, one line each: the field's path, what was found, what
+        is allowed, and the nearest valid name.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = [_fault_line(fault, model, data) for fault in error.errors()]
+        raise InputError(source, list(dict.fromkeys(problems))) from None
+
+
+def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
+    location = tuple(fault["loc"])
+    where = _dotted(location, data)
+    kind, found, context = fault["type"], fault.get("input"), fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(model, location[:-1])
+        return f"{where}: unknown key; {nearest_hint(location[-1], allowed)}"
+    if kind == "missing":
+        return f"{where}: is required but absent"
+    if kind in ("literal_error", "enum"):
+        allowed = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
+        return f"{where}: unknown value {found!r}; {nearest_hint(found, allowed)}"
+    if kind == "union_tag_invalid":
+        allowed = [part.strip(" '") for part in context["expected_tags"].split(",")]
+        return f"{where}: unknown {context['discriminator']} {context['tag']!r}; " + nearest_hint(
+            context["tag"], allowed
+        )
+    if kind == "union_tag_not_found":
+        return f"{where}: needs the key {context['discriminator']}"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if kind == "value_error":
+        return f"{where}: {message}" if where else message
+    shown = repr(found)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{where}: {message[0].lower()}{message[1:]}, found {shown}"
+
+
+def _dotted(location: tuple[Any, ...], data: Any) -> str:
+    """Join a pydantic location, leaving out the tags of unions (not keys of the file)."""
+    parts: list[str] = []
+    here = data
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        if isinstance(part, int):
+            parts.append(f"[{part}]")
+            here = here[part] if isinstance(here, list) and part < len(here) else None
+        elif isinstance(here, Mapping) and (part in here or last):
+            parts.append(f".{part}")
+            here = here.get(part)
+        elif here is None:
+            parts.append(f".{part}")
+    return "".join(parts).lstrip(".")
+
+
+def _allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Field names at a place of the format, found by walking the JSON Schema."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+
+    def resolve(node: Any) -> Iterator[dict[str, Any]]:
+        if "$ref" in node:
+            yield from resolve(definitions[node["$ref"].rsplit("/", 1)[1]])
+            return
+        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
+            yield from resolve(branch)
+        yield node
+
+    nodes = list(resolve(schema))
+    for part in location:
+        below: list[dict[str, Any]] = []
+        for node in nodes:
+            if isinstance(part, int):
+                child = node.get("items")
+            else:
+                child = node.get("properties", {}).get(part) or node.get("additionalProperties")
+            if isinstance(child, dict):
+                below.extend(resolve(child))
+        tagged = [
+            node
+            for node in nodes
+            for value in node.get("properties", {}).values()
+            if value.get("const") == part
+        ]
+        nodes = below or tagged or nodes
+    return sorted({name for node in nodes for name in node.get("properties", {})})

@@ -1,0 +1,213 @@
+"""Human units at the boundary, SI inside.
+
+Files carry quantities as text ("4.8 TB/s", "400 Gb/s", "7 d"); they are parsed
+here once, and the code behind the boundary sees seconds, bytes, bytes per
+second, FLOP/s, watts.  Decimal prefixes are powers of 1,000 and binary prefixes
+(KiB, GiB) powers of 1,024; ``b`` is a bit and ``B`` a byte.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+__all__ = [
+    "Bandwidth",
+    "Bytes",
+    "Duration",
+    "FlopRate",
+    "Money",
+    "Power",
+    "format_bytes",
+    "format_count",
+    "format_duration",
+    "format_rate",
+    "parse_quantity",
+]
+
+_DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
+
+
+def _prefixed(base: str, scale: float = 1.0, *, binary: bool = False) -> dict[str, float]:
+    prefixes = {**_DECIMAL, **(_BINARY if binary else {})}
+    return {prefix + base: factor * scale for prefix, factor in prefixes.items()}
+
+
+_TIME = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "wk": 604800.0,
+    "yr": 31557600.0,
+}
+_UNITS: dict[str, dict[str, float]] = {
+    "duration": _TIME,
+    "bytes": _prefixed("B", binary=True),
+    "bandwidth": {
+        **_prefixed("B/s", binary=True),
+        **_prefixed("b/s", 1 / 8),
+        **_prefixed("bps", 1 / 8),
+    },
+    "flop rate": _prefixed("FLOP/s"),
+    "power": _prefixed("W"),
+    "money": {"CNY": 1.0, "USD": 1.0},
+}
+_EXAMPLES = {
+    "duration": '"30 min", "7 d"',
+    "bytes": '"141 GB", "64 GiB"',
+    "bandwidth": '"4.8 TB/s", "400 Gb/s"',
+    "flop rate": '"989 TFLOP/s"',
+    "power": '"700 W", "10 MW"',
+    "money": '"160e9 CNY"',
+}
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+
+
+def _split(text: object, dimension: str) -> tuple[float, str]:
+    example = _EXAMPLES[dimension]
+    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+        raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")
+    number, unit = float(match[1].replace("_", "")), match[2]
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not a finite {dimension}")
+    units = _UNITS[dimension]
+    if unit == "" and number == 0.0:
+        return number, next(iter(units))
+    if unit == "":
+        raise ValueError(f"{text!r} has no unit; write for example {example}")
+    if unit not in units:
+        raise ValueError(
+            f"{text!r} has the unit {unit!r}, which is not one of a {dimension}; "
+            f"write for example {example}"
+        )
+    return number, unit
+
+
+def parse_quantity(text: object, dimension: str) -> float:
+    """Turn a quantity with its unit into SI.
+
+    Parameters
+    ----------
+    text : object
+        ``"4.8 TB/s"``; a bare number is refused (except 0), for its unit would
+        be a guess.
+    dimension : str
+        ``duration``, ``bytes``, ``bandwidth``, ``flop rate``, ``power`` or
+        ``money``.
+
+    Returns
+    -------
+    float
+        Seconds, bytes, bytes/s, FLOP/s, watts, or the plain amount of money.
+
+    Raises
+    ------
+    ValueError
+        With the text, what is wrong with it and an example.
+
+    Examples
+    --------
+    >>> parse_quantity("400 Gb/s", "bandwidth")
+    50000000000.0
+    >>> parse_quantity("7 d", "duration")
+    604800.0
+    """
+    number, unit = _split(text, dimension)
+    return number * _UNITS[dimension][unit]
+
+
+def _parser(dimension: str) -> Callable[[Any], float]:
+    def parse(value: Any) -> float:
+        quantity = parse_quantity(value, dimension)
+        if quantity < 0:
+            raise ValueError(f"{value!r} is negative; a {dimension} is 0 or more")
+        return quantity
+
+    return parse
+
+
+def _quantity_type(dimension: str, si_unit: str) -> Any:
+    schema = {
+        "type": ["string", "number"],
+        "description": f"a {dimension} with its unit, for example {_EXAMPLES[dimension]}",
+    }
+    return Annotated[
+        float,
+        BeforeValidator(_parser(dimension)),
+        PlainSerializer(lambda value: f"{value!r} {si_unit}", when_used="json"),
+        WithJsonSchema(schema),
+    ]
+
+
+Duration = _quantity_type("duration", "s")
+Bytes = _quantity_type("bytes", "B")
+Bandwidth = _quantity_type("bandwidth", "B/s")
+FlopRate = _quantity_type("flop rate", "FLOP/s")
+Power = _quantity_type("power", "W")
+
+
+def _parse_money(value: Any) -> tuple[float, str]:
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return float(value[0]), str(value[1])
+    amount, currency = _split(value, "money")
+    if amount < 0:
+        raise ValueError(f"{value!r} is negative; a price is 0 or more")
+    return amount, currency
+
+
+Money = Annotated[
+    tuple[float, str],
+    BeforeValidator(_parse_money),
+    PlainSerializer(lambda value: f"{value[0]!r} {value[1]}", when_used="json"),
+    WithJsonSchema({"type": "string", "description": f"money, for example {_EXAMPLES['money']}"}),
+]
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as a short text in the unit that fits (``"2.5 h"``)."""
+    if not math.isfinite(seconds):
+        return str(seconds)
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    if abs(seconds) >= 1 or seconds == 0:
+        return f"{seconds:.3g} s"
+    for unit, size in (("ms", 1e-3), ("µs", 1e-6)):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def _scaled(value: float, unit: str) -> str:
+    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.4g} {prefix}{unit}"
+    return f"{value:.4g} {unit}"
+
+
+def format_bytes(size: float) -> str:
+    """Bytes with a decimal prefix (``"141 GB"``)."""
+    return _scaled(size, "B")
+
+
+def format_rate(rate: float, unit: str = "B/s") -> str:
+    """A rate with a decimal prefix (``"4.8 TB/s"``, ``"989 TFLOP/s"``)."""
+    return _scaled(rate, unit)
+
+
+def format_count(count: float) -> str:
+    """A count with thousands separators."""
+    return f"{count:,.0f}"
