@@ -1,0 +1,102 @@
+"""Waiting jobs in queue order as columns, for scans without a Python loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.scheduling.queue import Queue
+
+__all__ = ["Backlog"]
+
+_GONE = np.iinfo(np.int64).max
+
+
+class Backlog:
+    """Append at the end, remove anywhere, scan as arrays.
+
+    A removed row stays in place with a size that nothing can hold, until
+    ``compact`` closes the gaps; positions hold until then.
+
+    Parameters
+    ----------
+    queue : Queue
+        Gives the jobs' columns and the partitions.
+
+    Attributes
+    ----------
+    end : int
+        Positions lie in ``[0, end)``.
+    size : int64 array
+        Accelerators asked for; more than any cluster has where the row is removed.
+    choice : int32 array
+        Index of the job's set of partitions.
+    """
+
+    def __init__(self, queue: Queue, *, capacity: int = 256) -> None:
+        self._queue = queue
+        self._pools = sorted({queue.partitions[index].pool for index in queue.members})
+        self._row_of_pool = {pool: row for row, pool in enumerate(self._pools)}
+        self._job = np.zeros(capacity, dtype=np.int64)
+        self.size = np.zeros(capacity, dtype=np.int64)
+        self.choice = np.zeros(capacity, dtype=np.int32)
+        self._estimate = np.zeros((len(self._pools), capacity))
+        self.end = 0
+        self._removed = 0
+
+    def __len__(self) -> int:
+        return self.end - self._removed
+
+    def append(self, job: int) -> None:
+        """Put `job` at the end."""
+        at = self.end
+        if at == len(self._job):
+            self._grow()
+        columns = self._queue.jobs
+        self._job[at] = job
+        self.size[at] = columns.n_accelerators[job]
+        self.choice[at] = columns.choice_of[job]
+        for row, pool in enumerate(self._pools):
+            self._estimate[row, at] = columns.estimate_s[pool][job]
+        self.end = at + 1
+
+    def job(self, at: int) -> int:
+        """Job at position `at`."""
+        return int(self._job[at])
+
+    def estimate_s(self, pool: int) -> npt.NDArray[np.float64]:
+        """Estimated run times on `pool` by position, seconds."""
+        return self._estimate[self._row_of_pool[pool]]
+
+    def preferred_estimate_s(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Estimated run times at `positions`, each on the pool its job prefers."""
+        queue = self._queue
+        preferred = np.array(
+            [self._row_of_pool.get(queue.partitions[c[0]].pool, 0) for c in queue.jobs.choices]
+        )
+        return self._estimate[preferred[self.choice[positions]], positions]
+
+    def remove(self, at: int) -> None:
+        """Remove the row at position `at`."""
+        self.size[at] = _GONE
+        self._removed += 1
+
+    def holds(self, at: int) -> bool:
+        """Whether there is a job at position `at`."""
+        return bool(self.size[at] != _GONE)
+
+    def compact(self) -> None:
+        """Close the gaps where they have become more than the rows; positions change."""
+        if self._removed <= 32 or self._removed * 2 < self.end:
+            return
+        kept = np.flatnonzero(self.size[: self.end] != _GONE)
+        for column in (self._job, self.size, self.choice, *self._estimate):
+            column[: len(kept)] = column[kept]
+        self.end, self._removed = len(kept), 0
+
+    def _grow(self) -> None:
+        pad = len(self._job)
+        self._job = np.pad(self._job, (0, pad))
+        self.size = np.pad(self.size, (0, pad))
+        self.choice = np.pad(self.choice, (0, pad))
+        self._estimate = np.pad(self._estimate, ((0, 0), (0, pad)))

@@ -1,0 +1,68 @@
+"""What a scheduling policy is; the base class of a user's own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clustersim.scheduling.queue import Partition, Queue
+
+__all__ = ["Policy"]
+
+
+class Policy:
+    """Decides who of the waiting jobs of a queue starts next.
+
+    A policy of one's own overrides ``schedule``: it looks at ``self.waiting`` (jobs
+    in order of submission) and calls ``self.start(job)`` for those that are to start.
+    It is called once at every instant at which something ended or was submitted,
+    after all of that is known.
+
+    Attributes
+    ----------
+    queue : Queue
+        The partitions and the jobs' columns.
+    waiting : dict
+        Keys are the waiting jobs, in order of submission.
+
+    Examples
+    --------
+    The narrowest job first, whoever came before:
+
+    >>> class NarrowestFirst(Policy):
+    ...     def schedule(self, now):
+    ...         for job in sorted(self.waiting, key=self.n_accelerators):
+    ...             self.start(job)
+    """
+
+    looks_ahead: ClassVar[bool] = False
+    """Whether ``partition.calendar`` (estimated ends of running jobs) is kept."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.waiting: dict[int, None] = {}
+
+    def schedule(self, now: float) -> None:
+        """Start jobs; `now` is the simulated time in seconds."""
+        raise NotImplementedError
+
+    def submit(self, job: int) -> None:
+        """Note that `job` has been submitted."""
+        self.waiting[job] = None
+
+    def finish(self, job: int, partition: Partition) -> None:
+        """Note that `job` has ended; its accelerators on `partition` are free again."""
+
+    def start(self, job: int) -> bool:
+        """Start `job` where there is room; return whether there was."""
+        if self.queue.start_anywhere(job):
+            del self.waiting[job]
+            return True
+        return False
+
+    def n_accelerators(self, job: int) -> int:
+        """Size of the job's gang."""
+        return self.queue.jobs.n_accelerators[job]
+
+    def estimate_s(self, job: int) -> float:
+        """Estimated run time on the pool that the job prefers, seconds."""
+        return self.queue.estimate_s(job)

@@ -1,0 +1,108 @@
+"""Conservative backfilling: every waiting job has a reservation.
+
+Mu'alem and Feitelson, "Utilization, predictability, workloads, and user runtime
+estimates in scheduling the IBM SP2 with backfilling", IEEE TPDS 12(6), 2001,
+section 2.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.policies.profile import Profile
+from clustersim.scheduling.queue import Partition, Queue
+
+__all__ = ["Conservative"]
+
+_SOON_S = 1.0
+
+
+class Conservative(Policy):
+    """Nobody may delay anybody who came before.
+
+    When it is submitted, a job reserves the partition on which it would finish
+    first.  At every completion the waiting jobs, in order of submission, give their
+    reservation back and take the earliest that is then free, which is never a later
+    one.  Reservations count accelerators; where a placement finds no room on the
+    nodes, or a job runs past its estimate, all reservations are made anew.
+    """
+
+    looks_ahead: ClassVar[bool] = True
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        self._profiles: dict[int, Profile] = {}
+        self._reserved: dict[int, tuple[int, float, float]] = {}
+        self._expected_end: dict[int, float] = {}
+        self._ended = False
+        self._broken = True
+
+    def finish(self, job: int, partition: Partition) -> None:
+        self._ended = True
+        n = self.queue.jobs.n_accelerators[job]
+        expected = self._expected_end.pop(job)
+        if not self._broken:
+            self._profiles[partition.index].change(self.queue.now, expected, n)
+
+    def schedule(self, now: float) -> None:
+        if not self.waiting:
+            self._broken = True
+            return
+        if self._broken or self._anybody_overdue(now):
+            self._begin_anew(now)
+        for profile in self._profiles.values():
+            profile.advance(now)
+        for job in self.waiting:
+            if job not in self._reserved:
+                self._reserve(job)
+            elif self._ended:
+                self._give_back(job)
+                self._reserve(job)
+        self._ended = False
+        for job in [job for job in self.waiting if self._reserved[job][1] <= now]:
+            self._start_reserved(job, now)
+
+    def _anybody_overdue(self, now: float) -> bool:
+        return any(
+            next(iter(self.queue.partitions[index].calendar), (now + 1,))[0] <= now
+            for index in self.queue.members
+        )
+
+    def _begin_anew(self, now: float) -> None:
+        self._broken = False
+        self._reserved.clear()
+        for index in self.queue.members:
+            partition = self.queue.partitions[index]
+            profile = Profile(now, partition.placement.capacity)
+            for end, _, n in partition.calendar:
+                # A job past its estimate may end any moment, but has not.
+                profile.change(now, end if end > now else now + _SOON_S, -n)
+            self._profiles[index] = profile
+
+    def _reserve(self, job: int) -> None:
+        jobs = self.queue.jobs
+        n = jobs.n_accelerators[job]
+        found = []
+        for index in self.queue.choices(job):
+            run_s = jobs.estimate_s[self.queue.partitions[index].pool][job]
+            start = self._profiles[index].earliest(n, run_s)
+            found.append((start + run_s, start, index))
+        end, start, index = min(found, key=lambda option: option[0])
+        self._profiles[index].change(start, end, -n)
+        self._reserved[job] = (index, start, end)
+
+    def _give_back(self, job: int) -> None:
+        index, start, end = self._reserved[job]
+        self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
+
+    def _start_reserved(self, job: int, now: float) -> None:
+        index, _, end = self._reserved[job]
+        partition = self.queue.partitions[index]
+        nodes = partition.placement.take(self.queue.jobs.n_accelerators[job])
+        if nodes is None:
+            self._broken = True
+            return
+        del self.waiting[job], self._reserved[job]
+        self._expected_end[job] = end
+        self.queue.start_taken(job, partition, nodes)

@@ -1,0 +1,223 @@
+"""EASY backfilling: nobody may delay the first job that waits for a partition.
+
+Mu'alem and Feitelson, "Utilization, predictability, workloads, and user runtime
+estimates in scheduling the IBM SP2 with backfilling", IEEE TPDS 12(6), 2001.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.scheduling.placement import Placement
+from clustersim.scheduling.policies.backlog import Backlog
+from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.queue import Partition, Queue
+
+__all__ = ["Easy", "EasySjbf"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reservation:
+    """A waiting job's claim on one partition.
+
+    Attributes
+    ----------
+    shadow : float
+        When the job can start, by the running jobs' estimated ends; seconds.
+    surplus : Placement
+        What is free at that time beside the job's own accelerators.
+    """
+
+    shadow: float
+    surplus: Placement
+
+
+class Easy(Policy):
+    """Jobs start in order of submission, or where they delay no reservation.
+
+    In queue order, a job starts on the first of its choices where it fits now and
+    either is estimated to end by the time of that partition's reservation or uses
+    only accelerators which the reservation leaves over.  A job that cannot start
+    reserves the partition on which it would finish first among those without a
+    reservation.  With one partition this is EASY as published.
+
+    Between two releases of accelerators nothing changes for those who wait: free
+    accelerators and reservations stay, and the time left before a reservation
+    shrinks.  So only a release calls for a scan of the queue; a submission is
+    compared with the standing reservations alone.
+    """
+
+    looks_ahead: ClassVar[bool] = True
+    scans_in_queue_order: ClassVar[bool] = True
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        self._backlog = Backlog(queue)
+        self._reservations: dict[int, _Reservation] = {}
+        self._n_seen = 0
+        self._released = True
+        self._several_choices = len(queue.members) > 1
+        self._allows = {
+            index: np.array([index in choice for choice in queue.jobs.choices])
+            for index in queue.members
+        }
+
+    def submit(self, job: int) -> None:
+        self._backlog.append(job)
+
+    def finish(self, job: int, partition: Partition) -> None:
+        self._released = True
+
+    def schedule(self, now: float) -> None:
+        backlog = self._backlog
+        if self._released:
+            backlog.compact()
+            self._released = False
+            self._reservations.clear()
+            if backlog.end:
+                self._scan(now)
+        else:
+            for at in range(self._n_seen, backlog.end):
+                if not self._start(at, now):
+                    self._reserve(at)
+        self._n_seen = backlog.end
+
+    def _scan(self, now: float) -> None:
+        backlog, cursor = self._backlog, 0
+        while (at := self._next_to_reserve(cursor)) < backlog.end:
+            if self.scans_in_queue_order and cursor < at and self._reservations:
+                self._backfill(cursor, at, now)
+            if not self._start(at, now):
+                self._reserve(at)
+            cursor = at + 1
+        self._backfill(cursor if self.scans_in_queue_order else 0, backlog.end, now)
+
+    def _next_to_reserve(self, cursor: int) -> int:
+        """First position from `cursor` on of a job that could take a reservation."""
+        backlog = self._backlog
+        unreserved = [index for index in self.queue.members if index not in self._reservations]
+        if not unreserved:
+            return backlog.end
+        if not self._several_choices:
+            while cursor < backlog.end and not backlog.holds(cursor):
+                cursor += 1
+            return cursor
+        allowed = np.logical_or.reduce([self._allows[index] for index in unreserved])
+        span = slice(cursor, backlog.end)
+        found = allowed[backlog.choice[span]] & (backlog.size[span] != np.iinfo(np.int64).max)
+        first = int(found.argmax()) if len(found) else 0
+        return cursor + first if len(found) and found[first] else backlog.end
+
+    def _start(self, at: int, now: float) -> bool:
+        """Start the job at position `at` if that delays no reservation."""
+        queue, jobs = self.queue, self.queue.jobs
+        job = self._backlog.job(at)
+        n = jobs.n_accelerators[job]
+        for index in queue.choices(job):
+            partition = queue.partitions[index]
+            reservation = self._reservations.get(index)
+            if reservation is None:
+                nodes = partition.placement.take(n)
+                if nodes is None:
+                    continue
+            else:
+                in_time = now + jobs.estimate_s[partition.pool][job] <= reservation.shadow
+                if not in_time and n > reservation.surplus.free:
+                    continue
+                nodes = partition.placement.take(n)
+                if nodes is None:
+                    continue
+                if not in_time:
+                    if not reservation.surplus.holds(nodes, n):
+                        partition.placement.give(nodes, n)
+                        continue
+                    reservation.surplus.take_these(nodes, n)
+            self._backlog.remove(at)
+            queue.start_taken(job, partition, nodes)
+            return True
+        return False
+
+    def _reserve(self, at: int) -> None:
+        """Reserve for the job at `at`, if one of its partitions has no reservation."""
+        queue, jobs = self.queue, self.queue.jobs
+        job = self._backlog.job(at)
+        best: tuple[float, int, _Reservation] | None = None
+        for index in queue.choices(job):
+            if index in self._reservations:
+                continue
+            partition = queue.partitions[index]
+            reservation = _reservation(partition, jobs.n_accelerators[job])
+            finish = reservation.shadow + jobs.estimate_s[partition.pool][job]
+            if best is None or finish < best[0]:
+                best = (finish, index, reservation)
+        if best is not None:
+            self._reservations[best[1]] = best[2]
+
+    def _backfill(self, begin: int, end: int, now: float) -> None:
+        """Start all jobs at positions in [begin, end) that delay no reservation."""
+        backlog = self._backlog
+        positions = np.arange(begin, end)
+        positions = positions[self._may_start(slice(begin, end), now)]
+        if not self.scans_in_queue_order and len(positions) > 1:
+            estimate = backlog.preferred_estimate_s(positions)
+            positions = positions[np.argsort(estimate, kind="stable")]
+        while len(positions):
+            started = self._start(int(positions[0]), now)
+            positions = positions[1:]
+            if started and len(positions):
+                positions = positions[self._may_start(positions, now)]
+
+    def _may_start(
+        self, where: slice | npt.NDArray[np.int64], now: float
+    ) -> npt.NDArray[np.bool_]:
+        """Tell which jobs fit now and delay no reservation, as far as counts tell."""
+        backlog, queue = self._backlog, self.queue
+        size = backlog.size[where]
+        may = np.zeros(len(size), dtype=bool)
+        for index in queue.members:
+            partition = queue.partitions[index]
+            if not partition.placement.free:
+                continue
+            here = partition.placement.fits_each(size)
+            if self._several_choices:
+                here &= self._allows[index][backlog.choice[where]]
+            reservation = self._reservations.get(index)
+            if reservation is not None:
+                in_time = now + backlog.estimate_s(partition.pool)[where] <= reservation.shadow
+                here &= in_time | (size <= reservation.surplus.free)
+            may |= here
+        return may
+
+
+class EasySjbf(Easy):
+    """EASY whose candidates for backfilling are tried shortest estimate first.
+
+    Tsafrir, Etsion and Feitelson, "Backfilling using system-generated predictions
+    rather than user runtime estimates", IEEE TPDS 18(6), 2007 (section 4).
+    """
+
+    scans_in_queue_order: ClassVar[bool] = False
+
+
+def _reservation(partition: Partition, n: int) -> _Reservation:
+    """Find when `n` accelerators come free, and what is free beside them then."""
+    surplus = partition.placement.copy()
+    if not surplus.tells_nodes:
+        shadow, released = partition.calendar.earliest(n - surplus.free)
+        surplus.give((), released)
+        surplus.take(n)
+        return _Reservation(shadow, surplus)
+    shadow = -np.inf
+    fits = False
+    for end, job, n_back in partition.calendar:
+        if fits and end > shadow:
+            break
+        surplus.give(partition.nodes_of[job], n_back)
+        shadow = end
+        fits = fits or (surplus.free >= n and surplus.fits(n))
+    surplus.take(n)
+    return _Reservation(shadow, surplus)

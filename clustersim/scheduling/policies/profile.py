@@ -1,0 +1,73 @@
+"""Free accelerators over future time, a step function."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+__all__ = ["Profile"]
+
+
+class Profile:
+    """Accelerators of a partition that no job and no reservation holds, over time.
+
+    Parameters
+    ----------
+    now : float
+        Where time begins, seconds.
+    free : int
+        Accelerators free from then on.
+
+    Examples
+    --------
+    Four of ten are taken for a minute, so eight are free only after it:
+
+    >>> profile = Profile(0.0, 10)
+    >>> profile.change(0.0, 60.0, -4)
+    >>> profile.earliest(6, 30.0), profile.earliest(8, 30.0)
+    (0.0, 60.0)
+    """
+
+    def __init__(self, now: float, free: int) -> None:
+        self._times = [now]
+        self._free = [free]
+
+    def advance(self, now: float) -> None:
+        """Forget the time before `now`."""
+        passed = bisect_right(self._times, now) - 1
+        del self._times[:passed], self._free[:passed]
+        self._times[0] = now
+
+    def change(self, start: float, end: float, n: int) -> None:
+        """Add `n` (negative: take) accelerators from `start` to `end`."""
+        if end <= start:
+            return
+        first, last = self._step_at(start), self._step_at(end)
+        free = self._free
+        for at in range(first, last):
+            free[at] += n
+        for at in (last, first):
+            if at and free[at] == free[at - 1]:
+                del self._times[at], free[at]
+
+    def earliest(self, n: int, run_s: float) -> float:
+        """Return when `n` accelerators are first free for `run_s` seconds on end."""
+        times, free = self._times, self._free
+        steps = len(times)
+        at = 0
+        while True:
+            while free[at] < n:
+                at += 1
+            start = times[at]
+            end = start + run_s
+            at += 1
+            while at < steps and times[at] < end and free[at] >= n:
+                at += 1
+            if at == steps or times[at] >= end:
+                return start
+
+    def _step_at(self, time: float) -> int:
+        at = bisect_left(self._times, time)
+        if at == len(self._times) or self._times[at] != time:
+            self._times.insert(at, time)
+            self._free.insert(at, self._free[at - 1])
+        return at

@@ -1,0 +1,86 @@
+"""Strict orders: the first of the line starts, or those behind it wait.
+
+On several pools a job that cannot start closes the partitions it could run on to
+those behind it, and no others.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from heapq import heappop, heappush
+from typing import Any
+
+from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.queue import Queue
+
+__all__ = ["Fcfs", "Sjf"]
+
+
+class _StrictOrder(Policy):
+    """Lines of waiting jobs, one for each set of partitions that occurs."""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        self._lines: dict[int, Any] = {}
+
+    def schedule(self, now: float) -> None:
+        if len(self._lines) == 1:
+            (line,) = self._lines.values()
+            while line and self.queue.start_anywhere(self._job(line[0])):
+                self._drop_head(line)
+            return
+        closed = 0
+        lines = [(choice, line) for choice, line in self._lines.items() if line]
+        while lines:
+            choice, line = min(lines, key=lambda entry: entry[1][0])
+            if self.queue.start_anywhere(self._job(line[0]), closed=closed):
+                self._drop_head(line)
+                if not line:
+                    lines.remove((choice, line))
+            else:
+                closed |= self._mask(choice)
+                lines = [entry for entry in lines if self._mask(entry[0]) & ~closed]
+
+    def _mask(self, choice: int) -> int:
+        return sum(1 << partition for partition in self.queue.jobs.choices[choice])
+
+    @abstractmethod
+    def _job(self, head: Any) -> int: ...
+
+    @abstractmethod
+    def _drop_head(self, line: Any) -> None: ...
+
+
+class Fcfs(_StrictOrder):
+    """First come, first served: the queue's head starts, or all behind it wait."""
+
+    def submit(self, job: int) -> None:
+        choice = self.queue.jobs.choice_of[job]
+        line = self._lines.get(choice)
+        if line is None:
+            line = self._lines[choice] = deque()
+        line.append(job)
+
+    def _job(self, head: int) -> int:
+        return head
+
+    def _drop_head(self, line: deque[int]) -> None:
+        line.popleft()
+
+
+class Sjf(_StrictOrder):
+    """Shortest estimated job first, ties by submission; not preemptive.
+
+    The estimate is that of the partition which the job prefers.
+    """
+
+    def submit(self, job: int) -> None:
+        line = self._lines.setdefault(self.queue.jobs.choice_of[job], [])
+        heappush(line, (self.queue.estimate_s(job), job))
+
+    def _job(self, head: tuple[float, int]) -> int:
+        return head[1]
+
+    def _drop_head(self, line: list[tuple[float, int]]) -> None:
+        heappop(line)

@@ -1,0 +1,33 @@
+"""SimPy's environment, with events at absolute times and an order within an instant."""
+
+from __future__ import annotations
+
+from heapq import heappush
+from typing import Final
+
+import simpy
+from simpy.events import Event
+
+__all__ = ["COMPLETION", "SCHEDULING", "SUBMISSION", "Clock"]
+
+COMPLETION: Final = 1
+SUBMISSION: Final = 2
+SCHEDULING: Final = 3
+"""Priorities at one instant: what ends, then what is submitted, then the pass."""
+
+
+class Clock(simpy.Environment):
+    """Environment of a simulation.
+
+    SimPy schedules after a delay, and ``now + (time - now)`` is not always ``time``
+    in floating point.  Here an event happens at just the time that is asked for, so
+    that a submission and a completion meant for one instant meet in it.
+    """
+
+    def at(self, time: float, priority: int) -> Event:
+        """Return an event that happens at `time` (seconds), after those of lower priority."""
+        event = Event(self)
+        event._ok = True
+        event._value = None
+        heappush(self._queue, (time, priority, next(self._eid), event))
+        return event

@@ -1,0 +1,203 @@
+"""The simulation: jobs are submitted, start, run, and end.
+
+Jobs are SimPy processes.  At one instant all completions come first, then all
+submissions, then exactly one scheduling pass over the queues that they touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from simpy.events import Event
+
+from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.policies import Policy
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.simulation.clock import COMPLETION, SCHEDULING, SUBMISSION, Clock
+
+__all__ = ["RunRecord", "Simulation"]
+
+_REPORT_EVERY = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What happened to every job, a column an attribute.
+
+    Attributes
+    ----------
+    start_s, finish_s : float64 arrays (jobs,)
+        NaN where it did not come to it.
+    partition : int32 array (jobs,)
+        Partition it started on, -1 where it did not start.
+    nodes : dict
+        Accelerators of every job that started where nodes are told apart.
+    end_s : float
+        When the simulation ended.
+    passes : int
+        Scheduling passes made.
+    interrupted : bool
+        Whether it was stopped from outside before its end.
+    """
+
+    start_s: npt.NDArray[np.float64]
+    finish_s: npt.NDArray[np.float64]
+    partition: npt.NDArray[np.int32]
+    nodes: dict[int, Nodes]
+    end_s: float
+    passes: int
+    interrupted: bool
+
+
+class Simulation:
+    """One run of jobs through the queues of a cluster.
+
+    Parameters
+    ----------
+    submit_s : sequence of float
+        Submission times in ascending order.
+    run_s : sequence of sequence of float
+        Run time by pool and job, seconds.
+    jobs : JobColumns
+        What the scheduler knows of the jobs.
+    partitions : sequence of Partition
+        The cluster's partitions, all free.
+    policy : type of Policy
+        Instantiated once for each queue.  Partitions that share no job have queues
+        of their own.
+    horizon_s : float, optional
+        Time at which the simulation stops; by default when the last job has ended.
+    check : callable, optional
+        Called with the simulation after every scheduling pass (debug runs).
+    progress : callable, optional
+        Called now and then with the number of jobs that have ended.
+    """
+
+    def __init__(
+        self,
+        submit_s: Sequence[float],
+        run_s: Sequence[Sequence[float]],
+        jobs: JobColumns,
+        partitions: Sequence[Partition],
+        policy: type[Policy],
+        *,
+        horizon_s: float | None = None,
+        check: Callable[[Simulation], None] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.partitions = partitions
+        self.jobs = jobs
+        self.passes = 0
+        self.n_ended = 0
+        n_jobs = len(submit_s)
+        self.start_s: list[float] = [float("nan")] * n_jobs
+        self.finish_s: list[float] = [float("nan")] * n_jobs
+        self.partition_of: list[int] = [-1] * n_jobs
+        self.nodes: dict[int, Nodes] = {}
+        self._submit_s = submit_s
+        self._run_s = run_s
+        self._horizon_s = horizon_s
+        self._check = check
+        self._progress = progress
+        self._pass_is_due = False
+        self._touched: list[Policy] = []
+        self._policy_of_choice = self._build_queues(policy)
+
+    def _build_queues(self, policy: type[Policy]) -> list[Policy]:
+        """Make one queue for each set of partitions that share jobs."""
+        group = list(range(len(self.partitions)))
+        for choice in self.jobs.choices:
+            merged = {group[index] for index in choice}
+            lowest = min(merged)
+            group = [lowest if label in merged else label for label in group]
+        policies = {}
+        for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
+            members = [index for index, other in enumerate(group) if other == label]
+            queue = Queue(
+                self.partitions, members, self.jobs, self._start, looks_ahead=policy.looks_ahead
+            )
+            policies[label] = policy(queue)
+        return [policies[group[choice[0]]] for choice in self.jobs.choices]
+
+    def run(self) -> RunRecord:
+        """Run to the end or the horizon; an interrupt keeps what is done."""
+        interrupted = False
+        self.clock.process(self._submissions())
+        try:
+            self.clock.run(until=self._horizon_s)
+        except KeyboardInterrupt:
+            interrupted = True
+        return RunRecord(
+            start_s=np.array(self.start_s),
+            finish_s=np.array(self.finish_s),
+            partition=np.array(self.partition_of, dtype=np.int32),
+            nodes=self.nodes,
+            end_s=self.clock.now,
+            passes=self.passes,
+            interrupted=interrupted,
+        )
+
+    def _submissions(self) -> Generator[Event, None, None]:
+        """Submit every job at its time (a SimPy process)."""
+        clock, touched = self.clock, self._touched
+        submit_s, policy_of, choice_of = self._submit_s, self._policy_of_choice, self.jobs.choice_of
+        job, n_jobs = 0, len(submit_s)
+        while job < n_jobs:
+            now = submit_s[job]
+            yield clock.at(now, SUBMISSION)
+            while job < n_jobs and submit_s[job] == now:
+                policy = policy_of[choice_of[job]]
+                policy.submit(job)
+                if policy not in touched:
+                    touched.append(policy)
+                job += 1
+            self._request_pass()
+
+    def _start(self, job: int, partition: Partition, nodes: Nodes) -> None:
+        """Start a job on accelerators that the scheduler has allocated."""
+        self.start_s[job] = self.clock._now
+        self.partition_of[job] = partition.index
+        if nodes:
+            partition.nodes_of[job] = self.nodes[job] = nodes
+        self.clock.process(self._job(job, partition))
+
+    def _job(self, job: int, partition: Partition) -> Generator[Event, None, None]:
+        """One job from its start to its end (a SimPy process)."""
+        clock, started = self.clock, self.start_s[job]
+        yield clock.at(started + self._run_s[partition.pool][job], COMPLETION)
+        self.finish_s[job] = clock._now
+        policy = self._policy_of_choice[self.jobs.choice_of[job]]
+        policy.queue.release(job, partition, started)
+        policy.finish(job, partition)
+        if policy not in self._touched:
+            self._touched.append(policy)
+        self._request_pass()
+        self.n_ended += 1
+        if self._progress is not None and not self.n_ended % _REPORT_EVERY:
+            self._progress(self.n_ended)
+
+    def _request_pass(self) -> None:
+        """Have one scheduling pass made when all else of this instant has happened."""
+        clock = self.clock
+        if clock.peek() > clock._now:
+            self._pass()
+        elif not self._pass_is_due:
+            self._pass_is_due = True
+            clock.at(clock._now, SCHEDULING).callbacks.append(self._pass)
+
+    def _pass(self, _event: Event | None = None) -> None:
+        """Let every queue that something happened to start jobs."""
+        self._pass_is_due = False
+        now = self.clock._now
+        self.passes += 1
+        touched = self._touched[:]
+        self._touched.clear()
+        for policy in touched:
+            policy.queue.now = now
+            policy.schedule(now)
+        if self._check is not None:
+            self._check(self)
