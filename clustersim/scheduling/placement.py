@@ -54,16 +54,20 @@ class Placement:
         """Whether ``take(n)`` would succeed now."""
         raise NotImplementedError
 
-    def holds(self, nodes: Nodes, n: int) -> bool:
-        """Whether just these accelerators are free now."""
-        raise NotImplementedError
-
     def take_these(self, nodes: Nodes, n: int) -> None:
         """Allocate just these accelerators, which must be free."""
         raise NotImplementedError
 
     def copy(self) -> Placement:
         """Return an independent copy, for a look into the future."""
+        raise NotImplementedError
+
+    def common(self, other: Placement) -> Placement:
+        """Return the accelerators that are free both here and in `other`."""
+        raise NotImplementedError
+
+    def limit_to(self, other: Placement, nodes: Nodes) -> None:
+        """Drop accelerators, on `nodes`, that are not free in `other`."""
         raise NotImplementedError
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -88,44 +92,75 @@ class Pooled(Placement):
     def fits(self, n: int) -> bool:
         return n <= self.free
 
-    def holds(self, nodes: Nodes, n: int) -> bool:
-        return n <= self.free
-
     def take_these(self, nodes: Nodes, n: int) -> None:
         self.free -= n
 
     def copy(self) -> Pooled:
         return copy.copy(self)
 
+    def common(self, other: Placement) -> Pooled:
+        twin = copy.copy(self)
+        twin.free = min(self.free, other.free)
+        return twin
+
+    def limit_to(self, other: Placement, nodes: Nodes) -> None:
+        self.free = min(self.free, other.free)
+
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         return sizes <= self.free
 
 
 class NodePlacement(Placement):
-    """Keeps nodes in buckets by their number of free chips.
+    """Tells nodes apart; the base of a user's own placement, which defines ``choose``.
 
-    A bucket is a heap of node indices with at most one entry a node; an entry whose
-    node has moved to another bucket is stale and is dropped when it surfaces.
+    Nodes lie in buckets by their number of free chips.  A bucket is a heap of node
+    indices with at most one entry a node; an entry whose node has moved to another
+    bucket is stale and is dropped when it surfaces.
+
+    Attributes
+    ----------
+    node_free : array of int
+        Free chips of each node.
+
+    Examples
+    --------
+    A placement that fills nodes from the last to the first:
+
+    >>> class FromTheEnd(NodePlacement):
+    ...     def choose(self, n):
+    ...         nodes = []
+    ...         for node in range(self.n_nodes - 1, -1, -1):
+    ...             chips = min(n, self.node_free[node])
+    ...             if chips:
+    ...                 nodes.append((node, chips))
+    ...                 n -= chips
+    ...         return nodes if n == 0 else None
+    >>> FromTheEnd(n_nodes=3, chips_per_node=8).take(12)
+    [(2, 8), (1, 4)]
     """
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
         super().__init__(n_nodes, chips_per_node)
-        self.node_free = array("l", [chips_per_node]) * n_nodes
-        self._bucket: list[list[int]] = [[] for _ in range(chips_per_node + 1)]
-        self._bucket[chips_per_node] = list(range(n_nodes))
-        self._listed = [bytearray(n_nodes) for _ in range(chips_per_node + 1)]
-        self._listed[chips_per_node] = bytearray(b"\x01") * n_nodes
-        self._count = [0] * chips_per_node + [n_nodes]
+        self._fill(np.full(n_nodes, chips_per_node, dtype=np.int64))
+
+    def choose(self, n: int) -> Nodes | None:
+        """Return free (node, chips) pairs for a gang of `n`, or None; changes nothing."""
+        raise NotImplementedError
+
+    def take(self, n: int) -> Nodes | None:
+        nodes = self.choose(n) if n <= self.free else None
+        if nodes is not None:
+            self.take_these(nodes, n)
+        return nodes
+
+    def fits(self, n: int) -> bool:
+        return n <= self.free and self.choose(n) is not None
 
     def give(self, nodes: Nodes, n: int) -> None:
         node_free = self.node_free
         for node, chips in nodes:
             self._set_free(node, node_free[node] + chips)
         self.free += n
-
-    def holds(self, nodes: Nodes, n: int) -> bool:
-        node_free = self.node_free
-        return all(node_free[node] >= chips for node, chips in nodes)
 
     def take_these(self, nodes: Nodes, n: int) -> None:
         node_free = self.node_free
@@ -140,6 +175,36 @@ class NodePlacement(Placement):
         twin._listed = [listed[:] for listed in self._listed]
         twin._count = self._count[:]
         return twin
+
+    def common(self, other: Placement) -> NodePlacement:
+        assert isinstance(other, NodePlacement)
+        twin = copy.copy(self)
+        twin._fill(
+            np.minimum(np.frombuffer(self.node_free, "l"), np.frombuffer(other.node_free, "l"))
+        )
+        return twin
+
+    def limit_to(self, other: Placement, nodes: Nodes) -> None:
+        assert isinstance(other, NodePlacement)
+        for node, _ in nodes:
+            excess = self.node_free[node] - other.node_free[node]
+            if excess > 0:
+                self._set_free(node, other.node_free[node])
+                self.free -= excess
+
+    def _fill(self, node_free: npt.NDArray[np.int64]) -> None:
+        """Set the free chips of every node."""
+        levels = self.chips_per_node + 1
+        members = [np.flatnonzero(node_free == level) for level in range(levels)]
+        self.node_free = array("l", node_free.tobytes())
+        self._count = [len(nodes) for nodes in members]
+        self._bucket = [nodes.tolist() for nodes in members]
+        self._listed = []
+        for nodes in members:
+            listed = np.zeros(self.n_nodes, dtype=np.uint8)
+            listed[nodes] = 1
+            self._listed.append(bytearray(listed))
+        self.free = int(node_free.sum())
 
     def _set_free(self, node: int, free: int) -> None:
         self._count[self.node_free[node]] -= 1

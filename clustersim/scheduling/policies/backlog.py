@@ -25,8 +25,8 @@ class Backlog:
 
     Attributes
     ----------
-    end : int
-        Positions lie in ``[0, end)``.
+    begin, end : int
+        Positions of jobs lie in ``[begin, end)``.
     size : int64 array
         Accelerators asked for; more than any cluster has where the row is removed.
     choice : int32 array
@@ -41,11 +41,8 @@ class Backlog:
         self.size = np.zeros(capacity, dtype=np.int64)
         self.choice = np.zeros(capacity, dtype=np.int32)
         self._estimate = np.zeros((len(self._pools), capacity))
-        self.end = 0
+        self.begin = self.end = 0
         self._removed = 0
-
-    def __len__(self) -> int:
-        return self.end - self._removed
 
     def append(self, job: int) -> None:
         """Put `job` at the end."""
@@ -66,7 +63,8 @@ class Backlog:
 
     def estimate_s(self, pool: int) -> npt.NDArray[np.float64]:
         """Estimated run times on `pool` by position, seconds."""
-        return self._estimate[self._row_of_pool[pool]]
+        row: npt.NDArray[np.float64] = self._estimate[self._row_of_pool[pool]]
+        return row
 
     def preferred_estimate_s(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Estimated run times at `positions`, each on the pool its job prefers."""
@@ -74,7 +72,8 @@ class Backlog:
         preferred = np.array(
             [self._row_of_pool.get(queue.partitions[c[0]].pool, 0) for c in queue.jobs.choices]
         )
-        return self._estimate[preferred[self.choice[positions]], positions]
+        row: npt.NDArray[np.float64] = self._estimate[preferred[self.choice[positions]], positions]
+        return row
 
     def remove(self, at: int) -> None:
         """Remove the row at position `at`."""
@@ -86,13 +85,15 @@ class Backlog:
         return bool(self.size[at] != _GONE)
 
     def compact(self) -> None:
-        """Close the gaps where they have become more than the rows; positions change."""
+        """Drop the gap in front, and close all gaps once they outnumber the jobs."""
+        while self.begin < self.end and not self.holds(self.begin):
+            self.begin += 1
         if self._removed <= 32 or self._removed * 2 < self.end:
             return
         kept = np.flatnonzero(self.size[: self.end] != _GONE)
         for column in (self._job, self.size, self.choice, *self._estimate):
             column[: len(kept)] = column[kept]
-        self.end, self._removed = len(kept), 0
+        self.begin, self.end, self._removed = 0, len(kept), 0
 
     def _grow(self) -> None:
         pad = len(self._job)

@@ -61,7 +61,7 @@ class Conservative(Policy):
                 self._reserve(job)
         self._ended = False
         for job in [job for job in self.waiting if self._reserved[job][1] <= now]:
-            self._start_reserved(job, now)
+            self._start_reserved(job)
 
     def _anybody_overdue(self, now: float) -> bool:
         return any(
@@ -96,7 +96,7 @@ class Conservative(Policy):
         index, start, end = self._reserved[job]
         self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
 
-    def _start_reserved(self, job: int, now: float) -> None:
+    def _start_reserved(self, job: int) -> None:
         index, _, end = self._reserved[job]
         partition = self.queue.partitions[index]
         nodes = partition.placement.take(self.queue.jobs.n_accelerators[job])

@@ -30,10 +30,13 @@ class _Reservation:
         When the job can start, by the running jobs' estimated ends; seconds.
     surplus : Placement
         What is free at that time beside the job's own accelerators.
+    unclaimed : Placement
+        What is free both now and then.
     """
 
     shadow: float
     surplus: Placement
+    unclaimed: Placement
 
 
 class Easy(Policy):
@@ -78,7 +81,7 @@ class Easy(Policy):
             backlog.compact()
             self._released = False
             self._reservations.clear()
-            if backlog.end:
+            if backlog.begin < backlog.end:
                 self._scan(now)
         else:
             for at in range(self._n_seen, backlog.end):
@@ -87,14 +90,15 @@ class Easy(Policy):
         self._n_seen = backlog.end
 
     def _scan(self, now: float) -> None:
-        backlog, cursor = self._backlog, 0
+        backlog = self._backlog
+        cursor = backlog.begin
         while (at := self._next_to_reserve(cursor)) < backlog.end:
             if self.scans_in_queue_order and cursor < at and self._reservations:
                 self._backfill(cursor, at, now)
             if not self._start(at, now):
                 self._reserve(at)
             cursor = at + 1
-        self._backfill(cursor if self.scans_in_queue_order else 0, backlog.end, now)
+        self._backfill(cursor if self.scans_in_queue_order else backlog.begin, backlog.end, now)
 
     def _next_to_reserve(self, cursor: int) -> int:
         """First position from `cursor` on of a job that could take a reservation."""
@@ -122,20 +126,17 @@ class Easy(Policy):
             reservation = self._reservations.get(index)
             if reservation is None:
                 nodes = partition.placement.take(n)
-                if nodes is None:
-                    continue
-            else:
-                in_time = now + jobs.estimate_s[partition.pool][job] <= reservation.shadow
-                if not in_time and n > reservation.surplus.free:
-                    continue
+            elif now + jobs.estimate_s[partition.pool][job] <= reservation.shadow:
                 nodes = partition.placement.take(n)
-                if nodes is None:
-                    continue
-                if not in_time:
-                    if not reservation.surplus.holds(nodes, n):
-                        partition.placement.give(nodes, n)
-                        continue
+                if nodes is not None:
+                    reservation.unclaimed.limit_to(partition.placement, nodes)
+            else:
+                nodes = reservation.unclaimed.take(n)
+                if nodes is not None:
+                    partition.placement.take_these(nodes, n)
                     reservation.surplus.take_these(nodes, n)
+            if nodes is None:
+                continue
             self._backlog.remove(at)
             queue.start_taken(job, partition, nodes)
             return True
@@ -171,10 +172,8 @@ class Easy(Policy):
             if started and len(positions):
                 positions = positions[self._may_start(positions, now)]
 
-    def _may_start(
-        self, where: slice | npt.NDArray[np.int64], now: float
-    ) -> npt.NDArray[np.bool_]:
-        """Tell which jobs fit now and delay no reservation, as far as counts tell."""
+    def _may_start(self, where: slice | npt.NDArray[np.int64], now: float) -> npt.NDArray[np.bool_]:
+        """Tell which jobs fit now and delay no reservation."""
         backlog, queue = self._backlog, self.queue
         size = backlog.size[where]
         may = np.zeros(len(size), dtype=bool)
@@ -183,12 +182,12 @@ class Easy(Policy):
             if not partition.placement.free:
                 continue
             here = partition.placement.fits_each(size)
-            if self._several_choices:
-                here &= self._allows[index][backlog.choice[where]]
             reservation = self._reservations.get(index)
             if reservation is not None:
                 in_time = now + backlog.estimate_s(partition.pool)[where] <= reservation.shadow
-                here &= in_time | (size <= reservation.surplus.free)
+                here &= in_time | reservation.unclaimed.fits_each(size)
+            if self._several_choices:
+                here &= self._allows[index][backlog.choice[where]]
             may |= here
         return may
 
@@ -209,15 +208,13 @@ def _reservation(partition: Partition, n: int) -> _Reservation:
     if not surplus.tells_nodes:
         shadow, released = partition.calendar.earliest(n - surplus.free)
         surplus.give((), released)
-        surplus.take(n)
-        return _Reservation(shadow, surplus)
-    shadow = -np.inf
-    fits = False
-    for end, job, n_back in partition.calendar:
-        if fits and end > shadow:
-            break
-        surplus.give(partition.nodes_of[job], n_back)
-        shadow = end
-        fits = fits or (surplus.free >= n and surplus.fits(n))
+    else:
+        shadow, fits = -np.inf, False
+        for end, job, n_back in partition.calendar:
+            if fits and end > shadow:
+                break
+            surplus.give(partition.nodes_of[job], n_back)
+            shadow = end
+            fits = fits or surplus.fits(n)
     surplus.take(n)
-    return _Reservation(shadow, surplus)
+    return _Reservation(shadow, surplus, surplus.common(partition.placement))
