@@ -15,7 +15,8 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
         for i, header in enumerate(headers)
     ]
     numeric = [
-        bool(cells) and all(row[i][:1].isdigit() or row[i][:1] in "-+." or not row[i] for row in cells)
+        bool(cells)
+        and all(row[i][:1].isdigit() or row[i][:1] in "-+." or not row[i] for row in cells)
         for i in range(len(headers))
     ]
 

@@ -1,1 +1,22 @@
+"""Who runs next, and where: policies and placements."""
 
+from clustersim.scheduling.placement import Consolidate, NodePlacement, Placement, Pooled, Spread
+from clustersim.scheduling.plugins import PLACEMENTS, find_placement, find_policy
+from clustersim.scheduling.policies import POLICIES, Policy
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
+
+__all__ = [
+    "PLACEMENTS",
+    "POLICIES",
+    "Consolidate",
+    "JobColumns",
+    "NodePlacement",
+    "Partition",
+    "Placement",
+    "Policy",
+    "Pooled",
+    "Queue",
+    "Spread",
+    "find_placement",
+    "find_policy",
+]

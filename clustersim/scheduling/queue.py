@@ -17,20 +17,20 @@ class JobColumns:
 
     Attributes
     ----------
-    n_accelerators : list of int
+    n_accelerators : sequence of int
         Size of each job's gang.
-    estimate_s : list of list of float
+    estimate_s : sequence of sequence of float
         Estimated run time by pool and job, seconds.
-    choices : list of tuple of int
+    choices : sequence of tuple of int
         Sets of partitions that occur, each in order of preference.
-    choice_of : list of int
+    choice_of : sequence of int
         Index into `choices` of each job.
     """
 
-    n_accelerators: list[int]
-    estimate_s: list[list[float]]
-    choices: list[tuple[int, ...]]
-    choice_of: list[int]
+    n_accelerators: Sequence[int]
+    estimate_s: Sequence[Sequence[float]]
+    choices: Sequence[tuple[int, ...]]
+    choice_of: Sequence[int]
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ submissions, then exactly one scheduling pass over the queues that they touched.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,9 @@ class RunRecord:
         NaN where it did not come to it.
     partition : int32 array (jobs,)
         Partition it started on, -1 where it did not start.
-    nodes : dict
-        Accelerators of every job that started where nodes are told apart.
+    allocated_job, allocated_node, allocated_n : int64 arrays (allocations,)
+        Which job got how many accelerators on which node of its partition; no rows for
+        partitions that do not tell nodes apart.
     end_s : float
         When the simulation ended.
     passes : int
@@ -46,7 +48,9 @@ class RunRecord:
     start_s: npt.NDArray[np.float64]
     finish_s: npt.NDArray[np.float64]
     partition: npt.NDArray[np.int32]
-    nodes: dict[int, Nodes]
+    allocated_job: npt.NDArray[np.int64]
+    allocated_node: npt.NDArray[np.int64]
+    allocated_n: npt.NDArray[np.int64]
     end_s: float
     passes: int
     interrupted: bool
@@ -97,7 +101,11 @@ class Simulation:
         self.start_s: list[float] = [float("nan")] * n_jobs
         self.finish_s: list[float] = [float("nan")] * n_jobs
         self.partition_of: list[int] = [-1] * n_jobs
-        self.nodes: dict[int, Nodes] = {}
+        self._allocated_job, self._allocated_node, self._allocated_n = (
+            array("q"),
+            array("q"),
+            array("q"),
+        )
         self._submit_s = submit_s
         self._run_s = run_s
         self._horizon_s = horizon_s
@@ -135,7 +143,9 @@ class Simulation:
             start_s=np.array(self.start_s),
             finish_s=np.array(self.finish_s),
             partition=np.array(self.partition_of, dtype=np.int32),
-            nodes=self.nodes,
+            allocated_job=np.array(self._allocated_job),
+            allocated_node=np.array(self._allocated_node),
+            allocated_n=np.array(self._allocated_n),
             end_s=self.clock.now,
             passes=self.passes,
             interrupted=interrupted,
@@ -162,7 +172,11 @@ class Simulation:
         self.start_s[job] = self.clock._now
         self.partition_of[job] = partition.index
         if nodes:
-            partition.nodes_of[job] = self.nodes[job] = nodes
+            partition.nodes_of[job] = nodes
+            for node, n in nodes:
+                self._allocated_job.append(job)
+                self._allocated_node.append(node)
+                self._allocated_n.append(n)
         self.clock.process(self._job(job, partition))
 
     def _job(self, job: int, partition: Partition) -> Generator[Event, None, None]:

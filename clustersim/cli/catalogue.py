@@ -1,0 +1,105 @@
+"""``clustersim catalogue``: accelerators and models, with their sources."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from clustersim.cli.text import table
+
+if TYPE_CHECKING:
+    from clustersim.catalogue import Accelerator, Catalogue, Model
+
+__all__ = ["add_parser", "run"]
+
+WIDTH = 110
+LEGEND = (
+    "Peaks are dense. Links and networks are per chip, one direction; type: of the memory; shape: "
+    "of the scale-up link. * hypothetical. `clustersim catalogue NAME` prints every field with its "
+    "source."
+)
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the argparse sub-commands."""
+    parser = commands.add_parser(
+        "catalogue",
+        help="print accelerators and models, with a source for every number",
+        description="Print the catalogue as tables, or one accelerator or model in full.",
+        epilog=(
+            "example:\n"
+            "  clustersim catalogue\n"
+            "  clustersim catalogue H200\n"
+            "  clustersim catalogue --file my-chips.yaml MyChip\n"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", help="an accelerator or a model")
+    parser.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="USER.yaml",
+        help="a catalogue of your own, laid over the built-in one (may be repeated)",
+    )
+    parser.add_argument(
+        "--sources", action="store_true", help="print every entry in full, with its sources"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was asked for."""
+    from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue
+
+    catalogue = load_catalogue(*args.file)
+    items: list[Accelerator | Model]
+    if args.name is not None:
+        items = [catalogue.find(args.name)]
+    else:
+        items = [*catalogue.accelerators.values(), *catalogue.models.values()]
+    if args.name is not None or args.sources:
+        print("\n\n\n".join(_in_full(item) for item in items))
+    else:
+        print(_as_tables(catalogue))
+    note = hypothetical_note(item for item in items if isinstance(item, Accelerator))
+    if note:
+        print(f"\n{textwrap.fill(note, WIDTH)}")
+    return 0
+
+
+def _as_tables(catalogue: Catalogue) -> str:
+    from clustersim.catalogue import report
+
+    chips = report.accelerator_rows(catalogue.accelerators.values())
+    models = report.model_rows(catalogue.models.values())
+    parts = (
+        table(chips, report.ACCELERATOR_HEADERS),
+        table(models, report.MODEL_HEADERS),
+        textwrap.fill(LEGEND, WIDTH),
+    )
+    return "\n\n".join(parts)
+
+
+def _in_full(item: Accelerator | Model) -> str:
+    """A table of all fields and, below it, what each source is the source of."""
+    from clustersim.catalogue import Accelerator, report
+
+    headers: tuple[str, ...]
+    if isinstance(item, Accelerator):
+        fields, headers = report.accelerator_fields(item), report.FIELD_HEADERS
+        title = f"{item.name} ({item.vendor}, {item.year})"
+        ending = [f"Export to China: {item.export_status} [{item.sources['export_status']}]"]
+    else:
+        fields, headers = report.model_fields(item), report.MODEL_FIELD_HEADERS
+        title, ending = f"{item.name} ({item.kind})", []
+    by_source: dict[str, list[str]] = {}
+    for row, source in fields:
+        by_source.setdefault(source, []).append(row[0])
+    lines = [title, "", table([row for row, _ in fields], headers), "", "Sources"]
+    for source, names in by_source.items():
+        text = f"{', '.join(names)}: {source}"
+        lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    lines += [line for text in ending for line in ("", *textwrap.wrap(text, WIDTH))]
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+"""`clustersim check-policy`: does a policy or placement keep the rules?"""
+
+from __future__ import annotations
+
+import argparse
+
+from clustersim.cli.text import table
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "check-policy",
+        help="test a policy or placement of one's own",
+        description="Try a policy or placement on small clusters: no accelerator allocated twice, "
+        "every job ends, nothing starts early, the same input gives the same schedule.",
+        epilog="example: clustersim check-policy my_policy.py:NarrowestFirst",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("policy", nargs="?", default="fcfs", metavar="POLICY")
+    parser.add_argument("--placement", default="consolidate", metavar="PLACEMENT")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; exit code 1 if a rule is broken."""
+    from clustersim.simulation.check_policy import check_policy
+
+    findings = check_policy(args.policy, args.placement, seed=args.seed)
+    print(table([(f.trial, f.fault or "ok") for f in findings], ["trial", "finding"]))
+    return 1 if any(finding.fault for finding in findings) else 0

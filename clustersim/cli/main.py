@@ -1,0 +1,65 @@
+"""The command line: `clustersim COMMAND ...`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from clustersim.errors import InputError
+from clustersim.version import __version__
+
+__all__ = ["main"]
+
+COMMANDS = (
+    "run",
+    "replay",
+    "catalogue",
+    "topology",
+    "trace",
+    "schema",
+    "check_policy",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Returns
+    -------
+    int
+        0; 2 for input that cannot be used; 130 after an interrupt.
+    """
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except InputError as error:
+        print(f"clustersim: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("clustersim: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="clustersim",
+        description="Simulate training jobs on a datacenter of mixed accelerators.",
+        epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",
+    )
+    parser.add_argument("--version", action="version", version=f"clustersim {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f"clustersim.cli.{name}").add_parser(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Progress of long work: a bar on a terminal, nothing in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["job_progress"]
+
+
+@contextmanager
+def job_progress(total: int | None) -> Iterator[Callable[[int], None] | None]:
+    """Show jobs done, rate and time left; give what is to be told the number done."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="job", unit_scale=True, desc="simulated", leave=False) as bar:
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show

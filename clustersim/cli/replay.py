@@ -1,0 +1,81 @@
+"""`clustersim replay`: schedule a log of jobs again."""
+
+from __future__ import annotations
+
+import argparse
+
+from clustersim.cli.progress import job_progress
+from clustersim.cli.report import result_text
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "replay",
+        help="schedule a log of jobs again",
+        description="Schedule a log of jobs; every job runs as long as the log says.",
+        epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "jobs",
+        metavar="JOBS",
+        help="Parquet or CSV with job_id, submit_s, n_accelerators, duration_s and optionally "
+        "estimate_s, vc, user; or a log in a format that `clustersim trace` reads",
+    )
+    parser.add_argument(
+        "--policy",
+        required=True,
+        help="fcfs, sjf, easy, easy_sjbf, conservative, or FILE.py:ClassName",
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--accelerators", type=int, metavar="N", help="a pool without topology")
+    where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
+    parser.add_argument(
+        "--placement",
+        help="pooled (default), consolidate, spread, or FILE.py:ClassName; needs --cluster",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
+    parser.add_argument("--format", help="format of JOBS; by default detected")
+    parser.add_argument("--sort", action="store_true", help="sort JOBS by submission")
+    parser.add_argument(
+        "--exact-estimates", action="store_true", help="let policies see the real run times"
+    )
+    parser.add_argument(
+        "--catalogue", action="append", default=[], metavar="FILE", help="chips of one's own"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.simulation.result import new_folder
+    from clustersim.simulation.simulate import replay
+    from clustersim.topology import compile_cluster, load_cluster
+    from clustersim.workload import read_jobs
+
+    cluster = None
+    if args.cluster is not None:
+        from clustersim.catalogue import load_catalogue
+
+        cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
+    log = read_jobs(args.jobs, format=args.format, sort=args.sort)
+    command = {key: value for key, value in vars(args).items() if key not in ("run", "out")}
+    with new_folder(args.out) as folder, job_progress(len(log.jobs)) as progress:
+        result = replay(
+            log.jobs,
+            policy=args.policy,
+            accelerators=args.accelerators,
+            cluster=cluster,
+            placement=args.placement,
+            exact_estimates=args.exact_estimates,
+            progress=progress,
+            provenance={"replay": command, "log": log.report().splitlines()},
+        )
+        result.write(folder)
+    print(log.report())
+    print(result_text(result))
+    print(f"written to {args.out}")
+    return 130 if result.interrupted else 0

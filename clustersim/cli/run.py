@@ -1,0 +1,60 @@
+"""`clustersim run`: run a scenario."""
+
+from __future__ import annotations
+
+import argparse
+
+from clustersim.cli.progress import job_progress
+from clustersim.cli.report import result_text
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "run",
+        help="run a scenario",
+        description="Run the scenario of a YAML file and write its result tables.",
+        epilog="example: clustersim run experiments/mixed-fleet.yaml --out result "
+        "--set workload.load=0.9 --set scheduler.policy=easy",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenario", metavar="SCENARIO.yaml")
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="a.b.c=value",
+        help="change a field; may be given several times",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check the invariants at every pass (slow)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.catalogue import hypothetical_note
+    from clustersim.simulation.result import new_folder
+    from clustersim.simulation.run import open_fleet, run_scenario
+    from clustersim.simulation.scenario import load_scenario
+
+    changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
+    loaded = load_scenario(args.scenario, changes)
+    fleet = open_fleet(loaded)
+    with new_folder(args.out) as folder, job_progress(loaded.scenario.workload.jobs) as progress:
+        result = run_scenario(loaded, check=args.check, progress=progress)
+        result.write(folder)
+    print(result_text(result))
+    note = hypothetical_note(
+        [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]
+    )
+    if note:
+        print(note)
+    print(f"written to {args.out}")
+    return 130 if result.interrupted else 0

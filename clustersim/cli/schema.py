@@ -1,0 +1,31 @@
+"""`clustersim schema`: the JSON Schema of a file format."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of a file format",
+        description="Print the JSON Schema of a file format, for editors to check and complete by.",
+        epilog="example: clustersim schema scenario > scenario.schema.json\n"
+        "and in the first line of a scenario, for editors with the YAML language server:\n"
+        "  # yaml-language-server: $schema=scenario.schema.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("format", choices=["scenario", "topology", "catalogue", "workload"])
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.simulation.schemas import schema
+
+    print(json.dumps(schema(args.format), indent=2))
+    return 0

@@ -1,0 +1,184 @@
+"""``clustersim topology``: what a topology file amounts to, as tables and as a picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clustersim.cli.text import table
+from clustersim.units import format_count, format_duration, format_rate
+
+if TYPE_CHECKING:
+    from clustersim.topology import ClusterSpec, ClusterSummary
+
+__all__ = ["add_parser", "run"]
+
+EPILOG = """example:
+  clustersim topology topologies/h200-superpod.yaml
+  clustersim topology bytedance-2026 --plot fleet.png"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "topology",
+        help="print and draw a topology file",
+        description="Print nodes, chips, switches, links, bisection bandwidth and "
+        "oversubscription of a topology file.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="topology file, or its name in topologies/")
+    parser.add_argument(
+        "--plot", type=Path, metavar="OUT", help="draw it to OUT.png, OUT.svg or OUT.pdf"
+    )
+    parser.add_argument(
+        "--catalogue",
+        action="append",
+        default=[],
+        metavar="USER.yaml",
+        help="file with chips of your own (may be given again)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tables; draw where asked to."""
+    from clustersim.catalogue import hypothetical_note, load_catalogue
+    from clustersim.topology import load_cluster, summarise
+
+    catalogue = load_catalogue(*args.catalogue)
+    spec = load_cluster(args.file, catalogue)
+    summary = summarise(spec)
+    print("\n\n".join(_sections(spec, summary)))
+    note = hypothetical_note(
+        catalogue.accelerator(pool.accelerator) for pool in spec.pools.values()
+    )
+    if note is not None:
+        print(f"\n{note}")
+    if args.plot is not None:
+        _plot(spec, args.plot, note)
+    return 0
+
+
+def _plot(spec: ClusterSpec, out: Path, note: str | None) -> None:
+    from clustersim.plots.style import save_figure
+    from clustersim.plots.topology import draw_topology
+
+    suffix = out.suffix.lstrip(".").lower() or "png"
+    for path in save_figure(draw_topology(spec, note=note), out.with_suffix(""), formats=(suffix,)):
+        print(f"\nwrote {path}")
+
+
+def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:
+    head = f"{summary.name}: {summary.description}" if summary.description else summary.name
+    sections = [head, _pools(summary), _tiers(summary), _levels(summary)]
+    if any(pool.virtual_clusters for pool in summary.pools):
+        sections.append(_virtual_clusters(summary))
+    if len(summary.pools) > 1:
+        sections.append(_datacenter(spec, summary))
+    notes = [
+        *(f"  {note}" for note in spec.notes),
+        *(f"  {name}: {note}" for name, pool in spec.pools.items() for note in pool.notes),
+    ]
+    if notes:
+        sections.append("\n".join(["Where the sizes come from", *notes]))
+    return sections
+
+
+def _bits(rate_Bps: float) -> str:
+    return format_rate(8 * rate_Bps, "b/s")
+
+
+def _ratio(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}:1" if value < 1000 else f"{format_count(value)}:1"
+
+
+def _pools(summary: ClusterSummary) -> str:
+    headers = ["pool", "accelerator", "fabric", "nodes", "chips", "switches", "links"]
+    headers += ["network/chip", "all-to-all/chip", "oversubscription", "bisection"]
+    rows = [
+        [
+            pool.name,
+            pool.accelerator,
+            pool.fabric,
+            format_count(pool.nodes),
+            format_count(pool.chips),
+            format_count(pool.switches),
+            format_count(pool.links),
+            _bits(pool.port_Bps),
+            _bits(pool.nic_Bps),
+            _ratio(pool.oversubscription),
+            _bits(pool.bisection_Bps),
+        ]
+        for pool in summary.pools
+    ]
+    if len(rows) > 1:
+        counts = (summary.nodes, summary.chips, summary.switches, summary.links)
+        rows.append(
+            ["total", "", "", *map(format_count, counts), "", "", "", _bits(summary.bisection_Bps)]
+        )
+    return f"Pools\n{table(rows, headers)}"
+
+
+def _tiers(summary: ClusterSummary) -> str:
+    rows = [
+        [pool.name, tier.kind, format_count(tier.switches)]
+        for pool in summary.pools
+        for tier in pool.tiers
+    ]
+    if not rows:
+        return "Switches\nnone"
+    return f"Switches\n{table(rows, ['pool', 'tier', 'switches'])}"
+
+
+def _levels(summary: ClusterSummary) -> str:
+    headers = ["pool", "level", "links", "rate/link", "hop", "oversubscription", "bisection"]
+    rows = [
+        [
+            pool.name,
+            level.name,
+            format_count(level.links),
+            _bits(level.link_Bps),
+            format_duration(level.latency_s),
+            _ratio(level.oversubscription),
+            "" if level.bisection_Bps is None else _bits(level.bisection_Bps),
+        ]
+        for pool in summary.pools
+        for level in pool.levels
+    ]
+    return f"Links\n{table(rows, headers)}"
+
+
+def _virtual_clusters(summary: ClusterSummary) -> str:
+    rows: list[list[str]] = []
+    for pool in summary.pools:
+        per_node = pool.chips // pool.nodes
+        free = pool.nodes - sum(pool.virtual_clusters.values())
+        owned = [*pool.virtual_clusters.items(), *([("(none)", free)] if free else [])]
+        rows += [
+            [pool.name, name, format_count(nodes), format_count(nodes * per_node)]
+            for name, nodes in owned
+        ]
+    return f"Virtual clusters\n{table(rows, ['pool', 'virtual cluster', 'nodes', 'chips'])}"
+
+
+def _datacenter(spec: ClusterSpec, summary: ClusterSummary) -> str:
+    network = spec.datacenter_network
+    if network is None:
+        return "Between pools: none; the pools are apart"
+    rows = [
+        [
+            pool.name,
+            _bits(pool.datacenter_Bps),
+            _ratio(pool.chips * pool.port_Bps / pool.datacenter_Bps),
+        ]
+        for pool in summary.pools
+    ]
+    return (
+        f"Between pools ({format_duration(network.latency)})\n"
+        f"{table(rows, ['pool', 'rate to all others', 'oversubscription'])}"
+    )

@@ -1,0 +1,201 @@
+"""``clustersim trace``: what a log of jobs is like."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clustersim.workload import JobLog, TraceStatistics
+
+_EXAMPLE = """\
+example:
+  clustersim trace philly_2017.parquet --accelerators 2816 --plot philly.png
+  clustersim trace KTH-SP2-1996-2.1-cln.swf.gz --accelerators 100
+  clustersim trace jobs.csv --cluster topologies/small-mixed.yaml --fit jobs-model.yaml
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "trace",
+        help="describe a log of jobs: sizes, run times, arrivals, offered load",
+        description="Describe a log of jobs: sizes, run times, arrivals and their cycle, load.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="Parquet, CSV, SWF or a published log; may be .gz")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--accelerators", metavar="N", help="number of accelerators, for the load")
+    where.add_argument("--cluster", metavar="TOPOLOGY", help="cluster, for the load")
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw it")
+    parser.add_argument("--format", metavar="F", help="format, if the content does not tell it")
+    parser.add_argument("--sort", action="store_true", help="sort jobs that are not in order")
+    parser.add_argument("--from", dest="start", metavar="TIME", help='leave out before, as "28 d"')
+    parser.add_argument(
+        "--to", dest="end", metavar="TIME", help='leave out from then on, as "60 d"'
+    )
+    parser.add_argument(
+        "--start",
+        dest="week_time",
+        metavar="TIME",
+        help='time from Monday 00:00 to second 0 of the log, as "14 h"',
+    )
+    parser.add_argument(
+        "--fit", type=Path, metavar="OUT.yaml", help="fit a workload model, show and save it"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.workload import read_jobs
+    from clustersim.workload.describe import describe_jobs, second_of_week, window
+
+    start, end = _time(args.start, "--from", 0.0), _time(args.end, "--to", float("inf"))
+    chips = _chips(args)
+    log = read_jobs(args.file, format=args.format, sort=args.sort)
+    origin_s = second_of_week(log.origin) if log.origin is not None else 0.0
+    first_second = _time(args.week_time, "--start", origin_s)
+    jobs = window(log.jobs, start, end)
+    if len(jobs) == 0:
+        from clustersim.errors import InputError
+
+        raise InputError(args.file, "no job was submitted between --from and --to")
+    print(log.report())
+    if len(jobs) < len(log.jobs):
+        print(f"  of these, {len(jobs):,} were submitted between --from and --to")
+    _print_statistics(describe_jobs(jobs, first_second=first_second), jobs, chips)
+    if args.plot is not None:
+        from clustersim.plots.style import save_figure
+        from clustersim.plots.trace import plot_trace
+
+        name = args.file.name
+        figure = plot_trace(jobs, title=name, first_second=first_second, origin=log.origin)
+        for path in save_figure(figure, *_picture(args.plot)):
+            print(f"wrote {path}")
+    if args.fit is not None:
+        _fit(args, log, jobs, first_second)
+    return 0
+
+
+def _time(text: str | None, option: str, default: float) -> float:
+    from clustersim.errors import InputError
+    from clustersim.units import parse_quantity
+
+    if text is None:
+        return default
+    try:
+        return parse_quantity(text, "duration")
+    except ValueError as error:
+        raise InputError(option, str(error)) from None
+
+
+def _picture(path: Path) -> tuple[Path, tuple[str, ...]]:
+    return path.with_suffix(""), (path.suffix.lstrip(".").lower() or "png",)
+
+
+def _chips(args: argparse.Namespace) -> dict[str, int]:
+    """Accelerators by pool, from the options."""
+    from clustersim.errors import InputError
+
+    if args.accelerators is not None:
+        digits = args.accelerators.replace("_", "").replace(",", "")
+        if not digits.isdecimal() or not 1 <= int(digits) <= 10**8:
+            raise InputError("--accelerators", f"{args.accelerators!r} is not a number from 1 on")
+        return {"pool": int(digits)}
+    if args.cluster is None:
+        return {}
+    from clustersim.catalogue import load_catalogue
+    from clustersim.topology import compile_cluster, load_cluster
+
+    cluster = compile_cluster(load_cluster(args.cluster, load_catalogue()))
+    return {pool.name: pool.n_chips for pool in cluster.pools}
+
+
+def _print_statistics(
+    statistics: TraceStatistics, jobs: pd.DataFrame, chips: dict[str, int]
+) -> None:
+    from clustersim.cli.text import table
+    from clustersim.units import format_duration
+
+    mix = statistics.size_mix
+    sizes = [
+        (row.bin, f"{row.jobs_share:.2%}", f"{row.work_share:.2%}")
+        for row in mix.itertuples(index=False)
+    ]
+    print("\nSizes")
+    print(table(sizes, ["accelerators", "of jobs", "of work"]))
+    runs = [
+        *((f"{p:.0%}", q) for p, q in statistics.duration_quantiles_s.items()),
+        ("mean", statistics.mean_duration_s),
+    ]
+    print("\nRun times")
+    print(table([(name, f"{q:,.0f}", format_duration(q)) for name, q in runs], ["", "s", ""]))
+    if statistics.jobs_without_duration:
+        print(f"{statistics.jobs_without_duration:,} jobs have a model instead of a run time")
+    print("\nArrivals")
+    print(
+        f"{statistics.jobs:,} jobs in {format_duration(statistics.span_s)}: "
+        f"{statistics.rate_per_s * 3600:.4g} an hour; gaps vary with a coefficient of "
+        f"{statistics.interarrival_cv:.2f}"
+    )
+    mean = statistics.rate_per_s
+    print("hour of the day, rate over the mean:", _relative(statistics.by_hour, mean))
+    print("day of the week, rate over the mean:", _relative(statistics.by_weekday, mean))
+    print(
+        f"\nWork: {statistics.work_accelerator_s / 3600:,.0f} accelerator-hours, which is ", end=""
+    )
+    print(f"{statistics.mean_demand:,.1f} accelerators busy at all times")
+    if chips:
+        total, largest = sum(chips.values()), max(chips.values())
+        print(
+            f"offered load on {total:,} accelerators, each taken for one of the log's own: "
+            f"{statistics.offered_load(total):.3f}"
+        )
+        over = int((jobs["n_accelerators"] > largest).sum())
+        if over:
+            print(f"{over:,} jobs are larger than the largest pool ({largest:,})")
+
+
+def _relative(rates: object, mean: float) -> str:
+    import numpy as np
+
+    return " ".join(f"{rate / mean:.2f}" for rate in np.asarray(rates))
+
+
+def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, first_second: float) -> None:
+    """Fit a model, print its distance to the log, save it and the picture of the fit."""
+    from clustersim.cli.text import table
+    from clustersim.plots.style import save_figure
+    from clustersim.plots.trace import plot_fit
+    from clustersim.seeds import Streams
+    from clustersim.workload import generate_jobs, save_workload
+    from clustersim.workload.fit import fit_distance, fit_workload
+
+    spec = fit_workload(
+        jobs, name=args.fit.stem, sources={"log": log.source}, first_second=first_second
+    )
+    save_workload(spec, args.fit)
+    drawn = generate_jobs(spec, Streams(0), n_jobs=200_000)
+    distance = fit_distance(drawn, jobs)
+    rows = [
+        (
+            r.bin,
+            f"{r.jobs:,}",
+            f"{r.ks:.3f}",
+            f"{r.worst_quantile_ratio:.2f}",
+            f"{r.work_ratio:.3f}",
+        )
+        for r in distance.itertuples(index=False)
+    ]
+    print("\nFitted model against the log")
+    print(table(rows, ["accelerators", "jobs", "KS", "worst quantile ratio", "work ratio"]))
+    print(f"wrote {args.fit}")
+    figure = plot_fit(drawn, jobs, title=args.fit.stem)
+    for path in save_figure(figure, args.fit.with_suffix(""), ("png",)):
+        print(f"wrote {path}")

@@ -1,0 +1,119 @@
+"""Policies and placements by name, or from a Python file of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from clustersim.errors import InputError, nearest_hint, unknown_name
+from clustersim.scheduling.placement import (
+    Consolidate,
+    Placement,
+    Pooled,
+    Spread,
+)
+from clustersim.scheduling.policies import POLICIES, Policy
+
+__all__ = ["PLACEMENTS", "fault_in_plugin", "find_placement", "find_policy"]
+
+PLACEMENTS: dict[str, type[Placement]] = {
+    "pooled": Pooled,
+    "consolidate": Consolidate,
+    "spread": Spread,
+}
+
+Plugin = TypeVar("Plugin")
+_MARK = "clustersim_plugin_"
+
+
+def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[Policy]:
+    """Return a policy class.
+
+    Parameters
+    ----------
+    name : str or type
+        ``"easy"``; or ``"FILE.py:ClassName"``, FILE relative to `folder`; or a class.
+    folder : str or Path
+        Where a file is looked for.
+
+    Raises
+    ------
+    InputError
+        If there is no such policy, file or class, or the file fails to load.
+    """
+    if isinstance(name, type):
+        return name
+    return _find(name, "policy", POLICIES, Policy, Path(folder))
+
+
+def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> type[Placement]:
+    """Return a placement class; see :func:`find_policy`."""
+    if isinstance(name, type):
+        return name
+    return _find(name, "placement", PLACEMENTS, Placement, Path(folder))
+
+
+def fault_in_plugin(error: BaseException) -> InputError | None:
+    """Describe an error that the code of a user's own file raised; None for any other."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for name, module in list(sys.modules.items()):
+            if name.startswith(_MARK) and module.__file__ == frame.filename:
+                where = f"line {frame.lineno}, in {frame.name}"
+                return InputError(frame.filename, f"{where}: {type(error).__name__}: {error}")
+    return None
+
+
+def _find(
+    name: str, kind: str, known: dict[str, type[Plugin]], base: type[Plugin], folder: Path
+) -> type[Plugin]:
+    if name in known:
+        return known[name]
+    file_name, colon, class_name = name.partition(":")
+    if not file_name.endswith(".py"):
+        hint = unknown_name(kind, name, known)
+        raise InputError(kind, f"{hint}; or FILE.py:ClassName for one of your own")
+    path = folder / file_name
+    module = _load(path)
+    classes: dict[str, type[Plugin]] = {
+        key: value
+        for key, value in vars(module).items()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+    }
+    if colon and class_name in classes:
+        return classes[class_name]
+    if not colon and len(classes) == 1:
+        return next(iter(classes.values()))
+    if not classes:
+        raise InputError(path, f"has no class that derives from clustersim.{base.__name__}")
+    if not colon:
+        raise InputError(path, f"has several classes, say which: {path.name}:{next(iter(classes))}")
+    raise InputError(path, f"has no {kind} {class_name!r}; {nearest_hint(class_name, classes)}")
+
+
+def _load(path: Path) -> ModuleType:
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from None
+    name = _MARK + hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None, "a file that ends in .py has a loader"
+    assert spec.loader is not None, "a file that ends in .py has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(path, f"fails to load: {type(error).__name__}: {error}") from None
+    return module

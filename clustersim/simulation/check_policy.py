@@ -1,0 +1,154 @@
+"""Does a policy or placement keep the rules?  Trials on small random workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clustersim.errors import ClusterSimError, InputError
+from clustersim.scheduling import Placement, Policy
+from clustersim.seeds import Streams
+from clustersim.simulation.result import Result
+from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE
+from clustersim.topology import Cluster, Pool
+
+__all__ = ["Finding", "check_policy"]
+
+_JOBS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one trial showed.
+
+    Attributes
+    ----------
+    trial : str
+        The cluster of the trial.
+    fault : str
+        What rule was broken and how; empty if none was.
+    """
+
+    trial: str
+    fault: str
+
+
+def check_policy(
+    policy: str | type[Policy] = "fcfs",
+    placement: str | type[Placement] = "consolidate",
+    *,
+    folder: str = ".",
+    seed: int = 0,
+) -> list[Finding]:
+    """Try a policy and a placement on clusters of different shape.
+
+    Checked are: after every pass no accelerator is allocated twice and none is lost; no
+    job starts before it is submitted; every job that can run ends; a job gets just its
+    number of accelerators; the same input gives the same schedule.
+
+    Parameters
+    ----------
+    policy, placement
+        See :class:`~clustersim.simulation.simulate.Scheduling`.
+    folder : str
+        Where files of one's own are looked for.
+    seed : int
+        Of the random workloads.
+
+    Returns
+    -------
+    list of Finding
+        One for each trial.
+
+    Raises
+    ------
+    InputError
+        If there is no such policy or placement.
+    """
+    scheduling = Scheduling(policy=policy, placement=placement, folder=folder)
+    return [
+        Finding(name, _fault(jobs, cluster, scheduling)) for name, cluster, jobs in _trials(seed)
+    ]
+
+
+def _fault(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
+    try:
+        first = simulate(jobs, cluster, scheduling, check=True)
+        second = simulate(jobs, cluster, scheduling)
+    except InputError as error:
+        if error.source in ("policy", "placement"):
+            raise
+        return str(error)
+    except ClusterSimError as error:
+        return str(error)
+    except Exception as error:
+        return f"raised {type(error).__name__}: {error}"
+    if not first.jobs.equals(second.jobs):
+        return "the same input gave two different schedules"
+    return _broken_rule(first)
+
+
+def _broken_rule(result: Result) -> str:
+    jobs = result.jobs
+    can_run = jobs[jobs["outcome"] != NEVER_RUNNABLE]
+    left = can_run[can_run["outcome"] != FINISHED]
+    if len(left):
+        first = left["job_id"].iloc[0]
+        return f"{len(left)} of {len(can_run)} jobs never started though they could; first {first}"
+    early = jobs[jobs["start_s"] < jobs["submit_s"]]
+    if len(early):
+        return f"job {early['job_id'].iloc[0]} started before it was submitted"
+    given = result.allocations.groupby("job_id")["n_accelerators"].sum()
+    asked = can_run.set_index("job_id")["n_accelerators"]
+    wrong = asked.index[(given.reindex(asked.index) != asked).to_numpy()]
+    if len(wrong):
+        job = wrong[0]
+        return f"job {job} asked for {asked[job]} accelerators and got {given.get(job, 0)}"
+    return ""
+
+
+def _trials(seed: int) -> Iterator[tuple[str, Cluster, pd.DataFrame]]:
+    pools = {
+        "one pool of 8 nodes": (_pool("gpu", 8, {}),),
+        "one node": (_pool("gpu", 1, {}),),
+        "virtual clusters": (_pool("gpu", 8, {"a": 4, "b": 2}),),
+        "two pools": (_pool("fast", 4, {}), _pool("slow", 6, {})),
+    }
+    for index, (name, parts) in enumerate(pools.items()):
+        yield name, Cluster(name, parts), _random_jobs(Streams(seed, replication=index), name)
+
+
+def _pool(name: str, n_nodes: int, virtual_clusters: dict[str, int]) -> Pool:
+    return Pool(
+        name=name,
+        accelerator="",
+        n_nodes=n_nodes,
+        chips_per_node=8,
+        nic_Bps=float("inf"),
+        scaleup_size=8,
+        leaf_of_node=np.zeros(n_nodes, dtype=np.int32),
+        unit_of_node=np.zeros(n_nodes, dtype=np.int32),
+        virtual_clusters=virtual_clusters,
+    )
+
+
+def _random_jobs(streams: Streams, trial: str) -> pd.DataFrame:
+    """Jobs that crowd the trial's cluster, in batches, some too large for it."""
+    draw = streams("check policy")
+    duration = draw.integers(1, 100, _JOBS)
+    jobs = pd.DataFrame(
+        {
+            "job_id": np.arange(1, _JOBS + 1),
+            "submit_s": np.sort(draw.integers(0, 600, _JOBS)),
+            "n_accelerators": draw.choice([1, 2, 3, 4, 8, 12, 16, 24, 80], _JOBS),
+            "duration_s": duration,
+            "estimate_s": duration * draw.integers(1, 4, _JOBS),
+        }
+    )
+    if trial == "virtual clusters":
+        jobs["vc"] = draw.choice(np.array(["a", "b", ""], dtype=object), _JOBS)
+    return jobs

@@ -1,0 +1,153 @@
+"""Offered load of a stream of jobs on a fleet of different accelerators.
+
+Offered load is the work that arrives per second over the work that the fleet can do
+per second.  Where chips differ, the latter is the solution of a linear program: the
+largest arrival rate at which the stream can be divided among the partitions with none
+of them needed more than all the time.  On one pool this is the familiar
+``rate x E[n x run time] / accelerators``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError
+from clustersim.scheduling import Pooled
+from clustersim.simulation.eligibility import find_eligibility
+from clustersim.simulation.partitions import build_partitions
+from clustersim.simulation.runtimes import find_runtimes
+from clustersim.topology import Cluster
+from clustersim.workload import JobClass, WorkloadSpec
+
+__all__ = ["sustainable_rate"]
+
+
+def sustainable_rate(
+    workload: WorkloadSpec,
+    cluster: Cluster,
+    catalogue: Catalogue,
+    *,
+    reference_models: dict[str, str] | None = None,
+) -> float:
+    """Find the arrival rate at which the offered load is 1.
+
+    Parameters
+    ----------
+    workload : WorkloadSpec
+        Classes of jobs; their mean durations and tokens count.
+    cluster : Cluster
+        The fleet.  Gaps that whole gangs leave are not considered: a fleet can rarely
+        carry a load of 1.
+    catalogue : Catalogue
+        Chips and models.
+    reference_models : dict, optional
+        See :func:`~clustersim.simulation.runtimes.find_runtimes`.
+
+    Returns
+    -------
+    float
+        Jobs per second.  Jobs that can never run count as no work.
+
+    Raises
+    ------
+    InputError
+        If no job of the workload can run on the cluster.
+    """
+    kinds = pd.concat([_kinds(job_class) for job_class in workload.classes], ignore_index=True)
+    if kinds["vc"].isna().all():
+        kinds = kinds.drop(columns="vc")
+    partitions = build_partitions(cluster, Pooled)
+    runtimes = find_runtimes(
+        kinds,
+        cluster,
+        catalogue,
+        reference_accelerator=workload.reference_accelerator,
+        reference_models=reference_models,
+    )
+    eligible = find_eligibility(kinds, cluster, partitions, runtimes, catalogue)
+    share = kinds["share"].to_numpy() / kinds["share"].sum()
+    sizes = kinds["n_accelerators"].to_numpy()
+    capacity = np.array([p.placement.capacity for p in partitions], dtype=np.float64)
+    places, kind_of, work = [], [], []
+    for kind, choice in enumerate(eligible.choice_of):
+        for index in eligible.choices[choice] if choice >= 0 else ():
+            places.append(index)
+            kind_of.append(kind)
+            work.append(sizes[kind] * runtimes.run_s[partitions[index].pool, kind])
+    if not places:
+        raise InputError("workload", "none of its jobs can run on this cluster")
+    return _largest_rate(np.array(places), np.array(kind_of), np.array(work), share, capacity)
+
+
+def _kinds(job_class: JobClass) -> pd.DataFrame:
+    """Rows of one size and virtual cluster each, with the mean work of the class."""
+    vcs: dict[Any, float] = dict(job_class.vcs) if job_class.vcs else {None: 1.0}
+    rows = [
+        {
+            "job_class": job_class.name,
+            "n_accelerators": size,
+            "vc": vc,
+            "duration_s": np.nan if job_class.duration is None else job_class.duration.mean(),
+            "model": job_class.model,
+            "tokens": np.nan if job_class.tokens is None else job_class.tokens.mean(),
+            "accelerators": ",".join(job_class.accelerators or ()),
+            "share": job_class.weight
+            * (weight / sum(job_class.sizes.values()))
+            * (vc_weight / sum(vcs.values())),
+        }
+        for (size, weight), (vc, vc_weight) in itertools.product(
+            job_class.sizes.items(), vcs.items()
+        )
+    ]
+    return pd.DataFrame(rows)
+
+
+def _largest_rate(
+    places: npt.NDArray[np.int64],
+    kind_of: npt.NDArray[np.int64],
+    work: npt.NDArray[np.float64],
+    share: npt.NDArray[np.float64],
+    capacity: npt.NDArray[np.float64],
+) -> float:
+    """Maximise the rate; variables are the flows of kinds to places, and the rate."""
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_array
+
+    n_flows = len(places)
+    flows = np.arange(n_flows)
+    # In units of the rate that the whole fleet could carry at the mean work, for scaling.
+    unit = capacity.sum() / float(np.dot(share[kind_of], work) / share[kind_of].sum())
+    used: Any = coo_array(
+        (work * unit / capacity[places], (places, flows)), shape=(len(capacity), n_flows + 1)
+    )
+    kinds = np.unique(kind_of)
+    row_of_kind = np.searchsorted(kinds, kind_of)
+    balance: Any = coo_array(
+        (
+            np.concatenate([np.ones(n_flows), -share[kinds]]),
+            (
+                np.concatenate([row_of_kind, np.arange(len(kinds))]),
+                np.concatenate([flows, np.full(len(kinds), n_flows)]),
+            ),
+        ),
+        shape=(len(kinds), n_flows + 1),
+    )
+    objective = np.zeros(n_flows + 1)
+    objective[-1] = -1.0
+    solution: Any = linprog(
+        objective,
+        A_ub=used,
+        b_ub=np.ones(len(capacity)),
+        A_eq=balance,
+        b_eq=np.zeros(len(kinds)),
+        method="highs",
+    )
+    if not solution.success:
+        raise InputError("workload", f"its sustainable rate was not found: {solution.message}")
+    return float(-solution.fun * unit)

@@ -1,0 +1,140 @@
+"""Measures of a schedule: pure functions of the result tables.
+
+The definitions are the field's: wait = start - submit; JCT = finish - submit;
+bounded slowdown = max(1, JCT / max(run time, 10 s)) (Feitelson et al., "Theory and
+practice in parallel job scheduling", JSSPP 1997).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE, UNFINISHED
+
+__all__ = [
+    "accelerator_seconds",
+    "bounded_slowdown",
+    "jct_s",
+    "makespan_s",
+    "mean_utilisation",
+    "run_s",
+    "summary",
+    "wait_s",
+]
+
+SHORTEST_RUN_S = 10.0
+"""Run times below this count as this in the bounded slowdown."""
+
+
+def wait_s(jobs: pd.DataFrame) -> pd.Series:
+    """Seconds from submission to start; NaN for a job that has not started."""
+    return jobs["start_s"] - jobs["submit_s"]
+
+
+def run_s(jobs: pd.DataFrame) -> pd.Series:
+    """Seconds from start to finish; NaN for a job that has not finished."""
+    return jobs["finish_s"] - jobs["start_s"]
+
+
+def jct_s(jobs: pd.DataFrame) -> pd.Series:
+    """Job completion time: seconds from submission to finish."""
+    return jobs["finish_s"] - jobs["submit_s"]
+
+
+def bounded_slowdown(jobs: pd.DataFrame) -> pd.Series:
+    """JCT over the run time (at least 10 s), at least 1."""
+    return (jct_s(jobs) / run_s(jobs).clip(lower=SHORTEST_RUN_S)).clip(lower=1.0)
+
+
+def makespan_s(jobs: pd.DataFrame) -> float:
+    """Seconds from the first submission to the last finish."""
+    return float(jobs["finish_s"].max() - jobs["submit_s"].min())
+
+
+def accelerator_seconds(
+    utilisation: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
+) -> pd.DataFrame:
+    """Allocated and available accelerator-seconds of each pool.
+
+    Parameters
+    ----------
+    utilisation : pandas.DataFrame
+        The step functions of a result.
+    begin_s, end_s : float
+        The part of the time that counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``allocated`` and ``available``, indexed by pool.
+    """
+    rows = []
+    for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
+        time = np.clip(steps["time_s"].to_numpy(), begin_s, end_s)
+        held = np.diff(time)
+        rows.append(
+            (
+                pool,
+                float(np.dot(held, steps["allocated"].to_numpy()[:-1])),
+                float(np.dot(held, steps["installed"].to_numpy()[:-1])),
+            )
+        )
+    return pd.DataFrame(rows, columns=["pool", "allocated", "available"]).set_index("pool")
+
+
+def mean_utilisation(
+    utilisation: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
+) -> float:
+    """Accelerator-seconds allocated over those available, all pools together."""
+    total = accelerator_seconds(utilisation, begin_s=begin_s, end_s=end_s).sum()
+    return float(total["allocated"] / total["available"]) if total["available"] > 0 else 0.0
+
+
+def summary(jobs: pd.DataFrame, utilisation: pd.DataFrame) -> pd.DataFrame:
+    """Summarise a result, in a row for all pools together and one for each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``scope``; counts of jobs by outcome (those that never ran count under all
+        pools together); mean, median, 95th and 99th percentile of wait; mean JCT,
+        run time and bounded slowdown; utilisation, accelerator-seconds, makespan.
+    """
+    use = accelerator_seconds(utilisation)
+    each = [
+        _summary_row(str(pool), jobs[jobs["pool"] == pool], use.loc[pool]) for pool in use.index
+    ]
+    return pd.DataFrame([_summary_row("all", jobs, use.sum()), *each])
+
+
+def _summary_row(scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:
+    outcome = jobs["outcome"].value_counts()
+    wait = wait_s(jobs).to_numpy()
+    wait = wait[np.isfinite(wait)]
+    return {
+        "scope": scope,
+        "jobs": len(jobs),
+        "finished": int(outcome.get(FINISHED, 0)),
+        "unfinished": int(outcome.get(UNFINISHED, 0)),
+        "never_runnable": int(outcome.get(NEVER_RUNNABLE, 0)),
+        "mean_wait_s": _mean(wait),
+        "median_wait_s": _quantile(wait, 0.5),
+        "p95_wait_s": _quantile(wait, 0.95),
+        "p99_wait_s": _quantile(wait, 0.99),
+        "mean_jct_s": _mean(jct_s(jobs).dropna().to_numpy()),
+        "mean_run_s": _mean(run_s(jobs).dropna().to_numpy()),
+        "mean_bounded_slowdown": _mean(bounded_slowdown(jobs).dropna().to_numpy()),
+        "utilisation": float(use["allocated"] / use["available"]) if use["available"] else 0.0,
+        "accelerator_s": float(use["allocated"]),
+        "makespan_s": makespan_s(jobs) if len(jobs) else float("nan"),
+    }
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _quantile(values: npt.NDArray[np.float64], q: float) -> float:
+    return float(np.quantile(values, q)) if len(values) else float("nan")

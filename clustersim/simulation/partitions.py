@@ -1,0 +1,57 @@
+"""The cluster cut into the partitions that jobs are placed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clustersim.scheduling.placement import Placement
+from clustersim.scheduling.queue import Partition
+from clustersim.topology import Cluster, Pool
+
+__all__ = ["MakePlacement", "build_partitions"]
+
+MakePlacement = Callable[[int, int], Placement]
+"""From nodes and chips per node to an empty placement; a placement class is one."""
+
+
+def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Partition]:
+    """Make a partition of every virtual cluster, and of what each pool has beside them.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        A compiled topology.
+    make_placement : callable
+        Makes the placement of a partition.
+
+    Returns
+    -------
+    list of Partition
+        Pool by pool: its virtual clusters in the order of the file, then its rest.
+    """
+    partitions: list[Partition] = []
+    for pool_index, pool in enumerate(cluster.pools):
+        for virtual_cluster, first_node, n_nodes in _shares(pool):
+            name = f"{pool.name}/{virtual_cluster}" if virtual_cluster else pool.name
+            partitions.append(
+                Partition(
+                    index=len(partitions),
+                    pool=pool_index,
+                    name=name,
+                    virtual_cluster=virtual_cluster,
+                    first_node=first_node,
+                    placement=make_placement(n_nodes, pool.chips_per_node),
+                )
+            )
+    return partitions
+
+
+def _shares(pool: Pool) -> list[tuple[str, int, int]]:
+    """Name, first node and number of nodes of each share of `pool`."""
+    shares = [
+        (name, nodes.start, len(nodes)) for name, nodes in pool.virtual_cluster_ranges().items()
+    ]
+    used = sum(n_nodes for _, _, n_nodes in shares)
+    if used < pool.n_nodes:
+        shares.append(("", used, pool.n_nodes - used))
+    return shares

@@ -1,0 +1,143 @@
+"""The result of a simulation, saved to a folder and loaded back."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clustersim.errors import InputError
+from clustersim.version import __version__
+
+__all__ = ["Result", "new_folder", "versions"]
+
+_TABLES = ("jobs", "allocations", "utilisation", "summary")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Tables of one run.
+
+    Attributes
+    ----------
+    jobs : pandas.DataFrame
+        A row a job: the input's columns, ``outcome``, ``pool``, ``start_s``,
+        ``finish_s``, ``reason``.
+    allocations : pandas.DataFrame
+        A row for each job and node that it ran on.
+    utilisation : pandas.DataFrame
+        Allocated and installed accelerators of each pool, a step function of time.
+    summary : pandas.DataFrame
+        Counts and means, for all pools together and for each.
+    provenance : dict
+        The resolved scenario, seed, versions, wall time, whether it was interrupted.
+    """
+
+    jobs: pd.DataFrame
+    allocations: pd.DataFrame
+    utilisation: pd.DataFrame
+    summary: pd.DataFrame
+    provenance: Mapping[str, Any]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was stopped before its end."""
+        return bool(self.provenance.get("interrupted", False))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the tables as Parquet, and summary and provenance as JSON, to a new folder.
+
+        Raises
+        ------
+        InputError
+            If `folder` exists or cannot be made; nothing is overwritten.
+        """
+        with new_folder(folder) as path:
+            self.write(path)
+        return path
+
+    def write(self, folder: Path) -> None:
+        """Write the files into `folder`, which exists and is empty."""
+        for name in _TABLES:
+            getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+        rows = json.loads(self.summary.to_json(orient="records"))
+        (folder / "summary.json").write_text(json.dumps(rows, indent=2) + "\n")
+        (folder / "provenance.json").write_text(json.dumps(dict(self.provenance), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Result:
+        """Read what ``save`` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or broken.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(folder, "no such folder of results")
+        tables = {}
+        for name in _TABLES:
+            path = folder / f"{name}.parquet"
+            try:
+                tables[name] = pd.read_parquet(path)
+            except FileNotFoundError:
+                raise InputError(
+                    folder, f"has no {path.name}; is it a folder of results?"
+                ) from None
+            except (OSError, ValueError) as error:
+                raise InputError(path, f"cannot be read as Parquet: {error}") from None
+        try:
+            provenance = json.loads((folder / "provenance.json").read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(folder / "provenance.json", f"cannot be read: {error}") from None
+        return cls(**tables, provenance=provenance)
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """Make a folder for output before the work that fills it starts.
+
+    Raises
+    ------
+    InputError
+        If it exists already or cannot be made.  It is removed again if the work fails
+        before anything was written.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise InputError(
+            path, "exists already; name a new folder, nothing is overwritten"
+        ) from None
+    except NotADirectoryError:
+        raise InputError(path, "cannot be made: a part of its path is a file") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be made: {error.strerror}") from None
+    try:
+        yield path
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+    finally:
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
+def versions() -> dict[str, str]:
+    """Versions of clustersim, Python and the libraries that a result depends on."""
+    libraries = ("simpy", "numpy", "scipy", "networkx", "pandas", "pyarrow", "pydantic")
+    return {
+        "clustersim": __version__,
+        "python": platform.python_version(),
+        "platform": sys.platform,
+        **{library: metadata.version(library) for library in libraries},
+    }

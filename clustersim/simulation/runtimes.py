@@ -1,0 +1,172 @@
+"""How long every job would run on every pool, by the performance core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.catalogue import Accelerator, Catalogue
+from clustersim.errors import InputError
+from clustersim.performance import best_plans, relative_speed
+from clustersim.topology import Cluster
+
+__all__ = ["Runtimes", "find_runtimes"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Runtimes:
+    """Run times of jobs on pools.
+
+    Attributes
+    ----------
+    run_s, estimate_s : float64 arrays (pools, jobs)
+        Real and estimated run time; infinite where the job cannot run.
+    obstacles : dict
+        For each (model, size, pool) that cannot run, why.
+    """
+
+    run_s: Floats
+    estimate_s: Floats
+    obstacles: Mapping[tuple[str, int, int], str]
+
+
+def find_runtimes(
+    jobs: pd.DataFrame,
+    cluster: Cluster,
+    catalogue: Catalogue | None,
+    *,
+    reference_accelerator: str | None = None,
+    reference_models: Mapping[str, str] | None = None,
+    exact_estimates: bool = False,
+) -> Runtimes:
+    """Find the run time of each job on each pool.
+
+    A job with a ``model`` takes its ``tokens`` over the tokens per second of the best
+    plan for its number of accelerators.  A job without one ran ``duration_s`` on the
+    reference accelerator; on another chip that time is divided by the chip's speed
+    relative to the reference for the reference model at the job's size.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.
+    cluster : Cluster
+        Pools with their chips and links.
+    catalogue : Catalogue, optional
+        Chips and models, needed where jobs have models or pools differ in speed.
+    reference_accelerator : str, optional
+        The chip on which the recorded durations were measured.
+    reference_models : mapping of str to str, optional
+        From job class to the model of the catalogue that stands for its jobs without
+        one; the key ``default`` for all other classes.  Without these two, durations
+        hold on every chip.
+    exact_estimates : bool
+        Whether to ignore the table's own estimates.
+
+    Returns
+    -------
+    Runtimes
+        Every distinct (model, accelerator, size) is evaluated once, all in one call.
+
+    Raises
+    ------
+    InputError
+        If a model or chip is not in the catalogue.
+    """
+    n_pools = len(cluster.pools)
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    duration = jobs["duration_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+    slowdown = np.ones((n_pools, 1))
+    if catalogue is not None and reference_accelerator is not None and reference_models:
+        reference = catalogue.accelerator(reference_accelerator)
+        stand_in = _stand_ins(jobs, reference_models)
+        slowdown = _slowdowns(sizes, stand_in, cluster, catalogue, reference)
+    run_s = duration * slowdown
+    estimate_s = run_s
+    if "estimate_s" in jobs and not exact_estimates:
+        told = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+        estimate_s = np.where(np.isfinite(told), told, duration) * slowdown
+    obstacles: dict[tuple[str, int, int], str] = {}
+    by_model = _model_rows(jobs)
+    if len(by_model):
+        if catalogue is None:
+            raise InputError("jobs", "those with a model need a catalogue")
+        of_models = _model_run_s(jobs.iloc[by_model], cluster, catalogue, obstacles)
+        run_s[:, by_model] = of_models
+        if "estimate_factor" in jobs and not exact_estimates:
+            of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
+        estimate_s[:, by_model] = of_models
+    return Runtimes(run_s, estimate_s, obstacles)
+
+
+def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:
+    if "model" not in jobs or "tokens" not in jobs:
+        return np.zeros(0, dtype=np.intp)
+    return np.flatnonzero(jobs["model"].notna().to_numpy(dtype=bool))
+
+
+def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.object_]:
+    """Name of the model that stands for each job, empty where none does."""
+    default = models.get("default", "")
+    if "job_class" not in jobs:
+        return np.full(len(jobs), default, dtype=object)
+    named = jobs["job_class"].astype(object).map(dict(models))
+    return named.fillna(default).to_numpy(dtype=object)
+
+
+def _slowdowns(
+    sizes: npt.NDArray[np.int64],
+    stand_in: npt.NDArray[np.object_],
+    cluster: Cluster,
+    catalogue: Catalogue,
+    reference: Accelerator,
+) -> Floats:
+    """Run time on each pool's chip over that on the reference, (pools, jobs)."""
+    slowdown = np.ones((len(cluster.pools), len(sizes)))
+    for name in sorted(set(stand_in) - {""}):
+        model, rows = catalogue.model(name), np.flatnonzero(stand_in == name)
+        distinct, index = np.unique(sizes[rows], return_inverse=True)
+        for row, pool in enumerate(cluster.pools):
+            chip = catalogue.accelerator(pool.accelerator)
+            if chip != reference:
+                speed = relative_speed(model, chip, reference, distinct)
+                slowdown[row, rows] = 1.0 / speed[index]
+    return slowdown
+
+
+def _model_run_s(
+    jobs: pd.DataFrame,
+    cluster: Cluster,
+    catalogue: Catalogue,
+    obstacles: dict[tuple[str, int, int], str],
+) -> Floats:
+    """Run times of jobs that have a model, (pools, jobs)."""
+    names, name_of = np.unique(jobs["model"].to_numpy(dtype=str), return_inverse=True)
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    pairs, pair_of = np.unique(np.stack([name_of, sizes]), axis=1, return_inverse=True)
+    models = [catalogue.model(str(name)) for name in names]
+    pools = cluster.pools
+    chips = [catalogue.accelerator(pool.accelerator) for pool in pools]
+    n_pairs = pairs.shape[1]
+    plans = best_plans(
+        [models[name] for _ in pools for name in pairs[0]],
+        [chip for chip in chips for _ in range(n_pairs)],
+        np.tile(pairs[1], len(pools)),
+        nic_Bps=np.repeat([pool.nic_Bps for pool in pools], n_pairs),
+        scaleup_size=np.repeat([pool.scaleup_size for pool in pools], n_pairs),
+    )
+    rate = np.asarray(plans.tokens_per_s).reshape(len(pools), n_pairs)
+    step_s = np.asarray(plans.step_time_s).reshape(len(pools), n_pairs)
+    for pool, pair in zip(*np.nonzero(~np.isfinite(step_s)), strict=True):
+        key = (str(names[pairs[0, pair]]), int(pairs[1, pair]), int(pool))
+        obstacles[key] = plans.reason[pool * n_pairs + pair]
+    tokens = jobs["tokens"].to_numpy(dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        seconds_per_token = np.where(np.isfinite(step_s), 1.0 / rate, np.inf)
+    return tokens * seconds_per_token[:, pair_of.ravel()]

@@ -1,0 +1,228 @@
+"""The scenario file: a cluster, a workload, a scheduler, a seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from clustersim.errors import InputError
+from clustersim.files import FileModel, read_yaml, validate
+from clustersim.topology import find_topology
+from clustersim.units import Duration
+from clustersim.workload import WorkloadSpec, load_workload
+
+__all__ = ["Scenario", "ScenarioWorkload", "Scheduler", "load_scenario", "resolve_scenario"]
+
+DEEPEST_EXTENDS = 20
+
+
+class Scheduler(FileModel):
+    """How jobs are scheduled."""
+
+    policy: str = Field(
+        "fcfs", description="fcfs, sjf, easy, easy_sjbf, conservative, or FILE.py:ClassName"
+    )
+    placement: str = Field(
+        "consolidate", description="pooled, consolidate, spread, or FILE.py:ClassName"
+    )
+    choose: Literal["fastest", "best_value", "listed"] = Field(
+        "fastest",
+        description="which of the pools with room a job takes: where it finishes first, where "
+        "chip price x run time is least, or in the order that the job lists",
+    )
+    wait_for_best: bool = Field(
+        False, description="whether a job waits for the pool it prefers rather than take another"
+    )
+    estimates: Literal["user", "exact"] = Field(
+        "user", description="whether policies see the jobs' own estimates or their real run times"
+    )
+
+
+class ScenarioWorkload(FileModel):
+    """Jobs from a log or from a workload model."""
+
+    trace: str | None = Field(None, description="file of a log of jobs")
+    format: str | None = Field(None, description="format of the log; by default detected")
+    sort: bool = Field(False, description="whether to sort a log that is not in order")
+    generate: str | WorkloadSpec | None = Field(
+        None, description="a workload model: a name, a file, or the model itself"
+    )
+    jobs: int | None = Field(None, ge=1, le=100_000_000, description="how many to generate")
+    duration: Duration | None = Field(None, description="submit jobs up to this time")
+    load: float | None = Field(
+        None, gt=0, le=100, description="offered load; by default the model's own arrival rate"
+    )
+    reference_accelerator: str | None = Field(
+        None, description="the chip on which durations without a model were measured"
+    )
+    reference_models: dict[str, str] = Field(
+        default_factory=dict,
+        description="job class -> the model that stands for its jobs on other chips; "
+        "'default' for all other classes",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ScenarioWorkload:
+        if (self.trace is None) == (self.generate is None):
+            raise ValueError("needs either trace or generate")
+        if self.generate is not None and self.jobs is None and self.duration is None:
+            raise ValueError("generate needs jobs (how many) or duration (up to when)")
+        if self.trace is not None:
+            for name in ("jobs", "duration", "load"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} goes with generate, not with trace")
+        if self.generate is not None and (self.format is not None or self.sort):
+            raise ValueError("format and sort go with trace, not with generate")
+        return self
+
+
+class Scenario(FileModel):
+    """One run: everything that its result depends on."""
+
+    name: str = ""
+    description: str = ""
+    catalogue: list[str] = Field(
+        default_factory=list, description="files of accelerators and models of one's own"
+    )
+    cluster: str | dict[str, Any] = Field(
+        description="a topology: a name, a file, or the topology itself"
+    )
+    workload: ScenarioWorkload
+    scheduler: Scheduler = Scheduler()
+    seed: int = Field(0, ge=0, lt=2**63)
+    replication: int = Field(0, ge=0, description="which of the independent repetitions")
+    horizon: Duration | None = Field(
+        None, gt=0, description="when the simulation stops; by default when all jobs have ended"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScenario:
+    """A scenario and where it came from.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        Checked, with `extends` and the changes applied.
+    source : str
+        Its file, for messages.
+    folder : Path
+        What its file names are relative to.
+    """
+
+    scenario: Scenario
+    source: str
+    folder: Path
+
+
+def load_scenario(
+    path: str | Path, changes: Mapping[str, Any] | Sequence[str] = ()
+) -> LoadedScenario:
+    """Read a scenario file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.  ``extends: FILE`` in it takes all that it does not say from FILE.
+    changes : mapping or sequence of str
+        ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``.  A path may
+        lead into the cluster or workload model that the scenario names, such as
+        ``cluster.pools.h200.nodes=64``.
+
+    Raises
+    ------
+    InputError
+        All faults of the file at once.
+    """
+    path = Path(path)
+    data = _read_extended(path, ())
+    return resolve_scenario(data, changes, source=path, folder=path.parent)
+
+
+def resolve_scenario(
+    data: Mapping[str, Any],
+    changes: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    source: str | Path = "scenario",
+    folder: str | Path = ".",
+) -> LoadedScenario:
+    """Check a scenario that is already read; see :func:`load_scenario`."""
+    tree = copy.deepcopy(dict(data))
+    for key, value in _change_items(changes):
+        _set(tree, key, value, Path(folder))
+    scenario = validate(Scenario, tree, source)
+    return LoadedScenario(scenario, str(source), Path(folder))
+
+
+def _read_extended(path: Path, trail: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in trail or len(trail) > DEEPEST_EXTENDS:
+        circle = " -> ".join(file.name for file in (*trail, path))
+        raise InputError(path, f"extends: a circle of files: {circle}")
+    data = read_yaml(path)
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if not isinstance(base, str):
+        raise InputError(path, f"extends: must be the name of a file, found {base!r}")
+    return _merged(_read_extended(path.parent / base, (*trail, path.resolve())), data)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = _merged(base[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+    if isinstance(changes, Mapping):
+        return list(changes.items())
+    items = []
+    for text in changes:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {text}", "must be path.to.field=value")
+        try:
+            items.append((key.strip(), YAML(typ="safe", pure=True).load(value)))
+        except YAMLError:
+            raise InputError(f"--set {text}", f"the value {value!r} is not valid YAML") from None
+    return items
+
+
+def _set(tree: dict[str, Any], key: str, value: Any, folder: Path) -> None:
+    """Set the value at a dotted path, opening the files that it leads into."""
+    here: Any = tree
+    parts = key.split(".")
+    for depth, part in enumerate(parts[:-1]):
+        below = here.get(part)
+        if isinstance(below, str):
+            below = here[part] = _opened(parts[: depth + 1], below, folder, key)
+        elif below is None:
+            below = here[part] = {}
+        if isinstance(below, list) and parts[depth + 1].isdigit():
+            raise InputError(f"--set {key}", f"{part} is a list; set it as a whole")
+        if not isinstance(below, dict):
+            raise InputError(f"--set {key}", f"{'.'.join(parts[: depth + 1])} has no fields")
+        here = below
+    here[parts[-1]] = value
+
+
+def _opened(path: list[str], name: str, folder: Path, key: str) -> dict[str, Any]:
+    if path == ["cluster"]:
+        beside = folder / name
+        return read_yaml(beside if beside.is_file() else find_topology(name))
+    if path == ["workload", "generate"]:
+        beside = folder / name
+        spec = load_workload(beside if beside.is_file() else name)
+        return spec.model_dump(mode="json", exclude_defaults=True)
+    raise InputError(f"--set {key}", f"{'.'.join(path)} is {name!r} and has no fields")

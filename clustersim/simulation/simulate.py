@@ -1,0 +1,241 @@
+"""From a jobs table and a cluster to a result."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError
+from clustersim.scheduling import JobColumns, Placement, Policy, find_placement, find_policy
+from clustersim.scheduling.plugins import fault_in_plugin
+from clustersim.simulation import tables
+from clustersim.simulation.eligibility import Choose, find_eligibility
+from clustersim.simulation.engine import Simulation
+from clustersim.simulation.invariants import check_accelerators
+from clustersim.simulation.metrics import summary
+from clustersim.simulation.partitions import build_partitions
+from clustersim.simulation.result import Result, versions
+from clustersim.simulation.runtimes import find_runtimes
+from clustersim.topology import Cluster, single_pool
+from clustersim.workload import check_jobs
+
+__all__ = ["Scheduling", "replay", "simulate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """How jobs are scheduled.
+
+    Attributes
+    ----------
+    policy : str or type of Policy
+        ``fcfs``, ``sjf``, ``easy``, ``easy_sjbf``, ``conservative``, a class, or
+        ``FILE.py:ClassName``.
+    placement : str or type of Placement
+        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``.
+    choose : {"fastest", "best_value", "listed"}
+        Which of the pools with room a job takes.
+    wait_for_best : bool
+        Whether a job waits for the pool that it prefers.
+    exact_estimates : bool
+        Whether to ignore the jobs' own estimates.
+    folder : str or Path
+        Where files of the user's own are looked for.
+    """
+
+    policy: str | type[Policy] = "fcfs"
+    placement: str | type[Placement] = "pooled"
+    choose: Choose = "fastest"
+    wait_for_best: bool = False
+    exact_estimates: bool = False
+    folder: str | Path = "."
+
+
+def simulate(
+    jobs: pd.DataFrame,
+    cluster: Cluster,
+    scheduling: Scheduling | None = None,
+    *,
+    catalogue: Catalogue | None = None,
+    reference_accelerator: str | None = None,
+    reference_models: Mapping[str, str] | None = None,
+    horizon_s: float | None = None,
+    check: bool = False,
+    progress: Callable[[int], None] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Result:
+    """Run jobs through a cluster.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table, in order of submission.
+    cluster : Cluster
+        A compiled topology.
+    scheduling : Scheduling, optional
+        By default first come, first served, counting accelerators.
+    catalogue : Catalogue, optional
+        Needed where jobs have models or pools differ in speed.
+    reference_accelerator, reference_models
+        See :func:`~clustersim.simulation.runtimes.find_runtimes`.
+    horizon_s : float, optional
+        When the simulation stops; by default when the last job has ended.
+    check : bool
+        Whether to check the invariants after every scheduling pass (slow).
+    progress : callable, optional
+        Called now and then with the number of jobs that have ended.
+    provenance : mapping, optional
+        What to keep with the result, such as the scenario.
+
+    Returns
+    -------
+    Result
+        Of all jobs, also those that never could run (with the reason).  After an
+        interrupt, of what was done by then.
+
+    Raises
+    ------
+    InputError
+        If the jobs, or what `scheduling` names, cannot be used.
+    """
+    began = time.perf_counter()
+    scheduling = scheduling or Scheduling()
+    policy = find_policy(scheduling.policy, folder=scheduling.folder)
+    make_placement = find_placement(scheduling.placement, folder=scheduling.folder)
+    check_jobs(jobs, "jobs")
+    partitions = build_partitions(cluster, make_placement)
+    runtimes = find_runtimes(
+        jobs,
+        cluster,
+        catalogue,
+        reference_accelerator=reference_accelerator,
+        reference_models=reference_models,
+        exact_estimates=scheduling.exact_estimates,
+    )
+    eligible = find_eligibility(
+        jobs,
+        cluster,
+        partitions,
+        runtimes,
+        catalogue,
+        choose=scheduling.choose,
+        wait_for_best=scheduling.wait_for_best,
+    )
+    rows = np.flatnonzero(eligible.choice_of >= 0)
+    columns = JobColumns(
+        n_accelerators=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows].tolist(),
+        estimate_s=_columns(runtimes.estimate_s, rows),
+        choices=eligible.choices,
+        choice_of=eligible.choice_of[rows].tolist(),
+    )
+    simulation = Simulation(
+        jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
+        _columns(runtimes.run_s, rows),
+        columns,
+        partitions,
+        policy,
+        horizon_s=horizon_s,
+        check=check_accelerators if check else None,
+        progress=progress,
+    )
+    try:
+        record = simulation.run()
+    except Exception as error:
+        fault = fault_in_plugin(error)
+        raise error if fault is None else fault from error
+    job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
+    allocated = tables.allocations(jobs, rows, record, cluster, partitions)
+    use = tables.utilisation(allocated, cluster, record.end_s)
+    return Result(
+        jobs=job_rows,
+        allocations=allocated,
+        utilisation=use,
+        summary=summary(job_rows, use),
+        provenance={
+            **(provenance or {}),
+            "versions": versions(),
+            "scheduling_passes": record.passes,
+            "simulated_s": record.end_s,
+            "wall_s": time.perf_counter() - began,
+            "interrupted": record.interrupted,
+        },
+    )
+
+
+def _columns(by_pool: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> list[array[float]]:
+    """Copy the chosen rows of each pool, in a form that Python reads fast."""
+    return [array("d", column[rows].tobytes()) for column in by_pool]
+
+
+def replay(
+    jobs: pd.DataFrame,
+    *,
+    policy: str | type[Policy],
+    accelerators: int | None = None,
+    cluster: Cluster | None = None,
+    placement: str | type[Placement] | None = None,
+    exact_estimates: bool = False,
+    check: bool = False,
+    progress: Callable[[int], None] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Result:
+    """Schedule a log of jobs again, each running just as long as the log says.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        ``job_id``, ``submit_s``, ``n_accelerators``, ``duration_s``, optionally
+        ``estimate_s``, ``vc``, ``user`` and any other column.
+    policy : str or type of Policy
+        See :class:`Scheduling`.
+    accelerators : int, optional
+        Size of a pool without topology; this or `cluster` is needed.
+    cluster : Cluster, optional
+        A compiled topology.
+    placement : str or type of Placement, optional
+        By default ``pooled``, which is all that a pool without topology has.
+    exact_estimates : bool
+        Whether to ignore the jobs' own estimates.
+    check, progress, provenance
+        See :func:`simulate`.
+
+    Returns
+    -------
+    Result
+        ``result.jobs`` has every column of the input, ``start_s`` and ``finish_s``.
+
+    Raises
+    ------
+    InputError
+        If the input cannot be used.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame(
+    ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 8], "duration_s": [60, 60]}
+    ... )
+    >>> replay(log, policy="fcfs", accelerators=8).jobs["start_s"].tolist()
+    [0.0, 60.0]
+    """
+    if (accelerators is None) == (cluster is None):
+        raise InputError("replay", "needs either a number of accelerators or a cluster")
+    if cluster is None:
+        assert accelerators is not None
+        if placement not in (None, "pooled"):
+            raise InputError("placement", f"{placement!r} needs nodes; give a cluster instead")
+        cluster = single_pool(accelerators)
+    scheduling = Scheduling(
+        policy=policy, placement=placement or "pooled", exact_estimates=exact_estimates
+    )
+    return simulate(
+        jobs, cluster, scheduling, check=check, progress=progress, provenance=provenance
+    )

@@ -1,0 +1,177 @@
+"""The result tables, made from what a run recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.scheduling.queue import Partition
+from clustersim.simulation.engine import RunRecord
+from clustersim.topology import Cluster
+
+__all__ = ["FINISHED", "NEVER_RUNNABLE", "UNFINISHED", "allocations", "jobs_table", "utilisation"]
+
+FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
+"""Outcomes of a job."""
+
+_ADDED = ("outcome", "pool", "start_s", "finish_s", "reason")
+
+
+def jobs_table(
+    jobs: pd.DataFrame,
+    simulated: npt.NDArray[np.intp],
+    record: RunRecord,
+    cluster: Cluster,
+    partitions: list[Partition],
+    reasons: dict[int, str],
+) -> pd.DataFrame:
+    """Return the input's columns with what became of each job.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        The jobs table that went in.
+    simulated : int array
+        Rows of `jobs` that the record's jobs are.
+    record : RunRecord
+        What happened to those.
+    cluster, partitions
+        Where they ran.
+    reasons : dict
+        From row to the reason why that job can never run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `jobs`, then ``outcome``, ``pool``, ``start_s``, ``finish_s`` (seconds; NaN where
+        it did not come to it) and ``reason``.  A column of the input that has one of
+        these names is kept as ``recorded_<name>``.
+    """
+    n_jobs = len(jobs)
+    start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
+    start[simulated], finish[simulated] = record.start_s, record.finish_s
+    pool = np.full(n_jobs, -1)
+    pool_of_partition = np.array([p.pool for p in partitions] + [-1])
+    pool[simulated] = pool_of_partition[record.partition]
+    outcome = np.full(n_jobs, 2)
+    outcome[simulated] = np.where(np.isfinite(record.finish_s), 0, 1)
+    reason = np.full(n_jobs, None, dtype=object)
+    for row, text in reasons.items():
+        reason[row] = text
+    taken = {name: f"recorded_{name}" for name in _ADDED if name in jobs}
+    added = pd.DataFrame(
+        {
+            "outcome": _labelled(outcome, [FINISHED, UNFINISHED, NEVER_RUNNABLE]),
+            "pool": _labelled(pool, _pool_names(cluster)),
+            "start_s": start,
+            "finish_s": finish,
+            "reason": pd.Series(reason, dtype="string"),
+        },
+        index=jobs.index,
+    )
+    return pd.concat([jobs.rename(columns=taken), added], axis=1)
+
+
+def allocations(
+    jobs: pd.DataFrame,
+    simulated: npt.NDArray[np.intp],
+    record: RunRecord,
+    cluster: Cluster,
+    partitions: list[Partition],
+) -> pd.DataFrame:
+    """Return a row for every job and node that it ran on.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool, -1 where
+        nodes are not told apart), ``n_accelerators``, ``start_s``, ``end_s`` (seconds;
+        of a job that still runs, the end of the simulation), in order of job.
+    """
+    started = np.flatnonzero(record.partition >= 0)
+    pooled = np.setdiff1d(started, record.allocated_job, assume_unique=False)
+    job = np.concatenate([record.allocated_job, pooled])
+    first_node = np.array([p.first_node for p in partitions])
+    node = np.concatenate(
+        [
+            record.allocated_node + first_node[record.partition[record.allocated_job]],
+            np.full(len(pooled), -1),
+        ]
+    )
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[simulated]
+    n = np.concatenate([record.allocated_n, sizes[pooled]])
+    order = np.argsort(job, kind="stable")
+    job, node, n = job[order], node[order], n[order]
+    partition = record.partition[job]
+    finish = record.finish_s[job]
+    return pd.DataFrame(
+        {
+            "job_id": jobs["job_id"].to_numpy()[simulated[job]],
+            "pool": _labelled(
+                np.array([p.pool for p in partitions])[partition], _pool_names(cluster)
+            ),
+            "virtual_cluster": pd.Series([p.virtual_cluster for p in partitions], dtype="string")
+            .take(partition)
+            .reset_index(drop=True),
+            "node": node.astype(np.int32),
+            "n_accelerators": n,
+            "start_s": record.start_s[job],
+            "end_s": np.where(np.isfinite(finish), finish, record.end_s),
+        }
+    )
+
+
+def utilisation(table: pd.DataFrame, cluster: Cluster, end_s: float) -> pd.DataFrame:
+    """Return the allocated accelerators of each pool as an exact step function.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The allocations.
+    cluster : Cluster
+        Pools and their sizes.
+    end_s : float
+        End of the simulation.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``pool``, ``time_s``, ``allocated``, ``installed``: a row at time 0, one at every
+        change, one at the end; each holds from its time to the next row's.
+    """
+    parts = []
+    codes = table["pool"].cat.codes.to_numpy()
+    for index, pool in enumerate(cluster.pools):
+        rows = codes == index
+        n = table["n_accelerators"].to_numpy()[rows]
+        times = np.concatenate(
+            [[0.0], table["start_s"].to_numpy()[rows], table["end_s"].to_numpy()[rows], [end_s]]
+        )
+        change = np.concatenate([[0], n, -n, [0]])
+        at, step_of = np.unique(times, return_inverse=True)
+        steps = np.zeros(len(at), dtype=np.int64)
+        np.add.at(steps, step_of, change)
+        allocated = np.cumsum(steps)
+        kept = (np.diff(allocated, prepend=-1) != 0) | (at == at[-1])
+        parts.append(
+            pd.DataFrame(
+                {
+                    "pool": _labelled(np.full(int(kept.sum()), index), _pool_names(cluster)),
+                    "time_s": at[kept],
+                    "allocated": allocated[kept],
+                    "installed": pool.n_chips,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _pool_names(cluster: Cluster) -> list[str]:
+    return [pool.name for pool in cluster.pools]
+
+
+def _labelled(codes: npt.NDArray[Any], labels: list[str]) -> pd.Categorical[str]:
+    return pd.Categorical.from_codes(codes, pd.Index(labels, dtype="str"))

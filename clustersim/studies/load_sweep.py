@@ -1,0 +1,241 @@
+"""A load sweep: the same fleet and jobs at rising arrival rates, under several policies."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clustersim.simulation.run import run_scenario
+from clustersim.simulation.scenario import load_scenario
+from clustersim.studies.statistics import crossing, mean_interval
+from clustersim.studies.steady_state import Window, measure
+
+__all__ = ["Capacity", "LoadSweep", "Objective", "SweepResult", "load_sweep", "run_point"]
+
+MEASURES = ("mean_wait_s", "p95_wait_s", "mean_bounded_slowdown", "utilisation")
+OVERLOAD_GROWTH = 0.02
+"""A point is overloaded where more than this share of the work piles up (see `points`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The service that the fleet is to give.
+
+    Attributes
+    ----------
+    measure : str
+        A measure of :class:`~clustersim.studies.steady_state.SteadyState`.
+    at_most : float
+        Its largest allowed value.
+    """
+
+    measure: str = "p95_wait_s"
+    at_most: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSweep:
+    """What to vary.
+
+    Attributes
+    ----------
+    scenario : str
+        A scenario file whose workload is generated.
+    loads : tuple of float
+        Offered loads, ascending.
+    policies : tuple of str
+        Scheduling policies.
+    replications : int
+        Independent repetitions; the k-th has the same jobs at every load and policy,
+        only their submission times are stretched (common random numbers).
+    changes : tuple of str
+        ``path=value`` changes of the scenario.
+    window : Window
+        Which jobs are measured.
+    """
+
+    scenario: str
+    loads: tuple[float, ...]
+    policies: tuple[str, ...]
+    replications: int = 5
+    changes: tuple[str, ...] = ()
+    window: Window = Window()
+
+    def runs(self) -> Iterator[tuple[float, str, int]]:
+        """Iterate over (load, policy, replication)."""
+        return itertools.product(self.loads, self.policies, range(self.replications))
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The largest load at which a policy keeps an objective.
+
+    Attributes
+    ----------
+    policy : str
+    load, low, high : float
+        Mean over the replications and its 95 % interval; infinite where the objective
+        holds at every load that was tried, NaN where at none.
+    """
+
+    policy: str
+    load: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """Runs of a sweep that were made.
+
+    Attributes
+    ----------
+    sweep : LoadSweep
+        What was asked for.
+    runs : pandas.DataFrame
+        A row a run, by load, policy, replication: their measures.
+    """
+
+    sweep: LoadSweep
+    runs: pd.DataFrame
+
+    def points(self) -> pd.DataFrame:
+        """Return a row for each policy and load with means and 95 % intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``policy``, ``load``, ``replications``, each measure with ``_low`` and
+            ``_high``, and ``overload``: whether the backlog grew by more than 2 % of the
+            work that arrived, with 95 % confidence that it grew.  The waits of an
+            overloaded point depend on how long one looks, and are infinite here.
+        """
+        rows = [
+            _point(str(policy), float(load), group)
+            for (policy, load), group in self.runs.groupby(["policy", "load"], sort=True)
+        ]
+        return pd.DataFrame(rows)
+
+    def capacity(self, objective: Objective) -> list[Capacity]:
+        """Find the largest load that keeps an objective, by policy.
+
+        Each replication has its own curve and crossing; their spread is the interval.
+        """
+        found = []
+        points = self.points().set_index(["policy", "load"])
+        for policy in self.sweep.policies:
+            crossings = []
+            for _, curve in self.runs[self.runs["policy"] == policy].groupby("replication"):
+                curve = curve.sort_values("load")
+                values = curve[objective.measure].to_numpy(dtype=np.float64, copy=True)
+                overload = [points.loc[(policy, load), "overload"] for load in curve["load"]]
+                values[np.asarray(overload, dtype=bool)] = np.inf
+                crossings.append(crossing(curve["load"], values, objective.at_most))
+            found.append(Capacity(policy, *_crossing_interval(np.array(crossings))))
+        return found
+
+
+def load_sweep(
+    sweep: LoadSweep,
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    on_run: Callable[[pd.DataFrame], None] | None = None,
+) -> SweepResult:
+    """Make the runs of a sweep.
+
+    Parameters
+    ----------
+    sweep : LoadSweep
+        What to vary.
+    executor : concurrent.futures.Executor, optional
+        Where runs are made; by default in processes of this machine.
+    workers : int, optional
+        Number of those processes; by default one a core.
+    on_run : callable, optional
+        Called after each run with the table of the runs made so far.
+
+    Returns
+    -------
+    SweepResult
+        The same for any executor and number of workers.  After an interrupt, of the
+        runs made by then.
+
+    Raises
+    ------
+    InputError
+        If the scenario cannot be used.
+    """
+    load_scenario(sweep.scenario, sweep.changes)
+    rows: list[dict[str, object]] = []
+    pool = executor or ProcessPoolExecutor(max_workers=workers or os.cpu_count())
+    futures = [pool.submit(run_point, sweep, *run) for run in sweep.runs()]
+    try:
+        for future in _finished(futures):
+            rows.append(future.result())
+            if on_run is not None:
+                on_run(_sorted(rows))
+    except KeyboardInterrupt:
+        for future in futures:
+            future.cancel()
+    finally:
+        if executor is None:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return SweepResult(sweep, _sorted(rows))
+
+
+def run_point(sweep: LoadSweep, load: float, policy: str, replication: int) -> dict[str, object]:
+    """Make one run of a sweep and return its row."""
+    changes = [
+        *sweep.changes,
+        f"workload.load={load!r}",
+        f"scheduler.policy={policy}",
+        f"replication={replication}",
+    ]
+    result = run_scenario(load_scenario(Path(sweep.scenario), changes))
+    steady = measure(result, sweep.window)
+    return {"load": load, "policy": policy, "replication": replication, **steady.as_dict()}
+
+
+def _finished(futures: Sequence[Future[dict[str, object]]]) -> Iterable[Future[dict[str, object]]]:
+    return as_completed(futures)
+
+
+def _sorted(rows: list[dict[str, object]]) -> pd.DataFrame:
+    columns = ["load", "policy", "replication"]
+    if not rows:
+        return pd.DataFrame(columns=[*columns, *MEASURES])
+    return pd.DataFrame(rows).sort_values(columns, ignore_index=True)
+
+
+def _point(policy: str, load: float, group: pd.DataFrame) -> dict[str, object]:
+    growth, low, _ = mean_interval(group["backlog_growth"])
+    overload = growth > OVERLOAD_GROWTH and low > 0
+    row: dict[str, object] = {
+        "policy": policy,
+        "load": load,
+        "replications": len(group),
+        "overload": overload,
+        "backlog_growth": growth,
+    }
+    for name in MEASURES:
+        mean, low, high = mean_interval(group[name])
+        if overload and name != "utilisation":
+            mean = low = high = np.inf
+        row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+    return row
+
+
+def _crossing_interval(crossings: np.ndarray) -> tuple[float, float, float]:
+    if np.isnan(crossings).any():
+        return np.nan, np.nan, np.nan
+    if np.isinf(crossings).any():
+        return np.inf, float(np.min(crossings)), np.inf
+    return mean_interval(crossings)
