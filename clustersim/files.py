@@ -53,7 +53,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if data is None:
         raise InputError(path, "is empty")
     if not isinstance(data, dict):
-        raise InputError(path, f"must hold a mapping of keys at its top, not a {type(data).__name__}")
+        raise InputError(
+            path, f"must hold a mapping of keys at its top, not a {type(data).__name__}"
+        )
     return data
 
 
@@ -91,7 +93,9 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
     if kind == "missing":
         return f"{where}: is required but absent"
     if kind in ("literal_error", "enum"):
-        allowed = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
+        allowed = [
+            part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")
+        ]
         return f"{where}: unknown value {found!r}; {nearest_hint(found, allowed)}"
     if kind == "union_tag_invalid":
         allowed = [part.strip(" '") for part in context["expected_tags"].split(",")]
@@ -145,7 +149,12 @@ def _allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str
             if isinstance(part, int):
                 child = node.get("items")
             else:
-                child = node.get("properties", {}).get(part) or node.get("additionalProperties")
+                patterns = next(iter(node.get("patternProperties", {}).values()), None)
+                child = (
+                    node.get("properties", {}).get(part)
+                    or node.get("additionalProperties")
+                    or patterns
+                )
             if isinstance(child, dict):
                 below.extend(resolve(child))
         tagged = [

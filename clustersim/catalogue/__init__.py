@@ -1,1 +1,21 @@
+"""Accelerators and models, with a source for every number."""
 
+from clustersim.catalogue.accelerator import CNY_PER_USD, Accelerator, hypothetical_note
+from clustersim.catalogue.hbm import HBM_GENERATIONS, HbmGeneration
+from clustersim.catalogue.load import Catalogue, load_catalogue, seedchip
+from clustersim.catalogue.model import Model
+from clustersim.catalogue.schema import CatalogueFile, accelerator_schema
+
+__all__ = [
+    "CNY_PER_USD",
+    "HBM_GENERATIONS",
+    "Accelerator",
+    "Catalogue",
+    "CatalogueFile",
+    "HbmGeneration",
+    "Model",
+    "accelerator_schema",
+    "hypothetical_note",
+    "load_catalogue",
+    "seedchip",
+]

@@ -247,10 +247,7 @@ class Consolidate(NodePlacement):
         if not self.fits(n):
             return None
         whole, rest = divmod(n, chips)
-        nodes = []
-        for _ in range(whole):
-            nodes.append((self._lowest(chips), chips))
-            self._set_free(nodes[-1][0], 0)
+        nodes = [(node, chips) for node in self._empty_out(whole)]
         if rest:
             free = self._freest()
             node = self._lowest(free)
@@ -277,6 +274,20 @@ class Consolidate(NodePlacement):
             (rest == 0) | (whole < wholly_free) | (rest <= partly_free)
         )
         return np.where(sizes <= chips, sizes <= most_free, several)
+
+    def _empty_out(self, n_nodes: int) -> list[int]:
+        """Take all chips of the wholly free nodes with the lowest indices."""
+        chips, node_free, taken = self.chips_per_node, self.node_free, []
+        bucket, listed = self._bucket[chips], self._listed[chips]
+        while len(taken) < n_nodes:
+            node = heappop(bucket)
+            listed[node] = 0
+            if node_free[node] == chips:
+                node_free[node] = 0
+                taken.append(node)
+        self._count[chips] -= n_nodes
+        self._count[0] += n_nodes
+        return taken
 
     def _freest(self) -> int:
         return max(free for free, count in enumerate(self._count) if count)

@@ -173,10 +173,9 @@ class Simulation:
         self.partition_of[job] = partition.index
         if nodes:
             partition.nodes_of[job] = nodes
-            for node, n in nodes:
-                self._allocated_job.append(job)
-                self._allocated_node.append(node)
-                self._allocated_n.append(n)
+            self._allocated_job.extend([job] * len(nodes))
+            self._allocated_node.extend([node for node, _ in nodes])
+            self._allocated_n.extend([n for _, n in nodes])
         self.clock.process(self._job(job, partition))
 
     def _job(self, job: int, partition: Partition) -> Generator[Event, None, None]:

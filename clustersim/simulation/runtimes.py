@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
 from clustersim.performance import best_plans, relative_speed
-from clustersim.topology import Cluster
+from clustersim.topology import Cluster, Pool
 
 __all__ = ["Runtimes", "find_runtimes"]
 
@@ -133,9 +133,11 @@ def _slowdowns(
         model, rows = catalogue.model(name), np.flatnonzero(stand_in == name)
         distinct, index = np.unique(sizes[rows], return_inverse=True)
         for row, pool in enumerate(cluster.pools):
-            chip = catalogue.accelerator(pool.accelerator)
-            if chip != reference:
-                speed = relative_speed(model, chip, reference, distinct)
+            chip = _chip(pool, catalogue)
+            if chip.name != reference.name:
+                speed = relative_speed(
+                    model, chip, reference, distinct, nic_Bps=(pool.nic_Bps, None)
+                )
                 slowdown[row, rows] = 1.0 / speed[index]
     return slowdown
 
@@ -152,7 +154,7 @@ def _model_run_s(
     pairs, pair_of = np.unique(np.stack([name_of, sizes]), axis=1, return_inverse=True)
     models = [catalogue.model(str(name)) for name in names]
     pools = cluster.pools
-    chips = [catalogue.accelerator(pool.accelerator) for pool in pools]
+    chips = [_chip(pool, catalogue) for pool in pools]
     n_pairs = pairs.shape[1]
     plans = best_plans(
         [models[name] for _ in pools for name in pairs[0]],
@@ -170,3 +172,12 @@ def _model_run_s(
     with np.errstate(divide="ignore"):
         seconds_per_token = np.where(np.isfinite(step_s), 1.0 / rate, np.inf)
     return tokens * seconds_per_token[:, pair_of.ravel()]
+
+
+def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
+    """The pool's chip with the scale-up link that the topology gives it."""
+    chip = catalogue.accelerator(pool.accelerator)
+    return chip.at(
+        scaleup_Bps=chip.scaleup_Bps if pool.scaleup_Bps is None else pool.scaleup_Bps,
+        scaleup_shape=pool.scaleup_shape or chip.scaleup_shape,
+    )

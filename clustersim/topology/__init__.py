@@ -1,1 +1,44 @@
+"""Clusters: their topology files, networkx graphs, compiled arrays and summaries."""
 
+from clustersim.topology.cluster import Cluster, Pool, compile_cluster, single_pool
+from clustersim.topology.fabric import Fabric, LinkLevel, Tier, Trunk
+from clustersim.topology.graph import build_graph, build_node_graph
+from clustersim.topology.load import (
+    find_topology,
+    load_cluster,
+    resolve_cluster,
+    topology_names,
+)
+from clustersim.topology.spec import (
+    ClusterSpec,
+    DatacenterNetwork,
+    PoolSpec,
+    ScaleUp,
+    VirtualCluster,
+)
+from clustersim.topology.summary import ClusterSummary, PoolSummary, summarise
+
+__all__ = [
+    "Cluster",
+    "ClusterSpec",
+    "ClusterSummary",
+    "DatacenterNetwork",
+    "Fabric",
+    "LinkLevel",
+    "Pool",
+    "PoolSpec",
+    "PoolSummary",
+    "ScaleUp",
+    "Tier",
+    "Trunk",
+    "VirtualCluster",
+    "build_graph",
+    "build_node_graph",
+    "compile_cluster",
+    "find_topology",
+    "load_cluster",
+    "resolve_cluster",
+    "single_pool",
+    "summarise",
+    "topology_names",
+]

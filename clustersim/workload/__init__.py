@@ -1,1 +1,36 @@
+"""Jobs: reading logs of them, describing them, generating them.
 
+Fitting models to logs is in :mod:`clustersim.workload.fit`.
+"""
+
+from clustersim.workload.arrivals import Arrivals
+from clustersim.workload.describe import TraceStatistics, describe_jobs
+from clustersim.workload.generate import Runtime, generate_jobs, mean_work, rate_scale_for_load
+from clustersim.workload.jobs import JobLog, check_jobs
+from clustersim.workload.readers import FORMATS, read_jobs
+from clustersim.workload.spec import (
+    JobClass,
+    WorkloadSpec,
+    load_workload,
+    save_workload,
+    workload_names,
+)
+
+__all__ = [
+    "FORMATS",
+    "Arrivals",
+    "JobClass",
+    "JobLog",
+    "Runtime",
+    "TraceStatistics",
+    "WorkloadSpec",
+    "check_jobs",
+    "describe_jobs",
+    "generate_jobs",
+    "load_workload",
+    "mean_work",
+    "rate_scale_for_load",
+    "read_jobs",
+    "save_workload",
+    "workload_names",
+]

@@ -1,0 +1,163 @@
+"""One accelerator (chip type) in SI units, with the source of every number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clustersim.catalogue.hbm import hbm_generation
+from clustersim.errors import InputError
+
+__all__ = ["CNY_PER_USD", "Accelerator", "hypothetical_note"]
+
+CNY_PER_USD = 7.2
+"""Yuan a dollar, for prices quoted in dollars: the ratio of the same reports
+("160 billion yuan (about 22 billion dollars)": 7.27; "1.4M RMB (~200k USD)": 7.0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """A chip type.
+
+    Attributes
+    ----------
+    name, vendor, family : str
+        `family` names the architecture whose efficiencies the performance core uses.
+    year : int
+        First year of delivery.
+    peak_flops : dict of str to float
+        Dense peak in FLOP/s by precision (``bf16``, ``fp8``).
+    hbm_bytes, hbm_Bps : float
+        Memory capacity (bytes) and bandwidth (bytes/s).
+    hbm_type : str
+        ``HBM2e`` ... ; ``unknown`` where no source says.
+    hbm_stacks : int or None
+        Stacks of memory, where known.
+    scaleup_Bps : float
+        Bandwidth of the scale-up link of one chip, one direction, to all its peers together
+        (bytes/s).
+    scaleup_shape : {"switch", "mesh", "none"}
+        A switch gives all of `scaleup_Bps` to any peer; in a full mesh of k chips a peer gets
+        ``scaleup_Bps / (k - 1)``.
+    scaleup_size, chips_per_node : int
+        Chips in one scale-up domain, and in one server.
+    nic_Bps : float
+        Scale-out network of one chip, one direction (bytes/s).
+    power_w : float
+        Thermal design power of one chip (W).
+    price_low, price_high : float or None
+        Price range in CNY; `price_basis` says of what.
+    export_status : str
+        Status of export to China.
+    hypothetical : bool
+        True for a chip without a published specification: a scenario, never a calibrated chip.
+    confidence : dict of str to str
+        By attribute: ``official``, ``press`` or ``estimate``.
+    ranges : dict of str to (float, float)
+        Low and high of each uncertain number, by attribute (``peak_flops.bf16`` for a precision).
+    sources : dict of str to str
+        By attribute; a text that starts with ``assumption:`` has no source.
+    aliases : tuple of str
+        Other names.
+    """
+
+    name: str
+    vendor: str
+    year: int
+    family: str
+    peak_flops: dict[str, float]
+    hbm_bytes: float
+    hbm_Bps: float
+    hbm_type: str
+    hbm_stacks: int | None
+    scaleup_Bps: float
+    scaleup_shape: str
+    scaleup_size: int
+    chips_per_node: int
+    nic_Bps: float
+    power_w: float
+    price_low: float | None = None
+    price_high: float | None = None
+    price_basis: str = ""
+    export_status: str = "unknown"
+    hypothetical: bool = False
+    confidence: dict[str, str] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def price(self) -> float | None:
+        """Middle of the price range (CNY), or None where no price is known."""
+        if self.price_low is None or self.price_high is None:
+            return None
+        return (self.price_low + self.price_high) / 2
+
+    def with_hbm(self, hbm_type: str, hbm_stacks: int) -> Accelerator:
+        """Return the same chip with other memory: capacity and bandwidth follow from the stacks.
+
+        Parameters
+        ----------
+        hbm_type : str
+            A name of :data:`clustersim.catalogue.HBM_GENERATIONS`.
+        hbm_stacks : int
+            1 to 16.
+
+        Raises
+        ------
+        InputError
+            For an unknown generation or an impossible number of stacks.
+        """
+        generation = hbm_generation(hbm_type)
+        if not 1 <= hbm_stacks <= 16:
+            raise InputError("hbm_stacks", f"must be 1 to 16, found {hbm_stacks}")
+        source = f"{hbm_stacks} stacks of {generation.name}: {generation.source}"
+        changed = ("hbm_type", "hbm_stacks", "hbm_bytes", "hbm_Bps")
+        low_high = {
+            "hbm_bytes": (
+                hbm_stacks * generation.stack_bytes,
+                hbm_stacks * generation.stack_bytes_high,
+            ),
+            "hbm_Bps": (
+                hbm_stacks * generation.stack_Bps_low,
+                hbm_stacks * generation.stack_Bps_high,
+            ),
+        }
+        return dataclasses.replace(
+            self,
+            hbm_type=generation.name,
+            hbm_stacks=hbm_stacks,
+            hbm_bytes=hbm_stacks * generation.stack_bytes,
+            hbm_Bps=hbm_stacks * generation.stack_Bps,
+            ranges={**self.ranges, **low_high},
+            sources={**self.sources, **dict.fromkeys(changed, source)},
+            confidence={**self.confidence, **dict.fromkeys(changed, "estimate")},
+        )
+
+    def at(self, **values: float | Mapping[str, float]) -> Accelerator:
+        """Return the same chip with some numbers replaced (a draw from its ranges, say)."""
+        changed = {**values}
+        if "peak_flops" in changed:
+            changed["peak_flops"] = {**self.peak_flops, **dict(changed["peak_flops"])}  # type: ignore[arg-type]
+        return dataclasses.replace(self, **changed)  # type: ignore[arg-type]
+
+
+def hypothetical_note(accelerators: Iterable[Accelerator]) -> str | None:
+    """Say which of `accelerators` have no published specification.
+
+    Every printed summary that uses such a chip prints this line.
+
+    Returns
+    -------
+    str or None
+        One line, or None where every chip is published.
+    """
+    names = sorted({chip.name for chip in accelerators if chip.hypothetical})
+    if not names:
+        return None
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"Note: {', '.join(names)} {verb} hypothetical: no specification is published; "
+        "its numbers are assumptions to be swept, not measurements."
+    )

@@ -1,0 +1,314 @@
+"""From validated file entries to accelerators and models; every fault is listed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from clustersim.catalogue.accelerator import CNY_PER_USD, Accelerator
+from clustersim.catalogue.hbm import HBM_GENERATIONS
+from clustersim.catalogue.model import Model
+from clustersim.catalogue.schema import (
+    AcceleratorEntry,
+    CatalogueEntry,
+    ModelEntry,
+    PriceRange,
+    Sourced,
+)
+from clustersim.errors import nearest_hint
+
+__all__ = ["build_accelerator", "build_model", "merge_entry"]
+
+Entry = TypeVar("Entry", bound=CatalogueEntry)
+
+
+def merge_entry(base: Entry, change: Entry, *, keep_aliases: bool) -> Entry:
+    """Lay the fields that `change` sets over `base`.
+
+    Peaks and sources merge by key. An accelerator whose memory type or number of stacks changes
+    derives capacity and bandwidth anew, and a model whose shape changes its counts of parameters,
+    unless they are given too.
+    """
+    update = _overrides(base, change)
+    if not keep_aliases:
+        update.setdefault("aliases", [])
+    return base.model_copy(update=update)
+
+
+_NOT_SHAPE = {
+    "extends", "sources", "source", "aliases", "global_batch", "seq_len", "params", "active_params",
+}  # fmt: skip
+
+
+def _overrides(base: CatalogueEntry, change: CatalogueEntry) -> dict[str, Any]:
+    update = {name: getattr(change, name) for name in change.model_fields_set - {"extends"}}
+    if isinstance(base, AcceleratorEntry):
+        if update.get("peak_flops"):
+            update["peak_flops"] = {**(base.peak_flops or {}), **update["peak_flops"]}
+        if {"hbm_type", "hbm_stacks"} & update.keys():
+            for derived in ("hbm_capacity", "hbm_bandwidth", "hbm_stacks_source"):
+                update.setdefault(derived, None)
+    if isinstance(base, ModelEntry):
+        update["sources"] = {**base.sources, **update.get("sources", {})}
+        if change.model_fields_set - _NOT_SHAPE:
+            for derived in ("params", "active_params", "attention_params_per_layer"):
+                update.setdefault(derived, None)
+    return update
+
+
+_QUANTITIES = {
+    "hbm_capacity": "hbm_bytes",
+    "hbm_bandwidth": "hbm_Bps",
+    "scaleup_bandwidth": "scaleup_Bps",
+    "nic_bandwidth": "nic_Bps",
+    "power": "power_w",
+}
+
+
+def build_accelerator(
+    name: str, entry: AcceleratorEntry, default_source: str, problems: list[str]
+) -> Accelerator | None:
+    """Turn a complete entry into an accelerator, or add to `problems` and return None."""
+    where = f"accelerators.{name}"
+    fallback = entry.source or default_source
+    entry = _with_derived_memory(entry, where, problems)
+    if faults := _absent_fields(entry, where):
+        problems.extend(faults)
+        return None
+    # the checks above, for the type checker
+    assert entry.vendor is not None
+    assert entry.year is not None
+    assert entry.peak_flops is not None
+    assert entry.scaleup_shape is not None
+    assert entry.chips_per_node is not None
+    numbers: dict[str, Sourced] = {
+        **{f"peak_flops.{precision}": peak for precision, peak in entry.peak_flops.items()},
+        **{attribute: getattr(entry, key) for key, attribute in _QUANTITIES.items()},
+    }
+    sources = {key: number.source or fallback for key, number in numbers.items()}
+    sources["hbm_type"] = sources["hbm_bytes"]
+    stacks_source = sources["hbm_bytes"] if entry.hbm_stacks else "not stated in a source read"
+    sources["hbm_stacks"] = entry.hbm_stacks_source or stacks_source
+    sources["scaleup_shape"] = entry.scaleup_source or sources["scaleup_Bps"]
+    sources["scaleup_size"] = sources["scaleup_shape"]
+    sources["chips_per_node"] = entry.chips_per_node_source or sources["scaleup_shape"]
+    sources["export_status"] = entry.export_source or fallback
+    confidence = {key: number.confidence for key, number in numbers.items()}
+    price_low, price_high = _price_cny(entry.price)
+    if entry.price is not None:
+        sources["price"] = entry.price.source or fallback
+        confidence["price"] = entry.price.confidence
+    return Accelerator(
+        name=name,
+        vendor=entry.vendor,
+        year=entry.year,
+        family=(entry.family or "other").lower(),
+        peak_flops={precision: peak.value for precision, peak in entry.peak_flops.items()},
+        hbm_type=entry.hbm_type or "unknown",
+        hbm_stacks=entry.hbm_stacks,
+        scaleup_shape=entry.scaleup_shape,
+        scaleup_size=entry.scaleup_size or entry.chips_per_node,
+        chips_per_node=entry.chips_per_node,
+        price_low=price_low,
+        price_high=price_high,
+        price_basis=entry.price.basis if entry.price else "",
+        export_status=entry.export_status or "unknown",
+        hypothetical=entry.hypothetical,
+        confidence=dict(confidence),
+        ranges={key: low_high for key, number in numbers.items() if (low_high := _range(number))},
+        sources=sources,
+        aliases=tuple(entry.aliases),
+        **{attribute: numbers[attribute].value for attribute in _QUANTITIES.values()},
+    )
+
+
+def _absent_fields(entry: AcceleratorEntry, where: str) -> list[str]:
+    required = ("vendor", "year", "peak_flops", "scaleup_shape", "chips_per_node", *_QUANTITIES)
+    absent = [key for key in required if getattr(entry, key) is None]
+    if entry.peak_flops is not None and "bf16" not in entry.peak_flops:
+        absent.append("peak_flops.bf16")
+    return [f"{where}.{key}: is required but absent" for key in absent]
+
+
+def _range(number: Sourced) -> tuple[float, float] | None:
+    if number.low is None and number.high is None:
+        return None
+    low = number.value if number.low is None else number.low
+    return low, number.value if number.high is None else number.high
+
+
+def _price_cny(price: PriceRange | None) -> tuple[float | None, float | None]:
+    if price is None:
+        return None, None
+    rate = CNY_PER_USD if price.low[1] == "USD" else 1.0
+    return price.low[0] * rate, price.high[0] * rate
+
+
+def _with_derived_memory(
+    entry: AcceleratorEntry, where: str, problems: list[str]
+) -> AcceleratorEntry:
+    """Fill capacity and bandwidth from the memory's type and number of stacks where absent."""
+    if entry.hbm_capacity is not None and entry.hbm_bandwidth is not None:
+        return entry
+    if entry.hbm_type is None or entry.hbm_stacks is None:
+        return entry
+    generation = HBM_GENERATIONS.get(entry.hbm_type)
+    if generation is None:
+        hint = nearest_hint(entry.hbm_type, HBM_GENERATIONS)
+        problems.append(
+            f"{where}.hbm_type: {entry.hbm_type!r} is not in the table of memory generations, so "
+            f"hbm_capacity and hbm_bandwidth are needed; {hint}"
+        )
+        return entry
+    stacks = entry.hbm_stacks
+    source = f"{stacks} stacks of {generation.name}: {generation.source}"
+
+    update = {
+        "hbm_capacity": _quantity(
+            source,
+            stacks * generation.stack_bytes,
+            stacks * generation.stack_bytes,
+            stacks * generation.stack_bytes_high,
+        ),
+        "hbm_bandwidth": _quantity(
+            source,
+            stacks * generation.stack_Bps,
+            stacks * generation.stack_Bps_low,
+            stacks * generation.stack_Bps_high,
+        ),
+    }
+    return entry.model_copy(
+        update={key: value for key, value in update.items() if getattr(entry, key) is None}
+    )
+
+
+def _quantity(source: str, value: float, low: float, high: float) -> Sourced:
+    return Sourced(value=value, low=low, high=high, source=source)
+
+
+_MODEL_REQUIRED = ("kind", "layers", "hidden", "heads", "ffn_hidden", "seq_len", "global_batch")
+_MODEL_FIELDS = (
+    "kind", "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn_hidden", "gated_mlp", "vocab",
+    "tied_embeddings", "seq_len", "n_experts", "top_k", "shared_experts", "moe_layers",
+    "expert_ffn_hidden", "attention_params_per_layer", "params", "active_params", "global_batch",
+)  # fmt: skip
+
+
+def build_model(
+    name: str, entry: ModelEntry, default_source: str, problems: list[str]
+) -> Model | None:
+    """Turn a complete entry into a model, or add to `problems` and return None."""
+    where = f"models.{name}"
+    faults = _model_field_faults(entry, where)
+    if faults:
+        problems.extend(faults)
+        return None
+    # the checks above, for the type checker
+    assert entry.kind is not None
+    assert entry.layers is not None
+    assert entry.hidden is not None
+    assert entry.heads is not None
+    assert entry.ffn_hidden is not None
+    assert entry.seq_len is not None
+    assert entry.global_batch is not None
+    kv_heads = entry.kv_heads or entry.heads
+    head_dim = entry.head_dim or max(1, entry.hidden // entry.heads)
+    n_experts = entry.n_experts or 0
+    moe_layers = (
+        entry.moe_layers if entry.moe_layers is not None else entry.layers * (n_experts > 0)
+    )
+    faults = _shape_faults(where, entry, kv_heads, n_experts, moe_layers)
+    if faults:
+        problems.extend(faults)
+        return None
+    projections = 2.0 * entry.hidden * head_dim * (entry.heads + kv_heads)
+    fallback = entry.source or default_source
+    model = Model(
+        name=name,
+        kind=entry.kind,
+        layers=entry.layers,
+        hidden=entry.hidden,
+        heads=entry.heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        ffn_hidden=entry.ffn_hidden,
+        gated_mlp=True if entry.gated_mlp is None else entry.gated_mlp,
+        vocab=entry.vocab or 0,
+        tied_embeddings=bool(entry.tied_embeddings),
+        seq_len=entry.seq_len,
+        n_experts=n_experts,
+        top_k=entry.top_k or 0,
+        shared_experts=entry.shared_experts or 0,
+        moe_layers=moe_layers,
+        expert_ffn_hidden=entry.expert_ffn_hidden or 0,
+        attention_params_per_layer=entry.attention_params_per_layer or projections,
+        params=entry.params or 0.0,
+        active_params=entry.active_params or 0.0,
+        global_batch=entry.global_batch,
+        sources={key: entry.sources.get(key, fallback) for key in _MODEL_FIELDS},
+        aliases=tuple(entry.aliases),
+    )
+    return _with_counted_params(model, entry, where, problems)
+
+
+def _model_field_faults(entry: ModelEntry, where: str) -> list[str]:
+    faults = [
+        f"{where}.{key}: is required but absent"
+        for key in (*_MODEL_REQUIRED, *(("vocab",) if entry.kind == "language" else ()))
+        if getattr(entry, key) is None
+    ]
+    faults += [
+        f"{where}.sources.{key}: unknown field; {nearest_hint(key, _MODEL_FIELDS)}"
+        for key in entry.sources
+        if key not in _MODEL_FIELDS
+    ]
+    return faults
+
+
+def _shape_faults(
+    where: str, entry: ModelEntry, kv_heads: int, n_experts: int, moe_layers: int
+) -> list[str]:
+    faults = []
+    if entry.heads and entry.heads % kv_heads:
+        faults.append(f"{where}.kv_heads: must divide heads ({entry.heads}), found {kv_heads}")
+    if moe_layers > (entry.layers or 0):
+        faults.append(f"{where}.moe_layers: at most layers ({entry.layers}), found {moe_layers}")
+    if n_experts:
+        if not 1 <= (entry.top_k or 0) <= n_experts:
+            faults.append(
+                f"{where}.top_k: must be 1 to n_experts ({n_experts}), found {entry.top_k or 0}"
+            )
+        if not entry.expert_ffn_hidden:
+            faults.append(f"{where}.expert_ffn_hidden: is required where n_experts is set")
+        if not moe_layers:
+            faults.append(f"{where}.moe_layers: must be 1 or more where n_experts is set")
+    else:
+        faults += [
+            f"{where}.{key}: needs n_experts"
+            for key in ("top_k", "shared_experts", "moe_layers", "expert_ffn_hidden")
+            if getattr(entry, key)
+        ]
+    if entry.kind == "language" and not entry.vocab:
+        faults.append(f"{where}.vocab: a language model needs 1 or more, found {entry.vocab}")
+    return faults
+
+
+def _with_counted_params(
+    model: Model, entry: ModelEntry, where: str, problems: list[str]
+) -> Model | None:
+    """Fill the parameter counts from the shape, or check those given against it (25 %)."""
+    total, active = model.count_params()
+    faults = [
+        f"{where}.{key}: {given:.4g} is more than 25 % off the {counted:.4g} that the shape gives"
+        for key, given, counted in (
+            ("params", entry.params, total),
+            ("active_params", entry.active_params, active),
+        )
+        if given is not None and abs(given / counted - 1) > 0.25
+    ]
+    problems.extend(faults)
+    if faults:
+        return None
+    return dataclasses.replace(
+        model, params=entry.params or total, active_params=entry.active_params or active
+    )

@@ -1,0 +1,262 @@
+"""Reading catalogues: the built-in data files and the user's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from clustersim.catalogue.accelerator import Accelerator
+from clustersim.catalogue.build import build_accelerator, build_model, merge_entry
+from clustersim.catalogue.model import Model
+from clustersim.catalogue.schema import AcceleratorEntry, CatalogueEntry, CatalogueFile, ModelEntry
+from clustersim.errors import InputError, unknown_name
+from clustersim.files import read_yaml, validate
+
+__all__ = ["Catalogue", "load_catalogue", "seedchip"]
+
+DATA = Path(__file__).parent / "data"
+BUILT_IN = (DATA / "accelerators.yaml", DATA / "models.yaml")
+
+Entry = TypeVar("Entry", bound=CatalogueEntry)
+Item = TypeVar("Item", bound=Accelerator | Model)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Accelerators and models by name.
+
+    Attributes
+    ----------
+    accelerators : mapping of str to Accelerator
+    models : mapping of str to Model
+    """
+
+    accelerators: Mapping[str, Accelerator]
+    models: Mapping[str, Model]
+
+    def accelerator(self, name: str) -> Accelerator:
+        """Look an accelerator up by name or alias, whatever the case of its letters.
+
+        Raises
+        ------
+        InputError
+            With the nearest names.
+        """
+        return _find("accelerator", name, self.accelerators)
+
+    def model(self, name: str) -> Model:
+        """Look a model up by name or alias, whatever the case of its letters.
+
+        Raises
+        ------
+        InputError
+            With the nearest names.
+        """
+        return _find("model", name, self.models)
+
+    def find(self, name: str) -> Accelerator | Model:
+        """Look an accelerator or a model up.
+
+        Raises
+        ------
+        InputError
+            With the nearest names of both.
+        """
+        both: dict[str, Accelerator | Model] = {
+            **_names(self.models.values()),
+            **_names(self.accelerators.values()),
+        }
+        found = both.get(str(name).strip().lower())
+        if found is None:
+            allowed = [*self.accelerators, *self.models]
+            raise InputError("catalogue", unknown_name("accelerator or model", name, allowed))
+        return found
+
+    def with_accelerator(self, accelerator: Accelerator) -> Catalogue:
+        """Return a catalogue that also holds `accelerator` (in the place of one of its name)."""
+        added = {**self.accelerators, accelerator.name: accelerator}
+        return Catalogue(MappingProxyType(added), self.models)
+
+    def with_model(self, model: Model) -> Catalogue:
+        """Return a catalogue that also holds `model` (in the place of one of its name)."""
+        return Catalogue(self.accelerators, MappingProxyType({**self.models, model.name: model}))
+
+
+def _names(items: Iterable[Item]) -> dict[str, Item]:
+    known = list(items)
+    by_alias = {alias.lower(): item for item in known for alias in item.aliases}
+    return by_alias | {item.name.lower(): item for item in known}
+
+
+def _find(kind: str, name: str, items: Mapping[str, Item]) -> Item:
+    found = _names(items.values()).get(str(name).strip().lower())
+    if found is None:
+        raise InputError("catalogue", unknown_name(kind, name, items))
+    return found
+
+
+def load_catalogue(*paths: str | Path) -> Catalogue:
+    """Load the built-in catalogue and lay the user's files over it, in order.
+
+    Parameters
+    ----------
+    *paths : str or Path
+        YAML files of the same format. An entry replaces an earlier one of its name or, with
+        ``extends: NAME``, takes what it does not say from the entry NAME.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    InputError
+        With every fault of a file at once.
+
+    Examples
+    --------
+    >>> catalogue = load_catalogue()
+    >>> catalogue.accelerator("h200").hbm_bytes
+    141000000000.0
+    >>> catalogue.model("llama3-70b").layers
+    80
+    """
+    accelerators, models, catalogue = _built_in()
+    for path in paths:
+        accelerators, models, catalogue = _add_file(Path(path), accelerators, models, catalogue)
+    return catalogue
+
+
+Loaded = tuple[dict[str, AcceleratorEntry], dict[str, ModelEntry], Catalogue]
+
+
+@lru_cache(maxsize=1)
+def _built_in() -> Loaded:
+    loaded: Loaded = ({}, {}, Catalogue(MappingProxyType({}), MappingProxyType({})))
+    for path in BUILT_IN:
+        loaded = _add_file(path, *loaded)
+    return loaded
+
+
+def _add_file(
+    path: Path,
+    accelerators: dict[str, AcceleratorEntry],
+    models: dict[str, ModelEntry],
+    catalogue: Catalogue,
+) -> Loaded:
+    file = validate(CatalogueFile, read_yaml(path), path)
+    problems: list[str] = []
+    new_chips = _resolve("accelerators", file.accelerators, accelerators, problems)
+    new_models = _resolve("models", file.models, models, problems)
+    source = f"assumption: {path.name} gives no source"
+    chips = [build_accelerator(name, entry, source, problems) for name, entry in new_chips.items()]
+    shapes = [build_model(name, entry, source, problems) for name, entry in new_models.items()]
+    all_chips = {**catalogue.accelerators, **{chip.name: chip for chip in chips if chip}}
+    all_models = {**catalogue.models, **{shape.name: shape for shape in shapes if shape}}
+    problems += _clashes("accelerators", all_chips.values())
+    problems += _clashes("models", all_models.values())
+    if problems:
+        raise InputError(path, problems)
+    merged = Catalogue(MappingProxyType(all_chips), MappingProxyType(all_models))
+    return {**accelerators, **new_chips}, {**models, **new_models}, merged
+
+
+def _clashes(section: str, items: Iterable[Item]) -> list[str]:
+    """Names and aliases that stand for two entries (letters' case apart)."""
+    owner: dict[str, str] = {}
+    faults = []
+    for item in items:
+        for name in (item.name, *item.aliases):
+            other = owner.setdefault(name.lower(), item.name)
+            if other != item.name:
+                faults.append(
+                    f"{section}.{item.name}: the name {name!r} already stands for {other!r}"
+                )
+    return faults
+
+
+def _resolve(
+    section: str, entries: dict[str, Entry], known: dict[str, Entry], problems: list[str]
+) -> dict[str, Entry]:
+    """Apply `extends`, also among the entries of one file; a cycle is a fault."""
+    resolved: dict[str, Entry] = {}
+
+    def canonical(name: str, pool: Mapping[str, Entry]) -> str | None:
+        for key, entry in pool.items():
+            if name.lower() in {key.lower(), *(alias.lower() for alias in entry.aliases)}:
+                return key
+        return None
+
+    def resolve(name: str, trail: tuple[str, ...]) -> Entry | None:
+        if name in resolved:
+            return resolved[name]
+        entry = entries[name]
+        if entry.extends is None:
+            resolved[name] = entry
+            return entry
+        here, there = canonical(entry.extends, entries), canonical(entry.extends, known)
+        base: Entry | None
+        if here is not None and here != name:
+            if here in trail:
+                circle = " -> ".join((*trail, here))
+                problems.append(f"{section}.{name}.extends: a circle: {circle}")
+                return None
+            base = resolve(here, (*trail, here))
+        elif there is not None:
+            base = known[there]
+        else:
+            hint = unknown_name("name", entry.extends, [*known, *(n for n in entries if n != name)])
+            problems.append(f"{section}.{name}.extends: {hint}")
+            return None
+        if base is None:
+            return None
+        resolved[name] = merge_entry(base, entry, keep_aliases=here == name)
+        return resolved[name]
+
+    for name in entries:
+        resolve(name, (name,))
+    return resolved
+
+
+def seedchip(
+    *, hbm_type: str | None = None, hbm_stacks: int | None = None, peak_bf16: float | None = None
+) -> Accelerator:
+    """Return the hypothetical SeedChip with some of its assumptions replaced.
+
+    Parameters
+    ----------
+    hbm_type : str, optional
+        ``HBM2e``, ``HBM3`` or ``HBM3E``.
+    hbm_stacks : int, optional
+        4 to 6. Capacity and bandwidth follow from type and stacks.
+    peak_bf16 : float, optional
+        Dense BF16 peak in FLOP/s; the FP8 peak keeps its ratio to it.
+
+    Raises
+    ------
+    InputError
+        Outside the range of the scenario.
+
+    Examples
+    --------
+    >>> seedchip(hbm_type="HBM2e", hbm_stacks=4).hbm_bytes
+    64000000000.0
+    """
+    chip = load_catalogue().accelerator("SeedChip")
+    stacks = hbm_stacks if hbm_stacks is not None else (chip.hbm_stacks or 4)
+    if not 4 <= stacks <= 6:
+        raise InputError("hbm_stacks", f"SeedChip has 4 to 6 stacks, found {stacks}")
+    if hbm_type is not None or hbm_stacks is not None:
+        chip = chip.with_hbm(hbm_type or chip.hbm_type, stacks)
+    if peak_bf16 is not None:
+        if not 0 < peak_bf16 <= 1e17:
+            raise InputError("peak_bf16", f"must be in (0, 1e17] FLOP/s, found {peak_bf16:g}")
+        ratio = peak_bf16 / chip.peak_flops["bf16"]
+        peaks = {precision: peak * ratio for precision, peak in chip.peak_flops.items()}
+        chip = dataclasses.replace(chip, peak_flops=peaks)
+    return chip

@@ -1,0 +1,87 @@
+"""One model (transformer shape), with the source of every number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The shape of a transformer.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"language", "video-diffusion"}
+        A language model attends causally and has a vocabulary; a video diffusion transformer
+        attends to the whole sequence and has none.
+    layers, hidden, heads, kv_heads, head_dim : int
+        For unequal score and value heads `head_dim` is their mean (same FLOPs).
+    ffn_hidden : int
+        Width of the MLP of a dense layer; `gated_mlp` says that it has three matrices, not two.
+    vocab : int
+        0 for a model without vocabulary; `tied_embeddings`: input and output share one matrix.
+    seq_len : int
+        Tokens of one training sequence.
+    n_experts, top_k, shared_experts, moe_layers, expert_ffn_hidden : int
+        Mixture of experts; all 0 for a dense model.
+    attention_params_per_layer : float
+        Parameters of the attention projections that each token passes, in one layer.
+    params, active_params : float
+        All parameters, and those that one token passes.
+    global_batch : int
+        Default sequences of one optimizer step.
+    sources : dict of str to str
+        By attribute; a text that starts with ``assumption:`` has no source.
+    """
+
+    name: str
+    kind: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn_hidden: int
+    gated_mlp: bool
+    vocab: int
+    seq_len: int
+    n_experts: int
+    top_k: int
+    shared_experts: int
+    moe_layers: int
+    expert_ffn_hidden: int
+    attention_params_per_layer: float
+    params: float
+    active_params: float
+    global_batch: int
+    tied_embeddings: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def assumptions(self) -> dict[str, str]:
+        """The fields that have no source, with what was assumed."""
+        return {key: text for key, text in self.sources.items() if text.startswith("assumption:")}
+
+    def count_params(self) -> tuple[float, float]:
+        """Count parameters from the shape: all of them, and those that one token passes.
+
+        Norms, biases and positions are left out (less than 0.1 %). The input embedding counts as
+        passed once, as published counts of active parameters do.
+        """
+        matrices = 3.0 if self.gated_mlp else 2.0
+        dense_mlp = matrices * self.hidden * self.ffn_hidden
+        expert = matrices * self.hidden * self.expert_ffn_hidden
+        router = float(self.hidden * self.n_experts)
+        vocabulary = float(self.vocab * self.hidden * (1 if self.tied_embeddings else 2))
+        common = (
+            self.layers * self.attention_params_per_layer
+            + (self.layers - self.moe_layers) * dense_mlp
+            + self.moe_layers * (router + self.shared_experts * expert)
+            + vocabulary
+        )
+        total = common + self.moe_layers * self.n_experts * expert
+        return total, common + self.moe_layers * self.top_k * expert

@@ -1,0 +1,122 @@
+"""The catalogue as rows of text for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clustersim.catalogue.accelerator import Accelerator
+from clustersim.catalogue.model import Model
+from clustersim.units import format_count, format_rate
+
+__all__ = [
+    "ACCELERATOR_HEADERS",
+    "FIELD_HEADERS",
+    "MODEL_FIELD_HEADERS",
+    "MODEL_HEADERS",
+    "accelerator_fields",
+    "accelerator_rows",
+    "model_fields",
+    "model_rows",
+]
+
+ACCELERATOR_HEADERS = (
+    "accelerator", "year", "BF16 TFLOP/s", "FP8", "HBM GB", "TB/s", "type", "link GB/s", "shape",
+    "net Gb/s", "node", "W", "kCNY",
+)  # fmt: skip
+MODEL_HEADERS = (
+    "model", "kind", "1e9 params", "active", "layers", "hidden", "heads", "KV", "FFN", "experts",
+    "vocab", "tokens", "batch",
+)  # fmt: skip
+FIELD_HEADERS = ("field", "value", "low", "high", "confidence")
+MODEL_FIELD_HEADERS = ("field", "value", "basis")
+
+Row = tuple[str, ...]
+
+
+def accelerator_rows(accelerators: Iterable[Accelerator]) -> list[Row]:
+    """One row a chip under ``ACCELERATOR_HEADERS``; ``*`` marks a hypothetical chip."""
+    return [
+        (
+            chip.name + ("*" if chip.hypothetical else ""),
+            str(chip.year),
+            f"{chip.peak_flops['bf16'] / 1e12:.4g}",
+            f"{chip.peak_flops['fp8'] / 1e12:.4g}" if "fp8" in chip.peak_flops else "",
+            f"{chip.hbm_bytes / 1e9:.4g}",
+            f"{chip.hbm_Bps / 1e12:.3g}",
+            chip.hbm_type,
+            f"{chip.scaleup_Bps / 1e9:.4g}",
+            chip.scaleup_shape,
+            f"{chip.nic_Bps * 8 / 1e9:.4g}",
+            str(chip.chips_per_node),
+            f"{chip.power_w:.4g}",
+            _price(chip),
+        )
+        for chip in accelerators
+    ]
+
+
+def _price(chip: Accelerator) -> str:
+    if chip.price_low is None or chip.price_high is None:
+        return ""
+    return f"{chip.price_low / 1e3:.0f}-{chip.price_high / 1e3:.0f}"
+
+
+def model_rows(models: Iterable[Model]) -> list[Row]:
+    """One row a model under ``MODEL_HEADERS``."""
+    return [
+        (
+            model.name,
+            model.kind,
+            f"{model.params / 1e9:.4g}",
+            f"{model.active_params / 1e9:.4g}",
+            str(model.layers),
+            str(model.hidden),
+            str(model.heads),
+            str(model.kv_heads),
+            str(model.ffn_hidden if model.moe_layers < model.layers else model.expert_ffn_hidden),
+            f"{model.top_k} of {model.n_experts}" if model.n_experts else "",
+            str(model.vocab),
+            str(model.seq_len),
+            str(model.global_batch),
+        )
+        for model in models
+    ]
+
+
+def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
+    """Every field of a chip: a row under ``FIELD_HEADERS``, and its source."""
+    quantities = [
+        *((f"peak_flops.{key}", peak, "FLOP/s") for key, peak in chip.peak_flops.items()),
+        ("hbm_bytes", chip.hbm_bytes, "B"),
+        ("hbm_Bps", chip.hbm_Bps, "B/s"),
+        ("scaleup_Bps", chip.scaleup_Bps, "B/s"),
+        ("nic_Bps", chip.nic_Bps, "B/s"),
+        ("power_w", chip.power_w, "W"),
+    ]
+    fields: list[tuple[Row, str]] = []
+    for key, value, unit in quantities:
+        low, high = chip.ranges.get(key, (None, None))
+        shown = [format_rate(v, unit) if v is not None else "" for v in (value, low, high)]
+        fields.append(((key, *shown, chip.confidence.get(key, "")), chip.sources.get(key, "")))
+    plain = ["hbm_type", "hbm_stacks", "scaleup_shape", "scaleup_size", "chips_per_node"]
+    for key in plain:
+        value = getattr(chip, key)
+        text = "unknown" if value is None else str(value)
+        fields.append(((key, text, "", "", ""), chip.sources.get(key, "")))
+    low, high = chip.price_low, chip.price_high
+    if low is not None and high is not None:
+        shown = [f"{format_count(v)} CNY" for v in ((low + high) / 2, low, high)]
+        source = f"{chip.price_basis}; {chip.sources.get('price', '')}"
+        fields.append((("price", *shown, chip.confidence.get("price", "")), source))
+    return fields
+
+
+def model_fields(model: Model) -> list[tuple[Row, str]]:
+    """Every field of a model: a row under ``MODEL_FIELD_HEADERS``, and its source."""
+    fields: list[tuple[Row, str]] = []
+    for key, source in model.sources.items():
+        value = getattr(model, key)
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        basis = "assumption" if source.startswith("assumption:") else "source"
+        fields.append(((key, text, basis), source))
+    return fields

@@ -1,0 +1,200 @@
+"""Models, accelerators and plans as structs of arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clustersim.catalogue import Accelerator, Model
+from clustersim.performance.coefficients import family_index
+
+__all__ = ["RECOMPUTE", "AcceleratorArrays", "ModelArrays", "Plans"]
+
+Array = NDArray[np.float64]
+
+RECOMPUTE = ("none", "selective", "full")
+"""Names of the recompute modes 0, 1 and 2 (Korthikanti et al. 2022, arXiv 2205.05198)."""
+
+
+class Columns:
+    """A dataclass whose fields are arrays of one shape."""
+
+    __slots__ = ()
+
+    def take(self, index: NDArray[Any]) -> Self:
+        """Return the rows `index` of every column."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return type(self)(*(getattr(self, column.name)[index] for column in fields))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArrays(Columns):
+    """Transformer shapes, one element a model; see :class:`clustersim.catalogue.Model`."""
+
+    layers: Array
+    hidden: Array
+    attention_width: Array
+    kv_width: Array
+    heads: Array
+    ffn_hidden: Array
+    mlp_matrices: Array
+    vocab: Array
+    tied: Array
+    causal: Array
+    seq_len: Array
+    n_experts: Array
+    top_k: Array
+    shared_experts: Array
+    moe_layers: Array
+    expert_ffn_hidden: Array
+    attention_params: Array
+    other_params: Array
+
+    @classmethod
+    def of(cls, models: Sequence[Model]) -> ModelArrays:
+        """Make the arrays of some models.
+
+        `other_params` are those that are stored but that the shape does not count (never
+        negative): they take memory and no time.
+        """
+        rows = [
+            (
+                m.layers,
+                m.hidden,
+                m.heads * m.head_dim,
+                m.kv_heads * m.head_dim,
+                m.heads,
+                m.ffn_hidden,
+                3 if m.gated_mlp else 2,
+                m.vocab,
+                m.tied_embeddings,
+                m.kind == "language",
+                m.seq_len,
+                m.n_experts,
+                m.top_k,
+                m.shared_experts,
+                m.moe_layers,
+                m.expert_ffn_hidden,
+                m.attention_params_per_layer,
+                max(0.0, m.params - m.count_params()[0]),
+            )
+            for m in models
+        ]
+        return cls(*np.array(rows, dtype=np.float64).reshape(len(rows), -1).T)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorArrays(Columns):
+    """Chips, one element a chip; see :class:`clustersim.catalogue.Accelerator`.
+
+    `peak_flops` is the peak of the precision asked for, and `fp8` says whether that is FP8;
+    `mesh_peers` is among how many links a mesh chip divides its scale-up bandwidth.
+    """
+
+    peak_flops: Array
+    fp8: NDArray[np.bool_]
+    hbm_bytes: Array
+    hbm_Bps: Array
+    scaleup_Bps: Array
+    mesh: NDArray[np.bool_]
+    mesh_peers: Array
+    scaleup_size: Array
+    nic_Bps: Array
+    family: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, chips: Sequence[Accelerator], precision: str = "bf16") -> AcceleratorArrays:
+        """Make the arrays of some chips; a chip without FP8 computes in BF16."""
+        floats = np.array(
+            [
+                (
+                    chip.peak_flops.get(precision, chip.peak_flops["bf16"]),
+                    chip.hbm_bytes,
+                    chip.hbm_Bps,
+                    chip.scaleup_Bps,
+                    1 if chip.scaleup_shape == "none" else chip.scaleup_size,
+                    chip.nic_Bps,
+                )
+                for chip in chips
+            ],
+            dtype=np.float64,
+        ).reshape(len(chips), -1)
+        peak, hbm, hbm_Bps, scaleup, size, nic = floats.T
+        return cls(
+            peak_flops=peak,
+            fp8=np.array([precision == "fp8" and "fp8" in chip.peak_flops for chip in chips]),
+            hbm_bytes=hbm,
+            hbm_Bps=hbm_Bps,
+            scaleup_Bps=scaleup,
+            mesh=np.array([chip.scaleup_shape == "mesh" for chip in chips]),
+            mesh_peers=np.maximum(size - 1.0, 1.0),
+            scaleup_size=size,
+            nic_Bps=nic,
+            family=np.array([family_index(chip.family) for chip in chips], dtype=np.int64),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plans(Columns):
+    """How a job is laid out; ``n = tp * pp * dp * cp``, experts over `ep` of the dp ranks.
+
+    Attributes
+    ----------
+    tp, pp, dp, cp, ep : array
+        Tensor, pipeline, data, context and expert parallel sizes.
+    micro_batch : array
+        Sequences of one micro-batch.
+    recompute : array
+        0 none, 1 selective, 2 full.
+    zero : array
+        ZeRO stage 0 to 3.
+    vpp : array
+        Model chunks of one pipeline rank (1: plain 1F1B).
+    flash : array
+        1 with fused attention, 0 without.
+    sequence_parallel : array
+        1 where the tensor-parallel ranks also split the norms.
+    """
+
+    tp: Array
+    pp: Array
+    dp: Array
+    cp: Array
+    ep: Array
+    micro_batch: Array
+    recompute: Array
+    zero: Array
+    vpp: Array
+    flash: Array
+    sequence_parallel: Array
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        tp: ArrayLike = 1,
+        pp: ArrayLike = 1,
+        dp: ArrayLike = 1,
+        cp: ArrayLike = 1,
+        ep: ArrayLike = 1,
+        micro_batch: ArrayLike = 1,
+        recompute: ArrayLike = 0,
+        zero: ArrayLike = 0,
+        vpp: ArrayLike = 1,
+        flash: ArrayLike = 1,
+        sequence_parallel: ArrayLike = 1,
+    ) -> Plans:
+        """Make plans from numbers or arrays that broadcast with each other."""
+        given = (tp, pp, dp, cp, ep, micro_batch, recompute, zero, vpp, flash, sequence_parallel)
+        columns = [np.asarray(column, dtype=np.float64) for column in given]
+        return cls(*np.broadcast_arrays(*columns))
+
+    @property
+    def chips(self) -> Array:
+        """Chips of the job."""
+        return self.tp * self.pp * self.dp * self.cp

@@ -1,0 +1,322 @@
+"""The fastest plan that fits, for many (model, accelerator, count) rows at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clustersim.catalogue import Accelerator, Model
+from clustersim.errors import InputError
+from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.coefficients import DEFAULT, Coefficients
+from clustersim.performance.plans import enumerate_plans
+from clustersim.performance.step_time import evaluate, memory_of, step_seconds
+from clustersim.units import format_bytes
+
+__all__ = ["BestPlans", "best_plans"]
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+ROWS_AT_ONCE = 16
+"""Rows whose plans are enumerated together; bounds the memory (about 100 MB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BestPlans:
+    """The fastest fitting plan of each row; all arrays have the shape (R,).
+
+    Attributes
+    ----------
+    step_time_s : array
+        Seconds of one step; inf where no plan fits.
+    tokens_per_step, tokens_per_s, mfu : array
+        0 tokens/s and MFU where no plan fits.
+    memory_bytes : array
+        Memory of the fullest chip; of the thriftiest plan where none fits (inf where there is no
+        plan at all).
+    tp, pp, dp, cp, ep, vpp, micro_batch, recompute, zero : array of int
+        The plan (0 where none fits); `recompute` indexes ``RECOMPUTE``.
+    parts : dict of str to array
+        Seconds by part (0 where no plan fits).
+    reason : list of str
+        Why no plan fits; empty where one does.
+    """
+
+    step_time_s: Array
+    tokens_per_step: Array
+    tokens_per_s: Array
+    mfu: Array
+    memory_bytes: Array
+    tp: Integers
+    pp: Integers
+    dp: Integers
+    cp: Integers
+    ep: Integers
+    vpp: Integers
+    micro_batch: Integers
+    recompute: Integers
+    zero: Integers
+    parts: dict[str, Array]
+    reason: list[str]
+
+    @property
+    def fits(self) -> NDArray[np.bool_]:
+        """Whether a plan fits."""
+        return np.isfinite(self.step_time_s)
+
+    def describe(self, row: int) -> str:
+        """Return the plan of one row in words, or the reason why there is none."""
+        if self.reason[row]:
+            return self.reason[row]
+        sizes = " x ".join(
+            f"{name} {getattr(self, name)[row]}"
+            for name in ("tp", "pp", "dp", "cp", "ep")
+            if name in ("tp", "pp", "dp") or getattr(self, name)[row] > 1
+        )
+        mode = RECOMPUTE[self.recompute[row]]
+        return (
+            f"{sizes}, micro-batch {self.micro_batch[row]}, recompute {mode}, ZeRO-{self.zero[row]}"
+        )
+
+
+def best_plans(
+    models: Model | Sequence[Model],
+    accelerators: Accelerator | Sequence[Accelerator],
+    counts: ArrayLike,
+    *,
+    global_batch: ArrayLike | None = None,
+    nic_Bps: ArrayLike | None = None,
+    scaleup_size: ArrayLike | None = None,
+    precision: str = "bf16",
+    coefficients: Coefficients = DEFAULT,
+) -> BestPlans:
+    """Find the fastest plan that fits in memory, for every row at once.
+
+    Parameters
+    ----------
+    models, accelerators : one or a sequence of R
+    counts : array_like of int
+        Chips of the job, shape (R,) or a scalar.
+    global_batch : array_like, optional
+        Sequences of one step (default: each model's own).
+    nic_Bps : array_like, optional
+        Network of one chip in bytes/s, oversubscription included (default: each chip's own).
+    scaleup_size : array_like, optional
+        Chips of one scale-up domain (default: each chip's own).
+    precision : {"bf16", "fp8"}
+        A chip without FP8 computes in BF16.
+    coefficients : Coefficients
+
+    Raises
+    ------
+    InputError
+        For counts, batches or bandwidths that are not positive, or lengths that do not agree.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> catalogue = load_catalogue()
+    >>> found = best_plans(catalogue.model("llama3-70b"), catalogue.accelerator("H200"), [1, 256])
+    >>> found.fits.tolist()
+    [False, True]
+    """
+    shapes = [models] if isinstance(models, Model) else list(models)
+    chips = [accelerators] if isinstance(accelerators, Accelerator) else list(accelerators)
+    if precision not in ("bf16", "fp8"):
+        raise InputError("precision", f"must be bf16 or fp8, found {precision!r}")
+    rows = _rows(shapes, chips, counts, global_batch, nic_Bps, scaleup_size)
+    distinct, inverse = np.unique(rows.matrix, axis=0, return_inverse=True)
+    shape_index, chip_index = distinct[:, 0].astype(np.int64), distinct[:, 1].astype(np.int64)
+    model_arrays = ModelArrays.of(rows.models).take(shape_index)
+    chip_arrays = dataclasses.replace(
+        AcceleratorArrays.of(rows.chips, precision).take(chip_index),
+        nic_Bps=distinct[:, 4],
+        scaleup_size=distinct[:, 5],
+    )
+    found = _search(model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3], coefficients)
+    best = _assemble(rows, distinct, model_arrays, chip_arrays, found, coefficients)
+    return _expand(best, inverse.reshape(-1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows as one matrix: model, chip, count, batch, network, scale-up size."""
+
+    models: list[Model]
+    chips: list[Accelerator]
+    matrix: Array
+
+
+def _rows(
+    models: list[Model],
+    chips: list[Accelerator],
+    counts: ArrayLike,
+    global_batch: ArrayLike | None,
+    nic_Bps: ArrayLike | None,
+    scaleup_size: ArrayLike | None,
+) -> _Rows:
+    """Broadcast and check the input; equal models and chips are taken once."""
+    unique_models = list({id(model): model for model in models}.values())
+    unique_chips = list({id(chip): chip for chip in chips}.values())
+    model_place = {id(model): place for place, model in enumerate(unique_models)}
+    chip_place = {id(chip): place for place, chip in enumerate(unique_chips)}
+    batch = [m.global_batch for m in models] if global_batch is None else global_batch
+    nic = [c.nic_Bps for c in chips] if nic_Bps is None else nic_Bps
+    domain = [c.scaleup_size for c in chips] if scaleup_size is None else scaleup_size
+    columns = [
+        [model_place[id(model)] for model in models],
+        [chip_place[id(chip)] for chip in chips],
+        counts,
+        batch,
+        nic,
+        domain,
+    ]
+    arrays = [np.atleast_1d(np.asarray(column, dtype=np.float64)) for column in columns]
+    try:
+        matrix = np.stack(np.broadcast_arrays(*arrays), axis=1)
+    except ValueError:
+        lengths = ", ".join(str(array.shape[0]) for array in arrays)
+        raise InputError("best_plans", f"arguments of unlike lengths: {lengths}") from None
+    names = ("counts", "global_batch", "nic_Bps", "scaleup_size")
+    problems = [
+        f"{name}: must be finite and {'1 or more' if least else 'more than 0'}"
+        for name, column, least in zip(names, matrix.T[2:], (1, 1, 0, 1), strict=True)
+        if not np.all(np.isfinite(column) & (column > 0) & (column >= least))
+    ]
+    if np.any(np.mod(matrix[:, 2], 1) != 0):
+        problems.append("counts: must be whole numbers")
+    if problems:
+        raise InputError("best_plans", problems)
+    return _Rows(unique_models, unique_chips, matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Which plan won each row (`winner` is False where none fits)."""
+
+    winner: NDArray[np.bool_]
+    plans: Plans
+    least_memory: Array
+
+
+def _search(
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    counts: Array,
+    global_batch: Array,
+    coefficients: Coefficients,
+) -> _Found:
+    """Evaluate all plans of all rows, a block of rows at a time."""
+    n_rows = counts.shape[0]
+    winner = np.zeros(n_rows, dtype=bool)
+    least_memory = np.full(n_rows, np.inf)
+    chosen = [np.ones(n_rows) for _ in dataclasses.fields(Plans)]
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        block = np.arange(start, min(start + ROWS_AT_ONCE, n_rows))
+        found = enumerate_plans(
+            models.take(block), chips.take(block), counts[block], global_batch[block]
+        )
+        row = found.row + start
+        shape, chip, batch = models.take(row), chips.take(row), global_batch[row]
+        used = memory_of(shape, chip, found.plans, batch, coefficients)
+        _least(least_memory, row, used)
+        keep = np.flatnonzero(used <= chip.hbm_bytes)
+        row, plans = row[keep], found.plans.take(keep)
+        seconds = step_seconds(shape.take(keep), chip.take(keep), plans, batch[keep], coefficients)
+        first = _first_minimum(row, seconds)
+        winner[row[first]] = True
+        for column, field in zip(chosen, dataclasses.fields(Plans), strict=True):
+            column[row[first]] = getattr(plans, field.name)[first]
+    return _Found(winner, Plans(*chosen), least_memory)
+
+
+def _least(least: Array, row: Integers, values: Array) -> None:
+    if row.size:
+        starts = np.flatnonzero(np.diff(row, prepend=-1))
+        least[row[starts]] = np.minimum.reduceat(values, starts)
+
+
+def _first_minimum(row: Integers, values: Array) -> NDArray[np.intp]:
+    """Place of the smallest value of each row, the first of equals; `row` ascends."""
+    if not row.size:
+        return np.zeros(0, dtype=np.intp)
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    least = np.minimum.reduceat(values, starts)
+    lengths = np.diff(np.append(starts, row.size))
+    at_least = np.flatnonzero(values == np.repeat(least, lengths))
+    return at_least[np.flatnonzero(np.diff(row[at_least], prepend=-1))]
+
+
+def _assemble(
+    rows: _Rows,
+    distinct: Array,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    found: _Found,
+    coefficients: Coefficients,
+) -> BestPlans:
+    """Evaluate the winners once more for parts and memory, and say why the others have none."""
+    step = evaluate(
+        models, chips, found.plans, global_batch=distinct[:, 3], coefficients=coefficients
+    )
+    fits = found.winner
+
+    def number(values: Array) -> Integers:
+        return np.where(fits, values, 0).astype(np.int64)
+
+    reason = [""] * len(fits)
+    for place in np.flatnonzero(~fits):
+        model = rows.models[int(distinct[place, 0])]
+        chip = rows.chips[int(distinct[place, 1])]
+        reason[place] = _reason(model, chip, int(distinct[place, 2]), found.least_memory[place])
+    plans = found.plans
+    return BestPlans(
+        step_time_s=np.where(fits, step.step_time_s, np.inf),
+        tokens_per_step=step.tokens_per_step,
+        tokens_per_s=np.where(fits, step.tokens_per_s, 0.0),
+        mfu=np.where(fits, step.mfu, 0.0),
+        memory_bytes=np.where(fits, step.memory_bytes, found.least_memory),
+        tp=number(plans.tp),
+        pp=number(plans.pp),
+        dp=number(plans.dp),
+        cp=number(plans.cp),
+        ep=number(plans.ep),
+        vpp=number(plans.vpp),
+        micro_batch=number(plans.micro_batch),
+        recompute=number(plans.recompute),
+        zero=number(plans.zero),
+        parts={
+            name: np.where(fits, np.broadcast_to(part, fits.shape), 0.0)
+            for name, part in step.parts.items()
+        },
+        reason=reason,
+    )
+
+
+def _reason(model: Model, chip: Accelerator, count: int, least_memory: float) -> str:
+    if not np.isfinite(least_memory):
+        return f"{model.name} has no plan that divides {count} chips"
+    chips = "chip" if count == 1 else "chips"
+    return (
+        f"{model.name} on {count} {chip.name} {chips} needs at least {format_bytes(least_memory)} "
+        f"on a chip, which has {format_bytes(chip.hbm_bytes)}"
+    )
+
+
+def _expand(best: BestPlans, inverse: NDArray[np.intp]) -> BestPlans:
+    """Repeat the distinct rows for every row that was asked for."""
+    values = {
+        field.name: getattr(best, field.name)[inverse]
+        for field in dataclasses.fields(BestPlans)
+        if field.name not in ("parts", "reason")
+    }
+    return BestPlans(
+        **values,
+        parts={name: part[inverse] for name, part in best.parts.items()},
+        reason=[best.reason[place] for place in inverse],
+    )

@@ -1,0 +1,76 @@
+"""How fast one accelerator is beside another, for one model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clustersim.catalogue import Accelerator, Model
+from clustersim.performance.best import best_plans
+from clustersim.performance.coefficients import DEFAULT, Coefficients
+
+__all__ = ["relative_speed"]
+
+MOST_DOUBLINGS = 12
+
+
+def relative_speed(
+    model: Model,
+    accelerator: Accelerator,
+    reference: Accelerator,
+    counts: ArrayLike,
+    *,
+    global_batch: ArrayLike | None = None,
+    nic_Bps: tuple[float | None, float | None] = (None, None),
+    coefficients: Coefficients = DEFAULT,
+) -> NDArray[np.float64]:
+    """Throughput of `accelerator` over that of `reference`, each with its best plan.
+
+    Where a model does not fit on `counts` chips of both, the ratio is that of the smallest count
+    ``counts * 2**k`` that fits on both.
+
+    Parameters
+    ----------
+    model, accelerator, reference
+    counts : array_like of int
+        Chips of the jobs, shape (R,) or a scalar.
+    global_batch : array_like, optional
+        Sequences of one step (default: the model's own).
+    nic_Bps : pair of float or None
+        Network of one chip of `accelerator` and of `reference` (default: their own).
+
+    Returns
+    -------
+    array, shape (R,)
+        2.0 where `accelerator` is twice as fast; nan where no count up to ``counts * 4096`` fits
+        on both.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> catalogue = load_catalogue()
+    >>> h20, h200 = catalogue.accelerator("H20"), catalogue.accelerator("H200")
+    >>> bool(relative_speed(catalogue.model("llama3-8b"), h20, h200, 64)[0] < 0.4)
+    True
+    """
+    asked = np.atleast_1d(np.asarray(counts, dtype=np.float64))
+    batch = np.broadcast_to(
+        np.asarray(model.global_batch if global_batch is None else global_batch, dtype=np.float64),
+        asked.shape,
+    )
+    speeds = np.full(asked.shape, np.nan)
+    left = np.arange(asked.size)
+    for doublings in range(MOST_DOUBLINGS + 1):
+        if not left.size:
+            break
+        tried = asked[left] * 2.0**doublings
+        both = [
+            best_plans(
+                model, chip, tried, global_batch=batch[left], nic_Bps=nic, coefficients=coefficients
+            )
+            for chip, nic in zip((accelerator, reference), nic_Bps, strict=True)
+        ]
+        fits = both[0].fits & both[1].fits
+        speeds[left[fits]] = both[0].tokens_per_s[fits] / both[1].tokens_per_s[fits]
+        left = left[~fits]
+    return speeds

@@ -1,0 +1,150 @@
+"""What all pictures share: colours, type sizes, and files that come out the same every time.
+
+Draw inside ``with style():`` so that axes made there take the shared look; nothing global is
+changed.  Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot, so no window,
+no display and no list of open figures is involved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
+
+from clustersim.errors import InputError
+
+__all__ = [
+    "COLOURS",
+    "LINE_STYLES",
+    "MARKERS",
+    "PALETTE",
+    "STYLE",
+    "colour",
+    "new_figure",
+    "save_figure",
+    "style",
+]
+
+#: Okabe & Ito, "Color Universal Design" (2008): told apart with any common colour blindness.
+COLOURS = MappingProxyType(
+    {
+        "blue": "#0072B2",
+        "vermilion": "#D55E00",
+        "green": "#009E73",
+        "purple": "#CC79A7",
+        "orange": "#E69F00",
+        "sky": "#56B4E9",
+        "black": "#000000",
+        "yellow": "#F0E442",
+    }
+)
+PALETTE = tuple(COLOURS.values())
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINE_STYLES = ("-", "--", "-.", ":")
+
+STYLE = MappingProxyType(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 10.0,
+        "axes.titlesize": 11.0,
+        "axes.titleweight": "bold",
+        "axes.labelsize": 10.0,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": cycler(color=list(PALETTE)),
+        "grid.color": "#dddddd",
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "legend.fontsize": 9.0,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5.0,
+        "xtick.labelsize": 9.0,
+        "ytick.labelsize": 9.0,
+        "figure.dpi": 100.0,
+        "savefig.dpi": 160.0,
+        "svg.hashsalt": "clustersim",
+    }
+)
+
+_METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": "clustersim"},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": "clustersim"},
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Context in which axes and texts take the shared look."""
+    settings: Any = dict(STYLE)
+    return matplotlib.rc_context(settings)
+
+
+def colour(index: int) -> str:
+    """The `index`-th colour of the palette, around again after the last.
+
+    Examples
+    --------
+    >>> colour(0), colour(8) == colour(0)
+    ('#0072B2', True)
+    """
+    return PALETTE[index % len(PALETTE)]
+
+
+def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
+    """An empty figure that keeps its labels inside its borders.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    """
+    with style():
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(
+    figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write a figure once per format, the same bytes for the same figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to save.
+    path : str or Path
+        The path without its suffix; missing folders are made.
+    formats : sequence of str
+        Among ``png``, ``svg``, ``pdf``.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If a format is none of these, or a file cannot be written.
+    """
+    unknown = [name for name in formats if name not in _METADATA]
+    if unknown:
+        raise InputError(path, f"cannot save a picture as {unknown[0]!r}; allowed: png, svg, pdf")
+    written = []
+    for name in formats:
+        target = Path(f"{path}.{name}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with style():
+                figure.savefig(target, format=name, metadata=_METADATA[name])
+        except OSError as error:
+            raise InputError(target, f"cannot be written: {error.strerror or error}") from None
+        written.append(target)
+    return written

@@ -1,0 +1,313 @@
+"""Pictures of topologies: pools side by side, levels from top to bottom.
+
+A small pool is drawn switch by switch and link by link (parallel rails as one), a large one as one
+box per level with its counts.  Coordinates are inches, so that type and boxes keep their sizes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from clustersim.plots.style import COLOURS, new_figure, style
+from clustersim.plots.topology_detail import (
+    detail_width,
+    draw_detail,
+    draw_plan,
+    is_layered,
+    is_small,
+    plan_side,
+    top_xs,
+)
+from clustersim.topology import ClusterSpec, PoolSummary, summarise
+from clustersim.topology.fabric import Fabric, LinkLevel
+from clustersim.units import format_count, format_duration, format_rate
+
+__all__ = ["draw_topology", "plot_topology"]
+
+ROW = 1.45
+"""Height of one level."""
+BOX_HEIGHT = 0.62
+BOX_WIDTH = 2.3
+LETTER = 0.078
+"""Width of a letter of the text beside a pool."""
+GAP = 0.35
+"""Between pools."""
+MARGIN = 0.3
+TITLE = 0.75
+CAPTION = 0.95
+LEAST_WIDTH = 7.5
+NOTE_LINE = 0.17
+
+KIND_COLOURS = {
+    "node": "#444444",
+    "leaf": COLOURS["blue"],
+    "edge": COLOURS["blue"],
+    "router": COLOURS["blue"],
+    "spine": "#00664B",
+    "aggregation": "#00664B",
+    "core": "#8A3D6B",
+    "ideal": "#777777",
+    "datacenter": "#8F4A00",
+}
+"""Okabe-Ito hues, darkened where white type stands on them."""
+
+
+KIND_NAMES = {"router": "routers", "ideal": "ideal network", "node": "nodes"}
+"""Of layers; all others are switches of their kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One pool's place on the drawing; `drawn` is its width without the text beside it."""
+
+    summary: PoolSummary
+    fabric: Fabric
+    left: float
+    drawn: float
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is drawn switch by switch."""
+        return is_small(self.fabric)
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether it is drawn from above: a small network without layers."""
+        return self.is_small and not is_layered(self.fabric)
+
+    @property
+    def width(self) -> float:
+        """Width with the text beside the drawing."""
+        if not self.is_small:
+            return self.drawn
+        return self.drawn + 0.2 + LETTER * max(map(len, "\n".join(self.texts).split("\n")))
+
+    @property
+    def texts(self) -> list[str]:
+        """What stands beside the drawing: the layers, then the levels of links."""
+        layers = [_layer_text(self, row) for row in range(len(self.fabric.vertices(merge=True)))]
+        return [*layers, *map(_level_text, self.summary.levels)]
+
+    @property
+    def middle(self) -> float:
+        """Middle of the drawing."""
+        return self.left + self.drawn / 2
+
+    @property
+    def height(self) -> float:
+        """From the middle of the nodes to the middle of the top layer."""
+        if self.is_plan:
+            return plan_side(self.fabric)
+        return (len(self.fabric.vertices(merge=True)) - 1) * ROW
+
+
+def draw_topology(spec: ClusterSpec, *, note: str | None = None) -> Figure:
+    """Draw a loaded topology on a figure of the size that it needs.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+    note : str, optional
+        A line at the foot (that a chip is hypothetical, say).
+    """
+    columns = _columns(spec)
+    width, height = _extent(spec, columns, note)
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+    with style():
+        ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        plot_topology(spec, ax=ax, note=note)
+    return figure
+
+
+def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None = None) -> Axes:
+    """Draw a loaded topology.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+    ax : Axes, optional
+        Where; by default on a figure of the size that it needs (:func:`draw_topology`).
+    note : str, optional
+        A line at the foot.
+
+    Returns
+    -------
+    Axes
+        Its limits are the drawing's size in inches.
+    """
+    if ax is None:
+        return draw_topology(spec, note=note).axes[0]
+    columns = _columns(spec)
+    width, height = _extent(spec, columns, note)
+    ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
+    ax.axis("off")
+    summary = summarise(spec)
+    ax.text(MARGIN, height - 0.3, spec.name, fontsize=14, fontweight="bold", va="center")
+    totals = f"{format_count(summary.nodes)} nodes, {format_count(summary.chips)} chips"
+    ax.text(width - MARGIN, height - 0.3, totals, fontsize=11, ha="right", va="center")
+    lines = _note_lines(note, width)
+    for number, line in enumerate(reversed(lines)):
+        y = 0.14 + number * NOTE_LINE
+        ax.text(MARGIN, y, line, fontsize=8.5, style="italic", va="center", color="#444444")
+    base = MARGIN + CAPTION + NOTE_LINE * len(lines)
+    for column in columns:
+        _draw_column(ax, column, base)
+    if spec.datacenter_network is not None:
+        _draw_datacenter(ax, spec, columns, base)
+    return ax
+
+
+def _note_lines(note: str | None, width: float) -> list[str]:
+    """Break the note at the foot; a letter of its size is about 0.075 inches wide."""
+    return [] if note is None else textwrap.wrap(note, int((width - 2 * MARGIN) / 0.075))
+
+
+def _columns(spec: ClusterSpec) -> list[_Column]:
+    columns, left = [], MARGIN
+    for summary, pool in zip(summarise(spec).pools, spec.pools.values(), strict=True):
+        fabric = pool.build_fabric()
+        inner = [len(line) for line in _inner_levels(summary)]
+        drawn = max(BOX_WIDTH, 0.2 + 1.1 * LETTER * max(inner, default=0))
+        if is_small(fabric):
+            drawn = detail_width(fabric) if is_layered(fabric) else plan_side(fabric)
+        column = _Column(summary, fabric, left, drawn)
+        columns.append(column)
+        left += column.width + GAP
+    shift = max(0.0, (LEAST_WIDTH - (left - GAP + MARGIN)) / 2)
+    return [replace(column, left=column.left + shift) for column in columns]
+
+
+def _extent(spec: ClusterSpec, columns: Sequence[_Column], note: str | None) -> tuple[float, float]:
+    """Width and height of the drawing."""
+    width = max(LEAST_WIDTH, columns[-1].left + columns[-1].width + MARGIN)
+    rows = max(column.height for column in columns)
+    rows += ROW if spec.datacenter_network is not None else 0.0
+    foot = MARGIN + CAPTION + NOTE_LINE * len(_note_lines(note, width))
+    return width, foot + BOX_HEIGHT + rows + TITLE
+
+
+def _draw_column(ax: Axes, column: _Column, base: float) -> None:
+    """Draw a pool upwards from `base`; its name and size stand below."""
+    pool = column.summary
+    name = f"{pool.name}: {pool.accelerator}"
+    size = f"{format_count(pool.chips)} chips\n{_bits(pool.port_Bps)} a chip"
+    ax.text(column.middle, base - 0.3, name, fontsize=11, fontweight="bold", ha="center", va="top")
+    ax.text(column.middle, base - 0.52, size, fontsize=9.5, ha="center", va="top")
+    middle = base + BOX_HEIGHT / 2
+    x, rows = column.left + column.drawn + 0.15, len(column.fabric.vertices(merge=True))
+    if column.is_plan:
+        draw_plan(ax, column.fabric, column.left, base, column.drawn)
+        text = "\n\n".join(column.texts)
+        ax.text(x, base + column.height / 2, text, va="center", fontsize=9)
+    elif column.is_small:
+        draw_detail(ax, column.fabric, (column.left, middle, column.drawn, ROW), KIND_COLOURS)
+        for row, text in enumerate(column.texts[:rows]):
+            y = middle + row * ROW
+            ax.text(x, y, text, fontsize=9.5, fontweight="bold", va="center")
+        for row, text in enumerate(column.texts[rows:]):
+            ax.text(x, middle + (row + 0.5) * ROW, text, fontsize=9, va="center")
+    else:
+        _draw_boxes(ax, column, middle)
+
+
+def _bits(rate_Bps: float) -> str:
+    return format_rate(8 * rate_Bps, "b/s")
+
+
+def _layer_text(column: _Column, row: int) -> str:
+    """Say how many switches (or nodes) a layer has, and how many boxes stand for them."""
+    group = column.fabric.vertices(merge=True)[row]
+    name = KIND_NAMES.get(group.kind, f"{group.kind} switches")
+    if group.kind == "ideal":
+        return name
+    total = group.count * group.multiplicity
+    one = name.removesuffix("es" if name.endswith("switches") else "s")
+    text = f"1 {one}" if total == 1 else f"{format_count(total)} {name}"
+    if column.is_small and group.multiplicity > 1:
+        return f"{text}\n({group.multiplicity} a {'circle' if column.is_plan else 'box'})"
+    return text
+
+
+def _level_text(level: LinkLevel) -> str:
+    count = "1 link" if level.links == 1 else f"{format_count(level.links)} links"
+    text = f"{count} of {_bits(level.link_Bps)}"
+    if level.lower == level.upper:
+        text = f"{level.name}: {text}"
+    if level.oversubscription is None:
+        return text
+    return f"{text}\noversubscription {level.oversubscription:.3g}:1"
+
+
+def _inner_levels(pool: PoolSummary) -> list[str]:
+    """Say, one line each, which links join vertices of the same layer."""
+    inner = [level for level in pool.levels if level.lower == level.upper]
+    return [_level_text(level).replace("\noversubscription", ",") for level in inner]
+
+
+def _draw_boxes(ax: Axes, column: _Column, middle: float) -> None:
+    """One box per layer; links within a layer are told in its box."""
+    groups, levels = column.fabric.vertices(merge=True), column.summary.levels
+    between = [_level_text(level) for level in levels if level.lower != level.upper]
+    for row, group in enumerate(groups):
+        y = middle + row * ROW
+        text = _layer_text(column, row)
+        if group.kind == "node":
+            text += f"\nof {column.fabric.endpoints.chips_per_node} chips"
+        if row == len(groups) - 1:
+            text = "\n".join([text, *_inner_levels(column.summary)])
+        if row:
+            ax.plot([column.middle] * 2, [y - ROW, y], color="#999999", linewidth=5, zorder=1)
+            _label(ax, column.middle, y - ROW / 2, between[row - 1])
+        _box(ax, column.middle, y, column.drawn, text, KIND_COLOURS[group.kind])
+
+
+def _draw_datacenter(ax: Axes, spec: ClusterSpec, columns: Sequence[_Column], base: float) -> None:
+    """Draw the bar over all pools that joins their top layers."""
+    network = spec.datacenter_network
+    if network is None:
+        return
+    colour, middle = "#B86A1D", base + BOX_HEIGHT / 2
+    y = middle + max(column.height for column in columns) + ROW
+    for column in columns:
+        start = (base if column.is_plan else middle) + column.height
+        if column.is_small and not column.is_plan:
+            xs, bracket = top_xs(column.fabric, column.left, column.drawn), start + 0.3
+            ax.hlines(bracket, min(xs), max(xs), color=colour, linewidth=2, zorder=0.5)
+            ax.vlines(xs, start, bracket, color=colour, linewidth=1.2, zorder=0.5)
+            start = bracket
+        ax.plot([column.middle] * 2, [start, y], color=colour, linewidth=3, zorder=0.5)
+        _label(ax, column.middle, (start + y) / 2, _bits(column.summary.datacenter_Bps))
+    left, right = columns[0].left, columns[-1].left + columns[-1].width
+    text = f"datacenter network ({format_duration(network.latency)})"
+    _box(ax, (left + right) / 2, y, right - left, text, KIND_COLOURS["datacenter"], height=0.42)
+
+
+def _box(
+    ax: Axes, x: float, y: float, width: float, text: str, fill: str, height: float | None = None
+) -> None:
+    height = max(BOX_HEIGHT, 0.2 * (text.count("\n") + 1) + 0.2) if height is None else height
+    ax.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - height / 2),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            facecolor=fill,
+            edgecolor="none",
+            zorder=2,
+        )
+    )
+    ax.text(x, y, text, color="white", fontsize=10, ha="center", va="center", zorder=3)
+
+
+def _label(ax: Axes, x: float, y: float, text: str) -> None:
+    """Text on lines, on a white ground so that it can be read."""
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.92, "pad": 1.5}
+    ax.text(x, y, text, fontsize=9, ha="center", va="center", zorder=4, bbox=ground)

@@ -1,0 +1,243 @@
+"""Pictures of a log of jobs, and of a model beside the log that it was fitted to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+
+from clustersim.plots.style import COLOURS, new_figure, style
+from clustersim.workload.describe import TraceStatistics, describe_jobs, size_bins
+
+__all__ = [
+    "plot_arrivals",
+    "plot_durations",
+    "plot_fit",
+    "plot_sizes",
+    "plot_trace",
+    "plot_week",
+]
+
+Floats = npt.NDArray[np.float64]
+_DAY_S = 86400.0
+_TIME_TICKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
+_TIME_TICKS |= {86400: "1 d", 864000: "10 d", 8640000: "100 d"}
+
+
+def plot_trace(
+    jobs: pd.DataFrame, *, title: str, first_second: float = 0.0, origin: datetime | None = None
+) -> Figure:
+    """Draw sizes, run times, arrivals by day and the cycle of the week.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.
+    title : str
+        Name of the log.
+    first_second : float
+        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known.
+    origin : datetime, optional
+        Date at ``submit_s`` 0; without it days are numbered.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Four panels.
+    """
+    statistics = describe_jobs(jobs, first_second=first_second)
+    figure = new_figure(11.0, 7.6)
+    with style():
+        axes = figure.subplots(2, 2)
+        plot_sizes(statistics, ax=axes[0, 0])
+        plot_durations(jobs, ax=axes[0, 1])
+        plot_arrivals(jobs, origin=origin, ax=axes[1, 0])
+        known = origin is not None or first_second > 0
+        plot_week(statistics, weekdays_known=known, ax=axes[1, 1])
+        figure.suptitle(
+            f"{title}: {statistics.jobs:,} jobs in {statistics.span_s / _DAY_S:,.0f} days",
+            fontsize=12,
+        )
+    return figure
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    with style():
+        return new_figure().subplots()
+
+
+def plot_sizes(statistics: TraceStatistics, ax: Axes | None = None) -> Axes:
+    """Draw the shares of jobs and of work by size."""
+    ax = _axes(ax)
+    mix = statistics.size_mix
+    at = np.arange(len(mix))
+    for shift, column, colour, label in (
+        (-0.2, "jobs_share", COLOURS["blue"], "of jobs"),
+        (0.2, "work_share", COLOURS["orange"], "of accelerator time"),
+    ):
+        ax.bar(at + shift, mix[column], width=0.4, color=colour, label=label)
+    crowded = len(mix) > 9
+    ax.set_xticks(
+        at, mix["bin"], rotation=40 if crowded else 0, ha="right" if crowded else "center"
+    )
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.grid(visible=False, axis="x")
+    ax.set(title="Sizes", xlabel="accelerators of a job", ylabel="share")
+    ax.legend()
+    return ax
+
+
+def plot_durations(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the distribution of run times, by jobs and by accelerator time."""
+    ax = _axes(ax)
+    runs = jobs["duration_s"].to_numpy(dtype=np.float64)
+    known = ~np.isnan(runs)
+    order = np.argsort(runs[known])
+    x = np.maximum(runs[known][order], 0.5)
+    work = x * jobs["n_accelerators"].to_numpy(dtype=np.float64)[known][order]
+    for weights, colour, label in (
+        (np.ones(len(x)), COLOURS["blue"], "of jobs"),
+        (work, COLOURS["orange"], "of accelerator time"),
+    ):
+        shown, share = _thinned(x, np.cumsum(weights) / weights.sum())
+        ax.step(shown, share, where="post", color=colour, label=label)
+    _time_axis(ax, x)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set(title="Run times", xlabel="run time", ylabel="share that runs at most so long")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def _thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
+    """Keep points enough for the eye, the ends among them."""
+    if len(x) <= most:
+        return x, y
+    keep = np.unique(np.append(np.searchsorted(y, np.linspace(0, 1, most)), len(x) - 1))
+    keep = keep[keep < len(x)]
+    return x[keep], y[keep]
+
+
+def _time_axis(ax: Axes, seconds: Floats) -> None:
+    """Make the x axis logarithmic, its ticks in the units that people use."""
+    ax.set_xscale("log")
+    low, high = float(seconds.min()), float(seconds.max())
+    ax.set_xlim(max(low * 0.7, 0.5), max(high * 1.5, low * 10))
+    ticks = [tick for tick in _TIME_TICKS if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
+    ax.xaxis.set_major_locator(FixedLocator([float(tick) for tick in ticks]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(ticks, [_TIME_TICKS[tick] for tick in ticks])
+
+
+def plot_arrivals(
+    jobs: pd.DataFrame, *, origin: datetime | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the arrivals of each day, and their mean over seven days."""
+    ax = _axes(ax)
+    day = (jobs["submit_s"].to_numpy(dtype=np.float64) // _DAY_S).astype(np.int64)
+    counts = np.bincount(day - day[0]).astype(np.float64)
+    x = np.arange(day[0], day[0] + len(counts))
+    ax.bar(x, counts, width=1.0, color=COLOURS["sky"], label="each day")
+    if len(counts) >= 14:
+        week = np.convolve(counts, np.ones(7) / 7, mode="valid")
+        ax.plot(x[3:-3], week, color=COLOURS["blue"], label="mean of 7 days")
+        ax.legend()
+    ax.margins(x=0.01)
+    label = "day of the log"
+    if origin is not None:
+        label += f" (day 0 is {origin.date().isoformat()})"
+    ax.set(title="Arrivals", xlabel=label, ylabel="jobs submitted a day")
+    ax.set_ylim(0, max(float(np.quantile(counts, 0.995)), counts.mean()) * 1.25)
+    over = int((counts > ax.get_ylim()[1]).sum())
+    if over:
+        note = f"{over} day{'s' if over > 1 else ''} above, up to {counts.max():,.0f}"
+        ax.annotate(note, (0.02, 0.94), xycoords="axes fraction", fontsize=9)
+    return ax
+
+
+def plot_week(
+    statistics: TraceStatistics, *, weekdays_known: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Draw the arrival rate through the week, hour by hour."""
+    ax = _axes(ax)
+    rates = statistics.by_week_hour * 3600
+    ax.stairs(np.nan_to_num(rates), np.arange(169) / 24, color=COLOURS["blue"], linewidth=1.4)
+    ax.axhline(
+        statistics.rate_per_s * 3600, color=COLOURS["vermilion"], linestyle="--", linewidth=1
+    )
+    ax.annotate(
+        "mean",
+        (7.06, statistics.rate_per_s * 3600),
+        va="center",
+        color=COLOURS["vermilion"],
+        annotation_clip=False,
+    )
+    names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    shown = names if weekdays_known else tuple(f"day {k}" for k in range(7))
+    ax.set_xticks(np.arange(8), [""] * 8)
+    ax.set_xticks(np.arange(7) + 0.5, shown, minor=True)
+    ax.tick_params(axis="x", which="minor", length=0)
+    ax.set_xlim(0, 7)
+    ax.set_ylim(bottom=0)
+    label = "time of the week" if weekdays_known else "time since second 0, modulo a week"
+    ax.set(title="Daily and weekly cycle", xlabel=label, ylabel="jobs submitted an hour")
+    return ax
+
+
+def plot_fit(model_jobs: pd.DataFrame, jobs: pd.DataFrame, *, title: str) -> Figure:
+    """Draw quantiles of run times, model against log, one panel a size bin.
+
+    Parameters
+    ----------
+    model_jobs, jobs : pandas.DataFrame
+        Generated jobs and those of the log.
+    title : str
+        Name of the model.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Panels for the (at most six) size bins with the most jobs; on the diagonal the
+        model's quantile is the log's.
+    """
+    index, labels = size_bins(jobs["n_accelerators"])
+    drawn, _ = size_bins(model_jobs["n_accelerators"])
+    counts = np.bincount(index, minlength=len(labels))
+    top = [int(k) for k in np.argsort(-counts, kind="stable")[:6]]
+    bins = sorted(k for k in top if counts[k] >= 20) or top[:1]
+    chances = np.concatenate([np.arange(1, 100) / 100, [0.995, 0.999]])
+    figure = new_figure(11.0, 3.6 * int(np.ceil(len(bins) / 3)) + 0.5)
+    with style():
+        panels = figure.subplots(int(np.ceil(len(bins) / 3)), 3, squeeze=False).ravel()
+        for ax, k in zip(panels, bins, strict=False):
+            real = np.quantile(jobs["duration_s"][index == k], chances)
+            model = np.quantile(model_jobs["duration_s"][drawn == k], chances)
+            both = np.append(real, model)
+            _time_axis(ax, both)
+            ax.set_yscale("log")
+            ax.plot(ax.get_xlim(), ax.get_xlim(), color="#888888", linewidth=1)
+            ax.plot(real, model, "o", color=COLOURS["blue"], markersize=3)
+            for p in (0.5, 0.9, 0.99):
+                point = (float(np.interp(p, chances, real)), float(np.interp(p, chances, model)))
+                ax.plot(*point, "o", color=COLOURS["vermilion"], markersize=6)
+                ax.annotate(
+                    f"{p:.0%}", point, xytext=(6, -10), textcoords="offset points", fontsize=8
+                )
+            ax.set_ylim(ax.get_xlim())
+            ax.set_yticks(ax.get_xticks(), [label.get_text() for label in ax.get_xticklabels()])
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.tick_params(axis="x", rotation=45)
+            plural = "" if labels[k] == "1" else "s"
+            ax.set_title(f"{labels[k]} accelerator{plural} ({counts[k]:,} jobs)")
+        for ax in panels[len(bins) :]:
+            ax.set_visible(False)
+        figure.supxlabel("run time in the log")
+        figure.supylabel("run time of the model")
+        figure.suptitle(f"{title}: quantiles of run times, model against log", fontsize=12)
+    return figure

@@ -1,0 +1,170 @@
+"""A topology compiled to what the simulation uses: counts and arrays, no graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.errors import InputError
+from clustersim.topology.fabric import Trunk
+from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
+
+__all__ = ["Cluster", "Pool", "compile_cluster", "single_pool"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Nodes of one chip type on one fabric.
+
+    Attributes
+    ----------
+    name : str
+    accelerator : str
+        Name in the catalogue.
+    n_nodes, chips_per_node : int
+    nic_Bps : float
+        Network of one chip when all of the pool sends to all: after oversubscription (bytes/s).
+    scaleup_size : int
+        Chips in one scale-up domain.
+    leaf_of_node, unit_of_node : array of int32, shape (n_nodes,)
+        First switch (group), and scalable unit, pod or group of each node; both never decrease.
+    virtual_clusters : dict of str to int
+        Nodes of each; they own disjoint consecutive ranges in this order, and the nodes left over
+        belong to none.
+    scaleup_Bps : float or None
+        Scale-up link of one chip, one direction (bytes/s); None: the catalogue's.
+    scaleup_shape : str or None
+        ``switch``, ``mesh`` or ``none``; None: the catalogue's.
+    port_Bps : float
+        Network of one chip before oversubscription (bytes/s).
+    trunks : tuple of Trunk
+        Bundles of links that groups of nodes share, innermost first.
+    datacenter_Bps : float
+        To the other pools, one direction; 0 where the pools are apart.
+    """
+
+    name: str
+    accelerator: str
+    n_nodes: int
+    chips_per_node: int
+    nic_Bps: float
+    scaleup_size: int
+    leaf_of_node: NDArray[np.int32]
+    unit_of_node: NDArray[np.int32]
+    virtual_clusters: dict[str, int] = field(default_factory=dict)
+    scaleup_Bps: float | None = None
+    scaleup_shape: str | None = None
+    port_Bps: float = float("inf")
+    trunks: tuple[Trunk, ...] = ()
+    datacenter_Bps: float = 0.0
+
+    @property
+    def n_chips(self) -> int:
+        """Chips in the pool."""
+        return self.n_nodes * self.chips_per_node
+
+    def virtual_cluster_ranges(self) -> dict[str, range]:
+        """Node indices that each virtual cluster owns."""
+        ranges, start = {}, 0
+        for name, nodes in self.virtual_clusters.items():
+            ranges[name] = range(start, start + nodes)
+            start += nodes
+        return ranges
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cluster:
+    """One or several pools.
+
+    Attributes
+    ----------
+    name : str
+    pools : tuple of Pool
+    datacenter_latency_s : float or None
+        Between pools; None where they are apart.
+    """
+
+    name: str
+    pools: tuple[Pool, ...]
+    datacenter_latency_s: float | None = None
+
+    @property
+    def n_chips(self) -> int:
+        """Chips in all pools."""
+        return sum(pool.n_chips for pool in self.pools)
+
+
+def compile_cluster(spec: ClusterSpec) -> Cluster:
+    """Derive the arrays of a topology from its closed forms; no graph is made.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+        From :func:`~clustersim.topology.load_cluster`.
+    """
+    network = spec.datacenter_network
+    pools = tuple(
+        _compile_pool(name, pool, 0.0 if network is None else network.rate_of(name))
+        for name, pool in spec.pools.items()
+    )
+    return Cluster(spec.name, pools, None if network is None else network.latency)
+
+
+def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
+    fabric = spec.build_fabric()
+    ends = fabric.endpoints
+    return Pool(
+        name=name,
+        accelerator=spec.accelerator,
+        n_nodes=ends.nodes,
+        chips_per_node=ends.chips_per_node,
+        nic_Bps=fabric.effective_nic_Bps(),
+        scaleup_size=spec.scale_up.size or ends.chips_per_node,
+        leaf_of_node=fabric.leaf_of_node(),
+        unit_of_node=fabric.unit_of_node(),
+        virtual_clusters=spec.virtual_cluster_nodes(),
+        scaleup_Bps=spec.scale_up.bandwidth,
+        scaleup_shape=spec.scale_up.shape,
+        port_Bps=fabric.port_Bps(),
+        trunks=fabric.trunks(),
+        datacenter_Bps=datacenter_Bps,
+    )
+
+
+def single_pool(n_accelerators: int, *, accelerator: str = "") -> Cluster:
+    """A pool named ``pool``: one node with all chips, without topology.
+
+    Parameters
+    ----------
+    n_accelerators : int
+    accelerator : str
+        Name in the catalogue, where the chip matters.
+
+    Raises
+    ------
+    InputError
+        If `n_accelerators` is not 1 to ten million.
+
+    Examples
+    --------
+    >>> single_pool(100).pools[0].n_chips
+    100
+    """
+    if not 1 <= n_accelerators <= MOST_CHIPS:
+        raise InputError(
+            "number of accelerators", f"found {n_accelerators}; allowed: 1 to {MOST_CHIPS:,}"
+        )
+    zero = np.zeros(1, dtype=np.int32)
+    pool = Pool(
+        name="pool",
+        accelerator=accelerator,
+        n_nodes=1,
+        chips_per_node=n_accelerators,
+        nic_Bps=float("inf"),
+        scaleup_size=n_accelerators,
+        leaf_of_node=zero,
+        unit_of_node=zero,
+    )
+    return Cluster("single pool", (pool,))

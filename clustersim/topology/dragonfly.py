@@ -1,0 +1,199 @@
+"""Dragonfly: groups of fully joined routers, groups joined pairwise by global links.
+
+Kim, Dally, Scott and Abts, "Technology-Driven, Highly-Scalable Dragonfly Topology" (ISCA 2008):
+p nodes a router, a routers a group, h global links a router, at most a h + 1 groups; balanced
+where a = 2 p = 2 h.  A server of several chips has one port in each of several parallel networks
+("planes").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from clustersim.files import FileModel
+from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
+from clustersim.units import Bandwidth, Duration
+
+__all__ = ["Dragonfly", "DragonflyFabric"]
+
+
+class Dragonfly(FileModel):
+    """Dragonfly with full local meshes and evenly spread global links."""
+
+    type: Literal["dragonfly"] = Field(description="kind of fabric")
+    nodes_per_router: int = Field(ge=1, le=1024, description="p: nodes on one router")
+    routers_per_group: int = Field(ge=1, le=1024, description="a: routers of a group")
+    global_links: int = Field(ge=1, le=1024, description="h: links of a router to other groups")
+    groups: int | None = Field(
+        None, ge=1, le=1_000_000, description="at most a h + 1; by default as many as are needed"
+    )
+    planes: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="parallel networks, one port of each node in each; by default one per chip",
+    )
+    link_rate: Bandwidth | None = Field(
+        None, description="rate of a node's port; by default its network over its planes"
+    )
+    local_rate: Bandwidth | None = Field(
+        None, description="rate of a link within a group; by default the link rate"
+    )
+    global_rate: Bandwidth | None = Field(
+        None, description="rate of a link between groups; by default the link rate"
+    )
+    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+
+    def build(self, endpoints: Endpoints) -> DragonflyFabric:
+        """Return the fabric for these servers."""
+        return DragonflyFabric(self, endpoints)
+
+
+class DragonflyFabric(Fabric):
+    """Counts, trunks and wiring of a dragonfly.
+
+    Attributes
+    ----------
+    p, a, h, groups, planes : int
+    pair_links : int
+        Global links between any two groups, in one plane; ports left over stay unused.
+    """
+
+    def __init__(self, spec: Dragonfly, endpoints: Endpoints) -> None:
+        super().__init__(endpoints)
+        self.spec = spec
+        self.p, self.a, self.h = spec.nodes_per_router, spec.routers_per_group, spec.global_links
+        self.groups = spec.groups or -(-endpoints.nodes // (self.p * self.a))
+        self.pair_links = self.a * self.h // (self.groups - 1) if self.groups > 1 else 0
+        self.planes = spec.planes or endpoints.chips_per_node
+        rate = endpoints.node_Bps / self.planes
+        self.link_Bps = rate if spec.link_rate is None else spec.link_rate
+        self.local_Bps = self.link_Bps if spec.local_rate is None else spec.local_rate
+        self.global_Bps = self.link_Bps if spec.global_rate is None else spec.global_rate
+
+    def faults(self) -> list[str]:
+        """What makes this fabric impossible."""
+        most, room = self.a * self.h + 1, self.p * self.a * self.groups
+        if self.groups > most:
+            return [
+                f"groups: {self.groups} groups, but {self.a} routers of {self.h} global links can "
+                f"join at most {most}; use more routers_per_group or global_links"
+            ]
+        if self.endpoints.nodes > room:
+            return [
+                f"groups: {self.groups} groups have room for {room} nodes, fewer than "
+                f"{self.endpoints.nodes}"
+            ]
+        return []
+
+    def port_Bps(self) -> float:
+        """Rate at which one chip enters the fabric (bytes/s)."""
+        ends = self.endpoints
+        return min(ends.nic_Bps, self.planes * self.link_Bps / ends.chips_per_node)
+
+    def tiers(self) -> list[Tier]:
+        """Routers: a g a plane."""
+        return [Tier("router", self.planes * self.a * self.groups)]
+
+    def levels(self) -> list[LinkLevel]:
+        """Node to router, within groups, between groups.
+
+        The global bisection separates half of the groups from the others; within a single group
+        the local mesh is cut into halves of its routers.
+        """
+        latency, g, planes = self.spec.latency, self.groups, self.planes
+        down = planes * self.p * self.a * g * self.link_Bps
+        nodes = self.endpoints.nodes * planes
+        found = [
+            LinkLevel(
+                "node-router", "node", "router", nodes, self.link_Bps, latency, None,
+                nodes * self.link_Bps / 2,
+            )
+        ]  # fmt: skip
+        if self.a > 1:
+            local = planes * g * self.a * (self.a - 1) // 2
+            # each router sends over a - 1 links: both directions of a cable carry traffic up
+            ratio = down / (2 * local * self.local_Bps)
+            half = (self.a // 2) * (self.a - self.a // 2) * planes * self.local_Bps
+            found.append(
+                LinkLevel(
+                    "local", "router", "router", local, self.local_Bps, latency, ratio,
+                    half if g == 1 else None,
+                )
+            )  # fmt: skip
+        if g > 1:
+            links = planes * self.pair_links * g * (g - 1) // 2
+            cut = (g // 2) * (g - g // 2) * self.pair_links * planes * self.global_Bps
+            ratio = down / (2 * links * self.global_Bps)
+            found.append(
+                LinkLevel("global", "router", "router", links, self.global_Bps, latency, ratio, cut)
+            )
+        return found
+
+    def leaf_of_node(self) -> NDArray[np.int32]:
+        """Router of each node (the same number in every plane)."""
+        return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.p)
+
+    def unit_of_node(self) -> NDArray[np.int32]:
+        """Group of each node."""
+        return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.p * self.a)
+
+    def trunks(self) -> tuple[Trunk, ...]:
+        """Routers to all others, groups to all others."""
+        outside = self.pair_links * (self.groups - 1) * self.global_Bps
+        router_up = self.planes * ((self.a - 1) * self.local_Bps + outside / self.a)
+        return (
+            Trunk("router", self.leaf_of_node(), self.p, router_up),
+            Trunk("group", self.unit_of_node(), self.p * self.a, self.planes * outside),
+        )
+
+    def vertices(self, *, merge: bool) -> list[Vertices]:
+        """Nodes and routers; merged: the planes as one."""
+        each = self.planes if merge else 1
+        routers = self.tiers()[0].switches // each
+        return [
+            Vertices("node", self.endpoints.nodes, 1, 0),
+            Vertices("router", routers, each, 1),
+        ]
+
+    def wiring(self, *, merge: bool) -> Iterator[Wiring]:
+        """Plane p's routers are numbered after those of plane p - 1."""
+        per_plane = self.a * self.groups
+        planes = np.arange(1 if merge else self.planes)[:, None] * per_plane
+        cables = self.planes if merge else 1
+        node = np.arange(self.endpoints.nodes)
+        pairs = [("node-router", "node", np.tile(node, len(planes)), node // self.p, self.link_Bps)]
+        group = np.arange(self.groups)[:, None] * self.a
+        one, other = np.triu_indices(self.a, k=1)
+        if self.a > 1:
+            lower = (planes + (group + one).ravel()).ravel()
+            pairs.append(("local", "router", lower, (group + other).ravel(), self.local_Bps))
+        if self.groups > 1:
+            low, up = self._global_pairs()
+            pairs.append(("global", "router", (planes + low).ravel(), up, self.global_Bps))
+        for level, kind, lower, upper, rate in pairs:
+            upper = (planes + upper).ravel()
+            count = np.full(lower.size, cables)
+            yield Wiring(
+                level, kind, "router", lower, upper, count, rate, self.spec.latency
+            ).merged()
+
+    def _global_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Router pairs of the global links of one plane.
+
+        Group i's ports are numbered by the distance d = 1 .. g - 1 to the group they lead to
+        (`pair_links` ports each) and dealt to its routers in turn.
+        """
+        one, other = np.triu_indices(self.groups, k=1)
+        copy = np.arange(self.pair_links)[:, None]
+        distance = other - one
+        out = (distance - 1) * self.pair_links + copy
+        back = (self.groups - distance - 1) * self.pair_links + copy
+        low = one * self.a + out % self.a
+        up = other * self.a + back % self.a
+        return low.ravel(), up.ravel()

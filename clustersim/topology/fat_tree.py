@@ -1,0 +1,182 @@
+"""The k-ary fat tree of Al-Fares, Loukissas and Vahdat (SIGCOMM 2008).
+
+k pods of k/2 edge and k/2 aggregation switches, (k/2)^2 cores, k^3/4 hosts; every switch has k
+ports.  A server of several chips is one host of several parallel trees ("planes"), one port in
+each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from clustersim.files import FileModel
+from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
+from clustersim.units import Bandwidth, Duration
+
+__all__ = ["FatTree", "FatTreeFabric", "FatTreeOversubscription"]
+
+Ratio = Annotated[float, Field(ge=1, le=1000)]
+
+
+class FatTreeOversubscription(FileModel):
+    """Capacity downwards / capacity upwards, per tier; the links upwards are that much slower."""
+
+    edge: Ratio = Field(1.0, description="of the edge switches")
+    aggregation: Ratio = Field(1.0, description="of the aggregation switches")
+
+
+class FatTree(FileModel):
+    """k-ary fat tree, in as many parallel planes as a node has network ports."""
+
+    type: Literal["fat-tree"] = Field(description="kind of fabric")
+    k: int | None = Field(
+        None,
+        ge=2,
+        le=1024,
+        description="ports of a switch, an even number; k^3/4 nodes fit. By default the "
+        "smallest that fits",
+    )
+    planes: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="parallel trees, one port of each node in each; by default one per chip",
+    )
+    link_rate: Bandwidth | None = Field(
+        None,
+        description="rate of a link, one direction; by default a node's network over its planes",
+    )
+    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    oversubscription: FatTreeOversubscription = Field(
+        default_factory=FatTreeOversubscription, description="per tier of switches"
+    )
+
+    def build(self, endpoints: Endpoints) -> FatTreeFabric:
+        """Return the fabric for these servers."""
+        return FatTreeFabric(self, endpoints)
+
+
+class FatTreeFabric(Fabric):
+    """Counts, trunks and wiring of a k-ary fat tree.
+
+    Attributes
+    ----------
+    k, half, planes : int
+        `half` is k/2.
+    """
+
+    def __init__(self, spec: FatTree, endpoints: Endpoints) -> None:
+        super().__init__(endpoints)
+        self.spec = spec
+        self.k = spec.k or _smallest_k(endpoints.nodes)
+        self.half = self.k // 2
+        self.planes = spec.planes or endpoints.chips_per_node
+        rate = endpoints.node_Bps / self.planes
+        self.link_Bps = rate if spec.link_rate is None else spec.link_rate
+        self.edge_up_Bps = self.link_Bps / spec.oversubscription.edge
+        self.core_Bps = self.edge_up_Bps / spec.oversubscription.aggregation
+
+    def faults(self) -> list[str]:
+        """What makes this fabric impossible."""
+        nodes = self.endpoints.nodes
+        if self.k % 2:
+            return [f"k: {self.k} is odd; a fat tree needs an even k, {self.k + 1} for example"]
+        if nodes > self.k**3 // 4:
+            return [
+                f"k: a {self.k}-ary fat tree has room for {self.k**3 // 4} nodes, fewer than "
+                f"{nodes}; use k of {_smallest_k(nodes)} or more"
+            ]
+        return []
+
+    def port_Bps(self) -> float:
+        """Rate at which one chip enters the fabric (bytes/s)."""
+        ends = self.endpoints
+        return min(ends.nic_Bps, self.planes * self.link_Bps / ends.chips_per_node)
+
+    def tiers(self) -> list[Tier]:
+        """Edge, aggregation and core switches of all planes: 5 k^2 / 4 a plane."""
+        per_pod_layer = self.planes * self.k * self.half
+        return [
+            Tier("edge", per_pod_layer),
+            Tier("aggregation", per_pod_layer),
+            Tier("core", self.planes * self.half**2),
+        ]
+
+    def levels(self) -> list[LinkLevel]:
+        """Node to edge, edge to aggregation, aggregation to core: k^3/4 links a plane each.
+
+        Bisection counts the nodes that are there; the upper levels count all hosts that fit.
+        """
+        over, latency = self.spec.oversubscription, self.spec.latency
+        links, nodes = self.planes * self.k**3 // 4, self.endpoints.nodes
+        rows = (
+            ("node-edge", "node", "edge", nodes * self.planes, self.link_Bps, None),
+            ("edge-aggregation", "edge", "aggregation", links, self.edge_up_Bps, over.edge),
+            ("aggregation-core", "aggregation", "core", links, self.core_Bps, over.aggregation),
+        )
+        return [
+            LinkLevel(name, low, up, count, rate, latency, ratio, count * rate / 2)
+            for name, low, up, count, rate, ratio in rows
+        ]
+
+    def leaf_of_node(self) -> NDArray[np.int32]:
+        """Edge switch of each node (the same number in every plane)."""
+        return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.half)
+
+    def unit_of_node(self) -> NDArray[np.int32]:
+        """Pod of each node."""
+        return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.half**2)
+
+    def trunks(self) -> tuple[Trunk, ...]:
+        """Edge switches to their pod, pods to the cores."""
+        edge_up = self.planes * self.half * self.edge_up_Bps
+        pod_up = self.planes * self.half**2 * self.core_Bps
+        return (
+            Trunk("edge", self.leaf_of_node(), self.half, edge_up),
+            Trunk("pod", self.unit_of_node(), self.half**2, pod_up),
+        )
+
+    def vertices(self, *, merge: bool) -> list[Vertices]:
+        """Nodes, edge, aggregation, core switches; merged: the planes as one."""
+        each = self.planes if merge else 1
+        found = [Vertices("node", self.endpoints.nodes, 1, 0)]
+        for level, tier in enumerate(self.tiers(), start=1):
+            found.append(Vertices(tier.kind, tier.switches // each, each, level))
+        return found
+
+    def wiring(self, *, merge: bool) -> Iterator[Wiring]:
+        """Plane p's switches are numbered after those of plane p - 1."""
+        half, layer = self.half, self.k * self.half
+        planes = np.arange(1 if merge else self.planes)[:, None]
+        cables = self.planes if merge else 1
+
+        def wires(
+            low: str, up: str, lower: NDArray[np.int64], upper: NDArray[np.int64], rate: float
+        ) -> Wiring:
+            lower, upper = np.broadcast_arrays(lower, upper)
+            count = np.full(lower.size, cables)
+            level, latency = f"{low}-{up}", self.spec.latency
+            return Wiring(level, low, up, lower.ravel(), upper.ravel(), count, rate, latency)
+
+        node = np.arange(self.endpoints.nodes)[None, :]
+        yield wires("node", "edge", node, planes * layer + node // half, self.link_Bps)
+        pod, edge, agg = (a.ravel()[None, :] for a in np.indices((self.k, half, half)))
+        low, up = planes * layer + pod * half + edge, planes * layer + pod * half + agg
+        yield wires("edge", "aggregation", low, up, self.edge_up_Bps)
+        pod, agg, core = pod, edge, agg
+        low = planes * layer + pod * half + agg
+        up = planes * half**2 + agg * half + core
+        yield wires("aggregation", "core", low, up, self.core_Bps)
+
+
+def _smallest_k(nodes: int) -> int:
+    """Smallest even k with k^3/4 >= nodes."""
+    k = 2
+    while k**3 // 4 < nodes:
+        k += 2
+    return k

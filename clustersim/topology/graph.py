@@ -1,0 +1,154 @@
+"""The networkx graph of a topology: for description, routing and pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clustersim.topology.fabric import Fabric, Wiring
+from clustersim.topology.spec import ClusterSpec, PoolSpec
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+__all__ = ["build_graph", "build_node_graph"]
+
+
+def build_graph(spec: ClusterSpec, *, merge_rails: bool = True) -> nx.Graph[str]:
+    """Build the graph of a whole cluster; nodes (servers) are its leaves.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+        From :func:`~clustersim.topology.load_cluster`.
+    merge_rails : bool
+        One vertex for parallel switches (the rails of a unit, planes) and one edge for parallel
+        cables, with their number as `multiplicity`: the capacities between groups of nodes stay
+        the same.
+
+    Returns
+    -------
+    networkx.Graph
+        Vertices ``"{pool}/{kind}/{index}"`` with the attributes kind (node, leaf, spine, core,
+        edge, aggregation, router, ideal, gateway, datacenter), pool, level (0 for nodes), index
+        and multiplicity.  Edges with level (name), bandwidth_Bps (of all parallel cables, one
+        direction), latency_s and multiplicity.
+    """
+    import networkx as nx
+
+    graph: nx.Graph[str] = nx.Graph(name=spec.name)
+    for name, pool in spec.pools.items():
+        add_pool(graph, name, pool.build_fabric(), merge=merge_rails)
+    if spec.datacenter_network is not None:
+        _join_pools(graph, spec)
+    return graph
+
+
+def add_pool(graph: nx.Graph[str], pool: str, fabric: Fabric, *, merge: bool) -> None:
+    """Add the vertices and edges of one pool."""
+    for group in fabric.vertices(merge=merge):
+        attributes = {"kind": group.kind, "pool": pool, "level": group.level}
+        graph.add_nodes_from(
+            (
+                f"{pool}/{group.kind}/{index}",
+                {**attributes, "index": index, "multiplicity": group.multiplicity},
+            )
+            for index in range(group.count)
+        )
+    for wiring in fabric.wiring(merge=merge):
+        _add_wiring(graph, pool, wiring)
+
+
+def _add_wiring(graph: nx.Graph[str], pool: str, wiring: Wiring) -> None:
+    """Add the edges of one level."""
+    shared: dict[int, dict[str, Any]] = {
+        cables: {
+            "level": wiring.level,
+            "bandwidth_Bps": cables * wiring.link_Bps,
+            "latency_s": wiring.latency_s,
+            "multiplicity": cables,
+        }
+        for cables in np.unique(wiring.multiplicity).tolist()
+    }
+    graph.add_edges_from(
+        (f"{pool}/{wiring.lower_kind}/{low}", f"{pool}/{wiring.upper_kind}/{up}", shared[cables])
+        for low, up, cables in zip(
+            wiring.lower.tolist(), wiring.upper.tolist(), wiring.multiplicity.tolist(), strict=True
+        )
+    )
+
+
+def _join_pools(graph: nx.Graph[str], spec: ClusterSpec) -> None:
+    """Add a gateway per pool, over its topmost switches, and the network between gateways."""
+    network = spec.datacenter_network
+    if network is None:
+        return
+    level = 1 + max(int(data["level"]) for _, data in graph.nodes(data=True))
+    top = {
+        name: _top_vertices(graph, name, pool.build_fabric()) for name, pool in spec.pools.items()
+    }
+    graph.add_node("datacenter", pool="", **_vertex("datacenter", level + 1, 0))
+    for name, members in top.items():
+        gateway, rate = f"{name}/gateway/0", network.rate_of(name)
+        graph.add_node(gateway, pool=name, **_vertex("gateway", level, 0))
+        down = {
+            **_edge("gateway", rate / len(members)),
+            "latency_s": spec.pools[name].fabric.latency,
+        }
+        graph.add_edges_from(((member, gateway) for member in members), **down)
+        across = {**_edge("datacenter", rate), "latency_s": network.latency / 2}
+        graph.add_edge(gateway, "datacenter", **across)
+
+
+def _top_vertices(graph: nx.Graph[str], pool: str, fabric: Fabric) -> list[str]:
+    """Vertices of the topmost layer of one pool."""
+    kind = fabric.vertices(merge=True)[-1].kind
+    members: list[str] = []
+    while f"{pool}/{kind}/{len(members)}" in graph:
+        members.append(f"{pool}/{kind}/{len(members)}")
+    return members
+
+
+def build_node_graph(pool: PoolSpec) -> nx.Graph[str]:
+    """Build the graph of one scale-up domain: its chips, their links, their network ports.
+
+    Parameters
+    ----------
+    pool : PoolSpec
+        Of a loaded topology.
+
+    Returns
+    -------
+    networkx.Graph
+        Vertices ``chip/i`` and ``nic/i``, and ``switch/0`` where the domain is switched.  In a
+        full mesh (HCCS) of k chips each pair has ``bandwidth / (k - 1)``.
+    """
+    import networkx as nx
+
+    nic_Bps, link = pool.endpoints().nic_Bps, pool.scale_up
+    size, bandwidth = link.size or 1, link.bandwidth or 0.0
+    graph: nx.Graph[str] = nx.Graph(name=f"{pool.accelerator} scale-up domain")
+    for kind, level in (("chip", 0), ("nic", 1)):
+        graph.add_nodes_from((f"{kind}/{i}", _vertex(kind, level, i)) for i in range(size))
+    graph.add_edges_from((f"chip/{i}", f"nic/{i}", _edge("chip-nic", nic_Bps)) for i in range(size))
+    if link.shape == "switch" and size > 1:
+        graph.add_node("switch/0", **_vertex("switch", 1, 0))
+        graph.add_edges_from(
+            (f"chip/{i}", "switch/0", _edge("scale-up", bandwidth)) for i in range(size)
+        )
+    elif link.shape == "mesh" and size > 1:
+        graph.add_edges_from(
+            (f"chip/{i}", f"chip/{j}", _edge("scale-up", bandwidth / (size - 1)))
+            for i in range(size)
+            for j in range(i + 1, size)
+        )
+    return graph
+
+
+def _vertex(kind: str, level: int, index: int) -> dict[str, Any]:
+    return {"kind": kind, "level": level, "index": index, "multiplicity": 1}
+
+
+def _edge(level: str, bandwidth_Bps: float) -> dict[str, Any]:
+    return {"level": level, "bandwidth_Bps": bandwidth_Bps, "multiplicity": 1}

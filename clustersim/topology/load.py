@@ -1,0 +1,240 @@
+"""Reading a topology file: format, catalogue, and what only the whole can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from clustersim.errors import InputError, nearest_hint, unknown_name
+from clustersim.files import read_yaml, validate
+from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
+
+if TYPE_CHECKING:
+    from clustersim.catalogue import Accelerator, Catalogue
+
+__all__ = ["find_topology", "load_cluster", "resolve_cluster", "topology_names"]
+
+
+def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
+    """Read, check and complete a topology.
+
+    Parameters
+    ----------
+    path_or_name : str or Path
+        A file, or the name of one in a folder ``topologies`` (``"h200-superpod"``).
+    catalogue : Catalogue
+        Where chips per node, network and scale-up link come from.
+
+    Returns
+    -------
+    ClusterSpec
+        With every value filled in.
+
+    Raises
+    ------
+    InputError
+        All faults of the file at once.
+    """
+    path = find_topology(path_or_name)
+    return resolve_cluster(read_yaml(path), catalogue, source=path)
+
+
+def resolve_cluster(
+    data: Mapping[str, Any], catalogue: Catalogue, *, source: str | Path = "cluster"
+) -> ClusterSpec:
+    """Check and complete a topology that is already read (inline in a scenario, say).
+
+    Parameters
+    ----------
+    data : mapping
+        In the format of :class:`ClusterSpec`.
+    catalogue : Catalogue
+    source : str or Path
+        What to call it in an error.
+
+    Raises
+    ------
+    InputError
+        All faults at once.
+    """
+    problems: list[str] = []
+    spec: ClusterSpec | None = None
+    try:
+        spec = validate(ClusterSpec, data, source)
+    except InputError as error:
+        problems += error.problems
+    problems += _unknown_chips(data, catalogue)
+    readable = _readable_pools(data) if spec is None else dict(spec.pools)
+    pools = {
+        name: _complete(pool, catalogue.accelerator(pool.accelerator))
+        for name, pool in readable.items()
+        if _is_known(pool.accelerator, catalogue)
+    }
+    for name, pool in pools.items():
+        problems += [f"pools.{name}.{fault}" for fault in _pool_faults(pool)]
+    if spec is not None:
+        problems += _cluster_faults(spec, pools)
+    if problems or spec is None:
+        raise InputError(source, problems)
+    return spec.model_copy(update={"pools": pools})
+
+
+def topology_names() -> list[str]:
+    """Names that :func:`load_cluster` takes without a path."""
+    return sorted({path.stem for folder in _folders() for path in folder.glob("*.yaml")})
+
+
+def find_topology(path_or_name: str | Path) -> Path:
+    """Path of a topology given by path or by name.
+
+    Raises
+    ------
+    InputError
+        If there is neither; with the nearest name.
+    """
+    path = Path(path_or_name)
+    if path.exists():
+        return path
+    if path.parent == Path("."):
+        for folder in _folders():
+            for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
+                if candidate.is_file():
+                    return candidate
+    hint = nearest_hint(path.name.removesuffix(".yaml"), topology_names())
+    raise InputError(path_or_name, f"no such topology file; {hint}")
+
+
+def _folders() -> list[Path]:
+    """Folders of topologies: where the user is, and beside the package."""
+    here, beside = Path("topologies"), Path(__file__).resolve().parents[2] / "topologies"
+    return [folder for folder in (here, beside) if folder.is_dir()]
+
+
+def _is_known(name: str, catalogue: Catalogue) -> bool:
+    try:
+        catalogue.accelerator(name)
+    except InputError:
+        return False
+    return True
+
+
+def _raw_pools(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    pools = data.get("pools")
+    if not isinstance(pools, Mapping):
+        return {}
+    return {
+        name: pool
+        for name, pool in pools.items()
+        if isinstance(name, str) and isinstance(pool, Mapping)
+    }
+
+
+def _unknown_chips(data: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
+    return [
+        f"pools.{name}.accelerator: "
+        + unknown_name("accelerator", pool["accelerator"], catalogue.accelerators)
+        for name, pool in _raw_pools(data).items()
+        if isinstance(pool.get("accelerator"), str)
+        and not _is_known(pool["accelerator"], catalogue)
+    ]
+
+
+def _readable_pools(data: Mapping[str, Any]) -> dict[str, PoolSpec]:
+    """The pools that are in order by themselves, so that their other faults are told too."""
+    pools = {}
+    for name, pool in _raw_pools(data).items():
+        try:
+            pools[name] = PoolSpec.model_validate(pool)
+        except ValidationError:
+            continue
+    return pools
+
+
+def _complete(pool: PoolSpec, chip: Accelerator) -> PoolSpec:
+    """Fill in what the file leaves to the catalogue."""
+    chips_per_node = pool.chips_per_node or chip.chips_per_node
+    link = pool.scale_up
+    shape = link.shape or chip.scaleup_shape
+    size = link.size or _scale_up_size(chip, shape, chips_per_node, pool.nodes)
+    return pool.model_copy(
+        update={
+            "accelerator": chip.name,
+            "chips_per_node": chips_per_node,
+            "nic": chip.nic_Bps if pool.nic is None else pool.nic,
+            "scale_up": link.model_copy(
+                update={
+                    "bandwidth": chip.scaleup_Bps if link.bandwidth is None else link.bandwidth,
+                    "shape": shape,
+                    "size": size,
+                }
+            ),
+        }
+    )
+
+
+def _scale_up_size(chip: Accelerator, shape: str, chips_per_node: int, nodes: int) -> int:
+    """Chips of a domain: a node's, or the catalogue's where that spans several nodes."""
+    if shape == "none":
+        return 1
+    if chip.scaleup_size <= chip.chips_per_node:
+        return chips_per_node
+    return min(chip.scaleup_size, nodes * chips_per_node)
+
+
+def _zero_rates(model: Any, prefix: str = "") -> Iterable[str]:
+    """Fields of a pool or fabric whose rate is zero."""
+    for name in ("nic", "link_rate", "local_rate", "global_rate"):
+        if getattr(model, name, None) == 0:
+            yield f"{prefix}{name}: is 0; a link must have a rate, for example 400 Gb/s"
+
+
+def _pool_faults(pool: PoolSpec) -> list[str]:
+    """What is wrong with a completed pool; ``field: fault`` each."""
+    faults = [*_zero_rates(pool), *_zero_rates(pool.fabric, "fabric.")]
+    chips = pool.chips_per_node or 0
+    if pool.nodes * chips > MOST_CHIPS:
+        return [
+            *faults,
+            f"nodes: {pool.nodes:,} nodes of {chips:,} chips are {pool.nodes * chips:,} chips; "
+            f"allowed: up to {MOST_CHIPS:,}",
+        ]
+    size = pool.scale_up.size or 1
+    if size % chips and chips % size:
+        faults.append(
+            f"scale_up.size: {size} chips are neither a multiple nor a part of the {chips} chips "
+            "of a node"
+        )
+    if size > 1 and pool.scale_up.bandwidth == 0:
+        faults.append(f"scale_up.bandwidth: is 0, but {size} chips are to share a domain")
+    taken = sum(pool.virtual_cluster_nodes().values())
+    if taken > pool.nodes:
+        faults.append(
+            f"virtual_clusters: they own {taken:,} nodes together, but the pool has {pool.nodes:,}"
+        )
+    if not faults:
+        faults += [f"fabric.{fault}" for fault in pool.build_fabric().faults()]
+    return faults
+
+
+def _cluster_faults(spec: ClusterSpec, pools: Mapping[str, PoolSpec]) -> list[str]:
+    """What is wrong with the cluster as a whole."""
+    faults = []
+    chips = sum(pool.endpoints().chips for pool in pools.values())
+    largest = max((pool.endpoints().chips for pool in pools.values()), default=0)
+    if chips > MOST_CHIPS >= largest:
+        faults.append(f"pools: {chips:,} chips together; allowed: up to {MOST_CHIPS:,}")
+    network = spec.datacenter_network
+    if network is not None:
+        faults += [
+            f"datacenter_network.rates.{name}: " + unknown_name("pool", name, spec.pools)
+            for name in network.rates
+            if name not in spec.pools
+        ]
+        if min([network.rate, *network.rates.values()]) == 0:
+            faults.append(
+                "datacenter_network.rate: is 0; leave datacenter_network out to keep pools apart"
+            )
+    return faults

@@ -1,0 +1,288 @@
+"""Rail-optimised Clos: leaf, spine and core, in scalable units (NVIDIA DGX SuperPOD).
+
+The i-th chip of every node of a scalable unit is cabled to the same leaf, the leaf of rail i.
+Source of the shape and of the counts that the tests check: NVIDIA, "DGX SuperPOD reference
+architecture, DGX H100" (RA-11333-001), compute fabric: units of 32 nodes, one leaf per rail and
+unit, switches of 64 ports, half of them upwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from clustersim.files import FileModel
+from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
+from clustersim.units import Bandwidth, Duration
+
+__all__ = ["RailFabric", "RailOptimised", "RailOversubscription"]
+
+Ratio = Annotated[float, Field(ge=1, le=1000)]
+
+
+class RailOversubscription(FileModel):
+    """Capacity downwards / capacity upwards, per tier of switches; 1 is full bandwidth."""
+
+    leaf: Ratio = Field(1.0, description="of the leaves: ports to nodes / ports to spines")
+    spine: Ratio = Field(1.0, description="of the spines: ports to leaves / ports to cores")
+
+
+class RailOptimised(FileModel):
+    """Leaf/spine/core with one leaf per rail and scalable unit (SuperPOD style)."""
+
+    type: Literal["rail-optimised"] = Field(description="kind of fabric")
+    unit_nodes: int = Field(32, ge=1, le=4096, description="nodes in one scalable unit")
+    units_per_pod: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="scalable units under one layer of spines; by default as many as a spine "
+        "can give a port to every leaf of. More units than that get a layer of cores",
+    )
+    rails: int | None = Field(
+        None, ge=1, le=1024, description="leaves per unit; by default one per chip of a node"
+    )
+    radix: int = Field(64, ge=2, le=4096, description="ports of a switch")
+    link_rate: Bandwidth | None = Field(
+        None,
+        description="rate of one link between switches, one direction; by default the rate of "
+        "a chip's network, which a slower link rate also caps",
+    )
+    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    oversubscription: RailOversubscription = Field(
+        default_factory=RailOversubscription, description="per tier of switches"
+    )
+
+    def build(self, endpoints: Endpoints) -> RailFabric:
+        """Return the fabric for these servers."""
+        return RailFabric(self, endpoints)
+
+
+class RailFabric(Fabric):
+    """Counts, trunks and wiring of a rail-optimised Clos.
+
+    Attributes
+    ----------
+    rails, units, pods, units_per_pod : int
+    leaf_down, leaf_up : int
+        Ports of one leaf to nodes and to spines.
+    planes : int
+        Groups of rails with spines of their own: 1 while a spine has a port for every leaf of
+        its pod.
+    """
+
+    def __init__(self, spec: RailOptimised, endpoints: Endpoints) -> None:
+        super().__init__(endpoints)
+        self.spec = spec
+        self.rails = spec.rails or endpoints.chips_per_node
+        self.units = -(-endpoints.nodes // spec.unit_nodes)
+        self.units_per_pod = spec.units_per_pod or max(1, spec.radix // self.rails)
+        self.pods = -(-self.units // self.units_per_pod)
+        self.link_Bps = endpoints.nic_Bps if spec.link_rate is None else spec.link_rate
+        self.nics_per_rail = max(1, endpoints.chips_per_node // self.rails)
+        self.leaf_down = spec.unit_nodes * self.nics_per_rail
+
+    @cached_property
+    def leaf_up(self) -> int:
+        """Ports of one leaf to spines: 0 where there is a single unit."""
+        if self.units == 1:
+            return 0
+        wanted = self.leaf_down * self.port_Bps() / self.link_Bps
+        return max(1, _ceil(wanted / self.spec.oversubscription.leaf))
+
+    @cached_property
+    def spine_down(self) -> int:
+        """Ports of one spine to leaves: all of them where there are no cores."""
+        ratio = self.spec.oversubscription.spine
+        return self.spec.radix if self.pods == 1 else int(self.spec.radix * ratio / (1 + ratio))
+
+    @cached_property
+    def spine_up(self) -> int:
+        """Ports of one spine to cores."""
+        if self.pods == 1:
+            return 0
+        return max(1, _ceil(self.spine_down / self.spec.oversubscription.spine))
+
+    @property
+    def units_in_pod(self) -> int:
+        """Units of a full pod."""
+        return min(self.units, self.units_per_pod)
+
+    @cached_property
+    def planes(self) -> int:
+        """Fewest groups of rails such that a spine has a port for every leaf of its group."""
+        for planes in range(1, self.rails + 1):
+            if self.rails % planes == 0:
+                leaves = self.rails // planes * self.units_in_pod
+                if leaves <= self.spine_down:
+                    return planes
+        return self.rails
+
+    @cached_property
+    def plane_spines(self) -> int:
+        """Spines of one plane of one pod."""
+        leaves = self.rails // self.planes * self.units_in_pod
+        return _ceil(leaves * self.leaf_up / self.spine_down)
+
+    @cached_property
+    def plane_cores(self) -> int:
+        """Cores that serve the spines of one position in their plane."""
+        return _ceil(self.pods * self.spine_up / self.spec.radix)
+
+    def faults(self) -> list[str]:
+        """What makes this fabric impossible."""
+        spec, chips = self.spec, self.endpoints.chips_per_node
+        if chips % self.rails:
+            return [f"rails: {self.rails} rails do not divide {chips} chips per node"]
+        found = []
+        if self.leaf_down + self.leaf_up > spec.radix:
+            found.append(
+                f"unit_nodes: a leaf needs {self.leaf_down} ports down and {self.leaf_up} up, more "
+                f"than its radix of {spec.radix}; use fewer unit_nodes or a larger radix"
+            )
+        if self.leaf_up and self.units_in_pod > self.spine_down:
+            found.append(
+                f"units_per_pod: a spine has {self.spine_down} ports down, fewer than the "
+                f"{self.units_in_pod} units of a pod; allowed: 1 to {self.spine_down}"
+            )
+        if self.pods > spec.radix:
+            found.append(
+                f"units_per_pod: {self.units} units make {self.pods} pods, more than a core of "
+                f"{spec.radix} ports can join; use more units_per_pod or a larger radix"
+            )
+        return found
+
+    def port_Bps(self) -> float:
+        """Rate at which one chip enters the fabric (bytes/s)."""
+        return min(self.endpoints.nic_Bps, self.link_Bps)
+
+    def tiers(self) -> list[Tier]:
+        """Leaves, spines and cores."""
+        found = [Tier("leaf", self.units * self.rails)]
+        if self.leaf_up:
+            found.append(Tier("spine", self.pods * self.planes * self.plane_spines))
+        if self.spine_up:
+            found.append(Tier("core", self.planes * self.plane_spines * self.plane_cores))
+        return found
+
+    def levels(self) -> list[LinkLevel]:
+        """Node to leaf, leaf to spine, spine to core."""
+        latency, ends = self.spec.latency, self.endpoints
+        rate, nodes_in = self.port_Bps(), ends.chips * self.port_Bps()
+        entering = self.units * self.rails * self.leaf_down * rate
+        found = [
+            LinkLevel("node-leaf", "node", "leaf", ends.chips, rate, latency, None, nodes_in / 2)
+        ]
+        counts = [("leaf-spine", "leaf", "spine", self.units * self.rails * self.leaf_up)]
+        spines = self.pods * self.planes * self.plane_spines if self.leaf_up else 0
+        counts.append(("spine-core", "spine", "core", spines * self.spine_up))
+        for name, lower, upper, links in counts:
+            if links:
+                capacity = links * self.link_Bps
+                ratio = entering / capacity if upper == "spine" else self._spine_ratio()
+                found.append(
+                    LinkLevel(
+                        name, lower, upper, links, self.link_Bps, latency, ratio, capacity / 2
+                    )
+                )
+        return found
+
+    def _spine_ratio(self) -> float:
+        """Oversubscription of a full pod's spines."""
+        leaves = self.units_in_pod * self.rails * self.leaf_up
+        return leaves / (self.planes * self.plane_spines * self.spine_up)
+
+    def leaf_of_node(self) -> NDArray[np.int32]:
+        """Leaf group of each node: the leaves of all rails of its unit."""
+        return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.spec.unit_nodes)
+
+    def unit_of_node(self) -> NDArray[np.int32]:
+        """Scalable unit of each node."""
+        return self.leaf_of_node()
+
+    def trunks(self) -> tuple[Trunk, ...]:
+        """Units to spines, pods to cores."""
+        if not self.leaf_up:
+            return ()
+        unit = self.leaf_of_node()
+        size = self.spec.unit_nodes
+        found = [Trunk("unit", unit, size, self.rails * self.leaf_up * self.link_Bps)]
+        if self.spine_up:
+            up = self.planes * self.plane_spines * self.spine_up * self.link_Bps
+            pod = unit // np.int32(self.units_per_pod)
+            found.append(Trunk("pod", pod, size * self.units_per_pod, up))
+        return tuple(found)
+
+    def vertices(self, *, merge: bool) -> list[Vertices]:
+        """Nodes, leaves, spines, cores; merged: rails of a unit, and planes, as one."""
+        rails, planes = (self.rails, self.planes) if merge else (1, 1)
+        found = [Vertices("node", self.endpoints.nodes, 1, 0)]
+        multiplicities = {"leaf": rails, "spine": planes, "core": planes}
+        for level, tier in enumerate(self.tiers(), start=1):
+            each = multiplicities[tier.kind]
+            found.append(Vertices(tier.kind, tier.switches // each, each, level))
+        return found
+
+    def wiring(self, *, merge: bool) -> Iterator[Wiring]:
+        """Links go round robin over the spines of a plane and over the cores of a position."""
+        yield self._node_wiring(merge)
+        if self.leaf_up:
+            yield self._leaf_wiring(merge)
+        if self.spine_up:
+            yield self._spine_wiring(merge)
+
+    def _node_wiring(self, merge: bool) -> Wiring:
+        node, rail = np.divmod(np.arange(self.endpoints.nodes * self.rails), self.rails)
+        unit = node // self.spec.unit_nodes
+        leaf = unit if merge else unit * self.rails + rail
+        cables = np.full(node.size, self.nics_per_rail)
+        return Wiring(
+            "node-leaf", "node", "leaf", node, leaf, cables, self.port_Bps(), self.spec.latency
+        ).merged()
+
+    def _leaf_wiring(self, merge: bool) -> Wiring:
+        """Leaf (unit, rail), its j-th port, to a spine of its pod and plane."""
+        leaf, port = np.divmod(np.arange(self.units * self.rails * self.leaf_up), self.leaf_up)
+        unit, rail = np.divmod(leaf, self.rails)
+        pod, unit_in_pod = np.divmod(unit, self.units_per_pod)
+        rails_in_plane = self.rails // self.planes
+        plane, rail_in_plane = np.divmod(rail, rails_in_plane)
+        position = (
+            (unit_in_pod * rails_in_plane + rail_in_plane) * self.leaf_up + port
+        ) % self.plane_spines
+        spine = (
+            pod * self.plane_spines + position
+            if merge
+            else (pod * self.planes + plane) * self.plane_spines + position
+        )
+        return self._switch_wiring("leaf", "spine", unit if merge else leaf, spine)
+
+    def _spine_wiring(self, merge: bool) -> Wiring:
+        """Spine (pod, plane, position), its j-th port, to a core of its plane and position."""
+        per_pod = self.planes * self.plane_spines
+        spine, port = np.divmod(np.arange(self.pods * per_pod * self.spine_up), self.spine_up)
+        pod, rest = np.divmod(spine, per_pod)
+        plane, position = np.divmod(rest, self.plane_spines)
+        nth = (pod * self.spine_up + port) % self.plane_cores
+        group = position if merge else plane * self.plane_spines + position
+        lower = pod * self.plane_spines + position if merge else spine
+        return self._switch_wiring("spine", "core", lower, group * self.plane_cores + nth)
+
+    def _switch_wiring(
+        self, lower: str, upper: str, low: NDArray[np.int64], up: NDArray[np.int64]
+    ) -> Wiring:
+        cables = np.ones(low.size, dtype=np.int64)
+        return Wiring(
+            f"{lower}-{upper}", lower, upper, low, up, cables, self.link_Bps, self.spec.latency
+        ).merged()
+
+
+def _ceil(value: float) -> int:
+    """Round up, but not because of the last bits of a division."""
+    return math.ceil(value - 1e-9)

@@ -1,0 +1,123 @@
+"""What a topology amounts to: nodes, chips, switches, links, bisection, oversubscription."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clustersim.topology.fabric import LinkLevel, Tier
+from clustersim.topology.spec import ClusterSpec, PoolSpec
+
+__all__ = ["ClusterSummary", "PoolSummary", "summarise"]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSummary:
+    """One pool.
+
+    Attributes
+    ----------
+    name, accelerator, fabric : str
+    nodes, chips : int
+    tiers : tuple of Tier
+        Layers of switches from the nodes upwards.
+    levels : tuple of LinkLevel
+        Levels of links from the nodes upwards.
+    port_Bps, nic_Bps : float
+        Network of one chip, before and after oversubscription (bytes/s).
+    bisection_Bps : float
+        Capacity between two halves of the pool, one direction (bytes/s).
+    virtual_clusters : dict of str to int
+        Nodes of each.
+    datacenter_Bps : float
+        To the other pools (bytes/s); 0 where they are apart.
+    """
+
+    name: str
+    accelerator: str
+    fabric: str
+    nodes: int
+    chips: int
+    tiers: tuple[Tier, ...]
+    levels: tuple[LinkLevel, ...]
+    port_Bps: float
+    nic_Bps: float
+    bisection_Bps: float
+    virtual_clusters: dict[str, int]
+    datacenter_Bps: float
+
+    @property
+    def switches(self) -> int:
+        """Switches of all tiers."""
+        return sum(tier.switches for tier in self.tiers)
+
+    @property
+    def links(self) -> int:
+        """Cables of all levels."""
+        return sum(level.links for level in self.levels)
+
+    @property
+    def oversubscription(self) -> float:
+        """Network of a chip on its own / when all of the pool sends to all."""
+        return self.port_Bps / self.nic_Bps
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSummary:
+    """All pools of a cluster; the totals are sums over them."""
+
+    name: str
+    description: str
+    pools: tuple[PoolSummary, ...]
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of all pools."""
+        return sum(pool.nodes for pool in self.pools)
+
+    @property
+    def chips(self) -> int:
+        """Chips of all pools."""
+        return sum(pool.chips for pool in self.pools)
+
+    @property
+    def switches(self) -> int:
+        """Switches of all pools."""
+        return sum(pool.switches for pool in self.pools)
+
+    @property
+    def links(self) -> int:
+        """Cables of all pools, those of the datacenter network not counted."""
+        return sum(pool.links for pool in self.pools)
+
+    @property
+    def bisection_Bps(self) -> float:
+        """Capacity when every pool is halved: the sum of theirs (bytes/s)."""
+        return sum(pool.bisection_Bps for pool in self.pools)
+
+
+def summarise(spec: ClusterSpec) -> ClusterSummary:
+    """Count and measure a loaded topology from closed forms; no graph is made."""
+    network = spec.datacenter_network
+    pools = tuple(
+        _summarise_pool(name, pool, 0.0 if network is None else network.rate_of(name))
+        for name, pool in spec.pools.items()
+    )
+    return ClusterSummary(spec.name, spec.description, pools)
+
+
+def _summarise_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> PoolSummary:
+    fabric = spec.build_fabric()
+    return PoolSummary(
+        name=name,
+        accelerator=spec.accelerator,
+        fabric=spec.fabric.type,
+        nodes=spec.nodes,
+        chips=fabric.endpoints.chips,
+        tiers=tuple(fabric.tiers()),
+        levels=tuple(fabric.levels()),
+        port_Bps=fabric.port_Bps(),
+        nic_Bps=fabric.effective_nic_Bps(),
+        bisection_Bps=fabric.bisection_Bps(),
+        virtual_clusters=spec.virtual_cluster_nodes(),
+        datacenter_Bps=datacenter_Bps,
+    )

@@ -1,0 +1,201 @@
+"""When jobs arrive: Poisson or bursty, at an even rate or with a daily and weekly cycle.
+
+Arrivals are drawn in *operational time*, in which they come at one a unit, and
+are then mapped to seconds by the inverse of the cumulated rate (E. Çinlar,
+Introduction to Stochastic Processes, 1975: for a Poisson process this is exact).
+A higher load is another slope of that map; the draws stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from clustersim.files import FileModel
+from clustersim.units import Duration
+
+__all__ = ["Arrivals", "Batch", "Hyperexponential", "Poisson", "arrival_times"]
+
+Floats = npt.NDArray[np.float64]
+HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
+_CHUNK = 65536
+
+
+class Poisson(FileModel):
+    """Independent arrivals: exponential gaps, coefficient of variation 1."""
+
+    kind: Literal["poisson"] = "poisson"
+
+    def gaps(self, u: Floats) -> Floats:
+        """Gaps of mean 1 from uniform numbers of shape (n, 2)."""
+        return -np.log1p(-u[:, 0])
+
+    def cdf(self, x: Floats) -> Floats:
+        """Probability that a gap is at most `x`."""
+        return np.asarray(-np.expm1(-x))
+
+
+class Hyperexponential(FileModel):
+    """Bursty gaps: a mixture of two exponentials.
+
+    The standard choice for gaps more variable than Poisson's, for its coefficient
+    of variation is a parameter (A. Allen, Probability, Statistics, and Queueing
+    Theory, 1990).  Of the gaps, the share p = `short_share` has the
+    mean 1 - a and the others 1 + a p / (1 - p), relative to the mean of all, with
+    a^2 = (cv^2 - 1) (1 - p) / (2 p); without it the means are balanced, which is
+    p = (1 + sqrt((cv^2 - 1) / (cv^2 + 1))) / 2.
+    """
+
+    kind: Literal["hyperexponential"]
+    cv: float = Field(gt=1, le=100, description="coefficient of variation of the gaps")
+    short_share: float | None = Field(None, gt=0, lt=1, description="share of short gaps")
+
+    @model_validator(mode="after")
+    def _share_can_give_the_variation(self) -> Hyperexponential:
+        least = (self.cv**2 - 1) / (self.cv**2 + 1)
+        if self.short_share is not None and self.short_share <= least:
+            raise ValueError(f"short_share must be above {least:.4g} for a cv of {self.cv:g}")
+        return self
+
+    def phases(self) -> tuple[float, float, float]:
+        """Share of the short gaps, their mean and the mean of the others."""
+        square = self.cv**2
+        p = self.short_share
+        if p is None:
+            p = float((1 + np.sqrt((square - 1) / (square + 1))) / 2)
+        a = float(np.sqrt((square - 1) * (1 - p) / (2 * p)))
+        return p, 1 - a, 1 + a * p / (1 - p)
+
+    def gaps(self, u: Floats) -> Floats:
+        """Gaps of mean 1 from uniform numbers of shape (n, 2)."""
+        p, short, long = self.phases()
+        return -np.where(u[:, 1] < p, short, long) * np.log1p(-u[:, 0])
+
+    def cdf(self, x: Floats) -> Floats:
+        """Probability that a gap is at most `x`."""
+        p, short, long = self.phases()
+        return np.asarray(-p * np.expm1(-x / short) - (1 - p) * np.expm1(-x / long))
+
+
+class Batch(FileModel):
+    """Jobs that are submitted together (arrays, sweeps): a compound Poisson process.
+
+    Batches arrive as Poisson, their sizes are geometric with the mean `mean_batch`;
+    the gaps' coefficient of variation is sqrt(2 mean_batch - 1).
+    """
+
+    kind: Literal["batch"]
+    mean_batch: float = Field(ge=1, le=1e6, description="mean number of jobs submitted at once")
+
+    def gaps(self, u: Floats) -> Floats:
+        """Gaps of mean 1 from uniform numbers of shape (n, 2); 0 inside a batch."""
+        first = u[:, 1] * self.mean_batch < 1
+        return np.where(first, -self.mean_batch * np.log1p(-u[:, 0]), 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        """Probability that a gap is at most `x`."""
+        return np.asarray(1 - np.exp(-x / self.mean_batch) / self.mean_batch)
+
+
+class Arrivals(FileModel):
+    """The arrival process.  Second 0 is a Monday, 00:00 local time."""
+
+    mean_interarrival: Duration = Field(gt=0, description="mean time between two jobs")
+    process: Annotated[Poisson | Hyperexponential | Batch, Field(discriminator="kind")] = Poisson()
+    daily: tuple[float, ...] | None = Field(
+        None, min_length=24, max_length=24, description="relative rate in each hour of the day"
+    )
+    weekly: tuple[float, ...] | None = Field(
+        None, min_length=7, max_length=7, description="relative rate on each day, Monday first"
+    )
+
+    @model_validator(mode="after")
+    def _cycles_are_rates(self) -> Arrivals:
+        for name in ("daily", "weekly"):
+            weights = getattr(self, name)
+            if weights is not None and (min(weights) < 0 or max(weights) <= 0):
+                raise ValueError(f"{name}: relative rates are 0 or more, and not all 0")
+        return self
+
+    def weekly_profile(self) -> Floats:
+        """Relative rate in each of the 168 hours of a week, mean 1."""
+        daily = np.ones(24) if self.daily is None else np.array(self.daily)
+        weekly = np.ones(7) if self.weekly is None else np.array(self.weekly)
+        profile = np.outer(weekly, daily).ravel()
+        return np.asarray(profile / profile.mean(), dtype=np.float64)
+
+    def is_even(self) -> bool:
+        """Tell whether the rate is the same at all times."""
+        return self.daily is None and self.weekly is None
+
+    def to_seconds(self, operational: Floats, rate_per_s: float) -> Floats:
+        """Map operational time (arrivals expected so far) to seconds."""
+        if self.is_even():
+            return operational / rate_per_s
+        done = np.concatenate([[0.0], np.cumsum(self.weekly_profile() * HOUR_S)])
+        weeks, rest = np.divmod(operational / rate_per_s, WEEK_S)
+        within = np.interp(rest, done, np.arange(169) * HOUR_S)
+        return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
+
+    def to_operational(self, seconds: Floats, rate_per_s: float) -> Floats:
+        """Arrivals expected up to `seconds`: the inverse of :meth:`to_seconds`."""
+        done = np.concatenate([[0.0], np.cumsum(self.weekly_profile() * HOUR_S)])
+        weeks, rest = np.divmod(seconds, WEEK_S)
+        within = np.interp(rest, np.arange(169) * HOUR_S, done)
+        return np.asarray(rate_per_s * (weeks * WEEK_S + within), dtype=np.float64)
+
+
+def arrival_times(
+    arrivals: Arrivals,
+    rng: np.random.Generator,
+    *,
+    n_jobs: int | None = None,
+    horizon_s: float | None = None,
+    rate_scale: float = 1.0,
+) -> Floats:
+    """Draw submit times in seconds, in order.
+
+    Parameters
+    ----------
+    arrivals : Arrivals
+        The process.
+    rng : numpy.random.Generator
+        The stream of arrivals.
+    n_jobs, horizon_s : int, float
+        How many jobs, or up to which time (exclusive); both: whichever ends first.
+    rate_scale : float
+        Factor on the rate: the same arrivals, closer together.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
+    if n_jobs is None and horizon_s is None:
+        raise ValueError("give n_jobs or horizon_s")
+    rate = rate_scale / arrivals.mean_interarrival
+    pieces: list[Floats] = []
+    count = 0
+    for times in _chunks(arrivals, rng, rate):
+        pieces.append(times)
+        count += len(times)
+        if n_jobs is not None and count >= n_jobs:
+            break
+        if horizon_s is not None and times[-1] >= horizon_s:
+            break
+    drawn = np.concatenate(pieces)[:n_jobs]
+    return drawn if horizon_s is None else drawn[: np.searchsorted(drawn, horizon_s)]
+
+
+def _chunks(arrivals: Arrivals, rng: np.random.Generator, rate: float) -> Iterator[Floats]:
+    reached = 0.0
+    while True:
+        gaps = arrivals.process.gaps(rng.random((_CHUNK, 2)))
+        gaps[0] += reached
+        operational = np.cumsum(gaps)
+        reached = float(operational[-1])
+        yield arrivals.to_seconds(operational, rate)

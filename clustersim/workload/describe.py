@@ -1,0 +1,184 @@
+"""What a log of jobs is like: sizes, durations, arrivals, load.  Pure functions of its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["TraceStatistics", "describe_jobs", "second_of_week", "size_bins", "window"]
+
+Floats = npt.NDArray[np.float64]
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+_DAY_S = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStatistics:
+    """Statistics of a jobs table.
+
+    Parameters
+    ----------
+    jobs : int
+        Number of jobs.
+    span_s : float
+        Last minus first submission.
+    rate_per_s : float
+        Arrivals a second: (jobs - 1) / span.
+    interarrival_cv : float
+        Standard deviation of the gaps between submissions over their mean.
+    size_mix : pandas.DataFrame
+        A row a size bin (1, 2, 3-4, 5-8, ...): ``bin``, ``jobs_share``,
+        ``work_share``, ``largest`` (upper end of the bin).
+    max_size : int
+        Largest job.
+    duration_quantiles_s : dict
+        From probability to seconds.
+    mean_duration_s : float
+        Mean run time, of jobs whose run time is known.
+    work_accelerator_s : float
+        Sum of accelerators times run time.
+    jobs_without_duration : int
+        Jobs of a model, whose run time the performance core says.
+    by_hour, by_weekday, by_week_hour : numpy.ndarray
+        Arrival rate (per second) in each hour of the day, shape (24,), day of the
+        week, shape (7,), and hour of the week, shape (168,); per time covered, so
+        that a log that begins at noon is not low in the morning.
+    """
+
+    jobs: int
+    span_s: float
+    rate_per_s: float
+    interarrival_cv: float
+    size_mix: pd.DataFrame
+    max_size: int
+    duration_quantiles_s: dict[float, float]
+    mean_duration_s: float
+    work_accelerator_s: float
+    jobs_without_duration: int
+    by_hour: Floats
+    by_weekday: Floats
+    by_week_hour: Floats
+
+    @property
+    def mean_demand(self) -> float:
+        """Mean number of accelerators in use if nothing waited: work over span."""
+        return self.work_accelerator_s / self.span_s if self.span_s > 0 else float("nan")
+
+    def offered_load(self, n_accelerators: float) -> float:
+        """Work arriving per second over what `n_accelerators` do per second."""
+        return self.mean_demand / n_accelerators
+
+
+def size_bins(sizes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Put sizes into bins that end at powers of two.
+
+    Returns
+    -------
+    (numpy.ndarray, list of str)
+        The index of each size's bin, and the labels of the bins up to the largest.
+
+    Examples
+    --------
+    >>> index, labels = size_bins([1, 2, 3, 4, 5, 8])
+    >>> [labels[i] for i in index]
+    ['1', '2', '3-4', '3-4', '5-8', '5-8']
+    """
+    whole = np.asarray(sizes, dtype=np.int64)
+    index = np.ceil(np.log2(whole)).astype(np.int64)
+    index = np.where(2**index < whole, index + 1, index)
+    most = int(index.max()) if len(index) else 0
+    labels = ["1", "2"] + [f"{2 ** (k - 1) + 1}-{2**k}" for k in range(2, most + 1)]
+    return index, labels[: most + 1]
+
+
+def describe_jobs(jobs: pd.DataFrame, *, first_second: float = 0.0) -> TraceStatistics:
+    """Compute the statistics of a jobs table.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table that passes :func:`~clustersim.workload.jobs.check_jobs`.
+    first_second : float
+        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known.
+
+    Returns
+    -------
+    TraceStatistics
+    """
+    submit = jobs["submit_s"].to_numpy(dtype=np.float64)
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.float64)
+    runs = jobs["duration_s"].to_numpy(dtype=np.float64)
+    known = ~np.isnan(runs)
+    work = np.where(known, sizes * runs, 0.0)
+    span, gaps = float(submit[-1] - submit[0]), np.diff(submit)
+    mean_gap = float(gaps.mean()) if len(gaps) else float("nan")
+    return TraceStatistics(
+        jobs=len(jobs),
+        span_s=span,
+        rate_per_s=1 / mean_gap if mean_gap > 0 else float("nan"),
+        interarrival_cv=float(gaps.std() / mean_gap) if mean_gap > 0 else float("nan"),
+        size_mix=_size_mix(sizes, work),
+        max_size=int(sizes.max()),
+        duration_quantiles_s=_quantiles(runs[known]),
+        mean_duration_s=float(runs[known].mean()) if known.any() else float("nan"),
+        work_accelerator_s=float(work.sum()),
+        jobs_without_duration=int((~known).sum()),
+        by_hour=_cycle(submit + first_second, 3600.0, 24),
+        by_weekday=_cycle(submit + first_second, _DAY_S, 7),
+        by_week_hour=_cycle(submit + first_second, 3600.0, 168),
+    )
+
+
+def second_of_week(moment: datetime) -> float:
+    """Seconds from Monday 00:00, local time.
+
+    Examples
+    --------
+    >>> second_of_week(datetime(2017, 10, 3, 1))
+    90000.0
+    """
+    clock = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return moment.weekday() * _DAY_S + clock
+
+
+def window(jobs: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
+    """Jobs submitted from `start_s` on and before `end_s`, at their own times."""
+    submit = jobs["submit_s"]
+    return jobs[(submit >= start_s) & (submit < end_s)].reset_index(drop=True)
+
+
+def _quantiles(runs: Floats) -> dict[float, float]:
+    if len(runs) == 0:
+        return dict.fromkeys(QUANTILES, float("nan"))
+    return {p: float(q) for p, q in zip(QUANTILES, np.quantile(runs, QUANTILES), strict=True)}
+
+
+def _size_mix(sizes: Floats, work: Floats) -> pd.DataFrame:
+    index, labels = size_bins(sizes)
+    jobs = np.bincount(index, minlength=len(labels))
+    total = np.bincount(index, weights=work, minlength=len(labels))
+    return pd.DataFrame(
+        {
+            "bin": labels,
+            "largest": 2 ** np.arange(len(labels)),
+            "jobs_share": jobs / jobs.sum(),
+            "work_share": total / total.sum() if total.sum() > 0 else np.full(len(total), np.nan),
+        }
+    )
+
+
+def _cycle(seconds: Floats, step: float, steps: int) -> Floats:
+    """Arrivals per second in each step of a cycle, over the time that the log covers of it."""
+    index = (seconds // step).astype(np.int64) % steps
+    counts = np.bincount(index, minlength=steps).astype(np.float64)
+    edges = np.arange(np.floor(seconds[0] / step), np.floor(seconds[-1] / step) + 2) * step
+    covered = np.diff(np.clip(edges, seconds[0], seconds[-1]))
+    phase = (edges[:-1] // step).astype(np.int64) % steps
+    time = np.bincount(phase, weights=covered, minlength=steps)
+    rates = np.full(steps, np.nan)
+    np.divide(counts, time, out=rates, where=time > 0)
+    return rates

@@ -1,0 +1,227 @@
+"""Distributions of durations, token budgets and estimates, as files write them.
+
+Every draw is the inverse of the distribution function at a uniform number, so
+that one uniform number a job decides its value: the jobs of two workloads that
+differ in load only are the same jobs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+from scipy import special
+
+from clustersim.files import FileModel
+from clustersim.units import Duration
+
+__all__ = [
+    "Constant",
+    "ConstantDuration",
+    "Distribution",
+    "DurationDistribution",
+    "Exponential",
+    "ExponentialDuration",
+    "LogNormal",
+    "LogNormalDuration",
+    "NumberDistribution",
+    "QuantileTable",
+    "QuantileTableDuration",
+    "Weibull",
+    "WeibullDuration",
+]
+
+Floats = npt.NDArray[np.float64]
+
+
+class Distribution(FileModel):
+    """A distribution of positive numbers; values beyond its limits are set to them."""
+
+    at_least: float = Field(0.0, ge=0, description="smaller values are set to this")
+    at_most: float | None = Field(None, gt=0, description="larger values are set to this")
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Distribution:
+        if self.at_most is not None and self.at_most < self.at_least:
+            raise ValueError(f"at_most ({self.at_most:g}) is below at_least ({self.at_least:g})")
+        return self
+
+    @abstractmethod
+    def unlimited_quantile(self, u: Floats) -> Floats:
+        """Value at probability `u`, before the limits."""
+
+    @abstractmethod
+    def _mean_below(self, limit: float) -> float:
+        """Mean of min(X, limit), in closed form."""
+
+    def quantile(self, u: Floats) -> Floats:
+        """Value at probability `u`, shape of `u`."""
+        values = np.maximum(self.unlimited_quantile(u), self.at_least)
+        return values if self.at_most is None else np.minimum(values, self.at_most)
+
+    def mean(self) -> float:
+        """Mean with the limits applied.
+
+        E[max(a, min(X, b))] = a + E[min(X, b)] - E[min(X, a)].
+        """
+        above = self._mean_below(np.inf if self.at_most is None else self.at_most)
+        below = self._mean_below(self.at_least) if self.at_least > 0 else 0.0
+        return self.at_least + above - below
+
+
+class LogNormal(Distribution):
+    """Lognormal: the logarithm is normal with standard deviation `sigma`."""
+
+    kind: Literal["lognormal"]
+    median: float = Field(gt=0)
+    sigma: float = Field(gt=0, le=10)
+
+    def unlimited_quantile(self, u: Floats) -> Floats:
+        return np.asarray(self.median * np.exp(self.sigma * special.ndtri(u)), dtype=np.float64)
+
+    def _mean_below(self, limit: float) -> float:
+        z = np.log(limit / self.median) / self.sigma
+        mean = self.median * np.exp(self.sigma**2 / 2)
+        tail = 0.0 if np.isinf(limit) else limit * special.ndtr(-z)
+        return float(mean * special.ndtr(z - self.sigma) + tail)
+
+
+class Weibull(Distribution):
+    """Weibull: P(X > x) = exp(-(x / scale)^shape)."""
+
+    kind: Literal["weibull"]
+    scale: float = Field(gt=0)
+    shape: float = Field(gt=0.05, le=100)
+
+    def unlimited_quantile(self, u: Floats) -> Floats:
+        return self.scale * (-np.log1p(-u)) ** (1 / self.shape)
+
+    def _mean_below(self, limit: float) -> float:
+        return _weibull_mean_below(self.scale, self.shape, limit)
+
+
+class Exponential(Distribution):
+    """Exponential with the mean `average`."""
+
+    kind: Literal["exponential"]
+    average: float = Field(gt=0)
+
+    def unlimited_quantile(self, u: Floats) -> Floats:
+        return -self.average * np.log1p(-u)
+
+    def _mean_below(self, limit: float) -> float:
+        return _weibull_mean_below(self.average, 1.0, limit)
+
+
+def _weibull_mean_below(scale: float, shape: float, limit: float) -> float:
+    """E[min(X, limit)] by the lower incomplete gamma function."""
+    order = 1 + 1 / shape
+    reach = (limit / scale) ** shape
+    tail = 0.0 if np.isinf(limit) else limit * np.exp(-reach)
+    return float(scale * special.gamma(order) * special.gammainc(order, reach) + tail)
+
+
+class Constant(Distribution):
+    """Always the same value."""
+
+    kind: Literal["constant"]
+    value: float = Field(gt=0)
+
+    def unlimited_quantile(self, u: Floats) -> Floats:
+        return np.full(np.shape(u), self.value, dtype=np.float64)
+
+    def _mean_below(self, limit: float) -> float:
+        return min(self.value, limit)
+
+
+class QuantileTable(Distribution):
+    """Empirical: values at given probabilities, the logarithm linear in between."""
+
+    kind: Literal["quantiles"]
+    probabilities: tuple[float, ...] = Field(min_length=2, max_length=10_000)
+    values: tuple[float, ...] = Field(min_length=2, max_length=10_000)
+
+    @model_validator(mode="after")
+    def _table_is_sound(self) -> QuantileTable:
+        chances, values = np.array(self.probabilities), np.array(self.values)
+        if len(chances) != len(values):
+            raise ValueError(f"{len(chances)} probabilities but {len(values)} values")
+        if chances[0] != 0 or chances[-1] != 1 or (np.diff(chances) <= 0).any():
+            raise ValueError("probabilities must rise from 0 to 1")
+        if (values <= 0).any() or (np.diff(values) < 0).any():
+            raise ValueError("values must be positive and must not fall")
+        return self
+
+    def unlimited_quantile(self, u: Floats) -> Floats:
+        return np.exp(np.interp(u, self.probabilities, np.log(self.values)))
+
+    def _mean_below(self, limit: float) -> float:
+        """Integral of the quantile function, exact piece by piece."""
+        chances = np.array(self.probabilities)
+        logs = np.log(self.values)
+        if limit < self.values[0]:
+            return limit
+        if limit < self.values[-1]:
+            crossing = np.interp(np.log(limit), logs, chances)
+            inside = chances < crossing
+            chances = np.append(chances[inside], [crossing, 1.0])
+            logs = np.append(logs[inside], [np.log(limit), np.log(limit)])
+        steps, widths = np.diff(logs), np.diff(chances)
+        growth = np.where(steps > 1e-12, np.expm1(steps) / np.maximum(steps, 1e-12), 1.0)
+        return float(np.sum(widths * np.exp(logs[:-1]) * growth))
+
+
+class LogNormalDuration(LogNormal):
+    """Lognormal, of times."""
+
+    median: Duration = Field(gt=0)
+    at_least: Duration = Field(0.0)
+    at_most: Duration | None = Field(None)
+
+
+class WeibullDuration(Weibull):
+    """Weibull, of times."""
+
+    scale: Duration = Field(gt=0)
+    at_least: Duration = Field(0.0)
+    at_most: Duration | None = Field(None)
+
+
+class ExponentialDuration(Exponential):
+    """Exponential, of times."""
+
+    average: Duration = Field(gt=0)
+    at_least: Duration = Field(0.0)
+    at_most: Duration | None = Field(None)
+
+
+class ConstantDuration(Constant):
+    """A constant time."""
+
+    value: Duration = Field(gt=0)
+    at_least: Duration = Field(0.0)
+    at_most: Duration | None = Field(None)
+
+
+class QuantileTableDuration(QuantileTable):
+    """Empirical, of times."""
+
+    values: tuple[Duration, ...] = Field(min_length=2, max_length=10_000)
+    at_least: Duration = Field(0.0)
+    at_most: Duration | None = Field(None)
+
+
+NumberDistribution = Annotated[
+    LogNormal | Weibull | Exponential | Constant | QuantileTable, Field(discriminator="kind")
+]
+DurationDistribution: Any = Annotated[
+    LogNormalDuration
+    | WeibullDuration
+    | ExponentialDuration
+    | ConstantDuration
+    | QuantileTableDuration,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,390 @@
+"""Fitting a workload model to a log, and its distance to the log.
+
+Sizes are kept as they are in the log.  Run times are fitted size bin by size bin:
+a lognormal and a Weibull (maximum likelihood, ``scipy.stats``), and mixtures of two
+and three lognormals (least squares on the distribution function, the mean one of
+the residuals, ``scipy.optimize``).  The simplest is taken that no larger one beats
+by a fifth in Anderson-Darling distance, or that is within its sampling error (about
+the root of 1 / jobs); each component of a mixture becomes a class
+of jobs.  The upper limit of the run times is set so that a bin's mean is the log's
+where that can be, for the mean decides the load.  Arrivals have the log's daily and
+weekly cycle; what is left after it is a Poisson, hyperexponential or batch process,
+whichever is nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import optimize, special, stats
+
+from clustersim.errors import InputError
+from clustersim.workload.arrivals import Arrivals, Batch, Hyperexponential, Poisson
+from clustersim.workload.describe import describe_jobs, size_bins
+from clustersim.workload.distributions import (
+    LogNormalDuration,
+    QuantileTable,
+    WeibullDuration,
+)
+from clustersim.workload.spec import JobClass, WorkloadSpec
+
+__all__ = ["DISTANCE_QUANTILES", "fit_distance", "fit_workload"]
+
+Floats = npt.NDArray[np.float64]
+Duration = LogNormalDuration | WeibullDuration
+Process = Poisson | Hyperexponential | Batch
+DISTANCE_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+"""Probabilities at which fitted and real run times are compared."""
+_MIN_JOBS = 50
+_LEAST_S = 1.0
+_KINDS = {1: ("",), 2: ("short", "long"), 3: ("short", "medium", "long")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One component of a fitted bin: its share of the jobs and its run times."""
+
+    share: float
+    duration: Duration
+
+    def cdf(self, x: Floats) -> Floats:
+        if isinstance(self.duration, LogNormalDuration):
+            z = np.log(x / self.duration.median) / self.duration.sigma
+            return np.asarray(special.ndtr(z), dtype=np.float64)
+        return np.asarray(-np.expm1(-((x / self.duration.scale) ** self.duration.shape)))
+
+
+def fit_workload(
+    jobs: pd.DataFrame,
+    *,
+    name: str,
+    description: str = "",
+    sources: dict[str, str] | None = None,
+    first_second: float = 0.0,
+    virtual_clusters: bool = False,
+) -> WorkloadSpec:
+    """Fit a workload model to the jobs of a log.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table with run times above 0.
+    name, description, sources : str, str, dict
+        For the model.
+    first_second : float
+        Second of the week (from Monday 00:00) at ``submit_s`` 0.
+    virtual_clusters : bool
+        Keep the shares of the log's virtual clusters.
+
+    Returns
+    -------
+    WorkloadSpec
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 50 jobs, they all come at once, or some have no run time.
+    """
+    runs = jobs["duration_s"]
+    if len(jobs) < _MIN_JOBS or jobs["submit_s"].iloc[-1] == jobs["submit_s"].iloc[0]:
+        raise InputError(name, f"a fit needs at least {_MIN_JOBS} jobs that arrive over time")
+    if not (runs > 0).all():
+        raise InputError(name, "a fit needs jobs that all have a run time above 0")
+    index, labels = size_bins(jobs["n_accelerators"])
+    merged = _merge_small(np.bincount(index, minlength=len(labels)))
+    classes: list[JobClass] = []
+    for first, last in merged:
+        rows = jobs[(index >= first) & (index <= last)]
+        classes += _classes(rows, _span(labels[first], labels[last]), len(jobs), virtual_clusters)
+    return WorkloadSpec(
+        name=name,
+        description=description,
+        arrivals=fit_arrivals(jobs, first_second=first_second),
+        classes=tuple(classes),
+        sources=sources or {},
+    )
+
+
+def _merge_small(counts: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Join neighbouring bins until each range has enough jobs to be fitted."""
+    ranges: list[tuple[int, int]] = []
+    first, total = 0, 0
+    for k, count in enumerate(counts):
+        first = k if total == 0 else first
+        total += int(count)
+        if total >= _MIN_JOBS:
+            ranges.append((first, k))
+            total = 0
+    if total and ranges:
+        ranges[-1] = (ranges[-1][0], len(counts) - 1)
+    return ranges or [(0, len(counts) - 1)]
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first.split('-')[0]}-{last.split('-')[-1]}"
+
+
+def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> list[JobClass]:
+    runs = rows["duration_s"].to_numpy(dtype=np.float64)
+    sizes = rows["n_accelerators"].to_numpy(dtype=np.float64)
+    parts = _fit_durations(runs, mean=float((runs * sizes).sum() / sizes.sum()))
+    counts = rows["n_accelerators"].value_counts(normalize=True).sort_index()
+    mix = {int(str(size)): float(f"{share:.5g}") for size, share in counts.items()}
+    vcs = None
+    if clusters and "vc" in rows and rows["vc"].notna().any():
+        shares = rows["vc"].value_counts(normalize=True).sort_index()
+        vcs = {str(vc): float(f"{share:.5g}") for vc, share in shares.items()}
+    names = [f"{label} {kind}".strip() for kind in _KINDS[len(parts)]]
+    member = _members(parts, runs)
+    return [
+        JobClass(
+            name=class_name,
+            weight=float(f"{part.share * len(rows) / n_total:.6g}"),
+            sizes=mix,
+            duration=part.duration,
+            estimate=_fit_estimates(rows[member == k]),
+            vcs=vcs,
+        )
+        for k, (class_name, part) in enumerate(zip(names, parts, strict=True))
+    ]
+
+
+def _members(parts: list[_Part], runs: Floats) -> npt.NDArray[np.int64]:
+    """Which component each job most likely belongs to (0 for all if there is one)."""
+    if len(parts) == 1:
+        return np.zeros(len(runs), dtype=np.int64)
+    step = 1.05
+    density = [part.share * (part.cdf(runs * step) - part.cdf(runs / step)) for part in parts]
+    return np.asarray(np.argmax(density, axis=0), dtype=np.int64)
+
+
+def _fit_estimates(rows: pd.DataFrame) -> QuantileTable | None:
+    """Quantiles of estimate over run time, 1 or more; None where the log has no estimates."""
+    if "estimate_s" not in rows or len(rows) < 20:
+        return None
+    factor = np.maximum(rows["estimate_s"] / rows["duration_s"], 1.0)
+    if (factor == 1.0).all():
+        return None
+    chances = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
+    values = tuple(float(f"{value:.4g}") for value in np.quantile(factor, chances))
+    return QuantileTable(kind="quantiles", probabilities=chances, values=values)
+
+
+def _fit_durations(runs: Floats, *, mean: float) -> list[_Part]:
+    """Fit the run times of one bin; `mean` is weighted by size, so that the work is right."""
+    runs = np.maximum(runs, _LEAST_S)
+    if runs.min() == runs.max():
+        return [_Part(1.0, _lognormal_of(float(runs[0]), 0.0))]
+    candidates = [_lognormal(runs), _weibull(runs)]
+    candidates += [
+        _lognormals(runs, components, mean)
+        for components in (2, 3)
+        if len(runs) >= components * _MIN_JOBS
+    ]
+    noise = 1.5 / np.sqrt(len(runs))
+    best = candidates[0]
+    for parts in candidates[1:]:
+        reached = _distance(best, runs)
+        if reached > noise and _distance(parts, runs) < 0.8 * reached:
+            best = parts
+    return _with_limits(best, mean, float(runs.max()))
+
+
+_CHANCES = np.concatenate([(np.arange(200) + 0.5) / 200, 1 - np.geomspace(0.004, 0.0005, 10)])
+
+
+def _distance(parts: list[_Part], runs: Floats) -> float:
+    """Anderson-Darling distance: errors of the distribution function, tails weighted up."""
+    model = np.sum([part.share * part.cdf(np.quantile(runs, _CHANCES)) for part in parts], axis=0)
+    return float(np.sqrt(np.mean((model - _CHANCES) ** 2 / (_CHANCES * (1 - _CHANCES)))))
+
+
+def _lognormal(runs: Floats) -> list[_Part]:
+    sigma, _, median = stats.lognorm.fit(runs, floc=0)
+    return [_Part(1.0, _lognormal_of(median, sigma))]
+
+
+def _lognormal_of(median: float, sigma: float) -> LogNormalDuration:
+    rounded = float(f"{median:.5g}"), float(f"{min(max(sigma, 1e-3), 10.0):.4g}")
+    return LogNormalDuration.model_construct(
+        kind="lognormal", median=rounded[0], sigma=rounded[1], at_least=_LEAST_S, at_most=None
+    )
+
+
+def _weibull(runs: Floats) -> list[_Part]:
+    shape, _, scale = stats.weibull_min.fit(runs, floc=0)
+    fitted = WeibullDuration.model_construct(
+        kind="weibull",
+        scale=float(f"{scale:.5g}"),
+        shape=float(f"{max(shape, 0.06):.4g}"),
+        at_least=_LEAST_S,
+        at_most=None,
+    )
+    return [_Part(1.0, fitted)]
+
+
+def _lognormals(runs: Floats, components: int, mean: float) -> list[_Part]:
+    """Fit a mixture of lognormals: least squares at quantiles of the log, tails weighted up."""
+    ceiling = np.log(runs.max())
+    logs = np.log(np.quantile(runs, _CHANCES))
+    weights = 1 / np.sqrt(_CHANCES * (1 - _CHANCES))
+
+    def split(theta: Floats) -> tuple[Floats, Floats, Floats]:
+        shares, means, log_sigmas = theta.reshape(3, components)
+        return special.softmax(shares), means, np.exp(log_sigmas)
+
+    def residuals(theta: Floats) -> Floats:
+        shares, means, sigmas = split(theta)
+        model = shares @ special.ndtr((logs - means[:, None]) / sigmas[:, None])
+        z = (ceiling - means) / sigmas
+        limited = np.exp(means + sigmas**2 / 2) * special.ndtr(z - sigmas)
+        limited += np.exp(ceiling) * special.ndtr(-z)
+        return np.append((model - _CHANCES) * weights, 3 * np.log(shares @ limited / mean))
+
+    spreads = ((0.25, 0.5, 0.75), (0.1, 0.5, 0.9), (0.1, 0.6, 0.98), (0.3, 0.9, 0.99))
+    starts = [
+        np.concatenate(
+            [np.zeros(components), np.quantile(logs, p[-components:]), np.zeros(components)]
+        )
+        for p in spreads
+    ]
+    low, high = np.repeat([-6.0, -5.0, -3.0], components), np.repeat([6.0, 25.0, 1.5], components)
+    fits = [optimize.least_squares(residuals, start, bounds=(low, high)) for start in starts]
+    shares, means, sigmas = split(min(fits, key=lambda fit: float(fit.cost)).x)
+    return [
+        _Part(float(shares[k]), _lognormal_of(float(np.exp(means[k])), float(sigmas[k])))
+        for k in np.argsort(means)
+    ]
+
+
+def _with_limits(parts: list[_Part], mean: float, longest: float) -> list[_Part]:
+    """Set the upper limit at which the mean is the log's (at least the log's 99 % span)."""
+
+    def limited(limit: float) -> list[_Part]:
+        change = {"at_most": float(f"{limit:.6g}")}
+        return [_Part(part.share, part.duration.model_copy(update=change)) for part in parts]
+
+    def excess(log_limit: float) -> float:
+        fitted = limited(float(np.exp(log_limit)))
+        return sum(part.share * part.duration.mean() for part in fitted) / mean - 1
+
+    low, high = np.log(longest / 20), np.log(longest * 3)
+    if excess(high) <= 0:
+        return limited(float(np.exp(high)))
+    if excess(low) >= 0:
+        return limited(float(np.exp(low)))
+    return limited(float(np.exp(optimize.brentq(excess, low, high))))
+
+
+def fit_arrivals(jobs: pd.DataFrame, *, first_second: float = 0.0) -> Arrivals:
+    """Fit the arrival process: the cycle from the rates, the process from the gaps.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.
+    first_second : float
+        Second of the week at ``submit_s`` 0.
+    """
+    statistics = describe_jobs(jobs, first_second=first_second)
+    cycle = Arrivals(
+        mean_interarrival=f"{1 / statistics.rate_per_s:.6g} s",
+        daily=_relative(statistics.by_hour),
+        weekly=_relative(statistics.by_weekday),
+    )
+    submit = jobs["submit_s"].to_numpy(dtype=np.float64) + first_second
+    gaps = np.diff(cycle.to_operational(submit, 1.0))
+    gaps /= gaps.mean()
+    return cycle.model_copy(update={"process": _fit_process(gaps)})
+
+
+def _relative(rates: Floats) -> tuple[float, ...] | None:
+    if np.isnan(rates).any():
+        return None
+    return tuple(float(f"{rate:.4g}") for rate in rates / rates.mean())
+
+
+def _fit_process(gaps: Floats) -> Process:
+    """Choose the process whose gaps are nearest to the log's (Kolmogorov-Smirnov)."""
+    at_once = float((gaps <= 0.001).mean())
+    processes: list[Process] = [Poisson(), *_likeliest_phases(gaps)]
+    if at_once > 0:
+        processes.append(Batch(kind="batch", mean_batch=float(f"{1 / (1 - at_once):.4g}")))
+    return min(processes, key=lambda process: _ks(gaps, process.cdf))
+
+
+def _ks(values: Floats, cdf: Callable[[Floats], Floats]) -> float:
+    """Kolmogorov-Smirnov distance of a sample to a distribution function."""
+    return float(stats.ks_1samp(values, cast(Any, cdf), method="asymp").statistic)
+
+
+def _likeliest_phases(gaps: Floats) -> list[Process]:
+    """The two-phase hyperexponential of greatest likelihood; none where Poisson fits as well."""
+
+    def phases(theta: Floats) -> tuple[float, float, float]:
+        p, short = special.expit(np.clip(theta, -12, 12))
+        return float(p), float(short), float((1 - p * short) / (1 - p))
+
+    def cost(theta: Floats) -> float:
+        p, short, long = phases(theta)
+        density = p / short * np.exp(-gaps / short) + (1 - p) / long * np.exp(-gaps / long)
+        return -float(np.log(np.maximum(density, 1e-300)).mean())
+
+    found = optimize.minimize(cost, np.array([1.0, -1.0]), method="Nelder-Mead")
+    p, short, long = phases(found.x)
+    cv = float(np.sqrt(2 * (p * short**2 + (1 - p) * long**2) - 1))
+    if not cv > 1.02:
+        return []
+    rounded = {"cv": float(f"{cv:.6g}"), "short_share": float(f"{p:.6g}")}
+    return [Hyperexponential(kind="hyperexponential", **rounded)]
+
+
+def fit_distance(model_jobs: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
+    """How far generated jobs are from those of a log.
+
+    Parameters
+    ----------
+    model_jobs, jobs : pandas.DataFrame
+        Generated jobs (some 100,000) and the log's.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a size bin and one for ``all``: ``jobs`` (of the log), ``share_model``
+        and ``share_log`` of the jobs, ``ks`` (Kolmogorov-Smirnov distance of the run
+        times), ``worst_quantile_ratio`` (the largest of model / log and log / model
+        over `DISTANCE_QUANTILES`), ``work_ratio`` (mean accelerator-seconds of a job,
+        model over log).
+    """
+    index, labels = size_bins(jobs["n_accelerators"])
+    model_index, _ = size_bins(model_jobs["n_accelerators"])
+    rows = [_distance_row("all", model_jobs, jobs, len(model_jobs), len(jobs))]
+    for k, label in enumerate(labels):
+        real, drawn = jobs[index == k], model_jobs[model_index == k]
+        if len(real) and len(drawn):
+            rows.append(_distance_row(label, drawn, real, len(model_jobs), len(jobs)))
+    return pd.DataFrame(rows)
+
+
+def _distance_row(
+    label: str, drawn: pd.DataFrame, real: pd.DataFrame, n_drawn: int, n_real: int
+) -> dict[str, object]:
+    x, y = (table["duration_s"].to_numpy(dtype=np.float64) for table in (drawn, real))
+    ratios = np.quantile(x, DISTANCE_QUANTILES) / np.quantile(y, DISTANCE_QUANTILES)
+    works = [
+        float((table["n_accelerators"] * table["duration_s"]).mean()) for table in (drawn, real)
+    ]
+    return {
+        "bin": label,
+        "jobs": len(real),
+        "share_model": len(drawn) / n_drawn,
+        "share_log": len(real) / n_real,
+        "ks": float(stats.ks_2samp(x, y, method="asymp").statistic),
+        "worst_quantile_ratio": float(np.max(np.maximum(ratios, 1 / ratios))),
+        "work_ratio": works[0] / works[1],
+    }

@@ -1,0 +1,214 @@
+"""Drawing jobs from a workload model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.workload.arrivals import arrival_times
+from clustersim.workload.spec import JobClass, WorkloadSpec
+
+__all__ = ["Runtime", "generate_jobs", "mean_work", "rate_scale_for_load"]
+
+Floats = npt.NDArray[np.float64]
+Streams = Callable[[str], np.random.Generator]
+
+
+class Runtime(Protocol):
+    """Run time of model jobs, as the performance core gives it."""
+
+    def __call__(
+        self, model: str, n_accelerators: npt.NDArray[np.int64], tokens: float
+    ) -> npt.NDArray[np.float64]:
+        """Seconds that `tokens` take on each of the sizes, shape of `n_accelerators`."""
+
+
+def generate_jobs(
+    spec: WorkloadSpec,
+    streams: Streams,
+    *,
+    n_jobs: int | None = None,
+    horizon_s: float | None = None,
+    rate_scale: float = 1.0,
+) -> pd.DataFrame:
+    """Draw jobs.
+
+    Each purpose has a stream of its own and each job one number of it, so that the
+    k-th job has the same class, size and duration at every load and horizon; only
+    the submit times move.
+
+    Parameters
+    ----------
+    spec : WorkloadSpec
+        The workload model.
+    streams : callable
+        From purpose to generator, such as :class:`clustersim.seeds.Streams`; the
+        purposes are ``arrivals``, ``classes``, ``sizes``, ``durations`` (tokens of
+        model jobs), ``estimates``, ``vcs`` and ``users``.
+    n_jobs, horizon_s : int, float
+        How many jobs, or up to which time; both: whichever ends first.
+    rate_scale : float
+        Factor on the arrival rate, see :func:`rate_scale_for_load`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The jobs table with ``job_class``, and ``model``, ``tokens``, ``estimate_s``,
+        ``vc``, ``user`` where the model has them.  ``duration_s`` is NaN for jobs
+        with a model; their ``estimate_factor`` applies to the run time found later.
+
+    Examples
+    --------
+    >>> from clustersim.seeds import Streams
+    >>> from clustersim.workload import load_workload
+    >>> jobs = generate_jobs(load_workload("philly-2017"), Streams(1), n_jobs=1000)
+    >>> len(jobs), bool((jobs["duration_s"] > 0).all())
+    (1000, True)
+    """
+    submit = arrival_times(
+        spec.arrivals,
+        streams("arrivals"),
+        n_jobs=n_jobs,
+        horizon_s=horizon_s,
+        rate_scale=rate_scale,
+    )
+    n = len(submit)
+    weights = {index: c.weight for index, c in enumerate(spec.classes)}
+    of_class = _pick(weights, streams("classes").random(n))
+    members = [np.flatnonzero(of_class == index) for index in range(len(spec.classes))]
+    columns: dict[str, object] = {
+        "job_id": np.arange(1, n + 1),
+        "submit_s": submit,
+        "n_accelerators": _sizes(spec, members, streams("sizes").random(n)),
+        **_work(spec, members, streams("durations").random(n)),
+    }
+    columns |= _estimates(spec, members, columns, streams("estimates").random(n))
+    for column, field, purpose in (("vc", "vcs", "vcs"), ("user", "users", "users")):
+        if any(getattr(c, field) for c in spec.classes):
+            columns[column] = _labels(spec, members, field, streams(purpose).random(n))
+    names = pd.Index([c.name for c in spec.classes])
+    columns["job_class"] = pd.Categorical.from_codes(of_class, names)
+    return pd.DataFrame(columns)
+
+
+def _pick(weights: Mapping[int, float], u: Floats) -> npt.NDArray[np.int64]:
+    """Keys of `weights` at the uniform numbers `u`, by inversion."""
+    edges = np.cumsum(list(weights.values()))
+    index = np.searchsorted(edges, u * edges[-1], side="right")
+    keys = np.array(list(weights), dtype=np.int64)
+    chosen: npt.NDArray[np.int64] = keys[np.minimum(index, len(edges) - 1)]
+    return chosen
+
+
+def _sizes(
+    spec: WorkloadSpec, members: list[npt.NDArray[np.intp]], u: Floats
+) -> npt.NDArray[np.int64]:
+    sizes = np.empty(len(u), dtype=np.int64)
+    for job_class, rows in zip(spec.classes, members, strict=True):
+        sizes[rows] = _pick(job_class.sizes, u[rows])
+    return sizes
+
+
+def _work(spec: WorkloadSpec, members: list[npt.NDArray[np.intp]], u: Floats) -> dict[str, object]:
+    durations, tokens = np.full(len(u), np.nan), np.full(len(u), np.nan)
+    models = np.full(len(u), None, dtype=object)
+    for job_class, rows in zip(spec.classes, members, strict=True):
+        if job_class.duration is not None:
+            durations[rows] = job_class.duration.quantile(u[rows])
+        if job_class.tokens is not None:
+            tokens[rows] = job_class.tokens.quantile(u[rows])
+            models[rows] = job_class.model
+    if not spec.models():
+        return {"duration_s": durations}
+    return {"duration_s": durations, "model": pd.array(models, dtype="string"), "tokens": tokens}
+
+
+def _estimates(
+    spec: WorkloadSpec,
+    members: list[npt.NDArray[np.intp]],
+    columns: Mapping[str, object],
+    u: Floats,
+) -> dict[str, object]:
+    """Estimates of jobs with a duration, and factors where jobs with a model have any."""
+    if not any(c.estimate for c in spec.classes):
+        return {}
+    factors = np.ones(len(u))
+    for job_class, rows in zip(spec.classes, members, strict=True):
+        if job_class.estimate is not None:
+            factors[rows] = np.maximum(job_class.estimate.quantile(u[rows]), 1.0)
+    estimates: dict[str, object] = {"estimate_s": factors * np.asarray(columns["duration_s"])}
+    if any(c.estimate and c.model for c in spec.classes):
+        estimates["estimate_factor"] = factors
+    return estimates
+
+
+def _labels(
+    spec: WorkloadSpec, members: list[npt.NDArray[np.intp]], field: str, u: Floats
+) -> pd.Series:
+    labels = np.full(len(u), None, dtype=object)
+    for job_class, rows in zip(spec.classes, members, strict=True):
+        shares = getattr(job_class, field)
+        if shares:
+            index = _pick(dict(enumerate(shares.values())), u[rows])
+            labels[rows] = np.array(list(shares), dtype=object)[index]
+    return pd.Series(labels, dtype="string")
+
+
+def mean_work(spec: WorkloadSpec, *, runtime: Runtime | None = None) -> float:
+    """Mean accelerator-seconds of a job, in closed form.
+
+    Parameters
+    ----------
+    spec : WorkloadSpec
+        The workload model.
+    runtime : callable, optional
+        Run time of model jobs, linear in the tokens; needed if there are any.
+
+    Returns
+    -------
+    float
+        Sum over the classes of share * E[n * run time]; size and duration of a
+        class are independent, and a model's run time counts at the mean tokens.
+
+    Raises
+    ------
+    ValueError
+        If a class has a model and `runtime` is not given.
+    """
+    total = sum(c.weight for c in spec.classes)
+    return sum(c.weight / total * _mean_class_work(c, runtime) for c in spec.classes)
+
+
+def _mean_class_work(job_class: JobClass, runtime: Runtime | None) -> float:
+    if job_class.duration is not None:
+        return job_class.mean_size() * float(job_class.duration.mean())
+    if runtime is None or job_class.model is None or job_class.tokens is None:
+        raise ValueError(f"class {job_class.name!r} has a model: give its run time")
+    sizes = np.array(list(job_class.sizes), dtype=np.int64)
+    shares = np.array(list(job_class.sizes.values()))
+    seconds = runtime(job_class.model, sizes, job_class.tokens.mean())
+    return float(np.sum(shares / shares.sum() * sizes * seconds))
+
+
+def rate_scale_for_load(
+    spec: WorkloadSpec, load: float, n_accelerators: float, *, runtime: Runtime | None = None
+) -> float:
+    """Factor on the arrival rate at which the offered load is `load`.
+
+    Parameters
+    ----------
+    spec : WorkloadSpec
+        The workload model.
+    load : float
+        Offered load: work arriving per second over work that the fleet can do.
+    n_accelerators : float
+        The fleet, in reference accelerators.
+    runtime : callable, optional
+        As :func:`mean_work`.
+    """
+    rate = load * n_accelerators / mean_work(spec, runtime=runtime)
+    return float(rate * spec.arrivals.mean_interarrival)

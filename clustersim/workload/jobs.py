@@ -1,0 +1,260 @@
+"""The jobs table: its columns, what a reader hands over with it, and its check."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.errors import InputError
+
+__all__ = ["LIMIT_ACCELERATORS", "LIMIT_S", "REQUIRED_COLUMNS", "JobLog", "check_jobs"]
+
+REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
+LIMIT_S = 1e10
+"""Times above this (317 years) are taken for a mistake of unit or a damaged file."""
+LIMIT_ACCELERATORS = 1e8
+"""Sizes above this are taken for a mistake."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class JobLog:
+    """The jobs of one file, and what became of its other rows.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A row a job in submit order: ``job_id``, ``submit_s``, ``n_accelerators``,
+        ``duration_s`` (seconds), where known ``estimate_s``, ``vc``, ``user``,
+        and every other column of the file as it was.
+    rows_read : int
+        Rows that the file holds.
+    source : str
+        The file.
+    format : str
+        The format that it was read as.
+    dropped : Mapping of str to int
+        Rows that are no jobs for a cluster of accelerators, by reason.
+    notes : tuple of str
+        What was changed without dropping anything.
+    origin : datetime, optional
+        Local time at ``submit_s`` 0, where the file tells it.
+    """
+
+    jobs: pd.DataFrame
+    rows_read: int
+    source: str
+    format: str
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[str, ...] = ()
+    origin: datetime | None = None
+
+    def report(self) -> str:
+        """Say in a few lines how many rows were read, kept and dropped, and why."""
+        lines = [f"{self.source} ({self.format}): {self.rows_read:,} rows, {len(self.jobs):,} jobs"]
+        lines += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def check_jobs(jobs: pd.DataFrame, source: str | Path) -> None:
+    """Refuse a table that cannot be simulated.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.  ``duration_s`` (and ``estimate_s``) may be NaN only in rows
+        that have a ``model`` and ``tokens``.
+    source : str or Path
+        What to name in the message, usually the file.
+
+    Raises
+    ------
+    InputError
+        All faults at once: missing columns, no rows, columns that hold no
+        numbers, values that are missing, infinite, negative or absurd, parts of
+        accelerators, submit times out of order, job ids that occur twice.  Rows
+        are counted from 1.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame(
+    ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 0], "duration_s": [60, 60]}
+    ... )
+    >>> check_jobs(jobs, "a.csv")
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: a.csv: n_accelerators: 1 row below 1 (row 2: 0); 1 or more needed
+    """
+    problems = list(_missing_columns(jobs))
+    if len(jobs) == 0:
+        problems.append("holds no jobs")
+    else:
+        problems += _faults(jobs)
+    if problems:
+        raise InputError(source, problems)
+
+
+def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
+    columns = [str(column) for column in jobs.columns]
+    for name in REQUIRED_COLUMNS:
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+            hint = f"; the nearest column is {near[0]!r}" if near else ""
+            yield f"{name}: this column is required but absent{hint}" + (
+                "" if near else f"; found {', '.join(columns[:12]) or 'no columns'}"
+            )
+    for name in sorted({name for name in columns if columns.count(name) > 1}):
+        yield f"{name}: there is more than one column of this name"
+
+
+def _faults(jobs: pd.DataFrame) -> list[str]:
+    by_model = _model_rows(jobs)
+    problems = list(_number_faults(jobs, "submit_s", least=0.0, most=LIMIT_S))
+    problems += _size_faults(jobs)
+    for name in ("duration_s", "estimate_s"):
+        problems += _number_faults(jobs, name, least=0.0, most=LIMIT_S, may_be_nan=by_model)
+    if by_model is not None and by_model.any():
+        problems += _number_faults(jobs[by_model], "tokens", least=0.0, most=1e20, open_end=True)
+    problems += _order_faults(jobs)
+    return problems + list(_identity_faults(jobs))
+
+
+def _model_rows(jobs: pd.DataFrame) -> Mask | None:
+    if "model" not in jobs or "tokens" not in jobs:
+        return None
+    return np.asarray(jobs["model"].notna(), dtype=bool)
+
+
+def _values(jobs: pd.DataFrame, name: str) -> npt.NDArray[np.float64] | str | None:
+    """Return the column as floats, or what is wrong with its type; None if there is no one such."""
+    column = jobs.get(name)
+    if not isinstance(column, pd.Series):
+        return None
+    if not (column.dtype == object or isinstance(column.dtype, pd.StringDtype)):
+        if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+            return f"{name}: has the type {column.dtype}; numbers are needed"
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(column.astype(object), errors="coerce")
+    bad = np.flatnonzero(np.asarray(numbers.isna() & column.notna()))
+    if len(bad):
+        at = int(bad[0])
+        return (
+            f"{name}: {_rows(len(bad))} no number (row {at + 1}: {column.iloc[at]!r}); "
+            "a number is needed"
+        )
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" + (" has" if count == 1 else "s have")
+
+
+def _say(name: str, bad: Mask, values: npt.NDArray[np.float64], what: str, rule: str) -> str:
+    count, at = int(bad.sum()), int(np.argmax(bad))
+    rows = f"{count:,} row" + ("" if count == 1 else "s")
+    first = "" if np.isnan(values[at]) else f": {values[at]:.15g}"
+    return f"{name}: {rows} {what} (row {at + 1}{first}); {rule}"
+
+
+def _number_faults(
+    jobs: pd.DataFrame,
+    name: str,
+    *,
+    least: float,
+    most: float,
+    may_be_nan: Mask | None = None,
+    open_end: bool = False,
+) -> Iterator[str]:
+    values = _values(jobs, name)
+    if values is None:
+        return
+    if isinstance(values, str):
+        yield values
+        return
+    low, high = values.min(), values.max()
+    if low >= least and high <= most and not (open_end and low == least):
+        return
+    absent = np.isnan(values)
+    if may_be_nan is not None:
+        absent &= ~may_be_nan
+    rule = f"{'more than' if open_end else 'at least'} {least:g} is needed"
+    too_low = values <= least if open_end else values < least
+    for bad, what, told in (
+        (absent, "without a value", "every job needs one"),
+        (np.isinf(values), "infinite", "a finite number is needed"),
+        (too_low & np.isfinite(values), "too low" if least > 0 else "not positive", rule),
+        ((values > most) & np.isfinite(values), "absurdly large", f"at most {most:g} is allowed"),
+    ):
+        if bad.any():
+            if what == "not positive" and not open_end:
+                what = "negative"
+            yield _say(name, bad, values, what, told)
+
+
+def _size_faults(jobs: pd.DataFrame) -> Iterator[str]:
+    values = _values(jobs, "n_accelerators")
+    if values is None:
+        return
+    if isinstance(values, str):
+        yield values
+        return
+    finite = np.isfinite(values)
+    for bad, what, rule in (
+        (np.isnan(values), "without a value", "every job needs one"),
+        (np.isinf(values), "infinite", "a whole number is needed"),
+        (values < 1, "below 1", "1 or more needed"),
+        (values > LIMIT_ACCELERATORS, "absurdly large", f"at most {LIMIT_ACCELERATORS:g} allowed"),
+        (values != np.floor(values), "with part of an accelerator", "a whole number is needed"),
+    ):
+        bad = bad & finite if what not in ("without a value", "infinite") else bad
+        if bad.any():
+            yield _say("n_accelerators", bad, values, what, rule)
+
+
+def _order_faults(jobs: pd.DataFrame) -> Iterator[str]:
+    values = _values(jobs, "submit_s")
+    if values is None or isinstance(values, str):
+        return
+    back = np.flatnonzero(values[1:] < values[:-1])
+    if len(back):
+        row = int(back[0]) + 1
+        yield (
+            f"submit_s: not in order: row {row + 1} ({values[row]:.15g}) comes after row {row} "
+            f"({values[row - 1]:.15g}), {len(back):,} such places; --sort (sort=True) sorts them"
+        )
+
+
+def _identity_faults(jobs: pd.DataFrame) -> Iterator[str]:
+    column = jobs.get("job_id")
+    if not isinstance(column, pd.Series):
+        return
+    absent = np.asarray(column.isna())
+    if absent.any():
+        first = int(np.argmax(absent)) + 1
+        yield f"job_id: {_rows(int(absent.sum()))} no value (row {first}); every job needs one"
+        column = column[~absent]
+    if pd.api.types.is_integer_dtype(column):
+        numbers = column.to_numpy()
+        if len(numbers) < 2 or (numbers[1:] > numbers[:-1]).all():
+            return
+    elif not (column.dtype == object or isinstance(column.dtype, pd.StringDtype)):
+        yield f"job_id: has the type {column.dtype}; whole numbers or texts are needed"
+        return
+    if column.is_unique:
+        return
+    twice = np.asarray(column.duplicated())
+    if twice.any():
+        names = column[twice].drop_duplicates()
+        shown = ", ".join(repr(name) for name in names.iloc[:3].tolist())
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        yield f"job_id: {len(names):,} occur more than once: {shown}{more}; each must be unique"

@@ -1,0 +1,30 @@
+"""The job logs of Shanghai AI Laboratory's Acme clusters (Seren and Kalos).
+
+Format: https://github.com/InternLM/AcmeTrace (README, "Job Trace"); Hu et al.,
+"Characterization of Large Language Model Development in the Datacenter", NSDI
+'24.  Times carry an offset (+08:00 in Seren, +00:00 in Kalos).  The README says
+that ``duration`` is end minus start, but in its example of Kalos it is end minus
+*submit*; so the reader takes the difference of the two times instead.
+"""
+
+from __future__ import annotations
+
+from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.slurm_csv import read_accounting
+from clustersim.workload.readers.source import Source
+
+__all__ = ["read_acme"]
+
+_COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time", "duration")
+
+
+def read_acme(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
+    """Read ``trace_seren.csv`` or ``trace_kalos.csv``; jobs without GPUs are left out."""
+    return read_accounting(
+        source,
+        format="acme",
+        columns=_COLUMNS,
+        zone="Asia/Shanghai",
+        sort=sort,
+        clip_to_estimate=clip_to_estimate,
+    )

@@ -1,0 +1,150 @@
+"""Which format a file has, by its content and its name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Protocol
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.acme import read_acme
+from clustersim.workload.readers.helios import read_helios
+from clustersim.workload.readers.openb import read_openb
+from clustersim.workload.readers.pai import read_pai
+from clustersim.workload.readers.philly import read_philly
+from clustersim.workload.readers.source import Source, open_source
+from clustersim.workload.readers.swf import read_swf
+from clustersim.workload.readers.table import read_parquet_jobs, read_table_jobs
+
+__all__ = ["FORMATS", "read_jobs"]
+
+
+class Reader(Protocol):
+    """Reads one format."""
+
+    def __call__(self, source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog: ...
+
+
+_READERS: dict[str, Reader] = {
+    "parquet": read_parquet_jobs,
+    "csv": read_table_jobs,
+    "swf": read_swf,
+    "philly": read_philly,
+    "helios": read_helios,
+    "acme": read_acme,
+    "pai": read_pai,
+    "openb": read_openb,
+}
+FORMATS = tuple(_READERS)
+"""Names of the formats that :func:`read_jobs` knows."""
+
+_HEADERS = {
+    "openb": {"num_gpu", "gpu_milli", "creation_time", "deletion_time"},
+    "acme": {"job_id", "type", "gpu_num", "submit_time", "end_time"},
+    "helios": {"job_id", "vc", "gpu_num", "submit_time", "end_time"},
+    "pai": {"job_name", "task_name", "inst_num", "plan_gpu"},
+}
+"""Columns that tell a text table's format."""
+
+_SUFFIXES = {
+    ".parquet": ("parquet",),
+    ".pq": ("parquet",),
+    ".csv": ("csv", *_HEADERS),
+    ".swf": ("swf",),
+    ".json": ("philly",),
+}
+
+
+def read_jobs(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    sort: bool = False,
+    clip_to_estimate: bool = False,
+) -> JobLog:
+    """Read the jobs of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Parquet or CSV with the columns of the jobs table, a log in Standard
+        Workload Format, or a log as Philly, Helios, Acme or Alibaba publish it;
+        texts may be packed by gzip (``.gz``).
+    format : str, optional
+        One of `FORMATS`; by default what the content says.  With it, the file's
+        name does not matter.
+    sort : bool
+        Sort by submit time (stable) where the rows are not in order, instead of
+        refusing them.
+    clip_to_estimate : bool
+        End jobs at their estimate, as most batch schedulers do; by default the
+        run times stay as recorded.
+
+    Returns
+    -------
+    JobLog
+        The jobs, and the rows that were left out, by reason.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, a folder, empty, cut short, of another format than
+        its name says, or if its jobs cannot be simulated.
+    """
+    if format is not None and format not in _READERS:
+        raise InputError("format", unknown_name("format", format, FORMATS))
+    source = open_source(path)
+    if format is None:
+        format = _format_of_content(source)
+        _check_name(source, format)
+    elif source.kind != ("parquet" if format == "parquet" else "text"):
+        raise InputError(path, f"is not of the format {format}: it is a {source.kind} file")
+    return _READERS[format](source, sort=sort, clip_to_estimate=clip_to_estimate)
+
+
+def _format_of_content(source: Source) -> str:
+    if source.kind == "parquet" and source.gzipped:
+        raise InputError(source.path, "is a Parquet file packed by gzip; unpack it (gunzip) first")
+    if source.kind == "parquet":
+        return "parquet"
+    if source.kind == "binary":
+        raise InputError(source.path, "is neither Parquet nor text; " + _KNOWN)
+    lines = [line.strip() for line in source.head.splitlines() if line.strip()]
+    if not lines:
+        raise InputError(source.path, "holds nothing but blank lines")
+    if lines[0][0] in "[{":
+        return "philly"
+    if lines[0][0] == ";" or re.fullmatch(r"(?:[-+.\deE]+\s+){17}[-+.\deE]+", lines[0]):
+        return "swf"
+    fields = [field.strip().strip('"') for field in lines[0].split(",")]
+    if "submit_s" not in fields:
+        for name, needed in _HEADERS.items():
+            if needed <= set(fields):
+                return name
+        if len(fields) == 10 and re.fullmatch(r"[\d.]*", fields[2] + fields[4] + fields[8]):
+            return "pai"
+        if len(fields) == 6 and re.fullmatch(r"\d+\.\d*,(\d+\.\d*)?", ",".join(fields[4:])):
+            raise InputError(source.path, "is PAI's job table, which has no sizes; " + _PAI)
+    return "csv"
+
+
+_PAI = "give pai_task_table.csv (a job table beside it is read with it)"
+_KNOWN = "a table of jobs (Parquet, CSV), a .swf log or a published GPU cluster log is needed"
+
+
+def _check_name(source: Source, found: str) -> None:
+    """Refuse a file that is not what its name says."""
+    named_gz = source.path.name.lower().endswith(".gz")
+    if named_gz and not source.gzipped:
+        raise InputError(source.path, "is not packed by gzip, although named .gz; rename it")
+    expected = _SUFFIXES.get(source.suffix)
+    if expected is not None and found not in expected:
+        content = "a Parquet file" if found == "parquet" else f"text (it looks like {found})"
+        raise InputError(
+            source.path,
+            f"is {content}, although its name ends in {source.suffix}; "
+            f"rename it or give the format (--format {found})",
+        )
+    if source.gzipped and not named_gz:
+        raise InputError(source.path, "is packed by gzip, although not named .gz; rename it")

@@ -1,0 +1,28 @@
+"""The job logs of SenseTime's Helios clusters (``cluster_log.csv``).
+
+Format: https://github.com/S-Lab-System-Group/HeliosData (README, "Schema and
+Description"); Hu et al., "Characterization and Prediction of Deep Learning
+Workloads in Large-Scale GPU Datacenters", SC '21.  Times are local, no zone.
+"""
+
+from __future__ import annotations
+
+from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.slurm_csv import read_accounting
+from clustersim.workload.readers.source import Source
+
+__all__ = ["read_helios"]
+
+_COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time", "duration", "vc")
+
+
+def read_helios(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
+    """Read a ``cluster_log.csv`` of Helios; jobs without GPUs are left out and counted."""
+    return read_accounting(
+        source,
+        format="helios",
+        columns=_COLUMNS,
+        zone=None,
+        sort=sort,
+        clip_to_estimate=clip_to_estimate,
+    )

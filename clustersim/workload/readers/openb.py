@@ -1,0 +1,52 @@
+"""The pod lists of Alibaba's GPU cluster of 2023 (``openb_pod_list_*.csv``).
+
+Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2023/README.md``;
+Weng et al., "Beware of Fragmentation", USENIX ATC '23.  Times are seconds from a
+hidden origin; ``gpu_milli`` is thousandths of a GPU, for pods that share one.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.clean import log_of, require_columns
+from clustersim.workload.readers.source import Source, read_csv
+
+__all__ = ["read_openb"]
+
+_TIMES = ("creation_time", "scheduled_time", "deletion_time")
+_COLUMNS = ("name", "num_gpu", "gpu_milli", *_TIMES)
+
+
+def read_openb(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
+    """Read a pod list.
+
+    ``n_accelerators`` is ``num_gpu * gpu_milli / 1000``, rounded up (counted); a
+    pod runs from ``scheduled_time`` to ``deletion_time``, and one that was never
+    scheduled has no run time.  ``qos`` becomes ``vc``.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or as `check_jobs`.
+    """
+    pods = read_csv(source, dtype={"name": str})
+    require_columns(pods, _COLUMNS, source.path)
+    for name in _COLUMNS[1:]:
+        pods[name] = pd.to_numeric(pods[name], errors="coerce")
+    pods = pods.sort_values("creation_time", kind="stable", ignore_index=True)
+    origin = pods["creation_time"].min()
+    jobs = pods.rename(columns={"name": "job_id", "qos": "vc", "pod_phase": "status"}).assign(
+        n_accelerators=pods["num_gpu"] * pods["gpu_milli"] / 1000,
+        submit_s=pods["creation_time"] - origin,
+        start_s=pods["scheduled_time"] - origin,
+        duration_s=pods["deletion_time"] - pods["scheduled_time"],
+    )
+    return log_of(
+        jobs.drop(columns=list(_TIMES)),
+        source=str(source.path),
+        format="openb",
+        sort=sort,
+        clip_to_estimate=clip_to_estimate,
+    )

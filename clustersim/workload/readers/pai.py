@@ -1,0 +1,118 @@
+"""The job log of Alibaba's PAI cluster of 2020 (``pai_task_table.csv``).
+
+Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2020/README.md``;
+Weng et al., "MLaaS in the Wild", NSDI '22.  The tables have no header line.
+``plan_gpu`` is percent of a GPU an instance.  Times are seconds from a hidden
+origin that, read as Unix time in UTC+8, keeps time of day and day of week.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pandas as pd
+
+from clustersim.errors import InputError
+from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.clean import log_of
+from clustersim.workload.readers.source import Source, open_source, read_csv
+
+__all__ = ["read_pai"]
+
+_TASK = (
+    "job_name",
+    "task_name",
+    "inst_num",
+    "status",
+    "start_time",
+    "end_time",
+    "plan_cpu",
+    "plan_mem",
+    "plan_gpu",
+    "gpu_type",
+)
+_JOB = ("job_name", "inst_id", "user", "status", "start_time", "end_time")
+_NUMBERS = ("inst_num", "start_time", "end_time", "plan_gpu")
+
+
+def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
+    """Read PAI's task table, and the job table where it lies beside it.
+
+    One job is all the GPU tasks of a ``job_name``: ``n_accelerators`` is the sum
+    of instances times ``plan_gpu`` over 100 (rounded up, counted), and it runs
+    from its earliest task's start to its latest task's end.  It is submitted at the
+    job table's ``start_time``; without that table, at its earliest task's start
+    (so that waits are unknown), which a note says.
+
+    Raises
+    ------
+    InputError
+        If a table has other columns, or as `check_jobs`.
+    """
+    tasks = _table(source, _TASK, _NUMBERS)
+    tasks["gpus"] = (tasks["inst_num"].fillna(1) * tasks["plan_gpu"].fillna(0) / 100).round(6)
+    with_gpu = tasks["gpus"] > 0
+    per_job = tasks[with_gpu].groupby("job_name", sort=False)
+    ended = per_job["end_time"].count() == per_job.size()
+    jobs = pd.DataFrame(
+        {
+            "n_accelerators": per_job["gpus"].sum(),
+            "start_time": per_job["start_time"].min(),
+            "end_time": per_job["end_time"].max().where(ended),
+            "gpu_type": per_job["gpu_type"].first(),
+            "status": per_job["status"].first(),
+        }
+    ).rename_axis("job_id")
+    without = tasks["job_name"].nunique() - len(jobs)
+    submits, notes = _submits(source, jobs)
+    jobs["duration_s"] = jobs["end_time"] - jobs["start_time"]
+    jobs = jobs.join(submits).sort_values("submitted", kind="stable").reset_index()
+    origin = jobs["submitted"].min()
+    jobs["submit_s"] = jobs["submitted"] - origin
+    jobs["start_s"] = jobs["start_time"] - origin
+    zone = timezone(timedelta(hours=8))
+    return log_of(
+        jobs.drop(columns=["submitted", "start_time", "end_time"]),
+        source=str(source.path),
+        format="pai",
+        dropped={"uses no accelerator": int(without)} if without else {},
+        notes=notes,
+        origin=None if pd.isna(origin) else datetime.fromtimestamp(float(origin), zone),
+        sort=sort,
+        clip_to_estimate=clip_to_estimate,
+    )
+
+
+def _submits(source: Source, jobs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Submit time and user by job name, from the job table where there is one."""
+    for ending in (".csv", ".csv.gz"):
+        path = source.path.with_name(f"pai_job_table{ending}")
+        if path.is_file():
+            table = _table(open_source(path), _JOB, ("start_time",)).drop_duplicates("job_name")
+            known = table.set_index("job_name").rename(columns={"start_time": "submitted"})
+            return known[["submitted", "user"]], [f"submit times and users from {path.name}"]
+    note = "no pai_job_table.csv beside it: the earliest task's start is taken for the submission"
+    return jobs[["start_time"]].rename(columns={"start_time": "submitted"}), [note]
+
+
+def _table(source: Source, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
+    table = read_csv(source, header=None, dtype=str)
+    if table.shape[1] != len(columns):
+        raise InputError(
+            source.path,
+            f"has {table.shape[1]} columns; the table of PAI has {len(columns)}: "
+            + ", ".join(columns),
+        )
+    table.columns = pd.Index(columns)
+    if tuple(table.iloc[0]) == columns:
+        table = table.iloc[1:].reset_index(drop=True)
+    for name in numbers:
+        values = pd.to_numeric(table[name], errors="coerce")
+        bad = values.isna() & table[name].notna()
+        if bad.any():
+            row = int(bad.argmax())
+            raise InputError(
+                source.path, f"{name}: row {row + 1} ({table[name].iloc[row]!r}) is not a number"
+            )
+        table[name] = values
+    return table

@@ -1,0 +1,252 @@
+"""The built-in catalogue: names, sources, and numbers against the table of measurements."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import pytest
+
+from clustersim.catalogue import (
+    CNY_PER_USD,
+    HBM_GENERATIONS,
+    Accelerator,
+    Model,
+    hypothetical_note,
+    load_catalogue,
+    seedchip,
+)
+from clustersim.errors import InputError
+
+CATALOGUE = load_catalogue()
+ACCELERATORS = [
+    "H200",
+    "H20",
+    "H20-141GB",
+    "910B1",
+    "910B2",
+    "910B3",
+    "910B4",
+    "SeedChip",
+    "H100",
+    "H800",
+    "A100-40GB",
+    "A100-80GB",
+    "A800",
+    "910C",
+    "B200",
+    "P800",
+    "810E",
+]
+MODELS = [
+    "gpt3-175b",
+    "llama3-8b",
+    "llama3-70b",
+    "llama3-405b",
+    "mixtral-8x7b",
+    "deepseek-v3",
+    "seed-oss-36b",
+    "doubao-class",
+    "jimeng-class",
+]
+TABLE_NAMES = {
+    "A100-40GB SXM": "A100-40GB",
+    "A100-80GB SXM": "A100-80GB",
+    "A800-80GB SXM": "A800",
+    "H100 SXM": "H100",
+    "H800 SXM": "H800",
+    "H200 SXM": "H200",
+    "H20 SXM": "H20",
+    "H20-141GB SXM": "H20-141GB",
+    "Ascend 910B1": "910B1",
+    "Ascend 910B2": "910B2",
+    "Ascend 910B3": "910B3",
+    "Ascend 910B4": "910B4",
+    "Ascend 910C (package, 2 dies)": "910C",
+    "Kunlun P800": "P800",
+    "Alibaba Zhenwu 810E / T-Head PPU": "810E",
+    "B200 SXM (outlook)": "B200",
+    "SeedChip": "SeedChip",
+}
+
+
+def test_names():
+    assert set(CATALOGUE.accelerators) == set(ACCELERATORS)
+    assert set(CATALOGUE.models) == set(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("910B", "910B2"),
+        ("ascend 910b", "910B2"),
+        ("Ascend 910B2", "910B2"),
+        ("Kunlun P800", "P800"),
+        ("Zhenwu 810E", "810E"),
+        ("h200", "H200"),
+        (" H20 ", "H20"),
+    ],
+)
+def test_aliases_and_case(alias, name):
+    assert CATALOGUE.accelerator(alias).name == name
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(InputError, match="unknown accelerator 'H2000'; did you mean 'H200'"):
+        CATALOGUE.accelerator("H2000")
+    with pytest.raises(InputError, match="did you mean 'llama3-70b'"):
+        CATALOGUE.model("llama-70b")
+    with pytest.raises(InputError, match="unknown accelerator or model"):
+        CATALOGUE.find("nothing like it")
+
+
+@pytest.mark.parametrize("name", ACCELERATORS)
+def test_every_number_of_a_chip_has_a_source(name):
+    chip = CATALOGUE.accelerators[name]
+    numbers = {f"peak_flops.{precision}" for precision in chip.peak_flops}
+    numbers |= {"hbm_bytes", "hbm_Bps", "scaleup_Bps", "nic_Bps", "power_w"}
+    assert numbers <= chip.sources.keys()
+    assert numbers <= chip.confidence.keys()
+    others = {"hbm_type", "hbm_stacks", "scaleup_shape", "scaleup_size", "chips_per_node"}
+    assert others | {"export_status"} <= chip.sources.keys()
+    assert all(len(text) > 5 for text in chip.sources.values())
+    assert (chip.price_low is None) == ("price" not in chip.sources)
+    assert not any("gives no source" in text for text in chip.sources.values())
+    for key, (low, high) in chip.ranges.items():
+        value = chip.peak_flops[key[11:]] if "." in key else getattr(chip, key)
+        assert low <= value <= high
+
+
+@pytest.mark.parametrize("name", ACCELERATORS)
+def test_assumptions_are_estimates(name):
+    chip = CATALOGUE.accelerators[name]
+    guessed = {key for key, text in chip.sources.items() if text.startswith("assumption:")}
+    assert {chip.confidence.get(key, "estimate") for key in guessed} <= {"estimate"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_number_of_a_model_has_a_source(name):
+    model = CATALOGUE.models[name]
+    fields = {field.name for field in dataclasses.fields(Model)}
+    assert fields - {"name", "aliases", "sources"} <= model.sources.keys()
+    assert not any("gives no source" in text for text in model.sources.values())
+    assert model.assumptions.items() <= model.sources.items()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_counted_parameters_agree_with_the_published(name):
+    model = CATALOGUE.models[name]
+    total, active = model.count_params()
+    tolerance = 0.16 if name == "jimeng-class" else 0.02
+    assert total == pytest.approx(model.params, rel=tolerance)
+    assert active == pytest.approx(model.active_params, rel=0.02)
+
+
+def test_named_facts():
+    chip = CATALOGUE.accelerator("910B")
+    assert chip.scaleup_shape == "mesh"
+    assert chip.scaleup_Bps / 7 == pytest.approx(28e9)
+    assert chip.peak_flops["bf16"] == 353.9e12
+    assert chip.nic_Bps == 25e9
+    assert CATALOGUE.accelerator("910C").scaleup_size == 384
+    assert CATALOGUE.accelerator("H200").price_low == 25000 * CNY_PER_USD
+    assert CATALOGUE.accelerator("SeedChip").price_high == 110000
+    assert CATALOGUE.accelerator("A800").price is None
+    assert CATALOGUE.model("deepseek-v3").active_params == 37e9
+    assert CATALOGUE.model("jimeng-class").kind == "video-diffusion"
+    assert CATALOGUE.model("jimeng-class").seq_len == 21 * 30 * 52
+    assert CATALOGUE.model("doubao-class").params == 200e9
+
+
+def test_numbers_agree_with_the_table_of_measurements(shared_data):
+    with (shared_data / "measurements" / "accelerators.csv").open(newline="") as file:
+        rows = {row["chip"]: row for row in csv.DictReader(file)}
+    columns = {
+        "hbm_gb": lambda chip: chip.hbm_bytes / 1e9,
+        "hbm_bw_GBps": lambda chip: chip.hbm_Bps / 1e9,
+        "peak_bf16_tflops_dense": lambda chip: chip.peak_flops["bf16"] / 1e12,
+        "peak_fp8_tflops_dense": lambda chip: chip.peak_flops["fp8"] / 1e12,
+        "scaleup_uni_GBps_per_chip": lambda chip: chip.scaleup_Bps / 1e9,
+        "scaleout_nic_gbps_per_chip": lambda chip: chip.nic_Bps * 8 / 1e9,
+        "tdp_w": lambda chip: chip.power_w,
+        "chips_per_node": lambda chip: chip.chips_per_node,
+        "year": lambda chip: chip.year,
+    }
+    compared = 0
+    for table_name, name in TABLE_NAMES.items():
+        for column, value in columns.items():
+            if rows[table_name][column]:
+                assert value(CATALOGUE.accelerators[name]) == pytest.approx(
+                    float(rows[table_name][column])
+                ), (name, column)
+                compared += 1
+    assert compared > 100
+
+
+def test_seedchip_is_hypothetical_and_says_so():
+    chip = CATALOGUE.accelerator("SeedChip")
+    assert chip.hypothetical
+    assert all(text for key, text in chip.sources.items() if key != "export_status")
+    note = hypothetical_note([chip, CATALOGUE.accelerator("H200")])
+    assert note is not None
+    assert note.startswith("Note: SeedChip is hypothetical")
+    assert hypothetical_note([CATALOGUE.accelerator("H200")]) is None
+    assert [c.name for c in CATALOGUE.accelerators.values() if c.hypothetical] == ["SeedChip"]
+
+
+@pytest.mark.parametrize("hbm_type", ["HBM2e", "HBM3", "HBM3E"])
+@pytest.mark.parametrize("stacks", [4, 5, 6])
+def test_seedchip_memory_follows_from_its_stacks(hbm_type, stacks):
+    chip = seedchip(hbm_type=hbm_type, hbm_stacks=stacks)
+    generation = HBM_GENERATIONS[hbm_type]
+    assert chip.hbm_bytes == stacks * generation.stack_bytes
+    assert chip.hbm_Bps == stacks * generation.stack_Bps
+    assert chip.hypothetical
+    assert chip.sources["hbm_bytes"].startswith(f"{stacks} stacks of {hbm_type}")
+    low, high = chip.ranges["hbm_Bps"]
+    assert low <= chip.hbm_Bps <= high
+
+
+def test_seedchip_peak_keeps_the_fp8_ratio():
+    chip = seedchip(peak_bf16=300e12)
+    assert chip.peak_flops == {"bf16": 300e12, "fp8": 600e12}
+
+
+def test_bad_seedchips():
+    with pytest.raises(InputError, match="4 to 6 stacks, found 8"):
+        seedchip(hbm_stacks=8)
+    with pytest.raises(InputError, match="unknown HBM type 'HBM5'"):
+        seedchip(hbm_type="HBM5")
+    with pytest.raises(InputError, match="peak_bf16"):
+        seedchip(peak_bf16=-1.0)
+
+
+def test_generic_memory_change():
+    chip = CATALOGUE.accelerator("H20").with_hbm("hbm3e", 6)
+    assert (chip.hbm_bytes, chip.hbm_Bps, chip.hbm_type) == (144e9, 4.8e12, "HBM3E")
+    with pytest.raises(InputError, match="1 to 16"):
+        chip.with_hbm("HBM3", 0)
+
+
+def test_catalogue_is_immutable():
+    with pytest.raises(TypeError):
+        CATALOGUE.accelerators["X"] = CATALOGUE.accelerator("H200")  # type: ignore[index]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CATALOGUE.accelerator("H200").year = 1999  # type: ignore[misc]
+
+
+def test_with_accelerator_and_model():
+    mine = dataclasses.replace(CATALOGUE.accelerator("H200"), name="mine", aliases=())
+    more = CATALOGUE.with_accelerator(mine)
+    assert isinstance(more.accelerator("MINE"), Accelerator)
+    assert "mine" not in CATALOGUE.accelerators
+    small = dataclasses.replace(CATALOGUE.model("llama3-8b"), name="small")
+    assert CATALOGUE.with_model(small).model("small") is small
+
+
+def test_ranges_can_be_drawn_from():
+    chip = CATALOGUE.accelerator("SeedChip")
+    low = chip.at(hbm_Bps=chip.ranges["hbm_Bps"][0], peak_flops={"bf16": 120e12})
+    assert low.hbm_Bps == 1.6e12
+    assert low.peak_flops == {"bf16": 120e12, "fp8": 400e12}
+    assert chip.peak_flops["bf16"] == 200e12
