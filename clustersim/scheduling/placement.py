@@ -1,7 +1,8 @@
 """Placement: on which nodes of a partition does a job run.
 
 A placement owns the free chips of one partition.  ``take`` hands out chips for a
-gang or refuses it, ``give`` takes them back; neither looks at every node.
+gang or refuses it, ``give`` takes them back; the built-in ones do neither by looking
+at every node.
 """
 
 from __future__ import annotations
@@ -10,15 +11,25 @@ import copy
 from array import array
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Consolidate", "NodePlacement", "Nodes", "Placement", "Pooled", "Spread"]
+__all__ = [
+    "BucketPlacement",
+    "Consolidate",
+    "NodePlacement",
+    "Nodes",
+    "Placement",
+    "Pooled",
+    "Spread",
+]
 
 Nodes: TypeAlias = Sequence[tuple[int, int]]
 """Chips of one job: (node, chips) pairs; empty where nodes are not told apart."""
+NodeFree: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+"""Free chips by node."""
 
 
 class Placement:
@@ -35,8 +46,6 @@ class Placement:
         Accelerators installed and accelerators free now.
     """
 
-    tells_nodes = True
-
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
         self.n_nodes = n_nodes
         self.chips_per_node = chips_per_node
@@ -46,39 +55,21 @@ class Placement:
         """Allocate `n` accelerators now, or return None where they do not fit."""
         raise NotImplementedError
 
-    def give(self, nodes: Nodes, n: int) -> None:
-        """Free the `n` accelerators that ``take`` returned as `nodes`."""
-        raise NotImplementedError
-
-    def fits(self, n: int) -> bool:
-        """Whether ``take(n)`` would succeed now."""
-        raise NotImplementedError
-
     def take_these(self, nodes: Nodes, n: int) -> None:
         """Allocate just these accelerators, which must be free."""
         raise NotImplementedError
 
-    def copy(self) -> Placement:
-        """Return an independent copy, for a look into the future."""
-        raise NotImplementedError
-
-    def common(self, other: Placement) -> Placement:
-        """Return the accelerators that are free both here and in `other`."""
-        raise NotImplementedError
-
-    def limit_to(self, other: Placement, nodes: Nodes) -> None:
-        """Drop accelerators, on `nodes`, that are not free in `other`."""
+    def give(self, nodes: Nodes, n: int) -> None:
+        """Free the `n` accelerators that ``take`` returned as `nodes`."""
         raise NotImplementedError
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """``fits`` for each of `sizes`, an int array (k,)."""
-        return np.fromiter((self.fits(int(n)) for n in sizes), dtype=bool, count=len(sizes))
+        """Tell for each of `sizes`, an int array (k,), whether ``take`` would succeed."""
+        raise NotImplementedError
 
 
 class Pooled(Placement):
     """Counts only: a job fits where enough accelerators are free."""
-
-    tells_nodes = False
 
     def take(self, n: int) -> Nodes | None:
         if n > self.free:
@@ -86,36 +77,22 @@ class Pooled(Placement):
         self.free -= n
         return ()
 
-    def give(self, nodes: Nodes, n: int) -> None:
-        self.free += n
-
-    def fits(self, n: int) -> bool:
-        return n <= self.free
-
     def take_these(self, nodes: Nodes, n: int) -> None:
         self.free -= n
 
-    def copy(self) -> Pooled:
-        return copy.copy(self)
-
-    def common(self, other: Placement) -> Pooled:
-        twin = copy.copy(self)
-        twin.free = min(self.free, other.free)
-        return twin
-
-    def limit_to(self, other: Placement, nodes: Nodes) -> None:
-        self.free = min(self.free, other.free)
+    def give(self, nodes: Nodes, n: int) -> None:
+        self.free += n
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         return sizes <= self.free
 
+    def copy(self) -> Pooled:
+        """Return an independent copy."""
+        return copy.copy(self)
+
 
 class NodePlacement(Placement):
     """Tells nodes apart; the base of a user's own placement, which defines ``choose``.
-
-    Nodes lie in buckets by their number of free chips.  A bucket is a heap of node
-    indices with at most one entry a node; an entry whose node has moved to another
-    bucket is stale and is dropped when it surfaces.
 
     Attributes
     ----------
@@ -127,10 +104,10 @@ class NodePlacement(Placement):
     A placement that fills nodes from the last to the first:
 
     >>> class FromTheEnd(NodePlacement):
-    ...     def choose(self, n):
+    ...     def choose(self, n, node_free):
     ...         nodes = []
-    ...         for node in range(self.n_nodes - 1, -1, -1):
-    ...             chips = min(n, self.node_free[node])
+    ...         for node in reversed(range(self.n_nodes)):
+    ...             chips = min(n, int(node_free[node]))
     ...             if chips:
     ...                 nodes.append((node, chips))
     ...                 n -= chips
@@ -141,26 +118,81 @@ class NodePlacement(Placement):
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
         super().__init__(n_nodes, chips_per_node)
-        self._fill(np.full(n_nodes, chips_per_node, dtype=np.int64))
+        typecode = "h" if chips_per_node < 2**15 else "l"
+        self.node_free = array(typecode, [chips_per_node]) * n_nodes
 
-    def choose(self, n: int) -> Nodes | None:
-        """Return free (node, chips) pairs for a gang of `n`, or None; changes nothing."""
+    def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
+        """Choose the chips of a gang, a function of its arguments alone.
+
+        Parameters
+        ----------
+        n : int
+            Size of the gang; at least that many chips are free.
+        node_free : int array (nodes,)
+            Free chips of each node; not to be changed.
+
+        Returns
+        -------
+        sequence of (node, chips), or None
+            None where the gang does not fit.
+        """
         raise NotImplementedError
 
     def take(self, n: int) -> Nodes | None:
-        nodes = self.choose(n) if n <= self.free else None
+        nodes = self.choose(n, self.free_by_node()) if n <= self.free else None
         if nodes is not None:
             self.take_these(nodes, n)
         return nodes
 
-    def fits(self, n: int) -> bool:
-        return n <= self.free and self.choose(n) is not None
+    def take_these(self, nodes: Nodes, n: int) -> None:
+        for node, chips in nodes:
+            self.node_free[node] -= chips
+        self.free -= n
 
     def give(self, nodes: Nodes, n: int) -> None:
-        node_free = self.node_free
         for node, chips in nodes:
-            self._set_free(node, node_free[node] + chips)
+            self.node_free[node] += chips
         self.free += n
+
+    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return self.fits_each_of(sizes, self.free_by_node())
+
+    def fits_each_of(
+        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
+    ) -> npt.NDArray[np.bool_]:
+        """Tell for each of `sizes` whether it fits in `node_free`."""
+        distinct, index = np.unique(sizes, return_inverse=True)
+        total = int(node_free.sum())
+        fits = [n <= total and self.choose(int(n), node_free) is not None for n in distinct]
+        return np.array(fits, dtype=bool)[index]
+
+    def remove(self, n: int, node_free: NodeFree) -> None:
+        """Take the chips that ``choose`` chooses, which there are, out of `node_free`."""
+        for node, chips in self.choose(n, node_free) or ():
+            node_free[node] -= chips
+
+    def free_by_node(self) -> NodeFree:
+        """Return a read-only view of the free chips of each node."""
+        view = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
+        view.flags.writeable = False
+        return view
+
+
+class BucketPlacement(NodePlacement):
+    """Keeps nodes in buckets by their number of free chips, so that none is searched.
+
+    A bucket is a heap of node indices with at most one entry a node; an entry whose
+    node has moved to another bucket is stale and is dropped when it surfaces.
+    """
+
+    def __init__(self, n_nodes: int, chips_per_node: int) -> None:
+        super().__init__(n_nodes, chips_per_node)
+        levels = chips_per_node + 1
+        self._bucket: list[list[int]] = [[] for _ in range(levels)]
+        self._bucket[chips_per_node] = list(range(n_nodes))
+        self._listed = [bytearray(n_nodes) for _ in range(levels)]
+        self._listed[chips_per_node] = bytearray(b"\x01") * n_nodes
+        self._count = [0] * chips_per_node + [n_nodes]
 
     def take_these(self, nodes: Nodes, n: int) -> None:
         node_free = self.node_free
@@ -168,43 +200,11 @@ class NodePlacement(Placement):
             self._set_free(node, node_free[node] - chips)
         self.free -= n
 
-    def copy(self) -> NodePlacement:
-        twin = copy.copy(self)
-        twin.node_free = self.node_free[:]
-        twin._bucket = [bucket[:] for bucket in self._bucket]
-        twin._listed = [listed[:] for listed in self._listed]
-        twin._count = self._count[:]
-        return twin
-
-    def common(self, other: Placement) -> NodePlacement:
-        assert isinstance(other, NodePlacement)
-        twin = copy.copy(self)
-        twin._fill(
-            np.minimum(np.frombuffer(self.node_free, "l"), np.frombuffer(other.node_free, "l"))
-        )
-        return twin
-
-    def limit_to(self, other: Placement, nodes: Nodes) -> None:
-        assert isinstance(other, NodePlacement)
-        for node, _ in nodes:
-            excess = self.node_free[node] - other.node_free[node]
-            if excess > 0:
-                self._set_free(node, other.node_free[node])
-                self.free -= excess
-
-    def _fill(self, node_free: npt.NDArray[np.int64]) -> None:
-        """Set the free chips of every node."""
-        levels = self.chips_per_node + 1
-        members = [np.flatnonzero(node_free == level) for level in range(levels)]
-        self.node_free = array("l", node_free.tobytes())
-        self._count = [len(nodes) for nodes in members]
-        self._bucket = [nodes.tolist() for nodes in members]
-        self._listed = []
-        for nodes in members:
-            listed = np.zeros(self.n_nodes, dtype=np.uint8)
-            listed[nodes] = 1
-            self._listed.append(bytearray(listed))
-        self.free = int(node_free.sum())
+    def give(self, nodes: Nodes, n: int) -> None:
+        node_free = self.node_free
+        for node, chips in nodes:
+            self._set_free(node, node_free[node] + chips)
+        self.free += n
 
     def _set_free(self, node: int, free: int) -> None:
         self._count[self.node_free[node]] -= 1
@@ -222,7 +222,7 @@ class NodePlacement(Placement):
         return bucket[0]
 
 
-class Consolidate(NodePlacement):
+class Consolidate(BucketPlacement):
     """As few nodes as can be.
 
     Up to a node's chips: on one node, the fullest on which the job fits, ties by the
@@ -231,12 +231,30 @@ class Consolidate(NodePlacement):
     decreasing free chips.
     """
 
+    def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
+        chips = self.chips_per_node
+        if n <= chips:
+            fitting = np.where(node_free >= n, node_free, chips + 1)
+            node = int(fitting.argmin())
+            return ((node, n),) if fitting[node] <= chips else None
+        whole, rest = divmod(n, chips)
+        wholly_free = np.flatnonzero(node_free == chips)
+        if len(wholly_free) < whole:
+            return None
+        nodes = [(node, chips) for node in wholly_free[:whole].tolist()]
+        if rest == 0:
+            return nodes
+        if len(wholly_free) > whole:
+            return [*nodes, (int(wholly_free[whole]), rest)]
+        partly_free = np.where(node_free == chips, 0, node_free)
+        node = int(partly_free.argmax())
+        return [*nodes, (node, rest)] if partly_free[node] >= rest else None
+
     def take(self, n: int) -> Nodes | None:
         if n > self.free:
             return None
-        chips = self.chips_per_node
+        chips, count = self.chips_per_node, self._count
         if n <= chips:
-            count = self._count
             for free in range(n, chips + 1):
                 if count[free]:
                     node = self._lowest(free)
@@ -244,41 +262,54 @@ class Consolidate(NodePlacement):
                     self.free -= n
                     return ((node, n),)
             return None
-        if not self.fits(n):
-            return None
         whole, rest = divmod(n, chips)
+        if count[chips] < whole:
+            return None
+        if rest and count[chips] == whole and not any(count[rest:chips]):
+            return None
         nodes = [(node, chips) for node in self._empty_out(whole)]
         if rest:
-            free = self._freest()
+            free = max(level for level, nodes_there in enumerate(count) if nodes_there)
             node = self._lowest(free)
             self._set_free(node, free - rest)
             nodes.append((node, rest))
         self.free -= n
         return nodes
 
-    def fits(self, n: int) -> bool:
-        chips, count = self.chips_per_node, self._count
-        if n <= chips:
-            return any(count[n:])
-        whole, rest = divmod(n, chips)
-        if count[chips] < whole:
-            return False
-        return rest == 0 or count[chips] > whole or any(count[rest:chips])
-
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        chips, wholly_free = self.chips_per_node, self._count[self.chips_per_node]
-        whole, rest = np.divmod(sizes, chips)
+        chips = self.chips_per_node
         partly_free = max((free for free in range(chips) if self._count[free]), default=0)
-        most_free = chips if wholly_free else partly_free
+        return self._fits_each(sizes, self._count[chips], partly_free)
+
+    def fits_each_of(
+        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
+    ) -> npt.NDArray[np.bool_]:
+        wholly_free = int(np.count_nonzero(node_free == self.chips_per_node))
+        partly_free = int(np.where(node_free == self.chips_per_node, 0, node_free).max())
+        return self._fits_each(sizes, wholly_free, partly_free)
+
+    def remove(self, n: int, node_free: NodeFree) -> None:
+        whole, rest = divmod(n, self.chips_per_node)
+        if whole == 0 or rest:
+            super().remove(n, node_free)
+        else:
+            node_free[np.flatnonzero(node_free == self.chips_per_node)[:whole]] = 0
+
+    def _fits_each(
+        self, sizes: npt.NDArray[np.int64], wholly_free: int, partly_free: int
+    ) -> npt.NDArray[np.bool_]:
+        chips = self.chips_per_node
+        whole, rest = np.divmod(sizes, chips)
         several = (whole <= wholly_free) & (
             (rest == 0) | (whole < wholly_free) | (rest <= partly_free)
         )
-        return np.where(sizes <= chips, sizes <= most_free, several)
+        return np.where(sizes <= chips, sizes <= (chips if wholly_free else partly_free), several)
 
     def _empty_out(self, n_nodes: int) -> list[int]:
         """Take all chips of the wholly free nodes with the lowest indices."""
-        chips, node_free, taken = self.chips_per_node, self.node_free, []
+        chips, node_free = self.chips_per_node, self.node_free
         bucket, listed = self._bucket[chips], self._listed[chips]
+        taken: list[int] = []
         while len(taken) < n_nodes:
             node = heappop(bucket)
             listed[node] = 0
@@ -289,16 +320,24 @@ class Consolidate(NodePlacement):
         self._count[0] += n_nodes
         return taken
 
-    def _freest(self) -> int:
-        return max(free for free, count in enumerate(self._count) if count)
 
-
-class Spread(NodePlacement):
+class Spread(BucketPlacement):
     """As many nodes as can be: each chip from the node with most free chips.
 
     Ties go to the lowest index, so a job of n chips on an empty partition takes one
     chip on each of the first n nodes.
     """
+
+    def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
+        if n > int(node_free.sum()):
+            return None
+        level = int(node_free.max())
+        while level > 0 and int(np.maximum(node_free - level + 1, 0).sum()) < n:
+            level -= 1
+        taken = np.maximum(node_free - level, 0)
+        last = np.flatnonzero(node_free >= level)[: n - int(taken.sum())]
+        taken[last] += 1
+        return [(int(node), int(taken[node])) for node in np.flatnonzero(taken)]
 
     def take(self, n: int) -> Nodes | None:
         if n > self.free:
@@ -312,10 +351,12 @@ class Spread(NodePlacement):
             self._set_free(node, free - 1)
             taken[node] = taken.get(node, 0) + 1
         self.free -= n
-        return tuple(taken.items())
-
-    def fits(self, n: int) -> bool:
-        return n <= self.free
+        return sorted(taken.items())
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         return sizes <= self.free
+
+    def fits_each_of(
+        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
+    ) -> npt.NDArray[np.bool_]:
+        return sizes <= int(node_free.sum())

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.placement import Nodes, Placement
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 __all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
 
@@ -65,6 +71,20 @@ class Partition:
     placement: Placement
     calendar: ReleaseCalendar = field(default_factory=ReleaseCalendar)
     nodes_of: dict[int, Nodes] = field(default_factory=dict)
+    _node_arrays: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
+
+    def node_arrays(self, job: int) -> tuple[IntArray, IntArray]:
+        """Return the nodes of a running job and its chips on each, as arrays."""
+        arrays = self._node_arrays.get(job)
+        if arrays is None:
+            nodes, chips = zip(*self.nodes_of[job], strict=True)
+            arrays = self._node_arrays[job] = (np.array(nodes), np.array(chips))
+        return arrays
+
+    def forget(self, job: int) -> Nodes:
+        """Forget the accelerators of a job that has ended, and return them."""
+        self._node_arrays.pop(job, None)
+        return self.nodes_of.pop(job, ())
 
 
 StartJob = Callable[[int, Partition, Nodes], None]
@@ -160,4 +180,4 @@ class Queue:
         n = jobs.n_accelerators[job]
         if self._looks_ahead:
             partition.calendar.remove(started + jobs.estimate_s[partition.pool][job], job, n)
-        partition.placement.give(partition.nodes_of.pop(job, ()), n)
+        partition.placement.give(partition.forget(job), n)

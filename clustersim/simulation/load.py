@@ -96,7 +96,7 @@ def _kinds(job_class: JobClass) -> pd.DataFrame:
             "duration_s": np.nan if job_class.duration is None else job_class.duration.mean(),
             "model": job_class.model,
             "tokens": np.nan if job_class.tokens is None else job_class.tokens.mean(),
-            "accelerators": ",".join(() or ()),
+            "accelerators": ",".join(job_class.accelerators or ()),
             "share": job_class.weight
             * (weight / sum(job_class.sizes.values()))
             * (vc_weight / sum(vcs.values())),

@@ -196,7 +196,7 @@ def _check_names(
             where = f"workload.generate.classes.{job_class.name}"
             if job_class.model is not None:
                 models[f"{where}.model"] = job_class.model
-            for name in () or ():
+            for name in job_class.accelerators or ():
                 chips[f"{where}.accelerators"] = name
     problems = []
     for where, chip in chips.items():

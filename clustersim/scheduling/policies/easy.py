@@ -6,37 +6,17 @@ estimates in scheduling the IBM SP2 with backfilling", IEEE TPDS 12(6), 2001.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.scheduling.placement import Placement
+from clustersim.scheduling.outlook import Reservation, reserve
 from clustersim.scheduling.policies.backlog import Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["Easy", "EasySjbf"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Reservation:
-    """A waiting job's claim on one partition.
-
-    Attributes
-    ----------
-    shadow : float
-        When the job can start, by the running jobs' estimated ends; seconds.
-    surplus : Placement
-        What is free at that time beside the job's own accelerators.
-    unclaimed : Placement
-        What is free both now and then.
-    """
-
-    shadow: float
-    surplus: Placement
-    unclaimed: Placement
 
 
 class Easy(Policy):
@@ -51,7 +31,8 @@ class Easy(Policy):
     Between two releases of accelerators nothing changes for those who wait: free
     accelerators and reservations stay, and the time left before a reservation
     shrinks.  So only a release calls for a scan of the queue; a submission is
-    compared with the standing reservations alone.
+    compared with the standing reservations alone.  Where nobody fits, reservations
+    would forbid nothing, and are not made.
     """
 
     looks_ahead: ClassVar[bool] = True
@@ -60,9 +41,9 @@ class Easy(Policy):
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._backlog = Backlog(queue)
-        self._reservations: dict[int, _Reservation] = {}
+        self._reservations: dict[int, Reservation] = {}
         self._n_seen = 0
-        self._released = True
+        self._standing = False
         self._several_choices = len(queue.members) > 1
         self._allows = {
             index: np.array([index in choice for choice in queue.jobs.choices])
@@ -73,20 +54,21 @@ class Easy(Policy):
         self._backlog.append(job)
 
     def finish(self, job: int, partition: Partition) -> None:
-        self._released = True
+        self._standing = False
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog
-        if self._released:
-            backlog.compact()
-            self._released = False
-            self._reservations.clear()
-            if backlog.begin < backlog.end:
-                self._scan(now)
-        else:
+        several_new = backlog.end - self._n_seen > 1
+        if self._standing and (self.scans_in_queue_order or not several_new):
             for at in range(self._n_seen, backlog.end):
                 if not self._start(at, now):
                     self._reserve(at)
+        else:
+            self._reservations.clear()
+            backlog.compact()
+            if self._may_start(slice(backlog.begin, backlog.end), now).any():
+                self._scan(now)
+                self._standing = True
         self._n_seen = backlog.end
 
     def _scan(self, now: float) -> None:
@@ -129,12 +111,9 @@ class Easy(Policy):
             elif now + jobs.estimate_s[partition.pool][job] <= reservation.shadow:
                 nodes = partition.placement.take(n)
                 if nodes is not None:
-                    reservation.unclaimed.limit_to(partition.placement, nodes)
+                    reservation.taken(nodes)
             else:
-                nodes = reservation.unclaimed.take(n)
-                if nodes is not None:
-                    partition.placement.take_these(nodes, n)
-                    reservation.surplus.take_these(nodes, n)
+                nodes = reservation.take_unclaimed(n)
             if nodes is None:
                 continue
             self._backlog.remove(at)
@@ -146,12 +125,12 @@ class Easy(Policy):
         """Reserve for the job at `at`, if one of its partitions has no reservation."""
         queue, jobs = self.queue, self.queue.jobs
         job = self._backlog.job(at)
-        best: tuple[float, int, _Reservation] | None = None
+        best: tuple[float, int, Reservation] | None = None
         for index in queue.choices(job):
             if index in self._reservations:
                 continue
             partition = queue.partitions[index]
-            reservation = _reservation(partition, jobs.n_accelerators[job])
+            reservation = reserve(partition, jobs.n_accelerators[job])
             finish = reservation.shadow + jobs.estimate_s[partition.pool][job]
             if best is None or finish < best[0]:
                 best = (finish, index, reservation)
@@ -182,12 +161,14 @@ class Easy(Policy):
             if not partition.placement.free:
                 continue
             here = partition.placement.fits_each(size)
+            if self._several_choices:
+                here &= self._allows[index][backlog.choice[where]]
             reservation = self._reservations.get(index)
             if reservation is not None:
                 in_time = now + backlog.estimate_s(partition.pool)[where] <= reservation.shadow
-                here &= in_time | reservation.unclaimed.fits_each(size)
-            if self._several_choices:
-                here &= self._allows[index][backlog.choice[where]]
+                too_long = here & ~in_time
+                if too_long.any():
+                    here[too_long] = reservation.fits_each(size[too_long])
             may |= here
         return may
 
@@ -200,21 +181,3 @@ class EasySjbf(Easy):
     """
 
     scans_in_queue_order: ClassVar[bool] = False
-
-
-def _reservation(partition: Partition, n: int) -> _Reservation:
-    """Find when `n` accelerators come free, and what is free beside them then."""
-    surplus = partition.placement.copy()
-    if not surplus.tells_nodes:
-        shadow, released = partition.calendar.earliest(n - surplus.free)
-        surplus.give((), released)
-    else:
-        shadow, fits = -np.inf, False
-        for end, job, n_back in partition.calendar:
-            if fits and end > shadow:
-                break
-            surplus.give(partition.nodes_of[job], n_back)
-            shadow = end
-            fits = fits or surplus.fits(n)
-    surplus.take(n)
-    return _Reservation(shadow, surplus, surplus.common(partition.placement))
