@@ -55,7 +55,9 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
     by_lower = {item.lower(): item for item in names}
     near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
     hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
-    shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    shown = ", ".join(names[:most]) + (
+        f" and {len(names) - most} more" if len(names) > most else ""
+    )
     return f"{hint}allowed: {shown or '(nothing)'}"
 
 

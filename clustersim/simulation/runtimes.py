@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -177,7 +177,8 @@ def _model_run_s(
 def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
     """The pool's chip with the scale-up link that the topology gives it."""
     chip = catalogue.accelerator(pool.accelerator)
-    return chip.at(
+    return replace(
+        chip,
         scaleup_Bps=chip.scaleup_Bps if pool.scaleup_Bps is None else pool.scaleup_Bps,
         scaleup_shape=pool.scaleup_shape or chip.scaleup_shape,
     )

@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,7 @@ class LoadSweep:
     policies: tuple[str, ...]
     replications: int = 5
     changes: tuple[str, ...] = ()
-    window: Window = Window()
+    window: Window = field(default_factory=Window)
 
     def runs(self) -> Iterator[tuple[float, str, int]]:
         """Iterate over (load, policy, replication)."""
@@ -118,8 +118,9 @@ class SweepResult:
             overloaded point depend on how long one looks, and are infinite here.
         """
         rows = [
-            _point(str(policy), float(load), group)
-            for (policy, load), group in self.runs.groupby(["policy", "load"], sort=True)
+            _point(policy, load, self.runs[chosen])
+            for policy, load in itertools.product(self.sweep.policies, self.sweep.loads)
+            if (chosen := (self.runs["policy"] == policy) & (self.runs["load"] == load)).any()
         ]
         return pd.DataFrame(rows)
 

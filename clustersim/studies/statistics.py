@@ -11,9 +11,7 @@ from scipy import stats
 __all__ = ["crossing", "mean_interval"]
 
 
-def mean_interval(
-    values: npt.ArrayLike, *, level: float = 0.95
-) -> tuple[float, float, float]:
+def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
     """Mean of independent replications with its confidence interval.
 
     Student's t, as in Law, "Simulation Modeling and Analysis", section 4.5.

@@ -58,7 +58,7 @@ def generate_jobs(
     -------
     pandas.DataFrame
         The jobs table with ``job_class``, and ``model``, ``tokens``, ``estimate_s``,
-        ``vc``, ``user`` where the model has them.  ``duration_s`` is NaN for jobs
+        ``vc``, ``user``, ``accelerators`` where the model has them.  ``duration_s`` is NaN for jobs
         with a model; their ``estimate_factor`` applies to the run time found later.
 
     Examples
@@ -90,6 +90,9 @@ def generate_jobs(
     for column, field, purpose in (("vc", "vcs", "vcs"), ("user", "users", "users")):
         if any(getattr(c, field) for c in spec.classes):
             columns[column] = _labels(spec, members, field, streams(purpose).random(n))
+    if any(c.accelerators for c in spec.classes):
+        lists = np.array([",".join(c.accelerators or ()) for c in spec.classes], dtype=object)
+        columns["accelerators"] = pd.Series(lists[of_class], dtype="string")
     names = pd.Index([c.name for c in spec.classes])
     columns["job_class"] = pd.Categorical.from_codes(of_class, names)
     return pd.DataFrame(columns)
