@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,13 +79,54 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str | Path) ->
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = [_fault_line(fault, model, data) for fault in error.errors()]
+        faults = _without_other_branches(error.errors(), data)
+        problems = [_fault_line(fault, model, data) for fault in faults]
         raise InputError(source, list(dict.fromkeys(problems))) from None
+
+
+_NEEDED = {
+    "string_type": "a text",
+    "dict_type": "a mapping of keys",
+    "model_type": "a mapping of keys",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""What is needed instead, by pydantic's type of fault."""
+
+
+def _without_other_branches(faults: Iterable[Any], data: Any) -> list[Any]:
+    """Tell what is wrong with a value only by the branch of a union that it was meant for.
+
+    Where a text or a mapping may stand, a mapping with a fault in it is not also "no
+    text"; a value that is neither is told what all the branches need.
+    """
+    kept: list[Any] = []
+    by_place: dict[tuple[Any, ...], list[Any]] = {}
+    for fault in faults:
+        place = _keys_of(fault, data)
+        by_place.setdefault(place, []).append(fault)
+    for place, group in by_place.items():
+        meant = [fault for fault in group if fault["type"] not in _NEEDED]
+        below = any(other[: len(place)] == place and other != place for other in by_place)
+        if len(place) == len(group[0]["loc"]) or not (meant or below):
+            needed = dict.fromkeys(_NEEDED.get(fault["type"], "") for fault in group)
+            kept += [{**group[0], "needed": " or ".join(needed)}] if len(needed) > 1 else group
+        else:
+            kept += meant
+    return kept
 
 
 def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
     location = tuple(fault["loc"])
-    where = _dotted(location, data)
+    keys = _keys_of(fault, data)
+    where = _dotted(keys)
     kind, found, context = fault["type"], fault.get("input"), fault.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = _allowed_keys(model, location[:-1])
@@ -99,7 +140,8 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
         return f"{where}: unknown value {found!r}; {nearest_hint(found, allowed)}"
     if kind == "union_tag_invalid":
         allowed = [part.strip(" '") for part in context["expected_tags"].split(",")]
-        return f"{where}: unknown {context['discriminator']} {context['tag']!r}; " + nearest_hint(
+        key = context["discriminator"].strip("'")
+        return f"{where}.{key}: unknown value {context['tag']!r}; " + nearest_hint(
             context["tag"], allowed
         )
     if kind == "union_tag_not_found":
@@ -107,25 +149,33 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if kind == "value_error":
         return f"{where}: {message}" if where else message
+    if kind in _NEEDED:
+        subject = "the key" if location[-1] == "[key]" else "input"
+        message = f"{subject} should be {fault.get('needed') or _NEEDED[kind]}"
     shown = repr(found)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return f"{where}: {message[0].lower()}{message[1:]}, found {shown}"
 
 
-def _dotted(location: tuple[Any, ...], data: Any) -> str:
-    """Join a pydantic location, leaving out the tags of unions (not keys of the file)."""
-    parts: list[str] = []
+def _keys_of(fault: Any, data: Any) -> tuple[Any, ...]:
+    """Keys (an index of a list as a tuple) that lead to a fault; no tags of unions."""
+    keys: list[Any] = []
     here = data
+    location = fault["loc"][:-2] if fault["loc"][-1:] == ("[key]",) else fault["loc"]
     for index, part in enumerate(location):
-        last = index == len(location) - 1
-        if isinstance(part, int):
-            parts.append(f"[{part}]")
-            here = here[part] if isinstance(here, list) and part < len(here) else None
-        elif isinstance(here, Mapping) and (part in here or last):
-            parts.append(f".{part}")
-            here = here.get(part)
-        elif here is None:
-            parts.append(f".{part}")
+        absent = fault["type"] == "missing" and index == len(location) - 1
+        if isinstance(here, list) and isinstance(part, int):
+            keys.append((part,))
+            here = here[part] if part < len(here) else None
+        elif (isinstance(here, Mapping) and part in here) or absent:
+            keys.append(part)
+            here = here.get(part) if isinstance(here, Mapping) else None
+    return tuple(keys)
+
+
+def _dotted(keys: tuple[Any, ...]) -> str:
+    """Write ``("classes", (0,), "name")`` as ``classes[0].name``."""
+    parts = (f"[{key[0]}]" if isinstance(key, tuple) else f".{key}" for key in keys)
     return "".join(parts).lstrip(".")
 
 

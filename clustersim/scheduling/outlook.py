@@ -76,7 +76,7 @@ class NodeReservation(Reservation):
     def _find_shadow(self, partition: Partition, n: int) -> float:
         """Let running jobs end until `n` accelerators fit; return when that is."""
         surplus, free = self._surplus, self._placement.free
-        size, shadow, fits = np.array([n]), -np.inf, False
+        shadow, fits = -np.inf, False
         for end, job, n_back in partition.calendar:
             if fits and end > shadow:
                 break
@@ -89,7 +89,7 @@ class NodeReservation(Reservation):
             free += n_back
             shadow = end
             if not fits and free >= n:
-                fits = bool(self._placement.fits_each_of(size, surplus)[0])
+                fits = self._placement.fits_in(n, surplus)
         assert fits, "a job that fits on no empty partition is never submitted"
         return shadow
 

@@ -162,9 +162,11 @@ class NodePlacement(Placement):
     ) -> npt.NDArray[np.bool_]:
         """Tell for each of `sizes` whether it fits in `node_free`."""
         distinct, index = np.unique(sizes, return_inverse=True)
-        total = int(node_free.sum())
-        fits = [n <= total and self.choose(int(n), node_free) is not None for n in distinct]
-        return np.array(fits, dtype=bool)[index]
+        return np.array([self.fits_in(int(n), node_free) for n in distinct], dtype=bool)[index]
+
+    def fits_in(self, n: int, node_free: NodeFree) -> bool:
+        """Tell whether a gang of `n` fits in `node_free`."""
+        return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
     def remove(self, n: int, node_free: NodeFree) -> None:
         """Take the chips that ``choose`` chooses, which there are, out of `node_free`."""
@@ -262,11 +264,9 @@ class Consolidate(BucketPlacement):
                     self.free -= n
                     return ((node, n),)
             return None
+        if n > self._largest():
+            return None
         whole, rest = divmod(n, chips)
-        if count[chips] < whole:
-            return None
-        if rest and count[chips] == whole and not any(count[rest:chips]):
-            return None
         nodes = [(node, chips) for node in self._empty_out(whole)]
         if rest:
             free = max(level for level, nodes_there in enumerate(count) if nodes_there)
@@ -277,16 +277,26 @@ class Consolidate(BucketPlacement):
         return nodes
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        chips = self.chips_per_node
-        partly_free = max((free for free in range(chips) if self._count[free]), default=0)
-        return self._fits_each(sizes, self._count[chips], partly_free)
+        return sizes <= self._largest()
 
     def fits_each_of(
         self, sizes: npt.NDArray[np.int64], node_free: NodeFree
     ) -> npt.NDArray[np.bool_]:
-        wholly_free = int(np.count_nonzero(node_free == self.chips_per_node))
-        partly_free = int(np.where(node_free == self.chips_per_node, 0, node_free).max())
-        return self._fits_each(sizes, wholly_free, partly_free)
+        return sizes <= self._largest_of(node_free)
+
+    def fits_in(self, n: int, node_free: NodeFree) -> bool:
+        return n <= self._largest_of(node_free)
+
+    def _largest(self) -> int:
+        """Largest gang that fits: the wholly free nodes and the freest of the others."""
+        chips, count = self.chips_per_node, self._count
+        partly_free = max((free for free in range(chips) if count[free]), default=0)
+        return count[chips] * chips + partly_free
+
+    def _largest_of(self, node_free: NodeFree) -> int:
+        wholly_free = node_free == self.chips_per_node
+        partly_free = int(np.where(wholly_free, 0, node_free).max())
+        return int(np.count_nonzero(wholly_free)) * self.chips_per_node + partly_free
 
     def remove(self, n: int, node_free: NodeFree) -> None:
         whole, rest = divmod(n, self.chips_per_node)
@@ -294,16 +304,6 @@ class Consolidate(BucketPlacement):
             super().remove(n, node_free)
         else:
             node_free[np.flatnonzero(node_free == self.chips_per_node)[:whole]] = 0
-
-    def _fits_each(
-        self, sizes: npt.NDArray[np.int64], wholly_free: int, partly_free: int
-    ) -> npt.NDArray[np.bool_]:
-        chips = self.chips_per_node
-        whole, rest = np.divmod(sizes, chips)
-        several = (whole <= wholly_free) & (
-            (rest == 0) | (whole < wholly_free) | (rest <= partly_free)
-        )
-        return np.where(sizes <= chips, sizes <= (chips if wholly_free else partly_free), several)
 
     def _empty_out(self, n_nodes: int) -> list[int]:
         """Take all chips of the wholly free nodes with the lowest indices."""

@@ -43,6 +43,7 @@ class Easy(Policy):
         self._backlog = Backlog(queue)
         self._reservations: dict[int, Reservation] = {}
         self._n_seen = 0
+        self._released = True
         self._standing = False
         self._several_choices = len(queue.members) > 1
         self._allows = {
@@ -54,22 +55,35 @@ class Easy(Policy):
         self._backlog.append(job)
 
     def finish(self, job: int, partition: Partition) -> None:
-        self._standing = False
+        self._released = True
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog
-        several_new = backlog.end - self._n_seen > 1
-        if self._standing and (self.scans_in_queue_order or not several_new):
-            for at in range(self._n_seen, backlog.end):
+        first_new = self._n_seen
+        if self._released:
+            self._released = self._standing = False
+            backlog.compact()
+            first_new = backlog.begin
+        if self._standing and (self.scans_in_queue_order or backlog.end - first_new == 1):
+            for at in range(first_new, backlog.end):
                 if not self._start(at, now):
                     self._reserve(at)
         else:
             self._reservations.clear()
-            backlog.compact()
-            if self._may_start(slice(backlog.begin, backlog.end), now).any():
+            head = self._start_first(now)
+            behind = slice(max(first_new, head + 1), backlog.end)
+            self._standing = bool(self._may_start(behind, now).any())
+            if self._standing:
                 self._scan(now)
-                self._standing = True
         self._n_seen = backlog.end
+
+    def _start_first(self, now: float) -> int:
+        """Start jobs from the front until one does not fit; return its position."""
+        backlog, at = self._backlog, self._backlog.begin
+        while at < backlog.end and (not backlog.holds(at) or self._start(at, now)):
+            at += 1
+        backlog.begin = at
+        return at
 
     def _scan(self, now: float) -> None:
         backlog = self._backlog
@@ -156,6 +170,8 @@ class Easy(Policy):
         backlog, queue = self._backlog, self.queue
         size = backlog.size[where]
         may = np.zeros(len(size), dtype=bool)
+        if not len(size):
+            return may
         for index in queue.members:
             partition = queue.partitions[index]
             if not partition.placement.free:
