@@ -8,10 +8,11 @@ bug of the simulator and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ClusterSimError", "InputError", "nearest_hint", "unknown_name"]
+__all__ = ["ClusterSimError", "InputError", "named_in", "nearest_hint", "unknown_name"]
 
 
 class ClusterSimError(Exception):
@@ -40,6 +41,25 @@ class InputError(ClusterSimError):
             return f"{self.source}: {self.problems[0]}"
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
         return f"{self.source}: {len(self.problems)} problems\n{lines}"
+
+
+@contextmanager
+def named_in(source: str | Path, field: str) -> Iterator[None]:
+    """Say of an :class:`InputError` in here which `field` of which file led to it.
+
+    Examples
+    --------
+    >>> with named_in("scenario.yaml", "cluster"):
+    ...     raise InputError("my-cluster.yaml", "no such file")
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: scenario.yaml: cluster: my-cluster.yaml: no such file
+    """
+    try:
+        yield
+    except InputError as error:
+        inner = "" if error.source in field.split(".") else f": {error.source}"
+        raise InputError(f"{source}: {field}{inner}", error.problems) from error.__cause__
 
 
 def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str:

@@ -110,16 +110,14 @@ def _without_other_branches(faults: Iterable[Any], data: Any) -> list[Any]:
     kept: list[Any] = []
     by_place: dict[tuple[Any, ...], list[Any]] = {}
     for fault in faults:
-        place = _keys_of(fault, data)
-        by_place.setdefault(place, []).append(fault)
+        by_place.setdefault(_keys_of(fault, data), []).append(fault)
     for place, group in by_place.items():
-        meant = [fault for fault in group if fault["type"] not in _NEEDED]
-        below = any(other[: len(place)] == place and other != place for other in by_place)
-        if len(place) == len(group[0]["loc"]) or not (meant or below):
-            needed = dict.fromkeys(_NEEDED.get(fault["type"], "") for fault in group)
-            kept += [{**group[0], "needed": " or ".join(needed)}] if len(needed) > 1 else group
-        else:
-            kept += meant
+        other = [f for f in group if f["type"] not in _NEEDED or f["loc"][-1] == "[key]"]
+        below = any(inner[: len(place)] == place and inner != place for inner in by_place)
+        kept += other
+        if not other and not below:
+            needed = dict.fromkeys(_NEEDED[fault["type"]] for fault in group)
+            kept.append({**group[0], "needed": " or ".join(needed)})
     return kept
 
 
@@ -146,12 +144,12 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
         )
     if kind == "union_tag_not_found":
         return f"{where}: needs the key {context['discriminator']}"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = fault["msg"].removeprefix("Value error, ").replace(" after validation", "")
     if kind == "value_error":
         return f"{where}: {message}" if where else message
     if kind in _NEEDED:
         subject = "the key" if location[-1] == "[key]" else "input"
-        message = f"{subject} should be {fault.get('needed') or _NEEDED[kind]}"
+        message = f"{subject} should be {fault.get('needed', _NEEDED[kind])}"
     shown = repr(found)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return f"{where}: {message[0].lower()}{message[1:]}, found {shown}"

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_scenario(args.scenario, changes)
     fleet = open_fleet(loaded)
     with new_folder(args.out) as folder, job_progress(loaded.scenario.workload.jobs) as progress:
-        result = run_scenario(loaded, check=args.check, progress=progress)
+        result = run_scenario(loaded, fleet=fleet, check=args.check, progress=progress)
         result.write(folder)
     print(result_text(result))
     note = hypothetical_note(

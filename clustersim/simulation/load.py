@@ -10,6 +10,7 @@ of them needed more than all the time.  On one pool this is the familiar
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def sustainable_rate(
     cluster: Cluster,
     catalogue: Catalogue,
     *,
-    reference_models: dict[str, str] | None = None,
+    reference_accelerator: str | None = None,
+    reference_models: Mapping[str, str] | None = None,
 ) -> float:
     """Find the arrival rate at which the offered load is 1.
 
@@ -46,7 +48,9 @@ def sustainable_rate(
         carry a load of 1.
     catalogue : Catalogue
         Chips and models.
-    reference_models : dict, optional
+    reference_accelerator : str, optional
+        The chip on which durations were measured; by default the workload's own.
+    reference_models : mapping, optional
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
 
     Returns
@@ -67,7 +71,7 @@ def sustainable_rate(
         kinds,
         cluster,
         catalogue,
-        reference_accelerator=workload.reference_accelerator,
+        reference_accelerator=reference_accelerator or workload.reference_accelerator,
         reference_models=reference_models,
     )
     eligible = find_eligibility(kinds, cluster, partitions, runtimes, catalogue)

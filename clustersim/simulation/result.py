@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -65,12 +66,18 @@ class Result:
         return path
 
     def write(self, folder: Path) -> None:
-        """Write the files into `folder`, which exists and is empty."""
-        for name in _TABLES:
-            getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+        """Write the files into `folder`, which exists and is empty: all of them or none."""
         rows = json.loads(self.summary.to_json(orient="records"))
-        (folder / "summary.json").write_text(json.dumps(rows, indent=2) + "\n")
-        (folder / "provenance.json").write_text(json.dumps(dict(self.provenance), indent=2) + "\n")
+        texts = {"summary.json": rows, "provenance.json": dict(self.provenance)}
+        try:
+            for name in _TABLES:
+                getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+            for file, content in texts.items():
+                (folder / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        except BaseException:
+            for file in (*(f"{name}.parquet" for name in _TABLES), *texts):
+                (folder / file).unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -99,6 +106,8 @@ class Result:
             provenance = json.loads((folder / "provenance.json").read_text())
         except (OSError, ValueError) as error:
             raise InputError(folder / "provenance.json", f"cannot be read: {error}") from None
+        if not isinstance(provenance, dict):
+            raise InputError(folder / "provenance.json", "is not the provenance of a result")
         return cls(**tables, provenance=provenance)
 
 
@@ -109,10 +118,11 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If it exists already or cannot be made.  It is removed again if the work fails
-        before anything was written.
+        If it exists already or cannot be made.  It is removed again, with the parents
+        made for it, if the work fails before anything was written.
     """
     path = Path(folder)
+    made = [path, *itertools.takewhile(lambda parent: not parent.exists(), path.parents)]
     try:
         path.mkdir(parents=True)
     except FileExistsError:
@@ -128,8 +138,9 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(path, f"cannot be written: {error.strerror or error}") from None
     finally:
-        if not any(path.iterdir()):
-            path.rmdir()
+        with suppress(OSError):
+            for empty in made:
+                empty.rmdir()
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, named_in, unknown_name
 from clustersim.seeds import Streams
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
@@ -75,28 +76,30 @@ def run(
 def run_scenario(
     loaded: LoadedScenario,
     *,
+    fleet: Fleet | None = None,
     check: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Result:
-    """Run a scenario that is already read; see :func:`run`."""
+    """Run a scenario that is already read; see :func:`run`.
+
+    `fleet` is what :func:`open_fleet` gave for it, to save opening it again.
+    """
     scenario = loaded.scenario
-    fleet = open_fleet(loaded)
+    fleet = fleet or open_fleet(loaded)
     jobs = scenario_jobs(loaded, fleet)
-    reference = scenario.workload.reference_accelerator
-    if reference is None and fleet.workload is not None:
-        reference = fleet.workload.reference_accelerator
-    return simulate(
-        jobs,
-        fleet.cluster,
-        scheduling_of(scenario, loaded.folder),
-        catalogue=fleet.catalogue,
-        reference_accelerator=reference,
-        reference_models=scenario.workload.reference_models,
-        horizon_s=scenario.horizon,
-        check=check,
-        progress=progress,
-        provenance={"scenario": resolved(scenario, fleet), "seed": scenario.seed},
-    )
+    with _fields_named(loaded):
+        return simulate(
+            jobs,
+            fleet.cluster,
+            scheduling_of(scenario, loaded.folder),
+            catalogue=fleet.catalogue,
+            reference_accelerator=_reference(scenario, fleet.workload),
+            reference_models=scenario.workload.reference_models,
+            horizon_s=scenario.horizon,
+            check=check,
+            progress=progress,
+            provenance={"scenario": resolved(scenario, fleet, loaded.folder), "seed": scenario.seed},
+        )
 
 
 def scheduling_of(scenario: Scenario, folder: str | Path = ".") -> Scheduling:
@@ -121,14 +124,17 @@ def open_fleet(loaded: LoadedScenario) -> Fleet:
         If one of them cannot be used, or a name in the scenario is not in the catalogue.
     """
     scenario, folder = loaded.scenario, loaded.folder
-    catalogue = load_catalogue(*(_beside(folder, name) for name in scenario.catalogue))
-    if isinstance(scenario.cluster, str):
-        spec = load_cluster(_beside(folder, scenario.cluster), catalogue)
-    else:
-        spec = resolve_cluster(scenario.cluster, catalogue, source=f"{loaded.source}: cluster")
+    with named_in(loaded.source, "catalogue"):
+        catalogue = load_catalogue(*(_beside(folder, name) for name in scenario.catalogue))
+    with named_in(loaded.source, "cluster"):
+        if isinstance(scenario.cluster, str):
+            spec = load_cluster(_beside(folder, scenario.cluster), catalogue)
+        else:
+            spec = resolve_cluster(scenario.cluster, catalogue)
     workload = scenario.workload.generate
     if isinstance(workload, str):
-        workload = load_workload(_beside(folder, workload))
+        with named_in(loaded.source, "workload.generate"):
+            workload = load_workload(_beside(folder, workload))
     _check_names(loaded, catalogue, workload)
     return Fleet(catalogue, spec, compile_cluster(spec), workload)
 
@@ -143,17 +149,23 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> pd.DataFrame:
     """
     scenario, workload = loaded.scenario, loaded.scenario.workload
     if workload.trace is not None:
-        path = _beside(loaded.folder, workload.trace)
-        return read_jobs(path, format=workload.format, sort=workload.sort).jobs
+        with named_in(loaded.source, "workload.trace"):
+            path = _beside(loaded.folder, workload.trace)
+            jobs = read_jobs(path, format=workload.format, sort=workload.sort).jobs
+        known = jobs["job_class"].dropna().unique() if "job_class" in jobs else ()
+        _check_classes(loaded, [str(name) for name in known])
+        return jobs
     assert fleet.workload is not None, "a scenario without a log has a workload model"
     scale = 1.0
     if workload.load is not None:
-        rate = sustainable_rate(
-            fleet.workload,
-            fleet.cluster,
-            fleet.catalogue,
-            reference_models=workload.reference_models,
-        )
+        with named_in(loaded.source, "workload.load"):
+            rate = sustainable_rate(
+                fleet.workload,
+                fleet.cluster,
+                fleet.catalogue,
+                reference_accelerator=_reference(scenario, fleet.workload),
+                reference_models=workload.reference_models,
+            )
         scale = workload.load * rate * fleet.workload.arrivals.mean_interarrival
     streams = Streams(scenario.seed, replication=scenario.replication)
     jobs = generate_jobs(
@@ -168,12 +180,23 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> pd.DataFrame:
     return jobs
 
 
-def resolved(scenario: Scenario, fleet: Fleet) -> dict[str, Any]:
-    """Return the scenario with all that its names stand for, as plain data."""
-    data = scenario.model_dump(mode="json", exclude_none=True)
+def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict[str, Any]:
+    """Return the scenario with all that its names stand for, as plain data.
+
+    Running it again gives the same tables, in any folder of this machine: files of
+    jobs, chips, policies and placements keep their place by their full path.
+    """
+    folder, data = Path(folder), scenario.model_dump(mode="json", exclude_none=True)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
+    data["catalogue"] = [_full_path(folder, name) for name in data["catalogue"]]
+    workload, scheduler = data["workload"], data["scheduler"]
     if fleet.workload is not None:
-        data["workload"]["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
+        workload["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
+    else:
+        workload["trace"] = _full_path(folder, workload["trace"])
+    for name in ("policy", "placement"):
+        file, colon, class_name = scheduler[name].partition(":")
+        scheduler[name] = f"{_full_path(folder, file)}{colon}{class_name}"
     return data
 
 
@@ -181,6 +204,51 @@ def _beside(folder: Path, name: str) -> str | Path:
     """Return the file `name` in the scenario's folder, or the name as it stands."""
     beside = folder / name
     return beside if beside.is_file() else name
+
+
+def _full_path(folder: Path, name: str) -> str:
+    """Return the full path where `name` is a file, else the name as it stands."""
+    path = Path(_beside(folder, name))
+    return str(path.resolve()) if path.is_file() else name
+
+
+def _reference(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
+    """The chip on which durations were measured: the scenario's word, else the model's."""
+    own = scenario.workload.reference_accelerator
+    return own if own is not None or workload is None else workload.reference_accelerator
+
+
+_FIELDS = {
+    "policy": "scheduler.policy",
+    "placement": "scheduler.placement",
+    "scheduler.choose": "scheduler.choose",
+    "jobs": "workload",
+    "catalogue": "workload",
+}
+"""Field of the scenario that holds what a fault of the simulation is about."""
+
+
+@contextmanager
+def _fields_named(loaded: LoadedScenario) -> Iterator[None]:
+    """Say of faults that the simulation finds which field of the scenario holds them."""
+    try:
+        yield
+    except InputError as error:
+        if error.source not in _FIELDS:
+            raise
+        source = f"{loaded.source}: {_FIELDS[error.source]}"
+        raise InputError(source, error.problems) from error.__cause__
+
+
+def _check_classes(loaded: LoadedScenario, classes: Sequence[str]) -> None:
+    """Check that the reference models stand for classes of jobs that there are."""
+    problems = [
+        "workload.reference_models: " + unknown_name("job class", name, [*classes, "default"])
+        for name in loaded.scenario.workload.reference_models
+        if name not in classes and name != "default"
+    ]
+    if problems:
+        raise InputError(loaded.source, problems)
 
 
 def _check_names(
@@ -204,8 +272,12 @@ def _check_names(
             problems += _lookup(where, catalogue.accelerator, chip)
     for where, model in models.items():
         problems += _lookup(where, catalogue.model, model)
+    if source.reference_models and _reference(loaded.scenario, workload) is None:
+        problems.append("workload.reference_models: needs workload.reference_accelerator")
     if problems:
         raise InputError(loaded.source, problems)
+    if workload is not None:
+        _check_classes(loaded, [job_class.name for job_class in workload.classes])
 
 
 def _lookup(where: str, look_up: Callable[[str], object], name: str) -> list[str]:

@@ -6,21 +6,22 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.topology import find_topology
 from clustersim.units import Duration
-from clustersim.workload import WorkloadSpec, load_workload
+from clustersim.workload import FORMATS, WorkloadSpec, load_workload
 
 __all__ = ["Scenario", "ScenarioWorkload", "Scheduler", "load_scenario", "resolve_scenario"]
 
 DEEPEST_EXTENDS = 20
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Scheduler(FileModel):
@@ -48,10 +49,10 @@ class Scheduler(FileModel):
 class ScenarioWorkload(FileModel):
     """Jobs from a log or from a workload model."""
 
-    trace: str | None = Field(None, description="file of a log of jobs")
+    trace: Text | None = Field(None, description="file of a log of jobs")
     format: str | None = Field(None, description="format of the log; by default detected")
     sort: bool = Field(False, description="whether to sort a log that is not in order")
-    generate: str | WorkloadSpec | None = Field(
+    generate: Text | WorkloadSpec | None = Field(
         None, description="a workload model: a name, a file, or the model itself"
     )
     jobs: int | None = Field(None, ge=1, le=100_000_000, description="how many to generate")
@@ -67,6 +68,13 @@ class ScenarioWorkload(FileModel):
         description="job class -> the model that stands for its jobs on other chips; "
         "'default' for all other classes",
     )
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, name: str | None) -> str | None:
+        if name is not None and name not in FORMATS:
+            raise ValueError(unknown_name("format", name, FORMATS))
+        return name
 
     @model_validator(mode="after")
     def _one_source(self) -> ScenarioWorkload:
@@ -88,16 +96,16 @@ class Scenario(FileModel):
 
     name: str = ""
     description: str = ""
-    catalogue: list[str] = Field(
+    catalogue: list[Text] = Field(
         default_factory=list, description="files of accelerators and models of one's own"
     )
-    cluster: str | dict[str, Any] = Field(
+    cluster: Text | dict[str, Any] = Field(
         description="a topology: a name, a file, or the topology itself"
     )
     workload: ScenarioWorkload
     scheduler: Scheduler = Scheduler()
     seed: int = Field(0, ge=0, lt=2**63)
-    replication: int = Field(0, ge=0, description="which of the independent repetitions")
+    replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
     horizon: Duration | None = Field(
         None, gt=0, description="when the simulation stops; by default when all jobs have ended"
     )
@@ -171,7 +179,11 @@ def _read_extended(path: Path, trail: tuple[Path, ...]) -> dict[str, Any]:
         return data
     if not isinstance(base, str):
         raise InputError(path, f"extends: must be the name of a file, found {base!r}")
-    return _merged(_read_extended(path.parent / base, (*trail, path.resolve())), data)
+    beside = path.parent / base
+    if not beside.is_file():
+        fault = "is not a file" if beside.exists() else "no such file"
+        raise InputError(path, f"extends: {beside}: {fault}")
+    return _merged(_read_extended(beside, (*trail, path.resolve())), data)
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

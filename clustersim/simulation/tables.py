@@ -61,7 +61,7 @@ def jobs_table(
     reason = np.full(n_jobs, None, dtype=object)
     for row, text in reasons.items():
         reason[row] = text
-    taken = {name: f"recorded_{name}" for name in _ADDED if name in jobs}
+    taken = _kept_aside([str(name) for name in jobs.columns])
     added = pd.DataFrame(
         {
             "outcome": _labelled(outcome, [FINISHED, UNFINISHED, NEVER_RUNNABLE]),
@@ -73,6 +73,17 @@ def jobs_table(
         index=jobs.index,
     )
     return pd.concat([jobs.rename(columns=taken), added], axis=1)
+
+
+def _kept_aside(columns: list[str]) -> dict[str, str]:
+    """New names of the input's columns whose names the result needs."""
+    taken: dict[str, str] = {}
+    for name in _ADDED:
+        new = name
+        while new in columns:
+            columns = [f"recorded_{new}" if column == new else column for column in columns]
+            taken[new] = new = f"recorded_{new}"
+    return taken
 
 
 def allocations(

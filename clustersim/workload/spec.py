@@ -37,7 +37,9 @@ class JobClass(FileModel):
     model: str | None = Field(None, description="a model of the catalogue")
     tokens: NumberDistribution | None = Field(None, description="tokens to be processed")
     accelerators: tuple[str, ...] | None = Field(
-        None, description="chips that these jobs may run on, the preferred first; by default all"
+        None,
+        min_length=1,
+        description="chips that these jobs may run on, the preferred first; by default all",
     )
     estimate: NumberDistribution | None = Field(
         None, description="estimated over real run time, 1 or more; without it exact"

@@ -350,8 +350,7 @@ def pyss_conservative(jobs: list[Job], size: int) -> list[float]:
     scheduler = Conservative(jobs, size)
     reserved, plan = scheduler.reserved, scheduler.plan
     running: list[int] = []
-    to_come = list(range(len(jobs)))
-    to_come.reverse()
+    to_come = list(range(len(jobs)))[::-1]
     while to_come or running or scheduler.waiting:
         times = [reserved[j] + jobs[j].run for j in running]
         times += [reserved[j] for j in scheduler.waiting]
@@ -386,9 +385,8 @@ def pyss_easy(jobs: list[Job], size: int, policy: str) -> list[float | None]:
     to_come = list(range(len(jobs)))[::-1]
 
     def one_pass(now: float, ended: list[int], submitted: list[int]) -> None:
-        over = [j for j, end in scheduler.expected.items() if end <= now]
-        for j in [*ended, *(j for j in over if j not in ended)]:
-            if j in scheduler.expected:
+        for j, end in list(scheduler.expected.items()):
+            if j in ended or end <= now:
                 scheduler.free += jobs[j].n
                 del scheduler.expected[j]
         for j in scheduler.one_pass(now, [], submitted):

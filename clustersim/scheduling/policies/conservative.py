@@ -75,9 +75,10 @@ class Conservative(Policy):
         for index in self.queue.members:
             partition = self.queue.partitions[index]
             profile = Profile(now, partition.placement.capacity)
-            for end, _, n in partition.calendar:
+            for end, job, n in partition.calendar:
                 # A job past its estimate may end any moment, but has not.
-                profile.change(now, end if end > now else now + _SOON_S, -n)
+                expected = self._expected_end[job] = end if end > now else now + _SOON_S
+                profile.change(now, expected, -n)
             self._profiles[index] = profile
 
     def _reserve(self, job: int) -> None:
