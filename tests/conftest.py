@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.reference_data import data_folder, reference_data
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of traces and schedules, which is not part of the project."""
-    folder = Path(os.environ.get("CLUSTERSIM_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(
-            f"no folder of reference data at {folder}; set CLUSTERSIM_DATA to have it checked"
-        )
+    folder = reference_data()
+    if folder is None:
+        pytest.skip(f"no reference data at {data_folder()}; set CLUSTERSIM_DATA to have it checked")
     return folder

@@ -220,14 +220,7 @@ def _mark_capacity(ax: Axes, objective: Objective, capacity: Sequence[Capacity])
                 color=colour(index),
             )
         lines.append(f"{found.policy} {capacity_text(found)}")
-    ax.annotate(
-        "\n".join(lines),
-        (left, objective.at_most),
-        xytext=(4, -6),
-        textcoords="offset points",
-        va="top",
-        fontsize=9,
-    )
+    ax.text(0.02, 0.97, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=9)
 
 
 def capacity_text(found: Capacity) -> str:

@@ -26,7 +26,7 @@ POLICIES = ["fcfs", "sjf", "easy", "easy_sjbf", "conservative"]
 ON_NODES = ["fcfs", "sjf", "easy", "easy_sjbf"]
 RULES = {"consolidate": twins.consolidate, "spread": twins.spread}
 SIZE = 8
-repeatable = settings(derandomize=True, deadline=None, max_examples=80)
+repeatable = settings(derandomize=True, deadline=None, max_examples=40)
 
 
 # --- The twins themselves, by hand --------------------------------------------------
@@ -85,17 +85,23 @@ def test_small_logs_of_jobs_that_outrun_their_estimates(
     ("seed", "step", "overrun"),
     [(1, WHOLE, False), (2, TENTHS, False), (3, WHOLE, True), (4, TENTHS, True)],
 )
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", ["fcfs", "sjf", "easy", "easy_sjbf"])
 def test_large_logs_in_overload_on_a_pool(
     policy: str, seed: int, step: float, overrun: bool
 ) -> None:
-    if policy == "conservative" and overrun:
-        pytest.skip("what conservative backfilling does with overruns is the package's own choice")
-    jobs = large_log(seed, 32, 800, step=step, overrun=overrun)
+    check_large_log(policy, large_log(seed, 32, 900, step=step, overrun=overrun))
+
+
+@pytest.mark.parametrize(("seed", "step"), [(1, WHOLE), (2, TENTHS), (5, WHOLE)])
+def test_large_logs_in_overload_with_conservative_backfilling(seed: int, step: float) -> None:
+    check_large_log("conservative", large_log(seed, 32, 500, step=step))
+
+
+def check_large_log(policy: str, jobs: list[Job]) -> None:
     expected = twins.pool_starts(jobs, 32, policy)
     assert starts(pool_result(jobs, 32, policy)) == expected
     waiting = sum(begin > job.submit for begin, job in zip(expected, jobs, strict=True))
-    assert waiting > 400, "the log is to be one in which most jobs wait"
+    assert waiting > len(jobs) / 2, "the log is to be one in which most jobs wait"
 
 
 @pytest.mark.parametrize("step", [WHOLE, TENTHS], ids=["whole seconds", "tenths"])

@@ -102,7 +102,8 @@ class Conservative(Policy):
         partition = self.queue.partitions[index]
         nodes = partition.placement.take(self.queue.jobs.n_accelerators[job])
         if nodes is None:
-            self._broken = True
+            # What a job without duration holds comes back at this very instant.
+            self._broken = self._broken or not self._anybody_overdue(self.queue.now)
             return
         del self.waiting[job], self._reserved[job]
         self._expected_end[job] = end

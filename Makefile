@@ -1,0 +1,43 @@
+# make setup   virtual environment with pinned dependencies and the package
+# make run     the main job: capacity curves of a mixed fleet (about a minute)
+# make test    the tests
+# make lint    style and types
+# make bench   speed, as ratios measured in one run
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup run test lint quick-experiments bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev,cluster]'
+	touch $@
+
+run: setup
+	$(BIN)/python experiments/capacity_curve.py
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+quick-experiments: setup
+	for script in experiments/*.py; do \
+		echo "== $$script --quick"; \
+		$(BIN)/python $$script --quick --out out/quick-$$(date +%s)-$$(basename $$script .py) || exit 1; \
+	done
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) out
