@@ -91,10 +91,8 @@ def plot_measure(points: pd.DataFrame, measure: str, *, ax: Axes | None = None) 
             ax.plot(
                 finite["load"], finite[measure], marker=MARKERS[index], color=ink, linestyle=dashes
             )
-            low = finite[f"{measure}_low"].clip(lower=0.0)
-            ax.fill_between(
-                finite["load"], low, finite[f"{measure}_high"], color=ink, alpha=0.2, lw=0
-            )
+            low, high = (_band_edge(finite, measure, edge) for edge in ("low", "high"))
+            ax.fill_between(finite["load"], low, high, color=ink, alpha=0.2, lw=0)
             if len(finite):
                 ends.append((str(policy), finite, ink))
         _shade_overload(ax, points, measure)
@@ -102,6 +100,12 @@ def plot_measure(points: pd.DataFrame, measure: str, *, ax: Axes | None = None) 
         ax.set_title(_TITLES[measure], loc="left")
         ax.set_xlabel("offered load (share of what the fleet can do)")
     return ax
+
+
+def _band_edge(curve: pd.DataFrame, measure: str, edge: str) -> pd.Series:
+    """The interval's edge, the mean itself where one replication gives no interval."""
+    values = curve[f"{measure}_{edge}"]
+    return values.where(np.isfinite(values), curve[measure]).clip(lower=0.0)
 
 
 def _set_scale(ax: Axes, points: pd.DataFrame, measure: str) -> None:
@@ -197,17 +201,8 @@ def _label_lines(ax: Axes, ends: Sequence[tuple[str, pd.DataFrame, str]], measur
 
 
 def _mark_capacity(ax: Axes, objective: Objective, capacity: Sequence[Capacity]) -> None:
-    left = ax.get_xlim()[0]
     ax.axhline(objective.at_most, color="#333333", lw=1.0, ls=(0, (4, 3)))
-    ax.annotate(
-        "objective",
-        (left, objective.at_most),
-        xytext=(4, 3),
-        textcoords="offset points",
-        fontsize=9,
-        color="#333333",
-    )
-    lines = ["capacity at the objective", "(95 % interval):"]
+    lines = ["capacity at the dashed objective", "(95 % interval):"]
     for index, found in enumerate(capacity):
         if np.isfinite(found.load):
             ax.axvline(found.load, ymax=0.98, color=colour(index), lw=1.0, ls=":")
@@ -220,7 +215,15 @@ def _mark_capacity(ax: Axes, objective: Objective, capacity: Sequence[Capacity])
                 color=colour(index),
             )
         lines.append(f"{found.policy} {capacity_text(found)}")
-    ax.text(0.02, 0.97, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=9)
+    ax.text(
+        0.02,
+        0.97,
+        "\n".join(lines),
+        transform=ax.transAxes,
+        va="top",
+        fontsize=9,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+    )
 
 
 def capacity_text(found: Capacity) -> str:

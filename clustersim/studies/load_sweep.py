@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.simulation.run import run_scenario
@@ -176,10 +178,10 @@ def load_sweep(
     """
     load_scenario(sweep.scenario, sweep.changes)
     rows: list[dict[str, object]] = []
-    pool = executor or ProcessPoolExecutor(max_workers=workers or os.cpu_count())
+    pool = executor or ProcessPoolExecutor(workers or os.cpu_count(), initializer=_ignore_interrupt)
     futures = [pool.submit(run_point, sweep, *run) for run in sweep.runs()]
     try:
-        for future in _finished(futures):
+        for future in as_completed(futures):
             rows.append(future.result())
             if on_run is not None:
                 on_run(_sorted(rows))
@@ -205,8 +207,9 @@ def run_point(sweep: LoadSweep, load: float, policy: str, replication: int) -> d
     return {"load": load, "policy": policy, "replication": replication, **steady.as_dict()}
 
 
-def _finished(futures: Sequence[Future[dict[str, object]]]) -> Iterable[Future[dict[str, object]]]:
-    return as_completed(futures)
+def _ignore_interrupt() -> None:
+    """Leave an interrupt from the terminal to the process that collects the rows."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _sorted(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -234,7 +237,7 @@ def _point(policy: str, load: float, group: pd.DataFrame) -> dict[str, object]:
     return row
 
 
-def _crossing_interval(crossings: np.ndarray) -> tuple[float, float, float]:
+def _crossing_interval(crossings: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     if np.isnan(crossings).any():
         return np.nan, np.nan, np.nan
     if np.isinf(crossings).any():

@@ -1,0 +1,48 @@
+"""Intervals and crossings against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from clustersim.studies.statistics import crossing, mean_interval
+
+
+def test_interval_by_hand():
+    # mean 10, standard deviation 1, error 1/sqrt(3), t(0.975, 2) = 4.302653
+    mean, low, high = mean_interval([9.0, 10.0, 11.0])
+    assert mean == 10.0
+    assert high - 10.0 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert low == pytest.approx(20.0 - high)
+
+
+def test_one_replication_has_no_interval_and_none_no_mean():
+    assert mean_interval([5.0]) == (5.0, -math.inf, math.inf)
+    assert all(math.isnan(value) for value in mean_interval([math.nan]))
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    draw = np.random.Generator(np.random.PCG64(4)).exponential(size=(2000, 30))
+    covered = [low <= 1.0 <= high for _, low, high in map(mean_interval, draw)]
+    assert 0.91 < np.mean(covered) < 0.965
+
+
+@pytest.mark.parametrize(
+    ("values", "load"),
+    [
+        ([0.0, 60.0, 180.0], 0.7),  # just kept at 0.7
+        ([0.0, 0.0, 0.0], math.inf),
+        ([61.0, 70.0, 80.0], math.nan),
+        ([0.0, 0.0, math.inf], 0.7),  # overload: the last load that is none
+        ([0.0, math.nan, math.nan], 0.5),
+    ],
+)
+def test_crossing(values, load):
+    assert crossing([0.5, 0.7, 0.9], values, 60.0) == pytest.approx(load, nan_ok=True)
+
+
+def test_crossing_interpolates_in_the_logarithm():
+    # log(1 + v / 60): 0 at 0.5 and log(4) at 0.7; the objective log(2) lies half way.
+    assert crossing([0.5, 0.7], [0.0, 180.0], 60.0) == pytest.approx(0.6)

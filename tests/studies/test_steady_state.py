@@ -1,0 +1,52 @@
+"""The measured window of a run, on schedules worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustersim.simulation.simulate import replay
+from clustersim.studies.steady_state import Window, measure
+
+
+def every_10_s(n_jobs: int, run_s: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "job_id": np.arange(n_jobs),
+            "submit_s": 10 * np.arange(n_jobs),
+            "n_accelerators": 1,
+            "duration_s": run_s,
+        }
+    )
+
+
+def test_a_stream_that_one_accelerator_carries():
+    result = replay(every_10_s(100, 8), policy="fcfs", accelerators=1)
+    steady = measure(result, Window(warm_up=0.2, cool_down=0.1))
+    assert steady.jobs == 70
+    assert steady.mean_wait_s == steady.p95_wait_s == steady.backlog_growth == 0.0
+    assert steady.utilisation == pytest.approx(0.8)
+    assert steady.mean_bounded_slowdown == 1.0
+
+
+def test_a_stream_that_is_twice_too_much():
+    # Job k starts at 20 k and waits 10 k; every second job of the window is still waiting.
+    result = replay(every_10_s(100, 20), policy="fcfs", accelerators=1)
+    steady = measure(result, Window(warm_up=0.2, cool_down=0.1))
+    assert steady.mean_wait_s == pytest.approx(10 * np.mean(np.arange(20, 90)))
+    assert steady.utilisation == pytest.approx(1.0)
+    assert steady.backlog_growth == pytest.approx(0.5, abs=0.01)
+
+
+def test_jobs_that_can_never_run_are_counted_and_left_out():
+    jobs = every_10_s(100, 5)
+    jobs.loc[50, "n_accelerators"] = 2
+    steady = measure(replay(jobs, policy="fcfs", accelerators=1), Window())
+    assert (steady.jobs, steady.never_runnable) == (64, 1)
+
+
+def test_nothing_to_measure():
+    jobs = every_10_s(10, 5).assign(n_accelerators=2)
+    with pytest.raises(ValueError, match="no job of the window ran"):
+        measure(replay(jobs, policy="fcfs", accelerators=1), Window())
