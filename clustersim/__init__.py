@@ -1,5 +1,97 @@
-"""clustersim: a discrete-event simulator of heterogeneous AI datacenters."""
+"""clustersim: a discrete-event simulator of heterogeneous AI datacenters.
+
+The names of :data:`__all__` are the Python interface.  Each is imported when it is
+first used, so that ``import clustersim`` is quick.
+
+Examples
+--------
+>>> import clustersim
+>>> clustersim.load_catalogue().accelerator("H200").chips_per_node
+8
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from clustersim.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from clustersim.catalogue import load_catalogue
+    from clustersim.errors import InputError
+    from clustersim.performance import best_plans
+    from clustersim.scheduling import NodePlacement, Placement, Policy
+    from clustersim.simulation.check_policy import check_policy
+    from clustersim.simulation.result import Result
+    from clustersim.simulation.run import run
+    from clustersim.simulation.scenario import load_scenario
+    from clustersim.simulation.simulate import Scheduling, replay, simulate
+    from clustersim.studies.load_sweep import LoadSweep, Objective, load_sweep
+    from clustersim.topology import build_graph, compile_cluster, load_cluster, single_pool
+    from clustersim.workload import generate_jobs, load_workload, read_jobs
+
+__all__ = [
+    "InputError",
+    "LoadSweep",
+    "NodePlacement",
+    "Objective",
+    "Placement",
+    "Policy",
+    "Result",
+    "Scheduling",
+    "__version__",
+    "best_plans",
+    "build_graph",
+    "check_policy",
+    "compile_cluster",
+    "generate_jobs",
+    "load_catalogue",
+    "load_cluster",
+    "load_scenario",
+    "load_sweep",
+    "load_workload",
+    "read_jobs",
+    "replay",
+    "run",
+    "simulate",
+    "single_pool",
+]
+
+_HOME = {
+    "InputError": "errors",
+    "LoadSweep": "studies.load_sweep",
+    "NodePlacement": "scheduling",
+    "Objective": "studies.load_sweep",
+    "Placement": "scheduling",
+    "Policy": "scheduling",
+    "Result": "simulation.result",
+    "Scheduling": "simulation.simulate",
+    "best_plans": "performance",
+    "build_graph": "topology",
+    "check_policy": "simulation.check_policy",
+    "compile_cluster": "topology",
+    "generate_jobs": "workload",
+    "load_catalogue": "catalogue",
+    "load_cluster": "topology",
+    "load_scenario": "simulation.scenario",
+    "load_sweep": "studies.load_sweep",
+    "load_workload": "workload",
+    "read_jobs": "workload",
+    "replay": "simulation.simulate",
+    "run": "simulation.run",
+    "simulate": "simulation.simulate",
+    "single_pool": "topology",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

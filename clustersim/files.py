@@ -50,6 +50,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError(path, _yaml_fault(error)) from None
     except YAMLError as error:
         raise InputError(path, f"is not valid YAML: {_yaml_fault(error)}") from None
+    except RecursionError:
+        raise InputError(path, "is not usable YAML: nested too deeply") from None
+    except ValueError as error:
+        raise InputError(path, f"holds a value that cannot be read: {error}") from None
     if data is None:
         raise InputError(path, "is empty")
     if not isinstance(data, dict):

@@ -6,6 +6,7 @@ import argparse
 
 from clustersim.cli.progress import job_progress
 from clustersim.cli.report import result_text
+from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
 
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.workload import read_jobs
 
     cluster = None
+    if args.catalogue and args.cluster is None:
+        raise InputError("--catalogue", "goes with --cluster")
     if args.cluster is not None:
         from clustersim.catalogue import load_catalogue
 

@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "run",
         help="run a scenario",
         description="Run the scenario of a YAML file and write its result tables.",
-        epilog="example: clustersim run experiments/mixed-fleet.yaml --out result "
+        epilog="example: clustersim run experiments/mixed_small.yaml --out result "
         "--set workload.load=0.9 --set scheduler.policy=easy",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -15,7 +15,7 @@ _EXAMPLE = """\
 example:
   clustersim trace philly_2017.parquet --accelerators 2816 --plot philly.png
   clustersim trace KTH-SP2-1996-2.1-cln.swf.gz --accelerators 100
-  clustersim trace jobs.csv --cluster topologies/small-mixed.yaml --fit jobs-model.yaml
+  clustersim trace jobs.csv --cluster topologies/mixed-small.yaml --fit jobs-model.yaml
 """
 
 

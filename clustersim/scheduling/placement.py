@@ -16,6 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.errors import ClusterSimError
+
 __all__ = [
     "BucketPlacement",
     "Consolidate",
@@ -145,6 +147,7 @@ class NodePlacement(Placement):
         return nodes
 
     def take_these(self, nodes: Nodes, n: int) -> None:
+        self._check_choice(nodes, n)
         for node, chips in nodes:
             self.node_free[node] -= chips
         self.free -= n
@@ -153,6 +156,27 @@ class NodePlacement(Placement):
         for node, chips in nodes:
             self.node_free[node] += chips
         self.free += n
+
+    def _check_choice(self, nodes: Nodes, n: int) -> None:
+        """Refuse a choice that breaks the rules."""
+        on_node: dict[int, int] = {}
+        for node, chips in nodes:
+            if not 0 <= node < self.n_nodes or chips < 1:
+                raise ClusterSimError(
+                    f"chose {chips} accelerators on node {node} for a job of {n}; nodes are "
+                    f"0 to {self.n_nodes - 1}, accelerators 1 or more"
+                )
+            on_node[node] = on_node.get(node, 0) + chips
+        for node, chips in on_node.items():
+            if chips > self.node_free[node]:
+                raise ClusterSimError(
+                    f"chose {chips} accelerators on node {node}, where {self.node_free[node]} "
+                    "are free"
+                )
+        if sum(on_node.values()) != n:
+            raise ClusterSimError(
+                f"chose {sum(on_node.values())} accelerators for a job of {n}: {list(nodes)!r}"
+            )
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         return self.fits_each_of(sizes, self.free_by_node())

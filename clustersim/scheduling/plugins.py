@@ -7,11 +7,12 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from clustersim.errors import InputError, nearest_hint, unknown_name
+from clustersim.errors import ClusterSimError, InputError, nearest_hint, unknown_name
 from clustersim.scheduling.placement import (
     Consolidate,
     Placement,
@@ -20,7 +21,7 @@ from clustersim.scheduling.placement import (
 )
 from clustersim.scheduling.policies import POLICIES, Policy
 
-__all__ = ["PLACEMENTS", "fault_in_plugin", "find_placement", "find_policy"]
+__all__ = ["PLACEMENTS", "fault_in_plugin", "find_placement", "find_policy", "plugin_file"]
 
 PLACEMENTS: dict[str, type[Placement]] = {
     "pooled": Pooled,
@@ -59,14 +60,39 @@ def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> 
     return _find(name, "placement", PLACEMENTS, Placement, Path(folder))
 
 
-def fault_in_plugin(error: BaseException) -> InputError | None:
-    """Describe an error that the code of a user's own file raised; None for any other."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        for name, module in list(sys.modules.items()):
-            if name.startswith(_MARK) and module.__file__ == frame.filename:
-                where = f"line {frame.lineno}, in {frame.name}"
-                return InputError(frame.filename, f"{where}: {type(error).__name__}: {error}")
+def fault_in_plugin(
+    error: BaseException, plugins: Sequence[type[Policy] | type[Placement]]
+) -> InputError | None:
+    """Describe an error to which a user's own class led; None if there is no such class.
+
+    Parameters
+    ----------
+    error : BaseException
+        What the simulation raised.
+    plugins : sequence of type
+        The policy and the placement; those of clustersim itself do not count.
+    """
+    files = {file: cls for cls in plugins if (file := plugin_file(cls))}
+    said = str(error) if isinstance(error, ClusterSimError) else f"{type(error).__name__}: {error}"
+    cause: BaseException | None = error
+    while cause is not None:
+        frames = traceback.extract_tb(cause.__traceback__)
+        if isinstance(cause, NotImplementedError):
+            said = f"does not define {frames[-1].name}"
+        for frame in reversed(frames):
+            if frame.filename in files:
+                return InputError(frame.filename, f"line {frame.lineno}, in {frame.name}: {said}")
+        cause = cause.__cause__
+    for file, cls in files.items():
+        return InputError(file, f"{cls.__name__}: {said}")
     return None
+
+
+def plugin_file(plugin: type[Policy] | type[Placement]) -> str:
+    """File of a class of the user's own; empty for one of clustersim itself."""
+    if plugin.__module__.startswith("clustersim."):
+        return ""
+    return getattr(sys.modules.get(plugin.__module__), "__file__", None) or plugin.__module__
 
 
 def _find(
@@ -113,7 +139,7 @@ def _load(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise InputError(path, f"fails to load: {type(error).__name__}: {error}") from None
     return module

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.errors import ClusterSimError, InputError
-from clustersim.scheduling import Placement, Policy
+from clustersim.scheduling import Placement, Policy, find_placement, find_policy
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -19,6 +19,7 @@ from clustersim.topology import Cluster, Pool
 __all__ = ["Finding", "check_policy"]
 
 _JOBS = 200
+_CHIPS_PER_NODE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,14 @@ def check_policy(
     Raises
     ------
     InputError
-        If there is no such policy or placement.
+        If there is no such policy or placement, or the seed is negative.
     """
-    scheduling = Scheduling(policy=policy, placement=placement, folder=folder)
+    if seed < 0:
+        raise InputError("seed", f"{seed} is not a seed; 0 or more is needed")
+    scheduling = Scheduling(
+        policy=find_policy(policy, folder=folder),
+        placement=find_placement(placement, folder=folder),
+    )
     return [
         Finding(name, _fault(jobs, cluster, scheduling)) for name, cluster, jobs in _trials(seed)
     ]
@@ -79,10 +85,6 @@ def _fault(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
     try:
         first = simulate(jobs, cluster, scheduling, check=True)
         second = simulate(jobs, cluster, scheduling)
-    except InputError as error:
-        if error.source in ("policy", "placement"):
-            raise
-        return str(error)
     except ClusterSimError as error:
         return str(error)
     except Exception as error:
@@ -94,6 +96,10 @@ def _fault(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
 
 def _broken_rule(result: Result) -> str:
     jobs = result.jobs
+    refused = (jobs["outcome"] == NEVER_RUNNABLE) & (jobs["n_accelerators"] <= _CHIPS_PER_NODE)
+    if refused.any():
+        size = jobs.loc[refused, "n_accelerators"].iloc[0]
+        return f"refuses a job of {size} accelerators although all nodes are free"
     can_run = jobs[jobs["outcome"] != NEVER_RUNNABLE]
     left = can_run[can_run["outcome"] != FINISHED]
     if len(left):
@@ -127,9 +133,9 @@ def _pool(name: str, n_nodes: int, virtual_clusters: dict[str, int]) -> Pool:
         name=name,
         accelerator="",
         n_nodes=n_nodes,
-        chips_per_node=8,
+        chips_per_node=_CHIPS_PER_NODE,
         nic_Bps=float("inf"),
-        scaleup_size=8,
+        scaleup_size=_CHIPS_PER_NODE,
         leaf_of_node=np.zeros(n_nodes, dtype=np.int32),
         unit_of_node=np.zeros(n_nodes, dtype=np.int32),
         virtual_clusters=virtual_clusters,

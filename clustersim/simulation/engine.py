@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from simpy.events import Event
 
+from clustersim.errors import ClusterSimError
 from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
@@ -139,12 +140,13 @@ class Simulation:
             self.clock.run(until=self._horizon_s)
         except KeyboardInterrupt:
             interrupted = True
+        n_allocated = len(self._allocated_n)  # an interrupt may have left the last job half noted
         return RunRecord(
             start_s=np.array(self.start_s),
             finish_s=np.array(self.finish_s),
             partition=np.array(self.partition_of, dtype=np.int32),
-            allocated_job=np.array(self._allocated_job),
-            allocated_node=np.array(self._allocated_node),
+            allocated_job=np.array(self._allocated_job[:n_allocated]),
+            allocated_node=np.array(self._allocated_node[:n_allocated]),
             allocated_n=np.array(self._allocated_n),
             end_s=self.clock.now,
             passes=self.passes,
@@ -169,6 +171,9 @@ class Simulation:
 
     def _start(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start a job on accelerators that the scheduler has allocated."""
+        if self.partition_of[job] >= 0 or self._submit_s[job] > self.clock._now:
+            fault = "had started" if self.partition_of[job] >= 0 else "was not submitted yet"
+            raise ClusterSimError(f"started job {job} (counted from 0), which {fault}")
         self.start_s[job] = self.clock._now
         self.partition_of[job] = partition.index
         if nodes:

@@ -122,8 +122,8 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         made for it, if the work fails before anything was written.
     """
     path = Path(folder)
-    made = [path, *itertools.takewhile(lambda parent: not parent.exists(), path.parents)]
     try:
+        made = [path, *itertools.takewhile(lambda parent: not parent.exists(), path.parents)]
         path.mkdir(parents=True)
     except FileExistsError:
         raise InputError(
@@ -131,8 +131,9 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         ) from None
     except NotADirectoryError:
         raise InputError(path, "cannot be made: a part of its path is a file") from None
-    except OSError as error:
-        raise InputError(path, f"cannot be made: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise InputError(path, f"cannot be made: {fault}") from None
     try:
         yield path
     except OSError as error:

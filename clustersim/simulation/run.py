@@ -98,7 +98,10 @@ def run_scenario(
             horizon_s=scenario.horizon,
             check=check,
             progress=progress,
-            provenance={"scenario": resolved(scenario, fleet, loaded.folder), "seed": scenario.seed},
+            provenance={
+                "scenario": resolved(scenario, fleet, loaded.folder),
+                "seed": scenario.seed,
+            },
         )
 
 

@@ -88,20 +88,27 @@ def find_runtimes(
         stand_in = _stand_ins(jobs, reference_models)
         slowdown = _slowdowns(sizes, stand_in, cluster, catalogue, reference)
     run_s = duration * slowdown
-    estimate_s = run_s
+    estimate_s = run_s.copy()
+    told = np.full(len(jobs), np.nan)
     if "estimate_s" in jobs and not exact_estimates:
         told = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
         estimate_s = np.where(np.isfinite(told), told, duration) * slowdown
     obstacles: dict[tuple[str, int, int], str] = {}
     by_model = _model_rows(jobs)
+    if catalogue is None:
+        by_model = by_model[np.isnan(duration[by_model])]
     if len(by_model):
         if catalogue is None:
-            raise InputError("jobs", "those with a model need a catalogue")
+            raise InputError(
+                "jobs",
+                f"{len(by_model):,} have a model and tokens instead of duration_s; they need "
+                "chips: name the log as workload.trace in a scenario for `clustersim run`",
+            )
         of_models = _model_run_s(jobs.iloc[by_model], cluster, catalogue, obstacles)
         run_s[:, by_model] = of_models
         if "estimate_factor" in jobs and not exact_estimates:
             of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
-        estimate_s[:, by_model] = of_models
+        estimate_s[:, by_model] = np.where(np.isfinite(told[by_model]), told[by_model], of_models)
     return Runtimes(run_s, estimate_s, obstacles)
 
 

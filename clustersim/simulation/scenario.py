@@ -202,11 +202,11 @@ def _change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str,
     items = []
     for text in changes:
         key, equals, value = text.partition("=")
-        if not equals or not key:
+        if not equals or not all(part.strip() for part in key.split(".")):
             raise InputError(f"--set {text}", "must be path.to.field=value")
         try:
             items.append((key.strip(), YAML(typ="safe", pure=True).load(value)))
-        except YAMLError:
+        except (YAMLError, ValueError, RecursionError):
             raise InputError(f"--set {text}", f"the value {value!r} is not valid YAML") from None
     return items
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.catalogue import Catalogue
-from clustersim.errors import InputError
+from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import JobColumns, Placement, Policy, find_placement, find_policy
 from clustersim.scheduling.plugins import fault_in_plugin
 from clustersim.simulation import tables
-from clustersim.simulation.eligibility import Choose, find_eligibility
+from clustersim.simulation.eligibility import Choose, Eligibility, find_eligibility
 from clustersim.simulation.engine import Simulation
 from clustersim.simulation.invariants import check_accelerators
 from clustersim.simulation.metrics import summary
 from clustersim.simulation.partitions import build_partitions
 from clustersim.simulation.result import Result, versions
-from clustersim.simulation.runtimes import find_runtimes
+from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 
@@ -112,7 +113,6 @@ def simulate(
     policy = find_policy(scheduling.policy, folder=scheduling.folder)
     make_placement = find_placement(scheduling.placement, folder=scheduling.folder)
     check_jobs(jobs, "jobs")
-    partitions = build_partitions(cluster, make_placement)
     runtimes = find_runtimes(
         jobs,
         cluster,
@@ -121,37 +121,30 @@ def simulate(
         reference_models=reference_models,
         exact_estimates=scheduling.exact_estimates,
     )
-    eligible = find_eligibility(
-        jobs,
-        cluster,
-        partitions,
-        runtimes,
-        catalogue,
-        choose=scheduling.choose,
-        wait_for_best=scheduling.wait_for_best,
-    )
-    rows = np.flatnonzero(eligible.choice_of >= 0)
-    columns = JobColumns(
-        n_accelerators=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows].tolist(),
-        estimate_s=_columns(runtimes.estimate_s, rows),
-        choices=eligible.choices,
-        choice_of=eligible.choice_of[rows].tolist(),
-    )
-    simulation = Simulation(
-        jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
-        _columns(runtimes.run_s, rows),
-        columns,
-        partitions,
-        policy,
-        horizon_s=horizon_s,
-        check=check_accelerators if check else None,
-        progress=progress,
-    )
-    try:
-        record = simulation.run()
-    except Exception as error:
-        fault = fault_in_plugin(error)
-        raise error if fault is None else fault from error
+    with _faults_of(policy, make_placement):
+        partitions = build_partitions(cluster, make_placement)
+        eligible = find_eligibility(
+            jobs,
+            cluster,
+            partitions,
+            runtimes,
+            catalogue,
+            choose=scheduling.choose,
+            wait_for_best=scheduling.wait_for_best,
+        )
+        rows = np.flatnonzero(eligible.choice_of >= 0)
+        record = Simulation(
+            jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
+            _columns(runtimes.run_s, rows),
+            _job_columns(jobs, rows, runtimes, eligible),
+            partitions,
+            policy,
+            horizon_s=horizon_s,
+            check=check_accelerators if check else None,
+            progress=progress,
+        ).run()
+        if horizon_s is None and not record.interrupted:
+            _check_all_started(record.partition)
     job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
     use = tables.utilisation(allocated, cluster, record.end_s)
@@ -169,6 +162,41 @@ def simulate(
             "interrupted": record.interrupted,
         },
     )
+
+
+def _job_columns(
+    jobs: pd.DataFrame, rows: npt.NDArray[np.intp], runtimes: Runtimes, eligible: Eligibility
+) -> JobColumns:
+    """What the scheduler knows of the jobs at `rows`."""
+    return JobColumns(
+        n_accelerators=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows].tolist(),
+        estimate_s=_columns(runtimes.estimate_s, rows),
+        choices=eligible.choices,
+        choice_of=eligible.choice_of[rows].tolist(),
+    )
+
+
+@contextmanager
+def _faults_of(policy: type[Policy], placement: type[Placement]) -> Iterator[None]:
+    """Name the user's file where a policy or placement of their own fails or breaks a rule."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        fault = fault_in_plugin(error, (policy, placement))
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
+    """Refuse a schedule that leaves jobs waiting for ever though they could run."""
+    waiting = np.flatnonzero(partition < 0)
+    if len(waiting):
+        raise ClusterSimError(
+            f"{len(waiting):,} of {len(partition):,} jobs that can run were never started"
+        )
 
 
 def _columns(by_pool: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> list[array[float]]:

@@ -81,8 +81,8 @@ def _kept_aside(columns: list[str]) -> dict[str, str]:
     for name in _ADDED:
         new = name
         while new in columns:
-            columns = [f"recorded_{new}" if column == new else column for column in columns]
-            taken[new] = new = f"recorded_{new}"
+            taken[new] = f"recorded_{new}"
+            new = taken[new]
     return taken
 
 

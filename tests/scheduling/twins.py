@@ -8,6 +8,7 @@ in a second round of the same instant.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -46,10 +47,7 @@ def run_batches(jobs: list[Job], scheduler: Scheduler) -> list[float | None]:
 
 
 class Scheduler:
-    """Tells which jobs start at an instant."""
-
-    def one_pass(self, now: float, ended: list[int], submitted: list[int]) -> list[int]:
-        raise NotImplementedError
+    """Has ``one_pass(now, ended, submitted)``, which tells the jobs that start."""
 
 
 # --- Counting accelerators ----------------------------------------------------------
@@ -117,11 +115,9 @@ class Plan:
 
     def cut(self, time: float) -> int:
         """Have a step begin at `time`; return its index."""
-        index = len(self.times)
-        while self.times[index - 1] > time:
-            index -= 1
-        if self.times[index - 1] == time:
-            return index - 1
+        index = bisect_left(self.times, time)
+        if index < len(self.times) and self.times[index] == time:
+            return index
         self.times.insert(index, time)
         self.free.insert(index, self.free[index - 1])
         return index
@@ -343,9 +339,8 @@ def virtual_cluster_starts(
 def pyss_conservative(jobs: list[Job], size: int) -> list[float]:
     """Conservative backfilling in pyss' order of events.
 
-    At one instant submissions come first, one at a time, then completions, one at a
-    time, the waiting jobs placed again after each; a job whose reservation has come is
-    not placed again; it starts when all that is done.
+    At one instant submissions come one at a time, then completions, the waiting jobs
+    placed again after each but those whose reservation has come; then these start.
     """
     scheduler = Conservative(jobs, size)
     reserved, plan = scheduler.reserved, scheduler.plan

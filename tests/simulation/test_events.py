@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from fleets import crowd, jobs
 
-from clustersim.scheduling import Policy
+from clustersim.scheduling import Partition, Policy
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from clustersim.topology import single_pool
 
@@ -24,6 +26,30 @@ def test_all_that_is_submitted_at_one_instant_is_seen_by_one_pass() -> None:
     result = replay(log, policy="sjf", accelerators=8)
     # Shortest first: of the two of 1 s the first submitted, which all others wait for.
     assert result.jobs["start_s"].tolist() == [5, 3, 4, 4]
+
+
+def test_a_policy_hears_of_ends_then_of_submissions_then_schedules() -> None:
+    heard: list[str] = []
+
+    class Hearing(Policy):
+        def submit(self, job: int) -> None:
+            super().submit(job)
+            heard.append("submit")
+
+        def finish(self, job: int, partition: Partition) -> None:
+            heard.append("finish")
+
+        def schedule(self, now: float) -> None:
+            heard.append("schedule")
+            for job in list(self.waiting):
+                self.start(job)
+
+    log = jobs([(0, 4, 10), (0, 4, 10), (10, 4, 5), (10, 4, 5)])
+    replay(log, policy=Hearing, accelerators=8)
+    at_ten = heard[3:8]
+    assert heard[:3] == ["submit", "submit", "schedule"]
+    assert at_ten == ["finish", "finish", "submit", "submit", "schedule"]
+    assert heard[8:] == ["finish", "finish", "schedule"]
 
 
 def test_several_ends_at_one_instant_make_one_pass() -> None:
@@ -69,7 +95,7 @@ def test_a_policy_is_called_once_at_every_instant_with_something_new() -> None:
     assert set(times) == events
     assert len(times) == result.provenance["scheduling_passes"]
     # Only a job without duration causes another pass at the instant of its start.
-    again = [now for now, after in zip(times, times[1:], strict=False) if now == after]
+    again = [now for now, after in itertools.pairwise(times) if now == after]
     assert set(again) <= set(table.loc[~lasting, "start_s"])
 
 

@@ -9,9 +9,9 @@ from fleets import cluster, crowd, jobs, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.errors import ClusterSimError
 from clustersim.scheduling import NodePlacement, Policy
 from clustersim.simulation.check_policy import check_policy
-from clustersim.simulation.invariants import InvariantError
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -90,7 +90,7 @@ def check_accelerator_seconds(result: Result) -> None:
 @pytest.mark.parametrize("fleet", FLEETS)
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("policy", POLICIES)
-@settings(derandomize=True, deadline=None, max_examples=12)
+@settings(derandomize=True, deadline=None, max_examples=5)
 @given(log=logs())
 def test_every_policy_with_every_placement(
     policy: str, placement: str, fleet: str, log: pd.DataFrame
@@ -113,7 +113,7 @@ def test_a_crowd_of_jobs(policy: str, placement: str) -> None:
     assert held == (log["n_accelerators"] * log["duration_s"]).sum()
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", ["fcfs", "easy"])
 def test_utilisation_is_the_sum_over_allocations_at_every_second(policy: str) -> None:
     log, fleet = crowd(9, 200), cluster(pool("one", 2), pool("two", 1))
     result = simulate(log, fleet, Scheduling(policy=policy, placement="consolidate"))
@@ -164,8 +164,10 @@ class Idle(Policy):
 
 @pytest.mark.parametrize("placement", [Oversold, Forgetful])
 def test_an_unlawful_placement_is_found(placement: type[NodePlacement]) -> None:
-    with pytest.raises(InvariantError, match="free"):
-        simulate(crowd(1, 50, largest=4), FLEETS["one pool"], Scheduling(placement=placement), check=True)
+    with pytest.raises(ClusterSimError, match="free"):
+        simulate(
+            crowd(1, 50, largest=4), FLEETS["one pool"], Scheduling(placement=placement), check=True
+        )
     assert any(finding.fault for finding in check_policy("fcfs", placement))
 
 

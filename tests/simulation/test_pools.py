@@ -116,7 +116,9 @@ def test_easy_reserves_in_each_pool() -> None:
 
 
 def test_conservative_reserves_where_a_job_would_finish_first() -> None:
-    log = jobs([(0, 8, 100), (0, 8, 60), (1, 8, 10), (2, 8, 10)], accelerators=["H200", "H20", "", ""])
+    log = jobs(
+        [(0, 8, 100), (0, 8, 60), (1, 8, 10), (2, 8, 10)], accelerators=["H200", "H20", "", ""]
+    )
     result = run(log, "conservative", speeds=False)
     assert result.jobs["start_s"].tolist() == [0, 0, 60, 70]
 
@@ -203,3 +205,27 @@ def test_without_virtual_clusters_their_column_does_not_matter(placement: str) -
     log = jobs([(0, 8, 5), (0, 8, 5)], vc=["x", "y"])
     result = replay(log, policy="fcfs", cluster=cluster(pool("gpu", 2)), placement=placement)
     assert result.jobs["start_s"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("estimates", [None, np.nan])
+def test_an_estimate_factor_changes_no_run_time(estimates: float | None) -> None:
+    log = jobs([(0, 8, 0), (1, 8, 0)], model="llama3-8b", tokens=1e9, accelerators="H200")
+    log["duration_s"] = np.nan
+    if estimates is not None:
+        log["estimate_s"] = estimates
+    plain = simulate(log, two_pools(), Scheduling(policy="easy"), catalogue=catalogue()).jobs
+    log["estimate_factor"] = [3.0, 1.0]
+    told = simulate(log, two_pools(), Scheduling(policy="easy"), catalogue=catalogue()).jobs
+    assert told["finish_s"].tolist() == plain["finish_s"].tolist()
+
+
+def test_the_users_estimate_counts_for_a_job_with_a_model_too() -> None:
+    # Half of the chips are busy for 1e6 s; all of them are wanted next.
+    log = jobs([(0, 4, 1e6), (1, 8, 10), (2, 4, 0)], accelerators="H200")
+    log["model"], log["tokens"] = [None, None, "llama3-8b"], [np.nan, np.nan, 1e9]
+    log["duration_s"] = [1e6, 10, np.nan]
+    log["estimate_s"] = [1e6, 10, np.nan]
+    how = Scheduling(policy="easy")
+    assert simulate(log, two_pools(), how, catalogue=catalogue()).jobs["start_s"].iloc[2] == 2
+    log.loc[2, "estimate_s"] = 2e6
+    assert simulate(log, two_pools(), how, catalogue=catalogue()).jobs["start_s"].iloc[2] > 1e6

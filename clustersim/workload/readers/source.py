@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import zlib
@@ -76,7 +77,8 @@ def reading(path: Path) -> Iterator[None]:
         fault = str(error).replace("Error tokenizing data. C error: ", "").strip()
         raise InputError(path, f"is not a table with commas: {fault}") from None
     except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror or error}") from None
+        fault = str(error.strerror or error).splitlines()[0]
+        raise InputError(path, f"cannot be read: {fault}") from None
 
 
 def open_source(path: str | Path) -> Source:
@@ -120,4 +122,23 @@ def read_csv(source: Source, **options: object) -> pd.DataFrame:
     """
     with reading(source.path), source.open_text() as text:
         table: pd.DataFrame = pd.read_csv(text, low_memory=False, **options)  # type: ignore[call-overload]
+    if "names" not in options:
+        _check_header(source, table)
     return table
+
+
+def _check_header(source: Source, table: pd.DataFrame) -> None:
+    """Refuse what pandas passes over: rows longer than the header, names that occur twice."""
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(
+            source.path,
+            f"its rows have {len(table.columns) + table.index.nlevels} fields, its header "
+            f"{len(table.columns)}",
+        )
+    header = next(csv.reader(line for line in source.head.splitlines() if line.strip()), [])
+    names = [name.strip() for name in header]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            source.path, [f"{name}: there is more than one column of this name" for name in twice]
+        )

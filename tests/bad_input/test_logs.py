@@ -1,0 +1,209 @@
+"""Logs of jobs with one thing wrong each, given to `clustersim replay`."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clustersim.cli.main import main
+from clustersim.simulation.result import Result
+
+Refuse = Callable[..., str]
+HEADER = "job_id,submit_s,n_accelerators,duration_s\n"
+GOOD = HEADER + "1,0,8,60\n2,5,8,60\n"
+
+
+def replay(file: str = "jobs.csv", *more: str) -> list[str]:
+    return ["replay", file, "--policy", "easy", "--accelerators", "16", "--out", "out", *more]
+
+
+def parquet() -> bytes:
+    packed = io.BytesIO()
+    pd.read_csv(io.StringIO(GOOD)).to_parquet(packed)
+    return packed.getvalue()
+
+
+VALUES = {
+    ("submit_s", ""): "without a value",
+    ("submit_s", "nan"): "without a value",
+    ("submit_s", "inf"): "infinite",
+    ("submit_s", "-1"): "negative (row 1: -1)",
+    ("submit_s", "abc"): "no number (row 1: 'abc')",
+    ("submit_s", "1e30"): "absurdly large",
+    ("submit_s", "10 s"): "'10 s'",
+    ("submit_s", "2020-01-01"): "'2020-01-01'",
+    ("n_accelerators", ""): "without a value",
+    ("n_accelerators", "0"): "below 1 (row 1: 0)",
+    ("n_accelerators", "-1"): "below 1 (row 1: -1)",
+    ("n_accelerators", "1.5"): "part of an accelerator (row 1: 1.5)",
+    ("n_accelerators", "1e30"): "absurdly large",
+    ("n_accelerators", "inf"): "infinite",
+    ("n_accelerators", "eight"): "'eight'",
+    ("duration_s", ""): "without a value",
+    ("duration_s", "nan"): "without a value",
+    ("duration_s", "-inf"): "infinite",
+    ("duration_s", "-60"): "negative (row 1: -60)",
+    ("duration_s", "1e30"): "absurdly large",
+    ("duration_s", "True"): "'True'",
+    ("duration_s", "1_000"): "'1_000'",
+    ("estimate_s", "-1"): "negative (row 1: -1)",
+    ("estimate_s", "inf"): "infinite",
+    ("estimate_s", "soon"): "'soon'",
+    ("job_id", ""): "every job needs one",
+    ("job_id", "2"): "occur more than once: 2",
+}
+
+
+@pytest.mark.parametrize(("column", "value"), VALUES)
+def test_bad_value(refuse: Refuse, column: str, value: str) -> None:
+    row = dict.fromkeys(["submit_s", "n_accelerators", "duration_s", "estimate_s"], "1")
+    row = {"job_id": "1", **row, column: value}
+    rows = [",".join(row), ",".join(row.values()), "2,5,1,1,1"]
+    Path("jobs.csv").write_text("\n".join(rows) + "\n")
+    refuse(replay(), "jobs.csv: ", f"{column}: ", VALUES[column, value])
+
+
+TABLES = {
+    "empty": ("", "is empty"),
+    "blank": ("\n\n", "blank lines"),
+    "header only": (HEADER, "holds no jobs"),
+    "misspelt column": (
+        GOOD.replace("submit_s", "submit"),
+        "submit_s: this column is required but absent; the nearest column is 'submit'",
+    ),
+    "no column of them": ("a,b\n1,2\n", "4 problems"),
+    "column twice": (
+        HEADER.strip() + ",duration_s\n1,0,8,60,60\n",
+        "duration_s: there is more than one column",
+    ),
+    "semicolons": (GOOD.replace(",", ";"), "job_id: this column is required"),
+    "tabs": (GOOD.replace(",", "\t"), "job_id: this column is required"),
+    "out of order": (HEADER + "1,5,8,60\n2,0,8,60\n", "row 2 (0) comes after row 1 (5)"),
+    "id twice": (HEADER + "7,0,8,60\n7,5,8,60\n", "job_id: 1 occur more than once: 7"),
+    "all rows too long": (HEADER + "1,1,000,8,60\n", "rows have 5 fields, its header 4"),
+    "one row too long": (HEADER + "1,0,8,60\n2,5,8,60,9\n", "line 3"),
+    "row cut short": (HEADER + "1,0\n", "n_accelerators"),
+    "quote not closed": (HEADER + '"1,0,8,60\n', "not a table"),
+    "a YAML file": ("name: x\npools:\n  a: {nodes: 2, b: 3, c: 4}\n", "not a table"),
+    "tokens but no chips": (
+        HEADER.strip() + ",model,tokens\n1,0,8,,llama3-8b,1e9\n",
+        "have a model and tokens instead of duration_s",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_bad_table(refuse: Refuse, case: str) -> None:
+    text, words = TABLES[case]
+    Path("jobs.csv").write_text(text)
+    refuse(replay(), "jobs", words)
+
+
+PACKED = gzip.compress(GOOD.encode())
+FILES = {
+    "text named Parquet": ("jobs.parquet", GOOD.encode(), "name ends in .parquet"),
+    "Parquet named CSV": ("jobs.csv", parquet(), "name ends in .csv"),
+    "Parquet cut short": ("jobs.parquet", parquet()[:-200], "cut short or damaged"),
+    "Parquet of four bytes": ("jobs.parquet", b"PAR1", "cut short or damaged"),
+    "Parquet in gzip": ("jobs.parquet.gz", gzip.compress(parquet()), "packed by gzip; unpack"),
+    "gzip cut short": ("jobs.csv.gz", PACKED[:-6], "cut short or damaged"),
+    "gzip damaged": (
+        "jobs.csv.gz",
+        PACKED[:20] + b"xxxxxx" + PACKED[26:],
+        "cut short or damaged",
+    ),
+    "gzip of nothing": ("jobs.csv.gz", gzip.compress(b""), "is empty"),
+    "text named gzip": ("jobs.csv.gz", GOOD.encode(), "not packed by gzip"),
+    "gzip named CSV": ("jobs.csv", PACKED, "is packed by gzip"),
+    "Parquet damaged": (
+        "jobs.parquet",
+        parquet()[:200] + bytes(100) + parquet()[300:],
+        "cannot be read",
+    ),
+    "binary": ("jobs.csv", bytes(range(256)), "neither Parquet nor text"),
+    "a picture": ("jobs.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "neither Parquet nor text"),
+    "UTF-16": ("jobs.csv", GOOD.encode("utf-16"), "neither Parquet nor text"),
+    "SWF named CSV": ("jobs.csv", b"1 0 10 600 4" + b" 1" * 13 + b"\n", "looks like swf"),
+    "SWF cut short": ("jobs.swf", b"; x\n1 0 10 600\n", "line 2 is not a job"),
+    "JSON cut short": ("jobs.json", b'[{"status": 1', "not valid JSON"),
+    "JSON of something else": ("jobs.json", b"[1, 2]", "Philly"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_file_that_is_not_what_it_seems(refuse: Refuse, case: str) -> None:
+    file, content, words = FILES[case]
+    Path(file).write_bytes(content)
+    refuse(replay(file), f"{file}: ", words)
+
+
+def test_missing_file_folder_and_unreadable_file(
+    refuse: Refuse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuse(replay("nothing.csv"), "nothing.csv: no such file")
+    Path("folder").mkdir()
+    refuse(replay("folder"), "folder: is a folder")
+    Path("jobs.csv").write_text(GOOD)
+
+    def deny(*_args: object, **_kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", deny)
+    code = main(replay())
+    assert code == 2
+    assert "jobs.csv: cannot be read: Permission denied" in capsys.readouterr().err
+
+
+def test_jobs_that_never_run_are_in_the_table_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("jobs.csv").write_text(HEADER + "1,0,64,60\n2,5,8,60\n")
+    assert main(replay()) == 0
+    reason = "needs 64 accelerators, the largest pool it may use has 16"
+    assert reason in capsys.readouterr().out
+    jobs = Result.load("out").jobs.set_index("job_id")
+    assert jobs.loc[1, "outcome"] == "never runnable"
+    assert jobs.loc[1, "reason"] == reason
+    assert jobs.loc[2, "outcome"] == "finished"
+    assert pd.isna(jobs.loc[2, "reason"])
+
+
+def test_unknown_virtual_clusters_are_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("teams.yaml").write_text(
+        "name: teams\npools:\n  a:\n    accelerator: H20\n    nodes: 4\n"
+        "    virtual_clusters: {vision: {nodes: 1}, speech: {nodes: 3}}\n"
+    )
+    rows = "1,0,8,60,vison\n2,0,8,60,vision\n3,0,16,60,vision\n4,0,1,60,\n"
+    Path("jobs.csv").write_text(HEADER.strip() + ",vc\n" + rows)
+    command = ["replay", "jobs.csv", "--policy", "fcfs", "--cluster", "teams.yaml"]
+    assert main([*command, "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert "virtual cluster 'vison' does not exist; did you mean 'vision'" in printed
+    assert "needs 16 accelerators, virtual cluster 'vision' has 8" in printed
+    assert "it names no virtual cluster" in printed
+    assert Result.load("out").jobs["outcome"].value_counts()["finished"] == 1
+
+
+def test_a_result_can_be_replayed_again() -> None:
+    Path("jobs.csv").write_text(GOOD)
+    assert main(replay()) == 0
+    columns = {}
+    for again in ("out2", "out3"):
+        before = sorted(Path().glob("out*"))[-1] / "jobs.parquet"
+        command = ["replay", str(before), "--policy", "fcfs", "--accelerators", "8"]
+        assert main([*command, "--out", again]) == 0
+        columns[again] = list(Result.load(again).jobs.columns)
+    assert "recorded_start_s" in columns["out2"]
+    assert "recorded_recorded_start_s" in columns["out3"]
+    assert len(set(columns["out3"])) == len(columns["out3"])
+
+
+def test_a_column_named_model_does_not_hide_recorded_durations() -> None:
+    Path("jobs.csv").write_text(HEADER.strip() + ",model,tokens\n1,0,8,60,bert,5\n")
+    assert main(replay()) == 0
+    assert Result.load("out").jobs["finish_s"].tolist() == [60]

@@ -1,0 +1,195 @@
+"""Every command on small input, as a user types it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustersim.cli.main import COMMANDS, main
+from clustersim.simulation.result import Result
+from clustersim.version import __version__
+from clustersim.workload import load_workload
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIOS = sorted((ROOT / "experiments").glob("*.yaml"))
+GOOD = "job_id,submit_s,n_accelerators,duration_s,who\n1,0,8,60,a\n2,5,8,60,b\n3,6,16,30,c\n"
+POLICY = """\
+from clustersim import Policy
+
+
+class NarrowestFirst(Policy):
+    def schedule(self, now):
+        for job in sorted(self.waiting, key=self.n_accelerators):
+            self.start(job)
+"""
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must succeed; return what it printed."""
+    code = main(list(arguments))
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert captured.err == "", "progress is silent where there is no terminal"
+    return captured.out
+
+
+def write_long_log(path: Path) -> None:
+    draw = np.random.default_rng(1)
+    pd.DataFrame(
+        {
+            "job_id": np.arange(400),
+            "submit_s": np.sort(draw.integers(0, 14 * 86400, 400)),
+            "n_accelerators": draw.choice([1, 8, 16], 400),
+            "duration_s": draw.integers(1, 20000, 400),
+        }
+    ).to_csv(path, index=False)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "jobs.csv"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "sjf", "easy", "easy_sjbf", "conservative"])
+def test_replay(capsys: pytest.CaptureFixture[str], tmp_path: Path, log: Path, policy: str) -> None:
+    out = tmp_path / "out"
+    arguments = ["replay", str(log), "--policy", policy, "--accelerators", "16"]
+    printed = call(capsys, *arguments, "--out", str(out))
+    assert "3 rows, 3 jobs" in printed
+    jobs = pd.read_parquet(out / "jobs.parquet")
+    assert list(jobs.columns[:5]) == GOOD.split("\n")[0].split(",")
+    assert jobs["start_s"].tolist() == [0, 5, 65]
+    assert jobs["finish_s"].tolist() == [60, 65, 95]
+    assert Result.load(out).provenance["replay"]["policy"] == policy
+
+
+def test_replay_on_a_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path, log: Path) -> None:
+    out = tmp_path / "out"
+    where = ["--cluster", "mixed-small", "--placement", "consolidate", "--out", str(out)]
+    call(capsys, "replay", str(log), "--policy", "easy", *where)
+    allocations = Result.load(out).allocations
+    assert allocations.groupby("job_id")["n_accelerators"].sum().tolist() == [8, 8, 16]
+    assert (allocations["node"] >= 0).all()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
+def test_run_of_each_scenario_in_small(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: Path,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    out = tmp_path / "out"
+    small = ["--set", "workload.jobs=50", "--set", "cluster=mixed-small", "--seed", "5"]
+    printed = call(capsys, "run", str(scenario), *small, "--out", str(out))
+    result = Result.load(out)
+    assert len(result.jobs) == 50
+    assert result.provenance["seed"] == 5
+    assert "SeedChip is hypothetical" in printed
+
+
+def test_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = call(capsys, "catalogue")
+    for name in ("H200", "910B2", "SeedChip", "deepseek-v3", "doubao-class"):
+        assert name in printed
+    assert "Sources" in call(capsys, "catalogue", "h200")
+    assert "SeedChip is hypothetical" in call(capsys, "catalogue", "SeedChip")
+
+
+def test_topology(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    printed = call(capsys, "topology", "mixed-small")
+    for word in ("480", "oversubscription", "bisection", "h200"):
+        assert word in printed
+    picture = tmp_path / "cluster.png"
+    assert str(picture) in call(capsys, "topology", "mixed-small", "--plot", str(picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log, model, picture = tmp_path / "jobs.csv", tmp_path / "model.yaml", tmp_path / "jobs.svg"
+    write_long_log(log)
+    arguments = ["--accelerators", "64", "--plot", str(picture), "--fit", str(model)]
+    printed = call(capsys, "trace", str(log), *arguments)
+    for word in ("400 jobs", "offered load on 64", "Sizes", "hour of the day", "KS"):
+        assert word in printed
+    assert "<svg" in picture.read_text()
+    assert len(load_workload(model).classes) > 0
+
+
+def test_check_policy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(POLICY)
+    for name in (f"{mine}", f"{mine}:NarrowestFirst", "conservative"):
+        assert call(capsys, "check-policy", name).count(" ok") == 4
+
+
+def test_interrupt_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clustersim.catalogue.load_catalogue", stop)
+    assert main(["catalogue"]) == 130
+    assert capsys.readouterr().err == "clustersim: interrupted\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"clustersim {__version__}\n"
+
+
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as left:
+        main([command.replace("_", "-"), "--help"])
+    assert left.value.code == 0
+    return capsys.readouterr().out
+
+
+def examples(text: str) -> list[list[str]]:
+    """Commands in a help text, without their redirection."""
+    lines = re.findall(r"^(?:\s*example:)?\s*(clustersim [a-z].*)$", text, re.MULTILINE)
+    return [shlex.split(line.split(" > ")[0])[1:] for line in lines]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_that_works(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    """As printed, from the root; output goes to a folder of the test's own.
+
+    Files of the user's own are made where an example names them.
+    """
+    text = help_of(command, capsys)
+    assert "example:" in text
+    found = examples(text)
+    assert found
+    monkeypatch.chdir(tmp_path)
+    for folder in ("experiments", "topologies"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    write_long_log(tmp_path / "jobs.csv")
+    (tmp_path / "my_policy.py").write_text(POLICY)
+    (tmp_path / "my-chips.yaml").write_text(
+        "accelerators:\n  MyChip: {extends: H200, source: a test}\n"
+    )
+    for arguments in found:
+        if command == "run":
+            arguments = [*arguments, "--set", "workload.jobs=50"]
+        if command == "trace" and not Path(arguments[1]).exists():
+            continue  # a published log, which is not part of the repository
+        code = main(arguments)
+        captured = capsys.readouterr()
+        assert code == 0, f"{arguments}: {captured.err}"

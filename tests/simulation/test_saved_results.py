@@ -1,0 +1,68 @@
+"""Results in a folder: what is loaded is what was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fleets import cluster, crowd, pool
+
+from clustersim.errors import InputError
+from clustersim.simulation.result import Result
+from clustersim.simulation.simulate import Scheduling, simulate
+
+TABLES = ("jobs", "allocations", "utilisation", "summary")
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    log = crowd(2, 300)
+    log.loc[5, "n_accelerators"] = 1000  # never runnable
+    log["user"] = [f"user {k % 7}" for k in range(len(log))]
+    log["outcome"] = "a column of the log's own"
+    fleet = cluster(pool("one", 2), pool("two", 3))
+    scheduling = Scheduling(policy="easy", placement="consolidate")
+    return simulate(log, fleet, scheduling, provenance={"seed": 2, "note": "größer"})
+
+
+def test_round_trip(result: Result, tmp_path: Path) -> None:
+    loaded = Result.load(result.save(tmp_path / "new" / "folder"))
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(loaded, name), getattr(result, name))
+    assert loaded.provenance == result.provenance
+    assert loaded.provenance["seed"] == 2
+
+
+def test_a_column_of_the_log_with_a_name_of_ours_is_kept(result: Result) -> None:
+    assert set(result.jobs["recorded_outcome"]) == {"a column of the log's own"}
+    assert set(result.jobs["outcome"]) == {"finished", "never runnable"}
+    assert result.jobs["user"].tolist()[:2] == ["user 0", "user 1"]
+
+
+def test_a_result_can_be_replayed_again_and_again(result: Result) -> None:
+    fleet = cluster(pool("one", 2), pool("two", 3))
+    scheduling = Scheduling(policy="easy", placement="consolidate")
+    again = simulate(result.jobs, fleet, scheduling).jobs
+    assert not again.columns.has_duplicates
+    assert again["start_s"].equals(result.jobs["start_s"])
+    assert again["recorded_start_s"].equals(result.jobs["start_s"].rename("recorded_start_s"))
+    assert set(again["recorded_recorded_outcome"]) == {"a column of the log's own"}
+
+
+def test_nothing_is_overwritten(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path / "out")
+    with pytest.raises(InputError, match="exists already"):
+        result.save(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [*(f"{table}.parquet" for table in TABLES), "provenance.json"])
+@pytest.mark.parametrize("harm", ["missing", "truncated"])
+def test_a_broken_folder_is_refused(result: Result, tmp_path: Path, name: str, harm: str) -> None:
+    path = result.save(tmp_path / "out") / name
+    if harm == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError):
+        Result.load(tmp_path / "out")
