@@ -23,7 +23,7 @@ run: setup
 	$(BIN)/python experiments/capacity_curve.py
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 lint: setup
 	$(BIN)/ruff check .

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.performance import best_plans
+    from clustersim.report import run_load_sweep
     from clustersim.scheduling import NodePlacement, Placement, Policy
+    from clustersim.seeds import Streams
     from clustersim.simulation.check_policy import check_policy
     from clustersim.simulation.result import Result
     from clustersim.simulation.run import run
@@ -40,6 +42,7 @@ __all__ = [
     "Policy",
     "Result",
     "Scheduling",
+    "Streams",
     "__version__",
     "best_plans",
     "build_graph",
@@ -54,6 +57,7 @@ __all__ = [
     "read_jobs",
     "replay",
     "run",
+    "run_load_sweep",
     "simulate",
     "single_pool",
 ]
@@ -67,6 +71,7 @@ _HOME = {
     "Policy": "scheduling",
     "Result": "simulation.result",
     "Scheduling": "simulation.simulate",
+    "Streams": "seeds",
     "best_plans": "performance",
     "build_graph": "topology",
     "check_policy": "simulation.check_policy",
@@ -80,6 +85,7 @@ _HOME = {
     "read_jobs": "workload",
     "replay": "simulation.simulate",
     "run": "simulation.run",
+    "run_load_sweep": "report",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
 }

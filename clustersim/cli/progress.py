@@ -10,16 +10,17 @@ __all__ = ["job_progress"]
 
 
 @contextmanager
-def job_progress(total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """Show jobs done, rate and time left; give what is to be told the number done."""
+def job_progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Show jobs done, rate and time left; give what is told the number done and of all."""
     if not sys.stderr.isatty():
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="job", unit_scale=True, desc="simulated", leave=False) as bar:
+    with tqdm(unit="job", unit_scale=True, desc="simulated", leave=False) as bar:
 
-        def show(done: int) -> None:
+        def show(done: int, total: int) -> None:
+            bar.total = total
             bar.update(done - bar.n)
 
         yield show

@@ -36,7 +36,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
     parser.add_argument(
         "--placement",
-        help="pooled (default), consolidate, spread, or FILE.py:ClassName; needs --cluster",
+        help="pooled (default without --cluster), consolidate (default with it), spread, or "
+        "FILE.py:ClassName",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--format", help="format of JOBS; by default detected")
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
     log = read_jobs(args.jobs, format=args.format, sort=args.sort)
     command = {key: value for key, value in vars(args).items() if key not in ("run", "out")}
-    with new_folder(args.out) as folder, job_progress(len(log.jobs)) as progress:
+    with new_folder(args.out) as folder, job_progress() as progress:
         result = replay(
             log.jobs,
             policy=args.policy,

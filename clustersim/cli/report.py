@@ -45,7 +45,8 @@ def result_text(result: Result) -> str:
         "utilisation",
     ]
     lines = [table(rows, headers)]
-    reasons = result.jobs["reason"].dropna().value_counts()
+    never = result.jobs[result.jobs["outcome"] == "never runnable"]
+    reasons = never["reason"].value_counts()
     for reason, count in reasons.head(_MOST_REASONS).items():
         lines.append(f"never runnable: {count:,} x {reason}")
     if len(reasons) > _MOST_REASONS:

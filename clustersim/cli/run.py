@@ -47,9 +47,11 @@ def run(args: argparse.Namespace) -> int:
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
     loaded = load_scenario(args.scenario, changes)
     fleet = open_fleet(loaded)
-    with new_folder(args.out) as folder, job_progress(loaded.scenario.workload.jobs) as progress:
+    with new_folder(args.out) as folder, job_progress() as progress:
         result = run_scenario(loaded, fleet=fleet, check=args.check, progress=progress)
         result.write(folder)
+    for line in result.provenance.get("log", ()):
+        print(line)
     print(result_text(result))
     note = hypothetical_note(
         [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]

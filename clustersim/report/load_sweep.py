@@ -121,7 +121,7 @@ def _point_line(row: Mapping[Any, Any]) -> str:
     head = f"{row['policy']:>12}  load {row['load']:.2f}  "
     use = f"utilisation {row['utilisation']:6.1%}"
     if row["overload"]:
-        return f"{head}overload: {row['backlog_growth']:.1%} of the work piles up   {use}"
+        return f"{head}overload, {row['backlog_growth']:.1%} of the work piled up   {use}"
 
     def wait(name: str) -> str:
         low, high = max(row[f"{name}_low"], 0.0), row[f"{name}_high"]

@@ -78,7 +78,7 @@ class Simulation:
     check : callable, optional
         Called with the simulation after every scheduling pass (debug runs).
     progress : callable, optional
-        Called now and then with the number of jobs that have ended.
+        Called now and then with the number of jobs that have ended, and of all.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Simulation:
         *,
         horizon_s: float | None = None,
         check: Callable[[Simulation], None] | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.clock = Clock()
         self.partitions = partitions
@@ -196,7 +196,7 @@ class Simulation:
         self._request_pass()
         self.n_ended += 1
         if self._progress is not None and not self.n_ended % _REPORT_EVERY:
-            self._progress(self.n_ended)
+            self._progress(self.n_ended, len(self._submit_s))
 
     def _request_pass(self) -> None:
         """Have one scheduling pass made when all else of this instant has happened."""

@@ -18,7 +18,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
-from clustersim.workload import WorkloadSpec, generate_jobs, load_workload, read_jobs
+from clustersim.workload import JobLog, WorkloadSpec, generate_jobs, load_workload, read_jobs
 
 __all__ = ["Fleet", "open_fleet", "run", "run_scenario", "scenario_jobs"]
 
@@ -50,7 +50,7 @@ def run(
     changes: Mapping[str, Any] | Sequence[str] = (),
     *,
     check: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a scenario file.
 
@@ -63,7 +63,7 @@ def run(
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
-        Called now and then with the number of jobs that have ended.
+        Called now and then with the number of jobs that have ended, and of all.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def run_scenario(
     *,
     fleet: Fleet | None = None,
     check: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a scenario that is already read; see :func:`run`.
 
@@ -86,7 +86,7 @@ def run_scenario(
     """
     scenario = loaded.scenario
     fleet = fleet or open_fleet(loaded)
-    jobs = scenario_jobs(loaded, fleet)
+    jobs, log = scenario_jobs(loaded, fleet)
     with _fields_named(loaded):
         return simulate(
             jobs,
@@ -101,6 +101,7 @@ def run_scenario(
             provenance={
                 "scenario": resolved(scenario, fleet, loaded.folder),
                 "seed": scenario.seed,
+                **({} if log is None else {"log": log.report().splitlines()}),
             },
         )
 
@@ -142,7 +143,7 @@ def open_fleet(loaded: LoadedScenario) -> Fleet:
     return Fleet(catalogue, spec, compile_cluster(spec), workload)
 
 
-def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> pd.DataFrame:
+def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, JobLog | None]:
     """Read or generate the jobs of a scenario.
 
     Raises
@@ -154,10 +155,10 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> pd.DataFrame:
     if workload.trace is not None:
         with named_in(loaded.source, "workload.trace"):
             path = _beside(loaded.folder, workload.trace)
-            jobs = read_jobs(path, format=workload.format, sort=workload.sort).jobs
-        known = jobs["job_class"].dropna().unique() if "job_class" in jobs else ()
+            log = read_jobs(path, format=workload.format, sort=workload.sort)
+        known = log.jobs["job_class"].dropna().unique() if "job_class" in log.jobs else ()
         _check_classes(loaded, [str(name) for name in known])
-        return jobs
+        return log.jobs, log
     assert fleet.workload is not None, "a scenario without a log has a workload model"
     scale = 1.0
     if workload.load is not None:
@@ -180,7 +181,7 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> pd.DataFrame:
     )
     if jobs.empty:
         raise InputError(loaded.source, "workload: no job arrives before its duration is over")
-    return jobs
+    return jobs, None
 
 
 def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict[str, Any]:

@@ -71,7 +71,7 @@ def simulate(
     reference_models: Mapping[str, str] | None = None,
     horizon_s: float | None = None,
     check: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Result:
     """Run jobs through a cluster.
@@ -93,7 +93,7 @@ def simulate(
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
-        Called now and then with the number of jobs that have ended.
+        Called now and then with the number of jobs that have ended, and of all.
     provenance : mapping, optional
         What to keep with the result, such as the scenario.
 
@@ -213,7 +213,7 @@ def replay(
     placement: str | type[Placement] | None = None,
     exact_estimates: bool = False,
     check: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Result:
     """Schedule a log of jobs again, each running just as long as the log says.
@@ -230,7 +230,8 @@ def replay(
     cluster : Cluster, optional
         A compiled topology.
     placement : str or type of Placement, optional
-        By default ``pooled``, which is all that a pool without topology has.
+        By default ``consolidate`` on a cluster; a pool without topology has only
+        ``pooled``.
     exact_estimates : bool
         Whether to ignore the jobs' own estimates.
     check, progress, provenance
@@ -260,9 +261,9 @@ def replay(
         assert accelerators is not None
         if placement not in (None, "pooled"):
             raise InputError("placement", f"{placement!r} needs nodes; give a cluster instead")
-        cluster = single_pool(accelerators)
+        cluster, placement = single_pool(accelerators), "pooled"
     scheduling = Scheduling(
-        policy=policy, placement=placement or "pooled", exact_estimates=exact_estimates
+        policy=policy, placement=placement or "consolidate", exact_estimates=exact_estimates
     )
     return simulate(
         jobs, cluster, scheduling, check=check, progress=progress, provenance=provenance

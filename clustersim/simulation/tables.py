@@ -47,8 +47,8 @@ def jobs_table(
     -------
     pandas.DataFrame
         `jobs`, then ``outcome``, ``pool``, ``start_s``, ``finish_s`` (seconds; NaN where
-        it did not come to it) and ``reason``.  A column of the input that has one of
-        these names is kept as ``recorded_<name>``.
+        it did not come to it) and ``reason`` (why it did not finish).  A column of the
+        input that has one of these names is kept as ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -61,6 +61,12 @@ def jobs_table(
     reason = np.full(n_jobs, None, dtype=object)
     for row, text in reasons.items():
         reason[row] = text
+    running = outcome == 1
+    reason[running] = np.where(
+        np.isfinite(start[running]),
+        "still ran when the simulation ended",
+        "still waited when it ended",
+    )
     taken = _kept_aside([str(name) for name in jobs.columns])
     added = pd.DataFrame(
         {

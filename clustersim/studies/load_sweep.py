@@ -115,9 +115,10 @@ class SweepResult:
         -------
         pandas.DataFrame
             ``policy``, ``load``, ``replications``, each measure with ``_low`` and
-            ``_high``, and ``overload``: whether the backlog grew by more than 2 % of the
-            work that arrived, with 95 % confidence that it grew.  The waits of an
-            overloaded point depend on how long one looks, and are infinite here.
+            ``_high``, and ``overload``: whether the offered load is 1 or more, or the
+            backlog grew by more than 2 % of the work that arrived, with 95 % confidence
+            that it grew.  The waits of an overloaded point depend on how long one looks,
+            and are infinite here.
         """
         rows = [
             _point(policy, load, self.runs[chosen])
@@ -221,7 +222,7 @@ def _sorted(rows: list[dict[str, object]]) -> pd.DataFrame:
 
 def _point(policy: str, load: float, group: pd.DataFrame) -> dict[str, object]:
     growth, low, _ = mean_interval(group["backlog_growth"])
-    overload = growth > OVERLOAD_GROWTH and low > 0
+    overload = load >= 1 or (growth > OVERLOAD_GROWTH and low > 0)
     row: dict[str, object] = {
         "policy": policy,
         "load": load,

@@ -127,7 +127,7 @@ def test_what_is_done_by_the_horizon_is_what_would_be_done_without_it() -> None:
 def test_an_interrupt_keeps_what_is_done() -> None:
     log = crowd(5, 4000)
 
-    def interrupt(n_ended: int) -> None:
+    def interrupt(n_ended: int, _n_jobs: int) -> None:
         if n_ended >= 2048:
             raise KeyboardInterrupt
 
@@ -147,9 +147,14 @@ def test_an_interrupt_keeps_what_is_done() -> None:
 
 
 def test_progress_counts_ended_jobs() -> None:
-    told: list[int] = []
-    replay(crowd(6, 3000), policy="fcfs", accelerators=24, progress=told.append)
-    assert told == [1024, 2048]
+    told: list[tuple[int, int]] = []
+    replay(
+        crowd(6, 3000),
+        policy="fcfs",
+        accelerators=24,
+        progress=lambda *counts: told.append(counts),
+    )
+    assert told == [(1024, 3000), (2048, 3000)]
 
 
 def test_a_run_in_which_no_job_can_ever_run() -> None:

@@ -123,7 +123,9 @@ def test_changes_lead_into_what_the_scenario_names(tmp_path: Path) -> None:
     assert plain.workload is not None
     assert fleet.workload.arrivals.mean_interarrival == 540
     assert fleet.workload.classes == plain.workload.classes
-    assert len(scenario_jobs(loaded, fleet)) == 30
+    jobs, log = scenario_jobs(loaded, fleet)
+    assert len(jobs) == 30
+    assert log is None
     as_mapping: dict[str, Any] = dict(change.split("=") for change in changes)
     as_mapping |= {"workload.jobs": 30, "cluster.pools.h200.nodes": 3}
     assert load_scenario(path, as_mapping).scenario == loaded.scenario
@@ -236,7 +238,7 @@ def test_replications_differ_and_each_is_repeatable(tmp_path: Path) -> None:
 def jobs_at(tmp_path: Path, load: float, policy: str = "easy") -> pd.DataFrame:
     path = write(tmp_path / "scenario.yaml", SCENARIO)
     loaded = load_scenario(path, [f"workload.load={load}", f"scheduler.policy={policy}"])
-    return scenario_jobs(loaded, open_fleet(loaded))
+    return scenario_jobs(loaded, open_fleet(loaded))[0]
 
 
 def test_load_stretches_time_and_changes_nothing_else(tmp_path: Path) -> None:
@@ -256,7 +258,7 @@ def test_offered_load_is_what_was_asked_for(tmp_path: Path) -> None:
     tree["workload"]["generate"]["classes"] = [kind]
     tree["workload"] |= {"reference_models": {}, "jobs": 100_000, "load": 0.8}
     loaded = load_scenario(write(tmp_path / "scenario.yaml", tree))
-    jobs = scenario_jobs(loaded, open_fleet(loaded))
+    jobs, _ = scenario_jobs(loaded, open_fleet(loaded))
     load = len(jobs) * 4 * 600 / (32 * jobs["submit_s"].iloc[-1])
     assert load == pytest.approx(0.8, rel=0.015)  # 4 standard errors of 1e5 exponential gaps
 
@@ -368,7 +370,7 @@ def test_the_scenario_says_which_chip_durations_are_of(tmp_path: Path) -> None:
     for chip in ("H200", "H20"):
         tree["workload"]["reference_accelerator"] = chip
         loaded = load_scenario(write(tmp_path / f"{chip}.yaml", tree))
-        rates[chip] = 1 / scenario_jobs(loaded, open_fleet(loaded))["submit_s"].mean()
+        rates[chip] = 1 / scenario_jobs(loaded, open_fleet(loaded))[0]["submit_s"].mean()
     two = open_fleet(loaded).cluster
     s = speed(two, "llama3-8b")
     # On reference H20 the same seconds are less work: 32 (1/s) + 32 chips against 32 + 32 s.

@@ -72,6 +72,12 @@ def test_overload_is_called_so_and_has_no_wait(result):
     assert np.isfinite(points.loc[points["overload"], "utilisation"]).all()
 
 
+def test_a_load_of_one_has_no_steady_state_however_it_looks(result):
+    runs = result.runs.assign(load=result.runs["load"].replace(0.5, 1.0), backlog_growth=0.0)
+    points = SweepResult(LoadSweep("", (0.7, 1.0), ("fcfs",)), runs).points()
+    assert points.set_index("load")["overload"].to_dict() == {0.7: False, 1.0: True}
+
+
 def test_both_policies_see_the_same_work(result):
     use = result.runs.pivot_table(
         index=["load", "replication"], columns="policy", values="utilisation"
