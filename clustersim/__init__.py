@@ -28,10 +28,17 @@ if TYPE_CHECKING:
     from clustersim.simulation.result import Result
     from clustersim.simulation.run import run
     from clustersim.simulation.scenario import load_scenario
+    from clustersim.simulation.schemas import schema
     from clustersim.simulation.simulate import Scheduling, replay, simulate
     from clustersim.studies.load_sweep import LoadSweep, Objective, load_sweep
-    from clustersim.topology import build_graph, compile_cluster, load_cluster, single_pool
-    from clustersim.workload import generate_jobs, load_workload, read_jobs
+    from clustersim.topology import (
+        build_graph,
+        compile_cluster,
+        load_cluster,
+        single_pool,
+        summarise,
+    )
+    from clustersim.workload import describe_jobs, generate_jobs, load_workload, read_jobs
 
 __all__ = [
     "InputError",
@@ -48,6 +55,7 @@ __all__ = [
     "build_graph",
     "check_policy",
     "compile_cluster",
+    "describe_jobs",
     "generate_jobs",
     "load_catalogue",
     "load_cluster",
@@ -58,8 +66,10 @@ __all__ = [
     "replay",
     "run",
     "run_load_sweep",
+    "schema",
     "simulate",
     "single_pool",
+    "summarise",
 ]
 
 _HOME = {
@@ -76,6 +86,7 @@ _HOME = {
     "build_graph": "topology",
     "check_policy": "simulation.check_policy",
     "compile_cluster": "topology",
+    "describe_jobs": "workload",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
@@ -86,8 +97,10 @@ _HOME = {
     "replay": "simulation.simulate",
     "run": "simulation.run",
     "run_load_sweep": "report",
+    "schema": "simulation.schemas",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
+    "summarise": "topology",
 }
 
 

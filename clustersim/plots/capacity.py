@@ -55,8 +55,9 @@ def draw_capacity_curves(
         figure = new_figure(10.0, 7.6)
         axes = figure.subplots(2, 2)
         for ax, measure in zip(axes.flat, _TITLES, strict=True):
-            plot_measure(points, measure, ax=ax)
-            if measure == objective.measure:
+            of_objective = measure == objective.measure
+            plot_measure(points, measure, ax=ax, reach=20 * objective.at_most * of_objective)
+            if of_objective:
                 _mark_capacity(ax, objective, capacity)
         if title:
             figure.suptitle(title, fontsize=13, fontweight="bold")
@@ -65,7 +66,9 @@ def draw_capacity_curves(
     return figure
 
 
-def plot_measure(points: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> Axes:
+def plot_measure(
+    points: pd.DataFrame, measure: str, *, ax: Axes | None = None, reach: float = 0.0
+) -> Axes:
     """Plot a measure against offered load, a line and a 95 % band for each policy.
 
     Parameters
@@ -76,6 +79,8 @@ def plot_measure(points: pd.DataFrame, measure: str, *, ax: Axes | None = None) 
         ``mean_wait_s``, ``p95_wait_s``, ``mean_bounded_slowdown`` or ``utilisation``.
     ax : Axes, optional
         Where to draw; by default in a new figure.
+    reach : float
+        A value that the axis is to reach at least, where it is logarithmic.
 
     Returns
     -------
@@ -83,7 +88,7 @@ def plot_measure(points: pd.DataFrame, measure: str, *, ax: Axes | None = None) 
     """
     with style():
         ax = ax or new_figure().subplots()
-        _set_scale(ax, points, measure)
+        _set_scale(ax, points, measure, reach)
         ends = []
         for index, (policy, curve) in enumerate(points.groupby("policy", sort=False)):
             finite = curve[np.isfinite(curve[measure])]
@@ -108,7 +113,7 @@ def _band_edge(curve: pd.DataFrame, measure: str, edge: str) -> pd.Series:
     return values.where(np.isfinite(values), curve[measure]).clip(lower=0.0)
 
 
-def _set_scale(ax: Axes, points: pd.DataFrame, measure: str) -> None:
+def _set_scale(ax: Axes, points: pd.DataFrame, measure: str, reach: float) -> None:
     loads = points["load"].to_numpy()
     span = loads.max() - loads.min() or 0.1
     ax.set_xlim(loads.min() - 0.04 * span, loads.max() + 0.16 * span)
@@ -116,7 +121,9 @@ def _set_scale(ax: Axes, points: pd.DataFrame, measure: str) -> None:
     top = float(np.max(highs[np.isfinite(highs)], initial=0.0))
     if measure.endswith("wait_s"):
         ax.set_yscale("symlog", linthresh=60.0, linscale=0.5)
-        above = next((at for at, _ in _WAIT_TICKS if at > 1.5 * top), _WAIT_TICKS[-1][0])
+        above = next(
+            (at for at, _ in _WAIT_TICKS if at > max(1.5 * top, reach)), _WAIT_TICKS[-1][0]
+        )
         ticks = [tick for tick in _WAIT_TICKS if tick[0] <= max(above, 6 * 3600.0)]
         ax.set_ylim(0.0, ticks[-1][0])
         ax.yaxis.set_major_locator(FixedLocator([at for at, _ in ticks]))
@@ -129,7 +136,7 @@ def _set_scale(ax: Axes, points: pd.DataFrame, measure: str) -> None:
         ax.set_ylabel("accelerator-seconds allocated")
     else:
         ax.set_yscale("log")
-        ax.set_ylim(0.9, max(20.0, 2.0 * top))
+        ax.set_ylim(0.9, max(20.0, 2.0 * top, reach))
         ax.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_locator(NullLocator())

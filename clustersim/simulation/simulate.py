@@ -145,23 +145,18 @@ def simulate(
         ).run()
         if horizon_s is None and not record.interrupted:
             _check_all_started(record.partition)
-    job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
+    told = {
+        **(provenance or {}),
+        "versions": versions(),
+        "scheduling_passes": record.passes,
+        "simulated_s": record.end_s,
+        "wall_s": time.perf_counter() - began,
+        "interrupted": record.interrupted,
+    }
+    rows_of_jobs = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
     use = tables.utilisation(allocated, cluster, record.end_s)
-    return Result(
-        jobs=job_rows,
-        allocations=allocated,
-        utilisation=use,
-        summary=summary(job_rows, use),
-        provenance={
-            **(provenance or {}),
-            "versions": versions(),
-            "scheduling_passes": record.passes,
-            "simulated_s": record.end_s,
-            "wall_s": time.perf_counter() - began,
-            "interrupted": record.interrupted,
-        },
-    )
+    return Result(rows_of_jobs, allocated, use, summary(rows_of_jobs, use), told)
 
 
 def _job_columns(
