@@ -30,5 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.simulation.check_policy import check_policy
 
     findings = check_policy(args.policy, args.placement, seed=args.seed)
+    print(f"policy {args.policy}, placement {args.placement}; checked: no accelerator allocated")
+    print(
+        "twice or lost, every job ends, nothing starts early, sizes kept, the same schedule twice"
+    )
     print(table([(f.trial, f.fault or "ok") for f in findings], ["trial", "finding"]))
     return 1 if any(finding.fault for finding in findings) else 0

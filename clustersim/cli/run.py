@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from clustersim.cli.progress import job_progress
 from clustersim.cli.report import result_text
@@ -57,6 +58,6 @@ def run(args: argparse.Namespace) -> int:
         [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]
     )
     if note:
-        print(note)
+        print(textwrap.fill(note, 100))
     print(f"written to {args.out}")
     return 130 if result.interrupted else 0

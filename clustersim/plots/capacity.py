@@ -156,7 +156,7 @@ def _shade_overload(ax: Axes, points: pd.DataFrame, measure: str) -> None:
         ax.axvspan(start, ax.get_xlim()[1], color="#999999", alpha=0.18, lw=0)
         ax.text(
             0.5 * (start + ax.get_xlim()[1]),
-            0.5,
+            0.3,
             "overload: the queue grows",
             transform=ax.get_xaxis_transform(),
             rotation=90,

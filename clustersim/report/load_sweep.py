@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clustersim.catalogue import hypothetical_note
@@ -86,8 +88,10 @@ def run_load_sweep(
     for found in result.capacity(objective) if len(result.runs) else ():
         limit = _objective_text(objective)
         print(f"capacity at {limit} under {found.policy}: offered load {capacity_text(found)}")
+    for line in _gain_lines(result, objective):
+        print(line)
     if note:
-        print(note)
+        print(textwrap.fill(note, 100))
     print(f"{len(result.runs)} runs in {time.perf_counter() - began:.0f} s")
     print(f"picture: {Path(out) / 'capacity-curve.png'}")
     return result
@@ -118,21 +122,31 @@ class _Teller:
 
 
 def _point_line(row: Mapping[Any, Any]) -> str:
-    head = f"{row['policy']:>12}  load {row['load']:.2f}  "
-    use = f"utilisation {row['utilisation']:6.1%}"
+    head = f"{row['policy']:>6}  load {row['load']:.2f}  "
+    use = f"used {row['utilisation']:.1%}"
     if row["overload"]:
         return f"{head}overload, {row['backlog_growth']:.1%} of the work piled up   {use}"
 
     def wait(name: str) -> str:
-        low, high = max(row[f"{name}_low"], 0.0), row[f"{name}_high"]
-        return (
-            f"{format_duration(row[name]):>8} ({format_duration(low)} to {format_duration(high)})"
-        )
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        return f"{format_duration(row[name]):>8} ({format_duration(low)} - {format_duration(high)})"
 
     return (
-        f"{head}wait mean {wait('mean_wait_s')}, p95 {wait('p95_wait_s')}   "
-        f"slowdown {row['mean_bounded_slowdown']:.2f}   {use}"
+        f"{head}wait {wait('mean_wait_s')}  p95 {wait('p95_wait_s')}  "
+        f"slowdown {row['mean_bounded_slowdown']:.2f}  {use}"
     )
+
+
+def _gain_lines(result: SweepResult, objective: Objective) -> Iterator[str]:
+    """Say how the other policies compare with the first, on the same jobs."""
+    first, *others = result.sweep.policies
+    for policy in others if len(result.runs) else ():
+        gain = result.capacity_gain(objective, policy, over=first)
+        if np.isfinite(gain.load):
+            yield (
+                f"on the same jobs {policy} carries {gain.load:+.3f} ({gain.low:+.3f} to "
+                f"{gain.high:+.3f}) of offered load against {first}"
+            )
 
 
 def _objective_text(objective: Objective) -> str:
@@ -146,6 +160,6 @@ def _footnote(sweep: LoadSweep, note: str) -> str:
     bands = (
         f"Bands: 95 % confidence from {sweep.replications} replications with common random "
         f"numbers; the first {sweep.window.warm_up:.0%} and last {sweep.window.cool_down:.0%} "
-        "of the jobs are not measured."
+        "of the jobs are not measured. Triangles: overload, without a steady state."
     )
     return f"{bands}\n{note}" if note else bands

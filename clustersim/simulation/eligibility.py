@@ -219,7 +219,7 @@ def _reason(
             return f"virtual cluster {vc!r} has no share of the pools with its accelerators"
         if vc in ("", "nan", "None", "<NA>"):
             return "it names no virtual cluster, and none of the pools has nodes beside them"
-        return f"virtual cluster {vc!r} does not exist; {nearest_hint(vc, known_vc)}"
+        return f"virtual cluster {vc!r} does not exist; {nearest_hint(vc, known_vc, most=4)}"
     largest = max(partitions[place[pool, row]].placement.capacity for pool in mine)
     where = f"virtual cluster {vc!r}" if vc else "the largest pool it may use"
     if size > largest:

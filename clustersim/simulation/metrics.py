@@ -7,6 +7,8 @@ practice in parallel job scheduling", JSSPP 1997).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -92,21 +94,47 @@ def mean_utilisation(
     return float(total["allocated"] / total["available"]) if total["available"] > 0 else 0.0
 
 
-def summary(jobs: pd.DataFrame, utilisation: pd.DataFrame) -> pd.DataFrame:
-    """Summarise a result, in a row for all pools together and one for each.
+def summary(
+    jobs: pd.DataFrame,
+    utilisation: pd.DataFrame,
+    allocations: pd.DataFrame,
+    virtual_clusters: Mapping[str, int],
+) -> pd.DataFrame:
+    """Summarise a result, in a row for all together, each pool and each virtual cluster.
+
+    Parameters
+    ----------
+    jobs, utilisation, allocations : pandas.DataFrame
+        Tables of the result.
+    virtual_clusters : mapping of str to int
+        Accelerators that each virtual cluster owns, in all pools.
 
     Returns
     -------
     pandas.DataFrame
-        ``scope``; counts of jobs by outcome (those that never ran count under all
-        pools together); mean, median, 95th and 99th percentile of wait; mean JCT,
-        run time and bounded slowdown; utilisation, accelerator-seconds, makespan.
+        ``scope`` (``all``, a pool, or ``vc NAME``); counts of jobs by outcome (those
+        that never ran count under no pool); mean, median, 95th and 99th percentile of
+        wait; mean JCT, run time and bounded slowdown; utilisation, accelerator-seconds,
+        makespan.
     """
     use = accelerator_seconds(utilisation)
-    each = [
+    end_s = float(utilisation["time_s"].max())
+    rows = [_summary_row("all", jobs, use.sum())]
+    rows += [
         _summary_row(str(pool), jobs[jobs["pool"] == pool], use.loc[pool]) for pool in use.index
     ]
-    return pd.DataFrame([_summary_row("all", jobs, use.sum()), *each])
+    held = allocations["n_accelerators"] * (allocations["end_s"] - allocations["start_s"])
+    for name, n_accelerators in virtual_clusters.items():
+        own = pd.Series(
+            {
+                "allocated": held[(allocations["virtual_cluster"] == name).to_numpy()].sum(),
+                "available": n_accelerators * end_s,
+            }
+        )
+        told = jobs["vc"] if "vc" in jobs else pd.Series("", index=jobs.index)
+        mine = jobs[(told.astype("string") == name).fillna(False)]
+        rows.append(_summary_row(f"vc {name}", mine, own))
+    return pd.DataFrame(rows)
 
 
 def _summary_row(scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:

@@ -156,7 +156,17 @@ def simulate(
     rows_of_jobs = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
     use = tables.utilisation(allocated, cluster, record.end_s)
-    return Result(rows_of_jobs, allocated, use, summary(rows_of_jobs, use), told)
+    owned = _virtual_clusters(cluster)
+    return Result(rows_of_jobs, allocated, use, summary(rows_of_jobs, use, allocated, owned), told)
+
+
+def _virtual_clusters(cluster: Cluster) -> dict[str, int]:
+    """Accelerators of each virtual cluster, in all pools."""
+    owned: dict[str, int] = {}
+    for pool in cluster.pools:
+        for name, n_nodes in pool.virtual_clusters.items():
+            owned[name] = owned.get(name, 0) + n_nodes * pool.chips_per_node
+    return owned
 
 
 def _job_columns(

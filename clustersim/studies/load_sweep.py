@@ -132,18 +132,37 @@ class SweepResult:
 
         Each replication has its own curve and crossing; their spread is the interval.
         """
-        found = []
-        points = self.points().set_index(["policy", "load"])
-        for policy in self.sweep.policies:
-            crossings = []
-            for _, curve in self.runs[self.runs["policy"] == policy].groupby("replication"):
-                curve = curve.sort_values("load")
-                values = curve[objective.measure].to_numpy(dtype=np.float64, copy=True)
-                overload = [points.loc[(policy, load), "overload"] for load in curve["load"]]
-                values[np.asarray(overload, dtype=bool)] = np.inf
-                crossings.append(crossing(curve["load"], values, objective.at_most))
-            found.append(Capacity(policy, *_crossing_interval(np.array(crossings))))
-        return found
+        return [
+            Capacity(policy, *_crossing_interval(self._crossings(policy, objective)))
+            for policy in self.sweep.policies
+        ]
+
+    def capacity_gain(self, objective: Objective, policy: str, over: str) -> Capacity:
+        """Find how much more load `policy` carries than `over` at an objective.
+
+        The difference is taken in each replication, in which both have the same jobs,
+        so it is surer than the two capacities are.
+
+        Returns
+        -------
+        Capacity
+            Of `policy`; ``load`` and its interval are differences of offered load.
+        """
+        difference = self._crossings(policy, objective) - self._crossings(over, objective)
+        if not np.isfinite(difference).all():
+            return Capacity(policy, np.nan, np.nan, np.nan)
+        return Capacity(policy, *mean_interval(difference))
+
+    def _crossings(self, policy: str, objective: Objective) -> npt.NDArray[np.float64]:
+        """Load at which each replication first breaks the objective, (replications,)."""
+        overload = self.points().set_index(["policy", "load"])["overload"]
+        crossings = []
+        for _, curve in self.runs[self.runs["policy"] == policy].groupby("replication"):
+            curve = curve.sort_values("load")
+            values = curve[objective.measure].to_numpy(dtype=np.float64, copy=True)
+            values[[bool(overload.loc[policy, load]) for load in curve["load"]]] = np.inf
+            crossings.append(crossing(curve["load"], values, objective.at_most))
+        return np.array(crossings)
 
 
 def load_sweep(
@@ -232,6 +251,7 @@ def _point(policy: str, load: float, group: pd.DataFrame) -> dict[str, object]:
     }
     for name in MEASURES:
         mean, low, high = mean_interval(group[name])
+        low = max(low, 0.0)
         if overload and name != "utilisation":
             mean = low = high = np.inf
         row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
