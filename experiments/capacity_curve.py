@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 from clustersim.report import run_load_sweep, unused_folder
-from clustersim.studies import LoadSweep, Objective
+from clustersim.studies import LoadSweep, Objective, Window
 
 HERE = Path(__file__).parent
-LOADS = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
+LOADS = (0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
 QUICK_LOADS = (0.6, 0.9, 1.05)
 
 
@@ -27,7 +27,8 @@ def main() -> None:
         scenario=str(HERE / "capacity_curve.yaml"),
         loads=QUICK_LOADS if args.quick else LOADS,
         policies=("fcfs", "easy"),
-        replications=2 if args.quick else 6,
+        replications=2 if args.quick else 5,
+        window=Window(warm_up=0.4, cool_down=0.1),
         changes=("workload.jobs=1000",) if args.quick else (),
     )
     run_load_sweep(

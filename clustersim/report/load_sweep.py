@@ -65,7 +65,11 @@ def run_load_sweep(
     print(f"{fleet.cluster.name}: {pools}")
     with new_folder(out) as folder:
         result = load_sweep(sweep, workers=workers, on_run=_Teller(sweep))
+        result.runs.to_parquet(folder / "runs.parquet", index=False)
         if len(result.runs):
+            points = result.points()
+            points.to_parquet(folder / "points.parquet", index=False)
+            points.to_csv(folder / "points.csv", index=False)
             figure = draw_capacity_curves(
                 result,
                 objective,
@@ -73,14 +77,10 @@ def run_load_sweep(
                 note=_footnote(sweep, note),
             )
             save_figure(figure, folder / "capacity-curve")
-            result.runs.to_parquet(folder / "runs.parquet", index=False)
-            points = result.points()
-            points.to_parquet(folder / "points.parquet", index=False)
-            points.to_csv(folder / "points.csv", index=False)
         study = {
             "sweep": dataclasses.asdict(sweep),
             "objective": dataclasses.asdict(objective),
-            "scenario": resolved(loaded.scenario, fleet),
+            "scenario": resolved(loaded.scenario, fleet, loaded.folder),
             "versions": versions(),
             "wall_s": time.perf_counter() - began,
         }
@@ -93,7 +93,8 @@ def run_load_sweep(
     if note:
         print(textwrap.fill(note, 100))
     print(f"{len(result.runs)} runs in {time.perf_counter() - began:.0f} s")
-    print(f"picture: {Path(out) / 'capacity-curve.png'}")
+    if len(result.runs):
+        print(f"picture: {Path(out) / 'capacity-curve.png'}")
     return result
 
 
@@ -115,10 +116,9 @@ class _Teller:
         if sys.stderr.isatty():
             done, passed = len(runs), time.perf_counter() - self._began
             left = format_duration(passed / done * (self._total - done))
+            line = f"  {done}/{self._total} runs, {done / passed:.1f} a second, {left} left "
             end = "\r" if done < self._total else "\r\033[K"
-            print(
-                f"  {done}/{self._total} runs, {left} left ", end=end, file=sys.stderr, flush=True
-            )
+            print(line, end=end, file=sys.stderr, flush=True)
 
 
 def _point_line(row: Mapping[Any, Any]) -> str:
@@ -133,7 +133,7 @@ def _point_line(row: Mapping[Any, Any]) -> str:
 
     return (
         f"{head}wait {wait('mean_wait_s')}  p95 {wait('p95_wait_s')}  "
-        f"slowdown {row['mean_bounded_slowdown']:.2f}  {use}"
+        f"slowdown {row['mean_bounded_slowdown']:.2f}  {use}{'  still rising' * row['rising']}"
     )
 
 

@@ -7,7 +7,6 @@ at every node.
 
 from __future__ import annotations
 
-import copy
 from array import array
 from collections.abc import Sequence
 from heapq import heappop, heappush
@@ -87,10 +86,6 @@ class Pooled(Placement):
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         return sizes <= self.free
-
-    def copy(self) -> Pooled:
-        """Return an independent copy."""
-        return copy.copy(self)
 
 
 class NodePlacement(Placement):

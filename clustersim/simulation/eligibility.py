@@ -18,6 +18,8 @@ from clustersim.topology import Cluster
 
 __all__ = ["Choose", "Eligibility", "accelerators_of_jobs", "find_eligibility"]
 
+NOT_LISTED = np.iinfo(np.int64).max
+"""Position of a chip in the list of a job that does not list it."""
 Choose = Literal["fastest", "best_value", "listed"]
 
 
@@ -71,10 +73,10 @@ def find_eligibility(
     wait_for_best : bool
         Whether a job waits for the partition it prefers rather than take another.
     """
-    n_jobs, n_pools = len(jobs), len(cluster.pools)
+    n_pools = len(cluster.pools)
     chips = accelerators_of_jobs(jobs, cluster, catalogue)
     rank = _rank(runtimes, cluster, catalogue, chips, choose)
-    can = chips < n_pools
+    can = chips != NOT_LISTED
     can &= np.isfinite(runtimes.run_s)
     place, known_vc = _partition_of(jobs, n_pools, partitions)
     can &= place >= 0
@@ -89,7 +91,6 @@ def find_eligibility(
         int(row): _reason(jobs, int(row), cluster, partitions, runtimes, chips, place, known_vc)
         for row in np.flatnonzero(choice_of < 0)
     }
-    assert n_jobs == len(choice_of)
     return Eligibility(choices, choice_of, reasons)
 
 
@@ -99,7 +100,7 @@ def accelerators_of_jobs(
     """Position of each pool's chip in each job's list, (pools, jobs).
 
     Where a job lists none, the pool's position in the cluster; where its list does
-    not have the chip, the number of pools.
+    not have the chip, ``NOT_LISTED``.
 
     Raises
     ------
@@ -108,21 +109,24 @@ def accelerators_of_jobs(
     """
     n_pools = len(cluster.pools)
     position = np.repeat(np.arange(n_pools)[:, None], len(jobs), axis=1)
-    if "accelerators" not in jobs or catalogue is None:
+    if "accelerators" not in jobs:
         return position
     lists, list_of = np.unique(jobs["accelerators"].fillna("").astype(str), return_inverse=True)
-    names = [pool.accelerator for pool in cluster.pools]
-    own = [catalogue.accelerator(name).name for name in names]
+    own = [_canonical(pool.accelerator, catalogue) for pool in cluster.pools]
     table = np.empty((n_pools, len(lists)), dtype=np.int64)
     for column, text in enumerate(lists):
         listed = [part.strip() for part in text.split(",") if part.strip()]
-        wanted = [catalogue.accelerator(name).name for name in listed]
+        wanted = [_canonical(name, catalogue) for name in listed]
         for row, name in enumerate(own):
             if not wanted:
                 table[row, column] = row
             else:
-                table[row, column] = wanted.index(name) if name in wanted else n_pools
+                table[row, column] = wanted.index(name) if name in wanted else NOT_LISTED
     return table[:, list_of]
+
+
+def _canonical(name: str, catalogue: Catalogue | None) -> str:
+    return name.lower() if catalogue is None else catalogue.accelerator(name).name
 
 
 def _rank(
@@ -210,7 +214,7 @@ def _reason(
     """Say why the job at `row` can never run."""
     size = int(jobs["n_accelerators"].iloc[row])
     vc = str(jobs["vc"].iloc[row]) if known_vc and "vc" in jobs else ""
-    listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] < len(cluster.pools)]
+    listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
         return f"none of its accelerators ({jobs['accelerators'].iloc[row]}) is in the cluster"
     mine = [pool for pool in listed if place[pool, row] >= 0]

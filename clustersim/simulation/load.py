@@ -20,7 +20,7 @@ import pandas as pd
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.scheduling import Pooled
-from clustersim.simulation.eligibility import find_eligibility
+from clustersim.simulation.eligibility import Choose, find_eligibility
 from clustersim.simulation.partitions import build_partitions
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.topology import Cluster
@@ -36,6 +36,8 @@ def sustainable_rate(
     *,
     reference_accelerator: str | None = None,
     reference_models: Mapping[str, str] | None = None,
+    choose: Choose = "fastest",
+    wait_for_best: bool = False,
 ) -> float:
     """Find the arrival rate at which the offered load is 1.
 
@@ -52,6 +54,10 @@ def sustainable_rate(
         The chip on which durations were measured; by default the workload's own.
     reference_models : mapping, optional
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
+
+    choose, wait_for_best
+        Of the scheduling: where jobs wait for the pool that they prefer, only that one
+        counts.
 
     Returns
     -------
@@ -74,7 +80,15 @@ def sustainable_rate(
         reference_accelerator=reference_accelerator or workload.reference_accelerator,
         reference_models=reference_models,
     )
-    eligible = find_eligibility(kinds, cluster, partitions, runtimes, catalogue)
+    eligible = find_eligibility(
+        kinds,
+        cluster,
+        partitions,
+        runtimes,
+        catalogue,
+        choose=choose,
+        wait_for_best=wait_for_best,
+    )
     share = kinds["share"].to_numpy() / kinds["share"].sum()
     sizes = kinds["n_accelerators"].to_numpy()
     capacity = np.array([p.placement.capacity for p in partitions], dtype=np.float64)

@@ -114,10 +114,11 @@ def summary(
     pandas.DataFrame
         ``scope`` (``all``, a pool, or ``vc NAME``); counts of jobs by outcome (those
         that never ran count under no pool); mean, median, 95th and 99th percentile of
-        wait; mean JCT, run time and bounded slowdown; utilisation, accelerator-seconds,
-        makespan.
+        wait; mean JCT, run time and bounded slowdown; utilisation from the first
+        submission on, accelerator-seconds, makespan.
     """
-    use = accelerator_seconds(utilisation)
+    begin_s = float(jobs["submit_s"].iloc[0])
+    use = accelerator_seconds(utilisation, begin_s=begin_s)
     end_s = float(utilisation["time_s"].max())
     rows = [_summary_row("all", jobs, use.sum())]
     rows += [
@@ -128,7 +129,7 @@ def summary(
         own = pd.Series(
             {
                 "allocated": held[(allocations["virtual_cluster"] == name).to_numpy()].sum(),
-                "available": n_accelerators * end_s,
+                "available": n_accelerators * (end_s - begin_s),
             }
         )
         told = jobs["vc"] if "vc" in jobs else pd.Series("", index=jobs.index)

@@ -169,6 +169,8 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, J
                 fleet.catalogue,
                 reference_accelerator=_reference(scenario, fleet.workload),
                 reference_models=workload.reference_models,
+                choose=scenario.scheduler.choose,
+                wait_for_best=scenario.scheduler.wait_for_best,
             )
         scale = workload.load * rate * fleet.workload.arrivals.mean_interarrival
     streams = Streams(scenario.seed, replication=scenario.replication)

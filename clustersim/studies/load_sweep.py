@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.errors import InputError, unknown_name
+from clustersim.scheduling import find_policy
 from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import load_scenario
 from clustersim.studies.statistics import crossing, mean_interval
@@ -40,6 +42,12 @@ class Objective:
 
     measure: str = "p95_wait_s"
     at_most: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise InputError("objective", unknown_name("measure", self.measure, MEASURES))
+        if not self.at_most > 0:
+            raise InputError("objective", f"at_most must be more than 0, found {self.at_most!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,19 @@ class LoadSweep:
     replications: int = 5
     changes: tuple[str, ...] = ()
     window: Window = field(default_factory=Window)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.loads or any(not load > 0 for load in self.loads):
+            problems.append(f"loads: must be one or more numbers above 0, found {self.loads!r}")
+        if list(self.loads) != sorted(set(self.loads)):
+            problems.append(f"loads: must ascend, each once, found {self.loads!r}")
+        if not self.policies or len(set(self.policies)) != len(self.policies):
+            problems.append(f"policies: must be one or more, each once, found {self.policies!r}")
+        if self.replications < 1:
+            problems.append(f"replications: must be 1 or more, found {self.replications!r}")
+        if problems:
+            raise InputError("load sweep", problems)
 
     def runs(self) -> Iterator[tuple[float, str, int]]:
         """Iterate over (load, policy, replication)."""
@@ -118,7 +139,9 @@ class SweepResult:
             ``_high``, and ``overload``: whether the offered load is 1 or more, or the
             backlog grew by more than 2 % of the work that arrived, with 95 % confidence
             that it grew.  The waits of an overloaded point depend on how long one looks,
-            and are infinite here.
+            and are infinite here.  ``rising``: the later half of the measured jobs waited
+            longer than the earlier, with 95 % confidence, so that longer runs would show
+            longer waits.
         """
         rows = [
             _point(policy, load, self.runs[chosen])
@@ -149,12 +172,12 @@ class SweepResult:
             Of `policy`; ``load`` and its interval are differences of offered load.
         """
         difference = self._crossings(policy, objective) - self._crossings(over, objective)
-        if not np.isfinite(difference).all():
+        if not len(difference) or not np.isfinite(difference).all():
             return Capacity(policy, np.nan, np.nan, np.nan)
-        return Capacity(policy, *mean_interval(difference))
+        return Capacity(policy, *mean_interval(difference.mean(axis=1)))
 
     def _crossings(self, policy: str, objective: Objective) -> npt.NDArray[np.float64]:
-        """Load at which each replication first breaks the objective, (replications,)."""
+        """Load at which each replication breaks the objective: (replications, low and high)."""
         overload = self.points().set_index(["policy", "load"])["overload"]
         crossings = []
         for _, curve in self.runs[self.runs["policy"] == policy].groupby("replication"):
@@ -162,7 +185,7 @@ class SweepResult:
             values = curve[objective.measure].to_numpy(dtype=np.float64, copy=True)
             values[[bool(overload.loc[policy, load]) for load in curve["load"]]] = np.inf
             crossings.append(crossing(curve["load"], values, objective.at_most))
-        return np.array(crossings)
+        return np.array(crossings).reshape(-1, 2)
 
 
 def load_sweep(
@@ -196,7 +219,11 @@ def load_sweep(
     InputError
         If the scenario cannot be used.
     """
-    load_scenario(sweep.scenario, sweep.changes)
+    loaded = load_scenario(sweep.scenario, sweep.changes)
+    if loaded.scenario.horizon is not None:
+        raise InputError(loaded.source, "horizon: a load sweep runs until all jobs have ended")
+    for policy in sweep.policies:
+        find_policy(policy, folder=loaded.folder)
     rows: list[dict[str, object]] = []
     pool = executor or ProcessPoolExecutor(workers or os.cpu_count(), initializer=_ignore_interrupt)
     futures = [pool.submit(run_point, sweep, *run) for run in sweep.runs()]
@@ -241,12 +268,14 @@ def _sorted(rows: list[dict[str, object]]) -> pd.DataFrame:
 
 def _point(policy: str, load: float, group: pd.DataFrame) -> dict[str, object]:
     growth, low, _ = mean_interval(group["backlog_growth"])
-    overload = load >= 1 or (growth > OVERLOAD_GROWTH and low > 0)
+    overload = load >= 1 or (growth > OVERLOAD_GROWTH and (low > 0 or len(group) < 2))
+    _, rise, _ = mean_interval(group["wait_rise_s"])
     row: dict[str, object] = {
         "policy": policy,
         "load": load,
         "replications": len(group),
         "overload": overload,
+        "rising": not overload and rise > 0,
         "backlog_growth": growth,
     }
     for name in MEASURES:
@@ -259,8 +288,9 @@ def _point(policy: str, load: float, group: pd.DataFrame) -> dict[str, object]:
 
 
 def _crossing_interval(crossings: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    if np.isnan(crossings).any():
+    if not len(crossings) or np.isnan(crossings).any():
         return np.nan, np.nan, np.nan
     if np.isinf(crossings).any():
-        return np.inf, float(np.min(crossings)), np.inf
-    return mean_interval(crossings)
+        return np.inf, float(crossings.min()), np.inf
+    load = float(crossings.mean())
+    return load, mean_interval(crossings[:, 0])[1], mean_interval(crossings[:, 1])[2]

@@ -45,7 +45,7 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float,
     return mean, mean - half, mean + half
 
 
-def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> float:
+def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> tuple[float, float]:
     """Load at which a measure that grows with the load first exceeds an objective.
 
     Parameters
@@ -57,28 +57,30 @@ def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> f
 
     Returns
     -------
-    float
-        Interpolated between the last load that keeps the objective and the next,
-        linearly in the logarithm of ``1 + value / objective``; NaN if even the lowest
-        load breaks it, and infinity if no load does.
+    low, high : float
+        Equal, and interpolated linearly in the logarithm of ``1 + value / objective``,
+        where the first load that breaks the objective has a finite value.  Else the
+        last load that keeps it and the next: with the overload in between nothing more
+        is known.  NaN if even the lowest load breaks it, infinite if no load does.
 
     Examples
     --------
     >>> crossing([0.5, 0.7, 0.9], [0.0, 10.0, float("inf")], 60.0)
-    0.7
+    (0.7, 0.9)
     >>> crossing([0.5, 0.7], [1.0, 2.0], 60.0)
-    inf
+    (inf, inf)
     """
     load = np.asarray(loads, dtype=np.float64)
     value = np.asarray(values, dtype=np.float64)
     broken = np.flatnonzero(~(value <= objective))
     if len(broken) == 0:
-        return math.inf
+        return math.inf, math.inf
     first = int(broken[0])
     if first == 0:
-        return math.nan
+        return math.nan, math.nan
+    kept, next_load = float(load[first - 1]), float(load[first])
     if not math.isfinite(value[first]):
-        return float(load[first - 1])
+        return kept, next_load
     scaled = np.log1p(value[first - 1 : first + 1] / objective)
-    part = (math.log(2.0) - scaled[0]) / (scaled[1] - scaled[0])
-    return float(load[first - 1] + part * (load[first] - load[first - 1]))
+    part = float((math.log(2.0) - scaled[0]) / (scaled[1] - scaled[0]))
+    return (kept + part * (next_load - kept),) * 2

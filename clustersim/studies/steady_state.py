@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from clustersim.errors import InputError
 from clustersim.simulation.metrics import bounded_slowdown, mean_utilisation, wait_s
 from clustersim.simulation.result import Result
+from clustersim.simulation.tables import UNFINISHED
 
 __all__ = ["SteadyState", "Window", "measure"]
 
@@ -48,6 +50,9 @@ class SteadyState:
         Work (accelerator-seconds) waiting at the window's end less that at its begin,
         over the work that arrived in between: the share that the cluster did not
         carry.  Around 0 in a steady state.
+    wait_rise_s : float
+        Mean wait of the later half of the measured jobs less that of the earlier half.
+        Around 0 in a steady state.
     jobs : int
         Jobs measured.
     never_runnable : int
@@ -59,6 +64,7 @@ class SteadyState:
     mean_bounded_slowdown: float
     utilisation: float
     backlog_growth: float
+    wait_rise_s: float
     jobs: int
     never_runnable: int
 
@@ -79,14 +85,16 @@ def measure(result: Result, window: Window) -> SteadyState:
 
     Raises
     ------
-    ValueError
-        If no job is left to measure.
+    InputError
+        If no job is left to measure, or some had not finished when the run was stopped.
     """
+    if (result.jobs["outcome"] == UNFINISHED).any():
+        raise InputError("measure", "jobs are unfinished; a steady state needs a run to their end")
     first, last = window.of(len(result.jobs))
     measured = result.jobs.iloc[first:last]
     ran = measured[measured["start_s"].notna()]
     if len(ran) == 0:
-        raise ValueError("no job of the window ran")
+        raise InputError("measure", f"none of the {len(result.jobs):,} jobs ran in the window")
     submit = result.jobs["submit_s"].to_numpy(dtype=np.float64)
     begin_s, end_s = float(submit[first]), float(submit[last - 1])
     wait = wait_s(ran).to_numpy()
@@ -96,6 +104,7 @@ def measure(result: Result, window: Window) -> SteadyState:
         mean_bounded_slowdown=float(bounded_slowdown(ran).mean()),
         utilisation=mean_utilisation(result.utilisation, begin_s=begin_s, end_s=end_s),
         backlog_growth=_backlog_growth(result, begin_s, end_s),
+        wait_rise_s=float(wait[len(wait) // 2 :].mean() - wait[: (len(wait) + 1) // 2].mean()),
         jobs=len(ran),
         never_runnable=len(measured) - len(ran),
     )

@@ -26,6 +26,7 @@ def made_up(policies: tuple[str, ...], replications: int = 3) -> SweepResult:
             "p95_wait_s": 6000 * load**6 * (1 + 0.3 * k) / (1 + 0.1 * index),
             "mean_bounded_slowdown": 1 + 5 * load**8,
             "utilisation": min(load, 1.0),
+            "wait_rise_s": 0.0,
             "backlog_growth": 0.1 + 0.001 * k if load > 1 else 0.0,
         }
         for load in LOADS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import twins
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from logs import (
 )
 from twins import Job
 
-from clustersim.simulation.simulate import replay
+from clustersim.simulation.simulate import Scheduling, replay, simulate
 
 POLICIES = ["fcfs", "sjf", "easy", "easy_sjbf", "conservative"]
 ON_NODES = ["fcfs", "sjf", "easy", "easy_sjbf"]
@@ -182,3 +183,34 @@ def test_large_log_in_virtual_clusters(policy: str) -> None:
     expected, nodes_of = twins.virtual_cluster_starts(jobs, vcs, SHARES, 7, 8, policy)
     assert starts(result) == expected
     assert nodes_of_jobs(result) == sorted_nodes(nodes_of)
+
+
+# --- Claims on nodes that change as others start -------------------------------------
+
+
+def test_a_claim_follows_the_nodes_that_are_free_now() -> None:
+    """The fourth job passes the reservation; the third's claim then moves to other nodes."""
+    log = [Job(0, 6, 23, 23), Job(0, 2, 17, 34), Job(5, 6, 14, 14), Job(6, 2, 20, 40)]
+    log.append(Job(12, 2, 15, 15))
+    by_twin, _ = twins.node_starts(log, 3, 4, "easy")
+    assert by_twin == [0, 0, 23, 6, 12]
+    fleet = nodes(3, 4)
+    result = simulate(table(log), fleet, Scheduling(policy="easy", placement="consolidate"))
+    assert starts(result) == by_twin
+
+
+@pytest.mark.parametrize("placement", ["consolidate", "spread"])
+@pytest.mark.parametrize("policy", ["easy", "easy_sjbf"])
+def test_many_small_logs_on_three_nodes(policy: str, placement: str) -> None:
+    draw = np.random.Generator(np.random.PCG64(11))
+    fleet = nodes(3, 4)
+    for _ in range(250):
+        submits = np.sort(draw.integers(0, 40, int(draw.integers(6, 16))))
+        log = []
+        for submit in submits.tolist():
+            run = int(draw.integers(1, 25))
+            slack = int(draw.integers(0, 25))
+            log.append(Job(submit, int(draw.integers(1, 9)), run, run + slack))
+        by_twin, _ = twins.node_starts(log, 3, 4, policy, RULES[placement])
+        result = simulate(table(log), fleet, Scheduling(policy=policy, placement=placement))
+        assert starts(result) == by_twin, log

@@ -156,7 +156,7 @@ GOLDEN = {
     "sjf": "2a1e34db5a03d1df",
     "easy": "25bbd9fe67b95fa9",
     "easy_sjbf": "9ff8e635d86961ff",
-    "conservative": "326abf19bae06024",
+    "conservative": "da7eea4b6dcb2375",
 }
 
 

@@ -161,7 +161,8 @@ def test_never_runnable_jobs_say_why_and_the_rest_runs() -> None:
     assert reasons[4] == "none of its accelerators (H100) is in the cluster"
     assert pd.isna(reasons[0])
     assert result.jobs.loc[1:4, ["start_s", "finish_s", "pool"]].isna().all(axis=None)
-    assert result.summary["never_runnable"].tolist() == [4, 0, 0]
+    assert result.summary["scope"].tolist() == ["all", "fast", "slow", "vc a"]
+    assert result.summary["never_runnable"].tolist() == [4, 0, 0, 2]
 
 
 def test_virtual_cluster_without_nodes_in_the_pools_of_its_accelerators() -> None:
@@ -229,3 +230,25 @@ def test_the_users_estimate_counts_for_a_job_with_a_model_too() -> None:
     assert simulate(log, two_pools(), how, catalogue=catalogue()).jobs["start_s"].iloc[2] == 2
     log.loc[2, "estimate_s"] = 2e6
     assert simulate(log, two_pools(), how, catalogue=catalogue()).jobs["start_s"].iloc[2] > 1e6
+
+
+def test_a_job_may_list_more_chips_than_the_cluster_has_pools() -> None:
+    fleet = cluster(pool("only", 1, accelerator="H20"))
+    log = jobs([(0, 1, 5)] * 2, accelerators=["H200,H100,H20", "H200"])
+    for known in (catalogue(), None):
+        result = simulate(log, fleet, catalogue=known)
+        assert result.jobs["outcome"].tolist() == ["finished", "never runnable"]
+
+
+def test_conservative_passes_a_job_that_finds_no_nodes() -> None:
+    """Three chips are free, on two nodes: the third job must wait, the fourth need not."""
+    fleet = cluster(pool("p", 2, 4))
+    log = jobs([(0, 3, 1000), (0, 2, 1000), (1, 3, 10), (2, 1, 5)])
+    scheduling = Scheduling(policy="conservative", placement="consolidate")
+    assert simulate(log, fleet, scheduling).jobs["start_s"].tolist() == [0, 0, 1000, 2]
+
+
+def test_utilisation_counts_from_the_first_submission() -> None:
+    log = jobs([(1_000_000, 8, 10), (1_000_010, 8, 10)])
+    result = simulate(log, cluster(pool("p")))
+    assert result.summary["utilisation"].tolist() == [1.0, 1.0]

@@ -86,9 +86,10 @@ def test_both_policies_see_the_same_work(result):
 
 
 def test_capacity_lies_between_the_loads_around_it(result):
-    objective = Objective("mean_wait_s", at_most=30.0)
+    objective = Objective("mean_wait_s", at_most=10.0)
     for found in result.capacity(objective):
-        assert 0.7 < found.low <= found.load <= found.high < 1.3
+        assert 0.7 < found.load < 0.9
+        assert 0.5 < found.low < found.load < found.high < 1.3
 
 
 def test_capacity_outside_the_loads_tried(result):
@@ -97,6 +98,52 @@ def test_capacity_outside_the_loads_tried(result):
     runs = result.runs[result.runs["load"] < 0.8]
     low = SweepResult(LoadSweep("", (0.5, 0.7), ("fcfs",)), runs)
     assert [found.load for found in low.capacity(Objective("p95_wait_s", 1e6))] == [np.inf]
+
+
+def test_a_crossing_into_overload_is_known_to_the_grid_only(result):
+    runs = result.runs.assign(mean_wait_s=1.0)
+    flat = SweepResult(result.sweep, runs)
+    (found, _) = flat.capacity(Objective("mean_wait_s", 30.0))
+    assert (found.low, found.high) == (0.9, 1.3)
+
+
+def test_paired_gain_is_surer_than_the_capacities(result):
+    objective = Objective("mean_wait_s", at_most=10.0)
+    gain = result.capacity_gain(objective, "sjf", over="fcfs")
+    fcfs, sjf = result.capacity(objective)
+    assert gain.load == pytest.approx(sjf.load - fcfs.load)
+    assert gain.high - gain.low < (sjf.high - sjf.low) + (fcfs.high - fcfs.low)
+
+
+def test_one_replication_can_show_overload_too(result):
+    runs = result.runs[result.runs["replication"] == 0].assign(backlog_growth=0.5)
+    points = SweepResult(LoadSweep("", (0.5, 0.7), ("fcfs",), 1), runs).points()
+    assert points["overload"].all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"loads": ()}, "loads"),
+        ({"loads": (0.9, 0.5)}, "ascend"),
+        ({"loads": (-0.1, 0.5)}, "above 0"),
+        ({"policies": ()}, "policies"),
+        ({"policies": ("fcfs", "fcfs")}, "each once"),
+        ({"replications": 0}, "replications"),
+    ],
+)
+def test_a_sweep_that_makes_no_sense(wrong, words):
+    with pytest.raises(InputError, match=words):
+        LoadSweep(**{"scenario": "", "loads": (0.5,), "policies": ("fcfs",), **wrong})
+
+
+def test_what_a_sweep_cannot_use_is_told_before_any_run(scenario):
+    with pytest.raises(InputError, match="did you mean 'easy'"):
+        load_sweep(LoadSweep(scenario, (0.5,), ("eazy",)))
+    with pytest.raises(InputError, match="horizon"):
+        load_sweep(LoadSweep(scenario, (0.5,), ("fcfs",), changes=("horizon=1 d",)))
+    with pytest.raises(InputError, match="did you mean 'p95_wait_s'"):
+        Objective("p95_wait")
 
 
 def test_interrupt_keeps_the_runs_made(scenario):

@@ -30,19 +30,20 @@ def test_interval_covers_the_truth_as_often_as_it_says():
 
 
 @pytest.mark.parametrize(
-    ("values", "load"),
+    ("values", "low", "high"),
     [
-        ([0.0, 60.0, 180.0], 0.7),  # just kept at 0.7
-        ([0.0, 0.0, 0.0], math.inf),
-        ([61.0, 70.0, 80.0], math.nan),
-        ([0.0, 0.0, math.inf], 0.7),  # overload: the last load that is none
-        ([0.0, math.nan, math.nan], 0.5),
+        ([0.0, 60.0, 180.0], 0.7, 0.7),  # just kept at 0.7
+        ([0.0, 0.0, 0.0], math.inf, math.inf),
+        ([61.0, 70.0, 80.0], math.nan, math.nan),
+        ([0.0, 0.0, math.inf], 0.7, 0.9),  # overload: somewhere in between
+        ([0.0, math.nan, math.nan], 0.5, 0.7),
     ],
 )
-def test_crossing(values, load):
-    assert crossing([0.5, 0.7, 0.9], values, 60.0) == pytest.approx(load, nan_ok=True)
+def test_crossing(values, low, high):
+    found = crossing([0.5, 0.7, 0.9], values, 60.0)
+    assert found == pytest.approx((low, high), nan_ok=True)
 
 
 def test_crossing_interpolates_in_the_logarithm():
     # log(1 + v / 60): 0 at 0.5 and log(4) at 0.7; the objective log(2) lies half way.
-    assert crossing([0.5, 0.7], [0.0, 180.0], 60.0) == pytest.approx(0.6)
+    assert crossing([0.5, 0.7], [0.0, 180.0], 60.0) == pytest.approx((0.6, 0.6))

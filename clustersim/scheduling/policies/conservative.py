@@ -24,8 +24,9 @@ class Conservative(Policy):
     When it is submitted, a job reserves the partition on which it would finish
     first.  At every completion the waiting jobs, in order of submission, give their
     reservation back and take the earliest that is then free, which is never a later
-    one.  Reservations count accelerators; where a placement finds no room on the
-    nodes, or a job runs past its estimate, all reservations are made anew.
+    one.  Reservations count accelerators: a job for which the placement finds no room
+    on the nodes loses its claim until the next completion.  When a job runs past its
+    estimate, all reservations are made anew.
     """
 
     looks_ahead: ClassVar[bool] = True
@@ -35,11 +36,13 @@ class Conservative(Policy):
         self._profiles: dict[int, Profile] = {}
         self._reserved: dict[int, tuple[int, float, float]] = {}
         self._expected_end: dict[int, float] = {}
+        self._without_nodes: set[int] = set()
         self._ended = False
         self._broken = True
 
     def finish(self, job: int, partition: Partition) -> None:
         self._ended = True
+        self._without_nodes.clear()
         n = self.queue.jobs.n_accelerators[job]
         expected = self._expected_end.pop(job)
         if not self._broken:
@@ -53,15 +56,24 @@ class Conservative(Policy):
             self._begin_anew(now)
         for profile in self._profiles.values():
             profile.advance(now)
+        while self._plan_and_start(now):
+            pass
+
+    def _plan_and_start(self, now: float) -> bool:
+        """Reserve for all who wait and start who is due; say whether one found no nodes."""
         for job in self.waiting:
+            if job in self._without_nodes:
+                continue
             if job not in self._reserved:
                 self._reserve(job)
             elif self._ended:
                 self._give_back(job)
                 self._reserve(job)
         self._ended = False
-        for job in [job for job in self.waiting if self._reserved[job][1] <= now]:
+        due = [job for job, (_, start, _) in self._reserved.items() if start <= now]
+        for job in sorted(due):
             self._start_reserved(job)
+        return self._ended
 
     def _anybody_overdue(self, now: float) -> bool:
         return any(
@@ -103,7 +115,11 @@ class Conservative(Policy):
         nodes = partition.placement.take(self.queue.jobs.n_accelerators[job])
         if nodes is None:
             # What a job without duration holds comes back at this very instant.
-            self._broken = self._broken or not self._anybody_overdue(self.queue.now)
+            if not self._anybody_overdue(self.queue.now):
+                self._give_back(job)
+                del self._reserved[job]
+                self._without_nodes.add(job)
+                self._ended = True
             return
         del self.waiting[job], self._reserved[job]
         self._expected_end[job] = end

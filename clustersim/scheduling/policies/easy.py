@@ -28,10 +28,10 @@ class Easy(Policy):
     reserves the partition on which it would finish first among those without a
     reservation.  With one partition this is EASY as published.
 
-    Between two releases of accelerators nothing changes for those who wait: free
-    accelerators and reservations stay, and the time left before a reservation
-    shrinks.  So only a release calls for a scan of the queue; a submission is
-    compared with the standing reservations alone.  Where nobody fits, reservations
+    While nothing ends and nobody passes a reservation on nodes, nothing changes for
+    those who wait: free accelerators and reservations stay, and the time left before
+    a reservation shrinks.  Then a submission is compared with the standing
+    reservations alone, and the queue is not scanned.  Where nobody fits, reservations
     would forbid nothing, and are not made.
     """
 
@@ -132,6 +132,9 @@ class Easy(Policy):
                 continue
             self._backlog.remove(at)
             queue.start_taken(job, partition, nodes)
+            if reservation is not None and nodes:
+                # With other nodes free now, the placement may claim others for then.
+                self._released = True
             return True
         return False
 
