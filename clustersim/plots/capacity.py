@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,7 +63,8 @@ def draw_capacity_curves(
         if title:
             figure.suptitle(title, fontsize=13, fontweight="bold")
         if note:
-            figure.supxlabel(note, fontsize=8.5, color="#444444")
+            wrapped = "\n".join(textwrap.fill(line, 135) for line in note.splitlines())
+            figure.supxlabel(wrapped, fontsize=8.5, color="#444444")
     return figure
 
 
@@ -110,7 +112,8 @@ def plot_measure(
 def _band_edge(curve: pd.DataFrame, measure: str, edge: str) -> pd.Series:
     """The interval's edge, the mean itself where one replication gives no interval."""
     values = curve[f"{measure}_{edge}"]
-    return values.where(np.isfinite(values), curve[measure]).clip(lower=0.0)
+    most = 1.0 if measure == "utilisation" else None
+    return values.where(np.isfinite(values), curve[measure]).clip(lower=0.0, upper=most)
 
 
 def _set_scale(ax: Axes, points: pd.DataFrame, measure: str, reach: float) -> None:
@@ -156,7 +159,7 @@ def _shade_overload(ax: Axes, points: pd.DataFrame, measure: str) -> None:
         ax.axvspan(start, ax.get_xlim()[1], color="#999999", alpha=0.18, lw=0)
         ax.text(
             0.5 * (start + ax.get_xlim()[1]),
-            0.3,
+            0.32,
             "overload: the queue grows",
             transform=ax.get_xaxis_transform(),
             rotation=90,

@@ -38,9 +38,14 @@ def made_up(policies: tuple[str, ...], replications: int = 3) -> SweepResult:
 
 @pytest.mark.parametrize("policies", [("fcfs",), ("fcfs", "easy"), ("fcfs", "easy", "sjf")])
 def test_no_text_is_cut_or_covers_another(policies):
-    figure = draw_capacity_curves(made_up(policies), Objective(), title="Title", note="A\nB")
+    note = "A long line of a note that says what the bands and the triangles are. " * 3 + "\nB"
+    figure = draw_capacity_curves(made_up(policies), Objective(), title="Title", note=note)
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
+    for text in figure.texts:
+        box = text.get_window_extent(renderer)
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.height
     for ax in figure.axes:
         boxes = [text.get_window_extent(renderer) for text in ax.texts]
         for one, other in combinations(boxes, 2):
