@@ -104,7 +104,20 @@ _HOME = {
 }
 
 
+_PACKAGES = (
+    "catalogue",
+    "performance",
+    "scheduling",
+    "simulation",
+    "studies",
+    "topology",
+    "workload",
+)
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
