@@ -20,7 +20,7 @@ from clustersim.scheduling import JobColumns, Placement, Policy, find_placement,
 from clustersim.scheduling.plugins import fault_in_plugin
 from clustersim.simulation import tables
 from clustersim.simulation.eligibility import Choose, Eligibility, find_eligibility
-from clustersim.simulation.engine import Simulation
+from clustersim.simulation.engine import RunRecord, Simulation
 from clustersim.simulation.invariants import check_accelerators
 from clustersim.simulation.metrics import summary
 from clustersim.simulation.partitions import build_partitions
@@ -145,19 +145,23 @@ def simulate(
         ).run()
         if horizon_s is None and not record.interrupted:
             _check_all_started(record.partition)
-    told = {
-        **(provenance or {}),
+    job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
+    allocated = tables.allocations(jobs, rows, record, cluster, partitions)
+    use = tables.utilisation(allocated, cluster, record.end_s)
+    told = {**(provenance or {}), **_provenance(record, time.perf_counter() - began)}
+    total = summary(job_rows, use, allocated, _virtual_clusters(cluster))
+    return Result(job_rows, allocated, use, total, told)
+
+
+def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
+    """What a run itself adds to the provenance of its result."""
+    return {
         "versions": versions(),
         "scheduling_passes": record.passes,
         "simulated_s": record.end_s,
-        "wall_s": time.perf_counter() - began,
+        "wall_s": wall_s,
         "interrupted": record.interrupted,
     }
-    rows_of_jobs = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
-    allocated = tables.allocations(jobs, rows, record, cluster, partitions)
-    use = tables.utilisation(allocated, cluster, record.end_s)
-    owned = _virtual_clusters(cluster)
-    return Result(rows_of_jobs, allocated, use, summary(rows_of_jobs, use, allocated, owned), told)
 
 
 def _virtual_clusters(cluster: Cluster) -> dict[str, int]:

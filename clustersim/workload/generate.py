@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.workload.arrivals import arrival_times
 from clustersim.workload.spec import JobClass, WorkloadSpec
 
-__all__ = ["Runtime", "generate_jobs", "mean_work", "rate_scale_for_load"]
+__all__ = ["Runtime", "generate_jobs", "mean_work"]
 
 Floats = npt.NDArray[np.float64]
 Streams = Callable[[str], np.random.Generator]
@@ -52,7 +52,7 @@ def generate_jobs(
     n_jobs, horizon_s : int, float
         How many jobs, or up to which time; both: whichever ends first.
     rate_scale : float
-        Factor on the arrival rate, see :func:`rate_scale_for_load`.
+        Factor on the arrival rate.
 
     Returns
     -------
@@ -195,23 +195,3 @@ def _mean_class_work(job_class: JobClass, runtime: Runtime | None) -> float:
     shares = np.array(list(job_class.sizes.values()))
     seconds = runtime(job_class.model, sizes, job_class.tokens.mean())
     return float(np.sum(shares / shares.sum() * sizes * seconds))
-
-
-def rate_scale_for_load(
-    spec: WorkloadSpec, load: float, n_accelerators: float, *, runtime: Runtime | None = None
-) -> float:
-    """Factor on the arrival rate at which the offered load is `load`.
-
-    Parameters
-    ----------
-    spec : WorkloadSpec
-        The workload model.
-    load : float
-        Offered load: work arriving per second over work that the fleet can do.
-    n_accelerators : float
-        The fleet, in reference accelerators.
-    runtime : callable, optional
-        As :func:`mean_work`.
-    """
-    rate = load * n_accelerators / mean_work(spec, runtime=runtime)
-    return float(rate * spec.arrivals.mean_interarrival)

@@ -85,7 +85,10 @@ def test_starts_that_differ_from_pyss_are_those_of_its_order_of_events(
 def test_easy_on_nasa_in_both_orders(shared_data: Path) -> None:
     log = reference(shared_data, "nasa_ipsc")
     pyss = log["start_s_pyss_easy"].to_numpy()
-    np.testing.assert_array_equal(pyss, twins.pyss_easy(twin_jobs(log), 128, "easy"))
+    jobs = twin_jobs(log)
+    np.testing.assert_array_equal(pyss, twins.pyss_easy(jobs, 128, "easy"))
+    ours = our_starts(log, "nasa_ipsc", "easy")
+    np.testing.assert_array_equal(ours, twins.pool_starts(jobs, 128, "easy"))
 
 
 @pytest.mark.parametrize("case", PHILLY)

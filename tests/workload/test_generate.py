@@ -23,7 +23,6 @@ from clustersim.workload import (
     generate_jobs,
     load_workload,
     mean_work,
-    rate_scale_for_load,
     save_workload,
     workload_names,
 )
@@ -296,7 +295,8 @@ def test_mean_work_and_load() -> None:
     assert mean_work(spec(), runtime=runtime) == pytest.approx(0.75 * small + 0.25 * large)
     with pytest.raises(ValueError, match="has a model"):
         mean_work(spec())
-    scale = rate_scale_for_load(spec(), 0.8, 5000, runtime=runtime)
+    rate = 0.8 * 5000 / mean_work(spec(), runtime=runtime)
+    scale = rate * spec().arrivals.mean_interarrival
     jobs = generate_jobs(spec(), Streams(3), n_jobs=200_000, rate_scale=scale)
     work = jobs["n_accelerators"] * jobs["duration_s"].fillna(
         jobs["tokens"] / (1000.0 * jobs["n_accelerators"])
