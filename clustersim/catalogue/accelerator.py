@@ -27,7 +27,8 @@ class Accelerator:
     year : int
         First year of delivery.
     peak_flops : dict of str to float
-        Dense peak in FLOP/s by precision (``bf16``, ``fp8``).
+        Dense peak in FLOP/s by precision (``bf16``, ``fp8``). For a chip without BF16 (V100,
+        910A), ``bf16`` is its FP16 peak; the source says so.
     hbm_bytes, hbm_Bps : float
         Memory capacity (bytes) and bandwidth (bytes/s).
     hbm_type : str
@@ -52,6 +53,9 @@ class Accelerator:
         Status of export to China.
     hypothetical : bool
         True for a chip without a published specification: a scenario, never a calibrated chip.
+    reference_only : bool
+        True for a chip that is there so that published training runs on it can be predicted; no
+        list of candidates shows it unless asked.
     confidence : dict of str to str
         By attribute: ``official``, ``press`` or ``estimate``.
     ranges : dict of str to (float, float)
@@ -82,6 +86,7 @@ class Accelerator:
     price_basis: str = ""
     export_status: str = "unknown"
     hypothetical: bool = False
+    reference_only: bool = False
     confidence: dict[str, str] = field(default_factory=dict)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)

@@ -25,7 +25,8 @@ Entry = TypeVar("Entry", bound=CatalogueEntry)
 def merge_entry(base: Entry, change: Entry, *, keep_aliases: bool) -> Entry:
     """Lay the fields that `change` sets over `base`.
 
-    Peaks and sources merge by key. An accelerator whose memory type or number of stacks changes
+    Peaks and sources merge by key. What extends a chip that is only a reference is not one itself
+    unless it says so. An accelerator whose memory type or number of stacks changes
     derives capacity and bandwidth anew, and a model whose shape changes its counts of parameters,
     unless they are given too.
     """
@@ -43,6 +44,7 @@ _NOT_SHAPE = {
 def _overrides(base: CatalogueEntry, change: CatalogueEntry) -> dict[str, Any]:
     update = {name: getattr(change, name) for name in change.model_fields_set - {"extends"}}
     if isinstance(base, AcceleratorEntry):
+        update.setdefault("reference_only", False)
         if update.get("peak_flops"):
             update["peak_flops"] = {**(base.peak_flops or {}), **update["peak_flops"]}
         if {"hbm_type", "hbm_stacks"} & update.keys():
@@ -92,7 +94,8 @@ def build_accelerator(
     sources["scaleup_shape"] = entry.scaleup_source or sources["scaleup_Bps"]
     sources["scaleup_size"] = sources["scaleup_shape"]
     sources["chips_per_node"] = entry.chips_per_node_source or sources["scaleup_shape"]
-    sources["export_status"] = entry.export_source or fallback
+    export_source = fallback if entry.export_status else "not stated in a source read"
+    sources["export_status"] = entry.export_source or export_source
     confidence = {key: number.confidence for key, number in numbers.items()}
     price_low, price_high = _price_cny(entry.price)
     if entry.price is not None:
@@ -114,6 +117,7 @@ def build_accelerator(
         price_basis=entry.price.basis if entry.price else "",
         export_status=entry.export_status or "unknown",
         hypothetical=entry.hypothetical,
+        reference_only=entry.reference_only,
         confidence=dict(confidence),
         ranges={key: low_high for key, number in numbers.items() if (low_high := _range(number))},
         sources=sources,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -20,7 +20,11 @@ from clustersim.files import read_yaml, validate
 __all__ = ["Catalogue", "load_catalogue", "seedchip"]
 
 DATA = Path(__file__).parent / "data"
-BUILT_IN = (DATA / "accelerators.yaml", DATA / "models.yaml")
+BUILT_IN = (
+    DATA / "accelerators.yaml",
+    DATA / "reference_accelerators.yaml",
+    DATA / "models.yaml",
+)
 
 Entry = TypeVar("Entry", bound=CatalogueEntry)
 Item = TypeVar("Item", bound=Accelerator | Model)
@@ -33,6 +37,8 @@ class Catalogue:
     Attributes
     ----------
     accelerators : mapping of str to Accelerator
+        Those that are there only as references for published training runs have
+        ``reference_only``.
     models : mapping of str to Model
     """
 
@@ -40,24 +46,39 @@ class Catalogue:
     models: Mapping[str, Model]
 
     def accelerator(self, name: str) -> Accelerator:
-        """Look an accelerator up by name or alias, whatever the case of its letters.
+        """Look an accelerator up by name or alias, with or without its vendor's name.
+
+        The case of letters does not matter, and ``-``, ``_`` and blanks are alike.
 
         Raises
         ------
         InputError
             With the nearest names.
+
+        Examples
+        --------
+        >>> load_catalogue().accelerator("nvidia_a100-sxm4 40GB").name
+        'A100-40GB'
         """
-        return _find("accelerator", name, self.accelerators)
+        found = self._accelerator_index.get(_key(name))
+        if found is None:
+            raise InputError("catalogue", unknown_name("accelerator", name, self.accelerators))
+        return found
 
     def model(self, name: str) -> Model:
-        """Look a model up by name or alias, whatever the case of its letters.
+        """Look a model up by name or alias.
+
+        The case of letters does not matter, and ``-``, ``_`` and blanks are alike.
 
         Raises
         ------
         InputError
             With the nearest names.
         """
-        return _find("model", name, self.models)
+        found = self._model_index.get(_key(name))
+        if found is None:
+            raise InputError("catalogue", unknown_name("model", name, self.models))
+        return found
 
     def find(self, name: str) -> Accelerator | Model:
         """Look an accelerator or a model up.
@@ -67,15 +88,20 @@ class Catalogue:
         InputError
             With the nearest names of both.
         """
-        both: dict[str, Accelerator | Model] = {
-            **_names(self.models.values()),
-            **_names(self.accelerators.values()),
-        }
-        found = both.get(str(name).strip().lower())
+        key = _key(name)
+        found = self._accelerator_index.get(key) or self._model_index.get(key)
         if found is None:
             allowed = [*self.accelerators, *self.models]
             raise InputError("catalogue", unknown_name("accelerator or model", name, allowed))
         return found
+
+    @cached_property
+    def _accelerator_index(self) -> dict[str, Accelerator]:
+        return _index(self.accelerators.values())
+
+    @cached_property
+    def _model_index(self) -> dict[str, Model]:
+        return _index(self.models.values())
 
     def with_accelerator(self, accelerator: Accelerator) -> Catalogue:
         """Return a catalogue that also holds `accelerator` (in the place of one of its name)."""
@@ -87,17 +113,22 @@ class Catalogue:
         return Catalogue(self.accelerators, MappingProxyType({**self.models, model.name: model}))
 
 
-def _names(items: Iterable[Item]) -> dict[str, Item]:
+def _key(name: object) -> str:
+    """Reduce a name to what a look-up compares: no case, and one sign for all separators."""
+    return "-".join(str(name).lower().replace("-", " ").replace("_", " ").split())
+
+
+def _index(items: Iterable[Item]) -> dict[str, Item]:
+    """Items by the keys of their spellings; a name goes before an alias, the vendor's last."""
     known = list(items)
-    by_alias = {alias.lower(): item for item in known for alias in item.aliases}
-    return by_alias | {item.name.lower(): item for item in known}
-
-
-def _find(kind: str, name: str, items: Mapping[str, Item]) -> Item:
-    found = _names(items.values()).get(str(name).strip().lower())
-    if found is None:
-        raise InputError("catalogue", unknown_name(kind, name, items))
-    return found
+    by_vendor = {
+        _key(f"{item.vendor} {name}"): item
+        for item in known
+        if isinstance(item, Accelerator)
+        for name in (item.name, *item.aliases)
+    }
+    by_alias = {_key(alias): item for item in known for alias in item.aliases}
+    return by_vendor | by_alias | {_key(item.name): item for item in known}
 
 
 def load_catalogue(*paths: str | Path) -> Catalogue:
@@ -167,12 +198,12 @@ def _add_file(
 
 
 def _clashes(section: str, items: Iterable[Item]) -> list[str]:
-    """Names and aliases that stand for two entries (letters' case apart)."""
+    """Names and aliases that stand for two entries (case and separators apart)."""
     owner: dict[str, str] = {}
     faults = []
     for item in items:
         for name in (item.name, *item.aliases):
-            other = owner.setdefault(name.lower(), item.name)
+            other = owner.setdefault(_key(name), item.name)
             if other != item.name:
                 faults.append(
                     f"{section}.{item.name}: the name {name!r} already stands for {other!r}"
@@ -188,7 +219,10 @@ def _resolve(
 
     def canonical(name: str, pool: Mapping[str, Entry]) -> str | None:
         for key, entry in pool.items():
-            if name.lower() in {key.lower(), *(alias.lower() for alias in entry.aliases)}:
+            spellings = [key, *entry.aliases]
+            if isinstance(entry, AcceleratorEntry):
+                spellings += [f"{entry.vendor} {spelling}" for spelling in spellings]
+            if _key(name) in map(_key, spellings):
                 return key
         return None
 

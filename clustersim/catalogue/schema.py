@@ -161,6 +161,7 @@ class AcceleratorEntry(CatalogueEntry):
     family: Text | None = None
     year: Annotated[int, Field(ge=2000, le=2100)] | None = None
     hypothetical: bool = False
+    reference_only: bool = False
     peak_flops: dict[Literal["bf16", "fp8"], PeakRate] | None = None
     hbm_type: str | None = None
     hbm_stacks: Annotated[int, Field(ge=1, le=16)] | None = None
@@ -169,7 +170,7 @@ class AcceleratorEntry(CatalogueEntry):
     hbm_bandwidth: MemoryRate | None = None
     scaleup_shape: Literal["switch", "mesh", "none"] | None = None
     scaleup_bandwidth: LinkRate | None = None
-    scaleup_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    scaleup_size: Annotated[int, Field(ge=1, le=65536)] | None = None
     scaleup_source: Text | None = None
     nic_bandwidth: LinkRate | None = None
     chips_per_node: Annotated[int, Field(ge=1, le=1024)] | None = None

@@ -21,6 +21,7 @@ LEGEND = (
     "sequence; batch: sequences of a step. * hypothetical. `clustersim catalogue NAME` prints each "
     "field with its source."
 )
+REFERENCES = "References, for published training runs (BF16 is FP16 on chips without it)"
 
 
 def add_parser(commands: Any) -> None:
@@ -33,6 +34,7 @@ def add_parser(commands: Any) -> None:
             "example:\n"
             "  clustersim catalogue\n"
             "  clustersim catalogue H200\n"
+            "  clustersim catalogue --all\n"
             "  clustersim catalogue --file my-chips.yaml MyChip\n"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -48,6 +50,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--sources", action="store_true", help="print every entry in full, with its sources"
     )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="also list the chips that are there only as references for published training runs",
+    )
     parser.set_defaults(run=run)
 
 
@@ -56,31 +63,38 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue
 
     catalogue = load_catalogue(*args.file)
+    chips = [c for c in catalogue.accelerators.values() if args.all or not c.reference_only]
     items: list[Accelerator | Model]
     if args.name is not None:
         items = [catalogue.find(args.name)]
     else:
-        items = [*catalogue.accelerators.values(), *catalogue.models.values()]
+        items = [*chips, *catalogue.models.values()]
     if args.name is not None or args.sources:
         print("\n\n\n".join(_in_full(item) for item in items))
     else:
-        print(_as_tables(catalogue))
+        print(_as_tables(catalogue, with_references=args.all))
     note = hypothetical_note(item for item in items if isinstance(item, Accelerator))
     if note:
         print(f"\n{textwrap.fill(note, WIDTH)}")
     return 0
 
 
-def _as_tables(catalogue: Catalogue) -> str:
+def _as_tables(catalogue: Catalogue, *, with_references: bool) -> str:
     from clustersim.catalogue import report
 
-    chips = report.accelerator_rows(catalogue.accelerators.values())
-    models = report.model_rows(catalogue.models.values())
-    parts = (
-        table(chips, report.ACCELERATOR_HEADERS),
-        table(models, report.MODEL_HEADERS),
-        textwrap.fill(LEGEND, WIDTH),
-    )
+    chips = [chip for chip in catalogue.accelerators.values() if not chip.reference_only]
+    references = [chip for chip in catalogue.accelerators.values() if chip.reference_only]
+    parts = [table(report.accelerator_rows(chips), report.ACCELERATOR_HEADERS)]
+    if with_references:
+        parts += [
+            REFERENCES,
+            table(report.accelerator_rows(references), report.ACCELERATOR_HEADERS),
+        ]
+    parts.append(table(report.model_rows(catalogue.models.values()), report.MODEL_HEADERS))
+    parts.append(textwrap.fill(LEGEND, WIDTH))
+    if not with_references:
+        text = f"{len(references)} more chips, references for published training runs: --all."
+        parts.append(textwrap.fill(text, WIDTH))
     return "\n\n".join(parts)
 
 

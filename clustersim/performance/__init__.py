@@ -1,23 +1,48 @@
 """Step time and memory of training jobs, vectorised over models, accelerators and plans."""
 
-from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import (
+    RECOMPUTE,
+    AcceleratorArrays,
+    ModelArrays,
+    Plans,
+    attended_tokens,
+)
 from clustersim.performance.best import BestPlans, best_plans
-from clustersim.performance.coefficients import DEFAULT, FAMILIES, Coefficients
+from clustersim.performance.calibration import (
+    Calibration,
+    default_calibration,
+    default_world,
+    load_calibration,
+)
+from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
 from clustersim.performance.relative import relative_speed
+from clustersim.performance.stacks import default_stack, product_of
 from clustersim.performance.step_time import PARTS, StepTime, evaluate
+from clustersim.performance.world import World, labels_of
 
 __all__ = [
-    "DEFAULT",
-    "FAMILIES",
+    "LEVELS",
+    "PARAMETERS",
     "PARTS",
     "RECOMPUTE",
     "AcceleratorArrays",
     "BestPlans",
+    "Calibration",
     "Coefficients",
     "ModelArrays",
+    "Parameter",
     "Plans",
     "StepTime",
+    "World",
+    "attended_tokens",
     "best_plans",
+    "default_calibration",
+    "default_stack",
+    "default_world",
     "evaluate",
+    "labels_of",
+    "load_calibration",
+    "product_of",
     "relative_speed",
 ]

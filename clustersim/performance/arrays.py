@@ -11,14 +11,40 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clustersim.catalogue import Accelerator, Model
-from clustersim.performance.coefficients import family_index
+from clustersim.network.constants import generation_of
 
-__all__ = ["RECOMPUTE", "AcceleratorArrays", "ModelArrays", "Plans"]
+__all__ = ["RECOMPUTE", "AcceleratorArrays", "ModelArrays", "Plans", "attended_tokens"]
 
 Array = NDArray[np.float64]
 
 RECOMPUTE = ("none", "selective", "full")
 """Names of the recompute modes 0, 1 and 2 (Korthikanti et al. 2022, arXiv 2205.05198)."""
+
+
+def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> float:
+    """Tokens to which one attends, in the mean over a sequence.
+
+    Under a causal mask ``seq_len / 2``; with a window of the last w tokens too, position i sees
+    ``min(i, w)`` of them: ``w (1 - w / (2 seq_len))``.
+
+    Parameters
+    ----------
+    seq_len : float
+        Tokens of a sequence.
+    causal : bool
+    window : float
+        Sliding window (tokens), 0 for none.
+
+    Examples
+    --------
+    >>> attended_tokens(8192, causal=True), attended_tokens(8192, causal=True, window=4096)
+    (4096.0, 3072.0)
+    """
+    if not causal:
+        return float(min(seq_len, 2.0 * window) if window else seq_len)
+    if 0 < window < seq_len:
+        return window * (1.0 - window / (2.0 * seq_len))
+    return seq_len / 2.0
 
 
 class Columns:
@@ -34,7 +60,11 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ModelArrays(Columns):
-    """Transformer shapes, one element a model; see :class:`clustersim.catalogue.Model`."""
+    """Transformer shapes, one element a model; see :class:`clustersim.catalogue.Model`.
+
+    `span` is to how many tokens one attends in the mean: half of the sequence under a causal mask,
+    all of it without, less with a sliding window (:func:`attended_tokens`).
+    """
 
     layers: Array
     hidden: Array
@@ -45,8 +75,8 @@ class ModelArrays(Columns):
     mlp_matrices: Array
     vocab: Array
     tied: Array
-    causal: Array
     seq_len: Array
+    span: Array
     n_experts: Array
     top_k: Array
     shared_experts: Array
@@ -73,8 +103,8 @@ class ModelArrays(Columns):
                 3 if m.gated_mlp else 2,
                 m.vocab,
                 m.tied_embeddings,
-                m.kind == "language",
                 m.seq_len,
+                attended_tokens(m.seq_len, causal=m.kind == "language"),
                 m.n_experts,
                 m.top_k,
                 m.shared_experts,
@@ -93,10 +123,12 @@ class AcceleratorArrays(Columns):
     """Chips, one element a chip; see :class:`clustersim.catalogue.Accelerator`.
 
     `peak_flops` is the peak of the precision asked for, and `fp8` says whether that is FP8;
-    `mesh_peers` is among how many links a mesh chip divides its scale-up bandwidth.
+    `mesh_peers` is among how many links a mesh chip divides its scale-up bandwidth,
+    `link_generation` a place in :data:`clustersim.network.constants.GENERATIONS`.
     """
 
     peak_flops: Array
+    bf16_flops: Array
     fp8: NDArray[np.bool_]
     hbm_bytes: Array
     hbm_Bps: Array
@@ -105,7 +137,7 @@ class AcceleratorArrays(Columns):
     mesh_peers: Array
     scaleup_size: Array
     nic_Bps: Array
-    family: NDArray[np.int64]
+    link_generation: NDArray[np.int64]
 
     @classmethod
     def of(cls, chips: Sequence[Accelerator], precision: str = "bf16") -> AcceleratorArrays:
@@ -114,6 +146,7 @@ class AcceleratorArrays(Columns):
             [
                 (
                     chip.peak_flops.get(precision, chip.peak_flops["bf16"]),
+                    chip.peak_flops["bf16"],
                     chip.hbm_bytes,
                     chip.hbm_Bps,
                     chip.scaleup_Bps,
@@ -124,9 +157,10 @@ class AcceleratorArrays(Columns):
             ],
             dtype=np.float64,
         ).reshape(len(chips), -1)
-        peak, hbm, hbm_Bps, scaleup, size, nic = floats.T
+        peak, bf16, hbm, hbm_Bps, scaleup, size, nic = floats.T
         return cls(
             peak_flops=peak,
+            bf16_flops=bf16,
             fp8=np.array([precision == "fp8" and "fp8" in chip.peak_flops for chip in chips]),
             hbm_bytes=hbm,
             hbm_Bps=hbm_Bps,
@@ -135,7 +169,10 @@ class AcceleratorArrays(Columns):
             mesh_peers=np.maximum(size - 1.0, 1.0),
             scaleup_size=size,
             nic_Bps=nic,
-            family=np.array([family_index(chip.family) for chip in chips], dtype=np.int64),
+            link_generation=np.array(
+                [generation_of(c.family, mesh=c.scaleup_shape == "mesh") for c in chips],
+                dtype=np.int64,
+            ),
         )
 
 
@@ -159,6 +196,12 @@ class Plans(Columns):
         1 with fused attention, 0 without.
     sequence_parallel : array
         1 where the tensor-parallel ranks also split the norms.
+    zero_group : array
+        Ranks among which ZeRO splits (hybrid sharding); 0 for all data-parallel ranks.
+    overlap : array
+        1 where the stack hides communication behind computation, 0 where it is known not to.
+    lora : array
+        1 where low-rank adapters are trained and the weights stay as they are.
     """
 
     tp: Array
@@ -172,6 +215,9 @@ class Plans(Columns):
     vpp: Array
     flash: Array
     sequence_parallel: Array
+    zero_group: Array
+    overlap: Array
+    lora: Array
 
     @classmethod
     def of(
@@ -188,9 +234,15 @@ class Plans(Columns):
         vpp: ArrayLike = 1,
         flash: ArrayLike = 1,
         sequence_parallel: ArrayLike = 1,
+        zero_group: ArrayLike = 0,
+        overlap: ArrayLike = 1,
+        lora: ArrayLike = 0,
     ) -> Plans:
         """Make plans from numbers or arrays that broadcast with each other."""
-        given = (tp, pp, dp, cp, ep, micro_batch, recompute, zero, vpp, flash, sequence_parallel)
+        given = (
+            *(tp, pp, dp, cp, ep, micro_batch, recompute, zero, vpp, flash, sequence_parallel),
+            *(zero_group, overlap, lora),
+        )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))
 

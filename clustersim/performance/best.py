@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
 from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.coefficients import DEFAULT, Coefficients
+from clustersim.performance.calibration import default_world
+from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plans import enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
+from clustersim.performance.world import World
 from clustersim.units import format_bytes
 
 __all__ = ["BestPlans", "best_plans"]
@@ -93,7 +95,8 @@ def best_plans(
     nic_Bps: ArrayLike | None = None,
     scaleup_size: ArrayLike | None = None,
     precision: str = "bf16",
-    coefficients: Coefficients = DEFAULT,
+    stack: str | None = None,
+    world: World | None = None,
 ) -> BestPlans:
     """Find the fastest plan that fits in memory, for every row at once.
 
@@ -110,7 +113,10 @@ def best_plans(
         Chips of one scale-up domain (default: each chip's own).
     precision : {"bf16", "fp8"}
         A chip without FP8 computes in BF16.
-    coefficients : Coefficients
+    stack : str, optional
+        Software stack (default: that of :func:`clustersim.performance.default_stack`).
+    world : World, optional
+        The values of the coefficients (default: the posterior mean of the default calibration).
 
     Raises
     ------
@@ -138,6 +144,8 @@ def best_plans(
         nic_Bps=distinct[:, 4],
         scaleup_size=distinct[:, 5],
     )
+    world = default_world() if world is None else world
+    coefficients = world.for_chips(rows.chips, stack, precision).take(chip_index)
     found = _search(model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3], coefficients)
     best = _assemble(rows, distinct, model_arrays, chip_arrays, found, coefficients)
     return _expand(best, inverse.reshape(-1))
@@ -223,11 +231,13 @@ def _search(
         )
         row = found.row + start
         shape, chip, batch = models.take(row), chips.take(row), global_batch[row]
-        used = memory_of(shape, chip, found.plans, batch, coefficients)
+        used = memory_of(shape, chip, found.plans, batch)
         _least(least_memory, row, used)
         keep = np.flatnonzero(used <= chip.hbm_bytes)
         row, plans = row[keep], found.plans.take(keep)
-        seconds = step_seconds(shape.take(keep), chip.take(keep), plans, batch[keep], coefficients)
+        seconds = step_seconds(
+            shape.take(keep), chip.take(keep), plans, batch[keep], coefficients.take(row)
+        )
         first = _first_minimum(row, seconds)
         winner[row[first]] = True
         for column, field in zip(chosen, dataclasses.fields(Plans), strict=True):

@@ -6,12 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.shard import Shard
 
 __all__ = ["activation_bytes_per_layer", "memory_by_class"]
 
 Array = NDArray[np.float64]
+
+
+WEIGHT_BYTES = 2.0
+GRADIENT_BYTES = 2.0
+OPTIMIZER_BYTES = 12.0
+"""Memory per parameter in mixed precision: BF16 weights and gradients, FP32 master weights and two
+moments (Rajbhandari et al. 2020, arXiv 1910.02054)."""
+RESERVE_SHARE = 0.02
+RESERVE_BYTES = 1.5e9
+"""Memory that no tensor gets: fragmentation as a share of the chip's, and context and buffers of
+the communication library (1 to 2 GB as nvidia-smi shows them)."""
 
 
 def activation_bytes_per_layer(
@@ -50,7 +60,6 @@ def memory_by_class(
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
-    coefficients: Coefficients,
 ) -> dict[str, Array]:
     """Bytes on one chip: ``weights``, ``gradients``, ``optimizer``, ``activations``, ``reserve``.
 
@@ -60,14 +69,13 @@ def memory_by_class(
     interleaved by ``1 + (pp - 1) / (pp vpp)`` (Korthikanti et al. 2022, appendix C); with full
     recompute one layer is worked on; logits live in FP32 and BF16 on the last stage.
     """
-    ranks = plans.dp * plans.cp
-    copies = np.maximum(ranks / plans.ep, 1.0)
+    whole = shard.dense_params + shard.expert_params
+    sharded = shard.dense_params / shard.group + shard.expert_params / shard.expert_copies
 
     def split_from(stage: int) -> Array:
-        sharded = shard.dense_params / ranks + shard.expert_params / copies
-        return np.where(plans.zero >= stage, sharded, shard.dense_params + shard.expert_params)
+        return np.where(plans.zero >= stage, sharded, whole)
 
-    gathered = 2.0 * (shard.dense_params + shard.expert_params) / shard.layers
+    gathered = 2.0 * whole / shard.layers
     weights = split_from(3) + np.where(plans.zero >= 3, gathered, np.zeros(()))
     per_layer = activation_bytes_per_layer(shard, models, chips, plans)
     in_flight = np.minimum(shard.micro_batches, plans.pp)
@@ -79,9 +87,9 @@ def memory_by_class(
     first_stage = per_layer * shard.layers * in_flight * interleaved + working
     last_stage = per_layer * shard.layers + working + logits
     return {
-        "weights": coefficients.weight_bytes * weights,
-        "gradients": coefficients.gradient_bytes * split_from(2),
-        "optimizer": coefficients.optimizer_state_bytes * split_from(1),
+        "weights": WEIGHT_BYTES * weights,
+        "gradients": GRADIENT_BYTES * split_from(2) * shard.trained,
+        "optimizer": OPTIMIZER_BYTES * split_from(1) * shard.trained,
         "activations": np.maximum(first_stage, last_stage),
-        "reserve": coefficients.reserve_fraction * chips.hbm_bytes + coefficients.reserve_bytes,
+        "reserve": RESERVE_SHARE * chips.hbm_bytes + RESERVE_BYTES,
     }

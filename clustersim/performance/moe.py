@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.network.collectives import Links, all_to_all_seconds
-from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.matmul import matmul_seconds
+from clustersim.performance.rates import Rates
 
 __all__ = ["expert_exchange_seconds", "expert_seconds"]
 
@@ -16,30 +17,34 @@ Array = NDArray[np.float64]
 
 
 def expert_seconds(
-    tokens: Array,
-    models: ModelArrays,
-    chips: AcceleratorArrays,
-    plans: Plans,
-    coefficients: Coefficients,
+    tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
     """Router, routed experts and shared experts of one layer, forward.
 
     A rank holds ``n_experts / ep`` experts and computes for the tokens of all `ep` ranks:
-    ``tokens top_k`` rows in all, ``tokens top_k ep / n_experts`` to each of its experts (the rows
-    of its grouped product), times the imbalance of the fullest rank. Router and top-k after
-    Shazeer et al. 2017 (arXiv 1701.06538).
+    ``tokens top_k`` rows in all, divided among its experts, times the imbalance of the fullest
+    rank. Tensor-parallel ranks split the tokens of whole experts where experts are distributed
+    (`ep` > 1), and the experts' matrices where they are not. `expert_s` is the time of launches that
+    a small expert's work does not cover. Router and top-k after Shazeer et al.
+    2017 (arXiv 1701.06538).
     """
     experts = np.maximum(models.n_experts, 1.0)
-    width = models.expert_ffn_hidden / plans.tp
-    params = models.mlp_matrices * models.hidden * width
+    distributed = plans.ep > 1
+    width = models.expert_ffn_hidden / np.where(distributed, 1.0, plans.tp)
     local_experts = experts / plans.ep
-    rows = tokens * models.top_k / local_experts * coefficients.expert_imbalance
-    routed = local_experts * matmul_seconds(rows, width, models.hidden, params, chips, coefficients)
-    shared_params = models.shared_experts * params
-    shared = matmul_seconds(tokens, width, models.hidden, shared_params, chips, coefficients)
-    router_params = models.hidden * models.n_experts
-    router = matmul_seconds(tokens, experts, models.hidden, router_params, chips, coefficients)
-    return np.where(models.n_experts > 0, routed + shared + router / plans.tp, np.zeros(()))
+    share = tokens * models.top_k / local_experts * coefficients.expert_imbalance
+    rows = np.maximum(share / np.where(distributed, plans.tp, 1.0), 1.0)
+    up = (models.mlp_matrices - 1.0) * width
+    one = matmul_seconds(rows, up, models.hidden, rates, coefficients)
+    one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients)
+    routed = local_experts * (coefficients.grouped_slowdown * one + coefficients.expert_s)
+    shared_width = models.shared_experts * models.expert_ffn_hidden / plans.tp
+    shared_up = (models.mlp_matrices - 1.0) * shared_width
+    shared = matmul_seconds(tokens, shared_up, models.hidden, rates, coefficients)
+    shared = shared + matmul_seconds(tokens, models.hidden, shared_width, rates, coefficients)
+    router = matmul_seconds(tokens, experts, models.hidden, rates, coefficients) / plans.tp
+    some = np.where(models.shared_experts > 0, shared, 0.0)
+    return np.where(models.n_experts > 0, routed + some + router, 0.0)
 
 
 def expert_exchange_seconds(

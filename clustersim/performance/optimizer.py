@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.performance.arrays import AcceleratorArrays, Plans
+from clustersim.performance.arrays import Plans
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.rates import Rates
 from clustersim.performance.shard import Shard
 
 __all__ = ["optimizer_seconds"]
@@ -15,14 +16,13 @@ Array = NDArray[np.float64]
 
 
 def optimizer_seconds(
-    shard: Shard, chips: AcceleratorArrays, plans: Plans, coefficients: Coefficients
+    shard: Shard, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
     """Seconds of one optimizer step: memory-bound, `optimizer_bytes` per parameter that it owns.
 
     From ZeRO stage 1 on a rank updates its share only (Rajbhandari et al. 2020, arXiv 1910.02054).
     """
-    ranks = plans.dp * plans.cp
     whole = shard.dense_params + shard.expert_params
-    share = shard.dense_params / ranks + shard.expert_params / np.maximum(ranks / plans.ep, 1.0)
-    bandwidth = chips.hbm_Bps * coefficients.by_family("memory_efficiency", chips.family)
-    return coefficients.optimizer_bytes * np.where(plans.zero >= 1, share, whole) / bandwidth
+    share = shard.dense_params / shard.group + shard.expert_params / shard.expert_copies
+    owned = np.where(plans.zero >= 1, share, whole) * shard.trained
+    return coefficients.optimizer_bytes * owned / rates.memory_Bps

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clustersim.catalogue import Accelerator, Model
 from clustersim.performance.best import best_plans
-from clustersim.performance.coefficients import DEFAULT, Coefficients
+from clustersim.performance.world import World
 
 __all__ = ["relative_speed"]
 
@@ -22,7 +22,8 @@ def relative_speed(
     *,
     global_batch: ArrayLike | None = None,
     nic_Bps: tuple[float | None, float | None] = (None, None),
-    coefficients: Coefficients = DEFAULT,
+    stack: str | None = None,
+    world: World | None = None,
 ) -> NDArray[np.float64]:
     """Throughput of `accelerator` over that of `reference`, each with its best plan.
 
@@ -38,6 +39,8 @@ def relative_speed(
         Sequences of one step (default: the model's own).
     nic_Bps : pair of float or None
         Network of one chip of `accelerator` and of `reference` (default: their own).
+    stack, world : optional
+        As for :func:`best_plans`.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def relative_speed(
         tried = asked[left] * 2.0**doublings
         both = [
             best_plans(
-                model, chip, tried, global_batch=batch[left], nic_Bps=nic, coefficients=coefficients
+                model, chip, tried, global_batch=batch[left], nic_Bps=nic, stack=stack, world=world
             )
             for chip, nic in zip((accelerator, reference), nic_Bps, strict=True)
         ]

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.network.collectives import Links
-from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.arrays import ModelArrays, Plans
 
-__all__ = ["Shard", "links_of", "shard_of"]
+__all__ = ["Shard", "shard_of"]
 
 Array = NDArray[np.float64]
+
+ADAPTED_SHARE = 0.003
+"""Trained parameters of low-rank adapters over those of the model (Llama-2-70B with rank 16 on the
+attention projections: 45 of 70,000 million; MLPerf Training v4.0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,12 @@ class Shard:
     dense_params, expert_params : array
         Parameters on one chip of the fullest stage, before ZeRO: those that all data-parallel
         ranks share, and those of its experts.
+    ranks, group : array
+        Ranks that hold the same dense parameters, and those among which ZeRO splits them.
+    expert_copies : array
+        Ranks that hold the same experts.
+    trained : array
+        Share of the parameters that is trained.
     """
 
     tokens: Array
@@ -39,6 +47,10 @@ class Shard:
     moe_layers: Array
     dense_params: Array
     expert_params: Array
+    ranks: Array
+    group: Array
+    expert_copies: Array
+    trained: Array
 
 
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
@@ -46,7 +58,8 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
 
     A data-parallel rank takes ``ceil(global_batch / dp)`` sequences, the last micro-batch of it
     may be part full and costs a whole one; a stage takes ``vpp * ceil(layers / (pp * vpp))``
-    layers. The input and output embeddings sit on the first and last stage.
+    layers. The input and output embeddings sit on the first and last stage. Distributed experts
+    are whole; others are split by tensor-parallel ranks.
     """
     sequences = np.ceil(global_batch / plans.dp)
     layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))
@@ -60,25 +73,18 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
         + models.other_params / models.layers
     ) / plans.tp + moe_share * models.hidden * models.n_experts
     tables = np.where(plans.pp > 1, 1.0, 2.0 - models.tied)
+    experts_of_rank = models.n_experts / np.where(plans.ep > 1, plans.ep, plans.tp)
+    ranks = plans.dp * plans.cp
+    group = np.where(plans.zero_group > 0, np.minimum(plans.zero_group, ranks), ranks)
     return Shard(
         tokens=plans.micro_batch * models.seq_len / plans.cp,
         micro_batches=np.ceil(sequences / plans.micro_batch),
         layers=layers,
         moe_layers=layers * moe_share,
         dense_params=layers * dense_layer + tables * models.vocab * models.hidden / plans.tp,
-        expert_params=layers * moe_share * models.n_experts * expert / (plans.tp * plans.ep),
-    )
-
-
-def links_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Links:
-    """Return the links of some chips with their efficiencies applied."""
-    efficiency = np.where(chips.mesh, coefficients.mesh_efficiency, coefficients.scaleup_efficiency)
-    return Links(
-        scaleup_Bps=chips.scaleup_Bps * efficiency,
-        nic_Bps=chips.nic_Bps * coefficients.nic_efficiency,
-        scaleup_size=chips.scaleup_size,
-        mesh=chips.mesh,
-        mesh_peers=chips.mesh_peers,
-        scaleup_latency_s=coefficients.scaleup_latency_s,
-        nic_latency_s=coefficients.nic_latency_s,
+        expert_params=layers * moe_share * experts_of_rank * expert,
+        ranks=ranks,
+        group=group,
+        expert_copies=np.maximum(ranks * np.where(plans.ep > 1, plans.tp, 1.0) / plans.ep, 1.0),
+        trained=np.where(plans.lora > 0, ADAPTED_SHARE, 1.0),
     )

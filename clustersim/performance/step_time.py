@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.attention import attention_flops, attention_seconds
-from clustersim.performance.coefficients import DEFAULT, Coefficients
+from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.elementwise import elementwise_seconds
 from clustersim.performance.matmul import attention_projection_seconds, mlp_seconds
 from clustersim.performance.memory import memory_by_class
@@ -23,7 +23,8 @@ from clustersim.performance.parallel import (
     pipeline_seconds,
     tensor_seconds,
 )
-from clustersim.performance.shard import links_of, shard_of
+from clustersim.performance.rates import Rates, rates_of
+from clustersim.performance.shard import Shard, shard_of
 from clustersim.performance.vocabulary import vocabulary_seconds
 
 __all__ = [
@@ -50,9 +51,19 @@ PARTS = (
     "bubble",
     "data_parallel",
     "optimizer",
+    "stragglers",
     "fixed",
 )
 """Names of the parts of a step; their seconds add up to the step time."""
+
+STRAGGLE_FROM = 8.0
+"""Chips of one server, which wait for each other in every layer anyway."""
+SELECTIVE_SHARE = 0.3
+"""Share of a layer's memory-bound work that selective recompute repeats with fused attention."""
+SEQUENCE_PARALLEL_EXTRA = 0.25
+"""The backward pass gathers the inputs once more (Korthikanti et al. 2022, section 4.2.2)."""
+UNHIDDEN = 0.2
+"""How much of the overlap remains where a run is known not to overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,7 @@ def evaluate(
     plans: Plans,
     *,
     global_batch: ArrayLike,
-    coefficients: Coefficients = DEFAULT,
+    coefficients: Coefficients,
 ) -> StepTime:
     """Estimate the step time and memory of given plans, in one vectorised call.
 
@@ -124,6 +135,8 @@ def evaluate(
     global_batch : array_like
         Sequences of one step.
     coefficients : Coefficients
+        As :meth:`clustersim.performance.World.coefficients` resolves them for the chips; with an
+        axis of draws before that of the plans, `step_time_s` and the parts have it too.
 
     Returns
     -------
@@ -132,20 +145,23 @@ def evaluate(
     Examples
     --------
     >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.performance import default_world
     >>> catalogue = load_catalogue()
+    >>> h100 = catalogue.accelerator("H100")
     >>> step = evaluate(
     ...     ModelArrays.of([catalogue.model("llama3-8b")]),
-    ...     AcceleratorArrays.of([catalogue.accelerator("H100")]),
+    ...     AcceleratorArrays.of([h100]),
     ...     Plans.of(tp=[2.0], dp=4, zero=1),
     ...     global_batch=128,
+    ...     coefficients=default_world().for_chips([h100]),
     ... )
-    >>> bool(step.fits[0]), bool(10 < step.step_time_s[0] < 25)
+    >>> bool(step.fits[0]), bool(0.3 < step.mfu[0] < 0.7)
     (True, True)
     """
     batch = np.asarray(global_batch, dtype=np.float64)
     shard = shard_of(models, plans, batch)
     parts = _parts(models, chips, plans, batch, coefficients)
-    memory = memory_by_class(shard, models, chips, plans, coefficients)
+    memory = memory_by_class(shard, models, chips, plans)
     step_time = _sum(parts)
     used = _sum(memory)
     tokens = np.broadcast_to(batch * models.seq_len, step_time.shape)
@@ -174,20 +190,35 @@ def step_seconds(
 
 
 def memory_of(
-    models: ModelArrays,
-    chips: AcceleratorArrays,
-    plans: Plans,
-    global_batch: Array,
-    coefficients: Coefficients,
+    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
 ) -> Array:
     """Bytes on the fullest chip alone, as :func:`evaluate` gives them."""
-    shard = shard_of(models, plans, global_batch)
-    return _sum(memory_by_class(shard, models, chips, plans, coefficients))
+    return _sum(memory_by_class(shard_of(models, plans, global_batch), models, chips, plans))
 
 
 def _sum(columns: dict[str, Array]) -> Array:
-    total: Array = np.add.reduce(np.broadcast_arrays(*columns.values()))
+    total = np.zeros(())
+    for column in columns.values():
+        total = total + column
     return total
+
+
+def least_seconds(
+    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
+) -> Array:
+    """Roofline of a step: its model FLOPs at the peak of all chips, products and attention apart.
+
+    Attention and the output layer compute in BF16; low-rank adapters need no gradients of the
+    weights, so a third of the products' FLOPs is not made.
+    """
+    tokens = global_batch * models.seq_len
+    one = np.ones(())
+    attention = 3.0 * models.layers * attention_flops(one, models)
+    output = 6.0 * models.vocab * models.hidden
+    products = model_flops_per_token(models) - attention - output
+    needed = 1.0 - plans.lora / 3.0
+    at_bf16 = (attention + output * needed) / chips.bf16_flops
+    return tokens / plans.chips * (products * needed / chips.peak_flops + at_bf16)
 
 
 def _parts(
@@ -199,51 +230,97 @@ def _parts(
 ) -> dict[str, Array]:
     """Seconds by part of one step: micro-batches times layers, and what comes once."""
     shard = shard_of(models, plans, global_batch)
-    links = links_of(chips, coefficients)
-    tokens, dense_layers = shard.tokens, shard.layers - shard.moe_layers
-    args = (tokens, models, chips, plans, coefficients)
-    products = shard.layers * attention_projection_seconds(*args)
-    products = products + dense_layers * mlp_seconds(*args)
-    products = products + shard.moe_layers * expert_seconds(*args)
+    rates = rates_of(chips, coefficients)
+    links = rates.links
+    layer = _layer(shard, models, chips, plans, rates, coefficients)
+    m, layers = shard.micro_batches, shard.layers
+    micro_batch = layers * layer.total
+    output = m * vocabulary_seconds(shard.tokens, models, plans, rates, coefficients)
+    bubble = bubble_seconds(micro_batch, plans)
+    pipeline = pipeline_seconds(shard, models, plans, links, coefficients)
+    stretch = coefficients.straggling * np.log2(np.maximum(plans.chips / STRAGGLE_FROM, 1.0))
+    parts = {
+        name: m * layers * seconds for name, seconds in layer.parts.items()
+    } | {
+        "vocabulary": output,
+        "pipeline": pipeline,
+        "bubble": bubble,
+        "data_parallel": data_parallel_seconds(
+            shard,
+            plans,
+            links,
+            coefficients,
+            micro_batch_s=micro_batch,
+            backward_s=layers * layer.backward,
+        ),
+        "optimizer": optimizer_seconds(shard, plans, rates, coefficients),
+        "stragglers": stretch * (m * micro_batch + output + bubble + pipeline),
+        "fixed": coefficients.fixed_s,
+    }
+    total = _sum(parts)
+    floor = least_seconds(models, chips, plans, global_batch)
+    factor = np.maximum(coefficients.slowdown, floor / total)
+    return {name: factor * parts[name] for name in PARTS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One average layer and micro-batch: seconds by part, in all, and of the backward pass."""
+
+    parts: dict[str, Array]
+    total: Array
+    backward: Array
+
+
+def _layer(
+    shard: Shard,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rates: Rates,
+    coefficients: Coefficients,
+) -> _Layer:
+    tokens = shard.tokens
+    args = (tokens, models, plans, rates, coefficients)
+    products = mlp_seconds(*args)
+    exchange: Array | float = 0.0
+    if np.any(models.n_experts > 0):
+        moe = models.moe_layers / models.layers
+        products = (1.0 - moe) * products + moe * expert_seconds(*args)
+        exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links)
+    products = products + attention_projection_seconds(*args)
     attention, attention_back = attention_seconds(*args)
-    attention, attention_back = shard.layers * attention, shard.layers * attention_back
-    streaming = shard.layers * elementwise_seconds(shard, models, chips, plans, coefficients)
-    tensor = shard.layers * tensor_seconds(tokens, models, plans, links)
-    exchange = shard.moe_layers * expert_exchange_seconds(tokens, models, plans, links)
-    context = shard.layers * context_seconds(tokens, models, plans, links)
-    vocabulary = vocabulary_seconds(*args)
+    streaming = elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
 
     full = plans.recompute >= 2
-    selective = np.where(plans.flash > 0, 0.5 * streaming, attention)
-    nothing = np.zeros(())
+    selective = np.where(plans.flash > 0, SELECTIVE_SHARE * streaming, attention)
     again = np.where(
         full,
         products + attention + streaming,
-        np.where(plans.recompute >= 1, selective, nothing),
+        np.where(plans.recompute >= 1, selective, 0.0),
     )
-    passes = np.where(full, 3.0, 2.0)  # forward, backward and, with full recompute, forward again
-    tensor = passes * tensor * (1.0 - coefficients.tp_overlap)
-    exchange = passes * exchange * (1.0 - coefficients.ep_overlap)
-    compute = 3.0 * products + attention + attention_back + 3.0 * streaming + again
-    context = exposed_seconds(3.0 * context, coefficients.cp_overlap, attention + attention_back)
-    micro_batch = compute + tensor + exchange + context
-    backward = 2.0 * products + attention_back + 2.0 * streaming + again
-
-    m = shard.micro_batches
-    return {
-        "matmul": m * 3.0 * products,
-        "attention": m * (attention + attention_back),
-        "elementwise": m * 3.0 * streaming,
-        "vocabulary": m * vocabulary,
-        "recompute": m * again,
-        "tensor_parallel": m * tensor,
-        "context_parallel": m * context,
-        "expert_parallel": m * exchange,
-        "pipeline": pipeline_seconds(shard, models, plans, links, coefficients),
-        "bubble": bubble_seconds(micro_batch, plans),
-        "data_parallel": data_parallel_seconds(
-            shard, plans, links, coefficients, micro_batch_s=micro_batch, backward_s=backward
-        ),
-        "optimizer": optimizer_seconds(shard, chips, plans, coefficients),
-        "fixed": np.full(np.shape(m), coefficients.fixed_s),
+    backward_products = (2.0 - plans.lora) * products  # no weight gradients under adapters
+    tensor = tensor_seconds(tokens, models, plans, rates.links)
+    passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0)
+    hidden = coefficients.tp_overlap * np.where(plans.overlap > 0, 1.0, UNHIDDEN)
+    context: Array | float = 0.0
+    if np.any(plans.cp > 1):
+        context = exposed_seconds(
+            3.0 * context_seconds(tokens, models, plans, rates.links),
+            coefficients.cp_overlap,
+            attention + attention_back,
+        )
+    parts = {
+        "matmul": products + backward_products,
+        "attention": attention + attention_back,
+        "elementwise": 3.0 * streaming,
+        "recompute": again,
+        "tensor_parallel": passes * tensor * (1.0 - hidden),
+        "context_parallel": context,
+        "expert_parallel": (2.0 + full) * exchange * (1.0 - coefficients.ep_overlap),
     }
+    return _Layer(
+        parts=parts,
+        total=_sum(parts),
+        backward=backward_products + attention_back + 2.0 * streaming + again,
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
-from clustersim.performance.matmul import matmul_seconds
+from clustersim.performance.rates import Rates
 
 __all__ = ["vocabulary_seconds"]
 
@@ -15,21 +15,19 @@ Array = NDArray[np.float64]
 
 
 def vocabulary_seconds(
-    tokens: Array,
-    models: ModelArrays,
-    chips: AcceleratorArrays,
-    plans: Plans,
-    coefficients: Coefficients,
+    tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
     """Seconds of the output layer for one micro-batch, forward and backward.
 
-    Three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B), the
-    vocabulary split by tensor parallel ranks, and `logit_bytes` of traffic per logit for softmax
-    and loss. The embedding look-up is memory traffic of one row a token and left out.
+    Three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B) in BF16,
+    two where low-rank adapters are trained; the vocabulary is split by tensor-parallel ranks, and
+    softmax and loss move `logit_bytes` per logit. The embedding look-up is memory traffic of one
+    row a token and left out.
     """
     width = models.vocab / plans.tp
-    forward = matmul_seconds(
-        tokens, width, models.hidden, models.hidden * width, chips, coefficients
-    )
-    bandwidth = chips.hbm_Bps * coefficients.by_family("memory_efficiency", chips.family)
-    return 3.0 * forward + coefficients.logit_bytes * tokens * width / bandwidth
+    flops_s = 2.0 * tokens * width * models.hidden / rates.bf16_flops
+    traffic = 2.0 * (tokens * (width + models.hidden) + width * models.hidden)
+    product = flops_s + coefficients.matmul_traffic * traffic / rates.memory_Bps
+    seconds = (3.0 - plans.lora) * product
+    seconds = seconds + coefficients.logit_bytes * tokens * width / rates.memory_Bps
+    return np.where(models.vocab > 0, seconds, 0.0)

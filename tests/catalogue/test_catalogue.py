@@ -40,10 +40,23 @@ ACCELERATORS = [
 ]
 MODELS = [
     "gpt3-175b",
+    "gpt3-5b",
+    "gpt3-20b",
+    "llama2-7b",
+    "llama2-13b",
+    "llama2-70b",
     "llama3-8b",
     "llama3-70b",
     "llama3-405b",
+    "mpt-7b",
+    "mpt-30b",
+    "qwen2-72b",
+    "nemotron-4-15b",
     "mixtral-8x7b",
+    "mixtral-8x22b",
+    "qwen3-30b-a3b",
+    "qwen3-235b-a22b",
+    "grok-1",
     "deepseek-v3",
     "seed-oss-36b",
     "doubao-class",
@@ -71,7 +84,8 @@ TABLE_NAMES = {
 
 
 def test_names():
-    assert set(CATALOGUE.accelerators) == set(ACCELERATORS)
+    main = {name for name, chip in CATALOGUE.accelerators.items() if not chip.reference_only}
+    assert main == set(ACCELERATORS)
     assert set(CATALOGUE.models) == set(MODELS)
 
 
@@ -100,7 +114,7 @@ def test_unknown_names_suggest_the_nearest():
         CATALOGUE.find("nothing like it")
 
 
-@pytest.mark.parametrize("name", ACCELERATORS)
+@pytest.mark.parametrize("name", CATALOGUE.accelerators)
 def test_every_number_of_a_chip_has_a_source(name):
     chip = CATALOGUE.accelerators[name]
     numbers = {f"peak_flops.{precision}" for precision in chip.peak_flops}
@@ -117,7 +131,7 @@ def test_every_number_of_a_chip_has_a_source(name):
         assert low <= value <= high
 
 
-@pytest.mark.parametrize("name", ACCELERATORS)
+@pytest.mark.parametrize("name", CATALOGUE.accelerators)
 def test_assumptions_are_estimates(name):
     chip = CATALOGUE.accelerators[name]
     guessed = {key for key, text in chip.sources.items() if text.startswith("assumption:")}

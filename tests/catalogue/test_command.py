@@ -56,8 +56,24 @@ def test_one_model_marks_assumptions(printed):
 
 def test_all_sources(printed):
     text = printed("--sources")
-    assert text.count("\nSources\n") == 26
+    assert text.count("\nSources\n") == 39
     assert max(map(len, text.splitlines())) <= 120
+    assert printed("--sources", "--all").count("\nSources\n") == 70
+
+
+def test_references_are_printed_only_when_asked_for(printed):
+    text = printed()
+    assert not any(line.startswith(("V100", "TPU", "MI300X")) for line in text.splitlines())
+    assert "31 more chips, references for published training runs: --all." in text
+    every = printed("--all")
+    lines = every.splitlines()
+    assert max(map(len, lines)) <= 120
+    row = next(line for line in lines if line.startswith("MI300X"))
+    assert row.split()[:5] == ["MI300X", "2023", "1307", "2615", "192"]
+    assert lines.index(row) > next(i for i, line in enumerate(lines) if line.startswith("810E"))
+    assert "more chips" not in every
+    assert printed("tpu v4").startswith("TPU-v4 (Google, 2020)")
+    assert "Export to China: unknown [not stated in a source read]" in printed("TPU-v4")
 
 
 def test_own_file(printed, tmp_path):

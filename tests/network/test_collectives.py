@@ -1,6 +1,8 @@
-"""Collectives by hand, and against what was measured."""
+"""Collectives by hand, and what must hold for all of them."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -18,9 +20,10 @@ from clustersim.network.collectives import (
 )
 
 GB = 1e9
+GROUPED = (all_gather_seconds, reduce_scatter_seconds, all_reduce_seconds, all_to_all_seconds)
 
 
-def links(*, mesh=False, scaleup=400 * GB, nic=50 * GB, size=8.0, latency=0.0):
+def links(*, mesh=False, scaleup=400 * GB, nic=50 * GB, size=8.0, latency=0.0, **more):
     return Links(
         scaleup_Bps=np.array(scaleup),
         nic_Bps=np.array(nic),
@@ -29,6 +32,7 @@ def links(*, mesh=False, scaleup=400 * GB, nic=50 * GB, size=8.0, latency=0.0):
         mesh_peers=np.array(7.0),
         scaleup_latency_s=latency,
         nic_latency_s=latency,
+        **more,
     )
 
 
@@ -36,9 +40,12 @@ def number(value):
     return np.array(float(value))
 
 
-def test_one_rank_sends_nothing():
-    for collective in (all_gather_seconds, all_reduce_seconds, all_to_all_seconds):
-        assert collective(number(1e9), number(1), number(1), links(latency=1.0)) == 0
+@pytest.mark.parametrize("collective", GROUPED)
+@pytest.mark.parametrize("mesh", [False, True])
+def test_one_rank_sends_nothing(collective, mesh):
+    busy = links(mesh=mesh, latency=1.0, reduce_cost=1.0, scaleup_step_s=1.0, scaleup_slope=1.0)
+    assert collective(number(1e9), number(1), number(1), busy) == 0
+    assert collective(number(1e9), number(1), number(64), busy) == 0
 
 
 def test_all_reduce_behind_a_switch():
@@ -47,17 +54,56 @@ def test_all_reduce_behind_a_switch():
     assert seconds == pytest.approx(2 * 7 / 8 * 8 / 400)
 
 
+def test_the_switch_reduces_where_that_is_faster():
+    def seconds(ranks, **more):
+        args = (number(8e9), number(ranks), number(1), links(reduce_cost=1.25, **more))
+        return all_reduce_seconds(*args)
+
+    # 8 chips: 9/8 x 8 GB at 400 / 1.25 GB/s beats 14/8 x 8 GB at 400 GB/s
+    assert seconds(8) == pytest.approx(9 / 8 * 8 / 320)
+    # 2 chips: a ring moves 8 GB, the switch 12 GB
+    assert seconds(2) == pytest.approx(8 / 400)
+    # it is used between two domains, and not among more
+    assert seconds(16, nic=1e15) == pytest.approx(9 / 8 * 8 / 320)
+    assert seconds(32, nic=1e15) == pytest.approx(2 * 31 / 32 * 8 / 400)
+
+
 def test_gather_and_scatter_take_the_same_time():
     args = (number(3e9), number(32), number(2), links(latency=1e-5))
     assert all_gather_seconds(*args) == reduce_scatter_seconds(*args)
 
 
 def test_across_domains_the_slower_level_counts():
-    # 32 ranks in 4 domains of 8: each chip receives 3/4 of an eighth by its own network
+    # 32 ranks in 4 domains of 8: a ring leaves each domain over 8 network interfaces
     seconds = all_gather_seconds(number(8e9), number(32), number(1), links(nic=5 * GB))
-    assert seconds == pytest.approx(3 / 4 * 1 / 5)
+    assert seconds == pytest.approx(31 / 32 * 8 / (8 * 5))
     fast_network = all_gather_seconds(number(8e9), number(32), number(1), links(nic=1e15))
-    assert fast_network == pytest.approx(7 / 8 * 8 / 400)
+    assert fast_network == pytest.approx(31 / 32 * 8 / 400)
+
+
+def test_all_reduce_across_domains_is_a_tree_for_two_and_a_ring_for_more():
+    def seconds(ranks, **more):
+        return all_reduce_seconds(number(8e9), number(ranks), number(1), links(**more))
+
+    assert seconds(16, nic=5 * GB) == pytest.approx(8 / (8 * 5))
+    assert seconds(32, nic=5 * GB) == pytest.approx(2 * 31 / 32 * 8 / (8 * 5))
+    # a mesh reduces inside first: 2 x 3/4 of an eighth leaves by each chip
+    assert seconds(32, nic=5 * GB, mesh=True) == pytest.approx(2 * 3 / 4 * 8 / (8 * 5))
+
+
+def test_ranks_of_one_chip_a_domain_ring_over_the_network():
+    seconds = all_gather_seconds(number(8e9), number(4), number(8), links(scaleup=1.0))
+    assert seconds == pytest.approx(3 / 4 * 8 / 50)
+    seconds = all_reduce_seconds(number(8e9), number(4), number(8), links(scaleup=1.0))
+    assert seconds == pytest.approx(2 * 3 / 4 * 8 / 50)
+
+
+def test_a_mesh_exchanges_over_the_links_of_its_members():
+    # 4 of 8 chips: a quarter of 28 GB over each of three links of 70 / 7 GB/s
+    mesh = links(mesh=True, scaleup=70 * GB)
+    assert all_gather_seconds(number(28e9), number(4), number(1), mesh) == pytest.approx(0.7)
+    assert all_reduce_seconds(number(28e9), number(4), number(1), mesh) == pytest.approx(1.4)
+    assert all_to_all_seconds(number(28e9), number(4), number(1), mesh) == pytest.approx(0.7)
 
 
 def test_stride_leaves_fewer_members_inside():
@@ -67,31 +113,27 @@ def test_stride_leaves_fewer_members_inside():
     assert members_inside(number(16), number(3), links()) == 2
 
 
-def test_latency_counts_once_inside_and_per_doubling_across():
-    inside = all_gather_seconds(number(0), number(8), number(1), links(latency=1.0))
-    across = all_gather_seconds(number(0), number(64), number(1), links(latency=1.0))
-    assert inside == 1.0
-    assert across == 1.0 + 3.0
+@pytest.mark.parametrize("collective", GROUPED)
+def test_latency_counts_once_inside_and_per_doubling_across(collective):
+    slow = links(latency=1.0)
+    assert collective(number(0), number(8), number(1), slow) == 1.0
+    assert collective(number(0), number(64), number(1), slow) == 1.0 + 3.0
+    assert collective(number(0), number(16), number(8), slow) == 4.0
 
 
-def test_mesh_of_the_910b_against_measurements():
-    """All-reduce of 18, 30 and 72 GB/s on 2, 4 and 8 chips (gameofdimension/limulidae)."""
-    mesh = links(mesh=True, scaleup=196 * GB * 0.63)
-    rates = [
-        1e9 / all_reduce_seconds(number(1e9), number(n), number(1), mesh) / GB for n in (2, 4, 8)
-    ]
-    assert rates == pytest.approx([18, 30, 72], rel=0.2)
-    gathers = [
-        1e9 / all_gather_seconds(number(1e9), number(n), number(1), mesh) / GB for n in (2, 4, 8)
-    ]
-    assert gathers == pytest.approx([38, 64, 149], rel=0.2)
+def test_the_protocol_switch_costs_a_share_of_small_and_a_step_of_large_messages():
+    switching = links(scaleup_slope=2.0, scaleup_step_s=1.0, nic_slope=3.0, nic_step_s=0.5)
 
+    def seconds(gigabytes, ranks, stride=1):
+        return all_gather_seconds(number(gigabytes * 1e9), number(ranks), number(stride), switching)
 
-def test_switch_of_the_h100_against_measurements():
-    """Bus bandwidth of a ring on 4 H200 is 363 GB/s of 450 (stas00/ml-engineering, NVLS off)."""
-    switch = links(scaleup=450 * GB * 0.8)
-    seconds = all_reduce_seconds(number(8.6e9), number(4), number(1), switch)
-    assert 2 * 3 / 4 * 8.6e9 / seconds / GB == pytest.approx(363, rel=0.03)
+    wire = 7 / 8 * 8 / 400
+    assert seconds(8, 8) == pytest.approx(3 * wire)
+    assert seconds(8000, 8) == pytest.approx(1000 * wire + 1.0)
+    # one chip a domain, 4 domains: two doublings
+    far = 3 / 4 * 8 / 50
+    assert seconds(8, 4, stride=8) == pytest.approx(4 * far)
+    assert seconds(800, 4, stride=8) == pytest.approx(100 * far + 2 * 0.5)
 
 
 def test_all_to_all_by_hand():
@@ -105,19 +147,85 @@ def test_point_to_point():
     assert point_to_point_seconds(number(5e9), number(8), links()) == pytest.approx(0.1)
     mesh = links(mesh=True, scaleup=196 * GB)
     assert point_to_point_seconds(number(28e9), number(1), mesh) == pytest.approx(1.0)
+    switching = links(latency=0.25, nic_slope=1.0, nic_step_s=0.5)
+    assert point_to_point_seconds(number(5e9), number(8), switching) == pytest.approx(0.45)
+    assert point_to_point_seconds(number(50e9), number(8), switching) == pytest.approx(1.75)
 
 
-@given(
-    size=st.floats(1, 1e12),
-    ranks=st.integers(1, 4096),
-    stride=st.integers(1, 64),
-    mesh=st.booleans(),
-    factor=st.floats(1, 100),
-)
-def test_more_bandwidth_is_never_slower(size, ranks, stride, mesh, factor):
-    for collective in (all_gather_seconds, all_to_all_seconds):
-        args = (number(size), number(ranks), number(stride))
-        slow = collective(*args, links(mesh=mesh))
-        assert collective(*args, links(mesh=mesh, scaleup=400 * GB * factor)) <= slow
-        assert collective(*args, links(mesh=mesh, nic=50 * GB * factor)) <= slow
-        assert slow >= 0
+def test_rows_are_independent():
+    """A column of rows gives what each row gives alone."""
+    ranks, stride = np.array([1.0, 4.0, 8.0, 16.0, 64.0]), np.array([1.0, 2.0, 1.0, 4.0, 8.0])
+    size = np.array([1e3, 1e6, 1e9, 1e7, 1e8])
+    many = dataclasses.replace(
+        links(latency=1e-5, reduce_cost=1.2, scaleup_slope=1.0, scaleup_step_s=1e-4),
+        mesh=np.array([False, True, False, True, False]),
+    )
+    for collective in GROUPED:
+        together = collective(size, ranks, stride, many)
+        alone = [
+            collective(size[i], ranks[i], stride[i], dataclasses.replace(many, mesh=many.mesh[i]))
+            for i in range(5)
+        ]
+        assert together.tolist() == alone
+
+
+sizes = st.floats(1, 1e12)
+groups = {
+    "ranks": st.integers(1, 4096),
+    "stride": st.integers(1, 64),
+    "mesh": st.booleans(),
+    "reduce_cost": st.sampled_from([1.0, 1.2, np.inf]),
+}
+
+
+def protocol(**change):
+    slow = {
+        "latency": 1e-5,
+        "scaleup_slope": 1.0,
+        "scaleup_step_s": 1e-4,
+        "nic_slope": 4.0,
+        "nic_step_s": 1e-4,
+    }
+    return links(**(slow | change))
+
+
+@given(size=sizes, factor=st.floats(1, 100), **groups)
+def test_never_faster_with_less_bandwidth_more_bytes_or_slower_start(
+    size, factor, ranks, stride, mesh, reduce_cost
+):
+    kind = {"mesh": mesh, "reduce_cost": reduce_cost}
+    for collective in GROUPED:
+
+        def seconds(size=size, collective=collective, **change):
+            args = (number(size), number(ranks), number(stride), protocol(**kind, **change))
+            return collective(*args)
+
+        base = seconds() * (1 + 1e-12)
+        assert 0 <= seconds(scaleup=400 * GB * factor) <= base
+        assert seconds(nic=50 * GB * factor) <= base
+        assert seconds(size=size / factor) <= base
+        assert seconds(latency=1e-5 / factor) <= base
+        assert seconds(scaleup_step_s=1e-4 / factor, nic_step_s=1e-4 / factor) <= base
+        assert seconds(scaleup_slope=1.0 / factor, nic_slope=4.0 / factor) <= base
+
+
+@given(size=sizes, **groups)
+def test_never_faster_than_the_bytes_of_a_chip_over_all_its_links(
+    size, ranks, stride, mesh, reduce_cost
+):
+    """What a chip must receive, over its links and its network interface together."""
+    kind = links(mesh=mesh, reduce_cost=reduce_cost)
+    all_links = (400 + 50) * GB
+    received = (ranks - 1) / ranks * size / all_links * (1 - 1e-12)
+    for collective in GROUPED:
+        assert collective(number(size), number(ranks), number(stride), kind) >= received
+
+
+@given(size=sizes, **groups)
+def test_all_reduce_within_a_domain_brings_every_byte_to_every_chip(
+    size, ranks, stride, mesh, reduce_cost
+):
+    ranks = min(ranks, max(8 // stride, 1))
+    kind = links(mesh=mesh, reduce_cost=reduce_cost)
+    seconds = all_reduce_seconds(number(size), number(ranks), number(stride), kind)
+    assert seconds >= (size / (400 * GB) if ranks > 1 else 0) * (1 - 1e-12)

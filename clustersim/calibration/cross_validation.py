@@ -1,0 +1,113 @@
+"""Errors on rows that a fit has not seen: left-out rows, and left-out sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.calibration.fit import fit
+from clustersim.calibration.measurements import Measurements
+from clustersim.calibration.prediction import spread_of
+from clustersim.performance import Calibration
+from clustersim.performance.step_time import step_seconds
+
+__all__ = ["Errors", "LeftOut", "folds_within_families", "leave_families_out", "left_out"]
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Predictions of rows by fits that have not seen them; arrays have the shape (R,).
+
+    Attributes
+    ----------
+    log_error : array
+        Logarithm of predicted over measured step time.
+    spread : array
+        Standard deviation of the logarithm that the fit states for it.
+    """
+
+    log_error: Array
+    spread: Array
+
+    @property
+    def error(self) -> Array:
+        """Predicted over measured step time, less 1."""
+        return np.expm1(self.log_error)
+
+    def standardised(self, scatter: float) -> Array:
+        """Size of each error in standard deviations of the prediction of a measurement."""
+        return np.abs(self.log_error) / np.sqrt(self.spread**2 + scatter**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Summary of absolute relative errors (fractions)."""
+
+    rows: int
+    median: float
+    mean: float
+    p90: float
+
+    @classmethod
+    def of(cls, error: Array) -> Errors:
+        """Summarise signed relative errors."""
+        size = np.abs(error)
+        return cls(
+            size.size, float(np.median(size)), float(size.mean()), float(np.quantile(size, 0.9))
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"median {self.median:.1%}, mean {self.mean:.1%}, 90th percentile {self.p90:.1%} "
+            f"({self.rows} rows)"
+        )
+
+
+def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0) -> Integers:
+    """Give each row a fold so that every family is spread over all of them, at random."""
+    generator = np.random.default_rng(np.random.SeedSequence([seed, folds]))
+    fold = np.zeros(families.size, dtype=np.int64)
+    for family in np.unique(families):
+        rows = np.flatnonzero(families == family)
+        fold[rows] = (generator.permutation(rows.size) + generator.integers(folds)) % folds
+    return fold
+
+
+def leave_families_out(families: NDArray[np.str_]) -> Integers:
+    """Give each family a fold of its own."""
+    return np.unique(families, return_inverse=True)[1].astype(np.int64)
+
+
+def left_out(measured: Measurements, fold: Integers, start: Calibration) -> LeftOut:
+    """Predict each fold by a fit on the others.
+
+    Parameters
+    ----------
+    measured : Measurements
+    fold : array of int, shape (R,)
+    start : Calibration
+        Where each fit starts (it ends at its own optimum).
+    """
+    log_error, spread = np.zeros(len(measured)), np.zeros(len(measured))
+    for number in np.unique(fold):
+        held = fold == number
+        known, unseen = measured.take(~held), measured.take(held)
+        found = fit(known.rows, known.step_time_s, known.scatter, start=start).calibration
+        rows = unseen.rows
+        seconds = step_seconds(
+            rows.models,
+            rows.chips,
+            rows.plans,
+            rows.global_batch,
+            found.world().coefficients(rows.labels),
+        )
+        log_error[held] = np.log(seconds / unseen.step_time_s)
+        spread[held] = spread_of(rows, found.draw(DRAWS))
+    return LeftOut(log_error, spread)

@@ -1,0 +1,228 @@
+"""The fit of all coefficients to published step times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.sparse import csr_matrix, diags_array, eye_array, vstack
+
+from clustersim.calibration.configurations import Configurations
+from clustersim.performance.calibration import Calibration
+from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.parameters import LEVELS, PARAMETERS
+from clustersim.performance.step_time import step_seconds
+from clustersim.performance.world import Key
+
+__all__ = ["SCATTER", "Fit", "fit"]
+
+Array = NDArray[np.float64]
+
+SCATTER = 0.03
+"""Scatter of a good measurement about the model (standard deviation of the logarithm)."""
+OUTLIER = 2.0
+"""Residuals beyond this many standard deviations count linearly (soft L1 loss)."""
+STEP = 1e-5
+"""Of the finite differences, on the unbounded scale."""
+MOST_EVALUATIONS = 60
+LEAST_STRENGTH = 0.02
+"""Directions about which the measurements say less than this against the prior are left to it."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished fit.
+
+    Attributes
+    ----------
+    calibration : Calibration
+    residuals : array, shape (N,)
+        Logarithm of predicted over measured step time of the rows that it was fitted on.
+    evaluations : int
+    cost : float
+        Half of the weighted sum of squares, priors included.
+    """
+
+    calibration: Calibration
+    residuals: Array
+    evaluations: int
+    cost: float
+
+
+class _Problem:
+    """Residuals and their derivatives in the effects, each in units of its prior spread."""
+
+    def __init__(
+        self, rows: Configurations, step_time_s: Array, weight: Array, keys: tuple[Key, ...]
+    ) -> None:
+        self.rows = rows
+        self.observed = np.log(step_time_s)
+        self.weight = weight
+        self.keys = keys
+        self.designs = design_matrices(rows, keys)
+        repeated = np.tile(np.arange(len(rows)), len(PARAMETERS) + 1)
+        self.repeated = rows.take(repeated)
+
+    def unbounded(self, effects: Array) -> Array:
+        """Coefficients of each row on the unbounded scale, shape (parameters, rows)."""
+        return np.stack(
+            [
+                parameter.centre + self.designs[parameter.name] @ effects
+                for parameter in PARAMETERS
+            ]
+        )
+
+    def residuals(self, effects: Array) -> Array:
+        predicted = log_seconds(self.rows, self.unbounded(effects))
+        return np.concatenate([(predicted - self.observed) * self.weight, effects])
+
+    def jacobian(self, effects: Array) -> csr_matrix:
+        """Derivatives: each effect moves one coefficient of the rows that it belongs to."""
+        unbounded = self.unbounded(effects)
+        count, rows = unbounded.shape
+        moved = np.tile(unbounded, (1, count + 1))
+        for place in range(count):
+            moved[place, place * rows : (place + 1) * rows] += STEP
+        seconds = log_seconds(self.repeated, moved).reshape(count + 1, rows)
+        slopes = (seconds[:count] - seconds[count]) / STEP
+        data = sum(
+            diags_array(self.weight * slopes[place]) @ self.designs[parameter.name]
+            for place, parameter in enumerate(PARAMETERS)
+        )
+        return csr_matrix(vstack([data, eye_array(effects.size)]))
+
+    def loss(self, squares: Array) -> Array:
+        """Soft L1 for the measurements, plain squares for the priors; as scipy asks for it."""
+        rows = len(self.rows)
+        result = np.stack([squares, np.ones(squares.size), np.zeros(squares.size)])
+        scaled = squares[:rows] / OUTLIER**2
+        root = np.sqrt(1.0 + scaled)
+        result[0, :rows] = 2.0 * OUTLIER**2 * (root - 1.0)
+        result[1, :rows] = 1.0 / root
+        result[2, :rows] = -0.5 / (root**3 * OUTLIER**2)
+        return result
+
+
+def log_seconds(rows: Configurations, unbounded: Array) -> Array:
+    """Logarithm of the step time of each row for its coefficients on the unbounded scale."""
+    values = [
+        parameter.natural(column) for parameter, column in zip(PARAMETERS, unbounded, strict=True)
+    ]
+    return np.log(
+        step_seconds(rows.models, rows.chips, rows.plans, rows.global_batch, Coefficients(*values))
+    )
+
+
+def keys_of(rows: Configurations) -> tuple[Key, ...]:
+    """Every effect that some row has, in a fixed order."""
+    keys = []
+    for parameter in PARAMETERS:
+        for place, level in enumerate(LEVELS):
+            if parameter.spread.get(level, 0.0) > 0:
+                labels = sorted({labels[place] for labels in rows.labels})
+                keys += [
+                    (parameter.name, level, label) for label in labels if label or level == "base"
+                ]
+    return tuple(keys)
+
+
+def design_matrices(rows: Configurations, keys: tuple[Key, ...]) -> Mapping[str, csr_matrix]:
+    """For each parameter a sparse (rows, effects) matrix of the prior spreads of its effects."""
+    place_of = {key: place for place, key in enumerate(keys)}
+    matrices = {}
+    for parameter in PARAMETERS:
+        entries = [
+            (row, place_of[key], parameter.spread[level])
+            for row, labels in enumerate(rows.labels)
+            for level, label in zip(LEVELS, labels, strict=True)
+            if (key := (parameter.name, level, label)) in place_of
+        ]
+        row_index, column, value = zip(*entries, strict=True) if entries else ((), (), ())
+        matrices[parameter.name] = csr_matrix(
+            (np.array(value, dtype=np.float64), (row_index, column)), shape=(len(rows), len(keys))
+        )
+    return matrices
+
+
+def fit(
+    rows: Configurations,
+    step_time_s: Array,
+    scatter: Array,
+    *,
+    start: Calibration | None = None,
+) -> Fit:
+    """Fit all coefficients by robust least squares about their priors.
+
+    Parameters
+    ----------
+    rows : Configurations
+    step_time_s : array, shape (R,)
+        Measured seconds of a step.
+    scatter : array, shape (R,)
+        How far each measurement may be off (standard deviation of the logarithm).
+    start : Calibration, optional
+        Where to start (for folds of a cross-validation).
+
+    Returns
+    -------
+    Fit
+
+    Notes
+    -----
+    Minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior spreads, by
+    the trust region method of `scipy.optimize.least_squares`; r are the logarithms of predicted
+    over measured step time over `scatter`. The posterior is the normal distribution whose
+    precision is ``J' W J + I``, widened to the residuals where these scatter more than stated.
+    """
+    keys = keys_of(rows)
+    problem = _Problem(rows, step_time_s, 1.0 / scatter, keys)
+    first = np.zeros(len(keys))
+    if start is not None:
+        known = dict(zip(start.keys, start.mean, strict=True))
+        first = np.array([known.get(key, 0.0) for key in keys])
+    solution = least_squares(
+        problem.residuals,
+        first,
+        jac=problem.jacobian,
+        loss=problem.loss,
+        method="trf",
+        tr_solver="lsmr",
+        x_scale=1.0,
+        ftol=1e-7,
+        xtol=1e-7,
+        gtol=1e-6,
+        max_nfev=MOST_EVALUATIONS,
+    )
+    calibration = _posterior(problem, solution.x)
+    residuals = problem.residuals(solution.x)[: len(rows)] * scatter
+    return Fit(calibration, residuals, int(solution.nfev), float(solution.cost))
+
+
+def _posterior(problem: _Problem, effects: Array) -> Calibration:
+    """Gauss-Newton covariance at the solution, widened to the residuals."""
+    count = len(problem.rows)
+    residuals = problem.residuals(effects)[:count]
+    weights = problem.loss(np.concatenate([residuals, effects]) ** 2)[1, :count]
+    data = problem.jacobian(effects)[:count].toarray() * np.sqrt(weights)[:, None]
+    _, singular, directions = np.linalg.svd(data, full_matrices=False)
+    strength = singular**2
+    told = float(np.sum(strength / (1.0 + strength)))
+    chi2 = float(np.sum(weights * residuals**2))
+    widening = np.sqrt(max(1.0, chi2 / max(count - told, 1.0)))
+    kept = strength > LEAST_STRENGTH
+    basis = directions[kept].T
+    basis *= np.where(basis[np.argmax(np.abs(basis), axis=0), np.arange(basis.shape[1])] < 0, -1, 1)
+    return Calibration(
+        keys=problem.keys,
+        mean=effects,
+        strength=strength[kept],
+        basis=basis,
+        scatter=SCATTER,
+        reach=1.645,
+        widening=float(widening),
+        facts={"effective_parameters": round(told, 1), "rows": count},
+    )
+

@@ -1,0 +1,182 @@
+"""Measured constants of links: efficiencies, start-up times and the protocol switch.
+
+``data/links.csv`` holds what :mod:`clustersim.network.fit` finds on ``data/collectives.csv`` (see
+``data/README.md``); reading it needs no optimiser.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.network.collectives import Links
+
+__all__ = [
+    "FABRICS",
+    "GENERATIONS",
+    "Constant",
+    "fitted_links",
+    "generation_of",
+    "link_constants",
+    "links_of_constants",
+]
+
+GENERATIONS = ("switch", "nvlink3", "nvlink4", "nvlink5", "mesh")
+"""Kinds of scale-up links; ``switch`` is any that was not measured."""
+
+FABRICS = ("rdma", "efa", "tcpx")
+"""Networks between nodes: InfiniBand or RoCE, AWS EFA, and Google's GPUDirect-TCPX."""
+
+_FAMILIES = {
+    "ampere": "nvlink3",
+    "hopper": "nvlink4",
+    "hopper-h20": "nvlink4",
+    "blackwell": "nvlink5",
+}
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One fitted number (SI) and its standard error."""
+
+    value: float
+    standard_error: float
+
+
+def generation_of(family: str, *, mesh: bool = False) -> int:
+    """Return the place in :data:`GENERATIONS` of a chip family's scale-up links.
+
+    Examples
+    --------
+    >>> GENERATIONS[generation_of("hopper-h20")]
+    'nvlink4'
+    >>> GENERATIONS[generation_of("ascend", mesh=True)], GENERATIONS[generation_of("other")]
+    ('mesh', 'switch')
+    """
+    return GENERATIONS.index("mesh" if mesh else _FAMILIES.get(family, "switch"))
+
+
+@functools.cache
+def link_constants() -> Mapping[tuple[str, str], Constant]:
+    """Read the fitted constants.
+
+    Returns
+    -------
+    mapping of (kind, name) to Constant
+        Kinds are those of :data:`GENERATIONS` and :data:`FABRICS`; names are ``efficiency`` (of
+        the nominal bandwidth, one direction), ``reduce_efficiency`` (the same, of an all-reduce in
+        the switch), ``latency_s``, ``slope`` and ``step_s``, as in
+        :class:`clustersim.network.collectives.Links`.
+    """
+    text = resources.files("clustersim.network").joinpath("data", "links.csv").read_text("utf-8")
+    return MappingProxyType(
+        {
+            (row["kind"], row["name"]): Constant(float(row["value"]), float(row["standard_error"]))
+            for row in csv.DictReader(text.splitlines())
+        }
+    )
+
+
+def _column(
+    values: Mapping[tuple[str, str], float], kinds: tuple[str, ...], name: str, otherwise: float
+) -> Array:
+    return np.array([values.get((kind, name), otherwise) for kind in kinds])
+
+
+def links_of_constants(
+    values: Mapping[tuple[str, str], float],
+    *,
+    scaleup_Bps: Array,
+    nic_Bps: Array,
+    scaleup_size: Array,
+    mesh: NDArray[np.bool_],
+    mesh_peers: Array,
+    generation: NDArray[Any],
+    fabric: NDArray[Any],
+) -> Links:
+    """Apply constants (as :func:`link_constants`, values only) to nominal bandwidths.
+
+    Parameters
+    ----------
+    values : mapping of (kind, name) to float
+    scaleup_Bps, nic_Bps : array
+        Nominal bandwidth of one chip, one direction (bytes/s).
+    scaleup_size, mesh, mesh_peers : array
+        As in :class:`clustersim.network.collectives.Links`.
+    generation, fabric : array of int
+        Places in :data:`GENERATIONS` and :data:`FABRICS`.
+
+    Returns
+    -------
+    Links
+    """
+    ring = _column(values, GENERATIONS, "efficiency", np.nan)
+    reduced = _column(values, GENERATIONS, "reduce_efficiency", 0.0)
+    with np.errstate(divide="ignore"):
+        reduce_cost = ring / reduced
+    return Links(
+        scaleup_Bps=scaleup_Bps * ring[generation],
+        nic_Bps=nic_Bps * _column(values, FABRICS, "efficiency", np.nan)[fabric],
+        scaleup_size=scaleup_size,
+        mesh=mesh,
+        mesh_peers=mesh_peers,
+        scaleup_latency_s=_column(values, GENERATIONS, "latency_s", np.nan)[generation],
+        nic_latency_s=_column(values, FABRICS, "latency_s", np.nan)[fabric],
+        reduce_cost=reduce_cost[generation],
+        scaleup_slope=_column(values, GENERATIONS, "slope", np.nan)[generation],
+        scaleup_step_s=_column(values, GENERATIONS, "step_s", np.nan)[generation],
+        nic_slope=_column(values, FABRICS, "slope", np.nan)[fabric],
+        nic_step_s=_column(values, FABRICS, "step_s", np.nan)[fabric],
+    )
+
+
+def fitted_links(
+    *,
+    scaleup_Bps: Array,
+    nic_Bps: Array,
+    scaleup_size: Array,
+    mesh: NDArray[np.bool_],
+    mesh_peers: Array,
+    generation: NDArray[Any],
+    fabric: NDArray[Any],
+) -> Links:
+    """Links with the measured constants; parameters as of :func:`links_of_constants`.
+
+    Examples
+    --------
+    Eight H100 sum 1 GiB in 4.1 ms (measured: 4.03 ms):
+
+    >>> from clustersim.network.collectives import all_reduce_seconds
+    >>> number = np.float64
+    >>> links = fitted_links(
+    ...     scaleup_Bps=number(450e9),
+    ...     nic_Bps=number(50e9),
+    ...     scaleup_size=number(8),
+    ...     mesh=np.bool_(False),
+    ...     mesh_peers=number(7),
+    ...     generation=np.int64(generation_of("hopper")),
+    ...     fabric=np.int64(0),
+    ... )
+    >>> round(1e3 * all_reduce_seconds(number(2**30), number(8), number(1), links), 1)
+    np.float64(4.1)
+    """
+    return links_of_constants(
+        {key: constant.value for key, constant in link_constants().items()},
+        scaleup_Bps=scaleup_Bps,
+        nic_Bps=nic_Bps,
+        scaleup_size=scaleup_size,
+        mesh=mesh,
+        mesh_peers=mesh_peers,
+        generation=generation,
+        fabric=fabric,
+    )

@@ -1,0 +1,167 @@
+"""A calibration: the fitted effects, how sure they are, and on what they were fitted."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.errors import InputError
+from clustersim.performance.parameters import LEVELS, PARAMETERS
+from clustersim.performance.world import Key, World
+
+__all__ = ["Calibration", "default_calibration", "default_world", "load_calibration"]
+
+Array = NDArray[np.float64]
+
+FORMAT = 1
+SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The posterior of the effects, and the scatter of measurements about it.
+
+    In units of its prior spread each effect has a posterior mean `mean`; the covariance is
+    ``I - V diag(1 - 1 / (1 + s)) V'`` for the eigenvalues `strength` s and eigenvectors `basis` V of
+    what the measurements tell (Gauss-Newton: ``J'J`` of the weighted residuals).
+
+    Attributes
+    ----------
+    keys : tuple of Key
+        Parameter, level and label of each of the K effects.
+    mean : array, shape (K,)
+    strength : array, shape (R,)
+    basis : array, shape (K, R)
+    scatter : float
+        Scatter of a good measurement about the model (standard deviation of the logarithm).
+    reach : float
+        Half width of a 90 % interval in standard deviations, as left-out rows need it.
+    widening : float
+        Factor on the posterior's spread: how much more the residuals scatter than was stated.
+    facts : mapping
+        On what it was fitted, and its errors (for provenance; JSON values).
+    """
+
+    keys: tuple[Key, ...]
+    mean: Array
+    strength: Array
+    basis: Array
+    scatter: float
+    reach: float
+    widening: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def spreads(self) -> Array:
+        """Prior standard deviation of each effect, shape (K,)."""
+        return np.array([SPREADS[name][level] for name, level, _ in self.keys])
+
+    def world(self) -> World:
+        """Return the posterior mean."""
+        effects = self.spreads * self.mean
+        return World(dict(zip(self.keys, effects.tolist(), strict=True)))
+
+    def draw(self, draws: int, seed: int = 0) -> World:
+        """Draw consistent worlds from the posterior, side by side.
+
+        Parameters
+        ----------
+        draws : int
+            Number of worlds.
+        seed : int
+            The same seed gives the same worlds.
+        """
+        generator = np.random.default_rng(np.random.SeedSequence([seed, draws]))
+        normal = generator.standard_normal((len(self.keys), draws))
+        shrink = 1.0 - 1.0 / np.sqrt(1.0 + self.strength)
+        normal -= self.basis @ (shrink[:, None] * (self.basis.T @ normal))
+        values = self.spreads[:, None] * (self.mean[:, None] + self.widening * normal)
+        return World(dict(zip(self.keys, values, strict=True)), draws=draws, seed=seed)
+
+    def standard_errors(self) -> Array:
+        """Posterior standard deviation of each effect on the unbounded scale, shape (K,)."""
+        told = 1.0 - 1.0 / (1.0 + self.strength)
+        return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ told, 0.0))
+
+    def to_json(self) -> str:
+        """Serialise; the matrix goes as single precision in base 64."""
+        content = {
+            "format": FORMAT,
+            "facts": dict(self.facts),
+            "scatter": self.scatter,
+            "reach": self.reach,
+            "widening": self.widening,
+            "effects": [
+                [*key, round(float(value), 6)]
+                for key, value in zip(self.keys, self.mean, strict=True)
+            ],
+            "strength": [float(f"{value:.6g}") for value in self.strength],
+            "basis": base64.b64encode(self.basis.astype("<f4").tobytes()).decode("ascii"),
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Read a calibration that ``clustersim fit`` has written.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or is none or of another version.
+    """
+    place = Path(path)
+    try:
+        text = place.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(place), f"cannot be read: {error.strerror}") from None
+    return _parse(text, str(place))
+
+
+def _parse(text: str, source: str) -> Calibration:
+    try:
+        content = json.loads(text)
+        effects = content["effects"]
+        keys = tuple((str(name), str(level), str(label)) for name, level, label, _ in effects)
+        strength = np.array(content["strength"], dtype=np.float64)
+        raw = np.frombuffer(base64.b64decode(content["basis"]), dtype="<f4")
+        calibration = Calibration(
+            keys=keys,
+            mean=np.array([value for *_, value in effects], dtype=np.float64),
+            strength=strength,
+            basis=raw.astype(np.float64).reshape(len(keys), strength.size),
+            scatter=float(content["scatter"]),
+            reach=float(content["reach"]),
+            widening=float(content["widening"]),
+            facts=content["facts"],
+        )
+        known = all(name in SPREADS and level in LEVELS for name, level, _ in keys)
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"is no calibration as `clustersim fit` writes it ({type(error).__name__})"
+        raise InputError(source, message) from None
+    if content.get("format") != FORMAT or not known:
+        raise InputError(
+            source, "was written by another version of clustersim; run `clustersim fit` again"
+        )
+    return calibration
+
+
+@functools.cache
+def default_calibration() -> Calibration:
+    """Return the calibration on the project's own table of measurements."""
+    data = resources.files("clustersim.performance") / "data" / "calibration.json"
+    return _parse(data.read_text(encoding="utf-8"), "calibration.json")
+
+
+@functools.cache
+def default_world() -> World:
+    """Return the posterior mean of the default calibration."""
+    return default_calibration().world()

@@ -1,0 +1,68 @@
+"""What a chip reaches: its peaks and links times the coefficients."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.network.collectives import Links
+from clustersim.network.constants import fitted_links
+from clustersim.performance.arrays import AcceleratorArrays
+from clustersim.performance.coefficients import Coefficients
+
+__all__ = ["Rates", "rates_of"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """FLOP/s and bytes/s of one chip in practice.
+
+    Attributes
+    ----------
+    product_flops : array
+        Large matrix products in the precision of the run.
+    bf16_flops : array
+        Large matrix products in BF16 (the output layer's).
+    attention_flops : array
+        Fused attention, which stays in BF16.
+    memory_Bps : array
+        Streaming kernels.
+    links : Links
+    """
+
+    product_flops: Array
+    bf16_flops: Array
+    attention_flops: Array
+    memory_Bps: Array
+    links: Links
+
+
+def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
+    """Apply the coefficients to the peaks, memory and links of some chips."""
+    efficiency = coefficients.matmul_efficiency
+    fp8 = np.where(chips.fp8, coefficients.fp8_efficiency, 1.0)
+    links = fitted_links(
+        scaleup_Bps=chips.scaleup_Bps * coefficients.scaleup_factor,
+        nic_Bps=chips.nic_Bps * coefficients.nic_factor,
+        scaleup_size=chips.scaleup_size,
+        mesh=chips.mesh,
+        mesh_peers=chips.mesh_peers,
+        generation=chips.link_generation,
+        fabric=np.zeros(np.shape(chips.link_generation), dtype=np.int64),
+    )
+    return Rates(
+        product_flops=chips.peak_flops * np.minimum(efficiency * fp8, 1.0),
+        bf16_flops=chips.bf16_flops * efficiency,
+        attention_flops=chips.bf16_flops * coefficients.attention_efficiency,
+        memory_Bps=chips.hbm_Bps * coefficients.memory_efficiency,
+        links=dataclasses.replace(
+            links,
+            scaleup_latency_s=links.scaleup_latency_s * coefficients.latency_factor,
+            nic_latency_s=links.nic_latency_s * coefficients.latency_factor,
+        ),
+    )

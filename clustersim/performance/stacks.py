@@ -1,0 +1,58 @@
+"""Software stacks: which product a release belongs to, and what is assumed where none is named."""
+
+from __future__ import annotations
+
+__all__ = ["DEFAULT_STACKS", "PRODUCTS", "default_stack", "product_of"]
+
+PRODUCTS = (
+    ("LLM Foundry", ("foundry", "composer", "mosaic")),
+    ("MindSpeed", ("mindspeed", "modellink", "mindformers")),
+    ("MegaScale", ("megascale",)),
+    ("NeMo", ("nemo", "megatron-bridge", "megatron-core", "megatron core", "mcore")),
+    ("DeepSpeed", ("deepspeed zero", "deepspeed-zero")),
+    ("Megatron-LM", ("megatron", "flagscale")),
+    ("DeepSpeed", ("deepspeed",)),
+    ("PaddlePaddle", ("paddle",)),
+    ("InternEvo", ("internevo", "internlm")),
+    ("HAI-LLM", ("hai-llm",)),
+    ("Colossal-AI", ("colossal",)),
+    ("PyTorch FSDP", ("fsdp", "torchtitan", "torch titan", "pytorch")),
+    ("MaxText", ("maxtext", "jax", "pax")),
+    ("Meta", ("meta", "llama recipes")),
+)
+"""Products with the words that a release's name has, in the order in which they are tried.
+
+Megatron-Core, NeMo and Megatron-Bridge share their kernels and schedules and count as one product;
+Megatron-DeepSpeed and FlagScale run Megatron-LM's.
+"""
+
+DEFAULT_STACKS = {"ascend": "ModelLink/MindSpeed-LLM 1.0.RC3"}
+DEFAULT_STACK = "NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)"
+
+
+def product_of(stack: str) -> str:
+    """Return the product that a stack's name says; ``""`` for an unknown one.
+
+    Examples
+    --------
+    >>> product_of("NeMo 24.07")
+    'NeMo'
+    >>> product_of("Megatron-DeepSpeed")
+    'Megatron-LM'
+    >>> product_of("our own")
+    ''
+    """
+    name = stack.lower()
+    for product, words in PRODUCTS:
+        if any(word in name for word in words):
+            return product
+    return ""
+
+
+def default_stack(architecture: str) -> str:
+    """Return the stack that is assumed on an architecture where a scenario names none.
+
+    The most measured recent release: NVIDIA's own recipes of 2025, and MindSpeed-LLM 1.0.RC3 on
+    Ascend. Chips without published runs of their own are assumed to be served as well as NVIDIA's.
+    """
+    return DEFAULT_STACKS.get(architecture, DEFAULT_STACK)

@@ -1,0 +1,129 @@
+"""A consistent world: one value of every coefficient for every chip and stack, or many draws."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.catalogue import Accelerator
+from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
+from clustersim.performance.stacks import default_stack, product_of
+
+__all__ = ["Key", "World", "labels_of"]
+
+Array = NDArray[np.float64]
+
+Key = tuple[str, str, str]
+"""Parameter, level and label of one effect."""
+
+
+RELATIVES = {"hopper-h20": "hopper"}
+"""Families that have no measurements and are another architecture with parts switched off."""
+
+
+def labels_of(
+    accelerator: Accelerator, stack: str, precision: str = "bf16", source: str = ""
+) -> tuple[str, ...]:
+    """Return the labels of one row, a label per level of :data:`LEVELS`.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    stack : str
+        Software stack, such as ``NeMo 24.07``; ``""`` for an unknown one.
+    precision : str
+        A chip without FP8 computes in BF16.
+    source : str
+        Family of the measurement (a paper or benchmark with its software), or ``""``.
+    """
+    product = product_of(stack)
+    family = accelerator.family
+    family = RELATIVES.get(family, accelerator.name if family == "other" else family)
+    number = "fp8" if precision == "fp8" and "fp8" in accelerator.peak_flops else "bf16"
+    combined = f"{family} {product} {number}" if product else ""
+    measured = f"{source} {family} {number}" if source else ""
+    return ("", family, accelerator.name, product, stack, combined, measured)
+
+
+@dataclass(frozen=True)
+class World:
+    """Values of the effects, and with them the coefficients of any row.
+
+    Attributes
+    ----------
+    effects : mapping of Key to float or array of shape (draws,)
+        Offsets on the unbounded scale of each parameter.
+    draws : int
+        0 for one world (the posterior mean); otherwise the number of worlds held side by side.
+    seed : int
+        An effect that no measurement knows is nought in the mean and drawn from its prior, by this
+        seed and its key alone, in a draw.
+    """
+
+    effects: Mapping[Key, float | Array]
+    draws: int = 0
+    seed: int = 0
+    _drawn: dict[Key, Array] = field(default_factory=dict, repr=False, compare=False)
+
+    def for_chips(
+        self, accelerators: Sequence[Accelerator], stack: str | None = None, precision: str = "bf16"
+    ) -> Coefficients:
+        """Resolve the coefficients of some chips, an element a chip.
+
+        Parameters
+        ----------
+        accelerators : sequence of Accelerator
+        stack : str, optional
+            Software stack (default: that of :func:`clustersim.performance.default_stack`).
+        precision : str
+        """
+        return self.coefficients(
+            [
+                labels_of(chip, default_stack(chip.family) if stack is None else stack, precision)
+                for chip in accelerators
+            ]
+        )
+
+    def coefficients(self, labels: Sequence[tuple[str, ...]]) -> Coefficients:
+        """Resolve the coefficients of rows with these labels.
+
+        Returns
+        -------
+        Coefficients
+            Arrays of shape (rows,), or (draws, rows) where the world holds draws.
+        """
+        distinct = list(dict.fromkeys(labels))
+        place = {label: index for index, label in enumerate(distinct)}
+        rows = np.array([place[label] for label in labels], dtype=np.intp)
+        values = []
+        for parameter in PARAMETERS:
+            columns = [self._unbounded(parameter, label) for label in distinct]
+            table = parameter.natural(np.stack(columns, axis=-1))
+            values.append(table[..., rows])
+        return Coefficients(*values)
+
+    def _unbounded(self, parameter: Parameter, labels: tuple[str, ...]) -> Array:
+        shape = (self.draws,) if self.draws else ()
+        total = np.full(shape, parameter.centre)
+        for level, label in zip(LEVELS, labels, strict=True):
+            spread = parameter.spread.get(level, 0.0)
+            if spread > 0 and (label or level == "base"):
+                total = total + self._effect((parameter.name, level, label), spread)
+        return total
+
+    def _effect(self, key: Key, spread: float) -> float | Array:
+        known = self.effects.get(key)
+        if known is not None:
+            return known
+        if not self.draws:
+            return 0.0
+        if key not in self._drawn:
+            number = zlib.crc32("\t".join(key).encode())
+            generator = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
+            self._drawn[key] = spread * generator.standard_normal(self.draws)
+        return self._drawn[key]
