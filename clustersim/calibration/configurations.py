@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import InputError
-from clustersim.performance import AcceleratorArrays, ModelArrays, Plans, labels_of
+from clustersim.performance import LEVELS, AcceleratorArrays, ModelArrays, Plans, labels_of
 from clustersim.performance.arrays import attended_tokens
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
@@ -97,6 +97,15 @@ class Configurations:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What scatters alike: the product, and whether the model is a mixture of experts."""
+        product = LEVELS.index("product")
+        return [
+            f"{labels[product]} mixture".strip() if experts else labels[product]
+            for labels, experts in zip(self.labels, self.models.n_experts > 0, strict=True)
+        ]
 
     def take(self, rows: NDArray[Any]) -> Configurations:
         """Return some of the rows, in that order."""

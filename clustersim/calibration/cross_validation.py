@@ -41,7 +41,7 @@ class LeftOut:
         """Predicted over measured step time, less 1."""
         return np.expm1(self.log_error)
 
-    def standardised(self, scatter: float) -> Array:
+    def standardised(self, scatter: Array) -> Array:
         """Size of each error in standard deviations of the prediction of a measurement."""
         return np.abs(self.log_error) / np.sqrt(self.spread**2 + scatter**2)
 

@@ -17,17 +17,17 @@ from clustersim.performance.parameters import LEVELS, PARAMETERS
 from clustersim.performance.step_time import step_seconds
 from clustersim.performance.world import Key
 
-__all__ = ["SCATTER", "Fit", "fit"]
+__all__ = ["Fit", "fit"]
 
 Array = NDArray[np.float64]
 
-SCATTER = 0.03
-"""Scatter of a good measurement about the model (standard deviation of the logarithm)."""
 OUTLIER = 2.0
 """Residuals beyond this many standard deviations count linearly (soft L1 loss)."""
 STEP = 1e-5
 """Of the finite differences, on the unbounded scale."""
 MOST_EVALUATIONS = 60
+NORMAL_REACH = 1.645
+"""Half width of a 90 % interval of the normal distribution, in standard deviations."""
 LEAST_STRENGTH = 0.02
 """Directions about which the measurements say less than this against the prior are left to it."""
 
@@ -220,8 +220,8 @@ def _posterior(problem: _Problem, effects: Array) -> Calibration:
         mean=effects,
         strength=strength[kept],
         basis=basis,
-        scatter=SCATTER,
-        reach=1.645,
+        scatter={"": float(np.median(1.0 / problem.weight))},
+        reach=NORMAL_REACH,
         widening=float(widening),
         facts={"effective_parameters": round(told, 1), "rows": count},
     )

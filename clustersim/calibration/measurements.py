@@ -39,6 +39,8 @@ class Measurements:
         How far each may be off (standard deviation of the logarithm).
     complete : array of bool
         Whether a row is of quality A with a complete configuration.
+    whole : array of bool
+        Whether its configuration is complete, of whatever quality.
     table : DataFrame
         The R rows of the tables.
     left_out : list of str
@@ -49,6 +51,7 @@ class Measurements:
     step_time_s: Array
     scatter: Array
     complete: NDArray[np.bool_]
+    whole: NDArray[np.bool_]
     table: pd.DataFrame
     left_out: list[str]
 
@@ -67,6 +70,7 @@ class Measurements:
             self.step_time_s[chosen],
             self.scatter[chosen],
             self.complete[chosen],
+            self.whole[chosen],
             self.table[chosen].reset_index(drop=True),
             self.left_out,
         )
@@ -131,6 +135,7 @@ def load_measurements(
         step_time_s=table["step_time_s"].to_numpy(dtype=np.float64),
         scatter=scatter * np.where(whole, 1.0, INCOMPLETE),
         complete=((quality == "A") & whole).to_numpy(dtype=bool),
+        whole=whole.to_numpy(dtype=bool),
         table=table,
         left_out=left_out,
     )

@@ -77,7 +77,7 @@ def predict(
         coefficients=world.coefficients(rows.labels),
     )
     spread = spread_of(rows, calibration.draw(draws, seed))
-    half = calibration.reach * np.sqrt(spread**2 + calibration.scatter**2)
+    half = calibration.reach * np.sqrt(spread**2 + calibration.scatter_of(rows.kinds) ** 2)
     return Prediction(
         step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -41,8 +41,9 @@ class Calibration:
     mean : array, shape (K,)
     strength : array, shape (R,)
     basis : array, shape (K, R)
-    scatter : float
-        Scatter of a good measurement about the model (standard deviation of the logarithm).
+    scatter : mapping of str to float
+        Scatter of a measurement about the model (standard deviation of the logarithm) by
+        product; ``"NeMo mixture"`` for its mixtures of experts, ``""`` for any other.
     reach : float
         Half width of a 90 % interval in standard deviations, as left-out rows need it.
     widening : float
@@ -55,7 +56,7 @@ class Calibration:
     mean: Array
     strength: Array
     basis: Array
-    scatter: float
+    scatter: Mapping[str, float]
     reach: float
     widening: float
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -92,12 +93,16 @@ class Calibration:
         told = 1.0 - 1.0 / (1.0 + self.strength)
         return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ told, 0.0))
 
+    def scatter_of(self, kinds: Sequence[str]) -> Array:
+        """Scatter of measurements of these products, shape (len(kinds),)."""
+        return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
+
     def to_json(self) -> str:
         """Serialise; the matrix goes as single precision in base 64."""
         content = {
             "format": FORMAT,
             "facts": dict(self.facts),
-            "scatter": self.scatter,
+            "scatter": dict(self.scatter),
             "reach": self.reach,
             "widening": self.widening,
             "effects": [
@@ -138,7 +143,7 @@ def _parse(text: str, source: str) -> Calibration:
             mean=np.array([value for *_, value in effects], dtype=np.float64),
             strength=strength,
             basis=raw.astype(np.float64).reshape(len(keys), strength.size),
-            scatter=float(content["scatter"]),
+            scatter={str(name): float(value) for name, value in content["scatter"].items()},
             reach=float(content["reach"]),
             widening=float(content["widening"]),
             facts=content["facts"],
