@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from clustersim.calibration.configurations import Configurations
 from clustersim.catalogue import Accelerator
 from clustersim.performance import AcceleratorArrays, Calibration, StepTime, World, evaluate
+from clustersim.performance.specification import draw_between
 from clustersim.performance.step_time import step_seconds
 
 __all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
@@ -120,13 +120,7 @@ def draw_specifications(
             precision = "fp8" if chips.fp8[row] else "bf16"
             limits = chip.ranges.get(key.format(precision=precision))
             if chip.hypothetical and limits is not None:
-                values[:, row] = _between(chip.name, key, limits, worlds)
+                values[:, row] = draw_between(chip.name, key, limits, worlds.seed or 0, worlds.draws)
         changed[name] = values
     return dataclasses.replace(chips, **changed)
 
-
-def _between(name: str, key: str, limits: tuple[float, float], worlds: World) -> Array:
-    number = zlib.crc32(f"{name}\t{key.split('.')[0]}".encode())
-    generator = np.random.default_rng(np.random.SeedSequence([worlds.seed, number]))
-    low, high = limits
-    return low + (high - low) * generator.random(worlds.draws)

@@ -71,22 +71,32 @@ class Calibration:
         effects = self.spreads * self.mean
         return World(dict(zip(self.keys, effects.tolist(), strict=True)))
 
-    def draw(self, draws: int, seed: int = 0) -> World:
-        """Draw consistent worlds from the posterior, side by side.
+    @property
+    def stacks(self) -> list[str]:
+        """Names of the products and releases that were measured."""
+        return list(
+            dict.fromkeys(
+                label for _, level, label in self.keys if level in ("product", "release")
+            )
+        )
+
+    def draw(self, draws: int = 0, seed: int = 0) -> World:
+        """Draw consistent worlds from the posterior.
 
         Parameters
         ----------
         draws : int
-            Number of worlds.
+            Number of worlds held side by side; 0 for one, whose coefficients have no axis of draws.
         seed : int
             The same seed gives the same worlds.
         """
         generator = np.random.default_rng(np.random.SeedSequence([seed, draws]))
-        normal = generator.standard_normal((len(self.keys), draws))
+        normal = generator.standard_normal((len(self.keys), draws or 1))
         shrink = 1.0 - 1.0 / np.sqrt(1.0 + self.strength)
         normal -= self.basis @ (shrink[:, None] * (self.basis.T @ normal))
         values = self.spreads[:, None] * (self.mean[:, None] + self.widening * normal)
-        return World(dict(zip(self.keys, values, strict=True)), draws=draws, seed=seed)
+        effects = values if draws else values[:, 0].tolist()
+        return World(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
     def standard_errors(self) -> Array:
         """Posterior standard deviation of each effect on the unbounded scale, shape (K,)."""

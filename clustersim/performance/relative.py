@@ -22,6 +22,8 @@ def relative_speed(
     *,
     global_batch: ArrayLike | None = None,
     nic_Bps: tuple[float | None, float | None] = (None, None),
+    scaleup_size: tuple[int | None, int | None] = (None, None),
+    precision: str = "bf16",
     stack: str | None = None,
     world: World | None = None,
 ) -> NDArray[np.float64]:
@@ -39,7 +41,9 @@ def relative_speed(
         Sequences of one step (default: the model's own).
     nic_Bps : pair of float or None
         Network of one chip of `accelerator` and of `reference` (default: their own).
-    stack, world : optional
+    scaleup_size : pair of int or None
+        Chips of one scale-up domain of each (default: their own).
+    precision, stack, world : optional
         As for :func:`best_plans`.
 
     Returns
@@ -69,9 +73,19 @@ def relative_speed(
         tried = asked[left] * 2.0**doublings
         both = [
             best_plans(
-                model, chip, tried, global_batch=batch[left], nic_Bps=nic, stack=stack, world=world
+                model,
+                chip,
+                tried,
+                global_batch=batch[left],
+                nic_Bps=nic,
+                scaleup_size=size,
+                precision=precision,
+                stack=stack,
+                world=world,
             )
-            for chip, nic in zip((accelerator, reference), nic_Bps, strict=True)
+            for chip, nic, size in zip(
+                (accelerator, reference), nic_Bps, scaleup_size, strict=True
+            )
         ]
         fits = both[0].fits & both[1].fits
         speeds[left[fits]] = both[0].tokens_per_s[fits] / both[1].tokens_per_s[fits]

@@ -59,16 +59,27 @@ class World:
     effects : mapping of Key to float or array of shape (draws,)
         Offsets on the unbounded scale of each parameter.
     draws : int
-        0 for one world (the posterior mean); otherwise the number of worlds held side by side.
-    seed : int
-        An effect that no measurement knows is nought in the mean and drawn from its prior, by this
-        seed and its key alone, in a draw.
+        0 for one world, otherwise the number of worlds held side by side.
+    seed : int or None
+        None for the posterior mean, in which an effect that no measurement knows is nought; in a
+        draw such an effect is drawn from its prior, by this seed and its key alone.
+    stacks : mapping of str to str
+        Software stack by chip or family of chips, and under ``""`` that of all others; where it
+        says nothing, :func:`clustersim.performance.default_stack` does.
     """
 
     effects: Mapping[Key, float | Array]
     draws: int = 0
-    seed: int = 0
-    _drawn: dict[Key, Array] = field(default_factory=dict, repr=False, compare=False)
+    seed: int | None = None
+    stacks: Mapping[str, str] = field(default_factory=dict)
+    _drawn: dict[Key, float | Array] = field(default_factory=dict, repr=False, compare=False)
+
+    def stack_of(self, accelerator: Accelerator) -> str:
+        """Return the software stack that a chip runs."""
+        for name in (accelerator.name, accelerator.family, ""):
+            if name in self.stacks:
+                return self.stacks[name]
+        return default_stack(accelerator.family)
 
     def for_chips(
         self, accelerators: Sequence[Accelerator], stack: str | None = None, precision: str = "bf16"
@@ -79,12 +90,12 @@ class World:
         ----------
         accelerators : sequence of Accelerator
         stack : str, optional
-            Software stack (default: that of :func:`clustersim.performance.default_stack`).
+            Software stack of all of them (default: :meth:`stack_of` each).
         precision : str
         """
         return self.coefficients(
             [
-                labels_of(chip, default_stack(chip.family) if stack is None else stack, precision)
+                labels_of(chip, self.stack_of(chip) if stack is None else stack, precision)
                 for chip in accelerators
             ]
         )
@@ -120,10 +131,10 @@ class World:
         known = self.effects.get(key)
         if known is not None:
             return known
-        if not self.draws:
+        if self.seed is None:
             return 0.0
         if key not in self._drawn:
             number = zlib.crc32("\t".join(key).encode())
             generator = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
-            self._drawn[key] = spread * generator.standard_normal(self.draws)
+            self._drawn[key] = spread * generator.standard_normal(self.draws or None)
         return self._drawn[key]

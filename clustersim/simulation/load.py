@@ -19,6 +19,7 @@ import pandas as pd
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
+from clustersim.performance import World
 from clustersim.scheduling import Pooled
 from clustersim.simulation.eligibility import Choose, find_eligibility
 from clustersim.simulation.partitions import build_partitions
@@ -36,6 +37,8 @@ def sustainable_rate(
     *,
     reference_accelerator: str | None = None,
     reference_models: Mapping[str, str] | None = None,
+    world: World | None = None,
+    precision: str = "bf16",
     choose: Choose = "fastest",
     wait_for_best: bool = False,
 ) -> float:
@@ -52,9 +55,8 @@ def sustainable_rate(
         Chips and models.
     reference_accelerator : str, optional
         The chip on which durations were measured; by default the workload's own.
-    reference_models : mapping, optional
+    reference_models, world, precision : optional
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
-
     choose, wait_for_best
         Of the scheduling: where jobs wait for the pool that they prefer, only that one
         counts.
@@ -79,6 +81,8 @@ def sustainable_rate(
         catalogue,
         reference_accelerator=reference_accelerator or workload.reference_accelerator,
         reference_models=reference_models,
+        world=world,
+        precision=precision,
     )
     eligible = find_eligibility(
         kinds,

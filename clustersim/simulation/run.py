@@ -12,11 +12,13 @@ import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, unknown_name
+from clustersim.performance import World
 from clustersim.seeds import Streams
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.worlds import draw_catalogue, open_world
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import JobLog, WorkloadSpec, generate_jobs, load_workload, read_jobs
 
@@ -37,12 +39,15 @@ class Fleet:
         The topology compiled.
     workload : WorkloadSpec or None
         The workload model, where the scenario generates its jobs.
+    world : World
+        Values of the performance core's coefficients.
     """
 
     catalogue: Catalogue
     spec: ClusterSpec
     cluster: Cluster
     workload: WorkloadSpec | None
+    world: World
 
 
 def run(
@@ -95,6 +100,8 @@ def run_scenario(
             catalogue=fleet.catalogue,
             reference_accelerator=_reference(scenario, fleet.workload),
             reference_models=scenario.workload.reference_models,
+            world=fleet.world,
+            precision=scenario.performance.precision,
             horizon_s=scenario.horizon,
             check=check,
             progress=progress,
@@ -130,6 +137,9 @@ def open_fleet(loaded: LoadedScenario) -> Fleet:
     scenario, folder = loaded.scenario, loaded.folder
     with named_in(loaded.source, "catalogue"):
         catalogue = load_catalogue(*(_beside(folder, name) for name in scenario.catalogue))
+    with named_in(loaded.source, "performance"):
+        world = open_world(scenario.performance, catalogue, folder)
+        catalogue = draw_catalogue(scenario.performance, catalogue)
     with named_in(loaded.source, "cluster"):
         if isinstance(scenario.cluster, str):
             spec = load_cluster(_beside(folder, scenario.cluster), catalogue)
@@ -140,7 +150,7 @@ def open_fleet(loaded: LoadedScenario) -> Fleet:
         with named_in(loaded.source, "workload.generate"):
             workload = load_workload(_beside(folder, workload))
     _check_names(loaded, catalogue, workload)
-    return Fleet(catalogue, spec, compile_cluster(spec), workload)
+    return Fleet(catalogue, spec, compile_cluster(spec), workload, world)
 
 
 def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, JobLog | None]:
@@ -169,6 +179,8 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, J
                 fleet.catalogue,
                 reference_accelerator=_reference(scenario, fleet.workload),
                 reference_models=workload.reference_models,
+                world=fleet.world,
+                precision=scenario.performance.precision,
                 choose=scenario.scheduler.choose,
                 wait_for_best=scenario.scheduler.wait_for_best,
             )
@@ -195,6 +207,9 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     folder, data = Path(folder), scenario.model_dump(mode="json", exclude_none=True)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
     data["catalogue"] = [_full_path(folder, name) for name in data["catalogue"]]
+    if scenario.performance.calibration is not None:
+        calibration = _full_path(folder, scenario.performance.calibration)
+        data["performance"]["calibration"] = calibration
     workload, scheduler = data["workload"], data["scheduler"]
     if fleet.workload is not None:
         workload["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
-from clustersim.performance import best_plans, relative_speed
+from clustersim.performance import World, best_plans, default_world, relative_speed
 from clustersim.topology import Cluster, Pool
 
 __all__ = ["Runtimes", "find_runtimes"]
@@ -43,6 +43,8 @@ def find_runtimes(
     *,
     reference_accelerator: str | None = None,
     reference_models: Mapping[str, str] | None = None,
+    world: World | None = None,
+    precision: str = "bf16",
     exact_estimates: bool = False,
 ) -> Runtimes:
     """Find the run time of each job on each pool.
@@ -66,6 +68,11 @@ def find_runtimes(
         From job class to the model of the catalogue that stands for its jobs without
         one; the key ``default`` for all other classes.  Without these two, durations
         hold on every chip.
+    world : World, optional
+        Values of the performance core's coefficients; by default the posterior mean of the
+        built-in calibration.
+    precision : {"bf16", "fp8"}
+        Of matrix products; a chip without FP8 computes in BF16.
     exact_estimates : bool
         Whether to ignore the table's own estimates.
 
@@ -80,13 +87,14 @@ def find_runtimes(
         If a model or chip is not in the catalogue.
     """
     n_pools = len(cluster.pools)
+    steps = _Steps(world or default_world(), precision)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     duration = jobs["duration_s"].to_numpy(dtype=np.float64, na_value=np.nan)
     slowdown = np.ones((n_pools, 1))
     if catalogue is not None and reference_accelerator is not None and reference_models:
         reference = catalogue.accelerator(reference_accelerator)
         stand_in = _stand_ins(jobs, reference_models)
-        slowdown = _slowdowns(sizes, stand_in, cluster, catalogue, reference)
+        slowdown = _slowdowns(sizes, stand_in, cluster, catalogue, reference, steps)
     run_s = duration * slowdown
     estimate_s = run_s.copy()
     told = np.full(len(jobs), np.nan)
@@ -104,12 +112,20 @@ def find_runtimes(
                 f"{len(by_model):,} have a model and tokens instead of duration_s; they need "
                 "chips: name the log as workload.trace in a scenario for `clustersim run`",
             )
-        of_models = _model_run_s(jobs.iloc[by_model], cluster, catalogue, obstacles)
+        of_models = _model_run_s(jobs.iloc[by_model], cluster, catalogue, steps, obstacles)
         run_s[:, by_model] = of_models
         if "estimate_factor" in jobs and not exact_estimates:
             of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
         estimate_s[:, by_model] = np.where(np.isfinite(told[by_model]), told[by_model], of_models)
     return Runtimes(run_s, estimate_s, obstacles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """From what step times are estimated."""
+
+    world: World
+    precision: str
 
 
 def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:
@@ -133,6 +149,7 @@ def _slowdowns(
     cluster: Cluster,
     catalogue: Catalogue,
     reference: Accelerator,
+    steps: _Steps,
 ) -> Floats:
     """Run time on each pool's chip over that on the reference, (pools, jobs)."""
     slowdown = np.ones((len(cluster.pools), len(sizes)))
@@ -143,7 +160,14 @@ def _slowdowns(
             chip = _chip(pool, catalogue)
             if chip.name != reference.name:
                 speed = relative_speed(
-                    model, chip, reference, distinct, nic_Bps=(pool.nic_Bps, None)
+                    model,
+                    chip,
+                    reference,
+                    distinct,
+                    nic_Bps=(pool.nic_Bps, None),
+                    scaleup_size=(pool.scaleup_size, None),
+                    precision=steps.precision,
+                    world=steps.world,
                 )
                 slowdown[row, rows] = 1.0 / speed[index]
     return slowdown
@@ -153,6 +177,7 @@ def _model_run_s(
     jobs: pd.DataFrame,
     cluster: Cluster,
     catalogue: Catalogue,
+    steps: _Steps,
     obstacles: dict[tuple[str, int, int], str],
 ) -> Floats:
     """Run times of jobs that have a model, (pools, jobs)."""
@@ -169,6 +194,8 @@ def _model_run_s(
         np.tile(pairs[1], len(pools)),
         nic_Bps=np.repeat([pool.nic_Bps for pool in pools], n_pairs),
         scaleup_size=np.repeat([pool.scaleup_size for pool in pools], n_pairs),
+        precision=steps.precision,
+        world=steps.world,
     )
     rate = np.asarray(plans.tokens_per_s).reshape(len(pools), n_pairs)
     step_s = np.asarray(plans.step_time_s).reshape(len(pools), n_pairs)

@@ -18,7 +18,14 @@ from clustersim.topology import find_topology
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec, load_workload
 
-__all__ = ["Scenario", "ScenarioWorkload", "Scheduler", "load_scenario", "resolve_scenario"]
+__all__ = [
+    "Performance",
+    "Scenario",
+    "ScenarioWorkload",
+    "Scheduler",
+    "load_scenario",
+    "resolve_scenario",
+]
 
 DEEPEST_EXTENDS = 20
 Text = Annotated[str, Field(min_length=1)]
@@ -91,6 +98,29 @@ class ScenarioWorkload(FileModel):
         return self
 
 
+class Performance(FileModel):
+    """From what step times are estimated."""
+
+    stack: Text | dict[str, Text] | None = Field(
+        None,
+        description="software stack of all chips, or by chip ('default' for all others), such as "
+        "NeMo 24.07, or unknown; by default NeMo 25.01-25.04, and MindSpeed-LLM 1.0.RC3 on Ascend",
+    )
+    precision: Literal["bf16", "fp8"] = Field(
+        "bf16", description="of matrix products; chips without FP8 compute in BF16"
+    )
+    calibration: Text | None = Field(
+        None, description="file that `clustersim fit` has written; by default the built-in one"
+    )
+    draw: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="which draw from the calibration's posterior, and from the range of "
+        "hypothetical chips; by default their means",
+    )
+
+
 class Scenario(FileModel):
     """One run: everything that its result depends on."""
 
@@ -104,6 +134,7 @@ class Scenario(FileModel):
     )
     workload: ScenarioWorkload
     scheduler: Scheduler = Scheduler()
+    performance: Performance = Performance()
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
     horizon: Duration | None = Field(

@@ -16,6 +16,7 @@ import pandas as pd
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import ClusterSimError, InputError
+from clustersim.performance import World
 from clustersim.scheduling import JobColumns, Placement, Policy, find_placement, find_policy
 from clustersim.scheduling.plugins import fault_in_plugin
 from clustersim.simulation import tables
@@ -69,6 +70,8 @@ def simulate(
     catalogue: Catalogue | None = None,
     reference_accelerator: str | None = None,
     reference_models: Mapping[str, str] | None = None,
+    world: World | None = None,
+    precision: str = "bf16",
     horizon_s: float | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -86,7 +89,7 @@ def simulate(
         By default first come, first served, counting accelerators.
     catalogue : Catalogue, optional
         Needed where jobs have models or pools differ in speed.
-    reference_accelerator, reference_models
+    reference_accelerator, reference_models, world, precision
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
     horizon_s : float, optional
         When the simulation stops; by default when the last job has ended.
@@ -119,6 +122,8 @@ def simulate(
         catalogue,
         reference_accelerator=reference_accelerator,
         reference_models=reference_models,
+        world=world,
+        precision=precision,
         exact_estimates=scheduling.exact_estimates,
     )
     with _faults_of(policy, make_placement):
