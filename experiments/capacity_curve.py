@@ -21,6 +21,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="new folder (default: out/capacity-curve)")
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument(
+        "--draw-worlds",
+        action="store_true",
+        help="let each replication draw its step times from the calibration's posterior",
+    )
     parser.add_argument("--quick", action="store_true", help="few short runs, to try it out")
     args = parser.parse_args()
     sweep = LoadSweep(
@@ -30,6 +35,7 @@ def main() -> None:
         replications=2 if args.quick else 5,
         window=Window(warm_up=0.4, cool_down=0.1),
         changes=("workload.jobs=1000",) if args.quick else (),
+        draw_worlds=args.draw_worlds,
     )
     run_load_sweep(
         sweep,

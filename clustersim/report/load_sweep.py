@@ -157,8 +157,9 @@ def _objective_text(objective: Objective) -> str:
 
 
 def _footnote(sweep: LoadSweep, note: str) -> str:
+    worlds = ", each with a draw of the step times," if sweep.draw_worlds else ""
     bands = (
-        f"Bands: 95 % confidence from {sweep.replications} replications with common random "
+        f"Bands: 95 % confidence from {sweep.replications} replications{worlds} with common random "
         f"numbers; the first {sweep.window.warm_up:.0%} and last {sweep.window.cool_down:.0%} "
         "of the jobs are not measured. Triangles: overload, without a steady state."
     )

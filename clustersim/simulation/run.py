@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,13 +174,14 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, J
     scale = 1.0
     if workload.load is not None:
         with named_in(loaded.source, "workload.load"):
+            expected = _expected(loaded, fleet)
             rate = sustainable_rate(
                 fleet.workload,
-                fleet.cluster,
-                fleet.catalogue,
+                expected.cluster,
+                expected.catalogue,
                 reference_accelerator=_reference(scenario, fleet.workload),
                 reference_models=workload.reference_models,
-                world=fleet.world,
+                world=expected.world,
                 precision=scenario.performance.precision,
                 choose=scenario.scheduler.choose,
                 wait_for_best=scenario.scheduler.wait_for_best,
@@ -196,6 +198,15 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, J
     if jobs.empty:
         raise InputError(loaded.source, "workload: no job arrives before its duration is over")
     return jobs, None
+
+
+def _expected(loaded: LoadedScenario, fleet: Fleet) -> Fleet:
+    """Return the fleet of the posterior mean, on which all draws take their offered load."""
+    if loaded.scenario.performance.draw is None:
+        return fleet
+    performance = loaded.scenario.performance.model_copy(update={"draw": None})
+    scenario = loaded.scenario.model_copy(update={"performance": performance})
+    return open_fleet(dataclasses.replace(loaded, scenario=scenario))
 
 
 def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict[str, Any]:

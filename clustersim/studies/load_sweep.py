@@ -69,6 +69,10 @@ class LoadSweep:
         ``path=value`` changes of the scenario.
     window : Window
         Which jobs are measured.
+    draw_worlds : bool
+        Whether the k-th replication takes the k-th draw from the calibration's posterior (and from
+        the ranges of hypothetical chips), so that the intervals hold what is not known of step
+        times beside the chance of arrivals.  The offered load stays that of the posterior mean.
     """
 
     scenario: str
@@ -77,6 +81,7 @@ class LoadSweep:
     replications: int = 5
     changes: tuple[str, ...] = ()
     window: Window = field(default_factory=Window)
+    draw_worlds: bool = False
 
     def __post_init__(self) -> None:
         problems = []
@@ -248,6 +253,7 @@ def run_point(sweep: LoadSweep, load: float, policy: str, replication: int) -> d
         f"workload.load={load!r}",
         f"scheduler.policy={policy}",
         f"replication={replication}",
+        *([f"performance.draw={replication}"] if sweep.draw_worlds else []),
     ]
     result = run_scenario(load_scenario(Path(sweep.scenario), changes))
     steady = measure(result, sweep.window)
