@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clustersim.version import __version__
 
 if TYPE_CHECKING:
+    from clustersim.calibration.estimate import Estimate, estimate
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.performance import best_plans
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from clustersim.workload import describe_jobs, generate_jobs, load_workload, read_jobs
 
 __all__ = [
+    "Estimate",
     "InputError",
     "LoadSweep",
     "NodePlacement",
@@ -56,6 +58,7 @@ __all__ = [
     "check_policy",
     "compile_cluster",
     "describe_jobs",
+    "estimate",
     "generate_jobs",
     "load_catalogue",
     "load_cluster",
@@ -73,6 +76,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Estimate": "calibration.estimate",
     "InputError": "errors",
     "LoadSweep": "studies.load_sweep",
     "NodePlacement": "scheduling",
@@ -87,6 +91,7 @@ _HOME = {
     "check_policy": "simulation.check_policy",
     "compile_cluster": "topology",
     "describe_jobs": "workload",
+    "estimate": "calibration.estimate",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",

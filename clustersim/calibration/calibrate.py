@@ -17,7 +17,7 @@ from clustersim.calibration.cross_validation import (
 )
 from clustersim.calibration.fit import Fit, fit
 from clustersim.calibration.measurements import Measurements
-from clustersim.performance import Calibration
+from clustersim.performance import Calibration, default_calibration
 
 __all__ = ["Calibrated", "calibrate"]
 
@@ -29,7 +29,9 @@ LEAST_SCATTER = 0.01
 PRIOR_ROWS = 10.0
 """As many rows as this weighs what is known of all products together."""
 LEAST_ROWS = 50
-"""With fewer left-out rows the width of the intervals stays that of the normal distribution."""
+"""With fewer left-out rows the width of the intervals stays that of the shipped calibration."""
+LEAST_MEASURED = 20
+"""With fewer measurements, or with one family, none can be left out."""
 
 
 @dataclass(frozen=True)
@@ -41,44 +43,82 @@ class Calibrated:
     calibration : Calibration
     measured : Measurements
     fit : Fit
-    within : LeftOut
-        Rows left out at random within their families (:data:`FOLDS` folds).
-    across : LeftOut
-        Whole families left out.
+    within : LeftOut or None
+        Rows left out at random within their families (:data:`FOLDS` folds); None where it was not
+        asked for, or there are fewer than :data:`LEAST_MEASURED` rows.
+    across : LeftOut or None
+        Whole families left out; None where it was not asked for, or there is only one family.
     """
 
     calibration: Calibration
     measured: Measurements
     fit: Fit
-    within: LeftOut
-    across: LeftOut
+    within: LeftOut | None
+    across: LeftOut | None
+
+    def half_width(self, left: LeftOut) -> NDArray[np.float64]:
+        """Half width of each left-out row's 90 % interval (of the logarithm), shape (R,)."""
+        scatter = self.calibration.scatter_of(self.measured.rows.kinds)
+        return self.calibration.reach * np.sqrt(left.spread**2 + scatter**2)
 
 
-def calibrate(measured: Measurements, *, seed: int = 0) -> Calibrated:
+def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -> Calibrated:
     """Fit the coefficients, and set the intervals so that left-out rows are covered.
 
     The scatter of each product is that of its rows left out at random, beyond what the posterior
     explains. The half width of a 90 % interval, in standard deviations, is the 90th percentile of
     the standardised errors of left-out complete rows, within and across families together.
+
+    Parameters
+    ----------
+    measured : Measurements
+    seed : int
+        Of the folds.
+    validate : bool
+        Whether to leave rows out. Where not, or where there are too few to do so, scatter and width
+        of the intervals are those of the shipped calibration.
     """
     found = fit(measured.rows, measured.step_time_s, measured.scatter)
+    start = found.calibration
     families = measured.families
-    folds = min(FOLDS, max(2, len(measured)))
-    within = left_out(measured, folds_within_families(families, folds, seed), found.calibration)
-    across = left_out(measured, leave_families_out(families), found.calibration)
-    scatter = scatter_by_kind(measured, within)
-    calibration = dataclasses.replace(found.calibration, scatter=scatter)
-    reach = _reach(calibration, measured, (within, across))
-    good = measured.complete
     facts = {
-        **calibration.facts,
+        **start.facts,
         "families": int(np.unique(families).size),
         "chips": int(measured.table["accelerator"].nunique()),
-        "within_families": dataclasses.asdict(Errors.of(within.error[good])),
-        "across_families": dataclasses.asdict(Errors.of(across.error[good])),
     }
-    calibration = dataclasses.replace(calibration, reach=reach, facts=facts)
-    return Calibrated(calibration, measured, found, within, across)
+    within = across = None
+    if validate and len(measured) >= LEAST_MEASURED:
+        within = left_out(measured, folds_within_families(families, FOLDS, seed), start)
+        facts["within_families"] = _facts(within, measured)
+        if facts["families"] > 1:
+            across = left_out(measured, leave_families_out(families), start)
+            facts["across_families"] = _facts(across, measured)
+    shipped = default_calibration()
+    scatter = shipped.scatter if within is None else scatter_by_kind(measured, within)
+    calibration = dataclasses.replace(start, scatter=scatter, reach=shipped.reach, facts=facts)
+    left = [part for part in (within, across) if part is not None]
+    reach = _reach(calibration, measured, left)
+    return Calibrated(
+        _rounded(dataclasses.replace(calibration, reach=reach)), measured, found, within, across
+    )
+
+
+def _facts(left: LeftOut, measured: Measurements) -> dict[str, float]:
+    """Errors of complete rows of quality A, or of all where none is."""
+    good = measured.complete if measured.complete.any() else np.ones(len(measured), dtype=bool)
+    errors = dataclasses.asdict(Errors.of(left.error[good]))
+    return {name: round(value, 4) for name, value in errors.items()}
+
+
+def _rounded(calibration: Calibration) -> Calibration:
+    """Drop the digits that depend on how many threads the linear algebra has."""
+    return dataclasses.replace(
+        calibration,
+        mean=np.round(calibration.mean, 6) + 0.0,
+        basis=np.round(calibration.basis, 6) + 0.0,
+        reach=round(calibration.reach, 4),
+        widening=round(calibration.widening, 4),
+    )
 
 
 def scatter_by_kind(measured: Measurements, within: LeftOut) -> dict[str, float]:
@@ -104,12 +144,10 @@ def scatter_by_kind(measured: Measurements, within: LeftOut) -> dict[str, float]
     return scatter
 
 
-def _reach(
-    calibration: Calibration, measured: Measurements, both: tuple[LeftOut, LeftOut]
-) -> float:
+def _reach(calibration: Calibration, measured: Measurements, left: list[LeftOut]) -> float:
     scatter = calibration.scatter_of(measured.rows.kinds)
     whole = measured.whole
-    sizes = np.concatenate([part.standardised(scatter)[whole] for part in both])
-    if sizes.size < LEAST_ROWS:
+    sizes = [part.standardised(scatter)[whole] for part in left]
+    if sum(part.size for part in sizes) < LEAST_ROWS:
         return calibration.reach
-    return float(np.quantile(sizes, COVERED))
+    return float(np.quantile(np.concatenate(sizes), COVERED))

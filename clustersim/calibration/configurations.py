@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.calibration.row import Row
 from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import InputError
 from clustersim.performance import LEVELS, AcceleratorArrays, ModelArrays, Plans, labels_of
@@ -123,47 +124,6 @@ class Configurations:
         )
 
 
-class _Row:
-    """One row of a table with its problems."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values = values
-        self.problems: list[str] = []
-
-    def text(self, name: str) -> str:
-        value = self.values.get(name)
-        if value is None or (isinstance(value, float) and np.isnan(value)):
-            return ""
-        return str(value).strip()
-
-    def number(
-        self, name: str, default: float | None = None, *, least: float = 1.0, whole: bool = True
-    ) -> float:
-        """Read a number; `default` where it is missing, a problem where there is none."""
-        text = self.text(name)
-        if not text:
-            if default is None:
-                self.problems.append(f"{name}: missing")
-                return np.nan
-            return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = np.nan
-        if not np.isfinite(value) or value < least or (whole and value % 1):
-            kind = "a whole number" if whole else "a number"
-            self.problems.append(f"{name}: must be {kind} of at least {least:g}, found {text!r}")
-            return np.nan
-        return value
-
-    def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
-        text = self.text(name).lower() or default
-        if text not in allowed:
-            self.problems.append(f"{name}: must be one of {', '.join(allowed)}, found {text!r}")
-            return default
-        return text
-
-
 def read_configurations(frame: pd.DataFrame, catalogue: Catalogue) -> Configurations:
     """Make arrays of a table whose columns are those of :data:`COLUMNS`.
 
@@ -188,9 +148,9 @@ def read_configurations(frame: pd.DataFrame, catalogue: Catalogue) -> Configurat
     records = frame[known].to_dict("records")
     parsed, index, reason = [], [], []
     for place, values in enumerate(records):
-        row = _Row(values)
+        row = Row({str(column): value for column, value in values.items()})
         entry = _parse(row, catalogue)
-        reason.append("; ".join(row.problems))
+        reason.append("; ".join(dict.fromkeys(row.problems)))
         if entry is not None and not row.problems:
             parsed.append(entry)
             index.append(place)
@@ -211,7 +171,7 @@ class _Entry:
     labels: tuple[str, ...]
 
 
-def _parse(row: _Row, catalogue: Catalogue) -> _Entry | None:
+def _parse(row: Row, catalogue: Catalogue) -> _Entry | None:
     chip = _chip(row, catalogue)
     precision = PRECISIONS[row.choice("precision", "bf16", tuple(PRECISIONS))]
     model = _model(row, catalogue)
@@ -228,7 +188,7 @@ def _parse(row: _Row, catalogue: Catalogue) -> _Entry | None:
     return _Entry(model, chip, precision, gbps / 8e-9, domain, plan, batch, labels)
 
 
-def _chip(row: _Row, catalogue: Catalogue) -> Accelerator | None:
+def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
     name = row.text("accelerator")
     if not name:
         row.problems.append("accelerator: missing")
@@ -240,7 +200,7 @@ def _chip(row: _Row, catalogue: Catalogue) -> Accelerator | None:
         return None
 
 
-def _model(row: _Row, catalogue: Catalogue) -> dict[str, float]:
+def _model(row: Row, catalogue: Catalogue) -> dict[str, float]:
     known = _known_model(row, catalogue)
     given = {name: row.number(name, getattr(known, name, None)) for name in SHAPE}
     heads, hidden = given["heads"], given["hidden"]
@@ -285,7 +245,7 @@ def _model(row: _Row, catalogue: Catalogue) -> dict[str, float]:
     return model
 
 
-def _known_model(row: _Row, catalogue: Catalogue) -> Model | None:
+def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
     """Return the model of the catalogue that the row names, unless its shape is another."""
     name = row.text("model")
     try:
@@ -293,13 +253,13 @@ def _known_model(row: _Row, catalogue: Catalogue) -> Model | None:
     except InputError:
         return None
     for column in ("layers", "hidden", "heads", "n_experts"):
-        text = row.text(column)
-        if text and float(text) != getattr(model, column):
+        given = Row(row.values).number(column, float(getattr(model, column)), least=0.0)
+        if np.isfinite(given) and given != getattr(model, column):
             return None
     return model
 
 
-def _settle_by_params(row: _Row, model: dict[str, float]) -> None:
+def _settle_by_params(row: Row, model: dict[str, float]) -> None:
     """Let `params_b` decide between two and three matrices, and the width of experts."""
     params = 1e9 * row.number("params_b", 0.0, least=0.0, whole=False)
     if not params > 0:
@@ -308,9 +268,11 @@ def _settle_by_params(row: _Row, model: dict[str, float]) -> None:
     rest = layers * model["attention_params"] + model["vocab"] * hidden
     experts = max(model["n_experts"], 1.0)
     mlp = params - rest
+    if mlp <= 0:
+        return
     width = model["expert_ffn_hidden"] or model["ffn_hidden"]
     counted = {matrices: layers * experts * matrices * hidden * width for matrices in (2.0, 3.0)}
-    if model["n_experts"] and abs(counted[3.0] / mlp - 1.0) > MOST_APART and mlp > 0:
+    if model["n_experts"] and abs(counted[3.0] / mlp - 1.0) > MOST_APART:
         model["expert_ffn_hidden"] = mlp / (layers * experts * model["mlp_matrices"] * hidden)
     elif not model["n_experts"]:
         other = 5.0 - model["mlp_matrices"]
@@ -323,7 +285,7 @@ MOST_APART = 0.2
 """Parameters may differ by this share from those counted (embeddings tied or not)."""
 
 
-def _plan(row: _Row) -> dict[str, float]:
+def _plan(row: Row) -> dict[str, float]:
     plan = {name: row.number(name, 1.0) for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")}
     inner = plan["tp"] * plan["pp"] * plan["cp"]
     dp = row.number("dp", 0.0, least=0.0)
@@ -342,22 +304,24 @@ def _plan(row: _Row) -> dict[str, float]:
         "recompute": RECOMPUTE_MODES[row.choice("recompute", "none", tuple(RECOMPUTE_MODES))],
         "zero": zero,
         "zero_group": group,
-        "flash": row.number("flash_attn", 1.0, least=0.0),
-        "sequence_parallel": row.number("seq_parallel", float(plan["tp"] > 1), least=0.0),
-        "overlap": row.number("comm_overlap", 1.0, least=0.0),
+        "flash": row.flag("flash_attn", 1.0),
+        "sequence_parallel": row.flag("seq_parallel", float(plan["tp"] > 1)),
+        "overlap": row.flag("comm_overlap", 1.0),
         "lora": float(row.choice("kind", "pretrain", KINDS) == "lora"),
     }
     return plan
 
 
-def _zero(row: _Row) -> tuple[float, float]:
+def _zero(row: Row) -> tuple[float, float]:
     """Read a ZeRO stage and its group: ``3``, ``fsdp``, ``1(group=8)``, ``1(group=dp)``."""
     text = row.text("zero").lower()
     if not text:
         return 1.0, 0.0
-    if text.startswith("fsdp"):
+    if text.startswith(("fsdp", "hsdp")):
         return (2.0 if "zero2" in text else 3.0), 0.0
-    match = re.fullmatch(r"(?:zero-?)?([0-3])(?:\.0)?(?:\(group=(\d+|dp)\))?", text)
+    if text in ("none", "ddp", "no"):
+        return 0.0, 0.0
+    match = re.fullmatch(r"(?:zero[- ]?)?([0-3])(?:\.0)?(?:\(group=(\d+|dp)\))?", text)
     if match is None:
         row.problems.append(f"zero: must be 0, 1, 2, 3, fsdp or like 1(group=8), found {text!r}")
         return 1.0, 0.0
@@ -365,9 +329,7 @@ def _zero(row: _Row) -> tuple[float, float]:
     return float(match.group(1)), float(group) if group and group != "dp" else 0.0
 
 
-def _stack(
-    entries: list[_Entry], index: NDArray[np.intp], reason: list[str]
-) -> Configurations:
+def _stack(entries: list[_Entry], index: NDArray[np.intp], reason: list[str]) -> Configurations:
     def columns(rows: list[dict[str, float]], kind: type[Any]) -> Any:
         names = [field.name for field in dataclasses.fields(kind)]
         return kind(*(np.array([row[name] for row in rows]) for name in names))
@@ -385,6 +347,10 @@ def _stack(
 
 
 def _chips(entries: list[_Entry]) -> AcceleratorArrays:
+    fields: dict[str, Any]
+    if not entries:
+        fields = {field.name: np.zeros(0) for field in dataclasses.fields(AcceleratorArrays)}
+        return AcceleratorArrays(**fields)
     by_precision = {
         precision: AcceleratorArrays.of([entry.chip for entry in entries], precision)
         for precision in ("bf16", "fp8")

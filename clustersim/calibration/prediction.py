@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 DRAWS = 200
 """Worlds drawn for an interval; its width is then known to 5 %."""
 ROWS_AT_ONCE = 512
+UNKNOWN = "(unknown)"
+"""Label of a stack or source that is not known."""
 DRAWN_FIELDS = {
     "peak_flops": "peak_flops.{precision}",
     "bf16_flops": "peak_flops.bf16",
@@ -60,7 +62,8 @@ def predict(
 
     The model's part of the interval is the spread over worlds drawn from the posterior (effects
     that no measurement knows from their priors) and over the stated ranges of a hypothetical chip;
-    the scatter of a measurement about the model is added in quadrature.
+    the scatter of a measurement about the model is added in quadrature. A stack or source that is
+    not known counts as one more of its kind (:func:`named_unknowns`).
 
     Parameters
     ----------
@@ -76,11 +79,32 @@ def predict(
         global_batch=rows.global_batch,
         coefficients=world.coefficients(rows.labels),
     )
-    spread = spread_of(rows, calibration.draw(draws, seed))
+    spread = spread_of(named_unknowns(rows), calibration.draw(draws, seed))
     half = calibration.reach * np.sqrt(spread**2 + calibration.scatter_of(rows.kinds) ** 2)
     return Prediction(
         step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
     )
+
+
+def named_unknowns(rows: Configurations) -> Configurations:
+    """Give unknown stacks and sources a name, so that draws have the spread of all of their kind.
+
+    The posterior mean stays as it is: effects of names that no measurement knows are nought in it.
+    """
+    labels: list[tuple[str, ...]] = []
+    for given, fp8 in zip(rows.labels, rows.chips.fp8, strict=True):
+        base, family, chip, product, release, combined, source = given
+        number = "fp8" if fp8 else "bf16"
+        labels.append(
+            (
+                *(base, family, chip),
+                product or UNKNOWN,
+                release or UNKNOWN,
+                combined or f"{family} {UNKNOWN} {number}",
+                source or f"{UNKNOWN} {family} {number}",
+            )
+        )
+    return dataclasses.replace(rows, labels=labels)
 
 
 def spread_of(rows: Configurations, worlds: World) -> Array:
@@ -105,6 +129,8 @@ def draw_specifications(
 ) -> AcceleratorArrays:
     """Draw what is not known of hypothetical chips, evenly between its low and high.
 
+    A network that a row states (another than its chip's) is known.
+
     Returns
     -------
     AcceleratorArrays
@@ -119,8 +145,9 @@ def draw_specifications(
         for row, chip in enumerate(accelerators):
             precision = "fp8" if chips.fp8[row] else "bf16"
             limits = chip.ranges.get(key.format(precision=precision))
-            if chip.hypothetical and limits is not None:
-                values[:, row] = draw_between(chip.name, key, limits, worlds.seed or 0, worlds.draws)
+            stated = name == "nic_Bps" and nominal[row] != chip.nic_Bps
+            if chip.hypothetical and limits is not None and not stated:
+                seed = worlds.seed or 0
+                values[:, row] = draw_between(chip.name, key, limits, seed, worlds.draws)
         changed[name] = values
     return dataclasses.replace(chips, **changed)
-

@@ -15,9 +15,11 @@ __all__ = ["main"]
 COMMANDS = (
     "run",
     "replay",
+    "estimate",
     "catalogue",
     "topology",
     "trace",
+    "fit",
     "schema",
     "check_policy",
 )

@@ -136,8 +136,11 @@ def all_gather_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
     ring = (ranks - 1.0) / ranks
-    near = np.where(links.mesh, _mesh_volume(inside, links), ring) * (inside > 1)
-    far = np.where(links.mesh, (domains - 1.0) / domains, ring) * (domains > 1) / inside
+    near, far = ring, ring
+    if np.any(links.mesh):
+        near = np.where(links.mesh, _mesh_volume(inside, links), ring)
+        far = np.where(links.mesh, (domains - 1.0) / domains, ring)
+    near, far = near * (inside > 1), far * (domains > 1) / inside
     return _seconds(
         near * (size_bytes / links.scaleup_Bps),
         far * (size_bytes / links.nic_Bps),
@@ -159,10 +162,11 @@ def all_reduce_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
     ring = 2.0 * (ranks - 1.0) / ranks
     many = domains > 2
     reduced = np.where(many, np.inf, links.reduce_cost) * (1.0 + 1.0 / inside)
-    behind_switch = np.minimum(ring, reduced)
-    near = np.where(links.mesh, 2.0 * _mesh_volume(inside, links), behind_switch) * (inside > 1)
-    shared = np.where(links.mesh, 2.0 * (domains - 1.0) / domains, np.where(many, ring, 1.0))
-    far = shared * (domains > 1) / inside
+    near, far = np.minimum(ring, reduced), np.where(many, ring, 1.0)
+    if np.any(links.mesh):
+        near = np.where(links.mesh, 2.0 * _mesh_volume(inside, links), near)
+        far = np.where(links.mesh, 2.0 * (domains - 1.0) / domains, far)
+    near, far = near * (inside > 1), far * (domains > 1) / inside
     return _seconds(
         near * (size_bytes / links.scaleup_Bps),
         far * (size_bytes / links.nic_Bps),

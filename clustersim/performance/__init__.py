@@ -17,6 +17,7 @@ from clustersim.performance.calibration import (
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
 from clustersim.performance.relative import relative_speed
+from clustersim.performance.search import PlanSearch, search_plans
 from clustersim.performance.stacks import default_stack, product_of
 from clustersim.performance.step_time import PARTS, StepTime, evaluate
 from clustersim.performance.world import World, labels_of
@@ -32,6 +33,7 @@ __all__ = [
     "Coefficients",
     "ModelArrays",
     "Parameter",
+    "PlanSearch",
     "Plans",
     "StepTime",
     "World",
@@ -45,4 +47,5 @@ __all__ = [
     "load_calibration",
     "product_of",
     "relative_speed",
+    "search_plans",
 ]

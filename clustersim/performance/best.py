@@ -14,7 +14,7 @@ from clustersim.errors import InputError
 from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.calibration import default_world
 from clustersim.performance.coefficients import Coefficients
-from clustersim.performance.plans import enumerate_plans
+from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
 from clustersim.performance.world import World
 from clustersim.units import format_bytes
@@ -26,6 +26,8 @@ Integers = NDArray[np.int64]
 
 ROWS_AT_ONCE = 16
 """Rows whose plans are enumerated together; bounds the memory (about 100 MB)."""
+SIZES = ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "recompute", "zero")
+RECOMPUTE_MODES = tuple(range(len(RECOMPUTE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,8 @@ class BestPlans:
         """Return the plan of one row in words, or the reason why there is none."""
         if self.reason[row]:
             return self.reason[row]
-        sizes = " x ".join(
-            f"{name} {getattr(self, name)[row]}"
-            for name in ("tp", "pp", "dp", "cp", "ep")
-            if name in ("tp", "pp", "dp") or getattr(self, name)[row] > 1
-        )
-        mode = RECOMPUTE[self.recompute[row]]
-        return (
-            f"{sizes}, micro-batch {self.micro_batch[row]}, recompute {mode}, ZeRO-{self.zero[row]}"
-        )
+        plan = Plans.of(**{name: getattr(self, name)[row : row + 1] for name in SIZES})
+        return describe_plan(plan, 0)
 
 
 def best_plans(
@@ -133,9 +128,8 @@ def best_plans(
     """
     shapes = [models] if isinstance(models, Model) else list(models)
     chips = [accelerators] if isinstance(accelerators, Accelerator) else list(accelerators)
-    if precision not in ("bf16", "fp8"):
-        raise InputError("precision", f"must be bf16 or fp8, found {precision!r}")
-    rows = _rows(shapes, chips, counts, global_batch, nic_Bps, scaleup_size)
+    check_precision(precision)
+    rows = rows_of("best_plans", shapes, chips, counts, global_batch, nic_Bps, scaleup_size)
     distinct, inverse = np.unique(rows.matrix, axis=0, return_inverse=True)
     shape_index, chip_index = distinct[:, 0].astype(np.int64), distinct[:, 1].astype(np.int64)
     model_arrays = ModelArrays.of(rows.models).take(shape_index)
@@ -151,8 +145,14 @@ def best_plans(
     return _expand(best, inverse.reshape(-1))
 
 
+def check_precision(precision: str) -> None:
+    """Raise InputError for a precision other than BF16 and FP8."""
+    if precision not in ("bf16", "fp8"):
+        raise InputError("precision", f"must be bf16 or fp8, found {precision!r}")
+
+
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class Rows:
     """The rows as one matrix: model, chip, count, batch, network, scale-up size."""
 
     models: list[Model]
@@ -160,14 +160,15 @@ class _Rows:
     matrix: Array
 
 
-def _rows(
+def rows_of(
+    source: str,
     models: list[Model],
     chips: list[Accelerator],
     counts: ArrayLike,
     global_batch: ArrayLike | None,
     nic_Bps: ArrayLike | None,
     scaleup_size: ArrayLike | None,
-) -> _Rows:
+) -> Rows:
     """Broadcast and check the input; equal models and chips are taken once."""
     unique_models = list({id(model): model for model in models}.values())
     unique_chips = list({id(chip): chip for chip in chips}.values())
@@ -189,7 +190,7 @@ def _rows(
         matrix = np.stack(np.broadcast_arrays(*arrays), axis=1)
     except ValueError:
         lengths = ", ".join(str(array.shape[0]) for array in arrays)
-        raise InputError("best_plans", f"arguments of unlike lengths: {lengths}") from None
+        raise InputError(source, f"arguments of unlike lengths: {lengths}") from None
     names = ("counts", "global_batch", "nic_Bps", "scaleup_size")
     problems = [
         f"{name}: must be finite and {'1 or more' if least else 'more than 0'}"
@@ -199,8 +200,8 @@ def _rows(
     if np.any(np.mod(matrix[:, 2], 1) != 0):
         problems.append("counts: must be whole numbers")
     if problems:
-        raise InputError("best_plans", problems)
-    return _Rows(unique_models, unique_chips, matrix)
+        raise InputError(source, problems)
+    return Rows(unique_models, unique_chips, matrix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,23 +227,44 @@ def _search(
     chosen = [np.ones(n_rows) for _ in dataclasses.fields(Plans)]
     for start in range(0, n_rows, ROWS_AT_ONCE):
         block = np.arange(start, min(start + ROWS_AT_ONCE, n_rows))
-        found = enumerate_plans(
-            models.take(block), chips.take(block), counts[block], global_batch[block]
-        )
+        shape, chip, batch = models.take(block), chips.take(block), global_batch[block]
+        found = enumerate_plans(shape, chip, counts[block], batch, recompute=RECOMPUTE_MODES[:1])
+        mode, used = _least_recompute(shape, chip, found, batch)
         row = found.row + start
-        shape, chip, batch = models.take(row), chips.take(row), global_batch[row]
-        used = memory_of(shape, chip, found.plans, batch)
         _least(least_memory, row, used)
-        keep = np.flatnonzero(used <= chip.hbm_bytes)
-        row, plans = row[keep], found.plans.take(keep)
+        keep = np.flatnonzero(used <= chips.hbm_bytes[row])
+        row = row[keep]
+        plans = dataclasses.replace(found.plans.take(keep), recompute=mode[keep])
         seconds = step_seconds(
-            shape.take(keep), chip.take(keep), plans, batch[keep], coefficients.take(row)
+            models.take(row), chips.take(row), plans, global_batch[row], coefficients.take(row)
         )
         first = _first_minimum(row, seconds)
         winner[row[first]] = True
         for column, field in zip(chosen, dataclasses.fields(Plans), strict=True):
             column[row[first]] = getattr(plans, field.name)[first]
     return _Found(winner, Plans(*chosen), least_memory)
+
+
+def _least_recompute(
+    models: ModelArrays, chips: AcceleratorArrays, found: Candidates, global_batch: Array
+) -> tuple[Array, Array]:
+    """Return the first recompute mode with which each plan fits, and the least bytes up to it.
+
+    More recompute only adds time: a step hides at most as much communication behind the recomputed
+    work as that work takes. So no faster plan is missed.
+    """
+    mode = np.zeros(found.row.shape)
+    least = np.full(found.row.shape, np.inf)
+    left = np.arange(found.row.size)
+    for recompute in RECOMPUTE_MODES:
+        row = found.row[left]
+        chip, plans = chips.take(row), found.plans.take(left)
+        plans = dataclasses.replace(plans, recompute=np.full(left.shape, float(recompute)))
+        used = memory_of(models.take(row), chip, plans, global_batch[row])
+        mode[left] = recompute
+        least[left] = np.minimum(least[left], used)
+        left = left[used > chip.hbm_bytes]
+    return mode, least
 
 
 def _least(least: Array, row: Integers, values: Array) -> None:
@@ -263,7 +285,7 @@ def _first_minimum(row: Integers, values: Array) -> NDArray[np.intp]:
 
 
 def _assemble(
-    rows: _Rows,
+    rows: Rows,
     distinct: Array,
     models: ModelArrays,
     chips: AcceleratorArrays,
@@ -283,7 +305,7 @@ def _assemble(
     for place in np.flatnonzero(~fits):
         model = rows.models[int(distinct[place, 0])]
         chip = rows.chips[int(distinct[place, 1])]
-        reason[place] = _reason(model, chip, int(distinct[place, 2]), found.least_memory[place])
+        reason[place] = reason_of(model, chip, int(distinct[place, 2]), found.least_memory[place])
     plans = found.plans
     return BestPlans(
         step_time_s=np.where(fits, step.step_time_s, np.inf),
@@ -291,15 +313,7 @@ def _assemble(
         tokens_per_s=np.where(fits, step.tokens_per_s, 0.0),
         mfu=np.where(fits, step.mfu, 0.0),
         memory_bytes=np.where(fits, step.memory_bytes, found.least_memory),
-        tp=number(plans.tp),
-        pp=number(plans.pp),
-        dp=number(plans.dp),
-        cp=number(plans.cp),
-        ep=number(plans.ep),
-        vpp=number(plans.vpp),
-        micro_batch=number(plans.micro_batch),
-        recompute=number(plans.recompute),
-        zero=number(plans.zero),
+        **{name: number(getattr(plans, name)) for name in SIZES},
         parts={
             name: np.where(fits, np.broadcast_to(part, fits.shape), 0.0)
             for name, part in step.parts.items()
@@ -308,7 +322,8 @@ def _assemble(
     )
 
 
-def _reason(model: Model, chip: Accelerator, count: int, least_memory: float) -> str:
+def reason_of(model: Model, chip: Accelerator, count: int, least_memory: float) -> str:
+    """Say why a model has no plan on some chips."""
     if not np.isfinite(least_memory):
         return f"{model.name} has no plan that divides {count} chips"
     chips = "chip" if count == 1 else "chips"

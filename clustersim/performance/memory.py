@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.shard import Shard
 
-__all__ = ["activation_bytes_per_layer", "memory_by_class"]
+__all__ = ["CLASSES", "activation_bytes_per_layer", "memory_by_class"]
 
 Array = NDArray[np.float64]
 
 
+CLASSES = ("weights", "gradients", "optimizer", "activations", "reserve")
+"""Names of the classes of memory."""
 WEIGHT_BYTES = 2.0
 GRADIENT_BYTES = 2.0
 OPTIMIZER_BYTES = 12.0

@@ -24,9 +24,9 @@ def expert_seconds(
     A rank holds ``n_experts / ep`` experts and computes for the tokens of all `ep` ranks:
     ``tokens top_k`` rows in all, divided among its experts, times the imbalance of the fullest
     rank. Tensor-parallel ranks split the tokens of whole experts where experts are distributed
-    (`ep` > 1), and the experts' matrices where they are not. `expert_s` is the time of launches that
-    a small expert's work does not cover. Router and top-k after Shazeer et al.
-    2017 (arXiv 1701.06538).
+    (`ep` > 1), and the experts' matrices where they are not. `expert_s` is the time of launches
+    that a small expert's work does not cover. Router and top-k after Shazeer et al. 2017 (arXiv
+    1701.06538).
     """
     experts = np.maximum(models.n_experts, 1.0)
     distributed = plans.ep > 1

@@ -95,7 +95,9 @@ def data_parallel_seconds(
     Stages 0 to 2 reduce-scatter the gradients and all-gather the weights (or all-reduce, the same
     volume) once a step, behind the last backward pass. Stage 3 gathers the weights twice and
     scatters the gradients once in every micro-batch (Rajbhandari et al. 2020, arXiv 1910.02054).
-    Experts reduce among the ranks that hold the same ones. Weights are gathered in several
+    Experts reduce among the ranks that hold the same ones. In hybrid sharding all of this goes on
+    within a group, and each rank's share of the gradients is summed over the groups once a step
+    (Zhao et al. 2023, arXiv 2304.11277). Weights are gathered in several
     messages a layer, each of which takes a ring's start-up of a hop per scale-up domain: with
     hundreds of domains that outweighs the bytes (InternEvo on 50 Gb/s a chip falls from 4,062 to
     2,271 tokens/s a chip when ZeRO-1 spans 1,024 chips, and to 3,625 in groups of 8).
@@ -108,26 +110,36 @@ def data_parallel_seconds(
         domains = np.ceil(ranks / members_inside(ranks, stride, links))
         return shard.layers * messages * (domains - 1.0) * hop
 
-    weights = WEIGHT_BYTES * dense
-    gradients = coefficients.gradient_bytes
-    late = reduce_scatter_seconds(gradients * dense, shard.ranks, stride, links)
-    late = late + all_gather_seconds(weights, shard.group, stride, links)
+    gradients = coefficients.gradient_bytes * dense
+    across: Array = np.zeros(())
+    if np.any(shard.group < shard.ranks):
+        replicas = shard.ranks / shard.group
+        across = all_reduce_seconds(
+            gradients / shard.group, replicas, stride * shard.group, links
+        )
+    late = reduce_scatter_seconds(gradients, shard.group, stride, links) + across
+    late = late + all_gather_seconds(WEIGHT_BYTES * dense, shard.group, stride, links)
     late = late + start_up(shard.group, coefficients.weight_messages)
-    each: Array | float = 0.0
+    each: Array = np.zeros(())
     fully = plans.zero >= 3
     if np.any(fully):
-        gather = all_gather_seconds(
-            WEIGHT_BYTES * shard.dense_params, shard.ranks, stride, links
-        ) + start_up(shard.ranks, coefficients.zero3_messages)
+        whole = WEIGHT_BYTES * shard.dense_params
+        gather = all_gather_seconds(whole, shard.group, stride, links)
+        gather = gather + start_up(shard.group, coefficients.zero3_messages)
         each = (2.0 + shard.trained) * gather
-    if np.any(shard.expert_params > 0):
+    some = shard.expert_params > 0
+    if np.any(some):
         copies = shard.expert_copies
-        scatter = reduce_scatter_seconds(gradients * experts, copies, expert_stride, links)
+        scatter = reduce_scatter_seconds(
+            coefficients.gradient_bytes * experts, copies, expert_stride, links
+        )
         gather = all_gather_seconds(WEIGHT_BYTES * experts, copies, expert_stride, links)
-        late = late + scatter + gather
-        each = each + 3.0 * gather
-    once = exposed_seconds(late, coefficients.dp_overlap * plans.overlap, backward_s)
+        late = late + np.where(some, scatter + gather, 0.0)
+        each = each + np.where(some, 3.0 * gather, 0.0)
+    overlap = coefficients.dp_overlap * plans.overlap
+    once = exposed_seconds(late, overlap, backward_s)
     if not np.any(fully):
         return once
     always = exposed_seconds(each, coefficients.zero3_overlap, micro_batch_s)
-    return np.where(fully, shard.micro_batches * always, once)
+    always = shard.micro_batches * always + exposed_seconds(across, overlap, backward_s)
+    return np.where(fully, always, once)

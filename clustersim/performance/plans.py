@@ -1,38 +1,33 @@
-"""The space of plans, as arrays."""
+"""The spaces of plans: the usual one of many rows, and the full one of one row, as arrays."""
 
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
 
-__all__ = ["Candidates", "enumerate_plans"]
+__all__ = ["Candidates", "FullSpace", "describe_plan", "enumerate_plans", "full_space"]
 
 Array = NDArray[np.float64]
 
-TENSOR = (1, 2, 3, 4, 6, 8, 16, 32)
-PIPELINE = (
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 18, 20, 21, 24, 25, 28, 30, 32, 40, 42, 48, 60,
-    63, 64,
-)  # fmt: skip
-CONTEXT = (1, 2, 4, 8)
-EXPERT = (1, 2, 4, 8, 16, 32, 64, 128)
-MICRO_BATCH = (1, 2, 4, 8, 16)
-RECOMPUTE_MODES = (0, 1, 2)
-ZERO_STAGES = (0, 1, 2, 3)
-CONTEXT_FROM_TOKENS = 16384
-"""Sequences are split over chips (context parallel) from this length."""
+TENSOR = np.array([1, 2, 3, 4, 6, 8, 16, 32], dtype=np.float64)
+PIPELINE = np.arange(1.0, 129.0)
+CONTEXT = 2.0 ** np.arange(5)
+EXPERT = 2.0 ** np.arange(8)
+MICRO_BATCH = 2.0 ** np.arange(5)
+ZERO_STAGES = np.arange(4.0)
+CONTEXT_TOKENS = 4096
+"""Sequences are split over chips (context parallel) down to this many tokens a chip."""
 MOST_EMPTY_LAYERS = 0.3
 """Pipelines whose last stages would leave more than this share of slots empty are left out."""
-
-LAYOUTS = np.array(list(itertools.product(TENSOR, PIPELINE, CONTEXT)), dtype=np.float64).T
-OPTIONS = np.array(
-    list(itertools.product(EXPERT, MICRO_BATCH, RECOMPUTE_MODES, ZERO_STAGES)), dtype=np.float64
-).T
+INTERLEAVING = (4, 8, 16)
+"""A stage is one chunk, or the largest number of chunks up to one of these that divides it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,71 +38,295 @@ class Candidates:
     plans: Plans
 
 
+def describe_plan(plans: Plans, row: int) -> str:
+    """Return one plan in words.
+
+    Examples
+    --------
+    >>> describe_plan(Plans.of(tp=[8.0], pp=4, dp=16, vpp=2, zero=1), 0)
+    'tp 8 x pp 4 x dp 16, micro-batch 1, recompute none, ZeRO-1, vpp 2'
+    """
+    sizes = {
+        name: int(np.atleast_1d(getattr(plans, name))[row])
+        for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "recompute", "zero", "vpp")
+    }
+    group, *on = (
+        int(np.atleast_1d(column)[row])
+        for column in (plans.zero_group, plans.flash, plans.sequence_parallel, plans.overlap)
+    )
+    shown = [f"{name} {sizes[name]}" for name in ("tp", "pp", "dp")]
+    shown += [f"{name} {sizes[name]}" for name in ("cp", "ep") if sizes[name] > 1]
+    words = [
+        " x ".join(shown),
+        f"micro-batch {sizes['micro_batch']}",
+        f"recompute {RECOMPUTE[sizes['recompute']]}",
+        f"ZeRO-{sizes['zero']}" + (f" in groups of {group}" if group else ""),
+    ]
+    if sizes["vpp"] > 1:
+        words.append(f"vpp {sizes['vpp']}")
+    options = ("fused attention", "sequence parallel", "overlap")
+    words += [f"no {name}" for name, there in zip(options, on, strict=True) if not there]
+    return ", ".join(words)
+
+
+def _sequence_pieces(models: ModelArrays, cp: Array) -> Array:
+    """Pieces into which `cp` ranks cut a sequence.
+
+    Two a rank under a causal mask, an early and a late one, so that all work alike (Llama 3, arXiv
+    2407.21783, section 3.3.2); one without.
+    """
+    return np.where(models.span < models.seq_len, 2.0, 1.0) * cp
+
+
 def enumerate_plans(
-    models: ModelArrays, chips: AcceleratorArrays, counts: Array, global_batch: Array
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    counts: Array,
+    global_batch: Array,
+    *,
+    recompute: tuple[int, ...] = (0, 1, 2),
 ) -> Candidates:
-    """List every plan of every row (model, chip, number of chips).
+    """List the usual plans of every row (model, chip, number of chips).
 
     A plan is kept where ``tp pp cp`` divides the count; `tp` divides the heads and stays within the
-    scale-up domain; the stages of `pp` are not too uneven; `cp` is for long sequences; `ep` divides
-    experts and data-parallel ranks; the micro-batch is no larger than a rank's share of the batch.
-    ZeRO 0 is for one data-parallel rank, 1 for pipelines, 1 to 3 for the rest: the others need more
-    memory or time than these. Interleaving (`vpp` of 2 or 4) is used where it divides a stage
-    and the pipeline is full.
+    scale-up domain; the stages of `pp` are not too uneven; `cp` cuts the sequence evenly and leaves
+    `CONTEXT_TOKENS` or more to a chip; `ep` divides experts and data-parallel ranks; a rank's share
+    of the batch is at least a micro-batch. ZeRO 0 is for one data-parallel rank, 1 for
+    pipelines, 1 to 3 for the rest: the others need more memory or time than these. Interleaved are
+    pipelines with at least as many micro-batches as stages, by 1 chunk of a stage's layers, or the
+    largest divisors of them up to 4, 8 and 16.
+
+    Parameters
+    ----------
+    models, chips, counts, global_batch
+        Columns of one length.
+    recompute : tuple of int
+        The recompute modes that are listed.
 
     Returns
     -------
     Candidates
     """
-    row, layout = np.nonzero(_layouts_that_fit(models, chips, counts))
-    tp, pp, cp = LAYOUTS[:, layout]
+    row, tp, pp, cp = _layouts(models, chips, counts)
     dp = counts[row] / (tp * pp * cp)
     share = np.ceil(global_batch[row] / dp)
-    pair, option = np.nonzero(_options_that_fit(models.n_experts[row], pp, dp, share))
-    ep, micro_batch, recompute, zero = OPTIONS[:, option]
-    row, tp, pp, cp, dp = row[pair], tp[pair], pp[pair], cp[pair], dp[pair]
-    micro_batches = np.ceil(share[pair] / micro_batch)
+    pair, expert, micro = np.nonzero(_batches_that_fit(models.n_experts[row], dp, share))
+    modes = np.array(recompute, dtype=np.float64)
+    stages = _stages_that_help(pp, dp * cp)[pair]
+    repeat, mode, zero = np.nonzero(np.repeat(stages[:, None, :], len(modes), axis=1))
+    pair, ep, micro_batch = pair[repeat], EXPERT[expert[repeat]], MICRO_BATCH[micro[repeat]]
+    chunks = _interleaving(models.layers[row], pp)[:, pair]
+    chunks[1:, np.ceil(share[pair] / micro_batch) < pp[pair]] = 0.0
+    place, which = np.nonzero(chunks.T)
+    plan = pair[place]
     plans = Plans.of(
-        tp=tp,
-        pp=pp,
-        dp=dp,
-        cp=cp,
-        ep=ep,
-        micro_batch=micro_batch,
-        recompute=recompute,
-        zero=zero,
-        vpp=_interleaving(models.layers[row], pp, micro_batches),
+        tp=tp[plan],
+        pp=pp[plan],
+        dp=dp[plan],
+        cp=cp[plan],
+        ep=ep[place],
+        micro_batch=micro_batch[place],
+        recompute=modes[mode[place]],
+        zero=zero[place],
+        vpp=chunks[which, place],
     )
-    return Candidates(row.astype(np.int64), plans)
+    return Candidates(row[plan].astype(np.int64), plans)
 
 
-def _layouts_that_fit(
+def _layouts(
     models: ModelArrays, chips: AcceleratorArrays, counts: Array
-) -> NDArray[np.bool_]:
-    tp, pp, cp = LAYOUTS[:, None, :]
-    layers = models.layers[:, None]
-    fits: NDArray[np.bool_] = np.mod(counts[:, None], tp * pp * cp) == 0
-    fits &= (np.mod(models.heads[:, None], tp) == 0) & (tp <= chips.scaleup_size[:, None])
-    fits &= (pp <= layers) & (np.ceil(layers / pp) * pp <= (1.0 + MOST_EMPTY_LAYERS) * layers)
-    fits &= (cp == 1) | (models.seq_len[:, None] >= CONTEXT_FROM_TOKENS)
-    return fits
-
-
-def _options_that_fit(n_experts: Array, pp: Array, dp: Array, share: Array) -> NDArray[np.bool_]:
-    ep, micro_batch, _, zero = OPTIONS[:, None, :]
-    experts, ranks = n_experts[:, None], dp[:, None]
-    fits: NDArray[np.bool_] = (ep == 1) | (
-        (experts > 0) & (np.mod(experts, ep) == 0) & (np.mod(ranks, ep) == 0)
+) -> tuple[NDArray[np.intp], Array, Array, Array]:
+    """Row, tp, pp and cp of every layout that divides its row's chips."""
+    counted, layers = counts[:, None], models.layers[:, None]
+    tensor = (np.mod(models.heads[:, None], TENSOR) == 0) & (chips.scaleup_size[:, None] >= TENSOR)
+    tensor &= np.mod(counted, TENSOR) == 0
+    slots = np.ceil(layers / PIPELINE) * PIPELINE
+    pipeline = (slots <= (1.0 + MOST_EMPTY_LAYERS) * layers) & (layers >= PIPELINE)
+    pipeline &= np.mod(counted, PIPELINE) == 0
+    sequence = models.seq_len[:, None]
+    pieces = np.stack([_sequence_pieces(models, cp) for cp in CONTEXT], axis=1)
+    context = (np.mod(sequence, pieces) == 0) & (sequence >= CONTEXT_TOKENS * CONTEXT)
+    context[:, 0] = True
+    row, tp, pp, cp = np.nonzero(
+        tensor[:, :, None, None] & pipeline[:, None, :, None] & context[:, None, None, :]
     )
-    fits &= micro_batch <= share[:, None]
-    alone, pipelined = ranks == 1, pp[:, None] > 1
-    fits &= np.where(alone, zero == 0, np.where(pipelined, zero == 1, zero >= 1))
+    sizes = TENSOR[tp], PIPELINE[pp], CONTEXT[cp]
+    whole = np.mod(counts[row], sizes[0] * sizes[1] * sizes[2]) == 0
+    return row[whole], sizes[0][whole], sizes[1][whole], sizes[2][whole]
+
+
+def _batches_that_fit(n_experts: Array, dp: Array, share: Array) -> NDArray[np.bool_]:
+    """Expert parallel sizes and micro-batches of each layout, shape (layouts, sizes, batches)."""
+    experts = n_experts[:, None]
+    divides = (np.mod(experts, EXPERT) == 0) & (np.mod(dp[:, None], EXPERT) == 0)
+    expert = (EXPERT == 1) | ((experts > 0) & divides)
+    micro_batch = share[:, None] >= MICRO_BATCH
+    fits: NDArray[np.bool_] = expert[:, :, None] & micro_batch[:, None, :]
     return fits
 
 
-def _interleaving(layers: Array, pp: Array, micro_batches: Array) -> Array:
+def _stages_that_help(pp: Array, ranks: Array) -> NDArray[np.bool_]:
+    """ZeRO stages of each layout, shape (layouts, stages)."""
+    alone, pipelined = ranks[:, None] == 1, pp[:, None] > 1
+    return np.where(
+        alone, ZERO_STAGES == 0, np.where(pipelined, ZERO_STAGES == 1, ZERO_STAGES >= 1)
+    )
+
+
+def _interleaving(layers: Array, pp: Array) -> Array:
+    """Chunks of a stage, shape (1 + choices, layouts), 0 where a choice is none or a repetition."""
     stage = np.ceil(layers / pp)
-    chunks = np.ones(np.shape(pp))
-    for vpp in (2.0, 4.0):
-        chunks = np.where(vpp * np.ceil(layers / (pp * vpp)) == stage, vpp, chunks)
-    return np.where((pp > 1) & (micro_batches >= pp), chunks, 1.0)
+    choices = [np.ones(pp.shape)]
+    largest = np.ones(pp.shape)
+    for least, most in itertools.pairwise((1, *INTERLEAVING)):
+        before = largest
+        for chunks in range(least + 1, most + 1):
+            largest = np.where(np.mod(stage, chunks) == 0, float(chunks), largest)
+        choices.append(np.where((pp > 1) & (largest > before), largest, 0.0))
+    return np.array(choices)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Sizes of one layout, and the lists of which its plans are the product."""
+
+    tp: int
+    pp: int
+    dp: int
+    cp: int
+    ep: int
+    schedules: Array
+    zero: Array
+    sequence_parallel: Array
+    overlap: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the lists: schedules, ZeRO, recompute, sequence parallel, overlap, flash."""
+        lists = (self.schedules, self.zero, RECOMPUTE, self.sequence_parallel, self.overlap, ON_OFF)
+        return tuple(len(options) for options in lists)
+
+    def plans(self, index: NDArray[np.intp]) -> Plans:
+        """Return some plans of the product; what the layout fixes is one number."""
+        place = np.unravel_index(index, self.shape)
+        micro_batch, vpp = self.schedules[place[0]].T
+        zero, zero_group = self.zero[place[1]].T
+        sizes = (self.tp, self.pp, self.dp, self.cp, self.ep)
+        tp, pp, dp, cp, ep = (np.asarray(size, dtype=np.float64) for size in sizes)
+        return Plans(
+            tp=tp,
+            pp=pp,
+            dp=dp,
+            cp=cp,
+            ep=ep,
+            micro_batch=micro_batch,
+            recompute=place[2].astype(np.float64),
+            zero=zero,
+            vpp=vpp,
+            flash=ON_OFF[place[5]],
+            sequence_parallel=self.sequence_parallel[place[3]],
+            zero_group=zero_group,
+            overlap=self.overlap[place[4]],
+            lora=np.zeros(()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FullSpace:
+    """Every plan of one model on some chips; see :func:`full_space`."""
+
+    layouts: tuple[_Layout, ...]
+
+    def __len__(self) -> int:
+        return sum(math.prod(layout.shape) for layout in self.layouts)
+
+    def blocks(self, most: int) -> Iterator[Plans]:
+        """Yield all plans, at most `most` at a time."""
+        for layout in self.layouts:
+            size = math.prod(layout.shape)
+            for start in range(0, size, most):
+                yield layout.plans(np.arange(start, min(start + most, size)))
+
+
+def full_space(
+    models: ModelArrays, chips: AcceleratorArrays, count: int, global_batch: float
+) -> FullSpace:
+    """List every plan of one model on `count` chips of one kind.
+
+    A layout is each choice of
+
+    - `tp`: divisors of the heads, up to the scale-up domain;
+    - `pp`: up to the layers, the last stages part empty where it does not divide them;
+    - `cp`: divisors of the sequence (``2 cp`` under a causal mask);
+    - `dp`: such that ``tp pp cp dp`` is the count;
+    - `ep`: divisors of the experts and of `dp`.
+
+    Its plans are the product of
+
+    - micro-batches: 1 to `EVERY_MICRO_BATCH` sequences and every larger divisor of a rank's share,
+      each with every interleaving that divides the layers of a stage (only 1 chunk where there are
+      fewer micro-batches than stages);
+    - ZeRO 0 to 3, stages 1 to 3 over all ranks or in groups of every divisor of ``dp cp``;
+    - recompute none, selective, full;
+    - sequence parallel on and off (where `tp` > 1);
+    - communication hidden or not (where there is any);
+    - fused attention on and off.
+
+    Parameters
+    ----------
+    models, chips
+        One element each.
+    count : int
+    global_batch : float
+        Sequences of one step.
+    """
+    heads, layers, experts = (
+        int(column[0]) for column in (models.heads, models.layers, models.n_experts)
+    )
+    domain = int(chips.scaleup_size[0])
+    layouts = []
+    for tp in (size for size in _divisors(heads) if count % size == 0 and size <= domain):
+        for pp in (size for size in _divisors(count // tp) if size <= layers):
+            for cp in _divisors(count // (tp * pp)):
+                pieces = float(_sequence_pieces(models, np.asarray(float(cp)))[0])
+                if cp > 1 and models.seq_len[0] % pieces:
+                    continue
+                dp = count // (tp * pp * cp)
+                sizes = [ep for ep in _divisors(experts) if dp % ep == 0] if experts else [1]
+                schedules = _schedules(math.ceil(global_batch / dp), math.ceil(layers / pp), pp)
+                layouts += [_layout(tp, pp, dp, cp, ep, schedules) for ep in sizes]
+    return FullSpace(tuple(layouts))
+
+
+EVERY_MICRO_BATCH = 16
+ON_OFF = np.array([1.0, 0.0])
+
+
+def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, schedules: Array) -> _Layout:
+    ranks = dp * cp
+    groups = [0, *(size for size in _divisors(ranks) if 1 < size < ranks)]
+    stages = [(0, 0), *itertools.product((1, 2, 3), groups if ranks > 1 else ())]
+    return _Layout(
+        *(tp, pp, dp, cp, ep),
+        schedules=schedules,
+        zero=np.array(stages, dtype=np.float64),
+        sequence_parallel=ON_OFF if tp > 1 else ON_OFF[:1],
+        overlap=ON_OFF if tp * ranks > 1 else ON_OFF[:1],
+    )
+
+
+def _schedules(share: int, stage: int, pp: int) -> Array:
+    """Micro-batches and interleavings of a stage of some layers, shape (schedules, 2)."""
+    sizes = [size for size in range(1, share + 1) if size <= EVERY_MICRO_BATCH or share % size == 0]
+    return np.array(
+        [
+            (size, vpp)
+            for size in sizes
+            for vpp in (_divisors(stage) if pp > 1 and math.ceil(share / size) >= pp else (1,))
+        ],
+        dtype=np.float64,
+    )
+
+
+def _divisors(number: int) -> list[int]:
+    return [size for size in range(1, number + 1) if number % size == 0]

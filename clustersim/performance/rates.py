@@ -53,7 +53,7 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
         mesh=chips.mesh,
         mesh_peers=chips.mesh_peers,
         generation=chips.link_generation,
-        fabric=np.zeros(np.shape(chips.link_generation), dtype=np.int64),
+        fabric=np.zeros((), dtype=np.int64),
     )
     return Rates(
         product_flops=chips.peak_flops * np.minimum(efficiency * fp8, 1.0),

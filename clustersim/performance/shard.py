@@ -63,28 +63,33 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
     """
     sequences = np.ceil(global_batch / plans.dp)
     layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))
-    moe_share = models.moe_layers / models.layers
     mlp = models.mlp_matrices * models.hidden * models.ffn_hidden
-    expert = models.mlp_matrices * models.hidden * models.expert_ffn_hidden
-    dense_layer = (
-        models.attention_params
-        + (1.0 - moe_share) * mlp
-        + moe_share * models.shared_experts * expert
-        + models.other_params / models.layers
-    ) / plans.tp + moe_share * models.hidden * models.n_experts
-    tables = np.where(plans.pp > 1, 1.0, 2.0 - models.tied)
-    experts_of_rank = models.n_experts / np.where(plans.ep > 1, plans.ep, plans.tp)
+    whole = models.attention_params + models.other_params / models.layers
     ranks = plans.dp * plans.cp
+    moe_layers, expert_params, copies = np.zeros(()), np.zeros(()), ranks
+    if np.any(models.n_experts > 0):
+        moe_share = models.moe_layers / models.layers
+        expert = models.mlp_matrices * models.hidden * models.expert_ffn_hidden
+        whole = whole + (1.0 - moe_share) * mlp + moe_share * models.shared_experts * expert
+        dense_layer = whole / plans.tp + moe_share * models.hidden * models.n_experts
+        distributed = plans.ep > 1
+        experts_of_rank = models.n_experts / np.where(distributed, plans.ep, plans.tp)
+        moe_layers = layers * moe_share
+        expert_params = moe_layers * experts_of_rank * expert
+        copies = np.maximum(ranks * np.where(distributed, plans.tp, 1.0) / plans.ep, 1.0)
+    else:
+        dense_layer = (whole + mlp) / plans.tp
+    tables = np.where(plans.pp > 1, 1.0, 2.0 - models.tied)
     group = np.where(plans.zero_group > 0, np.minimum(plans.zero_group, ranks), ranks)
     return Shard(
         tokens=plans.micro_batch * models.seq_len / plans.cp,
         micro_batches=np.ceil(sequences / plans.micro_batch),
         layers=layers,
-        moe_layers=layers * moe_share,
+        moe_layers=moe_layers,
         dense_params=layers * dense_layer + tables * models.vocab * models.hidden / plans.tp,
-        expert_params=layers * moe_share * experts_of_rank * expert,
+        expert_params=expert_params,
         ranks=ranks,
         group=group,
-        expert_copies=np.maximum(ranks * np.where(plans.ep > 1, plans.tp, 1.0) / plans.ep, 1.0),
+        expert_copies=copies,
         trained=np.where(plans.lora > 0, ADAPTED_SHARE, 1.0),
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.attention import attention_flops, attention_seconds
+from clustersim.performance.blocks import in_blocks
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.elementwise import elementwise_seconds
 from clustersim.performance.matmul import attention_projection_seconds, mlp_seconds
-from clustersim.performance.memory import memory_by_class
+from clustersim.performance.memory import CLASSES, memory_by_class
 from clustersim.performance.moe import expert_exchange_seconds, expert_seconds
 from clustersim.performance.optimizer import optimizer_seconds
 from clustersim.performance.parallel import (
@@ -159,23 +161,42 @@ def evaluate(
     (True, True)
     """
     batch = np.asarray(global_batch, dtype=np.float64)
+    columns = in_blocks(_evaluate, models, chips, plans, batch, coefficients)
+    return StepTime(
+        **{name: columns.pop(name) for name in _SINGLE},
+        parts={name: columns[name] for name in PARTS},
+        memory={name: columns[f"{name}_bytes"] for name in CLASSES},
+    )
+
+
+_SINGLE = ("step_time_s", "memory_bytes", "fits", "tokens_per_step", "tokens_per_s", "mfu")
+
+
+def _evaluate(
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    batch: Array,
+    coefficients: Coefficients,
+) -> dict[str, NDArray[Any]]:
+    """Every column of :class:`StepTime` by name."""
     shard = shard_of(models, plans, batch)
-    parts = _parts(models, chips, plans, batch, coefficients)
+    parts = _parts(shard, models, chips, plans, batch, coefficients)
     memory = memory_by_class(shard, models, chips, plans)
     step_time = _sum(parts)
     used = _sum(memory)
     tokens = np.broadcast_to(batch * models.seq_len, step_time.shape)
     flops = tokens * model_flops_per_token(models)
-    return StepTime(
-        step_time_s=step_time,
-        parts=parts,
-        memory=memory,
-        memory_bytes=used,
-        fits=used <= chips.hbm_bytes,
-        tokens_per_step=tokens,
-        tokens_per_s=tokens / step_time,
-        mfu=flops / (step_time * plans.chips * chips.peak_flops),
-    )
+    return {
+        "step_time_s": step_time,
+        "memory_bytes": used,
+        "fits": used <= chips.hbm_bytes,
+        "tokens_per_step": tokens,
+        "tokens_per_s": tokens / step_time,
+        "mfu": flops / (step_time * plans.chips * chips.peak_flops),
+        **parts,
+        **{f"{name}_bytes": held for name, held in memory.items()},
+    }
 
 
 def step_seconds(
@@ -186,14 +207,33 @@ def step_seconds(
     coefficients: Coefficients,
 ) -> Array:
     """Step time alone, as :func:`evaluate` gives it."""
-    return _sum(_parts(models, chips, plans, global_batch, coefficients))
+
+    def seconds(
+        models: ModelArrays,
+        chips: AcceleratorArrays,
+        plans: Plans,
+        batch: Array,
+        coefficients: Coefficients,
+    ) -> dict[str, Array]:
+        shard = shard_of(models, plans, batch)
+        return {"s": _sum(_parts(shard, models, chips, plans, batch, coefficients))}
+
+    return in_blocks(seconds, models, chips, plans, global_batch, coefficients)["s"]
 
 
 def memory_of(
     models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
 ) -> Array:
     """Bytes on the fullest chip alone, as :func:`evaluate` gives them."""
-    return _sum(memory_by_class(shard_of(models, plans, global_batch), models, chips, plans))
+
+    def memory(
+        models: ModelArrays, chips: AcceleratorArrays, plans: Plans, batch: Array
+    ) -> dict[str, Array]:
+        return {
+            "bytes": _sum(memory_by_class(shard_of(models, plans, batch), models, chips, plans))
+        }
+
+    return in_blocks(memory, models, chips, plans, global_batch)["bytes"]
 
 
 def _sum(columns: dict[str, Array]) -> Array:
@@ -222,6 +262,7 @@ def least_seconds(
 
 
 def _parts(
+    shard: Shard,
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
@@ -229,7 +270,6 @@ def _parts(
     coefficients: Coefficients,
 ) -> dict[str, Array]:
     """Seconds by part of one step: micro-batches times layers, and what comes once."""
-    shard = shard_of(models, plans, global_batch)
     rates = rates_of(chips, coefficients)
     links = rates.links
     layer = _layer(shard, models, chips, plans, rates, coefficients)
@@ -239,9 +279,7 @@ def _parts(
     bubble = bubble_seconds(micro_batch, plans)
     pipeline = pipeline_seconds(shard, models, plans, links, coefficients)
     stretch = coefficients.straggling * np.log2(np.maximum(plans.chips / STRAGGLE_FROM, 1.0))
-    parts = {
-        name: m * layers * seconds for name, seconds in layer.parts.items()
-    } | {
+    parts = {name: m * layers * seconds for name, seconds in layer.parts.items()} | {
         "vocabulary": output,
         "pipeline": pipeline,
         "bubble": bubble,
@@ -283,7 +321,7 @@ def _layer(
     tokens = shard.tokens
     args = (tokens, models, plans, rates, coefficients)
     products = mlp_seconds(*args)
-    exchange: Array | float = 0.0
+    exchange: Array = np.zeros(())
     if np.any(models.n_experts > 0):
         moe = models.moe_layers / models.layers
         products = (1.0 - moe) * products + moe * expert_seconds(*args)
@@ -303,7 +341,7 @@ def _layer(
     tensor = tensor_seconds(tokens, models, plans, rates.links)
     passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0)
     hidden = coefficients.tp_overlap * np.where(plans.overlap > 0, 1.0, UNHIDDEN)
-    context: Array | float = 0.0
+    context: Array = np.zeros(())
     if np.any(plans.cp > 1):
         context = exposed_seconds(
             3.0 * context_seconds(tokens, models, plans, rates.links),

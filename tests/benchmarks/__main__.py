@@ -1,4 +1,4 @@
-"""Run all benchmarks: `make bench`.
+"""Run all benchmarks: `make bench`; `python -m tests.benchmarks step_time` those of the step time.
 
 The logs are those of the reference data (CLUSTERSIM_DATA); where they are absent, logs of
 the same size are drawn from the workload models.  Times are wall-clock seconds of the whole
@@ -24,6 +24,7 @@ from clustersim.simulation.simulate import replay
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
+from tests.benchmarks.step_time import step_time
 from tests.reference_data import reference_data
 
 CURIE_PROCESSORS = 93_312
@@ -32,20 +33,25 @@ PEERS = {"FCFS": 5_000, "EASY": 804}
 
 
 def main() -> None:
+    rows = step_time() if sys.argv[1:] == ["step_time"] else [*step_time(), *simulation()]
+    print(table(rows, ["benchmark", "count", "seconds", "a second", "measured", "bound", ""]))
+    if any(row[-1] == "MISSED" for row in rows):
+        sys.exit(1)
+
+
+def simulation() -> list[tuple[object, ...]]:
+    """Jobs a second of the simulator."""
     data = reference_data()
     traces = None if data is None else data / "traces"
     if traces is None:
         print("no reference data: logs of the same size are drawn from workload models")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        rows = [
+        return [
             *curie(_log(traces, "swf_cea_curie", "kth-sp2", 295_540, folder), folder),
             *philly(_log(traces, "philly_2017", "philly-2017", 82_247, folder), folder),
             *fleet(folder),
         ]
-    print(table(rows, ["benchmark", "jobs", "seconds", "jobs/s", "measured", "bound", ""]))
-    if any(row[-1] == "MISSED" for row in rows):
-        sys.exit(1)
 
 
 def _log(traces: Path | None, name: str, model: str, n_jobs: int, folder: Path) -> Path:

@@ -1,116 +1,110 @@
-"""The performance core against published training runs.
+"""The shipped calibration against the published runs that it was fitted on.
 
-``published_runs.csv`` holds the first two rows of each accelerator, precision and family (source
-and software generation) of the project's table of measurements that are complete, dense pretraining
-runs: 56 runs with the plan that was used, their step time and source. Ascend rows are of quality B
-(the sources do not name the variant; B2 is assumed), the others A or B.
-
-Measured with the coefficients of version 1: median absolute relative error of the step time 7.1 %,
-mean 10.6 %, and per chip a median (signed) error between -17 % (A100-40GB, four runs) and +7 %.
+Measured: median absolute error of the step time 2.1 %, mean 3.6 % over all 567 runs; 1.7 % and
+2.5 % over those of quality A with a complete configuration. Runs left out of the fit are in
+``tests/calibration``. One run in seven would not fit by the estimate of its memory, although it
+ran: mostly by a few per cent (small models with large micro-batches) or adapters, whose frozen
+matrices need not keep their inputs.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clustersim.catalogue import load_catalogue
-from clustersim.performance import AcceleratorArrays, ModelArrays, Plans, evaluate
-
-RUNS = Path(__file__).parent / "published_runs.csv"
-PLAN = ("tp", "pp", "dp", "cp", "micro_batch", "recompute", "zero", "vpp", "flash")
+from clustersim.calibration import Errors, load_measurements
+from clustersim.performance import default_world, evaluate
 
 
 @pytest.fixture(scope="module")
-def runs():
-    with RUNS.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return rows
-
-
-def arrays(rows):
-    column = {key: np.array([float(row[key]) for row in rows]) for key in NUMBERS}
-    zeros, ones = np.zeros(len(rows)), np.ones(len(rows))
-    hidden = column["hidden"]
-    kv_width = column["kv_heads"] * hidden / column["heads"]
-    models = ModelArrays(
-        layers=column["layers"],
-        hidden=hidden,
-        attention_width=hidden,
-        kv_width=kv_width,
-        heads=column["heads"],
-        ffn_hidden=column["ffn_hidden"],
-        mlp_matrices=column["mlp_matrices"],
-        vocab=column["vocab"],
-        tied=zeros,
-        causal=ones,
-        seq_len=column["seq_len"],
-        n_experts=zeros,
-        top_k=zeros,
-        shared_experts=zeros,
-        moe_layers=zeros,
-        expert_ffn_hidden=zeros,
-        attention_params=2 * hidden * (hidden + kv_width),
-        other_params=zeros,
-    )
-    plans = Plans.of(
-        **{key: column[key] for key in PLAN}, sequence_parallel=column["sequence_parallel"]
-    )
-    return models, plans, column
-
-
-NUMBERS = (
-    *PLAN, "layers", "hidden", "heads", "kv_heads", "ffn_hidden", "mlp_matrices", "vocab",
-    "seq_len", "global_batch", "sequence_parallel", "nic_gbps", "step_time_s",
-)  # fmt: skip
+def measured():
+    return load_measurements()
 
 
 @pytest.fixture(scope="module")
-def estimates(runs):
-    catalogue = load_catalogue()
-    error, fits = np.zeros(len(runs)), np.zeros(len(runs), dtype=bool)
-    for precision in ("bf16", "fp8"):
-        places = [i for i, row in enumerate(runs) if row["precision"] == precision]
-        rows = [runs[i] for i in places]
-        models, plans, column = arrays(rows)
-        chips = AcceleratorArrays.of(
-            [catalogue.accelerator(row["accelerator"]) for row in rows], precision
-        )
-        given = column["nic_gbps"] * 1e9 / 8
-        chips = dataclasses.replace(chips, nic_Bps=np.where(given > 0, given, chips.nic_Bps))
-        step = evaluate(models, chips, plans, global_batch=column["global_batch"])
-        error[places] = step.step_time_s / column["step_time_s"] - 1
-        fits[places] = step.fits
-    return error, fits
+def step(measured):
+    rows = measured.rows
+    return evaluate(
+        rows.models,
+        rows.chips,
+        rows.plans,
+        global_batch=rows.global_batch,
+        coefficients=default_world().coefficients(rows.labels),
+    )
 
 
-def test_every_run_has_a_source(runs):
-    assert len(runs) == 56
-    assert all(row["source"].strip() for row in runs)
-    assert len({row["id"] for row in runs}) == len(runs)
+@pytest.fixture(scope="module")
+def error(measured, step):
+    return step.step_time_s / measured.step_time_s - 1
 
 
-def test_median_error(estimates):
-    error, _ = estimates
-    assert np.median(np.abs(error)) < 0.10
-    assert np.mean(np.abs(error)) < 0.13
+def test_every_run_has_a_source(measured):
+    table = measured.table
+    assert len(measured) == len(table) == 567
+    assert measured.left_out == []
+    assert table["id"].is_unique
+    assert table["source"].str.strip().astype(bool).all()
+    assert (measured.complete.sum(), measured.whole.sum()) == (337, 504)
+    weak = table[~measured.complete]
+    assert weak["quality"].isin(["A", "B", "C"]).all()
 
 
-def test_no_chip_is_biased(runs, estimates):
-    error, _ = estimates
-    chips = np.array([row["accelerator"] for row in runs])
-    bias = {chip: float(np.median(error[chips == chip])) for chip in dict.fromkeys(chips)}
-    assert set(bias) == {"A100-80GB", "A100-40GB", "A800", "H100", "H800", "H200", "B200", "910B2"}
-    assert {chip: value for chip, value in bias.items() if abs(value) > 0.30} == {}
-    many = {chip: bias[chip] for chip in ("A100-80GB", "H100", "910B2")}
-    assert all(abs(value) < 0.12 for value in many.values()), many
+def test_weak_runs_are_justified_and_count_less(measured):
+    table = measured.table
+    weak = (table["quality"] == "C") | ~measured.whole
+    assert table.loc[weak, "justification"].fillna("").str.strip().astype(bool).all()
+    assert measured.scatter[measured.complete].max() < measured.scatter[~measured.complete].min()
+    assert measured.scatter[~measured.whole].min() == pytest.approx(2 * 0.03)
 
 
-def test_published_plans_fit_in_memory(estimates):
-    """They ran, so they fitted; nominal gigabytes are a few per cent less than the real ones."""
-    _, fits = estimates
-    assert fits.mean() > 0.9
+def test_fitted_errors(measured, error):
+    everything, good = Errors.of(error), Errors.of(error[measured.complete])
+    assert everything.median < 0.03
+    assert everything.mean < 0.05
+    assert good.median < 0.025
+    assert good.p90 < 0.08
+
+
+def test_no_chip_and_no_product_is_biased(measured, error):
+    chips = np.array([chip.name for chip in measured.rows.accelerators])
+    for chip in np.unique(chips):
+        rows = chips == chip
+        if rows.sum() >= 4:
+            assert abs(np.median(error[rows])) < 0.03, chip
+    kinds = np.array(measured.rows.kinds)
+    for kind in np.unique(kinds):
+        rows = kinds == kind
+        if rows.sum() >= 10:
+            assert abs(np.median(error[rows])) < 0.03, kind
+
+
+def test_no_scale_is_biased(measured, error):
+    chips = measured.rows.plans.chips
+    for low, high in ((1, 8), (9, 64), (65, 512), (513, 20_000)):
+        rows = (chips >= low) & (chips <= high)
+        assert rows.sum() > 15
+        assert abs(np.median(error[rows])) < 0.03
+
+
+def test_utilisation_is_plausible(step):
+    assert step.mfu.min() > 0.02
+    assert step.mfu.max() < 0.75
+
+
+def test_most_published_plans_fit_in_memory(measured, step):
+    assert step.fits.mean() > 0.84
+    trained = measured.rows.plans.lora == 0
+    used = step.memory_bytes / measured.rows.chips.hbm_bytes
+    assert np.quantile(used[trained], 0.95) < 1.2
+
+
+def test_take(measured):
+    rows = measured.families == "bloom"
+    bloom = measured.take(rows)
+    assert len(bloom) == rows.sum() == 15
+    assert set(bloom.families) == {"bloom"}
+    np.testing.assert_array_equal(bloom.rows.global_batch, measured.rows.global_batch[rows])
+    for field in dataclasses.fields(bloom.rows.plans):
+        assert getattr(bloom.rows.plans, field.name).shape == (15,)

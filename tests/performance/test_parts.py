@@ -2,264 +2,251 @@
 
 from __future__ import annotations
 
-import dataclasses
-from types import MappingProxyType
-
 import numpy as np
 import pytest
 
-from clustersim.catalogue import load_catalogue
-from clustersim.performance import (
-    DEFAULT,
-    FAMILIES,
-    PARTS,
-    AcceleratorArrays,
-    ModelArrays,
-    Plans,
-    evaluate,
+from clustersim.performance import PARTS, attended_tokens
+from tests.performance.plain import (
+    FAR_BPS,
+    HIDDEN,
+    LAYERS,
+    MEMORY_BPS,
+    NEAR_BPS,
+    PARAMS,
+    PEAK,
+    SEQ,
+    chip,
+    far,
+    mixture,
+    model,
+    near,
+    parts,
+    step,
 )
-from clustersim.performance.attention import attention_flops, attention_seconds
-from clustersim.performance.elementwise import elementwise_seconds
-from clustersim.performance.matmul import matmul_seconds
-from clustersim.performance.memory import activation_bytes_per_layer, memory_by_class
-from clustersim.performance.moe import expert_exchange_seconds, expert_seconds
-from clustersim.performance.parallel import (
-    bubble_seconds,
-    context_seconds,
-    data_parallel_seconds,
-    exposed_seconds,
-    pipeline_seconds,
-    tensor_seconds,
-)
-from clustersim.performance.shard import links_of, shard_of
-from clustersim.performance.step_time import model_flops_per_token
-from clustersim.performance.vocabulary import vocabulary_seconds
 
-ONE = MappingProxyType(dict.fromkeys(FAMILIES, 1.0))
-PLAIN = dataclasses.replace(
-    DEFAULT,
-    matmul_efficiency=ONE,
-    attention_efficiency=ONE,
-    memory_efficiency=ONE,
-    half_tokens=0.0,
-    half_width=0.0,
-    scaleup_efficiency=1.0,
-    mesh_efficiency=1.0,
-    nic_efficiency=1.0,
-    scaleup_latency_s=0.0,
-    nic_latency_s=0.0,
-    expert_imbalance=1.0,
-)
-CATALOGUE = load_catalogue()
+ONE = {"tp": [1]}
+ATTENTION = 4 * SEQ * 1024 * HIDDEN * LAYERS / PEAK  # forward
+MLP = 2 * 4 * HIDDEN**2  # parameters
+approx = pytest.approx
 
 
-def model(name="llama3-8b"):
-    return ModelArrays.of([CATALOGUE.model(name)])
+def test_products_take_six_flops_a_parameter_and_token():
+    assert parts(model(), ONE)["matmul"] == approx(6 * PARAMS * SEQ / PEAK)
+    assert parts(model(), ONE, matmul_efficiency=0.5)["matmul"] == approx(12 * PARAMS * SEQ / PEAK)
+    assert parts(model(), {"tp": [4]})["matmul"] == approx(6 * PARAMS * SEQ / PEAK / 4)
+    gated = parts(model(mlp_matrices=3.0), ONE)["matmul"]
+    assert gated == approx(6 * LAYERS * 16 * HIDDEN**2 * SEQ / PEAK)
 
 
-def chip(name="H100"):
-    return AcceleratorArrays.of([CATALOGUE.accelerator(name)])
+def test_products_also_move_their_operands():
+    """Query, key and value in one product, output, and the two of the MLP."""
+    shapes = [(3072, 1024), (1024, 1024), (4096, 1024), (1024, 4096)]
+    moved = sum(2 * (SEQ * (width + depth) + width * depth) for width, depth in shapes)
+    seconds = parts(model(), ONE, matmul_traffic=1.5)["matmul"]
+    assert seconds == approx(6 * PARAMS * SEQ / PEAK + 3 * LAYERS * 1.5 * moved / MEMORY_BPS)
 
 
-def tokens(value):
-    return np.array([float(value)])
+def test_grouped_queries_make_the_projections_narrower():
+    narrow = model(kv_width=128.0, attention_params=2 * HIDDEN * (1024 + 128.0))
+    seconds = parts(narrow, ONE)
+    assert seconds["matmul"] == approx(6 * LAYERS * (2 * HIDDEN * 1152 + MLP) * SEQ / PEAK)
+    assert seconds["attention"] == approx(parts(model(), ONE)["attention"])
 
 
-def test_matmul_is_bound_by_flops_or_by_bytes():
-    h100 = chip()
-    big = matmul_seconds(tokens(8192), tokens(4096), tokens(4096), tokens(4096**2), h100, PLAIN)
-    assert big[0] == pytest.approx(2 * 8192 * 4096**2 / 989e12)
-    thin = matmul_seconds(tokens(1), tokens(4096), tokens(4096), tokens(4096**2), h100, PLAIN)
-    assert thin[0] == pytest.approx(2 * (4096**2 + 2 * 4096) / 3.35e12)
+def test_fused_attention():
+    """Backward is five products to the forward's two."""
+    assert parts(model(), ONE)["attention"] == approx(3.5 * ATTENTION)
+    assert parts(model(), {"tp": [2]})["attention"] == approx(3.5 * ATTENTION / 2)
+    assert parts(model(), ONE, attention_efficiency=0.25)["attention"] == approx(14 * ATTENTION)
+    both_ways = parts(model(span=2048.0), ONE)["attention"]
+    assert both_ways == approx(7 * ATTENTION)
+    # exponentials take as long as the products of a head of this width (128)
+    assert parts(model(), ONE, softmax_width=128.0)["attention"] == approx(7 * ATTENTION)
 
 
-def test_small_products_are_less_efficient():
-    half = dataclasses.replace(PLAIN, half_tokens=1000.0)
-    args = (tokens(1000), tokens(8192), tokens(8192), tokens(8192**2), chip())
-    assert matmul_seconds(*args, half)[0] == pytest.approx(2 * matmul_seconds(*args, PLAIN)[0])
+def test_attended_tokens():
+    assert attended_tokens(8192, causal=True) == 4096
+    assert attended_tokens(8192, causal=False) == 8192
+    seen = np.minimum(np.arange(8192), 1000)
+    assert attended_tokens(8192, causal=True, window=1000) == approx(seen.mean(), rel=1e-3)
+    assert attended_tokens(8192, causal=True, window=9000) == 4096
+    assert attended_tokens(8192, causal=False, window=1000) == 2000
 
 
-def test_attention_causal_and_bidirectional():
-    llama, jimeng = model(), model("jimeng-class")
-    assert attention_flops(tokens(8192), llama)[0] == 4 * 8192 * 8192 * 4096 / 2
-    assert attention_flops(tokens(32760), jimeng)[0] == 4 * 32760 * 32760 * 5120
+def test_attention_without_fusing_makes_the_square_and_moves_the_scores():
+    seconds = parts(model(), ONE | {"flash": 0}, score_bytes=9.0)["attention"]
+    square = 4 * SEQ * SEQ * HIDDEN / PEAK
+    scores = 9 * 8 * SEQ * SEQ / MEMORY_BPS
+    assert seconds == approx(3 * LAYERS * (square + scores))
 
 
-def test_attention_forward_and_backward():
-    forward, backward = attention_seconds(tokens(8192), model(), chip(), Plans.of(tp=[2]), PLAIN)
-    assert forward[0] == pytest.approx(4 * 8192 * 8192 * 4096 / 2 / 2 / 989e12)
-    assert backward[0] == pytest.approx(2.5 * forward[0])
+def test_memory_bound_work():
+    """14 passes over the hidden, 3 over query, key and value, 2.5 over the MLP's activations."""
+    hidden, qkv, mlp = 14 * 1024, 3 * 3 * 1024, 2.5 * 2 * 4096
+    once = 2 * SEQ * (hidden + qkv + mlp) / MEMORY_BPS
+    assert parts(model(), ONE)["elementwise"] == approx(3 * LAYERS * once)
+    assert parts(model(), ONE, memory_efficiency=0.5)["elementwise"] == approx(6 * LAYERS * once)
+    launches = parts(model(), ONE, layer_s=1e-3)["elementwise"]
+    assert launches == approx(3 * LAYERS * (once + 1e-3))
+    split = 2 * SEQ * (hidden + qkv + mlp) / 4 / MEMORY_BPS
+    assert parts(model(), {"tp": [4]})["elementwise"] == approx(3 * LAYERS * split)
+    whole = 2 * SEQ * (hidden + (qkv + mlp) / 4) / MEMORY_BPS
+    without = parts(model(), {"tp": [4], "sequence_parallel": 0})["elementwise"]
+    assert without == approx(3 * LAYERS * whole)
 
 
-def test_attention_without_fusing_moves_the_scores():
-    plan = Plans.of(tp=[1], flash=0)
-    forward, backward = attention_seconds(tokens(8192), model(), chip(), plan, PLAIN)
-    square = 4 * 8192 * 8192 * 4096 / 989e12
-    scores = PLAIN.score_bytes * 32 * 8192 * 8192 / 3.35e12
-    assert forward[0] == pytest.approx(square + scores)
-    assert backward[0] == pytest.approx(2 * forward[0])
-
-
-def test_elementwise_splits_norms_only_with_sequence_parallelism():
-    llama, h100 = model(), chip()
-    split, whole = Plans.of(tp=[4]), Plans.of(tp=[4], sequence_parallel=0)
-    seconds = [
-        elementwise_seconds(shard_of(llama, plan, tokens(8)), llama, h100, plan, PLAIN)[0]
-        for plan in (split, whole)
-    ]
-    norms = 2 * 8192 * PLAIN.norm_passes * 4096 / 3.35e12
-    assert seconds[1] - seconds[0] == pytest.approx(norms * 3 / 4)
+def test_fp8():
+    """Twice the peak for the products; attention and output layer stay; inputs are cast."""
+    fp8, shape = chip(peak_flops=2 * PEAK, fp8=True), model(vocab=51200.0)
+    seconds, bf16 = parts(shape, ONE, on=fp8, cast_traffic=3.0), parts(shape, ONE)
+    assert seconds["matmul"] == approx(bf16["matmul"] / 2)
+    assert seconds["attention"] == approx(bf16["attention"])
+    assert seconds["vocabulary"] == approx(bf16["vocabulary"])
+    casts = 3 * LAYERS * 2 * 3 * SEQ * (2 * 1024 + 1024 + 2 * 4096) / MEMORY_BPS
+    assert seconds["elementwise"] == approx(bf16["elementwise"] + casts)
+    less = parts(shape, ONE, on=fp8, fp8_efficiency=0.8)["matmul"]
+    assert less == approx(seconds["matmul"] / 0.8)
+    most = parts(shape, ONE, on=fp8, fp8_efficiency=1.3, matmul_efficiency=0.9)["matmul"]
+    assert most == approx(seconds["matmul"])  # never above the peak
 
 
 def test_vocabulary():
-    seconds = vocabulary_seconds(tokens(8192), model(), chip(), Plans.of(tp=[1]), PLAIN)
-    products = 3 * 2 * 8192 * 4096 * 128256 / 989e12
-    traffic = PLAIN.logit_bytes * 8192 * 128256 / 3.35e12
-    assert seconds[0] == pytest.approx(products + traffic)
-    video = vocabulary_seconds(tokens(8192), model("jimeng-class"), chip(), Plans.of(tp=[1]), PLAIN)
-    assert video[0] == 0
+    shape = model(vocab=51200.0)
+    product = 2 * SEQ * HIDDEN * 51200 / PEAK
+    logits = 16 * SEQ * 51200 / MEMORY_BPS
+    assert parts(shape, ONE, logit_bytes=16.0)["vocabulary"] == approx(3 * product + logits)
+    assert parts(shape, {"tp": [2]})["vocabulary"] == approx(3 * product / 2)
+    assert parts(shape, {"lora": [1]})["vocabulary"] == approx(2 * product)
+    moved = 2 * (SEQ * (51200 + HIDDEN) + 51200 * HIDDEN) / MEMORY_BPS
+    assert parts(shape, ONE, matmul_traffic=1.0)["vocabulary"] == approx(3 * (product + moved))
+    assert parts(model(), ONE)["vocabulary"] == 0
 
 
-def test_experts_compute_for_the_chosen_tokens():
-    mixtral = model("mixtral-8x7b")
-    seconds = expert_seconds(tokens(65536), mixtral, chip(), Plans.of(ep=[1]), PLAIN)
-    chosen = 2 * 65536 * 2 * 3 * 4096 * 14336 / 989e12
-    router = 2 * (4096 * 8 + 65536 * (4096 + 8)) / 3.35e12
-    assert seconds[0] == pytest.approx(chosen + router)
-    spread = expert_seconds(tokens(65536), mixtral, chip(), Plans.of(ep=[8]), PLAIN)
-    assert spread[0] == pytest.approx(seconds[0])
-    assert expert_seconds(tokens(65536), model(), chip(), Plans.of(ep=[1]), PLAIN)[0] == 0
+class TestExperts:
+    projections = 4 * HIDDEN**2
+    router = HIDDEN * 8
+    scale = 6 * LAYERS * SEQ / PEAK
+
+    def test_two_experts_of_a_token(self):
+        active = self.projections + 2 * MLP + self.router
+        assert parts(mixture(), ONE)["matmul"] == approx(self.scale * active)
+        half = parts(mixture(moe_layers=12.0), ONE)["matmul"]
+        mean = self.projections + (MLP + 2 * MLP + self.router) / 2
+        assert half == approx(self.scale * mean)
+
+    def test_imbalance_grouping_and_launches(self):
+        fullest = self.projections + 1.5 * 1.2 * 2 * MLP + self.router
+        seconds = parts(mixture(), ONE, expert_imbalance=1.5, grouped_slowdown=1.2)["matmul"]
+        assert seconds == approx(self.scale * fullest)
+        plain = parts(mixture(), ONE)["matmul"]
+        launched = parts(mixture(), ONE, expert_s=1e-4)["matmul"]
+        assert launched - plain == approx(3 * LAYERS * 8 * 1e-4)
+        spread = parts(mixture(), {"dp": [8], "ep": 8}, batch=8, expert_s=1e-4)["matmul"]
+        assert spread - plain == approx(3 * LAYERS * 1e-4)
+
+    def test_shared_expert_sees_every_token(self):
+        active = self.projections + 3 * MLP + self.router
+        shared = parts(mixture(shared_experts=1.0), ONE, grouped_slowdown=1.0)["matmul"]
+        assert shared == approx(self.scale * active)
+
+    @pytest.mark.parametrize("ep", [1, 8])
+    def test_tensor_parallel_ranks_split_matrices_or_tokens(self, ep):
+        """Distributed experts are whole and their tokens split: more weights to read."""
+        seconds = [
+            parts(mixture(), {"tp": [4], "dp": 8, "ep": ep}, batch=8, matmul_traffic=x)["matmul"]
+            for x in (0.0, 1.0)
+        ]
+        rows, width = (SEQ * 2, 4096) if ep == 8 else (SEQ * 2 / 8, 1024)
+        rows = rows / 4 if ep == 8 else rows
+        local = 1 if ep == 8 else 8
+        shapes = [(rows, width, 1024), (rows, 1024, width)] * local
+        shapes += [(SEQ, 768, 1024), (SEQ, 1024, 256)]
+        moved = sum(2 * (r * (w + d) + w * d) for r, w, d in shapes)
+        moved += 2 * (SEQ * (8 + 1024) + 8 * 1024) / 4  # router
+        assert seconds[1] - seconds[0] == approx(3 * LAYERS * moved / MEMORY_BPS)
+
+    def test_all_to_all(self):
+        plan = {"dp": [8], "ep": 8}
+        sent = 2 * SEQ * 2 * HIDDEN
+        once = near(7 / 8 * sent / NEAR_BPS)
+        assert parts(mixture(), plan, batch=8)["expert_parallel"] == approx(4 * LAYERS * once)
+        half = parts(mixture(moe_layers=12.0), plan, batch=8)["expert_parallel"]
+        assert half == approx(2 * LAYERS * once)
+        hidden = parts(mixture(), plan, batch=8, ep_overlap=0.25)["expert_parallel"]
+        assert hidden == approx(3 * LAYERS * once)
+        again = parts(mixture(), plan | {"recompute": 2}, batch=8)["expert_parallel"]
+        assert again == approx(6 * LAYERS * once)
+        assert parts(mixture(), {"dp": [8]}, batch=8)["expert_parallel"] == 0
+
+    def test_all_to_all_between_servers(self):
+        """Behind tp = 8 every peer is on another server, and each rank sends its share."""
+        seconds = parts(mixture(), {"tp": [8], "dp": 4, "ep": 4}, batch=4)["expert_parallel"]
+        sent = 2 * SEQ * 2 * HIDDEN / 8
+        assert seconds == approx(4 * LAYERS * far(3 / 4 * sent / FAR_BPS, doublings=2))
+
+    def test_permuting_the_copies_of_tokens(self):
+        extra = [parts(mixture(), ONE, permutation_traffic=x)["elementwise"] for x in (0.0, 1.0)]
+        copies = 2 * SEQ * 4 * 2 * HIDDEN / MEMORY_BPS
+        assert extra[1] - extra[0] == approx(3 * LAYERS * copies)
 
 
-def test_expert_exchange():
-    links = links_of(chip(), PLAIN)
-    plan = Plans.of(ep=[8], dp=8)
-    seconds = expert_exchange_seconds(tokens(4096), model("mixtral-8x7b"), plan, links)
-    assert seconds[0] == pytest.approx(2 * 7 / 8 * (2 * 4096 * 2 * 4096) / 450e9)
+def test_recompute():
+    forward = parts(model(), ONE)
+    assert forward["recompute"] == 0
+    again = parts(model(), ONE | {"recompute": 2})["recompute"]
+    streaming = forward["elementwise"] / 3
+    assert again == approx(forward["matmul"] / 3 + ATTENTION + streaming)
+    assert parts(model(), ONE | {"recompute": 1})["recompute"] == approx(0.3 * streaming)
+    plain = parts(model(), ONE | {"recompute": 1, "flash": 0}, score_bytes=9.0)
+    assert plain["recompute"] == approx(plain["attention"] / 3)
 
 
-def test_tensor_parallel_needs_links():
-    llama, switch, mesh = model(), links_of(chip(), PLAIN), links_of(chip("910B"), PLAIN)
-    size = 2 * 8192 * 4096
-    two = Plans.of(tp=[2])
-    assert tensor_seconds(tokens(8192), llama, two, switch)[0] == pytest.approx(2 * size / 450e9)
-    # two chips of a mesh share one link of seven
-    assert tensor_seconds(tokens(8192), llama, two, mesh)[0] == pytest.approx(2 * size / 28e9)
-    eight = Plans.of(tp=[8])
-    assert tensor_seconds(tokens(8192), llama, eight, mesh)[0] == pytest.approx(
-        4 * 7 / 8 * size / 196e9
-    )
+def test_adapters_need_no_gradients_of_the_weights():
+    trained, adapted = parts(model(), ONE), parts(model(), {"lora": [1]})
+    assert adapted["matmul"] == approx(trained["matmul"] * 2 / 3)
+    assert adapted["attention"] == approx(trained["attention"])
+    assert adapted["optimizer"] == approx(0.003 * parts(model(), {"zero": [0]})["optimizer"])
 
 
-def test_context_parallel_gathers_keys_and_values():
-    plan = Plans.of(cp=[4])
-    seconds = context_seconds(tokens(2048), model(), plan, links_of(chip(), PLAIN))
-    assert seconds[0] == pytest.approx(3 / 4 * 2 * 2 * 8192 * 1024 / 450e9)
-
-
-def test_pipeline_and_bubble():
-    llama = model()
-    plan = Plans.of(pp=[4], dp=8)
-    shard = shard_of(llama, plan, tokens(128))
-    assert shard.micro_batches[0] == 16
-    assert shard.layers[0] == 8
-    seconds = pipeline_seconds(shard, llama, plan, links_of(chip(), PLAIN), PLAIN)
-    once = 2 * 8192 * 4096 / 50e9
-    assert seconds[0] == pytest.approx(2 * 19 * once * (1 - PLAIN.pp_overlap))
-    assert bubble_seconds(tokens(2), plan)[0] == 6
-    assert bubble_seconds(tokens(2), Plans.of(pp=[4], vpp=2))[0] == 3
-
-
-def test_uneven_batch_and_layers_round_up():
-    shard = shard_of(model(), Plans.of(pp=[3], dp=5, micro_batch=2), tokens(64))
-    assert shard.micro_batches[0] == 7  # 13 sequences in pairs
-    assert shard.layers[0] == 11
-
-
-def test_exposed_communication():
-    assert exposed_seconds(tokens(10), 0.5, tokens(100))[0] == 5
-    assert exposed_seconds(tokens(10), 0.9, tokens(2))[0] == 8
-
-
-@pytest.mark.parametrize(("zero", "gathers", "times"), [(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 2, 4)])
-def test_data_parallel_by_zero_stage(zero, gathers, times):
-    llama = model()
-    plan = Plans.of(dp=[16], zero=zero)
-    shard = shard_of(llama, plan, tokens(64))
-    seconds = data_parallel_seconds(
-        shard,
-        plan,
-        links_of(chip(), PLAIN),
-        PLAIN,
-        micro_batch_s=tokens(0),
-        backward_s=tokens(0),
-    )
-    gather = max(7 / 8 * 2 * 8.03e9 / 450e9, 1 / 2 * 2 * 8.03e9 / 8 / 50e9)
-    assert seconds[0] == pytest.approx(times * (gathers + 1) * gather, rel=1e-3)
-
-
-def test_activations_of_a_gpt_layer():
-    """34 bytes a token and hidden unit (arXiv 2205.05198, equation 1), 32 without the masks."""
-    gpt = model("gpt3-175b")
-    kept = {}
-    for name, mode, flash in (("none", 0, 1), ("scores", 0, 0), ("full", 2, 1)):
-        plan = Plans.of(recompute=[mode], flash=flash)
-        shard = shard_of(gpt, plan, tokens(1))
-        kept[name] = activation_bytes_per_layer(shard, gpt, chip(), plan)[0] / (2048 * 12288)
-    assert kept["none"] == pytest.approx(32, abs=2)
-    assert kept["scores"] - kept["none"] == pytest.approx(5 * 96 * 2048 / 12288)
-    assert kept["full"] == 2
-
-
-def test_memory_by_zero_stage():
-    llama, h100 = model(), chip()
-    params = 8.03e9
-    totals = {}
-    for zero in range(4):
-        plan = Plans.of(dp=[8], zero=zero)
-        shard = shard_of(llama, plan, tokens(8))
-        totals[zero] = memory_by_class(shard, llama, h100, plan, PLAIN)
-    assert totals[0]["optimizer"][0] == pytest.approx(12 * params, rel=1e-3)
-    assert totals[1]["optimizer"][0] == pytest.approx(12 * params / 8, rel=1e-3)
-    assert totals[1]["gradients"][0] == pytest.approx(2 * params, rel=1e-3)
-    assert totals[2]["gradients"][0] == pytest.approx(2 * params / 8, rel=1e-3)
-    assert totals[2]["weights"][0] == pytest.approx(2 * params, rel=1e-3)
-    gathered = 2 * params / 32
-    assert totals[3]["weights"][0] == pytest.approx(2 * (params / 8 + gathered), rel=1e-3)
-    assert totals[0]["reserve"][0] == pytest.approx(0.02 * 80e9 + 1.5e9)
-
-
-def test_parts_add_up_and_model_flops():
-    llama = model("llama3-70b")
-    step = evaluate(llama, chip("H200"), Plans.of(tp=[8], pp=4, dp=8), global_batch=1024)
-    assert tuple(step.parts) == PARTS
-    assert sum(part[0] for part in step.parts.values()) == pytest.approx(step.step_time_s[0])
-    assert sum(part[0] for part in step.memory.values()) == pytest.approx(step.memory_bytes[0])
-    # 6 N without the input embedding, and 6 x layers x seq x width for causal attention
-    flops = 6 * (70.55e9 - 128256 * 8192) + 6 * 80 * 8192 * 8192
-    assert model_flops_per_token(llama)[0] == pytest.approx(flops, rel=1e-3)
-    tokens_per_step = 1024 * 8192
-    assert step.tokens_per_step[0] == tokens_per_step
-    expected = tokens_per_step * flops / (step.step_time_s[0] * 256 * 989e12)
-    assert step.mfu[0] == pytest.approx(expected, rel=1e-3)
-
-
-def test_fp8_is_faster_where_the_chip_has_it():
-    shape, plan = model("llama3-8b"), Plans.of(dp=[8], zero=1)
-    seconds = {}
-    for name in ("H100", "A100"):
-        for precision in ("bf16", "fp8"):
-            chips = AcceleratorArrays.of([CATALOGUE.accelerator(name)], precision)
-            seconds[name, precision] = evaluate(shape, chips, plan, global_batch=64).step_time_s[0]
-    assert seconds["H100", "fp8"] < 0.8 * seconds["H100", "bf16"]
-    assert seconds["A100", "fp8"] == seconds["A100", "bf16"]
-
-
-def test_unknown_family_counts_as_other():
-    strange = dataclasses.replace(CATALOGUE.accelerator("H100"), family="tpu")
-    other = dataclasses.replace(CATALOGUE.accelerator("H100"), family="other")
-    results = [
-        evaluate(model(), AcceleratorArrays.of([c]), Plans.of(dp=[8]), global_batch=8).step_time_s
-        for c in (strange, other)
+def test_optimizer():
+    seconds = [
+        parts(model(), plan, batch=16, optimizer_bytes=30.0)["optimizer"]
+        for plan in (
+            {"dp": [16], "zero": 0},
+            {"dp": [16], "zero": 1},
+            {"dp": [16], "zero": 1, "zero_group": 8},
+            {"tp": [2], "pp": 4, "dp": 16, "zero": 0},
+        )
     ]
-    assert results[0] == results[1]
+    whole = 30 * PARAMS / MEMORY_BPS
+    assert seconds == approx([whole, whole / 16, whole / 8, whole / 8])
+    experts = parts(mixture(), {"dp": [16], "ep": 8, "zero": 1}, batch=16, optimizer_bytes=30.0)
+    owned = LAYERS * ((4 * HIDDEN**2 + 8 * HIDDEN) / 16 + MLP / 2)
+    assert experts["optimizer"] == approx(30 * owned / MEMORY_BPS)
+
+
+def test_stragglers_grow_with_each_doubling_beyond_a_server():
+    waited = ("matmul", "attention", "elementwise", "vocabulary", "tensor_parallel", "bubble")
+    for dp, doublings in ((1, 0), (2, 0), (8, 2)):
+        seconds = parts(model(), {"tp": [2], "pp": 2, "dp": dp}, batch=dp, straggling=0.01)
+        work = sum(seconds[name] for name in (*waited, "pipeline"))
+        assert seconds["stragglers"] == approx(0.01 * doublings * work)
+
+
+def test_fixed_and_slowdown():
+    plain = parts(model(), ONE)
+    assert plain["fixed"] == 0
+    assert parts(model(), ONE, fixed_s=0.5)["fixed"] == 0.5
+    slower = parts(model(), ONE, slowdown=1.1, fixed_s=0.5)
+    assert slower["fixed"] == approx(0.55)
+    assert slower["matmul"] == approx(1.1 * plain["matmul"])
+
+
+def test_parts_add_up_and_utilisation():
+    found = step(model(vocab=51200.0), {"tp": [2], "pp": 2, "dp": 4}, batch=32)
+    assert tuple(found.parts) == PARTS
+    assert sum(float(np.ravel(s)[0]) for s in found.parts.values()) == approx(found.step_time_s[0])
+    assert found.tokens_per_step[0] == 32 * SEQ
+    assert found.tokens_per_s[0] == approx(32 * SEQ / found.step_time_s[0])
+    flops = 6 * (PARAMS + 51200 * HIDDEN) + 12 * LAYERS * (SEQ / 2) * HIDDEN
+    assert found.mfu[0] == approx(32 * SEQ * flops / (found.step_time_s[0] * 16 * PEAK))

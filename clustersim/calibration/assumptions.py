@@ -1,0 +1,98 @@
+"""What an estimate assumes where it is not told, in words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from clustersim.catalogue import Accelerator, hypothetical_note
+from clustersim.performance import Calibration, default_stack, product_of
+from clustersim.units import format_bytes
+
+__all__ = ["chip_notes", "plan_notes", "precision_used", "stack_used"]
+
+NAMES_SHOWN = 12
+
+
+def precision_used(chip: Accelerator, precision: str, notes: list[str]) -> str:
+    """Return the precision in which a chip computes where `precision` is asked for."""
+    if precision == "fp8" and "fp8" not in chip.peak_flops:
+        notes.append(f"{chip.name} has no FP8; it computes in BF16.")
+        return "bf16"
+    return precision
+
+
+def stack_used(
+    chip: Accelerator, stack: str | None, calibration: Calibration, notes: list[str]
+) -> str:
+    """Return the stack by its known spelling; say what is assumed of an unknown one."""
+    if stack is None:
+        assumed = default_stack(chip.family)
+        notes.append(f"No software stack was named; {assumed} is assumed.")
+        return assumed
+    releases = sorted({label for _, level, label in calibration.keys if level == "release"})
+    by_lower = {name.lower(): name for name in releases}
+    if stack.lower() in by_lower:
+        return by_lower[stack.lower()]
+    product = product_of(stack)
+    if product:
+        notes.append(f"No run of the release {stack!r} is known; it is taken for a {product}.")
+        return stack
+    near = difflib.get_close_matches(stack.lower(), by_lower, n=1, cutoff=0.5)
+    hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
+    more = len(releases) - NAMES_SHOWN
+    notes.append(
+        f"No run of the software stack {stack!r} is known: mean of all stacks, and their spread in "
+        f"the interval; {hint}known: {', '.join(releases[:NAMES_SHOWN])} and {more} more."
+    )
+    return stack
+
+
+def plan_notes(plan: Mapping[str, int], chip: Accelerator, global_batch: int) -> list[str]:
+    """Say what is unusual of a plan that a user gives."""
+    notes = []
+    domain = 1 if chip.scaleup_shape == "none" else chip.scaleup_size
+    if plan["tp"] > domain:
+        notes.append(
+            f"tp {plan['tp']} reaches beyond the {domain} chips of a scale-up domain; no plan that "
+            "is searched does."
+        )
+    ranks = plan["dp"] * plan["micro_batch"]
+    if global_batch % ranks:
+        notes.append(
+            f"{global_batch} sequences are no multiple of dp x micro-batch = {ranks}; the last "
+            "micro-batches are partly empty."
+        )
+    return notes
+
+
+def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
+    """Say of a hypothetical chip that it is one, and what its range does to a plan."""
+    note = hypothetical_note([chip])
+    if note is None:
+        return []
+    notes = [
+        note.removeprefix("Note: "),
+        f"The interval includes the range of its specification: {_range_text(chip)}.",
+    ]
+    low, high = chip.ranges.get("hbm_bytes", (chip.hbm_bytes, chip.hbm_bytes))
+    if low < memory_bytes <= high:
+        notes.append(
+            f"The plan needs {format_bytes(memory_bytes)}; at the low end of its memory, "
+            f"{format_bytes(low)}, it would not fit."
+        )
+    return notes
+
+
+def _range_text(chip: Accelerator) -> str:
+    units = {
+        "peak_flops.bf16": ("peak in BF16", 1e12, "TFLOP/s"),
+        "hbm_Bps": ("memory", 1e12, "TB/s"),
+        "scaleup_Bps": ("scale-up link", 1e9, "GB/s"),
+        "nic_Bps": ("network", 1e9 / 8, "Gb/s"),
+    }
+    return ", ".join(
+        f"{name} {chip.ranges[key][0] / unit:g} to {chip.ranges[key][1] / unit:g} {text}"
+        for key, (name, unit, text) in units.items()
+        if key in chip.ranges
+    )

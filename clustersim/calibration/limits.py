@@ -1,0 +1,146 @@
+"""What was measured little or never, counted in the table, and what the model then does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustersim.calibration.configurations import Configurations
+from clustersim.calibration.measurements import Measurements
+from clustersim.catalogue import Catalogue
+from clustersim.performance import ModelArrays
+from clustersim.performance.world import RELATIVES
+
+__all__ = ["FEW", "count_limits"]
+
+Rows = NDArray[np.bool_]
+
+FEW = 20
+"""Fewer rows than these are few."""
+
+LEANS = "leans on the prior and on what relatives have measured, within their spread"
+
+
+def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
+    """Count the rows of configurations that matter to a fleet; fewest first.
+
+    Returns
+    -------
+    DataFrame
+        ``what, rows, sources, what the model does``.
+    """
+    rows = measured.rows
+    found = [*_chips(measured, catalogue), *_models(rows), *_plans(rows), *_kinds(measured)]
+    records = [
+        {
+            "what": what,
+            "rows": int(chosen.sum()),
+            "sources": len(set(measured.families[chosen].tolist())),
+            "what the model does": does,
+        }
+        for what, chosen, does in found
+    ]
+    return pd.DataFrame(records).sort_values("rows", kind="stable").reset_index(drop=True)
+
+
+def _chips(measured: Measurements, catalogue: Catalogue) -> list[tuple[str, Rows, str]]:
+    """Pretraining on every chip that is no mere reference; mixtures and FP8 on the measured."""
+    rows = measured.rows
+    names = np.array([chip.name for chip in rows.accelerators])
+    families = np.array([_architecture(chip.family) for chip in rows.accelerators])
+    mixture, training = rows.models.n_experts > 0, ~(_kind(measured) == "rl-update")
+    found = []
+    for chip in catalogue.accelerators.values():
+        if chip.reference_only:
+            continue
+        here = training & (names == chip.name)
+        relatives = int((families == _architecture(chip.family)).sum())
+        found.append((f"training on {chip.name}", here, _chip_text(chip.hypothetical, relatives)))
+        if here.any():
+            text = "takes the experts' coefficients of the other chips and of its stack"
+            found.append((f"mixture of experts on {chip.name}", here & mixture, text))
+        if here.any() and "fp8" in chip.peak_flops:
+            text = "takes the gain of FP8 over BF16 of the other chips"
+            found.append((f"FP8 on {chip.name}", here & rows.chips.fp8, text))
+    return found
+
+
+def _architecture(family: str) -> str:
+    return RELATIVES.get(family, family)
+
+
+def _chip_text(hypothetical: bool, relatives: int) -> str:
+    if hypothetical:
+        return "draws the range of its specification and the spread of all chips"
+    if relatives:
+        return f"takes its own peaks and links, efficiencies of its architecture ({relatives} rows)"
+    return "takes its own peaks and links, efficiencies with the spread of all chips"
+
+
+def _kind(measured: Measurements) -> NDArray[np.str_]:
+    if "kind" not in measured.table:
+        return np.full(len(measured), "pretrain")
+    return measured.table["kind"].fillna("pretrain").str.lower().to_numpy(dtype=str)
+
+
+def _models(rows: Configurations) -> list[tuple[str, Rows, str]]:
+    models: ModelArrays = rows.models
+    dense = models.n_experts == 0
+    half = models.seq_len / 2.0
+    linear = "counts the FLOPs and bytes; efficiencies stay those of shorter sequences"
+    return [
+        ("sequences over 8,192 tokens", models.seq_len > 8192, linear),
+        ("sequences over 32,768 tokens", models.seq_len > 32768, linear),
+        ("sequences over 131,072 tokens", models.seq_len > 131072, linear),
+        ("mixture of experts", ~dense, LEANS),
+        ("mixture of over 64 experts", models.n_experts > 64, LEANS),
+        ("shared experts", models.shared_experts > 0, "counts their products beside the others'"),
+        ("dense models over 200e9 parameters", dense & (_params(models) > 2e11), LEANS),
+        ("sliding-window attention", models.span < half, "counts the tokens in the window only"),
+        (
+            "attention to the whole sequence (video diffusion)",
+            models.span > half,
+            "counts all tokens; efficiencies are those of causal attention",
+        ),
+    ]
+
+
+def _params(models: ModelArrays) -> NDArray[np.float64]:
+    """Parameters of dense layers and one table of the vocabulary."""
+    mlp = models.mlp_matrices * models.hidden * models.ffn_hidden
+    return models.layers * (models.attention_params + mlp) + models.vocab * models.hidden
+
+
+def _plans(rows: Configurations) -> list[tuple[str, Rows, str]]:
+    plans, chips = rows.plans, rows.chips
+    size = plans.chips
+    across = plans.tp * plans.ep > chips.scaleup_size
+    wire = "follows from bytes and links; the share that hides leans on the prior"
+    return [
+        ("over 4,096 chips", size > 4096, "extrapolates the growth per doubling of the chips"),
+        ("over 16,384 chips", size > 16384, "extrapolates the growth per doubling of the chips"),
+        ("network under 100 Gb/s a chip", chips.nic_Bps < 12.5e9, wire),
+        ("tensor parallel groups over 8", plans.tp > 8, wire),
+        ("pipelines of over 16 stages", plans.pp > 16, "follows from the schedule"),
+        ("context parallelism", plans.cp > 1, wire),
+        ("expert parallelism", plans.ep > 1, wire),
+        ("expert parallelism across servers", (plans.ep > 1) & across, wire),
+        ("ZeRO-3 or FSDP", plans.zero >= 3, wire),
+        ("ZeRO within groups (hybrid sharding)", plans.zero_group > 0, wire),
+        ("no fused attention", plans.flash == 0, LEANS),
+    ]
+
+
+def _kinds(measured: Measurements) -> list[tuple[str, Rows, str]]:
+    kind = _kind(measured)
+    texts = (
+        ("lora", "LoRA", "leaves out the weights' gradients"),
+        ("sft", "SFT", "as pretraining; padding and packing are not modelled"),
+        (
+            "rl-update",
+            "updates in reinforcement learning",
+            "as pretraining; generation of samples is not modelled",
+        ),
+    )
+    return [(name, kind == label, text) for label, name, text in texts]

@@ -1,0 +1,76 @@
+"""Errors of other models of training time on published runs, and ours on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+__all__ = ["PEERS", "Peer", "peer_errors"]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What a peer reaches on some rows (mean absolute error of the step time)."""
+
+    rows: str
+    error: str
+    chosen: Callable[[pd.DataFrame], pd.Series]
+
+
+PEERS = (
+    Peer(
+        "Megatron-LM at SC'21, tables 1 and 2",
+        "Calculon 10 %",
+        lambda rows: rows["family"].isin(["sc21t1", "sc21t2"]),
+    ),
+    Peer(
+        "H100, BF16, GPT-3 175B",
+        "Calculon 6.7 %",
+        lambda rows: (
+            (rows["chip"] == "H100")
+            & (rows["precision"] == "bf16")
+            & rows["model"].str.contains("GPT-?3? ?175B", regex=True)
+        ),
+    ),
+    Peer(
+        "H100, FP8, pretraining",
+        "Calculon 29 %",
+        lambda rows: (
+            (rows["chip"] == "H100") & (rows["precision"] == "fp8") & (rows["kind"] == "pretrain")
+        ),
+    ),
+    Peer("BLOOM", "Calculon 31 %", lambda rows: rows["family"] == "bloom"),
+    Peer("all", "llm-analysis 8.6 to 30 % by family", lambda rows: rows["id"] == rows["id"]),
+)
+"""Errors of Calculon and of llm-analysis (efficiency 0.55) on published configurations, as the
+project's table of measurements states them. Peers were not fitted on these rows, but Calculon
+cannot express grouped queries, gated MLPs, experts or context parallelism."""
+
+
+def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]]]:
+    """Mean absolute errors of complete left-out rows on which peers have published theirs.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of :func:`clustersim.calibration.diagnostics.row_table`.
+
+    Returns
+    -------
+    list of (Peer, int, mapping)
+        Rows, and the mean absolute error by ``within`` and ``across``; peers without rows are
+        left out.
+    """
+    found: list[tuple[Peer, int, Mapping[str, float]]] = []
+    for peer in PEERS:
+        part = rows[peer.chosen(rows) & rows["whole"]]
+        errors = {
+            name: float(part[f"{name}_error"].abs().mean())
+            for name in ("within", "across")
+            if f"{name}_error" in rows
+        }
+        if len(part):
+            found.append((peer, len(part), errors))
+    return found

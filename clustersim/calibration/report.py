@@ -1,0 +1,334 @@
+"""The report of a fit as text: the measurements, errors, coefficients and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustersim.calibration.calibrate import FOLDS, Calibrated
+from clustersim.calibration.cross_validation import Errors
+from clustersim.calibration.diagnostics import (
+    base_coefficients,
+    correlations,
+    coverage_of_unseen_families,
+    effects,
+    group_errors,
+    row_table,
+    uncertainty_by_group,
+)
+from clustersim.calibration.limits import FEW, count_limits
+from clustersim.calibration.peers import peer_errors
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.network.fit import LinkFit
+from clustersim.performance.world import Key
+
+__all__ = ["markdown_table", "report_text"]
+
+STRONG = 1.5
+"""Effects of more standard errors than this are told."""
+WORST = 10
+GROUPED = (
+    ("chip", "chip"),
+    ("stack", "software product"),
+    ("scale", "chips of the job"),
+    ("precision", "precision"),
+    ("kind", "kind"),
+    ("model_kind", "kind of model"),
+    ("part", "part that takes most seconds after the matrix products"),
+)
+
+
+def report_text(
+    calibrated: Calibrated,
+    links: LinkFit | None = None,
+    *,
+    own: bool = True,
+    catalogue: Catalogue | None = None,
+) -> str:
+    """Write the report of a fit in Markdown.
+
+    Parameters
+    ----------
+    calibrated : Calibrated
+        As :func:`clustersim.calibration.calibrate` returns it.
+    links : LinkFit, optional
+        As :func:`clustersim.network.fit.fit_links` returns it.
+    own : bool
+        Whether the project's own table is among the measurements.
+    catalogue : Catalogue, optional
+        Whose chips the limits are counted for (default: the built-in one).
+    """
+    rows = row_table(calibrated)
+    sections = [
+        "# Fit of the performance core",
+        _summary(calibrated, rows),
+        "## Measurements",
+        *_measurements(calibrated, rows, own),
+        "## Errors on rows that were left out",
+        *_left_out(calibrated, rows),
+        "## Residuals by group",
+        *_groups(rows),
+        "## Coefficients",
+        *_coefficients(calibrated),
+        "## Where the uncertainty comes from",
+        *_uncertainty(calibrated),
+        "## Limits",
+        *_limits(calibrated, catalogue or load_catalogue()),
+        *([] if links is None else ["## Collectives", *_links(links)]),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align cells in a Markdown table."""
+    widths = [max(len(row[place]) for row in [headers, *rows]) for place in range(len(headers))]
+    lines = [headers, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
+    calibration = calibrated.calibration
+    told = calibration.facts["effective_parameters"]
+    return (
+        f"{len(rows):,} runs of {rows['family'].nunique()} families on {rows['chip'].nunique()} "
+        f"chips. {len(calibration.keys)} effects, of which the measurements tell {told:g} in "
+        f"effect; {calibrated.fit.evaluations} evaluations. The posterior is widened by "
+        f"{calibration.widening:.2f} to the residuals; half a 90 % interval is "
+        f"{calibration.reach:.2f} standard deviations."
+    )
+
+
+def _counts(rows: pd.DataFrame, column: str, name: str) -> str:
+    counts = rows[column].value_counts(sort=False).sort_index()
+    whole = rows.groupby(column)["whole"].sum().to_dict()
+    cells = [[str(key), str(count), str(whole[key])] for key, count in counts.items()]
+    return markdown_table([name, "rows", "complete"], cells)
+
+
+def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list[str]:
+    table = calibrated.measured.table
+    parts = [
+        _counts(rows, "quality", "quality"),
+        _counts(rows, "chip", "chip"),
+        _counts(rows, "family", "family"),
+    ]
+    if "justification" in table:
+        used = table[~calibrated.measured.whole].fillna({"justification": "none given"})
+        cells = [
+            [str(reason), ", ".join(dict.fromkeys(part["family"])), str(len(part))]
+            for reason, part in used.groupby("justification", sort=True)
+        ]
+        if cells:
+            parts += [
+                "Used though incomplete, with twice the scatter of the complete rows:",
+                markdown_table(["justification", "families", "rows"], cells),
+            ]
+    left_out = calibrated.measured.left_out
+    parts.append(f"Rows of the tables that cannot be used: {len(left_out)}.")
+    if left_out:
+        parts.append("\n".join(f"* {line}" for line in left_out))
+    return [*parts, *(_not_taken() if own else [])]
+
+
+def _not_taken() -> list[str]:
+    """Published rows that did not come into the project's own table, and why."""
+    file = resources.files("clustersim.calibration") / "data" / "not_used.csv"
+    with file.open(encoding="utf-8") as text:
+        table = pd.read_csv(text, dtype=str)
+    cells = [
+        [str(reason), ", ".join(dict.fromkeys(part["family"])), str(len(part))]
+        for reason, part in table.groupby("reason", sort=True)
+    ]
+    return [
+        f"Published runs that are not in the project's table: {len(table)}.",
+        markdown_table(["reason", "families", "rows"], cells),
+    ]
+
+
+def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
+    if calibrated.within is None:
+        return ["No rows were left out; the intervals are those of the shipped calibration."]
+    sets = (
+        ("quality A, complete", rows["complete"]),
+        ("complete", rows["whole"]),
+        ("all", rows["whole"] | True),
+    )
+    names = [name for name in ("within", "across") if f"{name}_error" in rows]
+    words = {"within": f"rows, {FOLDS} folds", "across": "whole families"}
+    cells = []
+    for name in names:
+        for label, chosen in sets:
+            if chosen.any():
+                part = rows[chosen]
+                errors = Errors.of(part[f"{name}_error"].to_numpy())
+                covered = part[f"{name}_covered"].mean()
+                half = np.sqrt(part[f"{name}_hi_s"] / part[f"{name}_lo_s"]).median() - 1.0
+                cells.append(
+                    [words[name], label, *_errors(errors), f"{covered:.0%}", f"{half:.1%}"]
+                )
+    headers = ["left out", "rows", "count", "median", "mean", "90th percentile"]
+    parts = [markdown_table([*headers, "in their 90 % interval", "half width"], cells)]
+    unseen = coverage_of_unseen_families(calibrated)
+    if np.isfinite(unseen):
+        parts.append(
+            "The width of the intervals is the 90th percentile of these very errors; where each "
+            f"family's width is set by the others alone, {unseen:.0%} of complete rows are covered."
+        )
+    parts += ["Against peers (mean absolute error of complete rows):", _peer_table(rows, names)]
+    parts += ["By family:", _family_table(rows, names)]
+    parts += [f"The {WORST} worst rows left out within their families:", _worst(rows)]
+    return parts
+
+
+def _errors(errors: Errors) -> list[str]:
+    return [str(errors.rows), *(f"{x:.1%}" for x in (errors.median, errors.mean, errors.p90))]
+
+
+def _peer_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
+    cells = [
+        [peer.rows, str(count), *(f"{errors[name]:.1%}" for name in names), peer.error]
+        for peer, count, errors in peer_errors(rows)
+    ]
+    return markdown_table(["rows", "count", *_headers(names), "peer"], cells)
+
+
+def _headers(names: Sequence[str]) -> list[str]:
+    words = {"within": "rows left out", "across": "family left out"}
+    return [words[name] for name in names]
+
+
+def _family_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
+    errors = group_errors(rows, "family")
+    headers = ["family", "rows"]
+    for heading in _headers(names):
+        headers += [f"{heading}: median", "mean", "bias", "covered"]
+    cells = []
+    for family, row in errors.iterrows():
+        line = [str(family), f"{row['rows']:.0f}"]
+        for name in names:
+            line += [f"{row[f'{name}_median']:.1%}", f"{row[f'{name}_mean']:.1%}"]
+            line += [f"{row[f'{name}_bias']:+.1%}", f"{row[f'{name}_covered']:.0%}"]
+        cells.append(line)
+    return markdown_table(headers, cells)
+
+
+def _worst(rows: pd.DataFrame) -> str:
+    size = np.log1p(rows["within_error"]).abs()
+    worst = rows.loc[size.sort_values(ascending=False, kind="stable").index[:WORST]]
+    cells = [
+        [
+            str(row["id"]),
+            f"{row['model']}, {row['chips']:,} {row['chip']}, {row['precision']}, {row['stack']}",
+            f"{row['measured_s']:.3g} s",
+            f"{row['within_s']:.3g} s",
+            f"{row['within_lo_s']:.3g} to {row['within_hi_s']:.3g} s",
+            f"{row['within_error']:+.0%}",
+        ]
+        for row in worst.to_dict("records")
+    ]
+    return markdown_table(["id", "run", "measured", "predicted", "90 % interval", "error"], cells)
+
+
+def _groups(rows: pd.DataFrame) -> list[str]:
+    names = [name for name in ("within", "across") if f"{name}_error" in rows]
+    headers = ["rows", "fitted: median", "bias"]
+    for heading in _headers(names):
+        headers += [f"{heading}: median", "bias", "covered"]
+    parts = ["Median of absolute errors, and bias: median of signed errors."]
+    for column, name in GROUPED:
+        cells = []
+        for label, row in group_errors(rows, column).iterrows():
+            line = [str(label), f"{row['rows']:.0f}", f"{row['fitted_median']:.1%}"]
+            line.append(f"{row['fitted_bias']:+.1%}")
+            for left in names:
+                line += [f"{row[f'{left}_median']:.1%}", f"{row[f'{left}_bias']:+.1%}"]
+                line.append(f"{row[f'{left}_covered']:.0%}")
+            cells.append(line)
+        parts.append(markdown_table([name, *headers], cells))
+    return parts
+
+
+def _coefficients(calibrated: Calibrated) -> list[str]:
+    calibration = calibrated.calibration
+    cells = [
+        [
+            str(name),
+            f"{row['prior']:.3g} ± {row['prior_error']:.2g}",
+            f"{row['estimate']:.3g} ± {row['standard_error']:.2g}",
+            f"{row['moved']:+.1f}",
+            f"{row['known']:.0%}",
+            str(row["meaning"]),
+        ]
+        for name, row in base_coefficients(calibration).iterrows()
+    ]
+    headers = ["coefficient", "prior", "estimate", "moved", "known", "meaning"]
+    strong = effects(calibration)
+    strong = strong[strong["ratio"].abs() > STRONG]
+    told = [
+        [
+            row["level"],
+            row["label"],
+            row["parameter"],
+            f"{row['value']:.3g}",
+            f"{row['effect']:+.2f} ± {row['standard_error']:.2f}",
+        ]
+        for row in strong.sort_values(["level", "label"], kind="stable").to_dict("records")
+    ]
+    pairs = [
+        [_key(first), _key(second), f"{value:+.2f}"]
+        for first, second, value in correlations(calibration)
+    ]
+    return [
+        "Without any effect of a group; ± is one standard error. Moved: from the prior, in its "
+        "standard errors. Known: share of the prior's variance that the measurements took away.",
+        markdown_table(headers, cells),
+        f"Effects of more than {STRONG:g} standard errors (of {len(effects(calibration))}). "
+        "Value: the coefficient with this effect alone. Effect: on the logarithm, or the logit of "
+        "a share.",
+        markdown_table(["level", "label", "coefficient", "value", "effect"], told),
+        "Strongest correlations in the posterior:",
+        markdown_table(["effect", "effect", "correlation"], pairs),
+    ]
+
+
+def _key(key: Key) -> str:
+    name, level, label = key
+    return f"{name} ({level} {label})" if label else name
+
+
+def _uncertainty(calibrated: Calibrated) -> list[str]:
+    found = uncertainty_by_group(calibrated).sort_values("share", ascending=False, kind="stable")
+    cells = [
+        [str(name), f"{row['share']:.0%}", f"{row['spread']:.1%}"] for name, row in found.iterrows()
+    ]
+    return [
+        "Variance of the logarithm of the step time over drawn worlds, by the coefficients that it "
+        "comes from (mean over the rows), and the spread by these coefficients alone.",
+        markdown_table(["coefficients of", "share of the variance", "spread alone"], cells),
+    ]
+
+
+def _limits(calibrated: Calibrated, catalogue: Catalogue) -> list[str]:
+    found = count_limits(calibrated.measured, catalogue)
+    cells = [[str(value) for value in row] for row in found[found["rows"] < FEW].to_numpy()]
+    return [
+        f"What has fewer than {FEW} rows, or none. Predictions of it are made all the same, with "
+        "an interval of what is known of the coefficients that they need.",
+        markdown_table(list(found.columns), cells),
+    ]
+
+
+def _links(links: LinkFit) -> list[str]:
+    error: NDArray[np.float64] = np.abs(np.array(links.error))
+    return [
+        f"{error.size} measured collectives, fitted apart; median error {np.median(error):.1%}. "
+        "The constants that the core uses are those of the package, whatever is fitted here.",
+        f"```\n{links.report()}\n```",
+    ]

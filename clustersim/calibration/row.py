@@ -1,0 +1,78 @@
+"""One row of a table of training configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Row"]
+
+MOST = 1e9
+FLAGS = {"true": 1.0, "false": 0.0}
+"""Words for a switch that is on or off."""
+
+
+class Row:
+    """One row of a table, with what is wrong in it.
+
+    Attributes
+    ----------
+    values : mapping
+        Texts or numbers by column.
+    problems : list of str
+        A line for each value that cannot be used.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str:
+        """Return a value as text, empty where it is missing."""
+        value = self.values.get(name)
+        if value is None or (isinstance(value, float) and np.isnan(value)):
+            return ""
+        return str(value).strip()
+
+    def number(
+        self, name: str, default: float | None = None, *, least: float = 1.0, whole: bool = True
+    ) -> float:
+        """Read a number; `default` where it is missing, a problem where there is none."""
+        text = self.text(name)
+        if not text:
+            if default is None:
+                self.problems.append(f"{name}: missing")
+                return np.nan
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = np.nan
+        if not np.isfinite(value) or value < least or (whole and value % 1):
+            kind = "a whole number" if whole else "a number"
+            self.problems.append(f"{name}: must be {kind} of at least {least:g}, found {text!r}")
+            return np.nan
+        if value > MOST:
+            self.problems.append(f"{name}: must be at most {MOST:g}, found {text!r}")
+            return np.nan
+        return value
+
+    def flag(self, name: str, default: float) -> float:
+        """Read a switch: 1 or 0, or a word for it."""
+        text = self.text(name).lower()
+        if text in FLAGS:
+            return FLAGS[text]
+        return self.number(name, default, least=0.0)
+
+    def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
+        """Read one of some words; the last of them that a longer text holds (``bf16 + fp8``)."""
+        text = self.text(name).lower() or default
+        held = [word for word in allowed if word in text]
+        if text in allowed:
+            return text
+        if held:
+            return held[-1]
+        self.problems.append(f"{name}: must be one of {', '.join(allowed)}, found {text!r}")
+        return default

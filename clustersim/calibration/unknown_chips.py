@@ -1,0 +1,149 @@
+"""Chips that the catalogue does not know, put together from their peak and their relatives."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clustersim.catalogue import Accelerator, Catalogue
+
+__all__ = ["UnknownChip", "unknown_chip"]
+
+RELATIVES = 4
+"""Chips of the catalogue between whose numbers those of an unknown chip are taken to lie."""
+YEARS_PER_DOUBLING = 2.0
+"""Years apart that count as much as a factor of two in the peak when the nearest are sought."""
+DRAWN = ("hbm_Bps", "scaleup_Bps", "nic_Bps")
+FP8_TO_BF16 = 2.0
+"""Peaks of the chips that have both: FP8 products are twice as many a second."""
+LARGEST_DOMAIN = 72
+"""Chips whose scale-up domain is larger (TPU pods) are like no other."""
+LEAST_PEAK, LARGEST_PEAK = 1.0, 1e6
+
+
+@dataclass(frozen=True)
+class UnknownChip:
+    """A chip made up for one that the catalogue does not know, and what was assumed.
+
+    Attributes
+    ----------
+    accelerator : Accelerator
+        Marked as hypothetical, with the range of its relatives for each number that is not given.
+    note : str
+    """
+
+    accelerator: Accelerator
+    note: str
+
+
+def unknown_chip(
+    name: str, peak_tflops: str, precision: str, year: str, catalogue: Catalogue
+) -> UnknownChip | None:
+    """Make a chip of a given peak; None where the peak is no usable number.
+
+    A chip whose name holds the model number of known ones (``A100-SXM-64GB``) is of their
+    architecture; any other stands alone, so that its efficiencies have the spread of all chips.
+    Memory (unless the name says it) and links are those of the nearest chip in peak and year.
+
+    Parameters
+    ----------
+    name : str
+    peak_tflops : str
+        Dense peak of `precision` in TFLOP/s.
+    precision : {"bf16", "fp8"}
+    year : str
+        Year of the run, or nothing.
+    catalogue : Catalogue
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> made = unknown_chip("A100-SXM-64GB", "312", "bf16", "2023", load_catalogue())
+    >>> made.accelerator.family, made.accelerator.hbm_bytes
+    ('ampere', 64000000000.0)
+    """
+    peak = _number(peak_tflops)
+    if not LEAST_PEAK <= peak <= LARGEST_PEAK:
+        return None
+    bf16 = peak * 1e12 / (FP8_TO_BF16 if precision == "fp8" else 1.0)
+    known = [chip for chip in catalogue.accelerators.values() if not chip.hypothetical]
+    named = [chip for chip in known if _model_numbers(chip) & _words(name)]
+    if named:
+        shared = {chip.name: len(_all_words(chip) & _words(name)) for chip in named}
+        most = max(shared.values())
+        nearest = _nearest([chip for chip in named if shared[chip.name] == most], bf16)
+    else:
+        servers = [chip for chip in known if chip.scaleup_size <= LARGEST_DOMAIN]
+        nearest = _nearest(servers, bf16, _number(year))
+    like = nearest[0]
+    ranges = {
+        field: (min(values), max(values))
+        for field in DRAWN
+        if len(values := {getattr(chip, field) for chip in nearest}) > 1
+    }
+    gigabytes = re.search(r"(\d+)\s*gb", name, re.IGNORECASE)
+    hbm_bytes = 1e9 * float(gigabytes.group(1)) if gigabytes else like.hbm_bytes
+    peaks = {"bf16": bf16, **({"fp8": peak * 1e12} if precision == "fp8" else {})}
+    accelerator = Accelerator(
+        name=f"{name} of {peak:g} TFLOP/s in {precision}",
+        vendor="unknown",
+        year=like.year,
+        family=like.family if named else "other",
+        peak_flops=peaks,
+        hbm_bytes=hbm_bytes,
+        hbm_Bps=like.hbm_Bps,
+        hbm_type="unknown",
+        hbm_stacks=None,
+        scaleup_Bps=like.scaleup_Bps,
+        scaleup_shape=like.scaleup_shape,
+        scaleup_size=like.scaleup_size,
+        chips_per_node=like.chips_per_node,
+        nic_Bps=like.nic_Bps,
+        power_w=like.power_w,
+        hypothetical=True,
+        ranges=ranges,
+    )
+    others = ", ".join(chip.name for chip in nearest[1:])
+    note = f"unknown accelerator: {peak:g} TFLOP/s as given, memory and links of {like.name}" + (
+        f" (range of {others})" if ranges else ""
+    )
+    return UnknownChip(accelerator, note)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _nearest(
+    chips: Sequence[Accelerator], bf16: float, year: float = math.nan
+) -> list[Accelerator]:
+    """Order by distance in peak (doublings) and year; the few nearest."""
+
+    def distance(chip: Accelerator) -> float:
+        years = abs(year - chip.year) / YEARS_PER_DOUBLING if math.isfinite(year) else 0.0
+        return abs(math.log2(chip.peak_flops["bf16"] / bf16)) + years
+
+    return sorted(chips, key=distance)[:RELATIVES]
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", name.lower())) - {""}
+
+
+def _all_words(chip: Accelerator) -> set[str]:
+    return {word for name in (chip.name, *chip.aliases) for word in _words(name)}
+
+
+def _model_numbers(chip: Accelerator) -> set[str]:
+    """Words of its names with two digits or more, such as ``a100``; sizes of memory are none."""
+    return {
+        word for word in _all_words(chip) if re.search(r"\d\d", word) and not _SIZE.fullmatch(word)
+    }
+
+
+_SIZE = re.compile(r"\d+gb?|hbm\d\w*|nvl\d+")

@@ -1,0 +1,216 @@
+"""`clustersim estimate`: step time of one job, or of every row of a table."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from clustersim.errors import InputError
+
+if TYPE_CHECKING:
+    from clustersim.calibration.cost import Prices
+    from clustersim.catalogue import Catalogue
+    from clustersim.performance import Calibration
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Estimate the time of one training step with its 90 % interval, memory, days and cost:
+of one job (--model, --accelerator, --count), the best plan searched unless --plan gives one;
+or of every row of a table (--table CONFIGS.csv --out PREDICTED.csv), whose columns
+--columns lists."""
+EXAMPLES = """\
+example:
+  clustersim estimate --model llama3-70b --accelerator H200 --count 512
+  clustersim estimate --model gpt3-175b --accelerator A100-80GB --count 1024 --plan tp=8,pp=8"""
+JOB_ONLY = (
+    *("model", "accelerator", "count", "plan", "global_batch", "seq_len", "precision", "stack"),
+    *("network", "tokens", "price", "depreciation", "tariff", "pue", "draws"),
+)
+"""Options that a table does not take: its columns say all that."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "estimate",
+        help="step time, memory, days and cost of a training job",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    table = parser.add_argument_group("a table")
+    table.add_argument("--table", metavar="CONFIGS.csv", help="table of configurations")
+    table.add_argument("--out", metavar="PREDICTED.csv", help="new file for it with predictions")
+    table.add_argument(
+        "--columns", action="store_true", help="print the columns of both, with their defaults"
+    )
+    _add_job(parser.add_argument_group("one job"))
+    _add_cost(parser.add_argument_group("days and cost of one job"))
+    both = parser.add_argument_group("both")
+    both.add_argument("--calibration", metavar="FILE", help="as `clustersim fit` writes it")
+    both.add_argument(
+        "--catalogue",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="chips and models of one's own (may be given again)",
+    )
+    parser.set_defaults(run=run)
+
+
+def _add_job(job: argparse._ArgumentGroup) -> None:
+    job.add_argument("--model", metavar="NAME", help="model of the catalogue")
+    job.add_argument("--accelerator", metavar="NAME", help="chip of the catalogue")
+    job.add_argument("--count", type=int, metavar="N", help="chips of the job")
+    job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: the best is searched)")
+    job.add_argument("--global-batch", type=int, metavar="N", help="sequences of a step")
+    job.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence")
+    job.add_argument("--precision", metavar="bf16|fp8", help="default: bf16")
+    job.add_argument("--stack", metavar="NAME", help="software stack, such as 'NeMo 24.07'")
+    job.add_argument("--network", metavar="RATE", help="of one chip, as 400Gb/s")
+    job.add_argument("--draws", type=int, metavar="N", help="also draw N worlds from the posterior")
+    job.add_argument("--json", action="store_true", help="print the same as JSON")
+
+
+def _add_cost(cost: argparse._ArgumentGroup) -> None:
+    cost.add_argument(
+        "--tokens", type=float, metavar="N", help="to train on (default: 20 a parameter)"
+    )
+    cost.add_argument(
+        "--price", type=float, metavar="CNY", help="of one chip (default: the catalogue's)"
+    )
+    cost.add_argument("--depreciation", metavar="TIME", help="of the purchase (default: 4 yr)")
+    cost.add_argument("--tariff", type=float, metavar="CNY", help="of a kWh (default: 0.6)")
+    cost.add_argument(
+        "--pue", type=float, metavar="X", help="power of the site over the chips' (default: 1.3)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    given = [name for name in JOB_ONLY if getattr(args, name) is not None]
+    if args.columns:
+        _print_columns()
+        return 0
+    if args.table is not None or args.out is not None:
+        _refuse_job_options(args, given)
+        return _run_table(args)
+    missing = [f"--{name}" for name in ("model", "accelerator", "count") if name not in given]
+    if missing:
+        raise InputError(
+            "estimate",
+            f"needs {', '.join(missing)} for one job, or --table and --out for a table",
+        )
+    return _run_job(args)
+
+
+def _refuse_job_options(args: argparse.Namespace, given: list[str]) -> None:
+    problems = [f"--{name} is missing" for name in ("table", "out") if getattr(args, name) is None]
+    problems += [
+        f"--{name.replace('_', '-')} goes with one job, not with a table" for name in given
+    ]
+    if args.json:
+        problems.append("--json goes with one job, not with a table")
+    if problems:
+        raise InputError("estimate", problems)
+
+
+def _opened(args: argparse.Namespace) -> tuple[Calibration, Catalogue]:
+    from clustersim.catalogue import load_catalogue
+    from clustersim.performance import default_calibration, load_calibration
+
+    calibration = (
+        default_calibration() if args.calibration is None else load_calibration(args.calibration)
+    )
+    return calibration, load_catalogue(*args.catalogue)
+
+
+def _run_table(args: argparse.Namespace) -> int:
+    from clustersim.calibration.table import (
+        predict_table,
+        read_csv_as_text,
+        refuse_existing,
+        write_csv,
+    )
+    from clustersim.units import format_count
+
+    refuse_existing(args.out)
+    calibration, catalogue = _opened(args)
+    table = read_csv_as_text(args.table)
+    found = predict_table(table, calibration, catalogue=catalogue, source=args.table)
+    write_csv(found.table, args.out)
+    for column, meant in found.misspelt.items():
+        print(f"column {column!r} is not known; did you mean {meant!r}? its default was used")
+    missing = len(table) - found.predicted
+    print(f"{format_count(found.predicted)} rows predicted, {format_count(missing)} not", end="")
+    print(" (column reason)" if missing else "")
+    print(f"written to {args.out}")
+    return 0
+
+
+def _print_columns() -> None:
+    from clustersim.calibration import COLUMNS
+    from clustersim.calibration.table import FOR_UNKNOWN_CHIPS, PREDICTED
+    from clustersim.cli.text import table
+
+    print("Columns that are read")
+    print(table([*COLUMNS.items(), *FOR_UNKNOWN_CHIPS.items()], ["column", "meaning"]))
+    print("\nColumns that are added")
+    print(table(PREDICTED.items(), ["column", "meaning"]))
+
+
+def _run_job(args: argparse.Namespace) -> int:
+    from clustersim.calibration.estimate import estimate
+
+    calibration, catalogue = _opened(args)
+    options: dict[str, Any] = {
+        name: getattr(args, name)
+        for name in ("plan", "global_batch", "seq_len", "precision", "stack", "tokens", "draws")
+        if getattr(args, name) is not None
+    }
+    if args.network is not None:
+        options["nic_Bps"] = _quantity(args.network, "--network", "bandwidth")
+    found = estimate(
+        args.model,
+        args.accelerator,
+        args.count,
+        prices=_prices(args),
+        calibration=calibration,
+        catalogue=catalogue,
+        **options,
+    )
+    if args.json:
+        from clustersim.cli.estimate_text import estimate_json
+
+        print(estimate_json(found))
+    else:
+        from clustersim.cli.estimate_text import estimate_text
+
+        print(estimate_text(found))
+    return 0
+
+
+def _prices(args: argparse.Namespace) -> Prices:
+    from clustersim.calibration.cost import SECONDS_PER_YEAR, Prices
+
+    given: dict[str, float] = {}
+    if args.price is not None:
+        given["chip_cny"] = args.price
+    if args.depreciation is not None:
+        seconds = _quantity(args.depreciation, "--depreciation", "duration")
+        given["depreciation_years"] = seconds / SECONDS_PER_YEAR
+    if args.tariff is not None:
+        given["tariff_cny_per_kwh"] = args.tariff
+    if args.pue is not None:
+        given["pue"] = args.pue
+    return Prices(**given)
+
+
+def _quantity(text: str, option: str, dimension: str) -> float:
+    from clustersim.units import parse_quantity
+
+    try:
+        return parse_quantity(text, dimension)
+    except ValueError as error:
+        raise InputError(option, str(error)) from None

@@ -1,0 +1,264 @@
+"""The estimate of one job as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from clustersim.cli.text import table
+from clustersim.performance import RECOMPUTE
+from clustersim.units import format_bytes, format_count, format_duration, format_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clustersim.calibration.cost import Cost
+    from clustersim.calibration.estimate import Estimate, PlanEstimate
+
+__all__ = ["estimate_json", "estimate_text"]
+
+WIDTH = 100
+BAR = 50
+LEAST_SHARE = 0.0005
+"""Parts of less than this share of a step are left out of the bars."""
+USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+DAY_S = 86400.0
+
+
+def estimate_text(found: Estimate) -> str:
+    """Return all of an estimate, for a terminal of 100 columns."""
+    sections = [_head(found)]
+    best = found.best
+    if found.reason:
+        sections.append(
+            _wrapped(
+                f"{found.reason[0].upper()}{found.reason[1:]}."
+                if found.best
+                else f"No plan fits: {found.reason}."
+            )
+        )
+    if best is not None:
+        sections += [
+            _step(found, best),
+            _bars("Parts of the step", found.parts, best.step_time_s, _seconds),
+            _bars(
+                f"Memory of the fullest chip: {format_bytes(best.memory_bytes)} of "
+                f"{format_bytes(found.accelerator.hbm_bytes)} HBM",
+                found.memory,
+                max(found.accelerator.hbm_bytes, best.memory_bytes),
+                format_bytes,
+            ),
+        ]
+    if found.cost is not None:
+        sections.append(_cost(found, found.cost))
+    if len(found.plans) > 1:
+        sections.append(_plans(found.plans))
+    if found.notes:
+        sections.append("\n".join(["Notes", *(_wrapped(note, "  ") for note in found.notes)]))
+    return "\n\n".join(sections)
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 0.1 else format_duration(seconds)
+
+
+def _head(found: Estimate) -> str:
+    chip = found.accelerator
+    lines = [
+        f"{found.model.name} on {format_count(found.count)} {chip.name} "
+        f"({format_rate(chip.peak_flops[found.precision], 'FLOP/s')} in "
+        f"{found.precision.upper()}, {format_rate(8 * found.nic_Bps, 'b/s')} of network)",
+        f"batch   {format_count(found.global_batch)} sequences of "
+        f"{format_count(found.model.seq_len)} tokens: "
+        f"{format_count(found.tokens_per_step)} tokens a step",
+        f"stack   {found.stack or '(none)'}",
+    ]
+    if found.best is not None:
+        lines.append(f"plan    {plan_text(found.best.plan)}")
+        if found.searched:
+            tried, fitting = map(format_count, found.searched)
+            lines.append(f"        the fastest of {fitting} plans that fit, of {tried} searched")
+    return "\n".join(lines)
+
+
+def plan_text(plan: Mapping[str, int]) -> str:
+    """Return a plan as ``--plan`` reads it: what differs from 1, and the usual keys.
+
+    Examples
+    --------
+    >>> plan_text({"tp": 8, "pp": 1, "dp": 4, "micro_batch": 2, "recompute": 2, "zero": 1})
+    'tp=8,pp=1,dp=4,micro_batch=2,recompute=full,zero=1'
+    """
+    parts = []
+    for name, value in plan.items():
+        usual = {"zero_group": 0, "lora": 0}.get(name, 1)
+        if name == "recompute":
+            parts.append(f"recompute={RECOMPUTE[value]}")
+        elif name in USUAL or (
+            value != usual and not (name == "sequence_parallel" and plan["tp"] == 1)
+        ):
+            parts.append(f"{name}={value}")
+    return ",".join(parts)
+
+
+def _step(found: Estimate, best: PlanEstimate) -> str:
+    rows = [
+        f"Step time   {_seconds(best.step_time_s)}   "
+        f"(90 % interval {_seconds(best.lo_s)} to {_seconds(best.hi_s)})",
+        f"Throughput  {format_count(best.tokens_per_s)} tokens/s, "
+        f"{format_count(best.tokens_per_s / found.count)} a chip",
+        f"MFU         {best.mfu:.1%} of the {found.precision.upper()} peak",
+    ]
+    if found.drawn_s.size:
+        import numpy as np
+
+        values = np.quantile(found.drawn_s, QUANTILES)
+        shown = ", ".join(
+            f"{share:.0%} {_seconds(value)}" for share, value in zip(QUANTILES, values, strict=True)
+        )
+        rows.append(f"Worlds      quantiles of {found.drawn_s.size} drawn: {shown}")
+    return "\n".join(rows)
+
+
+def _bars(title: str, values: Mapping[str, float], whole: float, form: Any) -> str:
+    shown = {name: value for name, value in values.items() if value >= LEAST_SHARE * whole}
+    width, longest = max(len(name) for name in shown), max(shown.values())
+    lines = [
+        f"  {name.replace('_', ' '):<{width}}  {form(value):>8}  {value / whole:>6.1%}  "
+        f"{'#' * round(BAR * value / longest)}".rstrip()
+        for name, value in sorted(shown.items(), key=lambda item: -item[1])
+    ]
+    return "\n".join([title, *lines])
+
+
+def _cost(found: Estimate, cost: Cost) -> str:
+    prices = cost.prices
+    chip_days = found.count * cost.seconds / DAY_S
+    lines = [
+        f"Training on {cost.tokens:.4g} tokens (--tokens; default 20 a parameter, "
+        "Hoffmann et al. 2022)",
+        f"  time        {_days(cost.seconds)}   (90 % interval {_days(cost.lo_s)} to "
+        f"{_days(cost.hi_s)}), {format_count(chip_days)} chip-days",
+        f"  electricity {_money(cost.energy_cny)}   ({cost.energy_kwh:,.0f} kWh)",
+    ]
+    if cost.chips_cny is None or cost.total_cny is None:
+        lines.append("  chips       no price is known; give --price")
+    else:
+        per_billion = cost.total_cny / cost.tokens * 1e9
+        lines += [
+            f"  chips       {_money(cost.chips_cny)}",
+            f"  together    {_money(cost.total_cny)}   ({_money(per_billion)} per 1e9 tokens)",
+        ]
+    assumed = [
+        f"{_power(found)} a chip times {prices.pue:g} (--pue) at {prices.tariff_cny_per_kwh:g} CNY "
+        "a kWh (--tariff)",
+        "no failures, restarts or evaluations; servers, network and buildings not counted",
+    ]
+    if prices.chip_cny is not None:
+        assumed.insert(
+            0,
+            f"{prices.chip_cny:,.0f} CNY a chip (--price) over {prices.depreciation_years:g} years "
+            "of full use (--depreciation)",
+        )
+    return "\n".join([*lines, _wrapped("assumed: " + "; ".join(assumed) + ".", "  ")])
+
+
+def _power(found: Estimate) -> str:
+    return f"{found.accelerator.power_w:g} W"
+
+
+def _days(seconds: float) -> str:
+    return f"{seconds / DAY_S:,.0f} days" if seconds >= 100 * DAY_S else format_duration(seconds)
+
+
+def _money(cny: float) -> str:
+    for name, size in (("thousand million CNY", 1e9), ("million CNY", 1e6)):
+        if cny >= size:
+            return f"{cny / size:.3g} {name}"
+    return f"{cny:,.3g} CNY" if cny < 1e3 else f"{cny:,.0f} CNY"
+
+
+def _plans(plans: tuple[PlanEstimate, ...]) -> str:
+    """A row for each plan; sizes that are 1 in all of them are left out."""
+    sizes = [
+        name
+        for name in ("tp", "pp", "dp", "cp", "ep", "vpp")
+        if name in USUAL or any(found.plan[name] > 1 for found in plans)
+    ]
+    rows = [
+        (
+            *(found.plan[name] for name in sizes),
+            found.plan["micro_batch"],
+            RECOMPUTE[found.plan["recompute"]],
+            found.plan["zero"],
+            _seconds(found.step_time_s),
+            f"{found.step_time_s / plans[0].step_time_s - 1:+.1%}" if place else "",
+            f"{_seconds(found.lo_s)} to {_seconds(found.hi_s)}",
+            f"{found.mfu:.1%}",
+            format_bytes(found.memory_bytes),
+        )
+        for place, found in enumerate(plans)
+    ]
+    headers = (*sizes, "micro", "recompute", "ZeRO", "step time", "", "90 % interval", "MFU")
+    return "Best plans\n" + textwrap.indent(table(rows, (*headers, "memory")), "  ")
+
+
+def estimate_json(found: Estimate) -> str:
+    """Return all of an estimate as JSON; SI units, money in CNY."""
+    content: dict[str, Any] = {
+        "model": found.model.name,
+        "accelerator": found.accelerator.name,
+        "count": found.count,
+        "precision": found.precision,
+        "stack": found.stack,
+        "global_batch": found.global_batch,
+        "seq_len": found.model.seq_len,
+        "nic_Bps": found.nic_Bps,
+        "hbm_bytes": found.accelerator.hbm_bytes,
+        "plans": [_plan_json(plan) for plan in found.plans],
+        "searched": found.searched,
+        "parts_s": dict(found.parts),
+        "memory_bytes": dict(found.memory),
+        "reason": found.reason,
+        "cost": None if found.cost is None else _cost_json(found.cost),
+        "notes": list(found.notes),
+    }
+    if found.drawn_s.size:
+        content["drawn_s"] = found.drawn_s.tolist()
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _plan_json(found: PlanEstimate) -> dict[str, Any]:
+    return {
+        "plan": {**found.plan, "recompute": RECOMPUTE[found.plan["recompute"]]},
+        "step_time_s": found.step_time_s,
+        "lo_s": found.lo_s,
+        "hi_s": found.hi_s,
+        "tokens_per_s": found.tokens_per_s,
+        "mfu": found.mfu,
+        "memory_bytes": found.memory_bytes,
+        "fits": found.fits,
+    }
+
+
+def _cost_json(cost: Cost) -> dict[str, Any]:
+    return {
+        "tokens": cost.tokens,
+        "seconds": cost.seconds,
+        "lo_s": cost.lo_s,
+        "hi_s": cost.hi_s,
+        "chips_cny": cost.chips_cny,
+        "energy_kwh": cost.energy_kwh,
+        "energy_cny": cost.energy_cny,
+        "total_cny": cost.total_cny,
+        "chip_price_cny": cost.prices.chip_cny,
+        "depreciation_years": cost.prices.depreciation_years,
+        "tariff_cny_per_kwh": cost.prices.tariff_cny_per_kwh,
+        "pue": cost.prices.pue,
+    }

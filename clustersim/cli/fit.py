@@ -1,0 +1,187 @@
+"""`clustersim fit`: fit the performance core to measured training runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clustersim.cli.text import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clustersim.calibration import Calibrated
+    from clustersim.network.fit import LinkFit
+
+__all__ = ["add_parser", "run"]
+
+MOST_REASONS = 10
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "fit",
+        help="fit step times to measured training runs, ours and your own",
+        description="Fit the coefficients of the performance core to measured training runs: the "
+        "published ones that come with the package, and your own beside them or instead. Writes a "
+        "calibration, and a report with its errors on rows that were left out.",
+        epilog="MEASUREMENTS.csv has a row a run: accelerator, n_accelerators, model (or layers,\n"
+        "hidden, heads, ffn_hidden, vocab, seq_len), global_batch, tp, pp, ... and\n"
+        "step_time_s or tokens_per_s_per_device. The same input gives the same file.\n"
+        "example: clustersim fit --no-validation --out calibration.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("measurements", nargs="*", metavar="MEASUREMENTS.csv")
+    parser.add_argument("--out", required=True, metavar="CALIBRATION.json", help="new file")
+    parser.add_argument("--only", action="store_true", help="leave the published runs out")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the left-out rows")
+    parser.add_argument(
+        "--report", metavar="DIR", help="new folder for the report (default: beside the output)"
+    )
+    parser.add_argument(
+        "--no-validation", action="store_true", help="leave no rows out (a tenth of the time)"
+    )
+    parser.add_argument(
+        "--catalogue",
+        action="append",
+        default=[],
+        metavar="USER.yaml",
+        help="file with chips and models of your own (may be given again)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.calibration import calibrate, load_measurements
+    from clustersim.calibration.diagnostics import row_table
+    from clustersim.calibration.report import report_text
+    from clustersim.catalogue import load_catalogue
+    from clustersim.errors import InputError
+    from clustersim.simulation.result import new_folder
+
+    problems = []
+    if args.only and not args.measurements:
+        problems.append("--only: needs a MEASUREMENTS.csv of your own")
+    if args.seed < 0:
+        problems.append(f"--seed: must be 0 or more, found {args.seed}")
+    if problems:
+        raise InputError("fit", problems)
+    catalogue = load_catalogue(*args.catalogue)
+    measured = load_measurements(args.measurements, own=not args.only, catalogue=catalogue)
+    out = Path(args.out)
+    report = Path(args.report) if args.report else out.with_name(f"{out.stem}-report")
+    with _new_file(out), new_folder(report) as folder:
+        calibrated = calibrate(measured, seed=args.seed, validate=not args.no_validation)
+        rows = row_table(calibrated)
+        out.write_text(calibrated.calibration.to_json(), encoding="utf-8")
+        links = _write_figures(folder, calibrated, rows)
+        text = report_text(calibrated, links, own=not args.only, catalogue=catalogue)
+        (folder / "report.md").write_text(text, encoding="utf-8")
+        rows.to_csv(folder / "rows.csv", index=False, float_format="%.6g", lineterminator="\n")
+    print("\n".join(_summary(calibrated, rows, own=not args.only)))
+    print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and rows.csv")
+    return 0
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[None]:
+    """Make a file before the work that fills it starts; remove it if that fails."""
+    from clustersim.errors import InputError
+
+    try:
+        path.open("x", encoding="utf-8").close()
+    except FileExistsError:
+        raise InputError(path, "exists already; nothing is overwritten") from None
+    except (OSError, ValueError) as error:
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise InputError(path, f"cannot be written: {fault}") from None
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> LinkFit:
+    """Draw the fit and that of the collectives, which is returned."""
+    from clustersim.network.fit import fit_links, read_collectives
+    from clustersim.plots.calibration import (
+        draw_coefficients,
+        draw_validation,
+        plot_predictions,
+    )
+    from clustersim.plots.collectives import draw_collectives
+    from clustersim.plots.style import new_figure, save_figure
+
+    collectives = read_collectives()
+    links = fit_links(collectives)
+    if calibrated.across is None:
+        figure = new_figure()
+        plot_predictions(rows, ax=figure.subplots())
+    else:
+        figure = draw_validation(rows)
+    save_figure(figure, folder / "predictions", ("png",))
+    save_figure(draw_coefficients(calibrated.calibration), folder / "coefficients", ("png",))
+    save_figure(draw_collectives(collectives, links), folder / "collectives", ("png",))
+    return links
+
+
+def _summary(calibrated: Calibrated, rows: pd.DataFrame, *, own: bool) -> list[str]:
+    left_out = calibrated.measured.left_out
+    lines = [
+        f"fitted to {len(rows):,} runs of {rows['family'].nunique()} families on "
+        f"{rows['chip'].nunique()} chips: {', '.join(sorted(set(rows['chip'])))}",
+        f"rows of the tables that cannot be used: {len(left_out)}",
+        *(f"  {line}" for line in left_out[:MOST_REASONS]),
+    ]
+    if len(left_out) > MOST_REASONS:
+        lines.append(f"  and {len(left_out) - MOST_REASONS} more, see the report")
+    lines += _errors(rows)
+    return [*lines, *_movers(calibrated, own=own)]
+
+
+def _errors(rows: pd.DataFrame) -> list[str]:
+    """A table of errors of left-out rows, or why there is none."""
+    if "within_error" not in rows:
+        return [
+            "no rows were left out: errors are unknown, and the width of the intervals is that of "
+            "the shipped calibration",
+        ]
+    sets = {"quality A, complete": rows["complete"], "all": rows["complete"] | True}
+    cells = []
+    for name, words in (("within", "rows"), ("across", "families")):
+        if f"{name}_error" not in rows:
+            continue
+        for label, chosen in sets.items():
+            size = rows.loc[chosen, f"{name}_error"].abs()
+            if len(size):
+                numbers = (size.median(), size.mean(), size.quantile(0.9))
+                covered = rows.loc[chosen, f"{name}_covered"].mean()
+                shown = [f"{x:.1%}" for x in numbers]
+                cells.append([words, label, str(len(size)), *shown, f"{covered:.0%}"])
+    headers = ["left out", "of", "rows", "median error", "mean", "90th percentile"]
+    return [table(cells, [*headers, "in their 90 % interval"])]
+
+
+def _movers(calibrated: Calibrated, *, own: bool) -> list[str]:
+    """Effects that moved most: from the shipped calibration, or from the prior where it is that."""
+    from clustersim.calibration.diagnostics import movers
+    from clustersim.performance import default_calibration
+
+    shipped = default_calibration()
+    new = len(calibrated.measured) != shipped.facts.get("rows") or not own
+    moved = movers(calibrated.calibration, shipped if new else None)
+    cells = [
+        [name, " ".join(part for part in (level, label) if part), f"{size:+.1f}"]
+        for (name, level, label), size in moved
+    ]
+    since = "the shipped calibration" if new else "the prior"
+    return [
+        f"moved most from {since}, in standard deviations of the prior:",
+        table(cells, ["coefficient", "effect", "moved"]),
+    ]

@@ -1,0 +1,302 @@
+"""Pictures of a fit: predicted against measured, errors by family, coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from clustersim.performance import PARAMETERS, Calibration
+from clustersim.plots.style import COLOURS, colour, new_figure, style
+
+__all__ = [
+    "draw_coefficients",
+    "draw_validation",
+    "plot_coefficient",
+    "plot_family_errors",
+    "plot_predictions",
+    "plot_ratios",
+]
+
+LOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "A100, A800": (COLOURS["blue"], "o", ("A100-80GB", "A100-40GB", "A800")),
+    "H100, H800": (COLOURS["vermilion"], "s", ("H100", "H800")),
+    "H200": (COLOURS["purple"], "D", ("H200", "H200-NVL")),
+    "B200": (COLOURS["orange"], "^", ("B200",)),
+    "910B": (COLOURS["green"], "v", ("910B2", "910B1", "910B3", "910B4")),
+}
+"""Colour and marker of the chips that are alike."""
+OTHER = ("other", COLOURS["sky"], "P")
+LEFT = {
+    "within": "rows left out at random within families",
+    "across": "a family never seen in the fit",
+}
+PEER_ERRORS = {"sc21t1": 0.10, "sc21t2": 0.10, "bloom": 0.31}
+"""Calculon's mean absolute errors on families of their own (table of measurements, README)."""
+COEFFICIENTS = (
+    ("matmul_efficiency", "architecture"),
+    ("attention_efficiency", "product"),
+    ("nic_factor", "product"),
+    ("dp_overlap", "product"),
+)
+COEFFICIENT_NOTE = "Bars: 90 % intervals of the posterior; grey: 90 % of the prior of the base."
+DRAWS = 2000
+
+
+def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
+    """Draw predictions of left-out rows: against measured, their ratios, errors by family.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of :func:`clustersim.calibration.diagnostics.row_table`, with rows and families left out.
+    note : str
+        Below the panels.
+    """
+    with style():
+        figure = new_figure(11.0, 8.6)
+        axes = figure.subplots(2, 2, gridspec_kw={"height_ratios": (1.0, 1.0)})
+        plot_predictions(rows, ax=axes[0, 0])
+        plot_family_errors(rows, ax=axes[0, 1])
+        plot_ratios(rows, left="within", ax=axes[1, 0])
+        plot_ratios(rows, left="across", ax=axes[1, 1])
+        if note:
+            figure.supxlabel(note, fontsize=8.5, color="#444444")
+    return figure
+
+
+def _axes(ax: Axes | None, height: float = 4.5) -> Axes:
+    return new_figure(7.0, height).subplots() if ax is None else ax
+
+
+def _looks(rows: pd.DataFrame) -> list[tuple[str, str, str, pd.DataFrame]]:
+    """Name, colour, marker and rows of each kind of chip that there is."""
+    known = [chip for _, _, chips in LOOKS.values() for chip in chips]
+    found = [
+        (name, ink, marker, rows[rows["chip"].isin(chips)])
+        for name, (ink, marker, chips) in LOOKS.items()
+    ]
+    found.append((*OTHER, rows[~rows["chip"].isin(known)]))
+    return [entry for entry in found if len(entry[-1])]
+
+
+def plot_predictions(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = None) -> Axes:
+    """Plot predicted against measured step times, fitted ones and left-out ones apart.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of :func:`clustersim.calibration.diagnostics.row_table`. Where nothing was left out only
+        fitted points are drawn.
+    left : {"within", "across"}
+        Which predictions: rows left out within their families, or whole families.
+    ax : Axes, optional
+    """
+    with style():
+        ax = _axes(ax)
+        fitted = rows["measured_s"] * (1.0 + rows["fitted_error"])
+        seen = f"{left}_s" in rows
+        ax.plot(
+            rows["measured_s"],
+            fitted,
+            linestyle="none",
+            marker=".",
+            color="black",
+            markersize=1.8 if seen else 4.0,
+            zorder=3,
+        )
+        for name, ink, marker, part in _looks(rows) if seen else ():
+            _points(ax, part, left, name, ink, marker)
+        spread = [rows["measured_s"].min() / 1.6, rows["measured_s"].max() * 1.6]
+        ax.plot(spread, spread, color="#333333", lw=0.8, zorder=0)
+        ax.set(xscale="log", yscale="log", xlim=spread, ylim=spread)
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_xlabel("measured step time (s)")
+        ax.set_ylabel("predicted (s)")
+        ax.set_title(f"{len(rows)} published runs", loc="left")
+        ax.plot([], [], linestyle="none", marker=".", color="black", label="fitted")
+        ax.legend(loc="upper left", handletextpad=0.2, borderpad=0.2, labelspacing=0.3)
+        _say(ax, f"coloured: {LEFT[left]};\nbars: 90 % interval" if seen else "none left out")
+    return ax
+
+
+def _points(
+    ax: Axes,
+    part: pd.DataFrame,
+    left: str,
+    name: str,
+    ink: str,
+    marker: str,
+    *,
+    ratio: bool = False,
+) -> None:
+    """Draw predictions with their intervals; over the measured times if `ratio`."""
+    measured = part["measured_s"]
+    by = measured if ratio else 1.0
+    low, middle, high = (part[f"{left}_{column}"] / by for column in ("lo_s", "s", "hi_s"))
+    ax.vlines(measured, low, high, color=ink, lw=0.6, alpha=0.25)
+    ax.plot(
+        measured,
+        middle,
+        linestyle="none",
+        marker=marker,
+        color=ink,
+        markersize=3.6,
+        markeredgecolor="white",
+        markeredgewidth=0.3,
+        label=name,
+    )
+
+
+def _say(ax: Axes, text: str) -> None:
+    ax.text(
+        0.98,
+        0.03,
+        text,
+        transform=ax.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize=8.5,
+        color="#333333",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
+    )
+
+
+def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = None) -> Axes:
+    """Plot predicted over measured step times of left-out rows with their 90 % intervals.
+
+    Parameters
+    ----------
+    rows, left, ax
+        As for :func:`plot_predictions`.
+    """
+    with style():
+        ax = _axes(ax)
+        for name, ink, marker, part in _looks(rows):
+            _points(ax, part, left, name, ink, marker, ratio=True)
+        ax.axhline(1.0, color="#333333", lw=0.8)
+        ax.axhspan(1 / 1.1, 1.1, color="#999999", alpha=0.18, lw=0)
+        reach = max(2.0, 1.1 * float(np.exp(np.log1p(rows[f"{left}_error"]).abs().max())))
+        ax.set(xscale="log", yscale="log", ylim=(1 / reach, reach))
+        ax.yaxis.set_major_locator(FixedLocator((0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 2, 3, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_xlabel("measured step time (s)")
+        ax.set_ylabel("predicted / measured")
+        ax.set_title(LEFT[left][0].upper() + LEFT[left][1:], loc="left")
+        size = rows[f"{left}_error"].abs()
+        whole = rows["whole"]
+        _say(
+            ax,
+            f"median error {100 * size.median():.1f} %, grey: within 10 %;\n"
+            f"{100 * rows.loc[whole, f'{left}_covered'].mean():.0f} % of complete rows in their "
+            "90 % interval",
+        )
+    return ax
+
+
+def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Plot the mean absolute error of each family: rows of it left out, and all of it left out.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As for :func:`plot_predictions`, with rows and families left out.
+    ax : Axes, optional
+    """
+    with style():
+        ax = _axes(ax, 5.5)
+        errors = rows.assign(
+            within=rows["within_error"].abs(), across=rows["across_error"].abs()
+        ).groupby("family")[["within", "across"]]
+        means = errors.mean().sort_values("across", ascending=False)
+        count = rows["family"].value_counts()
+        place = np.arange(len(means))
+        ax.hlines(place, means["within"], means["across"], color="#bbbbbb", lw=1.2, zorder=1)
+        for name, ink, marker in (("within", "blue", "o"), ("across", "vermilion", "D")):
+            ax.plot(
+                means[name],
+                place,
+                linestyle="none",
+                marker=marker,
+                color=COLOURS[ink],
+                markersize=4.5,
+            )
+        peers = [(PEER_ERRORS[f], at) for at, f in enumerate(means.index) if f in PEER_ERRORS]
+        for error, at in peers:
+            ax.plot(error, at, marker="x", color="black", markersize=6, linestyle="none")
+        ax.set_yticks(place, [f"{family} ({count[family]})" for family in means.index], fontsize=8)
+        ax.set_ylim(-0.7, len(means) + 0.9)
+        ax.set_xlim(0.0, max(0.35, 1.1 * means["across"].max()))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f} %"))
+        ax.set_xlabel("mean absolute error of the step time")
+        ax.set_title("By family (rows)", loc="left")
+        labels = [(0.02, "● rows left out", "blue"), (0.28, "◆ family left out", "vermilion")]
+        for x, text, ink in [*labels, *([(0.58, "× Calculon", "black")] if peers else [])]:
+            ax.text(
+                x,
+                len(means) + 0.1,
+                text,
+                color=COLOURS[ink],
+                transform=ax.get_yaxis_transform(),
+                fontsize=8.5,
+                fontweight="bold",
+                va="center",
+            )
+    return ax
+
+
+def draw_coefficients(calibration: Calibration) -> Figure:
+    """Draw some coefficients by architecture and by software product."""
+    with style():
+        figure = new_figure(9.0, 6.4)
+        axes = figure.subplots(2, 2)
+        for ax, (parameter, level) in zip(axes.flat, COEFFICIENTS, strict=True):
+            plot_coefficient(calibration, parameter, level, ax=ax)
+        figure.supxlabel(COEFFICIENT_NOTE, fontsize=8.5, color="#444444")
+    return figure
+
+
+def plot_coefficient(
+    calibration: Calibration, parameter: str, level: str, *, ax: Axes | None = None
+) -> Axes:
+    """Plot a coefficient for each group of a level, with 90 % intervals of the posterior.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    parameter : str
+        A name of :data:`clustersim.performance.PARAMETERS`.
+    level : str
+        ``architecture``, ``chip``, ``product``, ``release``, ``combination`` or ``source``.
+    ax : Axes, optional
+    """
+    found = next(entry for entry in PARAMETERS if entry.name == parameter)
+    world = calibration.draw(DRAWS)
+    base = np.asarray(world.effects.get((parameter, "base", ""), 0.0))
+    labels = [key[2] for key in calibration.keys if key[:2] == (parameter, level)]
+    draws = {
+        label: found.natural(found.centre + base + world.effects[parameter, level, label])
+        for label in labels
+    }
+    draws = dict(sorted(draws.items(), key=lambda item: float(np.median(item[1]))))
+    width = found.spread.get("base", 0.0)
+    prior = [float(found.natural(np.array(found.centre + z * width))) for z in (-1.645, 1.645)]
+    with style():
+        ax = _axes(ax)
+        ax.axvspan(*prior, color="#999999", alpha=0.18, lw=0)
+        for place, values in enumerate(draws.values()):
+            low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+            ax.hlines(place, low, high, color=colour(0), lw=1.6)
+            ax.plot(middle, place, marker="o", color=colour(0), markersize=5)
+        ax.set_yticks(range(len(draws)), list(draws))
+        ax.set_ylim(-0.6, len(draws) - 0.4)
+        ax.set_xlabel(found.meaning, fontsize=8.5)
+        ax.set_title(f"{parameter.replace('_', ' ')}", loc="left")
+    return ax

@@ -1,0 +1,94 @@
+"""Pictures that compare chips: step time and cost per token of the same jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from clustersim.plots.style import MARKERS, colour, new_figure, style
+
+__all__ = ["draw_chip_comparison", "plot_chips"]
+
+MEASURES = {
+    "step_time_s": ("lo_s", "hi_s", "Step time", "seconds of one step"),
+    "cny_per_mtoken": ("lo_cny", "hi_cny", "Cost", "CNY for a million tokens"),
+}
+ROOM = 0.72
+"""Share of a model's height that its chips take."""
+
+
+def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
+    """Draw step time and cost of each job on each chip side by side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`clustersim.studies.compare_chips`.
+    note : str
+        Assumptions, below the panels.
+    """
+    models = table["model"].nunique()
+    with style():
+        figure = new_figure(10.0, 2.2 + 0.78 * models)
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, measure in zip(axes, MEASURES, strict=True):
+            plot_chips(table, measure, ax=ax)
+        axes[1].tick_params(axis="y", left=False)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        if note:
+            figure.supxlabel(note, fontsize=8.5, color="#444444")
+    return figure
+
+
+def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> Axes:
+    """Plot one measure of each job, a row a model and a marker with a 90 % band a chip.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`clustersim.studies.compare_chips`. Hypothetical chips have hollow markers and
+        dashed bands.
+    measure : {"step_time_s", "cny_per_mtoken"}
+    ax : Axes, optional
+    """
+    low, high, title, unit = MEASURES[measure]
+    models = list(dict.fromkeys(table["model"]))
+    chips = list(dict.fromkeys(table["accelerator"]))
+    with style():
+        ax = new_figure().subplots() if ax is None else ax
+        for index, chip in enumerate(chips):
+            rows = table[table["accelerator"] == chip]
+            shift = ROOM * ((index + 0.5) / len(chips) - 0.5)
+            place = np.array([models.index(model) for model in rows["model"]]) + shift
+            guess = bool(rows["hypothetical"].iloc[0])
+            look: dict[str, Any] = {"color": colour(index)}
+            ax.hlines(place, rows[low], rows[high], lw=1.5, ls=":" if guess else "-", **look)
+            ax.plot(
+                rows[measure],
+                place,
+                linestyle="none",
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=5.5,
+                markerfacecolor="white" if guess else colour(index),
+                label=f"{chip} (hypothetical)" if guess else chip,
+                **look,
+            )
+        for edge in np.arange(1, len(models)) - 0.5:
+            ax.axhline(edge, color="#bbbbbb", lw=0.6)
+        count = table.groupby("model")["chips"].first()
+        ax.set_yticks(range(len(models)), [f"{model}\n{count[model]:,} chips" for model in models])
+        ax.set_ylim(len(models) - 0.5, -0.5)
+        ax.grid(axis="y", visible=False)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_xlabel(unit)
+        ax.set_title(title, loc="left")
+    return ax

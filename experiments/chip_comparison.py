@@ -1,0 +1,81 @@
+"""How fast, and at what cost, do H200, H20, 910B and SeedChip train the catalogue's models?
+
+Each model runs on the same number of each chip with the plan that is best there. The bands are
+those of the calibration's posterior; prices are ranges; SeedChip is a range of specifications.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from clustersim.calibration.cost import Prices
+from clustersim.catalogue import hypothetical_note, load_catalogue
+from clustersim.plots.chips import draw_chip_comparison
+from clustersim.plots.style import save_figure
+from clustersim.report import unused_folder
+from clustersim.simulation.result import new_folder
+from clustersim.studies.chip_comparison import compare_chips
+
+JOBS = {
+    "llama3-8b": 64,
+    "llama3-70b": 256,
+    "gpt3-175b": 512,
+    "llama3-405b": 2048,
+    "deepseek-v3": 2048,
+    "doubao-class": 512,
+    "jimeng-class": 128,
+}
+QUICK_JOBS = {"llama3-8b": 64, "doubao-class": 512}
+CHIPS = ("H100", "H200", "H20", "910B2", "SeedChip")
+
+
+def assumptions(prices: Prices) -> str:
+    """Say what the figures assume."""
+    return (
+        "BF16; the model's own batch; the default stack of each chip (NVIDIA's recipes of 2025, "
+        "MindSpeed-LLM on 910B), on SeedChip as on NVIDIA's; no failures. Bands: 90 %, from the "
+        "posterior of the calibration, best plan of its mean kept; SeedChip's with the range of "
+        "its specification. Cost: the chip's purchase price, between the low and high of the "
+        f"catalogue, over {prices.depreciation_years:g} years of full use, and electricity at "
+        f"{prices.tariff_cny_per_kwh:g} CNY/kWh for {prices.pue:g} times its thermal design power; "
+        "servers, network, buildings and staff are left out, H100 and H20 prices are of different "
+        "markets. H20 and SeedChip have no published training runs."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="new folder (default: out/chip-comparison)")
+    parser.add_argument("--quick", action="store_true", help="two models only")
+    args = parser.parse_args()
+    prices = Prices()
+    catalogue = load_catalogue()
+    with new_folder(args.out or unused_folder("out/chip-comparison")) as folder:
+        table = compare_chips(QUICK_JOBS if args.quick else JOBS, CHIPS, prices=prices)
+        table.to_csv(folder / "chip-comparison.csv", index=False, float_format="%.6g")
+        hypothetical = hypothetical_note(catalogue.accelerator(chip) for chip in CHIPS) or ""
+        note = textwrap.fill(assumptions(prices), 135) + "\n" + hypothetical
+        save_figure(draw_chip_comparison(table, note=note), folder / "chip-comparison")
+    columns = {
+        "model": "model",
+        "accelerator": "chip",
+        "chips": "chips",
+        "step_time_s": "step s",
+        "lo_s": "from",
+        "hi_s": "to",
+        "mfu": "MFU",
+        "cny_per_mtoken": "CNY/1M tokens",
+        "lo_cny": "from ",
+        "hi_cny": "to ",
+    }
+    shown = table.rename(columns=columns)[list(columns.values())]
+    print(shown.to_string(index=False, float_format="{:.3g}".format))
+    print(textwrap.fill(assumptions(prices), 100))
+    print(textwrap.fill(hypothetical, 100))
+    print(f"picture: {folder / 'chip-comparison.png'}")
+
+
+if __name__ == "__main__":
+    main()

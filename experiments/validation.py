@@ -1,0 +1,95 @@
+"""How far off are step times of runs, and of sources, that the fit has not seen?
+
+Leaves rows and whole families out of the fit in turn, predicts them, prints the errors beside what
+was asked for and what peers reach, and draws predicted against measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+
+from clustersim.calibration import Calibrated, Errors, calibrate, load_measurements
+from clustersim.calibration.calibrate import FOLDS
+from clustersim.calibration.diagnostics import coverage_of_unseen_families, row_table
+from clustersim.calibration.peers import peer_errors
+from clustersim.plots.calibration import draw_validation
+from clustersim.plots.style import save_figure
+from clustersim.report import unused_folder
+from clustersim.simulation.result import new_folder
+
+QUICK_FAMILIES = ("bloom", "korth22", "mlperf-gpt3", "nemo2407", "sc21t1", "sc21t2")
+ASKED = {
+    "within": (("median", 0.04), ("mean", 0.06), ("p90", 0.14)),
+    "across": (("median", 0.10),),
+}
+WORDS = {"within": f"rows left out ({FOLDS} folds within families)", "across": "families left out"}
+
+
+def error_lines(rows: pd.DataFrame) -> list[str]:
+    """Errors of complete rows of quality A beside what was asked for, and against peers."""
+    good = rows[rows["complete"]]
+    lines = []
+    for name, asked in ASKED.items():
+        found = Errors.of(good[f"{name}_error"].to_numpy())
+        lines.append(f"{WORDS[name]}: {found}")
+        for measure, most in asked:
+            value = getattr(found, measure)
+            verdict = "reached" if value <= most else "MISSED"
+            lines.append(f"  {measure} {value:.1%}, asked for at most {most:.0%}: {verdict}")
+    for peer, count, errors in peer_errors(rows):
+        lines.append(
+            f"{peer.rows} ({count} complete rows): mean {errors['within']:.1%} with rows left out, "
+            f"{errors['across']:.1%} with families left out; {peer.error}"
+        )
+    return lines
+
+
+def coverage_lines(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
+    """Share of complete left-out rows in their 90 % intervals, and how wide these are."""
+    whole = rows[rows["whole"]]
+    lines = []
+    for name, words in WORDS.items():
+        covered = whole[f"{name}_covered"].mean()
+        width = (whole[f"{name}_hi_s"] / whole[f"{name}_lo_s"]) ** 0.5 - 1.0
+        verdict = "reached" if 0.85 <= covered <= 0.95 else "MISSED"
+        lines.append(f"{words}: {covered:.1%} in their 90 % interval (85 to 95 %): {verdict}")
+        by_chip = width.groupby(whole["chip"]).median().sort_values()
+        count = whole["chip"].value_counts()
+        shown = ", ".join(f"{chip} {half:.0%} ({count[chip]})" for chip, half in by_chip.items())
+        lines.append(f"  median half width by chip (rows): {shown}")
+    unseen = coverage_of_unseen_families(calibrated)
+    lines.append(
+        f"families left out, width set by the others alone: {unseen:.1%} in their interval"
+    )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="new folder (default: out/validation)")
+    parser.add_argument("--quick", action="store_true", help="a few families only")
+    args = parser.parse_args()
+    measured = load_measurements()
+    if args.quick:
+        measured = measured.take(pd.Series(measured.families).isin(QUICK_FAMILIES).to_numpy())
+    with new_folder(args.out or unused_folder("out/validation")) as folder:
+        calibrated = calibrate(measured)
+        rows = row_table(calibrated)
+        rows.to_csv(folder / "validation.csv", index=False, float_format="%.6g")
+        note = (
+            f"{len(rows)} published runs of {rows['family'].nunique()} families, "
+            f"{rows['complete'].sum()} of quality A and complete. Coloured points are predicted by "
+            "fits that have not seen them. Calculon: its mean error on the family (sc21: on both)."
+        )
+        figure = draw_validation(rows, note=textwrap.fill(note, 150))
+        save_figure(figure, folder / "validation")
+    print("\n".join([*error_lines(rows), *coverage_lines(calibrated, rows)]))
+    print(f"picture: {folder / 'validation.png'}")
+
+
+if __name__ == "__main__":
+    main()

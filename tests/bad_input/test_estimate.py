@@ -1,0 +1,149 @@
+"""Tables, plans and options that `clustersim estimate` refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clustersim import estimate
+from clustersim.calibration.cost import Prices
+from clustersim.errors import InputError
+
+Refuse = Callable[..., str]
+JOB = ["estimate", "--model", "llama3-8b", "--accelerator", "H100", "--count", "64"]
+TABLE = ["estimate", "--table", "runs.csv", "--out", "out.csv"]
+GOOD = "accelerator,model,n_accelerators,global_batch,tp\nH100,llama3-8b,8,64,2\n"
+
+OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "nothing": (["estimate"], ("--model, --accelerator, --count", "--table")),
+    "no count": (JOB[:-2], ("needs --count for one job",)),
+    "no out": (TABLE[:3], ("--out is missing",)),
+    "no table": (["estimate", *TABLE[3:]], ("--table is missing",)),
+    "both": ([*TABLE, "--count", "8", "--json"], ("--count goes with one job", "--json")),
+    "seq len of a table": ([*TABLE, "--seq-len", "8"], ("--seq-len goes with one job",)),
+    "unknown model": ([*JOB, "--model", "llama3-7"], ("did you mean 'llama3-70b'",)),
+    "unknown chip": ([*JOB, "--accelerator", "H101"], ("did you mean 'H100'", "'H101'")),
+    "no chips": ([*JOB, "--count", "0"], ("count: must be a whole number from 1", "found 0")),
+    "count as text": ([*JOB, "--count", "many"], ("'many'",)),
+    "all faults at once": (
+        [*JOB, "--count", "-1", "--global-batch", "0", "--precision", "int4"],
+        ("3 problems", "count", "global_batch", "precision: must be bf16 or fp8, found 'int4'"),
+    ),
+    "no tokens": ([*JOB, "--tokens", "0"], ("tokens: must be from 1",)),
+    "tokens of nan": ([*JOB, "--tokens", "nan"], ("tokens: must be",)),
+    "draws": ([*JOB, "--draws", "-1"], ("draws: must be from 0",)),
+    "bare network": ([*JOB, "--network", "400"], ("--network: '400' has no unit",)),
+    "no network": ([*JOB, "--network", "0"], ("network: must be more than 0",)),
+    "network in bytes": ([*JOB, "--network", "4 GB"], ("--network", "'GB'")),
+    "price": ([*JOB, "--price", "-5", "--pue", "0.5"], ("prices: 2 problems", "price", "pue")),
+    "no calibration": ([*JOB, "--calibration", "no.json"], ("no.json: cannot be read",)),
+    "calibration of runs": ([*JOB, "--calibration", "runs.csv"], ("is no calibration",)),
+    "no catalogue": ([*JOB, "--catalogue", "no.yaml"], ("no.yaml: no such file",)),
+    "depreciation": ([*JOB, "--depreciation", "4"], ("--depreciation: '4' has no unit",)),
+    "no folder": ([*TABLE[:3], "--out", "new/out.csv"], ("no folder new",)),
+    "out is the table": ([*TABLE[:3], "--out", "runs.csv"], ("runs.csv: exists already",)),
+    "out is a folder": ([*TABLE[:3], "--out", "."], ("exists already",)),
+    "out of a long name": ([*TABLE[:3], "--out", "x" * 300], ("cannot be written",)),
+    "out with a zero byte": ([*TABLE[:3], "--out", "a\0b"], ("cannot be written",)),
+    "no such table": (["estimate", "--table", "no.csv", *TABLE[3:]], ("no.csv: cannot be read",)),
+    "table of a folder": (["estimate", "--table", ".", *TABLE[3:]], ("cannot be read",)),
+}
+
+
+@pytest.fixture(autouse=True)
+def good_table(in_empty_folder: None) -> None:
+    Path("runs.csv").write_text(GOOD)
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_bad_option(refuse: Refuse, case: str) -> None:
+    arguments, words = OPTIONS[case]
+    refuse(arguments, *words)
+
+
+TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
+    "empty": (b"", ("runs.csv: is empty",)),
+    "blank": (b"\n\n", ("runs.csv: is empty",)),
+    "no rows": (b"accelerator,tp\n", ("has no rows",)),
+    "no column": (b"a;tp;pp\n1;2;3\n", ("has none of the columns", "accelerator", "'a;tp;pp'")),
+    "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe", ("not UTF-8",)),
+    "twice": (b"tp,pp,tp\n1,1,1\n", ("column 'tp': stands twice",)),
+    "ragged": (
+        b"tp,pp\n1\n1,2\n1,2,3\n",
+        ("2 problems", "line 2: has 1 values, the header 2", "line 4: has 3 values"),
+    ),
+    "open quote": (b'tp,pp\n1,"2\n', ("is no CSV table",)),
+    "predicted already": (
+        b"tp,fits,reason\n1,true,\n",
+        ("2 problems", "fits: stands already", "reason: stands already"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_bad_table(refuse: Refuse, case: str) -> None:
+    content, words = TABLES[case]
+    Path("runs.csv").write_bytes(content)
+    refuse(TABLE, *words)
+
+
+def test_nothing_is_overwritten(refuse: Refuse) -> None:
+    Path("out.csv").write_text("mine")
+    refuse(TABLE, "out.csv: exists already; name a new file, nothing is overwritten")
+
+
+def test_a_full_disk_leaves_nothing(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    refuse(TABLE, "out.csv: cannot be written: No space left on device")
+
+
+PLANS = {
+    "tp": "'tp': must be written as key=value",
+    "tpp=2": "tpp: unknown key of a plan; did you mean 'tp'?",
+    "microbatch=2": "did you mean 'micro_batch'?",
+    "tp=2,TP=4": "TP: given twice",
+    "tp=0": "tp: must be a whole number from 1 to",
+    "tp=-2": "found '-2'",
+    "tp=2.5": "found '2.5'",
+    "tp=²": "found '²'",
+    "zero=4": "zero: must be a whole number from 0 to 3 or fsdp, found '4'",
+    "recompute=some": "from 0 to 2 or none, selective, full, found 'some'",
+    "flash=2": "flash: must be a whole number from 0 to 1",
+    "tp=3": "product 3 does not divide 64 chips",
+    "tp=64": "tp: must divide the 32 heads of llama3-8b, found 64",
+    "pp=64": "pp: must be at most the 32 layers of llama3-8b, found 64",
+    "pp=8,vpp=8": "vpp: must be at most the 4 layers of a stage, found 8",
+    "vpp=2": "vpp: chunks need a pipeline",
+    "ep=2": "ep: llama3-8b has no experts",
+    "tp=2,dp=8": "dp: must be 32 (count 64 over tp pp cp 2) or left out, found 8",
+    "micro_batch=9": "at most a rank's share of the batch, 8 (512 sequences over dp 64), found 9",
+}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_bad_plan(refuse: Refuse, plan: str) -> None:
+    refuse([*JOB, "--plan", plan], "plan: ", PLANS[plan])
+
+
+def test_all_faults_of_a_plan_at_once(refuse: Refuse) -> None:
+    refuse([*JOB, "--plan", "ttp=1,micro_batch=x"], "2 problems", "ttp", "micro_batch")
+    refuse([*JOB, "--plan", "tp=3,pp=40,ep=2"], "4 problems", "product 120", "heads", "layers")
+
+
+def test_plans_of_a_mixture() -> None:
+    with pytest.raises(InputError, match="ep: must divide the 8 experts, found 16"):
+        estimate("mixtral-8x7b", "H100", 64, plan={"ep": 16})
+    with pytest.raises(InputError, match="ep: must divide the data parallel size 2, found 8"):
+        estimate("mixtral-8x7b", "H100", 16, plan={"tp": 8, "ep": 8})
+
+
+def test_python_arguments() -> None:
+    with pytest.raises(InputError, match=r"count: .* found 2\.5"):
+        estimate("llama3-8b", "H100", 2.5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="depreciation_years: must be"):
+        Prices(depreciation_years=0)

@@ -1,0 +1,305 @@
+"""Tables of runs: defaults, every message of a bad cell, what is filled in and settled."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustersim.calibration import COLUMNS, read_configurations
+from clustersim.catalogue import load_catalogue
+from clustersim.errors import InputError
+from clustersim.performance import ModelArrays
+
+CATALOGUE = load_catalogue()
+DENSE = {
+    "accelerator": "H100", "n_accelerators": "8", "layers": "24", "hidden": "2048", "heads": "16",
+    "ffn_hidden": "8192", "vocab": "50304", "seq_len": "2048", "global_batch": "64",
+}  # fmt: skip
+MIXTURE = DENSE | {"n_experts": "8", "topk": "2", "mlp_type": "swiglu"}
+ZERO = "must be 0, 1, 2, 3, fsdp or like 1(group=8)"
+LLAMA = {"accelerator": "H100", "n_accelerators": "8", "model": "llama3-8b", "global_batch": "64"}
+
+
+def read(*rows):
+    return read_configurations(pd.DataFrame(list(rows)), CATALOGUE)
+
+
+def one(base=DENSE, **changes):
+    """The only row, which must be complete, as numbers by field."""
+    found = read({**base, **changes})
+    assert found.reason == [""]
+    fields = {}
+    for part in (found.models, found.chips, found.plans):
+        fields |= {f.name: getattr(part, f.name)[0].item() for f in dataclasses.fields(part)}
+    return fields | {"global_batch": found.global_batch[0], "labels": found.labels[0]}
+
+
+def reason(base=DENSE, **changes):
+    """Why a row is left out; the one beside it is not."""
+    found = read({**base, **changes}, DENSE)
+    assert found.index.tolist() == [1]
+    assert found.reason[1] == ""
+    return found.reason[0]
+
+
+class TestDefaults:
+    def test_of_every_column(self):
+        h100 = CATALOGUE.accelerator("H100")
+        row = one()
+        expected = {
+            "tp": 1, "pp": 1, "cp": 1, "ep": 1, "vpp": 1, "micro_batch": 1, "dp": 8,
+            "recompute": 0, "zero": 1, "zero_group": 0, "flash": 1, "sequence_parallel": 0,
+            "overlap": 1, "lora": 0, "attention_width": 2048, "kv_width": 2048, "span": 1024,
+            "mlp_matrices": 2, "n_experts": 0, "top_k": 0, "moe_layers": 0, "expert_ffn_hidden": 0,
+            "shared_experts": 0, "tied": 0, "other_params": 0, "attention_params": 4 * 2048**2,
+            "peak_flops": h100.peak_flops["bf16"], "fp8": False, "nic_Bps": h100.nic_Bps,
+            "scaleup_size": h100.scaleup_size, "global_batch": 64,
+        }  # fmt: skip
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+        assert row["labels"] == ("", "hopper", "H100", "", "", "", "")
+
+    def test_chips_follow_from_the_plan(self):
+        bare = {name: value for name, value in DENSE.items() if name != "n_accelerators"}
+        row = one(bare, tp="2", pp="3", dp="4", cp="5")
+        assert (row["tp"], row["pp"], row["dp"], row["cp"]) == (2, 3, 4, 5)
+        assert reason(bare, tp="2") == "n_accelerators: missing"
+
+    def test_data_parallel_is_what_is_left(self):
+        assert one(n_accelerators="64", tp="4", pp="2")["dp"] == 8
+        assert one(n_accelerators="64", tp="4", pp="2", dp="3")["dp"] == 8
+
+    def test_sequence_parallel_where_tensors_are_split(self):
+        assert one(tp="2")["sequence_parallel"] == 1
+        assert one(tp="2", seq_parallel="0")["sequence_parallel"] == 0
+
+    def test_empty_cells_are_missing(self):
+        empty = one(tp=None, pp=np.nan, recompute="", zero=" ", mlp_type=None)
+        assert (empty["tp"], empty["pp"], empty["recompute"], empty["zero"]) == (1, 1, 0, 1)
+
+    def test_numbers_do_for_texts(self):
+        numbers = {k: v if k == "accelerator" else float(v) for k, v in DENSE.items()}
+        assert one(numbers) == one()
+
+    def test_unknown_columns_are_not_looked_at(self):
+        assert one(step_time_s="oops", colour="red") == one()
+
+
+class TestGiven:
+    def test_what_is_given(self):
+        row = one(
+            kv_heads="4", head_dim="256", mlp_type="SwiGLU", sliding_window="1000", tp="2",
+            vpp="3", micro_batch="4", recompute="Full", flash_attn="0", comm_overlap="0",
+            kind="LoRA", precision="fp8", framework="NeMo 24.07", family="mine",
+            inter_node_gbps_per_device="100", devices_per_node="4", ep="2",
+        )  # fmt: skip
+        expected = {
+            "attention_width": 4096, "kv_width": 1024, "mlp_matrices": 3, "tp": 2, "vpp": 3,
+            "micro_batch": 4, "recompute": 2, "flash": 0, "overlap": 0, "lora": 1, "fp8": True,
+            "nic_Bps": 12.5e9, "scaleup_size": 4, "ep": 2,
+            "attention_params": 2 * 2048 * (4096 + 1024), "span": 1000 * (1 - 1000 / 4096),
+        }  # fmt: skip
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+        assert row["labels"][3:] == ("NeMo", "NeMo 24.07", "hopper NeMo fp8", "mine hopper fp8")
+
+    def test_fp8_on_a_chip_without_it(self):
+        row = one(accelerator="A100-80GB", precision="fp8")
+        assert not row["fp8"]
+        assert row["peak_flops"] == 312e12
+
+    def test_half_precision_counts_as_bf16(self):
+        assert one(precision="fp16")["peak_flops"] == one()["peak_flops"]
+
+    def test_domain_is_at_most_the_chip_s(self):
+        assert one(devices_per_node="64")["scaleup_size"] == 8
+
+    @pytest.mark.parametrize(
+        ("text", "zero", "group"),
+        [
+            ("0", 0, 0), ("3", 3, 0), ("2.0", 2, 0), ("zero-2", 2, 0), ("ZeRO3", 3, 0),
+            ("fsdp", 3, 0), ("FSDP", 3, 0), ("fsdp-zero2", 2, 0), ("1(group=8)", 1, 8),
+            ("1(group=dp)", 1, 0), ("3(group=16)", 3, 16),
+        ],
+    )  # fmt: skip
+    def test_forms_of_zero(self, text, zero, group):
+        row = one(zero=text)
+        assert (row["zero"], row["zero_group"]) == (zero, group)
+
+    @pytest.mark.parametrize(
+        ("text", "mode"), [("none", 0), ("selective", 1), ("full", 2), ("block", 2)]
+    )
+    def test_recompute(self, text, mode):
+        assert one(recompute=text)["recompute"] == mode
+
+
+class TestMessages:
+    @pytest.mark.parametrize("name", ["layers", "hidden", "heads", "ffn_hidden", "vocab"])
+    def test_missing_shape(self, name):
+        assert reason(**{name: ""}) == f"{name}: missing"
+
+    @pytest.mark.parametrize("name", ["accelerator", "global_batch", "n_accelerators", "seq_len"])
+    def test_missing(self, name):
+        assert reason(**{name: ""}) == f"{name}: missing"
+
+    def test_experts_without_topk(self):
+        assert reason(n_experts="8") == "topk: missing"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("n_accelerators", "layers", "hidden", "heads", "kv_heads", "ffn_hidden", "vocab"),
+            *("seq_len", "global_batch", "micro_batch", "tp", "pp", "vpp", "ep", "cp"),
+            "devices_per_node",
+        ],
+    )
+    @pytest.mark.parametrize("text", ["0", "-3", "2.5", "many", "inf", "nan"])
+    def test_counts(self, name, text):
+        if text == "nan":
+            text = "NaN?"
+        expected = f"{name}: must be a whole number of at least 1, found {text!r}"
+        assert reason(**{name: text}) == expected
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("n_experts", "-1", "must be a whole number of at least 0, found '-1'"),
+            ("dp", "-1", "must be a whole number of at least 0, found '-1'"),
+            ("sliding_window", "x", "must be a whole number of at least 0, found 'x'"),
+            ("flash_attn", "7.5", "must be a whole number of at least 0, found '7.5'"),
+            ("seq_parallel", "-1", "must be a whole number of at least 0, found '-1'"),
+            ("comm_overlap", "0.5", "must be a whole number of at least 0, found '0.5'"),
+            ("head_dim", "0.5", "must be a number of at least 1, found '0.5'"),
+            ("params_b", "-7", "must be a number of at least 0, found '-7'"),
+            ("inter_node_gbps_per_device", "0", "must be a number of at least 0.001, found '0'"),
+            ("precision", "int4", "must be one of bf16, fp16, fp8, mxfp8, fp32, found 'int4'"),
+            ("recompute", "some", "must be one of none, selective, full, block, found 'some'"),
+            ("kind", "poetry", "must be one of pretrain, sft, lora, rl-update, found 'poetry'"),
+            ("zero", "4", f"{ZERO}, found '4'"),
+            ("zero", "1(group=x)", f"{ZERO}, found '1(group=x)'"),
+        ],
+    )
+    def test_other_cells(self, name, text, message):
+        assert reason(**{name: text}) == f"{name}: {message}"
+
+    def test_plan_must_divide_the_chips(self):
+        text = reason(n_accelerators="12", tp="8")
+        assert text == "n_accelerators: must be a multiple of tp pp cp = 8, found 12"
+
+    def test_unknown_chip_has_its_nearest_name(self):
+        text = reason(accelerator="H1000")
+        assert text.startswith("accelerator: unknown accelerator 'H1000'; did you mean 'H100")
+
+    def test_several_faults_of_a_row(self):
+        text = reason(accelerator="", hidden="x", precision="int4", global_batch="")
+        told = [part.split(":")[0] for part in text.split("; ")]
+        assert told == ["accelerator", "precision", "hidden", "global_batch"]
+
+    def test_a_bad_cell_of_a_known_model(self):
+        assert "layers: must be a whole number of at least" in reason(LLAMA, layers="many")
+
+    def test_other_rows_are_not_touched(self):
+        found = read(DENSE, {**DENSE, "tp": "x"}, {**DENSE, "tp": "2"})
+        assert len(found) == 2
+        assert found.index.tolist() == [0, 2]
+        assert [bool(text) for text in found.reason] == [False, True, False]
+        assert found.plans.tp.tolist() == [1, 2]
+
+    def test_a_table_of_something_else(self):
+        with pytest.raises(InputError, match="has none of the columns accelerator"):
+            read({"colour": "red"})
+
+
+class TestModels:
+    def test_catalogue_fills_the_shape(self):
+        row = one(LLAMA)
+        shape = ModelArrays.of([CATALOGUE.model("llama3-8b")])
+        for field in dataclasses.fields(ModelArrays):
+            if field.name != "other_params":
+                assert row[field.name] == getattr(shape, field.name)[0], field.name
+
+    def test_catalogue_fills_a_mixture(self):
+        row = one({**LLAMA, "model": "deepseek-v3", "n_accelerators": "2048"})
+        model = CATALOGUE.model("deepseek-v3")
+        assert (row["n_experts"], row["top_k"], row["shared_experts"]) == (256, 8, 1)
+        assert row["moe_layers"] == model.moe_layers < model.layers
+        assert row["expert_ffn_hidden"] == model.expert_ffn_hidden
+        assert row["attention_params"] == model.attention_params_per_layer
+
+    def test_given_cells_win(self):
+        assert one(LLAMA, seq_len="1024")["seq_len"] == 1024
+        assert one(LLAMA, seq_len="1024")["span"] == 512
+
+    def test_another_shape_is_another_model(self):
+        """A cut-down Llama takes nothing from the whole one."""
+        assert "hidden: missing" in reason(LLAMA, layers="4")
+
+    def test_a_model_that_nobody_knows_needs_its_shape(self):
+        text = reason(LLAMA, model="no-such-model")
+        for name in ("layers", "hidden", "heads", "ffn_hidden", "vocab", "seq_len"):
+            assert f"{name}: missing" in text
+        assert one(model="no-such-model") == one()
+
+
+class TestParameters:
+    """`params_b` settles what the type of the MLP leaves open."""
+
+    attention, embedding = 24 * 4 * 2048**2, 50304 * 2048
+    matrix = 24 * 2048 * 8192
+
+    def billions(self, matrices):
+        return str((self.attention + self.embedding + matrices * self.matrix) / 1e9)
+
+    def test_matrices(self):
+        assert one(params_b=self.billions(3))["mlp_matrices"] == 3
+        assert one(params_b=self.billions(2), mlp_type="swiglu")["mlp_matrices"] == 2
+        assert one(params_b=self.billions(2.1))["mlp_matrices"] == 2
+
+    def test_neither_count_agrees(self):
+        for matrices in ("gelu", "swiglu"):
+            said = one(params_b=self.billions(10), mlp_type=matrices)["mlp_matrices"]
+            assert said == (3 if matrices == "swiglu" else 2)
+
+    def test_a_known_model_is_not_doubted(self):
+        assert one(LLAMA, params_b="1")["mlp_matrices"] == 3
+
+    def test_width_of_experts(self):
+        """A table may give the width of a dense layer, or of all chosen experts together."""
+        said = one(MIXTURE)
+        assert (said["expert_ffn_hidden"], said["moe_layers"], said["top_k"]) == (8192, 24, 2)
+        agreed = self.billions(3 * 8)
+        assert one(MIXTURE, params_b=agreed)["expert_ffn_hidden"] == 8192
+        half = one(MIXTURE, params_b=self.billions(3 * 8 / 2))
+        assert half["expert_ffn_hidden"] == pytest.approx(4096)
+
+
+def test_take_and_kinds():
+    found = read(
+        {**DENSE, "framework": "NeMo 24.07"},
+        {**MIXTURE, "framework": "NeMo 24.07"},
+        {**MIXTURE, "accelerator": "A100-80GB"},
+    )
+    assert found.kinds == ["NeMo", "NeMo mixture", "mixture"]
+    last = found.take(np.array([2, 0]))
+    assert last.kinds == ["mixture", "NeMo"]
+    assert last.index.tolist() == [2, 0]
+    assert [chip.name for chip in last.accelerators] == ["A100-80GB", "H100"]
+    assert last.chips.bf16_flops.tolist() == [312e12, found.chips.bf16_flops[0]]
+    by_mask = found.take(np.array([False, True, False]))
+    assert by_mask.labels == [found.labels[1]]
+
+
+def test_a_table_without_a_complete_row():
+    found = read({**DENSE, "tp": "x"})
+    assert len(found) == 0
+    assert found.reason == ["tp: must be a whole number of at least 1, found 'x'"]
+    assert found.models.layers.shape == found.chips.hbm_Bps.shape == found.plans.tp.shape == (0,)
+
+
+def test_every_column_is_read():
+    """A cell that makes no sense is refused, whatever its column; names alone are free."""
+    free = {"model", "mlp_type", "framework", "family"}
+    for name in set(COLUMNS) - free:
+        base = MIXTURE | {"kv_heads": "16", "dp": "8", "n_accelerators": "8"}
+        assert reason(base, **{name: "?"}).startswith(f"{name}: "), name

@@ -1,0 +1,136 @@
+"""The fit on step times made from known coefficients, and on the published runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustersim.calibration import Errors, fit, load_measurements
+from clustersim.calibration.fit import design_matrices, keys_of
+from clustersim.performance import LEVELS, PARAMETERS, default_calibration, default_world
+from tests.calibration.steps import seconds, sizes
+
+SCATTER = 0.02
+TRUTH = default_calibration().draw(0, seed=7)
+"""The world in which the made-up runs were measured."""
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return load_measurements()
+
+
+@pytest.fixture(scope="module")
+def rows(measured):
+    """A third of the published configurations, of all families."""
+    return measured.rows.take(np.arange(0, len(measured), 3))
+
+
+@pytest.fixture(scope="module")
+def noisy(rows):
+    true = seconds(TRUTH, rows)
+    noise = SCATTER * np.random.default_rng(1).standard_normal(len(rows))
+    return true, true * np.exp(noise)
+
+
+@pytest.fixture(scope="module")
+def refit(measured):
+    return fit(measured.rows, measured.step_time_s, measured.scatter)
+
+
+def test_known_coefficients_are_recovered(rows):
+    true = seconds(TRUTH, rows)
+    prior = sizes(seconds(default_world(), rows), true)
+    found = fit(rows, true, np.full(len(rows), SCATTER))
+    error = sizes(seconds(found.calibration.world(), rows), true)
+    assert prior.mean() > 0.02  # the drawn world is another one than the shipped
+    assert error.mean() < 0.006
+    assert error.max() < 0.05
+    assert found.calibration.widening == 1.0
+    assert found.calibration.facts["rows"] == len(rows)
+
+
+def test_noise_is_averaged_out(rows, noisy):
+    true, seen = noisy
+    found = fit(rows, seen, np.full(len(rows), SCATTER))
+    error = sizes(seconds(found.calibration.world(), rows), true)
+    assert error.mean() < 0.8 * np.abs(seen / true - 1).mean()
+    assert found.residuals == pytest.approx(
+        np.log(seconds(found.calibration.world(), rows) / seen), abs=1e-12
+    )
+    assert 0.5 * SCATTER < found.residuals.std() < 1.2 * SCATTER
+
+
+def test_posterior_covers_the_truth(rows, noisy):
+    """Nine in ten of the true effects lie in their 90 % intervals."""
+    found = fit(rows, noisy[1], np.full(len(rows), SCATTER)).calibration
+    error = found.widening * found.standard_errors()
+    apart = np.array(
+        [
+            (mean - TRUTH.effects[key]) / width
+            for key, mean, width in zip(found.keys, found.mean * found.spreads, error, strict=True)
+        ]
+    )
+    assert 0.8 < np.mean(np.abs(apart) < 1.645) < 0.97
+
+
+def test_outliers_do_not_spoil_the_rest(rows, noisy):
+    true, seen = noisy
+    bad = np.random.default_rng(2).choice(len(rows), len(rows) // 20, replace=False)
+    spoilt = seen.copy()
+    spoilt[bad] *= 3.0
+    found = fit(rows, spoilt, np.full(len(rows), SCATTER)).calibration
+    good = np.setdiff1d(np.arange(len(rows)), bad)
+    error = sizes(seconds(found.world(), rows), true)[good]
+    assert np.median(error) < 0.02
+    assert found.widening > 1.2
+
+
+def test_refit_is_the_shipped_calibration(measured, refit):
+    rows, shipped = measured.rows, default_calibration()
+    assert refit.calibration.keys == shipped.keys
+    again, before = (seconds(c.world(), rows) for c in (refit.calibration, shipped))
+    np.testing.assert_allclose(again, before, rtol=1e-4)
+    mean = [Errors.of(step / measured.step_time_s - 1).mean for step in (again, before)]
+    assert mean[0] == pytest.approx(mean[1], rel=1e-4)
+    assert mean[0] == pytest.approx(0.036, abs=0.01)
+    assert refit.calibration.widening == pytest.approx(shipped.widening, rel=1e-3)
+    drawn = [np.log(seconds(c.draw(100, seed=1), rows)) for c in (refit.calibration, shipped)]
+    np.testing.assert_allclose(drawn[0].std(axis=0), drawn[1].std(axis=0), rtol=0.02)
+
+
+def test_start_does_not_matter(measured, refit):
+    again = fit(measured.rows, measured.step_time_s, measured.scatter, start=default_calibration())
+    assert again.cost == pytest.approx(refit.cost, rel=1e-4)
+    assert again.evaluations < refit.evaluations
+    both = [seconds(found.calibration.world(), measured.rows) for found in (again, refit)]
+    np.testing.assert_allclose(*both, rtol=5e-3)
+
+
+def test_posterior_is_a_covariance(refit):
+    found = refit.calibration
+    np.testing.assert_allclose(found.basis.T @ found.basis, np.eye(found.strength.size), atol=1e-9)
+    assert (found.strength > 0).all()
+    assert (found.standard_errors() > 0).all()
+    assert (found.standard_errors() <= found.spreads * (1 + 1e-9)).all()
+    told = np.sum(found.strength / (1 + found.strength))
+    assert told == pytest.approx(found.facts["effective_parameters"], abs=3.0)
+    # many rows tell more about a base value than its prior did
+    base = found.keys.index(("matmul_efficiency", "base", ""))
+    assert found.standard_errors()[base] < 0.8 * found.spreads[base]
+
+
+def test_a_design_is_what_a_world_adds_up(rows):
+    keys = keys_of(rows)
+    designs = design_matrices(rows, keys)
+    effects = np.random.default_rng(3).standard_normal(len(keys))
+    place = {key: index for index, key in enumerate(keys)}
+    for parameter in PARAMETERS:
+        added = designs[parameter.name] @ effects
+        for row in (0, 50, len(rows) - 1):
+            expected = sum(
+                spread * effects[place[parameter.name, level, label]]
+                for level, label in zip(LEVELS, rows.labels[row], strict=True)
+                if (spread := parameter.spread.get(level, 0.0)) and (label or level == "base")
+            )
+            assert added[row] == pytest.approx(expected, abs=1e-12)

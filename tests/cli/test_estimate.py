@@ -1,0 +1,412 @@
+"""`clustersim estimate`: one job, and a table of configurations."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustersim import estimate
+from clustersim.calibration import PREDICTED, predict_table
+from clustersim.calibration.cost import Prices
+from clustersim.calibration.measurements import own_table
+from clustersim.calibration.table import read_csv_as_text, write_csv
+from clustersim.catalogue import load_catalogue
+from clustersim.cli.estimate_text import estimate_text, plan_text
+from clustersim.cli.main import main
+from clustersim.performance import best_plans, default_calibration
+
+Printed = pytest.CaptureFixture[str]
+CATALOGUE = load_catalogue()
+RESULTS = ["step_time_s", "published_fields"]
+ROW = {
+    "accelerator": "H100", "model": "llama3-8b", "n_accelerators": "64", "global_batch": "512",
+    "tp": "2", "pp": "1", "micro_batch": "1", "framework": "NeMo 24.07", "family": "nemo2407",
+}  # fmt: skip
+
+
+def predicted(*changes: dict[str, str]) -> pd.DataFrame:
+    """Predictions of the one row with changes."""
+    return predict_table(pd.DataFrame([{**ROW, **change} for change in changes])).table
+
+
+def width(table: pd.DataFrame) -> np.ndarray:
+    """Upper over lower bound of each row."""
+    bounds = table[["predicted_lo_s", "predicted_hi_s"]].astype(float).to_numpy()
+    return bounds[:, 1] / bounds[:, 0]
+
+
+def call(capsys: Printed, *arguments: str) -> str:
+    code = main(["estimate", *arguments])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert captured.err == ""
+    return captured.out
+
+
+class TestTable:
+    def test_published_runs_in_any_order(self) -> None:
+        """Rows and columns of any order and number; the results are not looked at."""
+        runs = own_table().fillna("")
+        begin = time.perf_counter()
+        whole = predict_table(runs.drop(columns=RESULTS)).table
+        assert time.perf_counter() - begin < 5.0
+        assert (whole["reason"] == "").all()
+        ratio = whole["predicted_step_time_s"].astype(float) / runs["step_time_s"].astype(float)
+        assert np.median(np.abs(ratio - 1)) < 0.04
+        wrong = runs.assign(step_time_s="1e9").iloc[::-7, ::-1].reset_index(drop=True)
+        some = predict_table(wrong).table
+        assert list(some.columns) == [*wrong.columns, *PREDICTED]
+        pd.testing.assert_frame_equal(some[wrong.columns], wrong)
+        expected = whole.iloc[::-7].reset_index(drop=True)
+        numbers = list(PREDICTED)[:4]
+        np.testing.assert_allclose(
+            some[numbers].astype(float), expected[numbers].astype(float), rtol=1e-5
+        )
+
+    def test_the_project_s_own_measurements(
+        self, capsys: Printed, tmp_path: Path, shared_data: Path
+    ) -> None:
+        source = shared_data / "measurements" / "training.csv"
+        out = tmp_path / "predicted.csv"
+        begin = time.perf_counter()
+        printed = call(capsys, "--table", str(source), "--out", str(out))
+        assert time.perf_counter() - begin < 5.0
+        assert "593 rows predicted, 22 not (column reason)" in printed
+        assert f"written to {out}" in printed
+        with source.open(newline="") as file, out.open(newline="") as copy:
+            before, after = list(csv.reader(file)), list(csv.reader(copy))
+        assert [row[: len(before[0])] for row in after] == before
+        assert after[0][len(before[0]) :] == list(PREDICTED)
+        reason = after[0].index("reason")
+        assert sum(row[reason] == "" for row in after[1:]) == 593
+
+    def test_values_are_kept_byte_for_byte(self, capsys: Printed, tmp_path: Path) -> None:
+        texts = {"odd": "NA", "other": ' "a,\nb" ', "zero": "1.0", "null": "", "number": "007"}
+        path, out = tmp_path / "runs.csv", tmp_path / "out.csv"
+        write_csv(pd.DataFrame([{**ROW, **texts}]), path)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n")  # as Excel writes it
+        assert "1 rows predicted, 0 not\n" in call(capsys, "--table", str(path), "--out", str(out))
+        row = read_csv_as_text(out).iloc[0]
+        assert {name: row[name] for name in texts} == texts
+        assert row["predicted_note"] == ""
+        assert list(tmp_path.iterdir()) == [path, out] or len(list(tmp_path.iterdir())) == 2
+
+    def test_a_row_that_cannot_be_predicted_says_why(self) -> None:
+        table = predicted({}, {"global_batch": ""}, {"tp": "5"}, {"layers": "many"})
+        assert table["reason"].tolist() == [
+            "",
+            "global_batch: missing",
+            "n_accelerators: must be a multiple of tp pp cp = 5, found 64",
+            "layers: must be a whole number of at least 0, found 'many'",
+        ]
+        others = table[[name for name in PREDICTED if name != "reason"]].iloc[1:]
+        assert (others == "").all(axis=None)
+
+    def test_an_unknown_stack_or_chip_has_a_wider_interval(self) -> None:
+        table = predicted(
+            {},
+            {"framework": "NeMo 99"},
+            {"framework": "our own"},
+            {"framework": "", "family": ""},
+            {"accelerator": "H100-SXM-96GB", "peak_tflops": "989"},
+            {"accelerator": "Zork 9", "peak_tflops": "989", "year": "2023"},
+        )
+        known, release, stack, none, relative, stranger = width(table)
+        assert known < release < stack
+        assert none > 1.3 * known
+        assert known < relative < stranger
+        assert "spread of all stacks" in table["predicted_note"][2]
+        assert "no framework named" in table["predicted_note"][3]
+        seconds = table["predicted_step_time_s"].astype(float)
+        assert 0.8 < seconds[4] / seconds[0] < 1.25
+        assert "H100" in table["predicted_note"][4]
+
+    def test_an_unknown_chip_without_its_peak_names_the_nearest(self) -> None:
+        table = predicted({"accelerator": "H1000"}, {"accelerator": "Zork", "peak_tflops": "x"})
+        assert "unknown accelerator 'H1000'; did you mean 'H100'?" in table["reason"][0]
+        assert "did you mean" in table["reason"][1]
+        assert "peak_tflops" in table["reason"][1]
+
+    def test_a_peak_counts_in_the_row_s_precision(self) -> None:
+        chips = [
+            {"accelerator": "Zork", "peak_tflops": "800", "precision": "bf16"},
+            {"accelerator": "Zork", "peak_tflops": "1600", "precision": "bf16"},
+            {"accelerator": "Zork", "peak_tflops": "1600", "precision": "fp8"},
+        ]
+        seconds = predicted(*chips)["predicted_step_time_s"].astype(float)
+        assert seconds[1] < seconds[2] < seconds[0]
+
+    def test_memory_in_the_name_of_an_unknown_chip(self) -> None:
+        table = predicted(
+            *({"accelerator": f"A100-SXM-{size}GB", "peak_tflops": "312", "model": "llama2-70b",
+               "tp": "8", "pp": "2", "zero": "1"} for size in (20, 640))
+        )  # fmt: skip
+        assert table["fits"].tolist() == ["false", "true"]
+
+    def test_a_missing_plan_is_the_best_one(self) -> None:
+        table = predicted(
+            {"tp": "", "pp": "", "micro_batch": ""},
+            {"tp": "", "pp": "", "dp": "8", "recompute": "full"},
+            {"tp": "", "pp": "", "dp": "7"},
+        )
+        model, chip = CATALOGUE.model("llama3-8b"), CATALOGUE.accelerator("H100")
+        best = best_plans(model, chip, 64, global_batch=512, stack="NeMo 24.07")
+        first = table.iloc[0]
+        assert float(first["predicted_step_time_s"]) == pytest.approx(
+            best.step_time_s[0], rel=0.03
+        ), "the row's source has an effect of its own"
+        assert first["predicted_note"].startswith("no plan given, fastest plan that fits: tp=")
+        assert f"dp={best.dp[0]} micro_batch={best.micro_batch[0]}" in first["predicted_note"]
+        assert " dp=8 micro_batch=1" in table["predicted_note"][1]
+        assert table["reason"][2].startswith("tp, pp: missing, and no plan divides")
+        assert table["predicted_step_time_s"][2] == ""
+
+    def test_no_plan_that_fits(self) -> None:
+        table = predicted({"tp": "", "pp": "", "model": "llama3-405b", "n_accelerators": "8"})
+        assert table["fits"][0] == "false"
+        assert "no plan fits; thriftiest plan" in table["predicted_note"][0]
+        assert float(table["predicted_memory_bytes"][0]) > 80e9
+
+    def test_an_unknown_plan_widens_the_upper_bound(self) -> None:
+        table = predicted({}, {"tp": "", "pp": ""})
+        bounds = table[["predicted_step_time_s", "predicted_hi_s"]].astype(float).to_numpy()
+        upper = bounds[:, 1] / bounds[:, 0]
+        assert upper[1] > 1.15 * upper[0]
+
+    def test_misspelt_columns_are_told(self, capsys: Printed, tmp_path: Path) -> None:
+        table = pd.DataFrame([ROW]).rename(columns={"micro_batch": "microbatch"})
+        table.to_csv(tmp_path / "runs.csv", index=False)
+        out = str(tmp_path / "out.csv")
+        printed = call(capsys, "--table", str(tmp_path / "runs.csv"), "--out", out)
+        assert "column 'microbatch' is not known; did you mean 'micro_batch'?" in printed
+
+    def test_kinds_that_are_not_known(self) -> None:
+        table = predicted({"kind": "pretrain"}, {"kind": "dpo"}, {"kind": "QLoRA"})
+        seconds = table["predicted_step_time_s"].astype(float)
+        assert seconds[0] == seconds[1] > seconds[2]
+        assert table["predicted_note"][1] == "kind 'dpo' is taken for training of all weights"
+
+    def test_a_table_of_numbers_keeps_them(self) -> None:
+        table = pd.DataFrame([{**ROW, "tp": 2, "pp": 1.0, "note": np.nan}])
+        done = predict_table(table).table
+        assert done["reason"][0] == ""
+        pd.testing.assert_frame_equal(done[table.columns], table)
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.dictionaries(
+            st.sampled_from([*ROW, "layers", "params_b", "precision", "zero", "seq_len", "kind"]),
+            st.one_of(
+                st.sampled_from(["", "0", "-1", "1e9", "1e300", "nan", "inf", "fsdp", "none"]),
+                st.text(max_size=5),
+            ),
+            max_size=4,
+        )
+    )
+    def test_any_cell_gives_numbers_or_a_reason(self, cells: dict[str, str]) -> None:
+        row = predicted(cells).iloc[0]
+        if row["reason"]:
+            assert row["predicted_step_time_s"] == row["fits"] == ""
+        else:
+            low, middle, high = (
+                float(row[name])
+                for name in ("predicted_lo_s", "predicted_step_time_s", "predicted_hi_s")
+            )
+            assert 0 < low < middle < high < np.inf
+            assert row["fits"] in ("true", "false")
+
+    def test_columns_are_listed(self, capsys: Printed) -> None:
+        printed = call(capsys, "--columns")
+        for name in ("inter_node_gbps_per_device", "peak_tflops", *PREDICTED):
+            assert name in printed
+
+
+JOBS = [
+    ("llama3-70b", "H200", 512),
+    ("deepseek-v3", "910B2", 2048),
+    ("gpt3-175b", "SeedChip", 1024),
+    ("llama3-8b", "H20", 8),
+    ("llama3-405b", "A100-40GB", 8),
+    ("jimeng-class", "H20", 64),
+    ("llama3-8b", "V100", 1),
+]
+
+
+class TestJob:
+    @pytest.mark.parametrize(("model", "chip", "count"), JOBS)
+    def test_text_within_a_hundred_columns(self, model: str, chip: str, count: int) -> None:
+        found = estimate(model, chip, count, draws=20)
+        text = estimate_text(found)
+        assert max(map(len, text.splitlines())) <= 100
+        assert text.startswith(f"{found.model.name} on {count:,} {found.accelerator.name} ")
+        words = ["Step time", "90 % interval", "MFU", "bytes", "Best plans", "together"]
+        if found.best is None:
+            words = ["No plan fits: ", found.reason.split(" on ")[0], "chips have a plan that fits"]
+        elif found.accelerator.price is None:
+            words = ["no price is known; give --price"]
+        for word in words:
+            assert word in text or word == "bytes"
+
+    def test_best_plan_is_that_of_the_search(self) -> None:
+        found = estimate("llama3-70b", "H200", 512)
+        best = best_plans(CATALOGUE.model("llama3-70b"), CATALOGUE.accelerator("H200"), 512)
+        assert found.best is not None
+        assert found.best.step_time_s == pytest.approx(best.step_time_s[0], rel=1e-12)
+        times = [plan.step_time_s for plan in found.plans]
+        assert len(times) == 5
+        assert times == sorted(times)
+        assert all(plan.fits for plan in found.plans)
+        assert found.searched is not None
+        assert found.searched[0] > found.searched[1] > 5
+
+    @pytest.mark.parametrize(("model", "chip", "count"), JOBS)
+    def test_a_printed_plan_can_be_given(self, model: str, chip: str, count: int) -> None:
+        for plan in estimate(model, chip, count).plans:
+            again = estimate(model, chip, count, plan=plan_text(plan.plan)).best
+            assert again is not None
+            assert again.step_time_s == pytest.approx(plan.step_time_s, rel=1e-12)
+            assert again.memory_bytes == pytest.approx(plan.memory_bytes, rel=1e-12)
+            assert again.lo_s == pytest.approx(plan.lo_s, rel=1e-12)
+
+    def test_parts_memory_and_rates_add_up(self) -> None:
+        found = estimate("mixtral-8x7b", "H100", 64, plan="tp=4,pp=2,ep=8,micro_batch=2")
+        best = found.best
+        assert best is not None
+        assert sum(found.parts.values()) == pytest.approx(best.step_time_s)
+        assert sum(found.memory.values()) == pytest.approx(best.memory_bytes)
+        assert best.tokens_per_s == pytest.approx(found.tokens_per_step / best.step_time_s)
+        assert best.lo_s < best.step_time_s < best.hi_s
+        assert found.reason == ""
+        assert found.searched is None
+
+    def test_a_plan_that_does_not_fit_is_shown(self, capsys: Printed) -> None:
+        job = ["--model", "gpt3-175b", "--accelerator", "A100-80GB", "--count", "64"]
+        printed = call(capsys, *job, "--plan", "tp=4,pp=2")
+        assert "The plan does not fit: it needs 14" in printed
+        assert "on the fullest chip, which has 80 GB." in printed
+        assert "Step time" in printed
+        assert "optimizer" in printed
+
+    def test_cost_by_hand(self) -> None:
+        prices = Prices(chip_cny=100_000, depreciation_years=2, tariff_cny_per_kwh=0.5, pue=1.5)
+        found = estimate("llama3-8b", "H100", 16, tokens=1e12, prices=prices)
+        assert found.best is not None
+        assert found.cost is not None
+        seconds = 1e12 / found.best.tokens_per_s
+        assert found.cost.seconds == pytest.approx(seconds)
+        assert found.cost.lo_s / seconds == pytest.approx(found.best.lo_s / found.best.step_time_s)
+        assert found.cost.energy_kwh == pytest.approx(16 * 0.7 * 1.5 * seconds / 3600)
+        assert found.cost.energy_cny == pytest.approx(0.5 * found.cost.energy_kwh)
+        share = seconds / (2 * 365.25 * 86400)
+        assert found.cost.chips_cny == pytest.approx(16 * 100_000 * share)
+        assert found.cost.total_cny == found.cost.chips_cny + found.cost.energy_cny
+        default = estimate("llama3-8b", "H100", 16).cost
+        assert default is not None
+        assert default.tokens == 20 * CATALOGUE.model("llama3-8b").params
+        assert default.prices.chip_cny == CATALOGUE.accelerator("H100").price
+
+    def test_stacks(self) -> None:
+        def job(stack: str | None):
+            return estimate("llama3-8b", "H100", 64, plan="tp=2", stack=stack)
+
+        def wide(stack: str | None) -> float:
+            best = job(stack).best
+            assert best is not None
+            return best.hi_s / best.lo_s
+
+        assert "is assumed" in job(None).notes[0]
+        assert job("nemo 24.07").stack == "NeMo 24.07"
+        assert job("nemo 24.07").notes == ()
+        assert wide("NeMo 24.07") < wide("NeMo 99") < wide("our own")
+        assert "taken for a NeMo" in job("NeMo 99").notes[0]
+        assert "did you mean 'MegaScale'?" in job("MegaScal").notes[0]
+        assert "known: " in job("our own").notes[0]
+
+    def test_a_hypothetical_chip_has_its_range_in_the_interval(self) -> None:
+        found = estimate("llama3-8b", "SeedChip", 64)
+        sure = estimate(
+            "llama3-8b", CATALOGUE.accelerator("SeedChip").at(ranges={}), 64,
+        )  # fmt: skip
+        assert found.best is not None
+        assert sure.best is not None
+        assert found.best.hi_s / found.best.lo_s > 1.1 * sure.best.hi_s / sure.best.lo_s
+        text = " ".join(found.notes)
+        assert "SeedChip is hypothetical" in text
+        assert "peak in BF16 120 to 300 TFLOP/s" in text
+
+    def test_options_change_what_they_name(self) -> None:
+        base = estimate("llama3-8b", "H100", 64, plan="tp=2").best
+        slow = estimate("llama3-8b", "H100", 64, plan="tp=2", nic_Bps=1e9).best
+        fast = estimate("llama3-8b", "H100", 64, plan="tp=2", precision="fp8").best
+        double = estimate("llama3-8b", "H100", 64, plan="tp=2", global_batch=1024)
+        short = estimate("llama3-8b", "H100", 64, plan="tp=2", seq_len=4096)
+        assert base is not None
+        assert slow is not None
+        assert fast is not None
+        assert slow.step_time_s > base.step_time_s > fast.step_time_s
+        assert double.tokens_per_step == 2 * 512 * 8192 == 4 * short.tokens_per_step
+        no_fp8 = estimate("llama3-8b", "A100-80GB", 64, plan="tp=2", precision="fp8")
+        assert no_fp8.precision == "bf16"
+        assert "A100-80GB has no FP8; it computes in BF16." in no_fp8.notes
+
+    def test_draws(self) -> None:
+        found = estimate("llama3-8b", "H100", 64, plan={"tp": 2}, draws=300)
+        again = estimate("llama3-8b", "H100", 64, plan={"tp": 2}, draws=300)
+        assert found.drawn_s.shape == (300,)
+        np.testing.assert_array_equal(found.drawn_s, again.drawn_s)
+        assert found.best is not None
+        assert np.median(found.drawn_s) == pytest.approx(found.best.step_time_s, rel=0.1)
+        inside = (found.drawn_s > found.best.lo_s) & (found.drawn_s < found.best.hi_s)
+        assert inside.mean() > 0.9
+        assert "quantiles of 300 drawn" in estimate_text(found)
+
+    def test_json_says_the_same(self, capsys: Printed) -> None:
+        job = ["--model", "llama3-8b", "--accelerator", "h20", "--count", "16"]
+        content = json.loads(call(capsys, *job, "--json", "--draws", "3"))
+        found = estimate("llama3-8b", "H20", 16)
+        assert found.best is not None
+        assert content["plans"][0]["step_time_s"] == found.best.step_time_s
+        assert content["plans"][0]["plan"]["recompute"] in ("none", "selective", "full")
+        assert content["parts_s"] == found.parts
+        assert content["notes"] == list(found.notes)
+        assert len(content["drawn_s"]) == 3
+
+    def test_options_reach_the_estimate(self, capsys: Printed) -> None:
+        job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "64"]
+        options = ["--plan", "tp=2", "--network", "100Gb/s", "--global-batch", "128"]
+        money = ["--tokens", "15e12", "--price", "1e5", "--depreciation", "3 yr", "--tariff", "0.7"]
+        printed = call(capsys, *job, *options, *money, "--pue", "1.2", "--seq-len", "4096")
+        for words in (
+            "100 Gb/s of network",
+            "128 sequences of 4,096 tokens",
+            "Training on 1.5e+13 tokens",
+            "100,000 CNY a chip (--price) over 3 years",
+            "1.2 (--pue) at 0.7 CNY",
+        ):
+            assert words in " ".join(printed.split())
+
+    def test_a_calibration_of_one_s_own(self, capsys: Printed, tmp_path: Path) -> None:
+        mine = tmp_path / "mine.json"
+        mine.write_text(default_calibration().to_json().replace('"reach": ', '"reach": 9'))
+        job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "64", "--json"]
+        usual = json.loads(call(capsys, *job))["plans"][0]
+        wide = json.loads(call(capsys, *job, "--calibration", str(mine)))["plans"][0]
+        assert wide["step_time_s"] == pytest.approx(usual["step_time_s"], rel=1e-4)
+        assert wide["hi_s"] > 2 * usual["hi_s"]
+
+
+def test_read_csv_skips_blank_lines_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n\n1,\n,\n")
+    table = read_csv_as_text(path)
+    assert table.to_dict("list") == {"a": ["1", ""], "b": ["", ""]}
+    assert io.StringIO(path.read_text()).readline() == "a,b\n"

@@ -1,0 +1,149 @@
+"""Memory by class against published formulas."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from clustersim.catalogue import load_catalogue
+from clustersim.performance import best_plans
+from tests.performance.plain import HIDDEN, LAYERS, PARAMS, SEQ, chip, mixture, model, step
+
+approx = pytest.approx
+SBH = SEQ * HIDDEN
+"""Tokens times width of one sequence."""
+SCORES = 5 * 8 * SEQ**2
+"""Bytes of scores, softmax and its mask of one layer (5 a s^2)."""
+
+
+def memory(shape, plan, **keywords):
+    found = step(shape, plan, **keywords).memory
+    return {name: float(np.ravel(size)[0]) for name, size in found.items()}
+
+
+def per_layer(plan, **keywords):
+    return memory(model(), plan, **keywords)["activations"] / LAYERS
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        ({"flash": [0]}, 34 * SBH + SCORES),  # equation 1
+        ({"flash": [0], "tp": 4, "sequence_parallel": 0}, (10 + 24 / 4) * SBH + SCORES / 4),  # 2
+        ({"flash": [0], "tp": 4}, (34 * SBH + SCORES) / 4),  # 4
+        ({"tp": [1]}, 34 * SBH),  # fused attention keeps no scores
+        ({"micro_batch": [2]}, 68 * SBH),
+        ({"cp": [2]}, 17 * SBH),
+    ],
+)
+def test_activations_of_a_gpt_layer(plan, expected):
+    """Korthikanti et al. 2022 (arXiv 2205.05198)."""
+    assert per_layer(plan, batch=2) == approx(expected)
+
+
+def test_recompute_keeps_less():
+    full = memory(model(), {"recompute": [2]})["activations"]
+    assert full == approx(LAYERS * 2 * SBH + 34 * SBH)  # inputs, and the layer at work
+    norms_and_activation = 34 - 2 * (2 + 4)
+    assert per_layer({"recompute": [1]}) == approx(norms_and_activation * SBH)
+    assert per_layer({"recompute": [1], "flash": 0}) == approx(norms_and_activation * SBH)
+
+
+def test_fp8_keeps_the_inputs_of_products_in_a_byte():
+    fp8 = per_layer({"tp": [1]}, on=chip(fp8=True))
+    assert fp8 == approx((34 - (2 + 1 + 4)) * SBH)
+
+
+def test_gated_grouped_and_experts():
+    gated = memory(model(mlp_matrices=3.0), {"tp": [1]})["activations"] / LAYERS
+    assert gated == approx((34 + 2 * 4) * SBH)
+    grouped = memory(model(kv_width=128.0), {"tp": [1]})["activations"] / LAYERS
+    assert grouped == approx((34 - 2 * 2 * 7 / 8) * SBH)
+    routed = memory(mixture(), {"tp": [1]})["activations"] / LAYERS
+    assert routed == approx((34 + 2 * 2 * 4 + 2 * 2) * SBH)  # two experts, two copies of a token
+
+
+def test_pipeline_keeps_a_micro_batch_a_stage():
+    """The first stage keeps the activations of all layers, whatever the stages."""
+    whole = 34 * SBH * LAYERS
+    for pp in (2, 4, 8):
+        held = memory(model(), {"pp": [pp]}, batch=32)["activations"]
+        assert held == approx(whole)
+    interleaved = memory(model(), {"pp": [4], "vpp": 3}, batch=32)["activations"]
+    assert interleaved == approx(whole * (1 + 3 / (4 * 3)))
+    few = memory(model(), {"pp": [8]}, batch=2)["activations"]
+    assert few == approx(whole / 8 * 2)
+
+
+def test_logits_weigh_on_the_last_stage():
+    held = memory(model(vocab=512000.0), {"pp": [2]}, batch=2)["activations"]
+    assert held == approx(34 * SBH * LAYERS / 2 + 6 * SEQ * 512000)
+
+
+@pytest.mark.parametrize(("zero", "gigabytes"), [(0, 120.0), (1, 31.4), (2, 16.6), (3, 1.9)])
+def test_states_as_the_zero_paper_has_them(zero, gigabytes):
+    """7.5 thousand million parameters on 64 chips (arXiv 1910.02054, figure 1): 16 bytes each."""
+    layers = 7.5e9 / (12 * HIDDEN**2)
+    shape = model(layers=round(layers), other_params=7.5e9 - round(layers) * 12 * HIDDEN**2)
+    held = memory(shape, {"dp": [64], "zero": zero}, batch=64)
+    states = held["weights"] + held["gradients"] + held["optimizer"]
+    gathered = 2 * 2 * 7.5e9 / round(layers) if zero == 3 else 0.0
+    assert states - gathered == approx(gigabytes * 1e9, rel=0.015)
+
+
+def test_groups_split_less():
+    held = memory(model(), {"dp": [64], "zero": 1, "zero_group": 8}, batch=64)
+    assert held["optimizer"] == approx(12 * PARAMS / 8)
+    assert held["weights"] == approx(2 * PARAMS)
+
+
+def test_experts_are_split_over_those_that_hold_the_same():
+    mlp = 8 * HIDDEN**2
+    held = memory(mixture(), {"dp": [16], "ep": 8, "zero": 1}, batch=16)
+    dense = 4 * HIDDEN**2 + 8 * HIDDEN
+    assert held["weights"] == approx(2 * LAYERS * (dense + mlp))
+    assert held["optimizer"] == approx(12 * LAYERS * (dense / 16 + mlp / 2))
+
+
+def test_adapters_train_few_parameters():
+    held = memory(model(), {"lora": [1]})
+    assert held["weights"] == approx(2 * PARAMS)
+    assert held["gradients"] == approx(0.003 * 2 * PARAMS)
+    assert held["optimizer"] == approx(0.003 * 12 * PARAMS)
+
+
+def test_embeddings_and_tensor_parallel_split_the_weights():
+    both = memory(model(vocab=51200.0), {"tp": [4]})["weights"]
+    assert both == approx(2 * (PARAMS + 2 * 51200 * HIDDEN) / 4)
+    tied = memory(model(vocab=51200.0, tied=1.0), {"tp": [4]})["weights"]
+    assert tied == approx(2 * (PARAMS + 51200 * HIDDEN) / 4)
+    staged = memory(model(vocab=51200.0), {"pp": [2]})["weights"]
+    assert staged == approx(2 * (PARAMS / 2 + 51200 * HIDDEN))
+
+
+def test_reserve():
+    assert memory(model(), {"tp": [1]})["reserve"] == approx(0.02 * 80e9 + 1.5e9)
+
+
+def test_fits_to_the_byte():
+    need = float(step(model(), {"tp": [1]}).memory_bytes[0])
+    states = need - 0.02 * 80e9
+    for size, fits in ((states / 0.98 * 1.000001, True), (states / 0.98 * 0.999999, False)):
+        found = step(model(), {"tp": [1]}, on=chip(hbm_bytes=size))
+        assert bool(found.fits[0]) is fits
+        assert np.isfinite(found.step_time_s[0])
+
+
+def test_a_model_that_does_not_fit_says_so():
+    catalogue = load_catalogue()
+    found = best_plans(catalogue.model("llama3-70b"), catalogue.accelerator("H200"), [1, 256])
+    assert found.fits.tolist() == [False, True]
+    assert found.step_time_s[0] == np.inf
+    assert found.memory_bytes[0] > 141e9
+    assert "llama3-70b on 1 H200" in found.reason[0]
+    assert "141 GB" in found.reason[0]
+    assert found.reason[1] == ""
+    small = dataclasses.replace(catalogue.accelerator("H200"), hbm_bytes=1e9)
+    assert not best_plans(catalogue.model("llama3-8b"), small, 4096).fits[0]

@@ -1,0 +1,206 @@
+"""Communication and the pipeline's bubble by hand, with plain coefficients."""
+
+from __future__ import annotations
+
+import pytest
+
+from clustersim.network.constants import GENERATIONS
+from tests.performance.plain import (
+    CONSTANTS,
+    FAR_BPS,
+    HIDDEN,
+    LAYERS,
+    NEAR_BPS,
+    PARAMS,
+    PEAK,
+    SEQ,
+    both,
+    chip,
+    far,
+    mixture,
+    model,
+    near,
+    parts,
+)
+
+ONE = {"tp": [1]}
+ATTENTION = 4 * SEQ * 1024 * HIDDEN * LAYERS / PEAK  # forward
+MLP = 2 * 4 * HIDDEN**2  # parameters
+approx = pytest.approx
+
+
+class TestTensorParallel:
+    size = 2 * SEQ * HIDDEN
+
+    def test_two_all_reduces_a_layer_and_pass(self):
+        once = 2 * near(2 * 7 / 8 * self.size / NEAR_BPS)
+        plan = {"tp": [8], "sequence_parallel": 0}
+        assert parts(model(), plan)["tensor_parallel"] == approx(2 * LAYERS * once)
+        again = parts(model(), plan | {"recompute": 2})["tensor_parallel"]
+        assert again == approx(3 * LAYERS * once)
+        # sequence parallelism: the same volume, and one gather more in the backward pass
+        assert parts(model(), {"tp": [8]})["tensor_parallel"] == approx(2.25 * LAYERS * once)
+        assert parts(model(), ONE)["tensor_parallel"] == 0
+
+    def test_overlap(self):
+        plan = {"tp": [8]}
+        whole = parts(model(), plan)["tensor_parallel"]
+        hidden = parts(model(), plan, tp_overlap=0.5)["tensor_parallel"]
+        assert hidden == approx(whole / 2)
+        known_not_to = parts(model(), plan | {"overlap": 0}, tp_overlap=0.5)["tensor_parallel"]
+        assert known_not_to == approx(0.9 * whole)
+
+    def test_a_mesh_gives_a_pair_one_of_seven_links(self):
+        plan = {"tp": [2], "sequence_parallel": 0}
+        seconds = parts(model(), plan, on=chip(mesh=True))["tensor_parallel"]
+        assert seconds == approx(4 * LAYERS * near(self.size / (NEAR_BPS / 7)))
+
+    def test_a_switch_that_reduces(self):
+        nvlink4 = chip(link_generation=GENERATIONS.index("nvlink4"), scaleup_Bps=450e9)
+        plan = {"tp": [8], "sequence_parallel": 0}
+        seconds = parts(model(), plan, on=nvlink4, scaleup_factor=1.0)["tensor_parallel"]
+        wire = 9 / 8 * self.size / (450e9 * CONSTANTS["nvlink4", "reduce_efficiency"])
+        switch = min(CONSTANTS["nvlink4", "slope"] * wire, CONSTANTS["nvlink4", "step_s"])
+        assert seconds == approx(4 * LAYERS * (wire + switch))
+
+    def test_over_two_servers_a_tree(self):
+        plan = {"tp": [16], "sequence_parallel": 0}
+        seconds = parts(model(), plan)["tensor_parallel"]
+        once = both(2 * 15 / 16 * self.size / NEAR_BPS, self.size / 8 / FAR_BPS)
+        assert seconds == approx(4 * LAYERS * once)
+
+    def test_start_up(self):
+        plan = {"tp": [8], "sequence_parallel": 0}
+        started = parts(model(), plan, latency_factor=2.0)["tensor_parallel"]
+        extra = 4 * LAYERS * 2 * CONSTANTS["switch", "latency_s"]
+        assert started - parts(model(), plan)["tensor_parallel"] == approx(extra)
+
+
+class TestPipeline:
+    @pytest.mark.parametrize(("pp", "vpp"), [(2, 1), (4, 1), (8, 1), (4, 3), (8, 3)])
+    def test_bubble(self, pp, vpp):
+        """Idle over busy: (pp - 1) / (vpp m), for m micro-batches."""
+        seconds = parts(model(), {"pp": [pp], "vpp": vpp}, batch=32)
+        busy = sum(seconds[name] for name in ("matmul", "attention", "elementwise", "recompute"))
+        assert seconds["bubble"] / busy == approx((pp - 1) / (vpp * 32))
+
+    def test_doubling_the_stages_at_fixed_micro_batches(self):
+        """(pp - 1) of twice the layers: the bubble's share goes from 3/16 to 7/16 of the work."""
+        share = {}
+        for pp in (4, 8):
+            seconds = parts(model(), {"pp": [pp]}, batch=16)
+            share[pp] = seconds["bubble"] / (
+                seconds["matmul"] + seconds["attention"] + seconds["elementwise"]
+            )
+        assert share[8] / share[4] == approx(7 / 3)
+
+    def test_transfers(self):
+        """Forward and backward of each chunk; scatter-gather splits by tp."""
+        size = 2 * SEQ * HIDDEN
+        inside = parts(model(), {"pp": [4]}, batch=8)["pipeline"]
+        assert inside == approx(2 * 11 * near(size / NEAR_BPS))
+        plan = {"tp": [8], "pp": 4, "vpp": 2}
+        between = parts(model(), plan, batch=8, pp_overlap=0.5)["pipeline"]
+        assert between == approx(0.5 * 4 * 11 * far(size / 8 / FAR_BPS))
+        on_mesh = parts(model(), {"pp": [4]}, batch=8, on=chip(mesh=True))["pipeline"]
+        assert on_mesh == approx(2 * 11 * near(size / (NEAR_BPS / 7)))
+        assert parts(model(), ONE)["pipeline"] == 0
+
+    def test_uneven_layers_and_batch_round_up(self):
+        even = parts(model(), {"pp": [4]}, batch=8)["matmul"]
+        uneven = parts(model(layers=21.0), {"pp": [4]}, batch=8)["matmul"]
+        assert uneven == approx(even)
+        chunks = parts(model(layers=21.0), {"pp": [4], "vpp": 4}, batch=8)["matmul"]
+        assert chunks == approx(even * 8 / 6)
+        assert parts(model(), {"pp": [4], "micro_batch": 3}, batch=8)["matmul"] == approx(
+            even * 9 / 8
+        )
+
+
+class TestDataParallel:
+    size = 2 * PARAMS
+
+    @pytest.mark.parametrize("zero", [0, 1, 2])
+    def test_gradients_and_weights_once_a_step(self, zero):
+        seconds = parts(model(), {"dp": [8], "zero": zero}, batch=32)["data_parallel"]
+        assert seconds == approx(2 * near(7 / 8 * self.size / NEAR_BPS))
+
+    def test_gradients_in_full_precision(self):
+        seconds = parts(model(), {"dp": [8]}, batch=8, gradient_bytes=4.0)["data_parallel"]
+        gather = near(7 / 8 * self.size / NEAR_BPS)
+        assert seconds == approx(gather + near(7 / 8 * 2 * self.size / NEAR_BPS))
+
+    def test_zero_3_gathers_twice_and_scatters_in_every_micro_batch(self):
+        seconds = parts(model(), {"dp": [8], "zero": 3}, batch=32)["data_parallel"]
+        assert seconds == approx(4 * 3 * near(7 / 8 * self.size / NEAR_BPS))
+        lora = parts(model(), {"dp": [8], "zero": 3, "lora": 1}, batch=32)["data_parallel"]
+        assert lora == approx(seconds * 2.003 / 3)
+
+    def test_groups_gather_inside_a_server(self):
+        over_all = both(63 / 64 * self.size / NEAR_BPS, 63 / 64 / 8 * self.size / FAR_BPS, 3)
+        group = near(7 / 8 * self.size / NEAR_BPS)
+        plan = {"dp": [64], "zero": 1}
+        assert parts(model(), plan, batch=64)["data_parallel"] == approx(2 * over_all)
+        hybrid = parts(model(), plan | {"zero_group": 8}, batch=64)["data_parallel"]
+        servers = both(0.0, 2 * 7 / 8 * self.size / 8 / FAR_BPS, 3)
+        assert hybrid == approx(2 * group + servers)
+        wide = parts(model(), plan | {"zero_group": 999}, batch=64)["data_parallel"]
+        assert wide == approx(2 * over_all)
+
+    def test_each_message_starts_a_ring_of_servers(self):
+        plan = {"dp": [64], "zero": 1}
+        starts = [
+            parts(model(), plan | group, batch=64, hop_latency_s=1e-5, weight_messages=3.0)
+            for group in ({}, {"zero_group": 16}, {"zero_group": 8})
+        ]
+        plain = [
+            parts(model(), plan | group, batch=64)
+            for group in ({}, {"zero_group": 16}, {"zero_group": 8})
+        ]
+        extra = [
+            a["data_parallel"] - b["data_parallel"] for a, b in zip(starts, plain, strict=True)
+        ]
+        message = LAYERS * 3 * 1e-5
+        assert extra == approx([7 * message, message, 0.0], abs=1e-12)
+
+    def test_overlap_hides_a_share_but_no_more_than_lasts_the_backward_pass(self):
+        plan, slow = {"dp": [16]}, chip(nic_Bps=1e9)
+        whole = parts(model(), plan, batch=16)["data_parallel"]
+        assert parts(model(), plan, batch=16, dp_overlap=0.5)["data_parallel"] == approx(whole / 2)
+        known_not_to = plan | {"overlap": 0}
+        assert parts(model(), known_not_to, batch=16, dp_overlap=0.5)["data_parallel"] == whole
+        seconds = parts(model(), plan, batch=16, on=slow, dp_overlap=0.99)
+        backward = seconds["matmul"] * 2 / 3 + seconds["attention"] * 2.5 / 3.5
+        backward += seconds["elementwise"] * 2 / 3
+        whole = parts(model(), plan, batch=16, on=slow)["data_parallel"]
+        assert seconds["data_parallel"] == approx(whole - backward)
+
+    def test_zero_3_overlap_is_with_its_micro_batch(self):
+        plan = {"dp": [8], "zero": 3}
+        whole = parts(model(), plan, batch=16)["data_parallel"]
+        hidden = parts(model(), plan, batch=16, zero3_overlap=0.25)["data_parallel"]
+        assert hidden == approx(0.75 * whole)
+
+    def test_experts_reduce_among_those_that_hold_the_same(self):
+        seconds = parts(mixture(), {"dp": [16], "ep": 8}, batch=16)["data_parallel"]
+        dense = 2 * LAYERS * (4 * HIDDEN**2 + 8 * HIDDEN)
+        experts = 2 * LAYERS * MLP
+        shared = both(15 / 16 * dense / NEAR_BPS, 15 / 16 / 8 * dense / FAR_BPS)
+        own = far(1 / 2 * experts / FAR_BPS)  # two copies, eight chips apart
+        assert seconds == approx(2 * shared + 2 * own)
+
+    def test_adapters_reduce_their_own_parameters(self):
+        seconds = parts(model(), {"dp": [8], "lora": 1}, batch=8)["data_parallel"]
+        assert seconds == approx(2 * near(0.003 * 7 / 8 * self.size / NEAR_BPS))
+
+
+def test_context_parallel_gathers_keys_and_values():
+    seconds = parts(model(), {"cp": [4]})
+    gathered = 2 * 2 * SEQ * HIDDEN
+    once = near(3 / 4 * gathered / NEAR_BPS)
+    assert seconds["context_parallel"] == approx(3 * LAYERS * once)
+    assert seconds["attention"] == approx(3.5 * ATTENTION / 4)
+    hidden = parts(model(), {"cp": [4]}, cp_overlap=0.05)["context_parallel"]
+    assert hidden == approx(0.95 * 3 * LAYERS * once)
+    most = parts(model(), {"cp": [4]}, cp_overlap=0.99)["context_parallel"]
+    assert most == approx(max(0.01 * 3 * LAYERS * once, 3 * LAYERS * once - 3.5 * ATTENTION / 4))

@@ -1,0 +1,363 @@
+"""A plain twin of the performance core: one plan, floats, nothing clever.
+
+Written from the docstrings and the sources that they name, so that a slip in the arrays shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from types import SimpleNamespace
+
+import numpy as np
+
+from clustersim.network.constants import GENERATIONS, link_constants
+
+CONSTANTS = {key: constant.value for key, constant in link_constants().items()}
+
+
+def row_of(columns, row: int) -> SimpleNamespace:
+    """One row of a struct of arrays, as floats."""
+    return SimpleNamespace(
+        **{
+            field.name: float(np.ravel(getattr(columns, field.name))[row])
+            for field in dataclasses.fields(columns)
+        }
+    )
+
+
+class TwinLinks:
+    """Seconds of collectives for one chip."""
+
+    def __init__(self, chip, c):
+        kind = GENERATIONS[int(chip.link_generation)]
+        self.size, self.mesh, self.peers = chip.scaleup_size, chip.mesh > 0, chip.mesh_peers
+        ring = CONSTANTS[kind, "efficiency"]
+        self.near_Bps = chip.scaleup_Bps * c.scaleup_factor * ring
+        self.far_Bps = chip.nic_Bps * c.nic_factor * CONSTANTS["rdma", "efficiency"]
+        reduced = CONSTANTS.get((kind, "reduce_efficiency"))
+        self.reduce_cost = ring / reduced if reduced else math.inf
+        self.near_start = CONSTANTS[kind, "latency_s"] * c.latency_factor
+        self.far_start = CONSTANTS["rdma", "latency_s"] * c.latency_factor
+        self.near_slope, self.near_step = CONSTANTS[kind, "slope"], CONSTANTS[kind, "step_s"]
+        self.far_slope, self.far_step = CONSTANTS["rdma", "slope"], CONSTANTS["rdma", "step_s"]
+
+    def inside(self, ranks, stride):
+        return min(max(math.floor(self.size / stride), 1), ranks)
+
+    def timed(self, near_bytes, far_bytes, ranks, inside):
+        near, far = near_bytes / self.near_Bps, far_bytes / self.far_Bps
+        doublings = math.log2(ranks / inside)
+        start = doublings * self.far_start + (self.near_start if inside > 1 else 0.0)
+        switch = min(self.near_slope * near, self.near_step)
+        switch += min(self.far_slope * far, self.far_step * doublings)
+        return max(near, far) + start + switch
+
+    def gather(self, size, ranks, stride):
+        k = self.inside(ranks, stride)
+        near = far = 0.0
+        if k > 1:
+            near = max(k - 1, self.peers) / k if self.mesh else (ranks - 1) / ranks
+        if ranks > k:
+            far = (ranks - k) / (ranks * k) if self.mesh else (ranks - 1) / (ranks * k)
+        return self.timed(near * size, far * size, ranks, k)
+
+    def all_reduce(self, size, ranks, stride):
+        k = self.inside(ranks, stride)
+        domains = ranks / k
+        near = far = 0.0
+        if k > 1 and self.mesh:
+            near = 2 * max(k - 1, self.peers) / k
+        elif k > 1:
+            near = 2 * (ranks - 1) / ranks
+            if domains <= 2:
+                near = min(near, self.reduce_cost * (k + 1) / k)
+        if domains > 1 and self.mesh:
+            far = 2 * (ranks - k) / (ranks * k)
+        elif domains > 2:
+            far = 2 * (ranks - 1) / (ranks * k)
+        elif domains > 1:
+            far = 1 / k
+        return self.timed(near * size, far * size, ranks, k)
+
+    def exchange(self, size, ranks, stride):
+        k = self.inside(ranks, stride)
+        near = 0.0
+        if k > 1:
+            near = (max(k - 1, self.peers) if self.mesh else k - 1) / ranks
+        return self.timed(near * size, (ranks - k) / ranks * size, ranks, k)
+
+    def send(self, size, stride):
+        if stride < self.size:
+            wire = size / (self.near_Bps / self.peers if self.mesh else self.near_Bps)
+            return wire + self.near_start + min(self.near_slope * wire, self.near_step)
+        wire = size / self.far_Bps
+        return wire + self.far_start + min(self.far_slope * wire, self.far_step)
+
+
+class Twin:
+    """Step time, by part, and memory of one plan."""
+
+    def __init__(self, model, chip, plan, batch, c):
+        self.m, self.a, self.p, self.batch, self.c = model, chip, plan, batch, c
+        self.links = TwinLinks(chip, c)
+        relative = c.fp8_efficiency if chip.fp8 else 1.0
+        self.rate = chip.peak_flops * min(c.matmul_efficiency * relative, 1.0)
+        self.bf16_rate = chip.bf16_flops * c.matmul_efficiency
+        self.memory_Bps = chip.hbm_Bps * c.memory_efficiency
+        self.tokens = plan.micro_batch * model.seq_len / plan.cp
+        self.micro_batches = math.ceil(math.ceil(batch / plan.dp) / plan.micro_batch)
+        self.layers = plan.vpp * math.ceil(model.layers / (plan.pp * plan.vpp))
+        self.moe = model.moe_layers / model.layers
+        self.chips = plan.tp * plan.pp * plan.dp * plan.cp
+        self.full, self.selective = plan.recompute == 2, plan.recompute == 1
+        self.norm_split = plan.tp if plan.sequence_parallel else 1.0
+        self.trained = 0.003 if plan.lora else 1.0
+        self.whole_experts = plan.ep > 1
+        self.count_params()
+
+    def count_params(self):
+        m, p = self.m, self.p
+        mlp = m.mlp_matrices * m.hidden * m.ffn_hidden
+        expert = m.mlp_matrices * m.hidden * m.expert_ffn_hidden
+        layer = m.attention_params + m.other_params / m.layers + (1 - self.moe) * mlp
+        layer = (layer + self.moe * m.shared_experts * expert) / p.tp
+        layer += self.moe * m.hidden * m.n_experts  # the router is on every rank
+        tables = 1 if p.pp > 1 else 2 - m.tied
+        self.dense = self.layers * layer + tables * m.vocab * m.hidden / p.tp
+        own = m.n_experts / (p.ep if self.whole_experts else p.tp)
+        self.experts = self.layers * self.moe * own * expert
+        self.ranks = p.dp * p.cp
+        self.group = min(p.zero_group, self.ranks) if p.zero_group else self.ranks
+        copies = self.ranks * p.tp / p.ep if self.whole_experts else self.ranks
+        self.copies = max(copies, 1.0)
+
+    def matmul(self, rows, width, depth, rate=None):
+        traffic = 2 * (rows * width + rows * depth + width * depth)
+        seconds = 2 * rows * width * depth / (rate or self.rate)
+        return seconds + self.c.matmul_traffic * traffic / self.memory_Bps
+
+    def projections(self):
+        m, tp = self.m, self.p.tp
+        queries_keys_values = (m.attention_params / m.hidden - m.attention_width) / tp
+        seconds = self.matmul(self.tokens, queries_keys_values, m.hidden)
+        return seconds + self.matmul(self.tokens, m.hidden, m.attention_width / tp)
+
+    def mlp(self, rows, width):
+        m = self.m
+        up = self.matmul(rows, (m.mlp_matrices - 1) * width, m.hidden)
+        return up + self.matmul(rows, m.hidden, width)
+
+    def expert_layer(self):
+        m, p, c = self.m, self.p, self.c
+        local = m.n_experts / p.ep
+        rows = self.tokens * m.top_k / local * c.expert_imbalance
+        width = m.expert_ffn_hidden
+        if self.whole_experts:
+            rows /= p.tp
+        else:
+            width /= p.tp
+        routed = local * (c.grouped_slowdown * self.mlp(max(rows, 1.0), width) + c.expert_s)
+        router = self.matmul(self.tokens, m.n_experts, m.hidden) / p.tp
+        shared = 0.0
+        if m.shared_experts:
+            shared = self.mlp(self.tokens, m.shared_experts * m.expert_ffn_hidden / p.tp)
+        return routed + shared + router
+
+    def products(self):
+        seconds = self.projections()
+        if self.moe < 1:
+            seconds += (1 - self.moe) * self.mlp(self.tokens, self.m.ffn_hidden / self.p.tp)
+        if self.moe:
+            seconds += self.moe * self.expert_layer()
+        return seconds
+
+    def attention(self):
+        """Forward and backward."""
+        m, p, c, t = self.m, self.p, self.c, self.tokens
+        if p.flash:
+            rate = self.a.bf16_flops * c.attention_efficiency
+            softmax = 1 + c.softmax_width * m.heads / m.attention_width
+            forward = 4 * t * m.span * m.attention_width / p.tp / rate * softmax
+            return forward, 2.5 * forward
+        square = 4 * t * m.seq_len * m.attention_width / p.tp / self.bf16_rate
+        forward = square + c.score_bytes * m.heads / p.tp * t * m.seq_len / self.memory_Bps
+        return forward, 2 * forward
+
+    def active_width(self):
+        m = self.m
+        experts = (m.top_k + m.shared_experts) * m.expert_ffn_hidden
+        return (1 - self.moe) * m.ffn_hidden + self.moe * experts
+
+    def streaming(self):
+        m, p, c = self.m, self.p, self.c
+        hidden = m.hidden / self.norm_split
+        qkv = (m.attention_width + 2 * m.kv_width) / p.tp
+        mlp = m.mlp_matrices * self.active_width() / p.tp
+        passes = 14 * hidden + 3 * qkv + 2.5 * mlp
+        passes += 4 * c.permutation_traffic * self.moe * m.top_k * hidden
+        elements = 2 * c.elementwise_traffic * passes
+        if self.a.fp8:
+            elements += 2 * c.cast_traffic * (2 * m.hidden + m.attention_width / p.tp + mlp)
+        return self.tokens * elements / self.memory_Bps + c.layer_s
+
+    def tensor(self):
+        p = self.p
+        if p.tp == 1:
+            return 0.0
+        once = 2 * self.links.all_reduce(2 * self.tokens * self.m.hidden, p.tp, 1)
+        passes = 2 + self.full + (0.25 if p.sequence_parallel else 0.0)
+        return passes * once * (1 - self.c.tp_overlap * (1.0 if p.overlap else 0.2))
+
+    def context(self, window):
+        p = self.p
+        if p.cp == 1:
+            return 0.0
+        size = 2 * 2 * self.tokens * p.cp * self.m.kv_width / p.tp
+        return exposed(3 * self.links.gather(size, p.cp, p.tp), self.c.cp_overlap, window)
+
+    def exchange(self):
+        m, p = self.m, self.p
+        if not self.moe:
+            return 0.0
+        size = 2 * self.tokens * m.top_k * m.hidden / p.tp
+        once = 2 * self.links.exchange(size, p.ep, p.tp * p.cp)
+        return (2 + self.full) * self.moe * once * (1 - self.c.ep_overlap)
+
+    def parts(self):
+        p, c = self.p, self.c
+        products, streaming, (forward, backward) = (
+            self.products(),
+            self.streaming(),
+            self.attention(),
+        )
+        back = (1.0 if p.lora else 2.0) * products
+        again = 0.0
+        if self.full:
+            again = products + forward + streaming
+        elif self.selective:
+            again = 0.3 * streaming if p.flash else forward
+        layer = {
+            "matmul": products + back,
+            "attention": forward + backward,
+            "elementwise": 3 * streaming,
+            "recompute": again,
+            "tensor_parallel": self.tensor(),
+            "context_parallel": self.context(forward + backward),
+            "expert_parallel": self.exchange(),
+        }
+        micro_batch = self.layers * sum(layer.values())
+        backward_s = self.layers * (back + backward + 2 * streaming + again)
+        parts = {name: self.micro_batches * self.layers * s for name, s in layer.items()}
+        parts["vocabulary"] = self.micro_batches * self.vocabulary()
+        parts["pipeline"] = self.pipeline()
+        parts["bubble"] = (p.pp - 1) / p.vpp * micro_batch
+        waiting = sum(parts.values())
+        parts["data_parallel"] = self.data_parallel(micro_batch, backward_s)
+        parts["optimizer"] = c.optimizer_bytes * self.split_from(1) * self.trained / self.memory_Bps
+        parts["stragglers"] = c.straggling * max(math.log2(self.chips / 8), 0.0) * waiting
+        parts["fixed"] = c.fixed_s
+        factor = max(c.slowdown, self.roofline() / sum(parts.values()))
+        return {name: factor * seconds for name, seconds in parts.items()}
+
+    def vocabulary(self):
+        m, width = self.m, self.m.vocab / self.p.tp
+        if not m.vocab:
+            return 0.0
+        one = self.matmul(self.tokens, width, m.hidden, self.bf16_rate)
+        loss = self.c.logit_bytes * self.tokens * width / self.memory_Bps
+        return (2 if self.p.lora else 3) * one + loss
+
+    def pipeline(self):
+        p = self.p
+        if p.pp == 1:
+            return 0.0
+        once = self.links.send(2 * self.tokens * self.m.hidden / p.tp, p.tp * p.cp * p.dp)
+        return 2 * p.vpp * (self.micro_batches + p.pp - 1) * once * (1 - self.c.pp_overlap)
+
+    def hops(self, ranks, messages):
+        domains = math.ceil(ranks / self.links.inside(ranks, self.p.tp))
+        return self.layers * messages * (domains - 1) * self.c.hop_latency_s
+
+    def data_parallel(self, micro_batch, backward):
+        p, c, links, trained = self.p, self.c, self.links, self.trained
+        stride = p.tp * p.ep
+        experts_gather = experts_scatter = 0.0
+        if self.experts:
+            experts_gather = links.gather(2 * self.experts * trained, self.copies, stride)
+            gradients = c.gradient_bytes * self.experts * trained
+            experts_scatter = links.gather(gradients, self.copies, stride)
+        replicas = self.ranks / self.group
+        summed = c.gradient_bytes * self.dense * trained
+        across = links.all_reduce(summed / self.group, replicas, p.tp * self.group)
+        overlap = c.dp_overlap if p.overlap else 0.0
+        if p.zero == 3:
+            gather = links.gather(2 * self.dense, self.group, p.tp)
+            gather += self.hops(self.group, c.zero3_messages)
+            each = (2 + trained) * gather + 3 * experts_gather
+            late = exposed(across, overlap, backward)
+            return self.micro_batches * exposed(each, c.zero3_overlap, micro_batch) + late
+        late = links.gather(summed, self.group, p.tp) + across
+        late += links.gather(2 * self.dense * trained, self.group, p.tp)
+        late += self.hops(self.group, c.weight_messages) + experts_gather + experts_scatter
+        return exposed(late, overlap, backward)
+
+    def split_from(self, stage):
+        if self.p.zero < stage:
+            return self.dense + self.experts
+        return self.dense / self.group + self.experts / self.copies
+
+    def roofline(self):
+        m = self.m
+        expert = m.mlp_matrices * m.hidden * m.expert_ffn_hidden
+        multiplied = m.layers * m.attention_params
+        multiplied += (m.layers - m.moe_layers) * m.mlp_matrices * m.hidden * m.ffn_hidden
+        active = (m.top_k + m.shared_experts) * expert + m.hidden * m.n_experts
+        multiplied += m.moe_layers * active
+        passes = 4 if self.p.lora else 6
+        attention = 12 * m.layers * m.span * m.attention_width
+        seconds = passes * multiplied / self.a.peak_flops
+        seconds += (attention + passes * m.vocab * m.hidden) / self.a.bf16_flops
+        return self.batch * m.seq_len * seconds / self.chips
+
+    def kept_per_layer(self):
+        """Bytes that one micro-batch keeps of one layer."""
+        m, p = self.m, self.p
+        hidden, attention_width = m.hidden / self.norm_split, m.attention_width / p.tp
+        if self.full:
+            return self.tokens * 2 * hidden
+        mlp = self.active_width() / p.tp
+        other = 2 * (m.attention_width + m.kv_width) / p.tp + self.moe * m.top_k * hidden
+        products_inputs = 2 * hidden + attention_width + mlp
+        if self.selective:
+            kept = 2 * (3 * hidden + other + (m.mlp_matrices - 1) * mlp)
+            kept -= min(products_inputs, attention_width) if self.a.fp8 else 0.0
+        else:
+            kept = 2 * (5 * hidden + other + m.mlp_matrices * mlp)
+            kept -= products_inputs if self.a.fp8 else 0.0
+            kept += 0.0 if p.flash else 5 * m.heads * m.seq_len / p.tp
+        return self.tokens * kept
+
+    def memory(self):
+        m, p = self.m, self.p
+        weights = self.split_from(3)
+        if p.zero == 3:
+            weights += 2 * (self.dense + self.experts) / self.layers
+        stage = self.kept_per_layer() * self.layers
+        working = 34 * self.tokens * m.hidden / p.tp if self.full else 0.0
+        depth = min(self.micro_batches, p.pp)
+        if p.vpp > 1:
+            depth *= 1 + (p.pp - 1) / (p.pp * p.vpp)
+        logits = 6 * self.tokens * m.vocab / p.tp
+        return {
+            "weights": 2 * weights,
+            "gradients": 2 * self.split_from(2) * self.trained,
+            "optimizer": 12 * self.split_from(1) * self.trained,
+            "activations": max(stage * depth, stage + logits) + working,
+            "reserve": 0.02 * self.a.hbm_bytes + 1.5e9,
+        }
+
+
+def exposed(communication, overlap, window):
+    """What the share `overlap` and a `window` of computation do not hide."""
+    return communication - min(overlap * communication, window)
