@@ -203,6 +203,11 @@ def format_bytes(size: float) -> str:
     return _scaled(size, "B")
 
 
+def format_memory(size: float) -> str:
+    """Memory of a chip in binary gigabytes (``"141 GiB"``), which is how vendors count it."""
+    return f"{size / 2**30:.4g} GiB"
+
+
 def format_rate(rate: float, unit: str = "B/s") -> str:
     """A rate with a decimal prefix (``"4.8 TB/s"``, ``"989 TFLOP/s"``)."""
     return _scaled(rate, unit)

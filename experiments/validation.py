@@ -87,6 +87,8 @@ def main() -> None:
         )
         figure = draw_validation(rows, note=textwrap.fill(note, 150))
         save_figure(figure, folder / "validation")
+    if args.quick:
+        print(f"{len(rows)} runs of a few families; what is asked for is asked of all")
     print("\n".join([*error_lines(rows), *coverage_lines(calibrated, rows)]))
     print(f"picture: {folder / 'validation.png'}")
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from clustersim.catalogue import Accelerator, hypothetical_note
 from clustersim.performance import Calibration, default_stack, product_of
-from clustersim.units import format_bytes
+from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.units import format_memory
 
 __all__ = ["chip_notes", "plan_notes", "precision_used", "stack_used"]
 
@@ -75,11 +76,14 @@ def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
         note.removeprefix("Note: "),
         f"The interval includes the range of its specification: {_range_text(chip)}.",
     ]
-    low, high = chip.ranges.get("hbm_bytes", (chip.hbm_bytes, chip.hbm_bytes))
+    low, high = (
+        BINARY_GIGABYTE * size
+        for size in chip.ranges.get("hbm_bytes", (chip.hbm_bytes, chip.hbm_bytes))
+    )
     if low < memory_bytes <= high:
         notes.append(
-            f"The plan needs {format_bytes(memory_bytes)}; at the low end of its memory, "
-            f"{format_bytes(low)}, it would not fit."
+            f"The plan needs {format_memory(memory_bytes)}; at the low end of its memory, "
+            f"{format_memory(low)}, it would not fit."
         )
     return notes
 

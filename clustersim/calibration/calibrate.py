@@ -15,7 +15,7 @@ from clustersim.calibration.cross_validation import (
     leave_families_out,
     left_out,
 )
-from clustersim.calibration.fit import Fit, fit
+from clustersim.calibration.fit import Fit, fit, recentred
 from clustersim.calibration.measurements import Measurements
 from clustersim.performance import Calibration, default_calibration
 
@@ -93,11 +93,11 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
         if facts["families"] > 1:
             across = left_out(measured, leave_families_out(families), start)
             facts["across_families"] = _facts(across, measured)
-    shipped = default_calibration()
-    scatter = shipped.scatter if within is None else scatter_by_kind(measured, within)
-    calibration = dataclasses.replace(start, scatter=scatter, reach=shipped.reach, facts=facts)
+    known = default_calibration().scatter if within is None else scatter_by_kind(measured, within)
+    calibration = dataclasses.replace(start, scatter=known, facts=facts)
     left = [part for part in (within, across) if part is not None]
     reach = _reach(calibration, measured, left)
+    calibration = recentred(calibration, measured.rows, measured.scatter)
     return Calibrated(
         _rounded(dataclasses.replace(calibration, reach=reach)), measured, found, within, across
     )
@@ -115,6 +115,7 @@ def _rounded(calibration: Calibration) -> Calibration:
     return dataclasses.replace(
         calibration,
         mean=np.round(calibration.mean, 6) + 0.0,
+        centre=np.round(calibration.centre, 5) + 0.0,
         basis=np.round(calibration.basis, 6) + 0.0,
         reach=round(calibration.reach, 4),
         widening=round(calibration.widening, 4),
@@ -149,5 +150,5 @@ def _reach(calibration: Calibration, measured: Measurements, left: list[LeftOut]
     whole = measured.whole
     sizes = [part.standardised(scatter)[whole] for part in left]
     if sum(part.size for part in sizes) < LEAST_ROWS:
-        return calibration.reach
+        return default_calibration().reach
     return float(np.quantile(np.concatenate(sizes), COVERED))

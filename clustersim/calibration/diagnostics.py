@@ -90,7 +90,7 @@ def row_table(calibrated: Calibrated) -> pd.DataFrame:
     numbered = pd.Series([f"row {place + 1}" for place in range(len(table))], index=table.index)
     names = table["id"].fillna(numbered) if "id" in table else numbered
     scale = [next((name for most, name in SCALES if n <= most), LARGEST_SCALE) for n in chips]
-    product = [labels[LEVELS.index("product")] or "other" for labels in rows.labels]
+    product = [labels[LEVELS.index("product")] for labels in rows.labels]
     result = pd.DataFrame(
         {
             "id": names.to_numpy(dtype=str),

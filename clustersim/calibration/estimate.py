@@ -19,7 +19,7 @@ from clustersim.calibration.assumptions import (
 from clustersim.calibration.configurations import Configurations
 from clustersim.calibration.cost import Cost, Prices, cost_of
 from clustersim.calibration.given_plan import PLAN_KEYS, parse_plan
-from clustersim.calibration.prediction import draw_specifications, named_unknowns, predict
+from clustersim.calibration.prediction import draw_specifications, predict
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import (
@@ -32,8 +32,9 @@ from clustersim.performance import (
     labels_of,
     search_plans,
 )
+from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.step_time import step_seconds
-from clustersim.units import format_bytes, format_count
+from clustersim.units import format_count, format_memory
 
 __all__ = ["TOKENS_PER_PARAMETER", "Estimate", "PlanEstimate", "estimate"]
 
@@ -362,7 +363,8 @@ def _evaluate(
         for row, plan in enumerate(plans)
     )
     if not estimates[0].fits:
-        needed, has = format_bytes(estimates[0].memory_bytes), format_bytes(job.chip.hbm_bytes)
+        needed = format_memory(estimates[0].memory_bytes)
+        has = format_memory(job.chip.hbm_bytes * BINARY_GIGABYTE)
         reason = f"the plan does not fit: it needs {needed} on the fullest chip, which has {has}"
     drawn_s = _drawn(rows.take(np.array([0])), job.calibration, draws, seed)
     return _Evaluated(estimates, _first(step.parts), _first(step.memory), reason, drawn_s)
@@ -383,7 +385,6 @@ def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int
     if not draws:
         return np.zeros(0)
     worlds = calibration.draw(draws, seed)
-    named = named_unknowns(rows)
     chips = draw_specifications(rows.chips, rows.accelerators, worlds)
-    coefficients = worlds.coefficients(named.labels)
+    coefficients = worlds.coefficients(rows.labels)
     return step_seconds(rows.models, chips, rows.plans, rows.global_batch, coefficients)[:, 0]

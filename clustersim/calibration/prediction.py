@@ -79,32 +79,11 @@ def predict(
         global_batch=rows.global_batch,
         coefficients=world.coefficients(rows.labels),
     )
-    spread = spread_of(named_unknowns(rows), calibration.draw(draws, seed))
+    spread = spread_of(rows, calibration.draw(draws, seed))
     half = calibration.reach * np.sqrt(spread**2 + calibration.scatter_of(rows.kinds) ** 2)
     return Prediction(
         step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
     )
-
-
-def named_unknowns(rows: Configurations) -> Configurations:
-    """Give unknown stacks and sources a name, so that draws have the spread of all of their kind.
-
-    The posterior mean stays as it is: effects of names that no measurement knows are nought in it.
-    """
-    labels: list[tuple[str, ...]] = []
-    for given, fp8 in zip(rows.labels, rows.chips.fp8, strict=True):
-        base, family, chip, product, release, combined, source = given
-        number = "fp8" if fp8 else "bf16"
-        labels.append(
-            (
-                *(base, family, chip),
-                product or UNKNOWN,
-                release or UNKNOWN,
-                combined or f"{family} {UNKNOWN} {number}",
-                source or f"{UNKNOWN} {family} {number}",
-            )
-        )
-    return dataclasses.replace(rows, labels=labels)
 
 
 def spread_of(rows: Configurations, worlds: World) -> Array:

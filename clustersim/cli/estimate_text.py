@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
 from clustersim.performance import RECOMPUTE
-from clustersim.units import format_bytes, format_count, format_duration, format_rate
+from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.units import format_count, format_duration, format_memory, format_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,11 +45,11 @@ def estimate_text(found: Estimate) -> str:
             _step(found, best),
             _bars("Parts of the step", found.parts, best.step_time_s, _seconds),
             _bars(
-                f"Memory of the fullest chip: {format_bytes(best.memory_bytes)} of "
-                f"{format_bytes(found.accelerator.hbm_bytes)} HBM",
+                f"Memory of the fullest chip: {format_memory(best.memory_bytes)} of "
+                f"{format_memory(found.accelerator.hbm_bytes * BINARY_GIGABYTE)} HBM",
                 found.memory,
-                max(found.accelerator.hbm_bytes, best.memory_bytes),
-                format_bytes,
+                max(found.accelerator.hbm_bytes * BINARY_GIGABYTE, best.memory_bytes),
+                format_memory,
             ),
         ]
     if found.cost is not None:
@@ -201,7 +202,7 @@ def _plans(plans: tuple[PlanEstimate, ...]) -> str:
             f"{found.step_time_s / plans[0].step_time_s - 1:+.1%}" if place else "",
             f"{_seconds(found.lo_s)} to {_seconds(found.hi_s)}",
             f"{found.mfu:.1%}",
-            format_bytes(found.memory_bytes),
+            format_memory(found.memory_bytes),
         )
         for place, found in enumerate(plans)
     ]
@@ -220,7 +221,7 @@ def estimate_json(found: Estimate) -> str:
         "global_batch": found.global_batch,
         "seq_len": found.model.seq_len,
         "nic_Bps": found.nic_Bps,
-        "hbm_bytes": found.accelerator.hbm_bytes,
+        "hbm_bytes": found.accelerator.hbm_bytes * BINARY_GIGABYTE,
         "plans": [_plan_json(plan) for plan in found.plans],
         "searched": found.searched,
         "parts_s": dict(found.parts),

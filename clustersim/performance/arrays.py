@@ -17,6 +17,10 @@ __all__ = ["RECOMPUTE", "AcceleratorArrays", "ModelArrays", "Plans", "attended_t
 
 Array = NDArray[np.float64]
 
+BINARY_GIGABYTE = 2**30 / 1e9
+"""Vendors count the gigabytes of a chip's memory in powers of two: nvidia-smi shows 81,559 MiB on
+an 80 GB H100, 143,771 MiB on a 141 GB H200 and npu-smi 65,536 MiB on a 64 GB 910B."""
+
 RECOMPUTE = ("none", "selective", "full")
 """Names of the recompute modes 0, 1 and 2 (Korthikanti et al. 2022, arXiv 2205.05198)."""
 
@@ -123,7 +127,7 @@ class AcceleratorArrays(Columns):
     """Chips, one element a chip; see :class:`clustersim.catalogue.Accelerator`.
 
     `peak_flops` is the peak of the precision asked for, and `fp8` says whether that is FP8;
-    `mesh_peers` is among how many links a mesh chip divides its scale-up bandwidth,
+    `hbm_bytes` counts binary gigabytes (:data:`BINARY_GIGABYTE`), `mesh_peers` is among how many links a mesh chip divides its scale-up bandwidth,
     `link_generation` a place in :data:`clustersim.network.constants.GENERATIONS`.
     """
 
@@ -147,7 +151,7 @@ class AcceleratorArrays(Columns):
                 (
                     chip.peak_flops.get(precision, chip.peak_flops["bf16"]),
                     chip.peak_flops["bf16"],
-                    chip.hbm_bytes,
+                    chip.hbm_bytes * BINARY_GIGABYTE,
                     chip.hbm_Bps,
                     chip.scaleup_Bps,
                     1 if chip.scaleup_shape == "none" else chip.scaleup_size,

@@ -11,13 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
-from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import (
+    BINARY_GIGABYTE,
+    RECOMPUTE,
+    AcceleratorArrays,
+    ModelArrays,
+    Plans,
+)
 from clustersim.performance.calibration import default_world
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
 from clustersim.performance.world import World
-from clustersim.units import format_bytes
+from clustersim.units import format_memory
 
 __all__ = ["BestPlans", "best_plans"]
 
@@ -328,8 +334,8 @@ def reason_of(model: Model, chip: Accelerator, count: int, least_memory: float) 
         return f"{model.name} has no plan that divides {count} chips"
     chips = "chip" if count == 1 else "chips"
     return (
-        f"{model.name} on {count} {chip.name} {chips} needs at least {format_bytes(least_memory)} "
-        f"on a chip, which has {format_bytes(chip.hbm_bytes)}"
+        f"{model.name} on {count} {chip.name} {chips} needs at least {format_memory(least_memory)} "
+        f"on a chip, which has {format_memory(chip.hbm_bytes * BINARY_GIGABYTE)}"
     )
 
 

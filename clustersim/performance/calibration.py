@@ -22,7 +22,7 @@ __all__ = ["Calibration", "default_calibration", "default_world", "load_calibrat
 
 Array = NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 
 
@@ -39,6 +39,9 @@ class Calibration:
     keys : tuple of Key
         Parameter, level and label of each of the K effects.
     mean : array, shape (K,)
+    centre : array, shape (K,)
+        About what worlds are drawn.  A step time is convex in many effects, so that draws about
+        the mean would be too slow on average; about the centre they are not.
     strength : array, shape (R,)
     basis : array, shape (K, R)
     scatter : mapping of str to float
@@ -54,6 +57,7 @@ class Calibration:
 
     keys: tuple[Key, ...]
     mean: Array
+    centre: Array
     strength: Array
     basis: Array
     scatter: Mapping[str, float]
@@ -94,7 +98,7 @@ class Calibration:
         normal = generator.standard_normal((len(self.keys), draws or 1))
         shrink = 1.0 - 1.0 / np.sqrt(1.0 + self.strength)
         normal -= self.basis @ (shrink[:, None] * (self.basis.T @ normal))
-        values = self.spreads[:, None] * (self.mean[:, None] + self.widening * normal)
+        values = self.spreads[:, None] * (self.centre[:, None] + self.widening * normal)
         effects = values if draws else values[:, 0].tolist()
         return World(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
@@ -116,8 +120,8 @@ class Calibration:
             "reach": self.reach,
             "widening": self.widening,
             "effects": [
-                [*key, round(float(value), 6)]
-                for key, value in zip(self.keys, self.mean, strict=True)
+                [*key, round(float(value), 6), round(float(centre), 6)]
+                for key, value, centre in zip(self.keys, self.mean, self.centre, strict=True)
             ],
             "strength": [float(f"{value:.6g}") for value in self.strength],
             "basis": base64.b64encode(self.basis.astype("<f4").tobytes()).decode("ascii"),
@@ -145,12 +149,13 @@ def _parse(text: str, source: str) -> Calibration:
     try:
         content = json.loads(text)
         effects = content["effects"]
-        keys = tuple((str(name), str(level), str(label)) for name, level, label, _ in effects)
+        keys = tuple((str(name), str(level), str(label)) for name, level, label, _, _ in effects)
         strength = np.array(content["strength"], dtype=np.float64)
         raw = np.frombuffer(base64.b64decode(content["basis"]), dtype="<f4")
         calibration = Calibration(
             keys=keys,
-            mean=np.array([value for *_, value in effects], dtype=np.float64),
+            mean=np.array([effect[3] for effect in effects], dtype=np.float64),
+            centre=np.array([effect[4] for effect in effects], dtype=np.float64),
             strength=strength,
             basis=raw.astype(np.float64).reshape(len(keys), strength.size),
             scatter={str(name): float(value) for name, value in content["scatter"].items()},

@@ -56,6 +56,6 @@ class Coefficients:
     slowdown: Array
 
     def take(self, index: NDArray[Any]) -> Coefficients:
-        """Return the rows `index`; what is one value for all rows stays one."""
+        """Return the rows `index` of the last axis; what is one value for all rows stays one."""
         values = (getattr(self, column.name) for column in dataclasses.fields(self))
-        return Coefficients(*(value[index] if np.ndim(value) else value for value in values))
+        return Coefficients(*(value[..., index] if np.ndim(value) else value for value in values))

@@ -16,10 +16,12 @@ Array = NDArray[np.float64]
 CLASSES = ("weights", "gradients", "optimizer", "activations", "reserve")
 """Names of the classes of memory."""
 WEIGHT_BYTES = 2.0
+FROZEN_FP8_BYTES = 1.0
 GRADIENT_BYTES = 2.0
 OPTIMIZER_BYTES = 12.0
 """Memory per parameter in mixed precision: BF16 weights and gradients, FP32 master weights and two
-moments (Rajbhandari et al. 2020, arXiv 1910.02054)."""
+moments (Rajbhandari et al. 2020, arXiv 1910.02054); frozen weights of an FP8 run are kept in FP8
+(``fp8_params`` of the LoRA submissions to MLPerf Training)."""
 RESERVE_SHARE = 0.02
 RESERVE_BYTES = 1.5e9
 """Memory that no tensor gets: fragmentation as a share of the chip's, and context and buffers of
@@ -32,11 +34,13 @@ def activation_bytes_per_layer(
     """Bytes that one micro-batch keeps of one average layer for its backward pass.
 
     Counts of Korthikanti et al. 2022 (arXiv 2205.05198, equations 2 to 6) by tensor, so that
-    grouped queries, gated MLPs and experts are covered; ``34 tokens hidden`` for a GPT layer, with
-    masks. Without recompute: inputs of both norms, of the projections and of the MLP (4 hidden),
-    queries, keys, values and attention output, MLP activations; scores too (5 bytes each) without
-    fused attention. Selective: no scores, and norm outputs and activation products made anew. Full:
-    the layer's input only. With FP8 the inputs of the matrix products are kept in one byte.
+    grouped queries, gated MLPs and experts are covered. Without recompute: inputs of both norms, of
+    the projections and of the MLP (4 hidden), queries, keys, values and attention output, MLP
+    activations: ``32 tokens hidden`` for a GPT layer. Stacks without fused attention keep the masks
+    of dropout (``34 tokens hidden``) and, unless they recompute selectively, the scores (5 bytes
+    each). With fused attention selective recompute makes norm outputs and activation products
+    anew. Full: the layer's input only. With FP8 the inputs of the matrix products are kept in one
+    byte; frozen matrices (LoRA) need none of them but those of the adapted projections.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     moe = models.moe_layers / models.layers
@@ -45,16 +49,21 @@ def activation_bytes_per_layer(
     attention = 2.0 * (models.attention_width + models.kv_width) / plans.tp
     routed = moe * models.top_k * models.hidden / split
     gate = models.mlp_matrices - 1.0
-    kept_all = 5.0 * models.hidden / split + attention + (gate + 1.0) * mlp / plans.tp + routed
-    kept_some = 3.0 * models.hidden / split + attention + gate * mlp / plans.tp + routed
-    scores = np.where(plans.flash > 0, np.zeros(()), 5.0 * models.heads * models.seq_len / plans.tp)
+    norms = 4.0 * models.hidden / split
+    common = attention + gate * mlp / plans.tp + routed
     inputs = 2.0 * models.hidden / split + (models.attention_width + mlp) / plans.tp
-    saved = np.where(chips.fp8, inputs, np.zeros(()))
-    none = 2.0 * kept_all - saved + scores
-    some = 2.0 * kept_some - np.minimum(saved, models.attention_width / plans.tp)
+    none = 2.0 * (norms + common + mlp / plans.tp) - np.where(chips.fp8, inputs, 0.0)
+    none = np.where(plans.lora > 0, 2.0 * (0.75 * norms + common), none)
+    fused_some = 2.0 * (0.75 * norms + common)
+    fused_some = fused_some - np.where(chips.fp8, models.attention_width / plans.tp, 0.0)
     full = 2.0 * models.hidden / split
-    kept = np.where(plans.recompute >= 2, full, np.where(plans.recompute >= 1, some, none))
-    return shard.tokens * kept
+    kept = np.where(plans.recompute >= 1, np.minimum(fused_some, none), none)
+    if np.any(plans.flash <= 0):
+        unfused = none + 2.0 * models.hidden / split  # masks of dropout
+        scores = 5.0 * models.heads * models.seq_len / plans.tp
+        scores = np.where(plans.recompute >= 1, 0.0, scores)
+        kept = np.where(plans.flash > 0, kept, unfused + scores)
+    return shard.tokens * np.where(plans.recompute >= 2, full, kept)
 
 
 def memory_by_class(
@@ -77,6 +86,7 @@ def memory_by_class(
     def split_from(stage: int) -> Array:
         return np.where(plans.zero >= stage, sharded, whole)
 
+    weight_bytes = np.where((plans.lora > 0) & chips.fp8, FROZEN_FP8_BYTES, WEIGHT_BYTES)
     gathered = 2.0 * whole / shard.layers
     weights = split_from(3) + np.where(plans.zero >= 3, gathered, np.zeros(()))
     per_layer = activation_bytes_per_layer(shard, models, chips, plans)
@@ -89,7 +99,7 @@ def memory_by_class(
     first_stage = per_layer * shard.layers * in_flight * interleaved + working
     last_stage = per_layer * shard.layers + working + logits
     return {
-        "weights": WEIGHT_BYTES * weights,
+        "weights": weight_bytes * weights,
         "gradients": GRADIENT_BYTES * split_from(2) * shard.trained,
         "optimizer": OPTIMIZER_BYTES * split_from(1) * shard.trained,
         "activations": np.maximum(first_stage, last_stage),

@@ -53,7 +53,8 @@ def expert_exchange_seconds(
     """All-to-all of one layer, forward: tokens to their experts and back.
 
     Each rank sends ``tokens top_k hidden`` elements of 2 bytes each way (GShard, arXiv
-    2006.16668), its share of them where tensor-parallel ranks split the sequence.
+    2006.16668), its share of them where tensor-parallel ranks split the sequence. The ranks are
+    neighbours: whole experts are laid over tensor- and data-parallel ranks alike.
     """
     size = 2.0 * tokens * models.top_k * models.hidden / plans.tp
-    return 2.0 * all_to_all_seconds(size, plans.ep, plans.tp * plans.cp, links)
+    return 2.0 * all_to_all_seconds(size, plans.ep, np.ones(()), links)

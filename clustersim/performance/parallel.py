@@ -102,7 +102,7 @@ def data_parallel_seconds(
     hundreds of domains that outweighs the bytes (InternEvo on 50 Gb/s a chip falls from 4,062 to
     2,271 tokens/s a chip when ZeRO-1 spans 1,024 chips, and to 3,625 in groups of 8).
     """
-    stride, expert_stride = plans.tp, plans.tp * plans.ep
+    stride, expert_stride = plans.tp, np.where(plans.ep > 1, plans.ep, plans.tp)
     dense, experts = shard.dense_params * shard.trained, shard.expert_params * shard.trained
     hop = coefficients.hop_latency_s
 
@@ -135,11 +135,14 @@ def data_parallel_seconds(
         )
         gather = all_gather_seconds(WEIGHT_BYTES * experts, copies, expert_stride, links)
         late = late + np.where(some, scatter + gather, 0.0)
-        each = each + np.where(some, 3.0 * gather, 0.0)
+        whole = WEIGHT_BYTES * shard.expert_params
+        gather = all_gather_seconds(whole, copies, expert_stride, links)
+        each = each + np.where(some, (2.0 + shard.trained) * gather, 0.0)
     overlap = coefficients.dp_overlap * plans.overlap
     once = exposed_seconds(late, overlap, backward_s)
     if not np.any(fully):
         return once
-    always = exposed_seconds(each, coefficients.zero3_overlap, micro_batch_s)
+    overlap3 = coefficients.zero3_overlap * plans.overlap
+    always = exposed_seconds(each, overlap3, micro_batch_s)
     always = shard.micro_batches * always + exposed_seconds(across, overlap, backward_s)
     return np.where(fully, always, once)

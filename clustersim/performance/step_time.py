@@ -99,8 +99,10 @@ class StepTime:
     mfu: Array
 
 
-def model_flops_per_token(models: ModelArrays) -> Array:
+def model_flops_per_token(models: ModelArrays, lora: Array | float = 0.0) -> Array:
     """Training FLOPs per token: 6 per parameter that a token multiplies, and the attention.
+
+    Low-rank adapters (`lora` = 1) need no gradients of the weights: 4 per parameter.
 
     Kaplan et al. 2020 (arXiv 2001.08361) and PaLM (arXiv 2204.02311, appendix B), the causal half
     of attention not counted; a look-up in the input embedding is no product.
@@ -117,7 +119,7 @@ def model_flops_per_token(models: ModelArrays) -> Array:
         + models.vocab * models.hidden
     )
     one = np.ones(np.shape(models.layers))
-    return 6.0 * params + 3.0 * models.layers * attention_flops(one, models)
+    return (6.0 - 2.0 * lora) * params + 3.0 * models.layers * attention_flops(one, models)
 
 
 def evaluate(
@@ -186,7 +188,7 @@ def _evaluate(
     step_time = _sum(parts)
     used = _sum(memory)
     tokens = np.broadcast_to(batch * models.seq_len, step_time.shape)
-    flops = tokens * model_flops_per_token(models)
+    flops = tokens * model_flops_per_token(models, plans.lora)
     return {
         "step_time_s": step_time,
         "memory_bytes": used,

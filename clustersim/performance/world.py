@@ -22,6 +22,8 @@ Key = tuple[str, str, str]
 """Parameter, level and label of one effect."""
 
 
+UNKNOWN = "unknown"
+"""Label of a stack or source that is not named; never one that measurements tell about."""
 RELATIVES = {"hopper-h20": "hopper"}
 """Families that have no measurements and are another architecture with parts switched off."""
 
@@ -39,15 +41,16 @@ def labels_of(
     precision : str
         A chip without FP8 computes in BF16.
     source : str
-        Family of the measurement (a paper or benchmark with its software), or ``""``.
+        Family of the measurement (a paper or benchmark with its software), or ``""``: what is not
+        known counts as one more of its kind, nought in the mean and drawn in a draw.
     """
-    product = product_of(stack)
+    product = product_of(stack) or UNKNOWN
     family = accelerator.family
     family = RELATIVES.get(family, accelerator.name if family == "other" else family)
     number = "fp8" if precision == "fp8" and "fp8" in accelerator.peak_flops else "bf16"
-    combined = f"{family} {product} {number}" if product else ""
-    measured = f"{source} {family} {number}" if source else ""
-    return ("", family, accelerator.name, product, stack, combined, measured)
+    combined = f"{family} {product} {number}"
+    measured = f"{source or UNKNOWN} {family} {number}"
+    return ("", family, accelerator.name, product, stack or UNKNOWN, combined, measured)
 
 
 @dataclass(frozen=True)

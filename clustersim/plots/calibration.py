@@ -182,7 +182,7 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
         ax.axhline(1.0, color="#333333", lw=0.8)
         ax.axhspan(1 / 1.1, 1.1, color="#999999", alpha=0.18, lw=0)
         reach = max(2.0, 1.1 * float(np.exp(np.log1p(rows[f"{left}_error"]).abs().max())))
-        ax.set(xscale="log", yscale="log", ylim=(1 / reach, reach))
+        ax.set(xscale="log", yscale="log", ylim=(0.75 / reach, reach))
         ax.yaxis.set_major_locator(FixedLocator((0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 2, 3, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_locator(NullLocator())

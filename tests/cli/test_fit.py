@@ -1,0 +1,190 @@
+"""`clustersim fit`: a user's own measurements, beside the published ones or instead of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustersim.calibration import load_measurements, predict
+from clustersim.calibration.measurements import own_table
+from clustersim.cli.main import main
+from clustersim.performance import default_calibration, load_calibration
+
+SLOWER = 1.5
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+    """Work in a folder of the test's own, so that messages show plain names."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def mine(in_empty_folder):
+    """24 published runs as if they had been half as slow again, and three faulty rows."""
+    table = own_table()
+    table = table[table["family"] == "internevo"].drop(columns=["family", "id", "quality"])
+    table["step_time_s"] = (SLOWER * table["step_time_s"].astype(float)).astype(str)
+    faulty = table.head(3).copy()
+    faulty["step_time_s"] = ["", "-1", "1.0"]
+    faulty["accelerator"] = [*faulty["accelerator"][:2], "H2000"]
+    pd.concat([table, faulty]).to_csv("mine.csv", index=False)
+    return Path("mine.csv")
+
+
+def call(capsys, *arguments):
+    code = main(["fit", *map(str, arguments)])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert captured.err == ""
+    return captured.out
+
+
+def refused(capsys, *arguments):
+    code = main(["fit", *map(str, arguments)])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.out == ""
+    assert captured.err.startswith("clustersim: error: ")
+    return captured.err
+
+
+def median_error(calibration):
+    measured = load_measurements(["mine.csv"], own=False)
+    found = predict(measured.rows, calibration)
+    return np.median(np.abs(found.step.step_time_s / measured.step_time_s - 1))
+
+
+def test_own_measurements_instead(capsys, mine):
+    printed = call(capsys, mine, "--only", "--out", "mine.json")
+    assert "fitted to 24 runs of 1 families on 1 chips: A100-80GB" in printed
+    assert "rows of the tables that cannot be used: 3" in printed
+    assert "mine.csv, row 26: step_time_s" in printed
+    assert "mine.csv, row 28: accelerator: unknown accelerator 'H2000'" in printed
+    assert "moved most from the shipped calibration" in printed
+    calibration = load_calibration("mine.json")
+    assert median_error(default_calibration()) > 0.25
+    assert median_error(calibration) < 0.08
+    assert calibration.facts["rows"] == 24
+    assert "within_families" in calibration.facts
+    assert "across_families" not in calibration.facts, "one family cannot be left out"
+
+
+def test_report_has_text_figures_and_rows(capsys, mine):
+    call(capsys, mine, "--only", "--no-validation", "--out", "mine.json", "--report", "told")
+    names = sorted(path.name for path in Path("told").iterdir())
+    assert names == [
+        "coefficients.png",
+        "collectives.png",
+        "predictions.png",
+        "report.md",
+        "rows.csv",
+    ]
+    text = Path("told/report.md").read_text()
+    assert "24 runs of 1 families" in text
+    assert "mine.csv, row 27: step_time_s: missing, or not a number above 0" in text
+    assert "measured collectives, fitted apart" in text
+    rows = pd.read_csv("told/rows.csv")
+    own = own_table()
+    published = own.loc[own["family"] == "internevo", "step_time_s"].astype(float)
+    assert rows["measured_s"].to_numpy() == pytest.approx(SLOWER * published.to_numpy(), rel=1e-5)
+    assert rows["fitted_error"].abs().median() < 0.08
+
+
+def test_own_measurements_beside_the_published(capsys, mine):
+    printed = call(capsys, mine, "--no-validation", "--out", "both.json")
+    assert "fitted to 591 runs of 23 families on 9 chips" in printed
+    assert "no rows were left out" in printed
+    assert "report: both-report/report.md" in printed
+    calibration = load_calibration("both.json")
+    labels = {key[2] for key in calibration.keys}
+    assert "mine ampere bf16" in labels, "the file's name is its family"
+    error = median_error(calibration)
+    assert median_error(load_calibration("both.json")) == error
+    assert error < median_error(default_calibration())
+
+
+def test_published_runs_alone_give_what_is_shipped(capsys):
+    printed = call(capsys, "--no-validation", "--out", "ours.json")
+    assert "fitted to 567 runs of 22 families" in printed
+    ours, shipped = load_calibration("ours.json"), default_calibration()
+    assert ours.keys == shipped.keys
+    assert ours.facts["rows"] == shipped.facts["rows"]
+    rows = load_measurements().rows
+    seconds = [predict(rows, each, draws=2).step.step_time_s for each in (ours, shipped)]
+    assert seconds[0] == pytest.approx(seconds[1], rel=2e-3)
+
+
+def test_same_input_same_bytes_with_any_number_of_threads(mine):
+    content = []
+    for threads in ("1", "2"):
+        out = f"threads{threads}.json"
+        command = [sys.executable, "-m", "clustersim.cli.main", "fit", "mine.csv", "--only"]
+        subprocess.run(
+            [*command, "--out", out],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+        )
+        report = Path(f"threads{threads}-report")
+        files = sorted(report.iterdir())
+        content.append([Path(out).read_bytes(), *(file.read_bytes() for file in files)])
+    assert content[0] == content[1]
+
+
+def test_seed_sets_the_folds(capsys, mine):
+    for seed in (0, 1):
+        call(capsys, mine, "--only", "--seed", seed, "--out", f"{seed}.json")
+    first, second = (json.loads(Path(f"{seed}.json").read_text()) for seed in (0, 1))
+    assert first["effects"] == second["effects"]
+    assert first["facts"]["within_families"] != second["facts"]["within_families"]
+
+
+def test_nothing_is_overwritten(capsys, mine):
+    Path("there.json").write_text("mine")
+    error = refused(capsys, mine, "--only", "--out", "there.json")
+    assert "there.json: exists already" in error
+    assert Path("there.json").read_text() == "mine"
+    assert not Path("there-report").exists()
+
+
+def test_nothing_is_left_where_the_report_exists(capsys, mine):
+    Path("told").mkdir()
+    error = refused(capsys, mine, "--only", "--out", "new.json", "--report", "told")
+    assert "told: exists already" in error
+    assert not Path("new.json").exists()
+
+
+BAD = {
+    "only without a table": (["--only"], ("--only", "MEASUREMENTS.csv")),
+    "negative seed": (["--seed", "-1"], ("--seed", "found -1")),
+    "missing table": (["no.csv"], ("no.csv: cannot be read",)),
+    "folder": (["."], (".: cannot be read",)),
+    "other columns": (["other.csv"], ("other.csv: lacks a column step_time_s",)),
+    "no result": (["bare.csv"], ("bare.csv: lacks a column step_time_s",)),
+    "no usable row": (["bad.csv"], ("bad.csv, row 2", "'H2000'", "did you mean 'H200'")),
+    "empty": (["empty.csv"], ("empty.csv",)),
+    "missing chips": (["--catalogue", "no.yaml"], ("no.yaml: no such file",)),
+    "no folder": (["--out", "no/such/c.json"], ("no/such/c.json: cannot be written",)),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_clear_message(capsys, name):
+    Path("other.csv").write_text("a,b\n1,2\n")
+    Path("bare.csv").write_text("accelerator,model,n_accelerators\nH200,llama3-8b,8\n")
+    Path("bad.csv").write_text("accelerator,model,global_batch,step_time_s\nH2000,llama3-8b,8,1\n")
+    Path("empty.csv").write_text("")
+    before = sorted(Path().iterdir())
+    arguments, words = BAD[name]
+    error = refused(capsys, "--out", "c.json", *arguments)
+    for word in words:
+        assert word in error
+    assert sorted(Path().iterdir()) == before, "nothing is left behind"
