@@ -1,7 +1,7 @@
 """How far off are step times of runs, and of sources, that the fit has not seen?
 
 Leaves rows and whole families out of the fit in turn, predicts them, prints the errors beside what
-was asked for and what peers reach, and draws predicted against measured.
+the project aims at and what peers reach, and draws predicted against measured.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WORDS = {"within": f"rows left out ({FOLDS} folds within families)", "across": "
 
 
 def error_lines(rows: pd.DataFrame) -> list[str]:
-    """Errors of complete rows of quality A beside what was asked for, and against peers."""
+    """Errors of complete rows of quality A beside the aim, and against peers."""
     good = rows[rows["complete"]]
     lines = []
     for name, asked in ASKED.items():
@@ -38,8 +38,8 @@ def error_lines(rows: pd.DataFrame) -> list[str]:
         lines.append(f"{WORDS[name]}: {found}")
         for measure, most in asked:
             value = getattr(found, measure)
-            verdict = "reached" if value <= most else "MISSED"
-            lines.append(f"  {measure} {value:.1%}, asked for at most {most:.0%}: {verdict}")
+            verdict = "met" if value <= most else "not met"
+            lines.append(f"  {measure} {value:.1%}, aim at most {most:.0%}: {verdict}")
     for peer, count, errors in peer_errors(rows):
         lines.append(
             f"{peer.rows} ({count} complete rows): mean {errors['within']:.1%} with rows left out, "
@@ -55,7 +55,7 @@ def coverage_lines(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
     for name, words in WORDS.items():
         covered = whole[f"{name}_covered"].mean()
         width = (whole[f"{name}_hi_s"] / whole[f"{name}_lo_s"]) ** 0.5 - 1.0
-        verdict = "reached" if 0.85 <= covered <= 0.95 else "MISSED"
+        verdict = "met" if 0.85 <= covered <= 0.95 else "not met"
         lines.append(f"{words}: {covered:.1%} in their 90 % interval (85 to 95 %): {verdict}")
         by_chip = width.groupby(whole["chip"]).median().sort_values()
         count = whole["chip"].value_counts()
@@ -88,7 +88,7 @@ def main() -> None:
         figure = draw_validation(rows, note=textwrap.fill(note, 150))
         save_figure(figure, folder / "validation")
     if args.quick:
-        print(f"{len(rows)} runs of a few families; what is asked for is asked of all")
+        print(f"{len(rows)} runs of a few families; the aims are those of all")
     print("\n".join([*error_lines(rows), *coverage_lines(calibrated, rows)]))
     print(f"picture: {folder / 'validation.png'}")
 

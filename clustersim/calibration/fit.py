@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,7 +193,7 @@ def fit(
         problem.residuals,
         first,
         jac=problem.jacobian,
-        loss=problem.loss,
+        loss=cast(Any, problem.loss),
         method="trf",
         tr_solver="lsmr",
         x_scale=1.0,

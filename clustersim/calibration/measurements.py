@@ -129,7 +129,7 @@ def load_measurements(
     rows = read_configurations(table, catalogue)
     quality = table["quality"].fillna("A").str.upper()
     whole = table["config_complete"].fillna("1").astype(str) != "0"
-    scatter = quality.map(SCATTER).fillna(SCATTER["C"]).to_numpy(dtype=np.float64)
+    scatter = np.array([SCATTER.get(letter, SCATTER["C"]) for letter in quality])
     return Measurements(
         rows=rows,
         step_time_s=table["step_time_s"].to_numpy(dtype=np.float64),

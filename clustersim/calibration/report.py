@@ -169,10 +169,9 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
                 part = rows[chosen]
                 errors = Errors.of(part[f"{name}_error"].to_numpy())
                 covered = part[f"{name}_covered"].mean()
-                half = np.sqrt(part[f"{name}_hi_s"] / part[f"{name}_lo_s"]).median() - 1.0
-                cells.append(
-                    [words[name], label, *_errors(errors), f"{covered:.0%}", f"{half:.1%}"]
-                )
+                width = (part[f"{name}_hi_s"] / part[f"{name}_lo_s"]).median()
+                last = [f"{covered:.0%}", f"{np.sqrt(width) - 1.0:.1%}"]
+                cells.append([words[name], label, *_errors(errors), *last])
     headers = ["left out", "rows", "count", "median", "mean", "90th percentile"]
     parts = [markdown_table([*headers, "in their 90 % interval", "half width"], cells)]
     unseen = coverage_of_unseen_families(calibrated)

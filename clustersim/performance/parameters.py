@@ -73,7 +73,7 @@ def _parameter(name: str, scale: str, mean: float, meaning: str, **spread: float
 PARAMETERS = (
     _parameter(
         "matmul_efficiency", "logit", 0.72, "share of the peak that large matrix products reach",
-        base=0.3, architecture=0.3, chip=0.1, product=0.15, release=0.1, combination=0.15,
+        base=0.3, architecture=0.3, chip=0.04, product=0.15, release=0.1, combination=0.15,
     ),
     _parameter(
         "fp8_efficiency", "log", 0.88, "FP8 products to the FP8 peak, over BF16 products to theirs",

@@ -59,7 +59,8 @@ class TestDefaults:
             "scaleup_size": h100.scaleup_size, "global_batch": 64,
         }  # fmt: skip
         assert {name: row[name] for name in expected} == pytest.approx(expected)
-        assert row["labels"] == ("", "hopper", "H100", "", "", "", "")
+        unknown = ("unknown", "unknown", "hopper unknown bf16", "unknown hopper bf16")
+        assert row["labels"] == ("", "hopper", "H100", *unknown)
 
     def test_chips_follow_from_the_plan(self):
         bare = {name: value for name, value in DENSE.items() if name != "n_accelerators"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from clustersim.calibration import Errors, fit, load_measurements
-from clustersim.calibration.fit import design_matrices, keys_of
+from clustersim.calibration import Errors, fit, load_measurements, read_configurations
+from clustersim.calibration.fit import design_matrices, keys_of, log_seconds_in, recentred
+from clustersim.catalogue import load_catalogue
 from clustersim.performance import LEVELS, PARAMETERS, default_calibration, default_world
 from tests.calibration.steps import seconds, sizes
 
@@ -95,8 +97,23 @@ def test_refit_is_the_shipped_calibration(measured, refit):
     assert mean[0] == pytest.approx(mean[1], rel=1e-4)
     assert mean[0] == pytest.approx(0.036, abs=0.01)
     assert refit.calibration.widening == pytest.approx(shipped.widening, rel=1e-3)
-    drawn = [np.log(seconds(c.draw(100, seed=1), rows)) for c in (refit.calibration, shipped)]
+    centred = recentred(refit.calibration, rows, measured.scatter)
+    np.testing.assert_allclose(centred.centre, shipped.centre, atol=1e-3)
+    drawn = [np.log(seconds(c.draw(100, seed=1), rows)) for c in (centred, shipped)]
     np.testing.assert_allclose(drawn[0].std(axis=0), drawn[1].std(axis=0), rtol=0.02)
+
+
+def test_draws_average_to_the_posterior_mean(measured, refit):
+    """A step is convex in many effects, so draws about the mean of these would be too slow."""
+    mean = log_seconds_in(default_world(), measured.rows)
+
+    def bias(calibration):
+        return log_seconds_in(calibration.draw(400, seed=1), measured.rows).mean(axis=0) - mean
+
+    apart = np.abs(bias(default_calibration()))
+    assert apart.mean() < 0.003
+    assert apart.max() < 0.02
+    assert bias(refit.calibration).mean() > 0.01  # its centre is its mean
 
 
 def test_start_does_not_matter(measured, refit):
@@ -118,6 +135,17 @@ def test_posterior_is_a_covariance(refit):
     # many rows tell more about a base value than its prior did
     base = found.keys.index(("matmul_efficiency", "base", ""))
     assert found.standard_errors()[base] < 0.8 * found.spreads[base]
+
+
+def test_what_is_not_named_has_no_effects_of_its_own():
+    run = {"accelerator": "H100", "n_accelerators": "8", "model": "llama3-8b", "global_batch": "64"}
+    table = pd.DataFrame([run, run | {"framework": "our own", "family": "ours"}])
+    keys = keys_of(read_configurations(table, load_catalogue()))
+    labels = {level: {key[2] for key in keys if key[1] == level} for level in LEVELS}
+    assert labels["product"] == labels["combination"] == set()
+    assert labels["release"] == {"our own"}
+    assert labels["source"] == {"ours hopper bf16"}
+    assert labels["architecture"] == {"hopper"}
 
 
 def test_a_design_is_what_a_world_adds_up(rows):

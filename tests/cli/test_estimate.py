@@ -173,7 +173,7 @@ class TestTable:
         table = predicted({"tp": "", "pp": "", "model": "llama3-405b", "n_accelerators": "8"})
         assert table["fits"][0] == "false"
         assert "no plan fits; thriftiest plan" in table["predicted_note"][0]
-        assert float(table["predicted_memory_bytes"][0]) > 80e9
+        assert float(table["predicted_memory_bytes"][0]) > 80 * 2**30
 
     def test_an_unknown_plan_widens_the_upper_bound(self) -> None:
         table = predicted({}, {"tp": "", "pp": ""})
@@ -292,8 +292,8 @@ class TestJob:
     def test_a_plan_that_does_not_fit_is_shown(self, capsys: Printed) -> None:
         job = ["--model", "gpt3-175b", "--accelerator", "A100-80GB", "--count", "64"]
         printed = call(capsys, *job, "--plan", "tp=4,pp=2")
-        assert "The plan does not fit: it needs 14" in printed
-        assert "on the fullest chip, which has 80 GB." in printed
+        assert "The plan does not fit: it needs 133.2 GiB" in printed
+        assert "on the fullest chip, which has 80 GiB." in printed
         assert "Step time" in printed
         assert "optimizer" in printed
 

@@ -22,6 +22,7 @@ from clustersim.performance import (
     evaluate,
     relative_speed,
 )
+from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plans import enumerate_plans
 
 CATALOGUE = load_catalogue()
@@ -38,9 +39,9 @@ def test_too_large_a_model_says_why():
     assert best.mfu[0] == 0
     assert best.tp[0] == 0
     assert not best.fits[0]
-    assert best.memory_bytes[0] > 141e9
-    assert best.reason[0].startswith("llama3-70b on 1 H200 chip needs at least 1.1")
-    assert best.reason[0].endswith("on a chip, which has 141 GB")
+    assert best.memory_bytes[0] > 141 * 2**30
+    assert best.reason[0].startswith("llama3-70b on 1 H200 chip needs at least 107")
+    assert best.reason[0].endswith("on a chip, which has 141 GiB")
     assert best.describe(0) == best.reason[0]
 
 
@@ -208,7 +209,7 @@ def test_sane_numbers(model, chip, count):
     best = best_plans(MODELS[model], CHIPS[chip], count)
     assert best.memory_bytes[0] > 0
     if best.fits[0]:
-        assert best.memory_bytes[0] <= CHIPS[chip].hbm_bytes
+        assert best.memory_bytes[0] <= CHIPS[chip].hbm_bytes * BINARY_GIGABYTE
         assert 0 < best.mfu[0] < 0.9
         assert all(part[0] >= 0 for part in best.parts.values())
 

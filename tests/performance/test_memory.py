@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clustersim.catalogue import load_catalogue
-from clustersim.performance import best_plans
+from clustersim.performance import AcceleratorArrays, best_plans
 from tests.performance.plain import HIDDEN, LAYERS, PARAMS, SEQ, chip, mixture, model, step
 
 approx = pytest.approx
@@ -33,9 +33,9 @@ def per_layer(plan, **keywords):
         ({"flash": [0]}, 34 * SBH + SCORES),  # equation 1
         ({"flash": [0], "tp": 4, "sequence_parallel": 0}, (10 + 24 / 4) * SBH + SCORES / 4),  # 2
         ({"flash": [0], "tp": 4}, (34 * SBH + SCORES) / 4),  # 4
-        ({"tp": [1]}, 34 * SBH),  # fused attention keeps no scores
-        ({"micro_batch": [2]}, 68 * SBH),
-        ({"cp": [2]}, 17 * SBH),
+        ({"tp": [1]}, 32 * SBH),  # fused attention keeps no scores; no masks of dropout
+        ({"micro_batch": [2]}, 64 * SBH),
+        ({"cp": [2]}, 16 * SBH),
     ],
 )
 def test_activations_of_a_gpt_layer(plan, expected):
@@ -46,28 +46,43 @@ def test_activations_of_a_gpt_layer(plan, expected):
 def test_recompute_keeps_less():
     full = memory(model(), {"recompute": [2]})["activations"]
     assert full == approx(LAYERS * 2 * SBH + 34 * SBH)  # inputs, and the layer at work
-    norms_and_activation = 34 - 2 * (2 + 4)
+    norms_and_activation = 32 - 2 * (1 + 4)
     assert per_layer({"recompute": [1]}) == approx(norms_and_activation * SBH)
-    assert per_layer({"recompute": [1], "flash": 0}) == approx(norms_and_activation * SBH)
+    assert per_layer({"recompute": [1], "flash": 0}) == approx(
+        34 * SBH
+    )  # only scores are made anew
 
 
 def test_fp8_keeps_the_inputs_of_products_in_a_byte():
     fp8 = per_layer({"tp": [1]}, on=chip(fp8=True))
-    assert fp8 == approx((34 - (2 + 1 + 4)) * SBH)
+    assert fp8 == approx((32 - (2 + 1 + 4)) * SBH)
+    selective = per_layer({"recompute": [1]}, on=chip(fp8=True))
+    assert selective == approx((22 - 1) * SBH)  # of the kept inputs, the attention's output
+
+
+def test_adapters_keep_fewer_inputs():
+    """Frozen matrices need no inputs: only those of the adapted projections stay."""
+    adapted = per_layer({"lora": [1]})
+    assert adapted == approx((32 - 2 * (1 + 4)) * SBH)
+    assert per_layer({"lora": [1]}, on=chip(fp8=True)) == approx(adapted)
+    assert per_layer({"lora": [1], "recompute": 1}) == approx(adapted)
+    assert per_layer({"lora": [1], "recompute": 2}) < adapted
+    scores = per_layer({"lora": [1], "flash": 0})
+    assert scores == approx(adapted + 2 * SBH + SCORES)
 
 
 def test_gated_grouped_and_experts():
     gated = memory(model(mlp_matrices=3.0), {"tp": [1]})["activations"] / LAYERS
-    assert gated == approx((34 + 2 * 4) * SBH)
+    assert gated == approx((32 + 2 * 4) * SBH)
     grouped = memory(model(kv_width=128.0), {"tp": [1]})["activations"] / LAYERS
-    assert grouped == approx((34 - 2 * 2 * 7 / 8) * SBH)
+    assert grouped == approx((32 - 2 * 2 * 7 / 8) * SBH)
     routed = memory(mixture(), {"tp": [1]})["activations"] / LAYERS
-    assert routed == approx((34 + 2 * 2 * 4 + 2 * 2) * SBH)  # two experts, two copies of a token
+    assert routed == approx((32 + 2 * 2 * 4 + 2 * 2) * SBH)  # two experts, two copies of a token
 
 
 def test_pipeline_keeps_a_micro_batch_a_stage():
     """The first stage keeps the activations of all layers, whatever the stages."""
-    whole = 34 * SBH * LAYERS
+    whole = 32 * SBH * LAYERS
     for pp in (2, 4, 8):
         held = memory(model(), {"pp": [pp]}, batch=32)["activations"]
         assert held == approx(whole)
@@ -79,7 +94,7 @@ def test_pipeline_keeps_a_micro_batch_a_stage():
 
 def test_logits_weigh_on_the_last_stage():
     held = memory(model(vocab=512000.0), {"pp": [2]}, batch=2)["activations"]
-    assert held == approx(34 * SBH * LAYERS / 2 + 6 * SEQ * 512000)
+    assert held == approx(32 * SBH * LAYERS / 2 + 6 * SEQ * 512000)
 
 
 @pytest.mark.parametrize(("zero", "gigabytes"), [(0, 120.0), (1, 31.4), (2, 16.6), (3, 1.9)])
@@ -112,6 +127,9 @@ def test_adapters_train_few_parameters():
     assert held["weights"] == approx(2 * PARAMS)
     assert held["gradients"] == approx(0.003 * 2 * PARAMS)
     assert held["optimizer"] == approx(0.003 * 12 * PARAMS)
+    fp8 = memory(model(), {"lora": [1]}, on=chip(fp8=True))
+    assert fp8["weights"] == approx(PARAMS)  # frozen weights in a byte
+    assert memory(model(), {"lora": [0]}, on=chip(fp8=True))["weights"] == approx(2 * PARAMS)
 
 
 def test_embeddings_and_tensor_parallel_split_the_weights():
@@ -129,11 +147,19 @@ def test_reserve():
 
 def test_fits_to_the_byte():
     need = float(step(model(), {"tp": [1]}).memory_bytes[0])
-    states = need - 0.02 * 80e9
+    states = need - 0.02 * 80e9  # the chip of these tests has its bytes as given
     for size, fits in ((states / 0.98 * 1.000001, True), (states / 0.98 * 0.999999, False)):
         found = step(model(), {"tp": [1]}, on=chip(hbm_bytes=size))
         assert bool(found.fits[0]) is fits
         assert np.isfinite(found.step_time_s[0])
+
+
+def test_gigabytes_of_memory_are_binary():
+    """An H100 of 80 GB has 81,559 MiB, an H200 of 141 GB 143,771 MiB (nvidia-smi)."""
+    names = ("H100", "H200", "910B2")
+    chips = AcceleratorArrays.of([load_catalogue().accelerator(name) for name in names])
+    assert chips.hbm_bytes == approx([80 * 2**30, 141 * 2**30, 64 * 2**30])
+    assert chips.hbm_bytes[:2] == approx([81559 * 2**20, 143771 * 2**20], rel=0.006)
 
 
 def test_a_model_that_does_not_fit_says_so():
@@ -141,9 +167,9 @@ def test_a_model_that_does_not_fit_says_so():
     found = best_plans(catalogue.model("llama3-70b"), catalogue.accelerator("H200"), [1, 256])
     assert found.fits.tolist() == [False, True]
     assert found.step_time_s[0] == np.inf
-    assert found.memory_bytes[0] > 141e9
+    assert found.memory_bytes[0] > 141 * 2**30
     assert "llama3-70b on 1 H200" in found.reason[0]
-    assert "141 GB" in found.reason[0]
+    assert "which has 141 GiB" in found.reason[0]
     assert found.reason[1] == ""
     small = dataclasses.replace(catalogue.accelerator("H200"), hbm_bytes=1e9)
     assert not best_plans(catalogue.model("llama3-8b"), small, 4096).fits[0]

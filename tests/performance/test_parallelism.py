@@ -147,6 +147,49 @@ class TestDataParallel:
         wide = parts(model(), plan | {"zero_group": 999}, batch=64)["data_parallel"]
         assert wide == approx(2 * over_all)
 
+    def test_two_groups_sum_by_a_tree_or_inside_a_server(self):
+        group = near(7 / 8 * self.size / NEAR_BPS)
+        plan = {"dp": [16], "zero": 1, "zero_group": 8}
+        seconds = parts(model(), plan, batch=16)["data_parallel"]
+        assert seconds == approx(2 * group + far(self.size / 8 / FAR_BPS))
+        plan = {"dp": [8], "zero": 1, "zero_group": 4}
+        seconds = parts(model(), plan, batch=8)["data_parallel"]
+        summed = near(2 * 1 / 2 * self.size / 4 / NEAR_BPS)
+        assert seconds == approx(2 * near(3 / 4 * self.size / NEAR_BPS) + summed)
+
+    def test_groups_of_tensor_parallel_ranks_reach_further(self):
+        """A group of 8 ranks, 2 chips apart, spans two servers; the next one starts 16 away."""
+        plan = {"tp": [2], "dp": 16, "zero": 1, "zero_group": 8}
+        size = self.size / 2
+        group = both(7 / 8 * size / NEAR_BPS, 7 / 8 * size / 4 / FAR_BPS)
+        seconds = parts(model(), plan, batch=16)["data_parallel"]
+        assert seconds == approx(2 * group + far(size / 8 / FAR_BPS))
+
+    def test_zero_3_in_groups(self):
+        """Weights and gradients in the group for each micro-batch; the sum over groups once."""
+        plan = {"dp": [64], "zero": 3, "zero_group": 8}
+        each = 4 * 3 * near(7 / 8 * self.size / NEAR_BPS)
+        across = both(0.0, 2 * 7 / 8 * self.size / 8 / FAR_BPS, 3)
+
+        def seconds(more=(), **keywords):
+            return parts(model(), plan | dict(more), batch=256, **keywords)["data_parallel"]
+
+        assert seconds() == approx(each + across)
+        assert seconds(dp_overlap=0.25) == approx(each + 0.75 * across)
+        assert seconds(zero3_overlap=0.25) == approx(0.75 * each + across)
+        known_not_to = seconds({"overlap": 0}, dp_overlap=0.25, zero3_overlap=0.25)
+        assert known_not_to == approx(each + across)
+        one_group = parts(model(), plan | {"dp": [8]}, batch=32)["data_parallel"]
+        assert one_group == approx(each)
+
+    def test_zero_3_sum_over_groups_hides_no_longer_than_the_backward_pass(self):
+        plan, slow = {"dp": [64], "zero": 3, "zero_group": 8}, chip(nic_Bps=1e8)
+        whole = parts(model(), plan, batch=64, on=slow)["data_parallel"]
+        seconds = parts(model(), plan, batch=64, on=slow, dp_overlap=0.99)
+        backward = seconds["matmul"] * 2 / 3 + seconds["attention"] * 2.5 / 3.5
+        backward += seconds["elementwise"] * 2 / 3
+        assert seconds["data_parallel"] == approx(whole - backward)
+
     def test_each_message_starts_a_ring_of_servers(self):
         plan = {"dp": [64], "zero": 1}
         starts = [
@@ -188,6 +231,27 @@ class TestDataParallel:
         shared = both(15 / 16 * dense / NEAR_BPS, 15 / 16 / 8 * dense / FAR_BPS)
         own = far(1 / 2 * experts / FAR_BPS)  # two copies, eight chips apart
         assert seconds == approx(2 * shared + 2 * own)
+
+    def test_whole_experts_lie_over_tensor_parallel_ranks(self):
+        """With tp = 4 and dp = 4 an expert of four stands on four chips, four apart."""
+        plan = {"tp": [4], "dp": 4, "ep": 4}
+        seconds = parts(mixture(), plan, batch=4)["data_parallel"]
+        dense = 2 * LAYERS * (HIDDEN**2 + 8 * HIDDEN)
+        experts = 2 * LAYERS * 2 * MLP
+        shared = both(3 / 4 * dense / NEAR_BPS, 3 / 4 / 2 * dense / FAR_BPS)
+        own = both(3 / 4 * experts / NEAR_BPS, 3 / 4 / 2 * experts / FAR_BPS)
+        assert seconds == approx(2 * shared + 2 * own)
+        split = parts(mixture(), {"tp": [4], "dp": 2}, batch=2)["data_parallel"]
+        halves = near(1 / 2 * dense / NEAR_BPS) + near(1 / 2 * experts / NEAR_BPS)
+        assert split == approx(2 * halves)  # experts split by tp: 8 / 4 of them, as with ep = 4
+
+    @pytest.mark.parametrize(("lora", "passes"), [(0, 3.0), (1, 2.003)])
+    def test_zero_3_gathers_whole_experts(self, lora, passes):
+        plan = {"dp": [8], "ep": 4, "zero": 3, "lora": lora}
+        seconds = parts(mixture(), plan, batch=16)["data_parallel"]
+        dense = near(7 / 8 * 2 * LAYERS * (4 * HIDDEN**2 + 8 * HIDDEN) / NEAR_BPS)
+        experts = near(1 / 2 * 2 * LAYERS * 2 * MLP / NEAR_BPS)
+        assert seconds == approx(2 * passes * (dense + experts))
 
     def test_adapters_reduce_their_own_parameters(self):
         seconds = parts(model(), {"dp": [8], "lora": 1}, batch=8)["data_parallel"]

@@ -15,8 +15,8 @@ from tests.performance.plain import (
     PARAMS,
     PEAK,
     SEQ,
+    both,
     chip,
-    far,
     mixture,
     model,
     near,
@@ -179,10 +179,14 @@ class TestExperts:
         assert parts(mixture(), {"dp": [8]}, batch=8)["expert_parallel"] == 0
 
     def test_all_to_all_between_servers(self):
-        """Behind tp = 8 every peer is on another server, and each rank sends its share."""
+        """Whole experts are among neighbours, tensor-parallel ranks too; each sends its share."""
         seconds = parts(mixture(), {"tp": [8], "dp": 4, "ep": 4}, batch=4)["expert_parallel"]
         sent = 2 * SEQ * 2 * HIDDEN / 8
-        assert seconds == approx(4 * LAYERS * far(3 / 4 * sent / FAR_BPS, doublings=2))
+        assert seconds == approx(4 * LAYERS * near(3 / 4 * sent / NEAR_BPS))
+        plan = {"tp": [8], "dp": 4, "ep": 32}
+        seconds = parts(mixture(n_experts=32.0), plan, batch=4)["expert_parallel"]
+        once = both(7 / 32 * sent / NEAR_BPS, 24 / 32 * sent / FAR_BPS, doublings=2)
+        assert seconds == approx(4 * LAYERS * once)
 
     def test_permuting_the_copies_of_tokens(self):
         extra = [parts(mixture(), ONE, permutation_traffic=x)["elementwise"] for x in (0.0, 1.0)]
@@ -250,3 +254,6 @@ def test_parts_add_up_and_utilisation():
     assert found.tokens_per_s[0] == approx(32 * SEQ / found.step_time_s[0])
     flops = 6 * (PARAMS + 51200 * HIDDEN) + 12 * LAYERS * (SEQ / 2) * HIDDEN
     assert found.mfu[0] == approx(32 * SEQ * flops / (found.step_time_s[0] * 16 * PEAK))
+    adapted = step(model(vocab=51200.0), {"tp": [2], "pp": 2, "dp": 4, "lora": 1}, batch=32)
+    flops = flops - 2 * (PARAMS + 51200 * HIDDEN)  # no gradients of the weights
+    assert adapted.mfu[0] == approx(32 * SEQ * flops / (adapted.step_time_s[0] * 16 * PEAK))

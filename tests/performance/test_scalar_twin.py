@@ -68,20 +68,11 @@ def test_all_published_runs():
     measured = load_measurements().rows
     assert len(measured) == 567
     values = default_world().coefficients(measured.labels)
-    mixture = measured.models.n_experts > 0
-    for kind in (mixture, ~mixture):  # see test_no_row_depends_on_its_neighbours
-        rows = measured.take(kind)
-        known = values.take(np.flatnonzero(kind))
-        step = evaluate(
-            rows.models,
-            rows.chips,
-            rows.plans,
-            global_batch=rows.global_batch,
-            coefficients=known,
-        )
-        for row, batch in enumerate(rows.global_batch):
-            parts = (row_of(part, row) for part in (rows.models, rows.chips, rows.plans))
-            assert_same(step, Twin(*parts, float(batch), row_of(known, row)), row)
+    structs = (measured.models, measured.chips, measured.plans)
+    step = evaluate(*structs, global_batch=measured.global_batch, coefficients=values)
+    for row, batch in enumerate(measured.global_batch):
+        parts = (row_of(part, row) for part in structs)
+        assert_same(step, Twin(*parts, float(batch), row_of(values, row)), row)
 
 
 def test_no_row_depends_on_its_neighbours():

@@ -221,7 +221,7 @@ class Twin:
         if not self.moe:
             return 0.0
         size = 2 * self.tokens * m.top_k * m.hidden / p.tp
-        once = 2 * self.links.exchange(size, p.ep, p.tp * p.cp)
+        once = 2 * self.links.exchange(size, p.ep, 1)
         return (2 + self.full) * self.moe * once * (1 - self.c.ep_overlap)
 
     def parts(self):
@@ -281,12 +281,13 @@ class Twin:
 
     def data_parallel(self, micro_batch, backward):
         p, c, links, trained = self.p, self.c, self.links, self.trained
-        stride = p.tp * p.ep
-        experts_gather = experts_scatter = 0.0
+        stride = p.ep if self.whole_experts else p.tp
+        all_experts = trained_experts = 0.0
         if self.experts:
-            experts_gather = links.gather(2 * self.experts * trained, self.copies, stride)
+            all_experts = links.gather(2 * self.experts, self.copies, stride)
+            trained_experts = links.gather(2 * self.experts * trained, self.copies, stride)
             gradients = c.gradient_bytes * self.experts * trained
-            experts_scatter = links.gather(gradients, self.copies, stride)
+            trained_experts += links.gather(gradients, self.copies, stride)
         replicas = self.ranks / self.group
         summed = c.gradient_bytes * self.dense * trained
         across = links.all_reduce(summed / self.group, replicas, p.tp * self.group)
@@ -294,12 +295,12 @@ class Twin:
         if p.zero == 3:
             gather = links.gather(2 * self.dense, self.group, p.tp)
             gather += self.hops(self.group, c.zero3_messages)
-            each = (2 + trained) * gather + 3 * experts_gather
-            late = exposed(across, overlap, backward)
-            return self.micro_batches * exposed(each, c.zero3_overlap, micro_batch) + late
+            each = (2 + trained) * (gather + all_experts)
+            shown = exposed(each, c.zero3_overlap if p.overlap else 0.0, micro_batch)
+            return self.micro_batches * shown + exposed(across, overlap, backward)
         late = links.gather(summed, self.group, p.tp) + across
         late += links.gather(2 * self.dense * trained, self.group, p.tp)
-        late += self.hops(self.group, c.weight_messages) + experts_gather + experts_scatter
+        late += self.hops(self.group, c.weight_messages) + trained_experts
         return exposed(late, overlap, backward)
 
     def split_from(self, stage):
@@ -328,14 +329,20 @@ class Twin:
             return self.tokens * 2 * hidden
         mlp = self.active_width() / p.tp
         other = 2 * (m.attention_width + m.kv_width) / p.tp + self.moe * m.top_k * hidden
-        products_inputs = 2 * hidden + attention_width + mlp
-        if self.selective:
-            kept = 2 * (3 * hidden + other + (m.mlp_matrices - 1) * mlp)
-            kept -= min(products_inputs, attention_width) if self.a.fp8 else 0.0
+        other += (m.mlp_matrices - 1) * mlp
+        inputs = 2 * hidden + attention_width + mlp
+        if p.lora:
+            whole = 2 * (3 * hidden + other)
         else:
-            kept = 2 * (5 * hidden + other + m.mlp_matrices * mlp)
-            kept -= products_inputs if self.a.fp8 else 0.0
-            kept += 0.0 if p.flash else 5 * m.heads * m.seq_len / p.tp
+            whole = 2 * (4 * hidden + other + mlp) - (inputs if self.a.fp8 else 0.0)
+        if p.flash:
+            kept = whole
+            if self.selective:
+                some = 2 * (3 * hidden + other) - (attention_width if self.a.fp8 else 0.0)
+                kept = min(whole, some)
+        else:
+            kept = whole + 2 * hidden
+            kept += 0.0 if self.selective else 5 * m.heads * m.seq_len / p.tp
         return self.tokens * kept
 
     def memory(self):
@@ -350,7 +357,7 @@ class Twin:
             depth *= 1 + (p.pp - 1) / (p.pp * p.vpp)
         logits = 6 * self.tokens * m.vocab / p.tp
         return {
-            "weights": 2 * weights,
+            "weights": (1 if p.lora and self.a.fp8 else 2) * weights,
             "gradients": 2 * self.split_from(2) * self.trained,
             "optimizer": 12 * self.split_from(1) * self.trained,
             "activations": max(stage * depth, stage + logits) + working,
