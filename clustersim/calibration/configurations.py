@@ -17,6 +17,7 @@ from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import InputError
 from clustersim.performance import LEVELS, AcceleratorArrays, ModelArrays, Plans, labels_of
 from clustersim.performance.arrays import attended_tokens
+from clustersim.performance.world import UNKNOWN
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
@@ -103,9 +104,10 @@ class Configurations:
     def kinds(self) -> list[str]:
         """What scatters alike: the product, and whether the model is a mixture of experts."""
         product = LEVELS.index("product")
+        names = ["" if labels[product] == UNKNOWN else labels[product] for labels in self.labels]
         return [
-            f"{labels[product]} mixture".strip() if experts else labels[product]
-            for labels, experts in zip(self.labels, self.models.n_experts > 0, strict=True)
+            f"{name} mixture".strip() if experts else name
+            for name, experts in zip(names, self.models.n_experts > 0, strict=True)
         ]
 
     def take(self, rows: NDArray[Any]) -> Configurations:

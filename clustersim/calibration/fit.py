@@ -17,7 +17,7 @@ from clustersim.performance.calibration import Calibration
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.parameters import LEVELS, PARAMETERS
 from clustersim.performance.step_time import step_seconds
-from clustersim.performance.world import UNKNOWN, Key, World
+from clustersim.performance.world import Key, World, is_unknown
 
 __all__ = ["Fit", "fit", "recentred"]
 
@@ -73,10 +73,7 @@ class _Problem:
     def unbounded(self, effects: Array) -> Array:
         """Coefficients of each row on the unbounded scale, shape (parameters, rows)."""
         return np.stack(
-            [
-                parameter.centre + self.designs[parameter.name] @ effects
-                for parameter in PARAMETERS
-            ]
+            [parameter.centre + self.designs[parameter.name] @ effects for parameter in PARAMETERS]
         )
 
     def residuals(self, effects: Array) -> Array:
@@ -130,7 +127,7 @@ def keys_of(rows: Configurations) -> tuple[Key, ...]:
                 keys += [
                     (parameter.name, level, label)
                     for label in labels
-                    if UNKNOWN not in label.split()
+                    if not is_unknown(level, label)
                 ]
     return tuple(keys)
 
@@ -232,7 +229,6 @@ def _posterior(problem: _Problem, effects: Array) -> Calibration:
         widening=float(widening),
         facts={"effective_parameters": round(told, 1), "rows": count},
     )
-
 
 
 def recentred(calibration: Calibration, rows: Configurations, scatter: Array) -> Calibration:

@@ -158,9 +158,7 @@ def _measured(
         reason[place] = reason[place] or "step_time_s: missing, or not a number above 0"
     table["step_time_s"] = seconds
     usable = np.array([not text for text in reason], dtype=bool)
-    left_out = [
-        f"{source}, row {place + 2}: {text}" for place, text in enumerate(reason) if text
-    ]
+    left_out = [f"{source}, row {place + 2}: {text}" for place, text in enumerate(reason) if text]
     if not usable.any():
         raise InputError(source, left_out[:10] or "has no rows")
     return table[usable], left_out

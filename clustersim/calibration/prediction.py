@@ -22,7 +22,6 @@ Array = NDArray[np.float64]
 DRAWS = 200
 """Worlds drawn for an interval; its width is then known to 5 %."""
 ROWS_AT_ONCE = 512
-UNKNOWN = "(unknown)"
 """Label of a stack or source that is not known."""
 DRAWN_FIELDS = {
     "peak_flops": "peak_flops.{precision}",
@@ -63,7 +62,7 @@ def predict(
     The model's part of the interval is the spread over worlds drawn from the posterior (effects
     that no measurement knows from their priors) and over the stated ranges of a hypothetical chip;
     the scatter of a measurement about the model is added in quadrature. A stack or source that is
-    not known counts as one more of its kind (:func:`named_unknowns`).
+    not known counts as one more of its kind (:func:`clustersim.performance.labels_of`).
 
     Parameters
     ----------

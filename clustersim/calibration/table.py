@@ -26,6 +26,7 @@ from clustersim.calibration.unknown_chips import unknown_chip
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import LEVELS, Calibration, default_calibration
+from clustersim.performance.world import UNKNOWN
 
 __all__ = [
     "FOR_UNKNOWN_CHIPS",
@@ -223,9 +224,9 @@ def _note_stacks(rows: Configurations, calibration: Calibration, notes: list[lis
     product, release = LEVELS.index("product"), LEVELS.index("release")
     measured = {label for _, level, label in calibration.keys if level == "release"}
     for place, labels in zip(rows.index, rows.labels, strict=True):
-        if not labels[release]:
+        if labels[release] == UNKNOWN:
             notes[place].append("no framework named: mean and spread of all stacks")
-        elif not labels[product] and labels[release] not in measured:
+        elif labels[product] == UNKNOWN and labels[release] not in measured:
             notes[place].append("unknown framework: mean and spread of all stacks")
 
 

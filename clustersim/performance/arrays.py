@@ -127,7 +127,8 @@ class AcceleratorArrays(Columns):
     """Chips, one element a chip; see :class:`clustersim.catalogue.Accelerator`.
 
     `peak_flops` is the peak of the precision asked for, and `fp8` says whether that is FP8;
-    `hbm_bytes` counts binary gigabytes (:data:`BINARY_GIGABYTE`), `mesh_peers` is among how many links a mesh chip divides its scale-up bandwidth,
+    `hbm_bytes` counts binary gigabytes (:data:`BINARY_GIGABYTE`), `mesh_peers` is among how many
+    links a mesh chip divides its scale-up bandwidth,
     `link_generation` a place in :data:`clustersim.network.constants.GENERATIONS`.
     """
 

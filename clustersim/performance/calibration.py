@@ -31,8 +31,8 @@ class Calibration:
     """The posterior of the effects, and the scatter of measurements about it.
 
     In units of its prior spread each effect has a posterior mean `mean`; the covariance is
-    ``I - V diag(1 - 1 / (1 + s)) V'`` for the eigenvalues `strength` s and eigenvectors `basis` V of
-    what the measurements tell (Gauss-Newton: ``J'J`` of the weighted residuals).
+    ``I - V diag(1 - 1 / (1 + s)) V'`` for the eigenvalues `strength` s and eigenvectors `basis` V
+    of what the measurements tell (Gauss-Newton: ``J'J`` of the weighted residuals).
 
     Attributes
     ----------
@@ -79,9 +79,7 @@ class Calibration:
     def stacks(self) -> list[str]:
         """Names of the products and releases that were measured."""
         return list(
-            dict.fromkeys(
-                label for _, level, label in self.keys if level in ("product", "release")
-            )
+            dict.fromkeys(label for _, level, label in self.keys if level in ("product", "release"))
         )
 
     def draw(self, draws: int = 0, seed: int = 0) -> World:

@@ -114,9 +114,7 @@ def data_parallel_seconds(
     across: Array = np.zeros(())
     if np.any(shard.group < shard.ranks):
         replicas = shard.ranks / shard.group
-        across = all_reduce_seconds(
-            gradients / shard.group, replicas, stride * shard.group, links
-        )
+        across = all_reduce_seconds(gradients / shard.group, replicas, stride * shard.group, links)
     late = reduce_scatter_seconds(gradients, shard.group, stride, links) + across
     late = late + all_gather_seconds(WEIGHT_BYTES * dense, shard.group, stride, links)
     late = late + start_up(shard.group, coefficients.weight_messages)

@@ -83,9 +83,7 @@ def relative_speed(
                 stack=stack,
                 world=world,
             )
-            for chip, nic, size in zip(
-                (accelerator, reference), nic_Bps, scaleup_size, strict=True
-            )
+            for chip, nic, size in zip((accelerator, reference), nic_Bps, scaleup_size, strict=True)
         ]
         fits = both[0].fits & both[1].fits
         speeds[left[fits]] = both[0].tokens_per_s[fits] / both[1].tokens_per_s[fits]

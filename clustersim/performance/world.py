@@ -14,7 +14,7 @@ from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
 from clustersim.performance.stacks import default_stack, product_of
 
-__all__ = ["Key", "World", "labels_of"]
+__all__ = ["UNKNOWN", "Key", "World", "is_unknown", "labels_of"]
 
 Array = NDArray[np.float64]
 
@@ -51,6 +51,15 @@ def labels_of(
     combined = f"{family} {product} {number}"
     measured = f"{source or UNKNOWN} {family} {number}"
     return ("", family, accelerator.name, product, stack or UNKNOWN, combined, measured)
+
+
+def is_unknown(level: str, label: str) -> bool:
+    """Whether a label of :func:`labels_of` stands for a stack or source that is not named."""
+    if level == "combination":
+        return label.split(" ")[1:-1] == [UNKNOWN]
+    if level == "source":
+        return label.startswith(f"{UNKNOWN} ")
+    return label == UNKNOWN
 
 
 @dataclass(frozen=True)

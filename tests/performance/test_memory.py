@@ -48,9 +48,7 @@ def test_recompute_keeps_less():
     assert full == approx(LAYERS * 2 * SBH + 34 * SBH)  # inputs, and the layer at work
     norms_and_activation = 32 - 2 * (1 + 4)
     assert per_layer({"recompute": [1]}) == approx(norms_and_activation * SBH)
-    assert per_layer({"recompute": [1], "flash": 0}) == approx(
-        34 * SBH
-    )  # only scores are made anew
+    assert per_layer({"recompute": [1], "flash": 0}) == approx(34 * SBH)  # all but the scores
 
 
 def test_fp8_keeps_the_inputs_of_products_in_a_byte():

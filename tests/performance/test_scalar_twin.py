@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,3 +95,27 @@ def test_no_row_depends_on_its_neighbours():
     alone = np.concatenate([seconds(np.array([row])) for row in range(len(rows))])
     together = seconds(np.arange(len(rows)))
     np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
+def beside(one, other):
+    """A struct of arrays with the rows of two."""
+    names = [field.name for field in dataclasses.fields(one)]
+    return type(one)(**{n: np.append(getattr(one, n), getattr(other, n)) for n in names})
+
+
+@settings(repeatable, max_examples=200)
+@given(
+    st.tuples(models(), models()),
+    st.tuples(some_chips, some_chips),
+    st.tuples(plans(), plans()),
+    st.integers(1, 8192),
+    coefficients(),
+)
+def test_no_two_rows_depend_on_each_other(shapes, accelerators, both_plans, batch, values):
+    rows = list(zip(shapes, accelerators, both_plans, strict=True))
+    structs = (beside(*shapes), beside(*accelerators), beside(*both_plans))
+    together = evaluate(*structs, global_batch=batch, coefficients=values)
+    alone = [evaluate(*row, global_batch=batch, coefficients=values) for row in rows]
+    for name in ("step_time_s", "memory_bytes", "mfu"):
+        apart = np.concatenate([getattr(step, name) for step in alone])
+        np.testing.assert_allclose(getattr(together, name), apart, rtol=1e-12)

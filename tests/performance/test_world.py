@@ -215,9 +215,8 @@ class TestDraws:
         taken = found.take(np.array([2, 0]))
         for name, values in values_of(found).items():
             np.testing.assert_array_equal(getattr(taken, name), values[:, [2, 0]])
-        one = dataclasses.replace(found, layer_s=np.float64(1e-5)).take(
-            np.array([True, False, True])
-        )
+        some = np.array([True, False, True])
+        one = dataclasses.replace(found, layer_s=np.float64(1e-5)).take(some)
         assert one.layer_s == 1e-5
         assert one.slowdown.shape == (50, 2)
 
