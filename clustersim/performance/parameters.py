@@ -192,7 +192,7 @@ PARAMETERS = (
         base=1.0, product=0.5, release=0.7,
     ),
     _parameter(
-        "permutation_traffic", "log", 1.5, "factor on four passes over copies of tokens, to sort them",
+        "permutation_traffic", "log", 1.5, "factor on four passes over tokens to sort them",
         base=0.5, product=0.3,
     ),
     _parameter(

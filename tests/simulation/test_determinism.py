@@ -37,7 +37,7 @@ workload:
         weight: 4
         sizes: {1: 4, 2: 1, 4: 1}
         duration: {kind: weibull, scale: 40 min, shape: 0.6}
-  jobs: 400
+  jobs: 800
   load: 1.5
   reference_accelerator: H200
   reference_models: {default: llama3-8b}
