@@ -5,29 +5,29 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.calibration.plan_faults import plan_faults, plan_remarks
 from clustersim.calibration.row import Row
-from clustersim.catalogue import Accelerator, Catalogue, Model
+from clustersim.calibration.row_model import model_of_row
+from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
 from clustersim.performance import LEVELS, AcceleratorArrays, ModelArrays, Plans, labels_of
-from clustersim.performance.arrays import attended_tokens
 from clustersim.performance.world import UNKNOWN
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
 Array = NDArray[np.float64]
 
-GATED = ("swiglu", "geglu", "silu", "swish", "gated")
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
 PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
-KINDS = ("pretrain", "sft", "lora", "rl-update")
-SHAPE = ("layers", "hidden", "heads", "ffn_hidden", "vocab")
+KINDS = ("pretrain", "sft", "lora", "qlora", "rl-update")
+ADAPTERS = ("lora", "qlora")
 
 COLUMNS: Mapping[str, str] = {
     "accelerator": "name of a chip of the catalogue",
@@ -86,6 +86,8 @@ class Configurations:
         Place of each row in the table.
     reason : list of str
         For each row of the table, why it is left out; empty where it is not.
+    notes : list of str
+        For each row of the table, what is unusual of its plan; empty where nothing is.
     """
 
     models: ModelArrays
@@ -96,6 +98,7 @@ class Configurations:
     accelerators: list[Accelerator]
     index: NDArray[np.intp]
     reason: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -123,6 +126,7 @@ class Configurations:
             [self.accelerators[row] for row in chosen],
             self.index[chosen],
             self.reason,
+            self.notes,
         )
 
 
@@ -148,7 +152,7 @@ def read_configurations(frame: pd.DataFrame, catalogue: Catalogue) -> Configurat
         raise InputError("table", f"has none of the columns {', '.join(COLUMNS)}")
     known = [name for name in COLUMNS if name in frame.columns]
     records = frame[known].to_dict("records")
-    parsed, index, reason = [], [], []
+    parsed, index, reason, notes = [], [], [], []
     for place, values in enumerate(records):
         row = Row({str(column): value for column, value in values.items()})
         entry = _parse(row, catalogue)
@@ -156,7 +160,8 @@ def read_configurations(frame: pd.DataFrame, catalogue: Catalogue) -> Configurat
         if entry is not None and not row.problems:
             parsed.append(entry)
             index.append(place)
-    return _stack(parsed, np.array(index, dtype=np.intp), reason)
+        notes.append("; ".join(entry.remarks) if entry is not None else "")
+    return _stack(parsed, np.array(index, dtype=np.intp), reason, notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +176,14 @@ class _Entry:
     plan: dict[str, float]
     global_batch: float
     labels: tuple[str, ...]
+    remarks: list[str]
 
 
 def _parse(row: Row, catalogue: Catalogue) -> _Entry | None:
     chip = _chip(row, catalogue)
     precision = PRECISIONS[row.choice("precision", "bf16", tuple(PRECISIONS))]
-    model = _model(row, catalogue)
-    plan = _plan(row)
+    model = model_of_row(row, catalogue)
+    plan, remarks = _plan(row)
     batch = row.number("global_batch")
     if chip is None or row.problems:
         return None
@@ -187,7 +193,14 @@ def _parse(row: Row, catalogue: Catalogue) -> _Entry | None:
         return None
     labels = labels_of(chip, row.text("framework"), precision, row.text("family"))
     domain = min(domain, float(max(chip.scaleup_size, 1)))
-    return _Entry(model, chip, precision, gbps / 8e-9, domain, plan, batch, labels)
+    searched = not (row.text("tp") or row.text("pp"))
+    row.problems += plan_faults(plan | ({"dp": 0.0} if searched else {}), model, batch)
+    if searched:
+        remarks = []
+    else:
+        reach = 1.0 if chip.scaleup_shape == "none" else domain
+        remarks += plan_remarks(plan, model["heads"], reach, batch)
+    return _Entry(model, chip, precision, gbps / 8e-9, domain, plan, batch, labels, remarks)
 
 
 def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
@@ -202,102 +215,24 @@ def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
         return None
 
 
-def _model(row: Row, catalogue: Catalogue) -> dict[str, float]:
-    known = _known_model(row, catalogue)
-    given = {name: row.number(name, getattr(known, name, None)) for name in SHAPE}
-    heads, hidden = given["heads"], given["hidden"]
-    seq_len = row.number("seq_len", known.seq_len if known else None)
-    experts = row.number("n_experts", known.n_experts if known else 0.0, least=0.0)
-    if row.problems:
-        return {}
-    head_dim = row.number("head_dim", known.head_dim if known else hidden / heads, whole=False)
-    kv_heads = row.number("kv_heads", known.kv_heads if known else heads)
-    window = row.number("sliding_window", 0.0, least=0.0)
-    attention_width, kv_width = heads * head_dim, kv_heads * head_dim
-    model = {
-        "layers": given["layers"],
-        "hidden": hidden,
-        "attention_width": attention_width,
-        "kv_width": kv_width,
-        "heads": heads,
-        "ffn_hidden": given["ffn_hidden"],
-        "mlp_matrices": 3.0 if row.text("mlp_type").lower() in GATED else 2.0,
-        "vocab": given["vocab"],
-        "tied": float(known.tied_embeddings) if known else 0.0,
-        "seq_len": seq_len,
-        "span": attended_tokens(seq_len, causal=True, window=window),
-        "n_experts": experts,
-        "top_k": row.number("topk", known.top_k if known else (0.0 if experts == 0 else None)),
-        "shared_experts": 0.0,
-        "moe_layers": given["layers"] if experts else 0.0,
-        "expert_ffn_hidden": given["ffn_hidden"] if experts else 0.0,
-        "attention_params": 2.0 * hidden * (attention_width + kv_width),
-        "other_params": 0.0,
-    }
-    if known is not None:
-        model |= {
-            "mlp_matrices": 3.0 if known.gated_mlp else 2.0,
-            "shared_experts": float(known.shared_experts),
-            "moe_layers": float(known.moe_layers),
-            "expert_ffn_hidden": float(known.expert_ffn_hidden),
-            "attention_params": known.attention_params_per_layer,
-        }
-    else:
-        _settle_by_params(row, model)
-    return model
-
-
-def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
-    """Return the model of the catalogue that the row names, unless its shape is another."""
-    name = row.text("model")
-    try:
-        model = catalogue.model(re.sub(r"\s*\(.*\)|\s+MoE$|\s+truncated.*", "", name))
-    except InputError:
-        return None
-    for column in ("layers", "hidden", "heads", "n_experts"):
-        given = Row(row.values).number(column, float(getattr(model, column)), least=0.0)
-        if np.isfinite(given) and given != getattr(model, column):
-            return None
-    return model
-
-
-def _settle_by_params(row: Row, model: dict[str, float]) -> None:
-    """Let `params_b` decide between two and three matrices, and the width of experts."""
-    params = 1e9 * row.number("params_b", 0.0, least=0.0, whole=False)
-    if not params > 0:
-        return
-    layers, hidden = model["layers"], model["hidden"]
-    rest = layers * model["attention_params"] + model["vocab"] * hidden
-    experts = max(model["n_experts"], 1.0)
-    mlp = params - rest
-    if mlp <= 0:
-        return
-    width = model["expert_ffn_hidden"] or model["ffn_hidden"]
-    counted = {matrices: layers * experts * matrices * hidden * width for matrices in (2.0, 3.0)}
-    if model["n_experts"] and abs(counted[3.0] / mlp - 1.0) > MOST_APART:
-        model["expert_ffn_hidden"] = mlp / (layers * experts * model["mlp_matrices"] * hidden)
-    elif not model["n_experts"]:
-        other = 5.0 - model["mlp_matrices"]
-        said, instead = (abs(counted[n] / mlp - 1.0) for n in (model["mlp_matrices"], other))
-        if said > MOST_APART > instead:
-            model["mlp_matrices"] = other
-
-
-MOST_APART = 0.2
-"""Parameters may differ by this share from those counted (embeddings tied or not)."""
-
-
-def _plan(row: Row) -> dict[str, float]:
+def _plan(row: Row) -> tuple[dict[str, float], list[str]]:
+    """Read a plan; what had to be changed in it."""
     plan = {name: row.number(name, 1.0) for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")}
     inner = plan["tp"] * plan["pp"] * plan["cp"]
     dp = row.number("dp", 0.0, least=0.0)
     chips = row.number("n_accelerators", inner * dp if dp else None)
+    remarks: list[str] = []
     if row.problems:
-        return plan
+        return plan, remarks
     if not dp or inner * dp != chips:
         if chips % inner:
             row.problems.append(
                 f"n_accelerators: must be a multiple of tp pp cp = {inner:g}, found {chips:g}"
+            )
+        if dp:
+            remarks.append(
+                f"dp {dp:g} is taken for {chips / inner:g}: n_accelerators {chips:g} over tp pp cp "
+                f"{inner:g}"
             )
         dp = chips / inner
     zero, group = _zero(row)
@@ -309,9 +244,9 @@ def _plan(row: Row) -> dict[str, float]:
         "flash": row.flag("flash_attn", 1.0),
         "sequence_parallel": row.flag("seq_parallel", float(plan["tp"] > 1)),
         "overlap": row.flag("comm_overlap", 1.0),
-        "lora": float(row.choice("kind", "pretrain", KINDS) == "lora"),
+        "lora": float(row.choice("kind", "pretrain", KINDS) in ADAPTERS),
     }
-    return plan
+    return plan, remarks
 
 
 def _zero(row: Row) -> tuple[float, float]:
@@ -331,7 +266,9 @@ def _zero(row: Row) -> tuple[float, float]:
     return float(match.group(1)), float(group) if group and group != "dp" else 0.0
 
 
-def _stack(entries: list[_Entry], index: NDArray[np.intp], reason: list[str]) -> Configurations:
+def _stack(
+    entries: list[_Entry], index: NDArray[np.intp], reason: list[str], notes: list[str]
+) -> Configurations:
     def columns(rows: list[dict[str, float]], kind: type[Any]) -> Any:
         names = [field.name for field in dataclasses.fields(kind)]
         return kind(*(np.array([row[name] for row in rows]) for name in names))
@@ -345,6 +282,7 @@ def _stack(entries: list[_Entry], index: NDArray[np.intp], reason: list[str]) ->
         accelerators=[entry.chip for entry in entries],
         index=index,
         reason=reason,
+        notes=notes,
     )
 
 

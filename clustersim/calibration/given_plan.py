@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from clustersim.calibration.plan_faults import plan_faults
 from clustersim.catalogue import Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.performance import RECOMPUTE
@@ -143,28 +144,17 @@ def _faults(
                       f"found {values['dp']}")  # fmt: skip
     if model.heads % tp:
         faults.append(f"tp: must divide the {model.heads} heads of {model.name}, found {tp}")
-    if pp > model.layers:
-        faults.append(f"pp: must be at most the {model.layers} layers of {model.name}, found {pp}")
-    elif values["vpp"] > -(-model.layers // pp):
-        faults.append(
-            f"vpp: must be at most the {-(-model.layers // pp)} layers of a stage, found "
-            f"{values['vpp']}"
-        )
     if values["vpp"] > 1 and pp == 1:
         faults.append(f"vpp: chunks need a pipeline (pp above 1), found {values['vpp']}")
-    if ep > 1 and not model.n_experts:
-        faults.append(f"ep: {model.name} has no experts, found {ep}")
-    elif model.n_experts and model.n_experts % ep:
-        faults.append(f"ep: must divide the {model.n_experts} experts, found {ep}")
-    if faults:
-        return faults
-    dp = count // inner
-    if dp % ep:
-        faults.append(f"ep: must divide the data parallel size {dp}, found {ep}")
-    share = -(-global_batch // dp)
-    if values["micro_batch"] > share:
-        faults.append(
-            f"micro_batch: must be at most a rank's share of the batch, {share} "
-            f"({global_batch} sequences over dp {dp}), found {values['micro_batch']}"
-        )
-    return faults
+    shape = {
+        "layers": model.layers,
+        "n_experts": model.n_experts,
+        "top_k": model.top_k,
+        "seq_len": model.seq_len,
+    }
+    if not faults:
+        dp = count // inner
+        if dp % ep and not (model.n_experts and model.n_experts % ep):
+            faults.append(f"ep: must divide the data parallel size {dp}, found {ep}")
+        return plan_faults({**values, "dp": dp}, shape, global_batch, model.name) + faults
+    return faults + plan_faults({**values, "dp": 0}, shape, global_batch, model.name)

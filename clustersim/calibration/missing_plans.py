@@ -117,7 +117,7 @@ def _search(
     own = own.take(block)
     models, chips, batch = rows.models.take(block), rows.chips.take(block), rows.global_batch[block]
     candidates = enumerate_plans(models, chips, counts, batch)
-    plans, row = _as_given(candidates.plans, candidates.row, own, block, given)
+    plans, row = _as_given(candidates.plans, candidates.row, own, batch, block, given)
     shape, chip = models.take(row), chips.take(row)
     used = memory_of(shape, chip, plans, batch[row])
     seconds = step_seconds(shape, chip, plans, batch[row], coefficients.take(row))
@@ -141,6 +141,7 @@ def _as_given(
     plans: Plans,
     row: NDArray[np.int64],
     own: Plans,
+    batch: NDArray[np.float64],
     block: NDArray[np.intp],
     given: dict[str, NDArray[np.bool_]],
 ) -> tuple[Plans, NDArray[np.int64]]:
@@ -154,5 +155,10 @@ def _as_given(
         for name in SET
     }
     changed |= {name: getattr(own, name)[row] for name in ALWAYS_SET}
+    set_plans = dataclasses.replace(plans, **changed)
+    share = np.ceil(batch[row] / set_plans.dp)
+    keep &= set_plans.micro_batch <= share
+    group = np.where(set_plans.zero_group > 0, set_plans.zero_group, 1.0)
+    keep &= (set_plans.dp * set_plans.cp) % group == 0
     chosen = np.flatnonzero(keep)
-    return dataclasses.replace(plans, **changed).take(chosen), row[chosen]
+    return set_plans.take(chosen), row[chosen]

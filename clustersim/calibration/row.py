@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ __all__ = ["Row"]
 MOST = 1e9
 FLAGS = {"true": 1.0, "false": 0.0}
 """Words for a switch that is on or off."""
+DENIALS = {"not", "no", "non", "without"}
 
 
 class Row:
@@ -64,15 +66,27 @@ class Row:
         text = self.text(name).lower()
         if text in FLAGS:
             return FLAGS[text]
-        return self.number(name, default, least=0.0)
+        if text in ("0", "1", "0.0", "1.0", ""):
+            return float(text) if text else default
+        self.problems.append(f"{name}: must be 0 or 1, found {text!r}")
+        return default
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
-        """Read one of some words; the last of them that a longer text holds (``bf16 + fp8``)."""
+        """Read one of some words; the last of them that a longer text holds (``bf16 + fp8``).
+
+        A longer text must hold the whole word and deny nothing (``not full``).
+        """
         text = self.text(name).lower() or default
-        held = [word for word in allowed if word in text]
         if text in allowed:
             return text
-        if held:
+        said = _words(text)
+        held = [word for word in allowed if f" {_words(word)} " in f" {said} "]
+        if held and not set(said.split()) & DENIALS:
             return held[-1]
         self.problems.append(f"{name}: must be one of {', '.join(allowed)}, found {text!r}")
         return default
+
+
+def _words(text: str) -> str:
+    """Return the words of a text, a blank between them."""
+    return " ".join(re.findall(r"[a-z0-9]+", text))

@@ -22,6 +22,7 @@ from clustersim.calibration.configurations import (
 )
 from clustersim.calibration.missing_plans import find_plans
 from clustersim.calibration.prediction import predict
+from clustersim.calibration.row import Row
 from clustersim.calibration.unknown_chips import unknown_chip
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
@@ -127,6 +128,8 @@ def predict_table(
     known = _with_known_kinds(known, notes)
     rows = read_configurations(known, catalogue)
     reason = [lost.get(place, text) for place, text in enumerate(rows.reason)]
+    for place, note in enumerate(rows.notes):
+        notes[place] += [note] if note and not reason[place] else []
     rows, searched = find_plans(rows, known, calibration.world(), reason, notes)
     _note_stacks(rows, calibration, notes)
     columns = _predicted_columns(rows, searched, calibration, reason, notes)
@@ -205,7 +208,9 @@ def _with_known_kinds(texts: pd.DataFrame, notes: list[list[str]]) -> pd.DataFra
         return texts
     kinds = texts["kind"].to_list()
     for place, kind in enumerate(kinds):
-        if kind.strip() and not any(word in kind.lower() for word in KINDS):
+        row = Row({"kind": kind})
+        row.choice("kind", "pretrain", KINDS)
+        if row.problems:
             kinds[place] = ""
             notes[place].append(f"kind {kind.strip()!r} is taken for training of all weights")
     return texts.assign(kind=kinds)

@@ -81,7 +81,7 @@ def memory_by_class(
     recompute one layer is worked on; logits live in FP32 and BF16 on the last stage.
     """
     whole = shard.dense_params + shard.expert_params
-    sharded = shard.dense_params / shard.group + shard.expert_params / shard.expert_copies
+    sharded = shard.dense_params / shard.group + shard.expert_params / shard.expert_group
 
     def split_from(stage: int) -> Array:
         return np.where(plans.zero >= stage, sharded, whole)

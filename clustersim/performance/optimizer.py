@@ -23,6 +23,6 @@ def optimizer_seconds(
     From ZeRO stage 1 on a rank updates its share only (Rajbhandari et al. 2020, arXiv 1910.02054).
     """
     whole = shard.dense_params + shard.expert_params
-    share = shard.dense_params / shard.group + shard.expert_params / shard.expert_copies
+    share = shard.dense_params / shard.group + shard.expert_params / shard.expert_group
     owned = np.where(plans.zero >= 1, share, whole) * shard.trained
     return coefficients.optimizer_bytes * owned / rates.memory_Bps

@@ -65,13 +65,14 @@ def pipeline_seconds(
 ) -> Array:
     """Exposed transfers between pipeline stages of one step.
 
-    Each micro-batch crosses ``2 vpp`` times a rank (forward and backward of every chunk), in
-    ``tokens hidden / tp`` elements (scatter-gather: Narayanan et al. 2021, arXiv 2104.04473).
+    Each micro-batch crosses ``2 vpp`` times a rank (forward and backward of every chunk), and the
+    pipeline fills and empties through ``2 (pp - 1)`` transfers, in ``tokens hidden / tp`` elements
+    (scatter-gather: Narayanan et al. 2021, arXiv 2104.04473).
     """
     size = 2.0 * shard.tokens * models.hidden / plans.tp
     stride = plans.tp * plans.cp * plans.dp
     once = point_to_point_seconds(size, stride, links)
-    crossings = 2.0 * plans.vpp * (shard.micro_batches + plans.pp - 1.0)
+    crossings = 2.0 * (plans.vpp * shard.micro_batches + plans.pp - 1.0)
     total = crossings * once * (1.0 - coefficients.pp_overlap)
     return np.where(plans.pp > 1, total, 0.0)
 
@@ -97,10 +98,11 @@ def data_parallel_seconds(
     scatters the gradients once in every micro-batch (Rajbhandari et al. 2020, arXiv 1910.02054).
     Experts reduce among the ranks that hold the same ones. In hybrid sharding all of this goes on
     within a group, and each rank's share of the gradients is summed over the groups once a step
-    (Zhao et al. 2023, arXiv 2304.11277). Weights are gathered in several
-    messages a layer, each of which takes a ring's start-up of a hop per scale-up domain: with
-    hundreds of domains that outweighs the bytes (InternEvo on 50 Gb/s a chip falls from 4,062 to
-    2,271 tokens/s a chip when ZeRO-1 spans 1,024 chips, and to 3,625 in groups of 8).
+    (Zhao et al. 2023, arXiv 2304.11277), with stage 3 behind its last micro-batch. Weights are
+    gathered in several messages a layer, each of which takes a ring's start-up of a hop per
+    scale-up domain: with hundreds of domains that outweighs the bytes (InternEvo on 50 Gb/s a chip
+    falls from 4,062 to 2,271 tokens/s a chip when ZeRO-1 spans 1,024 chips, and to 3,625 in groups
+    of 8).
     """
     stride, expert_stride = plans.tp, np.where(plans.ep > 1, plans.ep, plans.tp)
     dense, experts = shard.dense_params * shard.trained, shard.expert_params * shard.trained
@@ -127,20 +129,22 @@ def data_parallel_seconds(
         each = (2.0 + shard.trained) * gather
     some = shard.expert_params > 0
     if np.any(some):
-        copies = shard.expert_copies
-        scatter = reduce_scatter_seconds(
-            coefficients.gradient_bytes * experts, copies, expert_stride, links
-        )
-        gather = all_gather_seconds(WEIGHT_BYTES * experts, copies, expert_stride, links)
+        group, summed = shard.expert_group, coefficients.gradient_bytes * experts
+        scatter = reduce_scatter_seconds(summed, group, expert_stride, links)
+        gather = all_gather_seconds(WEIGHT_BYTES * experts, group, expert_stride, links)
         late = late + np.where(some, scatter + gather, 0.0)
+        if np.any(group < shard.expert_copies):
+            replicas = shard.expert_copies / group
+            more = all_reduce_seconds(summed / group, replicas, expert_stride * group, links)
+            late, across = late + np.where(some, more, 0.0), across + np.where(some, more, 0.0)
         whole = WEIGHT_BYTES * shard.expert_params
-        gather = all_gather_seconds(whole, copies, expert_stride, links)
+        gather = all_gather_seconds(whole, group, expert_stride, links)
         each = each + np.where(some, (2.0 + shard.trained) * gather, 0.0)
     overlap = coefficients.dp_overlap * plans.overlap
     once = exposed_seconds(late, overlap, backward_s)
     if not np.any(fully):
         return once
     overlap3 = coefficients.zero3_overlap * plans.overlap
-    always = exposed_seconds(each, overlap3, micro_batch_s)
-    always = shard.micro_batches * always + exposed_seconds(across, overlap, backward_s)
+    always = (shard.micro_batches - 1.0) * exposed_seconds(each, overlap3, micro_batch_s)
+    always = always + exposed_seconds(each + across, overlap3, micro_batch_s)
     return np.where(fully, always, once)

@@ -35,8 +35,8 @@ class Shard:
         ranks share, and those of its experts.
     ranks, group : array
         Ranks that hold the same dense parameters, and those among which ZeRO splits them.
-    expert_copies : array
-        Ranks that hold the same experts.
+    expert_copies, expert_group : array
+        Ranks that hold the same experts, and those among which ZeRO splits them.
     trained : array
         Share of the parameters that is trained.
     """
@@ -50,6 +50,7 @@ class Shard:
     ranks: Array
     group: Array
     expert_copies: Array
+    expert_group: Array
     trained: Array
 
 
@@ -66,7 +67,8 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
     mlp = models.mlp_matrices * models.hidden * models.ffn_hidden
     whole = models.attention_params + models.other_params / models.layers
     ranks = plans.dp * plans.cp
-    moe_layers, expert_params, copies = np.zeros(()), np.zeros(()), ranks
+    group = np.where(plans.zero_group > 0, np.minimum(plans.zero_group, ranks), ranks)
+    moe_layers, expert_params, copies, expert_group = np.zeros(()), np.zeros(()), ranks, group
     if np.any(models.n_experts > 0):
         moe_share = models.moe_layers / models.layers
         expert = models.mlp_matrices * models.hidden * models.expert_ffn_hidden
@@ -76,11 +78,12 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
         experts_of_rank = models.n_experts / np.where(distributed, plans.ep, plans.tp)
         moe_layers = layers * moe_share
         expert_params = moe_layers * experts_of_rank * expert
-        copies = np.maximum(ranks * np.where(distributed, plans.tp, 1.0) / plans.ep, 1.0)
+        same = np.where(distributed, plans.tp, 1.0) / plans.ep
+        copies = np.maximum(ranks * same, 1.0)
+        expert_group = np.maximum(group * same, 1.0)
     else:
         dense_layer = (whole + mlp) / plans.tp
     tables = np.where(plans.pp > 1, 1.0, 2.0 - models.tied)
-    group = np.where(plans.zero_group > 0, np.minimum(plans.zero_group, ranks), ranks)
     return Shard(
         tokens=plans.micro_batch * models.seq_len / plans.cp,
         micro_batches=np.ceil(sequences / plans.micro_batch),
@@ -91,5 +94,6 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
         ranks=ranks,
         group=group,
         expert_copies=copies,
+        expert_group=expert_group,
         trained=np.where(plans.lora > 0, ADAPTED_SHARE, 1.0),
     )

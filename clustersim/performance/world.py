@@ -24,6 +24,8 @@ Key = tuple[str, str, str]
 
 UNKNOWN = "unknown"
 """Label of a stack or source that is not named; never one that measurements tell about."""
+UNMEASURED = 0.5
+"""Spread of a chip without measurements about its architecture, over that of architectures."""
 RELATIVES = {"hopper-h20": "hopper"}
 """Families that have no measurements and are another architecture with parts switched off."""
 
@@ -46,9 +48,10 @@ def labels_of(
     """
     product = product_of(stack) or UNKNOWN
     family = accelerator.family
-    family = RELATIVES.get(family, accelerator.name if family == "other" else family)
+    own = accelerator.name if family == "other" else family
+    family = RELATIVES.get(own, own)
     number = "fp8" if precision == "fp8" and "fp8" in accelerator.peak_flops else "bf16"
-    combined = f"{family} {product} {number}"
+    combined = f"{own} {product} {number}"
     measured = f"{source or UNKNOWN} {family} {number}"
     return ("", family, accelerator.name, product, stack or UNKNOWN, combined, measured)
 
@@ -121,20 +124,26 @@ class World:
             Arrays of shape (rows,), or (draws, rows) where the world holds draws.
         """
         distinct = list(dict.fromkeys(labels))
+        drawn = self.seed is not None
+        measured = {label for _, level, label in self.effects if drawn and level == "chip"}
         place = {label: index for index, label in enumerate(distinct)}
         rows = np.array([place[label] for label in labels], dtype=np.intp)
         values = []
         for parameter in PARAMETERS:
-            columns = [self._unbounded(parameter, label) for label in distinct]
+            columns = [self._unbounded(parameter, label, measured) for label in distinct]
             table = parameter.natural(np.stack(columns, axis=-1))
             values.append(table[..., rows])
         return Coefficients(*values)
 
-    def _unbounded(self, parameter: Parameter, labels: tuple[str, ...]) -> Array:
+    def _unbounded(
+        self, parameter: Parameter, labels: tuple[str, ...], measured: set[str]
+    ) -> Array:
         shape = (self.draws,) if self.draws else ()
         total = np.full(shape, parameter.centre)
         for level, label in zip(LEVELS, labels, strict=True):
             spread = parameter.spread.get(level, 0.0)
+            if level == "chip" and self.seed is not None and label not in measured:
+                spread = max(spread, UNMEASURED * parameter.spread.get("architecture", 0.0))
             if spread > 0 and (label or level == "base"):
                 total = total + self._effect((parameter.name, level, label), spread)
         return total

@@ -102,7 +102,8 @@ class TestLabels:
     def test_default_stacks_were_measured(self):
         assert product_of(default_stack("hopper")) == "NeMo"
         assert product_of(default_stack("ascend")) == "MindSpeed"
-        for architecture in ("hopper", "ascend", "other"):
+        assert default_stack("tpu") == default_stack("other") == ""
+        for architecture in ("ampere", "hopper", "hopper-h20", "blackwell", "ascend"):
             stack = default_stack(architecture)
             assert any(key[1:] == ("release", stack) for key in CALIBRATION.keys)
 

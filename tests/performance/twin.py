@@ -131,6 +131,7 @@ class Twin:
         self.group = min(p.zero_group, self.ranks) if p.zero_group else self.ranks
         copies = self.ranks * p.tp / p.ep if self.whole_experts else self.ranks
         self.copies = max(copies, 1.0)
+        self.expert_group = max(self.group * copies / self.ranks, 1.0)
 
     def matmul(self, rows, width, depth, rate=None):
         traffic = 2 * (rows * width + rows * depth + width * depth)
@@ -273,7 +274,8 @@ class Twin:
         if p.pp == 1:
             return 0.0
         once = self.links.send(2 * self.tokens * self.m.hidden / p.tp, p.tp * p.cp * p.dp)
-        return 2 * p.vpp * (self.micro_batches + p.pp - 1) * once * (1 - self.c.pp_overlap)
+        crossings = 2 * (p.vpp * self.micro_batches + p.pp - 1)
+        return crossings * once * (1 - self.c.pp_overlap)
 
     def hops(self, ranks, messages):
         domains = math.ceil(ranks / self.links.inside(ranks, self.p.tp))
@@ -282,31 +284,33 @@ class Twin:
     def data_parallel(self, micro_batch, backward):
         p, c, links, trained = self.p, self.c, self.links, self.trained
         stride = p.ep if self.whole_experts else p.tp
-        all_experts = trained_experts = 0.0
-        if self.experts:
-            all_experts = links.gather(2 * self.experts, self.copies, stride)
-            trained_experts = links.gather(2 * self.experts * trained, self.copies, stride)
-            gradients = c.gradient_bytes * self.experts * trained
-            trained_experts += links.gather(gradients, self.copies, stride)
         replicas = self.ranks / self.group
         summed = c.gradient_bytes * self.dense * trained
         across = links.all_reduce(summed / self.group, replicas, p.tp * self.group)
-        overlap = c.dp_overlap if p.overlap else 0.0
+        all_experts = trained_experts = 0.0
+        if self.experts:
+            group = self.expert_group
+            all_experts = links.gather(2 * self.experts, group, stride)
+            trained_experts = links.gather(2 * self.experts * trained, group, stride)
+            gradients = c.gradient_bytes * self.experts * trained
+            trained_experts += links.gather(gradients, group, stride)
+            across += links.all_reduce(gradients / group, self.copies / group, stride * group)
         if p.zero == 3:
             gather = links.gather(2 * self.dense, self.group, p.tp)
             gather += self.hops(self.group, c.zero3_messages)
             each = (2 + trained) * (gather + all_experts)
-            shown = exposed(each, c.zero3_overlap if p.overlap else 0.0, micro_batch)
-            return self.micro_batches * shown + exposed(across, overlap, backward)
+            overlap = c.zero3_overlap if p.overlap else 0.0
+            last = exposed(each + across, overlap, micro_batch)
+            return (self.micro_batches - 1) * exposed(each, overlap, micro_batch) + last
         late = links.gather(summed, self.group, p.tp) + across
         late += links.gather(2 * self.dense * trained, self.group, p.tp)
         late += self.hops(self.group, c.weight_messages) + trained_experts
-        return exposed(late, overlap, backward)
+        return exposed(late, c.dp_overlap if p.overlap else 0.0, backward)
 
     def split_from(self, stage):
         if self.p.zero < stage:
             return self.dense + self.experts
-        return self.dense / self.group + self.experts / self.copies
+        return self.dense / self.group + self.experts / self.expert_group
 
     def roofline(self):
         m = self.m
