@@ -35,7 +35,7 @@ def assumptions(prices: Prices) -> str:
     """Say what the figures assume."""
     return (
         "BF16; the model's own batch; the default stack of each chip (NVIDIA's recipes of 2025, "
-        "MindSpeed-LLM on 910B), on SeedChip as on NVIDIA's; no failures. Bands: 90 %, from the "
+        "MindSpeed-LLM on 910B; SeedChip: mean of all stacks); no failures. Bands: 90 %, from the "
         "posterior of the calibration, best plan of its mean kept; SeedChip's with the range of "
         "its specification. Cost: the chip's purchase price, between the low and high of the "
         f"catalogue, over {prices.depreciation_years:g} years of full use, and electricity at "

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from clustersim.catalogue import Accelerator, hypothetical_note
+from clustersim.calibration.plan_faults import plan_remarks
+from clustersim.catalogue import Accelerator, Model, hypothetical_note
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.units import format_memory
 
-__all__ = ["chip_notes", "plan_notes", "precision_used", "stack_used"]
+__all__ = ["chip_notes", "plan_notes", "precision_used", "stack_used", "unmeasured_note"]
 
 NAMES_SHOWN = 12
 
@@ -29,6 +30,12 @@ def stack_used(
     """Return the stack by its known spelling; say what is assumed of an unknown one."""
     if stack is None:
         assumed = default_stack(chip.family)
+        if not assumed:
+            notes.append(
+                f"No software stack is known for {chip.name}: mean of all stacks, and their spread "
+                "in the interval."
+            )
+            return ""
         notes.append(f"No software stack was named; {assumed} is assumed.")
         return assumed
     releases = sorted({label for _, level, label in calibration.keys if level == "release"})
@@ -36,7 +43,7 @@ def stack_used(
     if stack.lower() in by_lower:
         return by_lower[stack.lower()]
     product = product_of(stack)
-    if product:
+    if product in calibration.stacks:
         notes.append(f"No run of the release {stack!r} is known; it is taken for a {product}.")
         return stack
     near = difflib.get_close_matches(stack.lower(), by_lower, n=1, cutoff=0.5)
@@ -49,22 +56,21 @@ def stack_used(
     return stack
 
 
-def plan_notes(plan: Mapping[str, int], chip: Accelerator, global_batch: int) -> list[str]:
+def plan_notes(plan: Mapping[str, int], chip: Accelerator, model: Model, batch: int) -> list[str]:
     """Say what is unusual of a plan that a user gives."""
-    notes = []
     domain = 1 if chip.scaleup_shape == "none" else chip.scaleup_size
-    if plan["tp"] > domain:
-        notes.append(
-            f"tp {plan['tp']} reaches beyond the {domain} chips of a scale-up domain; no plan that "
-            "is searched does."
-        )
-    ranks = plan["dp"] * plan["micro_batch"]
-    if global_batch % ranks:
-        notes.append(
-            f"{global_batch} sequences are no multiple of dp x micro-batch = {ranks}; the last "
-            "micro-batches are partly empty."
-        )
-    return notes
+    return [f"{remark}." for remark in plan_remarks(plan, model.heads, domain, batch)]
+
+
+def unmeasured_note(chip: Accelerator, calibration: Calibration) -> str:
+    """Say that no run on a chip is in the calibration; empty where one is, or none can be."""
+    measured = {label for _, level, label in calibration.keys if level == "chip"}
+    if chip.hypothetical or chip.name in measured:
+        return ""
+    return (
+        f"No run on {chip.name} is in the calibration; its efficiencies are those of its "
+        "relatives, with their spread"
+    )
 
 
 def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:

@@ -130,7 +130,9 @@ class Configurations:
         )
 
 
-def read_configurations(frame: pd.DataFrame, catalogue: Catalogue) -> Configurations:
+def read_configurations(
+    frame: pd.DataFrame, catalogue: Catalogue, *, searched: bool = False
+) -> Configurations:
     """Make arrays of a table whose columns are those of :data:`COLUMNS`.
 
     A row that names a model of the catalogue takes its shape (heads' width, experts, windows)
@@ -142,6 +144,9 @@ def read_configurations(frame: pd.DataFrame, catalogue: Catalogue) -> Configurat
     frame : DataFrame
         As read with ``dtype=str`` or with numbers; unknown columns are not looked at.
     catalogue : Catalogue
+    searched : bool
+        Whether rows with neither `tp` nor `pp` have their plan searched afterwards, so that what
+        depends on the data-parallel size is not checked.
 
     Raises
     ------
@@ -155,7 +160,7 @@ def read_configurations(frame: pd.DataFrame, catalogue: Catalogue) -> Configurat
     parsed, index, reason, notes = [], [], [], []
     for place, values in enumerate(records):
         row = Row({str(column): value for column, value in values.items()})
-        entry = _parse(row, catalogue)
+        entry = _parse(row, catalogue, searched)
         reason.append("; ".join(dict.fromkeys(row.problems)))
         if entry is not None and not row.problems:
             parsed.append(entry)
@@ -179,7 +184,7 @@ class _Entry:
     remarks: list[str]
 
 
-def _parse(row: Row, catalogue: Catalogue) -> _Entry | None:
+def _parse(row: Row, catalogue: Catalogue, searched: bool) -> _Entry | None:
     chip = _chip(row, catalogue)
     precision = PRECISIONS[row.choice("precision", "bf16", tuple(PRECISIONS))]
     model = model_of_row(row, catalogue)
@@ -193,7 +198,7 @@ def _parse(row: Row, catalogue: Catalogue) -> _Entry | None:
         return None
     labels = labels_of(chip, row.text("framework"), precision, row.text("family"))
     domain = min(domain, float(max(chip.scaleup_size, 1)))
-    searched = not (row.text("tp") or row.text("pp"))
+    searched = searched and not (row.text("tp") or row.text("pp"))
     row.problems += plan_faults(plan | ({"dp": 0.0} if searched else {}), model, batch)
     if searched:
         remarks = []

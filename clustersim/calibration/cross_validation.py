@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +15,57 @@ from clustersim.calibration.prediction import spread_of
 from clustersim.performance import Calibration
 from clustersim.performance.step_time import step_seconds
 
-__all__ = ["Errors", "LeftOut", "folds_within_families", "leave_families_out", "left_out"]
+__all__ = [
+    "SIBLINGS",
+    "SOURCES",
+    "Errors",
+    "LeftOut",
+    "folds_within_families",
+    "leave_families_out",
+    "left_out",
+]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 DRAWS = 200
+
+SIBLINGS = (
+    ("sc21t1", "sc21t2"),
+    ("internevo", "internevoF"),
+    ("asc-rc2", "asc-rc3"),
+    ("nemo2407", "nemo2407ft", "nemolong"),
+)
+"""Families that are tables of one paper or of one project's performance pages. They are left out
+together: a sibling shares its cluster and software, and a paper never seen has no sibling."""
+
+SOURCES: Mapping[str, str] = MappingProxyType(
+    {
+        "asc-rc2": "MindSpeed-LLM RC2, 910B",
+        "asc-rc3": "MindSpeed-LLM RC3, 910B",
+        "bloom": "BigScience BLOOM",
+        "dgxc": "DGX Cloud recipes",
+        "flagperf": "FlagPerf reports",
+        "internevo": "InternEvo, tokens/s",
+        "internevoF": "InternEvo, long sequences",
+        "korth22": "Korthikanti 2022",
+        "mbridge": "Megatron-Bridge",
+        "megascale": "MegaScale NSDI'24",
+        "mlperf-405b": "MLPerf Llama 405B",
+        "mlperf-gpt3": "MLPerf GPT-3 175B",
+        "mlperf-lora": "MLPerf Llama 70B LoRA",
+        "mosaic": "LLM Foundry",
+        "nemo2407": "NeMo 24.07",
+        "nemo2407ft": "NeMo 24.07, fine-tuning",
+        "nemoa100": "NeMo 23.08 on A100",
+        "nemolong": "NeMo 24.03, long sequences",
+        "pangu": "Pangu Ultra report",
+        "sc21t1": "Megatron-LM SC'21, table 1",
+        "sc21t2": "Megatron-LM SC'21, table 2",
+        "simumax-b200": "SimuMax on B200",
+    }
+)
+"""What the families of the project's table are (its README gives the full references)."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +78,13 @@ class LeftOut:
         Logarithm of predicted over measured step time.
     spread : array
         Standard deviation of the logarithm that the fit states for it.
+    fold : array of int
+        What was left out together.
     """
 
     log_error: Array
     spread: Array
+    fold: Integers
 
     @property
     def error(self) -> Array:
@@ -81,8 +131,10 @@ def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0)
 
 
 def leave_families_out(families: NDArray[np.str_]) -> Integers:
-    """Give each family a fold of its own."""
-    return np.unique(families, return_inverse=True)[1].astype(np.int64)
+    """Give each family, or its :data:`SIBLINGS` together, a fold of its own."""
+    first = {family: siblings[0] for siblings in SIBLINGS for family in siblings}
+    sources = [first.get(family, family) for family in families.tolist()]
+    return np.unique(sources, return_inverse=True)[1].astype(np.int64)
 
 
 def left_out(measured: Measurements, fold: Integers, start: Calibration) -> LeftOut:
@@ -110,4 +162,4 @@ def left_out(measured: Measurements, fold: Integers, start: Calibration) -> Left
         )
         log_error[held] = np.log(seconds / unseen.step_time_s)
         spread[held] = spread_of(rows, found.draw(DRAWS))
-    return LeftOut(log_error, spread)
+    return LeftOut(log_error, spread, fold)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.calibrate import COVERED, Calibrated
+from clustersim.calibration.calibrate import Calibrated
 from clustersim.calibration.configurations import Configurations
-from clustersim.calibration.cross_validation import LeftOut
+from clustersim.calibration.coverage import nested_covered
 from clustersim.calibration.fit import log_seconds
 from clustersim.performance import LEVELS, PARAMETERS, Calibration, evaluate
 from clustersim.performance.world import Key
@@ -20,7 +20,6 @@ __all__ = [
     "GROUPS",
     "base_coefficients",
     "correlations",
-    "coverage_of_unseen_families",
     "effects",
     "group_errors",
     "movers",
@@ -72,17 +71,24 @@ STEP = 1e-4
 """Of the finite differences, on the unbounded scale."""
 
 
-def row_table(calibrated: Calibrated) -> pd.DataFrame:
+def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
     """Return a row a measurement: what it is, and its errors fitted and left out.
+
+    Parameters
+    ----------
+    calibrated : Calibrated
+    own : int
+        How many rows, the last ones, are a user's; the others are published.
 
     Returns
     -------
     DataFrame
-        ``id, family, chip, stack, chips, scale, precision, kind, model, model_kind, part`` (that
-        takes most seconds after the matrix products), ``quality, complete`` (quality A and
-        complete), ``whole`` (complete), ``measured_s``, ``fitted_error``; and where rows were left
+        ``id, family, published, chip, stack, chips, scale, precision, kind, model, model_kind``;
+        ``part`` (that takes most seconds after the matrix products), ``quality``; ``complete``
+        (quality A and complete), ``whole`` (complete), ``measured_s``, ``fitted_error``; and where rows were left
         out, for `within` and `across` families: ``_error`` (predicted over measured, less 1),
-        ``_s`` (predicted), ``_lo_s``, ``_hi_s`` (90 % interval) and ``_covered``.
+        ``_s`` (predicted), ``_lo_s``, ``_hi_s`` (90 % interval), ``_covered``
+        and ``_covered_nested`` (in an interval whose width other families, or folds, have set).
     """
     measured, rows = calibrated.measured, calibrated.measured.rows
     table = measured.table
@@ -95,6 +101,7 @@ def row_table(calibrated: Calibrated) -> pd.DataFrame:
         {
             "id": names.to_numpy(dtype=str),
             "family": measured.families,
+            "published": np.arange(len(table)) < len(table) - own,
             "chip": [chip.name for chip in rows.accelerators],
             "stack": product,
             "chips": chips.astype(np.int64),
@@ -113,7 +120,14 @@ def row_table(calibrated: Calibrated) -> pd.DataFrame:
     )
     for name, left in (("within", calibrated.within), ("across", calibrated.across)):
         if left is not None:
-            _add_left_out(result, name, left, calibrated.half_width(left))
+            half = calibrated.half_width(left)
+            seconds = result["measured_s"] * np.exp(left.log_error)
+            result[f"{name}_error"] = left.error
+            result[f"{name}_s"] = seconds
+            result[f"{name}_lo_s"] = seconds * np.exp(-half)
+            result[f"{name}_hi_s"] = seconds * np.exp(half)
+            result[f"{name}_covered"] = np.abs(left.log_error) <= half
+            result[f"{name}_covered_nested"] = nested_covered(calibrated, left)
     return result
 
 
@@ -121,15 +135,6 @@ def _text(table: pd.DataFrame, column: str, default: str) -> NDArray[np.str_]:
     if column not in table:
         return np.full(len(table), default)
     return table[column].fillna(default).to_numpy(dtype=str)
-
-
-def _add_left_out(result: pd.DataFrame, name: str, left: LeftOut, half: Array) -> None:
-    seconds = result["measured_s"] * np.exp(left.log_error)
-    result[f"{name}_error"] = left.error
-    result[f"{name}_s"] = seconds
-    result[f"{name}_lo_s"] = seconds * np.exp(-half)
-    result[f"{name}_hi_s"] = seconds * np.exp(half)
-    result[f"{name}_covered"] = np.abs(left.log_error) <= half
 
 
 def _largest_part(rows: Configurations, calibration: Calibration) -> list[str]:
@@ -181,28 +186,6 @@ def _summary(part: pd.DataFrame, name: str) -> dict[str, float]:
         "bias": float(error.median()),
         "covered": float(part[f"{name}_covered"].mean()),
     }
-
-
-def coverage_of_unseen_families(calibrated: Calibrated) -> float:
-    """Share of complete rows in their interval whose width the other families have set.
-
-    Each family is left out of the fit and of the quantile that sets the intervals' width alike.
-    nan where families were not left out.
-    """
-    left = calibrated.across
-    if left is None or calibrated.within is None:
-        return float("nan")
-    whole, families = calibrated.measured.whole, calibrated.measured.families
-    scatter = calibrated.calibration.scatter_of(calibrated.measured.rows.kinds)
-    across = left.standardised(scatter)
-    within = calibrated.within.standardised(scatter)
-    covered = np.zeros(across.size, dtype=bool)
-    for family in np.unique(families):
-        own = families == family
-        known = np.concatenate([size[whole & ~own] for size in (within, across)])
-        if known.size:
-            covered[own] = across[own] <= np.quantile(known, COVERED)
-    return float(covered[whole].mean())
 
 
 def base_coefficients(calibration: Calibration) -> pd.DataFrame:
@@ -296,7 +279,11 @@ def correlations(calibration: Calibration, most: int = 15) -> list[tuple[Key, Ke
 
 
 def movers(
-    calibration: Calibration, reference: Calibration | None = None, most: int = 5
+    calibration: Calibration,
+    reference: Calibration | None = None,
+    most: int = 5,
+    *,
+    among: Collection[tuple[str, str]] | None = None,
 ) -> list[tuple[Key, float]]:
     """Return the effects that moved most, in standard deviations of their priors.
 
@@ -306,12 +293,15 @@ def movers(
     reference : Calibration, optional
         From where they moved (default: the prior).
     most : int
+    among : collection of (level, label), optional
+        The groups to look at (default: all).
     """
     known = {} if reference is None else dict(zip(reference.keys, reference.mean, strict=True))
     here = dict(zip(calibration.keys, calibration.mean, strict=True))
     moved = [
         (key, float(here.get(key, 0.0) - known.get(key, 0.0)))
         for key in dict.fromkeys([*here, *known])
+        if among is None or key[1:] in among
     ]
     return sorted(moved, key=lambda item: -abs(item[1]))[:most]
 
@@ -374,6 +364,8 @@ def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Array]:
 
 
 def _unbounded(name: str, natural: Array) -> Array:
+    """Value on the unbounded scale; a share that rounds to 0 or 1 stays finite."""
     if BY_NAME[name].scale == "log":
         return np.log(natural)
-    return np.log(natural) - np.log1p(-natural)
+    inside = np.clip(natural, np.finfo(float).tiny, 1.0 - np.finfo(float).epsneg)
+    return np.log(inside) - np.log1p(-inside)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.calibration.arguments import MOST_CHIPS, check_arguments
 from clustersim.calibration.assumptions import (
     chip_notes,
     plan_notes,
     precision_used,
     stack_used,
+    unmeasured_note,
 )
 from clustersim.calibration.configurations import Configurations
 from clustersim.calibration.cost import Cost, Prices, cost_of
 from clustersim.calibration.given_plan import PLAN_KEYS, parse_plan
 from clustersim.calibration.prediction import draw_specifications, predict
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
-from clustersim.errors import InputError
 from clustersim.performance import (
     AcceleratorArrays,
     Calibration,
@@ -42,8 +42,6 @@ Array = NDArray[np.float64]
 
 TOKENS_PER_PARAMETER = 20.0
 """Tokens that make best use of a model's size (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
-MOST_CHIPS = 10_000_000
-MOST_DRAWS = 100_000
 PLANS_KEPT = 5
 DOUBLINGS = 10
 """How far above the chips asked for a count is sought at which a plan fits."""
@@ -207,7 +205,7 @@ def estimate(
     network = chip.nic_Bps if nic_Bps is None else nic_Bps
     budget = TOKENS_PER_PARAMETER * shape.params if tokens is None else tokens
     length = shape.seq_len if seq_len is None else seq_len
-    _check(count, batch, length, draws, precision, network, budget)
+    check_arguments(count, batch, length, draws, seed, precision, network, budget)
     shape = dataclasses.replace(shape, seq_len=length)
     notes: list[str] = []
     number = precision_used(chip, precision, notes)
@@ -217,9 +215,11 @@ def estimate(
         plans, searched, reason = _search(job)
     else:
         plans, searched, reason = [parse_plan(plan, shape, count, batch)], None, ""
-        notes += plan_notes(plans[0], chip, batch)
+        notes += plan_notes(plans[0], chip, shape, batch)
     found = _evaluate(job, plans, reason, draws, seed)
     first = found.plans[0] if found.plans else None
+    unmeasured = unmeasured_note(chip, calibration)
+    notes += [f"{unmeasured}."] if unmeasured else []
     notes += chip_notes(chip, first.memory_bytes if first else 0.0)
     return Estimate(
         model=shape,
@@ -268,33 +268,6 @@ class _Job:
             index=np.arange(size),
             reason=[""] * size,
         )
-
-
-def _check(
-    count: int,
-    batch: int,
-    seq_len: int,
-    draws: int,
-    precision: str,
-    nic_Bps: float,
-    tokens: float,
-) -> None:
-    whole = {"count": count, "global_batch": batch, "seq_len": seq_len}
-    problems = [
-        f"{name}: must be a whole number from 1 to {MOST_CHIPS:,}, found {value!r}"
-        for name, value in whole.items()
-        if not (1 <= value <= MOST_CHIPS and float(value).is_integer())
-    ]
-    if not 0 <= draws <= MOST_DRAWS:
-        problems.append(f"draws: must be from 0 to {MOST_DRAWS:,}, found {draws}")
-    if precision not in ("bf16", "fp8"):
-        problems.append(f"precision: must be bf16 or fp8, found {precision!r}")
-    if not 0 < nic_Bps < math.inf:
-        problems.append(f"network: must be more than 0, found {nic_Bps:g} B/s")
-    if not 1 <= tokens <= 1e18:
-        problems.append(f"tokens: must be from 1 to 1e18, found {tokens:g}")
-    if problems:
-        raise InputError("estimate", problems)
 
 
 def _search(job: _Job) -> tuple[list[dict[str, int]], tuple[int, int], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.configurations import Configurations, read_configurations
+from clustersim.calibration.configurations import COLUMNS, Configurations, read_configurations
+from clustersim.calibration.table import misspelt_columns, read_csv_as_text
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
+from clustersim.performance.step_time import least_seconds
 
 __all__ = ["Measurements", "load_measurements", "own_table", "read_table"]
 
@@ -25,6 +27,10 @@ SCATTER = {"A": 0.03, "B": 0.05, "C": 0.09}
 published, B partly inferred, C weak."""
 INCOMPLETE = 2.0
 """Factor on it where a part of the configuration is assumed."""
+
+
+RESULTS = ("step_time_s", "tokens_per_s_per_device", "quality", "config_complete")
+"""Columns of a measured run besides those of its configuration."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Measurements:
         The R rows of the tables.
     left_out : list of str
         The rows that cannot be used, each with its reason.
+    notes : list of str
+        Columns that seem to be misspelt.
     """
 
     rows: Configurations
@@ -54,6 +62,7 @@ class Measurements:
     whole: NDArray[np.bool_]
     table: pd.DataFrame
     left_out: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,6 +82,7 @@ class Measurements:
             self.whole[chosen],
             self.table[chosen].reset_index(drop=True),
             self.left_out,
+            self.notes,
         )
 
 
@@ -84,19 +94,15 @@ def own_table() -> pd.DataFrame:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of runs as text.
+    """Read a table of runs as text; an empty cell is missing.
 
     Raises
     ------
     InputError
-        Where the file cannot be read as CSV.
+        As :func:`clustersim.calibration.table.read_csv_as_text`.
     """
-    try:
-        return pd.read_csv(path, dtype=str)
-    except OSError as error:
-        raise InputError(os.fspath(path), f"cannot be read: {error.strerror}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(os.fspath(path), f"is no CSV table: {error}") from None
+    table = read_csv_as_text(path)
+    return table.where(table.apply(lambda column: column.str.strip()) != "")
 
 
 def load_measurements(
@@ -126,26 +132,34 @@ def load_measurements(
         raise InputError("measurements", "no table given")
     table = pd.concat([part[0] for part in parts], ignore_index=True)
     left_out = [line for part in parts for line in part[1]]
+    notes = [line for part in parts for line in part[2]]
     rows = read_configurations(table, catalogue)
-    quality = table["quality"].fillna("A").str.upper()
+    quality = _quality(table)
     whole = table["config_complete"].fillna("1").astype(str) != "0"
-    scatter = np.array([SCATTER.get(letter, SCATTER["C"]) for letter in quality])
+    scatter = np.array([SCATTER[letter] for letter in quality])
     return Measurements(
         rows=rows,
         step_time_s=table["step_time_s"].to_numpy(dtype=np.float64),
         scatter=scatter * np.where(whole, 1.0, INCOMPLETE),
-        complete=((quality == "A") & whole).to_numpy(dtype=bool),
+        complete=(quality == "A") & whole.to_numpy(dtype=bool),
         whole=whole.to_numpy(dtype=bool),
         table=table,
         left_out=left_out,
+        notes=notes,
     )
 
 
 def _measured(
     table: pd.DataFrame, source: str, catalogue: Catalogue
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the usable rows with their step time, and why the others are not."""
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Return the usable rows with their step time, why the others are not, and misspelt columns."""
     name = Path(source).stem
+    known = (*COLUMNS, *RESULTS)
+    unknown = [column for column in table.columns if column not in known]
+    notes = [
+        f"{source}: column {column!r} is not known; did you mean {meant}?"
+        for column, meant in misspelt_columns(unknown, list(table.columns), known).items()
+    ]
     table = table.copy()
     for column, default in (("family", name), ("quality", "A"), ("config_complete", "1")):
         if column not in table:
@@ -154,14 +168,28 @@ def _measured(
     rows = read_configurations(table, catalogue)
     reason = list(rows.reason)
     seconds = _seconds(table, source, rows)
-    for place in np.flatnonzero(~(np.isfinite(seconds) & (seconds > 0))):
+    for place in np.flatnonzero(~(np.isfinite(seconds) & (seconds > 0))).tolist():
         reason[place] = reason[place] or "step_time_s: missing, or not a number above 0"
+    for place, letter in enumerate(_quality(table)):
+        if letter not in SCATTER:
+            reason[place] = reason[place] or f"quality: must be A, B or C, found {str(letter)!r}"
+    floor = least_seconds(rows.models, rows.chips, rows.plans, rows.global_batch)
+    for place, least in zip(rows.index.tolist(), np.atleast_1d(floor), strict=True):
+        if seconds[place] < least:
+            reason[place] = reason[place] or (
+                f"step_time_s: {seconds[place]:.4g} s is below the roofline, {least:.4g} s "
+                "(more than 100 % MFU)"
+            )
     table["step_time_s"] = seconds
     usable = np.array([not text for text in reason], dtype=bool)
     left_out = [f"{source}, row {place + 2}: {text}" for place, text in enumerate(reason) if text]
     if not usable.any():
         raise InputError(source, left_out[:10] or "has no rows")
-    return table[usable], left_out
+    return table[usable], left_out, notes
+
+
+def _quality(table: pd.DataFrame) -> NDArray[np.str_]:
+    return np.array([text.strip().upper() for text in table["quality"].fillna("A")], dtype=str)
 
 
 def _seconds(table: pd.DataFrame, source: str, rows: Configurations) -> Array:

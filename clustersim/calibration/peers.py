@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-__all__ = ["PEERS", "Peer", "peer_errors"]
+__all__ = ["PEERS", "Peer", "peer_errors", "worse_than_peers"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Peer:
     rows: str
     error: str
     chosen: Callable[[pd.DataFrame], pd.Series]
+    most: float | None = None
+    """The error as a number, where it is one."""
 
 
 PEERS = (
@@ -24,6 +26,7 @@ PEERS = (
         "Megatron-LM at SC'21, tables 1 and 2",
         "Calculon 10 %",
         lambda rows: rows["family"].isin(["sc21t1", "sc21t2"]),
+        0.10,
     ),
     Peer(
         "H100, BF16, GPT-3 175B",
@@ -33,6 +36,7 @@ PEERS = (
             & (rows["precision"] == "bf16")
             & rows["model"].str.contains("GPT-?3? ?175B", regex=True)
         ),
+        0.067,
     ),
     Peer(
         "H100, FP8, pretraining",
@@ -40,8 +44,9 @@ PEERS = (
         lambda rows: (
             (rows["chip"] == "H100") & (rows["precision"] == "fp8") & (rows["kind"] == "pretrain")
         ),
+        0.29,
     ),
-    Peer("BLOOM", "Calculon 31 %", lambda rows: rows["family"] == "bloom"),
+    Peer("BLOOM", "Calculon 31 %", lambda rows: rows["family"] == "bloom", 0.31),
     Peer("all", "llm-analysis 8.6 to 30 % by family", lambda rows: rows["id"] == rows["id"]),
 )
 """Errors of Calculon and of llm-analysis (efficiency 0.55) on published configurations, as the
@@ -74,3 +79,13 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
         if len(part):
             found.append((peer, len(part), errors))
     return found
+
+
+def worse_than_peers(rows: pd.DataFrame) -> list[str]:
+    """Say on which rows a peer errs less than we do with the families left out."""
+    return [
+        f"Worse than the peer: {peer.rows}, {errors['across']:.1%} with the families left out "
+        f"against {peer.error}."
+        for peer, _, errors in peer_errors(rows)
+        if peer.most is not None and "across" in errors and errors["across"] > peer.most
+    ]

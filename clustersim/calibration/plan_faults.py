@@ -60,9 +60,10 @@ sequence, found 3']
         )
     share = math.ceil(global_batch / dp) if dp else global_batch
     if plan["micro_batch"] > share:
+        over = f" over dp {dp:.0f}" if dp else ""
         faults.append(
             f"micro_batch: must be at most a rank's share of the batch, {share:.0f} "
-            f"({global_batch:.0f} sequences over dp {dp:.0f}), found {plan['micro_batch']:.0f}"
+            f"({global_batch:.0f} sequences{over}), found {plan['micro_batch']:.0f}"
         )
     return faults
 
@@ -87,13 +88,13 @@ def plan_remarks(
     if tp > domain:
         remarks.append(
             f"tp {tp:.0f} reaches beyond the {domain:.0f} chips of a scale-up domain; no plan that "
-            "is searched does."
+            "is searched does"
         )
     if heads % tp:
-        remarks.append(f"tp {tp:.0f} does not divide the {heads:.0f} heads.")
+        remarks.append(f"tp {tp:.0f} does not divide the {heads:.0f} heads")
     if global_batch % ranks:
         remarks.append(
             f"{global_batch:.0f} sequences are no multiple of dp x micro-batch = {ranks:.0f}; the "
-            "last micro-batches are partly empty."
+            "last micro-batches are partly empty"
         )
     return remarks

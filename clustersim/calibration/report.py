@@ -9,24 +9,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.calibrate import FOLDS, Calibrated
-from clustersim.calibration.cross_validation import Errors
+from clustersim.calibration.calibrate import FOLDS, LEAST_MEASURED, Calibrated
+from clustersim.calibration.coverage import coverage_text
+from clustersim.calibration.cross_validation import SOURCES, Errors
 from clustersim.calibration.diagnostics import (
     base_coefficients,
     correlations,
-    coverage_of_unseen_families,
     effects,
     group_errors,
     row_table,
     uncertainty_by_group,
 )
 from clustersim.calibration.limits import FEW, count_limits
-from clustersim.calibration.peers import peer_errors
+from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.network.fit import LinkFit
 from clustersim.performance.world import Key
 
-__all__ = ["markdown_table", "report_text"]
+__all__ = ["count_text", "few_text", "markdown_table", "report_text"]
 
 STRONG = 1.5
 """Effects of more standard errors than this are told."""
@@ -93,15 +93,39 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     )
 
 
+def count_text(rows: pd.DataFrame) -> str:
+    """Count runs, families and chips of a table of rows.
+
+    >>> count_text(pd.DataFrame({"family": ["mine"], "chip": ["H100"]}))
+    '1 run of 1 family on 1 chip'
+    """
+    runs, families, chips = len(rows), rows["family"].nunique(), rows["chip"].nunique()
+    return (
+        f"{runs:,} run{'s' * (runs != 1)} of {families} {'family' if families == 1 else 'families'}"
+        f" on {chips} chip{'s' * (chips != 1)}"
+    )
+
+
+def few_text(calibrated: Calibrated) -> list[str]:
+    """Say how little few runs tell; nothing where there are enough."""
+    if len(calibrated.measured) >= LEAST_MEASURED:
+        return []
+    told = calibrated.calibration.facts["effective_parameters"]
+    return [
+        f"So few runs tell {told:g} effective parameter{'s' * (told != 1)} of {len(calibrated.calibration.keys)}: "
+        "nearly all of this calibration is the prior."
+    ]
+
+
 def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
     calibration = calibrated.calibration
     told = calibration.facts["effective_parameters"]
     return (
-        f"{len(rows):,} runs of {rows['family'].nunique()} families on {rows['chip'].nunique()} "
-        f"chips. {len(calibration.keys)} effects, of which the measurements tell {told:g} in "
-        f"effect; {calibrated.fit.evaluations} evaluations. The posterior is widened by "
+        f"{count_text(rows)}. {len(calibration.keys)} effects, of which the measurements "
+        f"tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The posterior is widened by "
         f"{calibration.widening:.2f} to the residuals; half a 90 % interval is "
         f"{calibration.reach:.2f} standard deviations."
+        + "".join(f" {line}" for line in few_text(calibrated))
     )
 
 
@@ -154,7 +178,10 @@ def _not_taken() -> list[str]:
 
 def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
     if calibrated.within is None:
-        return ["No rows were left out; the intervals are those of the shipped calibration."]
+        return [
+            f"No rows were left out, as {calibrated.why_no_rows()}; the width of the intervals is "
+            "that of the shipped calibration."
+        ]
     sets = (
         ("quality A, complete", rows["complete"]),
         ("complete", rows["whole"]),
@@ -173,14 +200,14 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
                 last = [f"{covered:.0%}", f"{np.sqrt(width) - 1.0:.1%}"]
                 cells.append([words[name], label, *_errors(errors), *last])
     headers = ["left out", "rows", "count", "median", "mean", "90th percentile"]
-    parts = [markdown_table([*headers, "in their 90 % interval", "half width"], cells)]
-    unseen = coverage_of_unseen_families(calibrated)
-    if np.isfinite(unseen):
-        parts.append(
-            "The width of the intervals is the 90th percentile of these very errors; where each "
-            f"family's width is set by the others alone, {unseen:.0%} of complete rows are covered."
-        )
+    parts = [
+        "\n".join(f"* {line}" for line in coverage_text(calibrated)),
+        markdown_table([*headers, "in the shipped 90 % interval", "half width"], cells),
+    ]
+    if "across" not in names:
+        parts.append("Families were not left out, as there is only one source.")
     parts += ["Against peers (mean absolute error of complete rows):", _peer_table(rows, names)]
+    parts += worse_than_peers(rows)
     parts += ["By family:", _family_table(rows, names)]
     parts += [f"The {WORST} worst rows left out within their families:", _worst(rows)]
     return parts
@@ -205,12 +232,12 @@ def _headers(names: Sequence[str]) -> list[str]:
 
 def _family_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
     errors = group_errors(rows, "family")
-    headers = ["family", "rows"]
+    headers = ["family", "source", "rows"]
     for heading in _headers(names):
         headers += [f"{heading}: median", "mean", "bias", "covered"]
     cells = []
     for family, row in errors.iterrows():
-        line = [str(family), f"{row['rows']:.0f}"]
+        line = [str(family), SOURCES.get(str(family), "your own"), f"{row['rows']:.0f}"]
         for name in names:
             line += [f"{row[f'{name}_median']:.1%}", f"{row[f'{name}_mean']:.1%}"]
             line += [f"{row[f'{name}_bias']:+.1%}", f"{row[f'{name}_covered']:.0%}"]

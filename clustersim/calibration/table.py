@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.calibration.assumptions import unmeasured_note
 from clustersim.calibration.configurations import (
     COLUMNS,
     KINDS,
@@ -33,6 +34,7 @@ __all__ = [
     "FOR_UNKNOWN_CHIPS",
     "PREDICTED",
     "PredictedTable",
+    "misspelt_columns",
     "predict_table",
     "read_csv_as_text",
     "refuse_existing",
@@ -126,17 +128,20 @@ def predict_table(
     notes: list[list[str]] = [[] for _ in range(len(texts))]
     known, catalogue, lost = _with_unknown_chips(texts, catalogue, notes)
     known = _with_known_kinds(known, notes)
-    rows = read_configurations(known, catalogue)
+    rows = read_configurations(known, catalogue, searched=True)
     reason = [lost.get(place, text) for place, text in enumerate(rows.reason)]
     for place, note in enumerate(rows.notes):
         notes[place] += [note] if note and not reason[place] else []
     rows, searched = find_plans(rows, known, calibration.world(), reason, notes)
     _note_stacks(rows, calibration, notes)
+    for place, chip in zip(rows.index, rows.accelerators, strict=True):
+        unmeasured = unmeasured_note(chip, calibration)
+        notes[place] += [unmeasured] if unmeasured else []
     columns = _predicted_columns(rows, searched, calibration, reason, notes)
     added = pd.DataFrame(columns, index=table.index, dtype=object)
     unknown = [column for column in table.columns if column not in COLUMNS]
     return PredictedTable(
-        pd.concat([table, added], axis=1), len(rows), _misspelt(unknown, set(table.columns))
+        pd.concat([table, added], axis=1), len(rows), misspelt_columns(unknown, set(table.columns))
     )
 
 
@@ -157,8 +162,11 @@ def _check_columns(table: pd.DataFrame, source: str) -> None:
         raise InputError(source, problems)
 
 
-def _misspelt(unknown: list[str], present: set[str]) -> dict[str, str]:
-    missing = [name for name in COLUMNS if name not in present]
+def misspelt_columns(
+    unknown: Sequence[str], present: Collection[str], known: Iterable[str] = tuple(COLUMNS)
+) -> dict[str, str]:
+    """Return the columns that seem to mean a known one which is not present."""
+    missing = [name for name in known if name not in present]
     near = {
         column: difflib.get_close_matches(str(column).lower(), missing, n=1, cutoff=NEAR)
         for column in unknown
@@ -227,11 +235,11 @@ def _is_known(name: str, catalogue: Catalogue) -> bool:
 def _note_stacks(rows: Configurations, calibration: Calibration, notes: list[list[str]]) -> None:
     """Say where a stack was never measured: its coefficients have the spread of all."""
     product, release = LEVELS.index("product"), LEVELS.index("release")
-    measured = {label for _, level, label in calibration.keys if level == "release"}
+    measured = calibration.stacks
     for place, labels in zip(rows.index, rows.labels, strict=True):
         if labels[release] == UNKNOWN:
             notes[place].append("no framework named: mean and spread of all stacks")
-        elif labels[product] == UNKNOWN and labels[release] not in measured:
+        elif labels[product] not in measured and labels[release] not in measured:
             notes[place].append("unknown framework: mean and spread of all stacks")
 
 

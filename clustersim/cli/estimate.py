@@ -29,6 +29,8 @@ JOB_ONLY = (
 )
 """Options that a table does not take: its columns say all that."""
 
+SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
@@ -75,7 +77,7 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
 
 def _add_cost(cost: argparse._ArgumentGroup) -> None:
     cost.add_argument(
-        "--tokens", type=float, metavar="N", help="to train on (default: 20 a parameter)"
+        "--tokens", type=_tokens, metavar="N", help="to train on, as 15T (default: 20 a parameter)"
     )
     cost.add_argument(
         "--price", type=float, metavar="CNY", help="of one chip (default: the catalogue's)"
@@ -85,6 +87,17 @@ def _add_cost(cost: argparse._ArgumentGroup) -> None:
     cost.add_argument(
         "--pue", type=float, metavar="X", help="power of the site over the chips' (default: 1.3)"
     )
+
+
+def _tokens(text: str) -> float:
+    """Read a number of tokens, with a suffix K, M, B or T."""
+    scale = SUFFIXES.get(text[-1:].upper())
+    try:
+        return float(text[:-1]) * scale if scale else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a number, such as 15e12 or 15T (K, M, B, T), found {text!r}"
+        ) from None
 
 
 def run(args: argparse.Namespace) -> int:

@@ -78,7 +78,7 @@ def _head(found: Estimate) -> str:
         f"batch   {format_count(found.global_batch)} sequences of "
         f"{format_count(found.model.seq_len)} tokens: "
         f"{format_count(found.tokens_per_step)} tokens a step",
-        f"stack   {found.stack or '(none)'}",
+        f"stack   {found.stack or '(unknown)'}",
     ]
     if found.best is not None:
         lines.append(f"plan    {plan_text(found.best.plan)}")
@@ -123,7 +123,10 @@ def _step(found: Estimate, best: PlanEstimate) -> str:
         shown = ", ".join(
             f"{share:.0%} {_seconds(value)}" for share, value in zip(QUANTILES, values, strict=True)
         )
-        rows.append(f"Worlds      quantiles of {found.drawn_s.size} drawn: {shown}")
+        rows += [
+            f"Worlds      quantiles of {found.drawn_s.size} drawn: {shown}",
+            "            (of the model alone, without the scatter of a measurement)",
+        ]
     return "\n".join(rows)
 
 
@@ -140,12 +143,13 @@ def _bars(title: str, values: Mapping[str, float], whole: float, form: Any) -> s
 
 def _cost(found: Estimate, cost: Cost) -> str:
     prices = cost.prices
+    time, low, high = _durations(cost.seconds, cost.lo_s, cost.hi_s)
     chip_days = found.count * cost.seconds / DAY_S
     lines = [
         f"Training on {cost.tokens:.4g} tokens (--tokens; default 20 a parameter, "
         "Hoffmann et al. 2022)",
-        f"  time        {_days(cost.seconds)}   (90 % interval {_days(cost.lo_s)} to "
-        f"{_days(cost.hi_s)}), {format_count(chip_days)} chip-days",
+        f"  time        {time}   (90 % interval {low} to {high}), "
+        f"{format_count(chip_days)} chip-days",
         f"  electricity {_money(cost.energy_cny)}   ({cost.energy_kwh:,.0f} kWh)",
     ]
     if cost.chips_cny is None or cost.total_cny is None:
@@ -174,8 +178,12 @@ def _power(found: Estimate) -> str:
     return f"{found.accelerator.power_w:g} W"
 
 
-def _days(seconds: float) -> str:
-    return f"{seconds / DAY_S:,.0f} days" if seconds >= 100 * DAY_S else format_duration(seconds)
+def _durations(*seconds: float) -> list[str]:
+    """Return durations in one unit: all in days where the longest is a day or more."""
+    if max(seconds) < DAY_S:
+        return [format_duration(value) for value in seconds]
+    days = [value / DAY_S for value in seconds]
+    return [f"{value:,.0f} days" if value >= 100 else f"{value:.3g} days" for value in days]
 
 
 def _money(cny: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,22 @@ from typing import TYPE_CHECKING
 from clustersim.cli.text import table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-    from clustersim.calibration import Calibrated
+    from clustersim.calibration import Calibrated, Measurements
     from clustersim.network.fit import LinkFit
 
 __all__ = ["add_parser", "run"]
 
 MOST_REASONS = 10
+UNEXPLAINED = 0.5
+"""Size of the logarithm of predicted over measured from which a run of the user's is told."""
+IMPLAUSIBLE = 4.0
+FAR = f"your rows ask for effects over {IMPLAUSIBLE:g} standard deviations off; check the rows"
+LEAST_MOVED = 0.05
+"""Effects that moved less, in standard deviations of the prior, are not told."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -80,13 +89,14 @@ def run(args: argparse.Namespace) -> int:
     report = Path(args.report) if args.report else out.with_name(f"{out.stem}-report")
     with _new_file(out), new_folder(report) as folder:
         calibrated = calibrate(measured, seed=args.seed, validate=not args.no_validation)
-        rows = row_table(calibrated)
+        mine = _row_names(args.measurements, measured)
+        rows = row_table(calibrated, own=len(mine))
         out.write_text(calibrated.calibration.to_json(), encoding="utf-8")
         links = _write_figures(folder, calibrated, rows)
         text = report_text(calibrated, links, own=not args.only, catalogue=catalogue)
         (folder / "report.md").write_text(text, encoding="utf-8")
         rows.to_csv(folder / "rows.csv", index=False, float_format="%.6g", lineterminator="\n")
-    print("\n".join(_summary(calibrated, rows, own=not args.only)))
+    print("\n".join(_summary(calibrated, rows, mine, only=args.only)))
     print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and rows.csv")
     return 0
 
@@ -134,26 +144,68 @@ def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> 
     return links
 
 
-def _summary(calibrated: Calibrated, rows: pd.DataFrame, *, own: bool) -> list[str]:
+def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
+    """Name each usable row of the user's tables, which come last, by its file and line."""
+    from clustersim.calibration.measurements import read_table
+
+    names = []
+    for path in paths:
+        start = f"{path}, row "
+        unused = {
+            line[len(start) :].split(":")[0] for line in measured.left_out if line.startswith(start)
+        }
+        lines = (str(place + 2) for place in range(len(read_table(path))))
+        names += [f"{start}{line}" for line in lines if line not in unused]
+    return names
+
+
+def _summary(
+    calibrated: Calibrated, rows: pd.DataFrame, mine: list[str], *, only: bool
+) -> list[str]:
+    from clustersim.calibration.report import count_text, few_text
+
     left_out = calibrated.measured.left_out
     lines = [
-        f"fitted to {len(rows):,} runs of {rows['family'].nunique()} families on "
-        f"{rows['chip'].nunique()} chips: {', '.join(sorted(set(rows['chip'])))}",
+        f"fitted to {count_text(rows)}: {', '.join(sorted(set(rows['chip'])))}",
+        *few_text(calibrated),
+        *getattr(calibrated.measured, "notes", ()),
         f"rows of the tables that cannot be used: {len(left_out)}",
         *(f"  {line}" for line in left_out[:MOST_REASONS]),
     ]
     if len(left_out) > MOST_REASONS:
         lines.append(f"  and {len(left_out) - MOST_REASONS} more, see the report")
-    lines += _errors(rows)
-    return [*lines, *_movers(calibrated, own=own)]
+    lines += _unexplained(rows, mine)
+    lines += _errors(calibrated, rows)
+    return [*lines, *_movers(calibrated, len(mine), only=only)]
 
 
-def _errors(rows: pd.DataFrame) -> list[str]:
-    """A table of errors of left-out rows, or why there is none."""
+def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
+    """Warn of the user's rows that even the fit to them does not explain."""
+    own = rows[~rows["published"]].assign(row=mine)
+    ratio = 1.0 + own["fitted_error"]
+    least = math.exp(-UNEXPLAINED)
+    far = own[(ratio < least) | (ratio > 1.0 / least)]
+    lines = [
+        f"  {row['row']}: measured {row['measured_s']:.4g} s, "
+        f"predicted {row['measured_s'] * (1.0 + row['fitted_error']):.4g} s"
+        for row in far.to_dict("records")
+    ]
+    if not lines:
+        return []
+    if len(lines) > MOST_REASONS:
+        lines = [*lines[:MOST_REASONS], f"  and {len(lines) - MOST_REASONS} more, see rows.csv"]
+    rows_of = "row" if len(far) == 1 else "rows"
+    return [f"warning: the fit cannot explain {len(far)} {rows_of} of yours; check them:", *lines]
+
+
+def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
+    """How intervals hold and a table of errors of left-out rows, or why there is none."""
+    from clustersim.calibration.coverage import coverage_text
+
     if "within_error" not in rows:
         return [
-            "no rows were left out: errors are unknown, and the width of the intervals is that of "
-            "the shipped calibration",
+            f"no rows were left out, as {calibrated.why_no_rows()}: errors are unknown, and the "
+            "width of the intervals is that of the shipped calibration",
         ]
     sets = {"quality A, complete": rows["complete"], "all": rows["complete"] | True}
     cells = []
@@ -168,23 +220,34 @@ def _errors(rows: pd.DataFrame) -> list[str]:
                 shown = [f"{x:.1%}" for x in numbers]
                 cells.append([words, label, str(len(size)), *shown, f"{covered:.0%}"])
     headers = ["left out", "of", "rows", "median error", "mean", "90th percentile"]
-    return [table(cells, [*headers, "in their 90 % interval"])]
+    lines = [*coverage_text(calibrated), table(cells, [*headers, "in the shipped 90 % interval"])]
+    if "across_error" not in rows:
+        lines.append("families were not left out, as there is only one source")
+    return lines
 
 
-def _movers(calibrated: Calibrated, *, own: bool) -> list[str]:
-    """Effects that moved most: from the shipped calibration, or from the prior where it is that."""
+def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
+    """Effects of the groups that the user's rows belong to that moved most, and from where."""
     from clustersim.calibration.diagnostics import movers
-    from clustersim.performance import default_calibration
+    from clustersim.performance import LEVELS, default_calibration
 
-    shipped = default_calibration()
-    new = len(calibrated.measured) != shipped.facts.get("rows") or not own
-    moved = movers(calibrated.calibration, shipped if new else None)
+    if not count:
+        return []
+    labels = calibrated.measured.rows.labels[-count:]
+    among = {pair for row in labels for pair in zip(LEVELS, row, strict=True)}
+    reference = None if only else default_calibration()
+    moved = movers(calibrated.calibration, reference, among=among)
     cells = [
         [name, " ".join(part for part in (level, label) if part), f"{size:+.1f}"]
         for (name, level, label), size in moved
+        if abs(size) >= LEAST_MOVED
     ]
-    since = "the shipped calibration" if new else "the prior"
+    since = "prior (the published runs are left out)" if only else "shipped calibration"
+    if not cells:
+        return [f"your rows moved no effect from the {since}"]
+    far = any(abs(size) > IMPLAUSIBLE for _, size in moved)
     return [
-        f"moved most from {since}, in standard deviations of the prior:",
+        *([f"warning: {FAR}"] if far else []),
+        f"moved most by your rows from the {since}, in standard deviations of the prior:",
         table(cells, ["coefficient", "effect", "moved"]),
     ]

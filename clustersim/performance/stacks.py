@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["DEFAULT_STACKS", "PRODUCTS", "default_stack", "product_of"]
 
 PRODUCTS = (
-    ("LLM Foundry", ("foundry", "composer", "mosaic")),
+    ("LLM Foundry", ("foundry", "llmfoundry", "composer", "mosaic", "mosaicml")),
     ("MindSpeed", ("mindspeed", "modellink", "mindformers")),
     ("MegaScale", ("megascale",)),
     ("NeMo", ("nemo", "megatron-bridge", "megatron-core", "megatron core", "mcore")),
     ("DeepSpeed", ("deepspeed zero", "deepspeed-zero")),
-    ("Megatron-LM", ("megatron", "flagscale")),
+    ("Megatron-LM", ("megatron", "megatronlm", "flagscale")),
     ("DeepSpeed", ("deepspeed",)),
-    ("PaddlePaddle", ("paddle",)),
+    ("PaddlePaddle", ("paddle", "paddlepaddle", "paddlenlp")),
     ("InternEvo", ("internevo", "internlm")),
     ("HAI-LLM", ("hai-llm",)),
-    ("Colossal-AI", ("colossal",)),
+    ("Colossal-AI", ("colossal", "colossalai")),
     ("PyTorch FSDP", ("fsdp", "torchtitan", "torch titan", "pytorch")),
     ("MaxText", ("maxtext", "jax", "pax")),
     ("Meta", ("meta", "llama recipes")),
 )
-"""Products with the words that a release's name has, in the order in which they are tried.
+"""Products with the whole words that a release's name has, in the order in which they are tried.
 
 Megatron-Core, NeMo and Megatron-Bridge share their kernels and schedules and count as one product;
 Megatron-DeepSpeed and FlagScale run Megatron-LM's.
@@ -47,12 +49,12 @@ def product_of(stack: str) -> str:
     'NeMo'
     >>> product_of("Megatron-DeepSpeed")
     'Megatron-LM'
-    >>> product_of("our own")
-    ''
+    >>> product_of("our own"), product_of("Metal runtime")
+    ('', '')
     """
     name = stack.lower()
     for product, words in PRODUCTS:
-        if any(word in name for word in words):
+        if any(re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z])", name) for word in words):
             return product
     return ""
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from clustersim.calibration.cross_validation import SOURCES
 from clustersim.performance import PARAMETERS, Calibration
 from clustersim.plots.style import COLOURS, colour, new_figure, style
 
@@ -45,6 +47,8 @@ COEFFICIENTS = (
 )
 COEFFICIENT_NOTE = "Bars: 90 % intervals of the posterior; grey: 90 % of the prior of the base."
 DRAWS = 2000
+MINOR_SPAN = 6.0
+"""Below this ratio of its ends a logarithmic axis needs labels between the powers of ten."""
 
 
 def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
@@ -58,7 +62,7 @@ def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
         Below the panels.
     """
     with style():
-        figure = new_figure(11.0, 8.6)
+        figure = new_figure(12.0, 8.8)
         axes = figure.subplots(2, 2, gridspec_kw={"height_ratios": (1.0, 1.0)})
         plot_predictions(rows, ax=axes[0, 0])
         plot_family_errors(rows, ax=axes[0, 1])
@@ -114,15 +118,28 @@ def plot_predictions(rows: pd.DataFrame, *, left: str = "within", ax: Axes | Non
         spread = [rows["measured_s"].min() / 1.6, rows["measured_s"].max() * 1.6]
         ax.plot(spread, spread, color="#333333", lw=0.8, zorder=0)
         ax.set(xscale="log", yscale="log", xlim=spread, ylim=spread)
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_major_formatter("{x:g}")
+        _plain(ax.xaxis, spread[1] / spread[0])
+        _plain(ax.yaxis, spread[1] / spread[0])
         ax.set_xlabel("measured step time (s)")
         ax.set_ylabel("predicted (s)")
-        ax.set_title(f"{len(rows)} published runs", loc="left")
+        ax.set_title(_counted(rows), loc="left")
         ax.plot([], [], linestyle="none", marker=".", color="black", label="fitted")
         ax.legend(loc="upper left", handletextpad=0.2, borderpad=0.2, labelspacing=0.3)
         _say(ax, f"coloured: {LEFT[left]};\nbars: 90 % interval" if seen else "none left out")
     return ax
+
+
+def _counted(rows: pd.DataFrame) -> str:
+    """Count published runs and a user's apart."""
+    published = int(rows["published"].sum())
+    counts = ((published, "published run"), (len(rows) - published, "own run"))
+    return ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts if count)
+
+
+def _plain(axis: Axis, span: float) -> None:
+    """Write the ticks of a logarithmic axis as plain numbers; few have no power of ten."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:g}" if span < MINOR_SPAN else NullFormatter())
 
 
 def _points(
@@ -182,21 +199,26 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
         ax.axhline(1.0, color="#333333", lw=0.8)
         ax.axhspan(1 / 1.1, 1.1, color="#999999", alpha=0.18, lw=0)
         reach = max(2.0, 1.1 * float(np.exp(np.log1p(rows[f"{left}_error"]).abs().max())))
-        ax.set(xscale="log", yscale="log", ylim=(0.75 / reach, reach))
-        ax.yaxis.set_major_locator(FixedLocator((0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 2, 3, 5)))
+        ax.set(xscale="log", yscale="log", ylim=(0.6 / reach, reach))
+        ax.yaxis.set_major_locator(
+            FixedLocator((0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 2, 3, 5, 10))
+        )
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter("{x:g}")
+        _plain(ax.xaxis, rows["measured_s"].max() / rows["measured_s"].min())
         ax.set_xlabel("measured step time (s)")
         ax.set_ylabel("predicted / measured")
         ax.set_title(LEFT[left][0].upper() + LEFT[left][1:], loc="left")
-        size = rows[f"{left}_error"].abs()
-        whole = rows["whole"]
+        size, good = rows[f"{left}_error"].abs(), rows["complete"]
+        nested = rows.loc[rows["whole"], f"{left}_covered_nested"]
+        others = {"within": "folds", "across": "families"}[left]
+        best = f", {100 * size[good].median():.1f} % of {good.sum()} of quality A"
         _say(
             ax,
-            f"median error {100 * size.median():.1f} %, grey: within 10 %;\n"
-            f"{100 * rows.loc[whole, f'{left}_covered'].mean():.0f} % of complete rows in their "
-            "90 % interval",
+            f"{100 * nested.mean():.0f} % of {len(nested)} complete rows in their 90 % interval,\n"
+            f"width set by the other {others} alone; grey: within 10 %\n"
+            f"median error {100 * size.median():.1f} % of all {len(rows)}"
+            f"{best if good.any() else ''}",
         )
     return ax
 
@@ -231,12 +253,13 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         peers = [(PEER_ERRORS[f], at) for at, f in enumerate(means.index) if f in PEER_ERRORS]
         for error, at in peers:
             ax.plot(error, at, marker="x", color="black", markersize=6, linestyle="none")
-        ax.set_yticks(place, [f"{family} ({count[family]})" for family in means.index], fontsize=8)
+        names = [_family(str(family), int(count[family])) for family in means.index]
+        ax.set_yticks(place, names, fontsize=7.5)
         ax.set_ylim(-0.7, len(means) + 0.9)
         ax.set_xlim(0.0, max(0.35, 1.1 * means["across"].max()))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f} %"))
         ax.set_xlabel("mean absolute error of the step time")
-        ax.set_title("By family (rows)", loc="left")
+        ax.set_title("By family, all its rows (count)", loc="left")
         labels = [(0.02, "● rows left out", "blue"), (0.28, "◆ family left out", "vermilion")]
         for x, text, ink in [*labels, *([(0.58, "× Calculon", "black")] if peers else [])]:
             ax.text(
@@ -250,6 +273,11 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
                 va="center",
             )
     return ax
+
+
+def _family(family: str, rows: int) -> str:
+    known = SOURCES.get(family)
+    return f"{family} ({rows})" if known is None else f"{family}: {known} ({rows})"
 
 
 def draw_coefficients(calibration: Calibration) -> Figure:

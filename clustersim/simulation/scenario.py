@@ -104,7 +104,8 @@ class Performance(FileModel):
     stack: Text | dict[str, Text] | None = Field(
         None,
         description="software stack of all chips, or by chip ('default' for all others), such as "
-        "NeMo 24.07, or unknown; by default NeMo 25.01-25.04, and MindSpeed-LLM 1.0.RC3 on Ascend",
+        "NeMo 24.07, or unknown; by default NeMo 25.01-25.04 on NVIDIA, MindSpeed-LLM 1.0.RC3 on "
+        "Ascend, and unknown (the mean of all) on others",
     )
     precision: Literal["bf16", "fp8"] = Field(
         "bf16", description="of matrix products; chips without FP8 compute in BF16"

@@ -33,6 +33,7 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     ),
     "no tokens": ([*JOB, "--tokens", "0"], ("tokens: must be from 1",)),
     "tokens of nan": ([*JOB, "--tokens", "nan"], ("tokens: must be",)),
+    "tokens as text": ([*JOB, "--tokens", "15X"], ("15T (K, M, B, T), found '15X'",)),
     "draws": ([*JOB, "--draws", "-1"], ("draws: must be from 0",)),
     "bare network": ([*JOB, "--network", "400"], ("--network: '400' has no unit",)),
     "no network": ([*JOB, "--network", "0"], ("network: must be more than 0",)),
@@ -120,6 +121,7 @@ PLANS = {
     "pp=8,vpp=8": "vpp: must be at most the 4 layers of a stage, found 8",
     "vpp=2": "vpp: chunks need a pipeline",
     "ep=2": "ep: llama3-8b has no experts",
+    "zero_group=7": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
     "tp=2,dp=8": "dp: must be 32 (count 64 over tp pp cp 2) or left out, found 8",
     "micro_batch=9": "at most a rank's share of the batch, 8 (512 sequences over dp 64), found 9",
 }
@@ -140,6 +142,27 @@ def test_plans_of_a_mixture() -> None:
         estimate("mixtral-8x7b", "H100", 64, plan={"ep": 16})
     with pytest.raises(InputError, match="ep: must divide the data parallel size 2, found 8"):
         estimate("mixtral-8x7b", "H100", 16, plan={"tp": 8, "ep": 8})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "words"),
+    [
+        ("count", "64", r"count: must be a whole number .* found '64'"),
+        ("count", True, r"count: must be a whole number .* found True"),
+        ("seed", -1, "seed: must be a whole number of at least 0, found -1"),
+        ("draws", 2.5, r"draws: must be from 0 to 100,000, found 2\.5"),
+        ("tokens", "15T", "tokens: must be from 1 to 1e18, found '15T'"),
+    ],
+)
+def test_arguments_of_another_kind(argument: str, value: object, words: str) -> None:
+    options: dict[str, object] = {"count": 64, argument: value}
+    with pytest.raises(InputError, match=words):
+        estimate("llama3-8b", "H100", **options)  # type: ignore[arg-type]
+
+
+def test_context_that_does_not_divide_the_sequence() -> None:
+    with pytest.raises(InputError, match="cp: must divide the 8192 tokens of a sequence, found 3"):
+        estimate("llama3-8b", "H100", 96, plan={"cp": 3})
 
 
 def test_python_arguments() -> None:

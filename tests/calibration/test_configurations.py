@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import COLUMNS, read_configurations
+from clustersim.calibration import COLUMNS, load_measurements, predict_table, read_configurations
+from clustersim.calibration.estimate import estimate
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import ModelArrays
@@ -64,8 +65,8 @@ class TestDefaults:
 
     def test_chips_follow_from_the_plan(self):
         bare = {name: value for name, value in DENSE.items() if name != "n_accelerators"}
-        row = one(bare, tp="2", pp="3", dp="4", cp="5")
-        assert (row["tp"], row["pp"], row["dp"], row["cp"]) == (2, 3, 4, 5)
+        row = one(bare, tp="2", pp="3", dp="4", cp="8")
+        assert (row["tp"], row["pp"], row["dp"], row["cp"]) == (2, 3, 4, 8)
         assert reason(bare, tp="2") == "n_accelerators: missing"
 
     def test_data_parallel_is_what_is_left(self):
@@ -94,12 +95,12 @@ class TestGiven:
             kv_heads="4", head_dim="256", mlp_type="SwiGLU", sliding_window="1000", tp="2",
             vpp="3", micro_batch="4", recompute="Full", flash_attn="0", comm_overlap="0",
             kind="LoRA", precision="fp8", framework="NeMo 24.07", family="mine",
-            inter_node_gbps_per_device="100", devices_per_node="4", ep="2",
+            inter_node_gbps_per_device="100", devices_per_node="4",
         )  # fmt: skip
         expected = {
             "attention_width": 4096, "kv_width": 1024, "mlp_matrices": 3, "tp": 2, "vpp": 3,
             "micro_batch": 4, "recompute": 2, "flash": 0, "overlap": 0, "lora": 1, "fp8": True,
-            "nic_Bps": 12.5e9, "scaleup_size": 4, "ep": 2,
+            "nic_Bps": 12.5e9, "scaleup_size": 4,
             "attention_params": 2 * 2048 * (4096 + 1024), "span": 1000 * (1 - 1000 / 4096),
         }  # fmt: skip
         assert {name: row[name] for name in expected} == pytest.approx(expected)
@@ -121,7 +122,7 @@ class TestGiven:
         [
             ("0", 0, 0), ("3", 3, 0), ("2.0", 2, 0), ("zero-2", 2, 0), ("ZeRO3", 3, 0),
             ("fsdp", 3, 0), ("FSDP", 3, 0), ("fsdp-zero2", 2, 0), ("1(group=8)", 1, 8),
-            ("1(group=dp)", 1, 0), ("3(group=16)", 3, 16),
+            ("1(group=dp)", 1, 0), ("3(group=4)", 3, 4),
         ],
     )  # fmt: skip
     def test_forms_of_zero(self, text, zero, group):
@@ -168,15 +169,31 @@ class TestMessages:
             ("n_experts", "-1", "must be a whole number of at least 0, found '-1'"),
             ("dp", "-1", "must be a whole number of at least 0, found '-1'"),
             ("sliding_window", "x", "must be a whole number of at least 0, found 'x'"),
-            ("flash_attn", "7.5", "must be a whole number of at least 0, found '7.5'"),
-            ("seq_parallel", "-1", "must be a whole number of at least 0, found '-1'"),
-            ("comm_overlap", "0.5", "must be a whole number of at least 0, found '0.5'"),
+            ("flash_attn", "7.5", "must be 0 or 1, found '7.5'"),
+            ("seq_parallel", "-1", "must be 0 or 1, found '-1'"),
+            ("comm_overlap", "0.5", "must be 0 or 1, found '0.5'"),
             ("head_dim", "0.5", "must be a number of at least 1, found '0.5'"),
             ("params_b", "-7", "must be a number of at least 0, found '-7'"),
             ("inter_node_gbps_per_device", "0", "must be a number of at least 0.001, found '0'"),
             ("precision", "int4", "must be one of bf16, fp16, fp8, mxfp8, fp32, found 'int4'"),
             ("recompute", "some", "must be one of none, selective, full, block, found 'some'"),
-            ("kind", "poetry", "must be one of pretrain, sft, lora, rl-update, found 'poetry'"),
+            (
+                "recompute",
+                "nonesuch",
+                "must be one of none, selective, full, block, found 'nonesuch'",
+            ),
+            (
+                "recompute",
+                "not full",
+                "must be one of none, selective, full, block, found 'not full'",
+            ),
+            ("flash_attn", "2", "must be 0 or 1, found '2'"),
+            ("kv_heads", "3", "must divide the 16 heads, found 3"),
+            (
+                "kind",
+                "poetry",
+                "must be one of pretrain, sft, lora, qlora, rl-update, found 'poetry'",
+            ),
             ("zero", "4", f"{ZERO}, found '4'"),
             ("zero", "1(group=x)", f"{ZERO}, found '1(group=x)'"),
         ],
@@ -212,13 +229,90 @@ class TestMessages:
             read({"colour": "red"})
 
 
+class TestPlans:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"n_experts": "0", "ep": "2"}, "ep: the model has no experts, found 2"),
+            ({"ep": "16"}, "ep: must divide the 8 experts, found 16"),
+            ({"topk": "9"}, "topk: must be at most the 8 experts, found 9"),
+            ({"pp": "25", "n_accelerators": "25"}, "pp: must be at most the 24 layers, found 25"),
+            ({"pp": "8", "vpp": "4"}, "vpp: must be at most the 3 layers of a stage, found 4"),
+            ({"cp": "3", "n_accelerators": "3"},
+             "cp: must divide the 2048 tokens of a sequence, found 3"),
+            ({"zero": "3(group=3)"},
+             "zero_group: must divide the 8 data-parallel ranks (dp cp), found 3"),
+            ({"micro_batch": "9"},
+             "micro_batch: must be at most a rank's share of the batch, 8 (64 sequences over dp 8),"
+             " found 9"),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be(self, changes, message):
+        assert reason(MIXTURE, **changes) == message
+
+    def test_limits_themselves_can_be(self):
+        row = one(MIXTURE, ep="8", topk="8", micro_batch="8", zero="3(group=8)")
+        assert (row["ep"], row["top_k"], row["micro_batch"], row["zero_group"]) == (8, 8, 8, 8)
+        assert one(pp="8", vpp="3")["vpp"] == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "note"),
+        [
+            ({}, ""),
+            ({"dp": "3"}, "dp 3 is taken for 8: n_accelerators 8 over tp pp cp 1"),
+            ({"tp": "16", "n_accelerators": "16"},
+             "tp 16 reaches beyond the 8 chips of a scale-up domain; no plan that is searched "
+             "does"),
+            ({"tp": "3", "n_accelerators": "3"}, "tp 3 does not divide the 16 heads"),
+            ({"global_batch": "65"},
+             "65 sequences are no multiple of dp x micro-batch = 8; the last micro-batches are "
+             "partly empty"),
+        ],
+    )  # fmt: skip
+    def test_what_is_unusual(self, changes, note):
+        found = read({**DENSE, **changes})
+        assert found.reason == [""]
+        assert found.notes == [note]
+
+    def test_a_plan_that_is_searched_is_not_judged_by_its_default(self):
+        frame = pd.DataFrame([{**DENSE, "micro_batch": "16", "dp": "4"}])
+        assert read_configurations(frame, CATALOGUE).reason[0].startswith("micro_batch: ")
+        open_row = read_configurations(frame, CATALOGUE, searched=True)
+        assert (open_row.reason, open_row.notes) == ([""], [""])
+
+    def test_published_runs_can_all_be(self):
+        assert len(load_measurements()) == 567
+
+
 class TestModels:
+    @pytest.mark.parametrize("name", CATALOGUE.models)
+    def test_a_table_says_what_an_estimate_does(self, name):
+        """Same model, plan and stack: the same step time and memory."""
+        plan = {"tp": 1, "pp": 1, "micro_batch": 1, "recompute": "full", "zero": 3}
+        stack = "NeMo 24.07"
+        best = estimate(name, "H100", 64, plan=plan, global_batch=128, stack=stack).best
+        row = {"accelerator": "H100", "model": name, "n_accelerators": 64, "global_batch": 128}
+        table = predict_table(pd.DataFrame([{**row, **plan, "framework": stack}])).table
+        assert table["reason"][0] == ""
+        assert float(table["predicted_step_time_s"][0]) == pytest.approx(best.step_time_s, 1e-5)
+        assert float(table["predicted_memory_bytes"][0]) == pytest.approx(best.memory_bytes, 1e-9)
+
+    def test_what_is_given_of_a_known_model(self):
+        usual = one(LLAMA)
+        assert one(LLAMA, kv_heads="8", head_dim="128", ffn_hidden="14336") == usual
+        row = one(LLAMA, kv_heads="32", ffn_hidden="8192", mlp_type="gelu")
+        assert row["kv_width"] == 4096
+        assert row["attention_params"] == 4 * 4096**2
+        assert (row["ffn_hidden"], row["mlp_matrices"]) == (8192, 2)
+        mixture = one({**LLAMA, "model": "deepseek-v3"}, ffn_hidden="1024")
+        assert (mixture["ffn_hidden"], mixture["expert_ffn_hidden"]) == (18432, 1024)
+        assert reason(LLAMA, kv_heads="5") == "kv_heads: must divide the 32 heads, found 5"
+
     def test_catalogue_fills_the_shape(self):
         row = one(LLAMA)
         shape = ModelArrays.of([CATALOGUE.model("llama3-8b")])
         for field in dataclasses.fields(ModelArrays):
-            if field.name != "other_params":
-                assert row[field.name] == getattr(shape, field.name)[0], field.name
+            assert row[field.name] == getattr(shape, field.name)[0], field.name
 
     def test_catalogue_fills_a_mixture(self):
         row = one({**LLAMA, "model": "deepseek-v3", "n_accelerators": "2048"})

@@ -10,18 +10,23 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration import calibrate, load_measurements
+from clustersim.calibration.calibrate import scatter_by_kind
+from clustersim.calibration.coverage import (
+    coverage_of_unseen_families,
+    coverage_of_unseen_rows,
+    coverage_text,
+)
 from clustersim.calibration.diagnostics import (
     GROUPS,
     base_coefficients,
     correlations,
-    coverage_of_unseen_families,
     effects,
     group_errors,
     movers,
     uncertainty_by_group,
 )
 from clustersim.calibration.limits import count_limits
-from clustersim.calibration.peers import peer_errors
+from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.calibration.report import markdown_table, report_text
 from clustersim.catalogue import load_catalogue
 from clustersim.performance import PARAMETERS, default_calibration
@@ -152,15 +157,51 @@ def test_intervals_cover_what_is_said_to_be_covered():
 
 def test_coverage_of_unseen_families_by_hand():
     fitted = small_fit()
-    scatter = fitted.calibration.scatter_of(fitted.measured.rows.kinds)
-    within, across = (left.standardised(scatter) for left in (fitted.within, fitted.across))
     whole, families = fitted.measured.whole, fitted.measured.families
-    covered = []
-    for family in ("korth22", "nemo2407", "sc21t1"):
-        others = whole & (families != family)
-        most = np.quantile(np.concatenate([within[others], across[others]]), 0.9)
-        covered += (across[whole & (families == family)] <= most).tolist()
-    assert coverage_of_unseen_families(fitted) == pytest.approx(np.mean(covered))
+    kinds = np.array(fitted.measured.rows.kinds)
+    shares, covered = [], []
+    for siblings in (["korth22"], ["nemo2407", "nemo2407ft"], ["sc21t1"]):
+        own = np.isin(families, siblings)
+        log_error, spread = fitted.within.log_error[~own], fitted.within.spread[~own]
+        by_kind = scatter_by_kind(kinds[~own].tolist(), log_error, spread)
+        scatter = np.array([by_kind.get(kind, by_kind[""]) for kind in kinds])
+        within, across = (left.standardised(scatter) for left in (fitted.within, fitted.across))
+        most = np.quantile(np.concatenate([within[whole & ~own], across[whole & ~own]]), 0.9)
+        inside = across[whole & own] <= most
+        covered += inside.tolist()
+        shares.append(inside.mean())
+    found = coverage_of_unseen_families(fitted)
+    assert (found.rows, found.families) == (len(covered), 3)
+    assert found.pooled == pytest.approx(np.mean(covered))
+    assert found.mean == pytest.approx(np.mean(shares))
+
+
+def test_own_error_has_no_say_in_the_width():
+    """However wrong one fold is, the share of the others that is covered does not fall."""
+    fitted = small_fit()
+    worse = fitted.across.log_error.copy()
+    own = fitted.measured.families == "korth22"
+    worse[own] = 5.0
+    across = dataclasses.replace(fitted.across, log_error=worse)
+    found = coverage_of_unseen_families(dataclasses.replace(fitted, across=across))
+    missed = 1 - found.pooled
+    assert missed == pytest.approx((own & fitted.measured.whole).sum() / found.rows)
+
+
+def test_honest_coverage_comes_first(text):
+    first, second, note = coverage_text(small_fit())
+    assert f"{coverage_of_unseen_families(small_fit()).pooled:.1%} of complete rows" in first
+    assert f"{coverage_of_unseen_rows(small_fit()).pooled:.1%} of complete rows" in second
+    assert "by construction" in note
+    assert text.index("## Errors") < text.index(first) < text.index("| left out ")
+
+
+def test_what_a_peer_does_better_is_told():
+    rows = small_rows().assign(across_error=0.2)
+    (line,) = worse_than_peers(rows)
+    assert line.startswith("Worse than the peer: Megatron-LM at SC'21")
+    assert "20.0%" in line
+    assert worse_than_peers(small_rows().assign(across_error=0.05)) == []
 
 
 def test_every_coefficient_is_in_one_group():
@@ -245,7 +286,18 @@ def test_few_measurements_can_be_fitted(count):
     fitted = calibrate(few)
     assert fitted.calibration.facts["rows"] == count
     assert (fitted.within is None) == (count < 20)
-    assert f"{count} runs of" in report_text(fitted, own=False)
+    told = report_text(fitted, own=False)
+    assert f"{count} run{'' if count == 1 else 's'} of 1 family" in told
+    assert ("nearly all of this calibration is the prior" in told) == (count < 20)
+    assert ("fewer than 20 runs" in told) == (count < 20)
+
+
+def test_a_wild_row_gives_no_nan():
+    measured = load_measurements()
+    one = measured.take(np.arange(len(measured)) < 1)
+    fitted = calibrate(dataclasses.replace(one, step_time_s=1e4 * one.step_time_s))
+    assert " nan" not in report_text(fitted, own=False)
+    assert np.isfinite(uncertainty_by_group(fitted).to_numpy()).all()
 
 
 def test_one_family_cannot_be_left_out():
@@ -253,7 +305,9 @@ def test_one_family_cannot_be_left_out():
     fitted = calibrate(measured.take(measured.families == "internevo"))
     assert fitted.within is not None
     assert fitted.across is None
-    assert "whole families" not in report_text(fitted, own=False)
+    told = report_text(fitted, own=False)
+    assert "whole families" not in told
+    assert "Families were not left out, as there is only one source." in told
 
 
 def test_markdown_table_is_aligned():

@@ -331,6 +331,41 @@ class TestJob:
         assert "taken for a NeMo" in job("NeMo 99").notes[0]
         assert "did you mean 'MegaScale'?" in job("MegaScal").notes[0]
         assert "known: " in job("our own").notes[0]
+        assert "No run of the software stack 'TorchTitan' is known" in job("TorchTitan").notes[0]
+        for name in ("our paxos trainer", "Metal runtime"):
+            assert f"stack '{name}' is known: mean of all stacks" in job(name).notes[0]
+
+    def test_what_was_not_measured_is_told(self) -> None:
+        stack, chip = estimate("llama3-8b", "MI300X", 64, plan="tp=2").notes[:2]
+        assert stack == (
+            "No software stack is known for MI300X: mean of all stacks, and their spread in the "
+            "interval."
+        )
+        expected = (
+            "No run on {} is in the calibration; its efficiencies are those of its relatives, with "
+            "their spread"
+        )
+        assert chip == expected.format("MI300X") + "."
+        table = predicted({}, {"accelerator": "H20"}, {"framework": "TorchTitan"})
+        assert table["predicted_note"].tolist() == [
+            "",
+            expected.format("H20"),
+            "unknown framework: mean and spread of all stacks",
+        ]
+
+    def test_an_unusual_plan_is_noted_in_a_table(self) -> None:
+        table = predicted({"dp": "64", "global_batch": "500"}, {"ep": "2"})
+        assert table["predicted_note"][0] == (
+            "dp 64 is taken for 32: n_accelerators 64 over tp pp cp 2; 500 sequences are no "
+            "multiple of dp x micro-batch = 32; the last micro-batches are partly empty"
+        )
+        assert table["reason"].tolist() == ["", "ep: the model has no experts, found 2"]
+
+    def test_a_searched_plan_has_room_for_the_micro_batch(self) -> None:
+        table = predicted({"tp": "", "pp": "", "micro_batch": "16"})
+        sizes = dict(part.split("=") for part in table["predicted_note"][0].split() if "=" in part)
+        assert sizes["micro_batch"] == "16"
+        assert 16 * int(sizes["dp"]) <= 512
 
     def test_a_hypothetical_chip_has_its_range_in_the_interval(self) -> None:
         found = estimate("llama3-8b", "SeedChip", 64)
@@ -369,6 +404,7 @@ class TestJob:
         inside = (found.drawn_s > found.best.lo_s) & (found.drawn_s < found.best.hi_s)
         assert inside.mean() > 0.9
         assert "quantiles of 300 drawn" in estimate_text(found)
+        assert "of the model alone, without the scatter of a measurement" in estimate_text(found)
 
     def test_json_says_the_same(self, capsys: Printed) -> None:
         job = ["--model", "llama3-8b", "--accelerator", "h20", "--count", "16"]
@@ -384,7 +420,7 @@ class TestJob:
     def test_options_reach_the_estimate(self, capsys: Printed) -> None:
         job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "64"]
         options = ["--plan", "tp=2", "--network", "100Gb/s", "--global-batch", "128"]
-        money = ["--tokens", "15e12", "--price", "1e5", "--depreciation", "3 yr", "--tariff", "0.7"]
+        money = ["--tokens", "15T", "--price", "1e5", "--depreciation", "3 yr", "--tariff", "0.7"]
         printed = call(capsys, *job, *options, *money, "--pue", "1.2", "--seq-len", "4096")
         for words in (
             "100 Gb/s of network",

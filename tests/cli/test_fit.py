@@ -64,17 +64,41 @@ def median_error(calibration):
 
 def test_own_measurements_instead(capsys, mine):
     printed = call(capsys, mine, "--only", "--out", "mine.json")
-    assert "fitted to 24 runs of 1 families on 1 chips: A100-80GB" in printed
+    assert "fitted to 24 runs of 1 family on 1 chip: A100-80GB" in printed
     assert "rows of the tables that cannot be used: 3" in printed
     assert "mine.csv, row 26: step_time_s" in printed
     assert "mine.csv, row 28: accelerator: unknown accelerator 'H2000'" in printed
-    assert "moved most from the shipped calibration" in printed
+    assert "moved most by your rows from the prior (the published runs are left out)" in printed
+    assert "families were not left out, as there is only one source" in printed
     calibration = load_calibration("mine.json")
     assert median_error(default_calibration()) > 0.25
     assert median_error(calibration) < 0.08
     assert calibration.facts["rows"] == 24
     assert "within_families" in calibration.facts
     assert "across_families" not in calibration.facts, "one family cannot be left out"
+
+
+def test_row_that_the_fit_cannot_explain_is_named(capsys, mine):
+    table = pd.read_csv(mine, dtype=str)
+    table.loc[4, "step_time_s"] = str(float(table.loc[4, "step_time_s"]) * 20)
+    table.loc[1, "step_time_s"] = ""
+    table.to_csv("mine.csv", index=False)
+    printed = call(capsys, mine, "--only", "--no-validation", "--out", "mine.json")
+    assert "warning: the fit cannot explain 1 row of yours" in printed
+    seconds = float(table.loc[4, "step_time_s"])
+    assert f"  mine.csv, row 6: measured {seconds:.4g} s, predicted " in printed
+
+
+def test_one_wild_row_is_told_to_be_so(capsys):
+    Path("bad.csv").write_text(
+        "accelerator,model,n_accelerators,global_batch,step_time_s\nH200,llama3-8b,8,64,5000\n"
+    )
+    printed = call(capsys, "bad.csv", "--only", "--no-validation", "--out", "bad.json")
+    assert "fitted to 1 run of 1 family on 1 chip: H200" in printed
+    assert "nearly all of this calibration is the prior" in printed
+    assert "as there are fewer than 20 runs" in printed
+    assert "warning: your rows ask for effects over 4 standard deviations off" in printed
+    assert " nan" not in Path("bad-report/report.md").read_text()
 
 
 def test_report_has_text_figures_and_rows(capsys, mine):
@@ -88,7 +112,7 @@ def test_report_has_text_figures_and_rows(capsys, mine):
         "rows.csv",
     ]
     text = Path("told/report.md").read_text()
-    assert "24 runs of 1 families" in text
+    assert "24 runs of 1 family" in text
     assert "mine.csv, row 27: step_time_s: missing, or not a number above 0" in text
     assert "measured collectives, fitted apart" in text
     rows = pd.read_csv("told/rows.csv")
@@ -101,7 +125,10 @@ def test_report_has_text_figures_and_rows(capsys, mine):
 def test_own_measurements_beside_the_published(capsys, mine):
     printed = call(capsys, mine, "--no-validation", "--out", "both.json")
     assert "fitted to 591 runs of 23 families on 9 chips" in printed
-    assert "no rows were left out" in printed
+    assert "no rows were left out, as validation was not asked for" in printed
+    moved = printed[printed.index("moved most by your rows from the shipped calibration") :]
+    assert "source mine ampere bf16" in moved
+    assert "hopper" not in moved, "no row of mine is on one"
     assert "report: both-report/report.md" in printed
     calibration = load_calibration("both.json")
     labels = {key[2] for key in calibration.keys}
@@ -114,6 +141,7 @@ def test_own_measurements_beside_the_published(capsys, mine):
 def test_published_runs_alone_give_what_is_shipped(capsys):
     printed = call(capsys, "--no-validation", "--out", "ours.json")
     assert "fitted to 567 runs of 22 families" in printed
+    assert "moved most" not in printed
     ours, shipped = load_calibration("ours.json"), default_calibration()
     assert ours.keys == shipped.keys
     assert ours.facts["rows"] == shipped.facts["rows"]

@@ -78,13 +78,29 @@ def test_ratios_and_what_is_said_of_them():
     assert low < ratios.min()
     assert ratios.max() < high
     said = " ".join(text.get_text() for text in ax.texts)
-    assert f"median error {100 * rows['across_error'].abs().median():.1f} %" in said
+    assert f"median error {100 * rows['across_error'].abs().median():.1f} % of all 27" in said
+    nested = rows.loc[rows["whole"], "across_covered_nested"].mean()
+    assert f"{100 * nested:.0f} % of {rows['whole'].sum()} complete rows" in said
+
+
+def test_title_counts_own_and_published_runs_apart():
+    rows = small_rows().assign(published=[True] * 26 + [False])
+    assert plot_predictions(rows).get_title(loc="left") == "26 published runs, 1 own run"
+
+
+def test_ticks_of_a_short_axis_are_plain_numbers():
+    figure = new_figure()
+    plot_predictions(small_rows().head(1), ax=figure.subplots())
+    FigureCanvasAgg(figure).draw()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels(which="both")]
+    assert any(labels)
+    assert all(float(label) > 0 for label in labels if label)
 
 
 def test_family_errors_are_sorted_means_beside_the_peer_s():
     rows = small_rows()
     ax = plot_family_errors(rows)
-    labels = [text.get_text().split(" ")[0] for text in ax.get_yticklabels()]
+    labels = [text.get_text().split(":")[0] for text in ax.get_yticklabels()]
     means = rows.assign(e=rows["across_error"].abs()).groupby("family")["e"].mean()
     assert labels == means.sort_values(ascending=False).index.tolist()
     diamonds = markers_in(ax, COLOURS["vermilion"], "D")

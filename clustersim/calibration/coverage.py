@@ -1,0 +1,106 @@
+"""How often intervals hold for rows that had no say in their width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.calibration.calibrate import COVERED, Calibrated, scatter_by_kind
+from clustersim.calibration.cross_validation import LeftOut
+
+__all__ = [
+    "BY_CONSTRUCTION",
+    "Coverage",
+    "coverage_of_unseen_families",
+    "coverage_of_unseen_rows",
+    "coverage_text",
+    "nested_covered",
+]
+
+BY_CONSTRUCTION = (
+    "The width of the shipped intervals is a quantile of these very errors: that 90 % of all "
+    "left-out complete rows lie in theirs holds by construction."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Share of complete rows in their 90 % interval: of all, and as a mean over the families."""
+
+    rows: int
+    families: int
+    pooled: float
+    mean: float
+
+
+def nested_covered(calibrated: Calibrated, left: LeftOut) -> NDArray[np.bool_]:
+    """Say of each row whether it is in an interval whose width others have set.
+
+    For each fold of `left` the scatter of each kind of rows and the reach are those of the
+    left-out errors, within and across families, of the rows in the other folds alone, by the rules
+    of :func:`clustersim.calibration.calibrate`.
+
+    Returns
+    -------
+    array of bool, shape (R,)
+        False where no other fold has a complete row.
+    """
+    whole, kinds = calibrated.measured.whole, np.array(calibrated.measured.rows.kinds)
+    within = calibrated.within
+    covered = np.zeros(left.fold.size, dtype=bool)
+    if within is None:
+        return covered
+    parts = [part for part in (within, calibrated.across) if part is not None]
+    for fold in np.unique(left.fold):
+        own = left.fold == fold
+        if not (whole & ~own).any():
+            continue
+        by_kind = scatter_by_kind(kinds[~own].tolist(), within.log_error[~own], within.spread[~own])
+        scatter = np.array([by_kind.get(kind, by_kind[""]) for kind in kinds.tolist()])
+        known = np.concatenate([part.standardised(scatter)[whole & ~own] for part in parts])
+        covered[own] = left.standardised(scatter)[own] <= np.quantile(known, COVERED)
+    return covered
+
+
+def _coverage(calibrated: Calibrated, left: LeftOut | None) -> Coverage | None:
+    whole = calibrated.measured.whole
+    if left is None or calibrated.within is None or not whole.any():
+        return None
+    covered = nested_covered(calibrated, left)[whole]
+    families = calibrated.measured.families[whole]
+    shares = [covered[families == family].mean() for family in np.unique(families)]
+    return Coverage(covered.size, len(shares), float(covered.mean()), float(np.mean(shares)))
+
+
+def coverage_of_unseen_families(calibrated: Calibrated) -> Coverage | None:
+    """Coverage of families left out of the fit, of the scatter and of the width alike.
+
+    None where families were not left out.
+    """
+    return _coverage(calibrated, calibrated.across)
+
+
+def coverage_of_unseen_rows(calibrated: Calibrated) -> Coverage | None:
+    """Coverage of rows left out at random, with scatter and width of the other folds.
+
+    None where rows were not left out.
+    """
+    return _coverage(calibrated, calibrated.within)
+
+
+def coverage_text(calibrated: Calibrated) -> list[str]:
+    """Say how often the intervals hold, a sentence a way of leaving out; families first."""
+    kinds = (
+        (coverage_of_unseen_families(calibrated), "of families never seen", "families"),
+        (coverage_of_unseen_rows(calibrated), "left out at random", "folds"),
+    )
+    lines = [
+        f"{found.pooled:.1%} of complete rows {what} lie in their 90 % interval, width set by the "
+        f"other {others} alone ({found.rows} rows; mean over {found.families} "
+        f"{'family' if found.families == 1 else 'families'}: {found.mean:.1%})."
+        for found, what, others in kinds
+        if found is not None
+    ]
+    return [*lines, BY_CONSTRUCTION] if lines else []
