@@ -60,7 +60,7 @@ def coverage_lines(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
         width = (whole[f"{name}_hi_s"] / whole[f"{name}_lo_s"]) ** 0.5 - 1.0
         lines.append(f"{words}: {covered:.1%} of complete rows in the shipped 90 % interval")
         by_chip = width.groupby(whole["chip"]).median().sort_values()
-        count = whole["chip"].value_counts()
+        count = whole["chip"].value_counts().to_dict()
         shown = ", ".join(f"{chip} {half:.0%} ({count[chip]})" for chip, half in by_chip.items())
         lines.append(f"  median half width by chip (rows): {shown}")
     return lines

@@ -85,10 +85,11 @@ def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
     DataFrame
         ``id, family, published, chip, stack, chips, scale, precision, kind, model, model_kind``;
         ``part`` (that takes most seconds after the matrix products), ``quality``; ``complete``
-        (quality A and complete), ``whole`` (complete), ``measured_s``, ``fitted_error``; and where rows were left
-        out, for `within` and `across` families: ``_error`` (predicted over measured, less 1),
-        ``_s`` (predicted), ``_lo_s``, ``_hi_s`` (90 % interval), ``_covered``
-        and ``_covered_nested`` (in an interval whose width other families, or folds, have set).
+        (quality A and complete), ``whole`` (complete), ``measured_s``,
+        ``fitted_error``; and where rows were left out, for `within` and `across` families:
+        ``_error`` (predicted over measured, less 1), ``_s`` (predicted), ``_lo_s``, ``_hi_s`` (90 %
+        interval), ``_covered`` and ``_covered_nested`` (in an interval whose width other families,
+        or folds, have set).
     """
     measured, rows = calibrated.measured, calibrated.measured.rows
     table = measured.table

@@ -111,8 +111,9 @@ def few_text(calibrated: Calibrated) -> list[str]:
     if len(calibrated.measured) >= LEAST_MEASURED:
         return []
     told = calibrated.calibration.facts["effective_parameters"]
+    keys = len(calibrated.calibration.keys)
     return [
-        f"So few runs tell {told:g} effective parameter{'s' * (told != 1)} of {len(calibrated.calibration.keys)}: "
+        f"So few runs tell {told:g} effective parameter{'s' * (told != 1)} of {keys}: "
         "nearly all of this calibration is the prior."
     ]
 
@@ -122,8 +123,9 @@ def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
     told = calibration.facts["effective_parameters"]
     return (
         f"{count_text(rows)}. {len(calibration.keys)} effects, of which the measurements "
-        f"tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The posterior is widened by "
-        f"{calibration.widening:.2f} to the residuals; half a 90 % interval is "
+        f"tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The "
+        f"posterior is widened by {calibration.widening:.2f} to the residuals; half a 90 % "
+        f"interval is "
         f"{calibration.reach:.2f} standard deviations."
         + "".join(f" {line}" for line in few_text(calibrated))
     )

@@ -287,7 +287,8 @@ def test_few_measurements_can_be_fitted(count):
     assert fitted.calibration.facts["rows"] == count
     assert (fitted.within is None) == (count < 20)
     told = report_text(fitted, own=False)
-    assert f"{count} run{'' if count == 1 else 's'} of 1 family" in told
+    assert f"{count} run{'' if count == 1 else 's'} of " in told
+    assert ("1 run of 1 family on 1 chip." in told) == (count == 1)
     assert ("nearly all of this calibration is the prior" in told) == (count < 20)
     assert ("fewer than 20 runs" in told) == (count < 20)
 
