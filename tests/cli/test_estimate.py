@@ -1,236 +1,22 @@
-"""`clustersim estimate`: one job, and a table of configurations."""
+"""`clustersim estimate` of one job."""
 
 from __future__ import annotations
 
-import csv
 import json
-import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from clustersim import estimate
-from clustersim.calibration import COLUMNS, PREDICTED, predict_table
 from clustersim.calibration.cost import Prices
-from clustersim.calibration.measurements import own_table
-from clustersim.calibration.table import read_csv_as_text, write_csv
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.estimate_text import estimate_text, plan_text
-from clustersim.cli.main import main
 from clustersim.performance import best_plans, default_calibration
+from tests.cli.estimating import Printed, call, predicted
 
-Printed = pytest.CaptureFixture[str]
 CATALOGUE = load_catalogue()
 RESULTS = ["step_time_s", "published_fields"]
-ROW = {
-    "accelerator": "H100", "model": "llama3-8b", "n_accelerators": "64", "global_batch": "512",
-    "tp": "2", "pp": "1", "micro_batch": "1", "framework": "NeMo 24.07", "family": "nemo2407",
-}  # fmt: skip
-
-
-def predicted(*changes: dict[str, str]) -> pd.DataFrame:
-    """Predictions of the one row with changes."""
-    return predict_table(pd.DataFrame([{**ROW, **change} for change in changes])).table
-
-
-def width(table: pd.DataFrame) -> np.ndarray:
-    """Upper over lower bound of each row."""
-    bounds = table[["predicted_lo_s", "predicted_hi_s"]].astype(float).to_numpy()
-    return bounds[:, 1] / bounds[:, 0]
-
-
-def call(capsys: Printed, *arguments: str) -> str:
-    code = main(["estimate", *arguments])
-    captured = capsys.readouterr()
-    assert code == 0, captured.err
-    assert captured.err == ""
-    return captured.out
-
-
-class TestTable:
-    def test_published_runs_in_any_order(self) -> None:
-        """Rows and columns of any order and number; the results are not looked at."""
-        runs = own_table().fillna("")
-        begin = time.perf_counter()
-        whole = predict_table(runs.drop(columns=RESULTS)).table
-        assert time.perf_counter() - begin < 5.0
-        assert (whole["reason"] == "").all()
-        ratio = whole["predicted_step_time_s"].astype(float) / runs["step_time_s"].astype(float)
-        assert np.median(np.abs(ratio - 1)) < 0.04
-        wrong = runs.assign(step_time_s="1e9").iloc[::-7, ::-1].reset_index(drop=True)
-        some = predict_table(wrong).table
-        assert list(some.columns) == [*wrong.columns, *PREDICTED]
-        pd.testing.assert_frame_equal(some[wrong.columns], wrong)
-        expected = whole.iloc[::-7].reset_index(drop=True)
-        numbers = list(PREDICTED)[:4]
-        np.testing.assert_allclose(
-            some[numbers].astype(float), expected[numbers].astype(float), rtol=1e-5
-        )
-
-    def test_the_project_s_own_measurements(
-        self, capsys: Printed, tmp_path: Path, shared_data: Path
-    ) -> None:
-        source = shared_data / "measurements" / "training.csv"
-        out = tmp_path / "predicted.csv"
-        begin = time.perf_counter()
-        printed = call(capsys, "--table", str(source), "--out", str(out))
-        assert time.perf_counter() - begin < 5.0
-        assert "593 rows predicted, 22 not (column reason)" in printed
-        assert f"written to {out}" in printed
-        with source.open(newline="") as file, out.open(newline="") as copy:
-            before, after = list(csv.reader(file)), list(csv.reader(copy))
-        assert [row[: len(before[0])] for row in after] == before
-        assert after[0][len(before[0]) :] == list(PREDICTED)
-        reason = after[0].index("reason")
-        assert sum(row[reason] == "" for row in after[1:]) == 593
-
-    def test_values_are_kept_byte_for_byte(self, capsys: Printed, tmp_path: Path) -> None:
-        texts = {"odd": "NA", "other": ' "a,\nb" ', "zero": "1.0", "null": "", "number": "007"}
-        path, out = tmp_path / "runs.csv", tmp_path / "out.csv"
-        write_csv(pd.DataFrame([{**ROW, **texts}]), path)
-        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n")  # as Excel writes it
-        assert "1 rows predicted, 0 not\n" in call(capsys, "--table", str(path), "--out", str(out))
-        row = read_csv_as_text(out).iloc[0]
-        assert {name: row[name] for name in texts} == texts
-        assert row["predicted_note"] == ""
-        assert sorted(tmp_path.iterdir()) == [out, path], "no part of a file is left"
-
-    def test_a_row_that_cannot_be_predicted_says_why(self) -> None:
-        table = predicted({}, {"global_batch": ""}, {"tp": "5"}, {"layers": "many"})
-        assert table["reason"].tolist() == [
-            "",
-            "global_batch: missing",
-            "n_accelerators: must be a multiple of tp pp cp = 5, found 64",
-            "layers: must be a whole number of at least 1, found 'many'",
-        ]
-        others = table[[name for name in PREDICTED if name != "reason"]].iloc[1:]
-        assert (others == "").all(axis=None)
-
-    def test_an_unknown_stack_or_chip_has_a_wider_interval(self) -> None:
-        table = predicted(
-            {},
-            {"framework": "NeMo 99"},
-            {"framework": "our own"},
-            {"framework": "", "family": ""},
-            {"accelerator": "H100-SXM-96GB", "peak_tflops": "989"},
-            {"accelerator": "Zork 9", "peak_tflops": "989", "year": "2023"},
-        )
-        known, release, stack, none, relative, stranger = width(table)
-        assert known < release < stack
-        assert none > 1.3 * known
-        assert known < relative < stranger
-        assert "spread of all stacks" in table["predicted_note"][2]
-        assert "no framework named" in table["predicted_note"][3]
-        seconds = table["predicted_step_time_s"].astype(float)
-        assert 0.8 < seconds[4] / seconds[0] < 1.25
-        assert "H100" in table["predicted_note"][4]
-
-    def test_an_unknown_chip_without_its_peak_names_the_nearest(self) -> None:
-        table = predicted({"accelerator": "H1000"}, {"accelerator": "Zork", "peak_tflops": "x"})
-        assert "unknown accelerator 'H1000'; did you mean 'H100'?" in table["reason"][0]
-        assert "did you mean" in table["reason"][1]
-        assert "peak_tflops" in table["reason"][1]
-
-    def test_a_peak_counts_in_the_row_s_precision(self) -> None:
-        chips = [
-            {"accelerator": "Zork", "peak_tflops": "800", "precision": "bf16"},
-            {"accelerator": "Zork", "peak_tflops": "1600", "precision": "bf16"},
-            {"accelerator": "Zork", "peak_tflops": "1600", "precision": "fp8"},
-        ]
-        seconds = predicted(*chips)["predicted_step_time_s"].astype(float)
-        assert seconds[1] < seconds[2] < seconds[0]
-
-    def test_memory_in_the_name_of_an_unknown_chip(self) -> None:
-        table = predicted(
-            *({"accelerator": f"A100-SXM-{size}GB", "peak_tflops": "312", "model": "llama2-70b",
-               "tp": "8", "pp": "2", "zero": "1"} for size in (20, 640))
-        )  # fmt: skip
-        assert table["fits"].tolist() == ["false", "true"]
-
-    def test_a_missing_plan_is_the_best_one(self) -> None:
-        table = predicted(
-            {"tp": "", "pp": "", "micro_batch": ""},
-            {"tp": "", "pp": "", "dp": "8", "recompute": "full"},
-            {"tp": "", "pp": "", "dp": "7"},
-        )
-        model, chip = CATALOGUE.model("llama3-8b"), CATALOGUE.accelerator("H100")
-        best = best_plans(model, chip, 64, global_batch=512, stack="NeMo 24.07")
-        first = table.iloc[0]
-        assert float(first["predicted_step_time_s"]) == pytest.approx(
-            best.step_time_s[0], rel=0.03
-        ), "the row's source has an effect of its own"
-        assert first["predicted_note"].startswith("no plan given, fastest plan that fits: tp=")
-        assert f"dp={best.dp[0]} micro_batch={best.micro_batch[0]}" in first["predicted_note"]
-        assert " dp=8 micro_batch=1" in table["predicted_note"][1]
-        assert table["reason"][2].startswith("tp, pp: missing, and no plan divides")
-        assert table["predicted_step_time_s"][2] == ""
-
-    def test_no_plan_that_fits(self) -> None:
-        table = predicted({"tp": "", "pp": "", "model": "llama3-405b", "n_accelerators": "8"})
-        assert table["fits"][0] == "false"
-        assert "no plan fits; thriftiest plan" in table["predicted_note"][0]
-        assert float(table["predicted_memory_bytes"][0]) > 80 * 2**30
-
-    def test_an_unknown_plan_widens_the_upper_bound(self) -> None:
-        table = predicted({}, {"tp": "", "pp": ""})
-        bounds = table[["predicted_step_time_s", "predicted_hi_s"]].astype(float).to_numpy()
-        upper = bounds[:, 1] / bounds[:, 0]
-        assert upper[1] > 1.15 * upper[0]
-
-    def test_misspelt_columns_are_told(self, capsys: Printed, tmp_path: Path) -> None:
-        table = pd.DataFrame([ROW]).rename(columns={"micro_batch": "microbatch"})
-        table.to_csv(tmp_path / "runs.csv", index=False)
-        out = str(tmp_path / "out.csv")
-        printed = call(capsys, "--table", str(tmp_path / "runs.csv"), "--out", out)
-        assert "column 'microbatch' is not known; did you mean 'micro_batch'?" in printed
-
-    def test_kinds_that_are_not_known(self) -> None:
-        table = predicted({"kind": "pretrain"}, {"kind": "dpo"}, {"kind": "QLoRA"})
-        seconds = table["predicted_step_time_s"].astype(float)
-        assert seconds[0] == seconds[1] > seconds[2]
-        assert table["predicted_note"][1] == "kind 'dpo' is taken for training of all weights"
-
-    def test_a_table_of_numbers_keeps_them(self) -> None:
-        table = pd.DataFrame([{**ROW, "tp": 2, "pp": 1.0, "note": np.nan}])
-        done = predict_table(table).table
-        assert done["reason"][0] == ""
-        pd.testing.assert_frame_equal(done[table.columns], table)
-
-    @settings(max_examples=40, deadline=None)
-    @given(
-        st.dictionaries(
-            st.sampled_from([*COLUMNS, "peak_tflops", "year"]),
-            st.one_of(
-                st.sampled_from(
-                    ["", "0", "1", "8", "-1", "1e9", "1e300", "nan", "inf", "fsdp", "none"]
-                ),
-                st.text(max_size=5),
-            ),
-            max_size=4,
-        )
-    )
-    def test_any_cell_gives_numbers_or_a_reason(self, cells: dict[str, str]) -> None:
-        row = predicted(cells).iloc[0]
-        if row["reason"]:
-            assert row["predicted_step_time_s"] == row["fits"] == ""
-        else:
-            low, middle, high = (
-                float(row[name])
-                for name in ("predicted_lo_s", "predicted_step_time_s", "predicted_hi_s")
-            )
-            assert 0 < low < middle < high < np.inf
-            assert row["fits"] in ("true", "false")
-
-    def test_columns_are_listed(self, capsys: Printed) -> None:
-        printed = call(capsys, "--columns")
-        for name in ("inter_node_gbps_per_device", "peak_tflops", *PREDICTED):
-            assert name in printed
-
-
 JOBS = [
     ("llama3-70b", "H200", 512),
     ("deepseek-v3", "910B2", 2048),
@@ -439,10 +225,3 @@ class TestJob:
         wide = json.loads(call(capsys, *job, "--calibration", str(mine)))["plans"][0]
         assert wide["step_time_s"] == pytest.approx(usual["step_time_s"], rel=1e-4)
         assert wide["hi_s"] > 2 * usual["hi_s"]
-
-
-def test_read_csv_skips_blank_lines_only(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("a,b\n\n1,\n,\n")
-    table = read_csv_as_text(path)
-    assert table.to_dict("list") == {"a": ["1", ""], "b": ["", ""]}

@@ -1,0 +1,28 @@
+"""Calling `clustersim estimate` as from the terminal."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from clustersim.calibration import predict_table
+from clustersim.cli.main import main
+
+Printed = pytest.CaptureFixture[str]
+ROW = {
+    "accelerator": "H100", "model": "llama3-8b", "n_accelerators": "64", "global_batch": "512",
+    "tp": "2", "pp": "1", "micro_batch": "1", "framework": "NeMo 24.07", "family": "nemo2407",
+}  # fmt: skip
+
+
+def predicted(*changes: dict[str, str]) -> pd.DataFrame:
+    """Predictions of the one row with changes."""
+    return predict_table(pd.DataFrame([{**ROW, **change} for change in changes])).table
+
+
+def call(capsys: Printed, *arguments: str) -> str:
+    code = main(["estimate", *arguments])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert captured.err == ""
+    return captured.out
