@@ -24,6 +24,7 @@ from clustersim.calibration.limits import FEW, count_limits
 from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.network.fit import LinkFit
+from clustersim.performance.step_time import memory_of
 from clustersim.performance.world import Key
 
 __all__ = ["count_text", "few_text", "markdown_table", "report_text"]
@@ -156,6 +157,10 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
                 "Used though incomplete, with twice the scatter of the complete rows:",
                 markdown_table(["justification", "families", "rows"], cells),
             ]
+    measured = calibrated.measured.rows
+    needed = memory_of(measured.models, measured.chips, measured.plans, measured.global_batch)
+    over = int(np.count_nonzero(needed > measured.chips.hbm_bytes))
+    parts.append(f"Plans of these runs that are said not to fit in memory: {over} of {len(rows)}.")
     left_out = calibrated.measured.left_out
     parts.append(f"Rows of the tables that cannot be used: {len(left_out)}.")
     if left_out:

@@ -60,7 +60,7 @@ Array = NDArray[np.float64]
 class Links:
     """What a chip's links reach in practice; all arrays broadcast with the sizes.
 
-    :func:`clustersim.network.constants.fitted_links` makes them with the measured constants.
+    :func:`clustersim.network.constants.links_of_constants` makes them with the measured constants.
 
     Attributes
     ----------

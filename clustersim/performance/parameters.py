@@ -20,7 +20,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "PARAMETERS", "Parameter", "parameter_names"]
+__all__ = ["LEVELS", "PARAMETERS", "Parameter"]
 
 Array = NDArray[np.float64]
 
@@ -201,8 +201,3 @@ PARAMETERS = (
     ),
 )  # fmt: skip
 """All coefficients."""
-
-
-def parameter_names() -> tuple[str, ...]:
-    """Names of all coefficients, in order."""
-    return tuple(parameter.name for parameter in PARAMETERS)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.network.collectives import Links
-from clustersim.network.constants import fitted_links
+from clustersim.network.constants import fitted_values, links_of_constants
 from clustersim.performance.arrays import AcceleratorArrays
 from clustersim.performance.coefficients import Coefficients
 
@@ -46,7 +46,8 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
     """Apply the coefficients to the peaks, memory and links of some chips."""
     efficiency = coefficients.matmul_efficiency
     fp8 = np.where(chips.fp8, coefficients.fp8_efficiency, 1.0)
-    links = fitted_links(
+    links = links_of_constants(
+        fitted_values(),
         scaleup_Bps=chips.scaleup_Bps * coefficients.scaleup_factor,
         nic_Bps=chips.nic_Bps * coefficients.nic_factor,
         scaleup_size=chips.scaleup_size,

@@ -10,12 +10,10 @@ from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
 from clustersim.performance import Calibration, World, default_calibration, load_calibration
 from clustersim.performance.specification import draw_accelerator
+from clustersim.performance.world import UNKNOWN
 from clustersim.simulation.scenario import Performance
 
 __all__ = ["draw_catalogue", "open_world"]
-
-UNKNOWN = "unknown"
-"""A stack of which nothing was measured: the mean of all stacks, with their spread in draws."""
 
 
 def open_world(performance: Performance, catalogue: Catalogue, folder: Path) -> World:

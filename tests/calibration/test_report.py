@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import calibrate, load_measurements
+from clustersim.calibration import calibrate, load_measurements, predict
 from clustersim.calibration.calibrate import scatter_by_kind
 from clustersim.calibration.coverage import (
     coverage_of_unseen_families,
@@ -66,6 +66,13 @@ def test_errors_of_left_out_rows_are_those_of_the_fit(text):
         expected = [str(size.size)]
         expected += [f"{x:.1%}" for x in (np.median(size), size.mean(), np.quantile(size, 0.9))]
         assert found[name, "quality A, complete"][:4] == expected
+
+
+def test_plans_that_ran_but_are_said_not_to_fit_are_counted(text):
+    """One of the 27: Llama-2 70B tuned whole on 16 H100 without a split optimizer."""
+    fits = predict(small_fit().measured.rows, small_fit().calibration, draws=2).step.fits
+    assert np.count_nonzero(~fits) == 1
+    assert "said not to fit in memory: 1 of 27." in text
 
 
 def test_incomplete_rows_are_told_with_their_justification(text):

@@ -15,9 +15,10 @@ from clustersim.network.collectives import all_gather_seconds, all_reduce_second
 from clustersim.network.constants import (
     FABRICS,
     GENERATIONS,
-    fitted_links,
+    fitted_values,
     generation_of,
     link_constants,
+    links_of_constants,
 )
 from clustersim.network.fit import LinkFit, fit_links, predicted_seconds, read_collectives
 
@@ -30,7 +31,8 @@ def fit():
 
 
 def chips(family, *, scaleup, nic=50.0, mesh=False, fabric="rdma"):
-    return fitted_links(
+    return links_of_constants(
+        fitted_values(),
         scaleup_Bps=np.array(scaleup * GB),
         nic_Bps=np.array(nic * GB),
         scaleup_size=np.array(8.0),

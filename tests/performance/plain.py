@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.network.constants import GENERATIONS, link_constants
+from clustersim.network.constants import GENERATIONS, fitted_values
 from clustersim.performance import (
     PARAMETERS,
     AcceleratorArrays,
@@ -22,7 +22,11 @@ LAYERS, HIDDEN, SEQ = 24, 1024, 2048
 LAYER_PARAMS = 12 * HIDDEN**2
 PARAMS = LAYERS * LAYER_PARAMS
 PEAK, MEMORY_BPS, NEAR_BPS, FAR_BPS = 1e15, 2e12, 400e9, 50e9
-CONSTANTS = {key: constant.value for key, constant in link_constants().items()}
+ATTENTION = 4 * SEQ * 1024 * HIDDEN * LAYERS / PEAK
+"""Seconds of the forward pass of attention."""
+MLP = 2 * 4 * HIDDEN**2
+"""Parameters of the MLP of one layer."""
+CONSTANTS = fitted_values()
 NOTHING = (
     *("matmul_traffic", "softmax_width", "cast_traffic", "layer_s", "score_bytes", "logit_bytes"),
     *("latency_factor", "hop_latency_s", "tp_overlap", "dp_overlap", "zero3_overlap", "ep_overlap"),

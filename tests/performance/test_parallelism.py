@@ -10,10 +10,12 @@ from clustersim.performance import Plans
 from clustersim.performance.memory import memory_by_class
 from clustersim.performance.shard import shard_of
 from tests.performance.plain import (
+    ATTENTION,
     CONSTANTS,
     FAR_BPS,
     HIDDEN,
     LAYERS,
+    MLP,
     NEAR_BPS,
     PARAMS,
     PEAK,
@@ -28,8 +30,6 @@ from tests.performance.plain import (
 )
 
 ONE = {"tp": [1]}
-ATTENTION = 4 * SEQ * 1024 * HIDDEN * LAYERS / PEAK  # forward
-MLP = 2 * 4 * HIDDEN**2  # parameters
 approx = pytest.approx
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from clustersim.performance import PARTS, attended_tokens
 from tests.performance.plain import (
+    ATTENTION,
     FAR_BPS,
     HIDDEN,
     LAYERS,
     MEMORY_BPS,
+    MLP,
     NEAR_BPS,
     PARAMS,
     PEAK,
@@ -25,8 +27,6 @@ from tests.performance.plain import (
 )
 
 ONE = {"tp": [1]}
-ATTENTION = 4 * SEQ * 1024 * HIDDEN * LAYERS / PEAK  # forward
-MLP = 2 * 4 * HIDDEN**2  # parameters
 approx = pytest.approx
 
 
