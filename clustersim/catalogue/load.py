@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clustersim.catalogue.accelerator import Accelerator
 from clustersim.catalogue.build import build_accelerator, build_model, merge_entry
@@ -131,13 +131,13 @@ def _index(items: Iterable[Item]) -> dict[str, Item]:
     return by_vendor | by_alias | {_key(item.name): item for item in known}
 
 
-def load_catalogue(*paths: str | Path) -> Catalogue:
-    """Load the built-in catalogue and lay the user's files over it, in order.
+def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
+    """Load the built-in catalogue and lay the user's entries over it, in order.
 
     Parameters
     ----------
-    *paths : str or Path
-        YAML files of the same format. An entry replaces an earlier one of its name or, with
+    *sources : str, Path or mapping
+        YAML files of the same format, or what such a file would hold. An entry replaces an earlier one of its name or, with
         ``extends: NAME``, takes what it does not say from the entry NAME.
 
     Returns
@@ -158,8 +158,13 @@ def load_catalogue(*paths: str | Path) -> Catalogue:
     80
     """
     accelerators, models, catalogue = _built_in()
-    for path in paths:
-        accelerators, models, catalogue = _add_file(Path(path), accelerators, models, catalogue)
+    for source in sources:
+        if isinstance(source, Mapping):
+            file = validate(CatalogueFile, source, "catalogue")
+            loaded = _add(file, "catalogue", "the scenario", accelerators, models, catalogue)
+        else:
+            loaded = _add_file(Path(source), accelerators, models, catalogue)
+        accelerators, models, catalogue = loaded
     return catalogue
 
 
@@ -181,10 +186,21 @@ def _add_file(
     catalogue: Catalogue,
 ) -> Loaded:
     file = validate(CatalogueFile, read_yaml(path), path)
+    return _add(file, path, path.name, accelerators, models, catalogue)
+
+
+def _add(
+    file: CatalogueFile,
+    path: str | Path,
+    name: str,
+    accelerators: dict[str, AcceleratorEntry],
+    models: dict[str, ModelEntry],
+    catalogue: Catalogue,
+) -> Loaded:
     problems: list[str] = []
     new_chips = _resolve("accelerators", file.accelerators, accelerators, problems)
     new_models = _resolve("models", file.models, models, problems)
-    source = f"assumption: {path.name} gives no source"
+    source = f"assumption: {name} gives no source"
     chips = [build_accelerator(name, entry, source, problems) for name, entry in new_chips.items()]
     shapes = [build_model(name, entry, source, problems) for name, entry in new_models.items()]
     all_chips = {**catalogue.accelerators, **{chip.name: chip for chip in chips if chip}}

@@ -137,7 +137,9 @@ def open_fleet(loaded: LoadedScenario) -> Fleet:
     """
     scenario, folder = loaded.scenario, loaded.folder
     with named_in(loaded.source, "catalogue"):
-        catalogue = load_catalogue(*(_beside(folder, name) for name in scenario.catalogue))
+        catalogue = load_catalogue(
+            *(_beside(folder, own) if isinstance(own, str) else own for own in scenario.catalogue)
+        )
     with named_in(loaded.source, "performance"):
         world = open_world(scenario.performance, catalogue, folder)
         catalogue = draw_catalogue(scenario.performance, catalogue)
@@ -217,7 +219,9 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     """
     folder, data = Path(folder), scenario.model_dump(mode="json", exclude_none=True)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
-    data["catalogue"] = [_full_path(folder, name) for name in data["catalogue"]]
+    data["catalogue"] = [
+        _full_path(folder, own) if isinstance(own, str) else own for own in data["catalogue"]
+    ]
     if scenario.performance.calibration is not None:
         calibration = _full_path(folder, scenario.performance.calibration)
         data["performance"]["calibration"] = calibration

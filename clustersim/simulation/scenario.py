@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.topology import find_topology
+from clustersim.simulation.changes import change_items, set_path
 from clustersim.units import Duration
-from clustersim.workload import FORMATS, WorkloadSpec, load_workload
+from clustersim.workload import FORMATS, WorkloadSpec
 
 __all__ = [
     "Performance",
@@ -127,8 +124,9 @@ class Scenario(FileModel):
 
     name: str = ""
     description: str = ""
-    catalogue: list[Text] = Field(
-        default_factory=list, description="files of accelerators and models of one's own"
+    catalogue: list[Text | dict[str, Any]] = Field(
+        default_factory=list,
+        description="accelerators and models of one's own: files, or their content itself",
     )
     cluster: Text | dict[str, Any] = Field(
         description="a topology: a name, a file, or the topology itself"
@@ -172,9 +170,8 @@ def load_scenario(
     path : str or Path
         The file.  ``extends: FILE`` in it takes all that it does not say from FILE.
     changes : mapping or sequence of str
-        ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``.  A path may
-        lead into the cluster or workload model that the scenario names, such as
-        ``cluster.pools.h200.nodes=64``.
+        ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
+        :func:`~clustersim.simulation.changes.set_path`.
 
     Raises
     ------
@@ -182,7 +179,7 @@ def load_scenario(
         All faults of the file at once.
     """
     path = Path(path)
-    data = _read_extended(path, ())
+    data = read_extended(path)
     return resolve_scenario(data, changes, source=path, folder=path.parent)
 
 
@@ -195,13 +192,20 @@ def resolve_scenario(
 ) -> LoadedScenario:
     """Check a scenario that is already read; see :func:`load_scenario`."""
     tree = copy.deepcopy(dict(data))
-    for key, value in _change_items(changes):
-        _set(tree, key, value, Path(folder))
+    for key, value in change_items(changes):
+        set_path(tree, key, value, Path(folder))
     scenario = validate(Scenario, tree, source)
     return LoadedScenario(scenario, str(source), Path(folder))
 
 
-def _read_extended(path: Path, trail: tuple[Path, ...]) -> dict[str, Any]:
+def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a YAML file and what it `extends`.
+
+    Raises
+    ------
+    InputError
+        If one of the files cannot be read, or they extend each other in a circle.
+    """
     if path.resolve() in trail or len(trail) > DEEPEST_EXTENDS:
         circle = " -> ".join(file.name for file in (*trail, path))
         raise InputError(path, f"extends: a circle of files: {circle}")
@@ -215,58 +219,15 @@ def _read_extended(path: Path, trail: tuple[Path, ...]) -> dict[str, Any]:
     if not beside.is_file():
         fault = "is not a file" if beside.exists() else "no such file"
         raise InputError(path, f"extends: {beside}: {fault}")
-    return _merged(_read_extended(beside, (*trail, path.resolve())), data)
+    return merged(read_extended(beside, (*trail, path.resolve())), data)
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the keys of `over` over those of `base`, mappings key by key."""
+    both = dict(base)
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
-            merged[key] = _merged(base[key], value)
+            both[key] = merged(base[key], value)
         else:
-            merged[key] = value
-    return merged
-
-
-def _change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
-    if isinstance(changes, Mapping):
-        return list(changes.items())
-    items = []
-    for text in changes:
-        key, equals, value = text.partition("=")
-        if not equals or not all(part.strip() for part in key.split(".")):
-            raise InputError(f"--set {text}", "must be path.to.field=value")
-        try:
-            items.append((key.strip(), YAML(typ="safe", pure=True).load(value)))
-        except (YAMLError, ValueError, RecursionError):
-            raise InputError(f"--set {text}", f"the value {value!r} is not valid YAML") from None
-    return items
-
-
-def _set(tree: dict[str, Any], key: str, value: Any, folder: Path) -> None:
-    """Set the value at a dotted path, opening the files that it leads into."""
-    here: Any = tree
-    parts = key.split(".")
-    for depth, part in enumerate(parts[:-1]):
-        below = here.get(part)
-        if isinstance(below, str):
-            below = here[part] = _opened(parts[: depth + 1], below, folder, key)
-        elif below is None:
-            below = here[part] = {}
-        if isinstance(below, list) and parts[depth + 1].isdigit():
-            raise InputError(f"--set {key}", f"{part} is a list; set it as a whole")
-        if not isinstance(below, dict):
-            raise InputError(f"--set {key}", f"{'.'.join(parts[: depth + 1])} has no fields")
-        here = below
-    here[parts[-1]] = value
-
-
-def _opened(path: list[str], name: str, folder: Path, key: str) -> dict[str, Any]:
-    if path == ["cluster"]:
-        beside = folder / name
-        return read_yaml(beside if beside.is_file() else find_topology(name))
-    if path == ["workload", "generate"]:
-        beside = folder / name
-        spec = load_workload(beside if beside.is_file() else name)
-        return spec.model_dump(mode="json", exclude_defaults=True)
-    raise InputError(f"--set {key}", f"{'.'.join(path)} is {name!r} and has no fields")
+            both[key] = value
+    return both

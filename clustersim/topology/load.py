@@ -71,8 +71,11 @@ def resolve_cluster(
     pools = {
         name: _complete(pool, catalogue.accelerator(pool.accelerator))
         for name, pool in readable.items()
-        if _is_known(pool.accelerator, catalogue)
+        if _is_known(pool.accelerator, catalogue) and pool.nodes > 0
     }
+    if readable and not any(pool.nodes for pool in readable.values()):
+        empty = ", ".join(f"pools.{name}" for name in readable)
+        problems.append(f"{empty}: 0 nodes, so that the cluster has none; at least 1 is needed")
     for name, pool in pools.items():
         problems += [f"pools.{name}.{fault}" for fault in _pool_faults(pool)]
     if spec is not None:

@@ -83,7 +83,9 @@ class PoolSpec(FileModel):
     """Nodes of one chip type on one fabric."""
 
     accelerator: str = Field(description="a chip of the catalogue (clustersim catalogue)")
-    nodes: int = Field(ge=1, le=MOST_CHIPS, description="servers in the pool")
+    nodes: int = Field(
+        ge=0, le=MOST_CHIPS, description="servers in the pool; 0 leaves the pool out"
+    )
     chips_per_node: int | None = Field(
         None, ge=1, le=100_000, description="chips of a server; by default the catalogue's"
     )

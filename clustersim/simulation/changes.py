@@ -1,0 +1,160 @@
+"""Changes of a scenario by dotted path: ``cluster.pools.h200.nodes = 64``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from clustersim.catalogue import Accelerator, load_catalogue
+from clustersim.errors import InputError, unknown_name
+from clustersim.files import read_yaml
+from clustersim.topology import find_topology
+from clustersim.workload import load_workload
+
+__all__ = ["change_items", "open_path", "set_path"]
+
+
+def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+    """Return (path, value) of ``{"a.b": 1}`` or of ``["a.b=1"]``.
+
+    Raises
+    ------
+    InputError
+        If a text is not ``path.to.field=value`` with a value in YAML.
+    """
+    if isinstance(changes, Mapping):
+        return list(changes.items())
+    items = []
+    for text in changes:
+        key, equals, value = text.partition("=")
+        if not equals or not all(part.strip() for part in key.split(".")):
+            raise InputError(f"--set {text}", "must be path.to.field=value")
+        try:
+            items.append((key.strip(), YAML(typ="safe", pure=True).load(value)))
+        except (YAMLError, ValueError, RecursionError):
+            raise InputError(f"--set {text}", f"the value {value!r} is not valid YAML") from None
+    return items
+
+
+def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
+    """Set the value at a path of a scenario's data.
+
+    Parameters
+    ----------
+    tree : dict
+        Data of a scenario, changed in place.
+    path : str
+        Keys with dots between.  A path may lead into the cluster or workload model that the
+        scenario names (``cluster.pools.h200.nodes``), to an element of a list by its ``name``
+        (``workload.generate.classes.fine-tuning.weight``), and to a chip or model of the
+        catalogue (``catalogue.SeedChip.hbm_bandwidth``).
+    value : object
+        In the units of the file format, such as ``"4 TB/s"``.
+    folder : Path
+        What names of files are relative to.
+
+    Raises
+    ------
+    InputError
+        If the path leads through something without fields.
+    """
+    parts = path.split(".")
+    here = open_path(tree, parts[:-1], folder, f"--set {path}")
+    if len(parts) > 1 and isinstance(here.get(parts[-1]), list) and not isinstance(value, list):
+        raise InputError(f"--set {path}", f"{parts[-1]} is a list; set it as a whole")
+    here[parts[-1]] = value
+
+
+def open_path(
+    tree: dict[str, Any], parts: Sequence[str], folder: Path, source: str
+) -> dict[str, Any]:
+    """Return the mapping at a path, opening the files that it leads into; see :func:`set_path`.
+
+    What is absent on the way is made, as an empty mapping.
+    """
+    here: Any = tree
+    rest = list(parts)
+    if rest[:1] == ["catalogue"] and len(rest) > 1:
+        here = _own_entry(tree, rest[1], folder, source)
+        rest = rest[2:]
+    done = list(parts[: len(parts) - len(rest)])
+    for part in rest:
+        done.append(part)
+        if isinstance(here, list):
+            here = _named(here, part, done, source)
+            continue
+        below = here.get(part)
+        if isinstance(below, str):
+            below = here[part] = _opened(done, below, folder, source)
+        elif below is None:
+            below = here[part] = {}
+        if not isinstance(below, (dict, list)):
+            raise InputError(source, f"{'.'.join(done)} has no fields")
+        here = below
+    if isinstance(here, list):
+        raise InputError(source, f"{done[-1]} is a list; set it as a whole")
+    fields: dict[str, Any] = here
+    return fields
+
+
+def _named(items: list[Any], name: str, path: Sequence[str], source: str) -> dict[str, Any]:
+    """Find the element of a list of mappings by its name."""
+    named = {item["name"]: item for item in items if isinstance(item, dict) and "name" in item}
+    if not named:
+        raise InputError(source, f"{path[-2]} is a list; set it as a whole")
+    if name not in named:
+        raise InputError(source, unknown_name(f"name in {'.'.join(path[:-1])}", name, named))
+    found: dict[str, Any] = named[name]
+    return found
+
+
+def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> dict[str, Any]:
+    """Return the scenario's own entry of a chip or model, which extends that of the catalogue."""
+    listed = tree.setdefault("catalogue", [])
+    if not isinstance(listed, list):
+        raise InputError(source, f"catalogue must be a list of files, found {listed!r}")
+    given = [_beside(folder, item) if isinstance(item, str) else item for item in listed]
+    try:
+        found = load_catalogue(*given).find(name)
+    except InputError as error:
+        raise InputError(source, error.problems) from None
+    section = "accelerators" if isinstance(found, Accelerator) else "models"
+    if not listed or not isinstance(listed[-1], dict):
+        listed.append({})
+    entry: dict[str, Any] = listed[-1].setdefault(section, {}).setdefault(found.name, {})
+    entry.setdefault("extends", found.name)
+    return entry
+
+
+def _opened(path: list[str], name: str, folder: Path, source: str) -> dict[str, Any]:
+    if path == ["cluster"]:
+        beside = folder / name
+        return _yaml(str(beside) if beside.is_file() else str(find_topology(name)))
+    if path == ["workload", "generate"]:
+        return _workload(str(_beside(folder, name)))
+    raise InputError(source, f"{'.'.join(path)} is {name!r} and has no fields")
+
+
+def _beside(folder: Path, name: str) -> str | Path:
+    """Return the file `name` in the scenario's folder, or the name as it stands."""
+    beside = folder / name
+    return beside if beside.is_file() else name
+
+
+def _yaml(path: str) -> dict[str, Any]:
+    return copy.deepcopy(_read_once(path, Path(path).stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=32)
+def _read_once(path: str, _changed: int) -> dict[str, Any]:
+    return read_yaml(path)
+
+
+def _workload(name: str) -> dict[str, Any]:
+    return load_workload(name).model_dump(mode="json", exclude_defaults=True)
