@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from clustersim.errors import InputError, nearest_hint
 
-__all__ = ["FileModel", "read_yaml", "validate"]
+__all__ = ["FileModel", "allowed_keys", "read_yaml", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -131,7 +131,7 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
     where = _dotted(keys)
     kind, found, context = fault["type"], fault.get("input"), fault.get("ctx", {})
     if kind == "extra_forbidden":
-        allowed = _allowed_keys(model, location[:-1])
+        allowed = allowed_keys(model, location[:-1])
         return f"{where}: unknown key; {nearest_hint(location[-1], allowed)}"
     if kind == "missing":
         return f"{where}: is required but absent"
@@ -181,7 +181,7 @@ def _dotted(keys: tuple[Any, ...]) -> str:
     return "".join(parts).lstrip(".")
 
 
-def _allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+def allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """Field names at a place of the format, found by walking the JSON Schema."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -22,6 +22,8 @@ __all__ = [
     "FlopRate",
     "Money",
     "Power",
+    "Quantity",
+    "find_quantity",
     "format_bytes",
     "format_count",
     "format_duration",
@@ -127,6 +129,42 @@ def parse_quantity(text: object, dimension: str) -> float:
     """
     number, unit = _split(text, dimension)
     return number * _UNITS[dimension][unit]
+
+
+class Quantity(NamedTuple):
+    """A number of SI units (of a currency, for money), and of what dimension it is."""
+
+    value: float
+    dimension: str
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.value!r} {self.unit}"
+
+
+_SI = {"duration": "s", "bytes": "B", "bandwidth": "B/s", "flop rate": "FLOP/s", "power": "W"}
+
+
+def find_quantity(text: object) -> Quantity | None:
+    """Return the quantity that a text with a unit says, whatever its dimension.
+
+    Examples
+    --------
+    >>> find_quantity("4 TB/s")
+    Quantity(value=4000000000000.0, dimension='bandwidth', unit='B/s')
+    >>> find_quantity("fcfs") is None
+    True
+    """
+    if not isinstance(text, str):
+        return None
+    for dimension, units in _UNITS.items():
+        try:
+            number, unit = _split(text, dimension)
+        except ValueError:
+            continue
+        if text.strip().endswith(unit):
+            return Quantity(number * units[unit], dimension, _SI.get(dimension, unit))
+    return None
 
 
 def _parser(dimension: str) -> Callable[[Any], float]:

@@ -17,7 +17,7 @@ from clustersim.files import read_yaml
 from clustersim.topology import find_topology
 from clustersim.workload import load_workload
 
-__all__ = ["change_items", "open_path", "set_path"]
+__all__ = ["change_items", "named_element", "open_path", "set_path"]
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
@@ -87,7 +87,7 @@ def open_path(
     for part in rest:
         done.append(part)
         if isinstance(here, list):
-            here = _named(here, part, done, source)
+            here = named_element(here, part, done, source)
             continue
         below = here.get(part)
         if isinstance(below, str):
@@ -103,7 +103,7 @@ def open_path(
     return fields
 
 
-def _named(items: list[Any], name: str, path: Sequence[str], source: str) -> dict[str, Any]:
+def named_element(items: list[Any], name: str, path: Sequence[str], source: str) -> dict[str, Any]:
     """Find the element of a list of mappings by its name."""
     named = {item["name"]: item for item in items if isinstance(item, dict) and "name" in item}
     if not named:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,8 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
                 empty.rmdir()
 
 
-def versions() -> dict[str, str]:
+@lru_cache(maxsize=1)
+def versions() -> Mapping[str, str]:
     """Versions of clustersim, Python and the libraries that a result depends on."""
     libraries = ("simpy", "numpy", "scipy", "networkx", "pandas", "pyarrow", "pydantic")
     return {

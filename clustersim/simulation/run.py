@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,17 @@ from clustersim.simulation.worlds import draw_catalogue, open_world
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import JobLog, WorkloadSpec, generate_jobs, load_workload, read_jobs
 
-__all__ = ["Fleet", "open_fleet", "run", "run_scenario", "scenario_jobs"]
+__all__ = [
+    "Fleet",
+    "arrival_rate_per_s",
+    "full_paths",
+    "open_fleet",
+    "resolved",
+    "run",
+    "run_scenario",
+    "scenario_jobs",
+    "sustainable_per_s",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +94,19 @@ def run_scenario(
     loaded: LoadedScenario,
     *,
     fleet: Fleet | None = None,
+    sustainable: float | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a scenario that is already read; see :func:`run`.
 
-    `fleet` is what :func:`open_fleet` gave for it, to save opening it again.
+    `fleet` is what :func:`open_fleet` gave for it and `sustainable` what
+    :func:`sustainable_per_s` did, to save finding them again.
     """
     scenario = loaded.scenario
     fleet = fleet or open_fleet(loaded)
-    jobs, log = scenario_jobs(loaded, fleet)
+    arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
+    jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
     with _fields_named(loaded):
         return simulate(
             jobs,
@@ -109,6 +123,7 @@ def run_scenario(
             provenance={
                 "scenario": resolved(scenario, fleet, loaded.folder),
                 "seed": scenario.seed,
+                **({} if arrival_per_s is None else {"arrival_rate_per_s": arrival_per_s}),
                 **({} if log is None else {"log": log.report().splitlines()}),
             },
         )
@@ -156,8 +171,47 @@ def open_fleet(loaded: LoadedScenario) -> Fleet:
     return Fleet(catalogue, spec, compile_cluster(spec), workload, world)
 
 
-def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, JobLog | None]:
-    """Read or generate the jobs of a scenario.
+def sustainable_per_s(loaded: LoadedScenario, fleet: Fleet) -> float:
+    """Find the arrival rate (jobs/s) at which the offered load of a scenario's workload is 1.
+
+    Raises
+    ------
+    InputError
+        If no job of the workload can run on the cluster.
+    """
+    scenario = loaded.scenario
+    assert fleet.workload is not None, "only a workload model has an offered load"
+    with named_in(loaded.source, "workload.load"):
+        expected = _expected(loaded, fleet)
+        return sustainable_rate(
+            fleet.workload,
+            expected.cluster,
+            expected.catalogue,
+            reference_accelerator=_reference(scenario, fleet.workload),
+            reference_models=scenario.workload.reference_models,
+            world=expected.world,
+            precision=scenario.performance.precision,
+            choose=scenario.scheduler.choose,
+            wait_for_best=scenario.scheduler.wait_for_best,
+        )
+
+
+def arrival_rate_per_s(
+    loaded: LoadedScenario, fleet: Fleet, *, sustainable: float | None = None
+) -> float | None:
+    """Mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
+    if fleet.workload is None:
+        return None
+    load = loaded.scenario.workload.load
+    if load is None:
+        return 1.0 / fleet.workload.arrivals.mean_interarrival
+    return load * (sustainable_per_s(loaded, fleet) if sustainable is None else sustainable)
+
+
+def scenario_jobs(
+    loaded: LoadedScenario, fleet: Fleet, arrival_per_s: float | None = None
+) -> tuple[pd.DataFrame, JobLog | None]:
+    """Read or generate the jobs of a scenario, at `arrival_per_s` jobs per second if given.
 
     Raises
     ------
@@ -173,22 +227,10 @@ def scenario_jobs(loaded: LoadedScenario, fleet: Fleet) -> tuple[pd.DataFrame, J
         _check_classes(loaded, [str(name) for name in known])
         return log.jobs, log
     assert fleet.workload is not None, "a scenario without a log has a workload model"
+    rate = arrival_per_s or arrival_rate_per_s(loaded, fleet) or 0.0
     scale = 1.0
     if workload.load is not None:
-        with named_in(loaded.source, "workload.load"):
-            expected = _expected(loaded, fleet)
-            rate = sustainable_rate(
-                fleet.workload,
-                expected.cluster,
-                expected.catalogue,
-                reference_accelerator=_reference(scenario, fleet.workload),
-                reference_models=workload.reference_models,
-                world=expected.world,
-                precision=scenario.performance.precision,
-                choose=scenario.scheduler.choose,
-                wait_for_best=scenario.scheduler.wait_for_best,
-            )
-        scale = workload.load * rate * fleet.workload.arrivals.mean_interarrival
+        scale = rate * fleet.workload.arrivals.mean_interarrival
     streams = Streams(scenario.seed, replication=scenario.replication)
     jobs = generate_jobs(
         fleet.workload,
@@ -217,23 +259,41 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     Running it again gives the same tables, in any folder of this machine: files of
     jobs, chips, policies and placements keep their place by their full path.
     """
-    folder, data = Path(folder), scenario.model_dump(mode="json", exclude_none=True)
+    data = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
-    data["catalogue"] = [
-        _full_path(folder, own) if isinstance(own, str) else own for own in data["catalogue"]
-    ]
-    if scenario.performance.calibration is not None:
-        calibration = _full_path(folder, scenario.performance.calibration)
-        data["performance"]["calibration"] = calibration
-    workload, scheduler = data["workload"], data["scheduler"]
     if fleet.workload is not None:
-        workload["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
-    else:
-        workload["trace"] = _full_path(folder, workload["trace"])
-    for name in ("policy", "placement"):
-        file, colon, class_name = scheduler[name].partition(":")
-        scheduler[name] = f"{_full_path(folder, file)}{colon}{class_name}"
+        data["workload"]["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
     return data
+
+
+def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
+    """Return a scenario's data with the full path of every file that it names.
+
+    Parameters
+    ----------
+    data : mapping
+        A scenario as plain data.
+    folder : str or Path
+        What its file names are relative to.
+    """
+    folder, data = Path(folder), copy.deepcopy(dict(data))
+
+    def full(value: Any) -> Any:
+        return _full_path(folder, value) if isinstance(value, str) else value
+
+    data["cluster"] = full(data["cluster"])
+    data["catalogue"] = [full(own) for own in data["catalogue"]]
+    for section, name in _FILES:
+        if name in data[section]:
+            data[section][name] = full(data[section][name])
+    for name in ("policy", "placement"):
+        file, colon, class_name = data["scheduler"][name].partition(":")
+        data["scheduler"][name] = f"{full(file)}{colon}{class_name}"
+    return data
+
+
+_FILES = (("workload", "trace"), ("workload", "generate"), ("performance", "calibration"))
+"""Fields of a scenario that may name a file."""
 
 
 def _beside(folder: Path, name: str) -> str | Path:

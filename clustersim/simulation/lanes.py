@@ -1,0 +1,128 @@
+"""Who ran where and when, as bars in lanes of which no two overlap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.simulation.result import Result
+
+__all__ = ["BY", "Layout", "lanes", "lay_out"]
+
+BY = ("node", "pool")
+"""What lanes are of: nodes (where the run told them apart), or whole pools."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Bars of a run and the lanes that hold them.
+
+    Attributes
+    ----------
+    bars : pandas.DataFrame
+        ``track`` (row of `tracks`), ``job`` (row of the jobs table), ``n_accelerators``,
+        ``start_s``, ``end_s`` (seconds), in order of pool, node and start.
+    tracks : pandas.DataFrame
+        ``pool``, ``node`` (-1: a lane of the whole pool), ``lane`` (0 is the first of its
+        node), in that order.
+    """
+
+    bars: pd.DataFrame
+    tracks: pd.DataFrame
+
+
+def lay_out(result: Result, *, by: Literal["node", "pool"] = "node") -> Layout:
+    """Give each node (or pool) as many lanes as it has jobs at once, and each bar its lane.
+
+    Parameters
+    ----------
+    result : Result
+        Of a run.
+    by : {"node", "pool"}
+        ``node``: a bar for each job and node, in lanes of the node; jobs whose nodes were
+        not told apart get lanes of their pool.  ``pool``: a bar for each job.
+
+    Raises
+    ------
+    InputError
+        If `by` is none of these.
+    """
+    if by not in BY:
+        raise InputError("by", unknown_name("value", by, BY))
+    rows = result.allocations[["job_id", "pool", "node", "n_accelerators", "start_s", "end_s"]]
+    rows = rows.assign(job=pd.Index(result.jobs["job_id"]).get_indexer(rows["job_id"]))
+    if by == "pool":
+        whole = ["job", "pool", "start_s", "end_s"]
+        rows = rows.groupby(whole, observed=True, sort=False)["n_accelerators"].sum().reset_index()
+        rows["node"] = -1
+    pools = result.utilisation["pool"].unique().tolist()
+    code = pd.Index(pools).get_indexer(rows["pool"])
+    keys = [rows[name].to_numpy() for name in ("job", "end_s", "start_s", "node")]
+    order = np.lexsort((*keys, code))
+    rows, code = rows.iloc[order], code[order]
+    node, start, end = (rows[name].to_numpy() for name in ("node", "start_s", "end_s"))
+    new = np.r_[True, (np.diff(code) != 0) | (np.diff(node) != 0)][: len(rows)]
+    group, first = np.cumsum(new) - 1, np.flatnonzero(new)
+    lane = lanes(group, start, end)
+    height = np.zeros(len(first), dtype=np.intp)
+    np.maximum.at(height, group, lane + 1)
+    before = np.cumsum(height) - height
+    bars = rows[["job", "n_accelerators", "start_s", "end_s"]].reset_index(drop=True)
+    bars.insert(0, "track", before[group] + lane)
+    tracks = pd.DataFrame(
+        {
+            "pool": [pools[k] for k in np.repeat(code[first], height)],
+            "node": np.repeat(node[first], height),
+            "lane": np.arange(height.sum()) - np.repeat(before, height),
+        }
+    )
+    return Layout(bars, tracks)
+
+
+def lanes(
+    group: npt.NDArray[np.integer],
+    start: npt.NDArray[np.float64],
+    end: npt.NDArray[np.float64],
+) -> npt.NDArray[np.intp]:
+    """Colour intervals so that those of one group and colour do not overlap.
+
+    Each interval takes the lowest lane that is free at its start, which needs no more
+    lanes than there are intervals at once (Kleinberg and Tardos, Algorithm Design, 4.1).
+
+    Parameters
+    ----------
+    group, start, end : array, shape (n,)
+        Sorted by group, then start; an interval holds its start, not its end.
+
+    Returns
+    -------
+    int array, shape (n,)
+        The lane, from 0 in each group.
+
+    Examples
+    --------
+    >>> lanes(np.array([0, 0, 0, 1]), np.array([0.0, 1, 2, 0]), np.array([2.0, 3, 4, 1])).tolist()
+    [0, 1, 0, 0]
+    """
+    chosen = []
+    here, used = None, 0
+    busy: list[tuple[float, int]] = []
+    free: list[int] = []
+    for of, begins, ends in zip(group.tolist(), start.tolist(), end.tolist(), strict=True):
+        if of != here:
+            here, used, busy, free = of, 0, [], []
+        while busy and busy[0][0] <= begins:
+            heappush(free, heappop(busy)[1])
+        if free:
+            lane = heappop(free)
+        else:
+            lane, used = used, used + 1
+        heappush(busy, (ends, lane))
+        chosen.append(lane)
+    return np.array(chosen, dtype=np.intp)

@@ -1,0 +1,162 @@
+"""From the parameters of a study to the points that are run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import qmc
+
+from clustersim.errors import InputError
+from clustersim.seeds import Streams
+from clustersim.studies.sensitivity import sobol_design
+from clustersim.studies.spec import Range, Sample, StudySpec
+from clustersim.units import Quantity, find_quantity
+
+__all__ = ["Point", "column_value", "design"]
+
+Change = tuple[str, Any]
+Axis = list[tuple[Change, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One combination of the parameters' values.
+
+    Attributes
+    ----------
+    index : int
+        In the order of the design.
+    changes : dict of str to object
+        Value by path of the scenario, as a file would say it.
+    """
+
+    index: int
+    changes: Mapping[str, Any]
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Value by path as tables hold it: quantities in SI."""
+        return {path: column_value(value) for path, value in self.changes.items()}
+
+
+def column_value(value: Any) -> Any:
+    """Return a parameter's value as tables hold it.
+
+    Examples
+    --------
+    >>> column_value("2 TB/s"), column_value("fcfs")
+    (2000000000000.0, 'fcfs')
+    """
+    quantity = find_quantity(value)
+    return value if quantity is None else quantity.value
+
+
+def design(spec: StudySpec, *, seed: int) -> list[Point]:
+    """Return the points of a study.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        Lists and ranges with steps are crossed with each other, in the order of the file with the
+        last advancing fastest; lists of a paired group advance together; ranges without steps are
+        drawn jointly by `sample`, and every draw is run at each combination of the others.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    InputError
+        If a range with whole ends has more steps than numbers.
+    """
+    axes: list[Axis] = []
+    for path, values in spec.parameters.items():
+        if isinstance(values, Range):
+            if values.steps is not None:
+                axes.append([((path, value),) for value in _stepped(path, values)])
+        else:
+            axes.append([((path, value),) for value in values])
+    for group in spec.paired:
+        axes.append([tuple(row) for row in _advancing(group)])
+    if spec.sample is not None:
+        ranges = {path: spec.parameters[path] for path in spec.sampled}
+        axes.append(_sampled(spec.sample, ranges, Streams(seed)("design of the study")))
+    return [
+        Point(index, dict(itertools.chain.from_iterable(combination)))
+        for index, combination in enumerate(itertools.product(*axes))
+    ]
+
+
+def _advancing(group: Mapping[str, Sequence[Any]]) -> Iterator[list[Change]]:
+    """Changes that are made together, one set a row of the lists."""
+    for row in zip(*group.values(), strict=True):
+        yield list(zip(group, row, strict=True))
+
+
+def _stepped(path: str, values: Range) -> list[Any]:
+    assert values.steps is not None, "a range without steps is drawn"
+    shares = np.linspace(0.0, 1.0, values.steps)
+    begin, end, unit = _ends(values)
+    numbers = _between(begin, end, values.spacing, shares)
+    numbers[-1] = end
+    if not _is_whole(values):
+        return [_told(float(number), unit) for number in numbers]
+    whole = [round(float(number)) for number in numbers]
+    if len(set(whole)) < len(whole):
+        raise InputError(
+            f"parameters.{path}",
+            f"{values.steps} steps of whole numbers from {values.begin} to {values.end} repeat "
+            f"some; write {float(begin)} and {float(end)} for fractions",
+        )
+    return whole
+
+
+def _sampled(
+    sample: Sample, ranges: Mapping[str, Any], generator: np.random.Generator
+) -> Axis:
+    if sample.method == "sobol-indices":
+        shares = sobol_design(len(ranges), sample.points, generator)
+    elif sample.method == "sobol":
+        shares = qmc.Sobol(len(ranges), rng=generator).random(sample.points)
+    else:
+        shares = qmc.LatinHypercube(len(ranges), rng=generator).random(sample.points)
+    drawn = {path: _drawn(values, shares[:, k]) for k, (path, values) in enumerate(ranges.items())}
+    return [tuple(row) for row in _advancing(drawn)]
+
+
+def _drawn(values: Range, shares: npt.NDArray[np.float64]) -> list[Any]:
+    begin, end, unit = _ends(values)
+    if _is_whole(values):
+        # Every whole number gets an equal part of the range (of its logarithm).
+        numbers = np.floor(_between(begin, end + 1, values.spacing, shares))
+        return [int(number) for number in np.clip(numbers, begin, end)]
+    return [_told(float(x), unit) for x in _between(begin, end, values.spacing, shares)]
+
+
+def _between(
+    begin: float, end: float, spacing: str, shares: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    if spacing == "log":
+        drawn: npt.NDArray[np.float64] = begin * (end / begin) ** shares
+        return drawn
+    return begin + (end - begin) * shares
+
+
+def _ends(values: Range) -> tuple[float, float, str]:
+    first, last = find_quantity(values.begin), find_quantity(values.end)
+    if first is None or last is None:
+        return float(values.begin), float(values.end), ""
+    return first.value, last.value, first.unit
+
+
+def _is_whole(values: Range) -> bool:
+    return isinstance(values.begin, int) and isinstance(values.end, int)
+
+
+def _told(number: float, unit: str) -> float | str:
+    """Return the number as a scenario file would say it."""
+    return str(Quantity(number, "", unit)) if unit else number

@@ -1,0 +1,288 @@
+"""What is measured of one run: the metrics of its steady part, and whether there is one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.errors import InputError
+from clustersim.simulation.metrics import SHORTEST_RUN_S, mean_utilisation
+from clustersim.simulation.result import Result
+from clustersim.simulation.run import Fleet
+from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.studies.statistics import batch_means
+from clustersim.studies.warm_up import mser5, series_bins
+from clustersim.units import parse_quantity
+
+__all__ = ["METRICS", "Measured", "fleet_facts", "is_metric", "measure"]
+
+Floats = npt.NDArray[np.float64]
+SECONDS_PER_DAY, SECONDS_PER_HOUR = 86400.0, 3600.0
+
+METRICS = MappingProxyType(
+    {
+        "mean_wait_s": "mean wait",
+        "median_wait_s": "median wait",
+        "p95_wait_s": "95th percentile of wait",
+        "p99_wait_s": "99th percentile of wait",
+        "waited": "share of jobs that waited",
+        "mean_jct_s": "mean JCT",
+        "p95_jct_s": "95th percentile of JCT",
+        "mean_bounded_slowdown": "mean bounded slowdown",
+        "p95_bounded_slowdown": "95th percentile of bounded slowdown",
+        "utilisation": "utilisation",
+        "jobs_per_day": "offered jobs a day",
+        "accelerator_hours_per_day": "accelerator-hours of work a day",
+        "makespan_s": "makespan",
+        "chips": "accelerators",
+        "fleet_cost_cny": "purchase price of the accelerators",
+        "fleet_power_w": "thermal design power of the accelerators",
+        "jobs": "jobs measured",
+        "warm_up_jobs": "jobs left out as warm-up",
+        "warm_up_reached": "whether a steady part was found",
+        "never_runnable": "jobs that can never run",
+        "censored": "share of measured jobs that had not started at the horizon",
+        "backlog_growth": "share of the arriving work that piled up",
+        "wait_rise_s": "wait of the later half less that of the earlier",
+        "mean_wait_s_half": "half width of the mean wait's batch-means interval",
+        "mean_bounded_slowdown_half": "half width of the slowdown's batch-means interval",
+    }
+)
+"""Metrics of a run by name; `utilisation.POOL` and `chips.POOL` beside them."""
+
+BY_POOL = ("utilisation.", "chips.")
+
+
+def is_metric(name: str) -> bool:
+    """Whether a run has a metric of this name."""
+    return name in METRICS or any(name.startswith(p) and name != p for p in BY_POOL)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is kept of a run.
+
+    Attributes
+    ----------
+    metrics : dict of str to float
+        See :data:`METRICS`.
+    series : float64 array (bins,)
+        Mean wait (seconds) of consecutive equal shares of the jobs, at most 100: the run's way
+        into its steady state.
+    """
+
+    metrics: dict[str, float]
+    series: Floats
+
+
+def fleet_facts(fleet: Fleet) -> dict[str, float]:
+    """Accelerators of a fleet, together and by pool, and their price and power.
+
+    The price is the middle of each chip's range (CNY, NaN where one has no price), the power the
+    sum of thermal design powers (W); servers, network and buildings are left out of both.
+    """
+    facts = {"chips": 0.0, "fleet_cost_cny": 0.0, "fleet_power_w": 0.0}
+    for pool in fleet.cluster.pools:
+        chip = fleet.catalogue.accelerator(pool.accelerator)
+        facts["chips"] += pool.n_chips
+        facts["fleet_cost_cny"] += pool.n_chips * (math.nan if chip.price is None else chip.price)
+        facts["fleet_power_w"] += pool.n_chips * chip.power_w
+        facts[f"chips.{pool.name}"] = float(pool.n_chips)
+    return facts
+
+
+def measure(
+    result: Result, *, warm_up: float | str = 0.25, cool_down: float | str = 0.1
+) -> Measured:
+    """Measure the steady part of a result.
+
+    Parameters
+    ----------
+    result : Result
+        A run, to the end of all jobs or to a horizon.
+    warm_up : float or str
+        What is left out at the start: a share of the jobs, a duration, or ``"mser-5"`` (White,
+        Cobb & Spratt, "A comparison of five steady-state truncation heuristics for simulation",
+        2000).
+    cool_down : float or str
+        What is left out at the end, where nobody comes to press on those before: a share of the
+        jobs, or a duration.
+
+    Raises
+    ------
+    InputError
+        If no job is left to measure.
+
+    Notes
+    -----
+    A job that had not started when the run stopped counts with its wait until then, a lower bound
+    (`censored` is the share of those); one that had not finished is left out of JCT and slowdown.
+    """
+    jobs = _Submitted.of(result)
+    first, reached = _warm_up(jobs, warm_up)
+    last = _cool_down(jobs, cool_down)
+    chosen = np.zeros(len(jobs.submit_s), dtype=bool)
+    chosen[first:last] = True
+    chosen &= jobs.runnable
+    if not chosen.any():
+        raise InputError(
+            "window",
+            f"leaves none of the {len(jobs.submit_s):,} jobs to measure (warm-up {first:,} jobs)",
+        )
+    begin_s, end_s = float(jobs.submit_s[first]), float(jobs.submit_s[last - 1])
+    metrics = {
+        **_wait_metrics(jobs.wait_s[chosen]),
+        **_jct_metrics(jobs, chosen),
+        **_work_metrics(result, jobs, chosen, begin_s, end_s),
+        "makespan_s": float(np.nanmax(jobs.finish_s, initial=jobs.end_s) - jobs.submit_s[0]),
+        "jobs": float(chosen.sum()),
+        "warm_up_jobs": float(first),
+        "warm_up_reached": float(reached),
+        "never_runnable": float((~jobs.runnable[first:last]).sum()),
+        "censored": float(np.isnan(jobs.start_s[chosen]).mean()),
+        "backlog_growth": _backlog_growth(jobs, begin_s, end_s),
+    }
+    return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """Columns of the jobs that were submitted before the run stopped, at `end_s`."""
+
+    submit_s: Floats
+    start_s: Floats
+    finish_s: Floats
+    n_accelerators: Floats
+    runnable: npt.NDArray[np.bool_]
+    end_s: float
+
+    @classmethod
+    def of(cls, result: Result) -> _Submitted:
+        end_s = float(result.provenance["simulated_s"])
+        table = result.jobs[result.jobs["submit_s"] <= end_s]
+        columns: dict[str, Floats] = {
+            name: table[name].to_numpy(dtype=np.float64)
+            for name in ("submit_s", "start_s", "finish_s", "n_accelerators")
+        }
+        runnable = (table["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
+        return cls(**columns, runnable=runnable, end_s=end_s)
+
+    @property
+    def wait_s(self) -> Floats:
+        """Wait of each job, until the run stopped if it had not started; NaN if it never can."""
+        wait = np.where(np.isnan(self.start_s), self.end_s, self.start_s) - self.submit_s
+        return np.where(self.runnable, wait, np.nan)
+
+    def work(self) -> Floats:
+        """Accelerator-seconds of each job; NaN where it had not finished."""
+        return self.n_accelerators * (self.finish_s - self.start_s)
+
+
+def _warm_up(jobs: _Submitted, warm_up: float | str) -> tuple[int, bool]:
+    """First job that is measured, and whether a steady part begins there as far as is known."""
+    if warm_up == "mser-5":
+        order = np.flatnonzero(jobs.runnable)
+        found = mser5(jobs.wait_s[order])
+        at = order[found.n] if found.n < len(order) else len(jobs.submit_s) - 1
+        return int(at), found.reached
+    if isinstance(warm_up, str):
+        since = jobs.submit_s[0] + parse_quantity(warm_up, "duration")
+        first = int(np.searchsorted(jobs.submit_s, since))
+        if first == len(jobs.submit_s):
+            raise InputError("window", f"warm_up: {warm_up} is longer than the run")
+        return first, True
+    return int(len(jobs.submit_s) * warm_up), True
+
+
+def _cool_down(jobs: _Submitted, cool_down: float | str) -> int:
+    """The job after the last that is measured."""
+    n_jobs = len(jobs.submit_s)
+    if isinstance(cool_down, str):
+        until = float(jobs.submit_s[-1]) - parse_quantity(cool_down, "duration")
+        return max(1, int(np.searchsorted(jobs.submit_s, until, side="right")))
+    return max(1, int(n_jobs * (1 - cool_down)))
+
+
+def _wait_metrics(wait: Floats) -> dict[str, float]:
+    median, p95, p99 = np.quantile(wait, (0.5, 0.95, 0.99))
+    half = len(wait) // 2
+    return {
+        "mean_wait_s": float(wait.mean()),
+        "median_wait_s": float(median),
+        "p95_wait_s": float(p95),
+        "p99_wait_s": float(p99),
+        "waited": float((wait > 0).mean()),
+        "wait_rise_s": float(wait[half:].mean() - wait[: len(wait) - half].mean()),
+        "mean_wait_s_half": _half_width(wait),
+    }
+
+
+def _jct_metrics(jobs: _Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, float]:
+    ended = chosen & np.isfinite(jobs.finish_s)
+    if not ended.any():
+        raise InputError("window", "none of the measured jobs had finished at the horizon")
+    jct = jobs.finish_s[ended] - jobs.submit_s[ended]
+    run = jobs.finish_s[ended] - jobs.start_s[ended]
+    slowdown = np.maximum(jct / np.maximum(run, SHORTEST_RUN_S), 1.0)
+    return {
+        "mean_jct_s": float(jct.mean()),
+        "p95_jct_s": float(np.quantile(jct, 0.95)),
+        "mean_bounded_slowdown": float(slowdown.mean()),
+        "p95_bounded_slowdown": float(np.quantile(slowdown, 0.95)),
+        "mean_bounded_slowdown_half": _half_width(slowdown),
+    }
+
+
+def _half_width(series: Floats) -> float:
+    """Half of the 95 % batch-means interval; infinite for a run that is too short for one."""
+    mean, _, high = batch_means(series)
+    return high - mean
+
+
+def _work_metrics(
+    result: Result, jobs: _Submitted, chosen: npt.NDArray[np.bool_], begin_s: float, end_s: float
+) -> dict[str, float]:
+    span = end_s - begin_s
+    work = float(np.nansum(jobs.work()[chosen]))
+    days = span / SECONDS_PER_DAY
+    by_pool = {
+        f"utilisation.{pool}": mean_utilisation(steps, begin_s=begin_s, end_s=end_s)
+        for pool, steps in result.utilisation.groupby("pool", observed=True, sort=False)
+    }
+    return {
+        "utilisation": mean_utilisation(result.utilisation, begin_s=begin_s, end_s=end_s),
+        **by_pool,
+        "jobs_per_day": SECONDS_PER_DAY * _arrival_rate(result),
+        "accelerator_hours_per_day": work / SECONDS_PER_HOUR / days if days > 0 else math.nan,
+    }
+
+
+def _arrival_rate(result: Result) -> float:
+    """Jobs per second: of the workload model, or of a log from its first job to its last."""
+    told = result.provenance.get("arrival_rate_per_s")
+    if told is not None:
+        return float(told)
+    submit = result.jobs["submit_s"]
+    span = float(submit.iloc[-1] - submit.iloc[0])
+    return (len(submit) - 1) / span if span > 0 else math.nan
+
+
+def _backlog_growth(jobs: _Submitted, begin_s: float, end_s: float) -> float:
+    """Work waiting at the end less that at the begin, over the work that arrived in between."""
+    ran = np.isfinite(jobs.start_s)
+    held = np.where(np.isfinite(jobs.finish_s), jobs.finish_s, jobs.end_s) - jobs.start_s
+    mean_held = float(held[ran].mean()) if ran.any() else 0.0
+    work = jobs.n_accelerators * np.where(ran, held, mean_held) * jobs.runnable
+    start_s = np.where(ran, jobs.start_s, np.inf)
+    arrived = float(work[(jobs.submit_s > begin_s) & (jobs.submit_s <= end_s)].sum())
+
+    def waiting(at_s: float) -> float:
+        return float(work[(jobs.submit_s <= at_s) & (start_s > at_s)].sum())
+
+    return (waiting(end_s) - waiting(begin_s)) / arrived if arrived > 0 else 0.0
+
+
