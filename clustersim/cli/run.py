@@ -7,6 +7,7 @@ import textwrap
 
 from clustersim.cli.progress import job_progress
 from clustersim.cli.report import result_text
+from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
 
@@ -18,10 +19,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="run a scenario",
         description="Run the scenario of a YAML file and write its result tables.",
         epilog="example: clustersim run experiments/mixed_small.yaml --out result "
-        "--set workload.load=0.9 --set scheduler.policy=easy",
+        "--set workload.load=0.9 --set scheduler.policy=easy\n"
+        "         clustersim run --from out/my-study --run 0f1e2d3c4b5a6978 --out redone",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("scenario", metavar="SCENARIO.yaml")
+    parser.add_argument("scenario", metavar="SCENARIO.yaml", nargs="?")
+    parser.add_argument(
+        "--from", dest="study", metavar="DIR", help="folder of a study, to redo one run of it alone"
+    )
+    parser.add_argument("--run", dest="key", metavar="HASH", help="which run of that study")
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
     parser.add_argument(
@@ -46,7 +52,18 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.simulation.scenario import load_scenario
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
-    loaded = load_scenario(args.scenario, changes)
+    if (args.scenario is None) == (args.study is None):
+        raise InputError("run", "needs either SCENARIO.yaml or --from DIR --run HASH")
+    if (args.study is None) != (args.key is None):
+        raise InputError("run", "--from DIR and --run HASH go together")
+    if args.study is None:
+        loaded = load_scenario(args.scenario, changes)
+    elif changes:
+        raise InputError("run", "a run of a study is redone as it was; --set and --seed do not go")
+    else:
+        from clustersim.studies.redo import load_run
+
+        loaded = load_run(args.study, args.key)
     fleet = open_fleet(loaded)
     with new_folder(args.out) as folder, job_progress() as progress:
         result = run_scenario(loaded, fleet=fleet, check=args.check, progress=progress)

@@ -23,7 +23,7 @@ from clustersim.topology import find_topology
 from clustersim.version import __version__
 from clustersim.workload import load_workload
 
-__all__ = ["Base", "PointRuns", "Run", "open_base"]
+__all__ = ["MEAN_WORLD", "Base", "PointRuns", "Run", "open_base"]
 
 MEAN_WORLD = -1
 """World of the posterior's mean."""
@@ -37,99 +37,91 @@ class Run:
     ----------
     key : str
         Hash of all that its result depends on.
-    point, world, replication : int
-        Which run of the study it is.
+    world, replication : int
     changes : dict of str to object
-        Value by path of the scenario, world and replication among them.
-    document : dict
-        The whole scenario, with full paths of files.
+        Of the base scenario, by path; world and replication among them.
     """
 
     key: str
-    point: int
     world: int
     replication: int
     changes: Mapping[str, Any]
-    document: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Base:
-    """The base scenario with the study's changes applied.
+    """The base scenario with the study's own changes.
 
     Attributes
     ----------
     tree : dict
-        Its data, where files that paths led into are opened.
-    folder : Path
-        What its file names are relative to.
+        The whole scenario as plain data: what it named is written out, and logs and policies of
+        the user's own are named by their full path.
     source : str
         Its file, for messages.
     window : Window
         What is measured of every run.
-    seed : int
-        The scenario's.
     """
 
     tree: Mapping[str, Any]
-    folder: Path
     source: str
     window: Window
-    seed: int
 
-    def at(self, point: int, changes: Mapping[str, Any]) -> PointRuns:
-        """Return the runs of a point, its changes made.
+    @property
+    def seed(self) -> int:
+        """The scenario's."""
+        return int(self.tree["seed"])
 
-        Raises
-        ------
-        InputError
-            If the scenario cannot be used with these changes.
+    def at(self, changes: Mapping[str, Any]) -> PointRuns:
+        """Return the runs of the scenario with some changes.
+
+        A scenario that cannot be used has runs too: each will fail, and say why.
         """
+        # What names a whole part is set before what leads into it.
         ordered = dict(sorted(changes.items(), key=lambda item: item[0].count(".")))
-        loaded = resolve_scenario(self.tree, ordered, source=self.source, folder=self.folder)
-        document = full_paths(_plain(loaded.scenario), self.folder)
+        try:
+            loaded = resolve_scenario(self.tree, ordered, source=self.source)
+            scenario = _content(_written_out(loaded.scenario, Path()))
+        except InputError:
+            scenario = {"base": self.tree, "changes": ordered, "performance": {}}
         identity = {
-            "scenario": _content(document),
+            "scenario": scenario,
             "window": self.window.model_dump(mode="json"),
             "clustersim": __version__,
             "data": _data_digest(),
         }
-        return PointRuns(point, ordered, document, identity)
+        return PointRuns(ordered, identity)
 
 
 @dataclass(frozen=True, slots=True)
 class PointRuns:
-    """The runs of one point: any world and replication of it.
+    """The runs of one scenario, in any world and replication.
 
     Attributes
     ----------
-    point : int
     changes : dict
-        Of the point, by path.
-    document, identity : dict
-        The point's scenario, and what the hash of a run is taken of.
+        Of the base scenario, by path.
+    identity : dict
+        All that the result of a run depends on.
     """
 
-    point: int
     changes: Mapping[str, Any]
-    document: Mapping[str, Any]
     identity: Mapping[str, Any]
 
     def run(self, world: int, replication: int) -> Run:
         """Return one run."""
-        identity = {
-            **self.identity,
-            "scenario": _varied(self.identity["scenario"], world, replication),
-        }
+        scenario = {**self.identity["scenario"], "replication": replication}
+        drawn = {}
+        if world != MEAN_WORLD:
+            drawn["performance.draw"] = world
+            scenario["performance"] = {**scenario["performance"], "draw": world}
+        identity = {**self.identity, "scenario": scenario}
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        drawn = {} if world == MEAN_WORLD else {"performance.draw": world}
         return Run(
             key=hashlib.sha256(text.encode()).hexdigest()[:16],
-            point=self.point,
             world=world,
             replication=replication,
             changes={**self.changes, **drawn, "replication": replication},
-            document=_varied(self.document, world, replication),
         )
 
 
@@ -141,15 +133,7 @@ def open_base(spec: StudySpec, *, source: str | Path, folder: Path) -> Base:
     InputError
         All faults at once.
     """
-    if isinstance(spec.base, str):
-        path = folder / spec.base
-        with named_in(source, "base"):
-            tree = read_extended(path)
-        folder, named = path.parent, str(path)
-    else:
-        tree, named = copy.deepcopy(spec.base), f"{source}: base"
-        if "extends" in tree:
-            raise InputError(source, "base: extends goes with a file; name the file as the base")
+    tree, folder, named = _read_base(spec, source, folder)
     problems = []
     for field, paths in (("set", list(spec.set)), ("parameters", _searched(spec))):
         for dotted in paths:
@@ -162,7 +146,21 @@ def open_base(spec: StudySpec, *, source: str | Path, folder: Path) -> Base:
     if problems:
         raise InputError(source, problems)
     loaded = resolve_scenario(tree, source=named, folder=folder)
-    return Base(tree, folder, named, spec.window, loaded.scenario.seed)
+    with named_in(source, "base"):
+        return Base(_written_out(loaded.scenario, folder), named, spec.window)
+
+
+def _read_base(
+    spec: StudySpec, source: str | Path, folder: Path
+) -> tuple[dict[str, Any], Path, str]:
+    """Data of the base scenario, what its file names are relative to, and its name."""
+    if isinstance(spec.base, str):
+        path = folder / spec.base
+        with named_in(source, "base"):
+            return read_extended(path), path.parent, str(path)
+    if "extends" in spec.base:
+        raise InputError(source, "base: extends goes with a file; name the file as the base")
+    return copy.deepcopy(spec.base), folder, f"{source}: base"
 
 
 def _searched(spec: StudySpec) -> list[str]:
@@ -171,28 +169,29 @@ def _searched(spec: StudySpec) -> list[str]:
     return list(dict.fromkeys([*spec.varied, *searched]))
 
 
-def _varied(scenario: Mapping[str, Any], world: int, replication: int) -> dict[str, Any]:
-    varied = {**scenario, "replication": replication}
-    if world != MEAN_WORLD:
-        varied["performance"] = {**scenario["performance"], "draw": world}
-    return varied
+def _written_out(scenario: Scenario, folder: Path) -> dict[str, Any]:
+    """Return a scenario as plain data that names no file but those that only a path can name.
 
-
-def _plain(scenario: Scenario) -> dict[str, Any]:
-    return scenario.model_dump(mode="json", exclude_none=True)
-
-
-def _content(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what files hold in the place of their names: what the result of a run depends on."""
-    content = {key: value for key, value in document.items() if key not in ("name", "description")}
-    if isinstance(content["cluster"], str):
-        content["cluster"] = _topology(content["cluster"])
-    content["catalogue"] = [
-        _yaml_digest(own) if isinstance(own, str) else own for own in content["catalogue"]
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    written = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
+    if isinstance(written["cluster"], str):
+        written["cluster"] = _topology(written["cluster"])
+    written["catalogue"] = [
+        _yaml(own) if isinstance(own, str) else own for own in written["catalogue"]
     ]
+    if isinstance(written["workload"].get("generate"), str):
+        written["workload"]["generate"] = _workload(written["workload"]["generate"])
+    return written
+
+
+def _content(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Put hashes of files in the place of their paths, and leave out what is only for readers."""
+    content = {key: value for key, value in written.items() if key not in ("name", "description")}
     workload = content["workload"] = dict(content["workload"])
-    if isinstance(workload.get("generate"), str):
-        workload["generate"] = _workload(workload["generate"])
     if "trace" in workload:
         workload["trace"] = _digest(workload["trace"])
     performance = content["performance"] = dict(content["performance"])
@@ -207,17 +206,15 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _topology(name: str) -> Mapping[str, Any]:
-    path = str(find_topology(name))
-    return _read_yaml(path, _stamp(path))
+    return _yaml(str(find_topology(name)))
 
 
 def _workload(name: str) -> Mapping[str, Any]:
     return _read_workload(name, _stamp(name))
 
 
-def _yaml_digest(path: str) -> str:
-    text = json.dumps(_read_yaml(path, _stamp(path)), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _yaml(path: str) -> Mapping[str, Any]:
+    return _read_yaml(path, _stamp(path))
 
 
 def _digest(path: str) -> str:

@@ -182,6 +182,10 @@ class CapacitySearch(FileModel):
         """Whether only whole numbers are tried."""
         return all(isinstance(end, int) for end in self.between)
 
+    def load_of(self, value: float) -> float | None:
+        """Return the offered load at a value; None where something else is searched."""
+        return value if self.of == LOAD else None
+
     @property
     def width(self) -> float:
         """Tolerance in the parameter's own unit."""

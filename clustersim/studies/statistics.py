@@ -1,14 +1,50 @@
-"""Intervals from independent replications."""
+"""Intervals from independent replications, and from batches of one long run."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-__all__ = ["crossing", "mean_interval"]
+from clustersim.errors import InputError
+
+__all__ = [
+    "PairedDifference",
+    "batch_means",
+    "crossing",
+    "mean_interval",
+    "paired_difference",
+    "quantile_interval",
+    "replications_needed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """What a system does otherwise than a baseline under the same random numbers.
+
+    Attributes
+    ----------
+    pairs : int
+        Replications that both have.
+    baseline_mean : float
+    difference, difference_low, difference_high : float
+        Mean of system minus baseline.
+    relative, relative_low, relative_high : float
+        That mean over the baseline's; NaN where the baseline's is 0.
+    """
+
+    pairs: int
+    baseline_mean: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    relative: float
+    relative_low: float
+    relative_high: float
 
 
 def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
@@ -84,3 +120,191 @@ def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> t
     scaled = np.log1p(value[first - 1 : first + 1] / objective)
     part = float((math.log(2.0) - scaled[0]) / (scaled[1] - scaled[0]))
     return (kept + part * (next_load - kept),) * 2
+
+
+def quantile_interval(
+    values: npt.ArrayLike, q: float, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Quantile of independent observations with its distribution-free confidence interval.
+
+    The ends are the order statistics between which the quantile lies with at least the
+    confidence level, each missing it with a chance of at most ``(1 - level) / 2``, by the
+    binomial distribution of the number of observations below it: Conover, "Practical
+    Nonparametric Statistics", section 3.2.
+
+    Parameters
+    ----------
+    values : array_like (observations,)
+        NaN are left out.
+    q : float
+        Between 0 and 1.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    quantile, low, high : float
+        The quantile is interpolated linearly between order statistics, as `numpy.quantile` does,
+        and the interval widened to it where need be (very few observations, `q` near 0 or 1).
+        An end is infinite where there are too few observations to bound that side.
+
+    Raises
+    ------
+    InputError
+        If `q` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> quantile_interval(range(1, 11), 0.5)
+    (5.5, 2.0, 9.0)
+    """
+    if not 0 < q < 1:
+        raise InputError("quantile", f"must be between 0 and 1, found {q!r}")
+    numbers = np.asarray(values, dtype=np.float64)
+    numbers = np.sort(numbers[~np.isnan(numbers)])
+    count = len(numbers)
+    if count == 0:
+        return math.nan, math.nan, math.nan
+    below, part = divmod((count - 1) * q, 1.0)
+    lower, upper = float(numbers[int(below)]), float(numbers[math.ceil(below + part)])
+    quantile = lower if lower == upper else lower + part * (upper - lower)
+    tail = (1 - level) / 2
+    first = int(stats.binom.ppf(tail, count, q))
+    last = int(stats.binom.ppf(1 - tail, count, q)) + 1
+    low = float(numbers[first - 1]) if first > 0 else -math.inf
+    high = float(numbers[last - 1]) if last <= count else math.inf
+    return quantile, min(low, quantile), max(high, quantile)
+
+
+def batch_means(
+    series: npt.ArrayLike, *, batches: int = 20, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of one long run in steady state with its confidence interval.
+
+    Means of consecutive batches that do not overlap, taken as independent: Law, "Simulation
+    Modeling and Analysis", section 9.5.3.  The batches must be long against the correlation.
+
+    Parameters
+    ----------
+    series : array_like (observations,)
+        In their order; NaN are left out.  What does not fill the batches is left out of the front.
+    batches : int
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    mean, low, high : float
+        The interval is not finite with fewer observations than batches.
+
+    Examples
+    --------
+    >>> mean, low, high = batch_means([99.0, 1.0, 3.0, 2.0, 4.0], batches=2)
+    >>> mean == 2.5 and low < 2.0 and high > 3.0
+    True
+    """
+    numbers = np.asarray(series, dtype=np.float64)
+    numbers = numbers[~np.isnan(numbers)]
+    size = len(numbers) // batches
+    if size == 0:
+        return mean_interval([numbers.mean()] if len(numbers) else [])
+    means = numbers[len(numbers) - size * batches :].reshape(batches, size).mean(axis=1)
+    return mean_interval(means, level=level)
+
+
+def paired_difference(
+    system: npt.ArrayLike, baseline: npt.ArrayLike, *, level: float = 0.95
+) -> PairedDifference:
+    """Compare two systems under common random numbers.
+
+    The difference has the paired t interval (Law, "Simulation Modeling and Analysis", section
+    10.2.1).  The relative one is a ratio of means; its interval is Student's t of the residuals
+    ``d - ratio * b``, the ratio estimator linearised (Cochran, "Sampling Techniques", section 2.11;
+    Law, section 9.5.3, for regenerative cycles).
+
+    Parameters
+    ----------
+    system, baseline : array_like (replications,)
+        In the same order.  A pair with a NaN in it is left out.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    PairedDifference
+        Differences are NaN where a value is infinite or there is no pair, and their intervals
+        are infinite with one pair.
+
+    Raises
+    ------
+    InputError
+        If the two differ in length.
+
+    Examples
+    --------
+    >>> paired_difference([11.0, 22.0, 33.0], [10.0, 20.0, 30.0]).relative
+    0.1
+    """
+    ours, theirs = (np.asarray(values, dtype=np.float64) for values in (system, baseline))
+    if len(ours) != len(theirs):
+        raise InputError("pairs", f"the lengths {len(ours)} and {len(theirs)} differ")
+    complete = ~(np.isnan(ours) | np.isnan(theirs))
+    ours, theirs = ours[complete], theirs[complete]
+    pairs = len(ours)
+    mean = float(theirs.mean()) if pairs else math.nan
+    if pairs == 0 or not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        return PairedDifference(pairs, mean, *(math.nan,) * 6)
+    differences = ours - theirs
+    difference = mean_interval(differences, level=level)
+    if mean == 0:
+        return PairedDifference(pairs, mean, *difference, *(math.nan,) * 3)
+    ratio = difference[0] / mean
+    _, low, high = mean_interval(differences - ratio * theirs, level=level)
+    relative = (ratio, ratio + low / abs(mean), ratio + high / abs(mean))
+    return PairedDifference(pairs, mean, *difference, *relative)
+
+
+def replications_needed(
+    values: npt.ArrayLike, relative_width: float, *, at_most: int, level: float = 0.95
+) -> int:
+    """How many replications to have next, for an interval as narrow as asked.
+
+    The fewest for which Student's t interval would be narrow enough were the mean and the variance
+    those so far: Law, "Simulation Modeling and Analysis", section 9.4.1.  To be asked again after
+    each step, as the variance of few is itself uncertain; no step more than doubles them.
+
+    Parameters
+    ----------
+    values : array_like (replications,)
+        One number a replication; NaN count as replications without a result.
+    relative_width : float
+        The largest half width of :func:`mean_interval`, over the magnitude of the mean.
+    at_most : int
+        The largest answer, unless there are more already.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    int
+        In total; as many as there are if that is enough, or where a value is infinite.
+
+    Examples
+    --------
+    >>> replications_needed([9.0, 10.0, 11.0], 0.2, at_most=100)
+    4
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    total = len(numbers)
+    numbers = numbers[~np.isnan(numbers)]
+    if total >= at_most or np.isinf(numbers).any():
+        return total
+    most = min(at_most, max(1, 2 * total))
+    if len(numbers) < 2:
+        return most
+    candidates = np.arange(total, most + 1)
+    sizes = candidates - (total - len(numbers))
+    error = numbers.std(ddof=1) / np.sqrt(sizes)
+    half = stats.t.ppf(0.5 + level / 2, sizes - 1) * error
+    enough = np.flatnonzero(half <= relative_width * abs(numbers.mean()))
+    return int(candidates[enough[0]]) if len(enough) else most

@@ -120,6 +120,11 @@ class Store:
         row = found.fetchone()
         return None if row is None else _outcome(row)
 
+    def outcomes(self) -> dict[str, Outcome]:
+        """Return all runs by their hash."""
+        found = self._connection.execute("SELECT key, metrics, series, error, wall_s FROM runs")
+        return {row[0]: _outcome(row) for row in found}
+
     def finished(self) -> set[str]:
         """Hashes of the runs that did not fail."""
         return {key for (key,) in self._connection.execute("SELECT key FROM runs WHERE error = ''")}

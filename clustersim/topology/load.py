@@ -74,8 +74,8 @@ def resolve_cluster(
         if _is_known(pool.accelerator, catalogue) and pool.nodes > 0
     }
     if readable and not any(pool.nodes for pool in readable.values()):
-        empty = ", ".join(f"pools.{name}" for name in readable)
-        problems.append(f"{empty}: 0 nodes, so that the cluster has none; at least 1 is needed")
+        empty = ", ".join(f"pools.{name}.nodes" for name in readable)
+        problems.append(f"{empty}: 0, so that the cluster has 0 nodes; at least 1 is needed")
     for name, pool in pools.items():
         problems += [f"pools.{name}.{fault}" for fault in _pool_faults(pool)]
     if spec is not None:

@@ -1,0 +1,64 @@
+"""`clustersim study`: run a study."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "study",
+        help="run a study: many runs, and what can be concluded from them",
+        description="Run the study of a YAML file. Each run is kept as soon as it is done, so that "
+        "a study that was stopped goes on with --resume where it was.",
+        epilog="example: clustersim study experiments/policy_comparison.yaml --out out/policies\n"
+        "         clustersim study my-study.yaml --out out/mine --dask tcp://scheduler:8786",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("study", metavar="STUDY.yaml")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for runs and results")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to run on")
+    parser.add_argument("--resume", action="store_true", help="go on with what DIR has already")
+    parser.add_argument(
+        "--quick", action="store_true", help="the small version that the file gives under `quick`"
+    )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="a.b.c=value",
+        help="change a field of the base scenario; may be given several times",
+    )
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        default="png,svg",
+        metavar="png,svg,pdf",
+        help="of the pictures (default: png,svg)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.plots.style import picture_formats
+    from clustersim.report.study import conduct_study
+    from clustersim.studies.study import load_study
+
+    formats = picture_formats(args.formats, "--format")
+    study = load_study(args.study, quick=args.quick, changes=args.changes)
+    complete = conduct_study(
+        study,
+        args.out,
+        workers=args.workers,
+        dask=args.dask,
+        resume=args.resume,
+        formats=formats,
+    )
+    return 0 if complete else 130

@@ -1,0 +1,204 @@
+"""What follows from the runs of a study: capacities, paired differences, indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.seeds import Streams
+from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.demands import root_search, tried_metric
+from clustersim.studies.points import WITHOUT_END, WORLD_QUANTILES, groups_by
+from clustersim.studies.sensitivity import sobol_indices
+from clustersim.studies.spec import CapacitySearch, Objective, StudySpec
+from clustersim.studies.statistics import paired_difference, quantile_interval
+from clustersim.studies.steady import is_overloaded
+
+__all__ = ["capacities_table", "differences_table", "indices_table"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def capacities_table(
+    runs: pd.DataFrame, others: Sequence[str], search: CapacitySearch, objective: Objective
+) -> pd.DataFrame:
+    """Return the capacity at an objective for each combination of the other parameters.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        See :func:`~clustersim.studies.runs_table.runs_table`.
+    others : sequence of str
+        Parameters beside the searched one.
+    search : CapacitySearch
+    objective : Objective
+
+    Returns
+    -------
+    pandas.DataFrame
+        The other parameters, ``capacity`` (value of the searched parameter at which the mean of
+        the objective's metric over the replications equals its limit), ``capacity_low`` and
+        ``capacity_high`` (95 %, by inversion of the t interval; see
+        :class:`~clustersim.studies.root_search.RootSearch`), ``jobs_per_day`` offered there, with
+        the same ends, ``runs`` and ``note``.  With worlds, ``_world_low`` and ``_world_high`` are
+        the 5th and 95th percentile of the worlds' capacities.
+    """
+    rows = [
+        {**values, **_capacity(group, search, objective)}
+        for values, group in groups_by(runs, others)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _capacity(
+    runs: pd.DataFrame, search: CapacitySearch, objective: Objective
+) -> dict[str, Any]:
+    finished = runs[runs["status"] == "finished"]
+    mean_world = finished[finished["world"] == MEAN_WORLD]
+    finder = root_search(search, objective)
+    root = finder.result(_tried(mean_world, search, objective, whole=True))
+    row: dict[str, Any] = {
+        "capacity": root.value,
+        "capacity_low": root.low,
+        "capacity_high": root.high,
+    }
+    row |= {
+        f"jobs_per_day{end}": _jobs_per_day(mean_world, search.of, row[f"capacity{end}"])
+        for end in ("", "_low", "_high")
+    }
+    if (finished["world"] != MEAN_WORLD).any():
+        worlds = [
+            (found := finder.result(_tried(world, search, objective, whole=False)).value,
+             _jobs_per_day(world, search.of, found))
+            for number, world in finished.groupby("world", sort=True)
+            if number != MEAN_WORLD
+        ]  # fmt: skip
+        for name, column in zip(("capacity", "jobs_per_day"), zip(*worlds, strict=True), strict=True):
+            for end, q in zip(("low", "high"), WORLD_QUANTILES, strict=True):
+                row[f"{name}_world_{end}"] = quantile_interval(column, q)[0]
+    failed = len(runs) - len(finished)
+    notes = [root.note, f"{failed} runs failed" if failed else ""]
+    return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
+
+
+def _tried(
+    runs: pd.DataFrame, search: CapacitySearch, objective: Objective, *, whole: bool
+) -> dict[float, list[float]]:
+    """Metric of each replication by tried value."""
+    tried = {
+        float(value): tried_metric(
+            group[objective.metric].tolist(),
+            group["backlog_growth"].tolist(),
+            search.load_of(float(value)),
+            whole=whole,
+        )
+        for value, group in runs.sort_values("replication").groupby(search.of, sort=True)
+    }
+    if (search.load_of(search.between[1]) or 0.0) >= 1:
+        tried[float(search.between[1])] = [np.inf]
+    return tried
+
+
+def _jobs_per_day(runs: pd.DataFrame, of: str, value: float) -> float:
+    """Offered jobs a day at a value of the searched parameter, between those that were tried."""
+    if not np.isfinite(value) or runs.empty:
+        return float(value)
+    rate = runs.groupby(of, sort=True)["jobs_per_day"].mean()
+    at, rates = rate.index.to_numpy(dtype=np.float64), rate.to_numpy(dtype=np.float64)
+    if value > at[-1] and len(at) > 1:
+        slope = (rates[-1] - rates[-2]) / (at[-1] - at[-2])
+        return float(rates[-1] + slope * (value - at[-1]))
+    return float(np.interp(value, at, rates))
+
+
+def differences_table(
+    runs: pd.DataFrame,
+    parameters: Sequence[str],
+    *,
+    of: str,
+    baseline: Any,
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    """Compare the values of a parameter with one of them, on the same random numbers.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        See :func:`~clustersim.studies.runs_table.runs_table`.
+    parameters : sequence of str
+        All parameters.
+    of : str
+        The parameter that is compared.
+    baseline : object
+        The value of it that the others are compared with.
+    metrics : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        For each combination of the other parameters, other value (``system``) and metric:
+        ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
+        and ``_high`` (95 %, see :func:`~clustersim.studies.statistics.paired_difference`).
+        Where one of the two is overloaded, waits and slowdowns have no difference.
+    """
+    others = [name for name in parameters if name != of]
+    finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
+    rows = []
+    for values, group in groups_by(finished, others):
+        reference = group[group[of] == baseline].set_index("replication")
+        for system, members in group.groupby(of, sort=False):
+            if system == baseline:
+                continue
+            theirs = members.set_index("replication")
+            for metric in metrics:
+                pair = _pair(theirs, reference, metric)
+                rows.append(
+                    {**values, "system": system, "baseline": baseline, "metric": metric, **pair}
+                )
+    return pd.DataFrame(rows)
+
+
+def _pair(system: pd.DataFrame, baseline: pd.DataFrame, metric: str) -> dict[str, Any]:
+    both = system.index.intersection(baseline.index)
+    columns: list[Floats] = []
+    for runs in (system, baseline):
+        values = runs.loc[both, metric].to_numpy(dtype=np.float64)
+        growing = metric in WITHOUT_END and len(runs) and is_overloaded(runs["backlog_growth"])
+        columns.append(np.full_like(values, np.inf) if growing else values)
+    found = paired_difference(*columns)
+    return {name: getattr(found, name) for name in found.__slots__}
+
+
+def indices_table(spec: StudySpec, runs: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Return the Sobol indices of a study whose `sample` is for them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        For each combination of the other parameters, drawn parameter and metric: ``first`` and
+        ``total`` with ``_low`` and ``_high`` (95 %, bootstrap); NaN where a run failed or a metric
+        did not vary.
+    """
+    assert spec.sample is not None
+    drawn, others = spec.sampled, [path for path in spec.varied if path not in spec.sampled]
+    rows = []
+    mean_world = runs[runs["world"] == MEAN_WORLD]
+    for values, group in groups_by(mean_world, others):
+        means = group.groupby("point", sort=True)[list(dict.fromkeys(spec.metrics))].mean()
+        for metric in means:
+            generator = Streams(seed)(f"bootstrap of the indices of {metric}")
+            found = sobol_indices(means[metric].to_numpy(), len(drawn), rng=generator)
+            rows += [
+                {
+                    **values,
+                    "parameter": path,
+                    "metric": metric,
+                    **{name: float(getattr(found, name)[k]) for name in found.__slots__},
+                }
+                for k, path in enumerate(drawn)
+            ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,281 @@
+"""Running a study: what is missing in its store is made, and kept as soon as it is done."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from clustersim.errors import InputError
+from clustersim.files import read_yaml
+from clustersim.simulation.result import new_folder
+from clustersim.studies.base import Run
+from clustersim.studies.demands import Demand, demands
+from clustersim.studies.executors import Crew, dask_crew, executor_crew, process_crew
+from clustersim.studies.spec import Replications
+from clustersim.studies.store import FILE, Outcome, Store, open_store
+from clustersim.studies.study import Study
+
+__all__ = ["STUDY_FILE", "Progress", "run_study"]
+
+STUDY_FILE = "study.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study is.
+
+    Attributes
+    ----------
+    done, failed, planned : int
+        Runs that are in the store (failed ones among them), those that failed, and all that are
+        known to be needed (a search or a stopping rule may need more).
+    reused : int
+        Runs that were in the store before.
+    elapsed_s : float
+    """
+
+    done: int
+    failed: int
+    planned: int
+    reused: int
+    elapsed_s: float
+
+    @property
+    def per_s(self) -> float:
+        """Runs made a second."""
+        return (self.done - self.reused) / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that the runs left will take at this rate; infinite before the first."""
+        left = self.planned - self.done
+        if left == 0:
+            return 0.0
+        return left / self.per_s if self.per_s > 0 else float("inf")
+
+
+def run_study(
+    study: Study,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    dask: str | None = None,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> bool:
+    """Make the runs of a study that its folder does not have yet.
+
+    Parameters
+    ----------
+    study : Study
+    out : str or Path
+        A folder for the store: new, or with `resume` that of an earlier run of this study (also of
+        one that was changed since: runs whose hash is the same are taken from it).
+    workers : int, optional
+        Processes of this machine; by default one a core.  With an `executor`, how many runs it
+        makes at the same time.
+    executor : concurrent.futures.Executor, optional
+        Where runs are made instead.
+    dask : str, optional
+        Address of a Dask scheduler whose workers make the runs instead.
+    resume : bool
+        Whether to go on with what is in the folder.
+    progress : callable, optional
+        Called after each run.
+
+    Returns
+    -------
+    bool
+        Whether all runs are there; False after an interrupt.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be used: it exists and `resume` was not given, holds another study, or
+        another process is running a study in it.
+    """
+    if workers is not None and workers < 1:
+        raise InputError("workers", f"must be 1 or more, found {workers}")
+    folder = Path(out)
+    if folder.exists():
+        _check_folder(folder, study, resume=resume)
+        return _conduct(study, folder, _crew(workers, executor, dask), progress)
+    with new_folder(folder):
+        return _conduct(study, folder, _crew(workers, executor, dask), progress)
+
+
+def _crew(
+    workers: int | None, executor: Executor | None, dask: str | None
+) -> AbstractContextManager[Crew]:
+    if dask is not None:
+        return dask_crew(dask)
+    return process_crew(workers) if executor is None else executor_crew(executor, workers)
+
+
+def _check_folder(folder: Path, study: Study, *, resume: bool) -> None:
+    if not folder.is_dir():
+        raise InputError(folder, "exists and is not a folder")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / FILE).exists() and not (folder / STUDY_FILE).exists():
+        raise InputError(folder, "exists and is not the folder of a study; name a new one")
+    name = "?"
+    if (folder / STUDY_FILE).exists():
+        name = str(read_yaml(folder / STUDY_FILE).get("name", "?"))
+    if not resume:
+        raise InputError(
+            folder, f"holds the study {name!r}; go on with it by --resume, or name a new folder"
+        )
+    if name not in (study.spec.name, "?"):
+        raise InputError(
+            folder, f"holds the study {name!r}, not {study.spec.name!r}; name another folder"
+        )
+
+
+def _conduct(
+    study: Study,
+    folder: Path,
+    crew: AbstractContextManager[Crew],
+    progress: Callable[[Progress], None] | None,
+) -> bool:
+    with open_store(folder, write=True) as store:
+        _write_study(study, folder / STUDY_FILE)
+        agenda = _Agenda(study, store, progress)
+        if not agenda.begin():
+            return True
+        with crew as made_by:
+            try:
+                agenda.work(made_by)
+            except KeyboardInterrupt:
+                return False
+    return True
+
+
+def _write_study(study: Study, path: Path) -> None:
+    """Write the study as it is resolved, whole or not at all."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.default_flow_style = False
+    draft = path.with_suffix(".draft")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            yaml.dump(study.document(), file)
+        os.replace(draft, path)
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror}") from None
+
+
+class _Agenda:
+    """What is to be done, what is under way, and what is known."""
+
+    def __init__(
+        self, study: Study, store: Store, progress: Callable[[Progress], None] | None
+    ) -> None:
+        self._study, self._store, self._progress = study, store, progress
+        self._number = store.begin_study(study.document())
+        self._demands = deque(demands(study.spec, study.base, study.points))
+        self._unasked = sum(demand.at_least() for demand in self._demands)
+        self._stored = store.finished()
+        self._known: dict[str, Outcome] = {}
+        self._missing: dict[int, set[str]] = {}
+        self._open: dict[int, Demand] = {}
+        self._wanted_by: dict[str, list[int]] = {}
+        self._ready: deque[Run] = deque()
+        self._done = self._failed = self._reused = 0
+        self._began = time.perf_counter()
+        rule = study.spec.replications
+        objective = study.spec.objective
+        self._kept = {
+            "backlog_growth",
+            *([rule.metric] if isinstance(rule, Replications) else []),
+            *([objective.metric] if objective else []),
+        }
+
+    def begin(self) -> bool:
+        """Find the first runs to make; return whether there are any."""
+        self._fill(1)
+        self._report()
+        return bool(self._ready)
+
+    def work(self, crew: Crew) -> None:
+        """Make all runs."""
+        self._hand_over(crew)
+        for run, outcome in crew.outcomes(self._study.base):
+            self._store.add(outcome, study=self._number, changes=run.changes)
+            self._done += 1
+            self._failed += outcome.failed
+            self._note(outcome)
+            for number in self._wanted_by.pop(run.key):
+                self._missing[number].discard(run.key)
+                if not self._missing[number]:
+                    self._ask(number)
+            self._hand_over(crew)
+            self._report()
+
+    def _hand_over(self, crew: Crew) -> None:
+        self._fill(crew.room)
+        crew.add([self._ready.popleft() for _ in range(min(len(self._ready), max(0, crew.room)))])
+
+    def _fill(self, room: int) -> None:
+        """Ask demands, one after the other, until so many runs are ready."""
+        while len(self._ready) < room and self._demands:
+            demand = self._demands.popleft()
+            self._unasked -= demand.at_least()
+            number = len(self._missing)
+            self._open[number], self._missing[number] = demand, set()
+            self._ask(number)
+
+    def _ask(self, number: int) -> None:
+        """Ask a demand what it wants until that is not known yet; forget it if all is."""
+        while True:
+            wanted = self._open[number].wanted(self._known)
+            fresh = [run for run in wanted if run.key not in self._known]
+            if not fresh:
+                del self._open[number]
+                return
+            missing = [run for run in fresh if self._is_missing(run, number)]
+            if missing:
+                return
+
+    def _is_missing(self, run: Run, number: int) -> bool:
+        """Take a run from the store, or have it made."""
+        if run.key in self._stored:
+            outcome = self._store.get(run.key)
+            assert outcome is not None, "a run of the store is in it"
+            self._note(outcome)
+            self._done += 1
+            self._reused += 1
+            return False
+        self._missing[number].add(run.key)
+        if run.key not in self._wanted_by:
+            self._ready.append(run)
+        self._wanted_by.setdefault(run.key, []).append(number)
+        return True
+
+    def _note(self, outcome: Outcome) -> None:
+        """Remember of an outcome what demands ask for; the rest is in the store."""
+        kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
+        self._known[outcome.key] = Outcome(outcome.key, kept, error=outcome.error[:1])
+
+    def _report(self) -> None:
+        if self._progress is None:
+            return
+        planned = self._done + sum(map(len, self._missing.values())) + self._unasked
+        self._progress(
+            Progress(
+                done=self._done,
+                failed=self._failed,
+                planned=planned,
+                reused=self._reused,
+                elapsed_s=time.perf_counter() - self._began,
+            )
+        )

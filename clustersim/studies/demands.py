@@ -1,0 +1,237 @@
+"""Which runs a study needs: all at once, until an interval is narrow, or as a search goes on.
+
+A demand is asked again when all that it asked for is done.  What it asks is a function of the
+outcomes alone, never of the order in which they came, so that a study is the same on any number
+of workers and however often it was stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from clustersim.studies.base import MEAN_WORLD, Base, PointRuns, Run
+from clustersim.studies.design import Point, column_value
+from clustersim.studies.root_search import RootSearch
+from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
+from clustersim.studies.statistics import replications_needed
+from clustersim.studies.steady import is_overloaded
+from clustersim.studies.store import Outcome
+
+__all__ = ["Demand", "Known", "demands"]
+
+Known = Mapping[str, Outcome]
+"""Outcomes of runs that are done, by the hash of the run."""
+
+
+class Demand(Protocol):
+    """Runs that belong together."""
+
+    def wanted(self, known: Known) -> list[Run]:
+        """All runs that are needed as far as can be told from these outcomes, in order."""
+
+    def at_least(self) -> int:
+        """How many runs it will want, as far as can be told beforehand."""
+
+
+def demands(spec: StudySpec, base: Base, points: Sequence[Point]) -> list[Demand]:
+    """Return what a study needs, in the order of its design."""
+    if spec.capacity is not None:
+        return [*_capacity_demands(spec, base, points)]
+    if isinstance(spec.replications, Replications):
+        return [
+            SequentialDemand(base, point.changes, spec.worlds, spec.replications)
+            for point in points
+        ]
+    return [FixedDemand(base, point.changes, spec.worlds, spec.replications) for point in points]
+
+
+@dataclass(slots=True)
+class FixedDemand:
+    """Every world and replication of a point."""
+
+    base: Base
+    changes: Mapping[str, Any]
+    worlds: int
+    replications: int
+    _runs: list[Run] | None = None
+
+    def wanted(self, _known: Known) -> list[Run]:
+        """See :class:`Demand`."""
+        if self._runs is None:
+            point = self.base.at(self.changes)
+            self._runs = _all_runs(point, self.worlds, self.replications)
+        return self._runs
+
+    def at_least(self) -> int:
+        """See :class:`Demand`."""
+        return (self.worlds + 1) * self.replications
+
+
+@dataclass(slots=True)
+class SequentialDemand:
+    """Replications of a point until the interval of a metric is narrow enough.
+
+    The sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1, on the
+    posterior's mean; the draws get as many replications.
+    """
+
+    base: Base
+    changes: Mapping[str, Any]
+    worlds: int
+    rule: Replications
+
+    def wanted(self, known: Known) -> list[Run]:
+        """See :class:`Demand`."""
+        point = self.base.at(self.changes)
+        count = self.rule.at_least
+        runs = _all_runs(point, 0, count)
+        while all(run.key in known for run in runs):
+            values = [_metric(known[run.key], self.rule.metric) for run in runs]
+            more = replications_needed(values, self.rule.relative_width, at_most=self.rule.at_most)
+            if more <= count:
+                return _all_runs(point, self.worlds, count)
+            runs += [point.run(MEAN_WORLD, k) for k in range(count, more)]
+            count = more
+        return runs
+
+    def at_least(self) -> int:
+        """See :class:`Demand`."""
+        return (self.worlds + 1) * self.rule.at_least
+
+
+def _all_runs(point: PointRuns, worlds: int, replications: int) -> list[Run]:
+    return [
+        point.run(world, k) for world in range(MEAN_WORLD, worlds) for k in range(replications)
+    ]
+
+
+def _metric(outcome: Outcome, name: str) -> float:
+    return outcome.metrics.get(name, math.nan)
+
+
+def _capacity_demands(
+    spec: StudySpec, base: Base, points: Sequence[Point]
+) -> Iterable[CapacityDemand]:
+    """One search for each combination of the other parameters."""
+    assert spec.capacity is not None
+    assert spec.objective is not None
+    assert isinstance(spec.replications, int)
+    given: dict[str, tuple[dict[str, Any], list[float]]] = {}
+    for point in points:
+        others = {path: v for path, v in point.changes.items() if path != spec.capacity.of}
+        _, values = given.setdefault(repr(others), (others, []))
+        if spec.capacity.of in point.changes:
+            values.append(column_value(point.changes[spec.capacity.of]))
+    for others, values in given.values():
+        yield CapacityDemand(
+            base, others, tuple(values), spec.capacity, spec.objective, spec.replications,
+            spec.worlds,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class CapacityDemand:
+    """A search for the value of one parameter at which an objective is just kept.
+
+    Attributes
+    ----------
+    others : dict
+        Changes of the other parameters, by path.
+    given : tuple of float
+        Values of the searched parameter that are run in any case (for a curve).
+    """
+
+    base: Base
+    others: Mapping[str, Any]
+    given: tuple[float, ...]
+    search: CapacitySearch
+    objective: Objective
+    replications: int
+    worlds: int
+    _runs: dict[tuple[float, int], list[Run]] = field(default_factory=dict)
+
+    def wanted(self, known: Known) -> list[Run]:
+        """See :class:`Demand`.
+
+        The posterior's mean is searched first; then every draw, which needs no interval of its
+        own, with the same random numbers.
+        """
+        runs, done = self._walk(MEAN_WORLD, known)
+        for world in range(self.worlds) if done else ():
+            runs += self._walk(world, known)[0]
+        return runs
+
+    def at_least(self) -> int:
+        """See :class:`Demand`."""
+        return self.replications * ((self.worlds + 1) * 2 + len(self.given))
+
+    def _walk(self, world: int, known: Known) -> tuple[list[Run], bool]:
+        """Runs that the search of a world needs so far, and whether it is done."""
+        search = root_search(self.search, self.objective)
+        tried: dict[float, list[float]] = {}
+        values = self.given if world == MEAN_WORLD else ()
+        runs: list[Run] = []
+        while values := values or search.next_values(tried):
+            for value in values:
+                runs += self._at(value, world)
+            if not all(run.key in known for run in runs):
+                return runs, False
+            tried |= {value: self._measured(value, world, known) for value in values}
+            values = ()
+        return runs, True
+
+    def _measured(self, value: float, world: int, known: Known) -> list[float]:
+        done = [known[run.key] for run in self._at(value, world)]
+        metrics = [_metric(outcome, self.objective.metric) for outcome in done]
+        growth = [_metric(outcome, "backlog_growth") for outcome in done]
+        return tried_metric(metrics, growth, self.search.load_of(value), whole=world == MEAN_WORLD)
+
+    def _at(self, value: float, world: int) -> list[Run]:
+        """The runs of a value and world; none where it is overload by definition."""
+        load = self.search.load_of(value)
+        if load is not None and load >= 1:
+            return []
+        if (value, world) not in self._runs:
+            told = int(value) if self.search.whole else float(value)
+            point = self.base.at({**self.others, self.search.of: told})
+            runs = [point.run(world, k) for k in range(self.replications)]
+            self._runs[value, world] = runs
+        return self._runs[value, world]
+
+
+def root_search(search: CapacitySearch, objective: Objective) -> RootSearch:
+    """Return the search as a study file describes it."""
+    low, high = search.between
+    return RootSearch(
+        at_most=objective.limit,
+        low=low,
+        high=high,
+        tolerance=search.width,
+        whole=search.whole,
+        rising=search.more_is == "worse",
+    )
+
+
+def tried_metric(
+    metrics: Sequence[float], growth: Sequence[float], load: float | None, *, whole: bool
+) -> list[float]:
+    """Return what a tried value gave, as a root search takes it.
+
+    Parameters
+    ----------
+    metrics, growth : sequence of float (replications,)
+        The objective's metric, and the share of the work that piled up.
+    load : float or None
+        The offered load, where that is what is searched.
+    whole : bool
+        Whether every replication counts (for an interval), or only their mean.
+    """
+    if (load is not None and load >= 1) or is_overloaded(growth):
+        return [math.inf]
+    known = [metric for metric in metrics if not math.isnan(metric)]
+    if whole or not known:
+        return list(metrics)
+    return [sum(known) / len(known)]

@@ -1,0 +1,101 @@
+"""Points that no other point beats in every respect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.errors import InputError, unknown_name
+
+__all__ = ["pareto_front"]
+
+
+def pareto_front(
+    points: pd.DataFrame, columns: Sequence[str], maximise: Iterable[str] = ()
+) -> npt.NDArray[np.bool_]:
+    """Which points are on the Pareto front.
+
+    A point is on the front if no other is at least as good in each column and better in one
+    (Kung, Luccio & Preparata, "On finding the maxima of a set of vectors", 1975). For two
+    columns this takes one sort, O(n log n); for more, each front point is compared with all
+    that are left, O(n k) for a front of k points.
+
+    Parameters
+    ----------
+    points : DataFrame
+    columns : sequence of str
+        Compared; less is better.
+    maximise : iterable of str
+        Those of `columns` of which more is better.
+
+    Returns
+    -------
+    array of bool (points,)
+        Points with equal values are all on the front or all off it. A point with a value
+        that is not finite (overload, failure) is never on it.
+
+    Raises
+    ------
+    InputError
+        For no column, or one that is unknown or not numeric.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"cost": [1, 2, 3, 3], "wait": [9.0, 4.0, 4.0, 1.0]})
+    >>> pareto_front(table, ["cost", "wait"]).tolist()
+    [True, True, False, True]
+    """
+    upward = list(maximise)
+    _check(points, columns, upward)
+    signs = np.where([column in upward for column in columns], -1.0, 1.0)
+    costs = points[list(columns)].to_numpy(dtype=np.float64) * signs
+    front = np.zeros(len(costs), dtype=np.bool_)
+    finite = np.flatnonzero(np.isfinite(costs).all(axis=1))
+    unique, inverse = np.unique(costs[finite], axis=0, return_inverse=True)
+    kept = _front_of_two(unique) if unique.shape[1] <= 2 else _front_of_many(unique)
+    front[finite] = kept[inverse.reshape(-1)]
+    return front
+
+
+def _check(points: pd.DataFrame, columns: Sequence[str], upward: Sequence[str]) -> None:
+    if not columns:
+        raise InputError("pareto_front", "needs at least one column")
+    problems = [
+        unknown_name("column", column, map(str, points.columns))
+        for column in columns
+        if column not in points
+    ]
+    problems += [
+        unknown_name("column to maximise", column, columns)
+        for column in upward
+        if column not in columns
+    ]
+    problems += [
+        f"column {column!r} must hold numbers"
+        for column in columns
+        if column in points and not pd.api.types.is_numeric_dtype(points[column])
+    ]
+    if problems:
+        raise InputError("pareto_front", problems)
+
+
+def _front_of_two(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Of different rows in lexical order: those below all before them in the last column."""
+    last = costs[:, -1]
+    least = np.minimum.accumulate(np.concatenate(([np.inf], last)))[:-1]
+    kept = last < least
+    return kept if costs.shape[1] == 2 else np.arange(len(costs)) == 0
+
+
+def _front_of_many(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Of different rows in lexical order: none is dominated by a later one."""
+    kept = np.zeros(len(costs), dtype=np.bool_)
+    left = np.arange(len(costs))
+    while len(left):
+        first, rest = left[0], left[1:]
+        kept[first] = True
+        left = rest[(costs[rest] < costs[first]).any(axis=1)]
+    return kept

@@ -1,0 +1,135 @@
+"""From runs to points: means with their intervals, and whether there is a steady state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.spec import LOAD
+from clustersim.studies.statistics import mean_interval, quantile_interval
+from clustersim.studies.steady import is_overloaded, is_rising
+
+__all__ = ["groups_by", "is_fact", "points_table", "world_range"]
+
+WITHOUT_END = (
+    "mean_wait_s",
+    "median_wait_s",
+    "p95_wait_s",
+    "p99_wait_s",
+    "mean_jct_s",
+    "p95_jct_s",
+    "mean_bounded_slowdown",
+    "p95_bounded_slowdown",
+)
+"""Metrics that have no value under overload: they depend on how long one looks."""
+FACTS = ("chips", "fleet_cost_cny", "fleet_power_w", "jobs_per_day")
+"""What is the same in every replication of a point."""
+WORLD_QUANTILES = (0.05, 0.95)
+LEAST_REPLICATIONS = 2
+
+
+def points_table(
+    runs: pd.DataFrame, parameters: Sequence[str], metrics: Sequence[str]
+) -> pd.DataFrame:
+    """Return a row for each point of the parameters.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        See :func:`~clustersim.studies.runs_table.runs_table`.
+    parameters, metrics : sequence of str
+        Columns of it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``point``, the parameters, ``replications``, ``failed``; ``overload``: the offered load is
+        1 or more, or the backlog grew (:func:`~clustersim.studies.steady.is_overloaded`); then
+        waits and slowdowns are infinite; ``rising``: later jobs waited longer than earlier ones,
+        so that longer runs would show longer waits; and for each metric ``m`` its mean over the
+        replications at the posterior's mean, with ``m_low`` and ``m_high``, the 95 % interval
+        (Student t; by batch means where there is one replication alone); facts of the fleet and
+        the offered jobs a day are numbers without one.  Where there are worlds,
+        ``m_world_low`` and ``m_world_high`` are the 5th and 95th percentile of the worlds' means.
+    """
+    rows = [
+        _point(values, group, metrics) for values, group in groups_by(runs, ["point", *parameters])
+    ]
+    return pd.DataFrame(rows)
+
+
+def is_fact(name: str) -> bool:
+    """Whether a metric is the same in every replication of a point, and needs no interval."""
+    return name in FACTS or name.startswith("chips.")
+
+
+def groups_by(
+    runs: pd.DataFrame, columns: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Iterate over the values of some columns, in order of appearance, and the runs of each."""
+    if not len(columns):
+        yield {}, runs
+        return
+    for key, group in runs.groupby(list(columns), sort=False, dropna=False):
+        values = key if isinstance(key, tuple) else (key,)
+        yield dict(zip(columns, values, strict=True)), group
+
+
+def _point(
+    values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str]
+) -> dict[str, Any]:
+    finished = group[group["status"] == "finished"]
+    mean_world = finished[finished["world"] == MEAN_WORLD]
+    load = values.get(LOAD)
+    overload = len(mean_world) > 0 and is_overloaded(mean_world["backlog_growth"], load=load)
+    rising = not overload and is_rising(mean_world["wait_rise_s"])
+    row: dict[str, Any] = {
+        **values,
+        "replications": len(mean_world),
+        "failed": len(group) - len(finished),
+        "overload": overload,
+        "rising": rising,
+    }
+    with_worlds = bool((group["world"] != MEAN_WORLD).any())
+    for name in dict.fromkeys(metrics):
+        row |= _interval(name, mean_world, overload)
+        if with_worlds and not is_fact(name):
+            low, high = world_range(finished, name)
+            row |= {f"{name}_world_low": low, f"{name}_world_high": high}
+    return row
+
+
+def _interval(name: str, runs: pd.DataFrame, overload: bool) -> dict[str, float]:
+    if is_fact(name):
+        return {name: float(runs[name].mean())}
+    if overload and name in WITHOUT_END:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
+    values = runs[name].to_numpy(dtype=np.float64)
+    mean, low, high = mean_interval(values)
+    if len(values) < LEAST_REPLICATIONS and f"{name}_half" in runs and len(values):
+        half = float(runs[f"{name}_half"].iloc[0])
+        low, high = mean - half, mean + half
+    return {name: mean, f"{name}_low": max(low, 0.0), f"{name}_high": high}
+
+
+def world_range(runs: pd.DataFrame, name: str) -> tuple[float, float]:
+    """Return the 5th and 95th percentile of the means of a metric over worlds.
+
+    Every world has the same replications, so that the worlds differ by the calibration alone.  A
+    world that is overloaded counts as infinite.
+    """
+    drawn = runs[runs["world"] != MEAN_WORLD]
+    means = [
+        np.inf
+        if name in WITHOUT_END and is_overloaded(world["backlog_growth"])
+        else float(world[name].mean())
+        for _, world in drawn.groupby("world", sort=True)
+    ]
+    if not means:
+        return np.nan, np.nan
+    low, high = (quantile_interval(means, q)[0] for q in WORLD_QUANTILES)
+    return low, high

@@ -1,0 +1,145 @@
+"""The result of a study: the table of its runs, and what is concluded from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.errors import InputError
+from clustersim.files import read_yaml
+from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.conclusions import capacities_table, differences_table, indices_table
+from clustersim.studies.conduct import STUDY_FILE
+from clustersim.studies.points import points_table
+from clustersim.studies.runs_table import parameter_columns, runs_table
+from clustersim.studies.store import Outcome, open_store
+from clustersim.studies.study import Study, define_study
+
+__all__ = ["StudyResult", "load_result"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Tables of a study.
+
+    Attributes
+    ----------
+    study : Study
+    runs : pandas.DataFrame
+        See :func:`~clustersim.studies.runs_table.runs_table`.
+    series : dict of str to float64 array
+        By the hash of the run, mean wait (seconds) of consecutive shares of its jobs.
+    """
+
+    study: Study
+    runs: pd.DataFrame
+    series: dict[str, Floats] = field(default_factory=dict, repr=False)
+
+    @property
+    def parameters(self) -> list[str]:
+        """Columns of the parameters."""
+        return parameter_columns(self.study)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that the study asks for, that of its objective among them, and facts of fleets."""
+        spec = self.study.spec
+        asked = [*spec.metrics, *([spec.objective.metric] if spec.objective else [])]
+        facts = ["jobs_per_day", "chips", *(c for c in self.runs if str(c).startswith("chips."))]
+        facts += ["fleet_cost_cny", "fleet_power_w"]
+        known = [name for name in (*asked, *facts) if name in self.runs]
+        return list(dict.fromkeys(known))
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """A row a point; see :func:`~clustersim.studies.points.points_table`."""
+        plotted = [
+            name
+            for plot in self.study.spec.plots
+            for name in (plot.x, plot.value, *([plot.y] if isinstance(plot.y, str) else plot.y or []))
+            if name in self.runs and name not in self.parameters
+        ]
+        metrics = list(dict.fromkeys([*self.metrics, *map(str, plotted)]))
+        return points_table(self.runs, self.parameters, metrics)
+
+    @cached_property
+    def capacities(self) -> pd.DataFrame | None:
+        """A row a search; see :func:`~clustersim.studies.conclusions.capacities_table`."""
+        spec = self.study.spec
+        if spec.capacity is None or self.runs.empty:
+            return None
+        assert spec.objective is not None, "the study file was checked"
+        others = [name for name in self.parameters if name != spec.capacity.of]
+        return capacities_table(self.runs, others, spec.capacity, spec.objective)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame | None:
+        """Paired differences; see :func:`~clustersim.studies.conclusions.differences_table`."""
+        compare = self.study.spec.compare
+        if compare is None or self.runs.empty:
+            return None
+        return differences_table(
+            self.runs,
+            self.parameters,
+            of=compare.of,
+            baseline=compare.baseline,
+            metrics=compare.metrics or self.study.spec.metrics,
+        )
+
+    @cached_property
+    def indices(self) -> pd.DataFrame | None:
+        """Sobol indices; see :func:`~clustersim.studies.conclusions.indices_table`."""
+        sample = self.study.spec.sample
+        if sample is None or sample.method != "sobol-indices" or self.runs.empty:
+            return None
+        return indices_table(self.study.spec, self.runs, seed=self.study.base.seed)
+
+    def series_of(self, point: int) -> Floats:
+        """Return the series of the replications of a point.
+
+        Returns
+        -------
+        float64 array (replications, bins)
+            At the posterior's mean; cut to the shortest.
+        """
+        chosen = (self.runs["point"] == point) & (self.runs["world"] == MEAN_WORLD)
+        found = [self.series[key] for key in self.runs.loc[chosen, "run"] if key in self.series]
+        found = [series for series in found if len(series)]
+        if not found:
+            raise InputError("point", f"no run of point {point} finished")
+        bins = min(map(len, found))
+        return np.array([series[:bins] for series in found])
+
+
+def load_result(folder: str | Path) -> StudyResult:
+    """Read a study's folder, whether all its runs are made or not.
+
+    Raises
+    ------
+    InputError
+        If it is no folder of a study, or something in it is broken.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(folder, "no such folder of a study")
+    if not (folder / STUDY_FILE).is_file():
+        raise InputError(folder, f"has no {STUDY_FILE}; is it the folder of a study?")
+    path = folder / STUDY_FILE
+    study = define_study(read_yaml(path), source=path, folder=folder)
+    with open_store(folder) as store:
+        outcomes = store.outcomes()
+    return result_of(study, outcomes)
+
+
+def result_of(study: Study, outcomes: dict[str, Outcome]) -> StudyResult:
+    """Return the result of a study from the runs that were made."""
+    runs = runs_table(study, outcomes)
+    made = set(runs["run"])
+    return StudyResult(study, runs, {k: o.series for k, o in outcomes.items() if k in made})

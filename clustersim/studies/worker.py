@@ -1,0 +1,115 @@
+"""What a worker does: one run, from its scenario to its measures."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from clustersim.errors import InputError
+from clustersim.simulation.result import Result
+from clustersim.simulation.run import Fleet, open_fleet, run_scenario, sustainable_per_s
+from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
+from clustersim.studies.measures import fleet_facts, measure
+from clustersim.studies.store import Outcome
+
+__all__ = ["make_run", "open_changed", "simulate_changed"]
+
+
+def make_run(
+    key: str, tree: Mapping[str, Any], changes: Mapping[str, Any], window: Mapping[str, Any]
+) -> Outcome:
+    """Run a scenario and measure it; whatever goes wrong is in the outcome.
+
+    Parameters
+    ----------
+    key : str
+        Hash of the run.
+    tree, changes : mapping
+        The base scenario, and what the run changes in it by path.
+    window : mapping
+        Arguments of :func:`~clustersim.studies.measures.measure`.
+    """
+    began = time.perf_counter()
+    try:
+        result, fleet = simulate_changed(tree, changes)
+        measured = measure(result, **window)
+    except Exception as error:
+        told = str(error) if isinstance(error, InputError) else traceback.format_exc()
+        return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
+    metrics = {**measured.metrics, **fleet_facts(fleet)}
+    return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
+
+
+def simulate_changed(
+    tree: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[Result, Fleet]:
+    """Run a scenario with some changes; return its result and the fleet that it ran on.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used.
+    KeyboardInterrupt
+        If it was stopped before its end.
+    """
+    loaded, fleet = open_changed(tree, changes)
+    sustainable = None
+    if loaded.scenario.workload.load is not None:
+        sustainable = _sustainable_of(_told(loaded.scenario, scheduler=True))
+    result = run_scenario(loaded, fleet=fleet, sustainable=sustainable)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result, fleet
+
+
+def open_changed(
+    tree: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[LoadedScenario, Fleet]:
+    """Check a scenario with some changes, and open its fleet.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used.
+    """
+    loaded = resolve_scenario(tree, changes)
+    return loaded, _fleet_of(_told(loaded.scenario))
+
+
+# Runs of a study share their fleets.  What was opened is kept by the part of the scenario that it
+# depends on, so that a worker opens each fleet once and not for every run.
+
+
+def _told(scenario: Scenario, *, scheduler: bool = False) -> str:
+    """Write down what a fleet depends on (and its rate: the scheduler too)."""
+    part = scenario.model_dump(
+        mode="json",
+        exclude_none=True,
+        include={"catalogue", "cluster", "workload", "performance"}
+        | ({"scheduler"} if scheduler else set()),
+    )
+    if "generate" in part["workload"]:
+        # Any number of jobs and any load will do: neither is part of the fleet or of its rate.
+        for name in ("load", "duration"):
+            part["workload"].pop(name, None)
+        part["workload"]["jobs"] = 1
+    return json.dumps(part, sort_keys=True)
+
+
+@lru_cache(maxsize=4)
+def _fleet_of(told: str) -> Fleet:
+    return open_fleet(_loaded(told))
+
+
+@lru_cache(maxsize=16)
+def _sustainable_of(told: str) -> float:
+    loaded = _loaded(told)
+    return sustainable_per_s(loaded, _fleet_of(_told(loaded.scenario)))
+
+
+def _loaded(told: str) -> LoadedScenario:
+    return resolve_scenario(json.loads(told))
