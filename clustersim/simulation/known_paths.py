@@ -46,20 +46,20 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> None:
     parts = path.split(".")
     if not all(part.strip() for part in parts):
         raise InputError(path, "is not a path; write for example workload.load")
-    tree = copy.deepcopy(dict(tree))
-    here: Any = tree
+    data = copy.deepcopy(dict(tree))
+    here: Any = data
     model: type[BaseModel] = Scenario
     begin = 0
     if parts[0] == "catalogue" and len(parts) > 1:
         if len(parts) == 2:
             raise InputError(path, f"names no field of {parts[1]}, such as {path}.hbm_bandwidth")
-        here, begin = open_path(tree, parts[:2], folder, path), 2
-        section = "accelerators" if "accelerators" in tree["catalogue"][-1] else "models"
+        here, begin = open_path(data, parts[:2], folder, path), 2
+        section = "accelerators" if "accelerators" in data["catalogue"][-1] else "models"
         model = AcceleratorEntry if section == "accelerators" else ModelEntry
     location: tuple[Any, ...] = ()
     for depth in range(begin, len(parts)):
         if tuple(parts[:depth]) in _OPENED:
-            here = open_path(tree, parts[:depth], folder, path)
+            here = open_path(data, parts[:depth], folder, path)
             model, location = _OPENED[tuple(parts[:depth])], ()
         here, step = _step(here, parts[: depth + 1], model, location, path)
         location = (*location, step)

@@ -204,7 +204,7 @@ def arrival_rate_per_s(
         return None
     load = loaded.scenario.workload.load
     if load is None:
-        return 1.0 / fleet.workload.arrivals.mean_interarrival
+        return 1.0 / float(fleet.workload.arrivals.mean_interarrival)
     return load * (sustainable_per_s(loaded, fleet) if sustainable is None else sustainable)
 
 
@@ -276,20 +276,20 @@ def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
     folder : str or Path
         What its file names are relative to.
     """
-    folder, data = Path(folder), copy.deepcopy(dict(data))
+    named = copy.deepcopy(dict(data))
 
     def full(value: Any) -> Any:
-        return _full_path(folder, value) if isinstance(value, str) else value
+        return _full_path(Path(folder), value) if isinstance(value, str) else value
 
-    data["cluster"] = full(data["cluster"])
-    data["catalogue"] = [full(own) for own in data["catalogue"]]
+    named["cluster"] = full(named["cluster"])
+    named["catalogue"] = [full(own) for own in named["catalogue"]]
     for section, name in _FILES:
-        if name in data[section]:
-            data[section][name] = full(data[section][name])
+        if name in named[section]:
+            named[section][name] = full(named[section][name])
     for name in ("policy", "placement"):
-        file, colon, class_name = data["scheduler"][name].partition(":")
-        data["scheduler"][name] = f"{full(file)}{colon}{class_name}"
-    return data
+        file, colon, class_name = named["scheduler"][name].partition(":")
+        named["scheduler"][name] = f"{full(file)}{colon}{class_name}"
+    return named
 
 
 _FILES = (("workload", "trace"), ("workload", "generate"), ("performance", "calibration"))

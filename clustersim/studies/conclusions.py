@@ -54,9 +54,7 @@ def capacities_table(
     return pd.DataFrame(rows)
 
 
-def _capacity(
-    runs: pd.DataFrame, search: CapacitySearch, objective: Objective
-) -> dict[str, Any]:
+def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) -> dict[str, Any]:
     finished = runs[runs["status"] == "finished"]
     mean_world = finished[finished["world"] == MEAN_WORLD]
     finder = root_search(search, objective)
@@ -70,16 +68,13 @@ def _capacity(
         f"jobs_per_day{end}": _jobs_per_day(mean_world, search.of, row[f"capacity{end}"])
         for end in ("", "_low", "_high")
     }
-    if (finished["world"] != MEAN_WORLD).any():
-        worlds = [
-            (found := finder.result(_tried(world, search, objective, whole=False)).value,
-             _jobs_per_day(world, search.of, found))
-            for number, world in finished.groupby("world", sort=True)
-            if number != MEAN_WORLD
-        ]  # fmt: skip
-        for name, column in zip(("capacity", "jobs_per_day"), zip(*worlds, strict=True), strict=True):
+    worlds = [world for number, world in finished.groupby("world") if number != MEAN_WORLD]
+    if worlds:
+        roots = [finder.result(_tried(w, search, objective, whole=False)).value for w in worlds]
+        rates = [_jobs_per_day(w, search.of, root) for w, root in zip(worlds, roots, strict=True)]
+        for name, values in (("capacity", roots), ("jobs_per_day", rates)):
             for end, q in zip(("low", "high"), WORLD_QUANTILES, strict=True):
-                row[f"{name}_world_{end}"] = quantile_interval(column, q)[0]
+                row[f"{name}_world_{end}"] = quantile_interval(values, q)[0]
     failed = len(runs) - len(finished)
     notes = [root.note, f"{failed} runs failed" if failed else ""]
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
@@ -89,15 +84,12 @@ def _tried(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, *, whole: bool
 ) -> dict[float, list[float]]:
     """Metric of each replication by tried value."""
-    tried = {
-        float(value): tried_metric(
-            group[objective.metric].tolist(),
-            group["backlog_growth"].tolist(),
-            search.load_of(float(value)),
-            whole=whole,
-        )
-        for value, group in runs.sort_values("replication").groupby(search.of, sort=True)
-    }
+    tried: dict[float, list[float]] = {}
+    ordered = runs.sort_values("replication", kind="stable")
+    for value in sorted(ordered[search.of].astype(np.float64).unique().tolist()):
+        group = ordered[ordered[search.of] == value]
+        metrics, growth = group[objective.metric].tolist(), group["backlog_growth"].tolist()
+        tried[value] = tried_metric(metrics, growth, search.load_of(value), whole=whole)
     if (search.load_of(search.between[1]) or 0.0) >= 1:
         tried[float(search.between[1])] = [np.inf]
     return tried

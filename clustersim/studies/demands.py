@@ -103,9 +103,7 @@ class SequentialDemand:
 
 
 def _all_runs(point: PointRuns, worlds: int, replications: int) -> list[Run]:
-    return [
-        point.run(world, k) for world in range(MEAN_WORLD, worlds) for k in range(replications)
-    ]
+    return [point.run(world, k) for world in range(MEAN_WORLD, worlds) for k in range(replications)]
 
 
 def _metric(outcome: Outcome, name: str) -> float:

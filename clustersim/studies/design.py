@@ -80,8 +80,7 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
                 axes.append([((path, value),) for value in _stepped(path, values)])
         else:
             axes.append([((path, value),) for value in values])
-    for group in spec.paired:
-        axes.append([tuple(row) for row in _advancing(group)])
+    axes += [[tuple(row) for row in _advancing(group)] for group in spec.paired]
     if spec.sample is not None:
         ranges = {path: spec.parameters[path] for path in spec.sampled}
         axes.append(_sampled(spec.sample, ranges, Streams(seed)("design of the study")))
@@ -115,9 +114,7 @@ def _stepped(path: str, values: Range) -> list[Any]:
     return whole
 
 
-def _sampled(
-    sample: Sample, ranges: Mapping[str, Any], generator: np.random.Generator
-) -> Axis:
+def _sampled(sample: Sample, ranges: Mapping[str, Any], generator: np.random.Generator) -> Axis:
     if sample.method == "sobol-indices":
         shares = sobol_design(len(ranges), sample.points, generator)
     elif sample.method == "sobol":

@@ -221,10 +221,12 @@ def dask_crew(address: str) -> Iterator[Crew]:
     try:
         from distributed import Client
     except ImportError:
-        raise InputError("--dask", "needs Dask; install it with: pip install 'clustersim[cluster]'"
-                         ) from None
+        raise InputError(
+            "--dask", "needs Dask; install it with: pip install 'clustersim[cluster]'"
+        ) from None
+    connect: Any = Client  # distributed has no types
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = connect(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError("--dask", f"no scheduler answers at {address!r}: {error}") from None
     with client:

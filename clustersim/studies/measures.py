@@ -284,5 +284,3 @@ def _backlog_growth(jobs: _Submitted, begin_s: float, end_s: float) -> float:
         return float(work[(jobs.submit_s <= at_s) & (start_s > at_s)].sum())
 
     return (waiting(end_s) - waiting(begin_s)) / arrived if arrived > 0 else 0.0
-
-

@@ -79,9 +79,7 @@ def groups_by(
         yield dict(zip(columns, values, strict=True)), group
 
 
-def _point(
-    values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str]
-) -> dict[str, Any]:
+def _point(values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
     finished = group[group["status"] == "finished"]
     mean_world = finished[finished["world"] == MEAN_WORLD]
     load = values.get(LOAD)

@@ -7,6 +7,7 @@ from pathlib import Path
 from clustersim.errors import InputError
 from clustersim.simulation.scenario import LoadedScenario, resolve_scenario
 from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.runs_table import parameter_columns
 from clustersim.studies.store import open_store
 from clustersim.studies.study import define_study
 
@@ -33,15 +34,10 @@ def load_run(folder: str | Path, key: str) -> LoadedScenario:
     with open_store(folder) as store:
         document, changes = store.origin(key)
     source = f"{folder}: run {key}"
-    study = define_study(document, source=source)
-    point = {
-        path: value
-        for path, value in changes.items()
-        if path != "replication" and not (path == "performance.draw" and path in changes and
-                                          path not in study.spec.varied)
-    }
-    drawn = "performance.draw" not in point and changes.get("performance.draw")
-    world = MEAN_WORLD if drawn in (None, False) else int(drawn)
+    study = define_study(document, source=source, check=False)
+    point = {path: changes[path] for path in parameter_columns(study)}
+    drawn = changes.get("performance.draw", MEAN_WORLD)
+    world = MEAN_WORLD if "performance.draw" in point else int(drawn)
     run = study.base.at(point).run(world, int(changes["replication"]))
     if run.key != key:
         raise InputError(

@@ -41,7 +41,7 @@ def runs_table(study: Study, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     parameters = parameter_columns(study)
     rows: dict[str, dict[str, Any]] = {}
     order: list[tuple[Any, ...]] = []
-    searched = None if study.spec.capacity is None else study.spec.capacity.of
+    searched = "" if study.spec.capacity is None else study.spec.capacity.of
     for number, demand in enumerate(demands(study.spec, study.base, study.points)):
         for run in demand.wanted(outcomes):
             if run.key not in outcomes or run.key in rows:

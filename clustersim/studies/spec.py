@@ -104,9 +104,7 @@ class Replications(FileModel):
     @model_validator(mode="after")
     def _ordered(self) -> Replications:
         if self.at_least > self.at_most:
-            raise ValueError(
-                f"needs at_least <= at_most, found {self.at_least} and {self.at_most}"
-            )
+            raise ValueError(f"needs at_least <= at_most, found {self.at_least} and {self.at_most}")
         return self
 
 
@@ -144,8 +142,9 @@ class Objective(FileModel):
     def _a_limit(self) -> Objective:
         quantity = find_quantity(self.at_most)
         if self.metric.endswith("_s") and not (quantity and quantity.dimension == "duration"):
-            raise ValueError(f"at_most: {self.metric} needs a duration such as 1 h, found "
-                             f"{self.at_most!r}")
+            raise ValueError(
+                f"at_most: {self.metric} needs a duration such as 1 h, found {self.at_most!r}"
+            )
         if not self.metric.endswith("_s") and isinstance(self.at_most, str):
             raise ValueError(f"at_most: {self.metric} needs a number, found {self.at_most!r}")
         if not self.limit > 0:
@@ -173,8 +172,10 @@ class CapacitySearch(FileModel):
         if not low < high:
             raise ValueError(f"between: needs two numbers in order, found {low:g} and {high:g}")
         if self.of == LOAD and not (low > 0 and high <= 1 and self.more_is == "worse"):
-            raise ValueError("between: an offered load is searched above 0 and up to 1, where more "
-                             f"is worse; found {low:g} to {high:g}")
+            raise ValueError(
+                "between: an offered load is searched above 0 and up to 1, where more "
+                f"is worse; found {low:g} to {high:g}"
+            )
         return self
 
     @property
@@ -205,14 +206,17 @@ class Comparison(FileModel):
 class Plot(FileModel):
     """One picture."""
 
-    kind: Literal[
-        "curve", "capacity", "differences", "trade-off", "heat-map", "indices", "warm-up"
-    ]
+    kind: Literal["curve", "capacity", "differences", "trade-off", "heat-map", "indices", "warm-up"]
     x: Text | None = Field(None, description="a parameter, or a metric such as chips.seedchip")
     y: list[Text] | Text | None = Field(None, description="metrics; a parameter in a heat map")
     by: Text | None = Field(None, description="a line for each value of this parameter")
     value: Text | None = Field(None, description="the metric that a heat map shows")
     title: str | None = None
+
+    @property
+    def ys(self) -> list[str]:
+        """What stands on the vertical axis, a panel each."""
+        return [self.y] if isinstance(self.y, str) else list(self.y or [])
 
 
 class StudySpec(FileModel):
@@ -285,9 +289,11 @@ class StudySpec(FileModel):
         paths = [*self.parameters, *(path for group in self.paired for path in group)]
         twice = sorted({path for path in paths if paths.count(path) > 1})
         faults = [f"parameters: {path} varies twice" for path in twice]
-        for path in paths:
-            if path in ("replication", "seed"):
-                faults.append(f"parameters: {path} is what `replications` varies")
+        faults += [
+            f"parameters: {path} is what `replications` varies"
+            for path in paths
+            if path in ("replication", "seed")
+        ]
         if self.worlds and "performance.draw" in paths:
             faults.append("worlds: performance.draw is a parameter already")
         if not paths and self.capacity is None:
@@ -336,6 +342,14 @@ class StudySpec(FileModel):
             for path, values in self.parameters.items()
             if isinstance(values, Range) and values.steps is None
         ]
+
+    @property
+    def plotted(self) -> list[str]:
+        """Parameters and metrics that the plots name."""
+        names: list[str | None] = []
+        for plot in self.plots:
+            names += [plot.x, plot.by, plot.value, *plot.ys]
+        return [name for name in dict.fromkeys(names) if name is not None]
 
     def listed(self, path: str) -> list[Scalar]:
         """Values that are listed for a parameter; none for a range."""

@@ -15,7 +15,7 @@ from clustersim.files import read_yaml
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.conclusions import capacities_table, differences_table, indices_table
 from clustersim.studies.conduct import STUDY_FILE
-from clustersim.studies.points import points_table
+from clustersim.studies.points import is_fact, points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
 from clustersim.studies.store import Outcome, open_store
 from clustersim.studies.study import Study, define_study
@@ -49,25 +49,18 @@ class StudyResult:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics that the study asks for, that of its objective among them, and facts of fleets."""
+        """Metrics that the study asks for, that of its objective, and facts of its fleets."""
         spec = self.study.spec
         asked = [*spec.metrics, *([spec.objective.metric] if spec.objective else [])]
-        facts = ["jobs_per_day", "chips", *(c for c in self.runs if str(c).startswith("chips."))]
-        facts += ["fleet_cost_cny", "fleet_power_w"]
-        known = [name for name in (*asked, *facts) if name in self.runs]
-        return list(dict.fromkeys(known))
+        columns = [str(name) for name in self.runs.columns]
+        known = [name for name in (*asked, *spec.plotted) if name in columns]
+        facts = [name for name in columns if is_fact(name)]
+        return [name for name in dict.fromkeys([*known, *facts]) if name not in self.parameters]
 
     @cached_property
     def points(self) -> pd.DataFrame:
         """A row a point; see :func:`~clustersim.studies.points.points_table`."""
-        plotted = [
-            name
-            for plot in self.study.spec.plots
-            for name in (plot.x, plot.value, *([plot.y] if isinstance(plot.y, str) else plot.y or []))
-            if name in self.runs and name not in self.parameters
-        ]
-        metrics = list(dict.fromkeys([*self.metrics, *map(str, plotted)]))
-        return points_table(self.runs, self.parameters, metrics)
+        return points_table(self.runs, self.parameters, self.metrics)
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
@@ -132,7 +125,7 @@ def load_result(folder: str | Path) -> StudyResult:
     if not (folder / STUDY_FILE).is_file():
         raise InputError(folder, f"has no {STUDY_FILE}; is it the folder of a study?")
     path = folder / STUDY_FILE
-    study = define_study(read_yaml(path), source=path, folder=folder)
+    study = define_study(read_yaml(path), source=path, folder=folder, check=False)
     with open_store(folder) as store:
         outcomes = store.outcomes()
     return result_of(study, outcomes)

@@ -44,9 +44,7 @@ def make_run(
     return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
 
 
-def simulate_changed(
-    tree: Mapping[str, Any], changes: Mapping[str, Any]
-) -> tuple[Result, Fleet]:
+def simulate_changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[Result, Fleet]:
     """Run a scenario with some changes; return its result and the fleet that it ran on.
 
     Raises
