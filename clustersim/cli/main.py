@@ -15,10 +15,13 @@ __all__ = ["main"]
 COMMANDS = (
     "run",
     "replay",
+    "study",
+    "report_study",
     "estimate",
     "catalogue",
     "topology",
     "trace",
+    "timeline",
     "fit",
     "schema",
     "check_policy",

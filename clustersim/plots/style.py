@@ -17,7 +17,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, unknown_name
 
 __all__ = [
     "COLOURS",
@@ -27,6 +27,7 @@ __all__ = [
     "STYLE",
     "colour",
     "new_figure",
+    "picture_formats",
     "save_figure",
     "style",
 ]
@@ -108,6 +109,21 @@ def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
     """
     with style():
         return Figure(figsize=(width, height), layout="constrained")
+
+
+def picture_formats(text: str, source: str) -> tuple[str, ...]:
+    """Return the formats in a text such as ``"png,svg"``.
+
+    Raises
+    ------
+    InputError
+        If one is none of ``png``, ``svg``, ``pdf``.
+    """
+    formats = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in formats:
+        if name not in _METADATA:
+            raise InputError(source, unknown_name("format", name, _METADATA))
+    return formats
 
 
 def save_figure(

@@ -1,6 +1,7 @@
-"""What a study leaves behind: tables, pictures, lines in the terminal."""
+"""What a study leaves behind: tables, pictures, a page, lines in the terminal."""
 
-from clustersim.report.load_sweep import run_load_sweep
+from clustersim.report.experiment import run_experiment
 from clustersim.report.output import unused_folder
+from clustersim.report.study import conduct_study, write_report
 
-__all__ = ["run_load_sweep", "unused_folder"]
+__all__ = ["conduct_study", "run_experiment", "unused_folder", "write_report"]

@@ -142,6 +142,8 @@ def differences_table(
     rows = []
     for values, group in groups_by(finished, others):
         reference = group[group[of] == baseline].set_index("replication")
+        if reference.empty:
+            continue
         for system, members in group.groupby(of, sort=False):
             if system == baseline:
                 continue

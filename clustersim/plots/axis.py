@@ -1,0 +1,338 @@
+"""What an axis shows: the words, the unit and the scale of each column of a study's tables."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.units import format_duration
+
+__all__ = ["Axis", "axis_of", "duration_text"]
+
+_LADDERS: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
+    {
+        "duration": ((1e-6, "µs"), (1e-3, "ms"), (1, "s"), (60, "min"), (3600, "h"), (86400, "d")),
+        "bytes": ((1, "B"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB"), (1e15, "PB")),
+        "memory": ((2.0**30, "GiB"),),
+        "bandwidth": ((1, "B/s"), (1e6, "MB/s"), (1e9, "GB/s"), (1e12, "TB/s")),
+        "flop rate": ((1e12, "TFLOP/s"), (1e15, "PFLOP/s")),
+        "power": ((1, "W"), (1e3, "kW"), (1e6, "MW"), (1e9, "GW")),
+        "money": ((1, "CNY"), (1e3, "thousand CNY"), (1e6, "million CNY"), (1e9, "billion CNY")),
+        "count": ((1, ""), (1e6, "million"), (1e9, "billion")),
+        "share": ((0.01, "%"),),
+        "ratio": ((1, ""),),
+    }
+)
+"""Units of each dimension and their sizes in SI, from small to large."""
+_SHORT_UNITS = {"thousand CNY": "k CNY", "million CNY": "M CNY", "billion CNY": "bn CNY"}
+_WIDE = 30.0
+"""From this ratio of the largest value to the smallest on, an axis is logarithmic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Words, unit and scale of one column.
+
+    Attributes
+    ----------
+    label : str
+        What the numbers are, without the unit.
+    unit : str
+        Its name. If empty, the dimension and the data choose it.
+    scale : float
+        Size of the unit in the table's (SI) numbers: shown = number / `scale`.
+    logarithmic : bool or None
+        None chooses by the data: where they span a factor of 30 or more.
+    dimension : str
+        ``duration``, ``bytes``, ``memory``, ``bandwidth``, ``flop rate``, ``power``,
+        ``money``, ``count``, ``share`` (shown in %), ``ratio``, or "" for none.
+    better : {"", "less", "more"}
+        Which direction is the better service or the cheaper fleet; "" where neither is.
+    noun : str
+        The thing of which there is less or more ("wait"); by default the label.
+    """
+
+    label: str
+    unit: str = ""
+    scale: float = 1.0
+    logarithmic: bool | None = None
+    dimension: str = ""
+    better: str = ""
+    noun: str = ""
+
+    def __post_init__(self) -> None:
+        if self.dimension and self.dimension not in _LADDERS:
+            raise InputError("axis", unknown_name("dimension", self.dimension, _LADDERS))
+        if self.better not in ("", "less", "more"):
+            raise InputError("axis", unknown_name("direction", self.better, ("less", "more")))
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise InputError("axis", f"scale must be a positive number, found {self.scale!r}")
+
+    def fitted(self, values: npt.ArrayLike) -> Axis:
+        """The axis with the unit and the kind of scale that suit some values.
+
+        Examples
+        --------
+        >>> axis_of("mean_wait_s").fitted([0.0, 5400.0, 9000.0]).title
+        'mean wait, h'
+        """
+        numbers = np.asarray(values, dtype=np.float64)
+        numbers = np.abs(numbers[np.isfinite(numbers)])
+        largest = float(numbers.max(initial=0.0))
+        positive = numbers[numbers > 0]
+        fits = self
+        if not self.unit and self.dimension:
+            enough = 2.0 if self.dimension == "duration" else 1.0
+            ladder = _LADDERS[self.dimension]
+            if largest == 0.0 and self.dimension == "duration":
+                ladder = ladder[2:]
+            scale, unit = next(
+                ((size, name) for size, name in reversed(ladder) if largest >= enough * size),
+                ladder[0],
+            )
+            fits = replace(fits, scale=scale, unit=unit)
+        if self.logarithmic is None:
+            wide = len(positive) > 2 and largest >= _WIDE * float(positive.min())
+            whole = len(positive) == len(numbers) or self.dimension == "duration"
+            fits = replace(fits, logarithmic=wide and whole and self.dimension != "share")
+        return fits
+
+    @property
+    def title(self) -> str:
+        """Label and unit, as written beside an axis."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
+
+    def number(self, value: float, digits: int = 3) -> str:
+        """A value in the axis' unit, without its name.
+
+        Examples
+        --------
+        >>> axis_of("utilisation").fitted([0.5]).number(0.8432)
+        '84.3'
+        """
+        shown = value / self.scale
+        if not math.isfinite(shown):
+            return "no number" if math.isnan(shown) else "no limit"
+        if abs(shown) >= 1000:
+            digits = max(digits, len(f"{abs(shown):.0f}"))
+        return f"{float(f'{shown:.{digits}g}'):,.12g}".replace("-", "−")
+
+    def text(self, value: float, digits: int = 3) -> str:
+        """A value with its unit in a few characters.
+
+        Examples
+        --------
+        >>> axis_of("mean_wait_s").text(9000.0), axis_of("utilisation").text(0.84)
+        ('2.5 h', '84 %')
+        """
+        if self.dimension == "duration" and not self.unit and math.isfinite(value):
+            return duration_text(value)
+        fits = self if self.unit else self.fitted([value])
+        unit = _SHORT_UNITS.get(fits.unit, fits.unit)
+        return f"{fits.number(value, digits)} {unit}".strip()
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as one says it: a few whole hours or days as such, else to three digits.
+
+    Examples
+    --------
+    >>> duration_text(3600.0), duration_text(5400.0)
+    ('1 h', '90 min')
+    """
+    if seconds == 0:
+        return "0"
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds % size == 0 and 1 <= seconds / size < (1e3 if unit == "d" else 48):
+            return f"{seconds / size:.0f} {unit}"
+    return format_duration(seconds).replace("-", "−")
+
+
+def _wait(label: str) -> Axis:
+    return Axis(label, dimension="duration", better="less", noun="wait")
+
+
+_METRICS: Mapping[str, Axis] = MappingProxyType(
+    {
+        "mean_wait_s": _wait("mean wait"),
+        "median_wait_s": _wait("median wait"),
+        "p95_wait_s": _wait("95th percentile of wait"),
+        "p99_wait_s": _wait("99th percentile of wait"),
+        "waited": Axis("jobs that waited", dimension="share", better="less"),
+        "mean_jct_s": Axis("mean job completion time", dimension="duration", better="less"),
+        "p95_jct_s": Axis(
+            "95th percentile of job completion time", dimension="duration", better="less"
+        ),
+        "mean_bounded_slowdown": Axis(
+            "mean bounded slowdown",
+            logarithmic=True,
+            dimension="ratio",
+            better="less",
+            noun="slowdown",
+        ),
+        "p95_bounded_slowdown": Axis(
+            "95th percentile of bounded slowdown",
+            logarithmic=True,
+            dimension="ratio",
+            better="less",
+            noun="slowdown",
+        ),
+        "utilisation": Axis("utilisation", dimension="share", better="more"),
+        "jobs_per_day": Axis("offered jobs a day", dimension="count", better="more"),
+        "accelerator_hours_per_day": Axis(
+            "accelerator-hours of work done a day", dimension="count", better="more"
+        ),
+        "makespan_s": Axis("makespan", dimension="duration", better="less"),
+        "chips": Axis("chips of the fleet", dimension="count", better="less"),
+        "fleet_cost_cny": Axis(
+            "purchase price of the chips", dimension="money", better="less", noun="cost"
+        ),
+        "fleet_power_w": Axis("power of the fleet", dimension="power", better="less"),
+        "jobs": Axis("measured jobs", dimension="count"),
+        "warm_up_jobs": Axis("jobs of the warm-up", dimension="count"),
+        "never_runnable": Axis("jobs that can never run", dimension="count"),
+        "censored": Axis("measured jobs not started at the horizon", dimension="share"),
+        "backlog_growth": Axis("arriving work that piled up", dimension="share", better="less"),
+        "wait_rise_s": Axis("rise of the mean wait within the run", dimension="duration"),
+        "mean_wait_s_half": Axis(
+            "half width of the 95 % interval of the mean wait", dimension="duration"
+        ),
+        "mean_bounded_slowdown_half": Axis(
+            "half width of the 95 % interval of the mean bounded slowdown", dimension="ratio"
+        ),
+        "capacity": Axis("capacity", better="more"),
+        "workload.load": Axis("offered load", dimension="ratio"),
+        "workload.jobs": Axis("jobs", dimension="count"),
+        "workload.duration": Axis("time of the submissions", dimension="duration"),
+        "workload.generate": Axis("workload"),
+        "workload.trace": Axis("log of jobs"),
+        "scheduler.policy": Axis("policy"),
+        "scheduler.placement": Axis("placement"),
+        "scheduler.choose": Axis("choice of the pool"),
+        "scheduler.wait_for_best": Axis("wait for the best pool"),
+        "scheduler.estimates": Axis("run-time estimates"),
+        "performance.stack": Axis("software stack"),
+        "performance.precision": Axis("precision"),
+        "cluster": Axis("cluster"),
+        "horizon": Axis("horizon", dimension="duration"),
+        "first": Axis("first-order Sobol index", dimension="ratio"),
+        "total": Axis("total Sobol index", dimension="ratio"),
+    }
+)
+_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "nodes": ("nodes", "count"),
+        "chips_per_node": ("chips per node", "count"),
+        "accelerator": ("chip", ""),
+        "nic": ("NIC bandwidth", "bandwidth"),
+        "nic_bandwidth": ("NIC bandwidth", "bandwidth"),
+        "hbm_bandwidth": ("HBM bandwidth", "bandwidth"),
+        "hbm_capacity": ("HBM capacity", "memory"),
+        "hbm_type": ("HBM type", ""),
+        "hbm_stacks": ("HBM stacks", "count"),
+        "scaleup_bandwidth": ("scale-up bandwidth", "bandwidth"),
+        "scaleup_size": ("chips of a scale-up domain", "count"),
+        "scale_up.bandwidth": ("scale-up bandwidth", "bandwidth"),
+        "scale_up.size": ("chips of a scale-up domain", "count"),
+        "peak_flops.bf16": ("BF16 peak", "flop rate"),
+        "peak_flops.fp8": ("FP8 peak", "flop rate"),
+        "power": ("power", "power"),
+        "price.low": ("lowest price", "money"),
+        "price.high": ("highest price", "money"),
+        "fabric.link_rate": ("link rate", "bandwidth"),
+        "fabric.latency": ("latency of a hop", "duration"),
+        "fabric.unit_nodes": ("nodes of a unit", "count"),
+        "fabric.oversubscription.leaf": ("leaf oversubscription", "ratio"),
+        "fabric.oversubscription.spine": ("spine oversubscription", "ratio"),
+        "rate": ("bandwidth", "bandwidth"),
+        "latency": ("latency", "duration"),
+    }
+)
+_SUFFIXES = (
+    ("_s", "duration"),
+    ("_bytes", "bytes"),
+    ("_Bps", "bandwidth"),
+    ("_w", "power"),
+    ("_cny", "money"),
+    ("duration", "duration"),
+    ("interarrival", "duration"),
+    ("latency", "duration"),
+    ("bandwidth", "bandwidth"),
+    ("share", "share"),
+)
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Axis]], ...] = (
+    (re.compile(r"utilisation\.(.+)"), lambda m: _of_pool(m[1], "utilisation", "share", "more")),
+    (re.compile(r"chips\.(.+)"), lambda m: _of_pool(m[1], "chips", "count", "less")),
+    (re.compile(r"cluster\.pools\.([^.]+)\.(.+)"), lambda m: _of_pool(m[1], *_words(m[2]))),
+    (
+        re.compile(r"catalogue\.([^.]+)\.(.+)"),
+        lambda m: _of_chip(m[1], *_words(m[2].removesuffix(".value"))),
+    ),
+    (re.compile(r"cluster\.datacenter_network\.(.+)"), lambda m: _between_pools(*_words(m[1]))),
+)
+
+
+def _of_pool(pool: str, what: str, dimension: str, better: str = "") -> Axis:
+    return Axis(f"{what} of pool {pool}", dimension=dimension, better=better)
+
+
+def _of_chip(chip: str, what: str, dimension: str) -> Axis:
+    return Axis(f"{what} of {chip}", dimension=dimension)
+
+
+def _between_pools(what: str, dimension: str) -> Axis:
+    return Axis(f"{what} between pools", dimension=dimension)
+
+
+def _words(path: str) -> tuple[str, str]:
+    if path in _WORDS:
+        return _WORDS[path]
+    dimension = next((name for suffix, name in _SUFFIXES if path.endswith(suffix)), "")
+    for suffix in ("_s", "_bytes", "_Bps", "_w", "_cny"):
+        path = path.removesuffix(suffix)
+    return path.replace("_", " ").replace(".", " "), dimension
+
+
+def axis_of(column: str, *, label: str | None = None, dimension: str | None = None) -> Axis:
+    """Describe a metric or a parameter by its name in a study's tables.
+
+    Parameters
+    ----------
+    column : str
+        A metric (``mean_wait_s``, ``chips.h200``) or the path of a parameter in a scenario
+        (``scheduler.policy``, ``catalogue.SeedChip.hbm_bandwidth``). Of any other name the
+        last parts are written out, with the unit that its ending says.
+    label, dimension : str, optional
+        In the place of the known ones.
+
+    Raises
+    ------
+    InputError
+        For an unknown dimension, with the nearest.
+
+    Examples
+    --------
+    >>> axis_of("cluster.pools.seedchip.nodes").label
+    'nodes of pool seedchip'
+    >>> axis_of("catalogue.SeedChip.hbm_bandwidth").fitted([1.6e12, 4e12]).title
+    'HBM bandwidth of SeedChip, TB/s'
+    >>> axis_of("workload.generate.arrivals.burst_share").title
+    'burst share'
+    """
+    found = _METRICS.get(column)
+    if found is None:
+        matches = ((form.fullmatch(column), make) for form, make in _FORMS)
+        found = next((make(match) for match, make in matches if match), None)
+    if found is None:
+        what, guess = _words(column.rsplit(".", 1)[-1])
+        found = Axis(what, dimension=guess)
+    if label is not None:
+        found = replace(found, label=label, noun="")
+    return found if dimension is None else replace(found, dimension=dimension, unit="")

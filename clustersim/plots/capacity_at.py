@@ -1,0 +1,162 @@
+"""The capacity at an objective against a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.plots.axis import Axis
+from clustersim.plots.direct_labels import label_ends, label_points
+from clustersim.plots.figure import describe, dress, panel, panel_width, plot_style, type_size, wrap
+from clustersim.plots.series import (
+    Places,
+    Series,
+    axis_for,
+    check_columns,
+    draw_series,
+    edge_room,
+    edges_of,
+    ends_of,
+    lines_of,
+    mark_edge,
+    one_row_each,
+    place_x,
+    series_of,
+)
+from clustersim.plots.ticks import set_axis
+
+__all__ = ["plot_capacity", "why_no_number"]
+
+StrArray = npt.NDArray[np.str_]
+
+_VALUES = ("capacity", "jobs_per_day")
+_MARKS = {
+    "kept": ("^", 0.955, "Open triangles at the top", "kept at every value tried"),
+    "broken": ("v", 0.045, "Open triangles at the foot", "broken at every value tried"),
+    "none": ("x", 0.045, "Crosses at the foot", "no number"),
+}
+"""For a row without a number: marker, height in the axes, its name, why by default."""
+
+
+def plot_capacity(
+    capacities: pd.DataFrame,
+    x: str,
+    *,
+    by: str | None = None,
+    value: Literal["capacity", "jobs_per_day"] = "capacity",
+    searched: str = "workload.load",
+    objective: str = "",
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the capacity at an objective against a parameter, with its intervals.
+
+    Where the search found no number a mark stands at the top (the objective was kept at each
+    value tried) or at the foot (it was broken at each, or nothing is known), and the caption
+    has the reason.
+
+    Parameters
+    ----------
+    capacities : DataFrame
+        A row a point of the other parameters, with ``capacity`` and its interval.
+    x : str
+        Column. Names instead of numbers become categories.
+    by : str, optional
+        Column with a line for each of its values.
+    value : {"capacity", "jobs_per_day"}
+        The value found of the searched parameter, or the offered jobs a day at it.
+    searched : str
+        The parameter that was searched; it names the axis.
+    objective : str
+        The objective in words, for the title.
+    axes, ax
+        As for :func:`~clustersim.plots.curves.plot_curve`.
+
+    Raises
+    ------
+    InputError
+        For an unknown column or value, no row, or several rows at the same place of a line.
+    """
+    if value not in _VALUES:
+        raise InputError("plot_capacity", unknown_name("value", value, _VALUES))
+    check_columns(capacities, (x, by, value), "plot_capacity")
+    one_row_each(capacities, (x, by), "plot_capacity")
+    axis = _value_axis(value, searched, axes)
+    with plot_style(ax):
+        ax = panel(ax)
+        series = series_of(capacities, by, axes)
+        places, x_title = place_x(ax, capacities, x, axis_for(x, axes))
+        numbers = capacities[value].to_numpy(dtype=np.float64)
+        kinds = [why_no_number(one.rows, value)[0] for one in series]
+        foot = edge_room(places, [np.isin(kind, ("broken", "none")) for kind in kinds])
+        y_axis = set_axis(
+            ax,
+            "y",
+            axis,
+            numbers,
+            edges=edges_of(capacities, value),
+            room=(foot, edge_room(places, [kind == "kept" for kind in kinds])),
+        )
+        draw_series(ax, series, places, value, bars=True)
+        _mark_without_number(ax, series, places, value)
+        label_ends(ax, ends_of(series, places, value))
+        at = f" at {objective}" if objective else " at the objective"
+        what = "Capacity" if value == "capacity" else "Jobs a day"
+        dress(ax, f"{what}{at} by {axis_for(by or x, axes).label}", x=x_title, y=y_axis.title)
+    return ax
+
+
+def _value_axis(value: str, searched: str, axes: Mapping[str, Axis] | None) -> Axis:
+    if axes and value in axes:
+        return axes[value]
+    if value == "jobs_per_day":
+        return axis_for(value, axes)
+    axis = axis_for(searched, axes)
+    return replace(axis, label=f"{axis.label} at the objective", better="more")
+
+
+def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrArray]:
+    """Why rows have no number: by their note, else by the kind of number.
+
+    Returns
+    -------
+    kinds : array of str (rows,)
+        ``kept`` or ``broken`` (the objective, at every value tried), ``none``, or "" for a
+        row with a number.
+    reasons : array of str (rows,)
+        In words.
+    """
+    numbers = capacities[value].to_numpy(dtype=np.float64)
+    notes = capacities["note"].fillna("") if "note" in capacities else [""] * len(numbers)
+    kinds, reasons = [], []
+    for number, note in zip(numbers, map(str, notes), strict=True):
+        kind = next((kind for kind in ("kept", "broken") if kind in note), "none")
+        if kind == "none" and np.isposinf(number):
+            kind = "kept"
+        kinds.append("" if np.isfinite(number) else kind)
+        reasons.append("" if np.isfinite(number) else note or _MARKS[kind][-1])
+    return np.array(kinds), np.array(reasons)
+
+
+def _mark_without_number(ax: Axes, series: Sequence[Series], places: Places, value: str) -> None:
+    """Mark rows without a number, with the reason beside the first mark of each where it fits."""
+    words: dict[tuple[float, float], str] = {}
+    why = [why_no_number(one.rows, value) for one in series]
+    for kind, (marker, height, name, _) in _MARKS.items():
+        which = [kinds == kind for kinds, _ in why]
+        reasons = [reason for kinds, said in why for reason in said[kinds == kind]]
+        if reasons:
+            at = mark_edge(ax, series, places, which, marker, height)
+            describe(ax, f"{name}: {'; '.join(dict.fromkeys(reasons))}.")
+            words.update(dict.fromkeys(at, ""))
+            words[at[0]] = wrap(reasons[0], 22.0 * panel_width(ax), type_size(ax) - 0.5)
+    if words:
+        x, y = zip(*words, strict=True)
+        label_points(ax, x, y, list(words.values()), avoid=lines_of(series, places, value))

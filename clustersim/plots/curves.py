@@ -1,0 +1,201 @@
+"""A metric against a parameter: curves of a study's points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.plots.axis import Axis
+from clustersim.plots.direct_labels import EndLabel, label_ends
+from clustersim.plots.figure import describe, dress, panel, plot_style, type_size
+from clustersim.plots.series import (
+    Places,
+    Series,
+    axis_for,
+    check_columns,
+    draw_series,
+    edge_room,
+    edges_of,
+    ends_of,
+    hollow,
+    mark_edge,
+    one_row_each,
+    place_x,
+    series_of,
+)
+from clustersim.plots.ticks import set_axis
+
+__all__ = ["curve_data", "overload_spans", "plot_curve"]
+
+_GROWING = ("wait", "jct", "slowdown")
+"""Parts of the names of metrics that have no finite value where the queue grows."""
+_INK = "#333333"
+
+
+def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
+    """Points with the metric infinite wherever an overload leaves it without a value.
+
+    Parameters
+    ----------
+    points : DataFrame
+        A row a point. Without a column ``overload``, infinite values are overload.
+    y : str
+        Waits, completion times and slowdowns grow as long as an overload lasts; others
+        (utilisation) keep the value that they have.
+
+    Returns
+    -------
+    DataFrame
+        With ``overload`` (bool).
+    """
+    values = points[y].to_numpy(dtype=np.float64)
+    known = points["overload"].astype(bool) if "overload" in points else False
+    table = points.assign(overload=known | np.isposinf(values))
+    if any(part in y for part in _GROWING):
+        table[y] = np.where(table["overload"], np.inf, values)
+    return table
+
+
+def overload_spans(points: pd.DataFrame, places: Places) -> list[tuple[float, float]]:
+    """Stretches of x at which each line is overloaded, to halfway to the next point.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Of :func:`curve_data`.
+    places : Places
+        Of the column along x.
+
+    Returns
+    -------
+    list of (float, float)
+        Infinite where the stretch has no next point.
+    """
+    at = pd.Series(points["overload"].to_numpy(dtype=bool)).groupby(places.of(points)).all()
+    x, beyond = at.index.to_numpy(dtype=np.float64), at.to_numpy(dtype=bool)
+    half = 0.5 * (x[1:] + x[:-1])
+    begins, ends = np.concatenate(([-np.inf], half)), np.concatenate((half, [np.inf]))
+    spans: list[tuple[float, float]] = []
+    for begin, end in zip(begins[beyond], ends[beyond], strict=True):
+        if spans and spans[-1][1] == begin:
+            begin = spans.pop()[0]
+        spans.append((float(begin), float(end)))
+    return spans
+
+
+def plot_curve(
+    points: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    by: str | None = None,
+    objective: float | tuple[float, str] | None = None,
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot a metric against a parameter, a line for each value of another.
+
+    Points at which the queue grows have no wait: they are open triangles at the top, and
+    grey where each line has one.
+
+    Parameters
+    ----------
+    points : DataFrame
+        A row a point of the parameter space, with the intervals of the metric.
+    x, y : str
+        Columns. Names instead of numbers along x become categories.
+    by : str, optional
+        Column with a line for each of its values.
+    objective : float or (float, str), optional
+        A value of the metric to draw as a dashed line, and its name.
+    axes : mapping of str to Axis, optional
+        Other words, units or scales of columns.
+    ax : Axes, optional
+        Where to draw; by default in a new figure of one column of a paper.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        For an unknown column, no row, or several rows at the same place of a line.
+    """
+    check_columns(points, (x, y, by), "plot_curve")
+    one_row_each(points, (x, by), "plot_curve")
+    table = curve_data(points, y)
+    with plot_style(ax):
+        ax = panel(ax)
+        series = series_of(table, by, axes)
+        places, x_title = place_x(ax, table, x, axis_for(x, axes))
+        limit, name = _objective(objective, axis_for(y, axes))
+        values = [one.rows[y].to_numpy(dtype=np.float64) for one in series]
+        top = edge_room(places, [np.isposinf(value) for value in values])
+        foot = edge_room(places, [np.isnan(value) for value in values])
+        y_axis = set_axis(
+            ax,
+            "y",
+            axis_for(y, axes),
+            [*table[y], *limit],
+            edges=edges_of(table, y),
+            room=(foot, top),
+        )
+        draw_series(ax, series, places, y)
+        _shade_overload(ax, table, places)
+        _mark_points(ax, series, places, y)
+        labels = ends_of(series, places, y)
+        for value in limit:
+            ax.axhline(value, color=_INK, lw=0.9, ls=(0, (5, 3)), zorder=1.2)
+            labels.append(EndLabel(name, float(ax.get_xlim()[1]), value, _INK))
+        label_ends(ax, labels)
+        title = f"{axis_for(y, axes).label} by {axis_for(by or x, axes).label}"
+        dress(ax, title, x=x_title, y=y_axis.title)
+    return ax
+
+
+def _objective(objective: float | tuple[float, str] | None, axis: Axis) -> tuple[list[float], str]:
+    if objective is None:
+        return [], ""
+    if isinstance(objective, tuple):
+        return [float(objective[0])], objective[1]
+    return [float(objective)], f"objective: {axis.text(float(objective))}"
+
+
+def _shade_overload(ax: Axes, table: pd.DataFrame, places: Places) -> None:
+    low, high = ax.get_xlim()
+    for begin, end in overload_spans(table, places):
+        begin, end = max(begin, low), min(end, high)
+        ax.axvspan(begin, end, color="#999999", alpha=0.2, lw=0, zorder=0.5)
+        if end - begin > 0.07 * (high - low):
+            ax.text(
+                0.5 * (begin + end),
+                0.35,
+                "overload",
+                transform=ax.get_xaxis_transform(),
+                bbox={"facecolor": "#ebebeb", "edgecolor": "none", "pad": 0.8},
+                rotation=0 if end - begin > 0.4 * (high - low) else 90,
+                ha="center",
+                va="center",
+                fontsize=type_size(ax) - 0.5,
+                color="#555555",
+            )
+        describe(ax, "Grey: overload, the queue only grows.")
+
+
+def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> None:
+    """Mark overload at the top, points without a result at the foot, rising ones hollow."""
+    values = [one.rows[y].to_numpy(dtype=np.float64) for one in series]
+    if mark_edge(ax, series, places, [np.isposinf(value) for value in values], "^", 0.955):
+        describe(ax, "Open triangles: overload, without a finite value.")
+    if mark_edge(ax, series, places, [np.isnan(value) for value in values], "x", 0.035):
+        describe(ax, "Crosses at the foot: no result.")
+    for one, value in zip(series, values, strict=True):
+        if "rising" in one.rows and any(part in y for part in _GROWING):
+            rising = one.rows["rising"].to_numpy(dtype=bool) & np.isfinite(value)
+            if rising.any():
+                hollow(ax, one, len(series), places, y, rising)
+                describe(ax, "Hollow: still rising at the end of the runs; longer ones show more.")

@@ -1,0 +1,210 @@
+"""Paired differences of systems to a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.plots.axis import Axis
+from clustersim.plots.direct_labels import label_ends
+from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
+from clustersim.plots.rows import name_rows, rows_height
+from clustersim.plots.series import (
+    ARRIVALS,
+    axis_for,
+    check_columns,
+    draw_series,
+    edge_room,
+    ends_of,
+    mark_edge,
+    one_row_each,
+    place_x,
+    said,
+    series_of,
+)
+from clustersim.plots.style import MARKERS, colour
+from clustersim.plots.ticks import set_axis
+
+__all__ = ["difference_rows", "plot_differences"]
+
+_NUMBERS = ("difference", "relative")
+_FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean"} | {
+    f"{number}{end}" for number in _NUMBERS for end in ("", "_low", "_high")
+}
+_TINT = "#009E73"
+_FOOT = 0.12
+"""Height of the crosses for what has no number, in the room below the data."""
+
+
+def difference_rows(
+    differences: pd.DataFrame, metric: str, axes: Mapping[str, Axis] | None = None
+) -> pd.DataFrame:
+    """The rows of a metric with a name for each: its system, and the parameters that vary.
+
+    Parameters
+    ----------
+    differences : DataFrame
+        A row a point, system and metric.
+    metric : str
+    axes : mapping of str to Axis, optional
+        Other words, units or scales of columns.
+
+    Returns
+    -------
+    DataFrame
+        With ``name`` (str).
+
+    Raises
+    ------
+    InputError
+        If no row is of the metric; with the nearest.
+    """
+    rows = differences[differences["metric"] == metric]
+    if len(rows) == 0:
+        known = differences["metric"].unique()
+        raise InputError("plot_differences", unknown_name("metric", metric, known))
+    varying = [
+        column for column in rows.columns if column not in _FIXED and rows[column].nunique() > 1
+    ]
+    names = [
+        "\n".join([str(row["system"]), *(said(column, row[column], axes) for column in varying)])
+        for _, row in rows.iterrows()
+    ]
+    return rows.assign(name=names)
+
+
+def plot_differences(
+    differences: pd.DataFrame,
+    metric: str,
+    *,
+    x: str | None = None,
+    relative: bool = True,
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the differences of systems to the baseline with their 95 % intervals.
+
+    The better side of zero is tinted and named. Differences without a number (one of the two
+    is overloaded) are said so.
+
+    Parameters
+    ----------
+    differences : DataFrame
+        A row a point, system and metric: ``difference`` or ``relative`` with ``_low`` and
+        ``_high``, paired over replications.
+    metric : str
+    x : str, optional
+        Column along x, with a line a system; by default a row a system (and point).
+    relative : bool
+        Whether to show shares of the baseline's mean.
+    axes, ax
+        As for :func:`~clustersim.plots.curves.plot_curve`.
+
+    Raises
+    ------
+    InputError
+        For an unknown column or metric, or several rows at the same place of a line.
+    """
+    value = "relative" if relative else "difference"
+    needed = ("metric", "system", "baseline", value, f"{value}_low", f"{value}_high", x)
+    check_columns(differences, needed, "plot_differences")
+    rows = difference_rows(differences, metric, axes)
+    of = axis_for(metric, axes)
+    baselines = rows["baseline"].unique()
+    baseline = str(baselines[0]) if len(baselines) == 1 else "the baseline"
+    axis = Axis(f"difference to {baseline}", dimension=of.dimension, logarithmic=False)
+    if relative:
+        axis = Axis(f"difference to {baseline}", f"% of {baseline}'s mean", 0.01, logarithmic=False)
+    with plot_style(ax):
+        if x is None:
+            ax = panel(ax, height=1.2 + rows_height(rows["name"], SINGLE))
+            labels = {"x": _plot_rows(ax, rows, value, axis)}
+        else:
+            one_row_each(rows, (x, "system"), "plot_differences")
+            ax = panel(ax)
+            labels = _plot_lines(ax, rows, x, value, axis, axes)
+        _name_sides(ax, of, across=x is None)
+        describe(ax, "Both systems of a difference saw the same jobs.")
+        dress(ax, f"{of.label} compared with {baseline}", **labels)
+    return ax
+
+
+def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
+    """A row for each system and point; returns the label of the x axis."""
+    numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
+    fits = set_axis(ax, "x", axis, [*numbers.ravel(), 0.0], from_zero=False)
+    systems = list(dict.fromkeys(rows["system"]))
+    for place, (system, (middle, low, high)) in enumerate(
+        zip(rows["system"], numbers, strict=True)
+    ):
+        index = systems.index(system)
+        if np.isfinite(middle):
+            if np.isfinite([low, high]).all():
+                ax.hlines(place, low, high, color=colour(index), lw=1.4)
+            ax.plot(
+                middle, place, marker=MARKERS[index % len(MARKERS)], color=colour(index), ls="none"
+            )
+        else:
+            why = "no number: overload" if np.isinf(middle) else "no number"
+            look: dict[str, Any] = {"ha": "center", "va": "center", "color": "#555555"}
+            ax.text(0.5, place, why, transform=ax.get_yaxis_transform(), **look)
+    name_rows(ax, list(rows["name"]), above=2)
+    ax.vlines(0.0, -0.5, len(rows) - 0.5, color="#333333", lw=0.9)
+    describe(ax, f"Bars: {ARRIVALS}.")
+    return fits.title
+
+
+def _plot_lines(
+    ax: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    value: str,
+    axis: Axis,
+    axes: Mapping[str, Axis] | None,
+) -> dict[str, str]:
+    """A line for each system; returns the labels of the axes."""
+    series = series_of(rows, "system", axes)
+    places, x_title = place_x(ax, rows, x, axis_for(x, axes))
+    numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
+    missing = [~np.isfinite(one.rows[value].to_numpy(dtype=np.float64)) for one in series]
+    room = (0.14 + edge_room(places, missing), 0.2)
+    fits = set_axis(ax, "y", axis, [*numbers.ravel(), 0.0], room=room, from_zero=False)
+    ax.axhline(0.0, color="#333333", lw=0.9)
+    draw_series(ax, series, places, value, bars=True)
+    if mark_edge(ax, series, places, missing, "x", _FOOT):
+        describe(ax, "Crosses: no number, for one of the two is overloaded or failed.")
+    label_ends(ax, ends_of(series, places, value))
+    return {"x": x_title, "y": fits.title}
+
+
+def _name_sides(ax: Axes, of: Axis, *, across: bool) -> None:
+    """Tint the better side of zero, and say of both sides what they are."""
+    noun = of.noun or of.label
+    less, more = (
+        f"{side} {noun}{': better' if of.better == side else ''}" for side in ("less", "more")
+    )
+    low, high = ax.get_xlim() if across else ax.get_ylim()
+    span = (low, 0.0) if of.better == "less" else (0.0, high)
+    words: dict[str, Any] = {"parse_math": False, "zorder": 4}
+    if across:
+        words.update(transform=ax.get_yaxis_transform(), va="center")
+        ax.text(0.012, -1.65, f"← {less}", **words)
+        ax.text(1.0, -0.95, f"{more} →", ha="right", **words)
+        foot = ax.get_ylim()[0]
+        if of.better:
+            ax.fill_betweenx([-0.5, foot], *span, color=_TINT, alpha=0.08, lw=0, zorder=0.4)
+        ax.xaxis.grid(False)
+        ax.vlines(ax.get_xticks(), -0.5, foot, color="#dddddd", lw=0.6, zorder=0.3)
+    else:
+        words.update(
+            transform=ax.transAxes, bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.5}
+        )
+        ax.text(0.015, 0.97, f"↑ {more}", va="top", **words)
+        ax.text(0.015, 0.03, f"↓ {less}", va="bottom", **words)
+        if of.better:
+            ax.axhspan(*span, color=_TINT, alpha=0.08, lw=0, zorder=0.4)

@@ -1,0 +1,282 @@
+"""Names written beside what they name, none over another, in the place of legends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox, IdentityTransform, ScaledTranslation
+
+from clustersim.plots.figure import BeforeDrawing, need_height, panel_width, type_size, wrap
+
+__all__ = ["EndLabel", "label_ends", "label_points", "spread_out"]
+
+_GLYPHS = {
+    "o": "●",
+    "s": "■",
+    "^": "▲",
+    "D": "◆",
+    "v": "▼",
+    "P": "✚",
+    "X": "✖",
+    "*": "★",
+}
+_SIDES = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))
+"""Right or left, up or down of a point."""
+_ACROSS: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
+_UP: dict[int, Literal["bottom", "center", "top"]] = {1: "bottom", 0: "center", -1: "top"}
+
+
+@dataclass(frozen=True, slots=True)
+class EndLabel:
+    """A name and the place that it names.
+
+    Attributes
+    ----------
+    text : str
+    x, y : float
+        End of the line in the data's coordinates; a `y` that is not finite is the top, and
+        with an `x` that is not finite no line leads to the name.
+    ink : str
+    marker : str
+        That of the line, repeated before the name; "" for none.
+    shift : float
+        Points that the end is to the right of `x`.
+    """
+
+    text: str
+    x: float
+    y: float
+    ink: str
+    marker: str = ""
+    shift: float = 0.0
+
+
+def spread_out(
+    wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: float
+) -> npt.NDArray[np.float64]:
+    """Move intervals as little as it takes so that none overlaps another.
+
+    Pools of neighbours that would overlap stand side by side around their mean wish (the
+    pool-adjacent-violators algorithm of isotonic regression; Barlow et al., 1972), then all
+    of them are shifted into ``[low, high]`` as far as they fit.
+
+    Parameters
+    ----------
+    wanted, sizes : array_like (intervals,)
+        Centres and lengths.
+    low, high : float
+        Ends of the room; from `low` down if the intervals do not fit.
+
+    Returns
+    -------
+    array (intervals,)
+        Centres, in the order given.
+
+    Examples
+    --------
+    >>> spread_out([5.0, 5.0, 9.0], [2.0, 2.0, 1.0], 0.0, 10.0)
+    array([4., 6., 9.])
+    """
+    wishes = np.asarray(wanted, dtype=np.float64)
+    lengths = np.asarray(sizes, dtype=np.float64)
+    order = np.argsort(wishes, kind="stable")
+    before = np.concatenate(([0.0], np.cumsum(lengths[order])))[:-1] + 0.5 * lengths[order]
+    room = max(low, high - float(lengths.sum()))
+    pools: list[tuple[float, int]] = []
+    for offset in np.clip(wishes[order] - before, low, room):
+        pools.append((float(offset), 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (one, n), (other, m) = pools[-2:]
+            pools[-2:] = [((n * one + m * other) / (n + m), n + m)]
+    places = np.empty_like(wishes)
+    places[order] = np.repeat([at for at, _ in pools], [count for _, count in pools]) + before
+    return places
+
+
+def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
+    """Write names to the right of the axes at the heights where their lines end.
+
+    A thin dotted line leads from the end of a line to its name where they are apart. The
+    names are placed anew at each drawing, so they follow the layout.
+
+    Parameters
+    ----------
+    ax : Axes
+    labels : sequence of EndLabel
+    """
+    if not labels:
+        return
+    size = type_size(ax) - 0.5
+    leaders = LineCollection([], transform=IdentityTransform(), zorder=1.5)
+    leaders.set(linewidths=0.7, linestyles=":", clip_on=False)
+    leaders.set_in_layout(False)
+    placer = _EndPlacer(ax, labels, leaders)
+    ax.add_artist(placer)
+    ax.add_artist(leaders)
+    beside = ax.transAxes + ScaledTranslation(5.0 / 72.0, 0.0, ax.figure.dpi_scale_trans)
+    room = 72.0 * min(1.4, 0.26 * panel_width(ax))
+    for label in labels:
+        glyph = f"{_GLYPHS[label.marker]}\u00a0" if label.marker in _GLYPHS else ""
+        text = ax.text(
+            1.0,
+            0.5,
+            wrap(glyph + label.text, room, size, bold=True),
+            transform=beside,
+            color=_legible(label.ink),
+            fontsize=size,
+            fontweight="bold",
+            va="center",
+            linespacing=1.0,
+            parse_math=False,
+        )
+        placer.texts.append(text)
+    lines = sum(text.get_text().count("\n") + 1 for text in placer.texts)
+    need_height(ax, 1.3 * size * lines)
+
+
+def _legible(ink: str) -> str:
+    """A colour dark enough for text on white."""
+    red, green, blue = to_rgb(ink)
+    bright = 0.299 * red + 0.587 * green + 0.114 * blue
+    shade = min(1.0, 0.58 / bright) if bright else 1.0
+    return to_hex((shade * red, shade * green, shade * blue))
+
+
+class _EndPlacer(BeforeDrawing):
+    def __init__(self, ax: Axes, labels: Sequence[EndLabel], leaders: LineCollection) -> None:
+        super().__init__(ax)
+        self.labels, self.leaders = labels, leaders
+        self.texts: list[Text] = []
+
+    def arrange(self, renderer: RendererBase) -> None:
+        box, point = self.of.bbox, self.of.figure.dpi / 72.0
+        ends, beyond = [], 0
+        for label in self.labels:
+            known = np.isfinite([label.x, label.y])
+            x, y = self.of.transData.transform(np.where(known, (label.x, label.y), 1.0))
+            if not known[1]:
+                y = box.y0 + 0.96 * box.height - 6.0 * point * beyond
+                beyond += 1
+            ends.append((min(x + label.shift * point, box.x1), float(np.clip(y, box.y0, box.y1))))
+        heights = [text.get_window_extent(renderer).height + 1.5 * point for text in self.texts]
+        places = spread_out([y for _, y in ends], heights, box.y0 - 2 * point, box.y1 + 4 * point)
+        lines, inks = [], []
+        for (x, y), place, text, label in zip(ends, places, self.texts, self.labels, strict=True):
+            text.set_y((place - box.y0) / box.height)
+            apart = box.x1 - x > 12 * point or abs(place - y) > 6 * point
+            if apart and np.isfinite(label.x):
+                lines.append([(x + 3 * point, y), (box.x1 + 4 * point, place)])
+                inks.append(label.ink)
+        self.leaders.set_segments(lines)
+        self.leaders.set_color(inks)
+
+
+def label_points(
+    ax: Axes,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    texts: Sequence[str],
+    *,
+    avoid: Sequence[npt.ArrayLike] = (),
+    toward: tuple[float, float] = (1.0, 0.1),
+) -> None:
+    """Write a short text beside each point where there is room, and none where there is not.
+
+    Parameters
+    ----------
+    ax : Axes
+    x, y : array_like (points,)
+        In the data's coordinates.
+    texts : sequence of str
+        One a point; "" for a point that is only in the way.
+    avoid : sequence of array_like (vertices, 2)
+        Lines that no text may cross, in the data's coordinates.
+    toward : (float, float)
+        The side of a point that is tried first: right and up are positive.
+    """
+    places = np.column_stack((np.asarray(x, dtype=float), np.asarray(y, dtype=float)))
+    lines = [np.asarray(line, dtype=np.float64).reshape(-1, 2) for line in avoid]
+    placer = _PointPlacer(ax, places, lines, toward)
+    ax.add_artist(placer)
+    for text in texts:
+        written = ax.text(
+            0.0,
+            0.0,
+            text,
+            transform=IdentityTransform(),
+            fontsize=type_size(ax) - 0.5,
+            color="#222222",
+            clip_on=False,
+            parse_math=False,
+        )
+        written.set_in_layout(False)
+        placer.texts.append(written)
+
+
+class _PointPlacer(BeforeDrawing):
+    def __init__(
+        self,
+        ax: Axes,
+        places: npt.NDArray[np.float64],
+        avoid: Sequence[npt.NDArray[np.float64]],
+        toward: tuple[float, float],
+    ) -> None:
+        super().__init__(ax)
+        self.sides = sorted(_SIDES, key=lambda side: -float(np.dot(side, toward)))
+        self.places, self.avoid = places, avoid
+        self.texts: list[Text] = []
+
+    def arrange(self, renderer: RendererBase) -> None:
+        point = self.of.figure.dpi / 72.0
+        centres = self.of.transData.transform(self.places)
+        lines = [_dense(self.of.transData.transform(line), point) for line in self.avoid]
+        occupied = np.concatenate([centres, *lines]) if lines else centres
+        taken: list[Bbox] = []
+        for text, centre in zip(self.texts, centres, strict=True):
+            if not text.get_text():
+                continue
+            text.set_visible(True)
+            boxes = self._boxes(text, centre, point, renderer)
+            box = next((box for box in boxes if self._free(box, occupied, taken)), None)
+            text.set_visible(box is not None)
+            if box is not None:
+                taken.append(box)
+
+    def _boxes(
+        self, text: Text, centre: npt.NDArray[np.float64], point: float, renderer: RendererBase
+    ) -> Iterator[Bbox]:
+        """Boxes of a text around its point; the text is at the last one asked for."""
+        for across, up in self.sides:
+            gap = (3.2 if across and up else 4.5) * point
+            x, y = centre + gap * np.array((across, up))
+            text.set_position((float(x), float(y)))
+            text.set_horizontalalignment(_ACROSS[across])
+            text.set_verticalalignment(_UP[up])
+            yield text.get_window_extent(renderer)
+
+    def _free(self, box: Bbox, occupied: npt.NDArray[np.float64], taken: list[Bbox]) -> bool:
+        room = self.of.bbox
+        inside = room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1
+        x, y = occupied.T
+        near = 2.4 * self.of.figure.dpi / 72.0
+        hit = (x > box.x0 - near) & (x < box.x1 + near) & (y > box.y0 - near) & (y < box.y1 + near)
+        return inside and not hit.any() and not any(box.overlaps(other) for other in taken)
+
+
+def _dense(line: npt.NDArray[np.float64], point: float) -> npt.NDArray[np.float64]:
+    """Points along a line, no two further apart than about 3 points."""
+    line = line[np.isfinite(line).all(axis=1)]
+    if len(line) < 2:
+        return line
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))))
+    steps = np.linspace(0.0, along[-1], 2 + int(along[-1] / (3.0 * point)))
+    return np.column_stack([np.interp(steps, along, line[:, k]) for k in (0, 1)])

@@ -1,0 +1,326 @@
+"""Figures of panels with a title and a caption that are never cut, and type sizes for paper."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
+
+from clustersim.errors import InputError
+from clustersim.plots.style import style
+
+__all__ = [
+    "DOUBLE",
+    "SINGLE",
+    "StudyFigure",
+    "describe",
+    "dress",
+    "need_height",
+    "panel",
+    "panel_width",
+    "plot_style",
+    "study_figure",
+    "type_size",
+    "wrap",
+]
+
+SINGLE, DOUBLE = 3.3, 7.0
+"""Inches: the width of one column of a two-column paper, and of both."""
+_NARROW, _SMALL, _LARGE = 4.5, 7.5, 8.5
+_LINE, _AROUND = 1.25, 60.0
+"""Height of a line of text over its size; points above and below the axes of a panel."""
+_INK, _GREY = "#222222", "#444444"
+
+
+class StudyFigure(Figure):
+    """Panels with a caption that grows as plots describe what they draw.
+
+    Attributes
+    ----------
+    panels : list of Axes
+        From left to right, then down.
+    """
+
+    panels: list[Axes]
+    _rows: int
+    _each: float
+    _above: float
+    _title: str
+    _sentences: list[str]
+
+    @property
+    def caption(self) -> str:
+        """What is written under the panels, as one line."""
+        return " ".join(self._sentences)
+
+    def describe(self, *sentences: str) -> None:
+        """Add to the caption the sentences that it does not hold yet; the figure grows with it."""
+        self._sentences += [
+            line for line in dict.fromkeys(sentences) if line and line not in self._sentences
+        ]
+        width = float(self.get_size_inches()[0])
+        room = 72.0 * (width - 0.2)
+        lines = 0.0
+        if self._title:
+            text = wrap(self._title, room, _LARGE + 1.0, bold=True)
+            look: dict[str, Any] = {"x": 0.05 / width, "ha": "left", "color": _INK}
+            self.suptitle(text, fontsize=_LARGE + 1.0, fontweight="bold", **look)
+            lines += (text.count("\n") + 1) * (_LARGE + 1.0)
+        if self._sentences:
+            size = 7.0 if width < _NARROW else 7.5
+            text = wrap(self.caption, room, size)
+            look = {"x": 0.05 / width, "ha": "left", "color": _GREY, "parse_math": False}
+            self.supxlabel(text, fontsize=size, linespacing=1.15, **look)
+            lines += (text.count("\n") + 1) * size
+        self._above = _LINE * lines / 72.0
+        self.set_size_inches(width, self._rows * self._each + self._above)
+
+    def grow(self, height: float) -> None:
+        """Let each panel be at least so high (inches), its labels included."""
+        self._each = max(self._each, height)
+        self.set_size_inches(self.get_figwidth(), self._rows * self._each + self._above)
+
+
+def study_figure(
+    n_panels: int = 1,
+    *,
+    title: str = "",
+    caption: str = "",
+    width: float = SINGLE,
+    columns: int | None = None,
+    panel_height: float | None = None,
+) -> StudyFigure:
+    """Make an empty figure of panels.
+
+    Parameters
+    ----------
+    n_panels : int
+    title, caption : str
+        Above and below all panels, wrapped to the width. The plots of this package add to
+        the caption what their bands and marks mean.
+    width : float
+        Of the whole figure, inches; from :data:`SINGLE` on, all text is legible as printed.
+    columns : int, optional
+        Panels side by side; by default as many as have 3.3 inches each.
+    panel_height : float, optional
+        Inches; title and caption come on top of it.
+
+    Raises
+    ------
+    InputError
+        If there is no panel, or a panel would be narrower than 1.6 inches.
+
+    Examples
+    --------
+    >>> figure = study_figure(2, width=7.0, caption="Bands: 95 % intervals.")
+    >>> len(figure.panels), figure.caption
+    (2, 'Bands: 95 % intervals.')
+    """
+    if n_panels < 1:
+        raise InputError("figure", f"n_panels must be at least 1, found {n_panels}")
+    across = columns if columns is not None else max(1, int((width + 0.2) / SINGLE))
+    across = min(n_panels, across)
+    if across < 1 or not width / across >= 1.6:
+        raise InputError(
+            "figure", f"width {width:g} in is too narrow for {across} columns; 1.6 in a panel"
+        )
+    rows = math.ceil(n_panels / across)
+    each = panel_height or min(4.0, max(2.3, 0.58 * width / across))
+    with plot_style(width / across):
+        figure = StudyFigure(figsize=(width, rows * each), layout="constrained")
+        figure._rows, figure._each, figure._title, figure._sentences = rows, each, title, []
+        grid = figure.add_gridspec(rows, across)
+        figure.panels = [
+            figure.add_subplot(grid[place // across, place % across]) for place in range(n_panels)
+        ]
+        figure.describe(caption)
+    return figure
+
+
+def panel(ax: Axes | None, *, height: float | None = None) -> Axes:
+    """The axes given, or those of a new figure of one column's width."""
+    return study_figure(panel_height=height).panels[0] if ax is None else ax
+
+
+def describe(ax: Axes, *sentences: str) -> None:
+    """Say in the caption of a :class:`StudyFigure` what is drawn; no other figure is changed."""
+    if isinstance(ax.figure, StudyFigure):
+        ax.figure.describe(*sentences)
+
+
+def need_height(ax: Axes, points: float) -> None:
+    """Let the panels of a :class:`StudyFigure` have room for axes so many points high."""
+    if isinstance(ax.figure, StudyFigure):
+        ax.figure.grow((points + _AROUND) / 72.0)
+
+
+def panel_width(ax: Axes) -> float:
+    """Inches of the figure's width that a panel has, its labels included."""
+    figure = ax.figure
+    width = float(figure.bbox.width / figure.dpi)
+    place = ax.get_subplotspec()
+    if place is None:
+        return width * float(ax.get_position().width)
+    return width * len(place.colspan) / place.get_gridspec().ncols
+
+
+def type_size(ax: Axes | float) -> float:
+    """Points of the axis labels of a panel (or of its width in inches); ticks have 0.5 less."""
+    width = ax if isinstance(ax, float | int) else panel_width(ax)
+    return _SMALL if width < _NARROW else _LARGE
+
+
+@contextmanager
+def plot_style(ax: Axes | float | None) -> Iterator[None]:
+    """Context with the shared look in the sizes of a panel (or of its width in inches)."""
+    size = type_size(SINGLE if ax is None else ax)
+    sizes: Any = {
+        "font.size": size - 0.5,
+        "axes.titlesize": size + 0.5,
+        "axes.labelsize": size,
+        "xtick.labelsize": size - 0.5,
+        "ytick.labelsize": size - 0.5,
+        "lines.linewidth": 1.4,
+        "lines.markersize": 4.0,
+        "axes.linewidth": 0.7,
+        "hatch.linewidth": 0.5,
+    }
+    with style(), matplotlib.rc_context(sizes):
+        yield
+
+
+def dress(ax: Axes, title: str, *, x: str = "", y: str = "") -> None:
+    """Write a panel's title and the labels of its axes, wrapped to its width.
+
+    The label of the y axis stands level above it, below the title, where it takes no width
+    from the panel and is read without turning the head.
+    """
+    size, width = type_size(ax), 72.0 * panel_width(ax)
+    above = wrap(y, width - 12.0, size)
+    heading = ax.set_title(
+        wrap(title[:1].upper() + title[1:], width - 12.0, size + 0.5, bold=True),
+        loc="left",
+        fontsize=size + 0.5,
+        fontweight="bold",
+        pad=5.0 + (_LINE * size * (above.count("\n") + 1) if above else 0.0),
+        parse_math=False,
+    )
+    look: dict[str, Any] = {"fontsize": size, "parse_math": False}
+    ax.set_xlabel(wrap(x, 0.8 * width, size), **look)
+    ax.set_ylabel(above, rotation=0, ha="left", va="bottom", color=_GREY, **look)
+    ax.tick_params(labelsize=size - 0.5)
+    if not any(isinstance(artist, _Labels) for artist in ax.artists):
+        ax.add_artist(_Labels(ax, heading))
+
+
+class BeforeDrawing(Artist):
+    """Invisible; arranges other artists of its axes whenever these are drawn or measured."""
+
+    def __init__(self, ax: Axes) -> None:
+        super().__init__()
+        self.of = ax
+        self.set_zorder(-100.0)
+
+    def arrange(self, renderer: RendererBase) -> None:
+        """Place the artists, with all transforms known."""
+        raise NotImplementedError
+
+    def draw(self, renderer: RendererBase) -> None:
+        self.arrange(renderer)
+
+    def get_tightbbox(self, renderer: RendererBase | None = None) -> None:
+        if renderer is not None:
+            self.arrange(renderer)
+
+
+class _Labels(BeforeDrawing):
+    """Let title and y label begin where the widest tick labels of the column of panels do."""
+
+    def __init__(self, ax: Axes, heading: Text) -> None:
+        super().__init__(ax)
+        self.heading = heading
+
+    def arrange(self, renderer: RendererBase) -> None:
+        column = [ax for ax in self.of.figure.axes if _columns(ax) == _columns(self.of)]
+        lefts = [self.of.bbox.x0]
+        for ax in {*column, self.of}:
+            labels = [label for label in ax.get_yticklabels() if label.get_text()]
+            boxes = [label.get_window_extent(renderer) for label in labels]
+            lefts += [box.x0 for box in boxes if box.height > 0]
+        place = (min(lefts) - self.of.bbox.x0) / self.of.bbox.width
+        self.heading.set_x(place)
+        up = 1.0 + 3.0 * self.of.figure.dpi / 72.0 / self.of.bbox.height
+        self.of.yaxis.set_label_coords(place, up)
+        self._keep_inside(self.of.xaxis.label, renderer)
+
+    def _keep_inside(self, label: Text, renderer: RendererBase) -> None:
+        """Move the label of the x axis where it would leave the figure."""
+        label.set_x(0.5)
+        box, room = label.get_window_extent(renderer), self.of.figure.bbox
+        over = max(0.0, 2.0 - box.x0) - max(0.0, box.x1 - room.x1 + 2.0)
+        label.set_x(0.5 + over / self.of.bbox.width)
+
+
+def _columns(ax: Axes) -> range | None:
+    place = ax.get_subplotspec()
+    return None if place is None else place.colspan
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Points that a line of text is wide."""
+    font = FontProperties(size=size, weight="bold" if bold else "normal", family="DejaVu Sans")
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
+
+
+def wrap(text: str, width: float, size: float, *, bold: bool = False) -> str:
+    """Break text into lines of at most `width` points, within a word only if it alone is wider.
+
+    Parameters
+    ----------
+    text : str
+        Its own line breaks are kept; a number stays with its unit.
+    width, size : float
+        Points.
+    bold : bool
+
+    Examples
+    --------
+    >>> wrap("mean wait of all jobs", 60.0, 7.5).splitlines()
+    ['mean wait of', 'all jobs']
+    """
+    lines: list[str] = []
+    for paragraph in text.splitlines():
+        line = ""
+        for word in re.split(r"(?<!\d) +", paragraph):
+            joined = f"{line} {word}".strip()
+            if line and text_width(joined, size, bold=bold) > width:
+                lines.append(line)
+                joined = word
+            while text_width(joined, size, bold=bold) > width and len(joined) > 1:
+                head = _head(joined, width, size, bold)
+                lines.append(head)
+                joined = joined[len(head) :]
+            line = joined
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _head(word: str, width: float, size: float, bold: bool) -> str:
+    """The longest beginning of a word that fits, to a separator if there is one."""
+    most = next(
+        (n - 1 for n in range(2, len(word) + 1) if text_width(word[:n], size, bold=bold) > width),
+        len(word),
+    )
+    at = max(word.rfind(mark, 0, most) for mark in "._-/:")
+    return word[: at + 1] if at >= 1 else word[:most]

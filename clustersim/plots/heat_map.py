@@ -1,0 +1,229 @@
+"""A metric over two parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+from matplotlib.ticker import FuncFormatter
+
+from clustersim.plots.axis import Axis
+from clustersim.plots.curves import curve_data
+from clustersim.plots.figure import (
+    describe,
+    dress,
+    need_height,
+    panel,
+    panel_width,
+    plot_style,
+    text_width,
+    type_size,
+    wrap,
+)
+from clustersim.plots.series import axis_for, check_columns, is_text, name_categories, one_row_each
+from clustersim.plots.ticks import finite, set_ticks
+
+__all__ = ["heat_map_grid", "plot_heat_map"]
+
+_MAP = "cividis"
+_OVERLOAD = "#b5b5b5"
+_MARGIN = 1.0
+"""Inches of a panel beside the cells and the names of their rows."""
+
+
+def heat_map_grid(
+    points: pd.DataFrame, x: str, y: str, value: str
+) -> tuple[list[Any], list[Any], npt.NDArray[np.float64]]:
+    """Values of the two parameters (numbers ascend), and the metric at each pair.
+
+    Returns
+    -------
+    columns, rows : list
+    grid : array (rows, columns)
+        Infinite for overload, NaN where there is no result.
+    """
+    table = curve_data(points, value)
+    columns, rows = (
+        list(dict.fromkeys(table[name])) if is_text(table[name]) else sorted(table[name].unique())
+        for name in (x, y)
+    )
+    grid = np.full((len(rows), len(columns)), np.nan)
+    at = [rows.index(entry) for entry in table[y]], [columns.index(entry) for entry in table[x]]
+    grid[at] = table[value].to_numpy(dtype=np.float64)
+    return columns, rows, grid
+
+
+def plot_heat_map(
+    points: pd.DataFrame,
+    x: str,
+    y: str,
+    value: str,
+    *,
+    objective: float | None = None,
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot a metric over two parameters as cells of colour, with the values where they fit.
+
+    Overload is grey, a pair without a result white with a cross.
+
+    Parameters
+    ----------
+    points : DataFrame
+        A row a pair of values.
+    x, y, value : str
+        Columns of the two parameters and of the metric.
+    objective : float, optional
+        The largest value of the metric that is allowed (the least, where more is better): a
+        heavy line goes along the edges of the cells that keep it.
+    axes, ax
+        As for :func:`~clustersim.plots.curves.plot_curve`.
+
+    Raises
+    ------
+    InputError
+        For an unknown column, no row, or several rows of one pair.
+    """
+    check_columns(points, (x, y, value), "plot_heat_map")
+    one_row_each(points, (x, y), "plot_heat_map")
+    columns, rows, grid = heat_map_grid(points, x, y, value)
+    axis = axis_for(value, axes).fitted(grid[np.isfinite(grid)])
+    with plot_style(ax):
+        ax = panel(ax)
+        ax.grid(visible=False)
+        ax.set_facecolor("white")
+        shown = np.ma.masked_invalid(grid)
+        colours = matplotlib.colormaps[_MAP]
+        norm = _norm(axis, finite(grid))
+        edges = np.arange(len(columns) + 1) - 0.5, np.arange(len(rows) + 1) - 0.5
+        mesh = ax.pcolormesh(*edges, shown, cmap=colours, norm=norm)
+        x_names, x_title = _cell_names(columns, axis_for(x, axes))
+        y_names, y_title = _cell_names(rows, axis_for(y, axes))
+        room = (72.0 * (panel_width(ax) - _MARGIN) - _name_rows(ax, y_names)) / len(columns)
+        _name_columns(ax, x_names, room, numbers=not is_text(points[x]))
+        ax.tick_params(length=0)
+        _write_cells(ax, grid, axis, mesh, room)
+        if np.isfinite(grid).any():
+            _colour_bar(ax, mesh, axis, finite(grid))
+        if objective is not None:
+            _outline(ax, grid, objective, axis_for(value, axes))
+        title = f"{axis.label} by {axis_for(x, axes).label} and {axis_for(y, axes).label}"
+        dress(ax, title, x=x_title, y=y_title)
+    return ax
+
+
+def _norm(axis: Axis, numbers: npt.NDArray[np.float64]) -> Normalize:
+    if len(numbers) == 0:
+        return Normalize(0.0, 1.0)
+    low, high = float(numbers.min()), float(numbers.max())
+    if low == high:
+        return Normalize(low - 0.5 * axis.scale, high + 0.5 * axis.scale)
+    if axis.logarithmic and low > 0:
+        return LogNorm(low, high)
+    if axis.logarithmic:
+        return SymLogNorm(float(numbers[numbers > 0].min()), vmin=low, vmax=high)
+    return Normalize(low, high)
+
+
+def _write_cells(
+    ax: Axes, grid: npt.NDArray[np.float64], axis: Axis, mesh: Any, room: float
+) -> None:
+    """Write values into their cells if all fit, and shade what has none."""
+    size = type_size(ax) - 0.5
+    texts = {at: _short(number, axis) for at, number in np.ndenumerate(grid)}
+    fits = all(
+        text_width(texts[at], size) < room - 4.0
+        for at, number in np.ndenumerate(grid)
+        if np.isfinite(number)
+    )
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
+    for (row, column), number in np.ndenumerate(grid):
+        if np.isposinf(number):
+            cell = [column - 0.5, column + 0.5], row - 0.5, row + 0.5
+            ax.fill_between(*cell, color=_OVERLOAD, lw=0)
+        elif np.isnan(number):
+            ax.text(column, row, "×", color="#555555", **look)
+        elif fits:
+            red, green, blue, _ = mesh.to_rgba(number)
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            ax.text(column, row, texts[row, column], color="white" if dark else "black", **look)
+    _say_overload(ax, np.isposinf(grid), room, look)
+    if np.isnan(grid).any():
+        describe(ax, "Crosses: no result.")
+    if fits and np.isfinite(grid).any():
+        describe(ax, f"Numbers in the cells: {axis.title}.")
+
+
+def _short(number: float, axis: Axis) -> str:
+    """A value in two digits and at most two decimals."""
+    return axis.number(round(number / axis.scale, 2) * axis.scale, 2)
+
+
+def _say_overload(ax: Axes, over: npt.NDArray[np.bool_], room: float, look: dict[str, Any]) -> None:
+    """Write "overload" once into each stretch of a row that is wide enough for it."""
+    wide = text_width("overload", look["fontsize"]) + 3.0
+    for row, cells in enumerate(over):
+        ends = np.flatnonzero(np.diff(np.concatenate(([0], cells.astype(int), [0]))))
+        for begin, end in zip(ends[::2], ends[1::2], strict=True):
+            if (end - begin) * room >= wide:
+                ax.text(0.5 * (begin + end - 1), row, "overload", color="#333333", **look)
+    if over.any():
+        describe(ax, "Grey: overload, the queue only grows.")
+
+
+def _colour_bar(ax: Axes, mesh: Any, axis: Axis, numbers: npt.NDArray[np.float64]) -> None:
+    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.03, aspect=18)
+    set_ticks(bar.ax.yaxis, axis, numbers, (mesh.norm.vmin, mesh.norm.vmax))
+    if not (axis.logarithmic and axis.dimension == "duration"):
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda number, _: axis.text(number)))
+    bar.ax.tick_params(labelsize=type_size(ax) - 0.5)
+    bar.outline.set_visible(False)
+
+
+def _outline(ax: Axes, grid: npt.NDArray[np.float64], objective: float, axis: Axis) -> None:
+    """Draw the edges between cells that keep the objective and cells that do not."""
+    known = ~np.isnan(grid)
+    kept = grid >= objective if axis.better == "more" else grid <= objective
+    for row, column in zip(*np.nonzero(known[:, 1:] & known[:, :-1]), strict=True):
+        if kept[row, column] != kept[row, column + 1]:
+            ax.plot([column + 0.5] * 2, [row - 0.5, row + 0.5], color="black", lw=2.2)
+    for row, column in zip(*np.nonzero(known[1:] & known[:-1]), strict=True):
+        if kept[row, column] != kept[row + 1, column]:
+            ax.plot([column - 0.5, column + 0.5], [row + 0.5] * 2, color="black", lw=2.2)
+    limit = "at least" if axis.better == "more" else "at most"
+    describe(ax, f"Heavy line: border of a {axis.label} of {limit} {axis.text(objective)}.")
+
+
+def _cell_names(values: list[Any], axis: Axis) -> tuple[list[str], str]:
+    """The values of a parameter as text, and the label of their axis."""
+    if isinstance(values[0], str | bool | np.bool_):
+        return [str(value) for value in values], axis.label
+    fits = axis.fitted(values)
+    return [fits.number(value, 6) for value in values], fits.title
+
+
+def _name_rows(ax: Axes, names: list[str]) -> float:
+    """Write names beside the rows of cells; returns the points that they are wide."""
+    size = type_size(ax) - 0.5
+    wrapped = [wrap(name, 80.0, size) for name in names]
+    lines = [name.split("\n") for name in wrapped]
+    need_height(ax, len(names) * (1.25 * size * max(map(len, lines)) + 1.0))
+    ax.set_yticks(range(len(names)), wrapped, parse_math=False)
+    return max(text_width(line, size) for name in lines for line in name)
+
+
+def _name_columns(ax: Axes, names: list[str], room: float, *, numbers: bool) -> None:
+    """Write names below the columns of cells; of numbers only as many as fit."""
+    if not numbers:
+        name_categories(ax, names, room)
+        return
+    wide = max(text_width(name, type_size(ax) - 0.5) for name in names) + 4.0
+    step = math.ceil(wide / room)
+    ax.set_xticks(range(0, len(names), step), names[::step])

@@ -1,0 +1,225 @@
+"""Two metrics of a study's points against each other, and the front of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.plots.axis import Axis
+from clustersim.plots.curves import curve_data
+from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
+from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.series import ARRIVALS, axis_for, check_columns, edges_of, said, series_of
+from clustersim.plots.ticks import set_axis
+from clustersim.studies.pareto import pareto_front
+
+__all__ = ["plot_pareto", "point_names", "staircase"]
+
+_FEW = 12
+"""Up to so many points of the front are named."""
+_ROOTS = ("workload", "scheduler", "cluster", "catalogue", "performance", "horizon", "seed")
+_INK = "#333333"
+
+
+def point_names(
+    points: pd.DataFrame, *, by: str | None = None, axes: Mapping[str, Axis] | None = None
+) -> tuple[list[str], list[str]]:
+    """Short names of points from the parameters in which they differ.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Parameters are the columns that are paths in a scenario.
+    by : str, optional
+        A parameter that is told otherwise.
+    axes : mapping of str to Axis, optional
+
+    Returns
+    -------
+    names : list of str
+        The values, one a point.
+    parameters : list of str
+        What they are the values of, in words.
+    """
+    columns = [
+        column
+        for column in map(str, points.columns)
+        if column.split(".", 1)[0] in _ROOTS and column != by and points[column].nunique() > 1
+    ]
+    bare = {
+        column: {value: said(column, value, axes) for value in points[column].unique()}
+        for column in columns
+    }
+    labels = {column: axis_for(column, axes).label for column in columns}
+    names = [
+        ", ".join(
+            bare[column][row[column]].removeprefix(f"{labels[column]} ") for column in columns
+        )
+        for _, row in points.iterrows()
+    ]
+    return names, list(labels.values())
+
+
+def staircase(
+    x: npt.ArrayLike, y: npt.ArrayLike, *, more_x: bool = False, more_y: bool = False
+) -> npt.NDArray[np.float64]:
+    """Corners of the border of what the points of a front dominate.
+
+    Parameters
+    ----------
+    x, y : array_like (points,)
+        Of the front.
+    more_x, more_y : bool
+        Whether more is better.
+
+    Returns
+    -------
+    array (vertices, 2)
+        From the first point to the last; a step is as bad as its two points in either.
+
+    Examples
+    --------
+    >>> staircase([1.0, 3.0], [5.0, 2.0]).tolist()
+    [[1.0, 5.0], [3.0, 5.0], [3.0, 2.0]]
+    """
+    across, up = (np.asarray(values, dtype=np.float64) for values in (x, y))
+    order = np.lexsort((up, across))
+    across, up = across[order], up[order]
+    worse_x, worse_y = (np.minimum if more else np.maximum for more in (more_x, more_y))
+    vertices = np.empty((max(0, 2 * len(across) - 1), 2))
+    vertices[::2] = np.column_stack((across, up))
+    vertices[1::2, 0] = worse_x(across[1:], across[:-1])
+    vertices[1::2, 1] = worse_y(up[1:], up[:-1])
+    return vertices
+
+
+def plot_pareto(
+    points: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    by: str | None = None,
+    maximise: Iterable[str] | None = None,
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot two metrics of each point against each other, with the front as a staircase.
+
+    Parameters
+    ----------
+    points : DataFrame
+        A row a point, with the intervals of the metrics.
+    x, y : str
+        Columns of metrics.
+    by : str, optional
+        Column whose values have their own colours and marks, named beside the axes.
+    maximise : iterable of str, optional
+        Those of `x` and `y` of which more is better; by default as their axes say.
+    axes, ax
+        As for :func:`~clustersim.plots.curves.plot_curve`.
+
+    Raises
+    ------
+    InputError
+        For an unknown column, or a table without rows.
+    """
+    check_columns(points, (x, y, by), "plot_pareto")
+    of = {column: axis_for(column, axes) for column in (x, y)}
+    if maximise is None:
+        upward = {column for column in (x, y) if of[column].better == "more"}
+    else:
+        upward = set(maximise)
+    table = curve_data(curve_data(points, y), x)
+    table["front"] = pareto_front(table, [x, y], upward)
+    seen = table.loc[np.isfinite(table[[x, y]].to_numpy(dtype=np.float64)).all(axis=1)]
+    with plot_style(ax):
+        ax = panel(ax)
+        room = (0.08, 0.1)
+        x_axis = set_axis(ax, "x", of[x], seen[x], edges=edges_of(seen, x), room=room)
+        y_axis = set_axis(ax, "y", of[y], seen[y], edges=edges_of(seen, y), room=room)
+        bars = _draw_points(ax, seen, x, y, by, axes)
+        front = seen[seen["front"]]
+        steps = staircase(front[x], front[y], more_x=x in upward, more_y=y in upward)
+        ax.plot(*steps.T, color=_INK, lw=1.2, zorder=1.8)
+        toward = (1.0 if x in upward else -1.0, 1.1 if y in upward else -1.1)
+        _name_front(ax, seen, (x, y), by, axes, [steps, *bars], toward)
+        hidden = len(table) - len(seen)
+        if hidden:
+            describe(ax, f"Not shown: {hidden} of {len(table)} points, overloaded or failed.")
+        title = f"{of[y].label} against {of[x].label}"
+        dress(ax, title, x=x_axis.title, y=y_axis.title)
+    return ax
+
+
+def _draw_points(
+    ax: Axes,
+    seen: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str | None,
+    axes: Mapping[str, Axis] | None,
+) -> list[npt.NDArray[np.float64]]:
+    """Draw points with their intervals, pale off the front; returns the intervals' lines."""
+    lines: list[npt.NDArray[np.float64]] = []
+    ends = []
+    for one in series_of(seen, by, axes):
+        for _, row in one.rows.iterrows():
+            for bar in _intervals(row, x, y):
+                lines.append(bar)
+                ax.plot(*bar.T, color=one.ink, lw=0.9, alpha=0.9 if row["front"] else 0.35)
+        for best in (False, True):
+            part = one.rows[one.rows["front"] == best]
+            ax.plot(
+                part[x],
+                part[y],
+                linestyle="none",
+                marker=one.marker,
+                color=one.ink,
+                alpha=1.0 if best else 0.45,
+                markerfacecolor=one.ink if best else "white",
+                zorder=3,
+            )
+        if one.name and len(one.rows):
+            last = one.rows.iloc[int(np.argmax(one.rows[x]))]
+            ends.append(EndLabel(one.name, np.inf, float(last[y]), one.ink, one.marker))
+    label_ends(ax, ends)
+    if lines:
+        describe(ax, f"Bars: {ARRIVALS}.")
+    return lines
+
+
+def _intervals(row: pd.Series, x: str, y: str) -> list[npt.NDArray[np.float64]]:
+    """Ends of the error bars of a point, those of no length left out."""
+    bars = []
+    for column, other in ((x, y), (y, x)):
+        edges = [float(row.get(f"{column}{end}", np.nan)) for end in ("_low", "_high")]
+        if np.isfinite(edges).all() and edges[0] < edges[1]:
+            bar = np.array([[edge, float(row[other])] for edge in edges])
+            bars.append(bar if column == x else bar[:, ::-1])
+    return bars
+
+
+def _name_front(
+    ax: Axes,
+    seen: pd.DataFrame,
+    columns: tuple[str, str],
+    by: str | None,
+    axes: Mapping[str, Axis] | None,
+    avoid: list[npt.NDArray[np.float64]],
+    toward: tuple[float, float],
+) -> None:
+    """Name the points of the front where they are few, on the side where no point can be."""
+    names, parameters = point_names(seen, by=by, axes=axes)
+    on_front = seen["front"].to_numpy()
+    describe(ax, "Filled, on the line: no other point is better in both.")
+    if not parameters or on_front.sum() > _FEW:
+        names = [""] * len(seen)
+    else:
+        describe(ax, f"Beside filled points: {', '.join(parameters)}.")
+    texts = [name if best else "" for name, best in zip(names, on_front, strict=True)]
+    x, y = (seen[column] for column in columns)
+    label_points(ax, x, y, texts, avoid=avoid, toward=toward)

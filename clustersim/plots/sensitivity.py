@@ -1,0 +1,97 @@
+"""Which parameters a metric depends on: Sobol indices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.plots.axis import Axis
+from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
+from clustersim.plots.rows import name_rows, rows_height
+from clustersim.plots.series import axis_for, check_columns
+from clustersim.plots.style import COLOURS
+
+__all__ = ["plot_indices", "sorted_indices"]
+
+_KINDS = (
+    ("first", COLOURS["blue"], "o", -0.14, "● alone (first order)"),
+    ("total", COLOURS["vermilion"], "D", 0.14, "◆ with interactions (total)"),
+)
+"""Column, colour, marker, place beside the row, and words of the two indices."""
+
+
+def sorted_indices(indices: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of a metric, the parameter with the largest total index first.
+
+    Raises
+    ------
+    InputError
+        If no row is of the metric; with the nearest.
+    """
+    rows = indices[indices["metric"] == metric]
+    if len(rows) == 0:
+        known = indices["metric"].unique()
+        raise InputError("plot_indices", unknown_name("metric", metric, known))
+    return rows.sort_values("total", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def plot_indices(
+    indices: pd.DataFrame,
+    metric: str,
+    *,
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot first-order and total Sobol indices of each parameter with their intervals.
+
+    Parameters
+    ----------
+    indices : DataFrame
+        A row a parameter and metric, with ``first``, ``total`` and their ``_low``, ``_high``.
+    metric : str
+    axes : mapping of str to Axis, optional
+        Other words for parameters and metrics.
+    ax : Axes, optional
+        Where to draw; by default in a new figure of one column of a paper.
+
+    Raises
+    ------
+    InputError
+        For an unknown metric or a missing column.
+    """
+    check_columns(indices, ("parameter", "metric", "first", "total"), "plot_indices")
+    rows = sorted_indices(indices, metric)
+    names = [axis_for(parameter, axes).label for parameter in rows["parameter"]]
+    with plot_style(ax):
+        ax = panel(ax, height=1.1 + rows_height(names, SINGLE))
+        place = np.arange(len(rows))
+        reach = [1.0]
+        for line, (kind, ink, marker, shift, words) in enumerate(_KINDS):
+            middle = rows[kind].to_numpy(dtype=np.float64)
+            if {f"{kind}_low", f"{kind}_high"} <= set(rows):
+                low, high = (rows[f"{kind}{end}"].to_numpy(float) for end in ("_low", "_high"))
+                ax.hlines(place + shift, low, high, color=ink, lw=1.2)
+                reach += [*low[np.isfinite(low)], *high[np.isfinite(high)]]
+                describe(ax, "Bars: 95 % intervals.")
+            ax.plot(middle, place + shift, linestyle="none", marker=marker, color=ink)
+            for at in np.flatnonzero(~np.isfinite(middle)):
+                ax.text(0.02, at + shift, "no number", color=ink, va="center")
+            look: dict[str, Any] = {
+                "color": ink,
+                "fontweight": "bold",
+                "va": "center",
+                "ha": "right",
+            }
+            ax.text(0.99, -1.7 + 0.8 * line, words, transform=ax.get_yaxis_transform(), **look)
+        name_rows(ax, names, above=2)
+        ax.set_xlim(min(0.0, *reach) - 0.03, max(reach) + 0.03)
+        ax.axvline(0.0, color="#333333", lw=0.8)
+        describe(ax, "A bar that reaches 0 shows no sure influence.")
+        metric_label = axis_for(metric, axes).label
+        dress(ax, f"what the {metric_label} depends on", x="share of its variance (Sobol index)")
+    return ax

@@ -1,0 +1,406 @@
+"""Lines and points of a table with their two kinds of bands: what the plots of studies share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation, Transform
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.direct_labels import EndLabel
+from clustersim.plots.figure import describe, need_height, panel_width, text_width, type_size, wrap
+from clustersim.plots.style import LINE_STYLES, MARKERS, colour
+from clustersim.plots.ticks import finite, set_axis
+
+__all__ = [
+    "ARRIVALS",
+    "WORLDS",
+    "Places",
+    "Series",
+    "axis_for",
+    "check_columns",
+    "draw_series",
+    "edge_room",
+    "edges_of",
+    "ends_of",
+    "hollow",
+    "is_text",
+    "lines_of",
+    "mark_edge",
+    "name_categories",
+    "one_row_each",
+    "place_x",
+    "said",
+    "series_of",
+]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+ARRIVALS = "95 % interval over random arrivals"
+WORLDS = "90 % range over the uncertain calibration of step times"
+_HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
+_SLANTED = 80.0
+"""Points up to which a name is written aslant rather than upright."""
+_DODGE = 7.0
+"""Points between the marks of two series at the same category."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The rows of one line and its look."""
+
+    name: str
+    index: int
+    rows: pd.DataFrame
+
+    @property
+    def ink(self) -> str:
+        return colour(self.index)
+
+    @property
+    def marker(self) -> str:
+        return MARKERS[self.index % len(MARKERS)]
+
+    @property
+    def dashes(self) -> str:
+        return LINE_STYLES[self.index % len(LINE_STYLES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the values of a column are along the x axis.
+
+    Attributes
+    ----------
+    column : str
+    categories : tuple of str
+        Empty for a column of numbers, which are their own places.
+    """
+
+    column: str
+    categories: tuple[str, ...]
+
+    def of(self, rows: pd.DataFrame) -> FloatArray:
+        """Places of the rows of a table."""
+        if not self.categories:
+            return rows[self.column].to_numpy(dtype=np.float64)
+        return np.array([self.categories.index(str(value)) for value in rows[self.column]], float)
+
+
+def axis_for(column: str, axes: Mapping[str, Axis] | None) -> Axis:
+    """The axis that the caller gives for a column, or the known one."""
+    return axes[column] if axes and column in axes else axis_of(column)
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[str | None], source: str) -> None:
+    """Refuse a table without rows, or without one of the columns (None is none)."""
+    if len(table) == 0:
+        raise InputError(source, "the table has no rows")
+    problems = [
+        unknown_name("column", column, map(str, table.columns))
+        for column in columns
+        if column is not None and column not in table.columns
+    ]
+    if problems:
+        raise InputError(source, problems)
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether a column holds names rather than numbers."""
+    return bool(not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
+
+
+def said(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
+    """A parameter's value in words: ``"easy"``, ``"offered load 0.9"``."""
+    if isinstance(value, str | bool | np.bool_) or not isinstance(value, SupportsFloat):
+        return str(value)
+    axis = axis_for(column, axes)
+    return f"{axis.label} {axis.text(float(value), 6)}"
+
+
+def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | None) -> list[Series]:
+    """Split a table into lines by the values of a column: names in their order, numbers sorted."""
+    if by is None:
+        return [Series("", 0, table)]
+    axis = axis_for(by, axes)
+    values = list(dict.fromkeys(table[by]))
+    if not is_text(table[by]):
+        values.sort()
+        axis = axis.fitted(values) if axis.dimension != "duration" else axis
+    return [
+        Series(
+            str(value) if is_text(table[by]) else axis.text(float(value), 6),
+            index,
+            table[(table[by] == value).to_numpy()],
+        )
+        for index, value in enumerate(values)
+    ]
+
+
+def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str) -> None:
+    """Refuse a table in which several rows would be the same point of the same line."""
+    keys = [column for column in columns if column is not None]
+    doubled = table[table.duplicated(keys, keep=False)]
+    if len(doubled):
+        where = ", ".join(f"{key} {doubled.iloc[0][key]!s}" for key in keys)
+        raise InputError(
+            source,
+            f"several rows have {where}; keep the rows of one value of each other parameter, "
+            "or name the other parameter in `by`",
+        )
+
+
+def place_x(ax: Axes, table: pd.DataFrame, x: str, axis: Axis) -> tuple[Places, str]:
+    """Set up the x axis for a column of numbers or of names; also the label to write."""
+    if not is_text(table[x]):
+        fits = set_axis(ax, "x", axis, table[x], room=(0.04, 0.04), from_zero=False)
+        return Places(x, ()), fits.title
+    categories = tuple(dict.fromkeys(map(str, table[x])))
+    ax.set_xlim(-0.5, len(categories) - 0.5)
+    name_categories(ax, categories, 72.0 * (panel_width(ax) - 1.1) / len(categories))
+    ax.grid(axis="x", visible=False)
+    return Places(x, categories), axis.title
+
+
+def name_categories(ax: Axes, names: Sequence[str], slot: float) -> None:
+    """Write names below the places 0, 1, ...: level where `slot` points hold them, else turned."""
+    size = type_size(ax) - 0.5
+    level = [wrap(name, max(slot - 4.0, 12.0), size) for name in names]
+    whole = all(text.replace("\n", " ") == name for text, name in zip(level, names, strict=True))
+    longest = max(text_width(name, size) for name in names)
+    if whole and all(text.count("\n") < 3 for text in level):
+        ax.set_xticks(range(len(names)), level, parse_math=False)
+    elif longest <= _SLANTED and slot >= 1.7 * size:
+        look: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        ax.set_xticks(range(len(names)), names, parse_math=False, **look)
+        need_height(ax, 90.0 + 0.7 * longest)
+    else:
+        lines = max(1, int(slot / (1.25 * size)))
+        length = max(_SLANTED, 1.25 * longest / lines)
+        upright = [wrap(name, length, size) for name in names]
+        ax.set_xticks(range(len(names)), upright, rotation=90, parse_math=False)
+        need_height(ax, 90.0 + min(longest, length))
+
+
+def draw_series(
+    ax: Axes, series: Sequence[Series], places: Places, value: str, *, bars: bool = False
+) -> None:
+    """Draw each series as a line with its bands, or as points where x holds names.
+
+    Intervals by random arrivals are shaded (bars for a point that stands alone); ranges over
+    the calibration's posterior are hatched and outlined (broad pale bars). What is not finite
+    leaves a gap.
+
+    Parameters
+    ----------
+    ax : Axes
+        With its scales set.
+    series : sequence of Series
+    places : Places
+    value : str
+        Column drawn, with ``_low`` and ``_high`` and perhaps ``_world_low`` and ``_world_high``.
+    bars : bool
+        Whether each point of a line has an error bar besides the shade.
+    """
+    said: list[str] = []
+    for one in series:
+        rows = one.rows if places.categories else one.rows.sort_values(places.column, kind="stable")
+        x, y = places.of(rows), rows[value].to_numpy(dtype=np.float64)
+        beside = _beside(ax, one, len(series)) if places.categories else ax.transData
+        for part, low, high in _bands(rows, value, "_world"):
+            if places.categories or len(part) == 1:
+                said.append(f"Broad pale bars: {WORLDS}.")
+                ax.vlines(x[part], low, high, color=one.ink, lw=5.0, alpha=0.25, transform=beside)
+            else:
+                said.append(f"Hatched, dashed edge: {WORLDS}.")
+                _hatch(ax, x[part], low, high, one)
+        for part, low, high in _bands(rows, value, ""):
+            alone = bool(places.categories) or len(part) == 1
+            words = "Bars" if alone else "Bars, shaded" if bars else "Shaded"
+            said.append(f"{words}: {ARRIVALS}.")
+            if not alone:
+                ax.fill_between(x[part], low, high, color=one.ink, alpha=0.28, lw=0)
+            if alone or bars:
+                span = np.maximum([y[part] - low, high - y[part]], 0.0)
+                ax.errorbar(
+                    x[part],
+                    y[part],
+                    yerr=span,
+                    fmt="none",
+                    ecolor=one.ink,
+                    elinewidth=0.9,
+                    capsize=2.0,
+                    transform=beside,
+                )
+        kept = np.flatnonzero(np.isfinite(y))
+        shown = slice(int(kept[0]), int(kept[-1]) + 1) if len(kept) else slice(0)
+        ax.plot(
+            x[shown],
+            np.where(np.isfinite(y), y, np.nan)[shown],
+            color=one.ink,
+            marker=one.marker,
+            linestyle="none" if places.categories else one.dashes,
+            transform=beside,
+        )
+    describe(ax, *sorted(set(said), key=lambda line: ARRIVALS not in line))
+
+
+def _bands(
+    rows: pd.DataFrame, value: str, kind: str
+) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
+    """Indices, lower and upper edge of each unbroken stretch of a band."""
+    names = (value, f"{value}{kind}_low", f"{value}{kind}_high")
+    if not set(names) <= set(rows.columns):
+        return
+    y, low, high = (rows[name].to_numpy(dtype=np.float64) for name in names)
+    known = np.flatnonzero(np.isfinite(y) & np.isfinite(low) & np.isfinite(high))
+    for part in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
+        if len(part):
+            yield part, low[part], high[part]
+
+
+def _hatch(ax: Axes, x: FloatArray, low: FloatArray, high: FloatArray, one: Series) -> None:
+    ax.fill_between(
+        x,
+        low,
+        high,
+        facecolor="none",
+        edgecolor=one.ink,
+        alpha=0.3,
+        hatch=_HATCHES[one.index % len(_HATCHES)],
+        lw=0,
+    )
+    for edge in (low, high):
+        ax.plot(x, edge, color=one.ink, lw=0.7, ls=(0, (3, 2)), alpha=0.8)
+
+
+def _shift(one: Series, count: int) -> float:
+    """Points by which the marks of a series stand beside their category."""
+    return _DODGE * (one.index - 0.5 * (count - 1))
+
+
+def _beside(ax: Axes, one: Series, count: int, *, base: Transform | None = None) -> Transform:
+    """The data's coordinates, moved so that series at one category stand side by side."""
+    inches = _shift(one, count) / 72.0
+    return (base or ax.transData) + ScaledTranslation(inches, 0.0, ax.figure.dpi_scale_trans)
+
+
+def hollow(ax: Axes, one: Series, count: int, places: Places, value: str, which: BoolArray) -> None:
+    """Make the marks of some rows of a series hollow."""
+    rows = one.rows[which]
+    ax.plot(
+        places.of(rows),
+        rows[value],
+        transform=_beside(ax, one, count) if places.categories else ax.transData,
+        linestyle="none",
+        marker=one.marker,
+        color=one.ink,
+        markerfacecolor="white",
+        zorder=3,
+    )
+
+
+def mark_edge(
+    ax: Axes,
+    series: Sequence[Series],
+    places: Places,
+    which: Sequence[BoolArray],
+    marker: str,
+    at: float,
+) -> list[tuple[float, float]]:
+    """Mark rows that have no place in the axes, near their top or foot.
+
+    Series stand side by side at a category, else below each other.
+
+    Parameters
+    ----------
+    ax : Axes
+        With its limits set.
+    series : sequence of Series
+    places : Places
+    which : sequence of array of bool
+        Rows of each series.
+    marker : str
+    at : float
+        Height in the axes, 0 to 1.
+
+    Returns
+    -------
+    list of (float, float)
+        The marks' places in the data's coordinates.
+    """
+    marked = [(one, rows) for one, rows in zip(series, which, strict=True) if rows.any()]
+    found: list[tuple[float, float]] = []
+    for rank, (one, rows) in enumerate(marked):
+        base = ax.get_xaxis_transform()
+        if places.categories:
+            base = _beside(ax, one, len(series), base=base)
+        else:
+            away = 5.5 * rank / 72.0 * (1 if at < 0.5 else -1)
+            base += ScaledTranslation(0.0, away, ax.figure.dpi_scale_trans)
+        ends = np.column_stack((places.of(one.rows[rows]), np.full(int(rows.sum()), at)))
+        ax.plot(
+            *ends.T,
+            transform=base,
+            linestyle="none",
+            marker=marker,
+            color=one.ink,
+            markerfacecolor="white",
+            zorder=4,
+            clip_on=False,
+        )
+        inside = ax.transData.inverted().transform(base.transform(ends))
+        found += [(float(across), float(up)) for across, up in inside]
+    return found
+
+
+def edge_room(places: Places, which: Sequence[BoolArray]) -> float:
+    """Share of the axes that :func:`mark_edge` needs."""
+    rows = sum(bool(marked.any()) for marked in which)
+    if places.categories:
+        rows = min(rows, 1)
+    return 0.06 + 0.05 * rows + 0.05 * (rows > 0)
+
+
+def edges_of(rows: pd.DataFrame, value: str) -> FloatArray:
+    """All finite edges of the bands of a column."""
+    names = [f"{value}{kind}_{end}" for kind in ("", "_world") for end in ("low", "high")]
+    stays = np.isfinite(rows[value].to_numpy(dtype=np.float64))
+    return finite(*(rows.loc[stays, name] for name in names if name in rows), [])
+
+
+def lines_of(series: Sequence[Series], places: Places, value: str) -> list[FloatArray]:
+    """Lines and intervals of the series, as vertices in the data's coordinates."""
+    lines = []
+    for one in series:
+        x = places.of(one.rows)
+        names = [name for name in one.rows if str(name).startswith(value)]
+        columns = one.rows[names].select_dtypes("number").to_numpy(dtype=np.float64)
+        low, high = (edge(columns, axis=1) for edge in (np.fmin.reduce, np.fmax.reduce))
+        lines += [np.column_stack((x, column)) for column in columns.T]
+        lines += [np.array(((at, a), (at, b))) for at, a, b in zip(x, low, high, strict=True)]
+    return lines
+
+
+def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLabel]:
+    """Names of the series at the last point of each that has a value, else at the top."""
+    labels = []
+    for one in series:
+        y = one.rows[value].to_numpy(dtype=np.float64)
+        x = places.of(one.rows)
+        stays = np.isfinite(y)
+        last = int(np.argmax(np.where(stays, x, -np.inf) if stays.any() else x))
+        if one.name:
+            end = float(x[last]), float(y[last])
+            shift = _shift(one, len(series)) if places.categories else 0.0
+            labels.append(EndLabel(one.name, *end, one.ink, one.marker, shift))
+    return labels

@@ -1,0 +1,127 @@
+"""Welch's plot: how long a simulation fills up before it is in its steady state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from clustersim.errors import InputError
+from clustersim.plots.axis import Axis
+from clustersim.plots.direct_labels import EndLabel, label_ends
+from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.style import COLOURS
+from clustersim.plots.ticks import set_axis
+
+__all__ = ["moving_average", "plot_warm_up"]
+
+_THIN, _MEAN, _SMOOTH, _CUT = "#9a9a9a", "#222222", COLOURS["blue"], COLOURS["vermilion"]
+
+
+def moving_average(values: npt.ArrayLike, half: int) -> npt.NDArray[np.float64]:
+    """Average over each value and `half` neighbours on both sides, fewer at the ends.
+
+    Welch (1983), as in Law, "Simulation Modeling and Analysis", section 9.5.1; the window
+    also narrows at the end, so that there are as many averages as values.
+
+    Parameters
+    ----------
+    values : array_like (bins,)
+    half : int
+        Neighbours on each side, at least 0.
+
+    Examples
+    --------
+    >>> moving_average([1.0, 3.0, 8.0], 1).tolist()
+    [1.0, 4.0, 8.0]
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    n = len(numbers)
+    reach = np.minimum(half, np.minimum(np.arange(n), np.arange(n)[::-1]))
+    sums = np.concatenate(([0.0], np.cumsum(numbers)))
+    at = np.arange(n)
+    return np.asarray((sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1))
+
+
+def plot_warm_up(
+    series: npt.ArrayLike,
+    *,
+    warm_up: float | npt.ArrayLike | None = None,
+    reached: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the mean wait of consecutive shares of the jobs, and where measuring begins.
+
+    Parameters
+    ----------
+    series : array_like (replications, bins)
+        Mean wait (s) of equal shares of the jobs in the order of their submission.
+    warm_up : float or array_like (replications,), optional
+        Share of the jobs that is left out, of all replications or of each.
+    reached : bool
+        Whether a steady state was found; if not, the plot says so.
+    ax : Axes, optional
+        Where to draw; by default in a new figure of one column of a paper.
+
+    Raises
+    ------
+    InputError
+        If `series` is not two-dimensional or empty, or a share is not between 0 and 1.
+    """
+    waits = np.asarray(series, dtype=np.float64)
+    if waits.ndim != 2 or waits.size == 0:
+        raise InputError(
+            "plot_warm_up", f"series must be (replications, bins), found the shape {waits.shape}"
+        )
+    cuts = np.atleast_1d(np.asarray([] if warm_up is None else warm_up, dtype=np.float64))
+    if not ((cuts >= 0) & (cuts <= 1)).all():
+        raise InputError("plot_warm_up", f"warm_up must be between 0 and 1, found {warm_up!r}")
+    bins = waits.shape[1]
+    place = (np.arange(bins) + 0.5) / bins
+    mean = waits.mean(axis=0)
+    smooth = moving_average(mean, max(1, bins // 10))
+    with plot_style(ax):
+        ax = panel(ax)
+        share = Axis("jobs in order of submission", "%", 0.01, logarithmic=False)
+        x_axis = set_axis(ax, "x", share, [0.0, 1.0], room=(0.0, 0.0), from_zero=False)
+        wait = Axis("mean wait of a share of the jobs", dimension="duration", logarithmic=False)
+        y_axis = set_axis(ax, "y", wait, waits, room=(0.06, 0.16))
+        for replication in waits:
+            ax.plot(place, replication, color=_THIN, lw=0.6, alpha=0.8)
+        ax.plot(place, mean, color=_MEAN, lw=0.9)
+        ax.plot(place, smooth, color=_SMOOTH, lw=2.2)
+        _draw_cuts(ax, cuts, reached)
+        ends = [EndLabel("moving average", place[-1], float(smooth[-1]), _SMOOTH)]
+        if len(waits) > 1:
+            highest = float(waits[np.argmax(waits[:, -1]), -1])
+            ends += [
+                EndLabel("mean", place[-1], float(mean[-1]), _MEAN),
+                EndLabel(f"each of {len(waits)} runs", place[-1], highest, "#6b6b6b"),
+            ]
+        label_ends(ax, ends)
+        dress(ax, "where the steady state begins", x=x_axis.title, y=y_axis.title)
+    return ax
+
+
+def _draw_cuts(ax: Axes, cuts: npt.NDArray[np.float64], reached: bool) -> None:
+    """Draw the truncation, and say on which side of it jobs are measured."""
+    if not reached:
+        describe(ax, "The waits still change at the end: longer runs are needed.")
+    middle = float(np.median(cuts)) if len(cuts) else 0.0
+    words: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "color": _CUT, "va": "top"}
+    if not reached:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        ax.text(0.5, 0.96, "no steady state found", ha="center", bbox=box, **words)
+    elif len(cuts) and middle < 0.5:
+        ax.text(middle + 0.015, 0.96, "measured →", ha="left", **words)
+    elif len(cuts):
+        ax.text(middle - 0.015, 0.96, "← left out", ha="right", **words)
+    if len(cuts):
+        ax.axvspan(0.0, middle, color="#999999", alpha=0.15, lw=0)
+        ax.axvline(middle, color=_CUT, lw=1.2)
+        describe(ax, f"Grey: the first {100 * middle:.3g} % of the jobs, left out as warm-up.")
+    if len(cuts) and cuts.max() > cuts.min():
+        ax.axvspan(float(cuts.min()), float(cuts.max()), color=_CUT, alpha=0.2, lw=0)
+        describe(ax, "Band: where measuring begins in each run; line: its median.")

@@ -1,0 +1,244 @@
+"""Values of a table as a reader wants them: few digits, fitting units, intervals joined."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.units import format_bytes, format_duration, format_rate
+
+__all__ = ["Cell", "Column", "Format", "format_money", "format_percent", "table_columns"]
+
+Format = Callable[[float], str]
+"""Text of a finite number of a column."""
+
+_ENDS = ("_low", "_high")
+_MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of a value, and the number that it is sorted by (NaN: missing, None: by its text)."""
+
+    text: str
+    value: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The number as JavaScript reads it."""
+        return repr(self.value).replace("inf", "Infinity").replace("nan", "NaN")
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading and cells of a column; those of numbers are set flush right."""
+
+    label: str
+    numeric: bool
+    cells: Sequence[Cell]
+
+
+def format_percent(share: float) -> str:
+    """A share as a percentage (``"73.2 %"``).
+
+    Examples
+    --------
+    >>> format_percent(0.7321)
+    '73.2 %'
+    """
+    return f"{100 * share:z.1f} %"
+
+
+def format_money(amount: float, currency: str = "CNY") -> str:
+    """An amount of money in millions or billions where it is that large.
+
+    Examples
+    --------
+    >>> format_money(160e9), format_money(1250.0)
+    ('160 bn CNY', '1,250 CNY')
+    """
+    for name, size in (("bn", 1e9), ("M", 1e6)):
+        if abs(amount) >= size:
+            return f"{amount / size:,.4g} {name} {currency}"
+    return f"{amount:z,.0f} {currency}"
+
+
+_BY_SUFFIX: Mapping[str, Format] = {
+    "_s": format_duration,
+    "_w": partial(format_rate, unit="W"),
+    "_bytes": format_bytes,
+    "_Bps": format_rate,
+    "_cny": format_money,
+}
+
+
+def table_columns(
+    frame: pd.DataFrame,
+    *,
+    labels: Mapping[str, str],
+    formats: Mapping[str, Format],
+    intervals: bool,
+) -> list[Column]:
+    """Columns of a table for people.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows and columns, quantities in SI.
+    labels, formats : mapping
+        Heading and format of a column by its name, in place of what follows from the name
+        and the values; other names are passed over.  With `intervals`, ``m`` speaks for
+        ``m_low`` and ``m_high`` too.
+    intervals : bool
+        Join ``m``, ``m_low`` and ``m_high`` as ``"12.3 min (11 to 14)"``; without a column
+        ``m`` the other two become a column ``m`` of ranges, ``"11 to 14 min"``.
+
+    Examples
+    --------
+    >>> waits = pd.DataFrame({"wait_s": [738.0], "wait_s_low": [660.0], "wait_s_high": [840.0]})
+    >>> (column,) = table_columns(waits, labels={}, formats={}, intervals=True)
+    >>> column.label, column.cells[0].text, column.cells[0].value
+    ('wait', '12.3 min (11 to 14)', 738.0)
+    """
+    groups = _groups([str(name) for name in frame.columns], intervals)
+    columns = []
+    for name, members in groups.items():
+        to_text = formats.get(name) or _format_of(name, frame[members])
+        rows = zip(*(frame[member].tolist() for member in members), strict=True)
+        cells = [_cell(row, to_text, is_range=members[0] != name) for row in rows]
+        columns.append(Column(labels.get(name, _label(name)), _is_numeric(frame[members]), cells))
+    return columns
+
+
+def _groups(names: Sequence[str], intervals: bool) -> dict[str, list[str]]:
+    """Columns to show, in order, each with the columns that it is made of."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        stem = re.sub("_(low|high)$", "", name)
+        ends = [stem + end for end in _ENDS]
+        if intervals and all(end in names for end in ends):
+            groups[stem] = [stem, *ends] if stem in names else ends
+        else:
+            groups[name] = [name]
+    return groups
+
+
+def _format_of(name: str, values: pd.DataFrame) -> Format:
+    """The format that a column's unit suffix, or else its numbers, ask for."""
+    suffix = _unit_suffix(name)
+    return _BY_SUFFIX[suffix] if suffix else _number_format(values)
+
+
+def _unit_suffix(name: str) -> str:
+    bare = re.sub("_(world|half)$", "", name)
+    return next((suffix for suffix in _BY_SUFFIX if bare.endswith(suffix)), "")
+
+
+def _number_format(values: pd.DataFrame) -> Format:
+    """One number of decimals for a column, where its numbers are of like size or round.
+
+    As many as the smallest needs for three digits, fewer where all, intervals included, are
+    round numbers; else three digits of each number.
+    """
+    if all(pd.api.types.is_integer_dtype(kind) for kind in values.dtypes):
+        return partial(_fixed, decimals=0)
+    sizes, with_ends = _sizes(values.iloc[:, :1]), _sizes(values)
+    if len(sizes) == 0 or sizes.min() < 1e-4 or sizes.max() >= 1e7:
+        return _significant
+    alike = bool(sizes.max() <= 100 * sizes.min())
+    most = _decimals(float(sizes.min())) if alike else 2
+    for decimals in range(most):
+        if np.allclose(np.round(with_ends, decimals), with_ends, rtol=1e-9, atol=0.0):
+            return partial(_fixed, decimals=decimals)
+    return partial(_fixed, decimals=most) if alike else _significant
+
+
+def _sizes(values: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Magnitudes of the numbers that are finite and not zero."""
+    numbers = [v for name in values for v in values[name].tolist() if isinstance(v, Real)]
+    sizes: npt.NDArray[np.float64] = np.abs(np.array(numbers, dtype=np.float64))
+    kept: npt.NDArray[np.float64] = sizes[np.isfinite(sizes) & (sizes != 0)]
+    return kept
+
+
+def _decimals(size: float, digits: int = 3) -> int:
+    return max(0, digits - 1 - math.floor(math.log10(size)))
+
+
+def _fixed(value: float, *, decimals: int) -> str:
+    return f"{value:z,.{decimals}f}"
+
+
+def _significant(value: float) -> str:
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    return _fixed(value, decimals=_decimals(abs(value)))
+
+
+def _is_numeric(values: pd.DataFrame) -> bool:
+    return all(
+        pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+        for kind in values.dtypes
+    )
+
+
+def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool) -> Cell:
+    """The cell of a value, of a value with its interval, or of a range."""
+    if len(row) == 1:
+        return _single(row[0], to_text)
+    cells = [_single(value, to_text) for value in row]
+    ends = [cell.value for cell in cells[-2:]]
+    unknown = any(end is None or math.isnan(end) for end in ends) or ends == [-math.inf, math.inf]
+    if is_range:
+        return Cell(_MISSING, math.nan) if unknown else Cell(_to(cells), cells[0].value)
+    middle = cells[0]
+    if unknown or middle.value is None or not math.isfinite(middle.value):
+        return middle
+    unit = _shared_unit(cells)
+    bounds = " to ".join(cell.text.removesuffix(unit) for cell in cells[1:])
+    return Cell(f"{middle.text} ({bounds})", middle.value)
+
+
+def _to(cells: Sequence[Cell]) -> str:
+    low, high = (cell.text for cell in cells)
+    if low == high:
+        return low
+    return f"{low.removesuffix(_shared_unit(cells))} to {high}"
+
+
+def _shared_unit(cells: Sequence[Cell]) -> str:
+    """The unit with the space before it if all cells end in the same, else nothing."""
+    units = {"".join(cell.text.partition(" ")[1:]) for cell in cells}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _single(value: Any, to_text: Format) -> Cell:
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no", float(value))
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return Cell(_MISSING, math.nan)
+    if not isinstance(value, Real):
+        return Cell(str(value))
+    number = float(value)
+    text = "∞" if math.isinf(number) else to_text(abs(number) if number == 0 else number)
+    negative = text.startswith("-") or number == -math.inf
+    return Cell(f"−{text.removeprefix('-')}" if negative else text, number)
+
+
+def _label(name: str) -> str:
+    """A heading from a column's name; dotted paths stay as they are written in files."""
+    if "." in name:
+        return name
+    suffix = _unit_suffix(name)
+    return re.sub(f"{suffix}(?=_world$|_half$|$)", "", name).replace("_", " ")

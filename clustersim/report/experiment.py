@@ -1,0 +1,46 @@
+"""A script that runs one study file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from clustersim.errors import InputError
+from clustersim.report.output import unused_folder
+from clustersim.report.study import conduct_study, write_report
+from clustersim.studies.study import load_study
+
+__all__ = ["run_experiment"]
+
+
+def run_experiment(study_file: Path, description: str | None = None) -> None:
+    """Run a study file as a script: its runs, tables and pictures, and its page.
+
+    Parameters
+    ----------
+    study_file : Path
+    description : str, optional
+        What ``--help`` says.
+
+    Raises
+    ------
+    SystemExit
+        With code 2 for input that cannot be used, 130 after an interrupt.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, help="folder (default: a new one in out/)")
+    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument("--resume", action="store_true", help="go on with what --out has already")
+    parser.add_argument("--quick", action="store_true", help="few short runs, to try it out")
+    args = parser.parse_args()
+    try:
+        study = load_study(study_file, quick=args.quick)
+        out = args.out or unused_folder(Path("out") / study.spec.name)
+        complete = conduct_study(study, out, workers=args.workers, resume=args.resume)
+        write_report(out)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if not complete:
+        raise SystemExit(130)

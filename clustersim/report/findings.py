@@ -1,0 +1,168 @@
+"""What a study found, in plain sentences with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from clustersim.plots.axis import Axis, axis_of
+from clustersim.report.study_figures import study_axes
+from clustersim.studies.points import is_fact
+from clustersim.studies.spec import LOAD
+from clustersim.studies.study_result import StudyResult
+
+__all__ = ["constant_facts", "findings", "warnings"]
+
+MOST_SENTENCES = 12
+MOST_NAMED = 6
+
+
+def findings(result: StudyResult) -> list[str]:
+    """Return what follows from a study, a sentence each."""
+    axes = study_axes(result)
+    told = [*_capacities(result, axes), *_differences(result, axes), *_indices(result, axes)]
+    if len(told) > MOST_SENTENCES:
+        left = len(told) - MOST_SENTENCES
+        return [*told[:MOST_SENTENCES], f"And {left} more: see the tables."]
+    return told
+
+
+def warnings(result: StudyResult) -> list[str]:
+    """Return what a reader must know before trusting the numbers, a sentence each."""
+    axes = study_axes(result)
+    told = []
+    failed = int((result.runs["status"] == "failed").sum())
+    if failed:
+        told.append(f"{failed} of {len(result.runs)} runs failed; they are left out.")
+    points = result.points
+    if points.empty:
+        return [*told, "No run is there yet."]
+    for column, sentence in (
+        ("overload", "Overload, the queue grows and waits have no steady value"),
+        ("rising", "Waits still rise within the runs, longer runs would show longer waits"),
+    ):
+        chosen = points[points[column].astype(bool)]
+        names = [_place(result, row, axes) for row in chosen.to_dict("records")]
+        if names:
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            told.append(f"{sentence}: {'; '.join(names[:MOST_NAMED])}{more}.")
+    finished = result.runs[result.runs["status"] == "finished"]
+    unsettled = int((finished["warm_up_reached"] == 0).sum())
+    if unsettled:
+        told.append(
+            f"In {unsettled} of {len(finished)} runs MSER-5 found no steady part: they are too "
+            "short, or overloaded."
+        )
+    censored = int((finished["censored"] > 0.05).sum())
+    if censored:
+        told.append(
+            f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs still "
+            "waited at the horizon: their waits are lower bounds."
+        )
+    return told
+
+
+def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
+    spec, table = result.study.spec, result.capacities
+    if table is None or spec.capacity is None or spec.objective is None:
+        return
+    metric, of = axis_of(spec.objective.metric), spec.capacity.of
+    searched = axes.get(of, axis_of(of))
+    limit = f"{metric.label} ≤ {metric.text(spec.objective.limit)}"
+    bound = "up to" if spec.capacity.more_is == "worse" else "from"
+    for row in table.to_dict("records"):
+        place = _place(result, row, axes)
+        head = f"{place}: {limit}" if place else f"{limit[0].upper()}{limit[1:]}"
+        if not math.isfinite(row["capacity"]):
+            yield f"{head} is {row['note']}."
+            continue
+        number, low, high = (
+            _number(row[name], searched) for name in ("capacity", "capacity_low", "capacity_high")
+        )
+        sentence = (
+            f"{head} is kept {bound} {searched.label} {number} (95 % interval {low} to {high}"
+        )
+        if of == LOAD:
+            sentence += f"; {row['jobs_per_day']:,.0f} jobs a day"
+        sentence += f"; {row['runs']} runs)"
+        if "capacity_world_low" in row:
+            low, high = (_number(row[f"capacity_world_{end}"], searched) for end in ("low", "high"))
+            sentence += f"; in 90 % of the calibration's draws {low} to {high}"
+        yield sentence + (f". Note: {row['note']}." if row["note"] else ".")
+
+
+def _number(value: float, axis: Axis) -> str:
+    if math.isinf(value):
+        return "no limit"
+    return f"{value:.3f}" if axis.dimension == "ratio" else axis.text(value)
+
+
+def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
+    table = result.differences
+    for row in table.to_dict("records") if table is not None else ():
+        axis = axis_of(row["metric"])
+        place = _place(result, {k: v for k, v in row.items() if k != "system"}, axes)
+        where = f" at {place}" if place else ""
+        head = f"{row['system']} against {row['baseline']}{where}: {axis.label}"
+        if math.isnan(row["relative"]):
+            if math.isnan(row["difference"]):
+                yield f"{head} cannot be compared (overload, or no pair)."
+            continue
+        low, high = row["relative_low"], row["relative_high"]
+        if not (math.isfinite(low) and math.isfinite(high)):
+            continue
+        if low <= 0 <= high:
+            yield (
+                f"{head} does not clearly differ ({row['relative']:+.0%}, 95 % interval {low:+.0%} "
+                f"to {high:+.0%}; {row['pairs']} pairs)."
+            )
+            continue
+        word = "less" if row["relative"] < 0 else "more"
+        half = (high - low) / 2
+        digits = 0 if half >= 0.01 else 1
+        yield (
+            f"{head} {abs(row['relative']):.{digits}%} ± {half:.{digits}%} {word} "
+            f"({row['pairs']} pairs)."
+        )
+
+
+def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
+    table = result.indices
+    if table is None:
+        return
+    for metric, rows in table.groupby("metric", sort=False):
+        ordered = rows.sort_values("total", ascending=False)
+        if ordered["total"].isna().all():
+            yield f"The variance of {axis_of(str(metric)).label} could not be attributed."
+            continue
+        parts = [
+            f"{axes.get(row['parameter'], axis_of(row['parameter'])).label} {row['first']:.0%} "
+            f"({row['first_low']:.0%} to {row['first_high']:.0%}) alone, {row['total']:.0%} "
+            "with its interactions"
+            for row in ordered.head(3).to_dict("records")
+        ]
+        yield f"Of the variance of {axis_of(str(metric)).label} comes from {'; from '.join(parts)}."
+
+
+def _place(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[str, Axis]) -> str:
+    """Say where a row is in the space of the parameters."""
+    parts = []
+    for path in result.parameters:
+        if path not in row:
+            continue
+        value, axis = row[path], axes.get(path, axis_of(path))
+        if isinstance(value, str) and axis.dimension == "":
+            parts.append(value)
+        else:
+            shown = _number(value, axis) if isinstance(value, float) else str(value)
+            parts.append(f"{axis.label} {shown}")
+    return ", ".join(parts)
+
+
+def constant_facts(points: pd.DataFrame) -> list[str]:
+    """Columns of points that are facts of the fleet and do not vary: not worth a column."""
+    columns = map(str, points.columns)
+    return [name for name in columns if is_fact(name) and points[name].nunique() <= 1]

@@ -1,0 +1,132 @@
+"""Marks of a timeline: what happened when, as a user tells it in a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clustersim.calibration.table import read_csv_as_text
+from clustersim.errors import InputError, unknown_name
+
+__all__ = ["COLUMNS", "Mark", "read_marks"]
+
+COLUMNS = ("time_s", "kind", "pool", "node", "text")
+_REQUIRED = ("time_s", "kind")
+_MOST_PROBLEMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One event: a failure, a delivery of chips, an announcement.
+
+    Attributes
+    ----------
+    time_s : float
+        Simulated seconds.
+    kind : str
+        What kind of event it is.
+    pool : str
+        Where; "" is everywhere.
+    node : int
+        Index in the pool; -1 is the whole pool.
+    text : str
+        More about it, or "".
+    """
+
+    time_s: float
+    kind: str
+    pool: str = ""
+    node: int = -1
+    text: str = ""
+
+
+def read_marks(
+    events: pd.DataFrame | str | Path, *, pools: Sequence[str], end_s: float
+) -> list[Mark]:
+    """Read and check a table of events.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame or path of a CSV file
+        ``time_s`` (simulated seconds) and ``kind``; where known ``pool``, ``node`` (index
+        in the pool) and ``text``, empty where an event has none.
+    pools : sequence of str
+        The pools of the run.
+    end_s : float
+        When the run ends, in seconds.
+
+    Returns
+    -------
+    list of Mark
+        In order of the table.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a column is unknown or absent, a time is no number or
+        outside the run, a pool unknown, a node no whole number or without a pool.  Rows
+        are counted from 1.
+    """
+    source = "events" if isinstance(events, pd.DataFrame) else events
+    table = events if isinstance(events, pd.DataFrame) else read_csv_as_text(events)
+    names = [str(name) for name in table.columns]
+    problems = [unknown_name("column", name, COLUMNS) for name in names if name not in COLUMNS]
+    problems += [
+        f"{name}: this column is required but absent" for name in _REQUIRED if name not in names
+    ]
+    marks = []
+    if not problems:
+        told = table.astype(object).where(table.notna(), "")
+        for number, row in enumerate(told.to_dict("records"), start=1):
+            faults = [f"row {number}: {fault}" for fault in _faults(row, pools, end_s)]
+            problems += faults
+            if not faults:
+                marks.append(_mark(row))
+    if len(problems) > _MOST_PROBLEMS:
+        more = len(problems) - _MOST_PROBLEMS
+        problems = [*problems[:_MOST_PROBLEMS], f"and {more:,} more"]
+    if problems:
+        raise InputError(source, problems)
+    return marks
+
+
+def _faults(row: dict[Any, Any], pools: Sequence[str], end_s: float) -> Iterator[str]:
+    time, pool, node = row["time_s"], _text(row, "pool"), row.get("node", "")
+    if not 0 <= _number(time) <= end_s:
+        yield f"time_s {time!r} is not in the run, which lasts from 0 to {end_s:.15g} s"
+    if not _text(row, "kind"):
+        yield "kind is empty"
+    if pool and pool not in pools:
+        yield unknown_name("pool", pool, pools)
+    if node != "" and not (_number(node) >= 0 and _number(node).is_integer()):
+        yield f"node {node!r} is not a whole number from 0 on"
+    if node != "" and not pool:
+        yield f"node {node!r} needs its pool"
+
+
+def _mark(row: dict[Any, Any]) -> Mark:
+    node = row.get("node", "")
+    return Mark(
+        time_s=_number(row["time_s"]),
+        kind=_text(row, "kind"),
+        pool=_text(row, "pool"),
+        node=-1 if node == "" else int(_number(node)),
+        text=_text(row, "text"),
+    )
+
+
+def _text(row: dict[Any, Any], name: str) -> str:
+    return str(row.get(name, "")).strip()
+
+
+def _number(value: Any) -> float:
+    """The value as a float, NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,0 +1,244 @@
+"""A study's report as one HTML file that needs nothing else, neither files nor network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from clustersim.errors import InputError
+from clustersim.report.cells import Format, table_columns
+from clustersim.report.inline_svg import inline_svg
+
+__all__ = ["Figure", "Listing", "Page", "Section", "Table", "render_page", "write_page"]
+
+_SCROLLED_ROWS = 25
+"""A table of more rows scrolls in a frame of its own and has a filter."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture.
+
+    Parameters
+    ----------
+    title, caption : str
+        What it shows, and what to see in it.
+    svg : str
+        The text of an SVG file as matplotlib writes it.
+    """
+
+    title: str
+    svg: str
+    caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table that a reader can sort.
+
+    Parameters
+    ----------
+    title, caption : str
+        What it holds, and how to read it.
+    frame : pandas.DataFrame
+        Rows and columns, quantities in SI.
+    labels : mapping of str to str
+        Headings by column; by default the column's name, without its unit.  One mapping may
+        serve many tables: names of other columns are passed over, here and in `formats`.
+    formats : mapping of str to callable
+        Text of a finite number, by column.  By default the suffix of the column's name
+        gives the unit (``_s, _w, _bytes, _Bps, _cny``), and other numbers get three digits.
+    intervals : bool
+        Join ``m``, ``m_low`` and ``m_high`` in one cell, ``"12.3 min (11 to 14)"``.
+    most_rows : int
+        Rows in the page at most, the first.
+    file : str
+        The file beside the page that holds all rows, linked below the table.
+    """
+
+    title: str
+    frame: pd.DataFrame
+    caption: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, Format] = field(default_factory=dict)
+    intervals: bool = True
+    most_rows: int = 200
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A file or commands, folded away under a title until asked for."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with its own heading.
+
+    Parameters
+    ----------
+    title : str
+        Also its entry in the table of contents.
+    parts : sequence of str, Figure, Table or Listing
+        Top to bottom; a str is a paragraph.
+    """
+
+    title: str
+    parts: Sequence[str | Figure | Table | Listing]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report.
+
+    Parameters
+    ----------
+    title, question : str
+        The study's name and what it asks.
+    lead : sequence of str
+        What it found, a plain sentence each.
+    sections : sequence of Section
+        What it is founded on.
+    footer : str
+        Where the numbers come from: versions, seed.
+    """
+
+    title: str
+    question: str
+    lead: Sequence[str]
+    sections: Sequence[Section]
+    footer: str = ""
+
+
+def render_page(page: Page) -> str:
+    """HTML text of a report, the same for the same page.
+
+    Raises
+    ------
+    InputError
+        If a picture is no SVG or refers to something outside itself.
+    """
+    counts: Counter[str] = Counter()
+    sections = [
+        {
+            "id": f"section-{number}",
+            "title": section.title,
+            "parts": [_view(part, counts) for part in section.parts],
+        }
+        for number, section in enumerate(page.sections, start=1)
+    ]
+    script = _data("page.js")
+    digest = hashlib.sha256(script.encode()).digest()
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            page=page,
+            sections=sections,
+            css=Markup(_data("page.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(digest).decode(),
+        )
+    )
+
+
+def write_page(page: Page, path: str | Path) -> Path:
+    """Write a report in one step, so that no reader ever meets half of one.
+
+    Raises
+    ------
+    InputError
+        As :func:`render_page` does, or if the file cannot be written.
+    """
+    path = Path(path)
+    text = render_page(page).encode("utf-8", errors="xmlcharrefreplace")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(text)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+    return path
+
+
+@cache
+def _data(name: str) -> str:
+    return resources.files("clustersim.report").joinpath("data", name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_data),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["prose"] = _prose
+    return environment
+
+
+def _prose(text: str) -> str:
+    """A text whose per cent signs stay on the line of their numbers."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _view(part: str | Figure | Table | Listing, counts: Counter[str]) -> dict[str, Any]:
+    """What the template needs of a part; `counts` numbers the parts of each kind."""
+    if isinstance(part, str):
+        return {"kind": "paragraph", "text": part}
+    kind = type(part).__name__.lower()
+    counts[kind] += 1
+    view: dict[str, Any] = {"kind": kind, "id": f"{kind}-{counts[kind]}", "part": part}
+    if isinstance(part, Figure):
+        view["svg"] = Markup(
+            inline_svg(
+                part.svg,
+                key=f"{view['id']}-picture",
+                label=part.title,
+                described_by=f"{view['id']}-caption" if part.caption else "",
+            )
+        )
+    elif isinstance(part, Table):
+        view |= _table_view(part)
+    return view
+
+
+def _table_view(table: Table) -> dict[str, Any]:
+    shown = table.frame.head(table.most_rows)
+    columns = table_columns(
+        shown, labels=table.labels, formats=table.formats, intervals=table.intervals
+    )
+    return {
+        "columns": [(_breakable(column.label), column.numeric) for column in columns],
+        "rows": list(zip(*(column.cells for column in columns), strict=True)),
+        "count": len(table.frame),
+        "long": len(shown) > _SCROLLED_ROWS,
+        "href": quote(table.file),
+    }
+
+
+def _breakable(label: str) -> Markup:
+    """A heading that may be broken after the dots of a path."""
+    return Markup(".<wbr>").join(escape(_prose(part)) for part in label.split("."))

@@ -1,0 +1,184 @@
+"""A study from its file to its folder: runs, tables, pictures, and lines in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
+import pandas as pd
+
+from clustersim.errors import InputError
+from clustersim.plots.style import save_figure
+from clustersim.report.findings import findings, warnings
+from clustersim.report.page import write_page
+from clustersim.report.study_figures import NamedFigure, draw_plots
+from clustersim.report.study_page import hypothetical, study_page, svg_text
+from clustersim.studies.conduct import Progress, run_study
+from clustersim.studies.study import Study
+from clustersim.studies.study_result import StudyResult, load_result
+from clustersim.units import format_duration
+
+__all__ = ["conduct_study", "write_report", "write_results"]
+
+TELL_EVERY_S = 10.0
+WIDTH = 100
+
+
+def conduct_study(
+    study: Study,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    dask: str | None = None,
+    resume: bool = False,
+    formats: Sequence[str] = ("png", "svg"),
+) -> bool:
+    """Run a study, tell how far it is, and write its tables and pictures.
+
+    Parameters
+    ----------
+    study, out, workers, executor, dask, resume
+        See :func:`~clustersim.studies.conduct.run_study`.
+    formats : sequence of str
+        Of the pictures.
+
+    Returns
+    -------
+    bool
+        Whether all runs are there; after an interrupt, what is there is written.
+
+    Raises
+    ------
+    InputError
+        If the study or the folder cannot be used.
+    """
+    began = time.perf_counter()
+    if study.spec.question:
+        print(textwrap.fill(study.spec.question, WIDTH))
+    teller = _Teller()
+    complete = run_study(
+        study,
+        out,
+        workers=workers,
+        executor=executor,
+        dask=dask,
+        resume=resume,
+        progress=teller.tell,
+    )
+    teller.end()
+    result = load_result(out)
+    if result.runs.empty:
+        print("interrupted before the first run was done")
+        return complete
+    figures = write_results(result, Path(out), formats)
+    for line in [*findings(result), *warnings(result), *filter(None, [hypothetical(result)])]:
+        print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
+    failed = result.runs[result.runs["status"] == "failed"]
+    for key, error in failed[["run", "error"]].head(3).itertuples(index=False):
+        print(f"failed: {error.strip().splitlines()[-1]}")
+        print(f"  redo it alone: clustersim run --from {out} --run {key} --out redone")
+    if not complete:
+        print(f"interrupted; --resume goes on where it was, in {out}")
+    print(f"{teller.summary()} in {time.perf_counter() - began:.0f} s")
+    for figure in figures:
+        print(f"picture: {Path(out) / f'{figure.name}.{formats[0]}'}")
+    print(f"tables and the page report.html (clustersim report {out}): {out}")
+    return complete
+
+
+def write_results(
+    result: StudyResult, folder: Path, formats: Sequence[str] = ("png", "svg")
+) -> list[NamedFigure]:
+    """Write the tables and pictures of a study into its folder; return the pictures.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written, or a picture cannot be drawn.
+    """
+    tables = {
+        "runs": result.runs,
+        "points": result.points,
+        "capacities": result.capacities,
+        "differences": result.differences,
+        "indices": result.indices,
+    }
+    for name, table in tables.items():
+        if table is not None:
+            _write_table(table, folder / name)
+    figures = draw_plots(result)
+    for figure in figures:
+        save_figure(figure.figure, folder / figure.name, formats)
+    return figures
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    try:
+        table.to_csv(path.with_suffix(".csv"), index=False)
+        table.to_parquet(path.with_suffix(".parquet"), index=False)
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write the page ``report.html`` of a study's folder, of the runs that it has.
+
+    Raises
+    ------
+    InputError
+        If it is no folder of a study, or the page cannot be written.
+    """
+    folder = Path(folder)
+    result = load_result(folder)
+    figures = draw_plots(result) if len(result.runs) else []
+    with tempfile.TemporaryDirectory() as aside:
+        svgs = [svg_text(figure, Path(aside)) for figure in figures]
+    return write_page(study_page(result, folder, figures, svgs), folder / "report.html")
+
+
+class _Teller:
+    """Tells how far a study is: in one line of a terminal, or now and then in a pipe."""
+
+    def __init__(self) -> None:
+        self._last: Progress | None = None
+        self._told_at = time.perf_counter()
+        self._on_terminal = sys.stderr.isatty()
+
+    def tell(self, now: Progress) -> None:
+        """Tell, if it is time."""
+        self._last = now
+        passed = time.perf_counter() - self._told_at
+        if self._on_terminal:
+            if passed > 0.1 or now.done == now.planned:
+                self._told_at = time.perf_counter()
+                print(f"\r\033[K{_line(now)}", end="", file=sys.stderr, flush=True)
+        elif passed > TELL_EVERY_S:
+            self._told_at = time.perf_counter()
+            print(_line(now), file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._on_terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def summary(self) -> str:
+        """Say what was done."""
+        if self._last is None:
+            return "no run"
+        reused = f", {self._last.reused:,} of them from before" if self._last.reused else ""
+        failed = f", {self._last.failed:,} failed" if self._last.failed else ""
+        return f"{self._last.done:,} runs{reused}{failed}"
+
+
+def _line(now: Progress) -> str:
+    failed = f", {now.failed:,} failed" if now.failed else ""
+    left = format_duration(now.left_s) if now.left_s < float("inf") else "unknown"
+    return (
+        f"{now.done:,} of {now.planned:,} runs{failed}, {now.per_s:.2g} a second, about {left} left"
+    )

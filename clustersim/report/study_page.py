@@ -1,0 +1,218 @@
+"""The HTML page of a study."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from clustersim.catalogue import hypothetical_note
+from clustersim.plots.axis import axis_of
+from clustersim.plots.style import save_figure
+from clustersim.report.cells import format_money, format_percent
+from clustersim.report.findings import constant_facts, findings, warnings
+from clustersim.report.page import Figure, Listing, Page, Section, Table
+from clustersim.report.study_figures import NamedFigure, study_axes
+from clustersim.simulation.result import versions
+from clustersim.studies.conduct import STUDY_FILE
+from clustersim.studies.study_result import StudyResult
+from clustersim.studies.worker import open_changed
+from clustersim.units import format_bytes, format_duration, format_rate
+
+__all__ = ["hypothetical", "study_page"]
+
+_FORMATS: Mapping[str, Callable[[float], str]] = {
+    "share": format_percent,
+    "duration": format_duration,
+    "bandwidth": format_rate,
+    "bytes": format_bytes,
+    "flop rate": lambda rate: format_rate(rate, "FLOP/s"),
+    "money": format_money,
+}
+"""How a number of a dimension is written."""
+
+
+def study_page(
+    result: StudyResult, folder: Path, figures: Sequence[NamedFigure], svgs: Sequence[str]
+) -> Page:
+    """Return the page of a study.
+
+    Parameters
+    ----------
+    result : StudyResult
+    folder : Path
+        The study's folder, in which the page will lie.
+    figures : sequence of NamedFigure
+    svgs : sequence of str
+        Text of their SVG files.
+    """
+    spec = result.study.spec
+    pictures = [
+        Figure(figure.title, svg, figure.figure.caption)
+        for figure, svg in zip(figures, svgs, strict=True)
+    ]
+    sections = [
+        Section("Pictures", pictures or ["No run is there yet."]),
+        Section("Results", _results(result)),
+        Section("Runs", _runs(result, folder)),
+        Section("How it was made", _provenance(result, folder)),
+    ]
+    told = versions()
+    return Page(
+        title=spec.name,
+        question=spec.question,
+        lead=[*findings(result), *warnings(result), *filter(None, [hypothetical(result)])],
+        sections=sections,
+        footer=f"clustersim {told['clustersim']}, Python {told['python']}, seed "
+        f"{result.study.base.seed}",
+    )
+
+
+def hypothetical(result: StudyResult) -> str | None:
+    """Say which of the study's chips have no published specification."""
+    if not result.study.points:
+        return None
+    changes = dict(result.study.points[0].changes)
+    _, fleet = open_changed(result.study.base.tree, changes)
+    return hypothetical_note(
+        fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools
+    )
+
+
+def _results(result: StudyResult) -> list[str | Table]:
+    parts: list[str | Table] = []
+    if result.capacities is not None:
+        parts.append(
+            _table(
+                result,
+                "Capacity at the objective",
+                result.capacities,
+                "In brackets the 95 % interval: random arrivals.",
+                "capacities.csv",
+            )
+        )
+    differences = result.differences
+    if differences is not None and len(differences):
+        for metric, rows in differences.groupby("metric", sort=False):
+            parts.append(
+                _table(
+                    result,
+                    f"Paired differences: {axis_of(str(metric)).label}",
+                    rows.drop(columns="metric"),
+                    "System less baseline on the same random numbers, with its 95 % interval.",
+                    "differences.csv",
+                    same_as=str(metric),
+                )
+            )
+    if result.indices is not None:
+        parts.append(
+            _table(
+                result,
+                "Sobol indices",
+                result.indices,
+                "Share of a metric's variance; in brackets the 95 % bootstrap interval.",
+                "indices.csv",
+            )
+        )
+    points = result.points.drop(columns=constant_facts(result.points))
+    parts.append(
+        _table(
+            result,
+            "Points",
+            points,
+            "Means over replications; in brackets the 95 % interval of random arrivals.",
+            "points.csv",
+        )
+    )
+    return parts
+
+
+def _table(
+    result: StudyResult,
+    title: str,
+    frame: pd.DataFrame,
+    caption: str,
+    file: str,
+    *,
+    same_as: str = "",
+) -> Table:
+    """A table with the words and units of its columns."""
+    axes, labels, formats = study_axes(result), {}, {}
+    for column in map(str, frame.columns):
+        axis = axes.get(column, axis_of(column))
+        if column in axes or axis.dimension:
+            labels[column] = axis.label
+        if column.endswith(("_low", "_high")):
+            continue
+        if axis.dimension in _FORMATS and pd.api.types.is_float_dtype(frame[column]):
+            formats[column] = _FORMATS[axis.dimension]
+        labels[f"{column}_world"] = f"{axis.label}, 90 % of the calibration's draws"
+    labels |= {"capacity": _capacity_label(result), "relative": "relative difference"}
+    formats["relative"] = format_percent
+    if same_as and (dimension := axis_of(same_as).dimension) in _FORMATS:
+        formats |= dict.fromkeys(("baseline_mean", "difference"), _FORMATS[dimension])
+    return Table(title, frame, caption, labels=labels, formats=formats, file=file)
+
+
+def _capacity_label(result: StudyResult) -> str:
+    search = result.study.spec.capacity
+    return "capacity" if search is None else f"capacity: {axis_of(search.of).label}"
+
+
+def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
+    failed = result.runs[result.runs["status"] == "failed"]
+    parts: list[str | Table | Listing] = []
+    if len(failed):
+        first = failed.iloc[0]
+        parts.append(f"{len(failed)} runs failed. The first: {first['error'].strip()}")
+        parts.append(Listing("Redo it alone", _redo(folder, str(first["run"]))))
+    shown = [*result.parameters, "world", "replication", "status", *result.study.spec.metrics]
+    columns = ["run", "point", *(name for name in dict.fromkeys(shown) if name in result.runs)]
+    parts.append(
+        _table(
+            result,
+            "Runs",
+            result.runs[columns],
+            "World -1 is the mean of the calibration's posterior; equal replications have the "
+            "same random numbers.",
+            "runs.csv",
+        )
+    )
+    return parts
+
+
+def _redo(folder: Path, key: str) -> str:
+    return f"clustersim run --from {shlex.quote(str(folder))} --run {key} --out redone"
+
+
+def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
+    text = StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.default_flow_style = False
+    yaml.dump(dict(result.study.base.tree), text)
+    study = (folder / STUDY_FILE).read_text(encoding="utf-8")
+    told = "\n".join(f"{name} {version}" for name, version in versions().items())
+    run = str(result.runs["run"].iloc[0]) if len(result.runs) else "HASH"
+    commands = (
+        f"clustersim study {STUDY_FILE} --out again      # the same study, with the same numbers\n"
+        f"{_redo(folder, run)}      # one run of it, with all its tables"
+    )
+    return [
+        f"The scenario's seed is {result.study.base.seed}; every source of randomness is a child "
+        "of it by name and replication, so that points that are compared see the same jobs.",
+        Listing("Commands", commands),
+        Listing(STUDY_FILE, study),
+        Listing("The scenario, resolved", text.getvalue()),
+        Listing("Versions", told),
+    ]
+
+
+def svg_text(figure: NamedFigure, folder: Path) -> str:
+    """Return a picture as the text of an SVG file."""
+    (path,) = save_figure(figure.figure, folder / figure.name, ["svg"])
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,363 @@
+"""The timeline of a run as a file for trace viewers: who ran where and when.
+
+The file is a JSON object of the Trace Event Format (Google, "Trace Event Format"), which
+Perfetto and chrome://tracing open.  A pool is a process, a node a thread, or several where
+it ran several jobs at once: viewers draw slices of one thread only where none overlaps
+another in part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.calibration.table import refuse_existing
+from clustersim.errors import InputError
+from clustersim.report.marks import Mark, read_marks
+from clustersim.simulation.lanes import lay_out
+from clustersim.simulation.result import Result
+from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
+
+__all__ = ["ChromeTrace", "chrome_trace", "write_chrome_trace"]
+
+Event = dict[str, Any]
+Ints = npt.NDArray[np.int64]
+_CHUNK = 8192
+_LATEST_US = 2**53
+"""Viewers count microseconds in floats, exactly up to here (285 years)."""
+_ALL = 1
+"""The process of what belongs to no pool; those of the pools follow."""
+_TOLD = ("model", "vc", "user")
+_OF_SLICES = {"job_id", "submit_s", "start_s", "n_accelerators", "outcome", "job_class", *_TOLD}
+
+
+class ChromeTrace:
+    """A run as events of the Trace Event Format; see :func:`chrome_trace`.
+
+    Attributes
+    ----------
+    n_slices, n_tracks, n_marks : int
+        Slices, the threads that hold them, and marks of the user's table.
+    other_data : dict
+        Where the run comes from: scenario, seed, policy, versions.
+    """
+
+    def __init__(
+        self, result: Result, by: Literal["node", "pool"], marks: list[Mark], most_jobs: int
+    ) -> None:
+        jobs = result.jobs.iloc[:most_jobs]
+        told = result.allocations["job_id"].isin(jobs["job_id"])
+        drawn = dataclasses.replace(result, allocations=result.allocations[told.to_numpy()])
+        layout = lay_out(drawn, by=by)
+        self._result = result
+        self._bars, self._tracks = layout.bars, layout.tracks
+        self._marks = marks
+        self._never_began = jobs[jobs["start_s"].isna().to_numpy()]
+        pools = result.utilisation["pool"].unique().tolist()
+        self._pid_of = {str(pool): _ALL + 1 + k for k, pool in enumerate(pools)}
+        self._never_ran_tid = _ALL + 1 + len(pools)
+        # Perfetto tells threads apart by tid alone where it names them.
+        self._first_tid = self._never_ran_tid + 1
+        self._end_us = int(_us(result.utilisation["time_s"]).max())
+        self.n_slices, self.n_tracks, self.n_marks = len(self._bars), len(self._tracks), len(marks)
+        self.other_data = _other_data(result, by, left_out=max(0, len(result.jobs) - most_jobs))
+
+    def events(self) -> Iterator[Event]:
+        """Each event in turn: names, counters, marks, slices."""
+        yield from self._names()
+        yield from self._counters()
+        yield from self._never_ran()
+        yield from self._user_marks()
+        yield from self._slices()
+
+    def chunks(self) -> Iterator[bytes]:
+        """The file in pieces, the same bytes for the same result."""
+        encode = json.JSONEncoder(
+            sort_keys=True, separators=(",", ":"), allow_nan=False, default=str
+        ).encode
+        yield f'{{"displayTimeUnit":"ms","otherData":{encode(self.other_data)},'.encode()
+        yield b'"traceEvents":[\n'
+        events, lead = self.events(), ""
+        while batch := list(itertools.islice(events, _CHUNK)):
+            yield (lead + ",\n".join(map(encode, batch))).encode()
+            lead = ",\n"
+        yield b"\n]}\n"
+
+    def write(self, path: str | Path) -> Path:
+        """Write the file, packed by gzip where `path` ends in ``.gz``: all of it or nothing.
+
+        Raises
+        ------
+        InputError
+            If the file exists or cannot be written.
+        """
+        path = Path(path)
+        refuse_existing(path)
+        with _new_file(path) as file:
+            for chunk in self.chunks():
+                file.write(chunk)
+        return path
+
+    def _names(self) -> Iterator[Event]:
+        installed = self._result.utilisation.groupby("pool", observed=True)["installed"].max()
+        titles = {_ALL: "all pools"}
+        for pool, pid in self._pid_of.items():
+            titles[pid] = f"{pool} ({installed[pool]:,} accelerators)"
+        for pid, title in titles.items():
+            yield from _name("process", pid, pid, title, pid)
+        if len(self._never_began):
+            yield from _name("thread", _ALL, self._never_ran_tid, "jobs that never ran", 0)
+        for track, pool, node, lane in self._tracks.itertuples():
+            title = _track_title(node, lane)
+            yield from _name("thread", self._pid_of[pool], self._first_tid + track, title, track)
+
+    def _counters(self) -> Iterator[Event]:
+        for pool, steps in self._result.utilisation.groupby("pool", observed=True, sort=False):
+            times, counts = _us(steps["time_s"]), steps["allocated"].to_numpy()
+            yield from _counter(self._pid_of[str(pool)], "accelerators", "allocated", times, counts)
+        jobs = self._result.jobs
+        could = jobs[(jobs["outcome"] != NEVER_RUNNABLE).to_numpy()]
+        yield from _counter(_ALL, "jobs", "waiting", *_waiting(could, self._end_us))
+        for pool, pid in self._pid_of.items():
+            here = could[(could["pool"] == pool).to_numpy()]
+            waiting = _waiting(here, self._end_us)
+            yield from _counter(pid, "jobs", "waiting that ran here", *waiting)
+
+    def _never_ran(self) -> Iterator[Event]:
+        jobs = self._never_began
+        told = jobs[["job_id", "n_accelerators", "reason"]].itertuples(index=False)
+        for time, (job_id, n, reason) in zip(_us(jobs["submit_s"]).tolist(), told, strict=True):
+            args = {"job_id": job_id, "n_accelerators": int(n), "reason": reason}
+            yield _instant(time, "never ran", _ALL, self._never_ran_tid, "t", args)
+
+    def _user_marks(self) -> Iterator[Event]:
+        first_lanes = self._tracks[(self._tracks["lane"] == 0).to_numpy()]
+        tid_of_node = {
+            (pool, node): self._first_tid + track
+            for track, pool, node in first_lanes[["pool", "node"]].itertuples()
+            if node >= 0
+        }
+        for mark in self._marks:
+            pid = self._pid_of.get(mark.pool, _ALL)
+            tid = tid_of_node.get((mark.pool, mark.node))
+            scope = "t" if tid is not None else "p" if mark.pool else "g"
+            args: Event = {"text": mark.text} if mark.text else {}
+            if mark.node >= 0:
+                args["node"] = mark.node
+            yield _instant(int(_us(mark.time_s)), mark.kind, pid, tid or pid, scope, args)
+
+    def _slices(self) -> Iterator[Event]:
+        bars, jobs = self._bars, self._result.jobs
+        jobs = jobs[[name for name in jobs if name in _OF_SLICES]]
+        pid_of_track = np.array([self._pid_of[pool] for pool in self._tracks["pool"]])
+        for first in range(0, len(bars), _CHUNK):
+            part = bars.iloc[first : first + _CHUNK]
+            track = part["track"].to_numpy()
+            of = jobs.iloc[part["job"].to_numpy()]
+            start, end = _us(part["start_s"]), _us(part["end_s"])
+            wait = np.round(of["start_s"].to_numpy() - of["submit_s"].to_numpy(), 6)
+            columns = (
+                pid_of_track[track].tolist(),
+                (self._first_tid + track).tolist(),
+                start.tolist(),
+                (end - start).tolist(),
+                of["job_id"].tolist(),
+                _texts(of, "job_class"),
+                part["n_accelerators"].tolist(),
+                of["n_accelerators"].astype(np.int64).tolist(),
+                wait.tolist(),
+                (of["outcome"] == UNFINISHED).tolist(),
+                zip(*(_texts(of, name) for name in _TOLD), strict=True),
+            )
+            for pid, tid, ts, dur, job_id, kind, n, gang, waited, runs, more in zip(
+                *columns, strict=True
+            ):
+                args = {"job_id": job_id, "n_accelerators": n, "wait_s": waited}
+                if gang != n:
+                    args["job_accelerators"] = gang
+                if runs:
+                    args["unfinished"] = True
+                told = zip(_TOLD, more, strict=True)
+                args |= {key: value for key, value in told if value is not None}
+                yield {
+                    "ph": "X",
+                    "name": kind or f"job {job_id}",
+                    "cat": kind or "job",
+                    "pid": pid,
+                    "tid": tid,
+                    "ts": ts,
+                    "dur": dur,
+                    "args": args,
+                }
+
+
+def chrome_trace(
+    result: Result,
+    *,
+    by: Literal["node", "pool"] = "node",
+    events: pd.DataFrame | str | Path | None = None,
+    most_jobs: int | None = None,
+) -> ChromeTrace:
+    """Make the timeline of a run in the Trace Event Format.
+
+    Times are microseconds of simulated time.  Slices are named by their class of jobs,
+    which gives them their colour, or by their job where there are no classes.  Counters
+    tell the accelerators allocated in each pool and the jobs waiting: of all pools, and
+    of each those that ran there later.
+
+    Parameters
+    ----------
+    result : Result
+        Of a run.
+    by : {"node", "pool"}
+        Slices for each job and node, in threads of the nodes; or for each job, in lanes of
+        its pool (as also where nodes were not told apart).
+    events : pandas.DataFrame or path of a CSV file, optional
+        Marks: ``time_s`` and ``kind``, optionally ``pool``, ``node``, ``text``.
+    most_jobs : int, optional
+        Draw only so many jobs, the first submitted; counters are of all.
+
+    Raises
+    ------
+    InputError
+        If `events` or another argument cannot be used.
+    """
+    end_s = float(result.utilisation["time_s"].max())
+    if end_s * 1e6 > _LATEST_US:
+        raise InputError("timeline", f"the run lasts {end_s:.3g} s; at most {_LATEST_US / 1e6:.3g}")
+    if most_jobs is not None and most_jobs < 1:
+        raise InputError("most_jobs", f"{most_jobs} is not a number from 1 on")
+    pools = [str(pool) for pool in result.utilisation["pool"].unique()]
+    marks = [] if events is None else read_marks(events, pools=pools, end_s=end_s)
+    return ChromeTrace(result, by, marks, len(result.jobs) if most_jobs is None else most_jobs)
+
+
+def write_chrome_trace(
+    result: Result,
+    path: str | Path,
+    *,
+    by: Literal["node", "pool"] = "node",
+    events: pd.DataFrame | str | Path | None = None,
+    most_jobs: int | None = None,
+) -> ChromeTrace:
+    """Write the timeline of a run to a new file, packed by gzip where it ends in ``.gz``.
+
+    Parameters
+    ----------
+    result, by, events, most_jobs
+        See :func:`chrome_trace`.
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    ChromeTrace
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used, or the file exists or cannot be written.
+    """
+    trace = chrome_trace(result, by=by, events=events, most_jobs=most_jobs)
+    trace.write(path)
+    return trace
+
+
+def _other_data(result: Result, by: str, left_out: int) -> dict[str, Any]:
+    """What the provenance tells of where a run comes from, save what differs each time."""
+    provenance = result.provenance
+    scenario: Mapping[str, Any] = provenance.get("scenario", {})
+    scheduling: Mapping[str, Any] = scenario.get("scheduler", provenance.get("replay", {}))
+    told = {
+        "scenario": scenario.get("name"),
+        "seed": provenance.get("seed"),
+        "replication": scenario.get("replication"),
+        "policy": scheduling.get("policy"),
+        "placement": scheduling.get("placement"),
+        "versions": provenance.get("versions"),
+        "simulated_s": provenance.get("simulated_s"),
+        "interrupted": result.interrupted or None,
+        "slices_by": by,
+        "jobs_left_out": left_out or None,
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _track_title(node: int, lane: int) -> str:
+    if node < 0:
+        return f"lane {lane + 1}"
+    return f"node {node}" if lane == 0 else f"node {node}, lane {lane + 1}"
+
+
+def _name(of: str, pid: int, tid: int, title: str, order: int) -> Iterator[Event]:
+    """Name a process or thread and give it its place in the viewer."""
+    for name, args in (
+        (f"{of}_name", {"name": title}),
+        (f"{of}_sort_index", {"sort_index": order}),
+    ):
+        yield {"ph": "M", "name": name, "pid": pid, "tid": tid, "ts": 0, "args": args}
+
+
+def _instant(time: int, name: str, pid: int, tid: int, scope: str, args: Event) -> Event:
+    head = {"ph": "i", "name": name, "cat": "mark", "pid": pid, "tid": tid}
+    return {**head, "ts": time, "s": scope, "args": args}
+
+
+def _counter(pid: int, name: str, series: str, times: Ints, counts: Ints) -> Iterator[Event]:
+    """Each step of a counter, on the main thread of its process."""
+    head = {"ph": "C", "name": name, "cat": "counter", "pid": pid, "tid": pid}
+    for time, count in zip(times.tolist(), counts.tolist(), strict=True):
+        yield {**head, "ts": time, "args": {series: count}}
+
+
+def _waiting(jobs: pd.DataFrame, end_us: int) -> tuple[Ints, Ints]:
+    """The jobs that wait, as a step function from time 0 to the end."""
+    submit, start = _us(jobs["submit_s"]), _us(jobs["start_s"].dropna())
+    times = np.concatenate([[0], submit, start, [end_us]])
+    changes = np.repeat([0, 1, -1, 0], [1, len(submit), len(start), 1])
+    at, step_of = np.unique(times, return_inverse=True)
+    waiting = np.cumsum(np.bincount(step_of, weights=changes)).astype(np.int64)
+    kept = (np.diff(waiting, prepend=-1) != 0) | (at == end_us)
+    return at[kept], waiting[kept]
+
+
+def _us(seconds: Any) -> Ints:
+    """Whole microseconds: rounding keeps the order of times, so bars stay apart."""
+    return np.rint(np.asarray(seconds, dtype=np.float64) * 1e6).astype(np.int64)
+
+
+def _texts(jobs: pd.DataFrame, name: str) -> list[str | None]:
+    """A column as texts, None where a job has none or the column is absent."""
+    if name not in jobs:
+        return [None] * len(jobs)
+    there = ((jobs[name] != "") & jobs[name].notna()).fillna(False).tolist()
+    return [str(v) if told else None for v, told in zip(jobs[name].tolist(), there, strict=True)]
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file to write, packed by gzip if its name says so; remove it if that fails."""
+    try:
+        with path.open("xb") as file:
+            try:
+                if path.suffix == ".gz":
+                    with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+                        yield cast(IO[bytes], packed)
+                else:
+                    yield file
+            except BaseException:
+                path.unlink()
+                raise
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
