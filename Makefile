@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 run: setup
-	$(BIN)/python experiments/capacity_curve.py
+	$(BIN)/python experiments/capacity_vs_load.py
 
 test: setup
 	$(BIN)/python -m pytest -q -n auto

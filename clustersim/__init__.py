@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.performance import best_plans
-    from clustersim.report import run_load_sweep
+    from clustersim.report import conduct_study, write_report
     from clustersim.scheduling import NodePlacement, Placement, Policy
     from clustersim.seeds import Streams
     from clustersim.simulation.check_policy import check_policy
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from clustersim.simulation.scenario import load_scenario
     from clustersim.simulation.schemas import schema
     from clustersim.simulation.simulate import Scheduling, replay, simulate
-    from clustersim.studies.load_sweep import LoadSweep, Objective, load_sweep
+    from clustersim.studies.conduct import run_study
+    from clustersim.studies.study import Study, define_study, load_study
+    from clustersim.studies.study_result import StudyResult, load_result
     from clustersim.topology import (
         build_graph,
         compile_cluster,
@@ -44,68 +46,76 @@ if TYPE_CHECKING:
 __all__ = [
     "Estimate",
     "InputError",
-    "LoadSweep",
     "NodePlacement",
-    "Objective",
     "Placement",
     "Policy",
     "Result",
     "Scheduling",
     "Streams",
+    "Study",
+    "StudyResult",
     "__version__",
     "best_plans",
     "build_graph",
     "check_policy",
     "compile_cluster",
+    "conduct_study",
+    "define_study",
     "describe_jobs",
     "estimate",
     "generate_jobs",
     "load_catalogue",
     "load_cluster",
+    "load_result",
     "load_scenario",
-    "load_sweep",
+    "load_study",
     "load_workload",
     "read_jobs",
     "replay",
     "run",
-    "run_load_sweep",
+    "run_study",
     "schema",
     "simulate",
     "single_pool",
     "summarise",
+    "write_report",
 ]
 
 _HOME = {
     "Estimate": "calibration.estimate",
     "InputError": "errors",
-    "LoadSweep": "studies.load_sweep",
     "NodePlacement": "scheduling",
-    "Objective": "studies.load_sweep",
     "Placement": "scheduling",
     "Policy": "scheduling",
     "Result": "simulation.result",
     "Scheduling": "simulation.simulate",
     "Streams": "seeds",
+    "Study": "studies.study",
+    "StudyResult": "studies.study_result",
     "best_plans": "performance",
     "build_graph": "topology",
     "check_policy": "simulation.check_policy",
     "compile_cluster": "topology",
+    "conduct_study": "report",
+    "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "calibration.estimate",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
+    "load_result": "studies.study_result",
     "load_scenario": "simulation.scenario",
-    "load_sweep": "studies.load_sweep",
+    "load_study": "studies.study",
     "load_workload": "workload",
     "read_jobs": "workload",
     "replay": "simulation.simulate",
     "run": "simulation.run",
-    "run_load_sweep": "report",
+    "run_study": "studies.conduct",
     "schema": "simulation.schemas",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
+    "write_report": "report",
 }
 
 

@@ -216,4 +216,11 @@ def allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]
             if value.get("const") == part
         ]
         nodes = below or tagged or nodes
-    return sorted({name for node in nodes for name in node.get("properties", {})})
+    named = {name for node in nodes for name in node.get("properties", {})}
+    return sorted(named | {key for node in nodes for key in _keys_allowed(node)})
+
+
+def _keys_allowed(node: Mapping[str, Any]) -> list[str]:
+    """Keys of a mapping whose keys are given, such as precisions."""
+    allowed: list[str] = node.get("propertyNames", {}).get("enum", [])
+    return allowed

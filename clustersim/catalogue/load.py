@@ -137,8 +137,9 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
     Parameters
     ----------
     *sources : str, Path or mapping
-        YAML files of the same format, or what such a file would hold. An entry replaces an earlier one of its name or, with
-        ``extends: NAME``, takes what it does not say from the entry NAME.
+        YAML files of the same format, or what such a file would hold. An entry replaces an
+        earlier one of its name or, with ``extends: NAME``, takes what it does not say from the
+        entry NAME.
 
     Returns
     -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,6 +90,17 @@ class StudyFigure(Figure):
         """Let each panel be at least so high (inches), its labels included."""
         self._each = max(self._each, height)
         self.set_size_inches(self.get_figwidth(), self._rows * self._each + self._above)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Lay out once, wrap the titles to the room that the panels leave them, then draw."""
+        engine = self.get_layout_engine()
+        if engine is not None:
+            engine.execute(self)
+        for ax in self.axes:
+            for artist in ax.artists:
+                if isinstance(artist, _Labels):
+                    artist.fit(renderer)
+        super().draw(renderer)
 
 
 def study_figure(
@@ -207,21 +218,17 @@ def dress(ax: Axes, title: str, *, x: str = "", y: str = "") -> None:
     from the panel and is read without turning the head.
     """
     size, width = type_size(ax), 72.0 * panel_width(ax)
-    above = wrap(y, width - 12.0, size)
-    heading = ax.set_title(
-        wrap(title[:1].upper() + title[1:], width - 12.0, size + 0.5, bold=True),
-        loc="left",
-        fontsize=size + 0.5,
-        fontweight="bold",
-        pad=5.0 + (_LINE * size * (above.count("\n") + 1) if above else 0.0),
-        parse_math=False,
-    )
-    look: dict[str, Any] = {"fontsize": size, "parse_math": False}
+    look: dict[str, Any] = {"parse_math": False}
+    heading = ax.set_title(title[:1].upper() + title[1:], loc="left", **look)
+    look["fontsize"] = size
     ax.set_xlabel(wrap(x, 0.8 * width, size), **look)
-    ax.set_ylabel(above, rotation=0, ha="left", va="bottom", color=_GREY, **look)
+    ax.set_ylabel(y, rotation=0, ha="left", va="bottom", color=_GREY, **look)
     ax.tick_params(labelsize=size - 0.5)
-    if not any(isinstance(artist, _Labels) for artist in ax.artists):
-        ax.add_artist(_Labels(ax, heading))
+    labels = next((artist for artist in ax.artists if isinstance(artist, _Labels)), None)
+    if labels is None:
+        labels = _Labels(ax, heading)
+        ax.add_artist(labels)
+    labels.wrap(width - 12.0)
 
 
 class BeforeDrawing(Artist):
@@ -245,24 +252,52 @@ class BeforeDrawing(Artist):
 
 
 class _Labels(BeforeDrawing):
-    """Let title and y label begin where the widest tick labels of the column of panels do."""
+    """Let title and y label begin where the widest tick labels of the column of panels do.
+
+    There they have the width of the panel, up to what is written in the next column.
+    """
 
     def __init__(self, ax: Axes, heading: Text) -> None:
         super().__init__(ax)
         self.heading = heading
+        self.left = 0.0
+        self.whole: dict[Text, tuple[str, str]] = {}
+
+    def wrap(self, width: float) -> None:
+        """Wrap title and y label to a width in points, and the title clear of the label."""
+        label = self.of.yaxis.label
+        size = type_size(self.of)
+        for text, points, bold in ((self.heading, size + 0.5, True), (label, size, False)):
+            whole, written = self.whole.get(text, ("", ""))
+            if text.get_text() != written:
+                whole = text.get_text()
+            text.set_text(wrap(whole, width, points, bold=bold))
+            self.whole[text] = whole, text.get_text()
+        lines = label.get_text().count("\n") + 1 if label.get_text() else 0
+        pad = 5.0 + _LINE * lines * size
+        look: dict[str, Any] = {"fontsize": size + 0.5, "fontweight": "bold"}
+        self.of.set_title(self.heading.get_text(), loc="left", pad=pad, **look)
 
     def arrange(self, renderer: RendererBase) -> None:
-        column = [ax for ax in self.of.figure.axes if _columns(ax) == _columns(self.of)]
-        lefts = [self.of.bbox.x0]
-        for ax in {*column, self.of}:
-            labels = [label for label in ax.get_yticklabels() if label.get_text()]
-            boxes = [label.get_window_extent(renderer) for label in labels]
-            lefts += [box.x0 for box in boxes if box.height > 0]
-        place = (min(lefts) - self.of.bbox.x0) / self.of.bbox.width
+        column = [ax for ax in self.of.figure.axes if _same(_columns(ax), _columns(self.of))]
+        self.left = _left([self.of, *column], renderer)
+        place = (self.left - self.of.bbox.x0) / self.of.bbox.width
         self.heading.set_x(place)
-        up = 1.0 + 3.0 * self.of.figure.dpi / 72.0 / self.of.bbox.height
-        self.of.yaxis.set_label_coords(place, up)
+        point = self.of.figure.dpi / 72.0
+        self.of.yaxis.set_label_coords(place, 1.0 + 3.0 * point / self.of.bbox.height)
         self._keep_inside(self.of.xaxis.label, renderer)
+
+    def fit(self, renderer: RendererBase) -> None:
+        """Wrap what would reach into the next column or out of the figure."""
+        self.arrange(renderer)
+        own = _columns(self.of)
+        spans = {ax: _columns(ax) for ax in self.of.figure.axes}
+        beside = [ax for ax, span in spans.items() if own and span and span.start == own.stop]
+        right = min(_left(beside, renderer), self.of.figure.bbox.x1)
+        room = 72.0 * (right - self.left) / self.of.figure.dpi - 4.0
+        boxes = [text.get_window_extent(renderer) for text in (self.heading, self.of.yaxis.label)]
+        if max(box.width for box in boxes) * 72.0 / self.of.figure.dpi > room:
+            self.wrap(room)
 
     def _keep_inside(self, label: Text, renderer: RendererBase) -> None:
         """Move the label of the x axis where it would leave the figure."""
@@ -275,6 +310,20 @@ class _Labels(BeforeDrawing):
 def _columns(ax: Axes) -> range | None:
     place = ax.get_subplotspec()
     return None if place is None else place.colspan
+
+
+def _same(one: range | None, other: range | None) -> bool:
+    return one is not None and one == other
+
+
+def _left(axes: Sequence[Axes], renderer: RendererBase) -> float:
+    """Where the labels of the y axes begin, in pixels."""
+    labels = [label for ax in axes for label in ax.get_yticklabels() if label.get_text()]
+    boxes = [label.get_window_extent(renderer) for label in labels]
+    return min(
+        [*(ax.bbox.x0 for ax in axes), *(box.x0 for box in boxes if box.height > 0)],
+        default=math.inf,
+    )
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
@@ -317,10 +366,11 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def _head(word: str, width: float, size: float, bold: bool) -> str:
-    """The longest beginning of a word that fits, to a separator if there is one."""
+    """A beginning of a word that fits: to its last separator, else one of equal parts."""
     most = next(
         (n - 1 for n in range(2, len(word) + 1) if text_width(word[:n], size, bold=bold) > width),
         len(word),
     )
     at = max(word.rfind(mark, 0, most) for mark in "._-/:")
-    return word[: at + 1] if at >= 1 else word[:most]
+    parts = math.ceil(len(word) / most)
+    return word[: at + 1] if at >= 1 else word[: math.ceil(len(word) / parts)]

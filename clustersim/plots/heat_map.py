@@ -27,7 +27,8 @@ from clustersim.plots.figure import (
     type_size,
     wrap,
 )
-from clustersim.plots.series import axis_for, check_columns, is_text, name_categories, one_row_each
+from clustersim.plots.rows import name_categories
+from clustersim.plots.series import axis_for, check_columns, is_text, one_row_each
 from clustersim.plots.ticks import finite, set_ticks
 
 __all__ = ["heat_map_grid", "plot_heat_map"]

@@ -1,17 +1,20 @@
-"""Plots with a named row for each thing: their names and their height."""
+"""Names of rows and of categories: wrapped or turned until they fit, and the room they need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
-from clustersim.plots.figure import panel_width, type_size, wrap
+from clustersim.plots.figure import need_height, panel_width, text_width, type_size, wrap
 
-__all__ = ["name_rows", "rows_height"]
+__all__ = ["name_categories", "name_rows", "rows_height"]
 
 _SHARE = 0.36
 """Of the panel's width that names may take."""
+_SLANTED = 80.0
+"""Points up to which a name is written aslant rather than upright."""
 
 
 def _wrapped(names: Iterable[str], width: float) -> list[str]:
@@ -30,3 +33,23 @@ def name_rows(ax: Axes, names: Sequence[str], *, above: int = 0) -> None:
     ax.set_yticks(range(len(names)), _wrapped(names, panel_width(ax)), parse_math=False)
     ax.set_ylim(len(names) - 0.5, -0.5 - 0.8 * above)
     ax.grid(axis="y", visible=False)
+
+
+def name_categories(ax: Axes, names: Sequence[str], slot: float) -> None:
+    """Write names below the places 0, 1, ...: level where `slot` points hold them, else turned."""
+    size = type_size(ax) - 0.5
+    level = [wrap(name, max(slot - 4.0, 12.0), size) for name in names]
+    whole = all(text.replace("\n", " ") == name for text, name in zip(level, names, strict=True))
+    longest = max(text_width(name, size) for name in names)
+    if whole and all(text.count("\n") < 3 for text in level):
+        ax.set_xticks(range(len(names)), level, parse_math=False)
+    elif longest <= _SLANTED and slot >= 1.7 * size:
+        look: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        ax.set_xticks(range(len(names)), names, parse_math=False, **look)
+        need_height(ax, 90.0 + 0.7 * longest)
+    else:
+        lines = max(1, int(slot / (1.25 * size)))
+        length = max(_SLANTED, 1.25 * longest / lines)
+        upright = [wrap(name, length, size) for name in names]
+        ax.set_xticks(range(len(names)), upright, rotation=90, parse_math=False)
+        need_height(ax, 90.0 + min(longest, length))

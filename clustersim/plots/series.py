@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsFloat
+from typing import SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from matplotlib.transforms import ScaledTranslation, Transform
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.direct_labels import EndLabel
-from clustersim.plots.figure import describe, need_height, panel_width, text_width, type_size, wrap
+from clustersim.plots.figure import describe, panel_width
+from clustersim.plots.rows import name_categories
 from clustersim.plots.style import LINE_STYLES, MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
 
@@ -34,7 +35,6 @@ __all__ = [
     "is_text",
     "lines_of",
     "mark_edge",
-    "name_categories",
     "one_row_each",
     "place_x",
     "said",
@@ -48,8 +48,6 @@ IntArray = npt.NDArray[np.intp]
 ARRIVALS = "95 % interval over random arrivals"
 WORLDS = "90 % range over the uncertain calibration of step times"
 _HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
-_SLANTED = 80.0
-"""Points up to which a name is written aslant rather than upright."""
 _DODGE = 7.0
 """Points between the marks of two series at the same category."""
 
@@ -84,10 +82,13 @@ class Places:
     column : str
     categories : tuple of str
         Empty for a column of numbers, which are their own places.
+    slot : float
+        Points from one category to the next.
     """
 
     column: str
-    categories: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    slot: float = 0.0
 
     def of(self, rows: pd.DataFrame) -> FloatArray:
         """Places of the rows of a table."""
@@ -154,8 +155,7 @@ def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str
         where = ", ".join(f"{key} {doubled.iloc[0][key]!s}" for key in keys)
         raise InputError(
             source,
-            f"several rows have {where}; keep the rows of one value of each other parameter, "
-            "or name the other parameter in `by`",
+            f"several rows have {where}; keep one of them, or tell them apart by another column",
         )
 
 
@@ -163,32 +163,13 @@ def place_x(ax: Axes, table: pd.DataFrame, x: str, axis: Axis) -> tuple[Places, 
     """Set up the x axis for a column of numbers or of names; also the label to write."""
     if not is_text(table[x]):
         fits = set_axis(ax, "x", axis, table[x], room=(0.04, 0.04), from_zero=False)
-        return Places(x, ()), fits.title
+        return Places(x), fits.title
     categories = tuple(dict.fromkeys(map(str, table[x])))
     ax.set_xlim(-0.5, len(categories) - 0.5)
-    name_categories(ax, categories, 72.0 * (panel_width(ax) - 1.1) / len(categories))
+    slot = 72.0 * (panel_width(ax) - 1.1) / len(categories)
+    name_categories(ax, categories, slot)
     ax.grid(axis="x", visible=False)
-    return Places(x, categories), axis.title
-
-
-def name_categories(ax: Axes, names: Sequence[str], slot: float) -> None:
-    """Write names below the places 0, 1, ...: level where `slot` points hold them, else turned."""
-    size = type_size(ax) - 0.5
-    level = [wrap(name, max(slot - 4.0, 12.0), size) for name in names]
-    whole = all(text.replace("\n", " ") == name for text, name in zip(level, names, strict=True))
-    longest = max(text_width(name, size) for name in names)
-    if whole and all(text.count("\n") < 3 for text in level):
-        ax.set_xticks(range(len(names)), level, parse_math=False)
-    elif longest <= _SLANTED and slot >= 1.7 * size:
-        look: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-        ax.set_xticks(range(len(names)), names, parse_math=False, **look)
-        need_height(ax, 90.0 + 0.7 * longest)
-    else:
-        lines = max(1, int(slot / (1.25 * size)))
-        length = max(_SLANTED, 1.25 * longest / lines)
-        upright = [wrap(name, length, size) for name in names]
-        ax.set_xticks(range(len(names)), upright, rotation=90, parse_math=False)
-        need_height(ax, 90.0 + min(longest, length))
+    return Places(x, categories, slot), axis.title
 
 
 def draw_series(
@@ -215,7 +196,7 @@ def draw_series(
     for one in series:
         rows = one.rows if places.categories else one.rows.sort_values(places.column, kind="stable")
         x, y = places.of(rows), rows[value].to_numpy(dtype=np.float64)
-        beside = _beside(ax, one, len(series)) if places.categories else ax.transData
+        beside = _beside(ax, one, len(series), places)
         for part, low, high in _bands(rows, value, "_world"):
             if places.categories or len(part) == 1:
                 said.append(f"Broad pale bars: {WORLDS}.")
@@ -283,14 +264,16 @@ def _hatch(ax: Axes, x: FloatArray, low: FloatArray, high: FloatArray, one: Seri
         ax.plot(x, edge, color=one.ink, lw=0.7, ls=(0, (3, 2)), alpha=0.8)
 
 
-def _shift(one: Series, count: int) -> float:
+def _shift(one: Series, count: int, places: Places) -> float:
     """Points by which the marks of a series stand beside their category."""
-    return _DODGE * (one.index - 0.5 * (count - 1))
+    return min(_DODGE, 0.8 * places.slot / count) * (one.index - 0.5 * (count - 1))
 
 
-def _beside(ax: Axes, one: Series, count: int, *, base: Transform | None = None) -> Transform:
+def _beside(
+    ax: Axes, one: Series, count: int, places: Places, *, base: Transform | None = None
+) -> Transform:
     """The data's coordinates, moved so that series at one category stand side by side."""
-    inches = _shift(one, count) / 72.0
+    inches = _shift(one, count, places) / 72.0
     return (base or ax.transData) + ScaledTranslation(inches, 0.0, ax.figure.dpi_scale_trans)
 
 
@@ -300,7 +283,7 @@ def hollow(ax: Axes, one: Series, count: int, places: Places, value: str, which:
     ax.plot(
         places.of(rows),
         rows[value],
-        transform=_beside(ax, one, count) if places.categories else ax.transData,
+        transform=_beside(ax, one, count, places),
         linestyle="none",
         marker=one.marker,
         color=one.ink,
@@ -343,7 +326,7 @@ def mark_edge(
     for rank, (one, rows) in enumerate(marked):
         base = ax.get_xaxis_transform()
         if places.categories:
-            base = _beside(ax, one, len(series), base=base)
+            base = _beside(ax, one, len(series), places, base=base)
         else:
             away = 5.5 * rank / 72.0 * (1 if at < 0.5 else -1)
             base += ScaledTranslation(0.0, away, ax.figure.dpi_scale_trans)
@@ -401,6 +384,6 @@ def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLab
         last = int(np.argmax(np.where(stays, x, -np.inf) if stays.any() else x))
         if one.name:
             end = float(x[last]), float(y[last])
-            shift = _shift(one, len(series)) if places.categories else 0.0
+            shift = _shift(one, len(series), places)
             labels.append(EndLabel(one.name, *end, one.ink, one.marker, shift))
     return labels

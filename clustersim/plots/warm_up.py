@@ -29,6 +29,7 @@ def moving_average(values: npt.ArrayLike, half: int) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     values : array_like (bins,)
+        What is not finite is passed over.
     half : int
         Neighbours on each side, at least 0.
 
@@ -38,11 +39,16 @@ def moving_average(values: npt.ArrayLike, half: int) -> npt.NDArray[np.float64]:
     [1.0, 4.0, 8.0]
     """
     numbers = np.asarray(values, dtype=np.float64)
-    n = len(numbers)
-    reach = np.minimum(half, np.minimum(np.arange(n), np.arange(n)[::-1]))
-    sums = np.concatenate(([0.0], np.cumsum(numbers)))
-    at = np.arange(n)
-    return np.asarray((sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1))
+    known = np.isfinite(numbers)
+    at = np.arange(len(numbers))
+    reach = np.minimum(half, np.minimum(at, at[::-1]))
+    sums, counts = (
+        np.concatenate(([0.0], np.cumsum(column)))
+        for column in (np.where(known, numbers, 0.0), known)
+    )
+    count = counts[at + reach + 1] - counts[at - reach]
+    total = sums[at + reach + 1] - sums[at - reach]
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1.0), np.nan))
 
 
 def plot_warm_up(
@@ -80,7 +86,7 @@ def plot_warm_up(
         raise InputError("plot_warm_up", f"warm_up must be between 0 and 1, found {warm_up!r}")
     bins = waits.shape[1]
     place = (np.arange(bins) + 0.5) / bins
-    mean = waits.mean(axis=0)
+    mean = np.ma.masked_invalid(waits).mean(axis=0).filled(np.nan)
     smooth = moving_average(mean, max(1, bins // 10))
     with plot_style(ax):
         ax = panel(ax)
@@ -95,7 +101,7 @@ def plot_warm_up(
         _draw_cuts(ax, cuts, reached)
         ends = [EndLabel("moving average", place[-1], float(smooth[-1]), _SMOOTH)]
         if len(waits) > 1:
-            highest = float(waits[np.argmax(waits[:, -1]), -1])
+            highest = float(np.fmax.reduce(waits[:, -1]))
             ends += [
                 EndLabel("mean", place[-1], float(mean[-1]), _MEAN),
                 EndLabel(f"each of {len(waits)} runs", place[-1], highest, "#6b6b6b"),

@@ -23,7 +23,12 @@ MOST_NAMED = 6
 def findings(result: StudyResult) -> list[str]:
     """Return what follows from a study, a sentence each."""
     axes = study_axes(result)
-    told = [*_capacities(result, axes), *_differences(result, axes), *_indices(result, axes)]
+    told = [
+        *_capacities(result, axes),
+        *_gains(result, axes),
+        *_differences(result, axes),
+        *_indices(result, axes),
+    ]
     if len(told) > MOST_SENTENCES:
         left = len(told) - MOST_SENTENCES
         return [*told[:MOST_SENTENCES], f"And {left} more: see the tables."]
@@ -92,6 +97,24 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             low, high = (_number(row[f"capacity_world_{end}"], searched) for end in ("low", "high"))
             sentence += f"; in 90 % of the calibration's draws {low} to {high}"
         yield sentence + (f". Note: {row['note']}." if row["note"] else ".")
+
+
+def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
+    search, table = result.study.spec.capacity, result.gains
+    if search is None or table is None:
+        return
+    searched = axes.get(search.of, axis_of(search.of))
+    for row in table.to_dict("records"):
+        place = _place(result, {k: v for k, v in row.items() if k != "system"}, axes)
+        where = f" at {place}" if place else ""
+        head = f"On the same jobs {row['system']} carries"
+        if not math.isfinite(row["gain_high"]):
+            continue
+        gain, low, high = (f"{row[name]:+.3g}" for name in ("gain", "gain_low", "gain_high"))
+        yield (
+            f"{head} {gain} of {searched.label} against {row['baseline']}{where} (95 % interval "
+            f"{low} to {high}; {row['pairs']} pairs)."
+        )
 
 
 def _number(value: float, axis: Axis) -> str:

@@ -76,13 +76,15 @@ def conduct_study(
     if result.runs.empty:
         print("interrupted before the first run was done")
         return complete
-    figures = write_results(result, Path(out), formats)
+    figures, problems = write_results(result, Path(out), formats)
     for line in [*findings(result), *warnings(result), *filter(None, [hypothetical(result)])]:
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     failed = result.runs[result.runs["status"] == "failed"]
     for key, error in failed[["run", "error"]].head(3).itertuples(index=False):
         print(f"failed: {error.strip().splitlines()[-1]}")
         print(f"  redo it alone: clustersim run --from {out} --run {key} --out redone")
+    for problem in problems:
+        print(f"not drawn: {problem}")
     if not complete:
         print(f"interrupted; --resume goes on where it was, in {out}")
     print(f"{teller.summary()} in {time.perf_counter() - began:.0f} s")
@@ -94,28 +96,35 @@ def conduct_study(
 
 def write_results(
     result: StudyResult, folder: Path, formats: Sequence[str] = ("png", "svg")
-) -> list[NamedFigure]:
-    """Write the tables and pictures of a study into its folder; return the pictures.
+) -> tuple[list[NamedFigure], list[str]]:
+    """Write the tables and pictures of a study into its folder.
+
+    Returns
+    -------
+    figures : list of NamedFigure
+    problems : list of str
+        Why a picture could not be drawn.
 
     Raises
     ------
     InputError
-        If a file cannot be written, or a picture cannot be drawn.
+        If a file cannot be written.
     """
     tables = {
         "runs": result.runs,
         "points": result.points,
         "capacities": result.capacities,
+        "gains": result.gains,
         "differences": result.differences,
         "indices": result.indices,
     }
     for name, table in tables.items():
-        if table is not None:
+        if table is not None and len(table):
             _write_table(table, folder / name)
-    figures = draw_plots(result)
+    figures, problems = draw_plots(result)
     for figure in figures:
         save_figure(figure.figure, folder / figure.name, formats)
-    return figures
+    return figures, problems
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
@@ -136,7 +145,7 @@ def write_report(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     result = load_result(folder)
-    figures = draw_plots(result) if len(result.runs) else []
+    figures, _ = draw_plots(result) if len(result.runs) else ([], [])
     with tempfile.TemporaryDirectory() as aside:
         svgs = [svg_text(figure, Path(aside)) for figure in figures]
     return write_page(study_page(result, folder, figures, svgs), folder / "report.html")

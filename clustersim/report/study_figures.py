@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeVar
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis, axis_of
@@ -17,6 +17,7 @@ from clustersim.plots.differences import plot_differences
 from clustersim.plots.figure import DOUBLE, SINGLE, StudyFigure, study_figure
 from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.pareto import plot_pareto
+from clustersim.plots.scatter import plot_scatter
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.warm_up import plot_warm_up
 from clustersim.studies.points import is_fact
@@ -27,7 +28,17 @@ from clustersim.units import find_quantity
 __all__ = ["NamedFigure", "default_plots", "draw_plots", "study_axes"]
 
 MOST_LINES = 8
-Panel = Callable[[Axes], object]
+_TITLES = {
+    "curve": "Curves",
+    "capacity": "Capacity at the objective",
+    "differences": "Paired differences",
+    "trade-off": "Trade-off",
+    "heat-map": "Two parameters",
+    "indices": "Sensitivity",
+    "warm-up": "Warm-up",
+}
+Panel = Callable[..., object]
+"""Draws into the axes that it is given as `ax`."""
 Value = TypeVar("Value")
 
 
@@ -40,25 +51,34 @@ class NamedFigure:
     figure: StudyFigure
 
 
-def draw_plots(result: StudyResult) -> list[NamedFigure]:
+def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
     """Draw the pictures of a study.
 
-    Raises
-    ------
-    InputError
-        If the study file asks for a picture of something that the study does not have.
+    Returns
+    -------
+    figures : list of NamedFigure
+    problems : list of str
+        Why a picture could not be drawn: the study does not have, or not yet, what it shows.
     """
     plots = result.study.spec.plots or default_plots(result)
-    drawn = []
+    drawn, problems = [], []
     for number, plot in enumerate(plots, 1):
-        panels = _PANELS[plot.kind](result, plot)
-        width = SINGLE if len(panels) == 1 else DOUBLE
-        title = plot.title or result.study.spec.question or result.study.spec.name
-        figure = study_figure(len(panels), title=title, width=width)
-        for ax, draw in zip(figure.panels, panels, strict=True):
-            draw(ax)
-        drawn.append(NamedFigure(f"{number}-{plot.kind}", title, figure))
-    return drawn
+        try:
+            drawn.append(_drawn(result, plot, f"{number}-{plot.kind}"))
+        except InputError as error:
+            problems += [f"plot {number} ({plot.kind}): {problem}" for problem in error.problems]
+    return drawn, problems
+
+
+def _drawn(result: StudyResult, plot: Plot, name: str) -> NamedFigure:
+    panels = _PANELS[plot.kind](result, plot)
+    width = SINGLE if len(panels) == 1 else DOUBLE
+    title = plot.title or _TITLES[plot.kind]
+    heading = plot.title or ("" if len(panels) == 1 else result.study.spec.question)
+    figure = study_figure(len(panels), title=heading, width=width)
+    for ax, draw in zip(figure.panels, panels, strict=True):
+        draw(ax=ax)
+    return NamedFigure(name, title, figure)
 
 
 def default_plots(result: StudyResult) -> list[Plot]:
@@ -102,16 +122,20 @@ def _is_numeric(points: pd.DataFrame, path: str) -> bool:
 
 
 def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
-    x = _needed(plot, "x", plot.x)
+    x, axes = _needed(plot, "x", plot.x), study_axes(result)
+    if x in result.study.spec.sampled:
+        return [
+            partial(plot_scatter, result.points, x, metric, axes=axes)
+            for metric in plot.ys or result.study.spec.metrics
+        ]
     points, by = _with_lines(result, result.points, x, plot.by)
-    axes = study_axes(result)
 
     def panel(metric: str) -> Panel:
         objective = result.study.spec.objective
         marked = None
         if objective is not None and objective.metric == metric:
             marked = (objective.limit, f"objective {axis_of(metric).text(objective.limit)}")
-        return lambda ax: plot_curve(points, x, metric, by=by, objective=marked, axes=axes, ax=ax)
+        return partial(plot_curve, points, x, metric, by=by, objective=marked, axes=axes)
 
     return [panel(metric) for metric in plot.ys or result.study.spec.metrics]
 
@@ -122,10 +146,7 @@ def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
         raise InputError(result.study.source, "plots: a capacity plot needs a capacity search")
     x = _needed(plot, "x", plot.x)
     of, objective = spec.capacity.of, spec.objective
-    if x not in table and is_fact(x):
-        facts = result.points.drop_duplicates([n for n in result.parameters if n != of])
-        keys = [name for name in result.parameters if name != of]
-        table = table.merge(facts[[*keys, x]], on=keys, how="left") if keys else table
+    table = _with_facts(result, table)
     table, by = _with_lines(result, table, x, plot.by, without=of)
     axis = axis_of(objective.metric)
     said = f"{axis.label} ≤ {axis.text(objective.limit)}"
@@ -135,11 +156,22 @@ def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
         shown: Literal["capacity", "jobs_per_day"] = (
             "jobs_per_day" if value == "jobs_per_day" else "capacity"
         )
-        return lambda ax: plot_capacity(
-            table, x, by=by, value=shown, searched=of, objective=said, axes=axes, ax=ax
+        return partial(
+            plot_capacity, table, x, by=by, value=shown, searched=of, objective=said, axes=axes
         )
 
     return [panel(value) for value in plot.ys or ["capacity"]]
+
+
+def _with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
+    """Capacities with the facts of each fleet: its chips, its price."""
+    searched = "" if result.study.spec.capacity is None else result.study.spec.capacity.of
+    keys = [name for name in result.parameters if name != searched]
+    facts = [str(n) for n in result.points if is_fact(str(n)) and n not in capacities]
+    if not keys:
+        return capacities.assign(**{name: result.points[name].iloc[0] for name in facts})
+    fleets = result.points.drop_duplicates(keys)[[*keys, *facts]]
+    return capacities.merge(fleets, on=keys, how="left")
 
 
 def _differences(result: StudyResult, plot: Plot) -> list[Panel]:
@@ -151,16 +183,17 @@ def _differences(result: StudyResult, plot: Plot) -> list[Panel]:
     x = plot.x or next((name for name in others if _is_numeric(result.points, name)), None)
 
     def panel(metric: str) -> Panel:
-        return lambda ax: plot_differences(table, metric, x=x, axes=axes, ax=ax)
+        return partial(plot_differences, table, metric, x=x, axes=axes)
 
     return [panel(metric) for metric in plot.ys or compare.metrics or result.study.spec.metrics]
 
 
 def _trade_off(result: StudyResult, plot: Plot) -> list[Panel]:
     x, axes = _needed(plot, "x", plot.x), study_axes(result)
+    table = result.points if result.capacities is None else _with_facts(result, result.capacities)
 
     def panel(y: str) -> Panel:
-        return lambda ax: plot_pareto(result.points, x, y, by=plot.by, axes=axes, ax=ax)
+        return partial(plot_pareto, table, x, y, by=plot.by, axes=axes)
 
     return [panel(y) for y in _needed(plot, "y", plot.ys)]
 
@@ -170,7 +203,7 @@ def _heat_map(result: StudyResult, plot: Plot) -> list[Panel]:
     value, objective = plot.value or result.study.spec.metrics[0], result.study.spec.objective
     limit = objective.limit if objective is not None and objective.metric == value else None
     axes = study_axes(result)
-    return [lambda ax: plot_heat_map(result.points, x, y, value, objective=limit, axes=axes, ax=ax)]
+    return [partial(plot_heat_map, result.points, x, y, value, objective=limit, axes=axes)]
 
 
 def _indices(result: StudyResult, plot: Plot) -> list[Panel]:
@@ -180,25 +213,34 @@ def _indices(result: StudyResult, plot: Plot) -> list[Panel]:
     axes = study_axes(result)
 
     def panel(metric: str) -> Panel:
-        return lambda ax: plot_indices(table, metric, axes=axes, ax=ax)
+        return partial(plot_indices, table, metric, axes=axes)
 
     return [panel(metric) for metric in plot.ys or result.study.spec.metrics]
 
 
 def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
-    """The way into the steady state at the point where jobs wait longest without overload."""
+    """The way into the steady state where jobs wait longest within the objective."""
     runs = result.runs[(result.runs["status"] == "finished") & (result.runs["world"] == -1)]
-    steady = result.points.loc[~result.points["overload"].astype(bool), "point"]
-    candidates = runs[runs["point"].isin(steady)] if runs["point"].isin(steady).any() else runs
-    if candidates.empty:
+    if runs.empty:
         raise InputError(result.study.source, "plots: no run finished")
-    waits = candidates.groupby("point")["mean_wait_s"].mean()
-    point = int(waits.index[int(waits.to_numpy().argmax())])
+    point = _most_loaded(result, runs)
     chosen = runs[runs["point"] == point]
     share = (chosen["warm_up_jobs"] / chosen["jobs_submitted"]).to_numpy()
     reached = bool(chosen["warm_up_reached"].all())
     series = result.series_of(point)
-    return [lambda ax: plot_warm_up(series, warm_up=share, reached=reached, ax=ax)]
+    return [partial(plot_warm_up, series, warm_up=share, reached=reached)]
+
+
+def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
+    """The point with the longest waits that keeps the objective, or else has a steady state."""
+    objective = result.study.spec.objective
+    waits = runs.groupby("point")["mean_wait_s"].mean()
+    points = result.points.set_index("point").loc[waits.index]
+    kept = ~(points["overload"] | points["rising"]).astype(bool)
+    if objective is not None:
+        kept = points[objective.metric] <= objective.limit
+    chosen = waits[kept.to_numpy()] if kept.any() else waits
+    return int(chosen.index[int(chosen.to_numpy().argmax())])
 
 
 _PANELS: Mapping[str, Callable[[StudyResult, Plot], list[Panel]]] = {

@@ -95,6 +95,16 @@ def _results(result: StudyResult) -> list[str | Table]:
                 "capacities.csv",
             )
         )
+    if result.gains is not None and len(result.gains):
+        parts.append(
+            _table(
+                result,
+                "Gain of capacity on the same jobs",
+                result.gains,
+                "In brackets the 95 % interval of the paired difference.",
+                "gains.csv",
+            )
+        )
     differences = result.differences
     if differences is not None and len(differences):
         for metric, rows in differences.groupby("metric", sort=False):

@@ -1,18 +1,15 @@
 """Studies: many runs, and what can be concluded from them."""
 
-from clustersim.studies.load_sweep import Capacity, LoadSweep, Objective, SweepResult, load_sweep
-from clustersim.studies.statistics import crossing, mean_interval
-from clustersim.studies.steady_state import SteadyState, Window, measure
+from clustersim.studies.conduct import Progress, run_study
+from clustersim.studies.study import Study, define_study, load_study
+from clustersim.studies.study_result import StudyResult, load_result
 
 __all__ = [
-    "Capacity",
-    "LoadSweep",
-    "Objective",
-    "SteadyState",
-    "SweepResult",
-    "Window",
-    "crossing",
-    "load_sweep",
-    "mean_interval",
-    "measure",
+    "Progress",
+    "Study",
+    "StudyResult",
+    "define_study",
+    "load_result",
+    "load_study",
+    "run_study",
 ]

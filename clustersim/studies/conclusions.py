@@ -14,11 +14,16 @@ from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.demands import root_search, tried_metric
 from clustersim.studies.points import WITHOUT_END, WORLD_QUANTILES, groups_by
 from clustersim.studies.sensitivity import sobol_indices
-from clustersim.studies.spec import CapacitySearch, Objective, StudySpec
-from clustersim.studies.statistics import paired_difference, quantile_interval
+from clustersim.studies.spec import CapacitySearch, Comparison, Objective, StudySpec
+from clustersim.studies.statistics import (
+    crossing,
+    mean_interval,
+    paired_difference,
+    quantile_interval,
+)
 from clustersim.studies.steady import is_overloaded
 
-__all__ = ["capacities_table", "differences_table", "indices_table"]
+__all__ = ["capacities_table", "differences_table", "gains_table", "indices_table"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,6 +98,66 @@ def _tried(
     if (search.load_of(search.between[1]) or 0.0) >= 1:
         tried[float(search.between[1])] = [np.inf]
     return tried
+
+
+def gains_table(
+    runs: pd.DataFrame,
+    others: Sequence[str],
+    compare: Comparison,
+    search: CapacitySearch,
+    objective: Objective,
+) -> pd.DataFrame:
+    """Compare the capacities of systems, replication by replication.
+
+    Every replication has a capacity of its own: where its own curve, interpolated between the
+    values that were tried, crosses the objective.  Two systems see the same jobs in it, so that
+    the difference is surer than either capacity.
+
+    Parameters
+    ----------
+    runs, others, search, objective
+        See :func:`capacities_table`.
+    compare : Comparison
+        Which parameter's values are compared, and with which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The parameters beside the compared and the searched one, ``system``, ``baseline``,
+        ``pairs`` (replications in which both cross), ``gain`` of the system's capacity over the
+        baseline's with ``gain_low`` and ``gain_high`` (95 %, paired Student t).
+    """
+    finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
+    rows = []
+    for values, group in groups_by(finished, [name for name in others if name != compare.of]):
+        own = {
+            system: _own_capacities(members, search, objective)
+            for system, members in group.groupby(compare.of, sort=False)
+        }
+        baseline = own.pop(compare.baseline, {})
+        for system, theirs in own.items():
+            both = sorted(theirs.keys() & baseline.keys())
+            gain, low, high = mean_interval([theirs[k] - baseline[k] for k in both])
+            told = {"system": system, "baseline": compare.baseline, "pairs": len(both)}
+            rows.append({**values, **told, "gain": gain, "gain_low": low, "gain_high": high})
+    return pd.DataFrame(rows)
+
+
+def _own_capacities(
+    runs: pd.DataFrame, search: CapacitySearch, objective: Objective
+) -> dict[int, float]:
+    """Capacity of each replication whose curve crosses the objective."""
+    sign = 1.0 if search.more_is == "worse" else -1.0
+    found: dict[int, float] = {}
+    for replication in sorted(runs["replication"].unique().tolist()):
+        curve = runs[runs["replication"] == replication].sort_values(search.of)
+        at = sign * curve[search.of].to_numpy(dtype=np.float64)
+        order = np.argsort(at, kind="stable")
+        values = curve[objective.metric].to_numpy(dtype=np.float64)[order]
+        ends = crossing(at[order], values, objective.limit)
+        if np.isfinite(ends).all():
+            found[int(replication)] = sign * 0.5 * sum(ends)
+    return found
 
 
 def _jobs_per_day(runs: pd.DataFrame, of: str, value: float) -> float:

@@ -86,8 +86,7 @@ def _front_of_two(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Of different rows in lexical order: those below all before them in the last column."""
     last = costs[:, -1]
     least = np.minimum.accumulate(np.concatenate(([np.inf], last)))[:-1]
-    kept = last < least
-    return kept if costs.shape[1] == 2 else np.arange(len(costs)) == 0
+    return np.asarray(last < least)
 
 
 def _front_of_many(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -111,7 +111,17 @@ def _interval(name: str, runs: pd.DataFrame, overload: bool) -> dict[str, float]
     if len(values) < LEAST_REPLICATIONS and f"{name}_half" in runs and len(values):
         half = float(runs[f"{name}_half"].iloc[0])
         low, high = mean - half, mean + half
-    return {name: mean, f"{name}_low": max(low, 0.0), f"{name}_high": high}
+    least, most = _bounds(name)
+    return {name: mean, f"{name}_low": max(low, least), f"{name}_high": min(high, most)}
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """What a metric can be at least and at most: an interval ends there."""
+    if name in ("utilisation", "waited", "censored") or name.startswith("utilisation."):
+        return 0.0, 1.0
+    if name in ("backlog_growth", "wait_rise_s"):
+        return -np.inf, np.inf
+    return (1.0 if name.endswith("bounded_slowdown") else 0.0), np.inf
 
 
 def world_range(runs: pd.DataFrame, name: str) -> tuple[float, float]:

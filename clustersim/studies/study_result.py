@@ -13,8 +13,14 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.studies.base import MEAN_WORLD
-from clustersim.studies.conclusions import capacities_table, differences_table, indices_table
+from clustersim.studies.conclusions import (
+    capacities_table,
+    differences_table,
+    gains_table,
+    indices_table,
+)
 from clustersim.studies.conduct import STUDY_FILE
+from clustersim.studies.design import column_value
 from clustersim.studies.points import is_fact, points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
 from clustersim.studies.store import Outcome, open_store
@@ -73,18 +79,37 @@ class StudyResult:
         return capacities_table(self.runs, others, spec.capacity, spec.objective)
 
     @cached_property
+    def gains(self) -> pd.DataFrame | None:
+        """Paired gains of capacity; see :func:`~clustersim.studies.conclusions.gains_table`."""
+        spec = self.study.spec
+        if spec.compare is None or spec.capacity is None or self.runs.empty:
+            return None
+        assert spec.objective is not None, "the study file was checked"
+        others = [name for name in self.parameters if name != spec.capacity.of]
+        return gains_table(self.runs, others, spec.compare, spec.capacity, spec.objective)
+
+    @cached_property
     def differences(self) -> pd.DataFrame | None:
         """Paired differences; see :func:`~clustersim.studies.conclusions.differences_table`."""
         compare = self.study.spec.compare
         if compare is None or self.runs.empty:
             return None
         return differences_table(
-            self.runs,
+            self._listed_runs,
             self.parameters,
             of=compare.of,
             baseline=compare.baseline,
             metrics=compare.metrics or self.study.spec.metrics,
         )
+
+    @property
+    def _listed_runs(self) -> pd.DataFrame:
+        """Runs without those that only a capacity search made: systems are compared at a grid."""
+        spec = self.study.spec
+        if spec.capacity is None:
+            return self.runs
+        listed = [column_value(value) for value in spec.listed(spec.capacity.of)]
+        return self.runs[self.runs[spec.capacity.of].isin(listed)]
 
     @cached_property
     def indices(self) -> pd.DataFrame | None:

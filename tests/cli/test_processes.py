@@ -51,8 +51,8 @@ def test_public_names() -> None:
         "for name in clustersim.__all__:\n    getattr(clustersim, name)\n"
         "assert clustersim.run is getattr(clustersim, 'run')\n"
         "assert not hasattr(clustersim, 'bogus')\n"
-        "from clustersim import load_sweep, single_pool\n"
-        "print(callable(load_sweep), single_pool(8).pools[0].n_chips)"
+        "from clustersim import run_study, single_pool\n"
+        "print(callable(run_study), single_pool(8).pools[0].n_chips)"
     )
     assert python(code).split() == ["True", "8"]
 

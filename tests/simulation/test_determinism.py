@@ -17,7 +17,6 @@ from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.studies.load_sweep import LoadSweep, load_sweep
 from clustersim.workload import generate_jobs, load_workload
 
 SCENARIO = """
@@ -97,16 +96,6 @@ def test_the_same_tables_in_a_fresh_process(scenario: Path, hash_seed: str) -> N
         check=True,
     )
     assert told.stdout.strip() == digest(run(scenario))
-
-
-@pytest.mark.slow
-def test_any_number_of_workers_gives_the_same_table(scenario: Path) -> None:
-    sweep = LoadSweep(str(scenario), loads=(1.0, 1.5), policies=("fcfs", "easy"), replications=2)
-    one, two = load_sweep(sweep, workers=1), load_sweep(sweep, workers=2)
-    assert len(one.runs) == 8
-    pd.testing.assert_frame_equal(one.runs, two.runs, check_exact=True)
-    pd.testing.assert_frame_equal(one.points(), two.points(), check_exact=True)
-    assert one.runs["mean_wait_s"].nunique() > 4, "replications, loads and policies differ"
 
 
 def test_another_policy_sees_the_same_jobs(scenario: Path) -> None:

@@ -1,0 +1,101 @@
+"""A metric at drawn values of a parameter: dots, and how their mean goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.plots.axis import Axis
+from clustersim.plots.curves import curve_data
+from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.series import axis_for, check_columns, place_x
+from clustersim.plots.style import COLOURS
+from clustersim.plots.ticks import set_axis
+
+__all__ = ["binned_means", "plot_scatter"]
+
+FloatArray = npt.NDArray[np.float64]
+MOST_BINS, LEAST_PER_BIN = 8, 4
+
+
+def binned_means(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Means of y, and of x, over equal numbers of points in the order of x.
+
+    Parameters
+    ----------
+    x, y : array_like (points,)
+        Finite.
+
+    Returns
+    -------
+    x, y : array (bins,)
+        At most 8 bins of 4 points or more; none for fewer than 8 points.
+
+    Examples
+    --------
+    >>> binned_means([1, 2, 3, 4, 5, 6, 7, 8], [0, 0, 0, 0, 1, 1, 1, 1])[1].tolist()
+    [0.0, 1.0]
+    """
+    order = np.argsort(np.asarray(x, dtype=np.float64), kind="stable")
+    bins = min(MOST_BINS, len(order) // LEAST_PER_BIN)
+    if bins < 2:
+        return np.empty(0), np.empty(0)
+    columns = [np.asarray(values, dtype=np.float64)[order] for values in (x, y)]
+    along, means = ([part.mean() for part in np.array_split(v, bins)] for v in columns)
+    return np.array(along), np.array(means)
+
+
+def plot_scatter(
+    points: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot a metric against a parameter whose values were drawn.
+
+    Parameters
+    ----------
+    points : DataFrame
+        A row a point of the parameter space.  Points under overload have no wait and are left
+        out; the caption says how many.
+    x, y : str
+        Columns of numbers.
+    axes : mapping of str to Axis, optional
+        Other words, units or scales of columns.
+    ax : Axes, optional
+        Where to draw; by default in a new figure of one column of a paper.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        For an unknown column.
+    """
+    check_columns(points, (x, y), "plot_scatter")
+    table = curve_data(points, y)
+    shown = table[np.isfinite(table[y].to_numpy(dtype=np.float64))]
+    with plot_style(ax):
+        ax = panel(ax)
+        places, x_title = place_x(ax, table, x, axis_for(x, axes))
+        y_axis = set_axis(ax, "y", axis_for(y, axes), shown[y])
+        ax.plot(
+            places.of(shown), shown[y], linestyle="none", marker="o", ms=3.2, alpha=0.55,
+            color=COLOURS["blue"], mec="none",
+        )  # fmt: skip
+        along, means = binned_means(shown[x], shown[y])
+        ax.plot(along, means, color=COLOURS["vermilion"])
+        dress(ax, f"{y_axis.label} by {axis_for(x, axes).label}", x=x_title, y=y_axis.title)
+        describe(ax, "Dots: points at drawn values of all parameters; line: their mean.")
+        left_out = len(table) - len(shown)
+        if left_out:
+            describe(ax, f"{left_out} points under overload or without a result are left out.")
+    return ax

@@ -1,0 +1,308 @@
+"""Plots of studies draw what their tables say: lines, bands, marks, and words about them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from clustersim.errors import InputError
+from clustersim.plots.capacity_at import plot_capacity
+from clustersim.plots.curves import plot_curve
+from clustersim.plots.differences import plot_differences
+from clustersim.plots.figure import study_figure
+from clustersim.plots.heat_map import plot_heat_map
+from clustersim.plots.pareto import plot_pareto, staircase
+from clustersim.plots.sensitivity import plot_indices
+from clustersim.plots.style import new_figure
+from clustersim.plots.warm_up import moving_average, plot_warm_up
+from tests.plots.study_tables import (
+    capacity_table,
+    difference_table,
+    fleet_table,
+    index_table,
+    point_table,
+    wait_series,
+)
+
+LOAD, POLICY, NODES = "workload.load", "scheduler.policy", "cluster.pools.seedchip.nodes"
+
+
+def lines_with(ax, marker: str):
+    return [line for line in ax.lines if line.get_marker() == marker]
+
+
+def texts(ax) -> str:
+    return "\n".join(text.get_text() for text in ax.texts if text.get_visible())
+
+
+def caption(ax) -> str:
+    return ax.figure.caption
+
+
+def band_edges(ax, index: int) -> np.ndarray:
+    return ax.collections[index].get_paths()[0].vertices
+
+
+def test_a_curve_is_the_table():
+    points = point_table(("fcfs", "easy"), world=False)
+    ax = plot_curve(points.iloc[::-1], LOAD, "mean_wait_s", by=POLICY)
+    for policy, marker in (("easy", "o"), ("fcfs", "s")):
+        rows = points[(points[POLICY] == policy) & ~points["overload"]]
+        line = max(lines_with(ax, marker), key=lambda line: len(line.get_xdata()))
+        np.testing.assert_allclose(line.get_xdata(), rows[LOAD])
+        np.testing.assert_allclose(line.get_ydata(), rows["mean_wait_s"])
+        assert policy in texts(ax)
+
+
+def test_a_band_is_the_interval():
+    points = point_table(("easy",), world=False)
+    rows = points[~points["overload"]]
+    ax = plot_curve(points, LOAD, "mean_wait_s")
+    edges = band_edges(ax, 0)
+    for at, low, high in rows[[LOAD, "mean_wait_s_low", "mean_wait_s_high"]].to_numpy():
+        drawn = edges[np.isclose(edges[:, 0], at), 1]
+        assert drawn.min() == pytest.approx(low)
+        assert drawn.max() == pytest.approx(high)
+    assert caption(ax).startswith("Shaded: 95 % interval over random arrivals.")
+    assert "calibration" not in caption(ax)
+
+
+def test_the_two_kinds_of_bands_look_different_and_are_named():
+    points = point_table(("easy",), world=True)
+    ax = plot_curve(points, LOAD, "mean_wait_s")
+    hatched = [band for band in ax.collections if band.get_hatch()]
+    shaded = [band for band in ax.collections if len(band.get_facecolor()) and not band.get_hatch()]
+    assert len(hatched) == 1
+    assert len(shaded) >= 1
+    rows = points[~points["overload"]]
+    edges = hatched[0].get_paths()[0].vertices[:, 1]
+    assert edges.max() == pytest.approx(rows["mean_wait_s_world_high"].max())
+    assert "Shaded: 95 % interval over random arrivals." in caption(ax)
+    assert "Hatched, dashed edge: 90 % range over the uncertain calibration" in caption(ax)
+
+
+def test_overload_is_marked_and_not_drawn_as_a_wait():
+    points = point_table(("fcfs", "easy"))
+    points.loc[points["overload"], "mean_wait_s"] = 1e6
+    ax = plot_curve(points, LOAD, "mean_wait_s", by=POLICY)
+    assert max(np.nanmax(line.get_ydata()) for line in lines_with(ax, "o")) < 1e6
+    marks = lines_with(ax, "^")
+    marked = sorted(at for line in marks for at in line.get_xdata())
+    np.testing.assert_allclose(marked, sorted(points.loc[points["overload"], LOAD]))
+    assert "overload" in texts(ax)
+    assert "Open triangles: overload" in caption(ax)
+
+
+def test_utilisation_has_a_value_in_overload():
+    points = point_table(("easy",))
+    ax = plot_curve(points, LOAD, "utilisation")
+    np.testing.assert_allclose(lines_with(ax, "o")[0].get_ydata(), points["utilisation"])
+    assert not lines_with(ax, "^")
+
+
+def test_all_overloaded_has_no_line_but_says_so():
+    points = point_table(("fcfs", "easy"))
+    ax = plot_curve(points[points["overload"]], LOAD, "p95_wait_s", by=POLICY)
+    assert all(len(line.get_xdata()) == 0 for line in lines_with(ax, "o"))
+    assert "overload" in texts(ax)
+    assert "fcfs" in texts(ax)
+
+
+def test_a_missing_point_leaves_a_gap_and_a_cross():
+    points = point_table(("easy",))
+    points.loc[2, ["mean_wait_s", "mean_wait_s_low", "mean_wait_s_high"]] = np.nan
+    ax = plot_curve(points, LOAD, "mean_wait_s")
+    assert np.isnan(lines_with(ax, "o")[0].get_ydata()[2])
+    np.testing.assert_allclose(lines_with(ax, "x")[0].get_xdata(), [points.loc[2, LOAD]])
+    assert "Crosses at the foot: no result." in caption(ax)
+
+
+def test_one_replication_is_drawn_without_a_band():
+    points = point_table(("easy",), world=False)
+    points["mean_wait_s_low"], points["mean_wait_s_high"] = -np.inf, np.inf
+    ax = plot_curve(points, LOAD, "mean_wait_s")
+    assert "interval" not in caption(ax)
+    assert np.isfinite(ax.get_ylim()).all()
+
+
+def test_an_objective_is_a_named_dashed_line():
+    ax = plot_curve(point_table(("easy",)), LOAD, "mean_wait_s", objective=3600.0)
+    assert any(set(line.get_ydata()) == {3600.0} for line in ax.lines)
+    assert "objective: 1 h" in texts(ax).replace("\n", " ")
+    ax = plot_curve(point_table(("easy",)), LOAD, "mean_wait_s", objective=(3600.0, "promise"))
+    assert "promise" in texts(ax)
+
+
+def test_names_along_x_are_points_with_bars():
+    points = point_table(("fcfs", "easy", "sjf"))
+    rows = points[np.isclose(points[LOAD], 0.7)]
+    ax = plot_curve(rows, POLICY, "mean_wait_s")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["fcfs", "easy", "sjf"]
+    line = lines_with(ax, "o")[0]
+    assert line.get_linestyle() == "None"
+    np.testing.assert_allclose(line.get_ydata(), rows["mean_wait_s"])
+
+
+def test_a_metric_can_be_along_x():
+    table = fleet_table()
+    table = table[(table[POLICY] == "easy") & (table["cluster.pools.h200.nodes"] == 16)]
+    ax = plot_curve(table, "chips", "utilisation")
+    np.testing.assert_allclose(lines_with(ax, "o")[0].get_xdata(), table["chips"])
+    assert ax.get_xlabel() == "chips of the fleet"
+
+
+def test_capacity_is_the_table_and_its_reasons_are_told():
+    table = capacity_table()
+    ax = plot_capacity(table, NODES, by=POLICY, objective="a mean wait of 1 h")
+    rows = table[table[POLICY] == "fcfs"]
+    drawn = lines_with(ax, "o")[0]
+    np.testing.assert_allclose(drawn.get_ydata(), rows["capacity"].dropna())
+    assert len(lines_with(ax, "v")) == 1
+    assert "broken at every value from 0.3" in caption(ax)
+    assert "kept at every value up to 1" in caption(ax)
+    assert "Capacity at a mean wait of 1 h" in ax.get_title(loc="left").replace("\n", " ")
+    assert ax.get_ylabel() == "offered load at the objective"
+
+
+def test_jobs_a_day_have_their_own_intervals():
+    table = capacity_table()
+    table = table[table[POLICY] == "easy"]
+    ax = plot_capacity(table, NODES, value="jobs_per_day")
+    finite = table[np.isfinite(table["jobs_per_day"])]
+    np.testing.assert_allclose(lines_with(ax, "o")[0].get_ydata(), finite["jobs_per_day"])
+    shaded = next(band for band in ax.collections if not band.get_hatch() and band.get_alpha())
+    assert shaded.get_paths()[0].vertices[:, 1].max() == finite["jobs_per_day_high"].max()
+
+
+@pytest.mark.parametrize(("metric", "word"), [("mean_wait_s", "less wait: better")])
+@pytest.mark.parametrize("x", [None, LOAD])
+def test_the_better_side_of_a_difference_is_named(metric, word, x):
+    table = difference_table()
+    ax = plot_differences(table, metric, x=x)
+    assert word in texts(ax)
+    assert "more wait: better" not in texts(ax)
+    more = table.assign(metric="utilisation")
+    assert "more utilisation: better" in texts(plot_differences(more, "utilisation", x=x))
+
+
+def test_differences_are_the_table():
+    table = difference_table()
+    rows = table[table["system"] == "easy"]
+    ax = plot_differences(table, "mean_wait_s", x=LOAD)
+    np.testing.assert_allclose(lines_with(ax, "o")[0].get_ydata(), rows["relative"])
+    ax = plot_differences(table, "mean_wait_s", x=LOAD, relative=False)
+    np.testing.assert_allclose(lines_with(ax, "o")[0].get_ydata(), rows["difference"])
+    ax = plot_differences(table, "mean_wait_s")
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[0] == "easy\noffered load 0.6"
+    assert len(names) == len(table)
+    assert "no number" in texts(ax)
+
+
+def test_a_staircase_goes_through_the_worse_of_two_neighbours():
+    np.testing.assert_allclose(
+        staircase([1.0, 3.0], [2.0, 5.0], more_y=True), [[1, 2], [3, 2], [3, 5]]
+    )
+    np.testing.assert_allclose(
+        staircase([1.0, 3.0], [5.0, 2.0], more_x=True, more_y=True), [[1, 5], [1, 2], [3, 2]]
+    )
+    assert staircase([], []).shape == (0, 2)
+
+
+def test_the_front_is_drawn_and_what_is_not_is_counted():
+    table = fleet_table()
+    ax = plot_pareto(table, "fleet_cost_cny", "p95_wait_s", by=POLICY)
+    drawn = sum(len(line.get_xdata()) for mark in "os" for line in lines_with(ax, mark))
+    assert drawn == np.isfinite(table["p95_wait_s"]).sum()
+    assert "Not shown: 2 of 20 points, overloaded or failed." in caption(ax)
+    assert "nodes of pool h200" in caption(ax)
+
+
+def test_heat_map_cells_hold_the_values():
+    table = fleet_table().query("`scheduler.policy` == 'fcfs'").reset_index(drop=True)
+    table.loc[6, "p95_wait_s"] = np.nan
+    ax = plot_heat_map(table, NODES, "cluster.pools.h200.nodes", "p95_wait_s", objective=7200.0)
+    mesh = next(found for found in ax.collections if hasattr(found, "get_coordinates"))
+    grid = mesh.get_array()
+    assert grid.shape == (2, 5)
+    for row in table.itertuples():
+        at = {16: 0, 32: 1}[row[3]], {8: 0, 16: 1, 32: 2, 64: 3, 128: 4}[row[2]]
+        if np.isfinite(row.p95_wait_s):
+            assert grid[at] == row.p95_wait_s
+        else:
+            assert grid.mask[at]
+    assert texts(ax).split("\n").count("×") == 1
+    assert "Grey: overload" in caption(ax)
+    assert "at most 2 h" in caption(ax)
+
+
+def test_indices_are_sorted_and_named():
+    ax = plot_indices(index_table(), "p95_wait_s")
+    names = [label.get_text().replace("\n", " ") for label in ax.get_yticklabels()]
+    assert names[:2] == ["offered load", "HBM bandwidth of SeedChip"]
+    totals = lines_with(ax, "D")[0].get_xdata()
+    assert list(totals) == sorted(totals, reverse=True)
+
+
+def test_welch_plot_is_the_series_and_its_mean():
+    series = wait_series()
+    ax = plot_warm_up(series, warm_up=[0.1, 0.3, 0.2])
+    drawn = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == series.shape[1]]
+    np.testing.assert_allclose(drawn[: len(series)], series)
+    np.testing.assert_allclose(drawn[len(series)], series.mean(axis=0))
+    assert "the first 20 % of the jobs" in caption(ax)
+    assert "no steady state found" in texts(plot_warm_up(series, warm_up=0.5, reached=False))
+
+
+def test_moving_average_of_a_straight_line_is_itself():
+    np.testing.assert_allclose(moving_average(np.arange(9.0), 3), np.arange(9.0))
+    assert moving_average([1.0, np.nan, 3.0], 1)[1] == 2.0
+
+
+def test_plots_draw_into_the_axes_they_are_given():
+    ax = new_figure().subplots()
+    assert plot_curve(point_table(("easy",)), LOAD, "mean_wait_s", ax=ax) is ax
+    figure = study_figure(2, width=7.0)
+    assert plot_warm_up(wait_series(), ax=figure.panels[1]) is figure.panels[1]
+
+
+def test_series_are_told_apart_without_colour():
+    ax = plot_curve(point_table(("a", "b", "c", "d")), LOAD, "utilisation", by=POLICY)
+    looks = {(line.get_marker(), line.get_linestyle()) for line in ax.lines}
+    curves = {look for look in looks if look[0] in "os^D" and look[1] != "None"}
+    assert len({marker for marker, _ in curves}) == 4
+    assert len({dashes for _, dashes in curves}) == 4
+    assert len({to_hex(line.get_color()) for line in ax.lines}) >= 4
+
+
+@pytest.mark.parametrize(
+    ("draw", "nearest"),
+    [
+        (lambda: plot_curve(point_table(("easy",)), "workload.laod", "mean_wait_s"), LOAD),
+        (lambda: plot_curve(point_table(("easy",)), LOAD, "mean_wait"), "mean_wait_s"),
+        (lambda: plot_capacity(capacity_table(), NODES, by="scheduler.polcy"), POLICY),
+        (lambda: plot_capacity(capacity_table(), NODES, value="capactiy"), "capacity"),
+        (lambda: plot_differences(difference_table(), "mean_wiat_s"), "mean_wait_s"),
+        (lambda: plot_pareto(fleet_table(), "fleet_cost", "p95_wait_s"), "fleet_cost_cny"),
+        (lambda: plot_heat_map(fleet_table(), NODES, POLICY, "p95_wait"), "p95_wait_s"),
+        (lambda: plot_indices(index_table(), "p95_wait"), "p95_wait_s"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(draw, nearest):
+    with pytest.raises(InputError, match=f"did you mean '{nearest}'"):
+        draw()
+
+
+def test_other_bad_input_is_refused():
+    points = point_table(("fcfs", "easy"))
+    with pytest.raises(InputError, match=r"several rows have workload.load 0\.5"):
+        plot_curve(points, LOAD, "mean_wait_s")
+    with pytest.raises(InputError, match="no rows"):
+        plot_curve(points.iloc[:0], LOAD, "mean_wait_s")
+    with pytest.raises(InputError, match="replications, bins"):
+        plot_warm_up([1.0, 2.0])
+    with pytest.raises(InputError, match="between 0 and 1"):
+        plot_warm_up(wait_series(), warm_up=25.0)
+    with pytest.raises(InputError, match="too narrow"):
+        study_figure(3, width=3.3, columns=3)
