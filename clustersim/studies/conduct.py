@@ -20,7 +20,7 @@ from clustersim.studies.base import Run
 from clustersim.studies.demands import Demand, demands
 from clustersim.studies.executors import Crew, dask_crew, executor_crew, process_crew
 from clustersim.studies.spec import Replications
-from clustersim.studies.store import FILE, Outcome, Store, open_store
+from clustersim.studies.store import FILE, LOCK, Outcome, Store, open_store
 from clustersim.studies.study import Study
 
 __all__ = ["STUDY_FILE", "Progress", "run_study"]
@@ -124,12 +124,13 @@ def _crew(
 def _check_folder(folder: Path, study: Study, *, resume: bool) -> None:
     if not folder.is_dir():
         raise InputError(folder, "exists and is not a folder")
-    if not any(folder.iterdir()):
+    names = {entry.name for entry in folder.iterdir()}
+    if not names - {LOCK}:
         return
-    if not (folder / FILE).exists() and not (folder / STUDY_FILE).exists():
+    if not names & {FILE, STUDY_FILE}:
         raise InputError(folder, "exists and is not the folder of a study; name a new one")
     name = "?"
-    if (folder / STUDY_FILE).exists():
+    if STUDY_FILE in names:
         name = str(read_yaml(folder / STUDY_FILE).get("name", "?"))
     if not resume:
         raise InputError(
@@ -147,16 +148,12 @@ def _conduct(
     crew: AbstractContextManager[Crew],
     progress: Callable[[Progress], None] | None,
 ) -> bool:
-    with open_store(folder, write=True) as store:
+    with crew as made_by, open_store(folder, write=True) as store:
         _write_study(study, folder / STUDY_FILE)
-        agenda = _Agenda(study, store, progress)
-        if not agenda.begin():
-            return True
-        with crew as made_by:
-            try:
-                agenda.work(made_by)
-            except KeyboardInterrupt:
-                return False
+        try:
+            _Agenda(study, store, progress).work(made_by)
+        except KeyboardInterrupt:
+            return False
     return True
 
 
@@ -200,15 +197,10 @@ class _Agenda:
             *([objective.metric] if objective else []),
         }
 
-    def begin(self) -> bool:
-        """Find the first runs to make; return whether there are any."""
-        self._fill(1)
-        self._report()
-        return bool(self._ready)
-
     def work(self, crew: Crew) -> None:
-        """Make all runs."""
+        """Make all runs that are missing."""
         self._hand_over(crew)
+        self._report()
         for run, outcome in crew.outcomes(self._study.base):
             self._store.add(outcome, study=self._number, changes=run.changes)
             self._done += 1
@@ -269,7 +261,7 @@ class _Agenda:
     def _report(self) -> None:
         if self._progress is None:
             return
-        planned = self._done + sum(map(len, self._missing.values())) + self._unasked
+        planned = self._done + len(self._wanted_by) + self._unasked
         self._progress(
             Progress(
                 done=self._done,

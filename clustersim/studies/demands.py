@@ -82,10 +82,11 @@ class SequentialDemand:
     changes: Mapping[str, Any]
     worlds: int
     rule: Replications
+    _point: PointRuns | None = None
 
     def wanted(self, known: Known) -> list[Run]:
         """See :class:`Demand`."""
-        point = self.base.at(self.changes)
+        point = self._point = self._point or self.base.at(self.changes)
         count = self.rule.at_least
         runs = _all_runs(point, 0, count)
         while all(run.key in known for run in runs):

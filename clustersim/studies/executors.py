@@ -27,6 +27,7 @@ from clustersim.errors import InputError
 from clustersim.studies.base import Base, Run
 from clustersim.studies.store import Outcome
 from clustersim.studies.worker import make_run
+from clustersim.version import __version__
 
 __all__ = ["Crew", "dask_crew", "executor_crew", "process_crew"]
 
@@ -127,19 +128,28 @@ class Crew:
 
     def _collect(self) -> Iterator[tuple[Run, Outcome]]:
         done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda future: self._under_way[future].key):
+        for future in sorted(done, key=_has_no_result):  # so that a break costs no result
             run = self._under_way[future]
-            try:
-                outcome = future.result()
-            except BrokenExecutor:
-                raise
-            except CancelledError:
-                raise InputError("executor", "lost its workers; what was done is kept") from None
-            except Exception as error:  # such as Dask's KilledWorker
-                outcome = Outcome(run.key, {}, error=f"{type(error).__name__}: {error}")
+            outcome = self._outcome_of(future, run)
             del self._under_way[future]
-            self._deaths.pop(run.key, None)
-            yield run, outcome
+            if outcome is not None:
+                self._deaths.pop(run.key, None)
+                yield run, outcome
+
+    def _outcome_of(self, future: Future[Outcome], run: Run) -> Outcome | None:
+        """Return what became of a run; None if it is to be made again."""
+        try:
+            return future.result()
+        except BrokenExecutor:
+            raise
+        except CancelledError:
+            told = "is gone, with its workers or their scheduler; what was done is kept"
+            raise InputError("executor", told) from None
+        except Exception as error:
+            if type(error).__name__ == "KilledWorker":
+                # Dask's, after several deaths, maybe beside the run that was to blame.
+                return self._after_death(run, MOST_DEATHS - 1)
+            return Outcome(run.key, {}, error=f"{type(error).__name__}: {error}")
 
     def _after_a_break(self, error: BrokenExecutor) -> Iterator[tuple[Run, Outcome]]:
         """Start again with what was under way; give a run up that has killed its worker often."""
@@ -156,12 +166,22 @@ class Crew:
         _end(self._executor)
         self._executor = self._start()
         for run in reversed(lost):
-            self._deaths[run.key] = self._deaths.get(run.key, 0) + 1
-            if self._deaths[run.key] < MOST_DEATHS:
-                self._waiting.appendleft(run)
-            else:
-                told = f"its worker process died {MOST_DEATHS} times (killed, or out of memory)"
-                yield run, Outcome(run.key, {}, error=told)
+            outcome = self._after_death(run, 1)
+            if outcome is not None:
+                yield run, outcome
+
+    def _after_death(self, run: Run, deaths: int) -> Outcome | None:
+        """Have a run made again, before others; or give it up."""
+        self._deaths[run.key] = self._deaths.get(run.key, 0) + deaths
+        if self._deaths[run.key] < MOST_DEATHS:
+            self._waiting.appendleft(run)
+            return None
+        told = f"its worker process died {MOST_DEATHS} times or more (killed, or out of memory)"
+        return Outcome(run.key, {}, error=told)
+
+
+def _has_no_result(future: Future[Outcome]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 @contextmanager
@@ -233,8 +253,25 @@ def dask_crew(address: str) -> Iterator[Crew]:
         threads = sum(client.nthreads().values())
         if threads == 0:
             raise InputError("--dask", f"the scheduler at {address} has no workers yet")
+        _check_versions(client)
         with executor_crew(client.get_executor(pure=False), threads) as crew:
             yield crew
+
+
+def _check_versions(client: Any) -> None:
+    """Check that workers of a Dask cluster have this version, by whose name runs are kept."""
+    try:
+        versions = set(client.run(_version).values())
+    except Exception as error:
+        told = f"its workers cannot use clustersim: {type(error).__name__}: {error}"
+        raise InputError("--dask", told) from None
+    if versions != {__version__}:
+        found = ", ".join(sorted(versions))
+        raise InputError("--dask", f"its workers have clustersim {found}, this is {__version__}")
+
+
+def _version() -> str:
+    return __version__
 
 
 def _context() -> BaseContext:

@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,7 +26,7 @@ from clustersim.errors import InputError
 
 __all__ = ["Outcome", "Store", "open_store"]
 
-FILE = "runs.sqlite"
+FILE, LOCK = "runs.sqlite", "study.lock"
 FORMAT = 1
 """Version of the tables; a store of another one is refused."""
 
@@ -91,13 +91,7 @@ class Store:
         return int(found.fetchone()[0])
 
     def add(self, outcome: Outcome, *, study: int, changes: Mapping[str, Any]) -> None:
-        """Keep a run, in the place of an earlier attempt at it.
-
-        Raises
-        ------
-        InputError
-            If the disk is full or the file cannot be written.
-        """
+        """Keep a run, in the place of an earlier attempt at it; in the file when this returns."""
         row = (
             outcome.key,
             study,
@@ -107,11 +101,8 @@ class Store:
             outcome.error,
             outcome.wall_s,
         )
-        try:
-            with self._connection as connection:
-                connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        except sqlite3.OperationalError as error:
-            raise InputError(self.path, f"cannot be written: {error}") from None
+        with self._connection as connection:
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def get(self, key: str) -> Outcome | None:
         """Return a run by its hash."""
@@ -152,10 +143,6 @@ class Store:
         hint = f"did you mean {near}?" if near else "see the column run of its runs.csv"
         return f"has no run {key!r}; {hint}"
 
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
     key, metrics, series, error, wall_s = row
@@ -177,56 +164,69 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
     Raises
     ------
     InputError
-        If there is no store, it is broken or of another format, or another process writes to it.
+        If there is no store, it is broken or of another format, another process writes to it, or
+        (also later, from within) it cannot be read or written: the disk is full, say.
     """
     path = folder / FILE
     if not write and not path.is_file():
         raise InputError(folder, f"has no {FILE}; is it the folder of a study?")
-    with _lock(folder) if write else _unlocked():
-        try:
+    with _lock(folder) if write else nullcontext():
+        with _faults(path, "is not a usable store of runs"):
             connection = _connect(path, write)
-        except sqlite3.DatabaseError as error:
-            raise InputError(path, f"is not a usable store of runs: {error}") from None
-        store = Store(path, connection)
-        try:
-            yield store
-        finally:
-            store.close()
+        with closing(connection), _faults(path, f"cannot be {'written' if write else 'read'}"):
+            try:
+                yield Store(path, connection)
+            finally:
+                if write:
+                    _finish(connection)
 
 
 def _connect(path: Path, write: bool) -> sqlite3.Connection:
-    if not write:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    else:
-        connection = sqlite3.connect(path)
-        # A write-ahead log: a transaction is one append; kill -9 loses none that was made.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    mode = "rwc" if write else "ro"
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
+    try:
+        if write and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             connection.executescript(
                 f"BEGIN; {_TABLES} INSERT INTO about VALUES ('format', '{FORMAT}'); COMMIT;"
             )
-    try:
-        told = connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone()
-    except sqlite3.OperationalError as error:
+        _check_format(path, connection)
+        if write:
+            # A write-ahead log: a transaction is one append; kill -9 loses none that was made.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
         connection.close()
-        raise InputError(path, f"is not a store of runs: {error}") from None
-    if told is None or told[0] != str(FORMAT):
-        connection.close()
-        found = "none" if told is None else told[0]
-        raise InputError(path, f"is of format {found}; this version reads format {FORMAT}")
+        raise
     return connection
 
 
+def _finish(connection: sqlite3.Connection) -> None:
+    """Leave one file alone, which can be read where nothing may be written."""
+    with suppress(sqlite3.DatabaseError):  # such as a reader: the next study will do it
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
 @contextmanager
-def _unlocked() -> Iterator[None]:
-    yield
+def _faults(path: Path, told: str) -> Iterator[None]:
+    """Say of which file a fault of SQLite is."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise InputError(path, f"{told}: {error}") from None
+
+
+def _check_format(path: Path, connection: sqlite3.Connection) -> None:
+    told = connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone()
+    if told is None or told[0] != str(FORMAT):
+        found = "none" if told is None else told[0]
+        raise InputError(path, f"is of format {found}; this version reads format {FORMAT}")
 
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Keep other studies out of the folder; the system gives the lock back whatever happens."""
-    path = folder / "study.lock"
+    path = folder / LOCK
     try:
         file: TextIO = path.open("a+", encoding="utf-8")
     except OSError as error:
@@ -240,6 +240,8 @@ def _lock(folder: Path) -> Iterator[None]:
             raise InputError(
                 folder, f"another study is running here (process {owner}); wait or stop it"
             ) from None
+        except OSError as error:
+            raise InputError(path, f"cannot be locked: {error.strerror}") from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -37,7 +37,7 @@ def make_run(
     try:
         result, fleet = simulate_changed(tree, changes)
         measured = measure(result, **window)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
         return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
     metrics = {**measured.metrics, **fleet_facts(fleet)}
@@ -83,7 +83,7 @@ def open_changed(
 
 
 def _told(scenario: Scenario, *, scheduler: bool = False) -> str:
-    """Write down what a fleet depends on (and its rate: the scheduler too)."""
+    """Write down what a fleet depends on; its rate depends on the scheduler, and on no draw."""
     part = scenario.model_dump(
         mode="json",
         exclude_none=True,
@@ -95,10 +95,12 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> str:
         for name in ("load", "duration"):
             part["workload"].pop(name, None)
         part["workload"]["jobs"] = 1
+    if scheduler:
+        part["performance"].pop("draw", None)
     return json.dumps(part, sort_keys=True)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _fleet_of(told: str) -> Fleet:
     return open_fleet(_loaded(told))
 

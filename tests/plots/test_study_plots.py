@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
@@ -235,6 +236,18 @@ def test_heat_map_cells_hold_the_values():
     assert texts(ax).split("\n").count("×") == 1
     assert "Grey: overload" in caption(ax)
     assert "at most 2 h" in caption(ax)
+
+
+def test_the_heavy_line_parts_kept_cells_from_broken_ones():
+    waits = {(0.5, 1): 10.0, (0.7, 1): 90.0, (0.9, 1): np.inf}
+    waits |= {(0.5, 2): 5.0, (0.7, 2): 50.0, (0.9, 2): np.nan}
+    table = pd.DataFrame(
+        [{LOAD: load, NODES: nodes, "mean_wait_s": wait} for (load, nodes), wait in waits.items()]
+    )
+    ax = plot_heat_map(table, LOAD, NODES, "mean_wait_s", objective=60.0)
+    drawn = {tuple(map(tuple, line.get_xydata())) for line in ax.lines}
+    assert drawn == {((0.5, -0.5), (0.5, 0.5)), ((0.5, 0.5), (1.5, 0.5))}
+    assert "at most 1 min" in caption(ax)
 
 
 def test_indices_are_sorted_and_named():
