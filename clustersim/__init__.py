@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from clustersim.simulation.result import Result
     from clustersim.simulation.run import run
     from clustersim.simulation.scenario import load_scenario
-    from clustersim.simulation.schemas import schema
     from clustersim.simulation.simulate import Scheduling, replay, simulate
     from clustersim.studies.conduct import run_study
+    from clustersim.studies.schemas import schema
     from clustersim.studies.study import Study, define_study, load_study
     from clustersim.studies.study_result import StudyResult, load_result
     from clustersim.topology import (
@@ -111,7 +111,7 @@ _HOME = {
     "replay": "simulation.simulate",
     "run": "simulation.run",
     "run_study": "studies.conduct",
-    "schema": "simulation.schemas",
+    "schema": "studies.schemas",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",

@@ -19,13 +19,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "  # yaml-language-server: $schema=scenario.schema.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("format", choices=["scenario", "topology", "catalogue", "workload"])
+    parser.add_argument(
+        "format", choices=["scenario", "study", "topology", "catalogue", "workload"]
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.simulation.schemas import schema
+    from clustersim.studies.schemas import schema
 
     print(json.dumps(schema(args.format), indent=2))
     return 0

@@ -18,6 +18,7 @@ __all__ = ["constant_facts", "findings", "warnings"]
 
 MOST_SENTENCES = 12
 MOST_NAMED = 6
+MOST_PARAMETERS = 3
 
 
 def findings(result: StudyResult) -> list[str]:
@@ -137,19 +138,26 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         low, high = row["relative_low"], row["relative_high"]
         if not (math.isfinite(low) and math.isfinite(high)):
             continue
-        if low <= 0 <= high:
+        if low == high == 0:
+            yield f"{head} is the same ({row['pairs']} pairs)."
+        elif low <= 0 <= high:
             yield (
-                f"{head} does not clearly differ ({row['relative']:+.0%}, 95 % interval {low:+.0%} "
-                f"to {high:+.0%}; {row['pairs']} pairs)."
+                f"{head} does not clearly differ ({_signed(row['relative'])}, 95 % interval "
+                f"{_signed(low)} to {_signed(high)}; {row['pairs']} pairs)."
             )
-            continue
-        word = "less" if row["relative"] < 0 else "more"
-        half = (high - low) / 2
-        digits = 0 if half >= 0.01 else 1
-        yield (
-            f"{head} {abs(row['relative']):.{digits}%} ± {half:.{digits}%} {word} "
-            f"({row['pairs']} pairs)."
-        )
+        else:
+            word = "less" if row["relative"] < 0 else "more"
+            size, half = _percent(abs(row["relative"])), _percent((high - low) / 2)
+            yield f"{head} {size} ± {half} {word} ({row['pairs']} pairs)."
+
+
+def _percent(share: float) -> str:
+    """A share in per cent, to a tenth where it is small."""
+    return f"{100 * share:.{0 if abs(share) >= 0.1 or share == 0 else 1}f} %"
+
+
+def _signed(share: float) -> str:
+    return f"{'+' if share >= 0 else '−'}{_percent(abs(share))}"
 
 
 def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
@@ -161,13 +169,14 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if ordered["total"].isna().all():
             yield f"The variance of {axis_of(str(metric)).label} could not be attributed."
             continue
-        parts = [
-            f"{axes.get(row['parameter'], axis_of(row['parameter'])).label} {row['first']:.0%} "
-            f"({row['first_low']:.0%} to {row['first_high']:.0%}) alone, {row['total']:.0%} "
-            "with its interactions"
-            for row in ordered.head(3).to_dict("records")
-        ]
-        yield f"Of the variance of {axis_of(str(metric)).label} comes from {'; from '.join(parts)}."
+        label = axis_of(str(metric)).label
+        for row in ordered.head(MOST_PARAMETERS).to_dict("records"):
+            name = axes.get(row["parameter"], axis_of(row["parameter"])).label
+            low, high = _percent(row["first_low"]), _percent(row["first_high"])
+            yield (
+                f"{name} alone explains {_percent(row['first'])} of the variance of {label} (95 % "
+                f"interval {low} to {high}), with its interactions {_percent(row['total'])}."
+            )
 
 
 def _place(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[str, Axis]) -> str:

@@ -17,7 +17,7 @@ from clustersim.files import read_yaml
 from clustersim.topology import find_topology
 from clustersim.workload import load_workload
 
-__all__ = ["change_items", "named_element", "open_path", "set_path"]
+__all__ = ["change_items", "key_of", "named_element", "open_path", "set_path"]
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
@@ -66,9 +66,15 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     """
     parts = path.split(".")
     here = open_path(tree, parts[:-1], folder, f"--set {path}")
-    if len(parts) > 1 and isinstance(here.get(parts[-1]), list) and not isinstance(value, list):
+    key = key_of(here, parts[-1])
+    if len(parts) > 1 and isinstance(here.get(key), list) and not isinstance(value, list):
         raise InputError(f"--set {path}", f"{parts[-1]} is a list; set it as a whole")
-    here[parts[-1]] = value
+    here[key] = value
+
+
+def key_of(mapping: Mapping[Any, Any], part: str) -> Any:
+    """Return the key of a mapping that a part of a path stands for: ``8`` may be a number."""
+    return next((key for key in mapping if str(key) == part), part)
 
 
 def open_path(
@@ -89,11 +95,12 @@ def open_path(
         if isinstance(here, list):
             here = named_element(here, part, done, source)
             continue
-        below = here.get(part)
+        key = key_of(here, part)
+        below = here.get(key)
         if isinstance(below, str):
-            below = here[part] = _opened(done, below, folder, source)
+            below = here[key] = _opened(done, below, folder, source)
         elif below is None:
-            below = here[part] = {}
+            below = here[key] = {}
         if not isinstance(below, (dict, list)):
             raise InputError(source, f"{'.'.join(done)} has no fields")
         here = below
@@ -125,11 +132,20 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
     except InputError as error:
         raise InputError(source, error.problems) from None
     section = "accelerators" if isinstance(found, Accelerator) else "models"
-    if not listed or not isinstance(listed[-1], dict):
+    if not listed or not _holds_changes_only(listed[-1]):
         listed.append({})
     entry: dict[str, Any] = listed[-1].setdefault(section, {}).setdefault(found.name, {})
     entry.setdefault("extends", found.name)
     return entry
+
+
+def _holds_changes_only(catalogue: Any) -> bool:
+    """Whether all entries of a catalogue extend those of their own name: those made here do."""
+    if not isinstance(catalogue, dict):
+        return False
+    sections = [section for section in catalogue.values() if isinstance(section, dict)]
+    entries = [(name, entry) for section in sections for name, entry in section.items()]
+    return all(isinstance(entry, dict) and entry.get("extends") == name for name, entry in entries)
 
 
 def _opened(path: list[str], name: str, folder: Path, source: str) -> dict[str, Any]:
@@ -148,11 +164,13 @@ def _beside(folder: Path, name: str) -> str | Path:
 
 
 def _yaml(path: str) -> dict[str, Any]:
-    return copy.deepcopy(_read_once(path, Path(path).stat().st_mtime_ns))
+    full = Path(path).resolve()
+    told = full.stat()
+    return copy.deepcopy(_read_once(full, (told.st_mtime_ns, told.st_size)))
 
 
 @lru_cache(maxsize=32)
-def _read_once(path: str, _changed: int) -> dict[str, Any]:
+def _read_once(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
     return read_yaml(path)
 
 

@@ -5,21 +5,29 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
-from clustersim.files import read_yaml
+from clustersim.files import FileModel, read_yaml
 from clustersim.simulation.changes import set_path
 from clustersim.simulation.known_paths import check_path
 from clustersim.simulation.run import full_paths
-from clustersim.simulation.scenario import Scenario, read_extended, resolve_scenario
+from clustersim.simulation.scenario import (
+    LoadedScenario,
+    Scenario,
+    read_extended,
+    resolve_scenario,
+)
 from clustersim.studies.spec import StudySpec, Window
-from clustersim.topology import find_topology
+from clustersim.topology import ClusterSpec, find_topology
 from clustersim.version import __version__
 from clustersim.workload import load_workload
 
@@ -133,21 +141,22 @@ def open_base(spec: StudySpec, *, source: str | Path, folder: Path) -> Base:
     InputError
         All faults at once.
     """
-    tree, folder, named = _read_base(spec, source, folder)
+    plain, folder, named = _read_base(spec, source, folder)
+    tree = copy.deepcopy(plain)
     problems = []
-    for field, paths in (("set", list(spec.set)), ("parameters", _searched(spec))):
-        for dotted in paths:
-            try:
-                check_path(tree, dotted, folder)
-                if field == "set":
-                    set_path(tree, dotted, spec.set[dotted], folder)
-            except InputError as error:
-                problems += [f"{field}: {dotted}: {problem}" for problem in error.problems]
+    for dotted, value in spec.set.items():
+        problems += _problems("set", check_path, tree, dotted, folder)
+        problems += _problems("set", set_path, tree, dotted, value, folder)
+    for field, dotted in spec.named_paths:
+        for opened in _opened(tree, spec, dotted, folder):
+            problems += _problems(field, _check_value, opened, dotted, folder)
     if problems:
-        raise InputError(source, problems)
-    loaded = resolve_scenario(tree, source=named, folder=folder)
-    with named_in(source, "base"):
-        return Base(_written_out(loaded.scenario, folder), named, spec.window)
+        raise InputError(source, list(dict.fromkeys(problems)))
+    loaded = _resolved(tree, plain, source, named, folder)
+    if spec.worlds and loaded.scenario.performance.draw is not None:
+        told = f"the base scenario has performance.draw = {loaded.scenario.performance.draw}"
+        raise InputError(source, f"worlds: {told}, and the worlds are draws; leave one of them out")
+    return Base(_written_out(loaded.scenario, folder, named), named, spec.window)
 
 
 def _read_base(
@@ -163,13 +172,60 @@ def _read_base(
     return copy.deepcopy(spec.base), folder, f"{source}: base"
 
 
-def _searched(spec: StudySpec) -> list[str]:
-    """Paths of all parameters, that of the capacity search among them."""
-    searched = [] if spec.capacity is None else [spec.capacity.of]
-    return list(dict.fromkeys([*spec.varied, *searched]))
+def _problems(
+    field: str, check: Callable[..., object], tree: dict[str, Any], path: str, *arguments: Any
+) -> list[str]:
+    """Faults that a check of a path finds, each with the field of the study that names it."""
+    try:
+        check(tree, path, *arguments)
+    except InputError as error:
+        inner = "" if error.source.endswith(path) else f"{error.source}: "
+        return [f"{field}: {path}: {inner}{problem}" for problem in error.problems]
+    return []
 
 
-def _written_out(scenario: Scenario, folder: Path) -> dict[str, Any]:
+def _check_value(tree: dict[str, Any], dotted: str, folder: Path) -> None:
+    """Check that a path leads to a field that holds one value."""
+    if isinstance(check_path(tree, dotted, folder), list):
+        raise InputError(dotted, "is a list, and a parameter is one value of a scenario")
+
+
+def _opened(
+    tree: dict[str, Any], spec: StudySpec, dotted: str, folder: Path
+) -> Iterator[dict[str, Any]]:
+    """Yield the base with each value of the parameter that names a whole that the path leads into.
+
+    Such as of ``cluster`` for ``cluster.pools.h200.nodes``.
+    """
+    whole = next((path for path in spec.varied if dotted.startswith(f"{path}.")), None)
+    if whole is None:
+        yield tree
+        return
+    for value in spec.listed(whole):
+        changed = copy.deepcopy(tree)
+        set_path(changed, whole, value, folder)
+        yield changed
+
+
+def _resolved(
+    tree: dict[str, Any],
+    plain: dict[str, Any],
+    source: str | Path,
+    named: str,
+    folder: Path,
+) -> LoadedScenario:
+    """Check the base scenario with the study's changes; say whose fault it is if it is wrong."""
+    try:
+        return resolve_scenario(tree, source=named, folder=folder)
+    except InputError as error:
+        try:
+            resolve_scenario(plain, source=named, folder=folder)
+        except InputError:
+            raise error from None
+        raise InputError(source, [f"set: {problem}" for problem in error.problems]) from None
+
+
+def _written_out(scenario: Scenario, folder: Path, source: str = "scenario") -> dict[str, Any]:
     """Return a scenario as plain data that names no file but those that only a path can name.
 
     Raises
@@ -179,18 +235,29 @@ def _written_out(scenario: Scenario, folder: Path) -> dict[str, Any]:
     """
     written = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     if isinstance(written["cluster"], str):
-        written["cluster"] = _topology(written["cluster"])
-    written["catalogue"] = [
-        _yaml(own) if isinstance(own, str) else own for own in written["catalogue"]
-    ]
+        with named_in(source, "cluster"):
+            written["cluster"] = _topology(written["cluster"])
+    with named_in(source, "catalogue"):
+        written["catalogue"] = [
+            _yaml(own) if isinstance(own, str) else own for own in written["catalogue"]
+        ]
     if isinstance(written["workload"].get("generate"), str):
-        written["workload"]["generate"] = _workload(written["workload"]["generate"])
+        with named_in(source, "workload.generate"):
+            written["workload"]["generate"] = _workload(written["workload"]["generate"])
     return written
 
 
 def _content(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Put hashes of files in the place of their paths, and leave out what is only for readers."""
+    """Reduce a scenario to what its result depends on, the same however it is written.
+
+    Hashes of files stand in the place of their paths; quantities are in SI; defaults are there.
+    """
     content = {key: value for key, value in written.items() if key not in ("name", "description")}
+    content["cluster"] = _canonical(ClusterSpec, content["cluster"], exclude_none=True)
+    # What an entry does not say is not its default but that of the entry that it extends.
+    content["catalogue"] = [
+        _canonical(CatalogueFile, own, exclude_unset=True) for own in content["catalogue"]
+    ]
     workload = content["workload"] = dict(content["workload"])
     if "trace" in workload:
         workload["trace"] = _digest(workload["trace"])
@@ -203,6 +270,16 @@ def _content(written: Mapping[str, Any]) -> dict[str, Any]:
         if file.endswith(".py"):
             scheduler[name] = f"{_digest(file)}{colon}{class_name}"
     return content
+
+
+def _canonical(
+    model: type[FileModel], data: Mapping[str, Any], **leave_out: bool
+) -> Mapping[str, Any]:
+    """Return data as its format writes it; as it stands, where it is wrong: the run will say so."""
+    try:
+        return model.model_validate(data).model_dump(mode="json", **leave_out)  # type: ignore[arg-type]
+    except ValidationError:
+        return data
 
 
 def _topology(name: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = ["Point", "column_value", "design"]
 
 Change = tuple[str, Any]
 Axis = list[tuple[Change, ...]]
+MOST_POINTS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,10 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
     Raises
     ------
     InputError
-        If a range with whole ends has more steps than numbers.
+        If a range with whole ends has more steps than numbers, or there are more than a million
+        points.
     """
+    _check_size(spec)
     axes: list[Axis] = []
     for path, values in spec.parameters.items():
         if isinstance(values, Range):
@@ -90,6 +94,23 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
     ]
 
 
+def _check_size(spec: StudySpec) -> None:
+    sizes = [
+        (values.steps or 1) if isinstance(values, Range) else len(values)
+        for values in spec.parameters.values()
+    ]
+    sizes += [len(next(iter(group.values()))) for group in spec.paired]
+    if spec.sample is not None:
+        blocks = len(spec.sampled) + 2 if spec.sample.method == "sobol-indices" else 1
+        sizes.append(spec.sample.points * blocks)
+    if math.prod(sizes) > MOST_POINTS:
+        told = " x ".join(f"{size:,}" for size in sizes if size > 1)
+        raise InputError(
+            "parameters",
+            f"{told} combinations are {math.prod(sizes):,} points; allowed: up to {MOST_POINTS:,}",
+        )
+
+
 def _advancing(group: Mapping[str, Sequence[Any]]) -> Iterator[list[Change]]:
     """Changes that are made together, one set a row of the lists."""
     for row in zip(*group.values(), strict=True):
@@ -100,11 +121,12 @@ def _stepped(path: str, values: Range) -> list[Any]:
     assert values.steps is not None, "a range without steps is drawn"
     shares = np.linspace(0.0, 1.0, values.steps)
     begin, end, unit = _ends(values)
-    numbers = _between(begin, end, values.spacing, shares)
-    numbers[-1] = end
-    if not _is_whole(values):
-        return [_told(float(number), unit) for number in numbers]
-    whole = [round(float(number)) for number in numbers]
+    numbers = _between(begin, end, values.spacing, shares).tolist()
+    if not values.whole:
+        # Rounded, so that a step at 0.3 is the same run as 0.3 in a list.
+        inner = [float(f"{number:.12g}") for number in numbers[1:-1]]
+        return [_told(number, unit) for number in (begin, *inner, end)]
+    whole = [round(number) for number in numbers]
     if len(set(whole)) < len(whole):
         raise InputError(
             f"parameters.{path}",
@@ -127,7 +149,7 @@ def _sampled(sample: Sample, ranges: Mapping[str, Any], generator: np.random.Gen
 
 def _drawn(values: Range, shares: npt.NDArray[np.float64]) -> list[Any]:
     begin, end, unit = _ends(values)
-    if _is_whole(values):
+    if values.whole:
         # Every whole number gets an equal part of the range (of its logarithm).
         numbers = np.floor(_between(begin, end + 1, values.spacing, shares))
         return [int(number) for number in np.clip(numbers, begin, end)]
@@ -148,10 +170,6 @@ def _ends(values: Range) -> tuple[float, float, str]:
     if first is None or last is None:
         return float(values.begin), float(values.end), ""
     return first.value, last.value, first.unit
-
-
-def _is_whole(values: Range) -> bool:
-    return isinstance(values.begin, int) and isinstance(values.end, int)
 
 
 def _told(number: float, unit: str) -> float | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -33,6 +34,8 @@ __all__ = ["Crew", "dask_crew", "executor_crew", "process_crew"]
 
 MOST_DEATHS = 3
 """A run whose worker dies so often is given up."""
+CONNECT_S = 10
+"""How long a Dask scheduler may take to answer, and to have a worker."""
 
 
 class SerialExecutor(Executor):
@@ -246,16 +249,31 @@ def dask_crew(address: str) -> Iterator[Crew]:
         ) from None
     connect: Any = Client  # distributed has no types
     try:
-        client = connect(address, timeout=10, set_as_default=False)
+        client = connect(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError("--dask", f"no scheduler answers at {address!r}: {error}") from None
-    with client:
-        threads = sum(client.nthreads().values())
-        if threads == 0:
-            raise InputError("--dask", f"the scheduler at {address} has no workers yet")
+    with _silent("distributed.client", "tornado.application"), client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_S)
+        except TimeoutError:
+            raise InputError("--dask", f"the scheduler at {address} has no workers") from None
         _check_versions(client)
+        threads = sum(client.nthreads().values())
         with executor_crew(client.get_executor(pure=False), threads) as crew:
             yield crew
+
+
+@contextmanager
+def _silent(*names: str) -> Iterator[None]:
+    """Keep loggers of libraries still: what matters is raised, or in the outcome of a run."""
+    loggers = [log for name in names if not (log := logging.getLogger(name)).disabled]
+    for log in loggers:
+        log.disabled = True
+    try:
+        yield
+    finally:
+        for log in loggers:
+            log.disabled = False
 
 
 def _check_versions(client: Any) -> None:

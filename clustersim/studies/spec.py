@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from clustersim.errors import unknown_name
 from clustersim.files import FileModel
-from clustersim.studies.measures import METRICS, is_metric
-from clustersim.units import find_quantity, parse_quantity
+from clustersim.studies.values import (
+    Between,
+    CoolDown,
+    Group,
+    Listed,
+    Metric,
+    Number,
+    Scalar,
+    Text,
+    WarmUp,
+)
+from clustersim.units import find_quantity
 
 __all__ = [
     "CapacitySearch",
@@ -25,27 +36,6 @@ __all__ = [
 ]
 
 LOAD = "workload.load"
-Text = Annotated[str, Field(min_length=1)]
-Scalar = bool | int | float | Text
-Number = int | float | Text
-
-
-def _duration(text: str) -> str:
-    parse_quantity(text, "duration")
-    return text
-
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-DurationText = Annotated[str, AfterValidator(_duration)]
-
-
-def _metric(name: str) -> str:
-    if not is_metric(name):
-        raise ValueError(unknown_name("metric", name, METRICS))
-    return name
-
-
-Metric = Annotated[str, AfterValidator(_metric)]
 
 
 class Range(FileModel):
@@ -74,8 +64,10 @@ class Range(FileModel):
             raise ValueError(f"a log range starts above 0, found {ends[0]!r}")
         return self
 
-
-Values = Annotated[list[Scalar], Field(min_length=1, max_length=100_000)]
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers only."""
+        return isinstance(self.begin, int) and isinstance(self.end, int)
 
 
 class Sample(FileModel):
@@ -86,11 +78,16 @@ class Sample(FileModel):
     )
     points: int = Field(ge=1, le=1_000_000)
 
-    @model_validator(mode="after")
-    def _power_of_two(self) -> Sample:
-        if self.method != "latin-hypercube" and self.points & (self.points - 1):
-            raise ValueError(f"points: {self.method} needs a power of 2, found {self.points}")
-        return self
+    @field_validator("points")
+    @classmethod
+    def _power_of_two(cls, points: int, info: ValidationInfo) -> int:
+        method = info.data.get("method", "latin-hypercube")
+        if method != "latin-hypercube" and points & (points - 1):
+            near = 1 << (points.bit_length() - 1)
+            raise ValueError(
+                f"{method} needs a power of 2, such as {near} or {2 * near}, found {points}"
+            )
+        return points
 
 
 class Replications(FileModel):
@@ -111,10 +108,10 @@ class Replications(FileModel):
 class Window(FileModel):
     """Which of the submissions are measured."""
 
-    warm_up: Literal["mser-5"] | Share | DurationText = Field(
+    warm_up: WarmUp = Field(
         0.25, description="left out at the start: a share of the jobs, a duration, or mser-5"
     )
-    cool_down: Share | DurationText = Field(
+    cool_down: CoolDown = Field(
         0.1, description="left out at the end: a share of the jobs, or a duration"
     )
 
@@ -130,7 +127,9 @@ class Objective(FileModel):
     """The service that the fleet is to give."""
 
     metric: Metric = "p95_wait_s"
-    at_most: Number = Field("1 h", description="such as 1 h, for a wait, or 10")
+    at_most: Number = Field(
+        "1 h", validate_default=True, description="such as 1 h, for a wait, or 10"
+    )
 
     @property
     def limit(self) -> float:
@@ -138,27 +137,25 @@ class Objective(FileModel):
         quantity = find_quantity(self.at_most)
         return quantity.value if quantity else float(self.at_most)
 
-    @model_validator(mode="after")
-    def _a_limit(self) -> Objective:
-        quantity = find_quantity(self.at_most)
-        if self.metric.endswith("_s") and not (quantity and quantity.dimension == "duration"):
-            raise ValueError(
-                f"at_most: {self.metric} needs a duration such as 1 h, found {self.at_most!r}"
-            )
-        if not self.metric.endswith("_s") and isinstance(self.at_most, str):
-            raise ValueError(f"at_most: {self.metric} needs a number, found {self.at_most!r}")
-        if not self.limit > 0:
-            raise ValueError(f"at_most: must be more than 0, found {self.at_most!r}")
-        return self
+    @field_validator("at_most")
+    @classmethod
+    def _a_limit(cls, limit: int | float | str, info: ValidationInfo) -> int | float | str:
+        metric, quantity = info.data.get("metric", ""), find_quantity(limit)
+        if metric.endswith("_s") and not (quantity and quantity.dimension == "duration"):
+            raise ValueError(f"{metric} needs a duration such as 1 h, found {limit!r}")
+        if metric and not metric.endswith("_s") and isinstance(limit, str):
+            raise ValueError(f"{metric} needs a number, found {limit!r}")
+        number = quantity.value if quantity else limit
+        if isinstance(number, (int, float)) and not number > 0:
+            raise ValueError(f"must be more than 0, found {limit!r}")
+        return limit
 
 
 class CapacitySearch(FileModel):
     """A search for the value of a parameter at which the objective is just kept."""
 
     of: Text = Field(LOAD, description="the parameter that is searched")
-    between: tuple[int | float, int | float] = Field(
-        (0.3, 1.0), description="where to search; whole numbers stay whole"
-    )
+    between: Between = Field((0.3, 1.0), description="where to search; whole numbers stay whole")
     tolerance: float | None = Field(
         None, gt=0, description="how exactly; by default a hundredth of `between`"
     )
@@ -166,17 +163,32 @@ class CapacitySearch(FileModel):
         "worse", description="what a larger value does to the objective's metric"
     )
 
-    @model_validator(mode="after")
-    def _ordered(self) -> CapacitySearch:
-        low, high = self.between
-        if not low < high:
-            raise ValueError(f"between: needs two numbers in order, found {low:g} and {high:g}")
-        if self.of == LOAD and not (low > 0 and high <= 1 and self.more_is == "worse"):
+    @field_validator("between")
+    @classmethod
+    def _up_to_load_1(
+        cls, between: tuple[float, float], info: ValidationInfo
+    ) -> tuple[float, float]:
+        low, high = between
+        if info.data.get("of") == LOAD and not 0 < low < high <= 1:
             raise ValueError(
-                "between: an offered load is searched above 0 and up to 1, where more "
-                f"is worse; found {low:g} to {high:g}"
+                f"an offered load is searched above 0 and up to 1, found {low:g} to {high:g}"
             )
-        return self
+        return between
+
+    @field_validator("tolerance")
+    @classmethod
+    def _finer_than_the_range(cls, width: float | None, info: ValidationInfo) -> float | None:
+        low, high = info.data.get("between", (-math.inf, math.inf))
+        if width is not None and width >= high - low:
+            raise ValueError(f"must be less than the {high - low:g} of `between`, found {width:g}")
+        return width
+
+    @field_validator("more_is")
+    @classmethod
+    def _more_load_is_worse(cls, effect: str, info: ValidationInfo) -> str:
+        if info.data.get("of") == LOAD and effect == "better":
+            raise ValueError("more load is worse, found 'better'")
+        return effect
 
     @property
     def whole(self) -> bool:
@@ -218,6 +230,13 @@ class Plot(FileModel):
         """What stands on the vertical axis, a panel each."""
         return [self.y] if isinstance(self.y, str) else list(self.y or [])
 
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """Parameters and metrics that it names, by the field that names them."""
+        alone = {"x": self.x, "by": self.by, "value": self.value}
+        fields = {field: [name] for field, name in alone.items() if name is not None}
+        return {**fields, "y": self.ys} if self.ys else fields
+
 
 class StudySpec(FileModel):
     """A study: many runs, and what can be concluded from them."""
@@ -228,21 +247,22 @@ class StudySpec(FileModel):
     set: dict[Text, Any] = Field(
         default_factory=dict, description="changes of the base scenario by path"
     )
-    parameters: dict[Text, Values | Range] = Field(
+    parameters: dict[Text, Listed | Range] = Field(
         default_factory=dict,
         description="by path of the scenario: a list, or a range; every combination is run",
     )
-    paired: list[dict[Text, Values]] = Field(
+    paired: list[Group] = Field(
         default_factory=list, description="lists of one length that advance together"
     )
     sample: Sample | None = None
     worlds: int = Field(
         0, ge=0, le=10_000, description="draws from the calibration's posterior at every point"
     )
-    replications: int | Replications = 5
+    replications: Annotated[int, Field(strict=True)] | Replications = 5
     window: Window = Window()
     metrics: list[Metric] = Field(
-        default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"]
+        default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"],
+        min_length=1,
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None
@@ -259,80 +279,20 @@ class StudySpec(FileModel):
             raise ValueError(f"must be 1 to 100,000, found {count}")
         return count
 
-    @field_validator("parameters")
-    @classmethod
-    def _each_once(
-        cls, parameters: dict[str, list[Scalar] | Range]
-    ) -> dict[str, list[Scalar] | Range]:
-        for path, values in parameters.items():
-            _check_values(path, values)
-        return parameters
-
-    @field_validator("paired")
-    @classmethod
-    def _same_length(cls, paired: list[dict[str, list[Scalar]]]) -> list[dict[str, list[Scalar]]]:
-        for group in paired:
-            lengths = {path: len(values) for path, values in group.items()}
-            if len(set(lengths.values())) != 1:
-                told = ", ".join(f"{path} has {length}" for path, length in lengths.items())
-                raise ValueError(f"lists must have one length, but {told or 'there is none'}")
-        return paired
-
-    @model_validator(mode="after")
-    def _consistent(self) -> StudySpec:
-        problems = [*self._path_faults(), *self._sample_faults(), *self._conclusion_faults()]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    def _path_faults(self) -> list[str]:
-        paths = [*self.parameters, *(path for group in self.paired for path in group)]
-        twice = sorted({path for path in paths if paths.count(path) > 1})
-        faults = [f"parameters: {path} varies twice" for path in twice]
-        faults += [
-            f"parameters: {path} is what `replications` varies"
-            for path in paths
-            if path in ("replication", "seed")
-        ]
-        if self.worlds and "performance.draw" in paths:
-            faults.append("worlds: performance.draw is a parameter already")
-        if not paths and self.capacity is None:
-            faults.append("parameters: nothing varies; `clustersim run` runs one scenario")
-        return faults
-
-    def _sample_faults(self) -> list[str]:
-        drawn = self.sampled
-        if drawn and self.sample is None:
-            return [f"parameters: {', '.join(drawn)}: give steps, or say how to `sample`"]
-        if self.sample is not None and not drawn:
-            return ["sample: no range without steps is there to be drawn"]
-        if self.sample is not None and self.sample.method == "sobol-indices":
-            if len(drawn) < 2:
-                return ["sample: sobol-indices need two or more ranges without steps"]
-            if self.capacity is not None:
-                return ["sample: sobol-indices do not go with a capacity search"]
-        return []
-
-    def _conclusion_faults(self) -> list[str]:
-        faults, known = [], self.varied
-        if self.capacity is not None and self.objective is None:
-            faults.append("capacity: needs an objective")
-        if self.capacity is not None and isinstance(self.replications, Replications):
-            faults.append("capacity: needs a fixed number of replications")
-        if self.capacity is not None and self.replications == 1:
-            faults.append("capacity: needs two or more replications")
-        if self.compare is not None:
-            if self.compare.of not in known:
-                faults.append(f"compare.of: {unknown_name('parameter', self.compare.of, known)}")
-            elif self.compare.baseline not in (listed := self.listed(self.compare.of)):
-                hint = unknown_name("value", self.compare.baseline, map(str, listed))
-                faults.append(f"compare.baseline: {hint}")
-        return faults
-
     @property
     def varied(self) -> list[str]:
         """Paths of all parameters, in the order of the file."""
         return [*self.parameters, *(path for group in self.paired for path in group)]
+
+    @property
+    def named_paths(self) -> list[tuple[str, str]]:
+        """Field of the file and path of each parameter, that of a capacity search among them."""
+        named = [("parameters", path) for path in self.parameters]
+        for index, group in enumerate(self.paired):
+            named += [(f"paired[{index}]", path) for path in group]
+        if self.capacity is not None and self.capacity.of not in self.varied:
+            named.append(("capacity.of", self.capacity.of))
+        return named
 
     @property
     def sampled(self) -> list[str]:
@@ -346,10 +306,8 @@ class StudySpec(FileModel):
     @property
     def plotted(self) -> list[str]:
         """Parameters and metrics that the plots name."""
-        names: list[str | None] = []
-        for plot in self.plots:
-            names += [plot.x, plot.by, plot.value, *plot.ys]
-        return [name for name in dict.fromkeys(names) if name is not None]
+        names = [names for plot in self.plots for names in plot.named.values()]
+        return list(dict.fromkeys(itertools.chain.from_iterable(names)))
 
     def listed(self, path: str) -> list[Scalar]:
         """Values that are listed for a parameter; none for a range."""
@@ -359,12 +317,3 @@ class StudySpec(FileModel):
         }
         values = lists.get(path, [])
         return [] if isinstance(values, Range) else list(values)
-
-
-def _check_values(path: str, values: list[Scalar] | Range) -> None:
-    if isinstance(values, Range):
-        return
-    shown = [repr(value) for value in values]
-    twice = sorted({value for value in shown if shown.count(value) > 1})
-    if twice:
-        raise ValueError(f"{path}: {', '.join(twice)} is listed twice")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clustersim.errors import InputError
+import numpy as np
+
+from clustersim.errors import InputError, named_in
 from clustersim.files import validate
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.simulation.changes import change_items
@@ -16,7 +18,9 @@ from clustersim.simulation.run import scenario_jobs
 from clustersim.simulation.scenario import merged, read_extended
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, design
+from clustersim.studies.faults import pool_faults, study_faults
 from clustersim.studies.spec import StudySpec
+from clustersim.studies.window import window_faults
 from clustersim.studies.worker import open_changed
 
 __all__ = ["Study", "define_study", "load_study"]
@@ -82,15 +86,13 @@ def load_study(
     small = fields.pop("quick", None)
     if small is not None and not isinstance(small, dict):
         raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
-    if quick:
-        if small is None:
-            raise InputError(path, "quick: the file says nothing under this key")
-        fields = merged(fields, small)
-    return define_study(
-        {**fields, "set": {**(fields.get("set") or {}), **dict(change_items(changes))}},
-        source=path,
-        folder=path.parent,
-    )
+    if quick and small is None:
+        raise InputError(path, "quick: the file says nothing under this key")
+    plain = merged(fields, small or {}) if quick else fields
+    study = define_study(_with_set(plain, changes), source=path, folder=path.parent)
+    if small is not None and not quick:
+        _read_spec(merged(fields, small), f"{path}: quick")
+    return study
 
 
 def define_study(
@@ -133,7 +135,7 @@ def define_study(
     >>> len(study.points)
     3
     """
-    spec = validate(StudySpec, fields, source)
+    spec = _read_spec(fields, source)
     base = open_base(spec, source=source, folder=Path(folder))
     try:
         points = design(spec, seed=base.seed)
@@ -145,29 +147,77 @@ def define_study(
     return study
 
 
+def _with_set(fields: dict[str, Any], changes: Mapping[str, Any] | list[str]) -> dict[str, Any]:
+    """Add changes of the base scenario to those of a study file."""
+    own = fields.get("set") or {}
+    if not changes or not isinstance(own, dict):
+        return fields
+    return {**fields, "set": {**own, **dict(change_items(changes))}}
+
+
+def _read_spec(fields: Mapping[str, Any], source: str | Path) -> StudySpec:
+    spec = validate(StudySpec, fields, source)
+    faults = study_faults(spec)
+    if faults:
+        raise InputError(source, faults)
+    return spec
+
+
 def _check_points(study: Study) -> None:
     """Open the scenario of each value of each parameter once, and tell all faults together."""
-    problems: list[str] = []
+    told: dict[str, str] = {}
+    named = study.base.tree["cluster"].get("pools")
+    pools = {str(name) for name in named} if isinstance(named, dict) else set()
     seen: set[tuple[str, str]] = set()
     for point in itertools.islice(_with_something_new(study.points, seen), MOST_CHECKED):
         changes = dict(point.changes)
         if study.spec.capacity is not None and study.spec.capacity.of not in changes:
             changes[study.spec.capacity.of] = study.spec.capacity.between[0]
-        try:
-            loaded, fleet = open_changed(study.base.tree, changes)
-            find_policy(loaded.scenario.scheduler.policy, folder=loaded.folder)
-            find_placement(loaded.scenario.scheduler.placement, folder=loaded.folder)
-            if point.index == 0:
-                scenario_jobs(loaded, fleet)
-        except InputError as error:
-            told = ", ".join(f"{path} = {value}" for path, value in changes.items())
-            inner = "" if error.source == "scenario" else f"{error.source}: "
-            problems += [f"with {told}: {inner}{each}" for each in error.problems]
+        for problem in _point_problems(study, changes, pools, jobs=point.index == 0):
+            if problem not in told:
+                cause = _cause(study, changes, problem)
+                told[problem] = f"{cause}: {problem}" if cause else problem
+    problems = [*told.values()] or pool_faults(study.spec, pools)
     if problems:
-        raise InputError(study.source, list(dict.fromkeys(problems)))
+        raise InputError(study.source, problems)
 
 
-def _with_something_new(points: list[Point], seen: set[tuple[str, str]]) -> Any:
+def _point_problems(
+    study: Study, changes: Mapping[str, Any], pools: set[str], *, jobs: bool = False
+) -> list[str]:
+    """Faults of the scenario with some changes; `pools` learns the names of its pools."""
+    try:
+        loaded, fleet = open_changed(study.base.tree, changes)
+        pools |= {pool.name for pool in fleet.cluster.pools}
+        scheduler = loaded.scenario.scheduler
+        with named_in("scenario", "scheduler.policy"):
+            find_policy(scheduler.policy, folder=loaded.folder)
+        with named_in("scenario", "scheduler.placement"):
+            find_placement(scheduler.placement, folder=loaded.folder)
+        if jobs or "horizon" in changes:
+            submit_s = scenario_jobs(loaded, fleet)[0]["submit_s"].to_numpy(dtype=np.float64)
+            return window_faults(submit_s, study.spec.window, loaded.scenario.horizon)
+    except InputError as error:
+        inner = error.source.removeprefix("scenario").removeprefix(": ")
+        return [f"{inner}: {problem}" if inner else problem for problem in error.problems]
+    return []
+
+
+def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
+    """Return what of a study brings a fault about: its base, one value, or several together."""
+    if problem.startswith("window: "):
+        return ""
+    if problem in _point_problems(study, {}, set(), jobs=True):
+        return study.base.source.removeprefix(f"{study.source}: ")
+    fields = {path: field for field, path in study.spec.named_paths}
+    for path, value in changes.items():
+        if problem in _point_problems(study, {path: value}, set(), jobs=True):
+            return f"{fields[path]}: {path} = {value}"
+    return "with " + ", ".join(f"{path} = {value}" for path, value in changes.items())
+
+
+def _with_something_new(points: list[Point], seen: set[tuple[str, str]]) -> Iterator[Point]:
+    """Yield the points that have a value of a parameter that none before them has."""
     for point in points:
         pairs = {(path, repr(value)) for path, value in point.changes.items()}
         if not point.changes or pairs - seen:

@@ -17,9 +17,12 @@ from clustersim.files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(clustersim.__file__).parent
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+STUDIES = [path for path in EXPERIMENTS if "base" in read_yaml(path)]
 FILES = {
     "topology": sorted((ROOT / "topologies").glob("*.yaml")),
-    "scenario": sorted((ROOT / "experiments").glob("*.yaml")),
+    "scenario": [path for path in EXPERIMENTS if path not in STUDIES],
+    "study": STUDIES,
     "catalogue": sorted((PACKAGE / "catalogue" / "data").glob("*.yaml")),
     "workload": sorted((PACKAGE / "workload" / "models").glob("*.yaml")),
 }
@@ -74,6 +77,19 @@ SLIPS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "a key of the workload": ("scenario", lambda tree: tree["workload"].update(jbs=3)),
     "a choice": ("scenario", lambda tree: tree["scheduler"].update(choose="cheapest")),
     "no cluster": ("scenario", lambda tree: tree.pop("cluster")),
+    "a key of a study": ("study", lambda tree: tree.update(replicatons=3)),
+    "a metric's limit": ("study", lambda tree: tree.update(objective={"atmost": "1 h"})),
+    "a kind of plot": ("study", lambda tree: tree.update(plots=[{"kind": "curves"}])),
+    "a key of a range": (
+        "study",
+        lambda tree: tree.update(parameters={"workload.load": {"from": 0.1, "till": 0.9}}),
+    ),
+    "no base": ("study", lambda tree: tree.pop("base")),
+    "a key of the quick version": ("study", lambda tree: tree["quick"].update(replicatons=3)),
+    "a key below the quick version": (
+        "study",
+        lambda tree: tree["quick"].update(sample={"pionts": 4}),
+    ),
     "a key of a chip": (
         "catalogue",
         lambda tree: next(iter(tree["accelerators"].values())).update(hbm_size="1 GB"),
@@ -97,8 +113,20 @@ def test_a_slip_is_refused(validator: Callable[[str], Any], slip: str) -> None:
     assert not check.is_valid(changed)
 
 
-def test_extends_is_part_of_a_scenario(validator: Callable[[str], Any]) -> None:
-    check = validator("scenario")
-    content = as_json(FILES["scenario"][0])
+@pytest.mark.parametrize("name", ["scenario", "study"])
+def test_a_file_may_extend_another(validator: Callable[[str], Any], name: str) -> None:
+    check = validator(name)
+    content = as_json(FILES[name][0])
     check.validate({**content, "extends": "other.yaml"})
+    check.validate({"extends": "other.yaml"})
+    assert not check.is_valid({})
     assert not check.is_valid({**content, "extends": 5})
+
+
+def test_a_quick_version_says_parts_of_fields(validator: Callable[[str], Any]) -> None:
+    check = validator("study")
+    content = as_json(FILES["study"][0])
+    for part in ({"points": 4}, {"method": "sobol"}, {}):
+        check.validate({**content, "quick": {"sample": part, "set": {"workload.jobs": 5}}})
+        assert check.is_valid({**content, "sample": part}) == (len(part) == 2)
+    assert not check.is_valid({**content, "quick": {"quick": {}}})

@@ -161,18 +161,59 @@ class Conductor:
     @property
     def alive(self) -> list[int]:
         """It and the processes that came of it, as far as they are alive."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and self.mark.encode() in (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
+        return [pid for pid in _processes() if self.mark in _told(pid, "environ")]
+
+    @property
+    def workers(self) -> list[int]:
+        """Its workers: what was forked off a server of processes, and so is called the same."""
+        return [
+            pid
+            for pid in self.alive
+            if (told := _told(pid, "cmdline")) and told == _told(_parent(pid), "cmdline")
+        ]
+
+    def kill(self) -> None:
+        """End it by SIGKILL, it alone."""
+        self.process.kill()
+        self.process.communicate()
 
     def is_left_alone(self, within_s: float = 5.0) -> bool:
         """Whether nothing of it is left, at the latest after some seconds."""
         return until(lambda: not self.alive, within_s)
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _told(pid: int, name: str) -> str:
+    """What the system tells of a process; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:
+        return ""
+
+
+def _parent(pid: int) -> int:
+    stat = _told(pid, "stat")
+    return int(stat.rpartition(")")[2].split()[1]) if stat else 0
+
+
+def study_command(
+    fields: dict[str, Any], out: Path, *options: str, **environment: str
+) -> subprocess.Popen[str]:
+    """Start the command line on a study, in a session of its own."""
+    file = out.with_name(f"{out.name}.study.yaml")
+    file.write_text(json.dumps(fields))  # JSON is YAML
+    command = [sys.executable, "-m", "clustersim.cli.main", "study", str(file), "--out", str(out)]
+    return subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
 
 
 def until(happened: Callable[[], bool], within_s: float = 30.0) -> bool:

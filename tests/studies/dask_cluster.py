@@ -35,9 +35,9 @@ class DaskCluster:
         return self._start("worker", "--nthreads", "1", "--local-directory", str(self._folder))
 
     def _start(self, command: str, *options: str) -> subprocess.Popen[bytes]:
+        options = (*options, "--scheduler-file", str(self._file), "--no-dashboard")
         process = subprocess.Popen(
-            [sys.executable, "-m", "dask", command, *options]
-            + ["--scheduler-file", str(self._file), "--no-dashboard"],
+            [sys.executable, "-m", "dask", command, *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

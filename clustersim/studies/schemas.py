@@ -1,0 +1,93 @@
+"""The file formats as JSON Schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clustersim.catalogue import CatalogueFile
+from clustersim.errors import InputError, unknown_name
+from clustersim.files import FileModel
+from clustersim.simulation.scenario import Scenario
+from clustersim.studies.spec import StudySpec
+from clustersim.topology import ClusterSpec
+from clustersim.workload import WorkloadSpec
+
+__all__ = ["FORMATS", "schema"]
+
+FORMATS: dict[str, type[FileModel]] = {
+    "scenario": Scenario,
+    "study": StudySpec,
+    "topology": ClusterSpec,
+    "catalogue": CatalogueFile,
+    "workload": WorkloadSpec,
+}
+EXTENDING = ("scenario", "study")
+"""Formats whose files may take what they do not say from another."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a file format.
+
+    Parameters
+    ----------
+    name : {"scenario", "study", "topology", "catalogue", "workload"}
+        Which format.
+
+    Raises
+    ------
+    InputError
+        If there is no such format.
+    """
+    if name not in FORMATS:
+        raise InputError("schema", unknown_name("format", name, FORMATS))
+    tree: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **FORMATS[name].model_json_schema(),
+    }
+    if name == "study":
+        _add_quick(tree)
+    if name in EXTENDING:
+        _add_extends(tree, name)
+    return tree
+
+
+def _add_extends(tree: dict[str, Any], name: str) -> None:
+    """Let a file name another, which then has what is required."""
+    tree["properties"]["extends"] = {
+        "type": "string",
+        "description": f"a {name} file to take from what this one does not say",
+    }
+    tree["anyOf"] = [{"required": tree.pop("required")}, {"required": ["extends"]}]
+
+
+def _add_quick(tree: dict[str, Any]) -> None:
+    """Let a study say what is different in its small version: any of its fields, or parts of them.
+
+    A part is laid over the field, so that nothing in it is required.
+    """
+    definitions = tree["$defs"]
+    parts = {f"Quick{name}": _part(node) for name, node in definitions.items()}
+    tree["properties"]["quick"] = {
+        "type": "object",
+        "description": "changes that make a small version of the study, for `--quick`",
+        "properties": _part(dict(tree["properties"])),
+        "additionalProperties": False,
+    }
+    definitions.update(parts)
+
+
+def _part(node: Any) -> Any:
+    """Return a schema in which no key is required."""
+    if isinstance(node, list):
+        return [_part(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: _part(value) for key, value in node.items() if not _requires(key, value)}
+    if "$ref" in kept:
+        kept["$ref"] = kept["$ref"].replace("#/$defs/", "#/$defs/Quick")
+    return kept
+
+
+def _requires(key: str, value: Any) -> bool:
+    """Whether this is the word of a schema that lists required keys, not a field of that name."""
+    return key == "required" and isinstance(value, list)

@@ -1,0 +1,126 @@
+"""Values that a study file holds, each checked with one message."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeGuard
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from clustersim.errors import unknown_name
+from clustersim.studies.measures import METRICS, is_metric
+from clustersim.units import find_quantity
+
+__all__ = [
+    "Between",
+    "CoolDown",
+    "Group",
+    "Listed",
+    "Metric",
+    "Number",
+    "Scalar",
+    "Text",
+    "WarmUp",
+]
+
+LARGEST = 1e300
+Text = Annotated[str, Field(min_length=1)]
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, (bool, int, float, str)):
+        raise ValueError(f"must be a number, a text, or true or false, found {value!r}")
+    return _finite(value) if _is_number(value) else value
+
+
+def _number(value: Any) -> Any:
+    if not _is_number(value) and not isinstance(value, str):
+        raise ValueError(f"must be a number or a quantity such as 2 TB/s, found {value!r}")
+    return _finite(value) if _is_number(value) else value
+
+
+def _finite(number: float) -> float:
+    if not -LARGEST < number < LARGEST:
+        shown = repr(number) if isinstance(number, float) else "one of more than 300 digits"
+        raise ValueError(f"must be a finite number, found {shown}")
+    return number
+
+
+def _left_out(value: Any, *names: str) -> Any:
+    """Check what is left out of a run: a share of the jobs, a duration, or one of `names`."""
+    quantity = find_quantity(value)
+    if _is_number(value):
+        fits = 0 <= value < 1
+    elif quantity is not None:
+        fits = quantity.dimension == "duration" and quantity.value >= 0
+    else:
+        fits = isinstance(value, str) and value in names
+    if not fits:
+        kinds = ["a share of the jobs from 0 to below 1", "a duration such as 2 d", *names]
+        raise ValueError(f"must be {', '.join(kinds[:-1])} or {kinds[-1]}, found {value!r}")
+    return value
+
+
+def _two_ends(between: Any) -> Any:
+    """Check that a search is told two numbers in order."""
+    ends = between if isinstance(between, (list, tuple)) else []
+    fit = len(ends) == 2 and all(map(_is_number, ends))
+    if not fit or not -LARGEST < ends[0] < ends[1] < LARGEST:
+        raise ValueError(f"needs two numbers in order, such as [0.3, 1.0], found {between!r}")
+    return between
+
+
+def _metric(name: str) -> str:
+    if not is_metric(name):
+        raise ValueError(unknown_name("metric", name, METRICS))
+    return name
+
+
+def _each_once(values: list[Scalar]) -> list[Scalar]:
+    """Check that no value is listed twice, in whatever unit."""
+    seen: dict[Any, Scalar] = {}
+    for value in values:
+        quantity = find_quantity(value)
+        same = (isinstance(value, bool), value if quantity is None else tuple(quantity))
+        if same in seen:
+            first, again = repr(seen[same]), repr(value)
+            told = again if first == again else f"{again} (as {first})"
+            raise ValueError(f"{told} is listed twice")
+        seen[same] = value
+    return values
+
+
+def _rows(group: dict[str, list[Scalar]]) -> dict[str, list[Scalar]]:
+    """Check that lists that advance together have one length, and no row twice."""
+    lengths = {path: len(values) for path, values in group.items()}
+    if len(set(lengths.values())) != 1:
+        told = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+        raise ValueError(f"lists must have one length, but {told or 'there is none'}")
+    seen: set[str] = set()
+    for row in zip(*group.values(), strict=True):
+        told = ", ".join(f"{path} = {value}" for path, value in zip(group, row, strict=True))
+        if told in seen:
+            raise ValueError(f"{told} is listed twice")
+        seen.add(told)
+    return group
+
+
+Scalar = Annotated[bool | int | float | Text, BeforeValidator(_scalar)]
+Number = Annotated[int | float | Text, BeforeValidator(_number)]
+Listed = Annotated[
+    list[Scalar], Field(min_length=1, max_length=100_000), AfterValidator(_each_once)
+]
+Group = Annotated[
+    dict[Text, Annotated[list[Scalar], Field(min_length=1, max_length=100_000)]],
+    AfterValidator(_rows),
+]
+Share = Annotated[float, Field(ge=0, lt=1)]
+WarmUp = Annotated[
+    Literal["mser-5"] | Share | Text, BeforeValidator(lambda value: _left_out(value, "mser-5"))
+]
+CoolDown = Annotated[Share | Text, BeforeValidator(_left_out)]
+Between = Annotated[tuple[int | float, int | float], BeforeValidator(_two_ends)]
+Metric = Annotated[str, AfterValidator(_metric)]

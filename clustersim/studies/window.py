@@ -1,0 +1,51 @@
+"""Whether a study's window leaves jobs to measure, told from their submissions alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.studies.spec import Window
+from clustersim.units import find_quantity, format_duration
+
+__all__ = ["window_faults"]
+
+
+def window_faults(
+    submit_s: npt.NDArray[np.float64], window: Window, horizon_s: float | None
+) -> list[str]:
+    """Return why no job can be measured; nothing where some can.
+
+    Parameters
+    ----------
+    submit_s : float64 array (jobs,)
+        In order.
+    window : Window
+        See :func:`~clustersim.studies.measures.measure`.
+    horizon_s : float, optional
+        When the run stops.
+    """
+    if horizon_s is not None:
+        before = int(np.searchsorted(submit_s, horizon_s, side="right"))
+        if before == 0:
+            return [f"horizon: {format_duration(horizon_s)} is over before a job arrives"]
+        submit_s = submit_s[:before]
+    begin, end = _left_out_s(window.warm_up), _left_out_s(window.cool_down)
+    if begin is not None:
+        first_job = int(np.searchsorted(submit_s, submit_s[0] + begin))
+    else:
+        first_job = int(len(submit_s) * window.warm_up) if window.warm_up != "mser-5" else 0
+    if end is not None:
+        behind = int(np.searchsorted(submit_s, submit_s[-1] - end, side="right"))
+    else:
+        behind = int(len(submit_s) * (1 - float(window.cool_down)))
+    if first_job < max(1, behind):
+        return []
+    told = f"warm_up {window.warm_up} and cool_down {window.cool_down}"
+    return [f"window: {told} leave none of the {len(submit_s):,} jobs to measure"]
+
+
+def _left_out_s(told: float | str) -> float | None:
+    """Seconds of a window's end that is told as a duration."""
+    quantity = find_quantity(told)
+    return None if quantity is None else quantity.value

@@ -1,0 +1,157 @@
+"""A study's folder and page from end to end, the page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clustersim.cli.main import main
+from clustersim.report import conduct_study, write_report
+from clustersim.report.findings import findings, warnings
+from clustersim.studies import define_study, load_result
+from tests.report.browser import Browser
+
+FIELDS = {
+    "name": "two policies",
+    "question": "Which policy carries <more>?",
+    "base": {
+        "cluster": {"name": "one", "pools": {"h20": {"accelerator": "H20", "nodes": 2}}},
+        "workload": {
+            "generate": {
+                "arrivals": {"mean_interarrival": "1 min"},
+                "classes": [
+                    {
+                        "name": "job",
+                        "weight": 1,
+                        "sizes": {1: 3, 4: 2, 8: 1},
+                        "duration": {"kind": "exponential", "average": "10 min"},
+                    }
+                ],
+            },
+            "jobs": 400,
+            "load": 0.5,
+        },
+        "scheduler": {"policy": "fcfs"},
+        "seed": 3,
+    },
+    "parameters": {"scheduler.policy": ["fcfs", "easy"], "workload.load": [0.5, 0.7]},
+    "replications": 3,
+    "objective": {"metric": "mean_wait_s", "at_most": "5 min"},
+    "capacity": {"between": [0.3, 1.0], "tolerance": 0.1},
+    "compare": {"of": "scheduler.policy", "baseline": "fcfs"},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study with a capacity search and a comparison."""
+    out = tmp_path_factory.mktemp("report") / "study"
+    assert conduct_study(define_study(FIELDS), out, workers=1)
+    return out
+
+
+def test_tables_and_pictures_lie_in_the_folder(folder: Path) -> None:
+    result = load_result(folder)
+    for name in ("runs", "points", "capacities", "gains", "differences"):
+        kept = pd.read_parquet(folder / f"{name}.parquet")
+        pd.testing.assert_frame_equal(kept, getattr(result, name), check_exact=True)
+        assert len(pd.read_csv(folder / f"{name}.csv")) == len(kept)
+    pictures = {path.name for path in folder.glob("*.png")}
+    assert pictures == {"1-capacity.png", "2-differences.png", "3-curve.png", "4-warm-up.png"}
+
+
+def test_the_findings_say_what_the_tables_hold(folder: Path) -> None:
+    result = load_result(folder)
+    told = findings(result)
+    for row in result.capacities.to_dict("records"):
+        (sentence,) = [s for s in told if s.startswith(f"{row['scheduler.policy']}: mean wait ≤ 5")]
+        for name in ("capacity", "capacity_low", "capacity_high"):
+            assert f"{row[name]:.3f}" in sentence
+        assert f"{row['runs']} runs" in sentence
+    gain = result.gains.iloc[0]
+    assert any(f"easy carries {gain['gain']:+.3g} of offered load" in s for s in told)
+    differences = result.differences.to_dict("records")
+    assert len(differences) == 2 * 3  # two loads of the grid, three metrics
+    assert warnings(result) == [s for s in warnings(result) if "failed" not in s]
+
+
+def test_the_page_in_a_browser(folder: Path, browser: Browser) -> None:
+    page = write_report(folder)
+    browser.open(page, width=1280)
+    assert browser.messages() == []
+    assert browser.requests() == []
+    assert browser.overflow() <= 0
+    text = browser.run("return document.body.innerText").replace("\xa0", " ")
+    assert "Which policy carries <more>?" in text
+    for sentence in findings(load_result(folder)):
+        assert sentence in text
+    for words in ("seed is 3", "clustersim run --from", "Capacity at the objective"):
+        assert words in browser.run("return document.body.textContent")
+    assert browser.run("return document.querySelectorAll('svg').length") == 4
+    header = "document.querySelectorAll('table')[0].querySelectorAll('th')[1]"
+    cells = (
+        "[...document.querySelectorAll('table')[0].tBodies[0].rows].map(r=>r.cells[1].innerText)"
+    )
+    browser.run(f"({header}.querySelector('button') || {header}).click()")
+    rising = browser.run(f"return {cells}")
+    browser.run(f"({header}.querySelector('button') || {header}).click()")
+    assert browser.run(f"return {cells}") == rising[::-1]
+    browser.open(page, width=400)
+    assert browser.overflow() <= 0
+
+
+def test_the_page_is_the_same_again(folder: Path) -> None:
+    page = write_report(folder)
+    before = page.read_bytes()
+    assert write_report(folder).read_bytes() == before
+
+
+def test_a_part_of_a_study_has_a_page(folder: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    half.mkdir()
+    for name in ("study.yaml", "runs.sqlite"):
+        (half / name).write_bytes((folder / name).read_bytes())
+    with sqlite3.connect(half / "runs.sqlite") as store:
+        keys = [key for (key,) in store.execute("SELECT key FROM runs ORDER BY key")]
+        store.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in keys[5:]])
+    assert "runs.csv" in write_report(half).read_text(encoding="utf-8")
+    with sqlite3.connect(half / "runs.sqlite") as store:
+        store.execute("DELETE FROM runs")
+    assert "No run is there yet." in write_report(half).read_text(encoding="utf-8")
+
+
+def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = {**FIELDS, "capacity": None, "objective": None, "replications": 2, "compare": None}
+    study = {key: value for key, value in study.items() if value is not None}
+    Path("study.yaml").write_text(json.dumps(study))
+    assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--format", "pdf"]) == 0
+    assert "8 runs in" in capsys.readouterr().out
+    assert Path("out/1-curve.pdf").read_bytes().startswith(b"%PDF")
+    assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--resume"]) == 0
+    assert "8 runs, 8 of them from before" in capsys.readouterr().out
+    assert main(["report", "out"]) == 0
+    assert Path("out/report.html").is_file()
+    key = load_result("out").runs["run"][3]
+    assert main(["run", "--from", "out", "--run", key, "--out", "redone"]) == 0
+    assert (Path("redone") / "jobs.parquet").is_file()
+
+
+def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsys) -> None:
+    fields = {name: FIELDS[name] for name in ("name", "base")}
+    fields["replications"] = 2
+    fields["parameters"] = {
+        "workload.load": [0.3, 0.4],
+        "workload.jobs": [20, 30, 40],
+        "scheduler.policy": ["fcfs", "sjf", "easy"],
+    }
+    fields["plots"] = [{"kind": "curve", "x": "workload.load"}, {"kind": "warm-up"}]
+    assert conduct_study(define_study(fields), tmp_path / "out", workers=1)
+    printed = capsys.readouterr().out
+    assert "not drawn: plot 1 (curve): plots: 9 lines are too many for one picture" in printed
+    assert (tmp_path / "out" / "2-warm-up.png").is_file()
+    assert (tmp_path / "out" / "points.csv").is_file()

@@ -1,0 +1,158 @@
+"""Workers that die cost time and nothing else; a run that kills its workers is given up."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from distributed import Client
+
+from clustersim.errors import InputError
+from clustersim.studies.conduct import Progress
+from clustersim.studies.study_result import load_result
+from tests.studies.conducted import (
+    GRID,
+    SEQUENTIAL,
+    Conductor,
+    conduct,
+    exact,
+    policy_file,
+    rows_in,
+    study_command,
+    until,
+)
+from tests.studies.dask_cluster import DaskCluster, dask_cluster
+
+DIES_ONCE = """
+if not os.path.exists({marker!r}):
+    open({marker!r}, "x").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+DIES = "os._exit(3)"
+
+
+def with_policies(*policies: str, loads: int = 3) -> dict[str, Any]:
+    varied = {"workload.load": [0.5, 0.7, 0.9][:loads], "scheduler.policy": list(policies)}
+    return {**GRID, "parameters": varied, "replications": 1}
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[DaskCluster]:
+    with dask_cluster(tmp_path) as cluster:
+        yield cluster
+
+
+def test_worker_killed_within_a_run(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    own = policy_file(tmp_path / "own.py", DIES_ONCE.format(marker=str(marker)))
+    fields = with_policies("easy", own)
+    killed = conduct(fields, tmp_path / "killed", workers=2)
+    assert marker.exists()
+    assert (killed["status"] == "finished").all()
+    assert exact(killed) == exact(conduct(fields, tmp_path / "whole", workers=1))
+
+
+@pytest.mark.slow
+def test_workers_killed_at_random_moments(tmp_path: Path) -> None:
+    draw = random.Random(4)
+    conductor = Conductor(SEQUENTIAL, tmp_path / "killed", workers=2)
+    for least in (0, 15, 30):
+        assert until(
+            lambda least=least: len(conductor.workers) == 2 and rows_in(tmp_path / "killed") > least
+        )
+        time.sleep(draw.uniform(0.0, 0.1))
+        os.kill(draw.choice(conductor.workers), signal.SIGKILL)
+    _, errors = conductor.process.communicate(timeout=60)
+    assert conductor.process.returncode == 0, errors
+    assert conductor.is_left_alone()
+    whole = conduct(SEQUENTIAL, tmp_path / "whole", workers=1)
+    assert exact(load_result(tmp_path / "killed").runs) == exact(whole)
+
+
+def check_given_up(runs: pd.DataFrame, own: str) -> None:
+    bad = runs["scheduler.policy"] == own
+    assert (runs["status"] == "failed").tolist() == bad.tolist()
+    assert set(runs.loc[bad, "error"]) == {
+        "its worker process died 3 times or more (killed, or out of memory)"
+    }
+
+
+def test_run_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    own = policy_file(tmp_path / "own.py", f"open({str(tries)!r}, 'a').write('x')\n{DIES}")
+    runs = conduct(with_policies("fcfs", own, "easy"), tmp_path / "out", workers=2)
+    assert len(runs) == 9
+    check_given_up(runs, own)
+    assert 3 * 2 <= len(tries.read_text()) <= 3 * 3, "one death may be that of a neighbour"
+
+
+def test_executor_of_the_caller_that_breaks(tmp_path: Path) -> None:
+    own = policy_file(tmp_path / "own.py", DIES)
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(1, mp_context=spawn) as executor,
+        pytest.raises(InputError, match="executor: broke: "),
+    ):
+        conduct(with_policies("easy", own), tmp_path / "out", executor=executor)
+    assert rows_in(tmp_path / "out") >= 1, "what was done is kept"
+
+
+@pytest.mark.slow
+def test_dask_worker_killed(tmp_path: Path, dask: DaskCluster) -> None:
+    out = tmp_path / "killed"
+
+    def kill_one() -> None:
+        assert until(lambda: rows_in(out) > 10)
+        with Client(dask.address, set_as_default=False) as client:
+            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    killed = conduct(SEQUENTIAL, out, dask=dask.address)
+    killer.join()
+    assert exact(killed) == exact(conduct(SEQUENTIAL, tmp_path / "whole", workers=1))
+
+
+@pytest.mark.slow
+def test_run_that_kills_dask_workers_is_given_up(tmp_path: Path, dask: DaskCluster) -> None:
+    own = policy_file(tmp_path / "own.py", DIES)
+    fields = with_policies("fcfs", "easy", own, "sjf", "conservative", loads=1)
+    runs = conduct(fields, tmp_path / "out", dask=dask.address)
+    assert len(runs) == 5
+    check_given_up(runs, own)
+
+
+@pytest.mark.slow
+def test_dask_scheduler_killed(tmp_path: Path, dask: DaskCluster) -> None:
+    out = tmp_path / "out"
+    process = study_command(SEQUENTIAL, out, "--dask", dask.address)
+    assert until(lambda: rows_in(out) > 10)
+    dask.scheduler.kill()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors.splitlines() == [
+        "clustersim: error: executor: is gone, with its workers or their scheduler; "
+        "what was done is kept"
+    ]
+    kept = rows_in(out)
+    assert 10 < kept < 61
+    told: list[Progress] = []
+    conduct(SEQUENTIAL, out, workers=1, resume=True, progress=told.append)
+    assert told[-1].reused == kept
+
+
+def test_dask_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clustersim.studies.executors.CONNECT_S", 0.5)
+    with pytest.raises(InputError, match=r"^--dask: no scheduler answers at 'tcp://127.0.0.1:9'"):
+        conduct(GRID, tmp_path / "out", dask="tcp://127.0.0.1:9")
+    assert not (tmp_path / "out").exists()
