@@ -32,8 +32,9 @@ _LADDERS: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
 )
 """Units of each dimension and their sizes in SI, from small to large."""
 _SHORT_UNITS = {"thousand CNY": "k CNY", "million CNY": "M CNY", "billion CNY": "bn CNY"}
-_WIDE = 30.0
-"""From this ratio of the largest value to the smallest on, an axis is logarithmic."""
+_WIDE, _NARROW = 30.0, 5.0
+"""Ratio of the largest value to the smallest from which on an axis is logarithmic, and below which
+none is: it would have hardly a tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ class Axis:
             wide = len(positive) > 2 and largest >= _WIDE * float(positive.min())
             whole = len(positive) == len(numbers) or self.dimension == "duration"
             fits = replace(fits, logarithmic=wide and whole and self.dimension != "share")
+        elif self.logarithmic and len(positive) and largest < _NARROW * float(positive.min()):
+            fits = replace(fits, logarithmic=False)
         return fits
 
     @property

@@ -177,7 +177,7 @@ def _plot_lines(
     ax.axhline(0.0, color="#333333", lw=0.9)
     draw_series(ax, series, places, value, bars=True)
     if mark_edge(ax, series, places, missing, "x", _FOOT):
-        describe(ax, "Crosses: no number, for one of the two is overloaded or failed.")
+        describe(ax, "Crosses: no number (overload, a failed run, or a baseline of 0).")
     label_ends(ax, ends_of(series, places, value))
     return {"x": x_title, "y": fits.title}
 

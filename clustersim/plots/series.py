@@ -206,7 +206,7 @@ def draw_series(
                 _hatch(ax, x[part], low, high, one)
         for part, low, high in _bands(rows, value, ""):
             alone = bool(places.categories) or len(part) == 1
-            words = "Bars" if alone else "Bars, shaded" if bars else "Shaded"
+            words = "Bars" if alone or bars else "Shaded"
             said.append(f"{words}: {ARRIVALS}.")
             if not alone:
                 ax.fill_between(x[part], low, high, color=one.ink, alpha=0.28, lw=0)

@@ -154,7 +154,7 @@ def _table(
     axes, labels, formats = study_axes(result), {}, {}
     for column in map(str, frame.columns):
         axis = axes.get(column, axis_of(column))
-        if column in axes or axis.dimension:
+        if column in axes or axis.dimension or column in result.parameters:
             labels[column] = axis.label
         if column.endswith(("_low", "_high")):
             continue

@@ -126,14 +126,14 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
     listed = tree.setdefault("catalogue", [])
     if not isinstance(listed, list):
         raise InputError(source, f"catalogue must be a list of files, found {listed!r}")
-    given = [_beside(folder, item) if isinstance(item, str) else item for item in listed]
+    if not listed or not _holds_changes_only(listed[-1]):
+        listed.append({})
+    given = [_beside(folder, item) if isinstance(item, str) else item for item in listed[:-1]]
     try:
         found = load_catalogue(*given).find(name)
     except InputError as error:
         raise InputError(source, error.problems) from None
     section = "accelerators" if isinstance(found, Accelerator) else "models"
-    if not listed or not _holds_changes_only(listed[-1]):
-        listed.append({})
     entry: dict[str, Any] = listed[-1].setdefault(section, {}).setdefault(found.name, {})
     entry.setdefault("extends", found.name)
     return entry
@@ -164,13 +164,15 @@ def _beside(folder: Path, name: str) -> str | Path:
 
 
 def _yaml(path: str) -> dict[str, Any]:
-    full = Path(path).resolve()
-    told = full.stat()
-    return copy.deepcopy(_read_once(full, (told.st_mtime_ns, told.st_size)))
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        content = b""  # what is wrong with it is told below
+    return copy.deepcopy(_read_once(path, content))
 
 
 @lru_cache(maxsize=32)
-def _read_once(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
+def _read_once(path: str, _content: bytes) -> dict[str, Any]:
     return read_yaml(path)
 
 

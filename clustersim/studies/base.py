@@ -35,6 +35,8 @@ __all__ = ["MEAN_WORLD", "Base", "PointRuns", "Run", "open_base"]
 
 MEAN_WORLD = -1
 """World of the posterior's mean."""
+HASHED_AGAIN = 2**20
+"""Files of fewer bytes are hashed for every point; a longer one when its time or size changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class PointRuns:
             drawn["performance.draw"] = world
             scenario["performance"] = {**scenario["performance"], "draw": world}
         identity = {**self.identity, "scenario": scenario}
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(identity, separators=(",", ":"))
         return Run(
             key=hashlib.sha256(text.encode()).hexdigest()[:16],
             world=world,
@@ -287,43 +289,46 @@ def _topology(name: str) -> Mapping[str, Any]:
 
 
 def _workload(name: str) -> Mapping[str, Any]:
-    return _read_workload(name, _stamp(name))
+    return _read_workload(name, _bytes(name))
 
 
 def _yaml(path: str) -> Mapping[str, Any]:
-    return _read_yaml(path, _stamp(path))
+    return _read_yaml(path, _bytes(path))
+
+
+def _bytes(path: str) -> bytes:
+    """Content of a file, so that what was read of an older one is not taken again."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
 
 
 def _digest(path: str) -> str:
     """Hash of a file's bytes; its name, where it cannot be read (the run will say so)."""
     try:
-        return _read_digest(path, _stamp(path))
+        told = Path(path).stat()
+        if told.st_size < HASHED_AGAIN:
+            return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return _read_digest(path, (told.st_mtime_ns, told.st_size))
     except OSError:
         return path
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    """Time and size of a file, so that nothing that was read of an older one is taken again."""
-    try:
-        told = Path(path).stat()
-    except OSError:
-        return 0, 0
-    return told.st_mtime_ns, told.st_size
-
-
 @lru_cache(maxsize=256)
-def _read_yaml(path: str, _stamp: tuple[int, int]) -> Mapping[str, Any]:
+def _read_yaml(path: str, _content: bytes) -> Mapping[str, Any]:
     return read_yaml(path)
 
 
 @lru_cache(maxsize=64)
-def _read_workload(name: str, _stamp: tuple[int, int]) -> Mapping[str, Any]:
+def _read_workload(name: str, _content: bytes) -> Mapping[str, Any]:
     return load_workload(name).model_dump(mode="json", exclude_none=True)
 
 
 @lru_cache(maxsize=256)
 def _read_digest(path: str, _stamp: tuple[int, int]) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=1)

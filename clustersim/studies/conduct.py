@@ -183,9 +183,10 @@ class _Agenda:
         self._unasked = sum(demand.at_least() for demand in self._demands)
         self._stored = store.finished()
         self._known: dict[str, Outcome] = {}
-        self._missing: dict[int, set[str]] = {}
+        self._asked = 0
         self._open: dict[int, Demand] = {}
-        self._wanted_by: dict[str, list[int]] = {}
+        self._missing: dict[int, set[str]] = {}
+        self._wanted_by: dict[str, set[int]] = {}
         self._ready: deque[Run] = deque()
         self._done = self._failed = self._reused = 0
         self._began = time.perf_counter()
@@ -206,7 +207,7 @@ class _Agenda:
             self._done += 1
             self._failed += outcome.failed
             self._note(outcome)
-            for number in self._wanted_by.pop(run.key):
+            for number in sorted(self._wanted_by.pop(run.key)):
                 self._missing[number].discard(run.key)
                 if not self._missing[number]:
                     self._ask(number)
@@ -222,7 +223,7 @@ class _Agenda:
         while len(self._ready) < room and self._demands:
             demand = self._demands.popleft()
             self._unasked -= demand.at_least()
-            number = len(self._missing)
+            number, self._asked = self._asked, self._asked + 1
             self._open[number], self._missing[number] = demand, set()
             self._ask(number)
 
@@ -232,7 +233,7 @@ class _Agenda:
             wanted = self._open[number].wanted(self._known)
             fresh = [run for run in wanted if run.key not in self._known]
             if not fresh:
-                del self._open[number]
+                del self._open[number], self._missing[number]
                 return
             missing = [run for run in fresh if self._is_missing(run, number)]
             if missing:
@@ -250,7 +251,7 @@ class _Agenda:
         self._missing[number].add(run.key)
         if run.key not in self._wanted_by:
             self._ready.append(run)
-        self._wanted_by.setdefault(run.key, []).append(number)
+        self._wanted_by.setdefault(run.key, set()).add(number)
         return True
 
     def _note(self, outcome: Outcome) -> None:

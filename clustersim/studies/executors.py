@@ -196,7 +196,7 @@ def process_crew(workers: int | None = None) -> Iterator[Crew]:
     workers : int, optional
         By default one a core that this process may use.
     """
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or _cores()
     if count == 1:
         yield Crew(SerialExecutor, 1)
         return
@@ -219,7 +219,7 @@ def executor_crew(executor: Executor, workers: int | None = None) -> Iterator[Cr
     workers : int, optional
         How many runs it makes at the same time; by default what it says of itself, else one a core.
     """
-    known = workers or getattr(executor, "_max_workers", None) or os.cpu_count() or 1
+    known = workers or getattr(executor, "_max_workers", None) or _cores()
     crew = Crew(lambda: executor, int(known), ahead=int(known))
     try:
         yield crew
@@ -290,6 +290,12 @@ def _check_versions(client: Any) -> None:
 
 def _version() -> str:
     return __version__
+
+
+def _cores() -> int:
+    """Cores that this process may use, as far as the system tells."""
+    told = getattr(os, "sched_getaffinity", None)
+    return len(told(0)) if told else os.cpu_count() or 1
 
 
 def _context() -> BaseContext:

@@ -41,7 +41,7 @@ CREATE TABLE runs (
     series BLOB NOT NULL,
     error TEXT NOT NULL,
     wall_s REAL NOT NULL
-) WITHOUT ROWID;
+);
 """
 
 
@@ -84,7 +84,7 @@ class Store:
 
     def begin_study(self, document: Mapping[str, Any]) -> int:
         """Note the study as it is now; return the number that its runs refer to."""
-        text = json.dumps(document, sort_keys=True)
+        text = json.dumps(document)
         with self._connection as connection:
             connection.execute("INSERT OR IGNORE INTO studies (document) VALUES (?)", (text,))
         found = self._connection.execute("SELECT id FROM studies WHERE document = ?", (text,))
@@ -146,7 +146,10 @@ class Store:
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
     key, metrics, series, error, wall_s = row
-    return Outcome(key, json.loads(metrics), np.frombuffer(series, dtype="<f8"), error, wall_s)
+    try:
+        return Outcome(key, json.loads(metrics), np.frombuffer(series, dtype="<f8"), error, wall_s)
+    except ValueError:
+        raise sqlite3.DatabaseError(f"the row of run {key} is damaged") from None
 
 
 @contextmanager

@@ -164,12 +164,14 @@ def _read_spec(fields: Mapping[str, Any], source: str | Path) -> StudySpec:
 
 
 def _check_points(study: Study) -> None:
-    """Open the scenario of each value of each parameter once, and tell all faults together."""
+    """Open the scenarios of the points, and tell all faults together.
+
+    Of a large design, those in which each value of each parameter occurs.
+    """
     told: dict[str, str] = {}
     named = study.base.tree["cluster"].get("pools")
     pools = {str(name) for name in named} if isinstance(named, dict) else set()
-    seen: set[tuple[str, str]] = set()
-    for point in itertools.islice(_with_something_new(study.points, seen), MOST_CHECKED):
+    for point in itertools.islice(_newest_first(study.points), MOST_CHECKED):
         changes = dict(point.changes)
         if study.spec.capacity is not None and study.spec.capacity.of not in changes:
             changes[study.spec.capacity.of] = study.spec.capacity.between[0]
@@ -216,10 +218,15 @@ def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
     return "with " + ", ".join(f"{path} = {value}" for path, value in changes.items())
 
 
-def _with_something_new(points: list[Point], seen: set[tuple[str, str]]) -> Iterator[Point]:
-    """Yield the points that have a value of a parameter that none before them has."""
+def _newest_first(points: list[Point]) -> Iterator[Point]:
+    """Yield the points that have a value of a parameter that none before them has, then others."""
+    seen: set[tuple[str, str]] = set()
+    others: list[Point] = []
     for point in points:
         pairs = {(path, repr(value)) for path, value in point.changes.items()}
-        if not point.changes or pairs - seen:
+        if not pairs <= seen or point.index == 0:
             seen |= pairs
             yield point
+        elif len(others) < MOST_CHECKED:
+            others.append(point)
+    yield from others

@@ -97,7 +97,7 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> str:
         part["workload"]["jobs"] = 1
     if scheduler:
         part["performance"].pop("draw", None)
-    return json.dumps(part, sort_keys=True)
+    return json.dumps(part)
 
 
 @lru_cache(maxsize=16)

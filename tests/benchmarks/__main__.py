@@ -1,4 +1,4 @@
-"""Run all benchmarks: `make bench`; `python -m tests.benchmarks step_time` those of the step time.
+"""Run all benchmarks: `make bench`; `python -m tests.benchmarks studies` those of studies alone.
 
 The logs are those of the reference data (CLUSTERSIM_DATA); where they are absent, logs of
 the same size are drawn from the workload models.  Times are wall-clock seconds of the whole
@@ -25,6 +25,7 @@ from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
 from tests.benchmarks.step_time import step_time
+from tests.benchmarks.studies import studies
 from tests.reference_data import reference_data
 
 CURIE_PROCESSORS = 93_312
@@ -33,7 +34,8 @@ PEERS = {"FCFS": 5_000, "EASY": 804}
 
 
 def main() -> None:
-    rows = step_time() if sys.argv[1:] == ["step_time"] else [*step_time(), *simulation()]
+    parts = {"step_time": step_time, "studies": studies, "simulation": simulation}
+    rows = [row for name in sys.argv[1:] or parts for row in parts[name]()]
     print(table(rows, ["benchmark", "count", "seconds", "a second", "measured", "bound", ""]))
     if any(row[-1] == "MISSED" for row in rows):
         sys.exit(1)

@@ -92,9 +92,11 @@ CAPACITY = {
 EXACT = dict[str, tuple[str, bytes | list[Any]]]
 
 
-def conduct(fields: dict[str, Any], out: Path, **options: Any) -> pd.DataFrame:
+def conduct(
+    fields: dict[str, Any], out: Path, *, check: bool = True, **options: Any
+) -> pd.DataFrame:
     """Run a study and return the table of its runs."""
-    assert run_study(define_study(fields), out, **options)
+    assert run_study(define_study(fields, check=check), out, **options)
     return load_result(out).runs
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.studies.conducted import until
+from conducted import until
 
 __all__ = ["DaskCluster", "dask_cluster"]
 

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from distributed import Client
-
-from clustersim.errors import InputError
-from clustersim.studies.conduct import Progress
-from clustersim.studies.study_result import load_result
-from tests.studies.conducted import (
+from conducted import (
     GRID,
     SEQUENTIAL,
     Conductor,
@@ -31,7 +28,12 @@ from tests.studies.conducted import (
     study_command,
     until,
 )
-from tests.studies.dask_cluster import DaskCluster, dask_cluster
+from dask_cluster import DaskCluster, dask_cluster
+from distributed import Client
+
+from clustersim.errors import InputError
+from clustersim.studies.conduct import Progress
+from clustersim.studies.study_result import load_result
 
 DIES_ONCE = """
 if not os.path.exists({marker!r}):
@@ -105,6 +107,24 @@ def test_executor_of_the_caller_that_breaks(tmp_path: Path) -> None:
     ):
         conduct(with_policies("easy", own), tmp_path / "out", executor=executor)
     assert rows_in(tmp_path / "out") >= 1, "what was done is kept"
+
+
+UNGUARDED = f"""
+from clustersim.studies.conduct import run_study
+from clustersim.studies.study import define_study
+run_study(define_study({SEQUENTIAL!r}), "out", workers=2)
+"""
+
+
+def test_script_that_starts_itself_again(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "workers: the worker processes die as soon as they start; a Python script that makes a "
+        'study needs `if __name__ == "__main__":` around it, or workers=1'
+    )
 
 
 @pytest.mark.slow

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from clustersim.studies.study_result import load_result
-from tests.studies.conducted import (
+from conducted import (
     CAPACITY,
     EXACT,
     GRID,
@@ -22,7 +20,9 @@ from tests.studies.conducted import (
     rows_in,
     until,
 )
-from tests.studies.dask_cluster import dask_cluster
+from dask_cluster import dask_cluster
+
+from clustersim.studies.study_result import load_result
 
 STUDIES = {fields["name"]: fields for fields in (GRID, SEQUENTIAL, CAPACITY)}
 Fields = dict[str, Any]

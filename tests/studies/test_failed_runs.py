@@ -1,0 +1,181 @@
+"""Runs that fail, and one run of a study again, alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conducted import CAPACITY, GRID, QUEUE, conduct, exact, policy_file
+
+from clustersim.cli.main import main
+from clustersim.errors import InputError
+from clustersim.simulation.result import Result
+from clustersim.simulation.run import run_scenario
+from clustersim.studies.conduct import Progress
+from clustersim.studies.measures import measure
+from clustersim.studies.redo import load_run
+
+
+def with_own(own: str) -> dict[str, Any]:
+    varied = {"workload.load": [0.5, 0.8], "scheduler.policy": ["fcfs", own, "easy"]}
+    return {**GRID, "parameters": varied, "replications": 2}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("raise ValueError('no such luck')", "ValueError: no such luck"),
+        ("sys.exit(0)", "SystemExit: 0"),
+        ("self.me = self.me", "AttributeError"),
+    ],
+)
+def test_policy_that_raises(tmp_path: Path, workers: int, body: str, words: str) -> None:
+    own = policy_file(tmp_path / "own.py", body)
+    told: list[Progress] = []
+    runs = conduct(with_own(own), tmp_path / "out", workers=workers, progress=told.append)
+    bad = runs["scheduler.policy"] == own
+    assert (runs["status"] == "failed").tolist() == bad.tolist()
+    assert runs.loc[bad, "error"].str.contains(words, regex=False).all()
+    assert runs.loc[bad, "error"].str.contains("own.py").all()
+    assert (runs.loc[~bad, "error"] == "").all()
+    assert runs.loc[bad, "mean_wait_s"].isna().all()
+    assert runs.loc[~bad, "mean_wait_s"].notna().all()
+    assert (told[-1].done, told[-1].failed, told[-1].planned) == (12, 4, 12)
+
+
+@pytest.mark.parametrize(
+    ("path", "bad", "good", "words"),
+    [
+        ("horizon", "1 s", "1 h", "window: leaves none of the "),
+        ("workload.jobs", -1, 50, "workload.jobs: input should be greater than or equal to 1"),
+        ("scheduler.placement", "poled", "pooled", "did you mean 'pooled'?"),
+        ("cluster.pools.gpu.accelerator", "H2000", "H200", "did you mean 'H200'?"),
+    ],
+)
+def test_input_that_cannot_run(tmp_path: Path, path: str, bad: Any, good: Any, words: str) -> None:
+    fields = {**GRID, "parameters": {path: [bad, good]}, "replications": 2}
+    runs = conduct(fields, tmp_path / "out", workers=1, check=False)
+    assert runs["status"].tolist() == ["failed", "failed", "finished", "finished"]
+    for error in runs["error"][:2]:
+        assert words in error
+        assert "\n" not in error, "one clear line, no traceback"
+
+
+def test_resume_tries_what_failed_again(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    own = policy_file(tmp_path / "own.py", f"assert not os.path.exists({str(broken)!r})")
+    fields = with_own(own)
+    whole = conduct(fields, tmp_path / "whole", workers=1)
+    broken.touch()
+    conduct(fields, tmp_path / "out", workers=1)
+    told: list[Progress] = []
+    still = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
+    assert (still["status"] == "failed").sum() == 4
+    assert [(now.reused, now.failed) for now in told[-1:]] == [(8, 4)]
+    broken.unlink()
+    mended = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
+    assert [(now.reused, now.failed) for now in told[-1:]] == [(8, 0)]
+    assert exact(mended) == exact(whole)
+
+
+def test_searches_and_stopping_rules_end_where_all_runs_fail(tmp_path: Path) -> None:
+    own = policy_file(tmp_path / "own.py", "raise ValueError('no')")
+    rule = {"at_most": 9, "relative_width": 0.1, "metric": "mean_wait_s"}
+    search = {
+        "parameters": {"scheduler.policy": ["fcfs", own]},
+        "objective": {"metric": "mean_bounded_slowdown", "at_most": 4},
+        "capacity": {"tolerance": 0.1},
+    }
+    for changes in ({**with_own(own), "replications": rule}, {**GRID, **search}):
+        runs = conduct({**changes, "name": "n"}, tmp_path / f"{'capacity' in changes}", workers=1)
+        bad = runs["scheduler.policy"] == own
+        assert (runs["status"] == "failed").tolist() == bad.tolist()
+        assert bad.any()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Path, pd.DataFrame, str]:
+    """The folder, table and policy of a study of worlds."""
+    own = policy_file(tmp_path / "own.py", "pass")
+    fields = {
+        **CAPACITY,
+        "parameters": {"scheduler.policy": ["fcfs", own]},
+        "capacity": {"between": [0.3, 0.9], "tolerance": 0.3},
+        "window": {"warm_up": 0.1},
+        "worlds": 1,
+    }
+    return tmp_path / "out", conduct(fields, tmp_path / "out", workers=1), own
+
+
+def same(told: float, again: float) -> bool:
+    return told == again or (math.isnan(told) and math.isnan(again))
+
+
+def test_run_again_is_the_same_run(made: tuple[Path, pd.DataFrame, str]) -> None:
+    folder, runs, own = made
+    chosen = runs[(runs["scheduler.policy"] == own) | (runs["workload.load"] == 0.3)]
+    chosen = chosen.groupby(["world", "scheduler.policy"]).tail(1)
+    assert len(chosen) == 4
+    for row in chosen.to_dict("records"):
+        result = run_scenario(load_run(folder, row["run"]))
+        measured = measure(result, warm_up=0.1).metrics
+        assert all(same(row[name], value) for name, value in measured.items()), row
+        assert len(measured) > 20
+
+
+def test_command_runs_again(made: tuple[Path, pd.DataFrame, str], tmp_path: Path) -> None:
+    folder, runs, _ = made
+    row = runs.iloc[-1]
+    out = tmp_path / "redone"
+    assert main(["run", "--from", str(folder), "--run", row["run"], "--out", str(out)]) == 0
+    assert measure(Result.load(out), warm_up=0.1).metrics["p95_wait_s"] == row["p95_wait_s"]
+
+
+def test_failed_run_fails_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = policy_file(tmp_path / "own.py", "raise ValueError('no such luck')")
+    runs = conduct(with_own(own), tmp_path / "out", workers=1)
+    key = runs.loc[runs["status"] == "failed", "run"].iloc[0]
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--from", "out", "--run", key, "--out", "redone"]) != 0
+    assert "no such luck" in capsys.readouterr().err
+
+
+def test_policy_that_was_changed_since(made: tuple[Path, pd.DataFrame, str]) -> None:
+    folder, runs, own = made
+    mine = runs.loc[runs["scheduler.policy"] == own, "run"].iloc[0]
+    other = runs.loc[runs["scheduler.policy"] == "fcfs", "run"].iloc[0]
+    policy_file(Path(own.partition(":")[0]), "self.changed = True")
+    with pytest.raises(InputError, match="a policy that it reads, or clustersim itself, was chang"):
+        load_run(folder, mine)
+    load_run(folder, other)
+    Path(own.partition(":")[0]).unlink()
+    with pytest.raises(InputError, match="was changed since"):
+        load_run(folder, mine)
+
+
+def test_run_that_is_not_there(made: tuple[Path, pd.DataFrame, str]) -> None:
+    folder, runs, _ = made
+    key = str(runs["run"].iloc[3])
+    with pytest.raises(InputError, match=f"has no run '{key[:6]}'; did you mean .*{key}"):
+        load_run(folder, key[:6])
+    with pytest.raises(InputError, match=r"has no run 'zzzz'; see the column run of its runs\.csv"):
+        load_run(folder, "zzzz")
+    with pytest.raises(InputError, match=r"has no runs.sqlite; is it the folder of a study\?"):
+        load_run(folder.parent, key)
+
+
+def test_run_of_a_study_that_was_changed_since(tmp_path: Path) -> None:
+    fields = with_own("sjf")
+    before = conduct(fields, tmp_path / "out", workers=1)
+    base = {**QUEUE, "seed": 6}
+    conduct({**fields, "base": base}, tmp_path / "out", workers=1, resume=True)
+    row = before.iloc[-1]
+    result = run_scenario(load_run(tmp_path / "out", row["run"]))
+    assert result.provenance["seed"] == 5
+    assert measure(result).metrics["mean_wait_s"] == row["mean_wait_s"]

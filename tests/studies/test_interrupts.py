@@ -1,0 +1,138 @@
+"""Ctrl-C: prompt, nothing left behind, and the folder goes on with --resume; and the progress."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conducted import (
+    GRID,
+    QUEUE,
+    SEQUENTIAL,
+    Conductor,
+    conduct,
+    exact,
+    policy_file,
+    rows_in,
+    study_command,
+    until,
+)
+
+from clustersim.studies.conduct import Progress, run_study
+from clustersim.studies.study import define_study
+from clustersim.studies.study_result import load_result
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupt_between_runs(tmp_path: Path, workers: int) -> None:
+    interrupted_at = 0.0
+
+    def interrupt(now: Progress) -> None:
+        nonlocal interrupted_at
+        if now.done == 7:
+            interrupted_at = time.monotonic()
+            raise KeyboardInterrupt
+
+    study = define_study(GRID)
+    assert run_study(study, tmp_path / "out", workers=workers, progress=interrupt) is False
+    assert time.monotonic() - interrupted_at < 2
+    assert multiprocessing.active_children() == []
+    assert len(load_result(tmp_path / "out").runs) == rows_in(tmp_path / "out") == 7
+    told: list[Progress] = []
+    runs = conduct(GRID, tmp_path / "out", workers=workers, resume=True, progress=told.append)
+    assert told[-1].reused == 7
+    assert exact(runs) == exact(conduct(GRID, tmp_path / "whole", workers=1))
+
+
+LONG = {
+    **GRID,
+    "base": {**QUEUE, "workload": {**QUEUE["workload"], "jobs": 150_000}},  # type: ignore[dict-item]
+    "parameters": {"workload.load": [0.5, 0.9]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupt_within_long_runs(tmp_path: Path, workers: int) -> None:
+    out = tmp_path / "out"
+    conductor = Conductor(LONG, out, workers=workers)
+    assert until(lambda: out.exists() and (workers == 1 or len(conductor.workers) == 2))
+    time.sleep(1.5)
+    began = time.monotonic()
+    os.killpg(conductor.process.pid, signal.SIGINT)  # as a terminal does
+    printed, errors = conductor.process.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert conductor.process.returncode == 130, errors
+    assert (printed, errors) == ("", "")
+    assert conductor.is_left_alone(within_s=1)
+
+
+@pytest.mark.slow
+def test_interrupted_command(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plot = {"kind": "curve", "x": "workload.load", "y": "utilisation"}
+    fields = {**SEQUENTIAL, "metrics": ["utilisation"], "plots": [plot]}
+    process = study_command(fields, out, "--workers", "2", "--format", "svg")
+    assert until(lambda: rows_in(out) > 10)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    assert "interrupted; --resume goes on where it was" in printed
+    assert "Traceback" not in errors
+    kept = rows_in(out)
+    assert 10 < kept < 61
+    process = study_command(fields, out, "--workers", "2", "--format", "svg", "--resume")
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert f"{kept} of them from before" in printed
+    whole = conduct(fields, tmp_path / "whole", workers=1)
+    assert exact(load_result(out).runs) == exact(whole)
+
+
+def check_progress(told: list[Progress], *, reused: int, failed: int = 0) -> None:
+    last = told[-1]
+    assert last.done == last.planned
+    assert (last.reused, last.failed, last.left_s) == (reused, failed, 0.0)
+    assert last.per_s == (last.done - reused) / last.elapsed_s
+    for before, now in pairwise(told):
+        assert now.done >= before.done + 1, "told after each run"
+        assert now.failed >= before.failed
+        assert now.reused >= before.reused
+        assert now.elapsed_s > before.elapsed_s
+        assert now.failed + now.reused <= now.done <= now.planned
+        assert now.left_s >= 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("fields", [GRID, SEQUENTIAL], ids=lambda study: study["name"])
+def test_progress(tmp_path: Path, fields: dict[str, Any], workers: int) -> None:
+    told: list[Progress] = []
+    runs = conduct(fields, tmp_path, workers=workers, progress=told.append)
+    assert len(told) == len(runs) + 1
+    assert (told[0].done, told[0].left_s) == (0, float("inf"))
+    check_progress(told, reused=0)
+    if fields is GRID:
+        assert {now.planned for now in told} == {24}
+    else:
+        planned = [now.planned for now in told]
+        assert planned == sorted(planned), "a stopping rule needs more, never less"
+    more: list[Progress] = []
+    wider = {**fields, "parameters": {**fields["parameters"], "workload.load": [0.5, 0.7, 0.8]}}
+    kept = (runs["workload.load"] < 0.8).sum()
+    conduct(wider, tmp_path, workers=workers, resume=True, progress=more.append)
+    check_progress(more, reused=kept)
+
+
+def test_progress_counts_what_failed(tmp_path: Path) -> None:
+    own = policy_file(tmp_path / "own.py", "raise ValueError('no')")
+    fields = {**GRID, "parameters": {"scheduler.policy": ["fcfs", own, "easy"]}}
+    for reused in (0, 8):
+        told: list[Progress] = []
+        conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
+        check_progress(told, reused=reused, failed=4)
