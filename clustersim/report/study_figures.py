@@ -90,7 +90,7 @@ def default_plots(result: StudyResult) -> list[Plot]:
         along = next((path for path in others if path in numeric), others[0] if others else None)
         if along is not None:
             plots.append(Plot(kind="capacity", x=along))
-    if result.differences is not None:
+    if result.differences is not None and len(result.differences):
         plots.append(Plot(kind="differences"))
     if result.indices is not None:
         plots.append(Plot(kind="indices"))

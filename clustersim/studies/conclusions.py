@@ -12,6 +12,7 @@ import pandas as pd
 from clustersim.seeds import Streams
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.demands import root_search, tried_metric
+from clustersim.studies.design import column_value
 from clustersim.studies.points import WITHOUT_END, WORLD_QUANTILES, groups_by
 from clustersim.studies.sensitivity import sobol_indices
 from clustersim.studies.spec import CapacitySearch, Comparison, Objective, StudySpec
@@ -21,7 +22,7 @@ from clustersim.studies.statistics import (
     paired_difference,
     quantile_interval,
 )
-from clustersim.studies.steady import is_overloaded
+from clustersim.studies.steady import is_overloaded, is_rising
 
 __all__ = ["capacities_table", "differences_table", "gains_table", "indices_table"]
 
@@ -82,7 +83,18 @@ def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) 
                 row[f"{name}_world_{end}"] = quantile_interval(values, q)[0]
     failed = len(runs) - len(finished)
     notes = [root.note, f"{failed} runs failed" if failed else ""]
+    if _rises_near(mean_world, search.of, root.value):
+        notes.append("waits still rise there within the runs: longer runs show less capacity")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
+
+
+def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
+    """Whether the waits rise at the tried value next to a capacity."""
+    if not np.isfinite(value) or runs.empty:
+        return False
+    tried = runs[of].astype(np.float64)
+    nearest = runs[tried == tried.iloc[int((tried - value).abs().to_numpy().argmin())]]
+    return is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"])
 
 
 def _tried(
@@ -134,11 +146,12 @@ def gains_table(
             system: _own_capacities(members, search, objective)
             for system, members in group.groupby(compare.of, sort=False)
         }
-        baseline = own.pop(compare.baseline, {})
+        reference = column_value(compare.baseline)
+        baseline = own.pop(reference, {})
         for system, theirs in own.items():
             both = sorted(theirs.keys() & baseline.keys())
             gain, low, high = mean_interval([theirs[k] - baseline[k] for k in both])
-            told = {"system": system, "baseline": compare.baseline, "pairs": len(both)}
+            told = {"system": system, "baseline": reference, "pairs": len(both)}
             rows.append({**values, **told, "gain": gain, "gain_low": low, "gain_high": high})
     return pd.DataFrame(rows)
 

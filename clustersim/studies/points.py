@@ -84,7 +84,7 @@ def _point(values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str]) 
     mean_world = finished[finished["world"] == MEAN_WORLD]
     load = values.get(LOAD)
     overload = len(mean_world) > 0 and is_overloaded(mean_world["backlog_growth"], load=load)
-    rising = not overload and is_rising(mean_world["wait_rise_s"])
+    rising = not overload and is_rising(mean_world["wait_rise_s"], mean_world["mean_wait_s"])
     row: dict[str, Any] = {
         **values,
         "replications": len(mean_world),

@@ -11,6 +11,8 @@ __all__ = ["is_overloaded", "is_rising"]
 
 OVERLOAD_GROWTH = 0.02
 """A point is overloaded where more than this share of the arriving work piles up."""
+LARGE_RISE = 0.5
+"""A rise of the waits by more than this share of the mean is told in any case."""
 
 
 def is_overloaded(backlog_growth: npt.ArrayLike, *, load: float | None = None) -> bool:
@@ -43,13 +45,29 @@ def is_overloaded(backlog_growth: npt.ArrayLike, *, load: float | None = None) -
     return bool(mean > OVERLOAD_GROWTH and (low > 0 or len(growth) < 2))
 
 
-def is_rising(wait_rise_s: npt.ArrayLike) -> bool:
-    """Whether the later half of the jobs waited longer than the earlier, with 95 % confidence.
+def is_rising(wait_rise_s: npt.ArrayLike, mean_wait_s: npt.ArrayLike) -> bool:
+    """Whether later jobs waited longer than earlier ones, so that longer runs would show more.
 
     Parameters
     ----------
     wait_rise_s : array_like (replications,)
-        Mean wait of the later half less that of the earlier in each (seconds).
+        Mean wait of the later half of the jobs less that of the earlier half (seconds).
+    mean_wait_s : array_like (replications,)
+        Mean wait of all (seconds).
+
+    Returns
+    -------
+    bool
+        Whether the mean rise is above 0 with 95 % confidence (Student t), or more than half of the
+        mean wait: a few replications whose waits differ much cannot give the former.
+
+    Examples
+    --------
+    >>> is_rising([5.0, 6.0, 7.0], [60.0, 70.0, 80.0]), is_rising([-9.0, 9.0, 3.0], [60.0] * 3)
+    (True, False)
+    >>> is_rising([90.0, 5.0, 1.0], [70.0, 10.0, 3.0])
+    True
     """
-    _, low, _ = mean_interval(wait_rise_s)
-    return bool(low > 0)
+    rise, low, _ = mean_interval(wait_rise_s)
+    wait, _, _ = mean_interval(mean_wait_s)
+    return bool(low > 0 or rise > LARGE_RISE * wait)

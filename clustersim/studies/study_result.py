@@ -92,13 +92,13 @@ class StudyResult:
     def differences(self) -> pd.DataFrame | None:
         """Paired differences; see :func:`~clustersim.studies.conclusions.differences_table`."""
         compare = self.study.spec.compare
-        if compare is None or self.runs.empty:
+        if compare is None or self._listed_runs.empty:
             return None
         return differences_table(
             self._listed_runs,
             self.parameters,
             of=compare.of,
-            baseline=compare.baseline,
+            baseline=column_value(compare.baseline),
             metrics=compare.metrics or self.study.spec.metrics,
         )
 
