@@ -40,6 +40,7 @@ class DaskCluster:
             [sys.executable, "-m", "dask", command, *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
             start_new_session=True,
         )
         self._processes.append(process)

@@ -92,10 +92,10 @@ def test_changed_study_makes_what_is_new(calls: list[str], tmp_path: Path, chang
 
 
 def test_wider_search_reuses_runs(calls: list[str], tmp_path: Path) -> None:
-    n_first, _ = made_by(calls, CAPACITY, tmp_path)
-    n_more, finer = made_by(
-        calls, {**CAPACITY, "capacity": {"between": [0.3, 1.0], "tolerance": 0.01}}, tmp_path
-    )
+    coarse = {**CAPACITY, "parameters": {}, "worlds": 1}
+    n_first, _ = made_by(calls, coarse, tmp_path)
+    finely = {"between": [0.3, 1.0], "tolerance": 0.01}
+    n_more, finer = made_by(calls, {**coarse, "capacity": finely}, tmp_path)
     assert 0 < n_more < n_first
     assert len(finer) > n_more
 

@@ -74,7 +74,7 @@ def test_dask_cluster(alone: dict[str, EXACT], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kills"), [("capacity", 6), ("sequential", 3), ("grid", 1)])
+@pytest.mark.parametrize(("name", "kills"), [("capacity", 7), ("sequential", 3)])
 def test_killed_at_random_moments(
     alone: dict[str, EXACT], tmp_path: Path, name: str, kills: int
 ) -> None:
