@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 from clustersim.cli.main import COMMANDS, main
+from clustersim.files import read_yaml
 from clustersim.simulation.result import Result
 from clustersim.version import __version__
 from clustersim.workload import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
-SCENARIOS = sorted((ROOT / "experiments").glob("*.yaml"))
+FILES = sorted((ROOT / "experiments").glob("*.yaml"))
+SCENARIOS = [path for path in FILES if "base" not in read_yaml(path)]
 GOOD = "job_id,submit_s,n_accelerators,duration_s,who\n1,0,8,60,a\n2,5,8,60,b\n3,6,16,30,c\n"
 POLICY = """\
 from clustersim import Policy
