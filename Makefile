@@ -1,12 +1,13 @@
 # make setup   virtual environment with pinned dependencies and the package
 # make run     the main job: capacity curves of a mixed fleet (about a minute)
-# make test    the tests
+# make test    the tests; some of them: make test TESTS='-m "not slow"'
 # make lint    style and types
 # make bench   speed, as ratios measured in one run
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TESTS ?=
 READY := $(VENV)/.ready
 
 .PHONY: setup run test lint quick-experiments bench clean
@@ -23,7 +24,7 @@ run: setup
 	$(BIN)/python experiments/capacity_vs_load.py
 
 test: setup
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(TESTS)
 
 lint: setup
 	$(BIN)/ruff check .

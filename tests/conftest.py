@@ -9,6 +9,11 @@ import pytest
 from tests.reference_data import data_folder, reference_data
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take minutes, so that no worker is left alone with one."""
+    items.sort(key=lambda item: item.get_closest_marker("coverage") is None)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of traces and schedules, which is not part of the project."""

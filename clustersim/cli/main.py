@@ -16,7 +16,7 @@ COMMANDS = (
     "run",
     "replay",
     "study",
-    "report_study",
+    "report",
     "estimate",
     "catalogue",
     "topology",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from clustersim.cli.progress import job_progress
-from clustersim.cli.report import result_text
+from clustersim.cli.result_text import result_text
 from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]

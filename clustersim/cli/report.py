@@ -1,59 +1,30 @@
-"""The summary of a result as text."""
+"""`clustersim report`: the page of a study."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
-from clustersim.cli.text import table
-from clustersim.units import format_duration
-
-if TYPE_CHECKING:
-    from clustersim.simulation.result import Result
-
-__all__ = ["result_text"]
-
-_MOST_REASONS = 5
+__all__ = ["add_parser", "run"]
 
 
-def result_text(result: Result) -> str:
-    """Summarise a result: a line a pool, and why jobs never ran."""
-    rows = [
-        (
-            row["scope"],
-            f"{row['jobs']:,}",
-            f"{row['finished']:,}",
-            f"{row['unfinished']:,}",
-            f"{row['never_runnable']:,}",
-            format_duration(row["mean_wait_s"]),
-            format_duration(row["p95_wait_s"]),
-            format_duration(row["mean_jct_s"]),
-            f"{row['mean_bounded_slowdown']:.3g}",
-            f"{row['utilisation']:.1%}",
-        )
-        for row in result.summary.to_dict("records")
-    ]
-    headers = [
-        "pool",
-        "jobs",
-        "finished",
-        "unfinished",
-        "never runnable",
-        "mean wait",
-        "p95 wait",
-        "mean JCT",
-        "bounded slowdown",
-        "utilisation",
-    ]
-    lines = [table(rows, headers)]
-    never = result.jobs[result.jobs["outcome"] == "never runnable"]
-    reasons = never["reason"].value_counts()
-    for reason, count in reasons.head(_MOST_REASONS).items():
-        lines.append(f"never runnable: {count:,} x {reason}")
-    if len(reasons) > _MOST_REASONS:
-        lines.append(
-            f"never runnable: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
-        )
-    if result.interrupted:
-        done = format_duration(float(result.provenance["simulated_s"]))
-        lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
-    return "\n".join(lines)
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "report",
+        help="write the page of a study",
+        description="Write report.html in the folder of a study: pictures, tables that sort, the "
+        "scenario, seeds, versions and commands in one file that needs nothing else. Also of a "
+        "study that is not done yet.",
+        epilog="example: clustersim report out/policies",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="DIR", help="folder that `clustersim study` made")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.report.study import write_report
+
+    print(f"written: {write_report(args.folder)}")
+    return 0

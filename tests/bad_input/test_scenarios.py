@@ -300,7 +300,7 @@ CHANGES = {
     "scheduler.policy": "--set scheduler.policy: must be path.to.field=value",
     "=5": "--set =5: must be path.to.field=value",
     "a..b=1": "must be path.to.field=value",
-    "workload.generate.classes.0.weight=2": "unknown name in workload.generate.classes '0'; allowed: train",
+    "workload.generate.classes.0.weight=2": "unknown name in workload.generate.classes '0'",
     "seed.x=3": "--set seed.x: seed has no fields",
     "cluster.name.x=3": "cluster.name is 'tiny' and has no fields",
     "seed=[1": "--set seed=[1: the value '[1' is not valid YAML",

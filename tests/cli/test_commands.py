@@ -13,6 +13,7 @@ import pytest
 from clustersim.cli.main import COMMANDS, main
 from clustersim.files import read_yaml
 from clustersim.simulation.result import Result
+from clustersim.studies import load_result
 from clustersim.version import __version__
 from clustersim.workload import load_workload
 
@@ -158,6 +159,13 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+def small_study(out: str) -> str:
+    """Run a study of a few runs; return the hash of one."""
+    study = "experiments/policy_comparison.yaml"
+    assert main(["study", study, "--quick", "--workers", "1", "--out", out]) == 0
+    return str(load_result(out).runs["run"].iloc[0])
+
+
 def examples(text: str) -> list[list[str]]:
     """Commands in a help text, without their redirection."""
     lines = re.findall(r"^(?:\s*example:)?\s*(clustersim [a-z].*)$", text, re.MULTILINE)
@@ -187,9 +195,17 @@ def test_help_has_an_example_that_works(
     (tmp_path / "my-chips.yaml").write_text(
         "accelerators:\n  MyChip: {extends: H200, source: a test}\n"
     )
+    made = small_study("out/policies") if command in ("run", "report") else ""
+    capsys.readouterr()
     for arguments in found:
-        if command == "run":
+        if command == "run" and "--from" not in arguments:
             arguments = [*arguments, "--set", "workload.jobs=50"]
+        if "--from" in arguments:
+            arguments = ["run", "--from", "out/policies", "--run", made, "--out", "redone"]
+        if "--dask" in arguments:
+            continue  # tests/studies starts a scheduler
+        if command == "study":
+            arguments = [*arguments, "--quick"]
         if command == "trace" and not Path(arguments[1]).exists():
             continue  # a published log, which is not part of the repository
         code = main(arguments)

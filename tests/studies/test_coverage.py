@@ -32,11 +32,12 @@ def check(covered: list[bool], what: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.coverage
 def test_intervals_of_400_studies(tmp_path: Path) -> None:
     """Each study has two loads and 6 replications of jobs of its own."""
     runs = conduct(
         tmp_path / "study",
-        base=mmc.scenario(SERVERS, 0.5, jobs=1000, seed=11),
+        base=mmc.scenario(SERVERS, 0.5, jobs=800, seed=11),
         parameters={"workload.load": list(LOADS)},
         replications=STUDIES * REPLICATIONS,
         window={"warm_up": 0.2, "cool_down": 0.0},
@@ -78,6 +79,7 @@ def check_differences(low: np.ndarray, high: np.ndarray) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.coverage
 def test_batch_means_of_one_long_run(tmp_path: Path) -> None:
     runs = conduct(
         tmp_path / "study",
@@ -91,6 +93,7 @@ def test_batch_means_of_one_long_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.coverage
 def test_a_capacity_search_finds_the_known_load(tmp_path: Path) -> None:
     """Twenty studies, each with jobs of its own, look for the load of a mean wait of 20 s.
 
