@@ -177,7 +177,10 @@ class Conductor:
     def kill(self) -> None:
         """End it by SIGKILL, it alone."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
 
     def is_left_alone(self, within_s: float = 5.0) -> bool:
         """Whether nothing of it is left, at the latest after some seconds."""
