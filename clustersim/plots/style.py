@@ -21,6 +21,7 @@ from clustersim.errors import InputError, unknown_name
 
 __all__ = [
     "COLOURS",
+    "FORMATS",
     "LINE_STYLES",
     "MARKERS",
     "PALETTE",
@@ -75,7 +76,8 @@ STYLE = MappingProxyType(
     }
 )
 
-_METADATA: dict[str, dict[str, str | None]] = {
+#: Of pictures, with what makes their files come out the same every time.
+FORMATS: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "clustersim"},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": "clustersim"},
@@ -121,8 +123,8 @@ def picture_formats(text: str, source: str) -> tuple[str, ...]:
     """
     formats = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in formats:
-        if name not in _METADATA:
-            raise InputError(source, unknown_name("format", name, _METADATA))
+        if name not in FORMATS:
+            raise InputError(source, unknown_name("format", name, FORMATS))
     return formats
 
 
@@ -150,7 +152,7 @@ def save_figure(
     InputError
         If a format is none of these, or a file cannot be written.
     """
-    unknown = [name for name in formats if name not in _METADATA]
+    unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise InputError(path, f"cannot save a picture as {unknown[0]!r}; allowed: png, svg, pdf")
     written = []
@@ -159,7 +161,7 @@ def save_figure(
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with style():
-                figure.savefig(target, format=name, metadata=_METADATA[name])
+                figure.savefig(target, format=name, metadata=FORMATS[name])
         except OSError as error:
             raise InputError(target, f"cannot be written: {error.strerror or error}") from None
         written.append(target)

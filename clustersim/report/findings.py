@@ -62,6 +62,12 @@ def warnings(result: StudyResult) -> list[str]:
             f"In {unsettled} of {len(finished)} runs MSER-5 found no steady part: they are too "
             "short, or overloaded."
         )
+    unfinished = int((finished["unfinished"] > 0.01).sum())
+    if unfinished:
+        told.append(
+            f"In {unfinished} of {len(finished)} runs more than 1 % of the measured jobs had not "
+            "finished at the horizon: JCT and slowdown leave these out and are too small."
+        )
     censored = int((finished["censored"] > 0.05).sum())
     if censored:
         told.append(
@@ -85,6 +91,9 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if not math.isfinite(row["capacity"]):
             yield f"{head} is {row['note']}."
             continue
+        if row["note"].startswith("overload begins"):
+            yield f"{head} is kept {bound} overload; {row['note']} ({row['runs']} runs)."
+            continue
         number, low, high = (
             _number(row[name], searched) for name in ("capacity", "capacity_low", "capacity_high")
         )
@@ -96,7 +105,10 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         sentence += f"; {row['runs']} runs)"
         if "capacity_world_low" in row:
             low, high = (_number(row[f"capacity_world_{end}"], searched) for end in ("low", "high"))
-            sentence += f"; in 90 % of the calibration's draws {low} to {high}"
+            sentence += (
+                f"; over {spec.worlds} draws of the calibration {low} to {high} (5th to 95th "
+                "percentile)"
+            )
         yield sentence + (f". Note: {row['note']}." if row["note"] else ".")
 
 
@@ -108,19 +120,21 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     for row in table.to_dict("records"):
         place = _place(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
-        head = f"On the same jobs {row['system']} carries"
+        basis = "On the same jobs" if row["same_jobs"] else "On the same random numbers"
         if not math.isfinite(row["gain_high"]):
             continue
         gain, low, high = (f"{row[name]:+.3g}" for name in ("gain", "gain_low", "gain_high"))
+        clearly = "" if row["gain_low"] > 0 or row["gain_high"] < 0 else " (no clear difference)"
         yield (
-            f"{head} {gain} of {searched.label} against {row['baseline']}{where} (95 % interval "
-            f"{low} to {high}; {row['pairs']} pairs)."
+            f"{basis} {row['system']} carries {gain}{clearly} of {searched.label} against "
+            f"{row['baseline']}{where} (95 % interval {low} to {high}; {row['pairs']} of "
+            f"{row['replications']} replications cross the objective)."
         )
 
 
 def _number(value: float, axis: Axis) -> str:
     if math.isinf(value):
-        return "no limit"
+        return "above the range" if value > 0 else "below the range"
     return f"{value:.3f}" if axis.dimension == "ratio" else axis.text(value)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
 import pandas as pd
 
 from clustersim.errors import InputError
-from clustersim.plots.style import save_figure
+from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import findings, warnings
 from clustersim.report.page import write_page
-from clustersim.report.study_figures import NamedFigure, draw_plots
+from clustersim.report.study_figures import PLOT_KINDS, NamedFigure, draw_plots
 from clustersim.report.study_page import hypothetical, study_page, svg_text
 from clustersim.studies.conduct import Progress, run_study
 from clustersim.studies.study import Study
@@ -118,6 +119,7 @@ def write_results(
         "differences": result.differences,
         "indices": result.indices,
     }
+    _remove_old(folder, tables)
     for name, table in tables.items():
         if table is not None and len(table):
             _write_table(table, folder / name)
@@ -125,6 +127,15 @@ def write_results(
     for figure in figures:
         save_figure(figure.figure, folder / figure.name, formats)
     return figures, problems
+
+
+def _remove_old(folder: Path, tables: Iterable[str]) -> None:
+    """Remove what an earlier version of the study left: its tables and pictures, nothing else."""
+    names = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "parquet")}
+    picture = re.compile(rf"\d+-({'|'.join(PLOT_KINDS)})\.({'|'.join(FORMATS)})")
+    for path in folder.iterdir():
+        if path.name in names or picture.fullmatch(path.name):
+            path.unlink()
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:

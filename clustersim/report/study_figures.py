@@ -25,7 +25,7 @@ from clustersim.studies.spec import Plot, Range
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
 
-__all__ = ["NamedFigure", "default_plots", "draw_plots", "study_axes"]
+__all__ = ["PLOT_KINDS", "NamedFigure", "default_plots", "draw_plots", "study_axes"]
 
 MOST_LINES = 8
 _TITLES = {
@@ -37,6 +37,7 @@ _TITLES = {
     "indices": "Sensitivity",
     "warm-up": "Warm-up",
 }
+PLOT_KINDS = tuple(_TITLES)
 Panel = Callable[..., object]
 """Draws into the axes that it is given as `ax`."""
 Value = TypeVar("Value")

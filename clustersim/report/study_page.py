@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from ruamel.yaml import YAML
 
-from clustersim.catalogue import hypothetical_note
+from clustersim.catalogue import Accelerator, hypothetical_note
 from clustersim.plots.axis import axis_of
 from clustersim.plots.style import save_figure
 from clustersim.report.cells import format_money, format_percent
@@ -25,6 +25,7 @@ from clustersim.units import format_bytes, format_duration, format_rate
 
 __all__ = ["hypothetical", "study_page"]
 
+MOST_FLEETS = 16
 _FORMATS: Mapping[str, Callable[[float], str]] = {
     "share": format_percent,
     "duration": format_duration,
@@ -73,14 +74,14 @@ def study_page(
 
 
 def hypothetical(result: StudyResult) -> str | None:
-    """Say which of the study's chips have no published specification."""
-    if not result.study.points:
-        return None
-    changes = dict(result.study.points[0].changes)
-    _, fleet = open_changed(result.study.base.tree, changes)
-    return hypothetical_note(
-        fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools
-    )
+    """Say which chips of the study's fleets have no published specification."""
+    chips: dict[str, Accelerator] = {}
+    points = result.study.points
+    for point in [*points[:MOST_FLEETS], *points[-1:]]:
+        _, fleet = open_changed(result.study.base.tree, point.changes)
+        for pool in fleet.cluster.pools:
+            chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
+    return hypothetical_note(chips.values())
 
 
 def _results(result: StudyResult) -> list[str | Table]:
@@ -99,7 +100,7 @@ def _results(result: StudyResult) -> list[str | Table]:
         parts.append(
             _table(
                 result,
-                "Gain of capacity on the same jobs",
+                "Gain of capacity, replication by replication",
                 result.gains,
                 "In brackets the 95 % interval of the paired difference.",
                 "gains.csv",
@@ -160,7 +161,8 @@ def _table(
             continue
         if axis.dimension in _FORMATS and pd.api.types.is_float_dtype(frame[column]):
             formats[column] = _FORMATS[axis.dimension]
-        labels[f"{column}_world"] = f"{axis.label}, 90 % of the calibration's draws"
+        draws = f"5th to 95th percentile over {result.study.spec.worlds} draws of the calibration"
+        labels[f"{column}_world"] = f"{axis.label}, {draws}"
     labels |= {"capacity": _capacity_label(result), "relative": "relative difference"}
     formats["relative"] = format_percent
     if same_as and (dimension := axis_of(same_as).dimension) in _FORMATS:
@@ -214,7 +216,8 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
     )
     return [
         f"The scenario's seed is {result.study.base.seed}; every source of randomness is a child "
-        "of it by name and replication, so that points that are compared see the same jobs.",
+        "of it by name and replication, so that points that are compared have the same random "
+        "numbers; an offered load stretches the times between the same jobs.",
         Listing("Commands", commands),
         Listing(STUDY_FILE, study),
         Listing("The scenario, resolved", text.getvalue()),

@@ -25,8 +25,10 @@ from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_clus
 from clustersim.workload import JobLog, WorkloadSpec, generate_jobs, load_workload, read_jobs
 
 __all__ = [
+    "FILE_FIELDS",
     "Fleet",
     "arrival_rate_per_s",
+    "full_path",
     "full_paths",
     "open_fleet",
     "resolved",
@@ -277,35 +279,47 @@ def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
         What its file names are relative to.
     """
     named = copy.deepcopy(dict(data))
-
-    def full(value: Any) -> Any:
-        return _full_path(Path(folder), value) if isinstance(value, str) else value
-
-    named["cluster"] = full(named["cluster"])
-    named["catalogue"] = [full(own) for own in named["catalogue"]]
-    for section, name in _FILES:
-        if name in named[section]:
-            named[section][name] = full(named[section][name])
-    for name in ("policy", "placement"):
-        file, colon, class_name = named["scheduler"][name].partition(":")
-        named["scheduler"][name] = f"{full(file)}{colon}{class_name}"
+    named["catalogue"] = [full_path(folder, own) for own in named["catalogue"]]
+    for field in FILE_FIELDS:
+        *sections, name = field.split(".")
+        part = named[sections[0]] if sections else named
+        if name in part:
+            part[name] = full_path(folder, part[name])
     return named
 
 
-_FILES = (("workload", "trace"), ("workload", "generate"), ("performance", "calibration"))
-"""Fields of a scenario that may name a file."""
+FILE_FIELDS = (
+    "cluster",
+    "workload.trace",
+    "workload.generate",
+    "performance.calibration",
+    "scheduler.policy",
+    "scheduler.placement",
+)
+"""Fields of a scenario that may name a file, besides its catalogue."""
+
+
+def full_path(folder: str | Path, value: Any) -> Any:
+    """Return ``FILE`` or ``FILE:NAME`` with the full path, where there is such a file.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What the file is relative to.
+    value : object
+        Anything else is returned as it is.
+    """
+    if not isinstance(value, str):
+        return value
+    file, colon, name = value.partition(":")
+    path = Path(_beside(Path(folder), file))
+    return f"{path.resolve()}{colon}{name}" if file and path.is_file() else value
 
 
 def _beside(folder: Path, name: str) -> str | Path:
     """Return the file `name` in the scenario's folder, or the name as it stands."""
     beside = folder / name
     return beside if beside.is_file() else name
-
-
-def _full_path(folder: Path, name: str) -> str:
-    """Return the full path where `name` is a file, else the name as it stands."""
-    path = Path(_beside(folder, name))
-    return str(path.resolve()) if path.is_file() else name
 
 
 def _reference(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:

@@ -26,6 +26,7 @@ from clustersim.simulation.scenario import (
     read_extended,
     resolve_scenario,
 )
+from clustersim.studies.file_hash import file_hash
 from clustersim.studies.spec import StudySpec, Window
 from clustersim.topology import ClusterSpec, find_topology
 from clustersim.version import __version__
@@ -35,8 +36,6 @@ __all__ = ["MEAN_WORLD", "Base", "PointRuns", "Run", "open_base"]
 
 MEAN_WORLD = -1
 """World of the posterior's mean."""
-HASHED_AGAIN = 2**20
-"""Files of fewer bytes are hashed for every point; a longer one when its time or size changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,15 @@ class Run:
     world, replication : int
     changes : dict of str to object
         Of the base scenario, by path; world and replication among them.
+    files : dict of str to str
+        Hashes of the files that it reads, by path.
     """
 
     key: str
     world: int
     replication: int
     changes: Mapping[str, Any]
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,17 @@ class Base:
         ordered = dict(sorted(changes.items(), key=lambda item: item[0].count(".")))
         try:
             loaded = resolve_scenario(self.tree, ordered, source=self.source)
-            scenario = _content(_written_out(loaded.scenario, Path()))
+            written = _written_out(loaded.scenario, Path())
+            scenario, files = _content(written), _file_hashes(written)
         except InputError:
-            scenario = {"base": self.tree, "changes": ordered, "performance": {}}
+            scenario, files = {"base": self.tree, "changes": ordered, "performance": {}}, {}
         identity = {
             "scenario": scenario,
             "window": self.window.model_dump(mode="json"),
             "clustersim": __version__,
             "data": _data_digest(),
         }
-        return PointRuns(ordered, identity)
+        return PointRuns(ordered, identity, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +116,13 @@ class PointRuns:
         Of the base scenario, by path.
     identity : dict
         All that the result of a run depends on.
+    files : dict of str to str
+        Hashes of the files that it reads, by path.
     """
 
     changes: Mapping[str, Any]
     identity: Mapping[str, Any]
+    files: Mapping[str, str]
 
     def run(self, world: int, replication: int) -> Run:
         """Return one run."""
@@ -132,6 +138,7 @@ class PointRuns:
             world=world,
             replication=replication,
             changes={**self.changes, **drawn, "replication": replication},
+            files=self.files,
         )
 
 
@@ -260,18 +267,26 @@ def _content(written: Mapping[str, Any]) -> dict[str, Any]:
     content["catalogue"] = [
         _canonical(CatalogueFile, own, exclude_unset=True) for own in content["catalogue"]
     ]
+    hashes = _file_hashes(written)
     workload = content["workload"] = dict(content["workload"])
     if "trace" in workload:
-        workload["trace"] = _digest(workload["trace"])
+        workload["trace"] = hashes[workload["trace"]]
     performance = content["performance"] = dict(content["performance"])
     if "calibration" in performance:
-        performance["calibration"] = _digest(performance["calibration"])
+        performance["calibration"] = hashes[performance["calibration"]]
     scheduler = content["scheduler"] = dict(content["scheduler"])
     for name in ("policy", "placement"):
         file, colon, class_name = scheduler[name].partition(":")
-        if file.endswith(".py"):
-            scheduler[name] = f"{_digest(file)}{colon}{class_name}"
+        scheduler[name] = f"{hashes.get(file, file)}{colon}{class_name}"
     return content
+
+
+def _file_hashes(written: Mapping[str, Any]) -> dict[str, str]:
+    """Hash of each file that a scenario can only name by its path."""
+    files = [written["workload"].get("trace"), written["performance"].get("calibration")]
+    own = (written["scheduler"][name].partition(":")[0] for name in ("policy", "placement"))
+    files += [file for file in own if file.endswith(".py")]
+    return {file: file_hash(file) for file in files if file is not None}
 
 
 def _canonical(
@@ -304,17 +319,6 @@ def _bytes(path: str) -> bytes:
         return b""
 
 
-def _digest(path: str) -> str:
-    """Hash of a file's bytes; its name, where it cannot be read (the run will say so)."""
-    try:
-        told = Path(path).stat()
-        if told.st_size < HASHED_AGAIN:
-            return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        return _read_digest(path, (told.st_mtime_ns, told.st_size))
-    except OSError:
-        return path
-
-
 @lru_cache(maxsize=256)
 def _read_yaml(path: str, _content: bytes) -> Mapping[str, Any]:
     return read_yaml(path)
@@ -323,12 +327,6 @@ def _read_yaml(path: str, _content: bytes) -> Mapping[str, Any]:
 @lru_cache(maxsize=64)
 def _read_workload(name: str, _content: bytes) -> Mapping[str, Any]:
     return load_workload(name).model_dump(mode="json", exclude_none=True)
-
-
-@lru_cache(maxsize=256)
-def _read_digest(path: str, _stamp: tuple[int, int]) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=1)

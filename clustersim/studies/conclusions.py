@@ -15,7 +15,7 @@ from clustersim.studies.demands import root_search, tried_metric
 from clustersim.studies.design import column_value
 from clustersim.studies.points import WITHOUT_END, WORLD_QUANTILES, groups_by
 from clustersim.studies.sensitivity import sobol_indices
-from clustersim.studies.spec import CapacitySearch, Comparison, Objective, StudySpec
+from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 from clustersim.studies.statistics import (
     crossing,
     mean_interval,
@@ -23,10 +23,12 @@ from clustersim.studies.statistics import (
     quantile_interval,
 )
 from clustersim.studies.steady import is_overloaded, is_rising
+from clustersim.studies.study import Study
 
 __all__ = ["capacities_table", "differences_table", "gains_table", "indices_table"]
 
 Floats = npt.NDArray[np.float64]
+SAME = 1e-9
 
 
 def capacities_table(
@@ -60,10 +62,17 @@ def capacities_table(
     return pd.DataFrame(rows)
 
 
+_CAPACITY = tuple(
+    f"{name}{end}" for name in ("capacity", "jobs_per_day") for end in ("", "_low", "_high")
+)
+
+
 def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) -> dict[str, Any]:
     finished = runs[runs["status"] == "finished"]
     mean_world = finished[finished["world"] == MEAN_WORLD]
     finder = root_search(search, objective)
+    if mean_world.empty:
+        return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": "every run failed"}
     root = finder.result(_tried(mean_world, search, objective, whole=True))
     row: dict[str, Any] = {
         "capacity": root.value,
@@ -74,18 +83,30 @@ def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) 
         f"jobs_per_day{end}": _jobs_per_day(mean_world, search.of, row[f"capacity{end}"])
         for end in ("", "_low", "_high")
     }
-    worlds = [world for number, world in finished.groupby("world") if number != MEAN_WORLD]
+    drawn = finished[finished["world"] != MEAN_WORLD]
+    worlds = [world for _, world in drawn.groupby("world")]
     if worlds:
-        roots = [finder.result(_tried(w, search, objective, whole=False)).value for w in worlds]
+        roots = [_world_capacity(world, search, objective) for world in worlds]
         rates = [_jobs_per_day(w, search.of, root) for w, root in zip(worlds, roots, strict=True)]
         for name, values in (("capacity", roots), ("jobs_per_day", rates)):
             for end, q in zip(("low", "high"), WORLD_QUANTILES, strict=True):
                 row[f"{name}_world_{end}"] = quantile_interval(values, q)[0]
     failed = len(runs) - len(finished)
     notes = [root.note, f"{failed} runs failed" if failed else ""]
+    if lost := runs["world"].nunique() - finished["world"].nunique():
+        notes.append(f"{lost} draws of the calibration have no run")
     if _rises_near(mean_world, search.of, root.value):
         notes.append("waits still rise there within the runs: longer runs show less capacity")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
+
+
+def _world_capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) -> float:
+    """Capacity of a draw; infinite beyond the range on the side of what is broken everywhere."""
+    tried = _tried(runs, search, objective, whole=False)
+    root = root_search(search, objective).result(tried)
+    if np.isnan(root.value):
+        return -np.inf if search.more_is == "worse" else np.inf
+    return root.value
 
 
 def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
@@ -105,10 +126,10 @@ def _tried(
     ordered = runs.sort_values("replication", kind="stable")
     for value in sorted(ordered[search.of].astype(np.float64).unique().tolist()):
         group = ordered[ordered[search.of] == value]
-        metrics, growth = group[objective.metric].tolist(), group["backlog_growth"].tolist()
-        tried[value] = tried_metric(metrics, growth, search.load_of(value), whole=whole)
+        columns = (objective.metric, "backlog_growth", "offered_load")
+        tried[value] = tried_metric(*(group[name].tolist() for name in columns), whole=whole)
     if (search.load_of(search.between[1]) or 0.0) >= 1:
-        tried[float(search.between[1])] = [np.inf]
+        tried.setdefault(float(search.between[1]), [np.inf])
     return tried
 
 
@@ -122,8 +143,8 @@ def gains_table(
     """Compare the capacities of systems, replication by replication.
 
     Every replication has a capacity of its own: where its own curve, interpolated between the
-    values that were tried, crosses the objective.  Two systems see the same jobs in it, so that
-    the difference is surer than either capacity.
+    values that were tried, crosses the objective.  Two systems have the same random numbers in
+    it, so that the difference is surer than either capacity.
 
     Parameters
     ----------
@@ -136,8 +157,10 @@ def gains_table(
     -------
     pandas.DataFrame
         The parameters beside the compared and the searched one, ``system``, ``baseline``,
-        ``pairs`` (replications in which both cross), ``gain`` of the system's capacity over the
-        baseline's with ``gain_low`` and ``gain_high`` (95 %, paired Student t).
+        ``replications``, ``pairs`` (of them, those in which both cross), ``gain`` of the system's
+        capacity over the baseline's with ``gain_low`` and ``gain_high`` (95 %, paired Student t),
+        and ``same_jobs``: whether a value of the searched parameter brings both the same jobs a
+        day.  Where the compared parameter changes what the fleet can do, a load does not.
     """
     finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
     rows = []
@@ -151,9 +174,23 @@ def gains_table(
         for system, theirs in own.items():
             both = sorted(theirs.keys() & baseline.keys())
             gain, low, high = mean_interval([theirs[k] - baseline[k] for k in both])
-            told = {"system": system, "baseline": reference, "pairs": len(both)}
+            pair = group[group[compare.of].isin([system, reference])]
+            told = {
+                "system": system,
+                "baseline": reference,
+                "replications": int(group["replication"].nunique()),
+                "pairs": len(both),
+                "same_jobs": _same_jobs(pair, compare.of, search.of),
+            }
             rows.append({**values, **told, "gain": gain, "gain_low": low, "gain_high": high})
     return pd.DataFrame(rows)
+
+
+def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:
+    """Whether jobs a day over the searched value is one number for both systems."""
+    rate = runs["jobs_per_day"] / runs[searched].astype(np.float64)
+    means = rate.groupby(runs[compared], sort=False).mean()
+    return searched != LOAD or bool(np.ptp(means) <= SAME * means.max())
 
 
 def _own_capacities(
@@ -239,31 +276,33 @@ def _pair(system: pd.DataFrame, baseline: pd.DataFrame, metric: str) -> dict[str
     columns: list[Floats] = []
     for runs in (system, baseline):
         values = runs.loc[both, metric].to_numpy(dtype=np.float64)
-        growing = metric in WITHOUT_END and len(runs) and is_overloaded(runs["backlog_growth"])
+        growing = metric in WITHOUT_END and len(runs) and is_overloaded(runs)
         columns.append(np.full_like(values, np.inf) if growing else values)
     found = paired_difference(*columns)
     return {name: getattr(found, name) for name in found.__slots__}
 
 
-def indices_table(spec: StudySpec, runs: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the Sobol indices of a study whose `sample` is for them.
 
     Returns
     -------
     pandas.DataFrame
         For each combination of the other parameters, drawn parameter and metric: ``first`` and
-        ``total`` with ``_low`` and ``_high`` (95 %, bootstrap); NaN where a run failed or a metric
-        did not vary.
+        ``total`` with ``_low`` and ``_high`` (95 %, bootstrap).  Points of the design that are not
+        there, or of which every run failed, are left out with those that belong to them.  NaN
+        where nothing is left, a metric did not vary, or it has no value for overload.
     """
-    assert spec.sample is not None
-    drawn, others = spec.sampled, [path for path in spec.varied if path not in spec.sampled]
+    spec = study.spec
+    others = [path for path in spec.varied if path not in spec.sampled]
+    points = pd.DataFrame([{"point": p.index, **p.columns} for p in study.points])
+    means = _point_means(runs, list(dict.fromkeys(spec.metrics)))
     rows = []
-    mean_world = runs[runs["world"] == MEAN_WORLD]
-    for values, group in groups_by(mean_world, others):
-        means = group.groupby("point", sort=True)[list(dict.fromkeys(spec.metrics))].mean()
+    for values, group in groups_by(points, others):
+        here = means.reindex(group["point"])
         for metric in means:
-            generator = Streams(seed)(f"bootstrap of the indices of {metric}")
-            found = sobol_indices(means[metric].to_numpy(), len(drawn), rng=generator)
+            generator = Streams(study.base.seed)(f"bootstrap of the indices of {metric}")
+            found = sobol_indices(here[metric].to_numpy(), len(spec.sampled), rng=generator)
             rows += [
                 {
                     **values,
@@ -271,6 +310,15 @@ def indices_table(spec: StudySpec, runs: pd.DataFrame, *, seed: int) -> pd.DataF
                     "metric": metric,
                     **{name: float(getattr(found, name)[k]) for name in found.__slots__},
                 }
-                for k, path in enumerate(drawn)
+                for k, path in enumerate(spec.sampled)
             ]
     return pd.DataFrame(rows)
+
+
+def _point_means(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Mean of each metric by point at the posterior's mean; infinite waits under overload."""
+    finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
+    means = finished.groupby("point", sort=True)[list(metrics)].mean()
+    overloaded = [point for point, group in finished.groupby("point") if is_overloaded(group)]
+    means.loc[overloaded, [name for name in metrics if name in WITHOUT_END]] = np.inf
+    return means

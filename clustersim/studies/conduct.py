@@ -186,6 +186,7 @@ class _Agenda:
         self._asked = 0
         self._open: dict[int, Demand] = {}
         self._missing: dict[int, set[str]] = {}
+        self._noted: dict[int, int] = {}
         self._wanted_by: dict[str, set[int]] = {}
         self._ready: deque[Run] = deque()
         self._done = self._failed = self._reused = 0
@@ -194,6 +195,7 @@ class _Agenda:
         objective = study.spec.objective
         self._kept = {
             "backlog_growth",
+            "offered_load",
             *([rule.metric] if isinstance(rule, Replications) else []),
             *([objective.metric] if objective else []),
         }
@@ -231,9 +233,13 @@ class _Agenda:
         """Ask a demand what it wants until that is not known yet; forget it if all is."""
         while True:
             wanted = self._open[number].wanted(self._known)
+            if self._noted.get(number) != len(wanted):
+                pairs = ((run.changes, run.key) for run in wanted)
+                self._store.want(self._number, number, pairs)
+                self._noted[number] = len(wanted)
             fresh = [run for run in wanted if run.key not in self._known]
             if not fresh:
-                del self._open[number], self._missing[number]
+                del self._open[number], self._missing[number], self._noted[number]
                 return
             missing = [run for run in fresh if self._is_missing(run, number)]
             if missing:

@@ -17,11 +17,13 @@ from clustersim.studies.design import Point, column_value
 from clustersim.studies.root_search import RootSearch
 from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
 from clustersim.studies.statistics import replications_needed
-from clustersim.studies.steady import is_overloaded
+from clustersim.studies.steady import piles_up
 from clustersim.studies.store import Outcome
 
 __all__ = ["Demand", "Known", "demands"]
 
+MOST_TRIES = 40
+"""Values that a capacity search tries at most."""
 Known = Mapping[str, Outcome]
 """Outcomes of runs that are done, by the hash of the run."""
 
@@ -168,30 +170,40 @@ class CapacityDemand:
         return self.replications * ((self.worlds + 1) * 2 + len(self.given))
 
     def _walk(self, world: int, known: Known) -> tuple[list[Run], bool]:
-        """Runs that the search of a world needs so far, and whether it is done."""
-        search = root_search(self.search, self.objective)
+        """Runs that the search of a world needs so far, and whether it is done.
+
+        It ends early at a value of which every run failed: nothing is known there.
+        """
+        search = root_search(self.search, self.objective, given=len(self.given))
         tried: dict[float, list[float]] = {}
         values = self.given if world == MEAN_WORLD else ()
         runs: list[Run] = []
         while values := values or search.next_values(tried):
-            for value in values:
-                runs += self._at(value, world)
+            made = {value: self._at(value, world) for value in values}
+            runs += [run for each in made.values() for run in each]
             if not all(run.key in known for run in runs):
                 return runs, False
-            tried |= {value: self._measured(value, world, known) for value in values}
+            for value, each in made.items():
+                done = [known[run.key] for run in each]
+                if done and all(outcome.failed for outcome in done):
+                    return runs, True
+                tried[value] = self._measured(done, whole=world == MEAN_WORLD)
             values = ()
         return runs, True
 
-    def _measured(self, value: float, world: int, known: Known) -> list[float]:
-        done = [known[run.key] for run in self._at(value, world)]
-        metrics = [_metric(outcome, self.objective.metric) for outcome in done]
-        growth = [_metric(outcome, "backlog_growth") for outcome in done]
-        return tried_metric(metrics, growth, self.search.load_of(value), whole=world == MEAN_WORLD)
+    def _measured(self, done: Sequence[Outcome], *, whole: bool) -> list[float]:
+        if not done:
+            return [math.inf]
+        metrics, growth, loads = (
+            [_metric(outcome, name) for outcome in done]
+            for name in (self.objective.metric, "backlog_growth", "offered_load")
+        )
+        return tried_metric(metrics, growth, loads, whole=whole)
 
     def _at(self, value: float, world: int) -> list[Run]:
-        """The runs of a value and world; none where it is overload by definition."""
+        """The runs of a value and world; none where a search would try what is overload anyway."""
         load = self.search.load_of(value)
-        if load is not None and load >= 1:
+        if load is not None and load >= 1 and value not in self.given:
             return []
         if (value, world) not in self._runs:
             told = int(value) if self.search.whole else float(value)
@@ -201,8 +213,8 @@ class CapacityDemand:
         return self._runs[value, world]
 
 
-def root_search(search: CapacitySearch, objective: Objective) -> RootSearch:
-    """Return the search as a study file describes it."""
+def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
+    """Return the search as a study file describes it, `given` values being tried in any case."""
     low, high = search.between
     return RootSearch(
         at_most=objective.limit,
@@ -211,24 +223,24 @@ def root_search(search: CapacitySearch, objective: Objective) -> RootSearch:
         tolerance=search.width,
         whole=search.whole,
         rising=search.more_is == "worse",
+        most_values=MOST_TRIES + given,
     )
 
 
 def tried_metric(
-    metrics: Sequence[float], growth: Sequence[float], load: float | None, *, whole: bool
+    metrics: Sequence[float], growth: Sequence[float], loads: Sequence[float], *, whole: bool
 ) -> list[float]:
     """Return what a tried value gave, as a root search takes it.
 
     Parameters
     ----------
-    metrics, growth : sequence of float (replications,)
-        The objective's metric, and the share of the work that piled up.
-    load : float or None
-        The offered load, where that is what is searched.
+    metrics, growth, loads : sequence of float (replications,)
+        The objective's metric, the share of the work that piled up, and the offered load (NaN
+        where it is not known).
     whole : bool
         Whether every replication counts (for an interval), or only their mean.
     """
-    if (load is not None and load >= 1) or is_overloaded(growth):
+    if any(load >= 1 for load in loads) or piles_up(growth):
         return [math.inf]
     known = [metric for metric in metrics if not math.isnan(metric)]
     if whole or not known:

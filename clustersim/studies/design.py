@@ -47,15 +47,19 @@ class Point:
 
 
 def column_value(value: Any) -> Any:
-    """Return a parameter's value as tables hold it.
+    """Return a parameter's value as tables hold it: quantities in SI, files without their folder.
 
     Examples
     --------
-    >>> column_value("2 TB/s"), column_value("fcfs")
-    (2000000000000.0, 'fcfs')
+    >>> column_value("2 TB/s"), column_value("fcfs"), column_value("/my/policy.py:Mine")
+    (2000000000000.0, 'fcfs', 'policy.py:Mine')
     """
     quantity = find_quantity(value)
-    return value if quantity is None else quantity.value
+    if quantity is not None:
+        return quantity.value
+    if isinstance(value, str) and value.startswith("/"):
+        return value.rpartition("/")[2]
+    return value
 
 
 def design(spec: StudySpec, *, seed: int) -> list[Point]:

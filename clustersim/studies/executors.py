@@ -125,7 +125,9 @@ class Crew:
         most = 1 if suspected else self._most
         while self._waiting and len(self._under_way) < most:
             run = self._waiting[0]
-            future = self._executor.submit(make_run, run.key, self._tree, run.changes, self._window)
+            future = self._executor.submit(
+                make_run, run.key, self._tree, run.changes, self._window, run.files
+            )
             self._waiting.popleft()
             self._under_way[future] = run
 

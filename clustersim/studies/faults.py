@@ -60,6 +60,8 @@ def _path_faults(spec: StudySpec) -> Iterator[str]:
     for field, path in spec.named_paths:
         if path in ("replication", "seed"):
             yield f"{field}: {path} is what `replications` varies"
+        if path in ("name", "description"):
+            yield f"{field}: {path} is for readers; no result depends on it"
         for fixed in spec.set:
             if fixed == path:
                 yield f"set: {fixed} has no effect, for it varies under {field}"

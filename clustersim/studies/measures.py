@@ -22,6 +22,7 @@ __all__ = ["METRICS", "Measured", "fleet_facts", "is_metric", "measure"]
 
 Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY, SECONDS_PER_HOUR = 86400.0, 3600.0
+BATCHES, LEAST_IN_A_BATCH = 20, 50
 
 METRICS = MappingProxyType(
     {
@@ -41,12 +42,14 @@ METRICS = MappingProxyType(
         "chips": "accelerators",
         "fleet_cost_cny": "purchase price of the accelerators",
         "fleet_power_w": "thermal design power of the accelerators",
+        "offered_load": "offered load",
         "jobs_submitted": "jobs submitted",
         "jobs": "jobs measured",
         "warm_up_jobs": "jobs left out as warm-up",
         "warm_up_reached": "whether a steady part was found",
         "never_runnable": "jobs that can never run",
         "censored": "share of measured jobs that had not started at the horizon",
+        "unfinished": "share of measured jobs that had not finished at the horizon",
         "backlog_growth": "share of the arriving work that piled up",
         "wait_rise_s": "wait of the later half less that of the earlier",
         "mean_wait_s_half": "half width of the mean wait's batch-means interval",
@@ -121,7 +124,8 @@ def measure(
     Notes
     -----
     A job that had not started when the run stopped counts with its wait until then, a lower bound
-    (`censored` is the share of those); one that had not finished is left out of JCT and slowdown.
+    (`censored` is the share of those); one that had not finished is left out of JCT and slowdown
+    (`unfinished` is the share), which are then too small, for long jobs are left out more often.
     """
     jobs = _Submitted.of(result)
     first, reached = _warm_up(jobs, warm_up)
@@ -146,6 +150,7 @@ def measure(
         "warm_up_reached": float(reached),
         "never_runnable": float((~jobs.runnable[first:last]).sum()),
         "censored": float(np.isnan(jobs.start_s[chosen]).mean()),
+        "unfinished": float(np.isnan(jobs.finish_s[chosen]).mean()),
         "backlog_growth": _backlog_growth(jobs, begin_s, end_s),
     }
     return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]))
@@ -180,8 +185,9 @@ class _Submitted:
         return np.where(self.runnable, wait, np.nan)
 
     def work(self) -> Floats:
-        """Accelerator-seconds of each job; NaN where it had not finished."""
-        return self.n_accelerators * (self.finish_s - self.start_s)
+        """Accelerator-seconds of each job until the run stopped; NaN where it had not started."""
+        until = np.where(np.isnan(self.finish_s), self.end_s, self.finish_s)
+        return self.n_accelerators * (until - self.start_s)
 
 
 def _warm_up(jobs: _Submitted, warm_up: float | str) -> tuple[int, bool]:
@@ -240,8 +246,18 @@ def _jct_metrics(jobs: _Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, f
 
 
 def _half_width(series: Floats) -> float:
-    """Half of the 95 % batch-means interval; infinite for a run that is too short for one."""
-    mean, _, high = batch_means(series)
+    """Half of the 95 % batch-means interval; infinite for a run that is too short for one.
+
+    That is a run of fewer than 50 jobs a batch, or one whose batch means are still correlated from
+    each to the next (lag 1, two standard errors): their interval would hold the truth too seldom.
+    """
+    if len(series) < BATCHES * LEAST_IN_A_BATCH:
+        return math.inf
+    means = series[len(series) % BATCHES :].reshape(BATCHES, -1).mean(axis=1)
+    off = means - means.mean()
+    if off[1:] @ off[:-1] > 2 / math.sqrt(BATCHES) * (off @ off):
+        return math.inf
+    mean, _, high = batch_means(series, batches=BATCHES)
     return high - mean
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from clustersim.studies.base import MEAN_WORLD
-from clustersim.studies.spec import LOAD
 from clustersim.studies.statistics import mean_interval, quantile_interval
 from clustersim.studies.steady import is_overloaded, is_rising
 
@@ -82,8 +81,7 @@ def groups_by(
 def _point(values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
     finished = group[group["status"] == "finished"]
     mean_world = finished[finished["world"] == MEAN_WORLD]
-    load = values.get(LOAD)
-    overload = len(mean_world) > 0 and is_overloaded(mean_world["backlog_growth"], load=load)
+    overload = len(mean_world) > 0 and is_overloaded(mean_world)
     rising = not overload and is_rising(mean_world["wait_rise_s"], mean_world["mean_wait_s"])
     row: dict[str, Any] = {
         **values,
@@ -132,9 +130,7 @@ def world_range(runs: pd.DataFrame, name: str) -> tuple[float, float]:
     """
     drawn = runs[runs["world"] != MEAN_WORLD]
     means = [
-        np.inf
-        if name in WITHOUT_END and is_overloaded(world["backlog_growth"])
-        else float(world[name].mean())
+        np.inf if name in WITHOUT_END and is_overloaded(world) else float(world[name].mean())
         for _, world in drawn.groupby("world", sort=True)
     ]
     if not means:

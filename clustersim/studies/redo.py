@@ -28,7 +28,7 @@ def load_run(folder: str | Path, key: str) -> LoadedScenario:
     ------
     InputError
         If there is no such run, or it would not be the same any more: a log or policy that it
-        reads, or clustersim itself, was changed since.
+        reads, or the version or data of clustersim, was changed since.
     """
     folder = Path(folder)
     with open_store(folder) as store:
@@ -42,7 +42,7 @@ def load_run(folder: str | Path, key: str) -> LoadedScenario:
     if run.key != key:
         raise InputError(
             source,
-            f"is now run {run.key}: a log, a calibration or a policy that it reads, or clustersim "
-            "itself, was changed since",
+            f"is now run {run.key}: a log, a calibration or a policy that it reads, or the version "
+            "or the data of clustersim, was changed since",
         )
     return resolve_scenario(study.base.tree, run.changes, source=source)

@@ -204,6 +204,9 @@ class RootSearch:
             note = f"kept at every value {last}"
         elif self._unsettled(crossings):
             note = f"not settled after {len(evaluated)} values"
+        elif math.isinf(crossings[0].broken_by):
+            ends = sorted(abs(end) for end in (crossings[0].kept, crossings[0].broken))
+            note = f"overload begins between {ends[0]:g} and {ends[1]:g}"
         mean, upper, lower = crossings
         if self.whole:
             value = self._ends(mean)[0]

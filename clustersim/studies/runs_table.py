@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from clustersim.studies.base import Run
-from clustersim.studies.demands import demands
+from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.design import column_value
 from clustersim.studies.store import Outcome
 from clustersim.studies.study import Study
 
 __all__ = ["LEADING", "parameter_columns", "runs_table"]
 
+Wanted = tuple[int, Mapping[str, Any], str]
 LEADING = ("run", "point")
 """Columns before those of the parameters."""
 FOLLOWING = ("world", "replication", "status")
 """Columns behind those of the parameters and before the metrics."""
 
 
-def runs_table(study: Study, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+def runs_table(
+    study: Study, wanted: Sequence[Wanted], outcomes: Mapping[str, Outcome]
+) -> pd.DataFrame:
     """Return a row for each run of a study that was made.
 
     Parameters
     ----------
     study : Study
+    wanted : sequence of (int, dict, str)
+        Runs that the study wants: the number of the demand, the changes and the hash; see
+        :meth:`~clustersim.studies.store.Store.study`.
     outcomes : mapping of str to Outcome
         By the hash of the run; also others than the study's.
 
@@ -36,29 +40,28 @@ def runs_table(study: Study, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     pandas.DataFrame
         ``run`` (its hash), ``point``, the parameters by path (quantities in SI), ``world`` (-1 for
         the mean of the calibration's posterior, k for its k-th draw), ``replication``, ``status``
-        (``finished`` or ``failed``), the metrics, and ``error``.
+        (``finished`` or ``failed``), the metrics, and ``error``.  Points are numbered as in the
+        design; those of a capacity search in the order of the tried values.
     """
     parameters = parameter_columns(study)
-    rows: dict[str, dict[str, Any]] = {}
-    order: list[tuple[Any, ...]] = []
     searched = "" if study.spec.capacity is None else study.spec.capacity.of
-    for number, demand in enumerate(demands(study.spec, study.base, study.points)):
-        for run in demand.wanted(outcomes):
-            if run.key not in outcomes or run.key in rows:
-                continue
-            values = {path: column_value(run.changes[path]) for path in parameters}
-            rows[run.key] = _row(run, values, outcomes[run.key])
-            order.append((number, values.get(searched, 0), run.world, run.replication))
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    rows: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    for demand, changes, key in wanted:
+        if key not in outcomes:
+            continue
+        values = {path: column_value(changes[path]) for path in parameters}
+        row = _row(key, changes, values, outcomes[key], study.spec.worlds)
+        place = (demand, values.get(searched, 0), row["world"], row["replication"])
+        rows.append((place, row))
+    rows.sort(key=lambda item: item[0])
+    points: dict[tuple[Any, ...], int] = {}
+    for place, row in rows:
+        number = points.setdefault(place[:2], len(points))
+        row["point"] = number if searched else place[0]
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
     metrics = [name for name in names if name not in (*parameters, *_FIXED)]
     columns = [*LEADING, *parameters, *FOLLOWING, *metrics, "error"]
-    table = pd.DataFrame(list(rows.values()), columns=columns)
-    by = sorted(range(len(order)), key=order.__getitem__)
-    table = table.iloc[by].reset_index(drop=True)
-    points: dict[tuple[Any, ...], int] = {}
-    numbers = [points.setdefault(order[index][:2], len(points)) for index in by]
-    table["point"] = np.array(numbers, dtype=np.int64)
-    return table
+    return pd.DataFrame([row for _, row in rows], columns=columns)
 
 
 _FIXED = (*LEADING, *FOLLOWING, "error")
@@ -71,12 +74,19 @@ def parameter_columns(study: Study) -> list[str]:
     return list(dict.fromkeys([*spec.varied, *searched]))
 
 
-def _row(run: Run, values: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+def _row(
+    key: str,
+    changes: Mapping[str, Any],
+    values: Mapping[str, Any],
+    outcome: Outcome,
+    worlds: int,
+) -> dict[str, Any]:
     return {
-        "run": run.key,
+        "run": key,
+        "point": 0,
         **values,
-        "world": run.world,
-        "replication": run.replication,
+        "world": int(changes.get("performance.draw", MEAN_WORLD)) if worlds else MEAN_WORLD,
+        "replication": int(changes["replication"]),
         "status": "failed" if outcome.failed else "finished",
         **outcome.metrics,
         "error": outcome.error,

@@ -93,7 +93,7 @@ class Sample(FileModel):
 class Replications(FileModel):
     """Replications until an interval is narrow enough."""
 
-    at_least: int = Field(3, ge=2, le=100_000)
+    at_least: int = Field(10, ge=2, le=100_000)
     at_most: int = Field(ge=2, le=100_000)
     relative_width: float = Field(gt=0, description="half width of the 95 % interval over the mean")
     metric: Metric = "p95_wait_s"

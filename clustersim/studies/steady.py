@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from clustersim.studies.statistics import mean_interval
 
-__all__ = ["is_overloaded", "is_rising"]
+__all__ = ["is_overloaded", "is_rising", "piles_up"]
 
 OVERLOAD_GROWTH = 0.02
 """A point is overloaded where more than this share of the arriving work piles up."""
@@ -15,32 +16,43 @@ LARGE_RISE = 0.5
 """A rise of the waits by more than this share of the mean is told in any case."""
 
 
-def is_overloaded(backlog_growth: npt.ArrayLike, *, load: float | None = None) -> bool:
-    """Whether the queue grows without end.
+def is_overloaded(runs: pd.DataFrame) -> bool:
+    """Whether the queue grows without end at a point.
 
     Parameters
     ----------
-    backlog_growth : array_like (replications,)
-        Share of the arriving work that piled up in each.
-    load : float, optional
-        The offered load, where it is known: 1 or more is overload by definition, however a run of
-        finite length looks.
+    runs : pandas.DataFrame
+        Its replications: ``offered_load`` (NaN where none is known), and ``backlog_growth``, the
+        share of the arriving work that piled up in each.
 
     Returns
     -------
     bool
-        Whether more than 2 % of the work piled up on average, and with 95 % confidence (Student t)
-        any did.
+        Whether the offered load is 1 or more, which is overload by definition, however a run of
+        finite length looks; or more than 2 % of the work piled up on average, and with 95 %
+        confidence (Student t) any did.
 
     Examples
     --------
-    >>> is_overloaded([0.10, 0.11, 0.09]), is_overloaded([0.10, -0.12, 0.08])
+    >>> runs = pd.DataFrame({"offered_load": 0.9, "backlog_growth": [0.10, 0.11, 0.09]})
+    >>> is_overloaded(runs), is_overloaded(runs.assign(backlog_growth=[0.10, -0.12, 0.08]))
     (True, False)
     """
-    if load is not None and load >= 1:
-        return True
+    return bool((runs["offered_load"] >= 1).any()) or piles_up(runs["backlog_growth"])
+
+
+def piles_up(backlog_growth: npt.ArrayLike) -> bool:
+    """Whether work piles up, by the replications alone; see :func:`is_overloaded`.
+
+    Parameters
+    ----------
+    backlog_growth : array_like (replications,)
+        NaN are left out.
+    """
     growth = np.asarray(backlog_growth, dtype=np.float64)
     growth = growth[~np.isnan(growth)]
+    if len(growth) == 0:
+        return False
     mean, low, _ = mean_interval(growth)
     return bool(mean > OVERLOAD_GROWTH and (low > 0 or len(growth) < 2))
 

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from clustersim.errors import InputError
 __all__ = ["Outcome", "Store", "open_store"]
 
 FILE, LOCK = "runs.sqlite", "study.lock"
-FORMAT = 1
+FORMAT = 2
 """Version of the tables; a store of another one is refused."""
 
 _TABLES = """
@@ -42,6 +42,13 @@ CREATE TABLE runs (
     error TEXT NOT NULL,
     wall_s REAL NOT NULL
 );
+CREATE TABLE wanted (
+    study INTEGER NOT NULL REFERENCES studies,
+    demand INTEGER NOT NULL,
+    changes TEXT NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (study, demand, changes)
+) WITHOUT ROWID;
 """
 
 
@@ -87,8 +94,36 @@ class Store:
         text = json.dumps(document)
         with self._connection as connection:
             connection.execute("INSERT OR IGNORE INTO studies (document) VALUES (?)", (text,))
-        found = self._connection.execute("SELECT id FROM studies WHERE document = ?", (text,))
-        return int(found.fetchone()[0])
+            found = connection.execute("SELECT id FROM studies WHERE document = ?", (text,))
+            number = int(found.fetchone()[0])
+            connection.execute("INSERT OR REPLACE INTO about VALUES ('study', ?)", (str(number),))
+        return number
+
+    def want(self, study: int, demand: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+        """Note which runs, as changes and hash, a demand of a study wants, made or not.
+
+        A run of the same changes that had another hash, before a file that it reads was changed,
+        is forgotten.
+        """
+        rows = [(study, demand, json.dumps(changes), key) for changes, key in runs]
+        with self._connection as connection:
+            connection.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?)", rows)
+
+    def study(self) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any], str]]] | None:
+        """Return the study that was begun last, and what it wants: demand, changes and hash.
+
+        None where none was begun.
+        """
+        found = self._connection.execute(
+            "SELECT id, document FROM studies JOIN about ON name = 'study' AND id = value"
+        ).fetchone()
+        if found is None:
+            return None
+        rows = self._connection.execute(
+            "SELECT demand, changes, key FROM wanted WHERE study = ?", (found[0],)
+        )
+        wanted = [(demand, json.loads(changes), key) for demand, changes, key in rows]
+        return json.loads(found[1]), wanted
 
     def add(self, outcome: Outcome, *, study: int, changes: Mapping[str, Any]) -> None:
         """Keep a run, in the place of an earlier attempt at it; in the file when this returns."""

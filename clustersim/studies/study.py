@@ -14,7 +14,7 @@ from clustersim.errors import InputError, named_in
 from clustersim.files import validate
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.simulation.changes import change_items
-from clustersim.simulation.run import scenario_jobs
+from clustersim.simulation.run import FILE_FIELDS, full_path, scenario_jobs
 from clustersim.simulation.scenario import merged, read_extended
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, design
@@ -135,7 +135,7 @@ def define_study(
     >>> len(study.points)
     3
     """
-    spec = _read_spec(fields, source)
+    spec = _with_full_paths(_read_spec(fields, source), Path(folder))
     base = open_base(spec, source=source, folder=Path(folder))
     try:
         points = design(spec, seed=base.seed)
@@ -161,6 +161,24 @@ def _read_spec(fields: Mapping[str, Any], source: str | Path) -> StudySpec:
     if faults:
         raise InputError(source, faults)
     return spec
+
+
+def _with_full_paths(spec: StudySpec, folder: Path) -> StudySpec:
+    """Name the files among the parameters' values by their full path, as beside the base."""
+    beside = (folder / spec.base).parent if isinstance(spec.base, str) else folder
+
+    def full(path: str, values: Any) -> Any:
+        if path not in FILE_FIELDS or not isinstance(values, list):
+            return values
+        return [full_path(beside, value) for value in values]
+
+    parameters = {path: full(path, values) for path, values in spec.parameters.items()}
+    paired = [{path: full(path, values) for path, values in group.items()} for group in spec.paired]
+    update: dict[str, Any] = {"parameters": parameters, "paired": paired}
+    if spec.compare is not None and spec.compare.of in FILE_FIELDS:
+        named = full_path(beside, spec.compare.baseline)
+        update["compare"] = spec.compare.model_copy(update={"baseline": named})
+    return spec.model_copy(update=update)
 
 
 def _check_points(study: Study) -> None:

@@ -23,7 +23,7 @@ from clustersim.studies.conduct import STUDY_FILE
 from clustersim.studies.design import column_value
 from clustersim.studies.points import is_fact, points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
-from clustersim.studies.store import Outcome, open_store
+from clustersim.studies.store import open_store
 from clustersim.studies.study import Study, define_study
 
 __all__ = ["StudyResult", "load_result"]
@@ -108,7 +108,10 @@ class StudyResult:
         spec = self.study.spec
         if spec.capacity is None:
             return self.runs
-        listed = [column_value(value) for value in spec.listed(spec.capacity.of)]
+        changes = [
+            point.changes for point in self.study.points if spec.capacity.of in point.changes
+        ]
+        listed = [column_value(change[spec.capacity.of]) for change in changes]
         return self.runs[self.runs[spec.capacity.of].isin(listed)]
 
     @cached_property
@@ -117,7 +120,7 @@ class StudyResult:
         sample = self.study.spec.sample
         if sample is None or sample.method != "sobol-indices" or self.runs.empty:
             return None
-        return indices_table(self.study.spec, self.runs, seed=self.study.base.seed)
+        return indices_table(self.study, self.runs)
 
     def series_of(self, point: int) -> Floats:
         """Return the series of the replications of a point.
@@ -150,14 +153,10 @@ def load_result(folder: str | Path) -> StudyResult:
     if not (folder / STUDY_FILE).is_file():
         raise InputError(folder, f"has no {STUDY_FILE}; is it the folder of a study?")
     path = folder / STUDY_FILE
-    study = define_study(read_yaml(path), source=path, folder=folder, check=False)
     with open_store(folder) as store:
-        outcomes = store.outcomes()
-    return result_of(study, outcomes)
-
-
-def result_of(study: Study, outcomes: dict[str, Outcome]) -> StudyResult:
-    """Return the result of a study from the runs that were made."""
-    runs = runs_table(study, outcomes)
+        outcomes, begun = store.outcomes(), store.study()
+    document, wanted = begun or (read_yaml(path), [])
+    study = define_study(document, source=path, folder=folder, check=False)
+    runs = runs_table(study, wanted, outcomes)
     made = set(runs["run"])
     return StudyResult(study, runs, {k: o.series for k, o in outcomes.items() if k in made})

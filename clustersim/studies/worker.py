@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import traceback
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from clustersim.errors import InputError
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import Fleet, open_fleet, run_scenario, sustainable_per_s
 from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
+from clustersim.studies.file_hash import file_hash
 from clustersim.studies.measures import fleet_facts, measure
 from clustersim.studies.store import Outcome
 
@@ -20,7 +22,11 @@ __all__ = ["make_run", "open_changed", "simulate_changed"]
 
 
 def make_run(
-    key: str, tree: Mapping[str, Any], changes: Mapping[str, Any], window: Mapping[str, Any]
+    key: str,
+    tree: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    window: Mapping[str, Any],
+    files: Mapping[str, str],
 ) -> Outcome:
     """Run a scenario and measure it; whatever goes wrong is in the outcome.
 
@@ -32,16 +38,31 @@ def make_run(
         The base scenario, and what the run changes in it by path.
     window : mapping
         Arguments of :func:`~clustersim.studies.measures.measure`.
+    files : mapping of str to str
+        Hashes of the files that it reads, when its own hash was taken.
     """
     began = time.perf_counter()
     try:
         result, fleet = simulate_changed(tree, changes)
+        _check_unchanged(files)
         measured = measure(result, **window)
     except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
         return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
-    metrics = {**measured.metrics, **fleet_facts(fleet)}
+    load = result.provenance["scenario"]["workload"].get("load")
+    metrics = {
+        **measured.metrics,
+        **fleet_facts(fleet),
+        "offered_load": math.nan if load is None else float(load),
+    }
     return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
+
+
+def _check_unchanged(files: Mapping[str, str]) -> None:
+    """Refuse a result that would be kept under the hash of other files."""
+    changed = [path for path, told in files.items() if file_hash(path) != told]
+    if changed:
+        raise InputError(changed[0], "was changed while the study ran; go on with --resume")
 
 
 def simulate_changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[Result, Fleet]:
@@ -57,7 +78,7 @@ def simulate_changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tup
     loaded, fleet = open_changed(tree, changes)
     sustainable = None
     if loaded.scenario.workload.load is not None:
-        sustainable = _sustainable_of(_told(loaded.scenario, scheduler=True))
+        sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
     result = run_scenario(loaded, fleet=fleet, sustainable=sustainable)
     if result.interrupted:
         raise KeyboardInterrupt
@@ -75,15 +96,18 @@ def open_changed(
         If it cannot be used.
     """
     loaded = resolve_scenario(tree, changes)
-    return loaded, _fleet_of(_told(loaded.scenario))
+    return loaded, _fleet_of(*_told(loaded.scenario))
 
 
 # Runs of a study share their fleets.  What was opened is kept by the part of the scenario that it
 # depends on, so that a worker opens each fleet once and not for every run.
 
 
-def _told(scenario: Scenario, *, scheduler: bool = False) -> str:
-    """Write down what a fleet depends on; its rate depends on the scheduler, and on no draw."""
+def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
+    """Write down what a fleet depends on; its rate depends on the scheduler, and on no draw.
+
+    With it comes the hash of the calibration's file, of which a scenario tells only the path.
+    """
     part = scenario.model_dump(
         mode="json",
         exclude_none=True,
@@ -97,18 +121,19 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> str:
         part["workload"]["jobs"] = 1
     if scheduler:
         part["performance"].pop("draw", None)
-    return json.dumps(part)
+    calibration = part["performance"].get("calibration")
+    return json.dumps(part), "" if calibration is None else file_hash(calibration)
 
 
 @lru_cache(maxsize=16)
-def _fleet_of(told: str) -> Fleet:
+def _fleet_of(told: str, _calibration: str) -> Fleet:
     return open_fleet(_loaded(told))
 
 
 @lru_cache(maxsize=16)
-def _sustainable_of(told: str) -> float:
+def _sustainable_of(told: str, _calibration: str) -> float:
     loaded = _loaded(told)
-    return sustainable_per_s(loaded, _fleet_of(_told(loaded.scenario)))
+    return sustainable_per_s(loaded, _fleet_of(*_told(loaded.scenario)))
 
 
 def _loaded(told: str) -> LoadedScenario:
