@@ -89,7 +89,7 @@ class SequentialDemand:
     def wanted(self, known: Known) -> list[Run]:
         """See :class:`Demand`."""
         point = self._point = self._point or self.base.at(self.changes)
-        count = self.rule.at_least
+        count = self.rule.least
         runs = _all_runs(point, 0, count)
         while all(run.key in known for run in runs):
             values = [_metric(known[run.key], self.rule.metric) for run in runs]
@@ -102,7 +102,7 @@ class SequentialDemand:
 
     def at_least(self) -> int:
         """See :class:`Demand`."""
-        return (self.worlds + 1) * self.rule.at_least
+        return (self.worlds + 1) * self.rule.least
 
 
 def _all_runs(point: PointRuns, worlds: int, replications: int) -> list[Run]:

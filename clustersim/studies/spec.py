@@ -93,14 +93,21 @@ class Sample(FileModel):
 class Replications(FileModel):
     """Replications until an interval is narrow enough."""
 
-    at_least: int = Field(10, ge=2, le=100_000)
+    at_least: int | None = Field(
+        None, ge=2, le=100_000, description="by default 10, or at_most if that is less"
+    )
     at_most: int = Field(ge=2, le=100_000)
     relative_width: float = Field(gt=0, description="half width of the 95 % interval over the mean")
     metric: Metric = "p95_wait_s"
 
+    @property
+    def least(self) -> int:
+        """Replications that are made in any case: few would stop too early by chance."""
+        return min(10, self.at_most) if self.at_least is None else self.at_least
+
     @model_validator(mode="after")
     def _ordered(self) -> Replications:
-        if self.at_least > self.at_most:
+        if self.least > self.at_most:
             raise ValueError(f"needs at_least <= at_most, found {self.at_least} and {self.at_most}")
         return self
 

@@ -183,7 +183,7 @@ def _outcome(row: tuple[Any, ...]) -> Outcome:
     key, metrics, series, error, wall_s = row
     try:
         return Outcome(key, json.loads(metrics), np.frombuffer(series, dtype="<f8"), error, wall_s)
-    except ValueError:
+    except (TypeError, ValueError):
         raise sqlite3.DatabaseError(f"the row of run {key} is damaged") from None
 
 

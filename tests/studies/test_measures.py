@@ -108,8 +108,11 @@ def test_jobs_that_can_never_run_are_counted_and_left_out():
 
 
 def test_batch_means_are_told_of_a_long_run_only():
-    assert measured(100, 8)["mean_wait_s_half"] == 0.0
-    assert measured(20, 8)["mean_wait_s_half"] == np.inf
+    assert measured(2000, 8)["mean_wait_s_half"] == 0.0
+    assert measured(1000, 8)["mean_wait_s_half"] == np.inf, "35 jobs in a batch"
+    assert measured(2000, 20)["mean_wait_s_half"] == np.inf, (
+        "batch means rise from each to the next"
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_facts_of_a_fleet():
 def test_every_metric_has_words_and_a_name_that_is_known():
     found = {name for name in measured(100, 8) if "." not in name}
     assert found <= METRICS.keys()
-    assert METRICS.keys() - found == {"chips", "fleet_cost_cny", "fleet_power_w"}
+    assert METRICS.keys() - found == {"chips", "fleet_cost_cny", "fleet_power_w", "offered_load"}
     assert is_metric("utilisation.h200")
     assert not is_metric("utilisation.")
     assert not is_metric("wait")

@@ -110,11 +110,21 @@ def test_changed_policy_is_another_run(calls: list[str], tmp_path: Path) -> None
 
 
 def test_equal_points_are_made_once(calls: list[str], tmp_path: Path) -> None:
+    """Two files of one content are one cluster, made once, and both have their rows."""
     told: list[Progress] = []
-    fields = {**SMALL, "parameters": {"name": ["a", "b"], "workload.load": [0.5, 0.7]}}
-    conduct(fields, tmp_path, workers=1, progress=told.append)
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(
+            "{name: one, pools: {gpu: {accelerator: H200, nodes: 1, chips_per_node: 8}}}"
+        )
+    files = [str(tmp_path / name) for name in ("a.yaml", "b.yaml")]
+    fields = {**SMALL, "parameters": {"cluster": files, "workload.load": [0.5, 0.7]}}
+    runs = conduct(fields, tmp_path / "out", workers=1, progress=told.append)
     assert len(calls) == len(set(calls)) == 4
     assert told[-1].done == told[-1].planned == 4
+    assert len(runs) == 8
+    assert runs["cluster"].tolist() == ["a.yaml"] * 4 + ["b.yaml"] * 4
+    assert runs["run"].tolist()[:4] == runs["run"].tolist()[4:]
+    assert runs["point"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_folder_is_never_taken_by_mistake(tmp_path: Path) -> None:

@@ -234,11 +234,11 @@ def test_ten_thousand_runs_open_in_less_than_a_second(tmp_path: Path) -> None:
 def test_another_format_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, 2)
     connection = sqlite3.connect(tmp_path / "runs.sqlite")
-    connection.execute("UPDATE about SET value = '2'")
+    connection.execute("UPDATE about SET value = '99'")
     connection.commit()
     connection.close()
     for write in (False, True):
-        told = r"runs\.sqlite: is of format 2; this version reads format 1"
+        told = r"runs\.sqlite: is of format 99; this version reads format 2"
         with pytest.raises(InputError, match=told), open_store(tmp_path, write=write):
             pass
 

@@ -1,0 +1,187 @@
+"""What is concluded from tables of runs made by hand, and from studies that are not whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conducted import GRID, conduct, policy_file
+
+from clustersim.studies import define_study, load_result, run_study
+from clustersim.studies.conclusions import capacities_table, differences_table, gains_table
+from clustersim.studies.points import points_table
+from clustersim.studies.spec import CapacitySearch, Comparison, Objective
+
+LOADS = (0.5, 0.7, 0.9)
+OBJECTIVE = Objective(metric="mean_wait_s", at_most="10 s")
+SEARCH = CapacitySearch(between=(0.5, 0.9), tolerance=0.2)
+
+
+def row(policy: str, load: float, replication: int, wait: float, **more: Any) -> dict[str, Any]:
+    return {
+        "run": f"{policy}-{load}-{replication}",
+        "point": LOADS.index(load) if load in LOADS else len(LOADS),
+        "scheduler.policy": policy,
+        "workload.load": load,
+        "world": -1,
+        "replication": replication,
+        "status": "finished",
+        "mean_wait_s": wait,
+        "wait_rise_s": 0.0,
+        "backlog_growth": 0.0,
+        "offered_load": load,
+        "jobs_per_day": 100 * load,
+        "error": "",
+        **more,
+    }
+
+
+def curve(policy: str, factor: float, **more: Any) -> list[dict[str, Any]]:
+    """Waits of 0, 10 and 20 s at the three loads, times a factor, a little apart."""
+    waits = zip(LOADS, (0.0, 10.0, 20.0), strict=True)
+    return [
+        row(policy, load, k, factor * wait * (1 + 0.1 * k), **more)
+        for load, wait in waits
+        for k in (0, 1)
+    ]
+
+
+def capacities(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return capacities_table(pd.DataFrame(rows), ["scheduler.policy"], SEARCH, OBJECTIVE)
+
+
+def test_a_draw_that_breaks_the_objective_everywhere_is_below_the_range() -> None:
+    kept = [each for world in range(5) for each in curve("fcfs", 1.0, world=world)]
+    broken = [row("fcfs", x, k, 50.0, world=w) for w in range(5, 10) for x in LOADS for k in (0, 1)]
+    (found,) = capacities([*curve("fcfs", 1.0), *kept, *broken]).to_dict("records")
+    assert found["capacity_world_low"] == found["jobs_per_day_world_low"] == -np.inf
+    assert 0.6 < found["capacity_world_high"] < 0.8
+
+
+def test_draws_without_a_run_are_told() -> None:
+    lost = [row("fcfs", 0.5, 0, np.nan, world=3, status="failed")]
+    (found,) = capacities([*curve("fcfs", 1.0), *lost]).to_dict("records")
+    assert "1 runs failed; 1 draws of the calibration have no run" in found["note"]
+
+
+def test_a_system_of_which_every_run_failed_has_no_capacity() -> None:
+    rows = [row("fcfs", 0.5, k, np.nan, status="failed") for k in (0, 1)]
+    (found,) = capacities(rows).to_dict("records")
+    assert np.isnan(found["capacity"])
+    assert found["note"] == "every run failed"
+
+
+def test_next_to_overload_a_bracket_is_told_not_an_interval() -> None:
+    rows = [row("fcfs", load, k, 1.0) for load in (0.5, 0.7) for k in (0, 1)]
+    rows += [row("fcfs", 0.9, k, 99.0, backlog_growth=0.3) for k in (0, 1)]
+    (found,) = capacities(rows).to_dict("records")
+    assert found["note"] == "overload begins between 0.7 and 0.9"
+
+
+def test_rising_waits_at_the_capacity_are_told() -> None:
+    (found,) = capacities(curve("fcfs", 1.0, wait_rise_s=30.0)).to_dict("records")
+    assert "longer runs show less capacity" in found["note"]
+
+
+def test_gains_by_hand() -> None:
+    # Between two loads log(1 + wait / 10 s) is a line, which is log 2 at the objective.
+    compare = Comparison(of="scheduler.policy", baseline="fcfs")
+    rows = pd.DataFrame([*curve("fcfs", 1.0), *curve("easy", 0.6)])
+    found = gains_table(rows, ["scheduler.policy"], compare, SEARCH, OBJECTIVE)
+    (gain,) = found.to_dict("records")
+    assert (gain["system"], gain["pairs"], gain["replications"]) == ("easy", 2, 2)
+    fcfs = 0.7, 0.5 + 0.2 * np.log(2) / np.log(2.1)
+    easy = [
+        0.7 + 0.2 * np.log(2 / low) / np.log(high / low) for low, high in ((1.6, 2.2), (1.66, 2.32))
+    ]
+    assert gain["gain"] == pytest.approx(np.mean(np.subtract(easy, fcfs)))
+    assert gain["same_jobs"]
+    other = rows.assign(jobs_per_day=rows["jobs_per_day"].where(rows["scheduler.policy"] == "easy"))
+    other["jobs_per_day"] = other["jobs_per_day"].fillna(77.0)
+    (scaled,) = gains_table(other, ["scheduler.policy"], compare, SEARCH, OBJECTIVE).to_dict(
+        "records"
+    )
+    assert not scaled["same_jobs"]
+
+
+def test_overload_is_one_thing_in_all_tables() -> None:
+    full = [row(p, 1.0, k, 50.0 + k, world=w) for p in ("fcfs", "easy") for k in (0, 1)
+            for w in (-1, 0, 1)]  # fmt: skip
+    runs = pd.DataFrame([*curve("fcfs", 1.0), *curve("easy", 0.5), *full])
+    parameters = ["scheduler.policy", "workload.load"]
+    points = points_table(runs, parameters, ["mean_wait_s"]).set_index(parameters)
+    assert points["overload"].to_dict() == {key: key[1] == 1.0 for key in points.index}
+    assert points.loc[("fcfs", 1.0), "mean_wait_s"] == np.inf
+    assert points.loc[("fcfs", 1.0), "mean_wait_s_world_low"] == np.inf
+    pairs = differences_table(
+        runs, parameters, of="scheduler.policy", baseline="fcfs", metrics=["mean_wait_s"]
+    ).set_index("workload.load")
+    assert np.isnan(pairs.loc[1.0, "difference"])
+    assert pairs.loc[0.7, "relative"] == pytest.approx(-0.5)
+
+
+def test_overload_of_a_base_scenario_is_told(tmp_path: Path) -> None:
+    fields = {**GRID, "set": {"workload.load": 1.0}, "parameters": {"scheduler.policy": ["fcfs"]}}
+    assert run_study(define_study(fields), tmp_path / "out", workers=1)
+    assert load_result(tmp_path / "out").points["overload"].tolist() == [True]
+
+
+SOBOL = {
+    **GRID,
+    "parameters": {
+        "workload.load": {"from": 0.3, "to": 0.7},
+        "workload.generate.classes.small.duration.average": {"from": "1 min", "to": "2 min"},
+    },
+    "sample": {"method": "sobol-indices", "points": 8},
+    "metrics": ["mean_wait_s"],
+    "replications": 1,
+}
+
+
+def test_indices_of_a_part_of_a_study_leave_out_what_is_not_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run_study(define_study(SOBOL), out, workers=1)
+    whole = load_result(out).indices
+    assert whole["first"].notna().all()
+    with sqlite3.connect(out / "runs.sqlite") as store:
+        keys = [key for (key,) in store.execute("SELECT key FROM wanted ORDER BY demand")]
+        store.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in keys[16:]])
+    store.close()
+    half = load_result(out).indices
+    assert half["first"].isna().all(), "blocks A and B alone give no index"
+    assert len(half) == len(whole)
+    with sqlite3.connect(out / "runs.sqlite") as store:
+        store.execute("DELETE FROM runs")
+    store.close()
+    assert load_result(out).indices is None
+
+
+def test_a_finished_study_keeps_its_runs_whatever_changes(tmp_path: Path) -> None:
+    own = policy_file(tmp_path / "own.py", "pass")
+    fields = {**GRID, "parameters": {"scheduler.policy": ["fcfs", own]}, "replications": 2}
+    before = conduct(fields, tmp_path / "out", workers=1)
+    policy_file(tmp_path / "own.py", "self.changed = True")
+    pd.testing.assert_frame_equal(load_result(tmp_path / "out").runs, before, check_exact=True)
+    again = conduct(fields, tmp_path / "out", workers=1, resume=True)
+    assert (again["run"] == before["run"]).tolist() == [True, True, False, False]
+    assert len(again) == 4
+
+
+def test_files_among_parameters_lie_beside_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy_file(tmp_path / "own.py", "pass")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    fields = {**GRID, "parameters": {"scheduler.policy": ["fcfs", "own.py:Own"]}}
+    compare = {"compare": {"of": "scheduler.policy", "baseline": "own.py:Own"}}
+    study = define_study({**fields, **compare, "replications": 2}, folder=tmp_path)
+    assert run_study(study, tmp_path / "out", workers=1)
+    result = load_result(tmp_path / "out")
+    assert result.runs["scheduler.policy"].unique().tolist() == ["fcfs", "own.py:Own"]
+    assert set(result.differences["baseline"]) == {"own.py:Own"}
+    assert (result.runs["status"] == "finished").all()
