@@ -137,7 +137,7 @@ SOBOL = {
         "workload.generate.classes.small.duration.average": {"from": "1 min", "to": "2 min"},
     },
     "sample": {"method": "sobol-indices", "points": 8},
-    "metrics": ["mean_wait_s"],
+    "metrics": ["utilisation"],
     "replications": 1,
 }
 
