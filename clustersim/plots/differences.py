@@ -129,7 +129,7 @@ def plot_differences(
             ax = panel(ax)
             labels = _plot_lines(ax, rows, x, value, axis, axes)
         _name_sides(ax, of, across=x is None)
-        describe(ax, "Both systems of a difference saw the same jobs.")
+        describe(ax, "Both systems of a difference have the same random numbers.")
         dress(ax, f"{of.label} compared with {baseline}", **labels)
     return ax
 
