@@ -46,7 +46,7 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 ARRIVALS = "95 % interval over random arrivals"
-WORLDS = "90 % range over the uncertain calibration of step times"
+WORLDS = "5th to 95th percentile over draws of the calibration"
 _HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
 _DODGE = 7.0
 """Points between the marks of two series at the same category."""

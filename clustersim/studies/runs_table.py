@@ -61,7 +61,10 @@ def runs_table(
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     metrics = [name for name in names if name not in (*parameters, *_FIXED)]
     columns = [*LEADING, *parameters, *FOLLOWING, *metrics, "error"]
-    return pd.DataFrame([row for _, row in rows], columns=columns)
+    table = pd.DataFrame([row for _, row in rows], columns=columns)
+    chips = [name for name in metrics if name.startswith("chips.")]
+    absent = table[chips].isna() & (table["status"] == "finished").to_numpy()[:, None]
+    return table.assign(**table[chips].mask(absent, 0.0))  # of a pool that is left out
 
 
 _FIXED = (*LEADING, *FOLLOWING, "error")
