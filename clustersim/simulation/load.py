@@ -144,7 +144,7 @@ def _largest_rate(
     n_flows = len(places)
     flows = np.arange(n_flows)
     # In units of the rate that the whole fleet could carry at the mean work, for scaling.
-    unit = capacity.sum() / float(np.dot(share[kind_of], work) / share[kind_of].sum())
+    unit = capacity.sum() / float((share[kind_of] * work).sum() / share[kind_of].sum())
     used: Any = coo_array(
         (work * unit / capacity[places], (places, flows)), shape=(len(capacity), n_flows + 1)
     )

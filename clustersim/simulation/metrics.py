@@ -76,11 +76,12 @@ def accelerator_seconds(
     for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
         time = np.clip(steps["time_s"].to_numpy(), begin_s, end_s)
         held = np.diff(time)
+        # Not np.dot: BLAS adds in an order that depends on its threads, and they spin on after it.
         rows.append(
             (
                 pool,
-                float(np.dot(held, steps["allocated"].to_numpy()[:-1])),
-                float(np.dot(held, steps["installed"].to_numpy()[:-1])),
+                float((held * steps["allocated"].to_numpy()[:-1]).sum()),
+                float((held * steps["installed"].to_numpy()[:-1]).sum()),
             )
         )
     return pd.DataFrame(rows, columns=["pool", "allocated", "available"]).set_index("pool")

@@ -80,8 +80,8 @@ def test_the_same_tables_twice(scenario: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hash_seed", ["0", "4321"])
-def test_the_same_tables_in_a_fresh_process(scenario: Path, hash_seed: str) -> None:
+@pytest.mark.parametrize(("hash_seed", "threads"), [("0", "1"), ("4321", "4")])
+def test_the_same_tables_in_a_fresh_process(scenario: Path, hash_seed: str, threads: str) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
@@ -90,7 +90,7 @@ def test_the_same_tables_in_a_fresh_process(scenario: Path, hash_seed: str) -> N
     )
     told = subprocess.run(
         [sys.executable, "-c", program, str(Path(__file__).parent), str(scenario)],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "OPENBLAS_NUM_THREADS": threads},
         capture_output=True,
         text=True,
         check=True,
