@@ -80,7 +80,8 @@ def test_the_two_kinds_of_bands_look_different_and_are_named():
     edges = hatched[0].get_paths()[0].vertices[:, 1]
     assert edges.max() == pytest.approx(rows["mean_wait_s_world_high"].max())
     assert "Shaded: 95 % interval over random arrivals." in caption(ax)
-    assert "Hatched, dashed edge: 5th to 95th percentile over draws of the calibration" in caption(ax)
+    hatch = "Hatched, dashed edge: 5th to 95th percentile over draws of the calibration"
+    assert hatch in caption(ax)
 
 
 def test_overload_is_marked_and_not_drawn_as_a_wait():
