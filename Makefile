@@ -1,5 +1,5 @@
 # make setup   virtual environment with pinned dependencies and the package
-# make run     the main job: capacity curves of a mixed fleet (about a minute)
+# make run     the main job: capacity curves of a mixed fleet (about two minutes)
 # make test    the tests; some of them: make test TESTS='-m "not slow"'
 # make lint    style and types
 # make bench   speed, as ratios measured in one run
