@@ -85,7 +85,9 @@ class Axis:
         'mean wait, h'
         """
         numbers = np.asarray(values, dtype=np.float64)
-        numbers = np.abs(numbers[np.isfinite(numbers)])
+        numbers = numbers[np.isfinite(numbers)]
+        signed = bool((numbers < 0).any())
+        numbers = np.abs(numbers)
         largest = float(numbers.max(initial=0.0))
         positive = numbers[numbers > 0]
         fits = self
@@ -99,7 +101,9 @@ class Axis:
                 ladder[0],
             )
             fits = replace(fits, scale=scale, unit=unit)
-        if self.logarithmic is None:
+        if signed:
+            fits = replace(fits, logarithmic=False)
+        elif self.logarithmic is None:
             wide = len(positive) > 2 and largest >= _WIDE * float(positive.min())
             whole = len(positive) == len(numbers) or self.dimension == "duration"
             fits = replace(fits, logarithmic=wide and whole and self.dimension != "share")
@@ -270,7 +274,19 @@ _SUFFIXES = (
     ("bandwidth", "bandwidth"),
     ("share", "share"),
 )
+
+
+def _interval_end(name: str, end: str) -> Axis:
+    axis = _METRICS[name]
+    side = "lower" if end == "least" else "upper"
+    return replace(axis, label=f"{side} end of the 95 % interval of the {axis.label}", better="")
+
+
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Axis]], ...] = (
+    (
+        re.compile(r"(.+_(?:wait_s|jct_s|slowdown))_at_(least|most)"),
+        lambda m: _interval_end(*m.groups()),
+    ),
     (re.compile(r"utilisation\.(.+)"), lambda m: _of_pool(m[1], "utilisation", "share", "more")),
     (re.compile(r"chips\.(.+)"), lambda m: _of_pool(m[1], "chips", "count", "less")),
     (re.compile(r"cluster\.pools\.([^.]+)\.(.+)"), lambda m: _of_pool(m[1], *_words(m[2]))),

@@ -124,9 +124,10 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if not math.isfinite(row["gain_high"]):
             continue
         gain, low, high = (f"{row[name]:+.3g}" for name in ("gain", "gain_low", "gain_high"))
+        verb = "carries" if search.more_is == "worse" else "needs"
         clearly = "" if row["gain_low"] > 0 or row["gain_high"] < 0 else " (no clear difference)"
         yield (
-            f"{basis} {row['system']} carries {gain}{clearly} of {searched.label} against "
+            f"{basis} {row['system']} {verb} {gain}{clearly} of {searched.label} against "
             f"{row['baseline']}{where} (95 % interval {low} to {high}; {row['pairs']} of "
             f"{row['replications']} replications cross the objective)."
         )

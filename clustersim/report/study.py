@@ -141,9 +141,19 @@ def _remove_old(folder: Path, tables: Iterable[str]) -> None:
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     try:
         table.to_csv(path.with_suffix(".csv"), index=False)
-        table.to_parquet(path.with_suffix(".parquet"), index=False)
+        _with_texts(table).to_parquet(path.with_suffix(".parquet"), index=False)
     except OSError as error:
         raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+
+
+def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Write columns of numbers and names as text, as a Parquet column has one type."""
+    mixed = [
+        str(name)
+        for name in table
+        if table[name].dtype == object and table[name].dropna().map(type).nunique() > 1
+    ]
+    return table.assign(**{name: table[name].map(str) for name in mixed})
 
 
 def write_report(folder: str | Path) -> Path:

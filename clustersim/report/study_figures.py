@@ -21,7 +21,7 @@ from clustersim.plots.scatter import plot_scatter
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.warm_up import plot_warm_up
 from clustersim.studies.points import is_fact
-from clustersim.studies.spec import Plot, Range
+from clustersim.studies.spec import CapacitySearch, Plot, Range
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
 
@@ -114,7 +114,16 @@ def study_axes(result: StudyResult) -> dict[str, Axis]:
         if quantity is not None:
             axis = axes.get(path, axis_of(path))
             axes[path] = replace(axis, dimension=quantity.dimension)
+    if spec.capacity is not None:
+        of = spec.capacity.of
+        axes.setdefault("capacity", _capacity_axis(axes.get(of, axis_of(of)), spec.capacity))
     return axes
+
+
+def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:
+    """Words of a capacity: of a load, more is better; of what a fleet needs, less."""
+    better = "more" if search.more_is == "worse" else "less"
+    return replace(searched, label=f"{searched.label} at the objective", better=better)
 
 
 def _is_numeric(points: pd.DataFrame, path: str) -> bool:
@@ -181,7 +190,9 @@ def _differences(result: StudyResult, plot: Plot) -> list[Panel]:
         raise InputError(result.study.source, "plots: a plot of differences needs compare")
     axes = study_axes(result)
     others = [name for name in result.parameters if name != compare.of]
-    x = plot.x or next((name for name in others if _is_numeric(result.points, name)), None)
+    x = plot.x
+    if x is None and len(others) == 1 and _is_numeric(result.points, others[0]):
+        x = others[0]
 
     def panel(metric: str) -> Panel:
         return partial(plot_differences, table, metric, x=x, axes=axes)

@@ -11,6 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from clustersim.catalogue import Accelerator, hypothetical_note
+from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
 from clustersim.plots.style import save_figure
 from clustersim.report.cells import format_money, format_percent
@@ -78,7 +79,10 @@ def hypothetical(result: StudyResult) -> str | None:
     chips: dict[str, Accelerator] = {}
     points = result.study.points
     for point in [*points[:MOST_FLEETS], *points[-1:]]:
-        _, fleet = open_changed(result.study.base.tree, point.changes)
+        try:
+            _, fleet = open_changed(result.study.base.tree, point.changes)
+        except InputError:
+            continue  # its runs failed and say so, or a file is gone since they were made
         for pool in fleet.cluster.pools:
             chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
     return hypothetical_note(chips.values())

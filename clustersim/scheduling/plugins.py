@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ PLACEMENTS: dict[str, type[Placement]] = {
 
 Plugin = TypeVar("Plugin")
 _MARK = "clustersim_plugin_"
+_LOADING = threading.RLock()
 
 
 def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[Policy]:
@@ -130,8 +132,11 @@ def _load(path: Path) -> ModuleType:
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     name = _MARK + hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]
-    if name in sys.modules:
-        return sys.modules[name]
+    with _LOADING:  # a second thread waits until the module is whole
+        return sys.modules[name] if name in sys.modules else _executed(name, path)
+
+
+def _executed(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "a file that ends in .py has a loader"
     assert spec.loader is not None, "a file that ends in .py has a loader"

@@ -30,7 +30,7 @@ from clustersim.studies.file_hash import file_hash
 from clustersim.studies.spec import StudySpec, Window
 from clustersim.topology import ClusterSpec, find_topology
 from clustersim.version import __version__
-from clustersim.workload import load_workload
+from clustersim.workload import load_workload, log_files
 
 __all__ = ["MEAN_WORLD", "Base", "PointRuns", "Run", "open_base"]
 
@@ -49,6 +49,9 @@ class Run:
     world, replication : int
     changes : dict of str to object
         Of the base scenario, by path; world and replication among them.
+    written : dict of str to object
+        The same, with the content of the topologies, workload models and chips that files among
+        them hold: what its hash was taken of, whatever becomes of the files.
     files : dict of str to str
         Hashes of the files that it reads, by path.
     """
@@ -57,6 +60,7 @@ class Run:
     world: int
     replication: int
     changes: Mapping[str, Any]
+    written: Mapping[str, Any]
     files: Mapping[str, str]
 
 
@@ -93,17 +97,20 @@ class Base:
         ordered = dict(sorted(changes.items(), key=lambda item: item[0].count(".")))
         try:
             loaded = resolve_scenario(self.tree, ordered, source=self.source)
-            written = _written_out(loaded.scenario, Path())
-            scenario, files = _content(written), _file_hashes(written)
+            whole = _written_out(loaded.scenario, Path())
+            files = _file_hashes(whole)
+            scenario = _content(whole, files)
+            written = {path: _content_of(path, value, whole) for path, value in ordered.items()}
         except InputError:
             scenario, files = {"base": self.tree, "changes": ordered, "performance": {}}, {}
+            written = ordered
         identity = {
             "scenario": scenario,
             "window": self.window.model_dump(mode="json"),
             "clustersim": __version__,
             "data": _data_digest(),
         }
-        return PointRuns(ordered, identity, files)
+        return PointRuns(ordered, written, identity, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +119,8 @@ class PointRuns:
 
     Attributes
     ----------
-    changes : dict
-        Of the base scenario, by path.
+    changes, written : dict
+        Of the base scenario, by path; see :class:`Run`.
     identity : dict
         All that the result of a run depends on.
     files : dict of str to str
@@ -121,15 +128,16 @@ class PointRuns:
     """
 
     changes: Mapping[str, Any]
+    written: Mapping[str, Any]
     identity: Mapping[str, Any]
     files: Mapping[str, str]
 
     def run(self, world: int, replication: int) -> Run:
         """Return one run."""
         scenario = {**self.identity["scenario"], "replication": replication}
-        drawn = {}
+        own: dict[str, Any] = {"replication": replication}
         if world != MEAN_WORLD:
-            drawn["performance.draw"] = world
+            own = {"performance.draw": world, **own}
             scenario["performance"] = {**scenario["performance"], "draw": world}
         identity = {**self.identity, "scenario": scenario}
         text = json.dumps(identity, separators=(",", ":"))
@@ -137,7 +145,8 @@ class PointRuns:
             key=hashlib.sha256(text.encode()).hexdigest()[:16],
             world=world,
             replication=replication,
-            changes={**self.changes, **drawn, "replication": replication},
+            changes={**self.changes, **own},
+            written={**self.written, **own},
             files=self.files,
         )
 
@@ -256,7 +265,16 @@ def _written_out(scenario: Scenario, folder: Path, source: str = "scenario") -> 
     return written
 
 
-def _content(written: Mapping[str, Any]) -> dict[str, Any]:
+def _content_of(path: str, value: Any, written: Mapping[str, Any]) -> Any:
+    """Return what a change stands for, where it names files that a scenario can also hold."""
+    if path == "cluster" and isinstance(value, str):
+        return written["cluster"]
+    if path == "workload.generate" and isinstance(value, str):
+        return written["workload"]["generate"]
+    return written["catalogue"] if path == "catalogue" else value
+
+
+def _content(written: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
     """Reduce a scenario to what its result depends on, the same however it is written.
 
     Hashes of files stand in the place of their paths; quantities are in SI; defaults are there.
@@ -267,10 +285,9 @@ def _content(written: Mapping[str, Any]) -> dict[str, Any]:
     content["catalogue"] = [
         _canonical(CatalogueFile, own, exclude_unset=True) for own in content["catalogue"]
     ]
-    hashes = _file_hashes(written)
     workload = content["workload"] = dict(content["workload"])
     if "trace" in workload:
-        workload["trace"] = hashes[workload["trace"]]
+        workload["trace"] = "+".join(hashes[path] for path in log_files(workload["trace"]))
     performance = content["performance"] = dict(content["performance"])
     if "calibration" in performance:
         performance["calibration"] = hashes[performance["calibration"]]
@@ -283,7 +300,8 @@ def _content(written: Mapping[str, Any]) -> dict[str, Any]:
 
 def _file_hashes(written: Mapping[str, Any]) -> dict[str, str]:
     """Hash of each file that a scenario can only name by its path."""
-    files = [written["workload"].get("trace"), written["performance"].get("calibration")]
+    trace, calibration = written["workload"].get("trace"), written["performance"].get("calibration")
+    files = [*([] if trace is None else log_files(trace)), calibration]
     own = (written["scheduler"][name].partition(":")[0] for name in ("policy", "placement"))
     files += [file for file in own if file.endswith(".py")]
     return {file: file_hash(file) for file in files if file is not None}

@@ -254,6 +254,7 @@ def differences_table(
     """
     others = [name for name in parameters if name != of]
     finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
+    finished = finished.drop_duplicates("run")  # a draw may repeat another one
     rows = []
     for values, group in groups_by(finished, others):
         reference = group[group[of] == baseline].set_index("replication")

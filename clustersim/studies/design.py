@@ -70,7 +70,8 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
     spec : StudySpec
         Lists and ranges with steps are crossed with each other, in the order of the file with the
         last advancing fastest; lists of a paired group advance together; ranges without steps are
-        drawn jointly by `sample`, and every draw is run at each combination of the others.
+        drawn jointly by `sample`, and every draw is run at each combination of the others.  Draws
+        of whole numbers that repeat one another are one point.
     seed : int
         Of the draws.
 
@@ -91,7 +92,10 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
     axes += [[tuple(row) for row in _advancing(group)] for group in spec.paired]
     if spec.sample is not None:
         ranges = {path: spec.parameters[path] for path in spec.sampled}
-        axes.append(_sampled(spec.sample, ranges, Streams(seed)("design of the study")))
+        drawn = _sampled(spec.sample, ranges, Streams(seed)("design of the study"))
+        if spec.sample.method != "sobol-indices":  # their estimators need the whole design
+            drawn = list(dict.fromkeys(drawn))
+        axes.append(drawn)
     return [
         Point(index, dict(itertools.chain.from_iterable(combination)))
         for index, combination in enumerate(itertools.product(*axes))

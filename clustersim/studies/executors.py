@@ -34,6 +34,8 @@ __all__ = ["Crew", "dask_crew", "executor_crew", "process_crew"]
 
 MOST_DEATHS = 3
 """A run whose worker dies so often is given up."""
+QUEUED_BY_DASK = 1000
+"""Runs that Dask's scheduler has beyond its workers, so that workers that join later have some."""
 CONNECT_S = 10
 """How long a Dask scheduler may take to answer, and to have a worker."""
 
@@ -126,7 +128,7 @@ class Crew:
         while self._waiting and len(self._under_way) < most:
             run = self._waiting[0]
             future = self._executor.submit(
-                make_run, run.key, self._tree, run.changes, self._window, run.files
+                make_run, run.key, self._tree, run.written, self._window, run.files
             )
             self._waiting.popleft()
             self._under_way[future] = run
@@ -261,8 +263,12 @@ def dask_crew(address: str) -> Iterator[Crew]:
             raise InputError("--dask", f"the scheduler at {address} has no workers") from None
         _check_versions(client)
         threads = sum(client.nthreads().values())
-        with executor_crew(client.get_executor(pure=False), threads) as crew:
+        executor = client.get_executor(pure=False)
+        crew = Crew(lambda: executor, threads, ahead=QUEUED_BY_DASK)
+        try:
             yield crew
+        finally:
+            crew.stop()
 
 
 @contextmanager

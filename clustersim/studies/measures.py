@@ -14,7 +14,7 @@ from clustersim.simulation.metrics import SHORTEST_RUN_S, mean_utilisation
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import Fleet
 from clustersim.simulation.tables import NEVER_RUNNABLE
-from clustersim.studies.statistics import batch_means
+from clustersim.studies.statistics import batch_means, run_quantile_interval
 from clustersim.studies.warm_up import mser5, series_bins
 from clustersim.units import parse_quantity
 
@@ -24,6 +24,16 @@ Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY, SECONDS_PER_HOUR = 86400.0, 3600.0
 BATCHES, LEAST_IN_A_BATCH = 20, 50
 
+QUANTILES = MappingProxyType(
+    {
+        "median_wait_s": 0.5,
+        "p95_wait_s": 0.95,
+        "p99_wait_s": 0.99,
+        "p95_jct_s": 0.95,
+        "p95_bounded_slowdown": 0.95,
+    }
+)
+"""Metrics that are quantiles over the jobs of a run."""
 METRICS = MappingProxyType(
     {
         "mean_wait_s": "mean wait",
@@ -54,6 +64,11 @@ METRICS = MappingProxyType(
         "wait_rise_s": "wait of the later half less that of the earlier",
         "mean_wait_s_half": "half width of the mean wait's batch-means interval",
         "mean_bounded_slowdown_half": "half width of the slowdown's batch-means interval",
+        **{
+            f"{name}_at_{end}": f"end of the interval of {name} by order statistics of the run"
+            for name in QUANTILES
+            for end in ("least", "most")
+        },
     }
 )
 """Metrics of a run by name; `utilisation.POOL` and `chips.POOL` beside them."""
@@ -216,13 +231,12 @@ def _cool_down(jobs: _Submitted, cool_down: float | str) -> int:
 
 
 def _wait_metrics(wait: Floats) -> dict[str, float]:
-    median, p95, p99 = np.quantile(wait, (0.5, 0.95, 0.99))
     half = len(wait) // 2
     return {
         "mean_wait_s": float(wait.mean()),
-        "median_wait_s": float(median),
-        "p95_wait_s": float(p95),
-        "p99_wait_s": float(p99),
+        **_quantile("median_wait_s", wait),
+        **_quantile("p95_wait_s", wait),
+        **_quantile("p99_wait_s", wait),
         "waited": float((wait > 0).mean()),
         "wait_rise_s": float(wait[half:].mean() - wait[: len(wait) - half].mean()),
         "mean_wait_s_half": _half_width(wait),
@@ -238,11 +252,17 @@ def _jct_metrics(jobs: _Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, f
     slowdown = np.maximum(jct / np.maximum(run, SHORTEST_RUN_S), 1.0)
     return {
         "mean_jct_s": float(jct.mean()),
-        "p95_jct_s": float(np.quantile(jct, 0.95)),
+        **_quantile("p95_jct_s", jct),
         "mean_bounded_slowdown": float(slowdown.mean()),
-        "p95_bounded_slowdown": float(np.quantile(slowdown, 0.95)),
+        **_quantile("p95_bounded_slowdown", slowdown),
         "mean_bounded_slowdown_half": _half_width(slowdown),
     }
+
+
+def _quantile(name: str, series: Floats) -> dict[str, float]:
+    """A quantile over the jobs of a run, and the ends of its interval."""
+    quantile, low, high = run_quantile_interval(series, QUANTILES[name])
+    return {name: quantile, f"{name}_at_least": low, f"{name}_at_most": high}
 
 
 def _half_width(series: Floats) -> float:

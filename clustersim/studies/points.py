@@ -28,7 +28,6 @@ WITHOUT_END = (
 FACTS = ("chips", "fleet_cost_cny", "fleet_power_w", "jobs_per_day")
 """What is the same in every replication of a point."""
 WORLD_QUANTILES = (0.05, 0.95)
-LEAST_REPLICATIONS = 2
 
 
 def points_table(
@@ -51,9 +50,10 @@ def points_table(
         waits and slowdowns are infinite; ``rising``: later jobs waited longer than earlier ones,
         so that longer runs would show longer waits; and for each metric ``m`` its mean over the
         replications at the posterior's mean, with ``m_low`` and ``m_high``, the 95 % interval
-        (Student t; by batch means where there is one replication alone); facts of the fleet and
-        the offered jobs a day are numbers without one.  Where there are worlds,
-        ``m_world_low`` and ``m_world_high`` are the 5th and 95th percentile of the worlds' means.
+        (Student t; by batch means, or of a quantile by order statistics, where there is one
+        replication alone); facts of the fleet and the offered jobs a day are numbers without one.
+        Where there are worlds, ``m_world_low`` and ``m_world_high`` are the 5th and 95th
+        percentile of the worlds' means.
     """
     rows = [
         _point(values, group, metrics) for values, group in groups_by(runs, ["point", *parameters])
@@ -106,11 +106,19 @@ def _interval(name: str, runs: pd.DataFrame, overload: bool) -> dict[str, float]
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
     mean, low, high = mean_interval(values)
-    if len(values) < LEAST_REPLICATIONS and f"{name}_half" in runs and len(values):
-        half = float(runs[f"{name}_half"].iloc[0])
-        low, high = mean - half, mean + half
+    if len(values) == 1:
+        low, high = _run_interval(name, mean, runs.iloc[0])
     least, most = _bounds(name)
     return {name: mean, f"{name}_low": max(low, least), f"{name}_high": min(high, most)}
+
+
+def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, float]:
+    """What one long run tells of itself: by batch means, or by order statistics."""
+    if f"{name}_half" in run:
+        return value - float(run[f"{name}_half"]), value + float(run[f"{name}_half"])
+    if f"{name}_at_least" in run:
+        return float(run[f"{name}_at_least"]), float(run[f"{name}_at_most"])
+    return -np.inf, np.inf
 
 
 def _bounds(name: str) -> tuple[float, float]:

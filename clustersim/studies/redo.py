@@ -45,4 +45,4 @@ def load_run(folder: str | Path, key: str) -> LoadedScenario:
             f"is now run {run.key}: a log, a calibration or a policy that it reads, or the version "
             "or the data of clustersim, was changed since",
         )
-    return resolve_scenario(study.base.tree, run.changes, source=source)
+    return resolve_scenario(study.base.tree, run.written, source=source)

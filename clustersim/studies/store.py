@@ -102,11 +102,13 @@ class Store:
     def want(self, study: int, demand: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
         """Note which runs, as changes and hash, a demand of a study wants, made or not.
 
-        A run of the same changes that had another hash, before a file that it reads was changed,
-        is forgotten.
+        Those that it wanted before are forgotten: a search may go another way once a file that its
+        runs read was changed.
         """
         rows = [(study, demand, json.dumps(changes), key) for changes, key in runs]
         with self._connection as connection:
+            asked = (study, demand)
+            connection.execute("DELETE FROM wanted WHERE study = ? AND demand = ?", asked)
             connection.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?)", rows)
 
     def study(self) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any], str]]] | None:

@@ -17,7 +17,7 @@ from clustersim.simulation.changes import change_items
 from clustersim.simulation.run import FILE_FIELDS, full_path, scenario_jobs
 from clustersim.simulation.scenario import merged, read_extended
 from clustersim.studies.base import Base, open_base
-from clustersim.studies.design import Point, design
+from clustersim.studies.design import Point, column_value, design
 from clustersim.studies.faults import pool_faults, study_faults
 from clustersim.studies.spec import StudySpec
 from clustersim.studies.window import window_faults
@@ -136,6 +136,8 @@ def define_study(
     3
     """
     spec = _with_full_paths(_read_spec(fields, source), Path(folder))
+    if alike := [*_alike_in_tables(spec)]:
+        raise InputError(source, alike)
     base = open_base(spec, source=source, folder=Path(folder))
     try:
         points = design(spec, seed=base.seed)
@@ -179,6 +181,18 @@ def _with_full_paths(spec: StudySpec, folder: Path) -> StudySpec:
         named = full_path(beside, spec.compare.baseline)
         update["compare"] = spec.compare.model_copy(update={"baseline": named})
     return spec.model_copy(update=update)
+
+
+def _alike_in_tables(spec: StudySpec) -> Iterator[str]:
+    """Faults of files among a parameter's values that tables, which name the file alone, mix up."""
+    fields = {path: field for field, path in spec.named_paths}
+    for path in spec.varied:
+        told: dict[Any, Any] = {}
+        for value in spec.listed(path):
+            other = told.setdefault(column_value(value), value)
+            if isinstance(value, str) and value.startswith("/") and other != value:
+                name = column_value(value)
+                yield f"{fields[path]}: {path}: {other} and {value} are both {name}; rename one"
 
 
 def _check_points(study: Study) -> None:

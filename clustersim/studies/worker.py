@@ -106,7 +106,7 @@ def open_changed(
 def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
     """Write down what a fleet depends on; its rate depends on the scheduler, and on no draw.
 
-    With it comes the hash of the calibration's file, of which a scenario tells only the path.
+    With it come the hashes of the files that it names.
     """
     part = scenario.model_dump(
         mode="json",
@@ -121,17 +121,23 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
         part["workload"]["jobs"] = 1
     if scheduler:
         part["performance"].pop("draw", None)
-    calibration = part["performance"].get("calibration")
-    return json.dumps(part), "" if calibration is None else file_hash(calibration)
+    named = [
+        part["performance"].get("calibration"),
+        part["cluster"],
+        part["workload"].get("generate"),
+        *part["catalogue"],
+    ]
+    hashes = [file_hash(name) for name in named if isinstance(name, str)]
+    return json.dumps(part), " ".join(hashes)
 
 
 @lru_cache(maxsize=16)
-def _fleet_of(told: str, _calibration: str) -> Fleet:
+def _fleet_of(told: str, _files: str) -> Fleet:
     return open_fleet(_loaded(told))
 
 
 @lru_cache(maxsize=16)
-def _sustainable_of(told: str, _calibration: str) -> float:
+def _sustainable_of(told: str, _files: str) -> float:
     loaded = _loaded(told)
     return sustainable_per_s(loaded, _fleet_of(*_told(loaded.scenario)))
 

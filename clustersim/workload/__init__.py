@@ -7,7 +7,7 @@ from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.describe import TraceStatistics, describe_jobs
 from clustersim.workload.generate import Runtime, generate_jobs, mean_work
 from clustersim.workload.jobs import JobLog, check_jobs
-from clustersim.workload.readers import FORMATS, read_jobs
+from clustersim.workload.readers import FORMATS, log_files, read_jobs
 from clustersim.workload.spec import (
     JobClass,
     WorkloadSpec,
@@ -28,6 +28,7 @@ __all__ = [
     "describe_jobs",
     "generate_jobs",
     "load_workload",
+    "log_files",
     "mean_work",
     "read_jobs",
     "save_workload",

@@ -197,6 +197,15 @@ def test_a_fault_that_the_study_set_is_not_the_base_s(refuse: Refuse) -> None:
     assert "set: " not in refuse(RUN, "scenario.yaml: ", "seed", "found -1")
 
 
+def test_files_that_tables_would_mix_up(refuse: Refuse) -> None:
+    for folder in ("small", "large"):
+        Path(folder).mkdir()
+        dump(TINY["cluster"], f"{folder}/cluster.yaml")
+    write_study({"parameters/cluster": ["small/cluster.yaml", "large/cluster.yaml"]})
+    told = refuse(RUN, "study.yaml: parameters: cluster: ", "are both cluster.yaml; rename one")
+    assert_one_line(told)
+
+
 def test_load_of_a_log(refuse: Refuse) -> None:
     Path("jobs.csv").write_text("job_id,submit_s,n_accelerators,duration_s\n1,0,8,60\n")
     write_study({"base/workload": {"trace": "jobs.csv"}})

@@ -12,6 +12,7 @@ import pytest
 from clustersim.cli.main import main
 from clustersim.report import conduct_study, write_report
 from clustersim.report.findings import findings, warnings
+from clustersim.report.study_figures import draw_plots, study_axes
 from clustersim.studies import define_study, load_result
 from tests.report.browser import Browser
 
@@ -155,3 +156,65 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
     assert "not drawn: plot 1 (curve): plots: 9 lines are too many for one picture" in printed
     assert (tmp_path / "out" / "2-warm-up.png").is_file()
     assert (tmp_path / "out" / "points.csv").is_file()
+
+
+def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> None:
+    """SJF keeps the objective with fewer nodes: it needs less, and the front is below."""
+    model = {"mean_interarrival": "90 s"}
+    base = json.loads(json.dumps(FIELDS["base"]))
+    base["workload"].pop("load")
+    base["workload"]["generate"]["arrivals"] = model
+    of = "cluster.pools.h20.nodes"
+    fields = {
+        "name": "nodes",
+        "base": base,
+        "parameters": {"scheduler.policy": ["fcfs", "sjf"], "workload.jobs": [300, 400]},
+        "replications": 3,
+        "objective": {"metric": "mean_wait_s", "at_most": "2 min"},
+        "capacity": {"of": of, "between": [1, 12], "more_is": "better"},
+        "compare": {"of": "scheduler.policy", "baseline": "fcfs"},
+        "plots": [{"kind": "trade-off", "x": "jobs_per_day", "y": "capacity"}],
+    }
+    assert conduct_study(define_study(fields), tmp_path / "out", workers=1)
+    result = load_result(tmp_path / "out")
+    told = capsys.readouterr().out
+    assert (result.gains["gain"] < 0).all()
+    assert f"sjf needs {result.gains['gain'][0]:+.3g}" in told
+    assert "carries" not in told
+    axis = study_axes(result)["capacity"]
+    assert (axis.label, axis.better) == ("nodes of pool h20 at the objective", "less")
+    (figure,), _ = draw_plots(result)
+    (ax,) = figure.figure.panels
+    filled = [line for line in ax.lines if line.get_markerfacecolor() not in ("white", "none")]
+    shown = [y for line in filled if line.get_marker() != "None" for y in line.get_ydata()]
+    assert min(shown) == result.capacities["capacity"].min()
+
+
+def test_values_of_which_some_are_no_numbers(tmp_path: Path, capsys) -> None:
+    """Beyond what is checked beforehand: those runs fail, and all others are told and drawn."""
+    fields = {
+        "name": "nodes",
+        "base": FIELDS["base"],
+        "parameters": {"cluster.pools.h20.nodes": [*range(2, 70), -1, "x"]},
+        "metrics": ["chips"],
+    }
+    study = define_study({**fields, "replications": 1, "set": {"workload.jobs": 20}})
+    assert conduct_study(study, tmp_path / "out", workers=1)
+    assert "2 of 70 runs failed" in capsys.readouterr().out
+    points = pd.read_parquet(tmp_path / "out" / "points.parquet")
+    assert points["cluster.pools.h20.nodes"].tolist()[-2:] == ["-1", "x"]
+    assert main(["report", str(tmp_path / "out")]) == 0
+
+
+def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
+    fields = {name: FIELDS[name] for name in ("name", "base", "compare")}
+    fields["parameters"] = {
+        "scheduler.policy": ["fcfs", "easy"],
+        "scheduler.placement": ["consolidate", "spread"],
+        "workload.load": [0.5, 0.7],
+    }
+    fields["replications"] = 2
+    assert conduct_study(define_study(fields), tmp_path / "out", workers=1)
+    figures, problems = draw_plots(load_result(tmp_path / "out"))
+    assert not problems
+    assert "1-differences" in [figure.name for figure in figures]

@@ -108,6 +108,23 @@ def test_gains_by_hand() -> None:
     assert not scaled["same_jobs"]
 
 
+def test_a_point_that_a_design_repeats_is_one_pair() -> None:
+    rows = [*curve("fcfs", 1.0), *curve("easy", 0.5)]
+    parameters = ["scheduler.policy", "workload.load"]
+    once, thrice = (
+        differences_table(
+            pd.DataFrame(rows * times),
+            parameters,
+            of="scheduler.policy",
+            baseline="fcfs",
+            metrics=["mean_wait_s"],
+        )
+        for times in (1, 3)
+    )
+    assert once["pairs"].tolist() == [2, 2, 2]
+    pd.testing.assert_frame_equal(thrice, once, check_exact=True)
+
+
 def test_overload_is_one_thing_in_all_tables() -> None:
     full = [row(p, 1.0, k, 50.0 + k, world=w) for p in ("fcfs", "easy") for k in (0, 1)
             for w in (-1, 0, 1)]  # fmt: skip

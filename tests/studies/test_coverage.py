@@ -90,6 +90,16 @@ def test_batch_means_of_one_long_run(tmp_path: Path) -> None:
     ).runs
     off = (runs["mean_wait_s"] - mmc.mean_wait_s(SERVERS, 0.5)).abs()
     check((off <= runs["mean_wait_s_half"]).tolist(), "batch means")
+    for name, q in (("median_wait_s", 0.5), ("p95_wait_s", 0.95), ("p99_wait_s", 0.99)):
+        truth = mmc.wait_quantile_s(SERVERS, 0.5, q)
+        low, high = runs[f"{name}_at_least"], runs[f"{name}_at_most"]
+        bounded = np.isfinite(high)
+        print(f"{name}: bounded on both sides in {bounded.mean():.0%} of runs")
+        covered = ((low <= truth) & (truth <= high)).tolist()
+        if truth == 0:
+            assert all(covered), "the median wait is 0, and a run shows it"
+        else:
+            check(covered, f"{name} by order statistics")
 
 
 @pytest.mark.slow

@@ -153,6 +153,27 @@ def test_run_that_kills_dask_workers_is_given_up(tmp_path: Path, dask: DaskClust
 
 
 @pytest.mark.slow
+def test_dask_worker_that_joins_later_has_its_share(tmp_path: Path) -> None:
+    """Each run leaves a file that is named by its worker."""
+    (tmp_path / "seen").mkdir()
+    body = f"open({str(tmp_path / 'seen')!r} + '/' + str(os.getpid()), 'w').close(); time.sleep(1)"
+    own = policy_file(tmp_path / "own.py", body)
+    fields = {**GRID, "parameters": {"scheduler.policy": [own]}, "replications": 24}
+    with dask_cluster(tmp_path, workers=1) as cluster:
+
+        def join() -> None:
+            assert until(lambda: rows_in(tmp_path / "out") > 0)
+            cluster.add_worker()
+
+        joining = threading.Thread(target=join)
+        joining.start()
+        runs = conduct(fields, tmp_path / "out", dask=cluster.address)
+        joining.join()
+    assert runs["error"].tolist() == [""] * 24
+    assert len(list((tmp_path / "seen").iterdir())) == 2
+
+
+@pytest.mark.slow
 def test_dask_scheduler_killed(tmp_path: Path, dask: DaskCluster) -> None:
     out = tmp_path / "out"
     process = study_command(SEQUENTIAL, out, "--dask", dask.address)

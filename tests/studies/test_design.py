@@ -151,8 +151,17 @@ def test_draws_stay_within_their_ranges(seed: int, method: str) -> None:
 
 
 def test_every_whole_number_gets_an_equal_part() -> None:
-    drawn = sampled("latin-hypercube", 40, {A: {"from": 3, "to": 6}})
-    assert np.unique(drawn, return_counts=True)[1].tolist() == [10, 10, 10, 10]
+    drawn = sampled("latin-hypercube", 40, {A: {"from": 3, "to": 6}, B: UNIT[B]})
+    assert np.unique(drawn[:, 0], return_counts=True)[1].tolist() == [10, 10, 10, 10]
+
+
+def test_whole_draws_that_repeat_are_one_point() -> None:
+    parameters = {A: {"from": 4, "to": 5}, B: ["x", "y", "z"]}
+    for method in ("latin-hypercube", "sobol"):
+        found = points(parameters=parameters, sample={"method": method, "points": 16})
+        pairs = [(point.changes[A], point.changes[B]) for point in found]
+        assert sorted(pairs) == [(n, name) for n in (4, 5) for name in "xyz"]
+        assert [point.index for point in found] == list(range(6))
 
 
 def test_a_log_range_is_even_in_its_logarithm() -> None:

@@ -115,6 +115,14 @@ def test_batch_means_are_told_of_a_long_run_only():
     )
 
 
+def test_quantiles_of_a_long_run_have_an_interval_by_order_statistics():
+    even = measured(2000, 8)
+    assert (even["p95_jct_s"], even["p95_jct_s_at_least"], even["p95_jct_s_at_most"]) == (8, 8, 8)
+    rising = measured(2000, 20)
+    assert rising["p95_wait_s_at_most"] == np.inf, "every wait is longer than those before it"
+    assert rising["p95_wait_s_at_least"] == -np.inf
+
+
 @pytest.mark.parametrize(
     ("window", "words"),
     [

@@ -7,7 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from clustersim.studies.statistics import crossing, mean_interval
+from clustersim.studies.statistics import (
+    crossing,
+    mean_interval,
+    quantile_interval,
+    run_quantile_interval,
+)
 
 
 def test_interval_by_hand():
@@ -47,3 +52,13 @@ def test_crossing(values, low, high):
 def test_crossing_interpolates_in_the_logarithm():
     # log(1 + v / 60): 0 at 0.5 and log(4) at 0.7; the objective log(2) lies half way.
     assert crossing([0.5, 0.7], [0.0, 180.0], 60.0) == pytest.approx((0.6, 0.6))
+
+
+def test_interval_of_a_quantile_of_one_run():
+    """Independent observations are all kept; of repeated ones, those a power of two apart."""
+    values = np.random.default_rng(3).exponential(size=400)
+    assert run_quantile_interval(values, 0.9) == quantile_interval(values, 0.9)
+    quantile, low, high = run_quantile_interval(np.repeat(values, 8), 0.9)
+    assert quantile == pytest.approx(np.quantile(values, 0.9), rel=0.02)
+    assert (low, high) == quantile_interval(values, 0.9)[1:]
+    assert run_quantile_interval(values[:49], 0.5)[1:] == (-np.inf, np.inf)

@@ -11,13 +11,13 @@ from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.acme import read_acme
 from clustersim.workload.readers.helios import read_helios
 from clustersim.workload.readers.openb import read_openb
-from clustersim.workload.readers.pai import read_pai
+from clustersim.workload.readers.pai import job_table_beside, read_pai
 from clustersim.workload.readers.philly import read_philly
 from clustersim.workload.readers.source import Source, open_source
 from clustersim.workload.readers.swf import read_swf
 from clustersim.workload.readers.table import read_parquet_jobs, read_table_jobs
 
-__all__ = ["FORMATS", "read_jobs"]
+__all__ = ["FORMATS", "log_files", "read_jobs"]
 
 
 class Reader(Protocol):
@@ -54,6 +54,12 @@ _SUFFIXES = {
     ".swf": ("swf",),
     ".json": ("philly",),
 }
+
+
+def log_files(path: str | Path) -> list[str]:
+    """Return the files that are read for a log: its own, and the job table beside one of PAI."""
+    beside = job_table_beside(Path(path))
+    return [str(path), *([] if beside is None else [str(beside)])]
 
 
 def read_jobs(

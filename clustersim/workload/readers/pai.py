@@ -9,6 +9,7 @@ origin that, read as Unix time in UTC+8, keeps time of day and day of week.
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of
 from clustersim.workload.readers.source import Source, open_source, read_csv
 
-__all__ = ["read_pai"]
+__all__ = ["job_table_beside", "read_pai"]
 
 _TASK = (
     "job_name",
@@ -83,14 +84,19 @@ def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     )
 
 
+def job_table_beside(tasks: Path) -> Path | None:
+    """Return the job table that lies beside a task table; None where there is none."""
+    beside = (tasks.with_name(f"pai_job_table{ending}") for ending in (".csv", ".csv.gz"))
+    return next((path for path in beside if path.is_file()), None)
+
+
 def _submits(source: Source, jobs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Submit time and user by job name, from the job table where there is one."""
-    for ending in (".csv", ".csv.gz"):
-        path = source.path.with_name(f"pai_job_table{ending}")
-        if path.is_file():
-            table = _table(open_source(path), _JOB, ("start_time",)).drop_duplicates("job_name")
-            known = table.set_index("job_name").rename(columns={"start_time": "submitted"})
-            return known[["submitted", "user"]], [f"submit times and users from {path.name}"]
+    path = job_table_beside(source.path)
+    if path is not None:
+        table = _table(open_source(path), _JOB, ("start_time",)).drop_duplicates("job_name")
+        known = table.set_index("job_name").rename(columns={"start_time": "submitted"})
+        return known[["submitted", "user"]], [f"submit times and users from {path.name}"]
     note = "no pai_job_table.csv beside it: the earliest task's start is taken for the submission"
     return jobs[["start_time"]].rename(columns={"start_time": "submitted"}), [note]
 

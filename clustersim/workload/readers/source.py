@@ -122,7 +122,7 @@ def read_csv(source: Source, **options: object) -> pd.DataFrame:
     """
     with reading(source.path), source.open_text() as text:
         table: pd.DataFrame = pd.read_csv(text, low_memory=False, **options)  # type: ignore[call-overload]
-    if "names" not in options:
+    if "names" not in options and options.get("header", 0) is not None:
         _check_header(source, table)
     return table
 
