@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +39,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(path, "no such file") from None
+        raise InputError(path, f"no such file{_nearest_file(path)}") from None
     except IsADirectoryError:
         raise InputError(path, "is a folder, not a YAML file") from None
     except UnicodeDecodeError:
@@ -47,7 +49,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         data = YAML(typ="safe", pure=True).load(text)
     except DuplicateKeyError as error:
-        raise InputError(path, _yaml_fault(error)) from None
+        raise InputError(path, _twice(error)) from None
     except YAMLError as error:
         raise InputError(path, f"is not valid YAML: {_yaml_fault(error)}") from None
     except RecursionError:
@@ -61,6 +63,25 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             path, f"must hold a mapping of keys at its top, not a {type(data).__name__}"
         )
     return data
+
+
+def _nearest_file(path: Path) -> str:
+    """Name the file in the same folder whose name is like that of one that is not there."""
+    try:
+        beside = [entry.name for entry in path.parent.iterdir() if entry.suffix == path.suffix]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+
+
+def _twice(error: DuplicateKeyError) -> str:
+    key = re.search(r'found duplicate key "(.*?)" with value', error.problem or "")
+    if key is None or error.problem_mark is None:
+        return _yaml_fault(error)
+    return (
+        f"the key {key[1]!r} occurs twice (the second time in line {error.problem_mark.line + 1})"
+    )
 
 
 def _yaml_fault(error: Exception) -> str:

@@ -9,8 +9,9 @@ from clustersim.units import format_duration
 
 if TYPE_CHECKING:
     from clustersim.simulation.result import Result
+    from clustersim.studies.spec import StudySpec
 
-__all__ = ["result_text"]
+__all__ = ["result_text", "window_text"]
 
 _MOST_REASONS = 5
 
@@ -57,3 +58,18 @@ def result_text(result: Result) -> str:
         done = format_duration(float(result.provenance["simulated_s"]))
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
+
+
+def window_text(result: Result, spec: StudySpec) -> str:
+    """Say what a study measures of a run: its metrics, in its window."""
+    from clustersim.plots.axis import axis_of
+    from clustersim.studies.measures import measure
+
+    measured = measure(result, **spec.window.model_dump(mode="json")).metrics
+    objective = [] if spec.objective is None else [spec.objective.metric]
+    told = [
+        f"{axis_of(name).label} {axis_of(name).text(measured[name])}"
+        for name in dict.fromkeys([*objective, *spec.metrics])
+        if name in measured
+    ]
+    return f"within the study's window, as in its runs.csv: {', '.join(told)}"

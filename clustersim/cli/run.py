@@ -6,7 +6,7 @@ import argparse
 import textwrap
 
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_text import result_text
+from clustersim.cli.result_text import result_text, window_text
 from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("run", "needs either SCENARIO.yaml or --from DIR --run HASH")
     if (args.study is None) != (args.key is None):
         raise InputError("run", "--from DIR and --run HASH go together")
+    spec = None
     if args.study is None:
         loaded = load_scenario(args.scenario, changes)
     elif changes:
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         from clustersim.studies.redo import load_run
 
-        loaded = load_run(args.study, args.key)
+        loaded, spec = load_run(args.study, args.key)
     fleet = open_fleet(loaded)
     with new_folder(args.out) as folder, job_progress() as progress:
         result = run_scenario(loaded, fleet=fleet, check=args.check, progress=progress)
@@ -71,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     for line in result.provenance.get("log", ()):
         print(line)
     print(result_text(result))
+    if spec is not None and not result.interrupted:
+        print(textwrap.fill(window_text(result, spec), 100, subsequent_indent="  "))
     note = hypothetical_note(
         [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]
     )

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.plots.style import picture_formats
     from clustersim.report.study import conduct_study
     from clustersim.studies.study import load_study
+    from clustersim.studies.study_result import load_result
 
     formats = picture_formats(args.formats, "--format")
     study = load_study(args.study, quick=args.quick, changes=args.changes)
@@ -61,4 +62,6 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         formats=formats,
     )
-    return 0 if complete else 130
+    if not complete:
+        return 130
+    return 1 if (load_result(args.out).runs["status"] == "failed").any() else 0

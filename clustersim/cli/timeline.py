@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["add_parser", "run"]
 
@@ -49,6 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from clustersim.errors import named_in
     from clustersim.report.timeline import chrome_trace
     from clustersim.simulation.result import Result
 
@@ -59,7 +61,10 @@ def run(args: argparse.Namespace) -> int:
     if args.plot is not None:
         from clustersim.plots.gantt import plot_gantt
 
-        figure = plot_gantt(result, by="node" if args.by == "node" else "job").get_figure(root=True)
+        rows: Literal["node", "job"] = "node" if args.by == "node" else "job"
+        with named_in("timeline", "--plot"):
+            drawn = plot_gantt(result, by=rows, most_jobs=args.most_jobs)
+        figure = drawn.get_figure(root=True)
     trace.write(args.out)
     if figure is not None:
         from clustersim.plots.style import save_figure

@@ -28,9 +28,9 @@ from clustersim.plots.series import (
 )
 from clustersim.plots.ticks import set_axis
 
-__all__ = ["curve_data", "overload_spans", "plot_curve"]
+__all__ = ["GROWING", "curve_data", "overload_spans", "plot_curve"]
 
-_GROWING = ("wait", "jct", "slowdown")
+GROWING = ("wait", "jct", "slowdown")
 """Parts of the names of metrics that have no finite value where the queue grows."""
 _INK = "#333333"
 
@@ -54,7 +54,7 @@ def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
     values = points[y].to_numpy(dtype=np.float64)
     known = points["overload"].astype(bool) if "overload" in points else False
     table = points.assign(overload=known | np.isposinf(values))
-    if any(part in y for part in _GROWING):
+    if any(part in y for part in GROWING):
         table[y] = np.where(table["overload"], np.inf, values)
     return table
 
@@ -194,7 +194,7 @@ def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> 
     if mark_edge(ax, series, places, [np.isnan(value) for value in values], "x", 0.035):
         describe(ax, "Crosses at the foot: no result.")
     for one, value in zip(series, values, strict=True):
-        if "rising" in one.rows and any(part in y for part in _GROWING):
+        if "rising" in one.rows and any(part in y for part in GROWING):
             rising = one.rows["rising"].to_numpy(dtype=bool) & np.isfinite(value)
             if rising.any():
                 hollow(ax, one, len(series), places, y, rising)

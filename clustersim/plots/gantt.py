@@ -21,10 +21,12 @@ from clustersim.simulation.lanes import lay_out
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 
-__all__ = ["MOST_BARS", "MOST_ROWS", "plot_gantt"]
+__all__ = ["LEAST_WIDTH", "MOST_BARS", "MOST_ROWS", "plot_gantt"]
 
 MOST_BARS, MOST_ROWS = 400, 60
 """What a reader can still tell apart."""
+LEAST_WIDTH = 0.002
+"""Share of the axis that the shortest bar has."""
 _INKS = tuple(ink for name, ink in COLOURS.items() if name != "black")
 _OTHERS, _PEN = "#999999", "#333333"
 _UNITS = (("s", 1.0, 180.0), ("min", 60.0, 180.0), ("h", 3600.0, 72.0), ("d", 86400.0, np.inf))
@@ -34,7 +36,11 @@ _HATCH, _STILL_RAN = "////", "still ran at the end"
 
 
 def plot_gantt(
-    result: Result, *, ax: Axes | None = None, by: Literal["node", "job"] = "node"
+    result: Result,
+    *,
+    ax: Axes | None = None,
+    by: Literal["node", "job"] = "node",
+    most_jobs: int | None = None,
 ) -> Axes:
     """Draw the Gantt chart of a small run.
 
@@ -52,6 +58,8 @@ def plot_gantt(
         with their jobs.  ``job``: a row a job in order of submission, a thin line while
         it waits, a cross where it never could run; bars are labelled with accelerators
         and pool.
+    most_jobs : int, optional
+        Only the first so many jobs in order of submission.
 
     Returns
     -------
@@ -65,21 +73,26 @@ def plot_gantt(
     """
     if by not in ("node", "job"):
         raise InputError("by", unknown_name("value", by, ("node", "job")))
+    if most_jobs is not None:
+        result = result.first_jobs(most_jobs)
     bars, rows = _bars_by_node(result) if by == "node" else _bars_by_job(result)
     if len(bars) > MOST_BARS or len(rows) > MOST_ROWS:
         raise InputError(
             "gantt",
             f"the run has {len(bars):,} bars in {len(rows):,} rows; at most {MOST_BARS} in "
-            f"{MOST_ROWS} can be read: open its timeline in a viewer instead "
-            "(clustersim timeline, or write_chrome_trace)",
+            f"{MOST_ROWS} can be read: draw its first (--most-jobs), or open its timeline in a "
+            "viewer (clustersim timeline, or write_chrome_trace)",
         )
     end_s = float(result.utilisation["time_s"].max())
+    if most_jobs is not None and len(bars):
+        end_s = min(end_s, float(bars["end_s"].max()))
     begin_s = min(float(result.jobs["submit_s"].min()), end_s)
     unit, size = next((name, size) for name, size, most in _UNITS if end_s - begin_s <= most * size)
     inks = _inks(result.jobs)
     with style():
         ax = ax or new_figure(10.0, 1.4 + 0.2 * max(len(rows), 3)).subplots()
-        labels = list(_draw_bars(ax, bars, inks, size))
+        least = LEAST_WIDTH * ((end_s - begin_s) or 1.0) / size
+        labels = list(_draw_bars(ax, bars, inks, size, least))
         entries = _class_entries(inks)
         if by == "job":
             entries += _draw_waits(ax, result.jobs, end_s, size)
@@ -139,16 +152,26 @@ def _inks(jobs: pd.DataFrame) -> dict[str, str]:
 
 
 def _draw_bars(
-    ax: Axes, bars: pd.DataFrame, inks: dict[str, str], size: float
+    ax: Axes, bars: pd.DataFrame, inks: dict[str, str], size: float, least: float
 ) -> Iterator[tuple[Text, float]]:
-    """Draw the bars, and give the label of each with the width that it may have."""
+    """Draw the bars, and give the label of each with the width that it may have.
+
+    One that is shorter than `least` is drawn as long, to be seen.
+    """
     for bar in bars.to_dict("records"):
         ink = inks[bar["job_class"]]
         start, width = bar["start_s"] / size, (bar["end_s"] - bar["start_s"]) / size
         hatch = _HATCH if bar["unfinished"] else None
-        edge = "white" if width > 0 else ink
+        edge = "white" if width > 3 * least else ink
         ax.barh(
-            bar["row"], width, _BAR, start, color=ink, edgecolor=edge, linewidth=0.6, hatch=hatch
+            bar["row"],
+            max(width, least),
+            _BAR,
+            start,
+            color=ink,
+            edgecolor=edge,
+            linewidth=0.6,
+            hatch=hatch,
         )
         yield (
             ax.text(

@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.ticker import FuncFormatter
 
 from clustersim.plots.axis import Axis
-from clustersim.plots.curves import curve_data
+from clustersim.plots.curves import GROWING, curve_data
 from clustersim.plots.figure import (
     describe,
     dress,
@@ -111,6 +111,7 @@ def plot_heat_map(
         _name_columns(ax, x_names, room, numbers=not is_text(points[x]))
         ax.tick_params(length=0)
         _write_cells(ax, grid, axis, mesh, room)
+        _mark_rising(ax, points, (x, y), (columns, rows), value)
         if np.isfinite(grid).any():
             _colour_bar(ax, mesh, axis, finite(grid))
         if objective is not None:
@@ -162,6 +163,35 @@ def _write_cells(
         describe(ax, f"Numbers in the cells: {axis.title}.")
 
 
+def _mark_rising(
+    ax: Axes,
+    points: pd.DataFrame,
+    parameters: tuple[str, str],
+    values: tuple[list[Any], list[Any]],
+    metric: str,
+) -> None:
+    """Mark the cells whose waits still rise within the runs in their corner."""
+    if "rising" not in points or not any(part in metric for part in GROWING):
+        return
+    rising = points[points["rising"].astype(bool)]
+    if rising.empty:
+        return
+    across, up = (
+        [known.index(value) for value in rising[name]]
+        for name, known in zip(parameters, values, strict=True)
+    )
+    ax.plot(
+        np.array(across) + 0.4,
+        np.array(up) + 0.36,
+        linestyle="none",
+        marker="o",
+        ms=3.0,
+        color="black",
+        markerfacecolor="white",
+    )
+    describe(ax, "Circles: still rising at the end of the runs; longer ones show more.")
+
+
 def _short(number: float, axis: Axis) -> str:
     """A value in two digits and at most two decimals."""
     return axis.number(round(number / axis.scale, 2) * axis.scale, 2)
@@ -207,7 +237,10 @@ def _cell_names(values: list[Any], axis: Axis) -> tuple[list[str], str]:
     if isinstance(values[0], str | bool | np.bool_):
         return [str(value) for value in values], axis.label
     fits = axis.fitted(values)
-    return [fits.number(value, 6) for value in values], fits.title
+    digits = next(
+        n for n in range(3, 16) if len({fits.number(v, n) for v in values}) == len(values)
+    )
+    return [fits.number(value, digits) for value in values], fits.title
 
 
 def _name_rows(ax: Axes, names: list[str]) -> float:

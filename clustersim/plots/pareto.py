@@ -146,6 +146,8 @@ def plot_pareto(
         steps = staircase(front[x], front[y], more_x=x in upward, more_y=y in upward)
         ax.plot(*steps.T, color=_INK, lw=1.2, zorder=1.8)
         toward = (1.0 if x in upward else -1.0, 1.1 if y in upward else -1.1)
+        if by is not None:
+            describe(ax, f"Colours: {axis_for(by, axes).label}.")
         _name_front(ax, seen, (x, y), by, axes, [steps, *bars], toward)
         hidden = len(table) - len(seen)
         if hidden:
@@ -219,7 +221,7 @@ def _name_front(
     if not parameters or on_front.sum() > _FEW:
         names = [""] * len(seen)
     else:
-        describe(ax, f"Beside filled points: {', '.join(parameters)}.")
+        describe(ax, f"Beside filled points, where it fits: {', '.join(parameters)}.")
     texts = [name if best else "" for name, best in zip(names, on_front, strict=True)]
     x, y = (seen[column] for column in columns)
     label_points(ax, x, y, texts, avoid=avoid, toward=toward)

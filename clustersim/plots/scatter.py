@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,9 @@ from matplotlib.axes import Axes
 
 from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
+from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style
-from clustersim.plots.series import axis_for, check_columns, place_x
+from clustersim.plots.series import axis_for, check_columns, place_x, series_of
 from clustersim.plots.style import COLOURS
 from clustersim.plots.ticks import set_axis
 
@@ -54,6 +56,7 @@ def plot_scatter(
     x: str,
     y: str,
     *,
+    by: str | None = None,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -66,6 +69,8 @@ def plot_scatter(
         out; the caption says how many.
     x, y : str
         Columns of numbers.
+    by : str, optional
+        Column whose values have their own colours and means.
     axes : mapping of str to Axis, optional
         Other words, units or scales of columns.
     ax : Axes, optional
@@ -80,21 +85,28 @@ def plot_scatter(
     InputError
         For an unknown column.
     """
-    check_columns(points, (x, y), "plot_scatter")
+    check_columns(points, (x, y, by), "plot_scatter")
     table = curve_data(points, y)
     shown = table[np.isfinite(table[y].to_numpy(dtype=np.float64))]
     with plot_style(ax):
         ax = panel(ax)
         places, x_title = place_x(ax, table, x, axis_for(x, axes))
         y_axis = set_axis(ax, "y", axis_for(y, axes), shown[y])
-        ax.plot(
-            places.of(shown), shown[y], linestyle="none", marker="o", ms=3.2, alpha=0.55,
-            color=COLOURS["blue"], mec="none",
-        )  # fmt: skip
-        along, means = binned_means(shown[x], shown[y])
-        ax.plot(along, means, color=COLOURS["vermilion"])
-        dress(ax, f"{y_axis.label} by {axis_for(x, axes).label}", x=x_title, y=y_axis.title)
-        describe(ax, "Dots: points at drawn values of all parameters; line: their mean.")
+        ends = []
+        for one in series_of(shown, by, axes):
+            along, means = binned_means(one.rows[x], one.rows[y])
+            look: dict[str, Any] = {"linestyle": "none", "alpha": 0.55, "mec": "none"}
+            ax.plot(
+                places.of(one.rows), one.rows[y], marker=one.marker, ms=3.2, color=one.ink, **look
+            )
+            ax.plot(along, means, color=COLOURS["vermilion"] if by is None else one.ink)
+            if one.name:
+                last = means[-1] if len(means) else one.rows[y].iloc[-1]
+                ends.append(EndLabel(one.name, np.inf, float(last), one.ink, one.marker))
+        label_ends(ax, ends)
+        dress(ax, f"{y_axis.label} by {axis_for(by or x, axes).label}", x=x_title, y=y_axis.title)
+        lines = "line: their mean" if by is None else "lines: their means"
+        describe(ax, f"Dots: points at drawn values of all parameters; {lines}.")
         left_out = len(table) - len(shown)
         if left_out:
             describe(ax, f"{left_out} points under overload or without a result are left out.")

@@ -56,6 +56,7 @@ def plot_warm_up(
     *,
     warm_up: float | npt.ArrayLike | None = None,
     reached: bool = True,
+    where: str = "",
     ax: Axes | None = None,
 ) -> Axes:
     """Plot the mean wait of consecutive shares of the jobs, and where measuring begins.
@@ -68,6 +69,8 @@ def plot_warm_up(
         Share of the jobs that is left out, of all replications or of each.
     reached : bool
         Whether a steady state was found; if not, the plot says so.
+    where : str
+        Which point of a study it is, in words.
     ax : Axes, optional
         Where to draw; by default in a new figure of one column of a paper.
 
@@ -107,7 +110,8 @@ def plot_warm_up(
                 EndLabel(f"each of {len(waits)} runs", place[-1], highest, "#6b6b6b"),
             ]
         label_ends(ax, ends)
-        dress(ax, "where the steady state begins", x=x_axis.title, y=y_axis.title)
+        at = f": {where}" if where else ""
+        dress(ax, f"where the steady state begins{at}", x=x_axis.title, y=y_axis.title)
     return ax
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.study_figures import study_axes
+from clustersim.report.words import number_in_words, place_in_words
 from clustersim.studies.points import is_fact
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
@@ -17,8 +17,10 @@ from clustersim.studies.study_result import StudyResult
 __all__ = ["constant_facts", "findings", "warnings"]
 
 MOST_SENTENCES = 12
-MOST_NAMED = 6
+MOST_NAMED = 4
 MOST_PARAMETERS = 3
+VAGUE = 0.5
+"""Width of the interval of a share that tells next to nothing."""
 
 
 def findings(result: StudyResult) -> list[str]:
@@ -51,7 +53,7 @@ def warnings(result: StudyResult) -> list[str]:
         ("rising", "Waits still rise within the runs, longer runs would show longer waits"),
     ):
         chosen = points[points[column].astype(bool)]
-        names = [_place(result, row, axes) for row in chosen.to_dict("records")]
+        names = [place_in_words(result, row, axes) for row in chosen.to_dict("records")]
         if names:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             told.append(f"{sentence}: {'; '.join(names[:MOST_NAMED])}{more}.")
@@ -86,7 +88,7 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     limit = f"{metric.label} ≤ {metric.text(spec.objective.limit)}"
     bound = "up to" if spec.capacity.more_is == "worse" else "from"
     for row in table.to_dict("records"):
-        place = _place(result, row, axes)
+        place = place_in_words(result, row, axes)
         head = f"{place}: {limit}" if place else f"{limit[0].upper()}{limit[1:]}"
         if not math.isfinite(row["capacity"]):
             yield f"{head} is {row['note']}."
@@ -95,7 +97,8 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             yield f"{head} is kept {bound} overload; {row['note']} ({row['runs']} runs)."
             continue
         number, low, high = (
-            _number(row[name], searched) for name in ("capacity", "capacity_low", "capacity_high")
+            number_in_words(row[name], searched)
+            for name in ("capacity", "capacity_low", "capacity_high")
         )
         sentence = (
             f"{head} is kept {bound} {searched.label} {number} (95 % interval {low} to {high}"
@@ -104,7 +107,9 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             sentence += f"; {row['jobs_per_day']:,.0f} jobs a day"
         sentence += f"; {row['runs']} runs)"
         if "capacity_world_low" in row:
-            low, high = (_number(row[f"capacity_world_{end}"], searched) for end in ("low", "high"))
+            low, high = (
+                number_in_words(row[f"capacity_world_{end}"], searched) for end in ("low", "high")
+            )
             sentence += (
                 f"; over {spec.worlds} draws of the calibration {low} to {high} (5th to 95th "
                 "percentile)"
@@ -118,7 +123,7 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         return
     searched = axes.get(search.of, axis_of(search.of))
     for row in table.to_dict("records"):
-        place = _place(result, {k: v for k, v in row.items() if k != "system"}, axes)
+        place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
         basis = "On the same jobs" if row["same_jobs"] else "On the same random numbers"
         if not math.isfinite(row["gain_high"]):
@@ -133,17 +138,11 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         )
 
 
-def _number(value: float, axis: Axis) -> str:
-    if math.isinf(value):
-        return "above the range" if value > 0 else "below the range"
-    return f"{value:.3f}" if axis.dimension == "ratio" else axis.text(value)
-
-
 def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     table = result.differences
     for row in table.to_dict("records") if table is not None else ():
         axis = axis_of(row["metric"])
-        place = _place(result, {k: v for k, v in row.items() if k != "system"}, axes)
+        place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
         head = f"{row['system']} against {row['baseline']}{where}: {axis.label}"
         if math.isnan(row["relative"]):
@@ -188,25 +187,12 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         for row in ordered.head(MOST_PARAMETERS).to_dict("records"):
             name = axes.get(row["parameter"], axis_of(row["parameter"])).label
             low, high = _percent(row["first_low"]), _percent(row["first_high"])
-            yield (
+            sentence = (
                 f"{name} alone explains {_percent(row['first'])} of the variance of {label} (95 % "
                 f"interval {low} to {high}), with its interactions {_percent(row['total'])}."
             )
-
-
-def _place(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[str, Axis]) -> str:
-    """Say where a row is in the space of the parameters."""
-    parts = []
-    for path in result.parameters:
-        if path not in row:
-            continue
-        value, axis = row[path], axes.get(path, axis_of(path))
-        if isinstance(value, str) and axis.dimension == "":
-            parts.append(value)
-        else:
-            shown = _number(value, axis) if isinstance(value, float) else str(value)
-            parts.append(f"{axis.label} {shown}")
-    return ", ".join(parts)
+            vague = row["first_high"] - row["first_low"] > VAGUE
+            yield sentence + (" More points of the sample would tell it better." if vague else "")
 
 
 def constant_facts(points: pd.DataFrame) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import tempfile
 import textwrap
@@ -91,7 +92,7 @@ def conduct_study(
     print(f"{teller.summary()} in {time.perf_counter() - began:.0f} s")
     for figure in figures:
         print(f"picture: {Path(out) / f'{figure.name}.{formats[0]}'}")
-    print(f"tables and the page report.html (clustersim report {out}): {out}")
+    print(f"tables: {out}; for a page with all of it: clustersim report {shlex.quote(str(out))}")
     return complete
 
 

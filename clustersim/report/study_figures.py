@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeVar
@@ -20,6 +20,7 @@ from clustersim.plots.pareto import plot_pareto
 from clustersim.plots.scatter import plot_scatter
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.warm_up import plot_warm_up
+from clustersim.report.words import place_in_words
 from clustersim.studies.points import is_fact
 from clustersim.studies.spec import CapacitySearch, Plot, Range
 from clustersim.studies.study_result import StudyResult
@@ -132,22 +133,26 @@ def _is_numeric(points: pd.DataFrame, path: str) -> bool:
 
 
 def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
-    x, axes = _needed(plot, "x", plot.x), study_axes(result)
-    if x in result.study.spec.sampled:
+    spec, x = result.study.spec, _needed(plot, "x", plot.x)
+    points = result.points
+    # Without the values that a capacity search tried in a draw of the calibration alone.
+    points = points[(points["replications"] > 0) | (points["failed"] > 0)]
+    beside = spec.sampled if x in spec.sampled else [x]
+    points, by, axes = _with_lines(result, points, beside, plot.by)
+    if x in spec.sampled:
         return [
-            partial(plot_scatter, result.points, x, metric, axes=axes)
-            for metric in plot.ys or result.study.spec.metrics
+            partial(plot_scatter, points, x, metric, by=by, axes=axes)
+            for metric in plot.ys or spec.metrics
         ]
-    points, by = _with_lines(result, result.points, x, plot.by)
 
     def panel(metric: str) -> Panel:
-        objective = result.study.spec.objective
+        objective = spec.objective
         marked = None
         if objective is not None and objective.metric == metric:
             marked = (objective.limit, f"objective {axis_of(metric).text(objective.limit)}")
         return partial(plot_curve, points, x, metric, by=by, objective=marked, axes=axes)
 
-    return [panel(metric) for metric in plot.ys or result.study.spec.metrics]
+    return [panel(metric) for metric in plot.ys or spec.metrics]
 
 
 def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
@@ -157,10 +162,9 @@ def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
     x = _needed(plot, "x", plot.x)
     of, objective = spec.capacity.of, spec.objective
     table = _with_facts(result, table)
-    table, by = _with_lines(result, table, x, plot.by, without=of)
+    table, by, axes = _with_lines(result, table, [x, of], plot.by)
     axis = axis_of(objective.metric)
     said = f"{axis.label} ≤ {axis.text(objective.limit)}"
-    axes = study_axes(result)
 
     def panel(value: str) -> Panel:
         shown: Literal["capacity", "jobs_per_day"] = (
@@ -240,7 +244,9 @@ def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
     share = (chosen["warm_up_jobs"] / chosen["jobs_submitted"]).to_numpy()
     reached = bool(chosen["warm_up_reached"].all())
     series = result.series_of(point)
-    return [partial(plot_warm_up, series, warm_up=share, reached=reached)]
+    (row,) = result.points[result.points["point"] == point].to_dict("records")
+    where = place_in_words(result, row, study_axes(result))
+    return [partial(plot_warm_up, series, warm_up=share, reached=reached, where=where)]
 
 
 def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
@@ -273,15 +279,18 @@ def _needed(plot: Plot, field: str, value: Value | None) -> Value:
 
 
 def _with_lines(
-    result: StudyResult, table: pd.DataFrame, x: str, by: str | None, *, without: str = ""
-) -> tuple[pd.DataFrame, str | None]:
-    """Return the table with the column that tells its lines apart, and the column's name."""
-    told = [name for name in result.parameters if name not in (x, without) and name in table]
-    if is_fact(x):
+    result: StudyResult, table: pd.DataFrame, beside: Sequence[str], by: str | None
+) -> tuple[pd.DataFrame, str | None, dict[str, Axis]]:
+    """Return the table with the column that tells its lines apart, that column, and the axes.
+
+    Lines differ in the parameters but those in `beside`, of which the first is along x.
+    """
+    told = [name for name in result.parameters if name not in beside and name in table]
+    if is_fact(x := beside[0]):
         told = [name for name in told if table.groupby(name)[x].nunique().max() > 1]
-    if by is not None or len(told) <= 1:
-        return table, by or (told[0] if told else None)
     axes = study_axes(result)
+    if by is not None or len(told) <= 1:
+        return table, by or (told[0] if told else None), axes
     names = table[told].apply(
         lambda row: ", ".join(
             axes.get(name, axis_of(name)).text(row[name])
@@ -297,4 +306,5 @@ def _with_lines(
             f"plots: {names.nunique()} lines are too many for one picture; plot one by `by`, "
             "or as a heat map",
         )
-    return table.assign(lines=names), "lines"
+    label = " and ".join(axes.get(name, axis_of(name)).label for name in told)
+    return table.assign(lines=names), "lines", {**axes, "lines": Axis(label)}

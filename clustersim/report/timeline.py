@@ -8,7 +8,6 @@ another in part.
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import itertools
 import json
@@ -55,10 +54,8 @@ class ChromeTrace:
     def __init__(
         self, result: Result, by: Literal["node", "pool"], marks: list[Mark], most_jobs: int
     ) -> None:
-        jobs = result.jobs.iloc[:most_jobs]
-        told = result.allocations["job_id"].isin(jobs["job_id"])
-        drawn = dataclasses.replace(result, allocations=result.allocations[told.to_numpy()])
-        layout = lay_out(drawn, by=by)
+        drawn = result.first_jobs(most_jobs)
+        jobs, layout = drawn.jobs, lay_out(drawn, by=by)
         self._result = result
         self._bars, self._tracks = layout.bars, layout.tracks
         self._marks = marks

@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +53,15 @@ class Result:
     def interrupted(self) -> bool:
         """Whether the run was stopped before its end."""
         return bool(self.provenance.get("interrupted", False))
+
+    def first_jobs(self, count: int) -> Result:
+        """Return the result with the jobs that were submitted first, and their allocations, alone.
+
+        Utilisation and summary stay those of all jobs.
+        """
+        jobs = self.jobs.iloc[:count]
+        told = self.allocations["job_id"].isin(jobs["job_id"]).to_numpy()
+        return replace(self, jobs=jobs, allocations=self.allocations[told])
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables as Parquet, and summary and provenance as JSON, to a new folder.

@@ -97,6 +97,8 @@ def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) 
         notes.append(f"{lost} draws of the calibration have no run")
     if _rises_near(mean_world, search.of, root.value):
         notes.append("waits still rise there within the runs: longer runs show less capacity")
+    if search.load_of(root.high) == 1.0:
+        notes.append("the interval ends at a load of 1, from where on all is overload")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
 
 

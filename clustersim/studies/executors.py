@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import signal
 import threading
 from collections import deque
@@ -251,6 +252,9 @@ def dask_crew(address: str) -> Iterator[Crew]:
         raise InputError(
             "--dask", "needs Dask; install it with: pip install 'clustersim[cluster]'"
         ) from None
+    if not re.fullmatch(r"(\w+://)?\S+:\d+", address):
+        told = f"must be a scheduler's address such as tcp://10.0.0.1:8786, found {address!r}"
+        raise InputError("--dask", told)
     connect: Any = Client  # distributed has no types
     try:
         client = connect(address, timeout=CONNECT_S, set_as_default=False)

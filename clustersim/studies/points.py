@@ -53,10 +53,13 @@ def points_table(
         (Student t; by batch means, or of a quantile by order statistics, where there is one
         replication alone); facts of the fleet and the offered jobs a day are numbers without one.
         Where there are worlds, ``m_world_low`` and ``m_world_high`` are the 5th and 95th
-        percentile of the worlds' means.
+        percentile of the worlds' means; NaN where a world has no run, as at a value that a
+        capacity search tried in one of them alone.
     """
+    n_worlds = runs.loc[runs["world"] != MEAN_WORLD, "world"].nunique()
     rows = [
-        _point(values, group, metrics) for values, group in groups_by(runs, ["point", *parameters])
+        _point(values, group, metrics, n_worlds)
+        for values, group in groups_by(runs, ["point", *parameters])
     ]
     return pd.DataFrame(rows)
 
@@ -78,7 +81,9 @@ def groups_by(
         yield dict(zip(columns, values, strict=True)), group
 
 
-def _point(values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+def _point(
+    values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str], n_worlds: int
+) -> dict[str, Any]:
     finished = group[group["status"] == "finished"]
     mean_world = finished[finished["world"] == MEAN_WORLD]
     overload = len(mean_world) > 0 and is_overloaded(mean_world)
@@ -90,11 +95,12 @@ def _point(values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str]) 
         "overload": overload,
         "rising": rising,
     }
-    with_worlds = bool((group["world"] != MEAN_WORLD).any())
+    drawn = finished[finished["world"] != MEAN_WORLD]
+    whole = drawn["world"].nunique() == n_worlds
     for name in dict.fromkeys(metrics):
         row |= _interval(name, mean_world, overload)
-        if with_worlds and not is_fact(name):
-            low, high = world_range(finished, name)
+        if n_worlds and not is_fact(name):
+            low, high = world_range(finished, name) if whole else (np.nan, np.nan)
             row |= {f"{name}_world_low": low, f"{name}_world_high": high}
     return row
 

@@ -8,14 +8,15 @@ from clustersim.errors import InputError
 from clustersim.simulation.scenario import LoadedScenario, resolve_scenario
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.runs_table import parameter_columns
+from clustersim.studies.spec import StudySpec
 from clustersim.studies.store import open_store
 from clustersim.studies.study import define_study
 
 __all__ = ["load_run"]
 
 
-def load_run(folder: str | Path, key: str) -> LoadedScenario:
-    """Return the scenario of a run of a study.
+def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
+    """Return the scenario of a run of a study, and what the study measures of it.
 
     Parameters
     ----------
@@ -45,4 +46,4 @@ def load_run(folder: str | Path, key: str) -> LoadedScenario:
             f"is now run {run.key}: a log, a calibration or a policy that it reads, or the version "
             "or the data of clustersim, was changed since",
         )
-    return resolve_scenario(study.base.tree, run.written, source=source)
+    return resolve_scenario(study.base.tree, run.written, source=source), study.spec

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clustersim.files import FileModel
+from clustersim.studies.measures import METRICS
 from clustersim.studies.values import (
     Between,
     CoolDown,
@@ -270,6 +271,9 @@ class StudySpec(FileModel):
     metrics: list[Metric] = Field(
         default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"],
         min_length=1,
+        description="of: "
+        + "; ".join(f"{name} ({words})" for name, words in METRICS.items())
+        + "; utilisation.POOL; chips.POOL",
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None

@@ -38,7 +38,7 @@ class PairedDifference:
     difference, difference_low, difference_high : float
         Mean of system minus baseline.
     relative, relative_low, relative_high : float
-        That mean over the baseline's; NaN where the baseline's is 0.
+        That mean over the baseline's; NaN where the baseline's is 0 and the system's is not.
     """
 
     pairs: int
@@ -306,7 +306,8 @@ def paired_difference(
     differences = ours - theirs
     difference = mean_interval(differences, level=level)
     if mean == 0:
-        return PairedDifference(pairs, mean, *difference, *(math.nan,) * 3)
+        equal = 0.0 if not differences.any() else math.nan
+        return PairedDifference(pairs, mean, *difference, *(equal,) * 3)
     ratio = difference[0] / mean
     _, low, high = mean_interval(differences - ratio * theirs, level=level)
     relative = (ratio, ratio + low / abs(mean), ratio + high / abs(mean))

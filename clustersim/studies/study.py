@@ -89,7 +89,10 @@ def load_study(
     if quick and small is None:
         raise InputError(path, "quick: the file says nothing under this key")
     plain = merged(fields, small or {}) if quick else fields
-    study = define_study(_with_set(plain, changes), source=path, folder=path.parent)
+    try:
+        study = define_study(_with_set(plain, changes), source=path, folder=path.parent)
+    except InputError as error:
+        raise InputError(error.source, _blamed(error.problems, changes)) from error.__cause__
     if small is not None and not quick:
         _read_spec(merged(fields, small), f"{path}: quick")
     return study
@@ -155,6 +158,12 @@ def _with_set(fields: dict[str, Any], changes: Mapping[str, Any] | list[str]) ->
     if not changes or not isinstance(own, dict):
         return fields
     return {**fields, "set": {**own, **dict(change_items(changes))}}
+
+
+def _blamed(problems: list[str], changes: Mapping[str, Any] | list[str]) -> list[str]:
+    """Say of faults of the changes beside the file that they are not the file's."""
+    own = tuple(f"set: {name}" for name, _ in change_items(changes))
+    return [f"--{problem}" if problem.startswith(own) else problem for problem in problems]
 
 
 def _read_spec(fields: Mapping[str, Any], source: str | Path) -> StudySpec:

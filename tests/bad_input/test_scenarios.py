@@ -263,7 +263,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "plain text": (b"hello", "must hold a mapping"),
     "cut short": (b"workload: [1\nseed: 2\n", "not valid YAML"),
     "tab": (b"workload:\n\tjobs: 2\n", "line 2"),
-    "key twice": (b"seed: 1\nseed: 2\n", 'duplicate key "seed"'),
+    "key twice": (b"seed: 1\nseed: 2\n", "the key 'seed' occurs twice (the second time in line 2)"),
     "two documents": (b"seed: 1\n---\nseed: 2\n", "another document"),
     "binary": (bytes(range(256)), "not a text file"),
     "zero byte": (b"seed: 1\0\n", "not valid YAML"),

@@ -314,7 +314,7 @@ def test_file_that_is_no_study(refuse: Refuse) -> None:
         "": "is empty",
         "- 1\n": "must hold a mapping",
         "name: [1\n": "is not valid YAML",
-        "name: a\nname: b\n": 'duplicate key "name"',
+        "name: a\nname: b\n": "the key 'name' occurs twice (the second time in line 2)",
         "extends: other.yaml\n": "extends: other.yaml: no such file",
         "extends: study.yaml\n": "extends: a circle of files",
     }.items():

@@ -114,7 +114,10 @@ def test_a_study_is_not_a_scenario(refuse: Refuse) -> None:
 OPTIONS: dict[str, tuple[list[str], str]] = {
     "no worker": (["--workers", "0"], "workers: must be 1 or more, found 0"),
     "workers in words": (["--workers", "two"], "argument --workers: invalid int value: 'two'"),
-    "nonsense for a scheduler": (["--dask", "nonsense"], "--dask: no scheduler answers at"),
+    "nonsense for a scheduler": (
+        ["--dask", "nonsense"],
+        "--dask: must be a scheduler's address such as tcp:",
+    ),
     "workers here and there": (["--workers", "2", "--dask", "x"], "not allowed with"),
     "pictures as JPEG": (["--format", "jpg"], "--format: unknown format 'jpg'"),
     "pictures as nothing": (["--format", ""], "--format: unknown format ''"),

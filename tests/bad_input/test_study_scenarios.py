@@ -59,7 +59,7 @@ def test_the_field_that_names_a_wrong_path_is_told(refuse: Refuse) -> None:
     write_study({"objective": HOUR, "capacity": {"of": path, "between": [1, 4]}})
     assert_one_line(refuse(RUN, f"study.yaml: capacity.of: {path}: no 'noddes'"))
     write_study({})
-    assert_one_line(refuse([*RUN, "--set", f"{path}=3"], f"study.yaml: set: {path}: no 'noddes'"))
+    assert_one_line(refuse([*RUN, "--set", f"{path}=3"], f"study.yaml: --set: {path}: no 'noddes'"))
 
 
 def test_path_into_one_of_two_topologies(refuse: Refuse) -> None:
@@ -180,6 +180,8 @@ def test_bad_base_file(refuse: Refuse, case: str) -> None:
 def test_base_that_is_no_scenario(refuse: Refuse) -> None:
     write_study({"base": "nowhere.yaml"})
     assert_one_line(refuse(RUN, "study.yaml: base: nowhere.yaml: no such file"))
+    write_study({"base": "stuyd.yaml"})
+    assert_one_line(refuse(RUN, "stuyd.yaml: no such file; did you mean 'study.yaml'?"))
     write_study({"base": "."})
     assert_one_line(refuse(RUN, "study.yaml: base: .: is a folder"))
     write_study({"base/extends": "x.yaml"})

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
 from clustersim.errors import InputError
-from clustersim.plots.gantt import plot_gantt
+from clustersim.plots.gantt import LEAST_WIDTH, plot_gantt
 from clustersim.plots.style import COLOURS, new_figure, save_figure
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from tests.simulation.fleets import cluster, crowd, jobs, pool
@@ -152,6 +152,21 @@ def test_a_large_run_is_refused():
         plot_gantt(tall, by="job")
     with pytest.raises(InputError, match="did you mean 'node'"):
         plot_gantt(tall, by="nodes")
+
+
+def test_the_first_jobs_of_a_large_run():
+    tall = replay(crowd(1, 61), policy="easy", accelerators=64)
+    ax = plot_gantt(tall, by="job", most_jobs=9)
+    assert sorted(row for row, _, _ in spans(ax)) == list(range(9))
+    last = tall.jobs["finish_s"][:9].max()
+    assert ax.get_xlim()[1] == pytest.approx(last, rel=0.05)
+
+
+def test_a_short_job_is_seen():
+    log = jobs([(0, 1, 1), (0, 1, 100_000)])
+    lengths = [end - start for _, start, end in spans(plot_gantt(simulate(log, FLEET)))]
+    shortest, longest = sorted(lengths)
+    assert shortest == pytest.approx(LEAST_WIDTH * longest)
 
 
 def test_draws_into_the_axes_it_is_given(result):

@@ -14,6 +14,7 @@ from clustersim.plots.differences import plot_differences
 from clustersim.plots.figure import study_figure
 from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.pareto import plot_pareto, staircase
+from clustersim.plots.scatter import plot_scatter
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.style import new_figure
 from clustersim.plots.warm_up import moving_average, plot_warm_up
@@ -237,6 +238,32 @@ def test_heat_map_cells_hold_the_values():
     assert texts(ax).split("\n").count("×") == 1
     assert "Grey: overload" in caption(ax)
     assert "at most 2 h" in caption(ax)
+
+
+def test_rising_cells_of_a_heat_map_are_marked():
+    loads = [0.5, 0.5 + 0.4 / 3, 0.9]
+    table = pd.DataFrame({LOAD: loads * 2, NODES: [1] * 3 + [2] * 3, "mean_wait_s": range(6)})
+    table["rising"] = [False, False, True, False, True, False]
+    ax = plot_heat_map(table, LOAD, NODES, "mean_wait_s")
+    (marks,) = lines_with(ax, "o")
+    assert np.round(marks.get_xydata()).tolist() == [[2, 0], [1, 1]]
+    assert "Circles: still rising" in caption(ax)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "0.633", "0.9"]
+    assert not lines_with(plot_heat_map(table, LOAD, NODES, "rising"), "o")
+
+
+def test_drawn_values_of_two_systems_have_a_mean_each():
+    values = np.linspace(0.0, 1.0, 16)
+    parts = [
+        pd.DataFrame({LOAD: values, POLICY: name, "utilisation": level, "overload": False})
+        for name, level in (("fcfs", 0.2), ("easy", 0.6))
+    ]
+    ax = plot_scatter(pd.concat(parts), LOAD, "utilisation", by=POLICY)
+    means = [line for line in ax.lines if line.get_marker() == "None"]
+    assert [set(line.get_ydata()) for line in means] == [{0.2}, {0.6}]
+    assert len({to_hex(line.get_color()) for line in means}) == 2
+    assert "fcfs" in texts(ax)
+    assert "easy" in texts(ax)
 
 
 def test_the_heavy_line_parts_kept_cells_from_broken_ones():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from conducted import CAPACITY, GRID, QUEUE, conduct, exact, policy_file
 
 from clustersim.cli.main import main
 from clustersim.errors import InputError
+from clustersim.plots.axis import axis_of
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario
 from clustersim.studies.conduct import Progress
@@ -123,18 +125,24 @@ def test_run_again_is_the_same_run(made: tuple[Path, pd.DataFrame, str]) -> None
     chosen = chosen.groupby(["world", "scheduler.policy"]).tail(1)
     assert len(chosen) == 4
     for row in chosen.to_dict("records"):
-        result = run_scenario(load_run(folder, row["run"]))
+        result = run_scenario(load_run(folder, row["run"])[0])
         measured = measure(result, warm_up=0.1).metrics
         assert all(same(row[name], value) for name, value in measured.items()), row
         assert len(measured) > 20
 
 
-def test_command_runs_again(made: tuple[Path, pd.DataFrame, str], tmp_path: Path) -> None:
+def test_command_runs_again(
+    made: tuple[Path, pd.DataFrame, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, runs, _ = made
     row = runs.iloc[-1]
     out = tmp_path / "redone"
     assert main(["run", "--from", str(folder), "--run", row["run"], "--out", str(out)]) == 0
     assert measure(Result.load(out), warm_up=0.1).metrics["p95_wait_s"] == row["p95_wait_s"]
+    told = " ".join(capsys.readouterr().out.split())
+    shown = axis_of("p95_wait_s").text(row["p95_wait_s"])
+    assert "within the study's window, as in its runs.csv: " in told
+    assert f"95th percentile of wait {shown}" in told
 
 
 def test_failed_run_fails_again(
@@ -146,6 +154,8 @@ def test_failed_run_fails_again(
     monkeypatch.chdir(tmp_path)
     assert main(["run", "--from", "out", "--run", key, "--out", "redone"]) != 0
     assert "no such luck" in capsys.readouterr().err
+    Path("study.yaml").write_text(json.dumps(with_own(own)))
+    assert main(["study", "study.yaml", "--out", "again", "--workers", "1"]) == 1
 
 
 def test_policy_that_was_changed_since(made: tuple[Path, pd.DataFrame, str]) -> None:
@@ -178,6 +188,6 @@ def test_run_of_a_study_that_was_changed_since(tmp_path: Path) -> None:
     base = {**QUEUE, "seed": 6}
     conduct({**fields, "base": base}, tmp_path / "out", workers=1, resume=True)
     row = before.iloc[-1]
-    result = run_scenario(load_run(tmp_path / "out", row["run"]))
+    result = run_scenario(load_run(tmp_path / "out", row["run"])[0])
     assert result.provenance["seed"] == 5
     assert measure(result).metrics["mean_wait_s"] == row["mean_wait_s"]

@@ -78,7 +78,7 @@ def test_another_order_is_another_run(path: str) -> None:
 def test_a_run_is_redone_in_the_order_that_it_had(tmp_path: Path) -> None:
     run_study(study(), tmp_path / "out", workers=1)
     runs = load_result(tmp_path / "out").runs
-    loaded = load_run(tmp_path / "out", runs["run"].iloc[1])
+    loaded, _ = load_run(tmp_path / "out", runs["run"].iloc[1])
     assert list(loaded.scenario.cluster["pools"]) == ["west", "east"]  # type: ignore[index]
     plain = resolve_scenario(SCENARIO, {"workload.load": 0.7, "replication": 1})
     assert same(run_scenario(loaded), run_scenario(plain))
