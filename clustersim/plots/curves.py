@@ -33,6 +33,8 @@ __all__ = ["GROWING", "curve_data", "overload_spans", "plot_curve"]
 GROWING = ("wait", "jct", "slowdown")
 """Parts of the names of metrics that have no finite value where the queue grows."""
 _INK = "#333333"
+MOST_BESIDE = 4
+"""Lines beside whose names there is room for that of the objective."""
 
 
 def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
@@ -150,7 +152,10 @@ def plot_curve(
         labels = ends_of(series, places, y)
         for value in limit:
             ax.axhline(value, color=_INK, lw=0.9, ls=(0, (5, 3)), zorder=1.2)
-            labels.append(EndLabel(name, float(ax.get_xlim()[1]), value, _INK))
+            if len(series) <= MOST_BESIDE:
+                labels.append(EndLabel(name, float(ax.get_xlim()[1]), value, _INK))
+            else:
+                describe(ax, f"Dashed line across: {name}.")
         label_ends(ax, labels)
         title = f"{axis_for(y, axes).label} by {axis_for(by or x, axes).label}"
         dress(ax, title, x=x_title, y=y_axis.title)

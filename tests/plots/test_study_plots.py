@@ -137,6 +137,15 @@ def test_an_objective_is_a_named_dashed_line():
     assert "promise" in texts(ax)
 
 
+def test_an_objective_of_many_lines_is_named_below():
+    policies = ("fcfs", "easy", "sjf", "easy_sjbf", "conservative")
+    ax = plot_curve(
+        point_table(policies), LOAD, "mean_wait_s", by=POLICY, objective=(600.0, "objective 10 min")
+    )
+    assert "Dashed line across: objective 10 min." in caption(ax)
+    assert "objective" not in texts(ax)
+
+
 def test_names_along_x_are_points_with_bars():
     points = point_table(("fcfs", "easy", "sjf"))
     rows = points[np.isclose(points[LOAD], 0.7)]
