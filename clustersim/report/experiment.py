@@ -38,7 +38,7 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
         study = load_study(study_file, quick=args.quick)
         out = args.out or unused_folder(Path("out") / study.spec.name)
         complete = conduct_study(study, out, workers=args.workers, resume=args.resume)
-        write_report(out)
+        print(f"page: {write_report(out)}")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
