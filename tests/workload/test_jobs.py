@@ -246,7 +246,7 @@ def test_nothing_usable(tmp_path: Path) -> None:
 
 
 CSV = good().to_csv(index=False)
-PACKED = gzip.compress(CSV.encode() * 50)
+PACKED = gzip.compress(CSV.encode() * 50, mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ PACKED = gzip.compress(CSV.encode() * 50)
         ("jobs.csv", PACKED, "is packed by gzip, although not named .gz"),
         ("jobs.csv.gz", PACKED[: len(PACKED) // 2], "cut short or damaged"),
         ("jobs.csv.gz", CSV.encode(), "is not packed by gzip, although named .gz"),
-        ("jobs.csv.gz", gzip.compress(b""), "a gzip file with nothing in it"),
+        ("jobs.csv.gz", gzip.compress(b"", mtime=0), "a gzip file with nothing in it"),
         ("jobs.parquet", CSV.encode(), r"is text \(it looks like csv\), although its name ends in"),
         ("jobs.parquet", b"PAR1" + b"\x15" * 200, "is a Parquet file that is cut short or damaged"),
         ("jobs.swf", CSV.encode(), "although its name ends in .swf"),
