@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -116,11 +117,11 @@ def test_a_part_of_a_study_has_a_page(folder: Path, tmp_path: Path) -> None:
     half.mkdir()
     for name in ("study.yaml", "runs.sqlite"):
         (half / name).write_bytes((folder / name).read_bytes())
-    with sqlite3.connect(half / "runs.sqlite") as store:
+    with closing(sqlite3.connect(half / "runs.sqlite")) as store, store:
         keys = [key for (key,) in store.execute("SELECT key FROM runs ORDER BY key")]
         store.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in keys[5:]])
     assert "runs.csv" in write_report(half).read_text(encoding="utf-8")
-    with sqlite3.connect(half / "runs.sqlite") as store:
+    with closing(sqlite3.connect(half / "runs.sqlite")) as store, store:
         store.execute("DELETE FROM runs")
     assert "No run is there yet." in write_report(half).read_text(encoding="utf-8")
 
