@@ -60,7 +60,8 @@ class Partition:
     calendar : ReleaseCalendar
         Its running jobs by estimated end, where the policy looks ahead.
     nodes_of : dict
-        Accelerators of each running job.
+        Accelerators of each running job; of each node that is out of service, under a negative
+        number that stands for it.
     """
 
     index: int
@@ -80,6 +81,22 @@ class Partition:
             nodes, chips = zip(*self.nodes_of[job], strict=True)
             arrays = self._node_arrays[job] = (np.array(nodes), np.array(chips))
         return arrays
+
+    def withdraw(self, node: int, until: float) -> None:
+        """Take a node out of service, on which nothing runs; it is expected back at `until`.
+
+        For policies it is one more job that holds accelerators until then.
+        """
+        chips = self.placement.chips_per_node
+        self.placement.take_these(((node, chips),), chips)
+        self.nodes_of[-1 - node] = ((node, chips),)
+        self.calendar.add(until, -1 - node, chips)
+
+    def restore(self, node: int, expected: float) -> None:
+        """Take a node back that was expected back at `expected`."""
+        chips = self.placement.chips_per_node
+        self.calendar.remove(expected, -1 - node, chips)
+        self.placement.give(self.forget(-1 - node), chips)
 
     def forget(self, job: int) -> Nodes:
         """Forget the accelerators of a job that has ended, and return them."""

@@ -8,12 +8,14 @@ from typing import Final
 import simpy
 from simpy.events import Event
 
-__all__ = ["COMPLETION", "SCHEDULING", "SUBMISSION", "Clock"]
+__all__ = ["COMPLETION", "OUTAGE", "SCHEDULING", "SUBMISSION", "Clock"]
 
 COMPLETION: Final = 1
-SUBMISSION: Final = 2
-SCHEDULING: Final = 3
-"""Priorities at one instant: what ends, then what is submitted, then the pass."""
+OUTAGE: Final = 2
+SUBMISSION: Final = 3
+SCHEDULING: Final = 4
+"""Priorities at one instant: what ends, then what fails or comes back, then what is submitted, then
+the pass."""
 
 
 class Clock(simpy.Environment):

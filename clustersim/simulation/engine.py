@@ -1,13 +1,14 @@
-"""The simulation: jobs are submitted, start, run, and end.
+"""The simulation: jobs are submitted, start, run, are stopped by failures, and end.
 
-Jobs are SimPy processes.  At one instant all completions come first, then all
-submissions, then exactly one scheduling pass over the queues that they touched.
+Jobs are SimPy processes.  At one instant all completions come first, then nodes that
+fail or come back, then all submissions, then exactly one scheduling pass over the
+queues that they touched.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,11 @@ from clustersim.errors import ClusterSimError
 from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.simulation.attempts import Attempts, single_attempts
 from clustersim.simulation.clock import COMPLETION, SCHEDULING, SUBMISSION, Clock
+from clustersim.simulation.faults import Faults
+from clustersim.simulation.outages import Outage
+from clustersim.simulation.recovery import Recovery
 
 __all__ = ["RunRecord", "Simulation"]
 
@@ -34,10 +39,14 @@ class RunRecord:
     start_s, finish_s : float64 arrays (jobs,)
         NaN where it did not come to it.
     partition : int32 array (jobs,)
-        Partition it started on, -1 where it did not start.
-    allocated_job, allocated_node, allocated_n : int64 arrays (allocations,)
-        Which job got how many accelerators on which node of its partition; no rows for
+        Partition it started on last, -1 where it did not start.
+    attempts : Attempts
+        What was run of which job, where and when.
+    allocated_attempt, allocated_node, allocated_n : int64 arrays (allocations,)
+        Which attempt got how many accelerators on which node of its partition; no rows for
         partitions that do not tell nodes apart.
+    outages : list of Outage
+        What went out of service, in order; the end is when it came back, infinite if it did not.
     end_s : float
         When the simulation ended.
     passes : int
@@ -49,9 +58,11 @@ class RunRecord:
     start_s: npt.NDArray[np.float64]
     finish_s: npt.NDArray[np.float64]
     partition: npt.NDArray[np.int32]
-    allocated_job: npt.NDArray[np.int64]
+    attempts: Attempts
+    allocated_attempt: npt.NDArray[np.int64]
     allocated_node: npt.NDArray[np.int64]
     allocated_n: npt.NDArray[np.int64]
+    outages: list[Outage]
     end_s: float
     passes: int
     interrupted: bool
@@ -73,6 +84,11 @@ class Simulation:
     policy : type of Policy
         Instantiated once for each queue.  Partitions that share no job have queues
         of their own.
+    outages : iterable of Outage
+        Nodes that go out of service, in order of their begin, none of a node that is out already;
+        their placements tell nodes apart.
+    recovery : Recovery, optional
+        How jobs that are stopped come back; by default they begin anew.
     horizon_s : float, optional
         Time at which the simulation stops; by default when the last job has ended.
     check : callable, optional
@@ -89,6 +105,8 @@ class Simulation:
         partitions: Sequence[Partition],
         policy: type[Policy],
         *,
+        outages: Iterable[Outage] | None = None,
+        recovery: Recovery | None = None,
         horizon_s: float | None = None,
         check: Callable[[Simulation], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -98,15 +116,16 @@ class Simulation:
         self.jobs = jobs
         self.passes = 0
         self.n_ended = 0
-        n_jobs = len(submit_s)
+        self.n_jobs = n_jobs = len(submit_s)
         self.start_s: list[float] = [float("nan")] * n_jobs
         self.finish_s: list[float] = [float("nan")] * n_jobs
         self.partition_of: list[int] = [-1] * n_jobs
-        self._allocated_job, self._allocated_node, self._allocated_n = (
+        self._allocated, self._allocated_node, self._allocated_n = (
             array("q"),
             array("q"),
             array("q"),
         )
+        self._faults = None if outages is None else Faults(self, outages, recovery, run_s)
         self._submit_s = submit_s
         self._run_s = run_s
         self._horizon_s = horizon_s
@@ -136,18 +155,28 @@ class Simulation:
         """Run to the end or the horizon; an interrupt keeps what is done."""
         interrupted = False
         self.clock.process(self._submissions())
+        if self._faults is not None:
+            self._faults.begin(self._horizon_s)
         try:
-            self.clock.run(until=self._horizon_s)
+            self.clock.run(until=self._horizon_s if self._faults is None else None)
         except KeyboardInterrupt:
             interrupted = True
         n_allocated = len(self._allocated_n)  # an interrupt may have left the last job half noted
+        allocated = np.array(self._allocated[:n_allocated], dtype=np.int64)
+        if self._faults is None:
+            attempts, row_of_job = single_attempts(self.start_s, self.finish_s, self.partition_of)
+            allocated = row_of_job[allocated]
+        else:
+            attempts = self._faults.attempts.columns()
         return RunRecord(
             start_s=np.array(self.start_s),
             finish_s=np.array(self.finish_s),
             partition=np.array(self.partition_of, dtype=np.int32),
-            allocated_job=np.array(self._allocated_job[:n_allocated]),
+            attempts=attempts,
+            allocated_attempt=allocated,
             allocated_node=np.array(self._allocated_node[:n_allocated]),
             allocated_n=np.array(self._allocated_n),
+            outages=[] if self._faults is None else self._faults.log,
             end_s=self.clock.now,
             passes=self.passes,
             interrupted=interrupted,
@@ -174,34 +203,59 @@ class Simulation:
         if self.partition_of[job] >= 0 or self._submit_s[job] > self.clock._now:
             fault = "had started" if self.partition_of[job] >= 0 else "was not submitted yet"
             raise ClusterSimError(f"started job {job} (counted from 0), which {fault}")
-        self.start_s[job] = self.clock._now
         self.partition_of[job] = partition.index
+        number = job
+        if self._faults is None:
+            self.start_s[job] = self.clock._now
+            self.clock.process(self._job(job, partition))
+        else:
+            number = self._faults.start(job, partition, nodes)
         if nodes:
             partition.nodes_of[job] = nodes
-            self._allocated_job.extend([job] * len(nodes))
+            self._allocated.extend([number] * len(nodes))
             self._allocated_node.extend([node for node, _ in nodes])
             self._allocated_n.extend([n for _, n in nodes])
-        self.clock.process(self._job(job, partition))
 
     def _job(self, job: int, partition: Partition) -> Generator[Event, None, None]:
         """One job from its start to its end (a SimPy process)."""
         clock, started = self.clock, self.start_s[job]
         yield clock.at(started + self._run_s[partition.pool][job], COMPLETION)
-        self.finish_s[job] = clock._now
-        policy = self._policy_of_choice[self.jobs.choice_of[job]]
-        policy.queue.release(job, partition, started)
-        policy.finish(job, partition)
-        if policy not in self._touched:
-            self._touched.append(policy)
+        self.end(job, partition, started)
+
+    def end(self, job: int, partition: Partition, started: float) -> None:
+        """End a job, whose last attempt began at `started`."""
+        self.finish_s[job] = self.clock._now
+        self.leave(job, partition, started)
         self._request_pass()
         self.n_ended += 1
         if self._progress is not None and not self.n_ended % _REPORT_EVERY:
             self._progress(self.n_ended, len(self._submit_s))
 
-    def _request_pass(self) -> None:
+    def resubmit(self, job: int) -> None:
+        """Put a job that was stopped back into its line."""
+        self._policy_of_choice[self.jobs.choice_of[job]].resubmit(job)
+
+    def service_changed(self, partition: Partition) -> None:
+        """Tell the policies that draw on a partition that it has nodes more or less."""
+        for policy in dict.fromkeys(self._policy_of_choice):
+            if partition.index in policy.queue.members:
+                policy.service_changed(partition)
+                if policy not in self._touched:
+                    self._touched.append(policy)
+        self._request_pass(later=True)
+
+    def leave(self, job: int, partition: Partition, started: float) -> None:
+        """Give the accelerators of a job back."""
+        policy = self._policy_of_choice[self.jobs.choice_of[job]]
+        policy.queue.release(job, partition, started)
+        policy.finish(job, partition)
+        if policy not in self._touched:
+            self._touched.append(policy)
+
+    def _request_pass(self, *, later: bool = False) -> None:
         """Have one scheduling pass made when all else of this instant has happened."""
         clock = self.clock
-        if clock.peek() > clock._now:
+        if not later and clock.peek() > clock._now:
             self._pass()
         elif not self._pass_is_due:
             self._pass_is_due = True

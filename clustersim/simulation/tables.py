@@ -106,24 +106,25 @@ def allocations(
     pandas.DataFrame
         ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool, -1 where
         nodes are not told apart), ``n_accelerators``, ``start_s``, ``end_s`` (seconds;
-        of a job that still runs, the end of the simulation), in order of job.
+        of a job that still runs, the end of the simulation), in order of job, then of start.
     """
-    started = np.flatnonzero(record.partition >= 0)
-    pooled = np.setdiff1d(started, record.allocated_job, assume_unique=False)
-    job = np.concatenate([record.allocated_job, pooled])
+    attempts = record.attempts
+    pooled = np.setdiff1d(np.arange(len(attempts.job)), record.allocated_attempt)
+    attempt = np.concatenate([record.allocated_attempt, pooled])
     first_node = np.array([p.first_node for p in partitions])
     node = np.concatenate(
         [
-            record.allocated_node + first_node[record.partition[record.allocated_job]],
+            record.allocated_node + first_node[attempts.partition[record.allocated_attempt]],
             np.full(len(pooled), -1),
         ]
     )
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[simulated]
-    n = np.concatenate([record.allocated_n, sizes[pooled]])
-    order = np.argsort(job, kind="stable")
-    job, node, n = job[order], node[order], n[order]
-    partition = record.partition[job]
-    finish = record.finish_s[job]
+    n = np.concatenate([record.allocated_n, sizes[attempts.job[pooled]]])
+    order = np.lexsort((attempt, attempts.job[attempt]))
+    attempt, node, n = attempt[order], node[order], n[order]
+    job, partition, end = (
+        column[attempt] for column in (attempts.job, attempts.partition, attempts.end_s)
+    )
     return pd.DataFrame(
         {
             "job_id": jobs["job_id"].to_numpy()[simulated[job]],
@@ -135,8 +136,8 @@ def allocations(
             .reset_index(drop=True),
             "node": node.astype(np.int32),
             "n_accelerators": n,
-            "start_s": record.start_s[job],
-            "end_s": np.where(np.isfinite(finish), finish, record.end_s),
+            "start_s": attempts.start_s[attempt],
+            "end_s": np.where(np.isfinite(end), end, record.end_s),
         }
     )
 

@@ -57,6 +57,14 @@ class Backlog:
             self._estimate[row, at] = columns.estimate_s[pool][job]
         self.end = at + 1
 
+    def insert(self, job: int) -> None:
+        """Put `job` in its place in order of submission; positions change."""
+        kept = np.flatnonzero(self.size[self.begin : self.end] != _GONE) + self.begin
+        waiting = [*self._job[kept].tolist(), job]
+        self.begin = self.end = self._removed = 0
+        for each in sorted(waiting):
+            self.append(each)
+
     def job(self, at: int) -> int:
         """Job at position `at`."""
         return int(self._job[at])

@@ -52,6 +52,15 @@ class Policy:
     def finish(self, job: int, partition: Partition) -> None:
         """Note that `job` has ended; its accelerators on `partition` are free again."""
 
+    def resubmit(self, job: int) -> None:
+        """Note that `job`, which was stopped, waits again, in its old place in the line."""
+        self.submit(job)
+        if job in self.waiting:
+            self.waiting = dict.fromkeys(sorted(self.waiting))
+
+    def service_changed(self, partition: Partition) -> None:
+        """Note that nodes of `partition` were taken out of service, or serve again."""
+
     def start(self, job: int) -> bool:
         """Start `job` where there is room; return whether there was."""
         if self.queue.start_anywhere(job):

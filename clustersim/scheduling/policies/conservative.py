@@ -48,6 +48,9 @@ class Conservative(Policy):
         if not self._broken:
             self._profiles[partition.index].change(self.queue.now, expected, n)
 
+    def service_changed(self, partition: Partition) -> None:
+        self._broken = True
+
     def schedule(self, now: float) -> None:
         if not self.waiting:
             self._broken = True

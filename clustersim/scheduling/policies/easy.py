@@ -54,7 +54,14 @@ class Easy(Policy):
     def submit(self, job: int) -> None:
         self._backlog.append(job)
 
+    def resubmit(self, job: int) -> None:
+        self._backlog.insert(job)
+        self._released = True
+
     def finish(self, job: int, partition: Partition) -> None:
+        self._released = True
+
+    def service_changed(self, partition: Partition) -> None:
         self._released = True
 
     def schedule(self, now: float) -> None:

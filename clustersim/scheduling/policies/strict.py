@@ -62,6 +62,14 @@ class Fcfs(_StrictOrder):
             line = self._lines[choice] = deque()
         line.append(job)
 
+    def resubmit(self, job: int) -> None:
+        self.submit(job)
+        line = self._lines[self.queue.jobs.choice_of[job]]
+        if len(line) > 1 and line[-2] > job:
+            ordered = sorted(line)
+            line.clear()
+            line.extend(ordered)
+
     def _job(self, head: int) -> int:
         return head
 

@@ -1,0 +1,71 @@
+"""Nodes that are out of service: failed, not there yet, or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+__all__ = ["Outage", "without_overlaps"]
+
+
+class Outage(NamedTuple):
+    """A node that is out of service for a while.
+
+    Attributes
+    ----------
+    begin_s, end_s : float
+        When it stops serving and serves again; the end is infinite if it never does.
+    partition, node : int
+        Which one.
+    cause : str
+        Why, for tables and timelines.
+    planned : bool
+        Whether its jobs can save their state before they are stopped.
+    """
+
+    begin_s: float
+    end_s: float
+    partition: int
+    node: int
+    cause: str = ""
+    planned: bool = False
+
+
+def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
+    """Yield outages of which none begins while its node is out of service already.
+
+    What fails is a node in service: a failure while it is out does not happen.  A planned outage
+    (a retirement, of a node under repair) begins where the other ends, if it lasts longer.
+
+    Parameters
+    ----------
+    outages : iterable of Outage
+        In order of their begin.
+
+    Examples
+    --------
+    >>> planned = Outage(2, 9, 0, 0, "retired", planned=True)
+    >>> found = without_overlaps([Outage(0, 5, 0, 0), planned, Outage(3, 4, 0, 0)])
+    >>> [(outage.begin_s, outage.end_s) for outage in found]
+    [(0, 5), (5, 9)]
+    """
+    out_until: dict[tuple[int, int], float] = {}
+    deferred: list[Outage] = []
+    coming = iter(outages)
+    following = next(coming, None)
+    while deferred or following is not None:
+        if deferred and (following is None or deferred[0] <= following):
+            outage = heappop(deferred)
+        else:
+            assert following is not None
+            outage, following = following, next(coming, None)
+        key = outage.partition, outage.node
+        begin_s = max(outage.begin_s, out_until.get(key, 0.0))
+        if outage.end_s <= begin_s:
+            continue
+        if begin_s == outage.begin_s:
+            out_until[key] = outage.end_s
+            yield outage
+        elif outage.planned:
+            heappush(deferred, outage._replace(begin_s=begin_s))

@@ -1,0 +1,167 @@
+"""What a stopped job has lost: checkpoints, and the way back to where it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery", "optimal_interval_s"]
+
+
+def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Work between checkpoints that wastes the least time.
+
+    Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", Future
+    Generation Computer Systems 22(3), 2006, equation 37; for a cost that is small against the mean
+    time to failure it is Young's ``sqrt(2 * cost * mttf)`` ("A first order approximation to the
+    optimum checkpoint interval", CACM 17(9), 1974).
+
+    Parameters
+    ----------
+    cost_s : array_like
+        How long the job stands still for a checkpoint, seconds.
+    mttf_s : array_like
+        Mean time to failure of the whole gang, seconds.
+
+    Returns
+    -------
+    float64 array
+        Seconds of work; infinite where nothing ever fails, zero where a checkpoint costs nothing.
+
+    Examples
+    --------
+    >>> float(optimal_interval_s(60.0, 86400.0).round(1))
+    3180.1
+    """
+    cost, mttf = (np.asarray(values, dtype=np.float64) for values in (cost_s, mttf_s))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.sqrt(np.divide(cost, 2.0 * mttf))
+        series = np.sqrt(2.0 * cost * mttf) * (1.0 + part / 3.0 + part**2 / 9.0) - cost
+    interval = np.where(cost < 2.0 * mttf, series, mttf)
+    return np.where(np.isinf(mttf), np.inf, np.maximum(interval, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the time of one attempt of a job went, seconds; together they are all of it.
+
+    Attributes
+    ----------
+    kept_s : float
+        Work that is done for good.
+    lost_s : float
+        Work after the last checkpoint, to be done again.
+    checkpoint_s : float
+        Standing still for checkpoints.
+    restart_s : float
+        From the failure before it to the first step: detection, scheduling, loading.
+    """
+
+    kept_s: float
+    lost_s: float
+    checkpoint_s: float
+    restart_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """How one job saves its state on one pool.
+
+    Attributes
+    ----------
+    interval_s : float
+        Work between checkpoints, seconds; infinite for none.
+    cost_s : float
+        How long it stands still for each.
+    restart_s : float
+        How long it takes to go on after it was stopped.
+    """
+
+    interval_s: float = math.inf
+    cost_s: float = 0.0
+    restart_s: float = 0.0
+
+    def wall_s(self, work_s: float, *, again: bool) -> float:
+        """How long an attempt lasts that is not stopped.
+
+        Parameters
+        ----------
+        work_s : float
+            Work that is left.
+        again : bool
+            Whether the job was stopped before.
+        """
+        restart_s = self.restart_s if again else 0.0
+        return restart_s + work_s + self.cost_s * self._count(work_s)
+
+    def progress(self, elapsed_s: float, work_s: float, *, again: bool, saved: bool) -> Progress:
+        """Account for an attempt that was stopped.
+
+        Parameters
+        ----------
+        elapsed_s : float
+            Since it began.
+        work_s : float
+            Work that was left when it began.
+        again : bool
+            Whether the job had been stopped before.
+        saved : bool
+            Whether it could save its state before it was stopped: nothing is lost.
+        """
+        restart_s = min(elapsed_s, self.restart_s) if again else 0.0
+        running_s = elapsed_s - restart_s
+        if math.isinf(self.interval_s):
+            done, kept_s, checkpoint_s = running_s, 0.0, 0.0
+        else:
+            cycle_s = self.interval_s + self.cost_s
+            cycles = min(int(running_s // cycle_s), self._count(work_s))
+            kept_s, checkpoint_s = cycles * self.interval_s, cycles * self.cost_s
+            done = running_s - kept_s - checkpoint_s
+            if cycles < self._count(work_s) and done > self.interval_s:
+                # In the middle of a checkpoint, which is worth nothing.
+                checkpoint_s += done - self.interval_s
+                done = self.interval_s
+        if saved:
+            return Progress(kept_s + done, 0.0, checkpoint_s, restart_s)
+        return Progress(kept_s, done, checkpoint_s, restart_s)
+
+    def whole(self, work_s: float, *, again: bool) -> Progress:
+        """Account for an attempt that ended with the job."""
+        checkpoint_s = self.cost_s * self._count(work_s)
+        return Progress(work_s, 0.0, checkpoint_s, self.restart_s if again else 0.0)
+
+    def _count(self, work_s: float) -> int:
+        """Checkpoints of so much work; none at its end."""
+        if math.isinf(self.interval_s) or work_s <= self.interval_s:
+            return 0
+        return math.ceil(work_s / self.interval_s) - 1
+
+
+NO_CHECKPOINTS = Checkpoints()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How all jobs of a run save their state and come back.
+
+    Attributes
+    ----------
+    interval_s : sequence of sequence of float
+        Work between checkpoints by pool and job, seconds.
+    cost_s : sequence of float
+        How long each job stands still for a checkpoint.
+    restart_s : float
+        How long a job takes to go on after it was stopped.
+    """
+
+    interval_s: Sequence[Sequence[float]]
+    cost_s: Sequence[float]
+    restart_s: float
+
+    def of(self, job: int, pool: int) -> Checkpoints:
+        """Return the checkpoints of a job on a pool."""
+        return Checkpoints(self.interval_s[pool][job], self.cost_s[job], self.restart_s)
