@@ -107,10 +107,10 @@ class Faults:
 
     def _take_out(self, outage: Outage) -> None:
         simulation = self._simulation
-        partition = simulation.partitions[outage.partition]
-        for job in list(self._on_node[outage.partition].get(outage.node, ())):
+        partition, node = self._place(outage)
+        for job in list(self._on_node[partition.index].get(node, ())):
             self._stop(job, partition, saved=outage.planned)
-        partition.withdraw(outage.node, outage.end_s)
+        partition.withdraw(node, outage.end_s)
         simulation.service_changed(partition)
         place = len(self.log)
         self.log.append(outage._replace(end_s=float("inf")))
@@ -118,9 +118,18 @@ class Faults:
             back = simulation.clock.at(outage.end_s, OUTAGE)
             back.callbacks.append(lambda _: self._bring_back(outage, place))
 
+    def _place(self, outage: Outage) -> tuple[Partition, int]:
+        """Return the partition of a node and its place there."""
+        of_pool = [part for part in self._simulation.partitions if part.pool == outage.pool]
+        partition = max(
+            (part for part in of_pool if part.first_node <= outage.node),
+            key=lambda part: part.first_node,
+        )
+        return partition, outage.node - partition.first_node
+
     def _bring_back(self, outage: Outage, place: int) -> None:
-        partition = self._simulation.partitions[outage.partition]
-        partition.restore(outage.node, outage.end_s)
+        partition, node = self._place(outage)
+        partition.restore(node, outage.end_s)
         self.log[place] = outage
         self._simulation.service_changed(partition)
 

@@ -19,7 +19,7 @@ class InvariantError(ClusterSimError):
 def check_accelerators(simulation: Simulation) -> None:
     """Check that no accelerator is in two allocations and none is lost.
 
-    In every partition free + allocated = installed, over all and on every node.
+    In every partition free + allocated + out of service = installed, over all and on every node.
 
     Raises
     ------
@@ -33,6 +33,7 @@ def check_accelerators(simulation: Simulation) -> None:
             allocated[index] += sizes[job]
     for partition in simulation.partitions:
         placement, used = partition.placement, allocated[partition.index]
+        used += sum(n for job, held in partition.nodes_of.items() if job < 0 for _, n in held)
         where = f"at {simulation.clock.now} s, {partition.name}"
         if placement.free < 0 or placement.free + used != placement.capacity:
             raise InvariantError(

@@ -18,6 +18,7 @@ from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE, UNFINISHED
 __all__ = [
     "accelerator_seconds",
     "bounded_slowdown",
+    "effective_time",
     "jct_s",
     "makespan_s",
     "mean_utilisation",
@@ -81,10 +82,16 @@ def accelerator_seconds(
             (
                 pool,
                 float((held * steps["allocated"].to_numpy()[:-1]).sum()),
-                float((held * steps["installed"].to_numpy()[:-1]).sum()),
+                float((held * _in_service(steps)[:-1]).sum()),
             )
         )
     return pd.DataFrame(rows, columns=["pool", "allocated", "available"]).set_index("pool")
+
+
+def _in_service(steps: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Accelerators that are installed and not out of service."""
+    installed = steps["installed"].to_numpy()
+    return installed - steps["out"].to_numpy() if "out" in steps else installed
 
 
 def mean_utilisation(
@@ -100,6 +107,7 @@ def summary(
     utilisation: pd.DataFrame,
     allocations: pd.DataFrame,
     virtual_clusters: Mapping[str, int],
+    attempts: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Summarise a result, in a row for all together, each pool and each virtual cluster.
 
@@ -109,6 +117,8 @@ def summary(
         Tables of the result.
     virtual_clusters : mapping of str to int
         Accelerators that each virtual cluster owns, in all pools.
+    attempts : pandas.DataFrame, optional
+        Of the result, where nodes went out of service.
 
     Returns
     -------
@@ -116,7 +126,10 @@ def summary(
         ``scope`` (``all``, a pool, or ``vc NAME``); counts of jobs by outcome (those
         that never ran count under no pool); mean, median, 95th and 99th percentile of
         wait; mean JCT, run time and bounded slowdown; utilisation from the first
-        submission on, accelerator-seconds, makespan.
+        submission on, accelerator-seconds, makespan.  With `attempts`, in the rows of all and of
+        pools, ``effective_time``: accelerator-seconds of work that is kept over all that attempts
+        held (ETTR; Kokolis et al., "Revisiting Reliability in Large-Scale Machine Learning Research
+        Clusters", arXiv 2410.21680, section II-E, without the waits).
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
@@ -136,7 +149,20 @@ def summary(
         told = jobs["vc"] if "vc" in jobs else pd.Series("", index=jobs.index)
         mine = jobs[(told.astype("string") == name).fillna(False)]
         rows.append(_summary_row(f"vc {name}", mine, own))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if attempts is None:
+        return table
+    shares = {"all": effective_time(attempts)}
+    shares |= {str(k): effective_time(part) for k, part in attempts.groupby("pool", observed=True)}
+    return table.assign(effective_time=table["scope"].map(shares))
+
+
+def effective_time(attempts: pd.DataFrame) -> float:
+    """Accelerator-seconds of kept work over all that ended attempts held; NaN if none ended."""
+    ended = attempts.dropna(subset="kept_s")
+    n = ended["n_accelerators"].to_numpy(dtype=np.float64)
+    held = float((n * (ended["end_s"] - ended["start_s"]).to_numpy()).sum())
+    return float((n * ended["kept_s"].to_numpy()).sum()) / held if held > 0 else float("nan")
 
 
 def _summary_row(scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:

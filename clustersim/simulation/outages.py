@@ -16,8 +16,8 @@ class Outage(NamedTuple):
     ----------
     begin_s, end_s : float
         When it stops serving and serves again; the end is infinite if it never does.
-    partition, node : int
-        Which one.
+    pool, node : int
+        Which one: the pool's place in the cluster, the node's in the pool.
     cause : str
         Why, for tables and timelines.
     planned : bool
@@ -26,7 +26,7 @@ class Outage(NamedTuple):
 
     begin_s: float
     end_s: float
-    partition: int
+    pool: int
     node: int
     cause: str = ""
     planned: bool = False
@@ -60,7 +60,7 @@ def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
         else:
             assert following is not None
             outage, following = following, next(coming, None)
-        key = outage.partition, outage.node
+        key = outage.pool, outage.node
         begin_s = max(outage.begin_s, out_until.get(key, 0.0))
         if outage.end_s <= begin_s:
             continue

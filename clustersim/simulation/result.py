@@ -22,6 +22,7 @@ from clustersim.version import __version__
 __all__ = ["Result", "new_folder", "versions"]
 
 _TABLES = ("jobs", "allocations", "utilisation", "summary")
+_OF_OUTAGES = ("attempts", "outages")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Result:
         Allocated and installed accelerators of each pool, a step function of time.
     summary : pandas.DataFrame
         Counts and means, for all pools together and for each.
+    attempts : pandas.DataFrame or None
+        Where nodes go out of service: a row for each attempt at a job, and where its time went.
+    outages : pandas.DataFrame or None
+        The same: a row for each time that a node was out of service.
     provenance : dict
         The resolved scenario, seed, versions, wall time, whether it was interrupted.
     """
@@ -48,6 +53,8 @@ class Result:
     utilisation: pd.DataFrame
     summary: pd.DataFrame
     provenance: Mapping[str, Any]
+    attempts: pd.DataFrame | None = None
+    outages: pd.DataFrame | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -80,12 +87,14 @@ class Result:
         rows = json.loads(self.summary.to_json(orient="records"))
         texts = {"summary.json": rows, "provenance.json": dict(self.provenance)}
         try:
-            for name in _TABLES:
-                getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+            for name in (*_TABLES, *_OF_OUTAGES):
+                table = getattr(self, name)
+                if table is not None:
+                    table.to_parquet(folder / f"{name}.parquet", index=False)
             for file, content in texts.items():
                 (folder / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         except BaseException:
-            for file in (*(f"{name}.parquet" for name in _TABLES), *texts):
+            for file in (*(f"{name}.parquet" for name in (*_TABLES, *_OF_OUTAGES)), *texts):
                 (folder / file).unlink(missing_ok=True)
             raise
 
@@ -102,8 +111,10 @@ class Result:
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")
         tables = {}
-        for name in _TABLES:
+        for name in (*_TABLES, *_OF_OUTAGES):
             path = folder / f"{name}.parquet"
+            if name in _OF_OUTAGES and not path.exists():
+                continue
             try:
                 tables[name] = pd.read_parquet(path)
             except FileNotFoundError:

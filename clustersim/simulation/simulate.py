@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,24 @@ import pandas as pd
 from clustersim.catalogue import Catalogue
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.performance import World
-from clustersim.scheduling import JobColumns, Placement, Policy, find_placement, find_policy
+from clustersim.scheduling import (
+    JobColumns,
+    NodePlacement,
+    Partition,
+    Placement,
+    Policy,
+    find_placement,
+    find_policy,
+)
 from clustersim.scheduling.plugins import fault_in_plugin
 from clustersim.simulation import tables
 from clustersim.simulation.eligibility import Choose, Eligibility, find_eligibility
 from clustersim.simulation.engine import RunRecord, Simulation
 from clustersim.simulation.invariants import check_accelerators
 from clustersim.simulation.metrics import summary
+from clustersim.simulation.outages import Outage, without_overlaps
 from clustersim.simulation.partitions import build_partitions
+from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.topology import Cluster, single_pool
@@ -72,6 +82,8 @@ def simulate(
     reference_models: Mapping[str, str] | None = None,
     world: World | None = None,
     precision: str = "bf16",
+    outages: Iterable[Outage] | None = None,
+    recovery: Recovery | None = None,
     horizon_s: float | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -91,6 +103,11 @@ def simulate(
         Needed where jobs have models or pools differ in speed.
     reference_accelerator, reference_models, world, precision
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
+    outages : iterable of Outage, optional
+        Nodes that go out of service, in order of their begin; a failure of a node that is out
+        already is passed over.
+    recovery : Recovery, optional
+        How jobs that are stopped come back; by default they begin anew at once.
     horizon_s : float, optional
         When the simulation stops; by default when the last job has ended.
     check : bool
@@ -138,24 +155,40 @@ def simulate(
             wait_for_best=scheduling.wait_for_best,
         )
         rows = np.flatnonzero(eligible.choice_of >= 0)
+        if outages is not None:
+            _check_nodes_are_told_apart(partitions)
         record = Simulation(
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
             _columns(runtimes.run_s, rows),
             _job_columns(jobs, rows, runtimes, eligible),
             partitions,
             policy,
+            outages=None if outages is None else without_overlaps(outages),
+            recovery=recovery,
             horizon_s=horizon_s,
             check=check_accelerators if check else None,
             progress=progress,
         ).run()
-        if horizon_s is None and not record.interrupted:
+        if horizon_s is None and outages is None and not record.interrupted:
             _check_all_started(record.partition)
     job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
-    use = tables.utilisation(allocated, cluster, record.end_s)
+    attempts = out = None
+    if outages is not None:
+        attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
+        out = tables.outages_table(record, cluster)
+    use = tables.utilisation(allocated, cluster, record.end_s, out)
     told = {**(provenance or {}), **_provenance(record, time.perf_counter() - began)}
-    total = summary(job_rows, use, allocated, _virtual_clusters(cluster))
-    return Result(job_rows, allocated, use, total, told)
+    total = summary(job_rows, use, allocated, _virtual_clusters(cluster), attempts)
+    return Result(job_rows, allocated, use, total, told, attempts, out)
+
+
+def _check_nodes_are_told_apart(partitions: list[Partition]) -> None:
+    """Refuse outages of nodes where a placement only counts accelerators."""
+    if not all(isinstance(part.placement, NodePlacement) for part in partitions):
+        raise InputError(
+            "placement", "nodes that go out of service need one that tells nodes apart: consolidate"
+        )
 
 
 def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:

@@ -12,7 +12,16 @@ from clustersim.scheduling.queue import Partition
 from clustersim.simulation.engine import RunRecord
 from clustersim.topology import Cluster
 
-__all__ = ["FINISHED", "NEVER_RUNNABLE", "UNFINISHED", "allocations", "jobs_table", "utilisation"]
+__all__ = [
+    "FINISHED",
+    "NEVER_RUNNABLE",
+    "UNFINISHED",
+    "allocations",
+    "attempts_table",
+    "jobs_table",
+    "outages_table",
+    "utilisation",
+]
 
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Outcomes of a job."""
@@ -63,7 +72,7 @@ def jobs_table(
         reason[row] = text
     running = outcome == 1
     reason[running] = np.where(
-        np.isfinite(start[running]),
+        pool[running] >= 0,
         "still ran when the simulation ended",
         "still waited when it ended",
     )
@@ -142,7 +151,77 @@ def allocations(
     )
 
 
-def utilisation(table: pd.DataFrame, cluster: Cluster, end_s: float) -> pd.DataFrame:
+SPLIT = ("kept_s", "lost_s", "checkpoint_s", "restart_s")
+"""Where the time of an attempt goes."""
+
+
+def attempts_table(
+    jobs: pd.DataFrame,
+    simulated: npt.NDArray[np.intp],
+    record: RunRecord,
+    cluster: Cluster,
+    partitions: list[Partition],
+) -> pd.DataFrame:
+    """Return a row for each attempt at a job.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``job_id``, ``attempt`` (0 is a job's first), ``pool``, ``n_accelerators``, ``start_s``,
+        ``end_s``, and where its time went: ``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``
+        (seconds; NaN of one that still runs, whose end is that of the simulation), in order of
+        job, then of start.
+    """
+    attempts = record.attempts
+    order = np.argsort(attempts.job, kind="stable")
+    job = attempts.job[order]
+    first = np.r_[True, np.diff(job) != 0][: len(job)]
+    at = np.arange(len(job))
+    end = attempts.end_s[order]
+    row = simulated[job]
+    return pd.DataFrame(
+        {
+            "job_id": jobs["job_id"].to_numpy()[row],
+            "attempt": at - np.maximum.accumulate(np.where(first, at, 0)),
+            "pool": _labelled(
+                np.array([p.pool for p in partitions])[attempts.partition[order]],
+                _pool_names(cluster),
+            ),
+            "n_accelerators": jobs["n_accelerators"].to_numpy(dtype=np.int64)[row],
+            "start_s": attempts.start_s[order],
+            "end_s": np.where(np.isfinite(end), end, record.end_s),
+            **{name: getattr(attempts, name)[order] for name in SPLIT},
+        }
+    )
+
+
+def outages_table(record: RunRecord, cluster: Cluster) -> pd.DataFrame:
+    """Return a row for each time that a node was out of service.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
+        infinite if it was still out when the simulation ended), ``cause``, ``planned``.
+    """
+    chips = np.array([pool.chips_per_node for pool in cluster.pools])
+    pool = np.array([outage.pool for outage in record.outages], dtype=np.int64)
+    return pd.DataFrame(
+        {
+            "pool": _labelled(pool, _pool_names(cluster)),
+            "node": np.array([outage.node for outage in record.outages], dtype=np.int32),
+            "n_accelerators": chips[pool],
+            "begin_s": np.array([outage.begin_s for outage in record.outages], dtype=np.float64),
+            "end_s": np.array([outage.end_s for outage in record.outages], dtype=np.float64),
+            "cause": pd.Series([outage.cause for outage in record.outages], dtype="string"),
+            "planned": np.array([outage.planned for outage in record.outages], dtype=bool),
+        }
+    )
+
+
+def utilisation(
+    table: pd.DataFrame, cluster: Cluster, end_s: float, outages: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return the allocated accelerators of each pool as an exact step function.
 
     Parameters
@@ -153,38 +232,50 @@ def utilisation(table: pd.DataFrame, cluster: Cluster, end_s: float) -> pd.DataF
         Pools and their sizes.
     end_s : float
         End of the simulation.
+    outages : pandas.DataFrame, optional
+        Nodes that were out of service.
 
     Returns
     -------
     pandas.DataFrame
-        ``pool``, ``time_s``, ``allocated``, ``installed``: a row at time 0, one at every
-        change, one at the end; each holds from its time to the next row's.
+        ``pool``, ``time_s``, ``allocated``, ``installed``, with `outages` also ``out``,
+        accelerators of nodes out of service: a row at time 0, one at every change, one at the
+        end; each holds from its time to the next row's.
     """
     parts = []
-    codes = table["pool"].cat.codes.to_numpy()
     for index, pool in enumerate(cluster.pools):
-        rows = codes == index
-        n = table["n_accelerators"].to_numpy()[rows]
-        times = np.concatenate(
-            [[0.0], table["start_s"].to_numpy()[rows], table["end_s"].to_numpy()[rows], [end_s]]
+        held = _spans(table, index, "start_s", "end_s", end_s)
+        out = _spans(outages, index, "begin_s", "end_s", end_s)
+        at, step_of = np.unique(
+            np.concatenate([[0.0], held[0], out[0], [end_s]]), return_inverse=True
         )
-        change = np.concatenate([[0], n, -n, [0]])
-        at, step_of = np.unique(times, return_inverse=True)
-        steps = np.zeros(len(at), dtype=np.int64)
-        np.add.at(steps, step_of, change)
-        allocated = np.cumsum(steps)
-        kept = (np.diff(allocated, prepend=-1) != 0) | (at == at[-1])
+        both = np.zeros((2, len(at)), dtype=np.int64)
+        np.add.at(both[0], step_of[1 : 1 + len(held[0])], held[1])
+        np.add.at(both[1], step_of[1 + len(held[0]) : -1], out[1])
+        both = both.cumsum(axis=1)
+        kept = (np.diff(both, axis=1, prepend=-1) != 0).any(axis=0) | (at == at[-1])
+        columns = {
+            "pool": _labelled(np.full(int(kept.sum()), index), _pool_names(cluster)),
+            "time_s": at[kept],
+            "allocated": both[0, kept],
+            "installed": pool.n_chips,
+        }
         parts.append(
-            pd.DataFrame(
-                {
-                    "pool": _labelled(np.full(int(kept.sum()), index), _pool_names(cluster)),
-                    "time_s": at[kept],
-                    "allocated": allocated[kept],
-                    "installed": pool.n_chips,
-                }
-            )
+            pd.DataFrame(columns if outages is None else {**columns, "out": both[1, kept]})
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _spans(
+    table: pd.DataFrame | None, pool: int, begin: str, end: str, until_s: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Times at which rows of a pool begin and end, and the accelerators that change hands."""
+    if table is None:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    rows = table[table["pool"].cat.codes.to_numpy() == pool]
+    n = rows["n_accelerators"].to_numpy()
+    times = np.concatenate([rows[begin].to_numpy(), np.minimum(rows[end].to_numpy(), until_s)])
+    return times, np.concatenate([n, -n])
 
 
 def _pool_names(cluster: Cluster) -> list[str]:

@@ -1,0 +1,212 @@
+"""What fails in a cluster, how often and for how long; and how jobs come back from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from heapq import heapify, heapreplace, merge
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from clustersim.errors import InputError, unknown_name
+from clustersim.files import FileModel
+from clustersim.seeds import Streams
+from clustersim.simulation.outages import Outage
+from clustersim.simulation.recovery import Recovery, optimal_interval_s
+from clustersim.topology import Cluster, Pool
+from clustersim.units import Duration
+from clustersim.workload.distributions import DurationDistribution, Exponential
+
+__all__ = [
+    "Checkpointing",
+    "FailureSource",
+    "Failures",
+    "failures",
+    "gang_mttf_s",
+    "recovery_of",
+]
+
+Ints = npt.NDArray[np.int64]
+LAST_S = 100 * 365.25 * 86400.0
+"""Nothing fails later than this, so that a run in which a job can never go on ends."""
+_CHUNK = 512
+
+
+class FailureSource(FileModel):
+    """One kind of component that fails."""
+
+    name: Annotated[str, Field(min_length=1)]
+    of: Literal["node", "leaf", "unit"] = Field(
+        "node",
+        description="what has one: a node, or all nodes of a first switch or a scalable unit",
+    )
+    time_to_failure: DurationDistribution = Field(description="of one of them, in service")
+    repair: DurationDistribution = Field(description="until it serves again")
+    pools: list[str] | None = Field(None, description="by default all")
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+
+class Checkpointing(FileModel):
+    """How jobs save their state."""
+
+    interval: Duration | Literal["optimal", "never"] = Field(
+        "optimal", description="work between checkpoints; optimal is Daly's, by size of the gang"
+    )
+    cost: Duration = Field(60.0, gt=0, description="how long a job stands still for one")
+    restart: Duration = Field(
+        600.0, ge=0, description="from a failure to the next step: detection, scheduling, loading"
+    )
+
+
+class Failures(FileModel):
+    """What fails, and how jobs come back."""
+
+    sources: list[FailureSource] = Field(min_length=1)
+    checkpoints: Checkpointing = Checkpointing()
+
+
+def failures(
+    cluster: Cluster, sources: Sequence[FailureSource], streams: Streams
+) -> Iterator[Outage]:
+    """Draw what fails in a cluster, in order of time and as long as anybody asks.
+
+    A component is as new after its repair.  What fails while its node is out of service for
+    another reason is drawn too; :func:`~clustersim.simulation.outages.without_overlaps` passes
+    over it, which is exact where the time to failure is exponential.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    sources : sequence of FailureSource
+    streams : Streams
+        Each source and pool has one of its own.
+
+    Raises
+    ------
+    InputError
+        If a source names a pool that is not in the cluster.
+    """
+    return merge(*_streams(cluster, sources, streams))
+
+
+def _streams(
+    cluster: Cluster, sources: Sequence[FailureSource], streams: Streams
+) -> list[Iterator[Outage]]:
+    names = [pool.name for pool in cluster.pools]
+    found = []
+    for source in sources:
+        for name in source.pools or ():
+            if name not in names:
+                told = unknown_name("pool", name, names)
+                raise InputError("failures", f"sources.{source.name}.pools: {told}")
+        for index, pool in enumerate(cluster.pools):
+            if source.pools is None or pool.name in source.pools:
+                generator = streams(f"failures of {source.name} in pool {pool.name}")
+                found.append(_of_pool(source, index, pool, generator))
+    return found
+
+
+def _of_pool(
+    source: FailureSource, index: int, pool: Pool, generator: np.random.Generator
+) -> Iterator[Outage]:
+    """Yield the failures of a source in a pool, a row for each node that is out."""
+    first_node = _groups(source.of, pool)
+    last_node = np.append(first_node[1:], pool.n_nodes)
+    life = source.time_to_failure
+    memoryless = isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
+    draw = _poisson if memoryless else _renewals
+    for begin_s, end_s, group in draw(source, len(first_node), generator):
+        for node in range(int(first_node[group]), int(last_node[group])):
+            yield Outage(begin_s, end_s, index, node, source.name)
+
+
+def _groups(of: str, pool: Pool) -> Ints:
+    """First node of each node, leaf or unit."""
+    if of == "node":
+        return np.arange(pool.n_nodes)
+    group = pool.leaf_of_node if of == "leaf" else pool.unit_of_node
+    return np.unique(group, return_index=True)[1]
+
+
+def _poisson(
+    source: FailureSource, count: int, generator: np.random.Generator
+) -> Iterator[tuple[float, float, int]]:
+    """Begin, end and place of failures of components without memory: one Poisson process."""
+    mean_s, now = source.time_to_failure.mean() / count, 0.0
+    while now < LAST_S:
+        times = now + np.cumsum(generator.exponential(mean_s, _CHUNK))
+        repair_s = source.repair.quantile(generator.random(_CHUNK))
+        places = generator.integers(count, size=_CHUNK)
+        yield from zip(times.tolist(), (times + repair_s).tolist(), places.tolist(), strict=True)
+        now = float(times[-1])
+
+
+def _renewals(
+    source: FailureSource, count: int, generator: np.random.Generator
+) -> Iterator[tuple[float, float, int]]:
+    """The same of components that age: each has a life of its own, new at the begin."""
+    lives = source.time_to_failure.quantile(generator.random(count))
+    coming = list(zip(lives.tolist(), range(count), strict=True))
+    heapify(coming)
+    while coming[0][0] < LAST_S:
+        begin_s, place = coming[0]
+        repair_s, life_s = (
+            float(part.quantile(generator.random(1))[0])
+            for part in (source.repair, source.time_to_failure)
+        )
+        end_s = begin_s + repair_s
+        yield begin_s, end_s, place
+        heapreplace(coming, (end_s + life_s, place))
+
+
+def gang_mttf_s(
+    sources: Sequence[FailureSource], pool: Pool, sizes: Ints
+) -> npt.NDArray[np.float64]:
+    """Mean time to failure of gangs on as few nodes of a pool as can be.
+
+    Parameters
+    ----------
+    sources : sequence of FailureSource
+    pool : Pool
+    sizes : int array (gangs,)
+        Accelerators.
+
+    Returns
+    -------
+    float64 array (gangs,)
+        Seconds; one over the sum of the rates of all that the gang hangs on.
+    """
+    nodes = np.ceil(sizes / pool.chips_per_node)
+    rate = np.zeros(len(sizes))
+    for source in sources:
+        if source.pools is None or pool.name in source.pools:
+            size = pool.n_nodes / len(_groups(source.of, pool))
+            rate += np.ceil(nodes / size) / source.time_to_failure.mean()
+    with np.errstate(divide="ignore"):
+        return 1.0 / rate
+
+
+def recovery_of(spec: Failures, cluster: Cluster, sizes: Ints) -> Recovery:
+    """Return how jobs of some sizes save their state and come back.
+
+    Parameters
+    ----------
+    spec : Failures
+    cluster : Cluster
+    sizes : int array (jobs,)
+        Accelerators.
+    """
+    told = spec.checkpoints
+    cost_s = np.full(len(sizes), told.cost)
+    intervals = []
+    for pool in cluster.pools:
+        if told.interval == "optimal":
+            each = optimal_interval_s(cost_s, gang_mttf_s(spec.sources, pool, sizes))
+        else:
+            length_s = math.inf if told.interval == "never" else float(told.interval)
+            each = np.full(len(sizes), length_s)
+        intervals.append(each.tolist())
+    return Recovery(intervals, cost_s.tolist(), told.restart)
