@@ -15,6 +15,7 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.seeds import Streams
 from clustersim.simulation.failures import (
+    Checkpointing,
     Failures,
     FailureSource,
     failures,
@@ -186,12 +187,18 @@ def test_the_interval_of_young_and_daly_is_the_best() -> None:
 def test_llama_3_on_16384_chips() -> None:
     """419 unexpected interruptions in 54 days; more than 90 % effective time (Dubey et al. 2024).
 
-    The rate is theirs; that the time is effective for more than 90 % follows, with checkpoints of
-    a minute at Daly's interval and ten minutes to come back.
+    The rate is theirs.  That more than 90 % of the time is effective follows, where a checkpoint
+    of 14 bytes for each of 405 billion parameters goes to storage at 2 TB/s (section 3.3.1 there),
+    at Daly's interval, and the job is back in ten minutes (an assumption).
     """
+    cost_s = 14 * 405e9 / 2e12
+    checkpoints = {"cost": f"{cost_s} s", "restart": "10 min"}
     n_nodes, spares, days = 2048, 64, 54
     fleet = cluster(pool("h100", n_nodes + spares, 8))
-    spec = Failures(sources=[source(n_nodes * days * DAY / 419, DAY)])
+    spec = Failures(
+        sources=[source(n_nodes * days * DAY / 419, DAY)],
+        checkpoints=validate(Checkpointing, checkpoints, "checkpoints"),
+    )
     log = jobs([(0, 8 * n_nodes, 9e9)])
     recovery = recovery_of(spec, fleet, np.array([8 * n_nodes]))
     counts, shares = [], []
@@ -204,7 +211,8 @@ def test_llama_3_on_16384_chips() -> None:
         shares.append(effective_time(result.attempts))
     assert np.mean(counts) == pytest.approx(419, abs=4 * math.sqrt(419 / 5))
     assert min(shares) > 0.9
-    assert max(shares) < 0.97, "it is not free either"
+    lost = 600 / (days * DAY / 419) + math.sqrt(2 * cost_s / (days * DAY / 419))
+    assert np.mean(shares) == pytest.approx(1 - lost, abs=0.01), "to the first order"
 
 
 def test_meta_rsc_1_projects_1_8_hours_for_16384_chips() -> None:
