@@ -5,67 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heapreplace, merge
-from typing import Annotated, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from clustersim.errors import InputError, unknown_name
-from clustersim.files import FileModel
 from clustersim.seeds import Streams
+from clustersim.simulation.failure_spec import (
+    Checkpointing,
+    Failures,
+    FailureSource,
+    failure_sources,
+)
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Recovery, optimal_interval_s
 from clustersim.topology import Cluster, Pool
-from clustersim.units import Duration
-from clustersim.workload.distributions import DurationDistribution, Exponential
+from clustersim.workload.distributions import Exponential
 
-__all__ = [
-    "Checkpointing",
-    "FailureSource",
-    "Failures",
-    "failures",
-    "gang_mttf_s",
-    "recovery_of",
-]
+__all__ = ["failures", "gang_mttf_s", "outages_and_recovery", "recovery_of"]
 
 Ints = npt.NDArray[np.int64]
 LAST_S = 100 * 365.25 * 86400.0
 """Nothing fails later than this, so that a run in which a job can never go on ends."""
 _CHUNK = 512
-
-
-class FailureSource(FileModel):
-    """One kind of component that fails."""
-
-    name: Annotated[str, Field(min_length=1)]
-    of: Literal["node", "leaf", "unit"] = Field(
-        "node",
-        description="what has one: a node, or all nodes of a first switch or a scalable unit",
-    )
-    time_to_failure: DurationDistribution = Field(description="of one of them, in service")
-    repair: DurationDistribution = Field(description="until it serves again")
-    pools: list[str] | None = Field(None, description="by default all")
-    source: str = Field("", description="where the numbers are from, or assumption")
-
-
-class Checkpointing(FileModel):
-    """How jobs save their state."""
-
-    interval: Duration | Literal["optimal", "never"] = Field(
-        "optimal", description="work between checkpoints; optimal is Daly's, by size of the gang"
-    )
-    cost: Duration = Field(60.0, gt=0, description="how long a job stands still for one")
-    restart: Duration = Field(
-        600.0, ge=0, description="from a failure to the next step: detection, scheduling, loading"
-    )
-
-
-class Failures(FileModel):
-    """What fails, and how jobs come back."""
-
-    sources: list[FailureSource] = Field(min_length=1)
-    checkpoints: Checkpointing = Checkpointing()
 
 
 def failures(
@@ -189,24 +152,51 @@ def gang_mttf_s(
         return 1.0 / rate
 
 
-def recovery_of(spec: Failures, cluster: Cluster, sizes: Ints) -> Recovery:
+def recovery_of(
+    told: Checkpointing, sources: Sequence[FailureSource], cluster: Cluster, sizes: Ints
+) -> Recovery:
     """Return how jobs of some sizes save their state and come back.
 
     Parameters
     ----------
-    spec : Failures
+    told : Checkpointing
+    sources : sequence of FailureSource
     cluster : Cluster
     sizes : int array (jobs,)
         Accelerators.
     """
-    told = spec.checkpoints
     cost_s = np.full(len(sizes), told.cost)
     intervals = []
     for pool in cluster.pools:
         if told.interval == "optimal":
-            each = optimal_interval_s(cost_s, gang_mttf_s(spec.sources, pool, sizes))
+            each = optimal_interval_s(cost_s, gang_mttf_s(sources, pool, sizes))
         else:
             length_s = math.inf if told.interval == "never" else float(told.interval)
             each = np.full(len(sizes), length_s)
         intervals.append(each.tolist())
     return Recovery(intervals, cost_s.tolist(), told.restart)
+
+
+def outages_and_recovery(
+    spec: Failures, cluster: Cluster, streams: Streams, sizes: Ints
+) -> dict[str, Any]:
+    """Return the arguments `outages` and `recovery` of a simulation.
+
+    Parameters
+    ----------
+    spec : Failures
+    cluster : Cluster
+    streams : Streams
+    sizes : int array (jobs,)
+        Accelerators.
+
+    Raises
+    ------
+    InputError
+        If it names failures that are not known, or a pool that is not in the cluster.
+    """
+    sources = failure_sources(spec)
+    return {
+        "outages": failures(cluster, sources, streams),
+        "recovery": recovery_of(spec.checkpoints, sources, cluster, sizes),
+    }

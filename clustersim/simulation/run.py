@@ -16,6 +16,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, unknown_name
 from clustersim.performance import World
 from clustersim.seeds import Streams
+from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
@@ -110,6 +111,11 @@ def run_scenario(
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
     with _fields_named(loaded):
+        faults: dict[str, Any] = {}
+        if scenario.failures is not None:
+            streams = Streams(scenario.seed, replication=scenario.replication)
+            sizes = jobs["n_accelerators"].to_numpy()
+            faults = outages_and_recovery(scenario.failures, fleet.cluster, streams, sizes)
         return simulate(
             jobs,
             fleet.cluster,
@@ -119,6 +125,7 @@ def run_scenario(
             reference_models=scenario.workload.reference_models,
             world=fleet.world,
             precision=scenario.performance.precision,
+            **faults,
             horizon_s=scenario.horizon,
             check=check,
             progress=progress,
@@ -331,6 +338,7 @@ def _reference(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
 _FIELDS = {
     "policy": "scheduler.policy",
     "placement": "scheduler.placement",
+    "failures": "failures",
     "scheduler.choose": "scheduler.choose",
     "jobs": "workload",
     "catalogue": "workload",

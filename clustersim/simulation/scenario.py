@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.simulation.changes import change_items, set_path
+from clustersim.simulation.failure_spec import Failures
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
 
@@ -135,6 +136,9 @@ class Scenario(FileModel):
     workload: ScenarioWorkload
     scheduler: Scheduler = Scheduler()
     performance: Performance = Performance()
+    failures: Failures | None = Field(
+        None, description="what fails, and how jobs come back; by default nothing does"
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
     horizon: Duration | None = Field(

@@ -14,14 +14,12 @@ from scipy import stats
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.seeds import Streams
-from clustersim.simulation.failures import (
+from clustersim.simulation.failure_spec import (
     Checkpointing,
     Failures,
     FailureSource,
-    failures,
-    gang_mttf_s,
-    recovery_of,
 )
+from clustersim.simulation.failures import failures, gang_mttf_s, recovery_of
 from clustersim.simulation.metrics import accelerator_seconds, effective_time
 from clustersim.simulation.outages import without_overlaps
 from clustersim.simulation.recovery import Recovery, optimal_interval_s
@@ -200,7 +198,7 @@ def test_llama_3_on_16384_chips() -> None:
         checkpoints=validate(Checkpointing, checkpoints, "checkpoints"),
     )
     log = jobs([(0, 8 * n_nodes, 9e9)])
-    recovery = recovery_of(spec, fleet, np.array([8 * n_nodes]))
+    recovery = recovery_of(spec.checkpoints, spec.sources, fleet, np.array([8 * n_nodes]))
     counts, shares = [], []
     for replication in range(5):
         drawn = failures(fleet, spec.sources, Streams(4, replication=replication))
