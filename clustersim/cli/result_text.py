@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
 from clustersim.units import format_duration
@@ -18,7 +19,7 @@ _MOST_REASONS = 5
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs never ran."""
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             row["scope"],
             f"{row['jobs']:,}",
@@ -45,7 +46,19 @@ def result_text(result: Result) -> str:
         "bounded slowdown",
         "utilisation",
     ]
+    if "effective_time" in result.summary:
+        headers.append("effective time")
+        shares = result.summary["effective_time"].tolist()
+        rows = [
+            (*row, "" if math.isnan(share) else f"{share:.1%}")
+            for row, share in zip(rows, shares, strict=True)
+        ]
     lines = [table(rows, headers)]
+    if result.outages is not None and result.attempts is not None:
+        stopped = int((result.attempts["attempt"] > 0).sum())
+        lines.append(
+            f"{len(result.outages):,} times a node went out of service; {stopped:,} restarts"
+        )
     never = result.jobs[result.jobs["outcome"] == "never runnable"]
     reasons = never["reason"].value_counts()
     for reason, count in reasons.head(_MOST_REASONS).items():

@@ -229,6 +229,15 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "performance.precision": Axis("precision"),
         "cluster": Axis("cluster"),
         "horizon": Axis("horizon", dimension="duration"),
+        "effective_time": Axis(
+            "effective share of the time of jobs", dimension="share", better="more"
+        ),
+        "availability": Axis("accelerators in service", dimension="share", better="more"),
+        "failures.rate": Axis("factor of the failure rate", dimension="ratio"),
+        "failures.sources": Axis("failure rates"),
+        "failures.checkpoints.cost": Axis("time of a checkpoint", dimension="duration"),
+        "failures.checkpoints.interval": Axis("work between checkpoints", dimension="duration"),
+        "failures.checkpoints.restart": Axis("time of a restart", dimension="duration"),
         "first": Axis("first-order Sobol index", dimension="ratio"),
         "total": Axis("total Sobol index", dimension="ratio"),
     }

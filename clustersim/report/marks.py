@@ -12,8 +12,9 @@ import pandas as pd
 
 from clustersim.calibration.table import read_csv_as_text
 from clustersim.errors import InputError, unknown_name
+from clustersim.units import format_duration
 
-__all__ = ["COLUMNS", "Mark", "read_marks"]
+__all__ = ["COLUMNS", "Mark", "outage_marks", "read_marks"]
 
 COLUMNS = ("time_s", "kind", "pool", "node", "text")
 _REQUIRED = ("time_s", "kind")
@@ -43,6 +44,29 @@ class Mark:
     pool: str = ""
     node: int = -1
     text: str = ""
+
+
+def outage_marks(outages: pd.DataFrame) -> list[Mark]:
+    """Return a mark for each node that went out of service.
+
+    Parameters
+    ----------
+    outages : pandas.DataFrame
+        Of a result.
+    """
+    columns = ["begin_s", "end_s", "pool", "node", "cause", "planned"]
+    return [
+        Mark(
+            time_s=begin_s,
+            kind=f"{'planned outage' if planned else 'failure'}: {cause or 'unknown'}",
+            pool=str(pool),
+            node=int(node),
+            text="never back"
+            if math.isinf(end_s)
+            else f"back after {format_duration(end_s - begin_s)}",
+        )
+        for begin_s, end_s, pool, node, cause, planned in outages[columns].itertuples(index=False)
+    ]
 
 
 def read_marks(

@@ -22,7 +22,7 @@ import pandas as pd
 
 from clustersim.calibration.table import refuse_existing
 from clustersim.errors import InputError
-from clustersim.report.marks import Mark, read_marks
+from clustersim.report.marks import Mark, outage_marks, read_marks
 from clustersim.simulation.lanes import lay_out
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
@@ -46,7 +46,7 @@ class ChromeTrace:
     Attributes
     ----------
     n_slices, n_tracks, n_marks : int
-        Slices, the threads that hold them, and marks of the user's table.
+        Slices, the threads that hold them, and marks: outages, and the user's table.
     other_data : dict
         Where the run comes from: scenario, seed, policy, versions.
     """
@@ -236,6 +236,8 @@ def chrome_trace(
         raise InputError("most_jobs", f"{most_jobs} is not a number from 1 on")
     pools = [str(pool) for pool in result.utilisation["pool"].unique()]
     marks = [] if events is None else read_marks(events, pools=pools, end_s=end_s)
+    if result.outages is not None:
+        marks = sorted([*outage_marks(result.outages), *marks], key=lambda mark: mark.time_s)
     return ChromeTrace(result, by, marks, len(result.jobs) if most_jobs is None else most_jobs)
 
 

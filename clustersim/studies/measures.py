@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.errors import InputError
-from clustersim.simulation.metrics import SHORTEST_RUN_S, mean_utilisation
+from clustersim.simulation.metrics import (
+    SHORTEST_RUN_S,
+    accelerator_seconds,
+    effective_time,
+    mean_utilisation,
+)
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import Fleet
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -46,6 +51,8 @@ METRICS = MappingProxyType(
         "mean_bounded_slowdown": "mean bounded slowdown",
         "p95_bounded_slowdown": "95th percentile of bounded slowdown",
         "utilisation": "utilisation",
+        "effective_time": "kept work over all that jobs held (1 where nothing fails)",
+        "availability": "accelerators in service over those installed",
         "jobs_per_day": "offered jobs a day",
         "accelerator_hours_per_day": "accelerator-hours of work a day",
         "makespan_s": "makespan",
@@ -294,9 +301,30 @@ def _work_metrics(
     return {
         "utilisation": mean_utilisation(result.utilisation, begin_s=begin_s, end_s=end_s),
         **by_pool,
+        "effective_time": _effective_time(result, begin_s, end_s),
+        "availability": _availability(result, begin_s, end_s),
         "jobs_per_day": SECONDS_PER_DAY * _arrival_rate(result),
         "accelerator_hours_per_day": work / SECONDS_PER_HOUR / days if days > 0 else math.nan,
     }
+
+
+def _effective_time(result: Result, begin_s: float, end_s: float) -> float:
+    """Of the attempts that ended within the window."""
+    if result.attempts is None:
+        return 1.0
+    end = result.attempts["end_s"]
+    return effective_time(result.attempts[(end > begin_s) & (end <= end_s)])
+
+
+def _availability(result: Result, begin_s: float, end_s: float) -> float:
+    """Accelerator-seconds in service over those installed."""
+    if result.outages is None:
+        return 1.0
+    there = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)["available"].sum()
+    whole = accelerator_seconds(
+        result.utilisation.drop(columns="out"), begin_s=begin_s, end_s=end_s
+    )["available"].sum()
+    return float(there / whole) if whole > 0 else math.nan
 
 
 def _arrival_rate(result: Result) -> float:

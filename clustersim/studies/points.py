@@ -14,6 +14,7 @@ from clustersim.studies.steady import is_overloaded, is_rising
 
 __all__ = ["groups_by", "is_fact", "points_table", "world_range"]
 
+SHARES = ("utilisation", "waited", "censored", "effective_time", "availability")
 WITHOUT_END = (
     "mean_wait_s",
     "median_wait_s",
@@ -129,7 +130,7 @@ def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, 
 
 def _bounds(name: str) -> tuple[float, float]:
     """What a metric can be at least and at most: an interval ends there."""
-    if name in ("utilisation", "waited", "censored") or name.startswith("utilisation."):
+    if name in SHARES or name.startswith("utilisation."):
         return 0.0, 1.0
     if name in ("backlog_growth", "wait_rise_s"):
         return -np.inf, np.inf

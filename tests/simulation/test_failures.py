@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from fleets import cluster, jobs, pool
 from scipy import stats
 
 from clustersim.errors import InputError
 from clustersim.files import validate
+from clustersim.report.timeline import chrome_trace
 from clustersim.seeds import Streams
 from clustersim.simulation.failure_spec import (
     Checkpointing,
     Failures,
     FailureSource,
+    failure_sources,
+    published_failures,
 )
 from clustersim.simulation.failures import failures, gang_mttf_s, recovery_of
 from clustersim.simulation.metrics import accelerator_seconds, effective_time
 from clustersim.simulation.outages import without_overlaps
 from clustersim.simulation.recovery import Recovery, optimal_interval_s
+from clustersim.simulation.run import run_scenario
+from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.studies import define_study, load_result, run_study
 from clustersim.topology import Cluster, Pool
 
 HOUR, DAY = 3600.0, 86400.0
@@ -228,3 +236,102 @@ def test_failures_of_a_node_under_repair_do_not_happen() -> None:
     for outage in kept:
         assert outage.begin_s >= until.get(outage.node, 0.0)
         until[outage.node] = outage.end_s
+
+
+# --- In a scenario -------------------------------------------------------------------
+
+
+def test_published_rates_are_those_of_their_tables() -> None:
+    published = published_failures()
+    rate = {
+        name: sum(DAY / each.time_to_failure.mean() for each in sources)
+        for name, sources in published.items()
+    }
+    assert rate["stepfun-infinitehbd"] == pytest.approx(0.004195, rel=1e-3)
+    assert rate["meta-rsc-1"] == pytest.approx(6.5e-3)
+    assert rate["meta-rsc-2"] == pytest.approx(2.34e-3)
+    assert rate["meta-llama3"] == pytest.approx(419 / 54 / 2048, rel=0.02)
+    assert rate["opt-175b"] == pytest.approx(2 / 124)
+    gpu = published["stepfun-infinitehbd"][0]
+    assert gpu.repair.mean() == pytest.approx(5.934 * DAY, rel=0.01)
+    assert all(each.source for sources in published.values() for each in sources)
+
+
+@pytest.mark.parametrize("shape", [1.0, 0.7])
+def test_the_rate_is_a_factor_of_the_time_to_failure(shape: float) -> None:
+    once = source(DAY, HOUR, shape)
+    (thrice,) = failure_sources(Failures(sources=[once], rate=3.0))
+    assert thrice.time_to_failure.mean() == pytest.approx(DAY / 3)
+    assert thrice.repair == once.repair
+    with pytest.raises(InputError, match="'meta-lama3'; did you mean 'meta-llama3'"):
+        failure_sources(Failures(sources="meta-lama3"))
+
+
+SCENARIO = {
+    "cluster": {"name": "one", "pools": {"gpu": {"accelerator": "H200", "nodes": 8}}},
+    "workload": {
+        "generate": {
+            "arrivals": {"mean_interarrival": "1 h"},
+            "classes": [
+                {
+                    "name": "job", "weight": 1, "sizes": {8: 2, 32: 1},
+                    "duration": {"kind": "exponential", "average": "5 h"},
+                }
+            ],
+        },
+        "jobs": 150,
+        "load": 0.6,
+    },
+    "scheduler": {"policy": "easy"},
+    "failures": {"sources": "meta-llama3", "rate": 50, "checkpoints": {"cost": "1 min"}},
+    "seed": 4,
+}  # fmt: skip
+
+
+def test_policies_see_the_same_failures_and_a_run_is_the_same_again() -> None:
+    runs = {
+        policy: run_scenario(resolve_scenario(SCENARIO, {"scheduler.policy": policy}))
+        for policy in ("easy", "fcfs")
+    }
+    again = run_scenario(resolve_scenario(SCENARIO))
+    for name in ("jobs", "attempts", "outages", "utilisation"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(runs["easy"], name))
+    both = [
+        result.outages.set_index(["pool", "node", "begin_s"])["cause"] for result in runs.values()
+    ]
+    shorter = min(len(each) for each in both)
+    assert shorter > 10
+    pd.testing.assert_series_equal(both[0][:shorter], both[1][:shorter])
+    told = again.provenance["scenario"]
+    pd.testing.assert_frame_equal(run_scenario(resolve_scenario(told)).jobs, again.jobs)
+
+
+def test_more_failures_less_effective_time_and_availability(tmp_path: Path) -> None:
+    rates = [1, 30, 200]
+    study = define_study(
+        {
+            "name": "failing",
+            "base": SCENARIO,
+            "parameters": {"failures.rate": rates},
+            "replications": 4,
+            "metrics": ["effective_time", "availability"],
+        }
+    )
+    assert run_study(study, tmp_path / "out", workers=1)
+    points = load_result(tmp_path / "out").points
+    for name in ("effective_time", "availability"):
+        assert (np.diff(points[name]) < 0).all()
+        assert points[name].between(0, 1).all()
+    sources = failure_sources(Failures(sources="meta-llama3"))
+    down = sum(each.repair.mean() / each.time_to_failure.mean() for each in sources)
+    # A node is up 1 / (1 + rate x mean repair) of its time; repairs are long against these runs.
+    assert 1 - points["availability"][1] < 30 * down
+
+
+def test_failures_are_marks_of_the_timeline() -> None:
+    result = run_scenario(resolve_scenario(SCENARIO))
+    events = list(chrome_trace(result).events())
+    marks = [event for event in events if str(event.get("name", "")).startswith("failure: ")]
+    assert len(marks) == len(result.outages)
+    slices = [event for event in events if event.get("ph") == "X"]
+    assert len(slices) == len(result.allocations)
