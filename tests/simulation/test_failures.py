@@ -215,6 +215,7 @@ def test_llama_3_on_16384_chips() -> None:
         )
         counts.append(len(result.attempts) - 1)
         shares.append(effective_time(result.attempts))
+    print(f"interruptions {np.mean(counts):.0f}, effective time {np.mean(shares):.1%}")
     assert np.mean(counts) == pytest.approx(419, abs=4 * math.sqrt(419 / 5))
     assert min(shares) > 0.9
     lost = 600 / (days * DAY / 419) + math.sqrt(2 * cost_s / (days * DAY / 419))
