@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from clustersim.calibration.table import read_csv_as_text
@@ -47,7 +48,7 @@ class Mark:
 
 
 def outage_marks(outages: pd.DataFrame) -> list[Mark]:
-    """Return a mark for each node that went out of service.
+    """Return a mark for each node that went out of service, and for those that came or left.
 
     Parameters
     ----------
@@ -55,7 +56,14 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
         Of a result.
     """
     columns = ["begin_s", "end_s", "pool", "node", "cause", "planned"]
-    return [
+    absent = outages["absent"].to_numpy()
+    came = absent & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
+    left = absent & (outages["begin_s"] > 0)
+    moves = [
+        *_moves("delivered", outages[came], "end_s"),
+        *_moves("retired", outages[left], "begin_s"),
+    ]
+    return moves + [
         Mark(
             time_s=begin_s,
             kind=f"{'planned outage' if planned else 'failure'}: {cause or 'unknown'}",
@@ -65,8 +73,18 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
             if math.isinf(end_s)
             else f"back after {format_duration(end_s - begin_s)}",
         )
-        for begin_s, end_s, pool, node, cause, planned in outages[columns].itertuples(index=False)
+        for begin_s, end_s, pool, node, cause, planned in outages.loc[~absent, columns].itertuples(
+            index=False
+        )
     ]
+
+
+def _moves(kind: str, rows: pd.DataFrame, at: str) -> Iterator[Mark]:
+    """Yield a mark for all nodes of a pool that come or leave at one time."""
+    for key, moved in rows.groupby(["pool", at], observed=True):
+        pool, time = cast(tuple[str, float], key)
+        nodes = f"{len(moved):,} node{'s' if len(moved) > 1 else ''}"
+        yield Mark(float(time), f"{kind}: {nodes}", str(pool))
 
 
 def read_marks(

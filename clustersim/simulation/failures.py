@@ -20,6 +20,7 @@ from clustersim.simulation.failure_spec import (
 )
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Recovery, optimal_interval_s
+from clustersim.simulation.supply import Supply, supplied, without_spare_parts
 from clustersim.topology import Cluster, Pool
 from clustersim.workload.distributions import Exponential
 
@@ -178,13 +179,14 @@ def recovery_of(
 
 
 def outages_and_recovery(
-    spec: Failures, cluster: Cluster, streams: Streams, sizes: Ints
+    spec: Failures | None, supply: Supply | None, cluster: Cluster, streams: Streams, sizes: Ints
 ) -> dict[str, Any]:
-    """Return the arguments `outages` and `recovery` of a simulation.
+    """Return the arguments `outages` and `recovery` of a simulation; none if nothing changes.
 
     Parameters
     ----------
-    spec : Failures
+    spec : Failures or None
+    supply : Supply or None
     cluster : Cluster
     streams : Streams
     sizes : int array (jobs,)
@@ -195,8 +197,12 @@ def outages_and_recovery(
     InputError
         If it names failures that are not known, or a pool that is not in the cluster.
     """
-    sources = failure_sources(spec)
-    return {
-        "outages": failures(cluster, sources, streams),
-        "recovery": recovery_of(spec.checkpoints, sources, cluster, sizes),
-    }
+    if spec is None and supply is None:
+        return {}
+    sources = [] if spec is None else failure_sources(spec)
+    outages = failures(cluster, sources, streams)
+    if supply is not None:
+        absent = supplied(supply, cluster, streams)
+        outages = merge(absent, without_spare_parts(outages, supply, cluster))
+    told = Checkpointing() if spec is None else spec.checkpoints
+    return {"outages": outages, "recovery": recovery_of(told, sources, cluster, sizes)}

@@ -22,6 +22,8 @@ class Outage(NamedTuple):
         Why, for tables and timelines.
     planned : bool
         Whether its jobs can save their state before they are stopped.
+    absent : bool
+        Whether it is not there at all: not delivered yet, or retired.
     """
 
     begin_s: float
@@ -30,6 +32,7 @@ class Outage(NamedTuple):
     node: int
     cause: str = ""
     planned: bool = False
+    absent: bool = False
 
 
 def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:

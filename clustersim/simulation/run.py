@@ -111,11 +111,13 @@ def run_scenario(
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
     with _fields_named(loaded):
-        faults: dict[str, Any] = {}
-        if scenario.failures is not None:
-            streams = Streams(scenario.seed, replication=scenario.replication)
-            sizes = jobs["n_accelerators"].to_numpy()
-            faults = outages_and_recovery(scenario.failures, fleet.cluster, streams, sizes)
+        outages = outages_and_recovery(
+            scenario.failures,
+            scenario.supply,
+            fleet.cluster,
+            Streams(scenario.seed, replication=scenario.replication),
+            jobs["n_accelerators"].to_numpy(),
+        )
         return simulate(
             jobs,
             fleet.cluster,
@@ -125,7 +127,7 @@ def run_scenario(
             reference_models=scenario.workload.reference_models,
             world=fleet.world,
             precision=scenario.performance.precision,
-            **faults,
+            **outages,
             horizon_s=scenario.horizon,
             check=check,
             progress=progress,
@@ -339,6 +341,7 @@ _FIELDS = {
     "policy": "scheduler.policy",
     "placement": "scheduler.placement",
     "failures": "failures",
+    "supply": "supply",
     "scheduler.choose": "scheduler.choose",
     "jobs": "workload",
     "catalogue": "workload",

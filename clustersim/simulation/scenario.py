@@ -14,6 +14,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.failure_spec import Failures
+from clustersim.simulation.supply import Supply
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
 
@@ -138,6 +139,9 @@ class Scenario(FileModel):
     performance: Performance = Performance()
     failures: Failures | None = Field(
         None, description="what fails, and how jobs come back; by default nothing does"
+    )
+    supply: Supply | None = Field(
+        None, description="deliveries, retirements and embargoes; by default all is there"
     )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")

@@ -202,7 +202,8 @@ def outages_table(record: RunRecord, cluster: Cluster) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
-        infinite if it was still out when the simulation ended), ``cause``, ``planned``.
+        infinite if it was still out when the simulation ended), ``cause``, ``planned``, ``absent``
+        (not delivered yet, or retired).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
     pool = np.array([outage.pool for outage in record.outages], dtype=np.int64)
@@ -215,6 +216,7 @@ def outages_table(record: RunRecord, cluster: Cluster) -> pd.DataFrame:
             "end_s": np.array([outage.end_s for outage in record.outages], dtype=np.float64),
             "cause": pd.Series([outage.cause for outage in record.outages], dtype="string"),
             "planned": np.array([outage.planned for outage in record.outages], dtype=bool),
+            "absent": np.array([outage.absent for outage in record.outages], dtype=bool),
         }
     )
 
@@ -238,31 +240,38 @@ def utilisation(
     Returns
     -------
     pandas.DataFrame
-        ``pool``, ``time_s``, ``allocated``, ``installed``, with `outages` also ``out``,
-        accelerators of nodes out of service: a row at time 0, one at every change, one at the
-        end; each holds from its time to the next row's.
+        ``pool``, ``time_s``, ``allocated``, ``installed`` (all, without the nodes that are
+        absent), with `outages` also ``out``, accelerators of nodes that are there and out of
+        service: a row at time 0, one at every change, one at the end; each holds from its time to
+        the next row's.
     """
     parts = []
     for index, pool in enumerate(cluster.pools):
         held = _spans(table, index, "start_s", "end_s", end_s)
-        out = _spans(outages, index, "begin_s", "end_s", end_s)
+        there = None if outages is None else outages[~outages["absent"]]
+        absent = None if outages is None else outages[outages["absent"]]
+        spans = [
+            held,
+            *(_spans(each, index, "begin_s", "end_s", end_s) for each in (there, absent)),
+        ]
         at, step_of = np.unique(
-            np.concatenate([[0.0], held[0], out[0], [end_s]]), return_inverse=True
+            np.concatenate([[0.0], *(times for times, _ in spans), [end_s]]), return_inverse=True
         )
-        both = np.zeros((2, len(at)), dtype=np.int64)
-        np.add.at(both[0], step_of[1 : 1 + len(held[0])], held[1])
-        np.add.at(both[1], step_of[1 + len(held[0]) : -1], out[1])
-        both = both.cumsum(axis=1)
-        kept = (np.diff(both, axis=1, prepend=-1) != 0).any(axis=0) | (at == at[-1])
+        counts = np.zeros((3, len(at)), dtype=np.int64)
+        begin = 1
+        for row, (times, change) in enumerate(spans):
+            np.add.at(counts[row], step_of[begin : begin + len(times)], change)
+            begin += len(times)
+        counts = counts.cumsum(axis=1)
+        kept = (np.diff(counts, axis=1, prepend=-1) != 0).any(axis=0) | (at == at[-1])
+        allocated, out, missing = counts[:, kept]
         columns = {
             "pool": _labelled(np.full(int(kept.sum()), index), _pool_names(cluster)),
             "time_s": at[kept],
-            "allocated": both[0, kept],
-            "installed": pool.n_chips,
+            "allocated": allocated,
+            "installed": pool.n_chips - missing,
         }
-        parts.append(
-            pd.DataFrame(columns if outages is None else {**columns, "out": both[1, kept]})
-        )
+        parts.append(pd.DataFrame(columns if outages is None else {**columns, "out": out}))
     return pd.concat(parts, ignore_index=True)
 
 

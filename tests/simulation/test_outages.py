@@ -66,7 +66,7 @@ def test_a_job_without_checkpoints_begins_anew_when_its_node_is_back() -> None:
     assert result.outages.to_dict("records") == [
         {
             "pool": "gpu", "node": 0, "n_accelerators": 8, "begin_s": 30.0, "end_s": 50.0,
-            "cause": "gpu", "planned": False,
+            "cause": "gpu", "planned": False, "absent": False,
         }
     ]  # fmt: skip
     steps = result.utilisation[["time_s", "allocated", "out"]].to_numpy().tolist()
