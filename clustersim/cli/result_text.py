@@ -56,9 +56,8 @@ def result_text(result: Result) -> str:
     lines = [table(rows, headers)]
     if result.outages is not None and result.attempts is not None:
         stopped = int((result.attempts["attempt"] > 0).sum())
-        lines.append(
-            f"{len(result.outages):,} times a node went out of service; {stopped:,} restarts"
-        )
+        times = int((~result.outages["absent"]).sum())
+        lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
     never = result.jobs[result.jobs["outcome"] == "never runnable"]
     reasons = never["reason"].value_counts()
     for reason, count in reasons.head(_MOST_REASONS).items():
