@@ -349,10 +349,10 @@ def _read_workload(name: str, _content: bytes) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1)
 def _data_digest() -> str:
-    """Hash of the chips, models and fitted coefficients that come with clustersim."""
+    """Hash of the chips, models, coefficients and failure rates that come with clustersim."""
     package = resources.files("clustersim")
     digest = hashlib.sha256()
-    for folder in ("catalogue/data", "performance/data", "network/data"):
+    for folder in ("catalogue/data", "performance/data", "network/data", "simulation/data"):
         for file in sorted(package.joinpath(folder).iterdir(), key=lambda entry: entry.name):
             if file.is_file():
                 digest.update(file.name.encode() + file.read_bytes())
