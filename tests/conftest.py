@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.reference_data import data_folder, reference_data
+
+# How long an example takes says something of the machine only; and a test is the same every time.
+settings.register_profile("clustersim", deadline=None, derandomize=True)
+settings.load_profile("clustersim")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
