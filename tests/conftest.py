@@ -9,8 +9,8 @@ from hypothesis import settings
 
 from tests.reference_data import data_folder, reference_data
 
-# How long an example takes says something of the machine only; and a test is the same every time.
-settings.register_profile("clustersim", deadline=None, derandomize=True)
+# How long an example takes says something of the machine only.
+settings.register_profile("clustersim", deadline=None)
 settings.load_profile("clustersim")
 
 

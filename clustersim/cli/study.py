@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 __all__ = ["add_parser", "run"]
 
@@ -49,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.plots.style import picture_formats
     from clustersim.report.study import conduct_study
+    from clustersim.studies.store import open_store
     from clustersim.studies.study import load_study
-    from clustersim.studies.study_result import load_result
 
     formats = picture_formats(args.formats, "--format")
     study = load_study(args.study, quick=args.quick, changes=args.changes)
@@ -64,4 +65,5 @@ def run(args: argparse.Namespace) -> int:
     )
     if not complete:
         return 130
-    return 1 if (load_result(args.out).runs["status"] == "failed").any() else 0
+    with open_store(Path(args.out)) as store:
+        return 1 if store.any_failed() else 0

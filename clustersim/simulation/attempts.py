@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,7 +77,9 @@ class AttemptLog:
     _partition: array[int] = field(default_factory=lambda: array("q"))
     start_s: array[float] = field(default_factory=lambda: array("d"))
     _end_s: array[float] = field(default_factory=lambda: array("d"))
-    _split: list[array[float]] = field(default_factory=lambda: [array("d") for _ in range(4)])
+    _split: list[array[float]] = field(
+        default_factory=lambda: [array("d") for _ in Progress._fields]
+    )
 
     def begin(self, job: int, partition: int, now: float) -> int:
         """Note that a job starts; return the number of its attempt."""
@@ -93,7 +94,7 @@ class AttemptLog:
     def end(self, attempt: int, now: float, progress: Progress) -> None:
         """Note that an attempt ends, and where its time went."""
         self._end_s[attempt] = now
-        for column, value in zip(self._split, dataclasses.astuple(progress), strict=True):
+        for column, value in zip(self._split, progress, strict=True):
             column[attempt] = value
 
     def columns(self) -> Attempts:

@@ -45,8 +45,9 @@ class RunRecord:
     allocated_attempt, allocated_node, allocated_n : int64 arrays (allocations,)
         Which attempt got how many accelerators on which node of its partition; no rows for
         partitions that do not tell nodes apart.
-    outages : list of Outage
+    outages : list of Outage or None
         What went out of service, in order; the end is when it came back, infinite if it did not.
+        None where nothing could.
     end_s : float
         When the simulation ended.
     passes : int
@@ -62,7 +63,7 @@ class RunRecord:
     allocated_attempt: npt.NDArray[np.int64]
     allocated_node: npt.NDArray[np.int64]
     allocated_n: npt.NDArray[np.int64]
-    outages: list[Outage]
+    outages: list[Outage] | None
     end_s: float
     passes: int
     interrupted: bool
@@ -176,7 +177,7 @@ class Simulation:
             allocated_attempt=allocated,
             allocated_node=np.array(self._allocated_node[:n_allocated]),
             allocated_n=np.array(self._allocated_n),
-            outages=[] if self._faults is None else self._faults.log,
+            outages=None if self._faults is None else self._faults.log,
             end_s=self.clock.now,
             passes=self.passes,
             interrupted=interrupted,

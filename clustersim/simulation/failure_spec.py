@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
@@ -36,13 +36,22 @@ class FailureSource(FileModel):
 class Checkpointing(FileModel):
     """How jobs save their state."""
 
-    interval: Literal["optimal", "never"] | Duration = Field(
+    interval: Literal["optimal", "never"] | Annotated[Duration, Field(gt=0)] = Field(
         "optimal", description="work between checkpoints; optimal is Daly's, by size of the gang"
     )
     cost: Duration = Field(60.0, gt=0, description="how long a job stands still for one")
     restart: Duration = Field(
         600.0, ge=0, description="from a failure to the next step: detection, scheduling, loading"
     )
+
+    @field_validator("interval", mode="wrap")
+    @classmethod
+    def _one_message(cls, value: object, read: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return read(value)
+        except ValidationError:
+            told = f"must be optimal, never, or a duration above 0 such as 30 min, found {value!r}"
+            raise ValueError(told) from None
 
 
 class Failures(FileModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +46,7 @@ def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> npt.NDAr
     return np.where(np.isinf(mttf), np.inf, np.maximum(interval, 0.0))
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """Where the time of one attempt of a job went, seconds; together they are all of it.
 
     Attributes

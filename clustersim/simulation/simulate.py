@@ -6,7 +6,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,16 +171,29 @@ def simulate(
         ).run()
         if horizon_s is None and outages is None and not record.interrupted:
             _check_all_started(record.partition)
-    job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, eligible.reasons)
-    allocated = tables.allocations(jobs, rows, record, cluster, partitions)
-    attempts = out = None
-    if outages is not None:
-        attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
-        out = tables.outages_table(record, cluster)
-    use = tables.utilisation(allocated, cluster, record.end_s, out)
+    result = _result(jobs, rows, record, cluster, partitions, eligible.reasons)
     told = {**(provenance or {}), **_provenance(record, time.perf_counter() - began)}
+    return replace(result, provenance=told)
+
+
+def _result(
+    jobs: pd.DataFrame,
+    rows: npt.NDArray[np.intp],
+    record: RunRecord,
+    cluster: Cluster,
+    partitions: list[Partition],
+    reasons: dict[int, str],
+) -> Result:
+    """Make the tables of what happened to the jobs at `rows`; the provenance is still to come."""
+    job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, reasons)
+    allocated = tables.allocations(jobs, rows, record, cluster, partitions)
+    attempts = outages = None
+    if record.outages is not None:
+        attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
+        outages = tables.outages_table(record.outages, cluster)
+    use = tables.utilisation(allocated, cluster, record.end_s, outages)
     total = summary(job_rows, use, allocated, _virtual_clusters(cluster), attempts)
-    return Result(job_rows, allocated, use, total, told, attempts, out)
+    return Result(job_rows, allocated, use, total, {}, attempts, outages)
 
 
 def _check_nodes_are_told_apart(partitions: list[Partition]) -> None:

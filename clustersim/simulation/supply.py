@@ -92,15 +92,19 @@ def supplied(supply: Supply, cluster: Cluster, streams: Streams) -> list[Outage]
             first[delivery.pool] += 1
             if arrival_s > 0:
                 pool = place[delivery.pool]
-                found.append(Outage(0.0, arrival_s, pool, node, "not delivered", True, True))
+                found.append(_absent(0.0, arrival_s, pool, node, "not delivered"))
     gone = dict.fromkeys(place, 0)
     for retirement in sorted(supply.retirements, key=lambda each: each.at):
         for _ in range(retirement.nodes):
             node = gone[retirement.pool]
             gone[retirement.pool] += 1
             pool = place[retirement.pool]
-            found.append(Outage(retirement.at, math.inf, pool, node, "retired", True, True))
+            found.append(_absent(retirement.at, math.inf, pool, node, "retired"))
     return sorted(found)
+
+
+def _absent(begin_s: float, end_s: float, pool: int, node: int, cause: str) -> Outage:
+    return Outage(begin_s, end_s, pool, node, cause, planned=True, absent=True)
 
 
 def _arrivals(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.engine import RunRecord
+from clustersim.simulation.outages import Outage
+from clustersim.simulation.recovery import Progress
 from clustersim.topology import Cluster
 
 __all__ = [
@@ -151,10 +154,6 @@ def allocations(
     )
 
 
-SPLIT = ("kept_s", "lost_s", "checkpoint_s", "restart_s")
-"""Where the time of an attempt goes."""
-
-
 def attempts_table(
     jobs: pd.DataFrame,
     simulated: npt.NDArray[np.intp],
@@ -190,12 +189,12 @@ def attempts_table(
             "n_accelerators": jobs["n_accelerators"].to_numpy(dtype=np.int64)[row],
             "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
-            **{name: getattr(attempts, name)[order] for name in SPLIT},
+            **{name: getattr(attempts, name)[order] for name in Progress._fields},
         }
     )
 
 
-def outages_table(record: RunRecord, cluster: Cluster) -> pd.DataFrame:
+def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
     """Return a row for each time that a node was out of service.
 
     Returns
@@ -206,17 +205,17 @@ def outages_table(record: RunRecord, cluster: Cluster) -> pd.DataFrame:
         (not delivered yet, or retired).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
-    pool = np.array([outage.pool for outage in record.outages], dtype=np.int64)
+    pool = np.array([outage.pool for outage in outages], dtype=np.int64)
     return pd.DataFrame(
         {
             "pool": _labelled(pool, _pool_names(cluster)),
-            "node": np.array([outage.node for outage in record.outages], dtype=np.int32),
+            "node": np.array([outage.node for outage in outages], dtype=np.int32),
             "n_accelerators": chips[pool],
-            "begin_s": np.array([outage.begin_s for outage in record.outages], dtype=np.float64),
-            "end_s": np.array([outage.end_s for outage in record.outages], dtype=np.float64),
-            "cause": pd.Series([outage.cause for outage in record.outages], dtype="string"),
-            "planned": np.array([outage.planned for outage in record.outages], dtype=bool),
-            "absent": np.array([outage.absent for outage in record.outages], dtype=bool),
+            "begin_s": np.array([outage.begin_s for outage in outages], dtype=np.float64),
+            "end_s": np.array([outage.end_s for outage in outages], dtype=np.float64),
+            "cause": pd.Series([outage.cause for outage in outages], dtype="string"),
+            "planned": np.array([outage.planned for outage in outages], dtype=bool),
+            "absent": np.array([outage.absent for outage in outages], dtype=bool),
         }
     )
 

@@ -35,6 +35,7 @@ __all__ = ["Crew", "dask_crew", "executor_crew", "process_crew"]
 
 MOST_DEATHS = 3
 """A run whose worker dies so often is given up."""
+GIVEN_UP = f"its worker process died {MOST_DEATHS} times or more (killed, or out of memory)"
 QUEUED_BY_DASK = 1000
 """Runs that Dask's scheduler has beyond its workers, so that workers that join later have some."""
 CONNECT_S = 10
@@ -154,10 +155,11 @@ class Crew:
             told = "is gone, with its workers or their scheduler; what was done is kept"
             raise InputError("executor", told) from None
         except Exception as error:
+            # Not the run's own, which is in its outcome: it or its result was lost on the way.
             if type(error).__name__ == "KilledWorker":
                 # Dask's, after several deaths, maybe beside the run that was to blame.
                 return self._after_death(run, MOST_DEATHS - 1)
-            return Outcome(run.key, {}, error=f"{type(error).__name__}: {error}")
+            return self._after_death(run, 1, f"{type(error).__name__}: {error}")
 
     def _after_a_break(self, error: BrokenExecutor) -> Iterator[tuple[Run, Outcome]]:
         """Start again with what was under way; give a run up that has killed its worker often."""
@@ -178,13 +180,12 @@ class Crew:
             if outcome is not None:
                 yield run, outcome
 
-    def _after_death(self, run: Run, deaths: int) -> Outcome | None:
-        """Have a run made again, before others; or give it up."""
+    def _after_death(self, run: Run, deaths: int, told: str = GIVEN_UP) -> Outcome | None:
+        """Have a run made again, before others; or give it up, and tell why."""
         self._deaths[run.key] = self._deaths.get(run.key, 0) + deaths
         if self._deaths[run.key] < MOST_DEATHS:
             self._waiting.appendleft(run)
             return None
-        told = f"its worker process died {MOST_DEATHS} times or more (killed, or out of memory)"
         return Outcome(run.key, {}, error=told)
 
 
@@ -215,7 +216,9 @@ def process_crew(workers: int | None = None) -> Iterator[Crew]:
 
 
 @contextmanager
-def executor_crew(executor: Executor, workers: int | None = None) -> Iterator[Crew]:
+def executor_crew(
+    executor: Executor, workers: int | None = None, *, ahead: int | None = None
+) -> Iterator[Crew]:
     """Yield a crew on an executor of the caller's, who ends it.
 
     Parameters
@@ -223,9 +226,11 @@ def executor_crew(executor: Executor, workers: int | None = None) -> Iterator[Cr
     executor : concurrent.futures.Executor
     workers : int, optional
         How many runs it makes at the same time; by default what it says of itself, else one a core.
+    ahead : int, optional
+        How many more it is given; by default as many.
     """
-    known = workers or getattr(executor, "_max_workers", None) or _cores()
-    crew = Crew(lambda: executor, int(known), ahead=int(known))
+    known = int(workers or getattr(executor, "_max_workers", None) or _cores())
+    crew = Crew(lambda: executor, known, ahead=known if ahead is None else ahead)
     try:
         yield crew
     finally:
@@ -268,11 +273,8 @@ def dask_crew(address: str) -> Iterator[Crew]:
         _check_versions(client)
         threads = sum(client.nthreads().values())
         executor = client.get_executor(pure=False)
-        crew = Crew(lambda: executor, threads, ahead=QUEUED_BY_DASK)
-        try:
+        with executor_crew(executor, threads, ahead=QUEUED_BY_DASK) as crew:
             yield crew
-        finally:
-            crew.stop()
 
 
 @contextmanager

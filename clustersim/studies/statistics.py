@@ -218,7 +218,8 @@ def run_quantile_interval(
     apart = 1
     while len(kept := numbers[::apart]) >= LEAST_APART:
         above = (kept > quantile) - np.mean(kept > quantile)
-        if above[1:] @ above[:-1] <= (above @ above) / math.sqrt(len(kept)):
+        # Not a dot product: BLAS adds in an order that depends on its threads.
+        if (above[1:] * above[:-1]).sum() <= (above**2).sum() / math.sqrt(len(kept)):
             _, low, high = quantile_interval(kept, q, level=level)
             return quantile, min(low, quantile), max(high, quantile)
         apart *= 2

@@ -153,6 +153,14 @@ class Store:
         found = self._connection.execute("SELECT key, metrics, series, error, wall_s FROM runs")
         return {row[0]: _outcome(row) for row in found}
 
+    def any_failed(self) -> bool:
+        """Whether a run that the study begun last wants has failed."""
+        found = self._connection.execute(
+            "SELECT 1 FROM wanted JOIN runs USING (key) JOIN about "
+            "ON about.name = 'study' AND about.value = wanted.study WHERE runs.error != '' LIMIT 1"
+        )
+        return found.fetchone() is not None
+
     def finished(self) -> set[str]:
         """Hashes of the runs that did not fail."""
         return {key for (key,) in self._connection.execute("SELECT key FROM runs WHERE error = ''")}

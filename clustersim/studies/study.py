@@ -162,7 +162,7 @@ def _with_set(fields: dict[str, Any], changes: Mapping[str, Any] | list[str]) ->
 
 def _blamed(problems: list[str], changes: Mapping[str, Any] | list[str]) -> list[str]:
     """Say of faults of the changes beside the file that they are not the file's."""
-    own = tuple(f"set: {name}" for name, _ in change_items(changes))
+    own = tuple(f"set: {name}{end}" for name, _ in change_items(changes) for end in ": ")
     return [f"--{problem}" if problem.startswith(own) else problem for problem in problems]
 
 

@@ -56,3 +56,20 @@ def crowd(seed: int, n_jobs: int, *, largest: int = 24, whole: bool = True) -> p
     rows = zip(submit, draw.choice(sizes[sizes <= largest], n_jobs), duration, strict=True)
     estimate = duration * draw.integers(1, 4, n_jobs)
     return jobs([(float(a), int(b), float(c)) for a, b, c in rows], estimate_s=estimate)
+
+
+def scenario(*, jobs: int, load: float, sizes: dict[int, int], average: str) -> dict[str, Any]:
+    """A scenario of eight nodes of H200 under EASY, with exponential run times."""
+    job_class = {
+        "name": "job",
+        "weight": 1,
+        "sizes": sizes,
+        "duration": {"kind": "exponential", "average": average},
+    }
+    generate = {"arrivals": {"mean_interarrival": "1 h"}, "classes": [job_class]}
+    return {
+        "cluster": {"name": "one", "pools": {"gpu": {"accelerator": "H200", "nodes": 8}}},
+        "workload": {"generate": generate, "jobs": jobs, "load": load},
+        "scheduler": {"policy": "easy"},
+        "seed": 4,
+    }

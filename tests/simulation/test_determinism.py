@@ -98,6 +98,32 @@ def test_the_same_tables_in_a_fresh_process(scenario: Path, hash_seed: str, thre
     assert told.stdout.strip() == digest(run(scenario))
 
 
+LONG_SUM = """
+import numpy as np, pandas as pd
+from clustersim.simulation.metrics import accelerator_seconds
+draw = np.random.default_rng(1)
+time_s = np.sort(draw.uniform(0, 1e7, 100_000))
+steps = pd.DataFrame({"pool": "gpu", "time_s": time_s, "installed": 9.5})
+steps["allocated"] = draw.uniform(0, 9, 100_000)
+print(accelerator_seconds(steps).to_numpy().tolist())
+"""
+
+
+@pytest.mark.slow
+def test_a_long_sum_does_not_depend_on_the_number_of_threads() -> None:
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", LONG_SUM],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(told) == 1
+
+
 def test_another_policy_sees_the_same_jobs(scenario: Path) -> None:
     drawn = [c for c in run(scenario).jobs.columns if c not in ("start_s", "finish_s", "pool")]
     tables = [run(scenario, [f"scheduler.policy={name}"]).jobs for name in POLICIES]

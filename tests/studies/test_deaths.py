@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,33 @@ def test_script_that_starts_itself_again(tmp_path: Path) -> None:
         "workers: the worker processes die as soon as they start; a Python script that makes a "
         'study needs `if __name__ == "__main__":` around it, or workers=1'
     )
+
+
+class Forgetful(Executor):
+    """Loses the result of each run so many times before it tells it, as Dask may (cfexecutor)."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+        self._lost: Counter[str] = Counter()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        outcome = fn(*args, **kwargs)
+        self._lost[outcome.key] += 1
+        if self._lost[outcome.key] <= self._times:
+            future.set_exception(TypeError("cannot unpack non-iterable Outcome object"))
+        else:
+            future.set_result(outcome)
+        return future
+
+
+def test_results_that_are_lost_on_the_way_are_made_again(tmp_path: Path) -> None:
+    fields = {**GRID, "replications": 1}
+    alone = conduct(fields, tmp_path / "alone", workers=1)
+    found = conduct(fields, tmp_path / "lost", executor=Forgetful(2), workers=2)
+    assert exact(found) == exact(alone)
+    never = conduct(fields, tmp_path / "never", executor=Forgetful(99), workers=2)
+    assert set(never["error"]) == {"TypeError: cannot unpack non-iterable Outcome object"}
 
 
 @pytest.mark.slow

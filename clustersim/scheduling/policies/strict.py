@@ -63,12 +63,8 @@ class Fcfs(_StrictOrder):
         line.append(job)
 
     def resubmit(self, job: int) -> None:
-        self.submit(job)
-        line = self._lines[self.queue.jobs.choice_of[job]]
-        if len(line) > 1 and line[-2] > job:
-            ordered = sorted(line)
-            line.clear()
-            line.extend(ordered)
+        choice = self.queue.jobs.choice_of[job]
+        self._lines[choice] = deque(sorted([*self._lines[choice], job]))
 
     def _job(self, head: int) -> int:
         return head
