@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.performance import best_plans
+    from clustersim.planning import Plan, define_plan, load_plan, make_plan
     from clustersim.report import conduct_study, write_report
     from clustersim.scheduling import NodePlacement, Placement, Policy
     from clustersim.seeds import Streams
@@ -48,6 +49,7 @@ __all__ = [
     "InputError",
     "NodePlacement",
     "Placement",
+    "Plan",
     "Policy",
     "Result",
     "Scheduling",
@@ -60,16 +62,19 @@ __all__ = [
     "check_policy",
     "compile_cluster",
     "conduct_study",
+    "define_plan",
     "define_study",
     "describe_jobs",
     "estimate",
     "generate_jobs",
     "load_catalogue",
     "load_cluster",
+    "load_plan",
     "load_result",
     "load_scenario",
     "load_study",
     "load_workload",
+    "make_plan",
     "read_jobs",
     "replay",
     "run",
@@ -86,6 +91,7 @@ _HOME = {
     "InputError": "errors",
     "NodePlacement": "scheduling",
     "Placement": "scheduling",
+    "Plan": "planning",
     "Policy": "scheduling",
     "Result": "simulation.result",
     "Scheduling": "simulation.simulate",
@@ -97,16 +103,19 @@ _HOME = {
     "check_policy": "simulation.check_policy",
     "compile_cluster": "topology",
     "conduct_study": "report",
+    "define_plan": "planning",
     "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "calibration.estimate",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
+    "load_plan": "planning",
     "load_result": "studies.study_result",
     "load_scenario": "simulation.scenario",
     "load_study": "studies.study",
     "load_workload": "workload",
+    "make_plan": "planning",
     "read_jobs": "workload",
     "replay": "simulation.simulate",
     "run": "simulation.run",
@@ -122,6 +131,7 @@ _HOME = {
 _PACKAGES = (
     "catalogue",
     "performance",
+    "planning",
     "scheduling",
     "simulation",
     "studies",

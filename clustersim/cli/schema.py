@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "format", choices=["scenario", "study", "topology", "catalogue", "workload"]
+        "format", choices=["scenario", "study", "plan", "topology", "catalogue", "workload"]
     )
     parser.set_defaults(run=run)
 
