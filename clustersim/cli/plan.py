@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "limits leave no plan (the folder then says what is missing), or the simulated service "
         "misses its objective.",
         epilog="example: clustersim plan experiments/plan_2026.yaml --out out/plan\n"
-        "         clustersim plan experiments/plan_2026.yaml --out out/half --set 'budget=80e9 CNY'",
+        "         clustersim plan experiments/plan_2026.yaml --out out/2 --set 'budget=80e9 CNY'",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("plan", metavar="PLAN.yaml")
@@ -64,9 +64,13 @@ def run(args: argparse.Namespace) -> int:
         plan = make_plan(
             question,
             workers=args.workers,
-            told=lambda line: print(line, file=sys.stderr, flush=True),
+            told=_told if sys.stderr.isatty() else None,
         )
         write_plan(plan, folder, formats)
     print(plan_text(plan))
     print(f"written to {args.out}")
     return 0 if plan.meets else 1
+
+
+def _told(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -118,10 +118,11 @@ def _rounds(rounds: pd.DataFrame) -> str:
     rows = []
     for number, group in rounds.groupby("round", sort=True):
         utilisation = f"{group['planning_utilisation'].iloc[0]:.3f}"
-        if not group["possible"].all():
-            rows.append([number, utilisation, "no plan", "", "", "", ""])
+        if not group["possible"].all() or not group["jobs"].any():
+            told = "no job" if group["possible"].all() else "no plan"
+            rows.append([number, utilisation, told, "", "", "", ""])
             continue
-        worst = group.loc[group["mean"].idxmax()]
+        worst = group.iloc[int(group["mean"].fillna(-1.0).argmax())]
         numbers = [f"{worst[name]:.4g}" for name in ("mean", "low", "high")]
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([number, utilisation, *place, *numbers])

@@ -64,8 +64,8 @@ class Correction:
         if kept is None and floor is None:
             if missed <= self.lowest:
                 return None
-            misses = len(tried) - 1
-            return max(self.lowest, missed - FIRST_STEP * self.begin * 2**misses)
+            step = FIRST_STEP * self.begin * 2.0 ** (len(tried) - 1)
+            return max(self.lowest, missed - step)
         low = max(value for value in (kept, floor) if value is not None)
         if missed - low <= self.tolerance:
             return None

@@ -64,8 +64,9 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
             tree, folder = read_extended(path), path.parent
     else:
         tree, folder = copy.deepcopy(verify.base), question.folder
-    for key, value in verify.set.items():
-        set_path(tree, key, value, folder)
+    with named_in(question.source, "verify.set"):
+        for key, value in verify.set.items():
+            set_path(tree, key, value, folder)
     scenario = resolve_scenario(tree, source=source, folder=folder).scenario
     with named_in(question.source, "verify.base"):
         cluster = _cluster_spec(scenario.cluster, question, folder)

@@ -95,6 +95,11 @@ class Problem:
         """Scenarios, quarters, classes, chips."""
         return len(self.scenarios), self.quarters, len(self.classes), len(self.chips)
 
+    @property
+    def fixed_cost(self) -> float:
+        """Yuan for the existing nodes in place, whatever is bought."""
+        return float((self.existing * self.operating).sum()) * self.quarters
+
     def only(self, scenario: int) -> Problem:
         """The same in one scenario, which is sure."""
         return dataclasses.replace(

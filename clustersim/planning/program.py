@@ -125,8 +125,8 @@ def build_program(problem: Problem, *, fixed: npt.ArrayLike | None = None) -> Pr
     busy = np.full((scenarios, quarters, classes, chips), -1, dtype=np.int64)
     n_busy = int(works.sum()) * scenarios * quarters
     busy[:, :, works] = (n_lots + np.arange(n_busy)).reshape(scenarios, quarters, -1)
-    unmet = n_lots + n_busy + np.arange(scenarios * quarters * classes)
-    unmet = unmet.reshape(scenarios, quarters, classes)
+    rest = n_lots + n_busy + np.arange(scenarios * quarters * classes)
+    unmet = rest.reshape(scenarios, quarters, classes)
     n_columns = n_lots + n_busy + unmet.size
     largest = problem.demand.max(axis=1)
     token_units = np.where(largest > 0, largest, 1.0)
@@ -177,9 +177,7 @@ def _costs(
     cost = np.zeros(n_columns)
     left = quarters - np.arange(quarters)[:, None]
     tie = LATER * left + LISTED * np.arange(chips)
-    lot = problem.lot * (
-        problem.price * (problem.charge[:, None] + tie) + problem.operating * left
-    )
+    lot = problem.lot * (problem.price * (problem.charge[:, None] + tie) + problem.operating * left)
     for scenario, probability in enumerate(problem.probability):
         np.add.at(cost, lots[scenario], probability * lot)
         works = busy[scenario] >= 0

@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def meets(self) -> bool:
-        """Whether there is a plan, and the simulated service meets its objective if there is one."""
+        """Whether there is a plan, and its simulated service, if any, meets the objective."""
         return self.schedule is not None and (self.verified is None or self.verified.meets)
 
 
@@ -118,12 +118,11 @@ def make_plan(
         problem = schedule.problem
     program = build_program(problem)
     relaxed = solve_relaxed(program)
-    fixed_cost = float((problem.existing * problem.operating).sum()) * problem.quarters
     return Plan(
         question=question,
         problem=problem,
         schedule=schedule,
-        bound=float(relaxed.fun) * program.money_unit + fixed_cost,
+        bound=float(relaxed.fun) * program.money_unit + problem.fixed_cost,
         shadow_prices=shadow_prices(program, relaxed),
         regret=find_regret(problem, schedule, effort),
         shortfall=None,

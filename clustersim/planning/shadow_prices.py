@@ -50,7 +50,9 @@ def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
             per_unit += _of_the_bound(program, solution, row.scenario, row.quarter, row.of)
         prices[key] = prices.get(key, 0.0) - per_unit
     kinds = list(UNITS)
-    ordered = sorted(prices, key=lambda key: (kinds.index(key[0]), -1 if key[2] is None else key[2]))
+    ordered = sorted(
+        prices, key=lambda key: (kinds.index(key[0]), -1 if key[2] is None else key[2])
+    )
     return pd.DataFrame(
         {
             "constraint": [kind for kind, _, _ in ordered],
@@ -65,12 +67,10 @@ def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
     )
 
 
-def _of_the_bound(
-    program: Program, solution: Any, scenario: int, quarter: int, name: str
-) -> float:
+def _of_the_bound(program: Program, solution: Any, scenario: int, quarter: int, name: str) -> float:
     """What more demand costs by letting more of it be left undone, per token."""
     index = program.problem.classes.index(name)
     column = program.unmet[scenario, quarter, index]
     share = 1.0 - program.problem.must_meet[index, quarter]
     marginal = float(solution.upper.marginals[column])
-    return marginal * share * program.money_unit / float(program.token_units[index])
+    return marginal * float(share) * program.money_unit / float(program.token_units[index])

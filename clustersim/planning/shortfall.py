@@ -52,14 +52,15 @@ def find_shortfall(problem: Problem, effort: Effort | None = None) -> pd.DataFra
     scale = {key: _scale(program, key) for key in keys}
     groups: dict[str, list[Key]] = {TOGETHER: [key for key in keys if key[0] != "demand"]}
     for key in sorted(keys, key=lambda key: KINDS.index(key[0])):
+        if key[0] == "available":
+            groups.setdefault("supply of all chips", []).append(key)
         groups.setdefault(_group(key), []).append(key)
     records = []
     for group, chosen in groups.items():
         amounts = _least(program, chosen, scale, effort)
         if amounts is None:
-            first = chosen[0] if chosen else ("", "", None)
-            kind, of = ("", "") if group == TOGETHER else (first[0], first[1])
-            records.append(_record(group, (kind, of, None), math.nan, math.nan, helps=False))
+            kind = chosen[0][0] if chosen else ""
+            records.append(_record(group, (kind, "", None), math.nan, math.nan, helps=False))
             continue
         for key, amount in zip(chosen, amounts, strict=True):
             if amount > NOTHING * scale[key]:
@@ -75,8 +76,9 @@ def _key(row: Any) -> Key:
 
 def _group(key: Key) -> str:
     """What grows alone: one chip's supply, one class's demand, or a limit of all."""
-    kind, of, _ = key
-    return f"{kind} of {of}" if of else kind
+    words = {"available": "supply", "rack_units": "rack units"}
+    kind = words.get(key[0], key[0])
+    return f"{kind} of {key[1]}" if key[1] else kind
 
 
 def _record(group: str, key: Key, amount: float, relative: float, *, helps: bool) -> dict[str, Any]:

@@ -70,7 +70,8 @@ class Schedule:
     @property
     def nodes(self) -> Floats:
         """Nodes in place, (S, Q, K)."""
-        return self.problem.existing + np.cumsum(self.bought, axis=1)
+        bought = np.cumsum(self.bought, axis=1).astype(np.float64)
+        return np.asarray(self.problem.existing + bought)
 
     @property
     def spending(self) -> Floats:
@@ -178,12 +179,15 @@ def solve_relaxed(program: Program) -> Any:
 
 def _linear(program: Program, low: Floats, high: Floats) -> Any:
     unequal = ~program.equal
+    # The types of scipy's interface know neither sparse matrices nor arrays of bounds here.
+    matrix: Any = program.matrix
+    bounds: Any = np.stack([low, high], axis=1)
     return linprog(
         program.cost,
-        A_ub=program.matrix[unequal],
+        A_ub=matrix[unequal],
         b_ub=program.limit[unequal],
-        A_eq=program.matrix[program.equal],
+        A_eq=matrix[program.equal],
         b_eq=program.limit[program.equal],
-        bounds=np.stack([low, high], axis=1),
+        bounds=bounds,
         method="highs",
     )

@@ -161,7 +161,9 @@ class ScenarioSpec(FileModel):
 
     probability: float = Field(gt=0, le=1)
     available: dict[Text, ScenarioSupply] = Field(
-        default_factory=dict, description="by chip; others stay as they are"
+        default_factory=dict,
+        description="by chip; others stay as they are. What is decided first must be to be had in "
+        "every scenario",
     )
     source: str = ""
 

@@ -118,7 +118,7 @@ def _workloads(
     """Workload model of each class in a quarter, at the rate that the plan processes."""
     spec, verify = question.spec, question.spec.verify
     assert verify is not None, "a plan that is tried has a verification"
-    models = {}
+    models: dict[str, Mapping[str, Any]] = {}
     for index, (name, demand) in enumerate(spec.demand.items()):
         wanted = schedule.problem.demand[index, quarter]
         tokens = (wanted - schedule.unmet[scenario, quarter, index]) * verify.scale
@@ -185,7 +185,7 @@ def trial_jobs(trial: Trial, replication: int) -> pd.DataFrame:
             parts.append(jobs.astype({"job_class": "string"}))
     parts = [part for part in parts if len(part)]
     if not parts:
-        raise InputError("verify", "no job is submitted; give jobs fewer tokens or a larger scale")
+        raise InputError("verify", "no job is submitted; give fewer job_tokens, or a larger scale")
     table = pd.concat(parts, ignore_index=True)
     table = table.sort_values("submit_s", kind="stable", ignore_index=True)
     table["job_id"] = np.arange(1, len(table) + 1)
@@ -193,13 +193,16 @@ def trial_jobs(trial: Trial, replication: int) -> pd.DataFrame:
 
 
 def run_trial(trial: Trial, replication: int) -> Service:
-    """Simulate a trial once and measure each quarter.
+    """Simulate a trial once and measure each quarter; where nothing is done, there is no service.
 
     Raises
     ------
     InputError
         If its scenario cannot be used.
     """
+    quarters = range(len(trial.workloads))
+    if not any(trial.workloads):
+        return Service([math.nan for _ in quarters], [0 for _ in quarters])
     jobs = trial_jobs(trial, replication)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.parquet"
@@ -208,8 +211,8 @@ def run_trial(trial: Trial, replication: int) -> Service:
         result = run_scenario(resolve_scenario(tree, source=f"scenario {trial.scenario!r}"))
     if result.interrupted:
         raise KeyboardInterrupt
-    services = [_measured(result, trial.metric, quarter) for quarter in range(len(trial.workloads))]
-    return Service([value for value, _ in services], [count for _, count in services])
+    measured = [_measured(result, trial.metric, quarter) for quarter in quarters]
+    return Service([value for value, _ in measured], [count for _, count in measured])
 
 
 def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:

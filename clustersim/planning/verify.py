@@ -110,7 +110,7 @@ def verify(
             else:
                 trials = [trial_of(question, base, plan, s) for s in _scenarios(question)]
                 table = _round(question, number, plan, trials, runs)
-                tried[value] = float(table["mean"].max())
+                tried[value] = float(table["mean"].max()) if table["jobs"].any() else 0.0
                 plans[value] = plan, trials
                 tables.append(table)
             if told is not None:

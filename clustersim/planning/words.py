@@ -12,6 +12,8 @@ from clustersim.units import format_duration
 
 __all__ = ["amount_text", "conclusion", "money_text"]
 
+NO_REGRET = 1e-6
+"""Regret below this share of the cost is none: it is within the gap of the search."""
 SCALES = ((1e9, "billion CNY"), (1e6, "million CNY"), (1e3, "thousand CNY"))
 
 
@@ -99,6 +101,12 @@ def _knowledge(plan: Plan) -> str:
         return ""
     own = regret.regret[0]
     worst = int(np.argmax(own))
+    regretted = (
+        f"If {plan.problem.scenarios[worst]!r} comes true, {money_text(float(own[worst]))} of it "
+        "are regretted"
+        if own[worst] > NO_REGRET * plan.regret.expected_of_plan
+        else "No scenario makes it regretted"
+    )
     value = regret.value_of_stochastic_solution
     planned = (
         f"counting on the mean supply would cost {money_text(value)} more"
@@ -106,8 +114,7 @@ def _knowledge(plan: Plan) -> str:
         else "counting on the mean supply would leave no plan in some scenario"
     )
     return (
-        f"If {plan.problem.scenarios[worst]!r} comes true, {money_text(float(own[worst]))} of it "
-        f"are regretted; knowing the scenario before would be worth "
+        f"{regretted}; knowing the scenario before would be worth "
         f"{money_text(regret.value_of_perfect_information)}, and {planned}."
     )
 
@@ -118,7 +125,9 @@ def _service(plan: Plan) -> str:
         return ""
     rows = verified.rounds
     own = rows[rows["possible"] & (rows["planning_utilisation"] == plan.problem.utilisation)]
-    worst = own.loc[own["mean"].idxmax()]
+    if not own["jobs"].any():
+        return "No work is done, so that there is nothing to simulate."
+    worst = own.iloc[int(own["mean"].fillna(-1.0).argmax())]
     metric = spec.objective.metric
 
     def shown(value: float) -> str:
@@ -127,10 +136,11 @@ def _service(plan: Plan) -> str:
         return format_duration(value) if metric.endswith("_s") else f"{value:.4g}"
 
     verb = "keeps" if verified.meets else "misses"
+    interval = f" ({shown(max(worst['low'], 0.0))} to {shown(worst['high'])})"
     return (
         f"Simulated, {metric} {verb} {shown(spec.objective.limit)}: in the worst quarter and "
-        f"scenario it is {shown(worst['mean'])} ({shown(max(worst['low'], 0.0))} to "
-        f"{shown(worst['high'])}); {verified.note}."
+        f"scenario it is {shown(worst['mean'])}"
+        f"{interval if math.isfinite(worst['high']) else ''}; {verified.note}."
     )
 
 
@@ -153,6 +163,6 @@ def _no_plan(plan: Plan) -> str:
 
 
 def _missing(constraint: str, of: str, quarter: int | None, amount: float) -> str:
-    what = {"available": "supply", "rack_units": "room"}.get(constraint, constraint)
+    what = {"available": "supply", "rack_units": "rack units"}.get(constraint, constraint)
     when = "" if quarter is None or quarter != quarter else f" in quarter {quarter}"
     return f"{what}{f' of {of}' if of else ''}{when}: {amount_text(constraint, amount)}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from clustersim.plots.axis import Axis
-from clustersim.plots.figure import DOUBLE, StudyFigure, dress, panel, plot_style, study_figure
+from clustersim.plots.figure import (
+    DOUBLE,
+    StudyFigure,
+    dress,
+    panel,
+    plot_style,
+    study_figure,
+    type_size,
+)
 from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.style import colour
 
@@ -21,7 +31,7 @@ _THOUSAND = 1000
 
 
 def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
-    """Draw the chips that are bought, a panel a scenario.
+    """Draw the chips that are bought, a panel a scenario; types that are never bought are left out.
 
     Parameters
     ----------
@@ -31,7 +41,8 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
     """
     scenarios = list(dict.fromkeys(purchases["scenario"]))
     chips = list(dict.fromkeys(purchases["chip"]))
-    figure = study_figure(len(scenarios), title=title, width=DOUBLE, columns=min(3, len(scenarios)))
+    columns = len(scenarios) if len(scenarios) <= 3 else 2 + len(scenarios) % 2
+    figure = study_figure(len(scenarios), title=title, width=DOUBLE, columns=columns)
     totals = purchases.groupby(["scenario", "quarter"])["chips"].sum()
     most = 1.12 * float(totals.max()) or 1.0
     for ax, scenario in zip(figure.panels, scenarios, strict=True):
@@ -39,15 +50,15 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
     handles = [
         Patch(facecolor=colour(k), hatch=_HATCHES[k % len(_HATCHES)], edgecolor="white", label=name)
         for k, name in enumerate(chips)
+        if (purchases.loc[purchases["chip"] == name, "chips"] > 0).any()
     ]
-    with plot_style(DOUBLE):
-        figure.legend(handles=handles, loc="outside upper right", ncols=min(5, len(chips)))
-    first = purchases[purchases["decided"] == "first"]["quarter"].max()
-    if not pd.isna(first) and len(scenarios) > 1:
-        figure.describe(
-            f"Left of the dashed line: decided before the scenario is known. Numbers: all chips "
-            "bought in the quarter."
-        )
+    if handles:
+        with plot_style(DOUBLE):
+            look: dict[str, Any] = {"loc": "outside upper right", "fontsize": type_size(DOUBLE)}
+            figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
+    if set(purchases["decided"]) == {"first", "later"}:
+        figure.describe("Left of the dashed line: decided before the scenario is known.")
+    figure.describe("Numbers: all chips bought in the quarter.")
     return figure
 
 
@@ -74,7 +85,7 @@ def plot_purchases(
         for k, name in enumerate(chips):
             rows = purchases[purchases["chip"] == name].set_index("quarter")["chips"]
             height = rows.reindex(quarters).to_numpy(dtype=np.float64) / scale
-            look = {"color": colour(k), "hatch": _HATCHES[k % len(_HATCHES)]}
+            look: dict[str, Any] = {"color": colour(k), "hatch": _HATCHES[k % len(_HATCHES)]}
             ax.bar(quarters, height, 0.7, bottom=below, edgecolor="white", lw=0.4, **look)
             below += height
         for quarter, total in zip(quarters, below, strict=True):
@@ -105,23 +116,23 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
     candidates = list(dict.fromkeys(table["candidate"]))
     figure = study_figure(title=title, width=DOUBLE, panel_height=1.3 + 0.36 * len(candidates))
     axes = {
-        "candidate": Axis("first purchases that are best"),
+        "candidate": Axis("first purchases"),
         "scenario": Axis("scenario that comes true"),
         "regret_cny": Axis("regret", dimension="money", logarithmic=False),
     }
-    plot_heat_map(
-        table.iloc[::-1].sort_values("scenario", kind="stable", key=_order_of(regret)),
-        "scenario",
-        "candidate",
-        "regret_cny",
-        axes=axes,
-        ax=figure.panels[0],
+    ordered = table.iloc[::-1].sort_values("scenario", kind="stable", key=_order_of(regret))
+    ax = plot_heat_map(
+        ordered, "scenario", "candidate", "regret_cny", axes=axes, ax=figure.panels[0]
     )
+    told = "cost above that of the best purchases, if a scenario comes true"
+    with plot_style(ax):
+        dress(ax, told, x=axes["scenario"].label, y=axes["candidate"].label)
     if table["regret_cny"].isna().any():
-        figure.describe("There the limits leave no plan: what must be met is not, later either.")
+        figure.describe("There no later purchase meets what must be met.")
     return figure
 
 
-def _order_of(regret: pd.DataFrame):  # type: ignore[no-untyped-def]
+def _order_of(regret: pd.DataFrame) -> Callable[[pd.Series], pd.Series]:
+    """Key that sorts scenarios as they are listed."""
     order = {name: place for place, name in enumerate(dict.fromkeys(regret["scenario"]))}
     return lambda column: column.map(order)

@@ -63,7 +63,7 @@ def _add_extends(tree: dict[str, Any], name: str) -> None:
 
 
 def _add_quick(tree: dict[str, Any]) -> None:
-    """Let a study or plan say what is different in its small version: any of its fields, or parts of them.
+    """Let a file say what is different in its small version: any of its fields, or parts of them.
 
     A part is laid over the field, so that nothing in it is required.
     """
