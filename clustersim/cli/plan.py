@@ -18,7 +18,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "limits leave no plan (the folder then says what is missing), or the simulated service "
         "misses its objective.",
         epilog="example: clustersim plan experiments/plan_2026.yaml --out out/plan\n"
-        "         clustersim plan experiments/plan_2026.yaml --out out/2 --set 'budget=80e9 CNY'",
+        "         clustersim plan experiments/plan_2026.yaml --out out/half --set verify=null "
+        "--set 'budget=80e9 CNY'",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("plan", metavar="PLAN.yaml")

@@ -11,7 +11,7 @@ from clustersim.cli.text import table
 from clustersim.planning import Plan
 from clustersim.planning.regret import Regret
 from clustersim.planning.tables import purchase_table
-from clustersim.planning.words import amount_text, conclusion, money_text
+from clustersim.planning.words import amount_text, conclusion, metric_text, money_text
 
 __all__ = ["plan_text"]
 
@@ -115,7 +115,8 @@ def _billions(cny: float) -> str:
 
 def _rounds(rounds: pd.DataFrame) -> str:
     """The worst quarter and scenario of each round."""
-    rows = []
+    metric = str(rounds["metric"].dropna().iloc[0])
+    rows: list[list[object]] = []
     for number, group in rounds.groupby("round", sort=True):
         utilisation = f"{group['planning_utilisation'].iloc[0]:.3f}"
         if not group["possible"].all() or not group["jobs"].any():
@@ -123,10 +124,9 @@ def _rounds(rounds: pd.DataFrame) -> str:
             rows.append([number, utilisation, told, "", "", "", ""])
             continue
         worst = group.iloc[int(group["mean"].fillna(-1.0).argmax())]
-        numbers = [f"{worst[name]:.4g}" for name in ("mean", "low", "high")]
+        numbers = [metric_text(metric, worst[name]) for name in ("mean", "low", "high")]
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([number, utilisation, *place, *numbers])
-    metric = rounds["metric"].dropna().iloc[0] if "metric" in rounds else ""
     headers = ["round", "utilisation", "scenario", "quarter", metric, "low", "high"]
     return f"simulated, in the worst scenario and quarter\n{table(rows, headers)}"
 

@@ -70,13 +70,14 @@ class Schedule:
     @property
     def nodes(self) -> Floats:
         """Nodes in place, (S, Q, K)."""
-        bought = np.cumsum(self.bought, axis=1).astype(np.float64)
-        return np.asarray(self.problem.existing + bought)
+        nodes: Floats = self.problem.existing + np.cumsum(self.bought, axis=1)
+        return nodes
 
     @property
     def spending(self) -> Floats:
         """Yuan paid for purchases, (S, Q)."""
-        return (self.bought * self.problem.price).sum(axis=2)
+        spending: Floats = (self.bought * self.problem.price).sum(axis=2)
+        return spending
 
     def costs(self) -> dict[str, Floats]:
         """Yuan that each scenario is charged with, by kind; (S,) each."""

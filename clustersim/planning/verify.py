@@ -199,10 +199,19 @@ def _runs(workers: int | None) -> Iterator[Runs]:
     """Yield what makes runs, in the order in which they are asked for."""
     if workers is not None and workers < 1:
         raise InputError("workers", f"must be 1 or more, found {workers}")
-    count = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers
-    if (count or 1) == 1:
-        yield lambda tasks: [run_trial(*task) for task in tasks]
-        return
+    count = workers or _cores()
     context: Any = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        yield lambda tasks: list(pool.map(run_trial, *zip(*tasks, strict=True)))
+    with ProcessPoolExecutor(count, mp_context=context) as pool:  # starts none before the first run
+
+        def runs(tasks: Sequence[tuple[Trial, int]]) -> list[Service]:
+            if min(count, len(tasks)) == 1:
+                return [run_trial(*task) for task in tasks]
+            return list(pool.map(run_trial, *zip(*tasks, strict=True)))
+
+        yield runs
+
+
+def _cores() -> int:
+    """Cores that this process may use, as far as the system tells."""
+    told = getattr(os, "sched_getaffinity", None)
+    return len(told(0)) if told else os.cpu_count() or 1

@@ -8,9 +8,10 @@ import numpy as np
 
 from clustersim.planning.result import Plan
 from clustersim.planning.shortfall import TOGETHER
+from clustersim.studies.measures import METRICS
 from clustersim.units import format_duration
 
-__all__ = ["amount_text", "conclusion", "money_text"]
+__all__ = ["amount_text", "conclusion", "metric_text", "money_text"]
 
 NO_REGRET = 1e-6
 """Regret below this share of the cost is none: it is within the gap of the search."""
@@ -50,6 +51,19 @@ def amount_text(constraint: str, amount: float) -> str:
     if constraint == "rack_units":
         return f"{amount:,.0f} rack units"
     return f"{amount:.4g} tokens"
+
+
+def metric_text(metric: str, value: float) -> str:
+    """Write a measure of the simulated service with its unit.
+
+    Examples
+    --------
+    >>> metric_text("p95_wait_s", 9000.0), metric_text("utilisation", 0.81)
+    ('2.5 h', '0.81')
+    """
+    if not math.isfinite(value):
+        return "no limit"
+    return format_duration(value) if metric.endswith("_s") else f"{value:.4g}"
 
 
 def conclusion(plan: Plan) -> str:
@@ -104,7 +118,7 @@ def _knowledge(plan: Plan) -> str:
     regretted = (
         f"If {plan.problem.scenarios[worst]!r} comes true, {money_text(float(own[worst]))} of it "
         "are regretted"
-        if own[worst] > NO_REGRET * plan.regret.expected_of_plan
+        if own[worst] > NO_REGRET * regret.expected_of_plan
         else "No scenario makes it regretted"
     )
     value = regret.value_of_stochastic_solution
@@ -131,14 +145,12 @@ def _service(plan: Plan) -> str:
     metric = spec.objective.metric
 
     def shown(value: float) -> str:
-        if not math.isfinite(value):
-            return "no limit"
-        return format_duration(value) if metric.endswith("_s") else f"{value:.4g}"
+        return metric_text(metric, value)
 
     verb = "keeps" if verified.meets else "misses"
     interval = f" ({shown(max(worst['low'], 0.0))} to {shown(worst['high'])})"
     return (
-        f"Simulated, {metric} {verb} {shown(spec.objective.limit)}: in the worst quarter and "
+        f"Simulated, the {METRICS.get(metric, metric)} {verb} {shown(spec.objective.limit)}: in the worst quarter and "
         f"scenario it is {shown(worst['mean'])}"
         f"{interval if math.isfinite(worst['high']) else ''}; {verified.note}."
     )
