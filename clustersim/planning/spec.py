@@ -172,7 +172,8 @@ class Verification(FileModel):
     """How a plan is tried by simulation."""
 
     base: Text | dict[str, Any] = Field(
-        description="a scenario whose scheduler, failures, network and seed are taken"
+        description="a scenario whose scheduler, failures, seed and, by chip type, network are "
+        "taken; its fleet, supply and jobs are the plan's"
     )
     set: dict[Text, Any] = Field(default_factory=dict, description="changes of it by path")
     objective: Objective = Objective()

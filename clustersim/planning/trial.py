@@ -89,15 +89,13 @@ def trial_of(
         for chip, name in enumerate(spec.chips)
         if steps[quarter - 1, chip]
     ]
-    supply = dict(base.tree.get("supply", {}))
-    supply["deliveries"] = deliveries
     tree = {
-        **base.tree,
+        **{name: value for name, value in base.tree.items() if name != "horizon"},
         "name": f"{spec.name}: {schedule.problem.scenarios[scenario]}",
         "catalogue": [full_path(question.folder, own) for own in spec.catalogue],
         "cluster": cluster_of(question, base, nodes),
         "performance": spec.performance.model_dump(mode="json", exclude_none=True),
-        "supply": supply,
+        "supply": {"deliveries": deliveries},
     }
     if "calibration" in tree["performance"]:
         path = full_path(question.folder, tree["performance"]["calibration"])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, named_in
 from clustersim.planning.correction import Correction
 from clustersim.planning.fleet import BaseScenario
 from clustersim.planning.load import PlanQuestion
@@ -109,7 +109,8 @@ def verify(
                 tables.append(_impossible(number, value))
             else:
                 trials = [trial_of(question, base, plan, s) for s in _scenarios(question)]
-                table = _round(question, number, plan, trials, runs)
+                with named_in(question.source, "verify"):
+                    table = _round(question, number, plan, trials, runs)
                 tried[value] = float(table["mean"].max()) if table["jobs"].any() else 0.0
                 plans[value] = plan, trials
                 tables.append(table)

@@ -149,8 +149,9 @@ def _service(plan: Plan) -> str:
 
     verb = "keeps" if verified.meets else "misses"
     interval = f" ({shown(max(worst['low'], 0.0))} to {shown(worst['high'])})"
+    name = METRICS.get(metric, metric)
     return (
-        f"Simulated, the {METRICS.get(metric, metric)} {verb} {shown(spec.objective.limit)}: in the worst quarter and "
+        f"Simulated, the {name} {verb} {shown(spec.objective.limit)}: in the worst quarter and "
         f"scenario it is {shown(worst['mean'])}"
         f"{interval if math.isfinite(worst['high']) else ''}; {verified.note}."
     )

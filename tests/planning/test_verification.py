@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from files import BASE, queue, two_chips
 
+from clustersim.errors import InputError
 from clustersim.planning import define_plan, make_plan
 from clustersim.planning.correction import Correction
 from clustersim.planning.fleet import open_base_scenario, throughput
@@ -153,6 +154,18 @@ def test_routing() -> None:
     assert {frozenset(names.split(",")) for names in trial_jobs(anywhere, 0)["accelerators"]} == {
         frozenset({"H200", "H20"})
     }
+
+
+def test_a_base_that_does_not_fit_the_plan_is_told() -> None:
+    """The plan's pools are its chips: `gpu` is a pool of the base only."""
+    part = {
+        "name": "node",
+        "time_to_failure": {"kind": "exponential", "average": "2 d"},
+        "repair": {"kind": "constant", "value": "1 d"},
+        "pools": ["gpu"],
+    }
+    with pytest.raises(InputError, match=r"plan: verify: .*unknown pool 'gpu'.*h200"):
+        planned(queue(base={**BASE, "failures": {"sources": [part]}}))
 
 
 def test_failures_of_the_base_are_simulated() -> None:
