@@ -22,7 +22,7 @@ MOST_PRICES = 12
 def plan_text(plan: Plan) -> str:
     """Say what a plan is, and what it hangs on."""
     spec = plan.question.spec
-    parts = [f"{spec.name}: {spec.question}".rstrip(": ")]
+    parts = [textwrap.fill(f"{spec.name}: {spec.question}".rstrip(": "), 100)]
     if plan.schedule is None:
         parts.append(_shortfall(plan))
     else:

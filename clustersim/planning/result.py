@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from clustersim.planning.shadow_prices import shadow_prices
 from clustersim.planning.shortfall import find_shortfall
 from clustersim.planning.solve import Effort, Schedule, solve, solve_relaxed
 from clustersim.planning.verify import Verified, verify
+from clustersim.simulation.result import new_folder
 
 __all__ = ["Plan", "make_plan"]
 
@@ -50,6 +52,20 @@ class Plan:
     regret: Regret | None
     shortfall: pd.DataFrame | None
     verified: Verified | None
+
+    def save(self, folder: str | Path, formats: Sequence[str] = ("png", "svg")) -> Path:
+        """Write tables, pictures, ``plan.json`` and the simulated scenarios to a new folder.
+
+        Raises
+        ------
+        InputError
+            If `folder` exists or cannot be made; nothing is overwritten.
+        """
+        from clustersim.planning.output import write_plan
+
+        with new_folder(folder) as path:
+            write_plan(self, path, formats)
+        return path
 
     @property
     def meets(self) -> bool:

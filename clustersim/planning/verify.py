@@ -68,8 +68,8 @@ def verify(
 ) -> Verified:
     """Try a plan by simulation, and plan with less utilisation until the service is good enough.
 
-    All rounds, scenarios and replications see the same random numbers.  The service of a round is
-    the worst mean over the replications of all scenarios and quarters.
+    All rounds and scenarios see the same random numbers.  The service of a round is the worst mean
+    over the replications, of all scenarios and quarters.  A run begins with no job in the system.
 
     Parameters
     ----------

@@ -120,6 +120,8 @@ def test_in_python() -> None:
     assert isinstance(plan, clustersim.Plan)
     assert plan.schedule is not None
     assert plan.schedule.bought.sum() > 0
+    plan.save("out", formats=("svg",))
+    assert {"plan.json", "purchases.csv", "purchases.svg"} <= set(contents("out"))
 
 
 @lru_cache
