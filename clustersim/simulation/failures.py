@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
 from clustersim.seeds import Streams
 from clustersim.simulation.failure_spec import (
@@ -179,7 +180,12 @@ def recovery_of(
 
 
 def outages_and_recovery(
-    spec: Failures | None, supply: Supply | None, cluster: Cluster, streams: Streams, sizes: Ints
+    spec: Failures | None,
+    supply: Supply | None,
+    cluster: Cluster,
+    streams: Streams,
+    sizes: Ints,
+    catalogue: Catalogue | None = None,
 ) -> dict[str, Any]:
     """Return the arguments `outages` and `recovery` of a simulation; none if nothing changes.
 
@@ -191,18 +197,21 @@ def outages_and_recovery(
     streams : Streams
     sizes : int array (jobs,)
         Accelerators.
+    catalogue : Catalogue, optional
+        Of the supply's chips; by default the built-in one.
 
     Raises
     ------
     InputError
-        If it names failures that are not known, or a pool that is not in the cluster.
+        If it names failures that are not known, or the supply cannot be (see
+        :func:`~clustersim.simulation.supply.supplied`).
     """
     if spec is None and supply is None:
         return {}
     sources = [] if spec is None else failure_sources(spec)
     outages = failures(cluster, sources, streams)
     if supply is not None:
-        absent = supplied(supply, cluster, streams)
+        absent = supplied(supply, cluster, streams, catalogue)
         outages = merge(absent, without_spare_parts(outages, supply, cluster))
     told = Checkpointing() if spec is None else spec.checkpoints
     return {"outages": outages, "recovery": recovery_of(told, sources, cluster, sizes)}

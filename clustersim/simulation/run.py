@@ -117,6 +117,7 @@ def run_scenario(
             fleet.cluster,
             Streams(scenario.seed, replication=scenario.replication),
             jobs["n_accelerators"].to_numpy(),
+            fleet.catalogue,
         )
         return simulate(
             jobs,

@@ -141,7 +141,7 @@ class Scenario(FileModel):
         None, description="what fails, and how jobs come back; by default nothing does"
     )
     supply: Supply | None = Field(
-        None, description="deliveries, retirements and embargoes; by default all is there"
+        None, description="what comes and leaves, and room for it; by default all is there"
     )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
