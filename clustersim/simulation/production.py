@@ -56,7 +56,7 @@ class Production(FileModel):
     delivered or made. Several foundries of a pool add up.
     """
 
-    name: str = Field("", description="for changes by path")
+    name: Name | None = Field(None, description="for changes by path")
     pool: Name
     foundry: Name = Field(description="who makes them, such as TSMC")
     chips_per_month: Rate = Field(
@@ -67,7 +67,9 @@ class Production(FileModel):
     slip: DurationDistribution | None = Field(
         None, description="how much later than said output begins; other dates stay"
     )
-    usable: float = Field(1.0, gt=0, le=1, description="share of the chips that serves (yield)")
+    usable: float = Field(
+        1.0, gt=0, le=1, description="share of the chips that serves (yield); all take memory"
+    )
     until: Duration | None = Field(None, ge=0, description="when output ends")
     source: str = Field("", description="where the numbers are from, or assumption")
 

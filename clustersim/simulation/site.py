@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from clustersim.units import Duration, Power
 
 __all__ = ["Site", "SiteLimit", "WaitForRoom", "node_power_w", "waits_for_room"]
 
+Name = Annotated[str, Field(min_length=1)]
 Floats = npt.NDArray[np.float64]
 _ROUNDING = 1e-9
 
@@ -26,7 +28,7 @@ _ROUNDING = 1e-9
 class SiteLimit(FileModel):
     """What the site has from a time on, to the next limit."""
 
-    name: str = Field("", description="for changes by path")
+    name: Name | None = Field(None, description="for changes by path")
     at: Duration = Field(0.0, ge=0)
     power: Power | None = Field(None, description="of all nodes and their cooling; else as before")
     nodes: int | None = Field(None, ge=0, description="space; else as before")

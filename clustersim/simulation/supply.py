@@ -45,7 +45,7 @@ Name = Annotated[str, Field(min_length=1)]
 class Delivery(FileModel):
     """Nodes of a pool that come later; the pool's `nodes` counts them."""
 
-    name: str = Field("", description="for changes by path")
+    name: Name | None = Field(None, description="for changes by path")
     pool: Name
     nodes: int = Field(ge=1)
     at: Duration = Field(ge=0, description="when the first serve")
@@ -58,7 +58,7 @@ class Delivery(FileModel):
 class Retirement(FileModel):
     """Nodes of a pool that leave, those that came first before others."""
 
-    name: str = Field("", description="for changes by path")
+    name: Name | None = Field(None, description="for changes by path")
     pool: Name
     nodes: int = Field(ge=1)
     at: Duration = Field(ge=0)
@@ -68,7 +68,7 @@ class Retirement(FileModel):
 class Embargo(FileModel):
     """A date from which on a pool gets no deliveries, and no spare parts: what fails stays out."""
 
-    name: str = Field("", description="for changes by path")
+    name: Name | None = Field(None, description="for changes by path")
     pools: list[Name] = Field(min_length=1)
     at: Duration = Field(ge=0)
     spare_parts: bool = Field(False, description="whether repairs go on")

@@ -266,6 +266,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_those_that_leave_at_once_need_no_room() -> None:
+    gone = [{"pool": "h200", "nodes": 1, "at": "0 s"}]
+    assert waits(supply(retirements=gone, site=limits({"nodes": 3}))) == []
+    with pytest.raises(InputError, match=r"the 3 nodes .* space for 1 more than the 2 at 0 s"):
+        waits(supply(retirements=gone, site=limits({"nodes": 2})))
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_site(case: str) -> None:
     fields, words = BAD[case]
