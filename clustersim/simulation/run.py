@@ -16,6 +16,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, unknown_name
 from clustersim.performance import World
 from clustersim.seeds import Streams
+from clustersim.simulation.accounts import open_accounts
 from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
@@ -111,6 +112,7 @@ def run_scenario(
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
     with _fields_named(loaded):
+        accounts = open_accounts(scenario.energy, scenario.money, fleet.cluster, fleet.catalogue)
         outages = outages_and_recovery(
             scenario.failures,
             scenario.supply,
@@ -118,7 +120,7 @@ def run_scenario(
             Streams(scenario.seed, replication=scenario.replication),
             jobs["n_accelerators"].to_numpy(),
         )
-        return simulate(
+        result = simulate(
             jobs,
             fleet.cluster,
             scheduling_of(scenario, loaded.folder),
@@ -138,6 +140,7 @@ def run_scenario(
                 **({} if log is None else {"log": log.report().splitlines()}),
             },
         )
+    return accounts.settle(result)
 
 
 def scheduling_of(scenario: Scenario, folder: str | Path = ".") -> Scheduling:
@@ -342,6 +345,8 @@ _FIELDS = {
     "placement": "scheduler.placement",
     "failures": "failures",
     "supply": "supply",
+    "energy": "energy",
+    "money": "money",
     "scheduler.choose": "scheduler.choose",
     "jobs": "workload",
     "catalogue": "workload",
