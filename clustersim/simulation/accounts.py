@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from clustersim.simulation.energy import EnergySpec, energy_rates
 from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
 from clustersim.simulation.ownership import Span, spans_there
 from clustersim.simulation.result import Result
-from clustersim.simulation.unit_costs import unit_costs, work_done
+from clustersim.simulation.unit_costs import unit_costs
 from clustersim.topology import Cluster, Pool
 
 __all__ = ["Accounts", "open_accounts"]
@@ -72,14 +72,17 @@ class Accounts:
         period_s = (self.money or MoneySpec()).period
         costs = costs_table(result.utilisation, rates, period_s=period_s)
         held = allocation_costs(result.allocations, rates)
-        job = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])
+        row = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])
         of_jobs = {
-            name: np.bincount(job, held[name], minlength=len(result.jobs))
+            name: np.bincount(row, held[name], minlength=len(result.jobs))
             for name in _TOTALS
             if name in held
         }
-        settled = replace(result, jobs=result.jobs.assign(**of_jobs), costs=costs)
-        borne = pd.DataFrame({"job": job, "pool": result.allocations["pool"].to_numpy(), **held})
+        own = {name: f"recorded_{name}" for name in of_jobs if name in result.jobs}
+        settled = replace(
+            result, jobs=result.jobs.rename(columns=own).assign(**of_jobs), costs=costs
+        )
+        borne = pd.DataFrame({"row": row, "pool": result.allocations["pool"].to_numpy(), **held})
         summary = result.summary
         for name, values in self._summary(settled, borne, spans).items():
             summary = summary.assign(**{name: summary["scope"].map(values)})
@@ -90,7 +93,7 @@ class Accounts:
         found: dict[str, PoolRates] = {}
         for pool in self.cluster.pools:
             chip = self.catalogue.accelerator(pool.accelerator)
-            by_use: PoolRates = dict.fromkeys(USES, {})
+            by_use: PoolRates = {use: {} for use in USES}
             if self.energy is not None:
                 by_use = energy_rates(self.energy, pool, chip)
             if self.money is not None:
@@ -109,8 +112,8 @@ class Accounts:
         assert result.costs is not None
         by_pool = result.costs.groupby("pool", sort=False)
         totals = {name: by_pool[name].sum() for name in _TOTALS if name in result.costs}
-        found = {
-            name: {"all": float(column.sum()), **column.to_dict()}
+        found: dict[str, dict[str, float]] = {
+            name: {"all": float(column.sum()), **{str(k): float(v) for k, v in column.items()}}
             for name, column in totals.items()
         }
         if self.money is None:
@@ -119,8 +122,7 @@ class Accounts:
             pool.name: self._bought_cny(pool, spans[pool.name]) for pool in self.cluster.pools
         }
         found["purchase_cny"] = {"all": sum(bought.values()), **bought}
-        work = work_done(result, self.catalogue)
-        return {**found, **unit_costs(found["cost_cny"], borne, work)}
+        return {**found, **unit_costs(found["cost_cny"], borne, result, self.catalogue)}
 
     def _bought_cny(self, pool: Pool, spans: list[Span]) -> float:
         """Price of the nodes of a pool that came after the begin, with network and buildings."""
@@ -131,9 +133,23 @@ class Accounts:
 
 
 def open_accounts(
-    energy: EnergySpec | None, money: MoneySpec | None, cluster: Cluster, catalogue: Catalogue
+    energy: EnergySpec | None,
+    money: MoneySpec | None,
+    cluster: Cluster,
+    catalogue: Catalogue,
+    *,
+    without_nodes: Collection[str] = (),
 ) -> Accounts:
     """Check what a scenario tells of energy and money against its cluster.
+
+    Parameters
+    ----------
+    energy, money : optional
+        What the scenario says under these keys.
+    cluster : Cluster
+    catalogue : Catalogue
+    without_nodes : collection of str
+        Pools that may be named though the cluster leaves them out.
 
     Raises
     ------
@@ -141,10 +157,11 @@ def open_accounts(
         If it names a pool that is not there, or the price of a pool's chips is not known.
     """
     names = [pool.name for pool in cluster.pools]
+    known = {*names, *without_nodes}
     for field, spec in (("energy", energy), ("money", money)):
-        told = () if spec is None else spec.pools
+        told: Collection[str] = () if spec is None else spec.pools
         if problems := [
-            f"pools: {unknown_name('pool', name, names)}" for name in told if name not in names
+            f"pools: {unknown_name('pool', name, names)}" for name in told if name not in known
         ]:
             raise InputError(field, problems)
     if money is not None:

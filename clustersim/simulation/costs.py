@@ -56,8 +56,8 @@ def costs_table(
                 name: factor * np.diff(rate.until(grid))
                 for name, (factor, rate) in rates[str(pool)][use].items()
             }
-            columns = {
-                name: np.bincount(period, held * values, minlength=n_periods)
+            columns: dict[str, Floats] = {
+                name: np.bincount(period, held * values, minlength=n_periods).astype(np.float64)
                 for name, values in {"accelerator_s": np.diff(grid), **each}.items()
             }
             told = {"pool": str(pool), "begin_s": edge[:-1], "end_s": edge[1:], "use": use}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic import model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from clustersim.calibration.cost import JOULES_PER_KWH, Prices
 from clustersim.catalogue import Accelerator
@@ -17,26 +22,23 @@ from clustersim.units import Power
 __all__ = ["EnergySpec", "PoolEnergy", "energy_rates"]
 
 GRAMS_PER_KG = 1000.0
-MOST_WATTS = 1e6
+MOST_WATTS, MOST_PER_KWH = 1e6, 1e4
 
 
-def _hourly(most: float) -> Any:
-    """A number of 0 to `most`, or one for each hour of the day."""
-    number = Annotated[float, Field(ge=0, le=most)]
-    both = number | Annotated[list[number], Field(min_length=HOURS, max_length=HOURS)]
-
-    def with_one_message(value: object, read: ValidatorFunctionWrapHandler) -> object:
-        try:
-            return read(value)
-        except ValidationError:
-            many = f"a list of {len(value)}" if isinstance(value, list) else repr(value)
-            told = f"must be a number from 0 to {most:g}, or a list of {HOURS} (one an hour)"
-            raise ValueError(f"{told}, found {many}") from None
-
-    return Annotated[both, WrapValidator(with_one_message)]
+def _one_message(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return read(value)
+    except ValidationError:
+        found = f"a list of {len(value)}" if isinstance(value, list) else repr(value)
+        told = f"must be a number from 0 to {MOST_PER_KWH:g}, or a list of {HOURS} (one an hour)"
+        raise ValueError(f"{told}, found {found}") from None
 
 
-Tariff, Intensity = _hourly(100.0), _hourly(10_000.0)
+PerKWh = Annotated[float, Field(ge=0, le=MOST_PER_KWH)]
+Hourly = Annotated[
+    PerKWh | Annotated[list[PerKWh], Field(min_length=HOURS, max_length=HOURS)],
+    WrapValidator(_one_message),
+]
 Watts = Annotated[Power, Field(le=MOST_WATTS)]
 
 
@@ -49,8 +51,8 @@ class PoolEnergy(FileModel):
     host_idle: Watts | None = None
     host_busy: Watts | None = None
     out_of_service: float | None = Field(None, ge=0, le=1)
-    price_cny_per_kwh: Tariff | None = None
-    carbon_g_per_kwh: Intensity | None = None
+    price_cny_per_kwh: Hourly | None = None
+    carbon_g_per_kwh: Hourly | None = None
     source: str = ""
 
 
@@ -97,12 +99,12 @@ class EnergySpec(FileModel):
         description="power of a node that is there and out of service, over that of an idle one; "
         "assumption",
     )
-    price_cny_per_kwh: Tariff = Field(
+    price_cny_per_kwh: Hourly = Field(
         Prices.tariff_cny_per_kwh,
         description="one number, or one for each hour of the day; assumption: industrial tariffs "
         "in China lie between 0.4 and 0.9",
     )
-    carbon_g_per_kwh: Intensity = Field(
+    carbon_g_per_kwh: Hourly = Field(
         536.6,
         description="the same of carbon dioxide; mean of China's grids in 2022 (Ministry of "
         "Ecology and Environment, December 2024)",

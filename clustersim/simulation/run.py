@@ -112,7 +112,13 @@ def run_scenario(
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
     with _fields_named(loaded):
-        accounts = open_accounts(scenario.energy, scenario.money, fleet.cluster, fleet.catalogue)
+        accounts = open_accounts(
+            scenario.energy,
+            scenario.money,
+            fleet.cluster,
+            fleet.catalogue,
+            without_nodes=_pools_without_nodes(scenario, fleet),
+        )
         outages = outages_and_recovery(
             scenario.failures,
             scenario.supply,
@@ -275,9 +281,20 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     """
     data = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
+    for field in ("energy", "money"):
+        own = data.get(field, {}).get("pools", {})
+        for name in {*own} - {*fleet.spec.pools}:  # a pool of 0 nodes is left out
+            del own[name]
     if fleet.workload is not None:
         data["workload"]["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
     return data
+
+
+def _pools_without_nodes(scenario: Scenario, fleet: Fleet) -> set[str]:
+    """Pools of a scenario's topology that its cluster leaves out."""
+    if isinstance(scenario.cluster, str):
+        return set()
+    return {*map(str, scenario.cluster["pools"])} - {*fleet.spec.pools}
 
 
 def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
