@@ -33,7 +33,7 @@ class DailyRate:
 
     Examples
     --------
-    >>> float(DailyRate([0.0] * 23 + [2.0]).until(np.array([23.5 * 3600])))
+    >>> float(DailyRate([0.0] * 23 + [2.0]).until(np.array(23.5 * 3600)))
     3600.0
     """
 
