@@ -124,7 +124,8 @@ def run_scenario(
             scenario.supply,
             fleet.cluster,
             Streams(scenario.seed, replication=scenario.replication),
-            jobs["n_accelerators"].to_numpy(),
+            jobs,
+            fleet.catalogue,
         )
         result = simulate(
             jobs,
