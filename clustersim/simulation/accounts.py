@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.costs import USES, PoolRates, allocation_costs, costs_table
+from clustersim.simulation.costs import SPARE, USES, PoolRates, allocation_costs, costs_table
 from clustersim.simulation.energy import EnergySpec, energy_rates
 from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
 from clustersim.simulation.ownership import Span, spans_there
@@ -33,12 +34,15 @@ class Accounts:
     money : MoneySpec or None
     cluster : Cluster
     catalogue : Catalogue
+    spares : mapping of str to int
+        Hot spares by pool, nodes.
     """
 
     energy: EnergySpec | None
     money: MoneySpec | None
     cluster: Cluster
     catalogue: Catalogue
+    spares: Mapping[str, int]
 
     def settle(self, result: Result) -> Result:
         """Return the result with its energy and money.
@@ -68,9 +72,17 @@ class Accounts:
             )
             for pool in self.cluster.pools
         }
-        rates = self._rates(spans)
-        period_s = (self.money or MoneySpec()).period
-        costs = costs_table(result.utilisation, rates, period_s=period_s)
+        rates = self._rates(spans, end_s)
+        costs = costs_table(
+            result.utilisation,
+            rates,
+            spares={
+                pool.name: self.spares[pool.name] * pool.chips_per_node
+                for pool in self.cluster.pools
+                if pool.name in self.spares
+            },
+            period_s=(self.money or MoneySpec()).period,
+        )
         held = allocation_costs(result.allocations, rates)
         row = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])
         of_jobs = {
@@ -88,18 +100,21 @@ class Accounts:
             summary = summary.assign(**{name: summary["scope"].map(values)})
         return replace(settled, summary=summary)
 
-    def _rates(self, spans: Mapping[str, list[Span]]) -> dict[str, PoolRates]:
-        """What one accelerator of each pool takes."""
+    def _rates(self, spans: Mapping[str, list[Span]], end_s: float) -> dict[str, PoolRates]:
+        """What one accelerator of each pool takes, by what it does."""
         found: dict[str, PoolRates] = {}
         for pool in self.cluster.pools:
             chip = self.catalogue.accelerator(pool.accelerator)
-            by_use: PoolRates = {use: {} for use in USES}
-            if self.energy is not None:
-                by_use = energy_rates(self.energy, pool, chip)
+            drawn = {} if self.energy is None else energy_rates(self.energy, pool, chip)
+            owned, spare = {}, {}
             if self.money is not None:
                 owned = money_rates(self.money, pool, chip, spans[pool.name])
-                by_use = {use: {**by_use[use], **owned} for use in USES}
-            found[pool.name] = by_use
+                all_along = Span(0.0, end_s, 1, self.money.of(pool.name).age)
+                spare = money_rates(self.money, pool, chip, [all_along])
+            found[pool.name] = {
+                **{use: {**drawn.get(use, {}), **owned} for use in USES},
+                SPARE: {**drawn.get("idle", {}), **spare},
+            }
         return found
 
     def _summary(
@@ -138,6 +153,7 @@ def open_accounts(
     cluster: Cluster,
     catalogue: Catalogue,
     *,
+    spares: Mapping[str, int] = MappingProxyType({}),
     without_nodes: Collection[str] = (),
 ) -> Accounts:
     """Check what a scenario tells of energy and money against its cluster.
@@ -148,6 +164,8 @@ def open_accounts(
         What the scenario says under these keys.
     cluster : Cluster
     catalogue : Catalogue
+    spares : mapping of str to int
+        Hot spares by pool, nodes.
     without_nodes : collection of str
         Pools that may be named though the cluster leaves them out.
 
@@ -167,4 +185,4 @@ def open_accounts(
     if money is not None:
         for pool in cluster.pools:
             purchase_price_cny(money, pool, catalogue.accelerator(pool.accelerator))
-    return Accounts(energy, money, cluster, catalogue)
+    return Accounts(energy, money, cluster, catalogue, spares)

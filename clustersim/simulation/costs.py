@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,14 @@ import pandas as pd
 
 from clustersim.simulation.integrals import Rate
 
-__all__ = ["ALLOCATED", "USES", "PoolRates", "allocation_costs", "costs_table"]
+__all__ = ["ALLOCATED", "SPARE", "USES", "PoolRates", "allocation_costs", "costs_table"]
 
 Floats = npt.NDArray[np.float64]
 ALLOCATED = "allocated"
 USES = (ALLOCATED, "idle", "out of service")
 """What an accelerator that is there can be; jobs bear the first alone."""
+SPARE = "spare"
+"""Accelerators of hot spares, which stand beside the pool's nodes and draw idle power."""
 _OF_ELECTRICITY = ("energy_j", "electricity_cny", "carbon_kg")
 
 PoolRates = Mapping[str, Mapping[str, tuple[float, Rate]]]
@@ -23,7 +26,11 @@ PoolRates = Mapping[str, Mapping[str, tuple[float, Rate]]]
 
 
 def costs_table(
-    utilisation: pd.DataFrame, rates: Mapping[str, PoolRates], *, period_s: float
+    utilisation: pd.DataFrame,
+    rates: Mapping[str, PoolRates],
+    *,
+    spares: Mapping[str, int] = MappingProxyType({}),
+    period_s: float,
 ) -> pd.DataFrame:
     """Return what each pool took in each period, by the use of its accelerators.
 
@@ -33,6 +40,8 @@ def costs_table(
         Of the result; the integrals over its steps are exact.
     rates : mapping of str to PoolRates
         By pool.
+    spares : mapping of str to int
+        Accelerators of hot spares by pool, which are there all the time.
     period_s : float
         Length of a period; the last one ends with the simulation.
 
@@ -50,7 +59,10 @@ def costs_table(
         grid = np.union1d(time, edge)
         period = np.minimum(np.searchsorted(edge, grid[:-1], side="right"), n_periods) - 1
         step = np.searchsorted(time, grid[:-1], side="right") - 1
-        for use, count in _counts(steps).items():
+        counts = _counts(steps)
+        if str(pool) in spares:
+            counts[SPARE] = np.full(len(steps), spares[str(pool)])
+        for use, count in counts.items():
             held = count[step]
             each = {
                 name: factor * np.diff(rate.until(grid))

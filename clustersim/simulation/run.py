@@ -117,6 +117,7 @@ def run_scenario(
             scenario.money,
             fleet.cluster,
             fleet.catalogue,
+            spares=_spares(scenario),
             without_nodes=_pools_without_nodes(scenario, fleet),
         )
         outages = outages_and_recovery(
@@ -289,6 +290,12 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     if fleet.workload is not None:
         data["workload"]["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
     return data
+
+
+def _spares(scenario: Scenario) -> Mapping[str, int]:
+    """Hot spares of a scenario by pool, nodes."""
+    failures = scenario.failures
+    return {} if failures is None or failures.spares is None else failures.spares.nodes
 
 
 def _pools_without_nodes(scenario: Scenario, fleet: Fleet) -> set[str]:

@@ -93,6 +93,22 @@ def test_a_node_that_is_retired_costs_no_more() -> None:
         assert summed(result)["cost_cny"] == pytest.approx(800 * (10 + left_s / HOUR))
 
 
+def test_hot_spares_cost_what_idle_nodes_do() -> None:
+    told = scenario(jobs=3, load=0.5, sizes={8: 1}, average="1 h")
+    told |= {"energy": {}, "money": {}}
+    told["failures"] = {"sources": "meta-llama3", "spares": {"nodes": {"gpu": 2}}}
+    result = run_scenario(resolve_scenario(told))
+    spare = {name: by_use(result, "gpu", name)["spare"] for name in ("accelerator_s", *TOTALS)}
+    idle = {name: by_use(result, "gpu", name)["idle"] for name in ("accelerator_s", *TOTALS)}
+    end_s = float(result.utilisation["time_s"].max())
+    assert spare["accelerator_s"] == pytest.approx(16 * end_s)
+    for name in TOTALS:
+        assert spare[name] / spare["accelerator_s"] == pytest.approx(
+            idle[name] / idle["accelerator_s"], rel=1e-9
+        )
+        assert summed(result)[name] == pytest.approx(result.costs[name].sum(), rel=1e-12)
+
+
 def test_periods_are_parts_of_the_whole() -> None:
     log = crowd(3, 40)
     log["submit_s"] *= 1800
@@ -227,7 +243,7 @@ def living_runs(draw: st.DrawFn) -> Result:
     """Few jobs on two pools whose nodes fail, come and leave, and any prices."""
     outages = []
     for node in draw(st.sets(st.integers(0, 5))):
-        kind, at_s = draw(st.integers(0, 3)), 0.5 * draw(st.integers(1, 120))
+        kind, at_s = draw(st.integers(0, 4)), 0.5 * draw(st.integers(1, 120))
         place = divmod(node, 3)
         if kind == 0:
             outages.append(absent(0, at_s, *place))
@@ -235,6 +251,8 @@ def living_runs(draw: st.DrawFn) -> Result:
             outages.append(absent(at_s, math.inf, *place))
         elif kind == 2:
             outages.append(Outage(at_s, at_s + 10, *place, "gpu"))
+        elif kind == 3:
+            outages.append(Outage(at_s, at_s + 10, *place, "slow", slowdown=2.0))
         else:
             outages += [absent(0, at_s, *place), absent(at_s + 20, math.inf, *place)]
     hourly = st.lists(st.floats(0, 2, allow_subnormal=False), min_size=24, max_size=24)
