@@ -338,15 +338,17 @@ def test_depreciation_and_interest_node_by_node(
     end_s = float(result.utilisation["time_s"].max())
     written_off = interest = 0.0
     for node in range(4):
-        there, came_s = False, -age_h * HOUR
+        came_s = None
         for k in range(round(end_s / HOUR)):
-            was, now_s = there, k * HOUR
+            now_s = k * HOUR
             there = not any(o.node == node and o.begin_s <= now_s < o.end_s for o in outages)
-            if there and not was and now_s > 0:
-                came_s = now_s
+            if not there:
+                continue
+            if came_s is None:  # it was bought, or is there from the begin
+                came_s = now_s or -age_h * HOUR
             left = [1 - (1 - residual) * min((t - came_s) / DAY, 1) for t in (now_s, now_s + HOUR)]
-            written_off += there * (left[0] - left[1])
-            interest += there * sum(left) / 2 * HOUR / YEAR
+            written_off += left[0] - left[1]
+            interest += sum(left) / 2 * HOUR / YEAR
     found = {
         name: sum(by_use(result, "seed", f"{name}_cny").values())
         for name in ("depreciation", "interest")
