@@ -230,9 +230,10 @@ def _reason(
         return f"needs {size:,} accelerators, {where} has {largest:,}"
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]
     if not fitting:
-        model = str(jobs["model"].iloc[row])
+        model = str(jobs["model"].iloc[row]) if "model" in jobs else ""
         told = [
-            f"{cluster.pools[pool].name}: {runtimes.obstacles[model, size, pool]}" for pool in mine
+            f"{cluster.pools[pool].name}: {runtimes.obstacle(row, pool, model, size)}"
+            for pool in mine
         ]
         return "; ".join(told)
     return f"needs {size:,} accelerators, which the placement cannot put on the nodes of {where}"

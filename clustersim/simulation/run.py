@@ -21,6 +21,7 @@ from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.software import dated_ports
 from clustersim.simulation.worlds import draw_catalogue, open_world
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import JobLog, WorkloadSpec, generate_jobs, load_workload, read_jobs
@@ -110,12 +111,13 @@ def run_scenario(
     fleet = fleet or open_fleet(loaded)
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
+    streams = Streams(scenario.seed, replication=scenario.replication)
     with _fields_named(loaded):
         outages = outages_and_recovery(
             scenario.failures,
             scenario.supply,
             fleet.cluster,
-            Streams(scenario.seed, replication=scenario.replication),
+            streams,
             jobs["n_accelerators"].to_numpy(),
         )
         return simulate(
@@ -127,6 +129,7 @@ def run_scenario(
             reference_models=scenario.workload.reference_models,
             world=fleet.world,
             precision=scenario.performance.precision,
+            ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams),
             **outages,
             horizon_s=scenario.horizon,
             check=check,
@@ -342,6 +345,7 @@ _FIELDS = {
     "placement": "scheduler.placement",
     "failures": "failures",
     "supply": "supply",
+    "software": "software",
     "scheduler.choose": "scheduler.choose",
     "jobs": "workload",
     "catalogue": "workload",

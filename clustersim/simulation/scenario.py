@@ -14,6 +14,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.failure_spec import Failures
+from clustersim.simulation.software import Software
 from clustersim.simulation.supply import Supply
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
@@ -142,6 +143,9 @@ class Scenario(FileModel):
     )
     supply: Supply | None = Field(
         None, description="deliveries, retirements and embargoes; by default all is there"
+    )
+    software: Software | None = Field(
+        None, description="from when jobs run on which chips, and how well; by default all do"
     )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from clustersim.simulation.partitions import build_partitions
 from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
+from clustersim.simulation.software import DatedPort, with_software
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 
@@ -82,6 +83,7 @@ def simulate(
     reference_models: Mapping[str, str] | None = None,
     world: World | None = None,
     precision: str = "bf16",
+    ports: Sequence[DatedPort] = (),
     outages: Iterable[Outage] | None = None,
     recovery: Recovery | None = None,
     horizon_s: float | None = None,
@@ -103,6 +105,8 @@ def simulate(
         Needed where jobs have models or pools differ in speed.
     reference_accelerator, reference_models, world, precision
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
+    ports : sequence of DatedPort
+        Software that is not there from the begin on, or not mature; needs a catalogue.
     outages : iterable of Outage, optional
         Nodes that go out of service, in order of their begin; a failure of a node that is out
         already is passed over.
@@ -143,6 +147,9 @@ def simulate(
         precision=precision,
         exact_estimates=scheduling.exact_estimates,
     )
+    if ports:
+        assert catalogue is not None, "chips and models that ports name are of a catalogue"
+        runtimes = with_software(runtimes, jobs, cluster, catalogue, ports)
     with _faults_of(policy, make_placement):
         partitions = build_partitions(cluster, make_placement)
         eligible = find_eligibility(
