@@ -19,6 +19,8 @@ _MOST_REASONS = 5
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs never ran."""
+    from clustersim.simulation.tables import serves
+
     rows: list[tuple[Any, ...]] = [
         (
             row["scope"],
@@ -56,8 +58,11 @@ def result_text(result: Result) -> str:
     lines = [table(rows, headers)]
     if result.outages is not None and result.attempts is not None:
         stopped = int((result.attempts["attempt"] > 0).sum())
-        times = int((~result.outages["absent"]).sum())
+        times = int((~result.outages["absent"] & ~serves(result.outages)).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+    if result.serving is not None:
+        share = result.summary["served"].iloc[0]
+        lines.append(f"services had {share:.2%} of the accelerators that they needed")
     never = result.jobs[result.jobs["outcome"] == "never runnable"]
     reasons = never["reason"].value_counts()
     for reason, count in reasons.head(_MOST_REASONS).items():

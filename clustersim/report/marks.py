@@ -13,6 +13,7 @@ import pandas as pd
 
 from clustersim.calibration.table import read_csv_as_text
 from clustersim.errors import InputError, unknown_name
+from clustersim.simulation.tables import serves
 from clustersim.units import format_duration
 
 __all__ = ["COLUMNS", "Mark", "outage_marks", "read_marks"]
@@ -57,12 +58,15 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
     """
     columns = ["begin_s", "end_s", "pool", "node", "cause", "planned"]
     absent = outages["absent"].to_numpy()
+    serving = serves(outages)
     came = absent & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
     left = absent & (outages["begin_s"] > 0)
     moves = [
         *_moves("delivered", outages[came], "end_s"),
         *_moves("retired", outages[left], "begin_s"),
+        *_moves("taken to serve", outages[serving], "begin_s"),
     ]
+    rows = outages.loc[~absent & ~serving, columns]
     return moves + [
         Mark(
             time_s=begin_s,
@@ -73,9 +77,7 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
             if math.isinf(end_s)
             else f"back after {format_duration(end_s - begin_s)}",
         )
-        for begin_s, end_s, pool, node, cause, planned in outages.loc[~absent, columns].itertuples(
-            index=False
-        )
+        for begin_s, end_s, pool, node, cause, planned in rows.itertuples(index=False)
     ]
 
 

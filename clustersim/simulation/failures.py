@@ -20,6 +20,7 @@ from clustersim.simulation.failure_spec import (
 )
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Recovery, optimal_interval_s
+from clustersim.simulation.serving import ServiceDemand, reservations
 from clustersim.simulation.supply import Supply, supplied, without_spare_parts
 from clustersim.topology import Cluster, Pool
 from clustersim.workload.distributions import Exponential
@@ -179,7 +180,12 @@ def recovery_of(
 
 
 def outages_and_recovery(
-    spec: Failures | None, supply: Supply | None, cluster: Cluster, streams: Streams, sizes: Ints
+    spec: Failures | None,
+    supply: Supply | None,
+    cluster: Cluster,
+    streams: Streams,
+    sizes: Ints,
+    demands: Sequence[ServiceDemand] = (),
 ) -> dict[str, Any]:
     """Return the arguments `outages` and `recovery` of a simulation; none if nothing changes.
 
@@ -191,18 +197,23 @@ def outages_and_recovery(
     streams : Streams
     sizes : int array (jobs,)
         Accelerators.
+    demands : sequence of ServiceDemand
+        What serves instead of running jobs.
 
     Raises
     ------
     InputError
         If it names failures that are not known, or a pool that is not in the cluster.
     """
-    if spec is None and supply is None:
+    if spec is None and supply is None and not demands:
         return {}
     sources = [] if spec is None else failure_sources(spec)
     outages = failures(cluster, sources, streams)
+    absent: list[Outage] = []
     if supply is not None:
         absent = supplied(supply, cluster, streams)
         outages = merge(absent, without_spare_parts(outages, supply, cluster))
+    if demands:
+        outages = merge(outages, reservations(demands, cluster, absent))
     told = Checkpointing() if spec is None else spec.checkpoints
     return {"outages": outages, "recovery": recovery_of(told, sources, cluster, sizes)}

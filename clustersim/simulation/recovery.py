@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -161,6 +161,11 @@ class Recovery:
     interval_s: Sequence[Sequence[float]]
     cost_s: Sequence[float]
     restart_s: float
+
+    def of_jobs(self, rows: Sequence[int]) -> Recovery:
+        """Return how the jobs at some rows save their state and come back."""
+        interval_s = [[column[row] for row in rows] for column in self.interval_s]
+        return replace(self, interval_s=interval_s, cost_s=[self.cost_s[row] for row in rows])
 
     def of(self, job: int, pool: int) -> Checkpoints:
         """Return the checkpoints of a job on a pool."""

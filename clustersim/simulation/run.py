@@ -20,6 +20,7 @@ from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
+from clustersim.simulation.serving import service_demands
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.software import dated_ports
 from clustersim.simulation.worlds import draw_catalogue, open_world
@@ -113,12 +114,14 @@ def run_scenario(
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
     streams = Streams(scenario.seed, replication=scenario.replication)
     with _fields_named(loaded):
+        demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon)
         outages = outages_and_recovery(
             scenario.failures,
             scenario.supply,
             fleet.cluster,
             streams,
             jobs["n_accelerators"].to_numpy(),
+            demands,
         )
         return simulate(
             jobs,
@@ -130,6 +133,7 @@ def run_scenario(
             world=fleet.world,
             precision=scenario.performance.precision,
             ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams),
+            demands=demands,
             **outages,
             horizon_s=scenario.horizon,
             check=check,
@@ -346,6 +350,7 @@ _FIELDS = {
     "failures": "failures",
     "supply": "supply",
     "software": "software",
+    "serving": "serving",
     "scheduler.choose": "scheduler.choose",
     "jobs": "workload",
     "catalogue": "workload",

@@ -43,7 +43,7 @@ class Runtimes:
     def obstacle(self, job: int, pool: int, model: str, size: int) -> str:
         """Why a job cannot run on a pool."""
         if self.missing_port is not None and self.missing_port[pool, job] >= 0:
-            return self.port_obstacles[self.missing_port[pool, job]]
+            return self.port_obstacles[int(self.missing_port[pool, job])]
         return self.obstacles[model, size, pool]
 
 

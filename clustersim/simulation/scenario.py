@@ -14,6 +14,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.failure_spec import Failures
+from clustersim.simulation.serving_spec import Serving
 from clustersim.simulation.software import Software
 from clustersim.simulation.supply import Supply
 from clustersim.units import Duration
@@ -146,6 +147,9 @@ class Scenario(FileModel):
     )
     software: Software | None = Field(
         None, description="from when jobs run on which chips, and how well; by default all do"
+    )
+    serving: Serving | None = Field(
+        None, description="services that reserve nodes by the hour; needs a horizon"
     )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")

@@ -11,10 +11,15 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
-from pydantic import model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
-from clustersim.catalogue import Catalogue
+from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
@@ -128,19 +133,15 @@ class DatedPort:
         port, since = self.port, seconds - self.at_s
         there = since >= 0
         gap = port.mature - port.efficiency
-        if port.halving is None:
-            left = 1.0
-        else:
-            left = np.exp2(-np.where(there, since, 0.0) / port.halving)
-        return np.where(there, port.mature - gap * left, 0.0)
+        halvings = 0.0 if port.halving is None else np.where(there, since, 0.0) / port.halving
+        return np.where(there, port.mature - gap * np.exp2(-halvings), 0.0)
 
     def obstacle(self) -> str:
         """Why a job cannot run that is submitted before the port is there."""
         if math.isinf(self.at_s):
             return f"its software is not ported to this chip ({self.port.name})"
-        return f"its software runs on this chip from {format_duration(self.at_s)} on only" + (
-            f" ({self.port.name})"
-        )
+        at = format_duration(self.at_s)
+        return f"its software runs on this chip only from {at} on ({self.port.name})"
 
 
 def dated_ports(
@@ -203,7 +204,10 @@ def _classes(jobs: pd.DataFrame) -> list[str]:
 
 
 def _names(
-    given: Sequence[str] | None, look_up: Callable[[str], object], where: str, problems: list[str]
+    given: Sequence[str] | None,
+    look_up: Callable[[str], Accelerator | Model],
+    where: str,
+    problems: list[str],
 ) -> list[str] | None:
     """Names as the catalogue writes them; what it does not know goes to `problems`."""
     if given is None:
@@ -211,7 +215,7 @@ def _names(
     found = []
     for name in given:
         try:
-            found.append(str(getattr(look_up(name), "name")))
+            found.append(look_up(name).name)
         except InputError as error:
             problems += [f"{where}: {problem}" for problem in error.problems]
     return found

@@ -210,7 +210,7 @@ class _GrowingCycle:
     def _before(self, weeks: Floats) -> Floats:
         """Cumulated rate of so many whole weeks: a geometric series."""
         a_week = self._growth * WEEK_S
-        return self._done[-1] * np.expm1(a_week * weeks) / np.expm1(a_week)
+        return np.asarray(self._done[-1] * np.expm1(a_week * weeks) / np.expm1(a_week))
 
 
 def arrival_times(

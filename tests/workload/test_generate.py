@@ -193,7 +193,9 @@ def test_growth_in_closed_form(cyclic: bool) -> None:
         found = float(spec.to_operational(np.array(years * YEAR_S), rate))
         # In whole years' weeks a cycle's mean is 1; at the end part of a week is missing.
         assert found == pytest.approx(expected, rel=0.01 if cyclic else 1e-12)
-    times = arrival_times(spec, np.random.default_rng(1), horizon_s=3 * YEAR_S, rate_scale=rate * 10)
+    times = arrival_times(
+        spec, np.random.default_rng(1), horizon_s=3 * YEAR_S, rate_scale=rate * 10
+    )
     counts = np.histogram(times, np.arange(4) * YEAR_S)[0]
     expected = rate * YEAR_S * 2.0 ** np.arange(3) / np.log(2)
     np.testing.assert_allclose(counts, expected, rtol=0.01, atol=4 * np.sqrt(expected.max()))
