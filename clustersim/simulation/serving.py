@@ -117,9 +117,10 @@ def reservations(
 ) -> Iterator[Outage]:
     """Yield the nodes that serve as planned outages of training, in order of time.
 
-    The services of a pool have the first nodes that are there for the whole hour, one service after
-    the other; the last have fewer where the pool has not enough.  A node that a service needs again
-    is taken back at the full hour: its jobs save their state and go back to their place in line.
+    A service that needs more nodes takes the lowest that are there and do not serve, the first
+    service first, and none from another; one that needs fewer gives its highest back.  A node
+    counts as there in the hours that it is there as a whole.  The jobs of one that is taken save
+    their state and go back to their place in line.
 
     A node that serves does not fail: :func:`~clustersim.simulation.outages.without_overlaps` passes
     over what strikes it.  A service's headroom stands for that: it is served by many small replicas
@@ -157,23 +158,24 @@ def _of_pool(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Ints, Ints]:
     """Begin, end, node and service of each span for which a node of a pool serves."""
     n_hours = min(len(demand.nodes) for _, demand in demands)
-    upto = np.cumsum([demand.nodes[:n_hours] for _, demand in demands], axis=0)
+    wanted = np.stack([demand.nodes[:n_hours] for _, demand in demands])
     moves = _moves(absent, n_hours)
-    changes = np.flatnonzero((np.diff(upto, axis=1, prepend=-1) != 0).any(axis=0))
+    changes = np.flatnonzero((np.diff(wanted, axis=1, prepend=-1) != 0).any(axis=0))
     absences = np.zeros(pool.n_nodes, dtype=np.int64)
-    there = np.arange(pool.n_nodes)
     serves, since = np.full(pool.n_nodes, -1), np.zeros(pool.n_nodes)
     spans = []
     for hour in sorted({*changes.tolist(), *moves}):
         for node, change in moves.get(hour, ()):
             absences[node] += change
-        if hour in moves:
-            there = np.flatnonzero(absences == 0)
-        now = np.full(pool.n_nodes, -1)
-        first = 0
-        for (number, _), last in zip(demands, upto[:, hour].tolist(), strict=True):
-            now[there[first:last]] = number
-            first = last
+        now = np.where(absences == 0, serves, -1)
+        free = absences == 0
+        for step in ("give back", "take"):
+            for (number, _), want in zip(demands, wanted[:, hour].tolist(), strict=True):
+                own = np.flatnonzero(now == number)
+                if step == "give back":
+                    now[own[want:]] = -1
+                elif want > len(own):
+                    now[np.flatnonzero(free & (now < 0))[: want - len(own)]] = number
         changed = np.flatnonzero(now != serves)
         ended = changed[serves[changed] >= 0]
         spans.append((since[ended], np.full(len(ended), hour * HOUR_S), ended, serves[ended]))
@@ -186,10 +188,7 @@ def _of_pool(
 
 
 def _moves(absent: Sequence[Outage], n_hours: int) -> dict[int, list[tuple[int, int]]]:
-    """By hour, which nodes are from then on absent once more (1) or less (-1).
-
-    A node is there in the hours that it is there as a whole.
-    """
+    """By hour, which nodes are from then on absent once more (1) or less (-1)."""
     moves: dict[int, list[tuple[int, int]]] = {}
     for outage in absent:
         first, last = math.floor(outage.begin_s / HOUR_S), outage.end_s / HOUR_S

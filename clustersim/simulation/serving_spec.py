@@ -107,11 +107,7 @@ class Service(FileModel):
 
 
 class Serving(FileModel):
-    """What serving demands of the fleet.
-
-    Services take the first nodes of their pool, in the order of the file: each the next after
-    those of the service before it.
-    """
+    """What serving demands of the fleet."""
 
     services: list[Service] = Field(min_length=1)
 

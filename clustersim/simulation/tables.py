@@ -224,7 +224,8 @@ def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
 def serves(outages: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Tell of each row of an outages table whether its node was not broken but served requests."""
     planned = outages["planned"].to_numpy(dtype=bool) & ~outages["absent"].to_numpy(dtype=bool)
-    return planned & outages["cause"].str.startswith("serving ").to_numpy(dtype=bool)
+    named = outages["cause"].str.startswith("serving ").to_numpy(dtype=bool)
+    return np.asarray(planned & named)
 
 
 def utilisation(

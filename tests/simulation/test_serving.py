@@ -117,22 +117,30 @@ def test_the_lowest_nodes_serve() -> None:
     ]
 
 
-def test_a_service_stands_beside_the_one_before_it() -> None:
-    """Of 4 nodes the first has 1 or 2, the second the next 2: at the peak one is missing."""
-    second = {"name": "video", "shape": [1.0] * 24, "peak_requests_per_s": 20}
-    told = demands({"lend": True, "peak_requests_per_s": 16}, second)
-    assert spans(reservations(told, FLEET), 19) == [
-        (0, 6, 1, "serving video"),
+def test_no_service_takes_the_nodes_of_another() -> None:
+    """By night each of three has one of four nodes; by day the first and the third want one more,
+    and the first has it.
+    """
+    steady = {"shape": [1.0] * 24, "peak_requests_per_s": 8}
+    told = demands(
+        {"lend": True, "peak_requests_per_s": 16},
+        {"name": "video", **steady},
+        {"name": "image", **steady, "shape": TIDE, "peak_requests_per_s": 16, "lend": True},
+    )
+    assert spans(reservations(told, FLEET), 31) == [
         (0, math.inf, 0, "serving chat"),
-        (0, math.inf, 2, "serving video"),
-        (0, math.inf, 3, "serving video"),
-        (6, 18, 1, "serving chat"),
-        (18, 30, 1, "serving video"),
+        (0, math.inf, 1, "serving video"),
+        (0, math.inf, 2, "serving image"),
+        (6, 18, 3, "serving chat"),
+        (30, 42, 3, "serving chat"),
     ]
+    result = run(jobs([(0, 8, 2 * DAY_S)], preemptible=True), told)
+    short = result.serving[result.serving["service"] == "image"].set_index("time_s")["short"]
+    assert short.loc[[0, 6 * 3600.0, 18 * 3600.0]].tolist() == [0, 8, 0]
 
 
 def test_nodes_that_are_not_there_do_not_serve() -> None:
-    """Node 0 retires at 5.5 h and the service moves on; node 3 comes too late for the first peak."""
+    """Node 0 retires at 5.5 h and the service moves on; node 3 comes within the first peak."""
     gone = Outage(5.5 * 3600, math.inf, 0, 0, "retired", planned=True, absent=True)
     late = Outage(0, 7.5 * 3600, 0, 3, "not delivered", planned=True, absent=True)
     told = demands({"lend": True})
