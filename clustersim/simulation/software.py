@@ -1,4 +1,20 @@
-"""Software maturity: from when jobs can run on a chip they were not written for, and how well."""
+"""Software maturity: from when jobs can run on a chip they were not written for, and how well.
+
+How fast software matures, by the published runs of the calibration's table (same chip, number
+of chips, model, sequence and batch under two releases of one product, smallest step time each):
+
+- 910B, MindSpeed-LLM 1.0.RC2 to the next release 1.0.RC3 (both of 2024): six models run 1.033
+  times as fast in the geometric mean, 0.967 to 1.081 times by model.
+- H100 with NVIDIA's MLPerf submissions, Llama 2 70B LoRA, v4.0 to v4.1 (two rounds of 2024):
+  1.13 times in the geometric mean of five sizes, 1.01 to 1.24.
+- H100, NeMo 24.07 to 25.01-25.04: Llama 3 8B 1.14 times, GPT-3 175B 1.02 times.
+- A model class that is new to a stack moves far more: Qwen3 30B-A3B on 16 H100 runs 1.77 times
+  as fast under Megatron-Bridge 26.02.01 as under 26.02, and half as fast under 25.11 as under
+  25.09: releases also fall back.
+
+The table tells the year of a release only, and nobody publishes how a port to a stack other
+than CUDA begins.  An `efficiency` at the start, a `halving`, and any date are assumptions.
+"""
 
 from __future__ import annotations
 
@@ -36,23 +52,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Port(FileModel):
-    """Some jobs on some chips: from when their software is there, and how it matures.
-
-    How fast software matures, by the published runs of the calibration's table (same chip, number
-    of chips, model, sequence and batch under two releases of one product, smallest step time each):
-
-    - 910B, MindSpeed-LLM 1.0.RC2 to the next release 1.0.RC3 (both of 2024): six models run 1.033
-      times as fast in the geometric mean, 0.967 to 1.081 times by model.
-    - H100 with NVIDIA's MLPerf submissions, Llama 2 70B LoRA, v4.0 to v4.1 (two rounds of 2024):
-      1.13 times in the geometric mean of five sizes, 1.01 to 1.24.
-    - H100, NeMo 24.07 to 25.01-25.04: Llama 3 8B 1.14 times, GPT-3 175B 1.02 times.
-    - A model class that is new to a stack moves far more: Qwen3 30B-A3B on 16 H100 runs 1.77 times
-      as fast under Megatron-Bridge 26.02.01 as under 26.02, and half as fast under 25.11 as under
-      25.09: releases also fall back.
-
-    The table tells the year of a release only, and nobody publishes how a port to a stack other
-    than CUDA begins.  An `efficiency` at the start, a `halving`, and any date are assumptions.
-    """
+    """Some jobs on some chips: from when their software is there, and how it matures."""
 
     name: Name
     accelerators: Names | None = Field(None, description="chips of the catalogue; by default all")

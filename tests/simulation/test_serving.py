@@ -310,6 +310,22 @@ def test_tidal_sharing_trains_more_and_serves_as_much() -> None:
     assert 0.95 < found[0]["served"] < found[1]["served"] == 1
 
 
+def test_a_run_can_be_made_again_from_its_provenance() -> None:
+    port = {"name": "late", "at": "1 d", "efficiency": 0.5, "halving": "2 d",
+            "slip": {"kind": "exponential", "average": "1 h"}}  # fmt: skip
+    first = tidal(True, **{
+        "software.ports": [port],
+        "workload.generate.arrivals.growth": 20,
+        "serving.services.chat.every": "2 h",
+        "serving.services.chat.growth": 50,
+    })  # fmt: skip
+    assert set(first.jobs["outcome"]) == {"finished", "unfinished", "never runnable"}
+    again = run_scenario(resolve_scenario(first.provenance["scenario"]))
+    pd.testing.assert_frame_equal(first.jobs, again.jobs)
+    pd.testing.assert_frame_equal(first.serving, again.serving)
+    assert first.serving["needed"].max() > 56
+
+
 def test_jobs_keep_their_own_recovery_where_others_never_run() -> None:
     """The first job fits nowhere; the second still saves its state as the second row says."""
     log = jobs([(0, 999, 60), (0, 8, 3600)])
