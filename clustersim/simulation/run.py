@@ -16,6 +16,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, unknown_name
 from clustersim.performance import World
 from clustersim.seeds import Streams
+from clustersim.simulation.accounts import open_accounts
 from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
@@ -115,15 +116,24 @@ def run_scenario(
     streams = Streams(scenario.seed, replication=scenario.replication)
     with _fields_named(loaded):
         demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon)
+        accounts = open_accounts(
+            scenario.energy,
+            scenario.money,
+            fleet.cluster,
+            fleet.catalogue,
+            spares=_spares(scenario),
+            without_nodes=_pools_without_nodes(scenario, fleet),
+        )
         outages = outages_and_recovery(
             scenario.failures,
             scenario.supply,
             fleet.cluster,
             streams,
-            jobs["n_accelerators"].to_numpy(),
+            jobs,
+            fleet.catalogue,
             demands,
         )
-        return simulate(
+        result = simulate(
             jobs,
             fleet.cluster,
             scheduling_of(scenario, loaded.folder),
@@ -145,6 +155,7 @@ def run_scenario(
                 **({} if log is None else {"log": log.report().splitlines()}),
             },
         )
+    return accounts.settle(result)
 
 
 def scheduling_of(scenario: Scenario, folder: str | Path = ".") -> Scheduling:
@@ -279,9 +290,26 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     """
     data = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
+    for field in ("energy", "money"):
+        own = data.get(field, {}).get("pools", {})
+        for name in {*own} - {*fleet.spec.pools}:  # a pool of 0 nodes is left out
+            del own[name]
     if fleet.workload is not None:
         data["workload"]["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
     return data
+
+
+def _spares(scenario: Scenario) -> Mapping[str, int]:
+    """Hot spares of a scenario by pool, nodes."""
+    failures = scenario.failures
+    return {} if failures is None or failures.spares is None else failures.spares.nodes
+
+
+def _pools_without_nodes(scenario: Scenario, fleet: Fleet) -> set[str]:
+    """Pools of a scenario's topology that its cluster leaves out."""
+    if isinstance(scenario.cluster, str):
+        return set()
+    return {*map(str, scenario.cluster["pools"])} - {*fleet.spec.pools}
 
 
 def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
@@ -351,6 +379,8 @@ _FIELDS = {
     "supply": "supply",
     "software": "software",
     "serving": "serving",
+    "energy": "energy",
+    "money": "money",
     "scheduler.choose": "scheduler.choose",
     "jobs": "workload",
     "catalogue": "workload",

@@ -13,10 +13,12 @@ from fleets import cluster, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
 from clustersim.seeds import Streams
+from clustersim.simulation.failure_spec import Spares
 from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.outages import Outage
@@ -27,6 +29,7 @@ from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.serving import ServiceDemand, reservations, service_demands
 from clustersim.simulation.serving_spec import Serving, serving_shapes
 from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.spares import with_spares
 from clustersim.studies.measures import measure
 
 FLEET = cluster(pool("h200", 4, 8), pool("h20", 2, 8))
@@ -159,7 +162,7 @@ def test_a_night_of_training_by_hand() -> None:
     told = demands({"lend": True})
     log = jobs([(0, 24, 8 * 3600), (0, 8, 3600)], preemptible=[True, False])
     # The job that may not be stopped has the other pool.
-    recovery = Recovery([[math.inf] * 2] * 2, [1.0] * 2, 0.0)
+    recovery = Recovery([[math.inf] * 2] * 2, [1.0] * 2, [0.0] * 2)
     result = run(log, told, recovery=recovery)
     attempts = result.attempts[result.attempts["job_id"] == 1]
     assert attempts[["start_s", "end_s", "kept_s"]].to_numpy().tolist() == [
@@ -249,7 +252,7 @@ def test_chips_are_conserved_through_serving_and_failures(
         {"name": "other", "pool": "h20", "peak_requests_per_s": 8.0},
     )
     count = len(log)
-    recovery = Recovery([[1800.0] * count] * 2, [60.0] * count, 300.0)
+    recovery = Recovery([[1800.0] * count] * 2, [60.0] * count, [300.0] * count)
     result = run(log, told, policy=policy, failed=failed, absent=away, recovery=recovery)
     use = result.utilisation
     assert (use["allocated"] + use["out"] + use["serving"] <= use["installed"]).all()
@@ -329,17 +332,54 @@ def test_a_run_can_be_made_again_from_its_provenance() -> None:
 def test_jobs_keep_their_own_recovery_where_others_never_run() -> None:
     """The first job fits nowhere; the second still saves its state as the second row says."""
     log = jobs([(0, 999, 60), (0, 8, 3600)])
-    recovery = Recovery([[math.inf, 600.0]] * 2, [1.0, 60.0], 0.0)
+    recovery = Recovery([[math.inf, 600.0]] * 2, [1.0, 60.0], [0.0, 300.0], [0.0, 100.0])
     failed = [Outage(1000.0, 1010.0, 0, node, "gpu") for node in range(4)]
     failed += [Outage(1000.0, 1010.0, 1, node, "gpu") for node in range(2)]
     result = simulate(
         log, FLEET, Scheduling(placement="consolidate"), outages=failed, recovery=recovery
     )
+    # 3000 s of work are left: as many as 4 checkpoints of 60 s, after a restart of 300 s.
     assert result.attempts["kept_s"].tolist() == [600.0, 3000.0]
+    assert result.attempts["restart_s"].tolist() == [0.0, 300.0]
 
 
 def test_nothing_is_asked_of_a_run_without_services() -> None:
-    assert outages_and_recovery(None, None, FLEET, Streams(1), np.array([8])) == {}
+    log = jobs([(0, 8, 60)])
+    assert outages_and_recovery(None, None, FLEET, Streams(1), log, load_catalogue()) == {}
+
+
+def test_what_serves_draws_power_and_costs_but_not_for_jobs() -> None:
+    """An hour of each accelerator-hour is paid once; a job costs the same but for the served."""
+    told = {
+        "energy": {"pue": 1.0, "price_cny_per_kwh": 1.0},
+        "money": {
+            "pools": {"gpu": {"rent_per_hour": "6 CNY"}, "train": {"rent_per_hour": "6 CNY"}}
+        },
+    }
+    result = tidal(False, **told)
+    costs = result.costs
+    assert costs.groupby("use")["accelerator_s"].sum()["serving"] == pytest.approx(
+        56 * result.utilisation["time_s"].max(), rel=1e-12
+    )
+    power = costs.groupby("use")["energy_j"].sum() / costs.groupby("use")["accelerator_s"].sum()
+    assert power["serving"] == pytest.approx(power["allocated"], rel=1e-9)
+    whole = result.summary.iloc[0]
+    assert costs["cost_cny"].sum() == pytest.approx(whole["cost_cny"], rel=1e-12)
+    of_jobs = costs.loc[costs["use"] != "serving", "cost_cny"].sum()
+    assert whole["cost_per_job_cny"] * result.jobs["done"].sum() == pytest.approx(of_jobs)
+
+
+def test_a_spare_is_not_for_a_node_that_serves() -> None:
+    """The spare is still there for the node that fails while a job runs on it."""
+    strikes = [Outage(3600.0, 9e9, 0, 0, "gpu"), Outage(7200.0, 9e9, 0, 3, "gpu")]
+    serves = reservations(demands({"peak_requests_per_s": 8}), FLEET)
+    spares = Spares.model_validate({"nodes": {"h200": 1}, "swap": "10 min"})
+    kept = [
+        outage
+        for outage in with_spares(sorted([*serves, *strikes]), spares, FLEET)
+        if outage.cause == "gpu"
+    ]
+    assert [(o.node, o.end_s) for o in kept] == [(3, 7800.0)]
 
 
 BAD = {
