@@ -12,7 +12,15 @@ import pandas as pd
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.costs import SPARE, USES, PoolRates, allocation_costs, costs_table
+from clustersim.simulation.costs import (
+    ALLOCATED,
+    SERVING,
+    SPARE,
+    USES,
+    PoolRates,
+    allocation_costs,
+    costs_table,
+)
 from clustersim.simulation.energy import EnergySpec, energy_rates
 from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
 from clustersim.simulation.ownership import Span, spans_there
@@ -104,6 +112,7 @@ class Accounts:
                 spare = money_rates(self.money, pool, chip, [all_along])
             found[pool.name] = {
                 **{use: {**drawn.get(use, {}), **owned} for use in USES},
+                SERVING: {**drawn.get(ALLOCATED, {}), **owned},
                 SPARE: {**drawn.get("idle", {}), **spare},
             }
         return found
@@ -128,7 +137,10 @@ class Accounts:
             pool.name: self._bought_cny(pool, spans[pool.name]) for pool in self.cluster.pools
         }
         found["purchase_cny"] = {"all": sum(bought.values()), **bought}
-        return {**found, **unit_costs(found["cost_cny"], borne, result, self.catalogue)}
+        of_jobs = result.costs[result.costs["use"] != SERVING]
+        spent = of_jobs.groupby("pool", sort=False)["cost_cny"].sum()
+        costs = {"all": float(spent.sum()), **{str(k): float(v) for k, v in spent.items()}}
+        return {**found, **unit_costs(costs, borne, result, self.catalogue)}
 
     def _bought_cny(self, pool: Pool, spans: list[Span]) -> float:
         """Price of the nodes of a pool that came after the begin, with network and buildings."""

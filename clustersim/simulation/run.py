@@ -21,7 +21,9 @@ from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
+from clustersim.simulation.serving import service_demands
 from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.software import dated_ports
 from clustersim.simulation.worlds import draw_catalogue, open_world
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import JobLog, WorkloadSpec, generate_jobs, load_workload, read_jobs
@@ -111,7 +113,9 @@ def run_scenario(
     fleet = fleet or open_fleet(loaded)
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
+    streams = Streams(scenario.seed, replication=scenario.replication)
     with _fields_named(loaded):
+        demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon)
         accounts = open_accounts(
             scenario.energy,
             scenario.money,
@@ -124,9 +128,10 @@ def run_scenario(
             scenario.failures,
             scenario.supply,
             fleet.cluster,
-            Streams(scenario.seed, replication=scenario.replication),
+            streams,
             jobs,
             fleet.catalogue,
+            demands,
         )
         result = simulate(
             jobs,
@@ -137,6 +142,8 @@ def run_scenario(
             reference_models=scenario.workload.reference_models,
             world=fleet.world,
             precision=scenario.performance.precision,
+            ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams),
+            demands=demands,
             **outages,
             horizon_s=scenario.horizon,
             check=check,
@@ -370,6 +377,8 @@ _FIELDS = {
     "placement": "scheduler.placement",
     "failures": "failures",
     "supply": "supply",
+    "software": "software",
+    "serving": "serving",
     "energy": "energy",
     "money": "money",
     "scheduler.choose": "scheduler.choose",

@@ -15,6 +15,7 @@ from clustersim.simulation.metrics import (
     accelerator_seconds,
     effective_time,
     mean_utilisation,
+    served,
 )
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import Fleet
@@ -54,6 +55,8 @@ METRICS = MappingProxyType(
         "utilisation": "utilisation",
         "effective_time": "kept work over all that jobs held (1 where nothing fails)",
         "availability": "accelerators in service over those installed",
+        "served": "share of the accelerators that services needed (1 where there are none)",
+        "lent_accelerator_hours_per_day": "accelerator-hours a day of jobs in pools that lend",
         "jobs_per_day": "offered jobs a day",
         "accelerator_hours_per_day": "accelerator-hours of work a day",
         "makespan_s": "makespan",
@@ -314,6 +317,12 @@ def _work_metrics(
         **by_pool,
         "effective_time": _effective_time(result, begin_s, end_s),
         "availability": _availability(result, begin_s, end_s),
+        "served": 1.0
+        if result.serving is None
+        else served(result.serving, begin_s=begin_s, end_s=end_s),
+        "lent_accelerator_hours_per_day": _lent_s(result, begin_s, end_s) / SECONDS_PER_HOUR / days
+        if days > 0
+        else math.nan,
         "jobs_per_day": SECONDS_PER_DAY * _arrival_rate(result),
         "accelerator_hours_per_day": work / SECONDS_PER_HOUR / days if days > 0 else math.nan,
     }
@@ -343,14 +352,23 @@ def _effective_time(result: Result, begin_s: float, end_s: float) -> float:
 
 
 def _availability(result: Result, begin_s: float, end_s: float) -> float:
-    """Accelerator-seconds in service over those installed."""
+    """Accelerator-seconds in service, of jobs or of requests, over those installed."""
     if result.outages is None:
         return 1.0
-    there = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)["available"].sum()
-    whole = accelerator_seconds(
-        result.utilisation.drop(columns="out"), begin_s=begin_s, end_s=end_s
-    )["available"].sum()
-    return float(there / whole) if whole > 0 else math.nan
+    use = result.utilisation.drop(columns="serving", errors="ignore")
+    there = accelerator_seconds(use, begin_s=begin_s, end_s=end_s)["available"].sum()
+    whole = accelerator_seconds(use.drop(columns="out"), begin_s=begin_s, end_s=end_s)
+    installed = whole["available"].sum()
+    return float(there / installed) if installed > 0 else math.nan
+
+
+def _lent_s(result: Result, begin_s: float, end_s: float) -> float:
+    """Accelerator-seconds that jobs held in pools that lend the chips of services."""
+    if result.serving is None:
+        return 0.0
+    lends = result.serving.loc[result.serving["lends"], "pool"].unique()
+    use = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)
+    return float(use.loc[[pool for pool in use.index if pool in lends], "allocated"].sum())
 
 
 def _arrival_rate(result: Result) -> float:
