@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.errors import InputError
+from clustersim.simulation.fleet import Fleet
 from clustersim.simulation.metrics import (
     SHORTEST_RUN_S,
     accelerator_seconds,
@@ -18,7 +19,6 @@ from clustersim.simulation.metrics import (
     served,
 )
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import Fleet
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.studies.statistics import batch_means, run_quantile_interval
 from clustersim.studies.warm_up import mser5, series_bins
