@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from clustersim.simulation.run import run
     from clustersim.simulation.scenario import load_scenario
     from clustersim.simulation.simulate import Scheduling, replay, simulate
+    from clustersim.simulation.supply import nodes_over_time
     from clustersim.studies.conduct import run_study
     from clustersim.studies.schemas import schema
     from clustersim.studies.study import Study, define_study, load_study
@@ -75,6 +76,7 @@ __all__ = [
     "load_study",
     "load_workload",
     "make_plan",
+    "nodes_over_time",
     "read_jobs",
     "replay",
     "run",
@@ -116,6 +118,7 @@ _HOME = {
     "load_study": "studies.study",
     "load_workload": "workload",
     "make_plan": "planning",
+    "nodes_over_time": "simulation.supply",
     "read_jobs": "workload",
     "replay": "simulation.simulate",
     "run": "simulation.run",

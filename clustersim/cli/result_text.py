@@ -9,16 +9,21 @@ from clustersim.cli.text import table
 from clustersim.units import format_duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
 __all__ = ["result_text", "window_text"]
 
 _MOST_REASONS = 5
+_MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs never ran."""
+    from clustersim.simulation.tables import serves
+
     rows: list[tuple[Any, ...]] = [
         (
             row["scope"],
@@ -56,8 +61,13 @@ def result_text(result: Result) -> str:
     lines = [table(rows, headers)]
     if result.outages is not None and result.attempts is not None:
         stopped = int((result.attempts["attempt"] > 0).sum())
-        times = int((~result.outages["absent"]).sum())
+        there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
+        times = int((there["slowdown"] == math.inf).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+    if result.serving is not None:
+        share = result.summary["served"].iloc[0]
+        lines.append(f"services had {share:.2%} of the accelerators that they needed")
+    lines += _accounts_text(result)
     never = result.jobs[result.jobs["outcome"] == "never runnable"]
     reasons = never["reason"].value_counts()
     for reason, count in reasons.head(_MOST_REASONS).items():
@@ -70,6 +80,43 @@ def result_text(result: Result) -> str:
         done = format_duration(float(result.provenance["simulated_s"]))
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
+
+
+def _accounts_text(result: Result) -> list[str]:
+    """Say what the run took in energy and money, in human units."""
+    if result.costs is None:
+        return []
+    whole = result.summary.iloc[0]
+    by_use = result.costs.drop(columns="pool").groupby("use").sum(numeric_only=True)
+    borne = by_use.loc["allocated"] / by_use.sum()
+    lines = []
+    if "energy_j" in whole:
+        lines.append(
+            f"energy: {whole['energy_j'] / _MWH:,.4g} MWh, {borne['energy_j']:.0%} by jobs; "
+            f"{whole['electricity_cny'] / _MILLION:,.4g} million CNY, "
+            f"{whole['carbon_kg'] / _TONNE:,.4g} t of carbon dioxide"
+        )
+    if "cost_cny" in whole:
+        lines.append(
+            f"cost: {whole['cost_cny'] / _MILLION:,.4g} million CNY, {borne['cost_cny']:.0%} by "
+            f"jobs{_unit_costs_text(whole)}"
+        )
+    return lines
+
+
+def _unit_costs_text(whole: pd.Series[Any]) -> str:
+    """Say what the units of work cost that there are."""
+    units = (
+        ("cost_per_job_cny", 1.0, "a job"),
+        ("cost_per_token_cny", _MILLION, "a million tokens"),
+        ("cost_per_flop_cny", _PFLOP_DAY, "a useful PFLOP/s for a day"),
+    )
+    told = [
+        f"{whole[name] * size:,.4g} CNY {words}"
+        for name, size, words in units
+        if not math.isnan(whole[name])
+    ]
+    return f"; {', '.join(told)}" if told else ""
 
 
 def window_text(result: Result, spec: StudySpec) -> str:

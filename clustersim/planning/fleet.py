@@ -16,7 +16,7 @@ import pandas as pd
 from clustersim.errors import InputError, named_in
 from clustersim.planning.load import PlanQuestion
 from clustersim.simulation.changes import set_path
-from clustersim.simulation.run import full_path
+from clustersim.simulation.file_names import full_path
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.scenario import read_extended, resolve_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster

@@ -14,7 +14,7 @@ from clustersim.performance import World
 from clustersim.planning.faults import plan_faults
 from clustersim.planning.spec import PlanSpec
 from clustersim.simulation.changes import change_items, key_of
-from clustersim.simulation.run import full_path
+from clustersim.simulation.file_names import full_path
 from clustersim.simulation.scenario import merged, read_extended
 from clustersim.simulation.worlds import draw_catalogue, open_world
 

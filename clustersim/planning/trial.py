@@ -19,8 +19,9 @@ from clustersim.planning.load import PlanQuestion
 from clustersim.planning.solve import Schedule
 from clustersim.planning.spec import QUARTER_S
 from clustersim.seeds import Streams
+from clustersim.simulation.file_names import full_path
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import full_path, run_scenario
+from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.studies.measures import measure
 from clustersim.workload import WorkloadSpec, generate_jobs

@@ -13,6 +13,8 @@ import pandas as pd
 
 from clustersim.calibration.table import read_csv_as_text
 from clustersim.errors import InputError, unknown_name
+from clustersim.simulation.supply import NO_ROOM
+from clustersim.simulation.tables import serves
 from clustersim.units import format_duration
 
 __all__ = ["COLUMNS", "Mark", "outage_marks", "read_marks"]
@@ -50,33 +52,40 @@ class Mark:
 def outage_marks(outages: pd.DataFrame) -> list[Mark]:
     """Return a mark for each node that went out of service, and for those that came or left.
 
+    Nodes that find no power or space have one when they begin to wait and one when they are
+    switched on.
+
     Parameters
     ----------
     outages : pandas.DataFrame
         Of a result.
     """
-    columns = ["begin_s", "end_s", "pool", "node", "cause", "planned"]
     absent = outages["absent"].to_numpy()
-    came = absent & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
-    left = absent & (outages["begin_s"] > 0)
+    serving = serves(outages)
+    waits = absent & (outages["cause"] == NO_ROOM).to_numpy()
+    came = absent & ~waits & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
+    left = absent & ~waits & (outages["begin_s"] > 0)
     moves = [
         *_moves("delivered", outages[came], "end_s"),
+        *_moves(NO_ROOM, outages[waits], "begin_s"),
+        *_moves("switched on", outages[waits & np.isfinite(outages["end_s"])], "end_s"),
         *_moves("retired", outages[left], "begin_s"),
+        *_moves("taken to serve", outages[serving], "begin_s"),
     ]
-    return moves + [
-        Mark(
-            time_s=begin_s,
-            kind=f"{'planned outage' if planned else 'failure'}: {cause or 'unknown'}",
-            pool=str(pool),
-            node=int(node),
-            text="never back"
-            if math.isinf(end_s)
-            else f"back after {format_duration(end_s - begin_s)}",
-        )
-        for begin_s, end_s, pool, node, cause, planned in outages.loc[~absent, columns].itertuples(
-            index=False
-        )
-    ]
+    failed = outages.loc[~absent & ~serving]
+    return moves + [_outage_mark(row) for row in failed.itertuples(index=False)]
+
+
+def _outage_mark(row: Any) -> Mark:
+    """The mark of one node that went out of service, or was slow."""
+    what = "planned outage" if row.planned else "failure"
+    after = f"{format_duration(row.end_s - row.begin_s)}" if math.isfinite(row.end_s) else ""
+    if math.isfinite(row.slowdown):
+        what = f"slow by {row.slowdown - 1:.1%}"
+        text = f"for {after}" if after else "to the end"
+    else:
+        text = f"back after {after}" if after else "never back"
+    return Mark(row.begin_s, f"{what}: {row.cause or 'unknown'}", str(row.pool), row.node, text)
 
 
 def _moves(kind: str, rows: pd.DataFrame, at: str) -> Iterator[Mark]:

@@ -13,7 +13,11 @@ from pydantic import Field, field_validator, model_validator
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.simulation.changes import change_items, set_path
+from clustersim.simulation.energy import EnergySpec
 from clustersim.simulation.failure_spec import Failures
+from clustersim.simulation.money import MoneySpec
+from clustersim.simulation.serving_spec import Serving
+from clustersim.simulation.software import Software
 from clustersim.simulation.supply import Supply
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
@@ -141,7 +145,21 @@ class Scenario(FileModel):
         None, description="what fails, and how jobs come back; by default nothing does"
     )
     supply: Supply | None = Field(
-        None, description="deliveries, retirements and embargoes; by default all is there"
+        None, description="what comes and leaves, and room for it; by default all is there"
+    )
+    energy: EnergySpec | None = Field(
+        None, description="power and electricity; by default not accounted for"
+    )
+    money: MoneySpec | None = Field(
+        None,
+        description="what the fleet costs, with electricity where energy is told; by default not "
+        "accounted for",
+    )
+    software: Software | None = Field(
+        None, description="from when jobs run on which chips, and how well; by default all do"
+    )
+    serving: Serving | None = Field(
+        None, description="services that reserve nodes by the hour; needs a horizon"
     )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")

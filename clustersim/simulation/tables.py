@@ -23,13 +23,14 @@ __all__ = [
     "attempts_table",
     "jobs_table",
     "outages_table",
+    "serves",
     "utilisation",
 ]
 
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Outcomes of a job."""
 
-_ADDED = ("outcome", "pool", "start_s", "finish_s", "reason")
+_ADDED = ("outcome", "pool", "start_s", "finish_s", "done", "reason")
 
 
 def jobs_table(
@@ -59,8 +60,9 @@ def jobs_table(
     -------
     pandas.DataFrame
         `jobs`, then ``outcome``, ``pool``, ``start_s``, ``finish_s`` (seconds; NaN where
-        it did not come to it) and ``reason`` (why it did not finish).  A column of the
-        input that has one of these names is kept as ``recorded_<name>``.
+        it did not come to it), ``done`` (share of its work) and ``reason`` (why it did not
+        finish).  A column of the input that has one of these names is kept as
+        ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -68,6 +70,10 @@ def jobs_table(
     pool = np.full(n_jobs, -1)
     pool_of_partition = np.array([p.pool for p in partitions] + [-1])
     pool[simulated] = pool_of_partition[record.partition]
+    done = np.zeros(n_jobs)
+    attempts = record.attempts
+    done[simulated] = np.bincount(attempts.job, attempts.done, minlength=len(simulated))
+    done[np.isfinite(finish)] = 1.0
     outcome = np.full(n_jobs, 2)
     outcome[simulated] = np.where(np.isfinite(record.finish_s), 0, 1)
     reason = np.full(n_jobs, None, dtype=object)
@@ -86,6 +92,7 @@ def jobs_table(
             "pool": _labelled(pool, _pool_names(cluster)),
             "start_s": start,
             "finish_s": finish,
+            "done": done,
             "reason": pd.Series(reason, dtype="string"),
         },
         index=jobs.index,
@@ -167,8 +174,9 @@ def attempts_table(
     -------
     pandas.DataFrame
         ``job_id``, ``attempt`` (0 is a job's first), ``pool``, ``n_accelerators``, ``start_s``,
-        ``end_s``, and where its time went: ``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``
-        (seconds; NaN of one that still runs, whose end is that of the simulation), in order of
+        ``end_s``, where its time went: ``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``,
+        ``slow_s`` (seconds; NaN of one that still runs, whose end is that of the simulation), and
+        ``done``, the share of the job's work that it did for good or has done so far; in order of
         job, then of start.
     """
     attempts = record.attempts
@@ -189,20 +197,21 @@ def attempts_table(
             "n_accelerators": jobs["n_accelerators"].to_numpy(dtype=np.int64)[row],
             "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
-            **{name: getattr(attempts, name)[order] for name in Progress._fields},
+            **{name: getattr(attempts, name)[order] for name in (*Progress._fields, "done")},
         }
     )
 
 
 def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
-    """Return a row for each time that a node was out of service.
+    """Return a row for each time that a node was out of service or slow.
 
     Returns
     -------
     pandas.DataFrame
         ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
         infinite if it was still out when the simulation ended), ``cause``, ``planned``, ``absent``
-        (not delivered yet, or retired).
+        (not delivered yet, or retired), ``slowdown`` (how many times as long its jobs took
+        meanwhile; infinite where it was out).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
     pool = np.array([outage.pool for outage in outages], dtype=np.int64)
@@ -216,12 +225,25 @@ def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
             "cause": pd.Series([outage.cause for outage in outages], dtype="string"),
             "planned": np.array([outage.planned for outage in outages], dtype=bool),
             "absent": np.array([outage.absent for outage in outages], dtype=bool),
+            "slowdown": np.array([outage.slowdown for outage in outages], dtype=np.float64),
         }
     )
 
 
+def serves(outages: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell of each row of an outages table whether its node was not broken but served requests."""
+    planned = outages["planned"].to_numpy(dtype=bool) & ~outages["absent"].to_numpy(dtype=bool)
+    named = outages["cause"].str.startswith("serving ").to_numpy(dtype=bool)
+    return np.asarray(planned & named)
+
+
 def utilisation(
-    table: pd.DataFrame, cluster: Cluster, end_s: float, outages: pd.DataFrame | None = None
+    table: pd.DataFrame,
+    cluster: Cluster,
+    end_s: float,
+    outages: pd.DataFrame | None = None,
+    *,
+    services: bool = False,
 ) -> pd.DataFrame:
     """Return the allocated accelerators of each pool as an exact step function.
 
@@ -235,43 +257,54 @@ def utilisation(
         End of the simulation.
     outages : pandas.DataFrame, optional
         Nodes that were out of service.
+    services : bool
+        Whether there are services.
 
     Returns
     -------
     pandas.DataFrame
         ``pool``, ``time_s``, ``allocated``, ``installed`` (all, without the nodes that are
         absent), with `outages` also ``out``, accelerators of nodes that are there and out of
-        service: a row at time 0, one at every change, one at the end; each holds from its time to
-        the next row's.
+        service, and with services ``serving``, accelerators that serve (not in ``out``): a row at
+        time 0, one at every change, one at the end; each holds from its time to the next row's.
     """
     parts = []
+    kinds: list[pd.DataFrame | None] = [None, None, None]
+    if outages is not None:
+        serving = serves(outages)
+        broken = _out_of_service(outages) & ~serving
+        kinds = [outages[broken], outages[outages["absent"]], outages[serving]]
     for index, pool in enumerate(cluster.pools):
         held = _spans(table, index, "start_s", "end_s", end_s)
-        there = None if outages is None else outages[~outages["absent"]]
-        absent = None if outages is None else outages[outages["absent"]]
-        spans = [
-            held,
-            *(_spans(each, index, "begin_s", "end_s", end_s) for each in (there, absent)),
-        ]
+        spans = [held, *(_spans(each, index, "begin_s", "end_s", end_s) for each in kinds)]
         at, step_of = np.unique(
             np.concatenate([[0.0], *(times for times, _ in spans), [end_s]]), return_inverse=True
         )
-        counts = np.zeros((3, len(at)), dtype=np.int64)
+        counts = np.zeros((4, len(at)), dtype=np.int64)
         begin = 1
         for row, (times, change) in enumerate(spans):
             np.add.at(counts[row], step_of[begin : begin + len(times)], change)
             begin += len(times)
         counts = counts.cumsum(axis=1)
         kept = (np.diff(counts, axis=1, prepend=-1) != 0).any(axis=0) | (at == at[-1])
-        allocated, out, missing = counts[:, kept]
+        allocated, out, missing, serving = counts[:, kept]
         columns = {
             "pool": _labelled(np.full(int(kept.sum()), index), _pool_names(cluster)),
             "time_s": at[kept],
             "allocated": allocated,
             "installed": pool.n_chips - missing,
         }
-        parts.append(pd.DataFrame(columns if outages is None else {**columns, "out": out}))
+        if outages is not None:
+            columns["out"] = out
+        if services:
+            columns["serving"] = serving
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def _out_of_service(outages: pd.DataFrame) -> pd.Series[bool]:
+    """Rows of nodes that are there and do not serve, not even slowly."""
+    return ~outages["absent"] & (outages["slowdown"] == np.inf)
 
 
 def _spans(

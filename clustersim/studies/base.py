@@ -18,8 +18,8 @@ from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
 from clustersim.simulation.changes import set_path
+from clustersim.simulation.file_names import full_paths
 from clustersim.simulation.known_paths import check_path
-from clustersim.simulation.run import full_paths
 from clustersim.simulation.scenario import (
     LoadedScenario,
     Scenario,

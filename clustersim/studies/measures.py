@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.errors import InputError
+from clustersim.simulation.fleet import Fleet
 from clustersim.simulation.metrics import (
     SHORTEST_RUN_S,
     accelerator_seconds,
     effective_time,
     mean_utilisation,
+    served,
 )
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import Fleet
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.studies.statistics import batch_means, run_quantile_interval
 from clustersim.studies.warm_up import mser5, series_bins
@@ -27,6 +28,7 @@ __all__ = ["METRICS", "Measured", "fleet_facts", "is_metric", "measure"]
 
 Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY, SECONDS_PER_HOUR = 86400.0, 3600.0
+MILLION, PFLOP_DAY = 1e6, 1e15 * SECONDS_PER_DAY
 BATCHES, LEAST_IN_A_BATCH = 20, 50
 
 QUANTILES = MappingProxyType(
@@ -53,12 +55,21 @@ METRICS = MappingProxyType(
         "utilisation": "utilisation",
         "effective_time": "kept work over all that jobs held (1 where nothing fails)",
         "availability": "accelerators in service over those installed",
+        "served": "share of the accelerators that services needed (1 where there are none)",
+        "lent_accelerator_hours_per_day": "accelerator-hours a day of jobs in pools that lend",
         "jobs_per_day": "offered jobs a day",
         "accelerator_hours_per_day": "accelerator-hours of work a day",
         "makespan_s": "makespan",
         "chips": "accelerators",
         "fleet_cost_cny": "purchase price of the accelerators",
         "fleet_power_w": "thermal design power of the accelerators",
+        "energy_j": "energy of the whole run (with the key energy)",
+        "electricity_cny": "electricity of the whole run (with energy)",
+        "carbon_kg": "carbon dioxide of the whole run (with energy)",
+        "cost_cny": "cost of the fleet over the whole run (with the key money)",
+        "cost_per_job_cny": "cost of the fleet over the jobs that it did (with money)",
+        "cost_per_million_tokens_cny": "cost of a million tokens trained for good (with money)",
+        "cost_per_useful_pflop_day_cny": "cost of 1 PFLOP/s of models for a day (with money)",
         "offered_load": "offered load",
         "jobs_submitted": "jobs submitted",
         "jobs": "jobs measured",
@@ -148,6 +159,8 @@ def measure(
     A job that had not started when the run stopped counts with its wait until then, a lower bound
     (`censored` is the share of those); one that had not finished is left out of JCT and slowdown
     (`unfinished` is the share), which are then too small, for long jobs are left out more often.
+    Energy, carbon and costs are those of the whole run, not of the window; NaN where the scenario
+    has no key ``energy`` or ``money``.
     """
     jobs = _Submitted.of(result)
     first, reached = _warm_up(jobs, warm_up)
@@ -165,6 +178,7 @@ def measure(
         **_wait_metrics(jobs.wait_s[chosen]),
         **_jct_metrics(jobs, chosen),
         **_work_metrics(result, jobs, chosen, begin_s, end_s),
+        **_accounts(result),
         "makespan_s": float(np.nanmax(jobs.finish_s, initial=jobs.end_s) - jobs.submit_s[0]),
         "jobs_submitted": float(len(jobs.submit_s)),
         "jobs": float(chosen.sum()),
@@ -303,8 +317,29 @@ def _work_metrics(
         **by_pool,
         "effective_time": _effective_time(result, begin_s, end_s),
         "availability": _availability(result, begin_s, end_s),
+        "served": 1.0
+        if result.serving is None
+        else served(result.serving, begin_s=begin_s, end_s=end_s),
+        "lent_accelerator_hours_per_day": _lent_s(result, begin_s, end_s) / SECONDS_PER_HOUR / days
+        if days > 0
+        else math.nan,
         "jobs_per_day": SECONDS_PER_DAY * _arrival_rate(result),
         "accelerator_hours_per_day": work / SECONDS_PER_HOUR / days if days > 0 else math.nan,
+    }
+
+
+def _accounts(result: Result) -> dict[str, float]:
+    """Energy and money of the whole run."""
+    whole = result.summary.iloc[0]
+
+    def told(column: str, unit: float = 1.0) -> float:
+        return unit * float(whole.get(column, math.nan))
+
+    return {
+        **{name: told(name) for name in ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")},
+        "cost_per_job_cny": told("cost_per_job_cny"),
+        "cost_per_million_tokens_cny": told("cost_per_token_cny", MILLION),
+        "cost_per_useful_pflop_day_cny": told("cost_per_flop_cny", PFLOP_DAY),
     }
 
 
@@ -317,14 +352,23 @@ def _effective_time(result: Result, begin_s: float, end_s: float) -> float:
 
 
 def _availability(result: Result, begin_s: float, end_s: float) -> float:
-    """Accelerator-seconds in service over those installed."""
+    """Accelerator-seconds in service, of jobs or of requests, over those installed."""
     if result.outages is None:
         return 1.0
-    there = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)["available"].sum()
-    whole = accelerator_seconds(
-        result.utilisation.drop(columns="out"), begin_s=begin_s, end_s=end_s
-    )["available"].sum()
-    return float(there / whole) if whole > 0 else math.nan
+    use = result.utilisation.drop(columns="serving", errors="ignore")
+    there = accelerator_seconds(use, begin_s=begin_s, end_s=end_s)["available"].sum()
+    whole = accelerator_seconds(use.drop(columns="out"), begin_s=begin_s, end_s=end_s)
+    installed = whole["available"].sum()
+    return float(there / installed) if installed > 0 else math.nan
+
+
+def _lent_s(result: Result, begin_s: float, end_s: float) -> float:
+    """Accelerator-seconds that jobs held in pools that lend the chips of services."""
+    if result.serving is None:
+        return 0.0
+    lends = result.serving.loc[result.serving["lends"], "pool"].unique()
+    use = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)
+    return float(use.loc[[pool for pool in use.index if pool in lends], "allocated"].sum())
 
 
 def _arrival_rate(result: Result) -> float:
