@@ -72,12 +72,12 @@ def result_text(result: Result) -> str:
     return "\n".join(lines)
 
 
-def window_text(result: Result, spec: StudySpec) -> str:
+def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
     """Say what a study measures of a run: its metrics, in its window."""
     from clustersim.plots.axis import axis_of
     from clustersim.studies.measures import measure
 
-    measured = measure(result, **spec.window.model_dump(mode="json")).metrics
+    measured = measure(result, **spec.window.measured, catalogue=catalogue).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
     told = [
         f"{axis_of(name).label} {axis_of(name).text(measured[name])}"

@@ -45,7 +45,7 @@ def make_run(
     try:
         result, fleet = simulate_changed(tree, changes)
         _check_unchanged(files)
-        measured = measure(result, **window)
+        measured = measure(result, **window, catalogue=fleet.catalogue)
     except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
         return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
