@@ -56,7 +56,8 @@ def result_text(result: Result) -> str:
     lines = [table(rows, headers)]
     if result.outages is not None and result.attempts is not None:
         stopped = int((result.attempts["attempt"] > 0).sum())
-        times = int((~result.outages["absent"]).sum())
+        there = result.outages[~result.outages["absent"]]
+        times = int((there["slowdown"] == math.inf).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
     never = result.jobs[result.jobs["outcome"] == "never runnable"]
     reasons = never["reason"].value_counts()

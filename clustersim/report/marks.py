@@ -55,7 +55,6 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
     outages : pandas.DataFrame
         Of a result.
     """
-    columns = ["begin_s", "end_s", "pool", "node", "cause", "planned"]
     absent = outages["absent"].to_numpy()
     came = absent & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
     left = absent & (outages["begin_s"] > 0)
@@ -63,20 +62,19 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
         *_moves("delivered", outages[came], "end_s"),
         *_moves("retired", outages[left], "begin_s"),
     ]
-    return moves + [
-        Mark(
-            time_s=begin_s,
-            kind=f"{'planned outage' if planned else 'failure'}: {cause or 'unknown'}",
-            pool=str(pool),
-            node=int(node),
-            text="never back"
-            if math.isinf(end_s)
-            else f"back after {format_duration(end_s - begin_s)}",
-        )
-        for begin_s, end_s, pool, node, cause, planned in outages.loc[~absent, columns].itertuples(
-            index=False
-        )
-    ]
+    return moves + [_mark(row) for row in outages.loc[~absent].itertuples(index=False)]
+
+
+def _mark(row: Any) -> Mark:
+    """The mark of one node that went out of service, or was slow."""
+    what = "planned outage" if row.planned else "failure"
+    after = f"{format_duration(row.end_s - row.begin_s)}" if math.isfinite(row.end_s) else ""
+    if math.isfinite(row.slowdown):
+        what = f"slow by {row.slowdown - 1:.1%}"
+        text = f"for {after}" if after else "to the end"
+    else:
+        text = f"back after {after}" if after else "never back"
+    return Mark(row.begin_s, f"{what}: {row.cause or 'unknown'}", str(row.pool), row.node, text)
 
 
 def _moves(kind: str, rows: pd.DataFrame, at: str) -> Iterator[Mark]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,9 +25,11 @@ class Attempts:
     job, partition : int64 arrays (attempts,)
     start_s, end_s : float64 arrays (attempts,)
         The end is NaN of one that still ran when the simulation ended.
-    kept_s, lost_s, checkpoint_s, restart_s : float64 arrays (attempts,)
+    kept_s, lost_s, checkpoint_s, restart_s, slow_s : float64 arrays (attempts,)
         Where its time went, see :class:`~clustersim.simulation.recovery.Progress`; NaN while it
         runs.
+    done : float64 array (attempts,)
+        Share of the job's work that it did for good, or has done so far.
     """
 
     job: npt.NDArray[np.int64]
@@ -38,10 +40,16 @@ class Attempts:
     lost_s: Floats
     checkpoint_s: Floats
     restart_s: Floats
+    slow_s: Floats
+    done: Floats
 
 
 def single_attempts(
-    start_s: Sequence[float], finish_s: Sequence[float], partition: Sequence[int]
+    start_s: Sequence[float],
+    finish_s: Sequence[float],
+    partition: Sequence[int],
+    expected_s: Callable[[int], float],
+    now: float,
 ) -> tuple[Attempts, npt.NDArray[np.int64]]:
     """Return the attempts of jobs that are never stopped, and the row of each job's.
 
@@ -51,6 +59,10 @@ def single_attempts(
         NaN where it did not come to it.
     partition : sequence of int (jobs,)
         -1 of those that did not start.
+    expected_s : callable
+        How long a job runs where it was started.
+    now : float
+        When the simulation ended.
 
     Returns
     -------
@@ -65,8 +77,12 @@ def single_attempts(
     row_of_job[job] = np.arange(len(job))
     start, end = np.array(start_s)[job], np.array(finish_s)[job]
     nothing = np.where(np.isnan(end), np.nan, 0.0)
-    attempts = Attempts(job, where[job], start, end, end - start, nothing, nothing, nothing)
-    return attempts, row_of_job
+    done = np.ones(len(job))
+    runs = np.isnan(end)
+    whole_s = np.array([expected_s(each) for each in job[runs].tolist()])
+    done[runs] = (now - start[runs]) / whole_s
+    split = (end - start, nothing, nothing, nothing, nothing)
+    return Attempts(job, where[job], start, end, *split, done), row_of_job
 
 
 @dataclass(slots=True)
@@ -80,6 +96,7 @@ class AttemptLog:
     _split: list[array[float]] = field(
         default_factory=lambda: [array("d") for _ in Progress._fields]
     )
+    _done: array[float] = field(default_factory=lambda: array("d"))
 
     def begin(self, job: int, partition: int, now: float) -> int:
         """Note that a job starts; return the number of its attempt."""
@@ -89,11 +106,17 @@ class AttemptLog:
         self._end_s.append(np.nan)
         for column in self._split:
             column.append(np.nan)
+        self._done.append(0.0)
         return len(self._job) - 1
 
-    def end(self, attempt: int, now: float, progress: Progress) -> None:
-        """Note that an attempt ends, and where its time went."""
+    def note_done(self, attempt: int, done: float) -> None:
+        """Note what share of its job's work an attempt has done."""
+        self._done[attempt] = done
+
+    def end(self, attempt: int, now: float, progress: Progress, done: float) -> None:
+        """Note that an attempt ends, where its time went, and what share of the work it did."""
         self._end_s[attempt] = now
+        self._done[attempt] = done
         for column, value in zip(self._split, progress, strict=True):
             column[attempt] = value
 
@@ -102,5 +125,5 @@ class AttemptLog:
         return Attempts(
             np.array(self._job, dtype=np.int64),
             np.array(self._partition, dtype=np.int64),
-            *(np.array(column) for column in (self.start_s, self._end_s, *self._split)),
+            *(np.array(column) for column in (self.start_s, self._end_s, *self._split, self._done)),
         )

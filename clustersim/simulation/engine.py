@@ -165,9 +165,12 @@ class Simulation:
         n_allocated = len(self._allocated_n)  # an interrupt may have left the last job half noted
         allocated = np.array(self._allocated[:n_allocated], dtype=np.int64)
         if self._faults is None:
-            attempts, row_of_job = single_attempts(self.start_s, self.finish_s, self.partition_of)
+            attempts, row_of_job = single_attempts(
+                self.start_s, self.finish_s, self.partition_of, self._expected_s, self.clock.now
+            )
             allocated = row_of_job[allocated]
         else:
+            self._faults.settle()
             attempts = self._faults.attempts.columns()
         return RunRecord(
             start_s=np.array(self.start_s),
@@ -182,6 +185,10 @@ class Simulation:
             passes=self.passes,
             interrupted=interrupted,
         )
+
+    def _expected_s(self, job: int) -> float:
+        """How long a job runs where it was started."""
+        return self._run_s[self.partitions[self.partition_of[job]].pool][job]
 
     def _submissions(self) -> Generator[Event, None, None]:
         """Submit every job at its time (a SimPy process)."""

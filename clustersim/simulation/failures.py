@@ -175,7 +175,7 @@ def recovery_of(
             length_s = math.inf if told.interval == "never" else float(told.interval)
             each = np.full(len(sizes), length_s)
         intervals.append(each.tolist())
-    return Recovery(intervals, cost_s.tolist(), told.restart)
+    return Recovery(intervals, cost_s.tolist(), [told.restart] * len(sizes))
 
 
 def outages_and_recovery(

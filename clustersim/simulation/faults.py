@@ -1,9 +1,10 @@
-"""What outages do to a simulation: jobs are stopped, go back to the line, and go on."""
+"""What outages do to a simulation: jobs are slowed or stopped, go back to the line, and go on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simpy.core import StopSimulation
@@ -14,7 +15,8 @@ from clustersim.scheduling.queue import Partition
 from clustersim.simulation.attempts import AttemptLog
 from clustersim.simulation.clock import COMPLETION, OUTAGE
 from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import NO_CHECKPOINTS, Checkpoints, Recovery
+from clustersim.simulation.pace import Pace
+from clustersim.simulation.recovery import NO_CHECKPOINTS, Checkpoints, Progress, Recovery
 
 if TYPE_CHECKING:
     from clustersim.simulation.engine import Simulation
@@ -23,6 +25,40 @@ __all__ = ["Faults"]
 
 _FIRST = 0
 """Priority of the horizon: before all else of its instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A job that runs: its number in the log, and how far it is."""
+
+    number: int
+    began_s: float
+    checkpoints: Checkpoints
+    work_s: float
+    again: bool
+    pace: Pace
+
+    @property
+    def end_s(self) -> float:
+        return self.pace.end_s(self.checkpoints.wall_s(self.work_s, again=self.again))
+
+    def progress(self, now: float, *, saved: bool) -> Progress:
+        """Account for its time until `now`, when it is stopped."""
+        at_full_speed_s = self.pace.at(now)
+        progress = self.checkpoints.progress(
+            at_full_speed_s, self.work_s, again=self.again, saved=saved
+        )
+        return progress._replace(slow_s=now - self.began_s - at_full_speed_s)
+
+    def whole(self, now: float) -> Progress:
+        """Account for its time when it ends with its job."""
+        progress = self.checkpoints.whole(self.work_s, again=self.again)
+        slow_s = (
+            0.0
+            if self.pace.since_s == self.began_s and self.pace.slowdown == 1.0
+            else (now - self.began_s - self.checkpoints.wall_s(self.work_s, again=self.again))
+        )
+        return progress._replace(slow_s=slow_s)
 
 
 class Faults:
@@ -58,10 +94,11 @@ class Faults:
         self._recovery = recovery
         self._run_s = run_s
         self.attempts = AttemptLog()
-        self._attempt_of: dict[int, int] = {}
+        self._running: dict[int, _Attempt] = {}
         self._left: dict[int, float] = {}
         self._whole_estimate_s: dict[int, list[float]] = {}
         self._on_node: list[dict[int, dict[int, None]]] = [{} for _ in simulation.partitions]
+        self._slow: list[dict[int, list[float]]] = [{} for _ in simulation.partitions]
 
     def begin(self, horizon_s: float | None) -> None:
         """Let outages happen, and the simulation stop at the horizon."""
@@ -76,26 +113,42 @@ class Faults:
         now = simulation.clock.now
         if math.isnan(simulation.start_s[job]):
             simulation.start_s[job] = now
-        attempt = self._attempt_of[job] = self.attempts.begin(job, partition.index, now)
+        number = self.attempts.begin(job, partition.index, now)
         on_node = self._on_node[partition.index]
         for node, _ in nodes:
             on_node.setdefault(node, {})[job] = None
-        simulation.clock.process(self._run(job, partition, attempt))
-        return attempt
-
-    def _run(self, job: int, partition: Partition, attempt: int) -> Generator[Event, None, None]:
-        """One attempt of a job to its end, if it is not stopped (a SimPy process)."""
-        simulation, checkpoints = self._simulation, self._checkpoints(job, partition)
-        clock, started = simulation.clock, simulation.clock.now
+        pace = Pace(now, 0.0, self._slowdown(partition, nodes))
         work_s, again = self._work_s(job, partition), job in self._left
-        yield clock.at(started + checkpoints.wall_s(work_s, again=again), COMPLETION)
-        if self._attempt_of.get(job) != attempt:
+        checkpoints = self._checkpoints(job, partition)
+        self._go_on(job, partition, _Attempt(number, now, checkpoints, work_s, again, pace))
+        return number
+
+    def settle(self) -> None:
+        """Note what the jobs that still run have done so far."""
+        for job, attempt in self._running.items():
+            progress = attempt.progress(self._simulation.clock.now, saved=True)
+            pool = self._simulation.partitions[self._simulation.partition_of[job]].pool
+            self.attempts.note_done(attempt.number, self._share(progress.kept_s, job, pool))
+
+    def _go_on(self, job: int, partition: Partition, attempt: _Attempt) -> None:
+        self._running[job] = attempt
+        self._simulation.clock.process(self._run(job, partition, attempt))
+
+    def _run(
+        self, job: int, partition: Partition, attempt: _Attempt
+    ) -> Generator[Event, None, None]:
+        """One attempt of a job to its end, if it is not stopped or slowed (a SimPy process)."""
+        simulation = self._simulation
+        yield simulation.clock.at(attempt.end_s, COMPLETION)
+        if self._running.get(job) is not attempt:
             return
-        self.attempts.end(attempt, clock.now, checkpoints.whole(work_s, again=again))
+        del self._running[job]
+        now = simulation.clock.now
+        self.attempts.end(attempt.number, now, attempt.whole(now), self._left.get(job, 1.0))
         self._forget(job, partition)
-        simulation.end(job, partition, started)
+        simulation.end(job, partition, attempt.began_s)
         if simulation.n_ended == simulation.n_jobs:
-            self._stop_at(clock.now, COMPLETION)
+            self._stop_at(now, COMPLETION)
 
     def _take_turns(self) -> Generator[Event, None, None]:
         """Let one outage after the other begin (a SimPy process)."""
@@ -103,7 +156,42 @@ class Faults:
         for outage in self._outages:
             if outage.begin_s > clock.now:
                 yield clock.at(outage.begin_s, OUTAGE)
-            self._take_out(outage)
+            if outage.slows:
+                self._slow_down(outage)
+            else:
+                self._take_out(outage)
+
+    def _slow_down(self, outage: Outage) -> None:
+        """Let the jobs on a node go on slower; nobody else is told."""
+        partition, node = self._place(outage)
+        self._slow[partition.index].setdefault(node, []).append(outage.slowdown)
+        self._change_pace(partition, node)
+        self._note(outage, lambda: self._speed_up(outage))
+
+    def _speed_up(self, outage: Outage) -> None:
+        partition, node = self._place(outage)
+        slow = self._slow[partition.index]
+        slow[node].remove(outage.slowdown)
+        if not slow[node]:
+            del slow[node]
+        self._change_pace(partition, node)
+
+    def _change_pace(self, partition: Partition, node: int) -> None:
+        """Time the jobs on a node again."""
+        now = self._simulation.clock.now
+        for job in list(self._on_node[partition.index].get(node, ())):
+            attempt = self._running[job]
+            slowdown = self._slowdown(partition, partition.nodes_of[job])
+            if slowdown != attempt.pace.slowdown:
+                pace = attempt.pace.changed(now, slowdown)
+                self._go_on(job, partition, replace(attempt, pace=pace))
+
+    def _slowdown(self, partition: Partition, nodes: Nodes) -> float:
+        """How many times as long a gang on some nodes takes: it waits for the slowest."""
+        slow = self._slow[partition.index]
+        if not slow:
+            return 1.0
+        return max((max(slow[node]) for node, _ in nodes if node in slow), default=1.0)
 
     def _take_out(self, outage: Outage) -> None:
         simulation = self._simulation
@@ -112,11 +200,19 @@ class Faults:
             self._stop(job, partition, saved=outage.planned)
         partition.withdraw(node, outage.end_s)
         simulation.service_changed(partition)
+        self._note(outage, lambda: self._bring_back(outage))
+
+    def _note(self, outage: Outage, end: Callable[[], None]) -> None:
+        """Put an outage into the log, and have it end at its time."""
         place = len(self.log)
-        self.log.append(outage._replace(end_s=float("inf")))
-        if outage.end_s < float("inf"):
-            back = simulation.clock.at(outage.end_s, OUTAGE)
-            back.callbacks.append(lambda _: self._bring_back(outage, place))
+        self.log.append(outage._replace(end_s=math.inf))
+
+        def over(_: Event) -> None:
+            self.log[place] = outage
+            end()
+
+        if outage.end_s < math.inf:
+            self._simulation.clock.at(outage.end_s, OUTAGE).callbacks.append(over)
 
     def _place(self, outage: Outage) -> tuple[Partition, int]:
         """Return the partition of a node and its place there."""
@@ -127,26 +223,21 @@ class Faults:
         )
         return partition, outage.node - partition.first_node
 
-    def _bring_back(self, outage: Outage, place: int) -> None:
+    def _bring_back(self, outage: Outage) -> None:
         partition, node = self._place(outage)
         partition.restore(node, outage.end_s)
-        self.log[place] = outage
         self._simulation.service_changed(partition)
 
     def _stop(self, job: int, partition: Partition, *, saved: bool) -> None:
         """Stop a job, keep what its last checkpoint holds, and put it back into the line."""
         simulation = self._simulation
-        attempt, now = self._attempt_of.pop(job), simulation.clock.now
-        began_s = self.attempts.start_s[attempt]
-        progress = self._checkpoints(job, partition).progress(
-            now - began_s, self._work_s(job, partition), again=job in self._left, saved=saved
-        )
-        self.attempts.end(attempt, now, progress)
+        attempt, now = self._running.pop(job), simulation.clock.now
+        progress = attempt.progress(now, saved=saved)
+        done = self._share(progress.kept_s, job, partition.pool)
+        self.attempts.end(attempt.number, now, progress, done)
         self._forget(job, partition)
-        simulation.leave(job, partition, began_s)
+        simulation.leave(job, partition, attempt.began_s)
         simulation.partition_of[job] = -1
-        whole_s = self._run_s[partition.pool][job]
-        done = progress.kept_s / whole_s if whole_s > 0 else 0.0
         self._left[job] = max(0.0, self._left.get(job, 1.0) - done)
         self._estimate_again(job)
         simulation.resubmit(job)
@@ -155,7 +246,7 @@ class Faults:
         """Tell the scheduler how long the rest of a job takes, as far as its user can tell."""
         estimate_s = self._simulation.jobs.estimate_s
         whole = self._whole_estimate_s.setdefault(job, [column[job] for column in estimate_s])
-        restart_s = 0.0 if self._recovery is None else self._recovery.restart_s
+        restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
         for column, seconds in zip(estimate_s, whole, strict=True):
             column[job] = restart_s + seconds * self._left[job]  # type: ignore[index]
 
@@ -167,6 +258,11 @@ class Faults:
     def _work_s(self, job: int, partition: Partition) -> float:
         """Work that is left of a job, on the chips of a partition; seconds."""
         return self._left.get(job, 1.0) * self._run_s[partition.pool][job]
+
+    def _share(self, kept_s: float, job: int, pool: int) -> float:
+        """Share of a job's whole work that so many seconds on a pool are."""
+        whole_s = self._run_s[pool][job]
+        return kept_s / whole_s if whole_s > 0 else 0.0
 
     def _forget(self, job: int, partition: Partition) -> None:
         on_node = self._on_node[partition.index]

@@ -1,7 +1,8 @@
-"""Nodes that are out of service: failed, not there yet, or gone."""
+"""Nodes that are out of service (failed, not there yet, or gone) or slow."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -10,7 +11,7 @@ __all__ = ["Outage", "without_overlaps"]
 
 
 class Outage(NamedTuple):
-    """A node that is out of service for a while.
+    """A node that is out of service, or slow, for a while.
 
     Attributes
     ----------
@@ -24,6 +25,8 @@ class Outage(NamedTuple):
         Whether its jobs can save their state before they are stopped.
     absent : bool
         Whether it is not there at all: not delivered yet, or retired.
+    slowdown : float
+        How many times as long as else its jobs take meanwhile; infinite if it is out of service.
     """
 
     begin_s: float
@@ -33,13 +36,20 @@ class Outage(NamedTuple):
     cause: str = ""
     planned: bool = False
     absent: bool = False
+    slowdown: float = math.inf
+
+    @property
+    def slows(self) -> bool:
+        """Whether the node still serves, only slower."""
+        return self.slowdown < math.inf
 
 
 def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
     """Yield outages of which none begins while its node is out of service already.
 
     What fails is a node in service: a failure while it is out does not happen.  A planned outage
-    (a retirement, of a node under repair) begins where the other ends, if it lasts longer.
+    (a retirement, of a node under repair) begins where the other ends, if it lasts longer.  A node
+    that is only slow can fail.
 
     Parameters
     ----------
@@ -63,6 +73,9 @@ def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
         else:
             assert following is not None
             outage, following = following, next(coming, None)
+        if outage.slows:
+            yield outage
+            continue
         key = outage.pool, outage.node
         begin_s = max(outage.begin_s, out_until.get(key, 0.0))
         if outage.end_s <= begin_s:

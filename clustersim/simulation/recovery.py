@@ -59,12 +59,15 @@ class Progress(NamedTuple):
         Standing still for checkpoints.
     restart_s : float
         From the failure before it to the first step: detection, scheduling, loading.
+    slow_s : float
+        What all of it took longer because of slow nodes.
     """
 
     kept_s: float
     lost_s: float
     checkpoint_s: float
     restart_s: float
+    slow_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,14 @@ class Checkpoints:
         How long it stands still for each.
     restart_s : float
         How long it takes to go on after it was stopped.
+    write_s : float
+        How long after it a checkpoint is worth anything: the job goes on while it is written.
     """
 
     interval_s: float = math.inf
     cost_s: float = 0.0
     restart_s: float = 0.0
+    write_s: float = 0.0
 
     def wall_s(self, work_s: float, *, again: bool) -> float:
         """How long an attempt lasts that is not stopped.
@@ -115,19 +121,19 @@ class Checkpoints:
         restart_s = min(elapsed_s, self.restart_s) if again else 0.0
         running_s = elapsed_s - restart_s
         if math.isinf(self.interval_s):
-            done, kept_s, checkpoint_s = running_s, 0.0, 0.0
+            work, written, checkpoint_s = running_s, 0.0, 0.0
         else:
-            cycle_s = self.interval_s + self.cost_s
-            cycles = min(int(running_s // cycle_s), self._count(work_s))
-            kept_s, checkpoint_s = cycles * self.interval_s, cycles * self.cost_s
-            done = running_s - kept_s - checkpoint_s
-            if cycles < self._count(work_s) and done > self.interval_s:
-                # In the middle of a checkpoint, which is worth nothing.
-                checkpoint_s += done - self.interval_s
-                done = self.interval_s
-        if saved:
-            return Progress(kept_s + done, 0.0, checkpoint_s, restart_s)
-        return Progress(kept_s, done, checkpoint_s, restart_s)
+            count, cycle_s = self._count(work_s), self.interval_s + self.cost_s
+            cycles = min(int(running_s // cycle_s), count)
+            since_s = running_s - cycles * cycle_s
+            # What is longer than the interval is the begin of a checkpoint, which is worth nothing.
+            standing_s = max(0.0, since_s - self.interval_s) if cycles < count else 0.0
+            checkpoint_s = cycles * self.cost_s + standing_s
+            work = running_s - checkpoint_s
+            in_time = max(0.0, running_s - self.write_s)
+            written = min(int(in_time // cycle_s), cycles) * self.interval_s
+        kept_s = work if saved else written
+        return Progress(kept_s, work - kept_s, checkpoint_s, restart_s)
 
     def whole(self, work_s: float, *, again: bool) -> Progress:
         """Account for an attempt that ended with the job."""
@@ -152,16 +158,22 @@ class Recovery:
     ----------
     interval_s : sequence of sequence of float
         Work between checkpoints by pool and job, seconds.
-    cost_s : sequence of float
+    cost_s : sequence of float (jobs,)
         How long each job stands still for a checkpoint.
-    restart_s : float
-        How long a job takes to go on after it was stopped.
+    restart_s : sequence of float (jobs,)
+        How long each takes to go on after it was stopped.
+    write_s : sequence of float (jobs,), optional
+        How long after it a checkpoint of each is worth anything; by default at once.
     """
 
     interval_s: Sequence[Sequence[float]]
     cost_s: Sequence[float]
-    restart_s: float
+    restart_s: Sequence[float]
+    write_s: Sequence[float] | None = None
 
     def of(self, job: int, pool: int) -> Checkpoints:
         """Return the checkpoints of a job on a pool."""
-        return Checkpoints(self.interval_s[pool][job], self.cost_s[job], self.restart_s)
+        write_s = 0.0 if self.write_s is None else self.write_s[job]
+        return Checkpoints(
+            self.interval_s[pool][job], self.cost_s[job], self.restart_s[job], write_s
+        )

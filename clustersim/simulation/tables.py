@@ -29,7 +29,7 @@ __all__ = [
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Outcomes of a job."""
 
-_ADDED = ("outcome", "pool", "start_s", "finish_s", "reason")
+_ADDED = ("outcome", "pool", "start_s", "finish_s", "done", "reason")
 
 
 def jobs_table(
@@ -59,8 +59,9 @@ def jobs_table(
     -------
     pandas.DataFrame
         `jobs`, then ``outcome``, ``pool``, ``start_s``, ``finish_s`` (seconds; NaN where
-        it did not come to it) and ``reason`` (why it did not finish).  A column of the
-        input that has one of these names is kept as ``recorded_<name>``.
+        it did not come to it), ``done`` (share of its work) and ``reason`` (why it did not
+        finish).  A column of the input that has one of these names is kept as
+        ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -68,6 +69,10 @@ def jobs_table(
     pool = np.full(n_jobs, -1)
     pool_of_partition = np.array([p.pool for p in partitions] + [-1])
     pool[simulated] = pool_of_partition[record.partition]
+    done = np.zeros(n_jobs)
+    attempts = record.attempts
+    done[simulated] = np.bincount(attempts.job, attempts.done, minlength=len(simulated))
+    done[np.isfinite(finish)] = 1.0
     outcome = np.full(n_jobs, 2)
     outcome[simulated] = np.where(np.isfinite(record.finish_s), 0, 1)
     reason = np.full(n_jobs, None, dtype=object)
@@ -86,6 +91,7 @@ def jobs_table(
             "pool": _labelled(pool, _pool_names(cluster)),
             "start_s": start,
             "finish_s": finish,
+            "done": done,
             "reason": pd.Series(reason, dtype="string"),
         },
         index=jobs.index,
@@ -167,8 +173,9 @@ def attempts_table(
     -------
     pandas.DataFrame
         ``job_id``, ``attempt`` (0 is a job's first), ``pool``, ``n_accelerators``, ``start_s``,
-        ``end_s``, and where its time went: ``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``
-        (seconds; NaN of one that still runs, whose end is that of the simulation), in order of
+        ``end_s``, where its time went: ``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``,
+        ``slow_s`` (seconds; NaN of one that still runs, whose end is that of the simulation), and
+        ``done``, the share of the job's work that it did for good or has done so far; in order of
         job, then of start.
     """
     attempts = record.attempts
@@ -189,20 +196,21 @@ def attempts_table(
             "n_accelerators": jobs["n_accelerators"].to_numpy(dtype=np.int64)[row],
             "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
-            **{name: getattr(attempts, name)[order] for name in Progress._fields},
+            **{name: getattr(attempts, name)[order] for name in (*Progress._fields, "done")},
         }
     )
 
 
 def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
-    """Return a row for each time that a node was out of service.
+    """Return a row for each time that a node was out of service or slow.
 
     Returns
     -------
     pandas.DataFrame
         ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
         infinite if it was still out when the simulation ended), ``cause``, ``planned``, ``absent``
-        (not delivered yet, or retired).
+        (not delivered yet, or retired), ``slowdown`` (how many times as long its jobs took
+        meanwhile; infinite where it was out).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
     pool = np.array([outage.pool for outage in outages], dtype=np.int64)
@@ -216,6 +224,7 @@ def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
             "cause": pd.Series([outage.cause for outage in outages], dtype="string"),
             "planned": np.array([outage.planned for outage in outages], dtype=bool),
             "absent": np.array([outage.absent for outage in outages], dtype=bool),
+            "slowdown": np.array([outage.slowdown for outage in outages], dtype=np.float64),
         }
     )
 
@@ -247,7 +256,7 @@ def utilisation(
     parts = []
     for index, pool in enumerate(cluster.pools):
         held = _spans(table, index, "start_s", "end_s", end_s)
-        there = None if outages is None else outages[~outages["absent"]]
+        there = None if outages is None else outages[_out_of_service(outages)]
         absent = None if outages is None else outages[outages["absent"]]
         spans = [
             held,
@@ -272,6 +281,11 @@ def utilisation(
         }
         parts.append(pd.DataFrame(columns if outages is None else {**columns, "out": out}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _out_of_service(outages: pd.DataFrame) -> pd.Series[bool]:
+    """Rows of nodes that are there and do not serve, not even slowly."""
+    return ~outages["absent"] & (outages["slowdown"] == np.inf)
 
 
 def _spans(

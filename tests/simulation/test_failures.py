@@ -147,7 +147,7 @@ def long_run(
 def test_mean_time_to_failure_of_a_gang() -> None:
     """Attempts at a job of n nodes end after 1 / (n rate) on average."""
     fleet, n_nodes, mttf_s = cluster(pool("gpu", 40, 8)), 32, 64 * HOUR
-    recovery = Recovery([[600.0]], [1e-9], 0.0)
+    recovery = Recovery([[600.0]], [1e-9], [0.0])
     result = long_run(fleet, mttf_s, 1500 * HOUR, recovery, 8 * n_nodes, seed=2)
     lengths = (result.attempts["end_s"] - result.attempts["start_s"]).to_numpy()[:-1]
     assert len(lengths) > 500
@@ -170,7 +170,7 @@ def test_the_interval_of_young_and_daly_is_the_best() -> None:
     assert best == pytest.approx(math.sqrt(2 * cost_s * mttf_s), rel=0.1), "Young's, nearly"
     shares = {}
     for factor in (0.25, 0.7, 1.0, 1.4, 4.0):
-        recovery = Recovery([[factor * best]], [cost_s], restart_s)
+        recovery = Recovery([[factor * best]], [cost_s], [restart_s])
         times = [
             long_run(fleet, mttf_s, work_s, recovery, 8, seed).jobs["finish_s"][0]
             for seed in range(40)

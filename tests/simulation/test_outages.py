@@ -29,7 +29,7 @@ def every(
     interval_s: float, *, cost_s: float = 0.0, restart_s: float = 0.0, n: int = 99
 ) -> Recovery:
     """A checkpoint every so much work, on up to three pools."""
-    return Recovery([[interval_s] * n] * 3, [cost_s] * n, restart_s)
+    return Recovery([[interval_s] * n] * 3, [cost_s] * n, [restart_s] * n)
 
 
 def ran(
@@ -66,7 +66,7 @@ def test_a_job_without_checkpoints_begins_anew_when_its_node_is_back() -> None:
     assert result.outages.to_dict("records") == [
         {
             "pool": "gpu", "node": 0, "n_accelerators": 8, "begin_s": 30.0, "end_s": 50.0,
-            "cause": "gpu", "planned": False, "absent": False,
+            "cause": "gpu", "planned": False, "absent": False, "slowdown": math.inf,
         }
     ]  # fmt: skip
     steps = result.utilisation[["time_s", "allocated", "out"]].to_numpy().tolist()
