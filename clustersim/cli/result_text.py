@@ -9,6 +9,7 @@ from clustersim.cli.text import table
 from clustersim.units import format_duration
 
 if TYPE_CHECKING:
+    from clustersim.catalogue import Catalogue
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 

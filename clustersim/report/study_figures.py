@@ -129,7 +129,7 @@ def study_axes(result: StudyResult) -> dict[str, Axis]:
         if quantity is not None:
             axis = axes.get(path, axis_of(path))
             axes[path] = replace(axis, dimension=quantity.dimension)
-    for metric in result.metrics:
+    for metric in dict.fromkeys([*result.metrics, *(name for _, name in spec.named_metrics)]):
         base, period = period_of(metric)
         if period is not None:
             axis = axes.get(base, axis_of(base))
@@ -183,9 +183,7 @@ def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
 def _periods(result: StudyResult, plot: Plot) -> list[Panel]:
     points, by, axes = _with_lines(result, result.points, [""], plot.by)
     names = result.study.spec.window.period_names
-    return [
-        partial(plot_periods, points, metric, names, by=by, axes=axes) for metric in plot.ys
-    ]
+    return [partial(plot_periods, points, metric, names, by=by, axes=axes) for metric in plot.ys]
 
 
 def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:

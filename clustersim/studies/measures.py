@@ -196,7 +196,9 @@ def measure(
     return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]))
 
 
-def _by_period(result: Result, work: UsefulWork, jobs: _Submitted, periods: int) -> dict[str, float]:
+def _by_period(
+    result: Result, work: UsefulWork, jobs: _Submitted, periods: int
+) -> dict[str, float]:
     horizon = result.provenance.get("scenario", {}).get("horizon")
     if horizon is None:
         raise InputError("window", "periods: are parts of a horizon; give the scenario a horizon")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from types import MappingProxyType
 
@@ -85,7 +86,7 @@ def period_metrics(
     """
     ends = np.linspace(0.0, horizon_s, periods + 1)
     found: dict[str, float] = {}
-    for period, (begin_s, end_s) in enumerate(zip(ends[:-1], ends[1:], strict=True), 1):
+    for period, (begin_s, end_s) in enumerate(itertools.pairwise(ends), 1):
         stretch = stretch_metrics(result, work, float(begin_s), float(end_s))
         wait = wait_s[(submit_s >= begin_s) & (submit_s < end_s) & ~np.isnan(wait_s)]
         stretch["mean_wait_s"] = float(wait.mean()) if len(wait) else np.nan
@@ -115,7 +116,8 @@ def stretch_metrics(
     flop, tokens = work.within(begin_s, end_s)
     finish = result.jobs["finish_s"].to_numpy(dtype=np.float64)
     done = int(((finish > begin_s) & (finish <= end_s)).sum())
-    by_pool = dict(tuple(result.utilisation.groupby("pool", observed=True, sort=False)))
+    groups = result.utilisation.groupby("pool", observed=True, sort=False)
+    by_pool = {str(name): steps for name, steps in groups}
     installed = {name: _installed(steps, begin_s, end_s) for name, steps in by_pool.items()}
     return {
         "useful_flop_per_s": _rate(float(flop.sum()), span),

@@ -102,9 +102,7 @@ def _point(
     judged = steady and len(mean_world) > 0
     overload = judged and is_overloaded(mean_world)
     rising = (
-        judged
-        and not overload
-        and is_rising(mean_world["wait_rise_s"], mean_world["mean_wait_s"])
+        judged and not overload and is_rising(mean_world["wait_rise_s"], mean_world["mean_wait_s"])
     )
     row: dict[str, Any] = {
         **values,
@@ -157,9 +155,7 @@ def _bounds(name: str) -> tuple[float, float]:
     return (1.0 if name.endswith("bounded_slowdown") else 0.0), np.inf
 
 
-def world_range(
-    runs: pd.DataFrame, name: str, *, steady: bool = True
-) -> tuple[float, float]:
+def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
     """Return the 5th and 95th percentile of the means of a metric over worlds.
 
     Every world has the same replications, so that the worlds differ by the calibration alone.  A

@@ -356,10 +356,11 @@ class StudySpec(FileModel):
         periods = range(1, len(self.window.period_names) + 1)
         names: list[str] = []
         for plot in self.plots:
-            told = itertools.chain.from_iterable(plot.named.values())
             if plot.kind == "periods":
-                told = (in_period(y, period) for y in plot.ys for period in periods)
-            names += told
+                names += [in_period(y, period) for y in plot.ys for period in periods]
+                names += [] if plot.by is None else [plot.by]
+            else:
+                names += itertools.chain.from_iterable(plot.named.values())
         return list(dict.fromkeys(names))
 
     def listed(self, path: str) -> list[Scalar]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.performance.arrays import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.simulation.result import Result
-from clustersim.simulation.tables import FINISHED
 
 __all__ = ["UsefulWork", "useful_work"]
 
@@ -40,7 +40,7 @@ class UsefulWork:
     end_s: Floats
     flop: Floats
     tokens: Floats
-    pool: npt.NDArray[np.int64]
+    pool: npt.NDArray[np.integer[Any]]
     pools: list[str]
 
     def within(self, begin_s: float, end_s: float) -> tuple[Floats, float]:
@@ -48,7 +48,8 @@ class UsefulWork:
         shared = np.minimum(self.end_s, end_s) - np.maximum(self.begin_s, begin_s)
         held = self.end_s - self.begin_s
         share = np.clip(shared, 0.0, None) / np.where(held > 0, held, np.inf)
-        flop = np.bincount(self.pool, share * self.flop, minlength=len(self.pools))
+        done = share * self.flop
+        flop = np.array([done[self.pool == pool].sum() for pool in range(len(self.pools))])
         return flop, float((share * self.tokens).sum())
 
 
@@ -62,36 +63,25 @@ def useful_work(result: Result, catalogue: Catalogue | None = None) -> UsefulWor
         Of the models that its jobs name; by default the built-in one.
     """
     jobs = result.jobs
-    attempts = _whole_jobs(jobs) if result.attempts is None else result.attempts
+    attempts = _whole_jobs(result) if result.attempts is None else result.attempts
     row = pd.Index(jobs["job_id"]).get_indexer(pd.Index(attempts["job_id"]))
-    tokens = _tokens(jobs)[row] * _done(attempts, jobs, row)
+    tokens = _tokens(jobs)[row] * attempts["done"].to_numpy(dtype=np.float64)
     pool = attempts["pool"].cat
     return UsefulWork(
         begin_s=attempts["start_s"].to_numpy(dtype=np.float64),
         end_s=attempts["end_s"].to_numpy(dtype=np.float64),
         flop=tokens * _flop_per_token(jobs, catalogue)[row],
         tokens=tokens,
-        pool=pool.codes.to_numpy(dtype=np.int64),
+        pool=pool.codes.to_numpy(),
         pools=[str(name) for name in pool.categories],
     )
 
 
-def _whole_jobs(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Jobs that finished, each in one attempt."""
-    ended = jobs[(jobs["outcome"] == FINISHED).to_numpy(dtype=bool)]
-    return ended[["job_id", "pool", "start_s"]].assign(end_s=ended["finish_s"])
-
-
-def _done(attempts: pd.DataFrame, jobs: pd.DataFrame, row: npt.NDArray[np.intp]) -> Floats:
-    """Share of its job's work that each attempt did for good."""
-    if "done" in attempts:
-        return attempts["done"].to_numpy(dtype=np.float64)
-    if "kept_s" not in attempts:
-        return np.ones(len(attempts))
-    finished = (jobs["outcome"] == FINISHED).to_numpy(dtype=bool)[row]
-    kept = np.where(finished, attempts["kept_s"].to_numpy(dtype=np.float64), 0.0)
-    whole = np.bincount(row, kept, minlength=len(jobs))[row]
-    return kept / np.where(whole > 0, whole, np.inf)
+def _whole_jobs(result: Result) -> pd.DataFrame:
+    """Jobs that started, each in one attempt."""
+    jobs = result.jobs[result.jobs["start_s"].notna()]
+    end_s = jobs["finish_s"].fillna(float(result.provenance["simulated_s"]))
+    return jobs[["job_id", "pool", "start_s", "done"]].assign(end_s=end_s)
 
 
 def _tokens(jobs: pd.DataFrame) -> Floats:
