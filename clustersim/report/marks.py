@@ -62,10 +62,10 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
         *_moves("delivered", outages[came], "end_s"),
         *_moves("retired", outages[left], "begin_s"),
     ]
-    return moves + [_mark(row) for row in outages.loc[~absent].itertuples(index=False)]
+    return moves + [_outage_mark(row) for row in outages.loc[~absent].itertuples(index=False)]
 
 
-def _mark(row: Any) -> Mark:
+def _outage_mark(row: Any) -> Mark:
     """The mark of one node that went out of service, or was slow."""
     what = "planned outage" if row.planned else "failure"
     after = f"{format_duration(row.end_s - row.begin_s)}" if math.isfinite(row.end_s) else ""

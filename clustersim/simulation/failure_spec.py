@@ -7,16 +7,30 @@ from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.units import Duration
+from clustersim.units import Bandwidth, Duration
 from clustersim.workload.distributions import DurationDistribution
 
-__all__ = ["Checkpointing", "FailureSource", "Failures", "failure_sources", "published_failures"]
+__all__ = [
+    "Checkpointing",
+    "FailureSource",
+    "Failures",
+    "Spares",
+    "failure_sources",
+    "published_failures",
+]
 
 SECONDS_PER_DAY = 86400.0
+PublishedName = Annotated[str, Field(min_length=1)]
 
 
 class FailureSource(FileModel):
@@ -29,8 +43,25 @@ class FailureSource(FileModel):
     )
     time_to_failure: DurationDistribution = Field(description="of one of them, in service")
     repair: DurationDistribution = Field(description="until it serves again")
+    slowdown: float | None = Field(
+        None,
+        gt=1,
+        le=1e6,
+        description="it does not stop its jobs: so many times as long as else they take meanwhile",
+    )
+    found: DurationDistribution | None = Field(
+        None,
+        description="of what slows: until it is found; then its jobs save their state, and it is "
+        "out for its repair. Without it the repair is made while it serves",
+    )
     pools: list[str] | None = Field(None, description="by default all")
     source: str = Field("", description="where the numbers are from, or assumption")
+
+    @model_validator(mode="after")
+    def _only_what_slows_is_found(self) -> FailureSource:
+        if self.found is not None and self.slowdown is None:
+            raise ValueError(f"{self.name}: found goes with slowdown; what is out is found at once")
+        return self
 
 
 class Checkpointing(FileModel):
@@ -40,6 +71,18 @@ class Checkpointing(FileModel):
         "optimal", description="work between checkpoints; optimal is Daly's, by size of the gang"
     )
     cost: Duration = Field(60.0, gt=0, description="how long a job stands still for one")
+    storage: Bandwidth | None = Field(
+        None,
+        gt=0,
+        description="at what rate a job writes and reads; with it the cost of jobs that have a "
+        "model follows from its parameters, and reading is added to restart",
+    )
+    asynchronous: bool = Field(
+        False, description="with storage: a job stands still for the copy to host memory alone"
+    )
+    host_link: Bandwidth = Field(
+        25e9, gt=0, description="asynchronous: of one chip to its host; assumption, half of PCIe 5"
+    )
     restart: Duration = Field(
         600.0, ge=0, description="from a failure to the next step: detection, scheduling, loading"
     )
@@ -53,22 +96,45 @@ class Checkpointing(FileModel):
             told = f"must be optimal, never, or a duration above 0 such as 30 min, found {value!r}"
             raise ValueError(told) from None
 
+    @model_validator(mode="after")
+    def _asynchronous_to_something(self) -> Checkpointing:
+        if self.asynchronous and self.storage is None:
+            raise ValueError("asynchronous needs storage, such as 2 TB/s")
+        return self
+
+
+class Spares(FileModel):
+    """Nodes that take over from those that fail."""
+
+    nodes: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="by pool; they stand beside the pool's nodes"
+    )
+    swap: Duration = Field(
+        300.0, ge=0, description="until one serves in the other's place; assumption"
+    )
+
 
 class Failures(FileModel):
     """What fails, and how jobs come back."""
 
-    sources: (
-        Annotated[str, Field(min_length=1)] | Annotated[list[FailureSource], Field(min_length=1)]
-    ) = Field(description="published rates by name, such as meta-llama3, or a list")
+    sources: PublishedName | Annotated[list[PublishedName | FailureSource], Field(min_length=1)] = (
+        Field(
+            description="published rates by name, such as meta-llama3, sources of one's own, or a "
+            "list of both"
+        )
+    )
     rate: float = Field(
         1.0, gt=0, le=1e6, description="how many times as often as the sources say all fails"
     )
     checkpoints: Checkpointing = Checkpointing()
+    spares: Spares | None = Field(None, description="hot spares; by default none")
 
 
 class _Cause(FileModel):
     count: float = Field(gt=0)
     repair: DurationDistribution
+    slowdown: float | None = None
+    found: DurationDistribution | None = None
 
 
 class _Published(FileModel):
@@ -89,14 +155,16 @@ def failure_sources(spec: Failures) -> list[FailureSource]:
     InputError
         If it names published rates that are not known.
     """
-    named = spec.sources
-    if isinstance(named, str):
-        known = published_failures()
-        if named not in known:
-            raise InputError("failures", f"sources: {unknown_name('set of rates', named, known)}")
-        sources = known[named]
-    else:
-        sources = named
+    listed = [spec.sources] if isinstance(spec.sources, str) else spec.sources
+    known = published_failures()
+    sources: list[FailureSource] = []
+    for item in listed:
+        if isinstance(item, FailureSource):
+            sources.append(item)
+        elif item in known:
+            sources += known[item]
+        else:
+            raise InputError("failures", f"sources: {unknown_name('set of rates', item, known)}")
     return [_faster(source, spec.rate) for source in sources]
 
 
@@ -132,6 +200,8 @@ def _source(cause: str, told: _Cause, published: _Published) -> FailureSource:
         "name": cause,
         "time_to_failure": {"kind": "exponential", "average": f"{average_s} s"},
         "repair": told.repair,
+        "slowdown": told.slowdown,
+        "found": told.found,
         "source": published.source,
     }
     return FailureSource.model_validate(fields)

@@ -1,17 +1,19 @@
-"""What fails in a cluster, how often and for how long; and how jobs come back from it."""
+"""What fails in a cluster, how often and for how long."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from heapq import heapify, heapreplace, merge
+from heapq import heapify, heappop, heappush, heapreplace, merge
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
 from clustersim.seeds import Streams
+from clustersim.simulation.checkpointing import recovery_of
 from clustersim.simulation.failure_spec import (
     Checkpointing,
     Failures,
@@ -19,14 +21,15 @@ from clustersim.simulation.failure_spec import (
     failure_sources,
 )
 from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Recovery, optimal_interval_s
+from clustersim.simulation.spares import with_spares
 from clustersim.simulation.supply import Supply, supplied, without_spare_parts
 from clustersim.topology import Cluster, Pool
 from clustersim.workload.distributions import Exponential
 
-__all__ = ["failures", "gang_mttf_s", "outages_and_recovery", "recovery_of"]
+__all__ = ["failures", "gang_mttf_s", "outages_and_recovery"]
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 LAST_S = 100 * 365.25 * 86400.0
 """Nothing fails later than this, so that a run in which a job can never go on ends."""
 _CHUNK = 512
@@ -82,9 +85,19 @@ def _of_pool(
     life = source.time_to_failure
     memoryless = isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
     draw = _poisson if memoryless else _renewals
-    for begin_s, end_s, group in draw(source, len(first_node), generator):
+    taken_out: list[Outage] = []
+    for begin_s, found_s, end_s, group in draw(source, len(first_node), generator):
+        while taken_out and taken_out[0].begin_s < begin_s:
+            yield heappop(taken_out)
         for node in range(int(first_node[group]), int(last_node[group])):
-            yield Outage(begin_s, end_s, index, node, source.name)
+            at = Outage(begin_s, end_s, index, node, source.name)
+            if source.slowdown is None:
+                yield at
+                continue
+            if source.found is not None:
+                heappush(taken_out, at._replace(begin_s=found_s, planned=True))
+                at = at._replace(end_s=found_s)
+            yield at._replace(slowdown=source.slowdown)
 
 
 def _groups(of: str, pool: Pool) -> Ints:
@@ -97,20 +110,22 @@ def _groups(of: str, pool: Pool) -> Ints:
 
 def _poisson(
     source: FailureSource, count: int, generator: np.random.Generator
-) -> Iterator[tuple[float, float, int]]:
-    """Begin, end and place of failures of components without memory: one Poisson process."""
+) -> Iterator[tuple[float, float, float, int]]:
+    """Failures of components without memory, one Poisson process: when, found, mended, where."""
     mean_s, now = source.time_to_failure.mean() / count, 0.0
     while now < LAST_S:
         times = now + np.cumsum(generator.exponential(mean_s, _CHUNK))
         repair_s = source.repair.quantile(generator.random(_CHUNK))
         places = generator.integers(count, size=_CHUNK)
-        yield from zip(times.tolist(), (times + repair_s).tolist(), places.tolist(), strict=True)
+        found = times + _unfound_s(source, _CHUNK, generator)
+        columns = (times, found, found + repair_s, places)
+        yield from zip(*(column.tolist() for column in columns), strict=True)
         now = float(times[-1])
 
 
 def _renewals(
     source: FailureSource, count: int, generator: np.random.Generator
-) -> Iterator[tuple[float, float, int]]:
+) -> Iterator[tuple[float, float, float, int]]:
     """The same of components that age: each has a life of its own, new at the begin."""
     lives = source.time_to_failure.quantile(generator.random(count))
     coming = list(zip(lives.tolist(), range(count), strict=True))
@@ -121,9 +136,18 @@ def _renewals(
             float(part.quantile(generator.random(1))[0])
             for part in (source.repair, source.time_to_failure)
         )
-        end_s = begin_s + repair_s
-        yield begin_s, end_s, place
+        found_s = begin_s + float(_unfound_s(source, 1, generator)[0])
+        end_s = found_s + repair_s
+        yield begin_s, found_s, end_s, place
         heapreplace(coming, (end_s + life_s, place))
+
+
+def _unfound_s(source: FailureSource, count: int, generator: np.random.Generator) -> Floats:
+    """How long each failure is not found; nothing for those that stop jobs."""
+    if source.found is None:
+        return np.zeros(count)
+    unfound_s: Floats = source.found.quantile(generator.random(count))
+    return unfound_s
 
 
 def gang_mttf_s(
@@ -141,45 +165,27 @@ def gang_mttf_s(
     Returns
     -------
     float64 array (gangs,)
-        Seconds; one over the sum of the rates of all that the gang hangs on.
+        Seconds; one over the sum of the rates of all that the gang hangs on, without what only
+        slows it.
     """
     nodes = np.ceil(sizes / pool.chips_per_node)
     rate = np.zeros(len(sizes))
     for source in sources:
-        if source.pools is None or pool.name in source.pools:
+        stops = source.slowdown is None
+        if stops and (source.pools is None or pool.name in source.pools):
             size = pool.n_nodes / len(_groups(source.of, pool))
             rate += np.ceil(nodes / size) / source.time_to_failure.mean()
     with np.errstate(divide="ignore"):
         return 1.0 / rate
 
 
-def recovery_of(
-    told: Checkpointing, sources: Sequence[FailureSource], cluster: Cluster, sizes: Ints
-) -> Recovery:
-    """Return how jobs of some sizes save their state and come back.
-
-    Parameters
-    ----------
-    told : Checkpointing
-    sources : sequence of FailureSource
-    cluster : Cluster
-    sizes : int array (jobs,)
-        Accelerators.
-    """
-    cost_s = np.full(len(sizes), told.cost)
-    intervals = []
-    for pool in cluster.pools:
-        if told.interval == "optimal":
-            each = optimal_interval_s(cost_s, gang_mttf_s(sources, pool, sizes))
-        else:
-            length_s = math.inf if told.interval == "never" else float(told.interval)
-            each = np.full(len(sizes), length_s)
-        intervals.append(each.tolist())
-    return Recovery(intervals, cost_s.tolist(), [told.restart] * len(sizes))
-
-
 def outages_and_recovery(
-    spec: Failures | None, supply: Supply | None, cluster: Cluster, streams: Streams, sizes: Ints
+    spec: Failures | None,
+    supply: Supply | None,
+    cluster: Cluster,
+    streams: Streams,
+    jobs: pd.DataFrame,
+    catalogue: Catalogue,
 ) -> dict[str, Any]:
     """Return the arguments `outages` and `recovery` of a simulation; none if nothing changes.
 
@@ -189,8 +195,10 @@ def outages_and_recovery(
     supply : Supply or None
     cluster : Cluster
     streams : Streams
-    sizes : int array (jobs,)
-        Accelerators.
+    jobs : pandas.DataFrame
+        A jobs table.
+    catalogue : Catalogue
+        Of their models.
 
     Raises
     ------
@@ -204,5 +212,10 @@ def outages_and_recovery(
     if supply is not None:
         absent = supplied(supply, cluster, streams)
         outages = merge(absent, without_spare_parts(outages, supply, cluster))
+    if spec is not None and spec.spares is not None:
+        outages = with_spares(outages, spec.spares, cluster)
     told = Checkpointing() if spec is None else spec.checkpoints
-    return {"outages": outages, "recovery": recovery_of(told, sources, cluster, sizes)}
+    mttf_s = [
+        gang_mttf_s(sources, pool, jobs["n_accelerators"].to_numpy()) for pool in cluster.pools
+    ]
+    return {"outages": outages, "recovery": recovery_of(told, mttf_s, jobs, catalogue)}

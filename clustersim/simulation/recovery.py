@@ -144,10 +144,12 @@ class Checkpoints:
         """Checkpoints of so much work; none at its end."""
         if math.isinf(self.interval_s) or work_s <= self.interval_s:
             return 0
-        return math.ceil(work_s / self.interval_s) - 1
+        return math.ceil(work_s / self.interval_s - _ROUNDING) - 1
 
 
 NO_CHECKPOINTS = Checkpoints()
+_ROUNDING = 1e-9
+"""Of an interval: what is left of a job is a share of its work, and not quite exact."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ def run_scenario(
             scenario.supply,
             fleet.cluster,
             Streams(scenario.seed, replication=scenario.replication),
-            jobs["n_accelerators"].to_numpy(),
+            jobs,
+            fleet.catalogue,
         )
         return simulate(
             jobs,

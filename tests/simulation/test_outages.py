@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,14 @@ def test_the_horizon_ends_what_still_runs() -> None:
     assert found[0] == (0, 30, 30, 0, 0, 0)
     assert found[1][:2] == (50, 60)
     assert all(map(math.isnan, found[1][2:]))
+    assert result.attempts["done"].tolist() == [0.3, 0.1]
+    assert result.jobs["done"].tolist() == [0.4]
+
+
+def test_what_is_done_without_outages() -> None:
+    log = jobs([(0, 8, 100), (0, 8, 40), (0, 8, 10)])
+    result = simulate(log, ONE, horizon_s=120)
+    assert result.jobs["done"].tolist() == [1, 0.5, 0]
 
 
 def test_what_comes_at_one_instant() -> None:
@@ -203,12 +212,15 @@ MOMENTS = st.sampled_from([0, 0.5, 1, 2, 2.5, 3, 4, 5.5, 7, 9, 12])
 
 @st.composite
 def troubles(draw: st.DrawFn) -> list[Outage]:
-    """Outages of any node, some at one instant, some one within the other, none for ever."""
+    """Outages of any node and slow ones, some at one instant, some one within the other."""
     found = []
     for _ in range(draw(st.integers(0, 12))):
         begin = draw(MOMENTS)
         place = draw(st.integers(0, 1)), draw(st.integers(0, 4))
-        found.append(Outage(begin, begin + draw(MOMENTS), *place, "x", planned=draw(st.booleans())))
+        slowdown = draw(st.sampled_from([math.inf, math.inf, 1.5, 4.0]))
+        planned = slowdown == math.inf and draw(st.booleans())
+        end = begin + draw(MOMENTS)
+        found.append(Outage(begin, end, *place, "x", planned=planned, slowdown=slowdown))
     return sorted(found)
 
 
@@ -226,7 +238,13 @@ def logs(draw: st.DrawFn) -> pd.DataFrame:
 
 
 RECOVERIES = st.sampled_from(
-    [None, every(1), every(2, cost_s=0.5), every(0.7, cost_s=0.1, restart_s=0.3)]
+    [
+        None,
+        every(1),
+        every(2, cost_s=0.5),
+        every(0.7, cost_s=0.1, restart_s=0.3),
+        replace(every(1, cost_s=0.25), write_s=[0.9] * 99),
+    ]
 )
 
 
@@ -264,19 +282,22 @@ def check_work(result: Result) -> None:
     """Kept work of all attempts is the job's work; the parts of an attempt are its time."""
     table = result.attempts
     assert table is not None
-    parts = table[["kept_s", "lost_s", "checkpoint_s", "restart_s"]]
-    assert (parts >= 0).all(axis=None)
+    parts = table[["kept_s", "lost_s", "checkpoint_s", "restart_s", "slow_s"]]
+    assert (parts >= -1e-12).all(axis=None)
     np.testing.assert_allclose(parts.sum(axis=1), table["end_s"] - table["start_s"], atol=1e-9)
     kept = table.groupby("job_id")["kept_s"].sum()
     ran_to_the_end = result.jobs[result.jobs["outcome"] == "finished"].set_index("job_id")
     np.testing.assert_allclose(kept, ran_to_the_end["duration_s"], atol=1e-9)
+    done = table.groupby("job_id")["done"].sum()
+    np.testing.assert_allclose(done, ran_to_the_end["done"], atol=1e-9)
     for _, own in table.groupby("job_id"):
         assert (own["start_s"].to_numpy()[1:] >= own["end_s"].to_numpy()[:-1]).all()
 
 
 def check_nodes_in_service(result: Result) -> None:
     assert result.outages is not None
-    for outage in result.outages.to_dict("records"):
+    out = result.outages[result.outages["slowdown"] == math.inf]
+    for outage in out.to_dict("records"):
         here = result.allocations[
             (result.allocations["pool"] == outage["pool"])
             & (result.allocations["node"] == outage["node"])
@@ -288,6 +309,9 @@ def check_nodes_in_service(result: Result) -> None:
 @given(troubles())
 def test_outages_of_a_node_do_not_overlap(outages: list[Outage]) -> None:
     found = list(without_overlaps(outages))
+    slow = [outage for outage in outages if outage.slows]
+    assert [outage for outage in found if outage.slows] == slow, "all of them"
+    found = [outage for outage in found if not outage.slows]
     assert found == sorted(found)
     for one, two in itertools.combinations(found, 2):
         assert (one.pool, one.node) != (two.pool, two.node) or one.end_s <= two.begin_s

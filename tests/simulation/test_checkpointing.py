@@ -1,0 +1,88 @@
+"""What a checkpoint costs by model and storage, and what an asynchronous one is worth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from fleets import cluster, jobs, pool
+
+from clustersim.catalogue import load_catalogue
+from clustersim.errors import InputError
+from clustersim.files import validate
+from clustersim.simulation.checkpointing import checkpoint_bytes, recovery_of
+from clustersim.simulation.failure_spec import Checkpointing, Failures
+from clustersim.simulation.outages import Outage
+from clustersim.simulation.recovery import Checkpoints, Recovery, optimal_interval_s
+from clustersim.simulation.simulate import Scheduling, simulate
+
+CATALOGUE = load_catalogue()
+LOG = jobs([(0, 512, 9e5), (0, 64, 9e5), (0, 8, 9e5)], model=["llama3-405b", "llama3-8b", None])
+MTTF_S = np.array([3e4, 3e5, 3e6])
+
+
+def recovery(**told: object) -> Recovery:
+    return recovery_of(validate(Checkpointing, told, "checkpoints"), [MTTF_S], LOG, CATALOGUE)
+
+
+def test_a_checkpoint_has_14_bytes_for_each_parameter() -> None:
+    size = checkpoint_bytes(LOG, CATALOGUE)
+    np.testing.assert_allclose(size, [14 * 405.85e9, 14 * 8.03e9, 0], rtol=2e-3)
+    assert checkpoint_bytes(LOG.drop(columns="model"), CATALOGUE).tolist() == [0, 0, 0]
+
+
+def test_its_cost_is_its_size_over_the_storages_rate_and_reading_it_delays_the_restart() -> None:
+    found = recovery(storage="100 GB/s", cost="30 s", restart="10 min")
+    np.testing.assert_allclose(found.cost_s, [56.8, 1.12, 30], rtol=0.01)
+    np.testing.assert_allclose(found.restart_s, [656.8, 601.12, 600], rtol=1e-3)
+    np.testing.assert_allclose(found.interval_s[0], optimal_interval_s(found.cost_s, MTTF_S))
+    assert found.write_s == [0, 0, 0]
+
+
+def test_an_asynchronous_one_costs_the_copy_to_the_host() -> None:
+    found = recovery(storage="100 GB/s", asynchronous=True, host_link="20 GB/s")
+    np.testing.assert_allclose(
+        found.cost_s, [56.8 * 100 / (512 * 20), 1.12 * 5 / 64, 60], rtol=0.01
+    )
+    np.testing.assert_allclose(found.write_s, [56.8, 1.12, 0], rtol=0.01)
+    assert found.interval_s[0][0] == pytest.approx(
+        float(optimal_interval_s(found.cost_s[0], 3e4)), rel=1e-9
+    )
+    slow = recovery(storage="1 GB/s", asynchronous=True)
+    assert slow.interval_s[0][0] == slow.write_s[0], "the next begins when this one is written"
+
+
+def test_asynchronous_needs_storage() -> None:
+    with pytest.raises(InputError, match="asynchronous needs storage, such as 2 TB/s"):
+        validate(Failures, {"sources": "opt-175b", "checkpoints": {"asynchronous": True}}, "f")
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "kept_s", "lost_s", "checkpoint_s"),
+    [(12, 0, 10, 2), (18.9, 0, 16.9, 2), (19, 10, 7, 2), (24, 10, 10, 4), (31, 20, 7, 4)],
+)
+def test_a_checkpoint_counts_when_it_is_written(
+    elapsed_s: float, kept_s: float, lost_s: float, checkpoint_s: float
+) -> None:
+    """10 s of work, 2 s of standing still, 7 s more until it is written."""
+    checkpoints = Checkpoints(10, 2, 0, 7)
+    found = checkpoints.progress(elapsed_s, 100, again=False, saved=False)
+    assert found[:3] == pytest.approx((kept_s, lost_s, checkpoint_s))
+    assert checkpoints.progress(elapsed_s, 100, again=False, saved=True).lost_s == 0
+
+
+def test_in_a_run_asynchronous_checkpoints_cost_less_and_lose_more() -> None:
+    fleet = cluster(pool("gpu", 64, 8))
+    log, outages = jobs([(0, 512, 1e4)]), [Outage(t, t + 10, 0, 0) for t in (2500.0, 6200.0)]
+
+    def ran(cost_s: float, write_s: float) -> tuple[float, float]:
+        told = Recovery([[500.0]], [cost_s], [0.0], [write_s])
+        placed = Scheduling(placement="consolidate")
+        table = simulate(log, fleet, placed, outages=outages, recovery=told).attempts
+        return float(table["checkpoint_s"].sum()), float(table["lost_s"].sum())
+
+    synchronous, asynchronous = ran(50, 0), ran(1, 50)
+    assert asynchronous[0] < synchronous[0] / 10
+    assert math.isfinite(asynchronous[1])
+    assert ran(1, 450)[1] >= ran(1, 0)[1]
