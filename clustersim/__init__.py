@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clustersim.simulation.run import run
     from clustersim.simulation.scenario import load_scenario
     from clustersim.simulation.simulate import Scheduling, replay, simulate
+    from clustersim.simulation.supply import nodes_over_time
     from clustersim.studies.conduct import run_study
     from clustersim.studies.schemas import schema
     from clustersim.studies.study import Study, define_study, load_study
@@ -70,6 +71,7 @@ __all__ = [
     "load_scenario",
     "load_study",
     "load_workload",
+    "nodes_over_time",
     "read_jobs",
     "replay",
     "run",
@@ -107,6 +109,7 @@ _HOME = {
     "load_scenario": "simulation.scenario",
     "load_study": "studies.study",
     "load_workload": "workload",
+    "nodes_over_time": "simulation.supply",
     "read_jobs": "workload",
     "replay": "simulation.simulate",
     "run": "simulation.run",

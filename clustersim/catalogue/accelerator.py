@@ -49,6 +49,10 @@ class Accelerator:
         Thermal design power of one chip (W).
     price_low, price_high : float or None
         Price range in CNY; `price_basis` says of what.
+    price_currency : {"CNY", "USD"}
+        In which it is quoted; dollars are converted by :data:`CNY_PER_USD`.
+    price_with_host : bool
+        Whether the chip's share of its server is in the price.
     export_status : str
         Status of export to China.
     hypothetical : bool
@@ -84,6 +88,8 @@ class Accelerator:
     price_low: float | None = None
     price_high: float | None = None
     price_basis: str = ""
+    price_currency: str = "CNY"
+    price_with_host: bool = False
     export_status: str = "unknown"
     hypothetical: bool = False
     reference_only: bool = False

@@ -115,6 +115,8 @@ def build_accelerator(
         price_low=price_low,
         price_high=price_high,
         price_basis=entry.price.basis if entry.price else "",
+        price_currency=entry.price.low[1] if entry.price else "CNY",
+        price_with_host=entry.price is not None and entry.price.with_host,
         export_status=entry.export_status or "unknown",
         hypothetical=entry.hypothetical,
         reference_only=entry.reference_only,

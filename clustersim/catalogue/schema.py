@@ -132,6 +132,7 @@ class PriceRange(FileModel):
     low: Money
     high: Money
     basis: str = ""
+    with_host: bool = Field(False, description="whether the chip's share of its server is in it")
     confidence: Confidence = "estimate"
     source: Text | None = None
 

@@ -9,6 +9,8 @@ from clustersim.cli.text import table
 from clustersim.units import format_duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clustersim.catalogue import Catalogue
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["result_text", "window_text"]
 
 _MOST_REASONS = 5
+_MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
 def result_text(result: Result) -> str:
@@ -60,6 +63,7 @@ def result_text(result: Result) -> str:
         there = result.outages[~result.outages["absent"]]
         times = int((there["slowdown"] == math.inf).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+    lines += _accounts_text(result)
     never = result.jobs[result.jobs["outcome"] == "never runnable"]
     reasons = never["reason"].value_counts()
     for reason, count in reasons.head(_MOST_REASONS).items():
@@ -72,6 +76,43 @@ def result_text(result: Result) -> str:
         done = format_duration(float(result.provenance["simulated_s"]))
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
+
+
+def _accounts_text(result: Result) -> list[str]:
+    """Say what the run took in energy and money, in human units."""
+    if result.costs is None:
+        return []
+    whole = result.summary.iloc[0]
+    by_use = result.costs.drop(columns="pool").groupby("use").sum(numeric_only=True)
+    borne = by_use.loc["allocated"] / by_use.sum()
+    lines = []
+    if "energy_j" in whole:
+        lines.append(
+            f"energy: {whole['energy_j'] / _MWH:,.4g} MWh, {borne['energy_j']:.0%} by jobs; "
+            f"{whole['electricity_cny'] / _MILLION:,.4g} million CNY, "
+            f"{whole['carbon_kg'] / _TONNE:,.4g} t of carbon dioxide"
+        )
+    if "cost_cny" in whole:
+        lines.append(
+            f"cost: {whole['cost_cny'] / _MILLION:,.4g} million CNY, {borne['cost_cny']:.0%} by "
+            f"jobs{_unit_costs_text(whole)}"
+        )
+    return lines
+
+
+def _unit_costs_text(whole: pd.Series[Any]) -> str:
+    """Say what the units of work cost that there are."""
+    units = (
+        ("cost_per_job_cny", 1.0, "a job"),
+        ("cost_per_token_cny", _MILLION, "a million tokens"),
+        ("cost_per_flop_cny", _PFLOP_DAY, "a useful PFLOP/s for a day"),
+    )
+    told = [
+        f"{whole[name] * size:,.4g} CNY {words}"
+        for name, size, words in units
+        if not math.isnan(whole[name])
+    ]
+    return f"; {', '.join(told)}" if told else ""
 
 
 def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:

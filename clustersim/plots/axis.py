@@ -28,6 +28,8 @@ _LADDERS: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
         "count": ((1, ""), (1e6, "million"), (1e9, "billion")),
         "share": ((0.01, "%"),),
         "ratio": ((1, ""),),
+        "energy": ((1, "J"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"), (3.6e15, "TWh")),
+        "mass": ((1, "kg"), (1e3, "t"), (1e6, "kt"), (1e9, "Mt")),
     }
 )
 """Units of each dimension and their sizes in SI, from small to large."""
@@ -52,8 +54,8 @@ class Axis:
     logarithmic : bool or None
         None chooses by the data: where they span a factor of 30 or more.
     dimension : str
-        ``duration``, ``bytes``, ``memory``, ``bandwidth``, ``flop rate``, ``power``,
-        ``money``, ``count``, ``share`` (shown in %), ``ratio``, or "" for none.
+        ``duration``, ``bytes``, ``memory``, ``bandwidth``, ``flop rate``, ``power``, ``energy``,
+        ``mass``, ``money``, ``count``, ``share`` (shown in %), ``ratio``, or "" for none.
     better : {"", "less", "more"}
         Which direction is the better service or the cheaper fleet; "" where neither is.
     noun : str
@@ -207,6 +209,17 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
             "purchase price of the chips", dimension="money", better="less", noun="cost"
         ),
         "fleet_power_w": Axis("power of the fleet", dimension="power", better="less"),
+        "energy_j": Axis("energy", dimension="energy", better="less"),
+        "electricity_cny": Axis("cost of electricity", dimension="money", better="less"),
+        "carbon_kg": Axis("carbon dioxide", dimension="mass", better="less"),
+        "cost_cny": Axis("cost of the run", dimension="money", better="less", noun="cost"),
+        "cost_per_job_cny": Axis("cost of a job", dimension="money", better="less"),
+        "cost_per_million_tokens_cny": Axis(
+            "cost of a million tokens", dimension="money", better="less"
+        ),
+        "cost_per_useful_pflop_day_cny": Axis(
+            "cost of a useful PFLOP/s for a day", dimension="money", better="less", noun="cost"
+        ),
         "jobs": Axis("measured jobs", dimension="count"),
         "warm_up_jobs": Axis("jobs of the warm-up", dimension="count"),
         "never_runnable": Axis("jobs that can never run", dimension="count"),
@@ -244,6 +257,13 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "failures.checkpoints.cost": Axis("time of a checkpoint", dimension="duration"),
         "failures.checkpoints.interval": Axis("work between checkpoints", dimension="duration"),
         "failures.checkpoints.restart": Axis("time of a restart", dimension="duration"),
+        "energy.pue": Axis("PUE", dimension="ratio"),
+        "energy.price_cny_per_kwh": Axis("price of electricity", unit="CNY/kWh"),
+        "energy.carbon_g_per_kwh": Axis("carbon dioxide of electricity", unit="g/kWh"),
+        "money.life": Axis("time of depreciation", dimension="duration"),
+        "money.site_share": Axis("network and buildings over servers", dimension="share"),
+        "money.interest_per_year": Axis("interest a year", dimension="share"),
+        "money.cny_per_usd": Axis("CNY a dollar", dimension="ratio"),
         "first": Axis("first-order Sobol index", dimension="ratio"),
         "total": Axis("total Sobol index", dimension="ratio"),
     }
@@ -266,6 +286,9 @@ _WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "peak_flops.bf16": ("BF16 peak", "flop rate"),
         "peak_flops.fp8": ("FP8 peak", "flop rate"),
         "power": ("power", "power"),
+        "pue": ("PUE", "ratio"),
+        "price": ("price of a chip", "money"),
+        "rent_per_hour": ("rent of a chip and hour", "money"),
         "price.low": ("lowest price", "money"),
         "price.high": ("highest price", "money"),
         "fabric.link_rate": ("link rate", "bandwidth"),
@@ -313,7 +336,10 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Axis]], ...] = (
         lambda m: _of_pool(m[1], "accelerators installed", "count"),
     ),
     (re.compile(r"chips\.(.+)"), lambda m: _of_pool(m[1], "chips", "count", "less")),
-    (re.compile(r"cluster\.pools\.([^.]+)\.(.+)"), lambda m: _of_pool(m[1], *_words(m[2]))),
+    (
+        re.compile(r"(?:cluster|energy|money)\.pools\.([^.]+)\.(.+)"),
+        lambda m: _of_pool(m[1], *_words(m[2])),
+    ),
     (
         re.compile(r"catalogue\.([^.]+)\.(.+)"),
         lambda m: _of_chip(m[1], *_words(m[2].removesuffix(".value"))),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from clustersim.calibration.table import read_csv_as_text
 from clustersim.errors import InputError, unknown_name
+from clustersim.simulation.supply import NO_ROOM
 from clustersim.units import format_duration
 
 __all__ = ["COLUMNS", "Mark", "outage_marks", "read_marks"]
@@ -50,16 +51,22 @@ class Mark:
 def outage_marks(outages: pd.DataFrame) -> list[Mark]:
     """Return a mark for each node that went out of service, and for those that came or left.
 
+    Nodes that find no power or space have one when they begin to wait and one when they are
+    switched on.
+
     Parameters
     ----------
     outages : pandas.DataFrame
         Of a result.
     """
     absent = outages["absent"].to_numpy()
-    came = absent & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
-    left = absent & (outages["begin_s"] > 0)
+    waits = absent & (outages["cause"] == NO_ROOM).to_numpy()
+    came = absent & ~waits & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
+    left = absent & ~waits & (outages["begin_s"] > 0)
     moves = [
         *_moves("delivered", outages[came], "end_s"),
+        *_moves(NO_ROOM, outages[waits], "begin_s"),
+        *_moves("switched on", outages[waits & np.isfinite(outages["end_s"])], "end_s"),
         *_moves("retired", outages[left], "begin_s"),
     ]
     return moves + [_outage_mark(row) for row in outages.loc[~absent].itertuples(index=False)]

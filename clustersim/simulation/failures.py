@@ -198,19 +198,20 @@ def outages_and_recovery(
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
-        Of their models.
+        Of their models, and of the supply's chips.
 
     Raises
     ------
     InputError
-        If it names failures that are not known, or a pool that is not in the cluster.
+        If it names failures that are not known, or the supply cannot be (see
+        :func:`~clustersim.simulation.supply.supplied`).
     """
     if spec is None and supply is None:
         return {}
     sources = [] if spec is None else failure_sources(spec)
     outages = failures(cluster, sources, streams)
     if supply is not None:
-        absent = supplied(supply, cluster, streams)
+        absent = supplied(supply, cluster, streams, catalogue)
         outages = merge(absent, without_spare_parts(outages, supply, cluster))
     if spec is not None and spec.spares is not None:
         outages = with_spares(outages, spec.spares, cluster)

@@ -22,7 +22,7 @@ from clustersim.version import __version__
 __all__ = ["Result", "new_folder", "versions"]
 
 _TABLES = ("jobs", "allocations", "utilisation", "summary")
-_OF_OUTAGES = ("attempts", "outages")
+_OPTIONAL = ("attempts", "outages", "costs")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Result:
         Where nodes go out of service: a row for each attempt at a job, and where its time went.
     outages : pandas.DataFrame or None
         The same: a row for each time that a node was out of service.
+    costs : pandas.DataFrame or None
+        Where energy or money is told: what each pool took in each period.
     provenance : dict
         The resolved scenario, seed, versions, wall time, whether it was interrupted.
     """
@@ -55,6 +57,7 @@ class Result:
     provenance: Mapping[str, Any]
     attempts: pd.DataFrame | None = None
     outages: pd.DataFrame | None = None
+    costs: pd.DataFrame | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -87,14 +90,14 @@ class Result:
         rows = json.loads(self.summary.to_json(orient="records"))
         texts = {"summary.json": rows, "provenance.json": dict(self.provenance)}
         try:
-            for name in (*_TABLES, *_OF_OUTAGES):
+            for name in (*_TABLES, *_OPTIONAL):
                 table = getattr(self, name)
                 if table is not None:
                     table.to_parquet(folder / f"{name}.parquet", index=False)
             for file, content in texts.items():
                 (folder / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         except BaseException:
-            for file in (*(f"{name}.parquet" for name in (*_TABLES, *_OF_OUTAGES)), *texts):
+            for file in (*(f"{name}.parquet" for name in (*_TABLES, *_OPTIONAL)), *texts):
                 (folder / file).unlink(missing_ok=True)
             raise
 
@@ -111,9 +114,9 @@ class Result:
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")
         tables = {}
-        for name in (*_TABLES, *_OF_OUTAGES):
+        for name in (*_TABLES, *_OPTIONAL):
             path = folder / f"{name}.parquet"
-            if name in _OF_OUTAGES and not path.exists():
+            if name in _OPTIONAL and not path.exists():
                 continue
             try:
                 tables[name] = pd.read_parquet(path)

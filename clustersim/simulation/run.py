@@ -16,6 +16,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, unknown_name
 from clustersim.performance import World
 from clustersim.seeds import Streams
+from clustersim.simulation.accounts import open_accounts
 from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
@@ -111,6 +112,14 @@ def run_scenario(
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
     with _fields_named(loaded):
+        accounts = open_accounts(
+            scenario.energy,
+            scenario.money,
+            fleet.cluster,
+            fleet.catalogue,
+            spares=_spares(scenario),
+            without_nodes=_pools_without_nodes(scenario, fleet),
+        )
         outages = outages_and_recovery(
             scenario.failures,
             scenario.supply,
@@ -119,7 +128,7 @@ def run_scenario(
             jobs,
             fleet.catalogue,
         )
-        return simulate(
+        result = simulate(
             jobs,
             fleet.cluster,
             scheduling_of(scenario, loaded.folder),
@@ -139,6 +148,7 @@ def run_scenario(
                 **({} if log is None else {"log": log.report().splitlines()}),
             },
         )
+    return accounts.settle(result)
 
 
 def scheduling_of(scenario: Scenario, folder: str | Path = ".") -> Scheduling:
@@ -273,9 +283,26 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     """
     data = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
+    for field in ("energy", "money"):
+        own = data.get(field, {}).get("pools", {})
+        for name in {*own} - {*fleet.spec.pools}:  # a pool of 0 nodes is left out
+            del own[name]
     if fleet.workload is not None:
         data["workload"]["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
     return data
+
+
+def _spares(scenario: Scenario) -> Mapping[str, int]:
+    """Hot spares of a scenario by pool, nodes."""
+    failures = scenario.failures
+    return {} if failures is None or failures.spares is None else failures.spares.nodes
+
+
+def _pools_without_nodes(scenario: Scenario, fleet: Fleet) -> set[str]:
+    """Pools of a scenario's topology that its cluster leaves out."""
+    if isinstance(scenario.cluster, str):
+        return set()
+    return {*map(str, scenario.cluster["pools"])} - {*fleet.spec.pools}
 
 
 def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
@@ -343,6 +370,8 @@ _FIELDS = {
     "placement": "scheduler.placement",
     "failures": "failures",
     "supply": "supply",
+    "energy": "energy",
+    "money": "money",
     "scheduler.choose": "scheduler.choose",
     "jobs": "workload",
     "catalogue": "workload",

@@ -14,7 +14,9 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.simulation.cases import Cases, apply_case
 from clustersim.simulation.changes import change_items, set_path
+from clustersim.simulation.energy import EnergySpec
 from clustersim.simulation.failure_spec import Failures
+from clustersim.simulation.money import MoneySpec
 from clustersim.simulation.supply import Supply
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
@@ -142,7 +144,15 @@ class Scenario(Cases):
         None, description="what fails, and how jobs come back; by default nothing does"
     )
     supply: Supply | None = Field(
-        None, description="deliveries, retirements and embargoes; by default all is there"
+        None, description="what comes and leaves, and room for it; by default all is there"
+    )
+    energy: EnergySpec | None = Field(
+        None, description="power and electricity; by default not accounted for"
+    )
+    money: MoneySpec | None = Field(
+        None,
+        description="what the fleet costs, with electricity where energy is told; by default not "
+        "accounted for",
     )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")

@@ -25,6 +25,7 @@ __all__ = ["METRICS", "Measured", "fleet_facts", "is_metric", "measure"]
 
 Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY, SECONDS_PER_HOUR = 86400.0, 3600.0
+MILLION, PFLOP_DAY = 1e6, 1e15 * SECONDS_PER_DAY
 BATCHES, LEAST_IN_A_BATCH = 20, 50
 
 QUANTILES = MappingProxyType(
@@ -55,6 +56,13 @@ METRICS = MappingProxyType(
         "chips": "accelerators",
         "fleet_cost_cny": "purchase price of the accelerators",
         "fleet_power_w": "thermal design power of the accelerators",
+        "energy_j": "energy of the whole run (with the key energy)",
+        "electricity_cny": "electricity of the whole run (with energy)",
+        "carbon_kg": "carbon dioxide of the whole run (with energy)",
+        "cost_cny": "cost of the fleet over the whole run (with the key money)",
+        "cost_per_job_cny": "cost of the fleet over the jobs that it did (with money)",
+        "cost_per_million_tokens_cny": "cost of a million tokens trained for good (with money)",
+        "cost_per_useful_pflop_day_cny": "cost of 1 PFLOP/s of models for a day (with money)",
         "offered_load": "offered load",
         "jobs_submitted": "jobs submitted",
         "jobs": "jobs measured",
@@ -162,6 +170,8 @@ def measure(
     A job that had not started when the run stopped counts with its wait until then, a lower bound
     (`censored` is the share of those); one that had not finished is left out of JCT and slowdown
     (`unfinished` is the share), which are then too small, for long jobs are left out more often.
+    Energy, carbon and costs are those of the whole run, not of the window; NaN where the scenario
+    has no key ``energy`` or ``money``.
     """
     jobs = _Submitted.of(result)
     first, reached = _warm_up(jobs, warm_up)
@@ -181,6 +191,7 @@ def measure(
         **_jct_metrics(jobs, chosen),
         **stretch_metrics(result, work, begin_s, end_s),
         **_work_metrics(result, jobs, chosen, begin_s, end_s),
+        **_accounts(result),
         "makespan_s": float(np.nanmax(jobs.finish_s, initial=jobs.end_s) - jobs.submit_s[0]),
         "jobs_submitted": float(len(jobs.submit_s)),
         "jobs": float(chosen.sum()),
@@ -326,6 +337,21 @@ def _work_metrics(
     return {
         "jobs_per_day": SECONDS_PER_DAY * _arrival_rate(result),
         "accelerator_hours_per_day": work / SECONDS_PER_HOUR / days if days > 0 else math.nan,
+    }
+
+
+def _accounts(result: Result) -> dict[str, float]:
+    """Energy and money of the whole run."""
+    whole = result.summary.iloc[0]
+
+    def told(column: str, unit: float = 1.0) -> float:
+        return unit * float(whole.get(column, math.nan))
+
+    return {
+        **{name: told(name) for name in ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")},
+        "cost_per_job_cny": told("cost_per_job_cny"),
+        "cost_per_million_tokens_cny": told("cost_per_token_cny", MILLION),
+        "cost_per_useful_pflop_day_cny": told("cost_per_flop_cny", PFLOP_DAY),
     }
 
 

@@ -99,6 +99,21 @@ def test_run_of_each_scenario_in_small(
     assert "SeedChip is hypothetical" in printed
 
 
+def test_a_run_tells_its_energy_and_money(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["run", str(ROOT / "experiments" / "mixed_small.yaml"), "--out", str(out)]
+    arguments += ["--set", "workload.jobs=50"]
+    printed = call(capsys, *arguments, "--set", "energy={pue: 1.2}", "--set", "money={life: 3 yr}")
+    result = Result.load(out)
+    assert result.costs is not None
+    mwh, cny = result.costs["energy_j"].sum() / 3.6e9, result.costs["cost_cny"].sum()
+    assert f"energy: {mwh:.4g} MWh, " in printed
+    assert f"cost: {cny / 1e6:.4g} million CNY, " in printed
+    assert f"; {cny / 50:,.4g} CNY a job, " in printed
+
+
 def test_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     printed = call(capsys, "catalogue")
     for name in ("H200", "910B2", "SeedChip", "deepseek-v3", "doubao-class"):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clustersim.errors import InputError
-from clustersim.simulation.run import open_fleet
+from clustersim.simulation.run import open_fleet, run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import replay, simulate
 from clustersim.studies.measures import METRICS, fleet_facts, is_metric, measure
@@ -155,6 +155,42 @@ def test_facts_of_a_fleet():
     assert (facts["chips"], facts["chips.a"], facts["chips.b"]) == (40, 16, 24)
     assert facts["fleet_power_w"] == 16 * h20.power_w + 24 * ascend.power_w
     assert facts["fleet_cost_cny"] == 16 * h20.price + 24 * ascend.price
+
+
+def test_energy_and_money_of_the_whole_run():
+    told = {
+        "cluster": {"name": "one", "pools": {"a": {"accelerator": "H20", "nodes": 2}}},
+        "workload": {
+            "generate": {
+                "arrivals": {"mean_interarrival": "1 h"},
+                "classes": [
+                    {
+                        "name": "train",
+                        "weight": 1,
+                        "sizes": {8: 1},
+                        "model": "llama3-8b",
+                        "tokens": {"kind": "constant", "value": 1e7},
+                    }
+                ],
+            },
+            "jobs": 20,
+        },
+    }
+    without = measure(run_scenario(resolve_scenario(told))).metrics
+    result = run_scenario(resolve_scenario(told | {"energy": {}, "money": {}}))
+    found = measure(result).metrics
+    names = ["energy_j", "electricity_cny", "carbon_kg", "cost_cny", "cost_per_job_cny"]
+    names += ["cost_per_million_tokens_cny", "cost_per_useful_pflop_day_cny"]
+    assert all(np.isnan(without[name]) for name in names)
+    assert without == {**found, **{name: pytest.approx(np.nan, nan_ok=True) for name in names}}
+    assert found["energy_j"] == pytest.approx(result.costs["energy_j"].sum())
+    assert found["cost_cny"] == pytest.approx(result.costs["cost_cny"].sum())
+    assert found["cost_per_job_cny"] == pytest.approx(found["cost_cny"] / 20)
+    assert found["cost_per_million_tokens_cny"] == pytest.approx(found["cost_cny"] / 20 / 10)
+    # llama3-8b: 6 FLOPs for each of 7.5e9 weights but the input embedding, and some for attention.
+    pflop_days = 20 * 1e7 * 6 * 7.5e9 / 86400e15
+    per_day = found["cost_per_useful_pflop_day_cny"]
+    assert 0.8 * found["cost_cny"] / pflop_days < per_day < found["cost_cny"] / pflop_days
 
 
 def test_every_metric_has_words_and_a_name_that_is_known():

@@ -1,0 +1,188 @@
+"""Energy and money of a run: its table of costs, what each job bears, and what work costs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError, unknown_name
+from clustersim.simulation.costs import SPARE, USES, PoolRates, allocation_costs, costs_table
+from clustersim.simulation.energy import EnergySpec, energy_rates
+from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
+from clustersim.simulation.ownership import Span, spans_there
+from clustersim.simulation.result import Result
+from clustersim.simulation.unit_costs import unit_costs
+from clustersim.topology import Cluster, Pool
+
+__all__ = ["Accounts", "open_accounts"]
+
+_TOTALS = ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What energy and money of a run on a cluster follow from.
+
+    Attributes
+    ----------
+    energy : EnergySpec or None
+    money : MoneySpec or None
+    cluster : Cluster
+    catalogue : Catalogue
+    spares : mapping of str to int
+        Hot spares by pool, nodes.
+    """
+
+    energy: EnergySpec | None
+    money: MoneySpec | None
+    cluster: Cluster
+    catalogue: Catalogue
+    spares: Mapping[str, int]
+
+    def settle(self, result: Result) -> Result:
+        """Return the result with its energy and money.
+
+        Returns
+        -------
+        Result
+            With the table ``costs``: a row for each pool, period and use of its accelerators, see
+            :func:`~clustersim.simulation.costs.costs_table`; in ``jobs`` what each job bears:
+            ``energy_j``, ``electricity_cny`` and ``carbon_kg`` where energy is told, ``cost_cny``
+            where money is: the busy power of the accelerators that it held, at the prices of the
+            hours, and their share of what the pool cost meanwhile.  The rows of `costs` whose use
+            is not ``allocated`` are what no job bears.  In ``summary`` the totals, with what no job
+            bears, and with money ``purchase_cny`` (of nodes that came during the run),
+            and what work costs, see :func:`~clustersim.simulation.unit_costs.unit_costs`.
+        """
+        if self.energy is None and self.money is None:
+            return result
+        end_s = float(result.utilisation["time_s"].max())
+        spans = {
+            pool.name: spans_there(
+                result.outages,
+                pool.name,
+                pool.n_nodes,
+                end_s,
+                age_s=0.0 if self.money is None else self.money.of(pool.name).age,
+            )
+            for pool in self.cluster.pools
+        }
+        rates = self._rates(spans, end_s)
+        costs = costs_table(
+            result.utilisation,
+            rates,
+            spares={
+                pool.name: self.spares[pool.name] * pool.chips_per_node
+                for pool in self.cluster.pools
+                if pool.name in self.spares
+            },
+            period_s=(self.money or MoneySpec()).period,
+        )
+        held = allocation_costs(result.allocations, rates)
+        row = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])
+        of_jobs = {
+            name: np.bincount(row, held[name], minlength=len(result.jobs))
+            for name in _TOTALS
+            if name in held
+        }
+        own = {name: f"recorded_{name}" for name in of_jobs if name in result.jobs}
+        settled = replace(
+            result, jobs=result.jobs.rename(columns=own).assign(**of_jobs), costs=costs
+        )
+        borne = pd.DataFrame({"row": row, "pool": result.allocations["pool"].to_numpy(), **held})
+        summary = result.summary
+        for name, values in self._summary(settled, borne, spans).items():
+            summary = summary.assign(**{name: summary["scope"].map(values)})
+        return replace(settled, summary=summary)
+
+    def _rates(self, spans: Mapping[str, list[Span]], end_s: float) -> dict[str, PoolRates]:
+        """What one accelerator of each pool takes, by what it does."""
+        found: dict[str, PoolRates] = {}
+        for pool in self.cluster.pools:
+            chip = self.catalogue.accelerator(pool.accelerator)
+            drawn = {} if self.energy is None else energy_rates(self.energy, pool, chip)
+            owned, spare = {}, {}
+            if self.money is not None:
+                owned = money_rates(self.money, pool, chip, spans[pool.name])
+                all_along = Span(0.0, end_s, 1, self.money.of(pool.name).age)
+                spare = money_rates(self.money, pool, chip, [all_along])
+            found[pool.name] = {
+                **{use: {**drawn.get(use, {}), **owned} for use in USES},
+                SPARE: {**drawn.get("idle", {}), **spare},
+            }
+        return found
+
+    def _summary(
+        self,
+        result: Result,
+        borne: pd.DataFrame,
+        spans: Mapping[str, list[Span]],
+    ) -> dict[str, dict[str, float]]:
+        """Columns of the summary: by column, then by scope."""
+        assert result.costs is not None
+        by_pool = result.costs.groupby("pool", sort=False)
+        totals = {name: by_pool[name].sum() for name in _TOTALS if name in result.costs}
+        found: dict[str, dict[str, float]] = {
+            name: {"all": float(column.sum()), **{str(k): float(v) for k, v in column.items()}}
+            for name, column in totals.items()
+        }
+        if self.money is None:
+            return found
+        bought = {
+            pool.name: self._bought_cny(pool, spans[pool.name]) for pool in self.cluster.pools
+        }
+        found["purchase_cny"] = {"all": sum(bought.values()), **bought}
+        return {**found, **unit_costs(found["cost_cny"], borne, result, self.catalogue)}
+
+    def _bought_cny(self, pool: Pool, spans: list[Span]) -> float:
+        """Price of the nodes of a pool that came after the begin, with network and buildings."""
+        assert self.money is not None
+        price = purchase_price_cny(self.money, pool, self.catalogue.accelerator(pool.accelerator))
+        nodes = sum(span.nodes for span in spans if span.begin_s > 0)
+        return nodes * pool.chips_per_node * price * (1.0 + self.money.site_share)
+
+
+def open_accounts(
+    energy: EnergySpec | None,
+    money: MoneySpec | None,
+    cluster: Cluster,
+    catalogue: Catalogue,
+    *,
+    spares: Mapping[str, int] = MappingProxyType({}),
+    without_nodes: Collection[str] = (),
+) -> Accounts:
+    """Check what a scenario tells of energy and money against its cluster.
+
+    Parameters
+    ----------
+    energy, money : optional
+        What the scenario says under these keys.
+    cluster : Cluster
+    catalogue : Catalogue
+    spares : mapping of str to int
+        Hot spares by pool, nodes.
+    without_nodes : collection of str
+        Pools that may be named though the cluster leaves them out.
+
+    Raises
+    ------
+    InputError
+        If it names a pool that is not there, or the price of a pool's chips is not known.
+    """
+    names = [pool.name for pool in cluster.pools]
+    known = {*names, *without_nodes}
+    for field, spec in (("energy", energy), ("money", money)):
+        told: Collection[str] = () if spec is None else spec.pools
+        if problems := [
+            f"pools: {unknown_name('pool', name, names)}" for name in told if name not in known
+        ]:
+            raise InputError(field, problems)
+    if money is not None:
+        for pool in cluster.pools:
+            purchase_price_cny(money, pool, catalogue.accelerator(pool.accelerator))
+    return Accounts(energy, money, cluster, catalogue, spares)

@@ -1,0 +1,77 @@
+"""Rates that change with time, and their integrals in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["HOURS", "DailyRate", "LinearPieces", "Rate"]
+
+Floats = npt.NDArray[np.float64]
+HOURS = 24
+HOUR_S, DAY_S = 3600.0, 86400.0
+
+
+class Rate(Protocol):
+    """Something that accumulates at a rate."""
+
+    def until(self, time_s: Floats) -> Floats:
+        """Return the integral of the rate from time 0 to each of some times (seconds)."""
+
+
+class DailyRate:
+    """A rate that depends on the hour of the day, the same every day.
+
+    Parameters
+    ----------
+    values : float or sequence of float
+        The rate, or the rate in each of the 24 hours; time 0 is midnight.
+
+    Examples
+    --------
+    >>> float(DailyRate([0.0] * 23 + [2.0]).until(np.array(23.5 * 3600)))
+    3600.0
+    """
+
+    def __init__(self, values: float | Sequence[float]) -> None:
+        self._value: Floats = np.broadcast_to(np.asarray(values, dtype=np.float64), HOURS)
+        self._before = np.concatenate([[0.0], np.cumsum(self._value)]) * HOUR_S
+
+    def until(self, time_s: Floats) -> Floats:
+        """Return the integral of the rate from time 0 to each of some times (seconds)."""
+        days, second = np.divmod(time_s, DAY_S)
+        hour = np.minimum(second // HOUR_S, HOURS - 1).astype(np.int64)
+        today = self._before[hour] + self._value[hour] * (second - hour * HOUR_S)
+        return np.asarray(days * self._before[-1] + today)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearPieces:
+    """A rate that is linear between times.
+
+    Attributes
+    ----------
+    time_s : float64 array (pieces,)
+        Where each piece begins, in ascending order from 0; the last has no end.
+    level : float64 array (pieces,)
+        The rate where it begins.
+    slope : float64 array (pieces,)
+        By how much it rises in a second.
+    """
+
+    time_s: Floats
+    level: Floats
+    slope: Floats
+
+    def until(self, time_s: Floats) -> Floats:
+        """Return the integral of the rate from time 0 to each of some times (seconds)."""
+        whole = np.diff(self.time_s)
+        passed = whole * (self.level[:-1] + self.slope[:-1] * whole / 2)
+        before = np.concatenate([[0.0], np.cumsum(passed)])
+        piece = np.searchsorted(self.time_s, time_s, side="right") - 1
+        into = time_s - self.time_s[piece]
+        return np.asarray(before[piece] + into * (self.level[piece] + self.slope[piece] * into / 2))

@@ -1,0 +1,317 @@
+"""Chips that are made: foundries, and the memory that they share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError
+from clustersim.files import FileModel
+from clustersim.seeds import Streams
+from clustersim.topology import Cluster, Pool
+from clustersim.units import Duration
+from clustersim.workload.distributions import DurationDistribution
+
+__all__ = ["MONTH_S", "Memory", "Production", "RateStep", "made_at"]
+
+Floats = npt.NDArray[np.float64]
+Name = Annotated[str, Field(min_length=1)]
+
+DAY_S = 86400.0
+MONTH_S = 365.25 / 12 * DAY_S
+"""A twelfth of a year, seconds."""
+_RAMP_STEPS = (100, 10_000)
+"""Fewest and most steps of a ramp; between them a step is a day."""
+_ROUNDING = 1e-9
+
+
+class RateStep(FileModel):
+    """A rate from a time on, to the next step."""
+
+    at: Duration = Field(ge=0)
+    per_month: float = Field(ge=0, le=1e12, description="a month is 365.25 / 12 days")
+
+
+def _in_order(steps: Sequence[RateStep], field: str) -> None:
+    for before, after in pairwise(steps):
+        if after.at <= before.at:
+            raise ValueError(f"{field}: steps must be in order of time, each at a time of its own")
+
+
+Rate = Annotated[float, Field(ge=0, le=1e12)] | Annotated[list[RateStep], Field(min_length=1)]
+
+
+class Production(FileModel):
+    """Chips of a pool that a foundry makes.
+
+    They fill the nodes of the pool that no delivery brings: such a pool has only nodes that are
+    delivered or made. Several foundries of a pool add up.
+    """
+
+    name: Name | None = Field(None, description="for changes by path")
+    pool: Name
+    foundry: Name = Field(description="who makes them, such as TSMC")
+    chips_per_month: Rate = Field(
+        description="what the foundry can make: a number, or steps by date (0 before the first)"
+    )
+    at: Duration = Field(ge=0, description="when output begins")
+    ramp: Duration = Field(0.0, ge=0, description="over what time it rises from 0, evenly")
+    slip: DurationDistribution | None = Field(
+        None, description="how much later than said output begins; other dates stay"
+    )
+    usable: float = Field(
+        1.0, gt=0, le=1, description="share of the chips that serves (yield); all take memory"
+    )
+    until: Duration | None = Field(None, ge=0, description="when output ends")
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Production:
+        if isinstance(self.chips_per_month, list):
+            _in_order(self.chips_per_month, "chips_per_month")
+        if self.until is not None and self.until <= self.at:
+            raise ValueError("until must be later than at")
+        return self
+
+
+class Memory(FileModel):
+    """Stacks of HBM for all that is produced.
+
+    What comes is used at once or goes elsewhere: no stock is kept. Chips that are delivered do not
+    draw on it, for their vendor has memory of its own; a bought chip that should is written as a
+    production.
+    """
+
+    stacks_per_month: Rate = Field(description="a number, or steps by date (0 before the first)")
+    share: float = Field(
+        1.0, ge=0, le=1e6, description="how much of that there really is; for studies"
+    )
+    priority: list[Name] = Field(
+        default_factory=list,
+        description="pools that are served first, in this order; all others share what is left "
+        "in proportion to their need",
+    )
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+    @model_validator(mode="after")
+    def _sound(self) -> Memory:
+        if isinstance(self.stacks_per_month, list):
+            _in_order(self.stacks_per_month, "stacks_per_month")
+        if len(set(self.priority)) < len(self.priority):
+            raise ValueError("priority: names a pool twice")
+        return self
+
+
+@dataclass(slots=True)
+class _Flow:
+    """Rates that are constant between times.
+
+    Attributes
+    ----------
+    edge_s : array (cells,)
+        When each cell begins; the last has no end.
+    chips : array (productions, cells)
+        What the foundries can make, chips/s.
+    memory : array (cells,)
+        What comes, stacks/s; infinite where memory does not matter.
+    """
+
+    edge_s: Floats
+    chips: Floats
+    memory: Floats
+
+    def stop(self, rows: Sequence[int], at_s: float) -> None:
+        """Let productions make nothing from a time on."""
+        cell = int(np.searchsorted(self.edge_s, at_s, side="right"))
+        self.edge_s = np.insert(self.edge_s, cell, at_s)
+        self.chips = np.insert(self.chips, cell, self.chips[:, cell - 1], axis=1)
+        self.memory = np.insert(self.memory, cell, self.memory[cell - 1])
+        self.chips[rows, cell:] = 0.0
+
+
+def made_at(
+    productions: Sequence[Production],
+    memory: Memory | None,
+    room: Mapping[str, int],
+    stop_s: Mapping[str, float],
+    cluster: Cluster,
+    catalogue: Catalogue,
+    streams: Streams,
+) -> dict[str, Floats]:
+    """Return when each node that is made is there: when its last chip is.
+
+    A pool makes the smaller of what its foundries can and what its part of the memory allows.
+    Memory is divided at each instant in proportion to need (chips the foundries could make times
+    stacks a chip), pools of `priority` first. A pool that has all its nodes, or that an embargo
+    stops, needs none. Rates are constant between the times at which something changes; a ramp
+    rises in steps of a day (at least 100, at most 10,000), each at the mean of its time.
+
+    Parameters
+    ----------
+    productions : sequence of Production
+    memory : Memory or None
+        Without it only foundries limit.
+    room : mapping of str to int
+        Nodes that each pool with a production may get.
+    stop_s : mapping of str to float
+        When a pool's production is forbidden; seconds.
+    cluster : Cluster
+    catalogue : Catalogue
+        Of the stacks of each chip.
+    streams : Streams
+        Of the slips.
+
+    Returns
+    -------
+    dict of str to array (room,)
+        By pool; seconds, in order, infinite for nodes that are never complete.
+
+    Raises
+    ------
+    InputError
+        If memory is limited and the stacks of a chip are not known.
+    """
+    pools = {pool.name: pool for pool in cluster.pools}
+    stacks = _stacks(productions, memory, pools, catalogue)
+    flow = _flow(productions, memory, stop_s, streams)
+    groups = _order_of_service(productions, memory)
+    rows = {name: [k for k, p in enumerate(productions) if p.pool == name] for name in room}
+    usable = np.array([production.usable for production in productions])[:, None]
+    wanted = {name: nodes * pools[name].chips_per_node for name, nodes in room.items()}
+    growing = set(room)
+    while True:
+        output = flow.chips * _served(flow.chips * stacks[:, None], flow.memory, groups) * usable
+        rates = {name: output[of].sum(axis=0) for name, of in rows.items()}
+        full_s = {
+            name: float(_time_of(np.array([float(wanted[name])]), flow.edge_s, rates[name])[0])
+            for name in room
+            if name in growing
+        }
+        first = min(full_s, key=full_s.__getitem__, default=None)
+        if first is None or math.isinf(full_s[first]):
+            break
+        growing.remove(first)
+        flow.stop(rows[first], full_s[first])
+    return {
+        name: _time_of(
+            np.arange(1.0, nodes + 1) * pools[name].chips_per_node, flow.edge_s, rates[name]
+        )
+        for name, nodes in room.items()
+    }
+
+
+def _time_of(chips: Floats, edge_s: Floats, rate: Floats) -> Floats:
+    """When so many chips have been made; infinite if that never is."""
+    made = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(edge_s))])
+    near = np.abs(chips - made[-1]) <= _ROUNDING * chips
+    chips = np.where(near, made[-1], chips)
+    cell = np.searchsorted(made, chips, side="left") - 1
+    with np.errstate(divide="ignore"):
+        return np.asarray(edge_s[cell] + (chips - made[cell]) / rate[cell], dtype=np.float64)
+
+
+def _stacks(
+    productions: Sequence[Production],
+    memory: Memory | None,
+    pools: Mapping[str, Pool],
+    catalogue: Catalogue,
+) -> Floats:
+    """Stacks a chip of each production; 0 where memory does not matter."""
+    if memory is None:
+        return np.zeros(len(productions))
+    found, problems = [], []
+    for production in productions:
+        chip = catalogue.accelerator(pools[production.pool].accelerator)
+        found.append(float(chip.hbm_stacks or 0))
+        if chip.hbm_stacks is None:
+            problems.append(
+                f"memory: the stacks of {chip.name} (pool {production.pool}) are not known; say "
+                "hbm_stacks in a catalogue file, or leave memory out"
+            )
+    if problems:
+        raise InputError("supply", list(dict.fromkeys(problems)))
+    return np.array(found)
+
+
+def _flow(
+    productions: Sequence[Production],
+    memory: Memory | None,
+    stop_s: Mapping[str, float],
+    streams: Streams,
+) -> _Flow:
+    """Rates of all foundries and of the memory on one grid of times."""
+    begin_s, rates, changes = [], [], [0.0]
+    for number, production in enumerate(productions):
+        at_s = production.at
+        if production.slip is not None:
+            draw = streams(f"production {number}").random(1)
+            at_s += float(production.slip.quantile(draw)[0])
+        end_s = min(production.until or math.inf, stop_s.get(production.pool, math.inf))
+        begin_s.append(at_s)
+        rates.append(_foundry(production, at_s, end_s))
+        changes += [at_s, *_dates(production.chips_per_month)]
+        changes += [end_s] if math.isfinite(end_s) else []
+        if production.ramp > 0:
+            steps = int(np.clip(math.ceil(production.ramp / DAY_S), *_RAMP_STEPS))
+            changes += np.linspace(at_s, at_s + production.ramp, steps + 1).tolist()
+    changes += [] if memory is None else _dates(memory.stacks_per_month)
+    edge_s = np.unique(np.array(changes))
+    # All is linear between two changes, so that the middle has the mean; the last cell is constant.
+    middle_s = np.append((edge_s[:-1] + edge_s[1:]) / 2, edge_s[-1] + DAY_S)
+    chips = np.array([rate(middle_s) for rate in rates])
+    if memory is None:
+        return _Flow(edge_s, chips, np.full(len(edge_s), np.inf))
+    return _Flow(edge_s, chips, memory.share * _per_second(memory.stacks_per_month, middle_s))
+
+
+def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Floats], Floats]:
+    """Chips a second that a foundry can make, as a function of time."""
+
+    def rate(time_s: Floats) -> Floats:
+        full = _per_second(production.chips_per_month, time_s)
+        if production.ramp > 0:
+            full = full * np.clip((time_s - at_s) / production.ramp, 0.0, 1.0)
+        return np.where((time_s >= at_s) & (time_s < end_s), full, 0.0)
+
+    return rate
+
+
+def _dates(rate: Rate) -> list[float]:
+    return [step.at for step in rate] if isinstance(rate, list) else []
+
+
+def _per_second(rate: Rate, time_s: Floats) -> Floats:
+    """A rate that is given a month, at some times; a second."""
+    if not isinstance(rate, list):
+        return np.full(len(time_s), rate / MONTH_S)
+    step = np.searchsorted([step.at for step in rate], time_s, side="right")
+    return np.array([0.0, *(step.per_month / MONTH_S for step in rate)])[step]
+
+
+def _order_of_service(
+    productions: Iterable[Production], memory: Memory | None
+) -> list[npt.NDArray[np.intp]]:
+    """Productions whose needs are served together, those that come first before others."""
+    rank = {} if memory is None else {name: k for k, name in enumerate(memory.priority)}
+    of = np.array([rank.get(production.pool, len(rank)) for production in productions])
+    return [np.flatnonzero(of == each) for each in np.unique(of)]
+
+
+def _served(need: Floats, memory: Floats, groups: Iterable[npt.NDArray[np.intp]]) -> Floats:
+    """Share of each production's need (stacks/s, by cell) that the memory meets."""
+    served = np.ones_like(need)
+    left = memory
+    for group in groups:
+        wanted = need[group].sum(axis=0)
+        met = np.minimum(wanted, left)
+        served[group] = np.divide(met, wanted, out=np.ones_like(met), where=wanted > 0)
+        left = left - met
+    return served

@@ -1,0 +1,219 @@
+"""Power and space of the site: nodes that come are switched on when there is room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError
+from clustersim.files import FileModel
+from clustersim.topology import Cluster
+from clustersim.units import Duration, Power
+
+__all__ = ["Site", "SiteLimit", "WaitForRoom", "node_power_w", "waits_for_room"]
+
+Name = Annotated[str, Field(min_length=1)]
+Floats = npt.NDArray[np.float64]
+_ROUNDING = 1e-9
+
+
+class SiteLimit(FileModel):
+    """What the site has from a time on, to the next limit."""
+
+    name: Name | None = Field(None, description="for changes by path")
+    at: Duration = Field(0.0, ge=0)
+    power: Power | None = Field(None, description="of all nodes and their cooling; else as before")
+    nodes: int | None = Field(None, ge=0, description="space; else as before")
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> SiteLimit:
+        if self.power is None and self.nodes is None:
+            raise ValueError("needs power, nodes, or both")
+        return self
+
+
+class Site(FileModel):
+    """Power and space for all pools together; without limit before the first.
+
+    The defaults are assumptions. `host_factor`: a DGX H200 draws at most 10.2 kW, its eight chips
+    5.6 kW (NVIDIA's data sheet), 1.82; of Acme's servers with eight A100 of 400 W, 99 of 100
+    readings are below 5.42 kW, 1.69, and none is above 6.55 kW, 2.05 (InternLM/AcmeTrace).
+    """
+
+    limits: list[SiteLimit] = Field(min_length=1)
+    pue: float = Field(1.3, ge=1, le=10, description="power of the site over that of its nodes")
+    host_factor: float = Field(
+        1.8, ge=1, le=10, description="most power of a node over that of its chips"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Site:
+        for before, after in pairwise(self.limits):
+            if after.at <= before.at:
+                raise ValueError("limits: must be in order of time, each at a time of its own")
+        return self
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WaitForRoom:
+    """A time for which a node is there but has no power or space; the end may be infinite."""
+
+    begin_s: float
+    end_s: float
+    pool: int
+    node: int
+
+
+def node_power_w(site: Site, cluster: Cluster, catalogue: Catalogue) -> list[float]:
+    """Return what a node of each pool takes of the site's power (W), cooling included.
+
+    That is its chips times their thermal design power times `host_factor` times `pue`.
+
+    Raises
+    ------
+    InputError
+        If a chip is not in the catalogue.
+    """
+    factor = site.host_factor * site.pue
+    return [
+        pool.chips_per_node * catalogue.accelerator(pool.accelerator).power_w * factor
+        for pool in cluster.pools
+    ]
+
+
+def waits_for_room(
+    site: Site, power_w: Sequence[float], comes_s: Sequence[Floats], leaves_s: Sequence[Floats]
+) -> list[WaitForRoom]:
+    """Return when nodes that are there have no power or space.
+
+    First come, first served: at any time those are on that came first, as many as there is room
+    for; the first that finds none keeps those behind it waiting. What leaves makes room. Where a
+    limit falls, those that came last are switched off.
+
+    Parameters
+    ----------
+    site : Site
+    power_w : sequence of float
+        Of a node of each pool.
+    comes_s, leaves_s : sequence of array (nodes,)
+        By pool; seconds, infinite for never.
+
+    Raises
+    ------
+    InputError
+        If those that are there from the start need more than there is then.
+    """
+    room = _Room(site, power_w)
+    line = sorted(
+        (float(comes[node]), pool, int(node))
+        for pool, (comes, leaves) in enumerate(zip(comes_s, leaves_s, strict=True))
+        for node in np.flatnonzero(np.isfinite(comes) & (comes < leaves))
+    )
+    leaving = sorted(
+        (float(leaves_s[pool][node]), place)
+        for place, (_, pool, node) in enumerate(line)
+        if math.isfinite(leaves_s[pool][node])
+    )
+    off_since = [comes for comes, _, _ in line]
+    gone = [False] * len(line)
+    waits: list[WaitForRoom] = []
+    come = left = on = 0
+    dates = {comes for comes, _, _ in line} | {leaves for leaves, _ in leaving}
+    for now in sorted(dates | {limit.at for limit in site.limits}):
+        room.set_limits(now)
+        while left < len(leaving) and leaving[left][0] == now:
+            place = leaving[left][1]
+            gone[place] = True
+            if place < on:
+                room.used[line[place][1]] -= 1
+            else:
+                _wait(waits, off_since[place], now, line[place])
+            left += 1
+        while come < len(line) and line[come][0] == now:
+            come += 1
+        while on > 0 and not room.fits():
+            on -= 1
+            if not gone[on]:
+                room.used[line[on][1]] -= 1
+                off_since[on] = now
+        while on < come and (gone[on] or room.fits(line[on][1])):
+            if not gone[on]:
+                room.used[line[on][1]] += 1
+                _wait(waits, off_since[on], now, line[on])
+            on += 1
+        if now == 0.0 and on < come:
+            raise InputError("supply", room.missing(line[:come]))
+    for place in range(on, len(line)):
+        if not gone[place]:
+            _wait(waits, off_since[place], math.inf, line[place])
+    return sorted(waits)
+
+
+def _wait(
+    waits: list[WaitForRoom], begin_s: float, end_s: float, node: tuple[float, int, int]
+) -> None:
+    if end_s > begin_s:
+        waits.append(WaitForRoom(begin_s, end_s, node[1], node[2]))
+
+
+@dataclass(slots=True)
+class _Room:
+    """What the site has and what is used of it: nodes that are on, by pool."""
+
+    site: Site
+    power_w: Sequence[float]
+    most_w: float = math.inf
+    most_nodes: float = math.inf
+    used: list[int] = field(default_factory=list)
+    _next: int = 0
+
+    def __post_init__(self) -> None:
+        self.used = [0] * len(self.power_w)
+
+    def set_limits(self, now_s: float) -> None:
+        """Take the limits that hold from now on."""
+        limits = self.site.limits
+        while self._next < len(limits) and limits[self._next].at <= now_s:
+            limit = limits[self._next]
+            self.most_w = self.most_w if limit.power is None else limit.power
+            self.most_nodes = self.most_nodes if limit.nodes is None else limit.nodes
+            self._next += 1
+
+    def fits(self, pool: int | None = None) -> bool:
+        """Whether what is on, and a node of a pool more, has room."""
+        more_w, more = (0.0, 0) if pool is None else (self.power_w[pool], 1)
+        return sum(self.used) + more <= self.most_nodes and self._taken_w(
+            self.used
+        ) + more_w <= self.most_w * (1 + _ROUNDING)
+
+    def missing(self, there: Iterable[tuple[float, int, int]]) -> list[str]:
+        """Say how much is missing for nodes that are there from the start."""
+        counts = [0] * len(self.power_w)
+        for _, pool, _ in there:
+            counts[pool] += 1
+        needed_w, problems = self._taken_w(counts), []
+        told = f"site.limits: the {sum(counts):,} nodes that are there from the start need "
+        if needed_w > self.most_w * (1 + _ROUNDING):
+            problems.append(
+                f"{told}{needed_w / 1e6:.4g} MW (PUE {self.site.pue:g}, host_factor "
+                f"{self.site.host_factor:g}), {(needed_w - self.most_w) / 1e6:.4g} MW more than "
+                f"the power at 0 s"
+            )
+        if sum(counts) > self.most_nodes:
+            problems.append(
+                f"{told}space for {sum(counts) - int(self.most_nodes):,} more than the "
+                f"{int(self.most_nodes):,} at 0 s"
+            )
+        return problems
+
+    def _taken_w(self, counts: Iterable[int]) -> float:
+        return sum(count * each for count, each in zip(counts, self.power_w, strict=True))

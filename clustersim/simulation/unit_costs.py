@@ -1,0 +1,87 @@
+"""What a job, a token and a useful FLOP cost in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.catalogue import Catalogue
+from clustersim.performance import ModelArrays
+from clustersim.performance.step_time import model_flops_per_token
+from clustersim.simulation.result import Result
+
+__all__ = ["unit_costs", "work_done"]
+
+
+def work_done(result: Result, catalogue: Catalogue) -> pd.DataFrame:
+    """Return the work that was done for good, of each attempt or each job.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``pool``, ``job`` (the share of a job), ``token`` and ``flop`` (those of its model that were
+        trained; 0 without a model).
+    """
+    jobs = result.jobs
+    tokens, flops = np.zeros(len(jobs)), np.zeros(len(jobs))
+    modelled = _modelled(jobs)
+    if modelled.any():
+        told = jobs["model"].to_numpy(dtype=object)[modelled].astype(str)
+        names, name_of = np.unique(told, return_inverse=True)
+        models = ModelArrays.of([catalogue.model(str(name)) for name in names])
+        tokens[modelled] = jobs["tokens"].to_numpy(dtype=np.float64)[modelled]
+        flops[modelled] = tokens[modelled] * model_flops_per_token(models)[name_of]
+    parts = jobs if result.attempts is None else result.attempts
+    row = pd.Index(jobs["job_id"]).get_indexer(parts["job_id"])
+    done = parts["done"].to_numpy()
+    columns = {"job": done, "token": tokens[row] * done, "flop": flops[row] * done}
+    return pd.DataFrame({"pool": parts["pool"].to_numpy(), **columns})
+
+
+def unit_costs(
+    cost_cny: Mapping[str, float], borne: pd.DataFrame, result: Result, catalogue: Catalogue
+) -> dict[str, dict[str, float]]:
+    """Return the cost of the fleet over the work that it did.
+
+    All that a pool costs is spread over its work, also what no job bears.  Where only some jobs
+    have a model, they take the share of it that they have in what jobs bear.
+
+    Parameters
+    ----------
+    cost_cny : mapping of str to float
+        Of all pools together (``all``) and of each.
+    borne : pandas.DataFrame
+        ``row`` (of the jobs), ``pool`` and ``cost_cny`` of each allocation.
+    result : Result
+    catalogue : Catalogue
+
+    Returns
+    -------
+    dict
+        ``cost_per_job_cny``, ``cost_per_token_cny``, ``cost_per_flop_cny`` by the keys of
+        `cost_cny`; NaN where there is no such work.
+    """
+    work = work_done(result, catalogue)
+    modelled = _modelled(result.jobs)[borne["row"].to_numpy()]
+    found: dict[str, dict[str, float]] = {}
+    for scope, total in cost_cny.items():
+        own = np.full(len(borne), True) if scope == "all" else (borne["pool"] == scope).to_numpy()
+        of_jobs = float(borne["cost_cny"][own].sum())
+        of_models = float(borne["cost_cny"][own & modelled].sum())
+        share = of_models / of_jobs if of_jobs > 0 else float("nan")
+        done = work if scope == "all" else work[(work["pool"] == scope).to_numpy()]
+        for unit, part in (("job", 1.0), ("token", share), ("flop", share)):
+            whole = float(done[unit].sum())
+            cost = total * part / whole if whole > 0 else float("nan")
+            found.setdefault(f"cost_per_{unit}_cny", {})[scope] = cost
+    return found
+
+
+def _modelled(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each job trains a model."""
+    if "model" not in jobs or "tokens" not in jobs:
+        return np.zeros(len(jobs), dtype=bool)
+    return np.asarray(jobs["model"].notna(), dtype=bool)
