@@ -15,6 +15,7 @@ from clustersim.simulation.result import Result
 from clustersim.studies.useful_work import UsefulWork
 
 __all__ = [
+    "ACCOUNTS",
     "PERIOD_METRICS",
     "in_period",
     "period_metrics",
@@ -34,11 +35,16 @@ PERIOD_METRICS = MappingProxyType(
         "effective_time": "kept work over all that jobs held (1 where nothing fails)",
         "availability": "accelerators in service over those installed",
         "accelerators": "accelerators installed, on average",
+        "energy_j": "energy of the fleet",
+        "electricity_cny": "cost of electricity",
+        "carbon_kg": "carbon dioxide",
+        "cost_cny": "cost of the fleet",
         "mean_wait_s": "mean wait",
         "p95_wait_s": "95th percentile of wait",
     }
 )
 """Metrics that are measured of each period too, written ``NAME@k`` for the k-th."""
+ACCOUNTS = ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")
 
 
 def in_period(name: str, period: int) -> str:
@@ -113,20 +119,17 @@ def stretch_metrics(
         Those of :data:`PERIOD_METRICS` that do not look at waits, some by pool too.
     """
     span = end_s - begin_s
-    flop, tokens = work.within(begin_s, end_s)
+    done = work.within(begin_s, end_s)
     finish = result.jobs["finish_s"].to_numpy(dtype=np.float64)
-    done = int(((finish > begin_s) & (finish <= end_s)).sum())
+    finished = int(((finish > begin_s) & (finish <= end_s)).sum())
     groups = result.utilisation.groupby("pool", observed=True, sort=False)
     by_pool = {str(name): steps for name, steps in groups}
     installed = {name: _installed(steps, begin_s, end_s) for name, steps in by_pool.items()}
     return {
-        "useful_flop_per_s": _rate(float(flop.sum()), span),
-        **{
-            f"useful_flop_per_s.{name}": _rate(float(own), span)
-            for name, own in zip(work.pools, flop, strict=True)
-        },
-        "tokens_per_day": _rate(tokens, span / SECONDS_PER_DAY),
-        "jobs_done_per_day": _rate(done, span / SECONDS_PER_DAY),
+        "useful_flop_per_s": _rate(float(done["flop"].sum()), span),
+        **{f"useful_flop_per_s.{pool}": _rate(own, span) for pool, own in done["flop"].items()},
+        "tokens_per_day": _rate(float(done["token"].sum()), span / SECONDS_PER_DAY),
+        "jobs_done_per_day": _rate(finished, span / SECONDS_PER_DAY),
         "utilisation": mean_utilisation(result.utilisation, begin_s=begin_s, end_s=end_s),
         **{
             f"utilisation.{name}": mean_utilisation(steps, begin_s=begin_s, end_s=end_s)
@@ -136,6 +139,22 @@ def stretch_metrics(
         **{f"accelerators.{name}": value for name, value in installed.items()},
         "effective_time": _effective_time(result, begin_s, end_s),
         "availability": _availability(result, begin_s, end_s),
+        **_accounts(result, begin_s, end_s),
+    }
+
+
+def _accounts(result: Result, begin_s: float, end_s: float) -> dict[str, float]:
+    """Energy and money; spread evenly over each month of the table of costs."""
+    if result.costs is None:
+        return dict.fromkeys(ACCOUNTS, np.nan)
+    begin, end = (result.costs[name].to_numpy() for name in ("begin_s", "end_s"))
+    shared = np.clip(np.minimum(end, end_s) - np.maximum(begin, begin_s), 0.0, None)
+    share = shared / np.where(end > begin, end - begin, np.inf)
+    return {
+        name: float((share * result.costs[name].to_numpy()).sum())
+        if name in result.costs
+        else np.nan
+        for name in ACCOUNTS
     }
 
 

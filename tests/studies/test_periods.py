@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from conducted import QUEUE
 
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
@@ -13,9 +14,11 @@ from clustersim.performance.step_time import model_flops_per_token
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result
+from clustersim.simulation.run import run_scenario
+from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.studies.measures import measure
-from clustersim.studies.periods import period_of
+from clustersim.studies.periods import ACCOUNTS, period_of
 from clustersim.studies.useful_work import useful_work
 from clustersim.topology import compile_cluster, resolve_cluster
 
@@ -103,7 +106,7 @@ def test_work_that_a_failure_loses_is_not_useful() -> None:
                  interval_s=40.0)  # fmt: skip
     assert result.attempts is not None
     work = useful_work(result, CATALOGUE)
-    assert work.flop.sum() == pytest.approx(1000 * LLAMA)
+    assert work.attempts["flop"].sum() == pytest.approx(1000 * LLAMA)
     first = by_period(result, "tokens_per_day")[0] / 86400 * 100
     assert first == pytest.approx(0.4 * 1000)
     # Of both nodes one is out for 50 of the second 100 s.
@@ -126,6 +129,18 @@ def test_accelerators_come_and_go() -> None:
     assert by_period(result, "accelerators") == [8.0, 8.0, 12.0, 16.0]
     assert by_period(result, "accelerators.a") == by_period(result, "accelerators")
     assert by_period(result, "availability") == [1.0] * 4
+
+
+def test_energy_and_money_of_the_periods_add_up() -> None:
+    tree = {**QUEUE, "horizon": "8 h", "energy": {}, "money": {"period": "2 h"}}
+    result = run_scenario(resolve_scenario(tree))
+    found = measure(result, **KEPT, periods=4).metrics
+    for name in ACCOUNTS:
+        parts = [found[f"{name}@{k}"] for k in (1, 2, 3, 4)]
+        assert sum(parts) == pytest.approx(found[name], rel=1e-12)
+        assert found[name] > 0
+    # Jobs come in the first period, and then the nodes are idle: less energy, the same price.
+    assert found["energy_j@4"] < found["energy_j@1"]
 
 
 def test_periods_need_a_horizon() -> None:
