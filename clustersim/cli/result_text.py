@@ -23,6 +23,8 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs never ran."""
+    from clustersim.simulation.tables import serves
+
     rows: list[tuple[Any, ...]] = [
         (
             row["scope"],
@@ -60,9 +62,12 @@ def result_text(result: Result) -> str:
     lines = [table(rows, headers)]
     if result.outages is not None and result.attempts is not None:
         stopped = int((result.attempts["attempt"] > 0).sum())
-        there = result.outages[~result.outages["absent"]]
+        there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+    if result.serving is not None:
+        share = result.summary["served"].iloc[0]
+        lines.append(f"services had {share:.2%} of the accelerators that they needed")
     lines += _accounts_text(result)
     never = result.jobs[result.jobs["outcome"] == "never runnable"]
     reasons = never["reason"].value_counts()

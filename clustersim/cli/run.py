@@ -47,8 +47,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.catalogue import hypothetical_note
+    from clustersim.simulation.fleet import open_fleet
     from clustersim.simulation.result import new_folder
-    from clustersim.simulation.run import open_fleet, run_scenario
+    from clustersim.simulation.run import run_scenario
     from clustersim.simulation.scenario import load_scenario
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]

@@ -252,6 +252,10 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
             "effective share of the time of jobs", dimension="share", better="more"
         ),
         "availability": Axis("accelerators in service", dimension="share", better="more"),
+        "served": Axis("served share of the demand", dimension="share", better="more"),
+        "lent_accelerator_hours_per_day": Axis(
+            "accelerator-hours of jobs a day in pools that lend", dimension="count", better="more"
+        ),
         "failures.rate": Axis("factor of the failure rate", dimension="ratio"),
         "failures.sources": Axis("failure rates"),
         "failures.checkpoints.cost": Axis("time of a checkpoint", dimension="duration"),

@@ -14,6 +14,7 @@ import pandas as pd
 from clustersim.calibration.table import read_csv_as_text
 from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.supply import NO_ROOM
+from clustersim.simulation.tables import serves
 from clustersim.units import format_duration
 
 __all__ = ["COLUMNS", "Mark", "outage_marks", "read_marks"]
@@ -60,6 +61,7 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
         Of a result.
     """
     absent = outages["absent"].to_numpy()
+    serving = serves(outages)
     waits = absent & (outages["cause"] == NO_ROOM).to_numpy()
     came = absent & ~waits & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
     left = absent & ~waits & (outages["begin_s"] > 0)
@@ -68,8 +70,10 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
         *_moves(NO_ROOM, outages[waits], "begin_s"),
         *_moves("switched on", outages[waits & np.isfinite(outages["end_s"])], "end_s"),
         *_moves("retired", outages[left], "begin_s"),
+        *_moves("taken to serve", outages[serving], "begin_s"),
     ]
-    return moves + [_outage_mark(row) for row in outages.loc[~absent].itertuples(index=False)]
+    failed = outages.loc[~absent & ~serving]
+    return moves + [_outage_mark(row) for row in failed.itertuples(index=False)]
 
 
 def _outage_mark(row: Any) -> Mark:

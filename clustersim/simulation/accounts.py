@@ -7,11 +7,20 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.costs import SPARE, USES, PoolRates, allocation_costs, costs_table
+from clustersim.simulation.costs import (
+    ALLOCATED,
+    SERVING,
+    SPARE,
+    USES,
+    PoolRates,
+    allocation_costs,
+    costs_table,
+)
 from clustersim.simulation.energy import EnergySpec, energy_rates
 from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
 from clustersim.simulation.ownership import Span, spans_there
@@ -62,43 +71,33 @@ class Accounts:
         if self.energy is None and self.money is None:
             return result
         end_s = float(result.utilisation["time_s"].max())
-        spans = {
-            pool.name: spans_there(
-                result.outages,
-                pool.name,
-                pool.n_nodes,
-                end_s,
-                age_s=0.0 if self.money is None else self.money.of(pool.name).age,
-            )
-            for pool in self.cluster.pools
-        }
+        spans = {pool.name: self._spans(pool, result, end_s) for pool in self.cluster.pools}
         rates = self._rates(spans, end_s)
         costs = costs_table(
             result.utilisation,
             rates,
-            spares={
-                pool.name: self.spares[pool.name] * pool.chips_per_node
-                for pool in self.cluster.pools
-                if pool.name in self.spares
-            },
+            spares=self._spare_accelerators(),
             period_s=(self.money or MoneySpec()).period,
         )
         held = allocation_costs(result.allocations, rates)
         row = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])
-        of_jobs = {
-            name: np.bincount(row, held[name], minlength=len(result.jobs))
-            for name in _TOTALS
-            if name in held
-        }
-        own = {name: f"recorded_{name}" for name in of_jobs if name in result.jobs}
-        settled = replace(
-            result, jobs=result.jobs.rename(columns=own).assign(**of_jobs), costs=costs
-        )
+        settled = replace(result, jobs=_borne_by_jobs(result.jobs, row, held), costs=costs)
         borne = pd.DataFrame({"row": row, "pool": result.allocations["pool"].to_numpy(), **held})
         summary = result.summary
         for name, values in self._summary(settled, borne, spans).items():
             summary = summary.assign(**{name: summary["scope"].map(values)})
         return replace(settled, summary=summary)
+
+    def _spans(self, pool: Pool, result: Result, end_s: float) -> list[Span]:
+        age_s = 0.0 if self.money is None else self.money.of(pool.name).age
+        return spans_there(result.outages, pool.name, pool.n_nodes, end_s, age_s=age_s)
+
+    def _spare_accelerators(self) -> dict[str, int]:
+        return {
+            pool.name: self.spares[pool.name] * pool.chips_per_node
+            for pool in self.cluster.pools
+            if pool.name in self.spares
+        }
 
     def _rates(self, spans: Mapping[str, list[Span]], end_s: float) -> dict[str, PoolRates]:
         """What one accelerator of each pool takes, by what it does."""
@@ -113,6 +112,7 @@ class Accounts:
                 spare = money_rates(self.money, pool, chip, [all_along])
             found[pool.name] = {
                 **{use: {**drawn.get(use, {}), **owned} for use in USES},
+                SERVING: {**drawn.get(ALLOCATED, {}), **owned},
                 SPARE: {**drawn.get("idle", {}), **spare},
             }
         return found
@@ -137,14 +137,28 @@ class Accounts:
             pool.name: self._bought_cny(pool, spans[pool.name]) for pool in self.cluster.pools
         }
         found["purchase_cny"] = {"all": sum(bought.values()), **bought}
-        return {**found, **unit_costs(found["cost_cny"], borne, result, self.catalogue)}
+        of_jobs = result.costs[result.costs["use"] != SERVING]
+        spent = of_jobs.groupby("pool", sort=False)["cost_cny"].sum()
+        costs = {"all": float(spent.sum()), **{str(k): float(v) for k, v in spent.items()}}
+        return {**found, **unit_costs(costs, borne, result, self.catalogue)}
 
     def _bought_cny(self, pool: Pool, spans: list[Span]) -> float:
         """Price of the nodes of a pool that came after the begin, with network and buildings."""
         assert self.money is not None
         price = purchase_price_cny(self.money, pool, self.catalogue.accelerator(pool.accelerator))
-        nodes = sum(span.nodes for span in spans if span.begin_s > 0)
+        nodes = sum(span.nodes for span in spans if span.begin_s > 0 and span.age_s == 0)
         return nodes * pool.chips_per_node * price * (1.0 + self.money.site_share)
+
+
+def _borne_by_jobs(
+    jobs: pd.DataFrame, row: npt.NDArray[np.intp], held: Mapping[str, npt.NDArray[np.float64]]
+) -> pd.DataFrame:
+    """Add what each job bears: the sum over its allocations, whose rows of `jobs` are `row`."""
+    sums = {
+        name: np.bincount(row, held[name], minlength=len(jobs)) for name in _TOTALS if name in held
+    }
+    own = {name: f"recorded_{name}" for name in sums if name in jobs}
+    return jobs.rename(columns=own).assign(**sums)
 
 
 def open_accounts(

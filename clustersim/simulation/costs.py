@@ -11,7 +11,7 @@ import pandas as pd
 
 from clustersim.simulation.integrals import Rate
 
-__all__ = ["ALLOCATED", "SPARE", "USES", "PoolRates", "allocation_costs", "costs_table"]
+__all__ = ["ALLOCATED", "SERVING", "SPARE", "USES", "PoolRates", "allocation_costs", "costs_table"]
 
 Floats = npt.NDArray[np.float64]
 ALLOCATED = "allocated"
@@ -19,6 +19,8 @@ USES = (ALLOCATED, "idle", "out of service")
 """What an accelerator that is there can be; jobs bear the first alone."""
 SPARE = "spare"
 """Accelerators of hot spares, which stand beside the pool's nodes and draw idle power."""
+SERVING = "serving"
+"""Accelerators that services reserve, which draw the power of those that are allocated."""
 _OF_ELECTRICITY = ("energy_j", "electricity_cny", "carbon_kg")
 
 PoolRates = Mapping[str, Mapping[str, tuple[float, Rate]]]
@@ -81,7 +83,11 @@ def _counts(steps: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
     """Accelerators of each use."""
     allocated, installed = steps["allocated"].to_numpy(), steps["installed"].to_numpy()
     out = steps["out"].to_numpy() if "out" in steps else np.zeros(len(steps), dtype=np.int64)
-    return dict(zip(USES, (allocated, installed - allocated - out, out), strict=True))
+    if SERVING not in steps:
+        return dict(zip(USES, (allocated, installed - allocated - out, out), strict=True))
+    serving = steps[SERVING].to_numpy()
+    idle = installed - allocated - out - serving
+    return {**dict(zip(USES, (allocated, idle, out), strict=True)), SERVING: serving}
 
 
 def allocation_costs(

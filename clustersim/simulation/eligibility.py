@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +51,7 @@ def find_eligibility(
     *,
     choose: Choose = "fastest",
     wait_for_best: bool = False,
+    lends: Collection[int] = (),
 ) -> Eligibility:
     """Find the partitions that each job can run on, in its order of preference.
 
@@ -72,12 +73,23 @@ def find_eligibility(
         which the job (else the cluster's file) lists them.
     wait_for_best : bool
         Whether a job waits for the partition it prefers rather than take another.
+    lends : collection of int
+        Pools that lend the chips of services, on which only jobs that are ``preemptible`` run.
+
+    Raises
+    ------
+    InputError
+        If a pool lends and the column ``preemptible`` is neither true nor false.
     """
     n_pools = len(cluster.pools)
     chips = accelerators_of_jobs(jobs, cluster, catalogue)
     rank = _rank(runtimes, cluster, catalogue, chips, choose)
     can = chips != NOT_LISTED
     can &= np.isfinite(runtimes.run_s)
+    kept_out = np.zeros((n_pools, len(jobs)), dtype=bool)
+    if lends:
+        kept_out[sorted(set(lends))] = ~_preemptible(jobs)
+        can &= ~kept_out
     place, known_vc = _partition_of(jobs, n_pools, partitions)
     can &= place >= 0
     can &= _holds(jobs["n_accelerators"].to_numpy(dtype=np.int64), place, partitions)
@@ -88,10 +100,24 @@ def find_eligibility(
     ordered = np.where(usable, np.take_along_axis(place, order, axis=0), -1)
     choices, choice_of = _distinct(ordered, len(partitions))
     reasons = {
-        int(row): _reason(jobs, int(row), cluster, partitions, runtimes, chips, place, known_vc)
+        int(row): _reason(
+            jobs, int(row), cluster, partitions, runtimes, chips, place, known_vc, kept_out
+        )
         for row in np.flatnonzero(choice_of < 0)
     }
     return Eligibility(choices, choice_of, reasons)
+
+
+def _preemptible(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which jobs may be stopped at any time; none where the table does not say."""
+    if "preemptible" not in jobs:
+        return np.zeros(len(jobs), dtype=bool)
+    told = jobs["preemptible"].astype(object)
+    known = told.isna() | told.isin([True, False])
+    if not known.all():
+        found = told[~known].iloc[0]
+        raise InputError("jobs", f"preemptible: true or false is needed, found {found!r}")
+    return np.asarray(told.fillna(False), dtype=bool)
 
 
 def accelerators_of_jobs(
@@ -210,6 +236,7 @@ def _reason(
     chips: npt.NDArray[np.int64],
     place: npt.NDArray[np.int64],
     known_vc: set[str],
+    kept_out: npt.NDArray[np.bool_],
 ) -> str:
     """Say why the job at `row` can never run."""
     size = int(jobs["n_accelerators"].iloc[row])
@@ -217,6 +244,9 @@ def _reason(
     listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
         return f"none of its accelerators ({jobs['accelerators'].iloc[row]}) is in the cluster"
+    if kept_out[listed, row].all():
+        return "it is not preemptible, and its pools lend the chips of services"
+    listed = [pool for pool in listed if not kept_out[pool, row]]
     mine = [pool for pool in listed if place[pool, row] >= 0]
     if not mine:
         if vc in known_vc:
@@ -230,9 +260,10 @@ def _reason(
         return f"needs {size:,} accelerators, {where} has {largest:,}"
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]
     if not fitting:
-        model = str(jobs["model"].iloc[row])
+        model = str(jobs["model"].iloc[row]) if "model" in jobs else ""
         told = [
-            f"{cluster.pools[pool].name}: {runtimes.obstacles[model, size, pool]}" for pool in mine
+            f"{cluster.pools[pool].name}: {runtimes.obstacle(row, pool, model, size)}"
+            for pool in mine
         ]
         return "; ".join(told)
     return f"needs {size:,} accelerators, which the placement cannot put on the nodes of {where}"

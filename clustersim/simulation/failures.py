@@ -21,6 +21,7 @@ from clustersim.simulation.failure_spec import (
     failure_sources,
 )
 from clustersim.simulation.outages import Outage
+from clustersim.simulation.serving import ServiceDemand, reservations
 from clustersim.simulation.spares import with_spares
 from clustersim.simulation.supply import Supply, supplied, without_spare_parts
 from clustersim.topology import Cluster, Pool
@@ -186,6 +187,7 @@ def outages_and_recovery(
     streams: Streams,
     jobs: pd.DataFrame,
     catalogue: Catalogue,
+    demands: Sequence[ServiceDemand] = (),
 ) -> dict[str, Any]:
     """Return the arguments `outages` and `recovery` of a simulation; none if nothing changes.
 
@@ -199,6 +201,8 @@ def outages_and_recovery(
         A jobs table.
     catalogue : Catalogue
         Of their models, and of the supply's chips.
+    demands : sequence of ServiceDemand
+        What serves instead of running jobs.
 
     Raises
     ------
@@ -206,13 +210,16 @@ def outages_and_recovery(
         If it names failures that are not known, or the supply cannot be (see
         :func:`~clustersim.simulation.supply.supplied`).
     """
-    if spec is None and supply is None:
+    if spec is None and supply is None and not demands:
         return {}
     sources = [] if spec is None else failure_sources(spec)
     outages = failures(cluster, sources, streams)
+    absent: list[Outage] = []
     if supply is not None:
         absent = supplied(supply, cluster, streams, catalogue)
         outages = merge(absent, without_spare_parts(outages, supply, cluster))
+    if demands:
+        outages = merge(outages, reservations(demands, cluster, absent))
     if spec is not None and spec.spares is not None:
         outages = with_spares(outages, spec.spares, cluster)
     told = Checkpointing() if spec is None else spec.checkpoints

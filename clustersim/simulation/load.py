@@ -44,6 +44,10 @@ def sustainable_rate(
 ) -> float:
     """Find the arrival rate at which the offered load is 1.
 
+    It is that of mature software (see :mod:`clustersim.simulation.software`) on all the chips, also
+    those that serve: scenarios that differ in these only have the same jobs.  Of arrivals that grow
+    it is the rate at the begin.
+
     Parameters
     ----------
     workload : WorkloadSpec

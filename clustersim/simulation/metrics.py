@@ -23,6 +23,7 @@ __all__ = [
     "makespan_s",
     "mean_utilisation",
     "run_s",
+    "served",
     "summary",
     "wait_s",
 ]
@@ -89,9 +90,12 @@ def accelerator_seconds(
 
 
 def _in_service(steps: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Accelerators that are installed and not out of service."""
-    installed = steps["installed"].to_numpy()
-    return installed - steps["out"].to_numpy() if "out" in steps else installed
+    """Accelerators that are installed, not out of service, and do not serve."""
+    there = steps["installed"].to_numpy()
+    for name in ("out", "serving"):
+        if name in steps:
+            there = there - steps[name].to_numpy()
+    return there
 
 
 def mean_utilisation(
@@ -108,6 +112,7 @@ def summary(
     allocations: pd.DataFrame,
     virtual_clusters: Mapping[str, int],
     attempts: pd.DataFrame | None = None,
+    serving: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Summarise a result, in a row for all together, each pool and each virtual cluster.
 
@@ -119,6 +124,8 @@ def summary(
         Accelerators that each virtual cluster owns, in all pools.
     attempts : pandas.DataFrame, optional
         Of the result, where nodes went out of service.
+    serving : pandas.DataFrame, optional
+        Of the result, where nodes serve.
 
     Returns
     -------
@@ -129,7 +136,8 @@ def summary(
         submission on, accelerator-seconds, makespan.  With `attempts`, in the rows of all and of
         pools, ``effective_time``: accelerator-seconds of work that is kept over all that attempts
         held (ETTR; Kokolis et al., "Revisiting Reliability in Large-Scale Machine Learning Research
-        Clusters", arXiv 2410.21680, section II-E, without the waits).
+        Clusters", arXiv 2410.21680, section II-E, without the waits).  With `serving`, in the row
+        of all, ``served``: see :func:`served`.
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
@@ -154,7 +162,20 @@ def summary(
         return table
     shares = {"all": effective_time(attempts)}
     shares |= {str(k): effective_time(part) for k, part in attempts.groupby("pool", observed=True)}
-    return table.assign(effective_time=table["scope"].map(shares))
+    table = table.assign(effective_time=table["scope"].map(shares))
+    if serving is None:
+        return table
+    return table.assign(served=np.where(table["scope"] == "all", served(serving), np.nan))
+
+
+def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf) -> float:
+    """Accelerator-seconds that served over those that services needed; NaN if they needed none."""
+    needed = met = 0.0
+    for _, steps in serving.groupby("service", observed=True, sort=False):
+        held = np.diff(np.clip(steps["time_s"].to_numpy(), begin_s, end_s))
+        needed += float((held * steps["needed"].to_numpy()[:-1]).sum())
+        met += float((held * (steps["needed"] - steps["short"]).to_numpy()[:-1]).sum())
+    return met / needed if needed > 0 else float("nan")
 
 
 def effective_time(attempts: pd.DataFrame) -> float:

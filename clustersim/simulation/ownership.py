@@ -38,6 +38,9 @@ def spans_there(
 ) -> list[Span]:
     """Return when nodes of a pool were there: not those that are yet to come, or are retired.
 
+    A node that is off for a while for want of power or space grows older meanwhile; what it loses
+    in value then is in no account.
+
     Parameters
     ----------
     outages : pandas.DataFrame or None
@@ -58,13 +61,18 @@ def spans_there(
     begin = np.concatenate([np.zeros(n_nodes), absent["end_s"].to_numpy()])
     end = np.concatenate([np.full(n_nodes, end_s), absent["begin_s"].to_numpy()])
     # A node comes and leaves by turns, first there: its k-th coming goes with its k-th leaving.
-    begin, end = begin[np.lexsort((begin, node))], end[np.lexsort((end, node))]
-    there = np.minimum(end, end_s) > begin
-    pairs = np.stack([begin[there], np.minimum(end, end_s)[there]], axis=1)
-    found, counts = np.unique(pairs, axis=0, return_counts=True)
+    order = np.lexsort((begin, node))
+    node, begin, end = node[order], begin[order], end[np.lexsort((end, node))]
+    end = np.minimum(end, end_s)
+    there = end > begin
+    node, begin, end = node[there], begin[there], end[there]
+    _, first, of_node = np.unique(node, return_index=True, return_inverse=True)
+    came = begin[first][of_node]
+    age = np.where(came == 0, age_s, 0.0) + begin - came
+    found, counts = np.unique(np.stack([begin, end, age], axis=1), axis=0, return_counts=True)
     return [
-        Span(float(came_s), float(left_s), int(count), age_s if came_s == 0 else 0.0)
-        for (came_s, left_s), count in zip(found, counts, strict=True)
+        Span(float(came_s), float(left_s), int(count), float(old_s))
+        for (came_s, left_s, old_s), count in zip(found, counts, strict=True)
     ]
 
 

@@ -173,6 +173,19 @@ class Recovery:
     restart_s: Sequence[float]
     write_s: Sequence[float] | None = None
 
+    def of_jobs(self, rows: Sequence[int]) -> Recovery:
+        """Return how the jobs at some rows save their state and come back."""
+
+        def chosen(values: Sequence[float]) -> list[float]:
+            return [values[row] for row in rows]
+
+        return Recovery(
+            [chosen(column) for column in self.interval_s],
+            chosen(self.cost_s),
+            chosen(self.restart_s),
+            None if self.write_s is None else chosen(self.write_s),
+        )
+
     def of(self, job: int, pool: int) -> Checkpoints:
         """Return the checkpoints of a job on a pool."""
         write_s = 0.0 if self.write_s is None else self.write_s[job]

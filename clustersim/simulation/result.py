@@ -22,7 +22,7 @@ from clustersim.version import __version__
 __all__ = ["Result", "new_folder", "versions"]
 
 _TABLES = ("jobs", "allocations", "utilisation", "summary")
-_OPTIONAL = ("attempts", "outages", "costs")
+_OPTIONAL = ("attempts", "outages", "serving", "costs")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Result:
         Where nodes go out of service: a row for each attempt at a job, and where its time went.
     outages : pandas.DataFrame or None
         The same: a row for each time that a node was out of service.
+    serving : pandas.DataFrame or None
+        Where nodes serve: accelerators that each service needed and had, a step function of time.
     costs : pandas.DataFrame or None
         Where energy or money is told: what each pool took in each period.
     provenance : dict
@@ -57,6 +59,7 @@ class Result:
     provenance: Mapping[str, Any]
     attempts: pd.DataFrame | None = None
     outages: pd.DataFrame | None = None
+    serving: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
 
     @property

@@ -2,68 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError, named_in, unknown_name
-from clustersim.performance import World
+from clustersim.errors import InputError, named_in
 from clustersim.seeds import Streams
 from clustersim.simulation.accounts import open_accounts
 from clustersim.simulation.failures import outages_and_recovery
+from clustersim.simulation.file_names import beside, full_paths
+from clustersim.simulation.fleet import Fleet, check_classes, open_fleet, reference_chip
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
+from clustersim.simulation.serving import service_demands
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.worlds import draw_catalogue, open_world
-from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
-from clustersim.workload import JobLog, WorkloadSpec, generate_jobs, load_workload, read_jobs
+from clustersim.simulation.software import dated_ports
+from clustersim.workload import JobLog, generate_jobs, read_jobs
 
 __all__ = [
-    "FILE_FIELDS",
-    "Fleet",
     "arrival_rate_per_s",
-    "full_path",
-    "full_paths",
-    "open_fleet",
     "resolved",
     "run",
     "run_scenario",
     "scenario_jobs",
     "sustainable_per_s",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """What a scenario's cluster is made of.
-
-    Attributes
-    ----------
-    catalogue : Catalogue
-        Built-in chips and models, and those of the scenario's files.
-    spec : ClusterSpec
-        The topology as it was written, completed.
-    cluster : Cluster
-        The topology compiled.
-    workload : WorkloadSpec or None
-        The workload model, where the scenario generates its jobs.
-    world : World
-        Values of the performance core's coefficients.
-    """
-
-    catalogue: Catalogue
-    spec: ClusterSpec
-    cluster: Cluster
-    workload: WorkloadSpec | None
-    world: World
 
 
 def run(
@@ -111,7 +79,9 @@ def run_scenario(
     fleet = fleet or open_fleet(loaded)
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
+    streams = Streams(scenario.seed, replication=scenario.replication)
     with _fields_named(loaded):
+        demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon)
         accounts = open_accounts(
             scenario.energy,
             scenario.money,
@@ -124,19 +94,22 @@ def run_scenario(
             scenario.failures,
             scenario.supply,
             fleet.cluster,
-            Streams(scenario.seed, replication=scenario.replication),
+            streams,
             jobs,
             fleet.catalogue,
+            demands,
         )
         result = simulate(
             jobs,
             fleet.cluster,
             scheduling_of(scenario, loaded.folder),
             catalogue=fleet.catalogue,
-            reference_accelerator=_reference(scenario, fleet.workload),
+            reference_accelerator=reference_chip(scenario, fleet.workload),
             reference_models=scenario.workload.reference_models,
             world=fleet.world,
             precision=scenario.performance.precision,
+            ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams),
+            demands=demands,
             **outages,
             horizon_s=scenario.horizon,
             check=check,
@@ -164,35 +137,6 @@ def scheduling_of(scenario: Scenario, folder: str | Path = ".") -> Scheduling:
     )
 
 
-def open_fleet(loaded: LoadedScenario) -> Fleet:
-    """Load the catalogue, cluster and workload model that a scenario names.
-
-    Raises
-    ------
-    InputError
-        If one of them cannot be used, or a name in the scenario is not in the catalogue.
-    """
-    scenario, folder = loaded.scenario, loaded.folder
-    with named_in(loaded.source, "catalogue"):
-        catalogue = load_catalogue(
-            *(_beside(folder, own) if isinstance(own, str) else own for own in scenario.catalogue)
-        )
-    with named_in(loaded.source, "performance"):
-        world = open_world(scenario.performance, catalogue, folder)
-        catalogue = draw_catalogue(scenario.performance, catalogue)
-    with named_in(loaded.source, "cluster"):
-        if isinstance(scenario.cluster, str):
-            spec = load_cluster(_beside(folder, scenario.cluster), catalogue)
-        else:
-            spec = resolve_cluster(scenario.cluster, catalogue)
-    workload = scenario.workload.generate
-    if isinstance(workload, str):
-        with named_in(loaded.source, "workload.generate"):
-            workload = load_workload(_beside(folder, workload))
-    _check_names(loaded, catalogue, workload)
-    return Fleet(catalogue, spec, compile_cluster(spec), workload, world)
-
-
 def sustainable_per_s(loaded: LoadedScenario, fleet: Fleet) -> float:
     """Find the arrival rate (jobs/s) at which the offered load of a scenario's workload is 1.
 
@@ -209,7 +153,7 @@ def sustainable_per_s(loaded: LoadedScenario, fleet: Fleet) -> float:
             fleet.workload,
             expected.cluster,
             expected.catalogue,
-            reference_accelerator=_reference(scenario, fleet.workload),
+            reference_accelerator=reference_chip(scenario, fleet.workload),
             reference_models=scenario.workload.reference_models,
             world=expected.world,
             precision=scenario.performance.precision,
@@ -243,10 +187,10 @@ def scenario_jobs(
     scenario, workload = loaded.scenario, loaded.scenario.workload
     if workload.trace is not None:
         with named_in(loaded.source, "workload.trace"):
-            path = _beside(loaded.folder, workload.trace)
+            path = beside(loaded.folder, workload.trace)
             log = read_jobs(path, format=workload.format, sort=workload.sort)
         known = log.jobs["job_class"].dropna().unique() if "job_class" in log.jobs else ()
-        _check_classes(loaded, [str(name) for name in known])
+        check_classes(loaded, [str(name) for name in known])
         return log.jobs, log
     assert fleet.workload is not None, "a scenario without a log has a workload model"
     rate = arrival_per_s or arrival_rate_per_s(loaded, fleet) or 0.0
@@ -305,71 +249,13 @@ def _pools_without_nodes(scenario: Scenario, fleet: Fleet) -> set[str]:
     return {*map(str, scenario.cluster["pools"])} - {*fleet.spec.pools}
 
 
-def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
-    """Return a scenario's data with the full path of every file that it names.
-
-    Parameters
-    ----------
-    data : mapping
-        A scenario as plain data.
-    folder : str or Path
-        What its file names are relative to.
-    """
-    named = copy.deepcopy(dict(data))
-    named["catalogue"] = [full_path(folder, own) for own in named["catalogue"]]
-    for field in FILE_FIELDS:
-        *sections, name = field.split(".")
-        part = named[sections[0]] if sections else named
-        if name in part:
-            part[name] = full_path(folder, part[name])
-    return named
-
-
-FILE_FIELDS = (
-    "cluster",
-    "workload.trace",
-    "workload.generate",
-    "performance.calibration",
-    "scheduler.policy",
-    "scheduler.placement",
-)
-"""Fields of a scenario that may name a file, besides its catalogue."""
-
-
-def full_path(folder: str | Path, value: Any) -> Any:
-    """Return ``FILE`` or ``FILE:NAME`` with the full path, where there is such a file.
-
-    Parameters
-    ----------
-    folder : str or Path
-        What the file is relative to.
-    value : object
-        Anything else is returned as it is.
-    """
-    if not isinstance(value, str):
-        return value
-    file, colon, name = value.partition(":")
-    path = Path(_beside(Path(folder), file))
-    return f"{path.resolve()}{colon}{name}" if file and path.is_file() else value
-
-
-def _beside(folder: Path, name: str) -> str | Path:
-    """Return the file `name` in the scenario's folder, or the name as it stands."""
-    beside = folder / name
-    return beside if beside.is_file() else name
-
-
-def _reference(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
-    """The chip on which durations were measured: the scenario's word, else the model's."""
-    own = scenario.workload.reference_accelerator
-    return own if own is not None or workload is None else workload.reference_accelerator
-
-
 _FIELDS = {
     "policy": "scheduler.policy",
     "placement": "scheduler.placement",
     "failures": "failures",
     "supply": "supply",
+    "software": "software",
+    "serving": "serving",
     "energy": "energy",
     "money": "money",
     "scheduler.choose": "scheduler.choose",
@@ -389,51 +275,3 @@ def _fields_named(loaded: LoadedScenario) -> Iterator[None]:
             raise
         source = f"{loaded.source}: {_FIELDS[error.source]}"
         raise InputError(source, error.problems) from error.__cause__
-
-
-def _check_classes(loaded: LoadedScenario, classes: Sequence[str]) -> None:
-    """Check that the reference models stand for classes of jobs that there are."""
-    problems = [
-        "workload.reference_models: " + unknown_name("job class", name, [*classes, "default"])
-        for name in loaded.scenario.workload.reference_models
-        if name not in classes and name != "default"
-    ]
-    if problems:
-        raise InputError(loaded.source, problems)
-
-
-def _check_names(
-    loaded: LoadedScenario, catalogue: Catalogue, workload: WorkloadSpec | None
-) -> None:
-    """Check that the chips and models that the workload names are in the catalogue."""
-    source = loaded.scenario.workload
-    chips = {"workload.reference_accelerator": source.reference_accelerator}
-    models = {f"workload.reference_models.{k}": v for k, v in source.reference_models.items()}
-    if workload is not None:
-        chips["workload.generate.reference_accelerator"] = workload.reference_accelerator
-        for job_class in workload.classes:
-            where = f"workload.generate.classes.{job_class.name}"
-            if job_class.model is not None:
-                models[f"{where}.model"] = job_class.model
-            for name in job_class.accelerators or ():
-                chips[f"{where}.accelerators"] = name
-    problems = []
-    for where, chip in chips.items():
-        if chip is not None:
-            problems += _lookup(where, catalogue.accelerator, chip)
-    for where, model in models.items():
-        problems += _lookup(where, catalogue.model, model)
-    if source.reference_models and _reference(loaded.scenario, workload) is None:
-        problems.append("workload.reference_models: needs workload.reference_accelerator")
-    if problems:
-        raise InputError(loaded.source, problems)
-    if workload is not None:
-        _check_classes(loaded, [job_class.name for job_class in workload.classes])
-
-
-def _lookup(where: str, look_up: Callable[[str], object], name: str) -> list[str]:
-    try:
-        look_up(name)
-    except InputError as error:
-        return [f"{where}: {problem}" for problem in error.problems]
-    return []

@@ -29,11 +29,22 @@ class Runtimes:
         Real and estimated run time; infinite where the job cannot run.
     obstacles : dict
         For each (model, size, pool) that cannot run, why.
+    missing_port : int64 array (pools, jobs), optional
+        Which of `port_obstacles` tells why there is no software for the job yet, -1 where there is.
+    port_obstacles : tuple of str
     """
 
     run_s: Floats
     estimate_s: Floats
     obstacles: Mapping[tuple[str, int, int], str]
+    missing_port: npt.NDArray[np.int64] | None = None
+    port_obstacles: tuple[str, ...] = ()
+
+    def obstacle(self, job: int, pool: int, model: str, size: int) -> str:
+        """Why a job cannot run on a pool."""
+        if self.missing_port is not None and self.missing_port[pool, job] >= 0:
+            return self.port_obstacles[int(self.missing_port[pool, job])]
+        return self.obstacles[model, size, pool]
 
 
 def find_runtimes(

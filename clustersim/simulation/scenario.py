@@ -17,6 +17,8 @@ from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.energy import EnergySpec
 from clustersim.simulation.failure_spec import Failures
 from clustersim.simulation.money import MoneySpec
+from clustersim.simulation.serving_spec import Serving
+from clustersim.simulation.software import Software
 from clustersim.simulation.supply import Supply
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
@@ -153,6 +155,12 @@ class Scenario(Cases):
         None,
         description="what the fleet costs, with electricity where energy is told; by default not "
         "accounted for",
+    )
+    software: Software | None = Field(
+        None, description="from when jobs run on which chips, and how well; by default all do"
+    )
+    serving: Serving | None = Field(
+        None, description="services that reserve nodes by the hour; needs a horizon"
     )
     seed: int = Field(0, ge=0, lt=2**63)
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")

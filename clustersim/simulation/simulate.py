@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,8 @@ from clustersim.simulation.partitions import build_partitions
 from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
+from clustersim.simulation.serving import ServiceDemand, serving_table
+from clustersim.simulation.software import DatedPort, with_software
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 
@@ -82,8 +84,10 @@ def simulate(
     reference_models: Mapping[str, str] | None = None,
     world: World | None = None,
     precision: str = "bf16",
+    ports: Sequence[DatedPort] = (),
     outages: Iterable[Outage] | None = None,
     recovery: Recovery | None = None,
+    demands: Sequence[ServiceDemand] = (),
     horizon_s: float | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -103,11 +107,16 @@ def simulate(
         Needed where jobs have models or pools differ in speed.
     reference_accelerator, reference_models, world, precision
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
+    ports : sequence of DatedPort
+        Software that is not there from the begin on, or not mature; needs a catalogue.
     outages : iterable of Outage, optional
         Nodes that go out of service, in order of their begin; a failure of a node that is out
         already is passed over.
     recovery : Recovery, optional
-        How jobs that are stopped come back; by default they begin anew at once.
+        How jobs that are stopped come back, a value for each row of `jobs`; by default they begin
+        anew at once.
+    demands : sequence of ServiceDemand
+        What serves; the reservations themselves are among the `outages`.
     horizon_s : float, optional
         When the simulation stops; by default when the last job has ended.
     check : bool
@@ -143,6 +152,9 @@ def simulate(
         precision=precision,
         exact_estimates=scheduling.exact_estimates,
     )
+    if ports:
+        assert catalogue is not None, "chips and models that ports name are of a catalogue"
+        runtimes = with_software(runtimes, jobs, cluster, catalogue, ports)
     with _faults_of(policy, make_placement):
         partitions = build_partitions(cluster, make_placement)
         eligible = find_eligibility(
@@ -153,6 +165,7 @@ def simulate(
             catalogue,
             choose=scheduling.choose,
             wait_for_best=scheduling.wait_for_best,
+            lends=[demand.pool for demand in demands if demand.lends],
         )
         rows = np.flatnonzero(eligible.choice_of >= 0)
         if outages is not None:
@@ -164,14 +177,14 @@ def simulate(
             partitions,
             policy,
             outages=None if outages is None else without_overlaps(outages),
-            recovery=recovery,
+            recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
             check=check_accelerators if check else None,
             progress=progress,
         ).run()
         if horizon_s is None and outages is None and not record.interrupted:
             _check_all_started(record.partition)
-    result = _result(jobs, rows, record, cluster, partitions, eligible.reasons)
+    result = _result(jobs, rows, record, cluster, partitions, eligible.reasons, demands)
     told = {**(provenance or {}), **_provenance(record, time.perf_counter() - began)}
     return replace(result, provenance=told)
 
@@ -183,17 +196,20 @@ def _result(
     cluster: Cluster,
     partitions: list[Partition],
     reasons: dict[int, str],
+    demands: Sequence[ServiceDemand],
 ) -> Result:
     """Make the tables of what happened to the jobs at `rows`; the provenance is still to come."""
     job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, reasons)
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
-    attempts = outages = None
+    attempts = outages = serving = None
     if record.outages is not None:
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
         outages = tables.outages_table(record.outages, cluster)
-    use = tables.utilisation(allocated, cluster, record.end_s, outages)
-    total = summary(job_rows, use, allocated, _virtual_clusters(cluster), attempts)
-    return Result(job_rows, allocated, use, total, {}, attempts, outages)
+        if demands:
+            serving = serving_table(demands, outages, cluster, record.end_s)
+    use = tables.utilisation(allocated, cluster, record.end_s, outages, services=bool(demands))
+    total = summary(job_rows, use, allocated, _virtual_clusters(cluster), attempts, serving)
+    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving)
 
 
 def _check_nodes_are_told_apart(partitions: list[Partition]) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "attempts_table",
     "jobs_table",
     "outages_table",
+    "serves",
     "utilisation",
 ]
 
@@ -229,8 +230,20 @@ def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
     )
 
 
+def serves(outages: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell of each row of an outages table whether its node was not broken but served requests."""
+    planned = outages["planned"].to_numpy(dtype=bool) & ~outages["absent"].to_numpy(dtype=bool)
+    named = outages["cause"].str.startswith("serving ").to_numpy(dtype=bool)
+    return np.asarray(planned & named)
+
+
 def utilisation(
-    table: pd.DataFrame, cluster: Cluster, end_s: float, outages: pd.DataFrame | None = None
+    table: pd.DataFrame,
+    cluster: Cluster,
+    end_s: float,
+    outages: pd.DataFrame | None = None,
+    *,
+    services: bool = False,
 ) -> pd.DataFrame:
     """Return the allocated accelerators of each pool as an exact step function.
 
@@ -244,42 +257,48 @@ def utilisation(
         End of the simulation.
     outages : pandas.DataFrame, optional
         Nodes that were out of service.
+    services : bool
+        Whether there are services.
 
     Returns
     -------
     pandas.DataFrame
         ``pool``, ``time_s``, ``allocated``, ``installed`` (all, without the nodes that are
         absent), with `outages` also ``out``, accelerators of nodes that are there and out of
-        service: a row at time 0, one at every change, one at the end; each holds from its time to
-        the next row's.
+        service, and with services ``serving``, accelerators that serve (not in ``out``): a row at
+        time 0, one at every change, one at the end; each holds from its time to the next row's.
     """
     parts = []
+    kinds: list[pd.DataFrame | None] = [None, None, None]
+    if outages is not None:
+        serving = serves(outages)
+        broken = _out_of_service(outages) & ~serving
+        kinds = [outages[broken], outages[outages["absent"]], outages[serving]]
     for index, pool in enumerate(cluster.pools):
         held = _spans(table, index, "start_s", "end_s", end_s)
-        there = None if outages is None else outages[_out_of_service(outages)]
-        absent = None if outages is None else outages[outages["absent"]]
-        spans = [
-            held,
-            *(_spans(each, index, "begin_s", "end_s", end_s) for each in (there, absent)),
-        ]
+        spans = [held, *(_spans(each, index, "begin_s", "end_s", end_s) for each in kinds)]
         at, step_of = np.unique(
             np.concatenate([[0.0], *(times for times, _ in spans), [end_s]]), return_inverse=True
         )
-        counts = np.zeros((3, len(at)), dtype=np.int64)
+        counts = np.zeros((4, len(at)), dtype=np.int64)
         begin = 1
         for row, (times, change) in enumerate(spans):
             np.add.at(counts[row], step_of[begin : begin + len(times)], change)
             begin += len(times)
         counts = counts.cumsum(axis=1)
         kept = (np.diff(counts, axis=1, prepend=-1) != 0).any(axis=0) | (at == at[-1])
-        allocated, out, missing = counts[:, kept]
+        allocated, out, missing, serving = counts[:, kept]
         columns = {
             "pool": _labelled(np.full(int(kept.sum()), index), _pool_names(cluster)),
             "time_s": at[kept],
             "allocated": allocated,
             "installed": pool.n_chips - missing,
         }
-        parts.append(pd.DataFrame(columns if outages is None else {**columns, "out": out}))
+        if outages is not None:
+            columns["out"] = out
+        if services:
+            columns["serving"] = serving
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -46,13 +46,13 @@ def unit_costs(
 ) -> dict[str, dict[str, float]]:
     """Return the cost of the fleet over the work that it did.
 
-    All that a pool costs is spread over its work, also what no job bears.  Where only some jobs
-    have a model, they take the share of it that they have in what jobs bear.
+    All that a pool costs, save what serves, is spread over its work, also what no job bears.
+    Where only some jobs have a model, they take the share of it that they have in what jobs bear.
 
     Parameters
     ----------
     cost_cny : mapping of str to float
-        Of all pools together (``all``) and of each.
+        Of all pools together (``all``) and of each, without what serves.
     borne : pandas.DataFrame
         ``row`` (of the jobs), ``pool`` and ``cost_cny`` of each allocation.
     result : Result

@@ -19,8 +19,8 @@ from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
 from clustersim.simulation.cases import changed_cases
 from clustersim.simulation.changes import set_path
+from clustersim.simulation.file_names import FILE_FIELDS, full_path, full_paths
 from clustersim.simulation.known_paths import check_path
-from clustersim.simulation.run import FILE_FIELDS, full_path, full_paths
 from clustersim.simulation.scenario import (
     LoadedScenario,
     Scenario,

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
-from clustersim.simulation.metrics import SHORTEST_RUN_S
+from clustersim.simulation.metrics import SHORTEST_RUN_S, accelerator_seconds, served
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import Fleet
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.studies.periods import PERIOD_METRICS, period_metrics, period_of, stretch_metrics
 from clustersim.studies.statistics import batch_means, run_quantile_interval
@@ -50,6 +49,8 @@ METRICS = MappingProxyType(
         "mean_bounded_slowdown": "mean bounded slowdown",
         "p95_bounded_slowdown": "95th percentile of bounded slowdown",
         **{name: words for name, words in PERIOD_METRICS.items() if not name.endswith("wait_s")},
+        "served": "share of the accelerators that services needed (1 where there are none)",
+        "lent_accelerator_hours_per_day": "accelerator-hours a day of jobs in pools that lend",
         "jobs_per_day": "offered jobs a day",
         "accelerator_hours_per_day": "accelerator-hours of work a day",
         "makespan_s": "makespan",
@@ -335,6 +336,12 @@ def _work_metrics(
     days = (end_s - begin_s) / SECONDS_PER_DAY
     work = float(np.nansum(jobs.work()[chosen]))
     return {
+        "served": 1.0
+        if result.serving is None
+        else served(result.serving, begin_s=begin_s, end_s=end_s),
+        "lent_accelerator_hours_per_day": _lent_s(result, begin_s, end_s) / SECONDS_PER_HOUR / days
+        if days > 0
+        else math.nan,
         "jobs_per_day": SECONDS_PER_DAY * _arrival_rate(result),
         "accelerator_hours_per_day": work / SECONDS_PER_HOUR / days if days > 0 else math.nan,
     }
@@ -353,6 +360,15 @@ def _accounts(result: Result) -> dict[str, float]:
         "cost_per_million_tokens_cny": told("cost_per_token_cny", MILLION),
         "cost_per_useful_pflop_day_cny": told("cost_per_flop_cny", PFLOP_DAY),
     }
+
+
+def _lent_s(result: Result, begin_s: float, end_s: float) -> float:
+    """Accelerator-seconds that jobs held in pools that lend the chips of services."""
+    if result.serving is None:
+        return 0.0
+    lends = result.serving.loc[result.serving["lends"], "pool"].unique()
+    use = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)
+    return float(use.loc[[pool for pool in use.index if pool in lends], "allocated"].sum())
 
 
 def _arrival_rate(result: Result) -> float:

@@ -179,11 +179,11 @@ def _effective_time(result: Result, begin_s: float, end_s: float) -> float:
 
 
 def _availability(result: Result, begin_s: float, end_s: float) -> float:
-    """Accelerator-seconds in service over those installed."""
+    """Accelerator-seconds in service, of jobs or of requests, over those installed."""
     if result.outages is None:
         return 1.0
-    there = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)["available"].sum()
-    whole = accelerator_seconds(
-        result.utilisation.drop(columns="out"), begin_s=begin_s, end_s=end_s
-    )["available"].sum()
+    use = result.utilisation.drop(columns="serving", errors="ignore")
+    there = accelerator_seconds(use, begin_s=begin_s, end_s=end_s)["available"].sum()
+    installed = accelerator_seconds(use.drop(columns="out"), begin_s=begin_s, end_s=end_s)
+    whole = installed["available"].sum()
     return float(there / whole) if whole > 0 else np.nan

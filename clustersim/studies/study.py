@@ -14,7 +14,8 @@ from clustersim.errors import InputError, named_in
 from clustersim.files import validate
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.simulation.changes import change_items
-from clustersim.simulation.run import FILE_FIELDS, full_path, scenario_jobs
+from clustersim.simulation.file_names import FILE_FIELDS, full_path
+from clustersim.simulation.run import scenario_jobs
 from clustersim.simulation.scenario import merged, read_extended
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, column_value, design

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from clustersim.errors import InputError
+from clustersim.simulation.fleet import Fleet, open_fleet
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import Fleet, open_fleet, run_scenario, sustainable_per_s
+from clustersim.simulation.run import run_scenario, sustainable_per_s
 from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
 from clustersim.studies.file_hash import file_hash
 from clustersim.studies.measures import fleet_facts, measure

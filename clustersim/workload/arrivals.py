@@ -1,4 +1,4 @@
-"""When jobs arrive: Poisson or bursty, at an even rate or with a daily and weekly cycle.
+"""When jobs arrive: Poisson or bursty, at an even rate, in daily and weekly cycles, growing.
 
 Arrivals are drawn in *operational time*, in which they come at one a unit, and
 are then mapped to seconds by the inverse of the cumulated rate (E. Çinlar,
@@ -21,7 +21,7 @@ from clustersim.units import Duration
 __all__ = ["Arrivals", "Batch", "Hyperexponential", "Poisson", "arrival_times"]
 
 Floats = npt.NDArray[np.float64]
-HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
+HOUR_S, DAY_S, WEEK_S, YEAR_S = 3600.0, 86400.0, 604800.0, 31557600.0
 _CHUNK = 65536
 
 
@@ -112,6 +112,13 @@ class Arrivals(FileModel):
     weekly: tuple[float, ...] | None = Field(
         None, min_length=7, max_length=7, description="relative rate on each day, Monday first"
     )
+    growth: float = Field(
+        1.0,
+        ge=1,
+        le=100,
+        description="factor on the rate each year (365.25 days), exponentially from second 0 on; "
+        "mean_interarrival, and the load of a scenario, are those of the begin",
+    )
 
     @model_validator(mode="after")
     def _cycles_are_rates(self) -> Arrivals:
@@ -134,6 +141,8 @@ class Arrivals(FileModel):
 
     def to_seconds(self, operational: Floats, rate_per_s: float) -> Floats:
         """Map operational time (arrivals expected so far) to seconds."""
+        if self.growth > 1:
+            return self._growing().to_seconds(operational / rate_per_s)
         if self.is_even():
             return operational / rate_per_s
         done = np.concatenate([[0.0], np.cumsum(self.weekly_profile() * HOUR_S)])
@@ -143,10 +152,65 @@ class Arrivals(FileModel):
 
     def to_operational(self, seconds: Floats, rate_per_s: float) -> Floats:
         """Arrivals expected up to `seconds`: the inverse of :meth:`to_seconds`."""
+        if self.growth > 1:
+            return rate_per_s * self._growing().to_operational(seconds)
         done = np.concatenate([[0.0], np.cumsum(self.weekly_profile() * HOUR_S)])
         weeks, rest = np.divmod(seconds, WEEK_S)
         within = np.interp(rest, np.arange(169) * HOUR_S, done)
         return np.asarray(rate_per_s * (weeks * WEEK_S + within), dtype=np.float64)
+
+    def _growing(self) -> _GrowingCycle:
+        return _GrowingCycle(self.weekly_profile(), float(np.log(self.growth)) / YEAR_S)
+
+
+class _GrowingCycle:
+    """The map between seconds and operational time of a weekly profile that grows.
+
+    The rate is ``profile(t) * exp(growth_per_s * t)``.  In an hour of it the cumulated rate is an
+    exponential, and each week has ``exp(growth_per_s * WEEK_S)`` times as much as the one before:
+    both ways are closed forms.
+
+    Parameters
+    ----------
+    profile : float64 array (168,)
+        Relative rate in each hour of a week.
+    growth_per_s : float
+        Above 0.
+    """
+
+    def __init__(self, profile: Floats, growth_per_s: float) -> None:
+        self._growth = growth_per_s
+        begin_s = np.arange(168) * HOUR_S
+        self._rate = profile * np.exp(growth_per_s * begin_s)
+        of_hour = self._rate * np.expm1(growth_per_s * HOUR_S) / growth_per_s
+        self._done = np.concatenate([[0.0], np.cumsum(of_hour)])
+
+    def to_operational(self, seconds: Floats) -> Floats:
+        """Cumulated rate up to `seconds`."""
+        weeks, rest = np.divmod(seconds, WEEK_S)
+        hour = np.minimum(rest // HOUR_S, 167).astype(np.intp)
+        of_hour = np.expm1(self._growth * (rest - hour * HOUR_S)) / self._growth
+        within = self._done[hour] + self._rate[hour] * of_hour
+        return np.asarray(self._before(weeks) + np.exp(self._growth * WEEK_S * weeks) * within)
+
+    def to_seconds(self, operational: Floats) -> Floats:
+        """The inverse of :meth:`to_operational`."""
+        a_week = self._growth * WEEK_S
+        ratio = operational / self._done[-1] * np.expm1(a_week)
+        weeks = np.floor(np.log1p(ratio) / a_week)
+        rest = (operational - self._before(weeks)) / np.exp(a_week * weeks)
+        rest = np.clip(rest, 0.0, self._done[-1])
+        hour = np.minimum(np.searchsorted(self._done, rest, side="right") - 1, 167)
+        # At the very end of a week `hour` is its last, which may be one without arrivals.
+        rate = np.where(self._rate[hour] > 0, self._rate[hour], np.inf)
+        since_s = np.log1p(self._growth * (rest - self._done[hour]) / rate) / self._growth
+        within = hour * HOUR_S + np.minimum(since_s, HOUR_S)
+        return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
+
+    def _before(self, weeks: Floats) -> Floats:
+        """Cumulated rate of so many whole weeks: a geometric series."""
+        a_week = self._growth * WEEK_S
+        return np.asarray(self._done[-1] * np.expm1(a_week * weeks) / np.expm1(a_week))
 
 
 def arrival_times(
@@ -188,6 +252,8 @@ def arrival_times(
         if horizon_s is not None and times[-1] >= horizon_s:
             break
     drawn = np.concatenate(pieces)[:n_jobs]
+    if arrivals.growth > 1:
+        drawn = np.maximum.accumulate(drawn)  # in order also where a map rounds
     return drawn if horizon_s is None else drawn[: np.searchsorted(drawn, horizon_s)]
 
 

@@ -58,8 +58,9 @@ def generate_jobs(
     -------
     pandas.DataFrame
         The jobs table with ``job_class``, and ``model``, ``tokens``, ``estimate_s``,
-        ``vc``, ``user``, ``accelerators`` where the model has them.  ``duration_s`` is NaN for jobs
-        with a model; their ``estimate_factor`` applies to the run time found later.
+        ``vc``, ``user``, ``accelerators``, ``preemptible`` where the model has them.
+        ``duration_s`` is NaN for jobs with a model; their ``estimate_factor`` applies to the run
+        time found later.
 
     Examples
     --------
@@ -93,6 +94,8 @@ def generate_jobs(
     if any(c.accelerators for c in spec.classes):
         lists = np.array([",".join(c.accelerators or ()) for c in spec.classes], dtype=object)
         columns["accelerators"] = pd.Series(lists[of_class], dtype="string")
+    if any(c.preemptible for c in spec.classes):
+        columns["preemptible"] = np.array([c.preemptible for c in spec.classes])[of_class]
     names = pd.Index([c.name for c in spec.classes])
     columns["job_class"] = pd.Categorical.from_codes(of_class, names)
     return pd.DataFrame(columns)

@@ -41,6 +41,9 @@ class JobClass(FileModel):
         min_length=1,
         description="chips that these jobs may run on, the preferred first; by default all",
     )
+    preemptible: bool = Field(
+        False, description="whether these jobs also run on chips that a service lends"
+    )
     estimate: NumberDistribution | None = Field(
         None, description="estimated over real run time, 1 or more; without it exact"
     )

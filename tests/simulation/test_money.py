@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from accounting import DAY, HOUR, YEAR, by_use, catalogue, energy_spec, money_spec, settled, summed
 from fleets import cluster, crowd, jobs, pool, scenario
@@ -19,6 +20,7 @@ from clustersim.performance.step_time import model_flops_per_token
 from clustersim.simulation.accounts import open_accounts
 from clustersim.simulation.money import purchase_price_cny
 from clustersim.simulation.outages import Outage
+from clustersim.simulation.ownership import spans_there
 from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario
@@ -336,15 +338,17 @@ def test_depreciation_and_interest_node_by_node(
     end_s = float(result.utilisation["time_s"].max())
     written_off = interest = 0.0
     for node in range(4):
-        there, came_s = False, -age_h * HOUR
+        came_s = None
         for k in range(round(end_s / HOUR)):
-            was, now_s = there, k * HOUR
+            now_s = k * HOUR
             there = not any(o.node == node and o.begin_s <= now_s < o.end_s for o in outages)
-            if there and not was and now_s > 0:
-                came_s = now_s
+            if not there:
+                continue
+            if came_s is None:  # it was bought, or is there from the begin
+                came_s = now_s or -age_h * HOUR
             left = [1 - (1 - residual) * min((t - came_s) / DAY, 1) for t in (now_s, now_s + HOUR)]
-            written_off += there * (left[0] - left[1])
-            interest += there * sum(left) / 2 * HOUR / YEAR
+            written_off += left[0] - left[1]
+            interest += sum(left) / 2 * HOUR / YEAR
     found = {
         name: sum(by_use(result, "seed", f"{name}_cny").values())
         for name in ("depreciation", "interest")
@@ -379,3 +383,17 @@ def test_without_energy_and_money_nothing_is_added(tmp_path: Path) -> None:
     assert not {*TOTALS, "purchase_cny"} & {*result.jobs, *result.summary}
     result.save(tmp_path / "new")
     assert not (tmp_path / "new" / "costs.parquet").exists()
+
+
+def test_a_node_that_is_off_for_a_while_is_not_bought_again() -> None:
+    absent = pd.DataFrame(
+        {
+            "pool": ["a"] * 3,
+            "node": [0, 1, 1],
+            "begin_s": [20.0, 0.0, 30.0],
+            "end_s": [30.0, 10.0, 40.0],
+            "absent": True,
+        }
+    )
+    spans = spans_there(absent, "a", 2, 100.0, age_s=5.0)
+    assert spans == [(0, 20, 1, 5), (10, 30, 1, 0), (30, 100, 1, 35), (40, 100, 1, 30)]

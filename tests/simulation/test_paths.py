@@ -12,8 +12,9 @@ from ruamel.yaml import YAML
 from clustersim.catalogue import Accelerator
 from clustersim.errors import InputError
 from clustersim.simulation.changes import set_path
+from clustersim.simulation.fleet import Fleet, open_fleet
 from clustersim.simulation.known_paths import check_path
-from clustersim.simulation.run import Fleet, open_fleet, run_scenario
+from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 
 HERE = Path()

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from clustersim.errors import InputError
-from clustersim.simulation.run import open_fleet, run_scenario
+from clustersim.simulation.fleet import open_fleet
+from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import replay, simulate
 from clustersim.studies.measures import METRICS, fleet_facts, is_metric, measure

@@ -168,18 +168,65 @@ def test_cycle_is_kept() -> None:
     st.lists(st.floats(0, 1e7), min_size=1, max_size=20),
     st.floats(1e-4, 10),
     st.booleans(),
+    st.sampled_from([1.0, 1.0 + 1e-9, 1.5, 20.0]),
 )
-def test_operational_time_and_back(points: list[float], rate: float, cyclic: bool) -> None:
+def test_operational_time_and_back(
+    points: list[float], rate: float, cyclic: bool, growth: float
+) -> None:
     cycle = {"daily": [1.0] * 12 + [2.0] * 12, "weekly": [*WEEKLY[:6], 1.0]}
-    spec = arrivals(**cycle) if cyclic else arrivals()
+    spec = arrivals(growth=growth, **(cycle if cyclic else {}))
     seconds = np.array(points)
     back = spec.to_seconds(spec.to_operational(seconds, rate), rate)
     np.testing.assert_allclose(back, seconds, rtol=1e-9, atol=1e-3)
 
 
+YEAR_S = 365.25 * 86400.0
+
+
+@pytest.mark.parametrize("cyclic", [False, True])
+def test_growth_in_closed_form(cyclic: bool) -> None:
+    """Jobs of years of exponential growth: the integral of 2^t, times the rate of the begin."""
+    spec = arrivals(growth=2.0, **({"daily": DAILY, "weekly": WEEKLY} if cyclic else {}))
+    rate = 1 / 3600.0
+    for years in (0.5, 1, 3):
+        expected = rate * YEAR_S * (2.0**years - 1) / np.log(2)
+        found = float(spec.to_operational(np.array(years * YEAR_S), rate))
+        # In whole years' weeks a cycle's mean is 1; at the end part of a week is missing.
+        assert found == pytest.approx(expected, rel=0.01 if cyclic else 1e-12)
+    times = arrival_times(
+        spec, np.random.default_rng(1), horizon_s=3 * YEAR_S, rate_scale=rate * 10
+    )
+    counts = np.histogram(times, np.arange(4) * YEAR_S)[0]
+    expected = rate * YEAR_S * 2.0 ** np.arange(3) / np.log(2)
+    np.testing.assert_allclose(counts, expected, rtol=0.01, atol=4 * np.sqrt(expected.max()))
+    assert (np.diff(times) >= 0).all()
+
+
+def test_growth_in_a_cycle_is_the_integral_of_the_rate() -> None:
+    """Against the midpoint rule over whole seconds, to the middle of an hour of the third week."""
+    spec = arrivals(growth=50.0, daily=DAILY, weekly=WEEKLY)
+    end_s = int(2 * 604800 + 3 * 86400 + 9.5 * 3600)
+    middle = np.arange(end_s) + 0.5
+    profile = spec.weekly_profile()[(middle // 3600).astype(int) % 168]
+    expected = float((profile * 50.0 ** (middle / YEAR_S)).sum())
+    found = spec.to_operational(np.array([float(end_s)]), 1.0)
+    assert float(found[0]) == pytest.approx(expected, rel=1e-10)
+    assert float(spec.to_seconds(found, 1.0)[0]) == pytest.approx(end_s, abs=1e-6)
+
+
+def test_without_growth_nothing_moves() -> None:
+    given = arrivals(daily=DAILY, growth=1.0)
+    np.testing.assert_array_equal(draw(given, 5000), draw(arrivals(daily=DAILY), 5000))
+    np.testing.assert_allclose(
+        draw(arrivals(daily=DAILY, growth=1 + 1e-12), 5000), draw(given, 5000), rtol=1e-9
+    )
+
+
 @pytest.mark.parametrize(
     "values",
     [
+        {"growth": 0.9},
+        {"growth": "fast"},
         {"daily": [1.0] * 23},
         {"daily": [0.0] * 24},
         {"weekly": [1.0] * 6 + [-1.0]},

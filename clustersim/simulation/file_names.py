@@ -1,0 +1,64 @@
+"""Files that a scenario names: where they are, and the scenario without them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FILE_FIELDS", "beside", "full_path", "full_paths"]
+
+
+def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
+    """Return a scenario's data with the full path of every file that it names.
+
+    Parameters
+    ----------
+    data : mapping
+        A scenario as plain data.
+    folder : str or Path
+        What its file names are relative to.
+    """
+    named = copy.deepcopy(dict(data))
+    named["catalogue"] = [full_path(folder, own) for own in named["catalogue"]]
+    for field in FILE_FIELDS:
+        *sections, name = field.split(".")
+        part = named[sections[0]] if sections else named
+        if name in part:
+            part[name] = full_path(folder, part[name])
+    return named
+
+
+FILE_FIELDS = (
+    "cluster",
+    "workload.trace",
+    "workload.generate",
+    "performance.calibration",
+    "scheduler.policy",
+    "scheduler.placement",
+)
+"""Fields of a scenario that may name a file, besides its catalogue."""
+
+
+def full_path(folder: str | Path, value: Any) -> Any:
+    """Return ``FILE`` or ``FILE:NAME`` with the full path, where there is such a file.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What the file is relative to.
+    value : object
+        Anything else is returned as it is.
+    """
+    if not isinstance(value, str):
+        return value
+    file, colon, name = value.partition(":")
+    path = Path(beside(Path(folder), file))
+    return f"{path.resolve()}{colon}{name}" if file and path.is_file() else value
+
+
+def beside(folder: Path, name: str) -> str | Path:
+    """Return the file `name` in the scenario's folder, or the name as it stands."""
+    beside = folder / name
+    return beside if beside.is_file() else name
