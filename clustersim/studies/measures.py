@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
+from clustersim.simulation.fleet import Fleet
 from clustersim.simulation.metrics import SHORTEST_RUN_S, accelerator_seconds, served
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE

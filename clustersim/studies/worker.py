@@ -80,7 +80,7 @@ def simulate_changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tup
     sustainable = None
     if loaded.scenario.workload.load is not None:
         sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
-    result = run_scenario(loaded, fleet=fleet, sustainable=sustainable)
+    result = run_scenario(loaded, fleet=fleet, sustainable=sustainable, by_node=False)
     if result.interrupted:
         raise KeyboardInterrupt
     return result, fleet
