@@ -11,6 +11,7 @@ from clustersim.units import format_duration
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clustersim.catalogue import Catalogue
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
@@ -119,12 +120,12 @@ def _unit_costs_text(whole: pd.Series[Any]) -> str:
     return f"; {', '.join(told)}" if told else ""
 
 
-def window_text(result: Result, spec: StudySpec) -> str:
+def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
     """Say what a study measures of a run: its metrics, in its window."""
     from clustersim.plots.axis import axis_of
     from clustersim.studies.measures import measure
 
-    measured = measure(result, **spec.window.model_dump(mode="json")).metrics
+    measured = measure(result, **spec.window.measured, catalogue=catalogue).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
     told = [
         f"{axis_of(name).label} {axis_of(name).text(measured[name])}"

@@ -74,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     print(result_text(result))
     if spec is not None and not result.interrupted:
-        print(textwrap.fill(window_text(result, spec), 100, subsequent_indent="  "))
+        print(
+            textwrap.fill(window_text(result, spec, fleet.catalogue), 100, subsequent_indent="  ")
+        )
     note = hypothetical_note(
         [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]
     )

@@ -22,7 +22,7 @@ _LADDERS: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
         "bytes": ((1, "B"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB"), (1e15, "PB")),
         "memory": ((2.0**30, "GiB"),),
         "bandwidth": ((1, "B/s"), (1e6, "MB/s"), (1e9, "GB/s"), (1e12, "TB/s")),
-        "flop rate": ((1e12, "TFLOP/s"), (1e15, "PFLOP/s")),
+        "flop rate": ((1e12, "TFLOP/s"), (1e15, "PFLOP/s"), (1e18, "EFLOP/s")),
         "power": ((1, "W"), (1e3, "kW"), (1e6, "MW"), (1e9, "GW")),
         "money": ((1, "CNY"), (1e3, "thousand CNY"), (1e6, "million CNY"), (1e9, "billion CNY")),
         "count": ((1, ""), (1e6, "million"), (1e9, "billion")),
@@ -194,6 +194,11 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
             noun="slowdown",
         ),
         "utilisation": Axis("utilisation", dimension="share", better="more"),
+        "useful_flop_per_s": Axis("useful FLOP/s", dimension="flop rate", better="more"),
+        "tokens_per_day": Axis("tokens kept a day", dimension="count", better="more"),
+        "jobs_done_per_day": Axis("jobs done a day", dimension="count", better="more"),
+        "accelerators": Axis("accelerators installed", dimension="count"),
+        "period": Axis("period"),
         "jobs_per_day": Axis("offered jobs a day", dimension="count", better="more"),
         "accelerator_hours_per_day": Axis(
             "accelerator-hours of work done a day", dimension="count", better="more"
@@ -240,6 +245,7 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "scheduler.estimates": Axis("run-time estimates"),
         "performance.stack": Axis("software stack"),
         "performance.precision": Axis("precision"),
+        "case": Axis("case"),
         "cluster": Axis("cluster"),
         "horizon": Axis("horizon", dimension="duration"),
         "effective_time": Axis(
@@ -319,11 +325,20 @@ def _interval_end(name: str, end: str) -> Axis:
 
 
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Axis]], ...] = (
+    (re.compile(r"(.+)@(\d+)"), lambda m: _of_period(*m.groups())),
     (
         re.compile(r"(.+_(?:wait_s|jct_s|slowdown))_at_(least|most)"),
         lambda m: _interval_end(*m.groups()),
     ),
     (re.compile(r"utilisation\.(.+)"), lambda m: _of_pool(m[1], "utilisation", "share", "more")),
+    (
+        re.compile(r"useful_flop_per_s\.(.+)"),
+        lambda m: _of_pool(m[1], "useful FLOP/s", "flop rate", "more"),
+    ),
+    (
+        re.compile(r"accelerators\.(.+)"),
+        lambda m: _of_pool(m[1], "accelerators installed", "count"),
+    ),
     (re.compile(r"chips\.(.+)"), lambda m: _of_pool(m[1], "chips", "count", "less")),
     (
         re.compile(r"(?:cluster|energy|money)\.pools\.([^.]+)\.(.+)"),
@@ -356,6 +371,11 @@ def _words(path: str) -> tuple[str, str]:
     for suffix in ("_s", "_bytes", "_Bps", "_w", "_cny"):
         path = path.removesuffix(suffix)
     return path.replace("_", " ").replace(".", " "), dimension
+
+
+def _of_period(metric: str, period: str) -> Axis:
+    axis = axis_of(metric)
+    return replace(axis, label=f"{axis.label} in period {period}", noun=axis.noun or axis.label)
 
 
 def axis_of(column: str, *, label: str | None = None, dimension: str | None = None) -> Axis:

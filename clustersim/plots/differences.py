@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -16,6 +17,7 @@ from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import (
     ARRIVALS,
+    WORLDS,
     axis_for,
     check_columns,
     draw_series,
@@ -28,13 +30,15 @@ from clustersim.plots.series import (
     series_of,
 )
 from clustersim.plots.style import MARKERS, colour
-from clustersim.plots.ticks import set_axis
+from clustersim.plots.ticks import finite, set_axis
 
 __all__ = ["difference_rows", "plot_differences"]
 
 _NUMBERS = ("difference", "relative")
 _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean"} | {
-    f"{number}{end}" for number in _NUMBERS for end in ("", "_low", "_high")
+    f"{number}{end}"
+    for number in _NUMBERS
+    for end in ("", "_low", "_high", "_world_low", "_world_high")
 }
 _TINT = "#009E73"
 _FOOT = 0.12
@@ -137,13 +141,17 @@ def plot_differences(
 def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
     """A row for each system and point; returns the label of the x axis."""
     numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
-    fits = set_axis(ax, "x", axis, [*numbers.ravel(), 0.0], from_zero=False)
+    worlds = _worlds(rows, value)
+    edges = finite(worlds)
+    fits = set_axis(ax, "x", axis, [*numbers.ravel(), *edges, 0.0], from_zero=False)
     systems = list(dict.fromkeys(rows["system"]))
-    for place, (system, (middle, low, high)) in enumerate(
-        zip(rows["system"], numbers, strict=True)
+    for place, (system, (middle, low, high), world) in enumerate(
+        zip(rows["system"], numbers, worlds, strict=True)
     ):
         index = systems.index(system)
         if np.isfinite(middle):
+            if np.isfinite(world).all():
+                ax.hlines(place, *world, color=colour(index), lw=5.0, alpha=0.25)
             if np.isfinite([low, high]).all():
                 ax.hlines(place, low, high, color=colour(index), lw=1.4)
             ax.plot(
@@ -156,7 +164,15 @@ def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
     name_rows(ax, list(rows["name"]), above=2)
     ax.vlines(0.0, -0.5, len(rows) - 0.5, color="#333333", lw=0.9)
     describe(ax, f"Bars: {ARRIVALS}.")
+    if len(edges):
+        describe(ax, f"Broad pale bars: {WORLDS}.")
     return fits.title
+
+
+def _worlds(rows: pd.DataFrame, value: str) -> npt.NDArray[np.float64]:
+    """Range over draws of the calibration of each row, (rows, 2); NaN where there is none."""
+    names = [f"{value}_world_low", f"{value}_world_high"]
+    return rows.reindex(columns=names).to_numpy(dtype=np.float64)
 
 
 def _plot_lines(

@@ -173,7 +173,13 @@ def place_x(ax: Axes, table: pd.DataFrame, x: str, axis: Axis) -> tuple[Places, 
 
 
 def draw_series(
-    ax: Axes, series: Sequence[Series], places: Places, value: str, *, bars: bool = False
+    ax: Axes,
+    series: Sequence[Series],
+    places: Places,
+    value: str,
+    *,
+    bars: bool = False,
+    joined: bool = False,
 ) -> None:
     """Draw each series as a line with its bands, or as points where x holds names.
 
@@ -191,6 +197,8 @@ def draw_series(
         Column drawn, with ``_low`` and ``_high`` and perhaps ``_world_low`` and ``_world_high``.
     bars : bool
         Whether each point of a line has an error bar besides the shade.
+    joined : bool
+        Whether a line joins the points where x holds names, such as those of periods.
     """
     said: list[str] = []
     for one in series:
@@ -229,7 +237,7 @@ def draw_series(
             np.where(np.isfinite(y), y, np.nan)[shown],
             color=one.ink,
             marker=one.marker,
-            linestyle="none" if places.categories else one.dashes,
+            linestyle="none" if places.categories and not joined else one.dashes,
             transform=beside,
         )
     describe(ax, *sorted(set(said), key=lambda line: ARRIVALS not in line))

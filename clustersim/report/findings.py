@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -65,18 +66,23 @@ def warnings(result: StudyResult) -> list[str]:
             "short, or overloaded."
         )
     unfinished = int((finished["unfinished"] > 0.01).sum())
-    if unfinished:
+    if unfinished and (result.steady or _asks_for(result, "jct", "slowdown")):
         told.append(
             f"In {unfinished} of {len(finished)} runs more than 1 % of the measured jobs had not "
             "finished at the horizon: JCT and slowdown leave these out and are too small."
         )
     censored = int((finished["censored"] > 0.05).sum())
-    if censored:
+    if censored and (result.steady or _asks_for(result, "wait")):
         told.append(
             f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs still "
             "waited at the horizon: their waits are lower bounds."
         )
     return told
+
+
+def _asks_for(result: StudyResult, *parts: str) -> bool:
+    """Whether one of the study's metrics has such a part in its name."""
+    return any(part in name for name in result.metrics for part in parts)
 
 
 def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
@@ -141,7 +147,7 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
 def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     table = result.differences
     for row in table.to_dict("records") if table is not None else ():
-        axis = axis_of(row["metric"])
+        axis = axes.get(row["metric"], axis_of(row["metric"]))
         place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
         head = f"{row['system']} against {row['baseline']}{where}: {axis.label}"
@@ -157,12 +163,20 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         elif low <= 0 <= high:
             yield (
                 f"{head} does not clearly differ ({_signed(row['relative'])}, 95 % interval "
-                f"{_signed(low)} to {_signed(high)}; {row['pairs']} pairs)."
+                f"{_signed(low)} to {_signed(high)}; {row['pairs']} pairs{_over_draws(row)})."
             )
         else:
             word = "less" if row["relative"] < 0 else "more"
             size, half = _percent(abs(row["relative"])), _percent((high - low) / 2)
-            yield f"{head} {size} ± {half} {word} ({row['pairs']} pairs)."
+            yield f"{head} {size} ± {half} {word} ({row['pairs']} pairs{_over_draws(row)})."
+
+
+def _over_draws(row: Mapping[Hashable, Any]) -> str:
+    """The range of a relative difference over the draws of the calibration, where there are any."""
+    low, high = (row.get(f"relative_world_{end}", math.nan) for end in ("low", "high"))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"; over draws of the calibration {_signed(low)} to {_signed(high)}"
 
 
 def _percent(share: float) -> str:

@@ -17,12 +17,14 @@ from clustersim.plots.differences import plot_differences
 from clustersim.plots.figure import DOUBLE, SINGLE, StudyFigure, study_figure
 from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.pareto import plot_pareto
+from clustersim.plots.periods import plot_periods
 from clustersim.plots.scatter import plot_scatter
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.warm_up import plot_warm_up
 from clustersim.report.words import place_in_words
+from clustersim.studies.periods import in_period, period_of
 from clustersim.studies.points import is_fact
-from clustersim.studies.spec import CapacitySearch, Plot, Range
+from clustersim.studies.spec import CapacitySearch, Plot, Range, StudySpec
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
 
@@ -31,6 +33,7 @@ __all__ = ["PLOT_KINDS", "NamedFigure", "default_plots", "draw_plots", "study_ax
 MOST_LINES = 8
 _TITLES = {
     "curve": "Curves",
+    "periods": "Period by period",
     "capacity": "Capacity at the objective",
     "differences": "Paired differences",
     "trade-off": "Trade-off",
@@ -85,7 +88,8 @@ def _drawn(result: StudyResult, plot: Plot, name: str) -> NamedFigure:
 
 def default_plots(result: StudyResult) -> list[Plot]:
     """Return the pictures of a study whose file asks for none."""
-    spec, plots = result.study.spec, []
+    spec = result.study.spec
+    plots: list[Plot] = []
     numeric = [path for path in result.parameters if _is_numeric(result.points, path)]
     if result.capacities is not None:
         others = [path for path in result.parameters if path != spec.capacity.of]  # type: ignore[union-attr]
@@ -96,12 +100,22 @@ def default_plots(result: StudyResult) -> list[Plot]:
         plots.append(Plot(kind="differences"))
     if result.indices is not None:
         plots.append(Plot(kind="indices"))
-    elif numeric:
+    elif numeric and result.steady:
         objective = [spec.objective.metric] if spec.objective else []
         plots.append(
             Plot(kind="curve", x=numeric[-1], y=list(dict.fromkeys([*objective, *spec.metrics])))
         )
-    return [*plots, Plot(kind="warm-up")]
+    if result.steady:
+        return [*plots, Plot(kind="warm-up")]
+    asked = [period_of(name)[0] for name in spec.metrics if period_of(name)[1] is not None]
+    whole = [name for name in dict.fromkeys(asked) if _every_period(result, name)]
+    return [*plots, *([Plot(kind="periods", y=whole)] if whole else [])]
+
+
+def _every_period(result: StudyResult, metric: str) -> bool:
+    """Whether the points have a metric of every period."""
+    count = len(result.study.spec.window.period_names)
+    return all(in_period(metric, period) in result.points for period in range(1, count + 1))
 
 
 def study_axes(result: StudyResult) -> dict[str, Axis]:
@@ -115,10 +129,21 @@ def study_axes(result: StudyResult) -> dict[str, Axis]:
         if quantity is not None:
             axis = axes.get(path, axis_of(path))
             axes[path] = replace(axis, dimension=quantity.dimension)
+    for metric in dict.fromkeys([*result.metrics, *(name for _, name in spec.named_metrics)]):
+        base, period = period_of(metric)
+        if period is not None:
+            axis = axes.get(base, axis_of(base))
+            label = f"{axis.label} in {_name_of_period(spec, period)}"
+            axes.setdefault(metric, replace(axis, label=label, noun=axis.noun or axis.label))
     if spec.capacity is not None:
         of = spec.capacity.of
         axes.setdefault("capacity", _capacity_axis(axes.get(of, axis_of(of)), spec.capacity))
     return axes
+
+
+def _name_of_period(spec: StudySpec, period: int) -> str:
+    name = spec.window.period_names[period - 1]
+    return name if isinstance(spec.window.periods, list) else f"period {name}"
 
 
 def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:
@@ -153,6 +178,12 @@ def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
         return partial(plot_curve, points, x, metric, by=by, objective=marked, axes=axes)
 
     return [panel(metric) for metric in plot.ys or spec.metrics]
+
+
+def _periods(result: StudyResult, plot: Plot) -> list[Panel]:
+    points, by, axes = _with_lines(result, result.points, [""], plot.by)
+    names = result.study.spec.window.period_names
+    return [partial(plot_periods, points, metric, names, by=by, axes=axes) for metric in plot.ys]
 
 
 def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
@@ -263,6 +294,7 @@ def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
 
 _PANELS: Mapping[str, Callable[[StudyResult, Plot], list[Panel]]] = {
     "curve": _curves,
+    "periods": _periods,
     "capacity": _capacities,
     "differences": _differences,
     "trade-off": _trade_off,

@@ -65,6 +65,8 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
         If the path leads through something without fields.
     """
     parts = path.split(".")
+    if parts[0] == "cases":
+        raise InputError(f"--set {path}", "cases are written in a file; choose one by case=NAME")
     here = open_path(tree, parts[:-1], folder, f"--set {path}")
     key = key_of(here, parts[-1])
     if len(parts) > 1 and isinstance(here.get(key), list) and not isinstance(value, list):

@@ -92,6 +92,8 @@ class Simulation:
         How jobs that are stopped come back; by default they begin anew.
     horizon_s : float, optional
         Time at which the simulation stops; by default when the last job has ended.
+    by_node : bool
+        Whether to record on which nodes each job ran.
     check : callable, optional
         Called with the simulation after every scheduling pass (debug runs).
     progress : callable, optional
@@ -109,6 +111,7 @@ class Simulation:
         outages: Iterable[Outage] | None = None,
         recovery: Recovery | None = None,
         horizon_s: float | None = None,
+        by_node: bool = True,
         check: Callable[[Simulation], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -130,6 +133,7 @@ class Simulation:
         self._submit_s = submit_s
         self._run_s = run_s
         self._horizon_s = horizon_s
+        self._by_node = by_node
         self._check = check
         self._progress = progress
         self._pass_is_due = False
@@ -220,6 +224,7 @@ class Simulation:
             number = self._faults.start(job, partition, nodes)
         if nodes:
             partition.nodes_of[job] = nodes
+        if nodes and self._by_node:
             self._allocated.extend([number] * len(nodes))
             self._allocated_node.extend([node for node, _ in nodes])
             self._allocated_n.extend([n for _, n in nodes])

@@ -67,13 +67,15 @@ def run_scenario(
     *,
     fleet: Fleet | None = None,
     sustainable: float | None = None,
+    by_node: bool = True,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a scenario that is already read; see :func:`run`.
 
     `fleet` is what :func:`open_fleet` gave for it and `sustainable` what
-    :func:`sustainable_per_s` did, to save finding them again.
+    :func:`sustainable_per_s` did, to save finding them again; for `by_node` see
+    :func:`~clustersim.simulation.simulate.simulate`.
     """
     scenario = loaded.scenario
     fleet = fleet or open_fleet(loaded)
@@ -112,6 +114,7 @@ def run_scenario(
             demands=demands,
             **outages,
             horizon_s=scenario.horizon,
+            by_node=by_node,
             check=check,
             progress=progress,
             provenance={

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.simulation.cases import Cases, apply_case
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.energy import EnergySpec
 from clustersim.simulation.failure_spec import Failures
@@ -126,7 +127,7 @@ class Performance(FileModel):
     )
 
 
-class Scenario(FileModel):
+class Scenario(Cases):
     """One run: everything that its result depends on."""
 
     name: str = ""
@@ -219,8 +220,12 @@ def resolve_scenario(
 ) -> LoadedScenario:
     """Check a scenario that is already read; see :func:`load_scenario`."""
     tree = copy.deepcopy(dict(data))
-    for key, value in change_items(changes):
-        set_path(tree, key, value, Path(folder))
+    items = change_items(changes)
+    tree |= {key: value for key, value in items if key == "case"}
+    apply_case(tree, source, Path(folder))
+    for key, value in items:
+        if key != "case":
+            set_path(tree, key, value, Path(folder))
     scenario = validate(Scenario, tree, source)
     return LoadedScenario(scenario, str(source), Path(folder))
 

@@ -89,6 +89,7 @@ def simulate(
     recovery: Recovery | None = None,
     demands: Sequence[ServiceDemand] = (),
     horizon_s: float | None = None,
+    by_node: bool = True,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -119,6 +120,9 @@ def simulate(
         What serves; the reservations themselves are among the `outages`.
     horizon_s : float, optional
         When the simulation stops; by default when the last job has ended.
+    by_node : bool
+        Whether the result's allocations have a row for each node, which is much where large gangs
+        start again and again; without, they have one for each attempt.
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
@@ -179,6 +183,7 @@ def simulate(
             outages=None if outages is None else without_overlaps(outages),
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
+            by_node=by_node,
             check=check_accelerators if check else None,
             progress=progress,
         ).run()

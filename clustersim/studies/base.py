@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
+from clustersim.simulation.cases import changed_cases
 from clustersim.simulation.changes import set_path
-from clustersim.simulation.file_names import full_paths
+from clustersim.simulation.file_names import FILE_FIELDS, full_path, full_paths
 from clustersim.simulation.known_paths import check_path
 from clustersim.simulation.scenario import (
     LoadedScenario,
@@ -72,7 +73,7 @@ class Base:
     ----------
     tree : dict
         The whole scenario as plain data: what it named is written out, and logs and policies of
-        the user's own are named by their full path.
+        the user's own are named by their full path.  Its cases are there, and none is applied.
     source : str
         Its file, for messages.
     window : Window
@@ -106,7 +107,7 @@ class Base:
             written = ordered
         identity = {
             "scenario": scenario,
-            "window": self.window.model_dump(mode="json"),
+            "window": self.window.measured,
             "clustersim": __version__,
             "data": _data_digest(),
         }
@@ -170,11 +171,32 @@ def open_base(spec: StudySpec, *, source: str | Path, folder: Path) -> Base:
             problems += _problems(field, _check_value, opened, dotted, folder)
     if problems:
         raise InputError(source, list(dict.fromkeys(problems)))
-    loaded = _resolved(tree, plain, source, named, folder)
+    cases = changed_cases(tree, spec.set, partial(_case_value, folder))
+    loaded = _resolved(_without_case(tree), _without_case(plain), source, named, folder)
     if spec.worlds and loaded.scenario.performance.draw is not None:
         told = f"the base scenario has performance.draw = {loaded.scenario.performance.draw}"
         raise InputError(source, f"worlds: {told}, and the worlds are draws; leave one of them out")
-    return Base(_written_out(loaded.scenario, folder, named), named, spec.window)
+    written = _written_out(loaded.scenario, folder, named)
+    return Base({**written, **cases}, named, spec.window)
+
+
+def _without_case(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tree.items() if key != "case"}
+
+
+def _case_value(folder: Path, path: str, value: Any) -> Any:
+    """Write out the files that a change of a case names, as those of the base are."""
+    if path == "catalogue" and isinstance(value, list):
+        found = [full_path(folder, own) for own in value]
+        return [_yaml(own) if isinstance(own, str) else own for own in found]
+    if path not in FILE_FIELDS:
+        return value
+    full = full_path(folder, value)
+    if path == "cluster" and isinstance(full, str):
+        return _topology(full)
+    if path == "workload.generate" and isinstance(full, str):
+        return _workload(full)
+    return full
 
 
 def _read_base(

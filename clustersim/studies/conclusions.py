@@ -231,6 +231,7 @@ def differences_table(
     of: str,
     baseline: Any,
     metrics: Sequence[str],
+    steady: bool = True,
 ) -> pd.DataFrame:
     """Compare the values of a parameter with one of them, on the same random numbers.
 
@@ -245,6 +246,8 @@ def differences_table(
     baseline : object
         The value of it that the others are compared with.
     metrics : sequence of str
+    steady : bool
+        See :func:`~clustersim.studies.points.points_table`.
 
     Returns
     -------
@@ -252,34 +255,56 @@ def differences_table(
         For each combination of the other parameters, other value (``system``) and metric:
         ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
         and ``_high`` (95 %, see :func:`~clustersim.studies.statistics.paired_difference`).
-        Where one of the two is overloaded, waits and slowdowns have no difference.
+        Where one of the two is overloaded, waits and slowdowns have no difference.  With worlds,
+        ``relative_world_low`` and ``_high`` are the 5th and 95th percentile of the worlds'.
     """
     others = [name for name in parameters if name != of]
-    finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
-    finished = finished.drop_duplicates("run")  # a draw may repeat another one
+    finished = runs[runs["status"] == "finished"]
     rows = []
     for values, group in groups_by(finished, others):
-        reference = group[group[of] == baseline].set_index("replication")
-        if reference.empty:
-            continue
         for system, members in group.groupby(of, sort=False):
-            if system == baseline:
+            reference = group[group[of] == baseline]
+            if system == baseline or not {*members["world"]} & {*reference["world"]} & {MEAN_WORLD}:
                 continue
-            theirs = members.set_index("replication")
-            for metric in metrics:
-                pair = _pair(theirs, reference, metric)
-                rows.append(
-                    {**values, "system": system, "baseline": baseline, "metric": metric, **pair}
-                )
+            told = {**values, "system": system, "baseline": baseline}
+            rows += [
+                {**told, "metric": metric, **_pairs(members, reference, metric, steady=steady)}
+                for metric in metrics
+            ]
     return pd.DataFrame(rows)
 
 
-def _pair(system: pd.DataFrame, baseline: pd.DataFrame, metric: str) -> dict[str, Any]:
+def _pairs(
+    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, *, steady: bool
+) -> dict[str, Any]:
+    """Difference at the posterior's mean, and the range of its relative over the draws."""
+    told: dict[str, Any] = {}
+    relatives = []
+    for world in sorted({MEAN_WORLD, *system["world"]} & {MEAN_WORLD, *baseline["world"]}):
+        # A draw of the design may repeat another one.
+        ours, theirs = (
+            runs[runs["world"] == world].drop_duplicates("run").set_index("replication")
+            for runs in (system, baseline)
+        )
+        pair = _pair(ours, theirs, metric, steady=steady)
+        if world == MEAN_WORLD:
+            told = pair
+        else:
+            relatives.append(pair["relative"])
+    if relatives:
+        ends = (quantile_interval(relatives, q)[0] for q in WORLD_QUANTILES)
+        told |= dict(zip(("relative_world_low", "relative_world_high"), ends, strict=True))
+    return told
+
+
+def _pair(
+    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, *, steady: bool
+) -> dict[str, Any]:
     both = system.index.intersection(baseline.index)
     columns: list[Floats] = []
     for runs in (system, baseline):
         values = runs.loc[both, metric].to_numpy(dtype=np.float64)
-        growing = metric in WITHOUT_END and len(runs) and is_overloaded(runs)
+        growing = steady and metric in WITHOUT_END and len(runs) and is_overloaded(runs)
         columns.append(np.full_like(values, np.inf) if growing else values)
     found = paired_difference(*columns)
     return {name: getattr(found, name) for name in found.__slots__}
@@ -299,7 +324,9 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     spec = study.spec
     others = [path for path in spec.varied if path not in spec.sampled]
     points = pd.DataFrame([{"point": p.index, **p.columns} for p in study.points])
-    means = _point_means(runs, list(dict.fromkeys(spec.metrics)))
+    means = _point_means(
+        runs, list(dict.fromkeys(spec.metrics)), steady=spec.window.periods is None
+    )
     rows = []
     for values, group in groups_by(points, others):
         here = means.reindex(group["point"])
@@ -318,10 +345,11 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _point_means(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def _point_means(runs: pd.DataFrame, metrics: Sequence[str], *, steady: bool) -> pd.DataFrame:
     """Mean of each metric by point at the posterior's mean; infinite waits under overload."""
     finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
     means = finished.groupby("point", sort=True)[list(metrics)].mean()
-    overloaded = [point for point, group in finished.groupby("point") if is_overloaded(group)]
+    groups = finished.groupby("point") if steady else ()
+    overloaded = [point for point, group in groups if is_overloaded(group)]
     means.loc[overloaded, [name for name in metrics if name in WITHOUT_END]] = np.inf
     return means

@@ -108,7 +108,7 @@ class Crew:
         InputError
             If the executor is lost, or its processes cannot start.
         """
-        self._tree, self._window = dict(base.tree), base.window.model_dump(mode="json")
+        self._tree, self._window = dict(base.tree), base.window.measured
         while self._waiting or self._under_way:
             try:
                 self._submit()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from clustersim.errors import nearest_hint, unknown_name
 from clustersim.studies.measures import METRICS, is_metric
+from clustersim.studies.periods import PERIOD_METRICS, in_period, period_of
 from clustersim.studies.points import is_fact
 from clustersim.studies.spec import Plot, Range, Replications, StudySpec
 from clustersim.studies.values import Scalar
@@ -20,6 +21,7 @@ def study_faults(spec: StudySpec) -> list[str]:
         *_sample_faults(spec),
         *_capacity_faults(spec),
         *_comparison_faults(spec),
+        *_period_faults(spec),
         *_plot_faults(spec),
     ]
     known = [*_parameters(spec), *METRICS, "capacity"]
@@ -33,19 +35,10 @@ def study_faults(spec: StudySpec) -> list[str]:
 
 def pool_faults(spec: StudySpec, pools: set[str]) -> list[str]:
     """Return a line for each metric of a pool that no point of the study has."""
-    named = [("metrics", name) for name in spec.metrics]
-    if spec.objective is not None:
-        named.append(("objective.metric", spec.objective.metric))
-    if spec.compare is not None:
-        named += [("compare.metrics", name) for name in spec.compare.metrics]
-    if isinstance(spec.replications, Replications):
-        named.append(("replications.metric", spec.replications.metric))
-    named += [("plots", name) for name in spec.plotted if name not in spec.varied]
-    named += [("labels", name) for name in spec.labels if name not in spec.varied]
     return [
-        f"{field}: {name}: {unknown_name('pool', name.partition('.')[2], pools)}"
-        for field, name in named
-        if is_metric(name) and name not in METRICS and name.partition(".")[2] not in pools
+        f"{field}: {name}: {unknown_name('pool', pool, pools)}"
+        for field, name in spec.named_metrics
+        if is_metric(name) and (pool := period_of(name)[0].partition(".")[2]) not in {*pools, ""}
     ]
 
 
@@ -127,18 +120,35 @@ def _comparison_faults(spec: StudySpec) -> Iterator[str]:
         yield f"compare.of: {compare.of} is what the capacity search varies"
 
 
+def _period_faults(spec: StudySpec) -> Iterator[str]:
+    count = len(spec.window.period_names)
+    for field, name in spec.named_metrics:
+        period = period_of(name)[1]
+        if period is not None and not count:
+            yield f"{field}: {name} needs window: {{periods: {max(4, period)}}}"
+        elif period is not None and period > count:
+            yield f"{field}: {name}: there are {count} periods"
+    if count and spec.capacity is not None:
+        yield (
+            "window.periods: do not go with a capacity search, which looks for a steady state; "
+            "leave one of them out"
+        )
+
+
 def _same(one: Scalar, other: Scalar) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 _NEEDED = {
     "curve": ("x",),
+    "periods": ("y",),
     "capacity": ("x",),
     "trade-off": ("x", "y"),
     "heat-map": ("x", "y"),
 }
 _TAKEN = {
     "curve": ("x", "y", "by"),
+    "periods": ("y", "by"),
     "capacity": ("x", "y", "by"),
     "differences": ("x", "y"),
     "trade-off": ("x", "y", "by"),
@@ -173,6 +183,8 @@ def _study_lacks(spec: StudySpec, plot: Plot) -> Iterator[str]:
     """What else a kind of plot needs of the study."""
     if plot.kind == "capacity" and spec.capacity is None:
         yield "a plot of capacity needs the search `capacity`"
+    if plot.kind == "periods" and spec.window.periods is None:
+        yield "a plot of periods needs window: {periods: 4}"
     if plot.kind == "differences" and spec.compare is None:
         yield "a plot of differences needs `compare`"
     if plot.kind == "indices" and (spec.sample is None or spec.sample.method != "sobol-indices"):
@@ -202,6 +214,9 @@ def _name_faults(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator
         known += ["capacity", "jobs_per_day"] if kind == "trade-off" else []
         if not is_fact(name):
             yield from _unknown("parameter or fact of the fleet", name, known)
+    elif kind == "periods":
+        if not is_metric(in_period(name, 1)):
+            yield from _unknown("metric of a period", name, list(PERIOD_METRICS))
     elif not is_metric(name):
         known = list(METRICS) if field in ("y", "value") else [*_parameters(spec), *METRICS]
         yield from _unknown(

@@ -9,18 +9,15 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.simulation.fleet import Fleet
-from clustersim.simulation.metrics import (
-    SHORTEST_RUN_S,
-    accelerator_seconds,
-    effective_time,
-    mean_utilisation,
-    served,
-)
+from clustersim.simulation.metrics import SHORTEST_RUN_S, accelerator_seconds, served
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.studies.periods import PERIOD_METRICS, period_metrics, period_of, stretch_metrics
 from clustersim.studies.statistics import batch_means, run_quantile_interval
+from clustersim.studies.useful_work import UsefulWork, useful_work
 from clustersim.studies.warm_up import mser5, series_bins
 from clustersim.units import parse_quantity
 
@@ -52,9 +49,7 @@ METRICS = MappingProxyType(
         "p95_jct_s": "95th percentile of JCT",
         "mean_bounded_slowdown": "mean bounded slowdown",
         "p95_bounded_slowdown": "95th percentile of bounded slowdown",
-        "utilisation": "utilisation",
-        "effective_time": "kept work over all that jobs held (1 where nothing fails)",
-        "availability": "accelerators in service over those installed",
+        **{name: words for name, words in PERIOD_METRICS.items() if not name.endswith("wait_s")},
         "served": "share of the accelerators that services needed (1 where there are none)",
         "lent_accelerator_hours_per_day": "accelerator-hours a day of jobs in pools that lend",
         "jobs_per_day": "offered jobs a day",
@@ -89,14 +84,23 @@ METRICS = MappingProxyType(
         },
     }
 )
-"""Metrics of a run by name; `utilisation.POOL` and `chips.POOL` beside them."""
+"""Metrics of a run by name; those of a pool and of a period beside them."""
 
-BY_POOL = ("utilisation.", "chips.")
+BY_POOL = ("utilisation.", "chips.", "accelerators.", "useful_flop_per_s.")
 
 
 def is_metric(name: str) -> bool:
-    """Whether a run has a metric of this name."""
-    return name in METRICS or any(name.startswith(p) and name != p for p in BY_POOL)
+    """Whether a run has a metric of this name.
+
+    Examples
+    --------
+    >>> is_metric("utilisation.h200@4"), is_metric("makespan_s"), is_metric("makespan_s@4")
+    (True, True, False)
+    """
+    base, period = period_of(name)
+    of_pool = next((part for part in BY_POOL if base.startswith(part) and base != part), "")
+    whole = of_pool[:-1] or base
+    return whole in (METRICS if period is None else PERIOD_METRICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +137,14 @@ def fleet_facts(fleet: Fleet) -> dict[str, float]:
 
 
 def measure(
-    result: Result, *, warm_up: float | str = 0.25, cool_down: float | str = 0.1
+    result: Result,
+    *,
+    warm_up: float | str = 0.25,
+    cool_down: float | str = 0.1,
+    periods: int | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Measured:
-    """Measure the steady part of a result.
+    """Measure the steady part of a result, and the parts of its horizon.
 
     Parameters
     ----------
@@ -148,11 +157,15 @@ def measure(
     cool_down : float or str
         What is left out at the end, where nobody comes to press on those before: a share of the
         jobs, or a duration.
+    periods : int, optional
+        Equal parts of the scenario's horizon that are measured too, whatever is left out.
+    catalogue : Catalogue, optional
+        Of the models that the jobs name; by default the built-in one.
 
     Raises
     ------
     InputError
-        If no job is left to measure.
+        If no job is left to measure, or the scenario has no horizon to be parted.
 
     Notes
     -----
@@ -174,9 +187,11 @@ def measure(
             f"leaves none of the {len(jobs.submit_s):,} jobs to measure (warm-up {first:,} jobs)",
         )
     begin_s, end_s = float(jobs.submit_s[first]), float(jobs.submit_s[last - 1])
+    work = useful_work(result, catalogue)
     metrics = {
         **_wait_metrics(jobs.wait_s[chosen]),
         **_jct_metrics(jobs, chosen),
+        **stretch_metrics(result, work, begin_s, end_s),
         **_work_metrics(result, jobs, chosen, begin_s, end_s),
         **_accounts(result),
         "makespan_s": float(np.nanmax(jobs.finish_s, initial=jobs.end_s) - jobs.submit_s[0]),
@@ -189,7 +204,21 @@ def measure(
         "unfinished": float(np.isnan(jobs.finish_s[chosen]).mean()),
         "backlog_growth": _backlog_growth(jobs, begin_s, end_s),
     }
+    if periods is not None:
+        metrics |= _by_period(result, work, jobs, periods)
     return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]))
+
+
+def _by_period(
+    result: Result, work: UsefulWork, jobs: _Submitted, periods: int
+) -> dict[str, float]:
+    horizon = result.provenance.get("scenario", {}).get("horizon")
+    if horizon is None:
+        raise InputError("window", "periods: are parts of a horizon; give the scenario a horizon")
+    horizon_s = parse_quantity(horizon, "duration")
+    return period_metrics(
+        result, work, jobs.submit_s, jobs.wait_s, periods=periods, horizon_s=horizon_s
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,18 +334,9 @@ def _half_width(series: Floats) -> float:
 def _work_metrics(
     result: Result, jobs: _Submitted, chosen: npt.NDArray[np.bool_], begin_s: float, end_s: float
 ) -> dict[str, float]:
-    span = end_s - begin_s
+    days = (end_s - begin_s) / SECONDS_PER_DAY
     work = float(np.nansum(jobs.work()[chosen]))
-    days = span / SECONDS_PER_DAY
-    by_pool = {
-        f"utilisation.{pool}": mean_utilisation(steps, begin_s=begin_s, end_s=end_s)
-        for pool, steps in result.utilisation.groupby("pool", observed=True, sort=False)
-    }
     return {
-        "utilisation": mean_utilisation(result.utilisation, begin_s=begin_s, end_s=end_s),
-        **by_pool,
-        "effective_time": _effective_time(result, begin_s, end_s),
-        "availability": _availability(result, begin_s, end_s),
         "served": 1.0
         if result.serving is None
         else served(result.serving, begin_s=begin_s, end_s=end_s),
@@ -341,25 +361,6 @@ def _accounts(result: Result) -> dict[str, float]:
         "cost_per_million_tokens_cny": told("cost_per_token_cny", MILLION),
         "cost_per_useful_pflop_day_cny": told("cost_per_flop_cny", PFLOP_DAY),
     }
-
-
-def _effective_time(result: Result, begin_s: float, end_s: float) -> float:
-    """Of the attempts that ended within the window."""
-    if result.attempts is None:
-        return 1.0
-    end = result.attempts["end_s"]
-    return effective_time(result.attempts[(end > begin_s) & (end <= end_s)])
-
-
-def _availability(result: Result, begin_s: float, end_s: float) -> float:
-    """Accelerator-seconds in service, of jobs or of requests, over those installed."""
-    if result.outages is None:
-        return 1.0
-    use = result.utilisation.drop(columns="serving", errors="ignore")
-    there = accelerator_seconds(use, begin_s=begin_s, end_s=end_s)["available"].sum()
-    whole = accelerator_seconds(use.drop(columns="out"), begin_s=begin_s, end_s=end_s)
-    installed = whole["available"].sum()
-    return float(there / installed) if installed > 0 else math.nan
 
 
 def _lent_s(result: Result, begin_s: float, end_s: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.periods import period_of
 from clustersim.studies.statistics import mean_interval, quantile_interval
 from clustersim.studies.steady import is_overloaded, is_rising
 
@@ -32,7 +33,11 @@ WORLD_QUANTILES = (0.05, 0.95)
 
 
 def points_table(
-    runs: pd.DataFrame, parameters: Sequence[str], metrics: Sequence[str]
+    runs: pd.DataFrame,
+    parameters: Sequence[str],
+    metrics: Sequence[str],
+    *,
+    steady: bool = True,
 ) -> pd.DataFrame:
     """Return a row for each point of the parameters.
 
@@ -42,6 +47,8 @@ def points_table(
         See :func:`~clustersim.studies.runs_table.runs_table`.
     parameters, metrics : sequence of str
         Columns of it.
+    steady : bool
+        Whether a steady state is looked for; without, nothing is overload or rising.
 
     Returns
     -------
@@ -59,7 +66,7 @@ def points_table(
     """
     n_worlds = runs.loc[runs["world"] != MEAN_WORLD, "world"].nunique()
     rows = [
-        _point(values, group, metrics, n_worlds)
+        _point(values, group, metrics, n_worlds, steady=steady)
         for values, group in groups_by(runs, ["point", *parameters])
     ]
     return pd.DataFrame(rows)
@@ -83,12 +90,20 @@ def groups_by(
 
 
 def _point(
-    values: dict[str, Any], group: pd.DataFrame, metrics: Sequence[str], n_worlds: int
+    values: dict[str, Any],
+    group: pd.DataFrame,
+    metrics: Sequence[str],
+    n_worlds: int,
+    *,
+    steady: bool,
 ) -> dict[str, Any]:
     finished = group[group["status"] == "finished"]
     mean_world = finished[finished["world"] == MEAN_WORLD]
-    overload = len(mean_world) > 0 and is_overloaded(mean_world)
-    rising = not overload and is_rising(mean_world["wait_rise_s"], mean_world["mean_wait_s"])
+    judged = steady and len(mean_world) > 0
+    overload = judged and is_overloaded(mean_world)
+    rising = (
+        judged and not overload and is_rising(mean_world["wait_rise_s"], mean_world["mean_wait_s"])
+    )
     row: dict[str, Any] = {
         **values,
         "replications": len(mean_world),
@@ -101,7 +116,9 @@ def _point(
     for name in dict.fromkeys(metrics):
         row |= _interval(name, mean_world, overload)
         if n_worlds and not is_fact(name):
-            low, high = world_range(finished, name) if whole else (np.nan, np.nan)
+            low, high = np.nan, np.nan
+            if whole:
+                low, high = world_range(finished, name, steady=steady)
             row |= {f"{name}_world_low": low, f"{name}_world_high": high}
     return row
 
@@ -130,6 +147,7 @@ def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, 
 
 def _bounds(name: str) -> tuple[float, float]:
     """What a metric can be at least and at most: an interval ends there."""
+    name, _ = period_of(name)
     if name in SHARES or name.startswith("utilisation."):
         return 0.0, 1.0
     if name in ("backlog_growth", "wait_rise_s"):
@@ -137,15 +155,16 @@ def _bounds(name: str) -> tuple[float, float]:
     return (1.0 if name.endswith("bounded_slowdown") else 0.0), np.inf
 
 
-def world_range(runs: pd.DataFrame, name: str) -> tuple[float, float]:
+def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
     """Return the 5th and 95th percentile of the means of a metric over worlds.
 
     Every world has the same replications, so that the worlds differ by the calibration alone.  A
-    world that is overloaded counts as infinite.
+    world that is overloaded counts as infinite, where a steady state is looked for.
     """
+    endless = steady and name in WITHOUT_END
     drawn = runs[runs["world"] != MEAN_WORLD]
     means = [
-        np.inf if name in WITHOUT_END and is_overloaded(world) else float(world[name].mean())
+        np.inf if endless and is_overloaded(world) else float(world[name].mean())
         for _, world in drawn.groupby("world", sort=True)
     ]
     if not means:

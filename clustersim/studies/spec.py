@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clustersim.files import FileModel
 from clustersim.studies.measures import METRICS
+from clustersim.studies.periods import PERIOD_METRICS, in_period
 from clustersim.studies.values import (
     Between,
     CoolDown,
@@ -18,6 +19,7 @@ from clustersim.studies.values import (
     Listed,
     Metric,
     Number,
+    Periods,
     Scalar,
     Text,
     WarmUp,
@@ -122,6 +124,11 @@ class Window(FileModel):
     cool_down: CoolDown = Field(
         0.1, description="left out at the end: a share of the jobs, or a duration"
     )
+    periods: Periods = Field(
+        None,
+        description="equal parts of the horizon that are measured too, whatever is left out: how "
+        "many, or their names, such as [Q1, Q2, Q3, Q4]; metrics of the k-th are NAME@k",
+    )
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Window:
@@ -129,6 +136,19 @@ class Window(FileModel):
         if isinstance(begin, float) and isinstance(end, float) and begin + end >= 1:
             raise ValueError(f"warm_up and cool_down leave nothing, found {begin:g} and {end:g}")
         return self
+
+    @property
+    def period_names(self) -> list[str]:
+        """What the periods are called; none where there are none."""
+        if isinstance(self.periods, int):
+            return [str(period) for period in range(1, self.periods + 1)]
+        return list(self.periods or [])
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """Arguments of :func:`~clustersim.studies.measures.measure`."""
+        told = {"warm_up": self.warm_up, "cool_down": self.cool_down}
+        return told if self.periods is None else {**told, "periods": len(self.period_names)}
 
 
 class Objective(FileModel):
@@ -226,7 +246,9 @@ class Comparison(FileModel):
 class Plot(FileModel):
     """One picture."""
 
-    kind: Literal["curve", "capacity", "differences", "trade-off", "heat-map", "indices", "warm-up"]
+    kind: Literal[
+        "curve", "periods", "capacity", "differences", "trade-off", "heat-map", "indices", "warm-up"
+    ]
     x: Text | None = Field(None, description="a parameter, or a metric such as chips.seedchip")
     y: list[Text] | Text | None = Field(None, description="metrics; a parameter in a heat map")
     by: Text | None = Field(None, description="a line for each value of this parameter")
@@ -273,7 +295,8 @@ class StudySpec(FileModel):
         min_length=1,
         description="of: "
         + "; ".join(f"{name} ({words})" for name, words in METRICS.items())
-        + "; utilisation.POOL; chips.POOL",
+        + "; utilisation.POOL; chips.POOL; accelerators.POOL; useful_flop_per_s.POOL; with "
+        f"window.periods also {', '.join(PERIOD_METRICS)} of the k-th period as NAME@k",
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None
@@ -306,6 +329,19 @@ class StudySpec(FileModel):
         return named
 
     @property
+    def named_metrics(self) -> list[tuple[str, str]]:
+        """Field of the file and name of each metric that is asked for."""
+        named = [("metrics", name) for name in self.metrics]
+        if self.objective is not None:
+            named.append(("objective.metric", self.objective.metric))
+        if self.compare is not None:
+            named += [("compare.metrics", name) for name in self.compare.metrics]
+        if isinstance(self.replications, Replications):
+            named.append(("replications.metric", self.replications.metric))
+        named += [("plots", name) for name in self.plotted if name not in self.varied]
+        return named + [("labels", name) for name in self.labels if name not in self.varied]
+
+    @property
     def sampled(self) -> list[str]:
         """Paths of the ranges that `sample` draws."""
         return [
@@ -317,8 +353,15 @@ class StudySpec(FileModel):
     @property
     def plotted(self) -> list[str]:
         """Parameters and metrics that the plots name."""
-        names = [names for plot in self.plots for names in plot.named.values()]
-        return list(dict.fromkeys(itertools.chain.from_iterable(names)))
+        periods = range(1, len(self.window.period_names) + 1)
+        names: list[str] = []
+        for plot in self.plots:
+            if plot.kind == "periods":
+                names += [in_period(y, period) for y in plot.ys for period in periods]
+                names += [] if plot.by is None else [plot.by]
+            else:
+                names += itertools.chain.from_iterable(plot.named.values())
+        return list(dict.fromkeys(names))
 
     def listed(self, path: str) -> list[Scalar]:
         """Values that are listed for a parameter; none for a range."""

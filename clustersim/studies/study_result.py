@@ -63,10 +63,15 @@ class StudyResult:
         facts = [name for name in columns if is_fact(name)]
         return [name for name in dict.fromkeys([*known, *facts]) if name not in self.parameters]
 
+    @property
+    def steady(self) -> bool:
+        """Whether it looks for a steady state; with periods it looks at what becomes."""
+        return self.study.spec.window.periods is None
+
     @cached_property
     def points(self) -> pd.DataFrame:
         """A row a point; see :func:`~clustersim.studies.points.points_table`."""
-        return points_table(self.runs, self.parameters, self.metrics)
+        return points_table(self.runs, self.parameters, self.metrics, steady=self.steady)
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
@@ -100,6 +105,7 @@ class StudyResult:
             of=compare.of,
             baseline=column_value(compare.baseline),
             metrics=compare.metrics or self.study.spec.metrics,
+            steady=self.steady,
         )
 
     @property

@@ -17,12 +17,14 @@ __all__ = [
     "Listed",
     "Metric",
     "Number",
+    "Periods",
     "Scalar",
     "Text",
     "WarmUp",
 ]
 
 LARGEST = 1e300
+MOST_PERIODS = 1000
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -71,6 +73,20 @@ def _two_ends(between: Any) -> Any:
     if not fit or not -LARGEST < ends[0] < ends[1] < LARGEST:
         raise ValueError(f"needs two numbers in order, such as [0.3, 1.0], found {between!r}")
     return between
+
+
+def _periods(told: Any) -> Any:
+    """Check how many periods there are, or what they are called."""
+    if told is None or (isinstance(told, int) and told in range(1, MOST_PERIODS + 1)):
+        return told
+    names = told if isinstance(told, (list, tuple)) else []
+    fit = all(isinstance(name, str) and name for name in names) and 0 < len(names) <= MOST_PERIODS
+    if not fit or isinstance(told, bool) or len(set(names)) < len(names):
+        raise ValueError(
+            f"must be 1 to {MOST_PERIODS}, or names that differ, such as [Q1, Q2, Q3, Q4], found "
+            f"{told!r}"
+        )
+    return list(names)
 
 
 def _metric(name: str) -> str:
@@ -123,4 +139,5 @@ WarmUp = Annotated[
 ]
 CoolDown = Annotated[Share | Text, BeforeValidator(_left_out)]
 Between = Annotated[tuple[int | float, int | float], BeforeValidator(_two_ends)]
+Periods = Annotated[int | list[Text] | None, BeforeValidator(_periods)]
 Metric = Annotated[str, AfterValidator(_metric)]

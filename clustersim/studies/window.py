@@ -25,11 +25,17 @@ def window_faults(
     horizon_s : float, optional
         When the run stops.
     """
+    if window.periods is not None and horizon_s is None:
+        return ["window.periods: are parts of a horizon; give the scenario one, such as 365 d"]
     if horizon_s is not None:
         before = int(np.searchsorted(submit_s, horizon_s, side="right"))
         if before == 0:
             return [f"horizon: {format_duration(horizon_s)} is over before a job arrives"]
         submit_s = submit_s[:before]
+        last = f"period {window.period_names[-1]}" if window.periods is not None else ""
+        if last and submit_s[-1] < horizon_s * (1 - 1 / len(window.period_names)):
+            told = f"the last job comes at {format_duration(float(submit_s[-1]))}"
+            return [f"window.periods: no job comes in {last}: {told}"]
     begin, end = _left_out_s(window.warm_up), _left_out_s(window.cool_down)
     if begin is not None:
         first_job = int(np.searchsorted(submit_s, submit_s[0] + begin))

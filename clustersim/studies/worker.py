@@ -46,7 +46,7 @@ def make_run(
     try:
         result, fleet = simulate_changed(tree, changes)
         _check_unchanged(files)
-        measured = measure(result, **window)
+        measured = measure(result, **window, catalogue=fleet.catalogue)
     except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
         return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
@@ -80,7 +80,7 @@ def simulate_changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tup
     sustainable = None
     if loaded.scenario.workload.load is not None:
         sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
-    result = run_scenario(loaded, fleet=fleet, sustainable=sustainable)
+    result = run_scenario(loaded, fleet=fleet, sustainable=sustainable, by_node=False)
     if result.interrupted:
         raise KeyboardInterrupt
     return result, fleet

@@ -73,6 +73,20 @@ def difference_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def period_table(cases: tuple[str, ...], periods: int = 4) -> pd.DataFrame:
+    """Useful work that grows period by period, in each case less; the last has a gap."""
+    rows = []
+    for index, case in enumerate(cases):
+        row: dict = {"point": index, "case": case}
+        for period in range(1, periods + 1):
+            flop = 1e20 * (1 + 0.4 * period) * (1 - 0.15 * index)
+            _with_intervals(row, f"useful_flop_per_s@{period}", flop, 0.1, world=True)
+            wait = np.nan if (index, period) == (len(cases) - 1, 2) else 3e4 * period * (index + 1)
+            _with_intervals(row, f"p95_wait_s@{period}", wait, 0.4, world=False)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def fleet_table() -> pd.DataFrame:
     """Fleets of different sizes and costs under two policies; two of them overloaded."""
     rows = []

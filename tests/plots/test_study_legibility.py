@@ -20,6 +20,7 @@ from clustersim.plots.direct_labels import spread_out
 from clustersim.plots.figure import study_figure, text_width, wrap
 from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.pareto import plot_pareto
+from clustersim.plots.periods import plot_periods
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.style import save_figure
 from clustersim.plots.warm_up import plot_warm_up
@@ -29,6 +30,7 @@ from tests.plots.study_tables import (
     difference_table,
     fleet_table,
     index_table,
+    period_table,
     point_table,
     wait_series,
 )
@@ -36,6 +38,8 @@ from tests.plots.study_tables import (
 LOAD, POLICY, NODES = "workload.load", "scheduler.policy", "cluster.pools.seedchip.nodes"
 H200 = "cluster.pools.h200.nodes"
 LONG = ("our_own_policy_with_a_very_long_name", "easy", "plugin.module:ShortestRemainingTime")
+CASES = ("status quo", "H200 stopped", "SeedChip late", "HBM halved", "all 910B")
+QUARTERS = ("Q1", "Q2", "Q3", "Q4")
 POLICIES = ("fcfs", "easy", "easy_sjbf", "conservative")
 PLOTS = {
     "curve": lambda ax: plot_curve(
@@ -74,6 +78,25 @@ PLOTS = {
     "differences": lambda ax: plot_differences(difference_table(), "mean_wait_s", x=LOAD, ax=ax),
     "rows of differences": lambda ax: plot_differences(
         difference_table().query(f"`{LOAD}` == 0.9"), "mean_wait_s", relative=False, ax=ax
+    ),
+    "differences over draws": lambda ax: plot_differences(
+        difference_table()
+        .query(f"`{LOAD}` == 0.9")
+        .assign(relative_world_low=-0.9, relative_world_high=0.6),
+        "mean_wait_s",
+        ax=ax,
+    ),
+    "periods": lambda ax: plot_periods(
+        period_table(CASES), "useful_flop_per_s", QUARTERS, by="case", ax=ax
+    ),
+    "periods with a gap": lambda ax: plot_periods(
+        period_table(CASES[:2]), "p95_wait_s", QUARTERS, by="case", ax=ax
+    ),
+    "twelve periods": lambda ax: plot_periods(
+        period_table(CASES, 12), "useful_flop_per_s", [*map(str, range(1, 13))], by="case", ax=ax
+    ),
+    "one case": lambda ax: plot_periods(
+        period_table(("now",)), "useful_flop_per_s", QUARTERS, ax=ax
     ),
     "trade-off": lambda ax: plot_pareto(
         fleet_table(), "fleet_cost_cny", "p95_wait_s", by=POLICY, ax=ax

@@ -1,0 +1,108 @@
+"""A metric period by period: how a fleet that grows and shrinks goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.plots.axis import Axis
+from clustersim.plots.direct_labels import label_ends
+from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.series import (
+    axis_for,
+    check_columns,
+    draw_series,
+    edges_of,
+    ends_of,
+    one_row_each,
+    place_x,
+    series_of,
+)
+from clustersim.plots.ticks import set_axis
+
+__all__ = ["period_rows", "plot_periods"]
+
+_ENDS = ("", "_low", "_high", "_world_low", "_world_high")
+
+
+def period_rows(
+    points: pd.DataFrame, metric: str, names: Sequence[str], *, by: str | None = None
+) -> pd.DataFrame:
+    """Return a row for each point and period of a study.
+
+    Parameters
+    ----------
+    points : DataFrame
+        A row a point, with columns ``METRIC@k``, and their intervals, of the k-th period.
+    metric : str
+    names : sequence of str (periods,)
+    by : str, optional
+        Column that tells the points apart.
+
+    Returns
+    -------
+    DataFrame
+        ``period`` (its name), `by`, the metric and its intervals.
+    """
+    parts = []
+    for number, name in enumerate(names, 1):
+        columns = {f"{metric}@{number}{end}": f"{metric}{end}" for end in _ENDS}
+        there = [column for column in columns if column in points]
+        kept = points[there].rename(columns=columns)
+        lead = {"period": name} if by is None else {"period": name, by: points[by]}
+        parts.append(kept.assign(**lead))
+    return pd.concat(parts, ignore_index=True)
+
+
+def plot_periods(
+    points: pd.DataFrame,
+    metric: str,
+    names: Sequence[str],
+    *,
+    by: str | None = None,
+    axes: Mapping[str, Axis] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot a metric period by period, a line for each value of a parameter.
+
+    Lines stand side by side within a period, so that the bars of none hide those of another.
+
+    Parameters
+    ----------
+    points, metric, names
+        See :func:`period_rows`.
+    by : str, optional
+        Column with a line for each of its values.
+    axes, ax
+        As for :func:`~clustersim.plots.curves.plot_curve`.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        For a column that is not there, or several rows of one line in a period.
+    """
+    needed = [f"{metric}@{number}" for number in range(1, len(names) + 1)]
+    check_columns(points, (*needed, by), "plot_periods")
+    table = period_rows(points, metric, names, by=by)
+    one_row_each(table, ("period", by), "plot_periods")
+    axis = axis_for(metric, axes)
+    with plot_style(ax):
+        ax = panel(ax)
+        series = series_of(table, by, axes)
+        places, x_title = place_x(ax, table, "period", axis_for("period", axes))
+        y_axis = set_axis(ax, "y", axis, table[metric], edges=edges_of(table, metric))
+        draw_series(ax, series, places, metric, joined=True)
+        for line in range(len(names) - 1):
+            ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
+        if table[metric].isna().any():
+            describe(ax, "Gaps: nothing to measure in the period.")
+        label_ends(ax, ends_of(series, places, metric))
+        title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
+        dress(ax, title, x=x_title, y=y_axis.title)
+    return ax
