@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clustersim.planning import Plan, define_plan, load_plan, make_plan
     from clustersim.report import conduct_study, write_report
     from clustersim.scheduling import NodePlacement, Placement, Policy
+    from clustersim.schemas import schema
     from clustersim.seeds import Streams
     from clustersim.simulation.check_policy import check_policy
     from clustersim.simulation.result import Result
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from clustersim.simulation.simulate import Scheduling, replay, simulate
     from clustersim.simulation.supply import nodes_over_time
     from clustersim.studies.conduct import run_study
-    from clustersim.studies.schemas import schema
     from clustersim.studies.study import Study, define_study, load_study
     from clustersim.studies.study_result import StudyResult, load_result
     from clustersim.topology import (
@@ -123,7 +123,7 @@ _HOME = {
     "replay": "simulation.simulate",
     "run": "simulation.run",
     "run_study": "studies.conduct",
-    "schema": "studies.schemas",
+    "schema": "schemas",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",

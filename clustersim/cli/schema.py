@@ -27,7 +27,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.studies.schemas import schema
+    from clustersim.schemas import schema
 
     print(json.dumps(schema(args.format), indent=2))
     return 0
