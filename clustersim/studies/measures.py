@@ -214,9 +214,7 @@ def _by_period(result: Result, work: UsefulWork, jobs: Submitted, periods: int) 
     if horizon is None:
         raise InputError("window", "periods: are parts of a horizon; give the scenario a horizon")
     horizon_s = parse_quantity(horizon, "duration")
-    return period_metrics(
-        result, work, jobs.submit_s, jobs.wait_s, periods=periods, horizon_s=horizon_s
-    )
+    return period_metrics(result, work, jobs, periods=periods, horizon_s=horizon_s)
 
 
 def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
