@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.performance import best_plans
+    from clustersim.planning import Plan, define_plan, load_plan, make_plan
     from clustersim.report import conduct_study, write_report
     from clustersim.scheduling import NodePlacement, Placement, Policy
+    from clustersim.schemas import schema
     from clustersim.seeds import Streams
     from clustersim.simulation.check_policy import check_policy
     from clustersim.simulation.result import Result
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from clustersim.simulation.simulate import Scheduling, replay, simulate
     from clustersim.simulation.supply import nodes_over_time
     from clustersim.studies.conduct import run_study
-    from clustersim.studies.schemas import schema
     from clustersim.studies.study import Study, define_study, load_study
     from clustersim.studies.study_result import StudyResult, load_result
     from clustersim.topology import (
@@ -49,6 +50,7 @@ __all__ = [
     "InputError",
     "NodePlacement",
     "Placement",
+    "Plan",
     "Policy",
     "Result",
     "Scheduling",
@@ -61,16 +63,19 @@ __all__ = [
     "check_policy",
     "compile_cluster",
     "conduct_study",
+    "define_plan",
     "define_study",
     "describe_jobs",
     "estimate",
     "generate_jobs",
     "load_catalogue",
     "load_cluster",
+    "load_plan",
     "load_result",
     "load_scenario",
     "load_study",
     "load_workload",
+    "make_plan",
     "nodes_over_time",
     "read_jobs",
     "replay",
@@ -88,6 +93,7 @@ _HOME = {
     "InputError": "errors",
     "NodePlacement": "scheduling",
     "Placement": "scheduling",
+    "Plan": "planning",
     "Policy": "scheduling",
     "Result": "simulation.result",
     "Scheduling": "simulation.simulate",
@@ -99,22 +105,25 @@ _HOME = {
     "check_policy": "simulation.check_policy",
     "compile_cluster": "topology",
     "conduct_study": "report",
+    "define_plan": "planning",
     "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "calibration.estimate",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
+    "load_plan": "planning",
     "load_result": "studies.study_result",
     "load_scenario": "simulation.scenario",
     "load_study": "studies.study",
     "load_workload": "workload",
+    "make_plan": "planning",
     "nodes_over_time": "simulation.supply",
     "read_jobs": "workload",
     "replay": "simulation.simulate",
     "run": "simulation.run",
     "run_study": "studies.conduct",
-    "schema": "studies.schemas",
+    "schema": "schemas",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
@@ -125,6 +134,7 @@ _HOME = {
 _PACKAGES = (
     "catalogue",
     "performance",
+    "planning",
     "scheduling",
     "simulation",
     "studies",

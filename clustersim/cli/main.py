@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "replay",
     "study",
+    "plan",
     "report",
     "estimate",
     "catalogue",

@@ -20,14 +20,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "format", choices=["scenario", "study", "topology", "catalogue", "workload"]
+        "format", choices=["scenario", "study", "plan", "topology", "catalogue", "workload"]
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.studies.schemas import schema
+    from clustersim.schemas import schema
 
     print(json.dumps(schema(args.format), indent=2))
     return 0

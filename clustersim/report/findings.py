@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.study_figures import study_axes
 from clustersim.report.words import number_in_words, place_in_words
+from clustersim.studies.periods import in_period, period_of
 from clustersim.studies.points import is_fact
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
@@ -77,7 +78,21 @@ def warnings(result: StudyResult) -> list[str]:
             f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs still "
             "waited at the horizon: their waits are lower bounds."
         )
-    return told
+    return [*told, *_waiting_at_the_end(result, finished)]
+
+
+def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator[str]:
+    """Warn of periods whose waits the horizon cuts off."""
+    told = [period_of(name) for name in result.metrics if "wait" in name]
+    names = result.study.spec.window.period_names
+    for period in sorted({period for _, period in told if period is not None}):
+        cut = int((finished[in_period("censored", period)] > 0.05).sum())
+        if cut:
+            yield (
+                f"In {cut} of {len(finished)} runs more than 5 % of the jobs of "
+                f"{names[period - 1]} still waited at the horizon: their mean wait is a lower bound, and the 95th "
+                "percentile is not known."
+            )
 
 
 def _asks_for(result: StudyResult, *parts: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -53,8 +53,14 @@ class Accounts:
     catalogue: Catalogue
     spares: Mapping[str, int]
 
-    def settle(self, result: Result) -> Result:
+    def settle(self, result: Result, *, dates_s: Sequence[float] = ()) -> Result:
         """Return the result with its energy and money.
+
+        Parameters
+        ----------
+        result : Result
+        dates_s : sequence of float
+            Times at which rows of the table of costs end besides the ends of its periods.
 
         Returns
         -------
@@ -78,6 +84,7 @@ class Accounts:
             rates,
             spares=self._spare_accelerators(),
             period_s=(self.money or MoneySpec()).period,
+            dates_s=dates_s,
         )
         held = allocation_costs(result.allocations, rates)
         row = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])

@@ -33,6 +33,7 @@ def costs_table(
     *,
     spares: Mapping[str, int] = MappingProxyType({}),
     period_s: float,
+    dates_s: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Return what each pool took in each period, by the use of its accelerators.
 
@@ -46,6 +47,8 @@ def costs_table(
         Accelerators of hot spares by pool, which are there all the time.
     period_s : float
         Length of a period; the last one ends with the simulation.
+    dates_s : sequence of float
+        Other times at which a row ends and the next begins.
 
     Returns
     -------
@@ -56,8 +59,10 @@ def costs_table(
     parts = []
     for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
         time = steps["time_s"].to_numpy()
-        n_periods = max(1, int(np.ceil(time[-1] / period_s)))
-        edge = np.minimum(np.arange(n_periods + 1) * period_s, time[-1])
+        n_whole = max(1, int(np.ceil(time[-1] / period_s)))
+        edge = np.union1d(np.arange(n_whole) * period_s, np.clip(dates_s, 0.0, time[-1]))
+        edge = np.union1d(edge, time[-1]) if time[-1] > 0 else np.zeros(2)
+        n_periods = len(edge) - 1
         grid = np.union1d(time, edge)
         period = np.minimum(np.searchsorted(edge, grid[:-1], side="right"), n_periods) - 1
         step = np.searchsorted(time, grid[:-1], side="right") - 1

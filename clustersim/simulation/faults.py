@@ -94,6 +94,7 @@ class Faults:
         self._recovery = recovery
         self._run_s = run_s
         self.attempts = AttemptLog()
+        self._to_the_horizon = False
         self._running: dict[int, _Attempt] = {}
         self._left: dict[int, float] = {}
         self._whole_estimate_s: dict[int, list[float]] = {}
@@ -101,9 +102,10 @@ class Faults:
         self._slow: list[dict[int, list[float]]] = [{} for _ in simulation.partitions]
 
     def begin(self, horizon_s: float | None) -> None:
-        """Let outages happen, and the simulation stop at the horizon."""
+        """Let outages happen, and the simulation stop at the horizon, or with its last job."""
         clock = self._simulation.clock
         clock.process(self._take_turns())
+        self._to_the_horizon = horizon_s is not None
         if horizon_s is not None:
             self._stop_at(horizon_s, _FIRST)
 
@@ -147,7 +149,7 @@ class Faults:
         self.attempts.end(attempt.number, now, attempt.whole(now), self._left.get(job, 1.0))
         self._forget(job, partition)
         simulation.end(job, partition, attempt.began_s)
-        if simulation.n_ended == simulation.n_jobs:
+        if simulation.n_ended == simulation.n_jobs and not self._to_the_horizon:
             self._stop_at(now, COMPLETION)
 
     def _take_turns(self) -> Generator[Event, None, None]:

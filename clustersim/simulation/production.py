@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,21 @@ from clustersim.topology import Cluster, Pool
 from clustersim.units import Duration
 from clustersim.workload.distributions import DurationDistribution
 
-__all__ = ["MONTH_S", "Memory", "Production", "RateStep", "made_at"]
+__all__ = ["MONTH_S", "Memory", "Production", "RateStep", "made_at", "with_purpose"]
 
 Floats = npt.NDArray[np.float64]
 Name = Annotated[str, Field(min_length=1)]
 
+
+class _Named(Protocol):
+    @property
+    def pool(self) -> str: ...
+
+    @property
+    def name(self) -> str | None: ...
+
+
+Entry = TypeVar("Entry", bound=_Named)
 DAY_S = 86400.0
 MONTH_S = 365.25 / 12 * DAY_S
 """A twelfth of a year, seconds."""
@@ -249,10 +259,10 @@ def _flow(
 ) -> _Flow:
     """Rates of all foundries and of the memory on one grid of times."""
     begin_s, rates, changes = [], [], [0.0]
-    for number, production in enumerate(productions):
+    for purpose, production in with_purpose("production", productions):
         at_s = production.at
         if production.slip is not None:
-            draw = streams(f"production {number}").random(1)
+            draw = streams(purpose).random(1)
             at_s += float(production.slip.quantile(draw)[0])
         end_s = min(production.until or math.inf, stop_s.get(production.pool, math.inf))
         begin_s.append(at_s)
@@ -282,6 +292,25 @@ def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Flo
         return np.where((time_s >= at_s) & (time_s < end_s), full, 0.0)
 
     return rate
+
+
+def with_purpose(kind: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
+    """Yield what is supplied, each with the purpose of its random numbers.
+
+    It hangs on the entry's pool and name, and on its place among those alike: what else comes to
+    the fleet does not move its slip, so that scenarios stay comparable.
+
+    Parameters
+    ----------
+    kind : str
+    entries : iterable
+        Each with ``pool`` and ``name``.
+    """
+    alike: dict[tuple[str, str | None], int] = {}
+    for entry in entries:
+        key = entry.pool, entry.name
+        number = alike[key] = alike.get(key, 0) + 1
+        yield f"{kind} {entry.name or ''} {number} of pool {entry.pool}", entry
 
 
 def _dates(rate: Rate) -> list[float]:

@@ -68,6 +68,7 @@ def run_scenario(
     fleet: Fleet | None = None,
     sustainable: float | None = None,
     by_node: bool = True,
+    account_dates_s: Sequence[float] = (),
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -75,7 +76,8 @@ def run_scenario(
 
     `fleet` is what :func:`open_fleet` gave for it and `sustainable` what
     :func:`sustainable_per_s` did, to save finding them again; for `by_node` see
-    :func:`~clustersim.simulation.simulate.simulate`.
+    :func:`~clustersim.simulation.simulate.simulate`, for `account_dates_s`
+    :meth:`~clustersim.simulation.accounts.Accounts.settle`.
     """
     scenario = loaded.scenario
     fleet = fleet or open_fleet(loaded)
@@ -124,7 +126,7 @@ def run_scenario(
                 **({} if log is None else {"log": log.report().splitlines()}),
             },
         )
-    return accounts.settle(result)
+    return accounts.settle(result, dates_s=account_dates_s)
 
 
 def scheduling_of(scenario: Scenario, folder: str | Path = ".") -> Scheduling:

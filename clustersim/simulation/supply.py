@@ -16,7 +16,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
 from clustersim.simulation.outages import Outage, without_overlaps
-from clustersim.simulation.production import Memory, Production, made_at
+from clustersim.simulation.production import Memory, Production, made_at, with_purpose
 from clustersim.simulation.site import Site, node_power_w, waits_for_room
 from clustersim.topology import Cluster
 from clustersim.units import Duration
@@ -185,8 +185,8 @@ def _comes(
     """When each node of each pool comes: 0 from the start, infinite for never."""
     delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
     stop_s = {pool.name: _stop_s(supply, pool.name) for pool in cluster.pools}
-    for number, delivery in enumerate(supply.deliveries):
-        arrivals = _arrivals(delivery, stop_s[delivery.pool], streams(f"delivery {number}"))
+    for purpose, delivery in with_purpose("delivery", supply.deliveries):
+        arrivals = _arrivals(delivery, stop_s[delivery.pool], streams(purpose))
         delivered[delivery.pool] += arrivals
     room = _room_for_production(supply, cluster)
     made = {}

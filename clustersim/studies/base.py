@@ -189,6 +189,8 @@ def _case_value(folder: Path, path: str, value: Any) -> Any:
     if path == "catalogue" and isinstance(value, list):
         found = [full_path(folder, own) for own in value]
         return [_yaml(own) if isinstance(own, str) else own for own in found]
+    if isinstance(value, dict):
+        return {key: _case_value(folder, f"{path}.{key}", own) for key, own in value.items()}
     if path not in FILE_FIELDS:
         return value
     full = full_path(folder, value)

@@ -14,9 +14,9 @@ from clustersim.errors import InputError
 from clustersim.simulation.fleet import Fleet
 from clustersim.simulation.metrics import SHORTEST_RUN_S, accelerator_seconds, served
 from clustersim.simulation.result import Result
-from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.studies.periods import PERIOD_METRICS, period_metrics, period_of, stretch_metrics
 from clustersim.studies.statistics import batch_means, run_quantile_interval
+from clustersim.studies.submitted import Submitted
 from clustersim.studies.useful_work import UsefulWork, useful_work
 from clustersim.studies.warm_up import mser5, series_bins
 from clustersim.units import parse_quantity
@@ -175,7 +175,7 @@ def measure(
     Energy, carbon and costs are those of the whole run, not of the window; NaN where the scenario
     has no key ``energy`` or ``money``.
     """
-    jobs = _Submitted.of(result)
+    jobs = Submitted.of(result)
     first, reached = _warm_up(jobs, warm_up)
     last = _cool_down(jobs, cool_down)
     chosen = np.zeros(len(jobs.submit_s), dtype=bool)
@@ -209,53 +209,15 @@ def measure(
     return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]))
 
 
-def _by_period(
-    result: Result, work: UsefulWork, jobs: _Submitted, periods: int
-) -> dict[str, float]:
+def _by_period(result: Result, work: UsefulWork, jobs: Submitted, periods: int) -> dict[str, float]:
     horizon = result.provenance.get("scenario", {}).get("horizon")
     if horizon is None:
         raise InputError("window", "periods: are parts of a horizon; give the scenario a horizon")
     horizon_s = parse_quantity(horizon, "duration")
-    return period_metrics(
-        result, work, jobs.submit_s, jobs.wait_s, periods=periods, horizon_s=horizon_s
-    )
+    return period_metrics(result, work, jobs, periods=periods, horizon_s=horizon_s)
 
 
-@dataclass(frozen=True, slots=True)
-class _Submitted:
-    """Columns of the jobs that were submitted before the run stopped, at `end_s`."""
-
-    submit_s: Floats
-    start_s: Floats
-    finish_s: Floats
-    n_accelerators: Floats
-    runnable: npt.NDArray[np.bool_]
-    end_s: float
-
-    @classmethod
-    def of(cls, result: Result) -> _Submitted:
-        end_s = float(result.provenance["simulated_s"])
-        table = result.jobs[result.jobs["submit_s"] <= end_s]
-        columns: dict[str, Floats] = {
-            name: table[name].to_numpy(dtype=np.float64)
-            for name in ("submit_s", "start_s", "finish_s", "n_accelerators")
-        }
-        runnable = (table["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
-        return cls(**columns, runnable=runnable, end_s=end_s)
-
-    @property
-    def wait_s(self) -> Floats:
-        """Wait of each job, until the run stopped if it had not started; NaN if it never can."""
-        wait = np.where(np.isnan(self.start_s), self.end_s, self.start_s) - self.submit_s
-        return np.where(self.runnable, wait, np.nan)
-
-    def work(self) -> Floats:
-        """Accelerator-seconds of each job until the run stopped; NaN where it had not started."""
-        until = np.where(np.isnan(self.finish_s), self.end_s, self.finish_s)
-        return self.n_accelerators * (until - self.start_s)
-
-
-def _warm_up(jobs: _Submitted, warm_up: float | str) -> tuple[int, bool]:
+def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
     """First job that is measured, and whether a steady part begins there as far as is known."""
     if warm_up == "mser-5":
         order = np.flatnonzero(jobs.runnable)
@@ -271,7 +233,7 @@ def _warm_up(jobs: _Submitted, warm_up: float | str) -> tuple[int, bool]:
     return int(len(jobs.submit_s) * warm_up), True
 
 
-def _cool_down(jobs: _Submitted, cool_down: float | str) -> int:
+def _cool_down(jobs: Submitted, cool_down: float | str) -> int:
     """The job after the last that is measured."""
     n_jobs = len(jobs.submit_s)
     if isinstance(cool_down, str):
@@ -293,7 +255,7 @@ def _wait_metrics(wait: Floats) -> dict[str, float]:
     }
 
 
-def _jct_metrics(jobs: _Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, float]:
+def _jct_metrics(jobs: Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, float]:
     ended = chosen & np.isfinite(jobs.finish_s)
     if not ended.any():
         raise InputError("window", "none of the measured jobs had finished at the horizon")
@@ -332,10 +294,10 @@ def _half_width(series: Floats) -> float:
 
 
 def _work_metrics(
-    result: Result, jobs: _Submitted, chosen: npt.NDArray[np.bool_], begin_s: float, end_s: float
+    result: Result, jobs: Submitted, chosen: npt.NDArray[np.bool_], begin_s: float, end_s: float
 ) -> dict[str, float]:
     days = (end_s - begin_s) / SECONDS_PER_DAY
-    work = float(np.nansum(jobs.work()[chosen]))
+    work = float(np.nansum(jobs.work[chosen]))
     return {
         "served": 1.0
         if result.serving is None
@@ -382,12 +344,11 @@ def _arrival_rate(result: Result) -> float:
     return (len(submit) - 1) / span if span > 0 else math.nan
 
 
-def _backlog_growth(jobs: _Submitted, begin_s: float, end_s: float) -> float:
+def _backlog_growth(jobs: Submitted, begin_s: float, end_s: float) -> float:
     """Work waiting at the end less that at the begin, over the work that arrived in between."""
     ran = np.isfinite(jobs.start_s)
-    held = np.where(np.isfinite(jobs.finish_s), jobs.finish_s, jobs.end_s) - jobs.start_s
-    mean_held = float(held[ran].mean()) if ran.any() else 0.0
-    work = jobs.n_accelerators * np.where(ran, held, mean_held) * jobs.runnable
+    mean_held = float(jobs.held_s[ran].mean()) if ran.any() else 0.0
+    work = jobs.n_accelerators * np.where(ran, jobs.held_s, mean_held) * jobs.runnable
     start_s = np.where(ran, jobs.start_s, np.inf)
     arrived = float(work[(jobs.submit_s > begin_s) & (jobs.submit_s <= end_s)].sum())
 

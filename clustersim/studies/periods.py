@@ -12,12 +12,14 @@ import pandas as pd
 
 from clustersim.simulation.metrics import accelerator_seconds, effective_time, mean_utilisation
 from clustersim.simulation.result import Result
+from clustersim.studies.submitted import Submitted
 from clustersim.studies.useful_work import UsefulWork
 
 __all__ = [
     "ACCOUNTS",
     "PERIOD_METRICS",
     "in_period",
+    "period_ends_s",
     "period_metrics",
     "period_of",
     "stretch_metrics",
@@ -39,8 +41,9 @@ PERIOD_METRICS = MappingProxyType(
         "electricity_cny": "cost of electricity",
         "carbon_kg": "carbon dioxide",
         "cost_cny": "cost of the fleet",
-        "mean_wait_s": "mean wait",
-        "p95_wait_s": "95th percentile of wait",
+        "mean_wait_s": "mean wait (those that still waited at the horizon: until then)",
+        "p95_wait_s": "95th percentile of wait (NaN where too many still waited to know it)",
+        "censored": "share of the jobs that had not started at the horizon",
     }
 )
 """Metrics that are measured of each period too, written ``NAME@k`` for the k-th."""
@@ -64,14 +67,15 @@ def period_of(name: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (name, None)
 
 
+def period_ends_s(horizon_s: float | None, periods: int | None) -> list[float]:
+    """Return where the equal parts of a horizon begin and end; nothing without them."""
+    if horizon_s is None or periods is None:
+        return []
+    return [float(end) for end in np.linspace(0.0, horizon_s, periods + 1)]
+
+
 def period_metrics(
-    result: Result,
-    work: UsefulWork,
-    submit_s: Floats,
-    wait_s: Floats,
-    *,
-    periods: int,
-    horizon_s: float,
+    result: Result, work: UsefulWork, jobs: Submitted, *, periods: int, horizon_s: float
 ) -> dict[str, float]:
     """Measure each of the equal parts of a horizon.
 
@@ -80,8 +84,8 @@ def period_metrics(
     result : Result
     work : UsefulWork
         Of the result.
-    submit_s, wait_s : float64 arrays (jobs,)
-        Of the jobs; a wait is NaN of one that can never run.
+    jobs : Submitted
+        Of the result.
     periods : int
     horizon_s : float
 
@@ -90,15 +94,28 @@ def period_metrics(
     dict of str to float
         Metrics by the name that :func:`in_period` gives; NaN where there is nothing to measure.
     """
-    ends = np.linspace(0.0, horizon_s, periods + 1)
     found: dict[str, float] = {}
+    ends = period_ends_s(horizon_s, periods)
     for period, (begin_s, end_s) in enumerate(itertools.pairwise(ends), 1):
-        stretch = stretch_metrics(result, work, float(begin_s), float(end_s))
-        wait = wait_s[(submit_s >= begin_s) & (submit_s < end_s) & ~np.isnan(wait_s)]
-        stretch["mean_wait_s"] = float(wait.mean()) if len(wait) else np.nan
-        stretch["p95_wait_s"] = float(np.quantile(wait, 0.95)) if len(wait) else np.nan
+        stretch = stretch_metrics(result, work, begin_s, end_s)
+        stretch |= _waits(jobs, begin_s, end_s)
         found |= {in_period(name, period): value for name, value in stretch.items()}
     return found
+
+
+def _waits(jobs: Submitted, begin_s: float, end_s: float) -> dict[str, float]:
+    """Waits of the jobs that were submitted in a stretch of time."""
+    chosen = (jobs.submit_s >= begin_s) & (jobs.submit_s < end_s) & jobs.runnable
+    if not chosen.any():
+        return dict.fromkeys(("mean_wait_s", "p95_wait_s", "censored"), np.nan)
+    waits_still = np.isnan(jobs.start_s[chosen])
+    wait_s = jobs.wait_s[chosen]
+    known = np.quantile(np.where(waits_still, np.inf, wait_s), 0.95, method="higher")
+    return {
+        "mean_wait_s": float(wait_s.mean()),
+        "p95_wait_s": float(np.quantile(wait_s, 0.95)) if np.isfinite(known) else np.nan,
+        "censored": float(waits_still.mean()),
+    }
 
 
 def stretch_metrics(
@@ -144,7 +161,10 @@ def stretch_metrics(
 
 
 def _accounts(result: Result, begin_s: float, end_s: float) -> dict[str, float]:
-    """Energy and money; spread evenly over each month of the table of costs."""
+    """Energy and money; spread evenly over each row of the table of costs.
+
+    Runs of a study have rows that end where its periods do.
+    """
     if result.costs is None:
         return dict.fromkeys(ACCOUNTS, np.nan)
     begin, end = (result.costs[name].to_numpy() for name in ("begin_s", "end_s"))

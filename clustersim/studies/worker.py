@@ -17,6 +17,7 @@ from clustersim.simulation.run import run_scenario, sustainable_per_s
 from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
 from clustersim.studies.file_hash import file_hash
 from clustersim.studies.measures import fleet_facts, measure
+from clustersim.studies.periods import period_ends_s
 from clustersim.studies.store import Outcome
 
 __all__ = ["make_run", "open_changed", "simulate_changed"]
@@ -44,7 +45,7 @@ def make_run(
     """
     began = time.perf_counter()
     try:
-        result, fleet = simulate_changed(tree, changes)
+        result, fleet = simulate_changed(tree, changes, periods=window.get("periods"))
         _check_unchanged(files)
         measured = measure(result, **window, catalogue=fleet.catalogue)
     except (Exception, SystemExit) as error:
@@ -66,8 +67,12 @@ def _check_unchanged(files: Mapping[str, str]) -> None:
         raise InputError(changed[0], "was changed while the study ran; go on with --resume")
 
 
-def simulate_changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[Result, Fleet]:
+def simulate_changed(
+    tree: Mapping[str, Any], changes: Mapping[str, Any], *, periods: int | None = None
+) -> tuple[Result, Fleet]:
     """Run a scenario with some changes; return its result and the fleet that it ran on.
+
+    Accounts are settled at the ends of each of the `periods` of its horizon too.
 
     Raises
     ------
@@ -80,7 +85,10 @@ def simulate_changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tup
     sustainable = None
     if loaded.scenario.workload.load is not None:
         sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
-    result = run_scenario(loaded, fleet=fleet, sustainable=sustainable, by_node=False)
+    dates_s = period_ends_s(loaded.scenario.horizon, periods)
+    result = run_scenario(
+        loaded, fleet=fleet, sustainable=sustainable, by_node=False, account_dates_s=dates_s
+    )
     if result.interrupted:
         raise KeyboardInterrupt
     return result, fleet

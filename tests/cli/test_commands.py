@@ -19,7 +19,7 @@ from clustersim.workload import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
-SCENARIOS = [path for path in FILES if "base" not in read_yaml(path)]
+SCENARIOS = [path for path in FILES if not {"base", "quarters"} & set(read_yaml(path))]
 GOOD = "job_id,submit_s,n_accelerators,duration_s,who\n1,0,8,60,a\n2,5,8,60,b\n3,6,16,30,c\n"
 POLICY = """\
 from clustersim import Policy
@@ -219,7 +219,7 @@ def test_help_has_an_example_that_works(
             arguments = ["run", "--from", "out/policies", "--run", made, "--out", "redone"]
         if "--dask" in arguments:
             continue  # tests/studies starts a scheduler
-        if command == "study":
+        if command in ("study", "plan"):
             arguments = [*arguments, "--quick"]
         if command == "trace" and not Path(arguments[1]).exists():
             continue  # a published log, which is not part of the repository

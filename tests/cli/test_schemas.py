@@ -19,10 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(clustersim.__file__).parent
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
 STUDIES = [path for path in EXPERIMENTS if "base" in read_yaml(path)]
+PLANS = [path for path in EXPERIMENTS if "quarters" in read_yaml(path)]
 FILES = {
     "topology": sorted((ROOT / "topologies").glob("*.yaml")),
-    "scenario": [path for path in EXPERIMENTS if path not in STUDIES],
+    "scenario": [path for path in EXPERIMENTS if path not in (*STUDIES, *PLANS)],
     "study": STUDIES,
+    "plan": PLANS,
     "catalogue": sorted((PACKAGE / "catalogue" / "data").glob("*.yaml")),
     "workload": sorted((PACKAGE / "workload" / "models").glob("*.yaml")),
 }
@@ -90,6 +92,9 @@ SLIPS: dict[str, tuple[str, Callable[[Any], None]]] = {
         "study",
         lambda tree: tree["quick"].update(sample={"pionts": 4}),
     ),
+    "a key of a plan": ("plan", lambda tree: tree.update(quartres=3)),
+    "a key of a plan's chip": ("plan", lambda tree: tree["chips"]["h200"].update(prize="1 CNY")),
+    "a key of a verification": ("plan", lambda tree: tree["verify"].update(round=3)),
     "a key of a chip": (
         "catalogue",
         lambda tree: next(iter(tree["accelerators"].values())).update(hbm_size="1 GB"),

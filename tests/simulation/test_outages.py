@@ -163,6 +163,18 @@ def test_the_horizon_ends_what_still_runs() -> None:
     assert result.jobs["done"].tolist() == [0.4]
 
 
+def test_a_run_goes_on_to_its_horizon_when_all_jobs_have_ended() -> None:
+    for outages in (None, [], [Outage(30, 50, 0, 0), Outage(300, 350, 0, 0)]):
+        log = jobs([(0, 8, 100)])
+        placed = Scheduling(placement="consolidate")
+        result = simulate(log, ONE, placed, outages=outages, horizon_s=400)
+        assert result.provenance["simulated_s"] == 400
+        assert result.utilisation["time_s"].max() == 400
+        if outages:
+            assert result.outages["end_s"].tolist() == [50, 350]
+            assert accelerator_seconds(result.utilisation)["available"].sum() == 8 * (400 - 20 - 50)
+
+
 def test_what_is_done_without_outages() -> None:
     log = jobs([(0, 8, 100), (0, 8, 40), (0, 8, 10)])
     result = simulate(log, ONE, horizon_s=120)

@@ -18,7 +18,7 @@ from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.studies.measures import measure
-from clustersim.studies.periods import ACCOUNTS, period_of
+from clustersim.studies.periods import ACCOUNTS, period_ends_s, period_of
 from clustersim.studies.useful_work import useful_work
 from clustersim.topology import compile_cluster, resolve_cluster
 
@@ -119,7 +119,10 @@ def test_waits_of_those_who_came_in_the_period() -> None:
     result = ran([0, 10, 20, 150, 350], [5, 500, 500, 5, 5])
     assert by_period(result, "mean_wait_s")[:2] == [0.0, 250.0]
     assert np.isnan(by_period(result, "mean_wait_s")[2])
-    assert by_period(result, "p95_wait_s")[3] == 50.0
+    np.testing.assert_array_equal(by_period(result, "censored"), [0, 1, np.nan, 1])
+    assert by_period(result, "mean_wait_s")[3] == 50.0, "until the horizon"
+    assert np.isnan(by_period(result, "p95_wait_s")[3]), "nobody knows"
+    assert by_period(result, "p95_wait_s")[0] == 0.0
 
 
 def test_accelerators_come_and_go() -> None:
@@ -141,6 +144,21 @@ def test_energy_and_money_of_the_periods_add_up() -> None:
         assert found[name] > 0
     # Jobs come in the first period, and then the nodes are idle: less energy, the same price.
     assert found["energy_j@4"] < found["energy_j@1"]
+    of_nodes = [found[f"cost_cny@{k}"] - found[f"electricity_cny@{k}"] for k in (1, 4)]
+    assert of_nodes[0] == pytest.approx(of_nodes[1])
+
+
+@pytest.mark.parametrize("period", ["1 h", "8 h", "1 yr"])
+def test_the_costs_of_a_period_do_not_hang_on_the_rows_of_the_table(period: str) -> None:
+    """In the last of four quarters of 2 h there are two nodes, before it one."""
+    late = {"deliveries": [{"pool": "gpu", "nodes": 1, "at": "6 h"}]}
+    placed = {**QUEUE["scheduler"], "placement": "consolidate"}
+    tree = {**QUEUE, "horizon": "8 h", "supply": late, "money": {"period": period}}
+    loaded = resolve_scenario({**tree, "scheduler": placed})
+    ends = period_ends_s(loaded.scenario.horizon, 4)
+    found = measure(run_scenario(loaded, account_dates_s=ends), **KEPT, periods=4).metrics
+    costs = [found[f"cost_cny@{k}"] for k in (1, 2, 3, 4)]
+    assert costs == pytest.approx([costs[0], costs[0], costs[0], 2 * costs[0]])
 
 
 def test_periods_need_a_horizon() -> None:

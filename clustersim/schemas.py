@@ -7,6 +7,7 @@ from typing import Any
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
+from clustersim.planning.spec import PlanSpec
 from clustersim.simulation.scenario import Scenario
 from clustersim.studies.spec import StudySpec
 from clustersim.topology import ClusterSpec
@@ -17,11 +18,12 @@ __all__ = ["FORMATS", "schema"]
 FORMATS: dict[str, type[FileModel]] = {
     "scenario": Scenario,
     "study": StudySpec,
+    "plan": PlanSpec,
     "topology": ClusterSpec,
     "catalogue": CatalogueFile,
     "workload": WorkloadSpec,
 }
-EXTENDING = ("scenario", "study")
+EXTENDING = ("scenario", "study", "plan")
 """Formats whose files may take what they do not say from another."""
 
 
@@ -30,7 +32,7 @@ def schema(name: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    name : {"scenario", "study", "topology", "catalogue", "workload"}
+    name : {"scenario", "study", "plan", "topology", "catalogue", "workload"}
         Which format.
 
     Raises
@@ -44,7 +46,7 @@ def schema(name: str) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **FORMATS[name].model_json_schema(),
     }
-    if name == "study":
+    if name in ("study", "plan"):
         _add_quick(tree)
     if name in EXTENDING:
         _add_extends(tree, name)
@@ -61,7 +63,7 @@ def _add_extends(tree: dict[str, Any], name: str) -> None:
 
 
 def _add_quick(tree: dict[str, Any]) -> None:
-    """Let a study say what is different in its small version: any of its fields, or parts of them.
+    """Let a file say what is different in its small version: any of its fields, or parts of them.
 
     A part is laid over the field, so that nothing in it is required.
     """
@@ -69,7 +71,7 @@ def _add_quick(tree: dict[str, Any]) -> None:
     parts = {f"Quick{name}": _part(node) for name, node in definitions.items()}
     tree["properties"]["quick"] = {
         "type": "object",
-        "description": "changes that make a small version of the study, for `--quick`",
+        "description": "changes that make a small version, for `--quick`",
         "properties": _part(dict(tree["properties"])),
         "additionalProperties": False,
     }

@@ -1,0 +1,77 @@
+"""`clustersim plan`: what to buy, and when."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "plan",
+        help="find what to buy of each chip type in each quarter",
+        description="Find the purchases that meet a demand at the least expected cost over "
+        "scenarios of supply, price every limit, and try the plan by simulation. Exit code 1: the "
+        "limits leave no plan (the folder then says what is missing), or the simulated service "
+        "misses its objective.",
+        epilog="example: clustersim plan experiments/plan_2026.yaml --out out/plan\n"
+        "         clustersim plan experiments/plan_2026.yaml --out out/half --set verify=null "
+        "--set 'budget=80e9 CNY'",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("plan", metavar="PLAN.yaml")
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the plan")
+    parser.add_argument(
+        "--quick", action="store_true", help="the small version that the file gives under `quick`"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that simulate (default: one a core)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="a.b.c=value",
+        help="change a field of the plan; null takes it away; may be given several times",
+    )
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        default="png,svg",
+        metavar="png,svg,pdf",
+        help="of the pictures (default: png,svg)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.cli.plan_text import plan_text
+    from clustersim.errors import InputError
+    from clustersim.planning import load_plan, make_plan
+    from clustersim.planning.output import write_plan
+    from clustersim.plots.style import picture_formats
+    from clustersim.simulation.result import new_folder
+
+    formats = picture_formats(args.formats, "--format")
+    if args.workers is not None and args.workers < 1:
+        raise InputError("--workers", f"must be 1 or more, found {args.workers}")
+    question = load_plan(args.plan, quick=args.quick, changes=args.changes)
+    with new_folder(args.out) as folder:
+        plan = make_plan(
+            question,
+            workers=args.workers,
+            told=_told if sys.stderr.isatty() else None,
+        )
+        write_plan(plan, folder, formats)
+    print(plan_text(plan))
+    print(f"written to {args.out}")
+    return 0 if plan.meets else 1
+
+
+def _told(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,127 @@
+"""The folder of a plan: everything as JSON, tables, pictures, scenarios that can be run again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from clustersim.planning.result import Plan
+from clustersim.planning.tables import (
+    allocation_table,
+    cost_table,
+    purchase_table,
+    regret_table,
+)
+from clustersim.planning.trial import Trial, trial_jobs
+from clustersim.planning.words import conclusion
+from clustersim.plots.purchases import draw_purchases, draw_regret
+from clustersim.plots.style import save_figure
+from clustersim.simulation.result import versions
+
+__all__ = ["write_plan"]
+
+
+def write_plan(plan: Plan, folder: Path, formats: Sequence[str] = ("png", "svg")) -> None:
+    """Write a plan into a folder that exists and is empty.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : Path
+    formats : sequence of str
+        Of the pictures.
+    """
+    tables = plan_tables(plan)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    content = {**_facts(plan), **{name: _records(table) for name, table in tables.items()}}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "plan.json").write_text(text + "\n", encoding="utf-8")
+    if "purchases" in tables:
+        figure = draw_purchases(tables["purchases"], title=plan.question.spec.name)
+        save_figure(figure, folder / "purchases", formats)
+        if len(plan.problem.scenarios) > 1:
+            figure = draw_regret(tables["regret"], title=plan.question.spec.name)
+            save_figure(figure, folder / "regret", formats)
+    if plan.verified is not None:
+        for number, trial in enumerate(plan.verified.trials, 1):
+            _write_trial(trial, folder / "scenarios", f"{number}-{_file_name(trial.scenario)}")
+
+
+def plan_tables(plan: Plan) -> dict[str, pd.DataFrame]:
+    """Return the tables of a plan by the names of their files."""
+    tables: dict[str, pd.DataFrame] = {}
+    if plan.schedule is not None:
+        tables["purchases"] = purchase_table(plan, plan.schedule)
+        tables["costs"] = cost_table(plan.schedule)
+        tables["allocation"] = allocation_table(plan.schedule)
+    if plan.shadow_prices is not None:
+        tables["shadow_prices"] = plan.shadow_prices
+    if plan.regret is not None:
+        tables["regret"] = regret_table(plan.regret, plan.problem.scenarios)
+    if plan.shortfall is not None:
+        tables["shortfall"] = plan.shortfall
+    if plan.verified is not None:
+        tables["rounds"] = plan.verified.rounds
+    return tables
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    spec = plan.question.spec.model_dump(mode="json", exclude_none=True)
+    facts: dict[str, Any] = {"question": spec, "versions": dict(versions())}
+    schedule, regret = plan.schedule, plan.regret
+    facts["conclusion"] = conclusion(plan)
+    facts["status"] = "no plan" if schedule is None else schedule.status
+    if schedule is not None and regret is not None:
+        facts |= {
+            "planning_utilisation": plan.problem.utilisation,
+            "expected_cost_cny": schedule.expected_cost,
+            "gap": schedule.gap,
+            "lp_bound_cny": plan.bound,
+            "expected_cost_with_foresight_cny": regret.expected_with_foresight,
+            "value_of_perfect_information_cny": regret.value_of_perfect_information,
+            "value_of_stochastic_solution_cny": _number(regret.value_of_stochastic_solution),
+        }
+    if plan.verified is not None:
+        facts["verified"] = {"meets": plan.verified.meets, "note": plan.verified.note}
+    return facts
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else "infinite"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain data; no number is null, an infinite one is a text."""
+    rows: list[dict[str, Any]] = []
+    for record in table.astype(object).to_dict("records"):
+        row: dict[str, Any] = {}
+        for name, value in record.items():
+            if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+                row[str(name)] = None
+            else:
+                row[str(name)] = _number(value) if isinstance(value, float) else value
+        rows.append(row)
+    return rows
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+
+
+def _write_trial(trial: Trial, folder: Path, name: str) -> None:
+    """Write a scenario and its jobs, so that it can be run by itself."""
+    folder.mkdir(exist_ok=True)
+    trial_jobs(trial, 0).to_parquet(folder / f"{name}.parquet", index=False)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.default_flow_style = False
+    tree = {**trial.tree, "workload": {"trace": f"{name}.parquet"}}
+    with (folder / f"{name}.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file)

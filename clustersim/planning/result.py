@@ -1,0 +1,146 @@
+"""Making a plan: solved, priced, tried by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from clustersim.planning.fleet import open_base_scenario, throughput
+from clustersim.planning.load import PlanQuestion
+from clustersim.planning.problem import Problem, problem_of
+from clustersim.planning.program import build_program
+from clustersim.planning.regret import Regret, find_regret
+from clustersim.planning.shadow_prices import shadow_prices
+from clustersim.planning.shortfall import find_shortfall
+from clustersim.planning.solve import Effort, Schedule, solve, solve_relaxed
+from clustersim.planning.verify import Verified, verify
+from clustersim.simulation.result import new_folder
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What should be bought, what it costs, and what that hangs on.
+
+    Attributes
+    ----------
+    question : PlanQuestion
+    problem : Problem
+        With the planning utilisation of the plan.
+    schedule : Schedule or None
+        None where the limits leave no plan.
+    bound : float
+        Least expected cost (yuan) of the linear relaxation; NaN without a plan.
+    shadow_prices : DataFrame or None
+        See :func:`~clustersim.planning.shadow_prices.shadow_prices`.
+    regret : Regret or None
+    shortfall : DataFrame or None
+        Where there is no plan, see :func:`~clustersim.planning.shortfall.find_shortfall`.
+    verified : Verified or None
+        Where the file asks for it.
+    """
+
+    question: PlanQuestion
+    problem: Problem
+    schedule: Schedule | None
+    bound: float
+    shadow_prices: pd.DataFrame | None
+    regret: Regret | None
+    shortfall: pd.DataFrame | None
+    verified: Verified | None
+
+    def save(self, folder: str | Path, formats: Sequence[str] = ("png", "svg")) -> Path:
+        """Write tables, pictures, ``plan.json`` and the simulated scenarios to a new folder.
+
+        Raises
+        ------
+        InputError
+            If `folder` exists or cannot be made; nothing is overwritten.
+        """
+        from clustersim.planning.output import write_plan
+
+        with new_folder(folder) as path:
+            write_plan(self, path, formats)
+        return path
+
+    @property
+    def meets(self) -> bool:
+        """Whether there is a plan, and its simulated service, if any, meets the objective."""
+        return self.schedule is not None and (self.verified is None or self.verified.meets)
+
+
+def make_plan(
+    question: PlanQuestion,
+    *,
+    workers: int | None = None,
+    told: Callable[[str], None] | None = None,
+) -> Plan:
+    """Find what should be bought.
+
+    Parameters
+    ----------
+    question : PlanQuestion
+        Of :func:`~clustersim.planning.load_plan`.
+    workers : int, optional
+        Processes that simulate; by default one a core.
+    told : callable, optional
+        Called with a line after each round of the verification.
+
+    Raises
+    ------
+    InputError
+        If a class of the demand can run on none of its chips, or the base scenario cannot be used.
+
+    Examples
+    --------
+    >>> from clustersim.planning import define_plan
+    >>> plan = make_plan(
+    ...     define_plan(
+    ...         {
+    ...             "name": "one chip",
+    ...             "quarters": 1,
+    ...             "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
+    ...             "demand": {
+    ...                 "tuning": {
+    ...                     "model": "llama3-8b",
+    ...                     "accelerators": 8,
+    ...                     "job_tokens": 1.0e9,
+    ...                     "tokens": 1.0e13,
+    ...                     "must_meet": 1,
+    ...                 }
+    ...             },
+    ...         }
+    ...     )
+    ... )
+    >>> int(plan.schedule.bought.sum())
+    16
+    """
+    spec = question.spec
+    effort = Effort(spec.gap, spec.search_nodes)
+    base = open_base_scenario(question)
+    problem = problem_of(question, throughput(question, base))
+    schedule = solve(problem, effort=effort)
+    if schedule is None:
+        shortfall = find_shortfall(problem, effort)
+        return Plan(question, problem, None, float("nan"), None, None, shortfall, None)
+    verified = None
+    if base is not None:
+        verified = verify(question, base, problem, schedule, workers=workers, told=told)
+        schedule = verified.schedule
+        problem = schedule.problem
+    program = build_program(problem)
+    relaxed = solve_relaxed(program)
+    return Plan(
+        question=question,
+        problem=problem,
+        schedule=schedule,
+        bound=float(relaxed.fun) * program.money_unit + problem.fixed_cost,
+        shadow_prices=shadow_prices(program, relaxed),
+        regret=find_regret(problem, schedule, effort),
+        shortfall=None,
+        verified=verified,
+    )

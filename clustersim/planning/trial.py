@@ -1,0 +1,226 @@
+"""A plan as scenarios that can be simulated: its fleet, its deliveries, its jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.errors import InputError
+from clustersim.planning.fleet import BaseScenario, cluster_of
+from clustersim.planning.load import PlanQuestion
+from clustersim.planning.solve import Schedule
+from clustersim.planning.spec import QUARTER_S
+from clustersim.seeds import Streams
+from clustersim.simulation.file_names import full_path
+from clustersim.simulation.result import Result
+from clustersim.simulation.run import run_scenario
+from clustersim.simulation.scenario import resolve_scenario
+from clustersim.studies.measures import measure
+from clustersim.workload import WorkloadSpec, generate_jobs
+
+__all__ = ["Service", "Trial", "run_trial", "trial_jobs", "trial_of"]
+
+LEAST_SHARE = 1e-3
+"""Of a class' nodes that must be of a chip for the plan to count as using it."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One scenario of a plan, to be simulated.
+
+    Attributes
+    ----------
+    scenario : str
+        Its name in the plan.
+    tree : dict
+        A scenario as plain data, but for its jobs.
+    workloads : list of dict
+        For each quarter a workload model by class.
+    metric : str
+        What is measured in each quarter.
+    """
+
+    scenario: str
+    tree: Mapping[str, Any]
+    workloads: list[dict[str, Mapping[str, Any]]]
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a simulation shows in each quarter.
+
+    Attributes
+    ----------
+    values : list of float
+        The metric; infinite where a job can never run, NaN where none was submitted.
+    jobs : list of int
+        Submitted.
+    """
+
+    values: list[float]
+    jobs: list[int]
+
+
+def trial_of(
+    question: PlanQuestion, base: BaseScenario, schedule: Schedule, scenario: int
+) -> Trial:
+    """Make what is simulated of a plan in one of its scenarios.
+
+    A pool has the existing nodes and all that is bought; these are delivered at the start of their
+    quarter.  The jobs of each quarter are those that the plan processes.  Fleet and demand are
+    divided by `verify.scale`.
+    """
+    spec, verify = question.spec, question.spec.verify
+    assert verify is not None, "a plan that is tried has a verification"
+    scaled = np.rint(schedule.nodes[scenario] * verify.scale).astype(int)
+    nodes = {name: int(scaled[-1, chip]) for chip, name in enumerate(spec.chips)}
+    steps = np.diff(scaled, axis=0)
+    deliveries = [
+        {"pool": name, "nodes": int(steps[quarter - 1, chip]), "at": f"{quarter * QUARTER_S} s"}
+        for quarter in range(1, spec.quarters)
+        for chip, name in enumerate(spec.chips)
+        if steps[quarter - 1, chip]
+    ]
+    tree = {
+        **{name: value for name, value in base.tree.items() if name != "horizon"},
+        "name": f"{spec.name}: {schedule.problem.scenarios[scenario]}",
+        "catalogue": [full_path(question.folder, own) for own in spec.catalogue],
+        "cluster": cluster_of(question, base, nodes),
+        "performance": spec.performance.model_dump(mode="json", exclude_none=True),
+        "supply": {"deliveries": deliveries},
+    }
+    if "calibration" in tree["performance"]:
+        path = full_path(question.folder, tree["performance"]["calibration"])
+        tree["performance"]["calibration"] = path
+    return Trial(
+        scenario=schedule.problem.scenarios[scenario],
+        tree=tree,
+        workloads=[
+            _workloads(question, schedule, scenario, quarter) for quarter in range(spec.quarters)
+        ],
+        metric=verify.objective.metric,
+    )
+
+
+def _workloads(
+    question: PlanQuestion, schedule: Schedule, scenario: int, quarter: int
+) -> dict[str, Mapping[str, Any]]:
+    """Workload model of each class in a quarter, at the rate that the plan processes."""
+    spec, verify = question.spec, question.spec.verify
+    assert verify is not None, "a plan that is tried has a verification"
+    models: dict[str, Mapping[str, Any]] = {}
+    for index, (name, demand) in enumerate(spec.demand.items()):
+        wanted = schedule.problem.demand[index, quarter]
+        tokens = (wanted - schedule.unmet[scenario, quarter, index]) * verify.scale
+        job = demand.job_tokens
+        constant = isinstance(job, float | int)
+        average = float(job) if isinstance(job, float | int) else float(job.mean())
+        if tokens <= 1e-9 * average:
+            continue
+        one = {
+            "name": name,
+            "weight": 1,
+            "sizes": {demand.accelerators: 1},
+            "model": demand.model,
+            "tokens": {"kind": "constant", "value": job} if constant else job,
+            "accelerators": _accelerators(question, schedule, scenario, quarter, index),
+        }
+        gap_s = QUARTER_S * average / tokens
+        models[name] = {
+            "arrivals": {"mean_interarrival": f"{gap_s} s", "process": verify.arrivals},
+            "classes": [one],
+        }
+    return models
+
+
+def _accelerators(
+    question: PlanQuestion, schedule: Schedule, scenario: int, quarter: int, index: int
+) -> list[str]:
+    """Chips that jobs of a class may run on, those that do most of its work first."""
+    spec, verify = question.spec, question.spec.verify
+    assert verify is not None, "a plan that is tried has a verification"
+    busy = schedule.busy[scenario, quarter, index]
+    chosen = [int(chip) for chip in np.argsort(-busy, kind="stable")]
+    if verify.routing == "planned":
+        chosen = [chip for chip in chosen if busy[chip] > LEAST_SHARE * busy.sum()]
+    else:
+        chosen = [chip for chip in chosen if schedule.problem.node_tokens[index, chip] > 0]
+    names = list(spec.chips.values())
+    return [question.catalogue.accelerator(names[chip].accelerator).name for chip in chosen]
+
+
+class _PartStreams(Streams):
+    """Streams of one class in one quarter, so that no other part of a demand moves its jobs."""
+
+    def __init__(self, whole: Streams, part: str) -> None:
+        super().__init__(whole.seed, replication=whole.replication)
+        self.part = part
+
+    def __call__(self, purpose: str) -> np.random.Generator:
+        return super().__call__(f"{purpose} of {self.part}")
+
+
+def trial_jobs(trial: Trial, replication: int) -> pd.DataFrame:
+    """Draw the jobs of a trial, in order of time; the same for the same seed and replication."""
+    streams = Streams(int(trial.tree.get("seed", 0)), replication=replication)
+    parts = []
+    for quarter, models in enumerate(trial.workloads):
+        for name, model in models.items():
+            jobs = generate_jobs(
+                WorkloadSpec.model_validate(model),
+                _PartStreams(streams, f"{name} in quarter {quarter + 1}"),
+                horizon_s=QUARTER_S,
+            )
+            jobs["submit_s"] += quarter * QUARTER_S
+            parts.append(jobs.astype({"job_class": "string"}))
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        raise InputError("verify", "no job is submitted; give fewer job_tokens, or a larger scale")
+    table = pd.concat(parts, ignore_index=True)
+    table = table.sort_values("submit_s", kind="stable", ignore_index=True)
+    table["job_id"] = np.arange(1, len(table) + 1)
+    return table
+
+
+def run_trial(trial: Trial, replication: int) -> Service:
+    """Simulate a trial once and measure each quarter; where nothing is done, there is no service.
+
+    Raises
+    ------
+    InputError
+        If its scenario cannot be used.
+    """
+    quarters = range(len(trial.workloads))
+    if not any(trial.workloads):
+        return Service([math.nan for _ in quarters], [0 for _ in quarters])
+    jobs = trial_jobs(trial, replication)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "jobs.parquet"
+        jobs.to_parquet(path, index=False)
+        tree = {**trial.tree, "workload": {"trace": str(path)}, "replication": replication}
+        result = run_scenario(resolve_scenario(tree, source=f"scenario {trial.scenario!r}"))
+    if result.interrupted:
+        raise KeyboardInterrupt
+    measured = [_measured(result, trial.metric, quarter) for quarter in quarters]
+    return Service([value for value, _ in measured], [count for _, count in measured])
+
+
+def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:
+    """A metric of the jobs that were submitted in a quarter, and how many they are."""
+    of_quarter = (result.jobs["submit_s"] // QUARTER_S).astype(int) == quarter
+    jobs = result.jobs[of_quarter]
+    if jobs.empty:
+        return math.nan, 0
+    if jobs["start_s"].isna().any():
+        return math.inf, len(jobs)
+    measured = measure(dataclasses.replace(result, jobs=jobs), warm_up=0.0, cool_down=0.0)
+    return measured.metrics[metric], len(jobs)

@@ -1,0 +1,218 @@
+"""Planning and simulating in turn, until the simulated service meets the objective."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.errors import InputError, named_in
+from clustersim.planning.correction import Correction
+from clustersim.planning.fleet import BaseScenario
+from clustersim.planning.load import PlanQuestion
+from clustersim.planning.problem import Problem
+from clustersim.planning.solve import Effort, Schedule, solve
+from clustersim.planning.trial import Service, Trial, run_trial, trial_of
+from clustersim.studies.statistics import mean_interval
+
+__all__ = ["Verified", "verify"]
+
+Runs = Callable[[Sequence[tuple[Trial, int]]], list[Service]]
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What trying a plan has shown.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        The plan with the largest planning utilisation that met the objective; where none did, that
+        with the smallest one tried.
+    meets : bool
+        Whether the simulated service meets the objective.
+    rounds : DataFrame
+        A row for each round, scenario and quarter: ``round, planning_utilisation, possible,
+        expected_cost_cny, scenario, quarter, jobs, metric, mean, low, high`` (95 % interval over
+        replications), ``meets``.
+    trials : list of Trial
+        What was simulated of that plan.
+    note : str
+        Why the search ended.
+    """
+
+    schedule: Schedule
+    meets: bool
+    rounds: pd.DataFrame
+    trials: list[Trial]
+    note: str
+
+
+def verify(
+    question: PlanQuestion,
+    base: BaseScenario,
+    problem: Problem,
+    first: Schedule,
+    *,
+    workers: int | None = None,
+    told: Told | None = None,
+) -> Verified:
+    """Try a plan by simulation, and plan with less utilisation until the service is good enough.
+
+    All rounds and scenarios see the same random numbers.  The service of a round is the worst mean
+    over the replications, of all scenarios and quarters.  A run begins with no job in the system.
+
+    Parameters
+    ----------
+    question : PlanQuestion
+    base : BaseScenario
+    problem : Problem
+    first : Schedule
+        The plan at its planning utilisation.
+    workers : int, optional
+        Processes; by default one a core.
+    told : callable, optional
+        Called with a line after each round.
+
+    Raises
+    ------
+    InputError
+        If a scenario cannot be simulated.
+    """
+    spec = question.spec.verify
+    assert spec is not None, "a plan that is tried has a verification"
+    effort = Effort(question.spec.gap, question.spec.search_nodes)
+    search = Correction(
+        begin=problem.utilisation,
+        lowest=min(spec.lowest_utilisation, problem.utilisation),
+        at_most=spec.objective.limit,
+        tolerance=spec.tolerance,
+    )
+    tried: dict[float, float | None] = {}
+    plans: dict[float, tuple[Schedule, list[Trial]]] = {}
+    tables: list[pd.DataFrame] = []
+    with _runs(workers) as runs:
+        while len(tried) < spec.rounds and (value := search.next_value(tried)) is not None:
+            plan = first if not tried else solve(problem.at(value), effort=effort)
+            number = len(tried) + 1
+            if plan is None:
+                tried[value] = None
+                tables.append(_impossible(number, value))
+            else:
+                trials = [trial_of(question, base, plan, s) for s in _scenarios(question)]
+                with named_in(question.source, "verify"):
+                    table = _round(question, number, plan, trials, runs)
+                tried[value] = float(table["mean"].max()) if table["jobs"].any() else 0.0
+                plans[value] = plan, trials
+                tables.append(table)
+            if told is not None:
+                told(_line(number, value, tried[value]))
+    best = search.result(tried)
+    chosen = min(plans) if best is None else best
+    schedule, trials = plans[chosen]
+    note = _note(search, tried, best)
+    rounds = pd.concat(tables, ignore_index=True)
+    return Verified(schedule, best is not None, rounds, trials, note)
+
+
+def _scenarios(question: PlanQuestion) -> list[int]:
+    names = list(question.spec.scenarios)
+    spec = question.spec.verify
+    wanted = names if spec is None or spec.scenarios is None else spec.scenarios
+    return [names.index(name) for name in dict.fromkeys(wanted)]
+
+
+def _round(
+    question: PlanQuestion, number: int, plan: Schedule, trials: list[Trial], runs: Runs
+) -> pd.DataFrame:
+    spec = question.spec.verify
+    assert spec is not None, "a plan that is tried has a verification"
+    tasks = [(trial, each) for trial in trials for each in range(spec.replications)]
+    services = runs(tasks)
+    records = []
+    for index, trial in enumerate(trials):
+        own = services[index * spec.replications : (index + 1) * spec.replications]
+        for quarter in range(question.spec.quarters):
+            values = [service.values[quarter] for service in own]
+            mean, low, high = _interval(values)
+            records.append(
+                {
+                    "round": number,
+                    "planning_utilisation": plan.problem.utilisation,
+                    "possible": True,
+                    "expected_cost_cny": plan.expected_cost,
+                    "scenario": trial.scenario,
+                    "quarter": quarter + 1,
+                    "jobs": sum(service.jobs[quarter] for service in own),
+                    "metric": spec.objective.metric,
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "meets": not mean > spec.objective.limit,
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95 % interval over replications; infinite if one is."""
+    if np.isinf(values).any():
+        return math.inf, math.inf, math.inf
+    return mean_interval(values)
+
+
+def _impossible(number: int, utilisation: float) -> pd.DataFrame:
+    row = {"round": number, "planning_utilisation": utilisation, "possible": False, "meets": False}
+    return pd.DataFrame([row])
+
+
+def _line(number: int, utilisation: float, value: float | None) -> str:
+    if value is None:
+        return f"round {number}: no plan at a planning utilisation of {utilisation:.3f}"
+    return f"round {number}: planning utilisation {utilisation:.3f}, measured {value:.4g}"
+
+
+def _note(search: Correction, tried: dict[float, float | None], best: float | None) -> str:
+    done = search.next_value(tried) is None
+    if best is not None:
+        if len(tried) == 1:
+            return "met by the first plan"
+        ended = f"known to {search.tolerance:g}" if done else f"after {len(tried)} rounds"
+        return f"met by a planning utilisation of {best:.3f}, {ended}"
+    floor = max((value for value, measure in tried.items() if measure is None), default=None)
+    if floor is not None:
+        return f"not met: at a planning utilisation of {floor:.3f} the limits leave no plan"
+    lowest = min(tried)
+    return f"not met in {len(tried)} rounds, down to a planning utilisation of {lowest:.3f}"
+
+
+@contextmanager
+def _runs(workers: int | None) -> Iterator[Runs]:
+    """Yield what makes runs, in the order in which they are asked for."""
+    if workers is not None and workers < 1:
+        raise InputError("workers", f"must be 1 or more, found {workers}")
+    count = workers or _cores()
+    context: Any = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:  # starts none before the first run
+
+        def runs(tasks: Sequence[tuple[Trial, int]]) -> list[Service]:
+            if min(count, len(tasks)) == 1:
+                return [run_trial(*task) for task in tasks]
+            return list(pool.map(run_trial, *zip(*tasks, strict=True)))
+
+        yield runs
+
+
+def _cores() -> int:
+    """Cores that this process may use, as far as the system tells."""
+    told = getattr(os, "sched_getaffinity", None)
+    return len(told(0)) if told else os.cpu_count() or 1

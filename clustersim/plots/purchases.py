@@ -1,0 +1,138 @@
+"""What a plan buys, quarter by quarter, and what is regretted of plans."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from clustersim.plots.axis import Axis
+from clustersim.plots.figure import (
+    DOUBLE,
+    StudyFigure,
+    dress,
+    panel,
+    plot_style,
+    study_figure,
+    type_size,
+)
+from clustersim.plots.heat_map import plot_heat_map
+from clustersim.plots.style import colour
+
+__all__ = ["draw_purchases", "draw_regret", "plot_purchases"]
+
+_HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
+_THOUSAND = 1000
+
+
+def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
+    """Draw the chips that are bought, a panel a scenario; types that are never bought are left out.
+
+    Parameters
+    ----------
+    purchases : DataFrame
+        Of :func:`clustersim.planning.tables.purchase_table`.
+    title : str
+    """
+    scenarios = list(dict.fromkeys(purchases["scenario"]))
+    chips = list(dict.fromkeys(purchases["chip"]))
+    columns = len(scenarios) if len(scenarios) <= 3 else 2 + len(scenarios) % 2
+    figure = study_figure(len(scenarios), title=title, width=DOUBLE, columns=columns)
+    totals = purchases.groupby(["scenario", "quarter"])["chips"].sum()
+    most = 1.12 * float(totals.max()) or 1.0
+    for ax, scenario in zip(figure.panels, scenarios, strict=True):
+        plot_purchases(purchases[purchases["scenario"] == scenario], most=most, ax=ax)
+    handles = [
+        Patch(facecolor=colour(k), hatch=_HATCHES[k % len(_HATCHES)], edgecolor="white", label=name)
+        for k, name in enumerate(chips)
+        if (purchases.loc[purchases["chip"] == name, "chips"] > 0).any()
+    ]
+    if handles:
+        with plot_style(DOUBLE):
+            look: dict[str, Any] = {"loc": "outside upper right", "fontsize": type_size(DOUBLE)}
+            figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
+    if set(purchases["decided"]) == {"first", "later"}:
+        figure.describe("Left of the dashed line: decided before the scenario is known.")
+    figure.describe("Numbers: all chips bought in the quarter.")
+    return figure
+
+
+def plot_purchases(
+    purchases: pd.DataFrame, *, most: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Plot the chips bought in one scenario, stacked by type.
+
+    Parameters
+    ----------
+    purchases : DataFrame
+        Rows of one scenario, of :func:`clustersim.planning.tables.purchase_table`.
+    most : float, optional
+        Where the vertical axis ends.
+    ax : Axes, optional
+    """
+    chips = list(dict.fromkeys(purchases["chip"]))
+    quarters = sorted(purchases["quarter"].unique())
+    with plot_style(ax):
+        ax = panel(ax)
+        ax.grid(axis="x", visible=False)
+        below = np.zeros(len(quarters))
+        scale = _THOUSAND if (most or purchases["chips"].max()) >= 2 * _THOUSAND else 1
+        for k, name in enumerate(chips):
+            rows = purchases[purchases["chip"] == name].set_index("quarter")["chips"]
+            height = rows.reindex(quarters).to_numpy(dtype=np.float64) / scale
+            look: dict[str, Any] = {"color": colour(k), "hatch": _HATCHES[k % len(_HATCHES)]}
+            ax.bar(quarters, height, 0.7, bottom=below, edgecolor="white", lw=0.4, **look)
+            below += height
+        for quarter, total in zip(quarters, below, strict=True):
+            if total > 0:
+                text = f"{total:,.0f}" if total >= 10 or scale == 1 else f"{total:.1f}"
+                ax.annotate(text, (quarter, total), (0, 2), ha="center", textcoords="offset points")
+        first = purchases[purchases["decided"] == "first"]["quarter"].max()
+        if not pd.isna(first) and first < quarters[-1]:
+            ax.axvline(first + 0.5, color="#777777", lw=0.9, ls="--")
+        ax.set_xticks(quarters, [f"Q{quarter}" for quarter in quarters])
+        if most is not None:
+            ax.set_ylim(0, most / scale)
+        unit = "thousand chips bought" if scale == _THOUSAND else "chips bought"
+        dress(ax, str(purchases["scenario"].iloc[0]), x="quarter", y=unit)
+    return ax
+
+
+def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
+    """Draw what each plan costs above the best, in each scenario.
+
+    Parameters
+    ----------
+    regret : DataFrame
+        Of :func:`clustersim.planning.tables.regret_table`.
+    title : str
+    """
+    table = regret.assign(regret_cny=regret["regret_cny"].replace(math.inf, math.nan))
+    candidates = list(dict.fromkeys(table["candidate"]))
+    figure = study_figure(title=title, width=DOUBLE, panel_height=1.3 + 0.36 * len(candidates))
+    axes = {
+        "candidate": Axis("first purchases"),
+        "scenario": Axis("scenario that comes true"),
+        "regret_cny": Axis("regret", dimension="money", logarithmic=False),
+    }
+    ordered = table.iloc[::-1].sort_values("scenario", kind="stable", key=_order_of(regret))
+    ax = plot_heat_map(
+        ordered, "scenario", "candidate", "regret_cny", axes=axes, ax=figure.panels[0]
+    )
+    told = "cost above that of the best purchases, if a scenario comes true"
+    with plot_style(ax):
+        dress(ax, told, x=axes["scenario"].label, y=axes["candidate"].label)
+    if table["regret_cny"].isna().any():
+        figure.describe("There no later purchase meets what must be met.")
+    return figure
+
+
+def _order_of(regret: pd.DataFrame) -> Callable[[pd.Series], pd.Series]:
+    """Key that sorts scenarios as they are listed."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(regret["scenario"]))}
+    return lambda column: column.map(order)

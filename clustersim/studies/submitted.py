@@ -1,0 +1,69 @@
+"""Jobs that were submitted before a run stopped, and how long they waited and held accelerators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.simulation.result import Result
+from clustersim.simulation.tables import NEVER_RUNNABLE
+
+__all__ = ["Submitted"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Columns of the jobs that were submitted before the run stopped, at `end_s`.
+
+    Attributes
+    ----------
+    submit_s, start_s, finish_s, n_accelerators : float64 arrays (jobs,)
+        NaN where it did not come to it.
+    held_s : float64 array (jobs,)
+        For how long each has held its accelerators, in all its attempts; NaN if it never did.
+    runnable : bool array (jobs,)
+        Whether it can ever run.
+    end_s : float
+    """
+
+    submit_s: Floats
+    start_s: Floats
+    finish_s: Floats
+    n_accelerators: Floats
+    held_s: Floats
+    runnable: npt.NDArray[np.bool_]
+    end_s: float
+
+    @classmethod
+    def of(cls, result: Result) -> Submitted:
+        """Return those of a result."""
+        end_s = float(result.provenance["simulated_s"])
+        table = result.jobs[result.jobs["submit_s"] <= end_s]
+        columns: dict[str, Floats] = {
+            name: table[name].to_numpy(dtype=np.float64)
+            for name in ("submit_s", "start_s", "finish_s", "n_accelerators")
+        }
+        if result.attempts is None:
+            held_s = np.fmin(columns["finish_s"], end_s) - columns["start_s"]
+        else:
+            of_attempt = result.attempts["end_s"] - result.attempts["start_s"]
+            of_job = of_attempt.groupby(result.attempts["job_id"]).sum()
+            held_s = pd.Index(table["job_id"]).map(of_job).to_numpy(dtype=np.float64)
+        runnable = (table["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
+        return cls(**columns, held_s=held_s, runnable=runnable, end_s=end_s)
+
+    @property
+    def wait_s(self) -> Floats:
+        """Wait of each job, until the run stopped if it had not started; NaN if it never can."""
+        wait = np.where(np.isnan(self.start_s), self.end_s, self.start_s) - self.submit_s
+        return np.where(self.runnable, wait, np.nan)
+
+    @property
+    def work(self) -> Floats:
+        """Accelerator-seconds that each job held; NaN where it never did."""
+        return self.n_accelerators * self.held_s

@@ -1,0 +1,155 @@
+"""`clustersim plan`: its folder, its text, its exit codes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from files import TWO_CHIPS, queue
+from PIL import Image
+from ruamel.yaml import YAML
+
+import clustersim
+from clustersim.cli.main import main
+from clustersim.files import read_yaml
+from clustersim.planning.fleet import throughput
+from clustersim.planning.problem import problem_of
+from clustersim.planning.solve import Schedule, solve
+from clustersim.simulation.run import run
+
+EXAMPLE = Path(__file__).parents[2] / "experiments" / "plan_2026.yaml"
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(fields: dict[str, Any], name: str = "plan.yaml") -> str:
+    with Path(name).open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(copy.deepcopy(fields), file)
+    return name
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Purchases, costs and regrets of the tables are those of the summary."""
+    assert main(["plan", write(TWO_CHIPS), "--out", "out"]) == 0
+    text = capsys.readouterr().out
+    told = json.loads(Path("out/plan.json").read_text())
+    tables = {path.stem: pd.read_csv(path) for path in Path("out").glob("*.csv")}
+    assert set(tables) == {"purchases", "costs", "allocation", "shadow_prices", "regret"}
+    assert told["conclusion"].split()[0] == "Buy"
+    assert " ".join(told["conclusion"].split()) in " ".join(text.split())
+    costs, purchases, regret = tables["costs"], tables["purchases"], tables["regret"]
+    parts = costs[[f"{kind}_cny" for kind in ("purchases", "operation", "electricity", "unmet")]]
+    assert np.allclose(parts.sum(axis=1), costs["cost_cny"], rtol=1e-9)
+    expected = (costs["cost_cny"] * costs["probability"]).sum()
+    assert told["expected_cost_cny"] == pytest.approx(expected, rel=1e-9)
+    assert told["lp_bound_cny"] <= told["expected_cost_cny"]
+    spending = purchases.groupby("scenario", sort=False)["spending_cny"].sum()
+    assert np.allclose(spending, costs["spending_cny"])
+    assert (purchases["chips"] == 8 * purchases["nodes"]).all()
+    own = regret[regret["candidate"] == "this plan"]
+    assert np.allclose(own["cost_cny"], costs["cost_cny"], rtol=1e-9)
+    done = tables["allocation"].groupby(["scenario", "quarter"])["tokens"].sum()
+    assert np.allclose(done.unstack(), [5.0e12, 7.5e12], rtol=1e-7)
+    assert told["purchases"] == json.loads(purchases.to_json(orient="records"))
+    for picture in ("purchases", "regret"):
+        with Image.open(f"out/{picture}.png") as image:
+            assert image.width > 600
+
+
+def test_the_same_plan_twice_is_the_same_bytes() -> None:
+    file = write(queue(rounds=3))
+    for out in ("one", "two"):
+        main(["plan", file, "--out", out, "--workers", "1"])
+    assert contents("one") == contents("two")
+    assert "scenarios/1-as-planned.parquet" in contents("one")
+
+
+def test_the_simulated_scenario_can_be_run_again() -> None:
+    """The first replication of the last round of the plan, by itself."""
+    main(["plan", write(queue(replications=1)), "--out", "out", "--workers", "1"])
+    rounds = pd.read_csv("out/rounds.csv")
+    told = json.loads(Path("out/plan.json").read_text())
+    kept = rounds[rounds["planning_utilisation"] == told["planning_utilisation"]]
+    jobs = run("out/scenarios/1-as-planned.yaml").jobs
+    assert kept["mean"].item() == pytest.approx((jobs["start_s"] - jobs["submit_s"]).mean())
+
+
+def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1, and the folder says what is missing."""
+    file = write({**TWO_CHIPS, "budget": "0 CNY"})
+    assert main(["plan", file, "--out", "out"]) == 1
+    text = capsys.readouterr().out
+    assert "The limits leave no plan. The least that is missing: budget: " in text
+    assert sorted(contents("out")) == ["plan.json", "shortfall.csv"]
+    table = pd.read_csv("out/shortfall.csv")
+    missing = table[table["grows"] == "budget"]["amount"].item()
+    assert main(["plan", file, "--out", "more", "--set", f"budget={missing + 1} CNY"]) == 0
+    assert main(["plan", file, "--out", "less", "--set", f"budget={missing * 0.99} CNY"]) == 1
+
+
+def test_a_missed_objective_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", write(queue(rounds=1)), "--out", "out", "--workers", "1"]) == 1
+    assert "misses 60 min" in " ".join(capsys.readouterr().out.split())
+    assert "purchases.csv" in contents("out")
+
+
+def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out").mkdir()
+    Path("out/mine").write_text("x")
+    assert main(["plan", write(TWO_CHIPS), "--out", "out"]) == 2
+    assert "out: exists already" in capsys.readouterr().err
+    assert sorted(contents("out")) == ["mine"]
+
+
+def test_in_python() -> None:
+    plan = clustersim.make_plan(clustersim.load_plan(write(TWO_CHIPS)))
+    assert isinstance(plan, clustersim.Plan)
+    assert plan.schedule is not None
+    assert plan.schedule.bought.sum() > 0
+    plan.save("out", formats=("svg",))
+    assert {"plan.json", "purchases.csv", "purchases.svg"} <= set(contents("out"))
+
+
+@lru_cache
+def example(**changes: None) -> Schedule | None:
+    """The plan of the example at its first planning utilisation, without some of its fields."""
+    question = clustersim.load_plan(EXAMPLE, changes={"verify": None, **changes})
+    return solve(problem_of(question, throughput(question)))
+
+
+@pytest.mark.parametrize("chip", ["h200", "h20", "910b", "seedchip"])
+def test_the_example_hangs_on_each_chip(chip: str) -> None:
+    """Without a chip type more is left undone, or what must be met is not."""
+    changed = [
+        f"scenarios.{name}.available.{chip}"
+        for name, scenario in read_yaml(EXAMPLE)["scenarios"].items()
+        if chip in scenario.get("available", {})
+    ]
+    whole, less = example(), example(**dict.fromkeys([f"chips.{chip}", *changed]))
+    assert whole is not None
+    assert less is None or less.expected_cost > whole.expected_cost * 1.001
+
+
+def test_the_example_buys_ahead_because_supply_may_stop() -> None:
+    """Without the scenario's stop less H200 is bought in the first quarter."""
+    ahead, calm = example(), example(**{"scenarios.H200 stopped.available": None})
+    assert ahead is not None
+    assert calm is not None
+    assert ahead.bought[0, 0, 0] > calm.bought[0, 0, 0]
+    stopped = ahead.problem.scenarios.index("H200 stopped")
+    assert (ahead.bought[stopped, 1:, 0] == 0).all()
+    assert calm.bought[stopped, 1:, 0].any()

@@ -1,0 +1,149 @@
+"""From the plan file to the numbers of the program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from files import BASE, two_chips
+
+from clustersim.performance import best_plans
+from clustersim.planning import define_plan, make_plan
+from clustersim.planning.fleet import open_base_scenario, throughput
+from clustersim.planning.problem import Problem, problem_of
+from clustersim.planning.spec import QUARTER_S
+
+
+def problem(**fields: Any) -> Problem:
+    question = define_plan(two_chips(**fields))
+    return problem_of(question, throughput(question, open_base_scenario(question)))
+
+
+def test_units_and_defaults() -> None:
+    chips = {
+        "h200": {
+            "accelerator": "H200",
+            "price_per_chip": "25000 USD",
+            "available": [3, 4],
+            "lot": 2,
+            "operating_cost": "40000 CNY",
+            "power": "10.2 kW",
+            "rack_units": 8,
+        },
+        "h20": {"accelerator": "h20", "existing": 4},
+    }
+    found = problem(
+        chips=chips,
+        budget={"total": "1e9 CNY", "by_quarter": ["1e8 USD", "5e8 CNY"]},
+        electricity={"price_per_kwh": "0.5 CNY", "pue": 1.2},
+        limits={"power": ["1 MW", "2 MW"], "rack_units": 400},
+        depreciation="1 yr",
+        scenarios={
+            "a": {"probability": 0.25, "available": {"h200": {"nodes": [7, 8]}}},
+            "b": {"probability": 0.75, "available": {"h200": {"factor": 0.5}}},
+        },
+    )
+    assert found.price.tolist() == [8 * 25000 * 7.2, 8 * (86400 + 129600) / 2]
+    assert found.available[0, :, 0].tolist() == [7, 8]
+    assert found.available[1, :, 0].tolist() == [1.5, 2]
+    assert np.isinf(found.available[:, :, 1]).all()
+    assert found.operating.tolist() == [10000, 0]
+    assert found.power.tolist() == [10200, 3200]
+    # A quarter is 2191.5 h, of which a kW at a PUE of 1.2 costs 0.6 CNY each.
+    assert found.energy == pytest.approx([10.2 * 2191.5 * 0.6, 3.2 * 2191.5 * 0.6])
+    assert (found.budget, found.quarter_budget.tolist()) == (1e9, [7.2e8, 5e8])
+    assert found.power_limit.tolist() == [1e6, 2e6]
+    assert found.rack_limit.tolist() == [400, 400]
+    assert found.charge == pytest.approx([0.5, 0.25])
+    assert found.demand[0] == pytest.approx([5.0e12, 7.5e12])
+    assert found.must_meet.tolist() == [[1, 1]]
+
+
+def test_the_whole_price_is_charged_without_depreciation() -> None:
+    assert problem().charge.tolist() == [1, 1]
+
+
+def test_a_value_by_flops() -> None:
+    """Six FLOPs a parameter in use and token."""
+    demand = two_chips()["demand"]
+    demand["tuning"] |= {"must_meet": 0, "value_per_exaflop": "10 CNY"}
+    found = problem(demand=demand)
+    assert found.value.item() == pytest.approx(10 * 6 * 8.03e9 / 1e18, rel=1e-2)
+
+
+def test_speeds_are_those_of_the_performance_core() -> None:
+    question = define_plan(two_chips(effective_time=0.9))
+    catalogue = question.catalogue
+    chips = [catalogue.accelerator(name) for name in ("H200", "H20")]
+    model = catalogue.model("llama3-8b")
+    told = best_plans([model, model], chips, [8, 8], world=question.world).tokens_per_s
+    found = problem(effective_time=0.9)
+    assert found.node_tokens[0] == pytest.approx(0.9 * QUARTER_S * told, rel=1e-12)
+
+
+def test_a_draw_from_the_posterior_changes_the_speeds() -> None:
+    mean, drawn = problem(), problem(performance={"draw": 3})
+    ratio = drawn.node_tokens / mean.node_tokens
+    assert (np.abs(ratio - 1) > 1e-3).all()
+    assert (np.abs(ratio - 1) < 0.5).all()
+
+
+def test_the_network_of_the_base_counts() -> None:
+    """A gang of 64 is slower where the base scenario's pool has a slow network."""
+    demand = two_chips()["demand"]
+    demand["tuning"]["accelerators"] = 64
+    pool = {"accelerator": "H200", "nodes": 1, "nic": "10 Gb/s"}
+    base = {**BASE, "cluster": {"name": "base", "pools": {"any": pool}}}
+    slow = problem(demand=demand, verify={"base": base}).node_tokens
+    fast = problem(demand=demand).node_tokens
+    assert slow[0, 0] < 0.9 * fast[0, 0]
+    assert slow[0, 1] == fast[0, 1]
+
+
+MIXED: dict[str, Any] = {
+    "h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY", "available": [3, 2]},
+    "h20": {"accelerator": "H20", "price_per_node": "0.8e6 CNY", "existing": 4, "available": 2},
+    "910b": {"accelerator": "910B", "price_per_node": "0.9e6 CNY", "available": 4},
+    "seedchip": {"accelerator": "SeedChip", "price_per_node": "0.5e6 CNY", "available": [0, 6]},
+}
+"""All of each is needed: the demand leaves some tokens unmet even so."""
+
+
+def mixed_plan(chips: dict[str, Any], **fields: Any) -> Any:
+    demand = two_chips()["demand"]
+    demand["tuning"] |= {
+        "tokens": 6.0e13,
+        "must_meet": 0,
+        "value_per_million_tokens": "5 CNY",
+    }
+    return make_plan(define_plan(two_chips(chips=chips, demand=demand, budget=None, **fields)))
+
+
+@pytest.mark.parametrize("name", list(MIXED))
+def test_each_chip_type_matters(name: str) -> None:
+    """Without a chip type the plan is another: all that it did is left undone, which costs more."""
+    whole = mixed_plan(MIXED)
+    less = mixed_plan({key: chip for key, chip in MIXED.items() if key != name}, scenarios=None)
+    fair = mixed_plan(MIXED, scenarios=None)
+    place = list(MIXED).index(name)
+    assert whole.schedule.busy[..., place].sum() > 0
+    assert less.schedule.unmet.sum() > fair.schedule.unmet.sum()
+    assert less.schedule.expected_cost > fair.schedule.expected_cost
+
+
+def test_a_stop_of_supply_matters() -> None:
+    """Without its scenario H200 is bought in both quarters; with it not in the second."""
+    whole = mixed_plan(MIXED)
+    assert whole.schedule.bought[:, 1, 0].tolist() == [2, 0]
+    assert whole.schedule.cost[1] > whole.schedule.cost[0]
+
+
+def test_memory_of_the_chip_matters() -> None:
+    """SeedChip with less memory is another chip: the plan takes its catalogue's word."""
+    small = {"accelerators": {"SeedChip": {"extends": "SeedChip", "hbm_stacks": 2}}}
+    fields = {"scenarios": None}
+    usual, less = mixed_plan(MIXED, **fields), mixed_plan(MIXED, **fields, catalogue=[small])
+    place = list(MIXED).index("seedchip")
+    assert less.problem.node_tokens[0, place] < usual.problem.node_tokens[0, place]
+    assert less.schedule.expected_cost > usual.schedule.expected_cost
