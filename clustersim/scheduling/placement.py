@@ -27,6 +27,11 @@ __all__ = [
     "Spread",
 ]
 
+_MANY = 32
+"""Nodes from which on an array is faster than a loop."""
+_SCANNED = 512
+"""Nodes of a pool that are looked at in the time in which one is taken from a heap."""
+
 Nodes: TypeAlias = Sequence[tuple[int, int]]
 """Chips of one job: (node, chips) pairs; empty where nodes are not told apart."""
 NodeFree: TypeAlias = npt.NDArray[np.signedinteger[Any]]
@@ -222,7 +227,7 @@ class BucketPlacement(NodePlacement):
         self.free -= n
 
     def give(self, nodes: Nodes, n: int) -> None:
-        if n == len(nodes) * self.chips_per_node:
+        if len(nodes) >= _MANY and n == len(nodes) * self.chips_per_node:
             self._give_whole([node for node, _ in nodes])
         else:
             node_free = self.node_free
@@ -341,11 +346,27 @@ class Consolidate(BucketPlacement):
     def _empty_out(self, n_nodes: int) -> list[int]:
         """Take all chips of the wholly free nodes with the lowest indices."""
         chips = self.chips_per_node
-        node_free = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
-        taken: list[int] = np.flatnonzero(node_free == chips)[:n_nodes].tolist()
-        node_free[taken] = 0  # their entries in the bucket are stale until they are free again
+        if n_nodes * _SCANNED < self.n_nodes:
+            taken = self._pop_whole(n_nodes)
+        else:
+            node_free = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
+            taken = np.flatnonzero(node_free == chips)[:n_nodes].tolist()
+            node_free[taken] = 0  # their entries in the bucket are stale until they are free again
         self._count[chips] -= n_nodes
         self._count[0] += n_nodes
+        return taken
+
+    def _pop_whole(self, n_nodes: int) -> list[int]:
+        """Take the lowest of the wholly free nodes from their bucket."""
+        chips, node_free = self.chips_per_node, self.node_free
+        bucket, listed = self._bucket[chips], self._listed[chips]
+        taken: list[int] = []
+        while len(taken) < n_nodes:
+            node = heappop(bucket)
+            listed[node] = 0
+            if node_free[node] == chips:
+                node_free[node] = 0
+                taken.append(node)
         return taken
 
 
