@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,11 @@ from clustersim.planning.problem import problem_of
 from clustersim.planning.result import Plan
 from clustersim.planning.solve import solve
 from clustersim.planning.spec import QUARTER_S
-from clustersim.planning.trial import Trial, run_trial, trial_jobs, trial_of
+from clustersim.planning.trial import Service, Trial, run_trial, trial_jobs, trial_of
 from clustersim.planning.words import conclusion
+from clustersim.simulation.run import run_scenario
+from clustersim.simulation.scenario import resolve_scenario
+from clustersim.units import parse_quantity
 
 
 def planned(fields: dict[str, Any]) -> Plan:
@@ -40,13 +44,18 @@ def test_a_plan_that_misses_is_corrected() -> None:
     plan = planned(queue())
     assert plan.verified is not None
     rounds = plan.verified.rounds
-    assert not rounds["meets"].iloc[0]
+    search = rounds[~rounds["fresh"]]
     assert rounds["mean"].iloc[0] > 2 * 3600
-    assert plan.verified.meets
-    assert plan.meets
-    kept = rounds[rounds["planning_utilisation"] == plan.problem.utilisation]
+    kept = search[search["planning_utilisation"] == plan.problem.utilisation]
     assert kept["mean"].max() <= 3600
-    assert plan.problem.utilisation == rounds[rounds["meets"]]["planning_utilisation"].max()
+    good = search[search["mean"] <= 3600]
+    assert plan.problem.utilisation == good["planning_utilisation"].max()
+    new = rounds.iloc[-1]
+    assert new["fresh"]
+    assert new["round"] == search["round"].max() + 1
+    assert new["planning_utilisation"] == plan.problem.utilisation
+    assert new["mean"] not in set(search["mean"])
+    assert plan.meets == (new["mean"] <= 3600)
     first = rounds["expected_cost_cny"].iloc[0]
     assert plan.schedule is not None
     assert plan.schedule.expected_cost > first
@@ -57,7 +66,9 @@ def test_a_plan_that_misses_is_corrected() -> None:
 def test_a_plan_that_is_good_enough_stays() -> None:
     plan = planned(queue(objective={"metric": "mean_wait_s", "at_most": "300 d"}))
     assert plan.verified is not None
-    assert plan.verified.rounds["round"].max() == 1
+    assert plan.verified.rounds["round"].tolist() == [1, 2]
+    assert plan.verified.rounds["fresh"].tolist() == [False, True]
+    assert plan.verified.outcome == "kept"
     assert plan.verified.note == "met by the first plan"
     assert plan.problem.utilisation == 1.0
 
@@ -72,7 +83,9 @@ def test_what_cannot_be_met_is_said() -> None:
     assert not plan.verified.meets
     assert not plan.meets
     assert "the limits leave no plan" in plan.verified.note
-    assert not plan.verified.rounds["possible"].all()
+    rounds = plan.verified.rounds
+    assert not rounds["possible"].all()
+    assert rounds["possible"].iloc[-1]
 
 
 def test_the_rounds_may_be_too_few() -> None:
@@ -82,13 +95,84 @@ def test_the_rounds_may_be_too_few() -> None:
     assert "not met in 1 rounds" in plan.verified.note
 
 
-def test_a_gang_that_never_fits_is_no_service() -> None:
-    """A sixteenth of the fleet is too few nodes for a gang of 64."""
-    fields = queue(scale="1/8", rounds=1)
-    fields["demand"]["tuning"] |= {"accelerators": 128, "job_tokens": 1.0e11}
+@pytest.mark.parametrize(
+    ("at_most", "outcome", "words"),
+    [
+        ("300 d", "kept", "the mean wait keeps 300 d"),
+        ("1 min", "missed", "the mean wait misses 60 s"),
+        ("2 d", "undecided", "it is not decided whether the mean wait keeps 2 d"),
+    ],
+)
+def test_outcomes_are_by_the_interval(at_most: str, outcome: str, words: str) -> None:
+    """At a planning utilisation of 1 the mean wait of six replications is about two days."""
+    objective = {"metric": "mean_wait_s", "at_most": at_most}
+    plan = planned(queue(rounds=1, replications=6, objective=objective))
+    assert plan.verified is not None
+    assert plan.verified.outcome == outcome
+    low, mean, high = plan.verified.rounds.iloc[-1][["low", "mean", "high"]]
+    limit = objective_limit(at_most)
+    assert {"kept": high <= limit, "missed": low > limit, "undecided": low <= limit < high}[outcome]
+    assert plan.meets == (mean <= limit)
+    assert f"Simulated in 'as planned', {words}: in the worst" in conclusion(plan)
+    assert "of 6 new replications" in conclusion(plan)
+
+
+def objective_limit(at_most: str) -> float:
+    return parse_quantity(at_most, "duration")
+
+
+def test_one_replication_decides_nothing_finite() -> None:
+    objective = {"metric": "mean_wait_s", "at_most": "300 d"}
+    plan = planned(queue(rounds=1, replications=1, objective=objective))
+    assert plan.verified is not None
+    assert plan.verified.outcome == "undecided"
+
+
+def test_a_gang_that_never_fits_is_no_service_and_told() -> None:
+    """A node does the work of a gang of 128 by the average; that is not said by the plan alone."""
+    fields = queue(rounds=1, lowest_utilisation=0.9)
+    fields["demand"]["tuning"] |= {"accelerators": 128, "tokens": 1.0e12, "job_tokens": 1.0e10}
     plan = planned(fields)
     assert plan.verified is not None
+    assert plan.verified.outcome == "missed"
     assert math.isinf(plan.verified.rounds["mean"].max())
+    assert plan.schedule is not None
+    chips = 8 * int(plan.schedule.bought.sum())
+    assert chips < 128
+    warning = f"tuning is planned on {chips} chips of h200, too few for a gang of 128"
+    assert plan.warnings == [f"{warning} (as planned: Q1)"]
+    assert warning in conclusion(plan)
+    assert warning in conclusion(planned({**fields, "verify": None}))
+
+
+def test_room_for_a_gang_in_one_quarter_is_told_of_the_other() -> None:
+    """The h200 that do the growth have room for the gang in the second quarter only."""
+    fields = two_chips(budget=None, verify=None)
+    fields["chips"] = {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}}
+    fields["scenarios"] = {"sure": {"probability": 1}}
+    fields["demand"]["tuning"] |= {"accelerators": 64, "tokens": [3.0e12, 9.0e12]}
+    plan = planned(fields)
+    assert plan.schedule is not None
+    assert (plan.schedule.nodes[0, :, 0] >= 8).tolist() == [False, True]
+    assert [warning.endswith("(sure: Q1)") for warning in plan.warnings] == [True]
+
+
+@pytest.mark.parametrize(("scale", "enough"), [("1/16", "1/10"), ("1/3", "1/2")])
+def test_a_scale_that_changes_the_fleet_is_refused(scale: str, enough: str) -> None:
+    """Ten nodes: a sixteenth would be one instead of 0.6, a third three instead of 3.3."""
+    assert planned(queue(rounds=1, scale=enough)).schedule is not None
+    with pytest.raises(InputError, match=rf"the smallest that does is {enough}$"):
+        planned(queue(rounds=1, scale=scale))
+
+
+def test_a_scale_that_leaves_no_room_for_a_gang_is_refused() -> None:
+    """Of ten nodes at a fifth two are left: enough for a gang of 16, not for one of 32."""
+    fields = queue(rounds=1, scale="1/5")
+    fields["demand"]["tuning"]["accelerators"] = 16
+    assert planned(fields).schedule is not None
+    fields["demand"]["tuning"]["accelerators"] = 32
+    with pytest.raises(InputError, match="makes 2 of the 10 nodes of h200 in quarter 1"):
+        planned(fields)
 
 
 GROWING = {"base": BASE, "scale": 0.5}
@@ -135,6 +219,71 @@ def test_unmet_demand_is_not_submitted() -> None:
     assert share == pytest.approx(1.0, rel=0.1)
 
 
+def test_a_plan_with_a_model_of_its_own() -> None:
+    fields = queue(rounds=1)
+    fields["catalogue"] = [{"models": {"mine": {"extends": "llama3-8b"}}}]
+    fields["demand"]["tuning"]["model"] = "mine"
+    own = planned(fields).verified
+    usual = planned(queue(rounds=1)).verified
+    assert own is not None
+    assert usual is not None
+    pd.testing.assert_frame_equal(own.rounds, usual.rounds, rtol=1e-9)
+
+
+def test_metrics_are_those_of_the_jobs_of_the_quarter() -> None:
+    """Against the jobs of each quarter of the same run, where failures make attempts too."""
+    fields = two_chips(verify={"base": often_broken("1 h")}, scenarios=None, budget=None)
+    fields["verify"]["objective"] = {"metric": "mean_jct_s", "at_most": "1 d"}
+    _, (trial,) = trials(fields)
+    jobs = trial_jobs(trial, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        jobs.to_parquet(f"{folder}/jobs.parquet", index=False)
+        tree = {**trial.tree, "workload": {"trace": f"{folder}/jobs.parquet"}}
+        result = run_scenario(resolve_scenario(tree))
+    assert len(result.attempts) > len(result.jobs)
+    done = result.jobs
+    jct = (done["finish_s"] - done["submit_s"]).groupby(done["submit_s"] // QUARTER_S).mean()
+    assert run_trial(trial, 0).values == pytest.approx(jct.tolist(), rel=1e-12)
+
+
+def test_a_replication_without_a_job_has_no_service() -> None:
+    """One job or none in a quarter: replications without one are left out, not refused."""
+    fields = queue(replications=6, rounds=1)
+    fields["demand"]["tuning"] |= {"tokens": 2.0e10, "job_tokens": 2.0e10}
+    _, (trial,) = trials(fields)
+    services = [run_trial(trial, replication) for replication in range(6)]
+    assert {bool(service.jobs[0]) for service in services} == {True, False}
+    for service in services:
+        assert math.isnan(service.values[0]) == (service.jobs[0] == 0)
+    plan = planned(fields)
+    assert plan.verified is not None
+    assert plan.verified.rounds["mean"].notna().all()
+
+
+def test_no_number_of_jobs_is_no_kept_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service([math.nan], [3])
+    monkeypatch.setattr("clustersim.planning.verify.run_trial", lambda *_: service)
+    plan = planned(queue(rounds=1))
+    assert plan.verified is not None
+    assert plan.verified.outcome == "missed"
+    assert not plan.meets
+
+
+def test_what_the_base_lends() -> None:
+    """Its supply, horizon, replication and catalogue are the plan's."""
+    base = {
+        **BASE,
+        "horizon": "1 d",
+        "replication": 7,
+        "supply": {"retirements": [{"pool": "gpu", "nodes": 1, "at": "1 d"}]},
+        "money": {},
+    }
+    _, (trial,) = trials(queue(base=base))
+    _, (plain,) = trials(queue())
+    assert trial.tree == plain.tree
+    assert trial.tree["seed"] == 5
+
+
 def test_a_plan_of_nothing_has_no_service() -> None:
     fields = queue()
     fields["demand"]["tuning"] |= {"must_meet": 0, "value_per_million_tokens": "0 CNY"}
@@ -168,20 +317,42 @@ def test_a_base_that_does_not_fit_the_plan_is_told() -> None:
         planned(queue(base={**BASE, "failures": {"sources": [part]}}))
 
 
-def test_failures_of_the_base_are_simulated() -> None:
+def often_broken(repair: str = "1 d") -> dict[str, Any]:
     often = {
         "sources": [
             {
                 "name": "node",
                 "time_to_failure": {"kind": "exponential", "average": "2 d"},
-                "repair": {"kind": "constant", "value": "1 d"},
+                "repair": {"kind": "constant", "value": repair},
             }
         ]
     }
-    base = {**BASE, "failures": often}
-    _, (trial,) = trials(queue(base=base, objective={"metric": "availability", "at_most": 1}))
-    value = run_trial(trial, 0).values[0]
-    assert value == pytest.approx(2 / 3, abs=0.1)
+    return {**BASE, "failures": often}
+
+
+def test_failures_of_the_base_are_simulated() -> None:
+    """Nodes that work two days of three make jobs wait."""
+    waits = [
+        run_trial(trials(queue(base=base))[1][0], 0).values[0] for base in (BASE, often_broken())
+    ]
+    assert waits[1] > 2 * waits[0]
+
+
+def test_a_stop_of_supply_may_stop_spare_parts() -> None:
+    """From the quarter on from which none can be bought, what fails stays out: jobs never end."""
+    values = {}
+    for spare_parts in (True, False):
+        fields = two_chips(verify={"base": often_broken("1 h")}, budget=None)
+        fields["scenarios"]["stopped"]["available"]["h200"]["spare_parts"] = spare_parts
+        fields["chips"].pop("h20")
+        fields["demand"]["tuning"]["tokens"] = [3.0e12, 2.0e12]
+        _, (goes_on, stopped) = trials(fields)
+        embargo = {"pools": ["h200"], "at": f"{QUARTER_S} s"}
+        assert stopped.tree["supply"]["embargoes"] == ([] if spare_parts else [embargo])
+        assert goes_on.tree["supply"]["embargoes"] == []
+        values[spare_parts] = run_trial(stopped, 0).values
+    assert np.isfinite(values[True]).all()
+    assert values[False][1] == math.inf
 
 
 @pytest.mark.slow
