@@ -17,6 +17,8 @@ __all__ = ["LEAST_SHARE", "check_scale", "gangs_without_room"]
 
 LEAST_SHARE = 1e-3
 """Of a class' nodes that must be of a chip for the plan to count as using it."""
+NO_NODE = 1e-6
+"""Nodes that the solver does not tell from none."""
 MOST_ROUNDING = 0.05
 """Of a pool's nodes, at a smaller scale."""
 
@@ -44,7 +46,9 @@ def gangs_without_room(question: PlanQuestion, schedule: Schedule) -> list[str]:
     return told
 
 
-def check_scale(question: PlanQuestion, schedule: Schedule, scenarios: Sequence[int]) -> None:
+def check_scale(
+    question: PlanQuestion, schedule: Schedule, scenarios: Sequence[int], scale: float
+) -> None:
     """Refuse a scale at which the fleet of a plan is another one.
 
     Parameters
@@ -53,6 +57,8 @@ def check_scale(question: PlanQuestion, schedule: Schedule, scenarios: Sequence[
     schedule : Schedule
     scenarios : sequence of int
         That are simulated.
+    scale : float
+        Of the fleet that is simulated, at most 1.
 
     Raises
     ------
@@ -60,8 +66,6 @@ def check_scale(question: PlanQuestion, schedule: Schedule, scenarios: Sequence[
         If a pool in use is rounded by more than a twentieth or loses room for a gang that is
         planned on it.
     """
-    assert question.spec.verify is not None, "only what is simulated has a scale"
-    scale = question.spec.verify.scale
     nodes, uses = schedule.nodes[list(scenarios)], _uses(schedule)[list(scenarios)]
     faulty = _changed(question, nodes, uses, scale)
     if not faulty.any():
@@ -93,7 +97,7 @@ def _changed(question: PlanQuestion, nodes: Floats, uses: Truths, scale: float) 
 def _uses(schedule: Schedule) -> Truths:
     """Whether the plan runs a class on a chip, (S, Q, C, K)."""
     busy = schedule.busy
-    return np.asarray(busy > LEAST_SHARE * busy.sum(axis=3, keepdims=True))
+    return np.asarray(busy > LEAST_SHARE * busy.sum(axis=3, keepdims=True) + NO_NODE)
 
 
 def _chips(question: PlanQuestion, nodes: Floats) -> Floats:

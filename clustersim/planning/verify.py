@@ -42,8 +42,8 @@ class Verified:
     Attributes
     ----------
     schedule : Schedule
-        The plan with the largest planning utilisation at which the mean met the objective; where
-        none did, that with the smallest one tried.
+        The plan with the largest planning utilisation at which the search's replications kept the
+        objective; where none did, that with the smallest one tried.
     outcome : {"kept", "missed", "undecided"}
         Of the objective, by the intervals over replications that the search has not seen.
     meets : bool
@@ -86,11 +86,11 @@ def verify(
 ) -> Verified:
     """Try a plan by simulation, and plan with less utilisation until the service is good enough.
 
-    All rounds and scenarios see the same random numbers.  The service of a round is the worst mean
-    over the replications, of all scenarios and quarters.  The plan that is chosen was chosen by
-    these numbers, so new ones tell its service: kept where the intervals of all scenarios and
-    quarters are within the objective, missed where one is beyond it.  A run begins with no job in
-    the system.
+    All rounds and scenarios see the same random numbers.  The service of a round is the worst upper
+    end of the 95 % interval over the replications, of all scenarios and quarters.  These numbers
+    have chosen the plan, so new ones tell its service: kept where the intervals of all scenarios
+    and quarters are within the objective, missed where one is beyond it.  A run begins with no job
+    in the system.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def verify(
         If a scenario cannot be simulated, or the scale is too small for the first plan.
     """
     spec, chosen = base.verification, _scenarios(question, base.verification)
-    check_scale(question, first, chosen)
+    check_scale(question, first, chosen, spec.scale)
     seen, new = range(spec.replications), range(spec.replications, 2 * spec.replications)
     effort = Effort(question.spec.gap, question.spec.search_nodes)
     search = Correction(
@@ -145,7 +145,7 @@ def verify(
     return Verified(
         schedule=schedule,
         outcome=_worst(fresh["outcome"]),
-        meets=_service(fresh) <= spec.objective.limit,
+        meets=not (fresh["mean"].fillna(math.inf) > spec.objective.limit)[fresh["jobs"] > 0].any(),
         rounds=pd.concat([*tables, fresh.assign(fresh=True)], ignore_index=True),
         trials=trials,
         replication=new.start,
@@ -195,8 +195,12 @@ def _round(
 
 
 def _service(table: pd.DataFrame) -> float:
-    """The worst mean of all scenarios and quarters with jobs; 0 where nothing is done."""
-    return float(table["mean"][table["jobs"] > 0].fillna(math.inf).to_numpy().max(initial=0.0))
+    """The worst upper end of all scenarios and quarters with jobs; 0 where nothing is done.
+
+    The mean where there is no interval, as with one replication.
+    """
+    high = table["high"].where(np.isfinite(table["high"]), table["mean"])
+    return float(high[table["jobs"] > 0].fillna(math.inf).to_numpy().max(initial=0.0))
 
 
 def _outcome(mean: float, low: float, high: float, limit: float) -> str:
@@ -224,7 +228,7 @@ def _impossible(number: int, utilisation: float) -> pd.DataFrame:
 def _line(number: int, utilisation: float, value: float | None) -> str:
     if value is None:
         return f"round {number}: no plan at a planning utilisation of {utilisation:.3f}"
-    return f"round {number}: planning utilisation {utilisation:.3f}, measured {value:.4g}"
+    return f"round {number}: planning utilisation {utilisation:.3f}, measured at most {value:.4g}"
 
 
 def _note(search: Correction, tried: dict[float, float | None], best: float | None) -> str:

@@ -137,7 +137,10 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"verify": {"base": BASE, "scale": "1/0"}},
         ("verify.scale: must be a number or a fraction such as 1/16, found '1/0'",),
     ),
-    "tokens without measure": ({"demand/tuning/tokens": 1e24}, ("demand.tuning.tokens: ", "found 1e+24")),
+    "tokens without measure": (
+        {"demand/tuning/tokens": 1e24},
+        ("demand.tuning.tokens: ", "found 1e+24"),
+    ),
     "tokens that grow without measure": (
         {"demand/tuning/tokens": {"first": 1e19, "growth": 11}},
         ("demand.tuning.tokens: grow to 1.1e+20 a quarter", "at most 1e+20"),

@@ -83,7 +83,9 @@ def test_the_simulated_scenario_can_be_run_again() -> None:
     main(["plan", write(queue(replications=1)), "--out", "out", "--workers", "1"])
     rounds = pd.read_csv("out/rounds.csv")
     jobs = run("out/scenarios/1-as-planned.yaml").jobs
-    assert rounds[rounds["fresh"]]["mean"].item() == pytest.approx((jobs["start_s"] - jobs["submit_s"]).mean())
+    assert rounds[rounds["fresh"]]["mean"].item() == pytest.approx(
+        (jobs["start_s"] - jobs["submit_s"]).mean()
+    )
 
 
 def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +106,9 @@ def test_a_missed_objective_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -
     fields = queue(rounds=1, replications=6, objective=objective)
     assert main(["plan", write(fields), "--out", "out", "--workers", "1"]) == 1
     assert json.loads(Path("out/plan.json").read_text())["verified"]["outcome"] == "missed"
-    assert "Simulated in 'as planned', the mean wait misses 60 s" in " ".join(capsys.readouterr().out.split())
+    assert "Simulated in 'as planned', the mean wait misses 60 s" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert "purchases.csv" in contents("out")
 
 

@@ -9,7 +9,6 @@ import pytest
 import scipy.optimize
 from files import two_chips
 from problems import one_chip, tightened
-from scipy.optimize import OptimizeResult
 
 from clustersim.cli.plan_text import plan_text
 from clustersim.planning import define_plan, make_plan
@@ -85,7 +84,8 @@ def test_a_search_that_is_cut_short_is_not_a_limit_that_cannot_help(
         found = real(*args, **kwargs)
         if status == 4:
             found.x = None
-        return OptimizeResult(status=status, x=found.x, message="stopped")
+        found.update(status=status, message="stopped")
+        return found
 
     monkeypatch.setattr("clustersim.planning.shortfall.milp", cut)
     table = find_shortfall(problem)

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from files import BASE, queue, two_chips
+from files import BASE, planned, queue, two_chips
 
 from clustersim.errors import InputError
 from clustersim.planning import define_plan, make_plan
-from clustersim.planning.correction import Correction
 from clustersim.planning.fleet import open_base_scenario, throughput
 from clustersim.planning.problem import problem_of
-from clustersim.planning.result import Plan
 from clustersim.planning.solve import solve
 from clustersim.planning.spec import QUARTER_S
 from clustersim.planning.trial import Service, Trial, run_trial, trial_jobs, trial_of
@@ -24,10 +22,6 @@ from clustersim.planning.words import conclusion
 from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.units import parse_quantity
-
-
-def planned(fields: dict[str, Any]) -> Plan:
-    return make_plan(define_plan(fields), workers=1)
 
 
 def trials(fields: dict[str, Any]) -> tuple[Any, list[Trial]]:
@@ -47,8 +41,8 @@ def test_a_plan_that_misses_is_corrected() -> None:
     search = rounds[~rounds["fresh"]]
     assert rounds["mean"].iloc[0] > 2 * 3600
     kept = search[search["planning_utilisation"] == plan.problem.utilisation]
-    assert kept["mean"].max() <= 3600
-    good = search[search["mean"] <= 3600]
+    assert kept["high"].max() <= 3600
+    good = search[search["outcome"] == "kept"]
     assert plan.problem.utilisation == good["planning_utilisation"].max()
     new = rounds.iloc[-1]
     assert new["fresh"]
@@ -128,53 +122,6 @@ def test_one_replication_decides_nothing_finite() -> None:
     assert plan.verified.outcome == "undecided"
 
 
-def test_a_gang_that_never_fits_is_no_service_and_told() -> None:
-    """A node does the work of a gang of 128 by the average; that is not said by the plan alone."""
-    fields = queue(rounds=1, lowest_utilisation=0.9)
-    fields["demand"]["tuning"] |= {"accelerators": 128, "tokens": 1.0e12, "job_tokens": 1.0e10}
-    plan = planned(fields)
-    assert plan.verified is not None
-    assert plan.verified.outcome == "missed"
-    assert math.isinf(plan.verified.rounds["mean"].max())
-    assert plan.schedule is not None
-    chips = 8 * int(plan.schedule.bought.sum())
-    assert chips < 128
-    warning = f"tuning is planned on {chips} chips of h200, too few for a gang of 128"
-    assert plan.warnings == [f"{warning} (as planned: Q1)"]
-    assert warning in conclusion(plan)
-    assert warning in conclusion(planned({**fields, "verify": None}))
-
-
-def test_room_for_a_gang_in_one_quarter_is_told_of_the_other() -> None:
-    """The h200 that do the growth have room for the gang in the second quarter only."""
-    fields = two_chips(budget=None, verify=None)
-    fields["chips"] = {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}}
-    fields["scenarios"] = {"sure": {"probability": 1}}
-    fields["demand"]["tuning"] |= {"accelerators": 64, "tokens": [3.0e12, 9.0e12]}
-    plan = planned(fields)
-    assert plan.schedule is not None
-    assert (plan.schedule.nodes[0, :, 0] >= 8).tolist() == [False, True]
-    assert [warning.endswith("(sure: Q1)") for warning in plan.warnings] == [True]
-
-
-@pytest.mark.parametrize(("scale", "enough"), [("1/16", "1/10"), ("1/3", "1/2")])
-def test_a_scale_that_changes_the_fleet_is_refused(scale: str, enough: str) -> None:
-    """Ten nodes: a sixteenth would be one instead of 0.6, a third three instead of 3.3."""
-    assert planned(queue(rounds=1, scale=enough)).schedule is not None
-    with pytest.raises(InputError, match=rf"the smallest that does is {enough}$"):
-        planned(queue(rounds=1, scale=scale))
-
-
-def test_a_scale_that_leaves_no_room_for_a_gang_is_refused() -> None:
-    """Of ten nodes at a fifth two are left: enough for a gang of 16, not for one of 32."""
-    fields = queue(rounds=1, scale="1/5")
-    fields["demand"]["tuning"]["accelerators"] = 16
-    assert planned(fields).schedule is not None
-    fields["demand"]["tuning"]["accelerators"] = 32
-    with pytest.raises(InputError, match="makes 2 of the 10 nodes of h200 in quarter 1"):
-        planned(fields)
-
-
 GROWING = {"base": BASE, "scale": 0.5}
 
 
@@ -240,6 +187,7 @@ def test_metrics_are_those_of_the_jobs_of_the_quarter() -> None:
         jobs.to_parquet(f"{folder}/jobs.parquet", index=False)
         tree = {**trial.tree, "workload": {"trace": f"{folder}/jobs.parquet"}}
         result = run_scenario(resolve_scenario(tree))
+    assert result.attempts is not None
     assert len(result.attempts) > len(result.jobs)
     done = result.jobs
     jct = (done["finish_s"] - done["submit_s"]).groupby(done["submit_s"] // QUARTER_S).mean()
@@ -363,49 +311,3 @@ def test_two_workers_see_what_one_does() -> None:
     assert one is not None
     assert two is not None
     pd.testing.assert_frame_equal(one.rounds, two.rounds, check_exact=True)
-
-
-def search(**fields: float) -> Correction:
-    return Correction(**{"begin": 0.9, "lowest": 0.2, "at_most": 1.0, "tolerance": 0.01, **fields})
-
-
-def tries(correction: Correction, measure: Any) -> dict[float, float | None]:
-    tried: dict[float, float | None] = {}
-    while (value := correction.next_value(tried)) is not None and len(tried) < 30:
-        assert value not in tried
-        tried[value] = measure(value)
-    return tried
-
-
-@pytest.mark.parametrize("root", [0.25, 0.4, 0.61, 0.8, 0.89])
-def test_a_search_ends_within_its_tolerance(root: float) -> None:
-    """Of a wait that goes to infinity at 0.95, as a queue's does."""
-    scale = (0.95 - root) / root**4
-    tried = tries(search(), lambda u: scale * u**4 / (0.95 - u))
-    found = search().result(tried)
-    assert found is not None
-    assert root - 0.01 - 1e-12 <= found <= root
-    assert len(tried) <= 12
-
-
-def test_a_search_among_infinite_waits() -> None:
-    tried = tries(search(), lambda u: math.inf if u > 0.5 else 0.0)
-    found = search().result(tried)
-    assert found is not None
-    assert 0.49 <= found <= 0.5
-
-
-def test_a_search_that_finds_nothing() -> None:
-    assert search().result(tries(search(), lambda _: 2.0)) is None
-    assert min(tries(search(), lambda _: 2.0)) == 0.2
-    impossible = tries(search(), lambda u: None if u < 0.6 else 2.0)
-    assert search().result(impossible) is None
-    assert len(impossible) <= 12
-
-
-def test_no_plan_at_less_does_not_end_a_search() -> None:
-    """Plans are possible from 0.5 on and good enough up to 0.55."""
-    measure = lambda u: None if u < 0.5 else (0.5 if u <= 0.55 else 2.0)  # noqa: E731
-    found = search().result(tries(search(), measure))
-    assert found is not None
-    assert 0.54 <= found <= 0.55
