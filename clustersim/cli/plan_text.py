@@ -13,6 +13,7 @@ from clustersim.planning import Plan
 from clustersim.planning.regret import Regret
 from clustersim.planning.shadow_prices import ALL
 from clustersim.planning.tables import purchase_table
+from clustersim.planning.verify import worst_place
 from clustersim.planning.words import amount_text, conclusion, metric_text, money_scale, money_text
 
 __all__ = ["plan_text"]
@@ -135,7 +136,7 @@ def _rounds(rounds: pd.DataFrame) -> str:
             told = "no job" if group["possible"].all() else "no plan"
             rows.append([number, utilisation, told, "", "", "", "", ""])
             continue
-        worst = group.iloc[int(group["mean"].fillna(-1.0).argmax())]
+        worst = worst_place(group)
         name = "new" if worst["fresh"] else number
         low = max(worst["low"], 0.0)
         numbers = [metric_text(metric, value) for value in (worst["mean"], low, worst["high"])]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError, named_in
@@ -26,7 +27,7 @@ from clustersim.planning.trial import Service, Trial, run_trial, trial_of
 from clustersim.studies.spec import Objective
 from clustersim.studies.statistics import mean_interval
 
-__all__ = ["KEPT", "MISSED", "UNDECIDED", "Verified", "verify"]
+__all__ = ["KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
 
 KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
 """Outcomes of an objective by the interval of what was simulated."""
@@ -195,12 +196,20 @@ def _round(
 
 
 def _service(table: pd.DataFrame) -> float:
-    """The worst upper end of all scenarios and quarters with jobs; 0 where nothing is done.
+    """The worst upper end of all scenarios and quarters; 0 where nothing is done."""
+    return float(_upper_ends(table).max(initial=0.0))
 
-    The mean where there is no interval, as with one replication.
-    """
-    high = table["high"].where(np.isfinite(table["high"]), table["mean"])
-    return float(high[table["jobs"] > 0].fillna(math.inf).to_numpy().max(initial=0.0))
+
+def worst_place(table: pd.DataFrame) -> pd.Series:
+    """Return the row of the scenario and quarter with the worst upper end; some have jobs."""
+    return table[table["jobs"] > 0].iloc[int(_upper_ends(table).argmax())]
+
+
+def _upper_ends(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Upper ends of the rows with jobs; means where there is none, as of one replication."""
+    told = table[table["jobs"] > 0]
+    ends = told["high"].where(np.isfinite(told["high"]), told["mean"])
+    return ends.fillna(math.inf).to_numpy(dtype=np.float64)
 
 
 def _outcome(mean: float, low: float, high: float, limit: float) -> str:

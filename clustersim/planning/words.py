@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.planning.result import Plan
 from clustersim.planning.shortfall import CANNOT, TOGETHER
-from clustersim.planning.verify import KEPT, MISSED, UNDECIDED
+from clustersim.planning.verify import KEPT, MISSED, UNDECIDED, worst_place
 from clustersim.studies.measures import METRICS
 from clustersim.units import format_duration
 
@@ -163,7 +163,7 @@ def _service(plan: Plan) -> str:
     own = verified.fresh
     if not own["jobs"].any():
         return "No work is done, so that there is nothing to simulate."
-    worst = own.iloc[int(own["mean"].fillna(-1.0).argmax())]
+    worst = worst_place(own)
     metric, count = spec.objective.metric, spec.replications
 
     def shown(value: float) -> str:

@@ -71,7 +71,7 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_same_plan_twice_is_the_same_bytes() -> None:
-    file = write(queue(rounds=3))
+    file = write(queue(rounds=2, replications=2))
     for out in ("one", "two"):
         main(["plan", file, "--out", out, "--workers", "1"])
     assert contents("one") == contents("two")

@@ -13,7 +13,7 @@ from clustersim.planning.words import conclusion
 
 def test_a_gang_that_never_fits_is_no_service_and_told() -> None:
     """A node does the work of a gang of 128 by the average; that is not said by the plan alone."""
-    fields = queue(rounds=1, lowest_utilisation=0.9)
+    fields = queue(rounds=1, replications=1)
     fields["demand"]["tuning"] |= {"accelerators": 128, "tokens": 1.0e12, "job_tokens": 1.0e10}
     plan = planned(fields)
     assert plan.verified is not None
@@ -43,14 +43,14 @@ def test_room_for_a_gang_in_one_quarter_is_told_of_the_other() -> None:
 @pytest.mark.parametrize(("scale", "enough"), [("1/16", "1/10"), ("1/3", "1/2")])
 def test_a_scale_that_changes_the_fleet_is_refused(scale: str, enough: str) -> None:
     """Ten nodes: a sixteenth would be one instead of 0.6, a third three instead of 3.3."""
-    assert planned(queue(rounds=1, scale=enough)).schedule is not None
+    assert planned(queue(rounds=1, replications=1, scale=enough)).schedule is not None
     with pytest.raises(InputError, match=rf"the smallest that does is {enough}$"):
         planned(queue(rounds=1, scale=scale))
 
 
 def test_a_scale_that_leaves_no_room_for_a_gang_is_refused() -> None:
     """Of ten nodes at a fifth two are left: enough for a gang of 16, not for one of 32."""
-    fields = queue(rounds=1, scale="1/5")
+    fields = queue(rounds=1, replications=1, scale="1/5")
     fields["demand"]["tuning"]["accelerators"] = 16
     assert planned(fields).schedule is not None
     fields["demand"]["tuning"]["accelerators"] = 32

@@ -69,7 +69,7 @@ def test_a_plan_that_is_good_enough_stays() -> None:
 
 def test_what_cannot_be_met_is_said() -> None:
     """The budget is for the first plan only: with less utilisation there is none."""
-    fields = queue()
+    fields = queue(rounds=2, replications=2)
     first = planned({**fields, "verify": None}).schedule
     assert first is not None
     plan = planned({**fields, "budget": f"{first.spending.sum() + 1} CNY"})
@@ -83,7 +83,7 @@ def test_what_cannot_be_met_is_said() -> None:
 
 
 def test_the_rounds_may_be_too_few() -> None:
-    plan = planned(queue(rounds=1))
+    plan = planned(queue(rounds=1, replications=2))
     assert plan.verified is not None
     assert not plan.verified.meets
     assert "not met in 1 rounds" in plan.verified.note
@@ -167,11 +167,11 @@ def test_unmet_demand_is_not_submitted() -> None:
 
 
 def test_a_plan_with_a_model_of_its_own() -> None:
-    fields = queue(rounds=1)
+    fields = queue(rounds=1, replications=1)
     fields["catalogue"] = [{"models": {"mine": {"extends": "llama3-8b"}}}]
     fields["demand"]["tuning"]["model"] = "mine"
     own = planned(fields).verified
-    usual = planned(queue(rounds=1)).verified
+    usual = planned(queue(rounds=1, replications=1)).verified
     assert own is not None
     assert usual is not None
     pd.testing.assert_frame_equal(own.rounds, usual.rounds, rtol=1e-9)
@@ -305,7 +305,7 @@ def test_a_stop_of_supply_may_stop_spare_parts() -> None:
 
 @pytest.mark.slow
 def test_two_workers_see_what_one_does() -> None:
-    fields = queue(rounds=1, replications=3)
+    fields = queue(rounds=1, replications=2)
     one = planned(fields).verified
     two = make_plan(define_plan(fields), workers=2).verified
     assert one is not None
