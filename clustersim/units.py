@@ -31,6 +31,8 @@ __all__ = [
     "parse_quantity",
 ]
 
+LONGEST_S = 1e4 * 365.25 * 86400.0
+"""The longest duration, seconds: what is longer is a slip of the pen."""
 _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
 
@@ -172,6 +174,8 @@ def _parser(dimension: str) -> Callable[[Any], float]:
         quantity = parse_quantity(value, dimension)
         if quantity < 0:
             raise ValueError(f"{value!r} is negative; a {dimension} is 0 or more")
+        if dimension == "duration" and quantity > LONGEST_S:
+            raise ValueError(f"{value!r} is too long; a duration is at most 10,000 yr")
         return quantity
 
     return parse

@@ -90,8 +90,8 @@ def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator
         if cut:
             yield (
                 f"In {cut} of {len(finished)} runs more than 5 % of the jobs of "
-                f"{names[period - 1]} still waited at the horizon: their mean wait is a lower bound, and the 95th "
-                "percentile is not known."
+                f"{names[period - 1]} still waited at the horizon: their mean wait is a lower "
+                "bound, and the 95th percentile is not known."
             )
 
 

@@ -175,7 +175,6 @@ def open_accounts(
     catalogue: Catalogue,
     *,
     spares: Mapping[str, int] = MappingProxyType({}),
-    without_nodes: Collection[str] = (),
 ) -> Accounts:
     """Check what a scenario tells of energy and money against its cluster.
 
@@ -187,8 +186,6 @@ def open_accounts(
     catalogue : Catalogue
     spares : mapping of str to int
         Hot spares by pool, nodes.
-    without_nodes : collection of str
-        Pools that may be named though the cluster leaves them out.
 
     Raises
     ------
@@ -196,7 +193,7 @@ def open_accounts(
         If it names a pool that is not there, or the price of a pool's chips is not known.
     """
     names = [pool.name for pool in cluster.pools]
-    known = {*names, *without_nodes}
+    known = {*names, *cluster.empty_pools}
     for field, spec in (("energy", energy), ("money", money)):
         told: Collection[str] = () if spec is None else spec.pools
         if problems := [

@@ -26,8 +26,8 @@ class Attempts:
     start_s, end_s : float64 arrays (attempts,)
         The end is NaN of one that still ran when the simulation ended.
     kept_s, lost_s, checkpoint_s, restart_s, slow_s : float64 arrays (attempts,)
-        Where its time went, see :class:`~clustersim.simulation.recovery.Progress`; NaN while it
-        runs.
+        Where its time went, see :class:`~clustersim.simulation.recovery.Progress`; of one that
+        runs, so far.
     done : float64 array (attempts,)
         Share of the job's work that it did for good, or has done so far.
     """
@@ -76,12 +76,13 @@ def single_attempts(
     row_of_job = np.full(len(where), -1, dtype=np.int64)
     row_of_job[job] = np.arange(len(job))
     start, end = np.array(start_s)[job], np.array(finish_s)[job]
-    nothing = np.where(np.isnan(end), np.nan, 0.0)
+    nothing = np.zeros(len(job))
     done = np.ones(len(job))
     runs = np.isnan(end)
+    kept = np.where(runs, now, end) - start
     whole_s = np.array([expected_s(each) for each in job[runs].tolist()])
     done[runs] = (now - start[runs]) / whole_s
-    split = (end - start, nothing, nothing, nothing, nothing)
+    split = (kept, nothing, nothing, nothing, nothing)
     return Attempts(job, where[job], start, end, *split, done), row_of_job
 
 
@@ -109,13 +110,13 @@ class AttemptLog:
         self._done.append(0.0)
         return len(self._job) - 1
 
-    def note_done(self, attempt: int, done: float) -> None:
-        """Note what share of its job's work an attempt has done."""
-        self._done[attempt] = done
-
     def end(self, attempt: int, now: float, progress: Progress, done: float) -> None:
         """Note that an attempt ends, where its time went, and what share of the work it did."""
         self._end_s[attempt] = now
+        self.note(attempt, progress, done)
+
+    def note(self, attempt: int, progress: Progress, done: float) -> None:
+        """Note where the time of an attempt went, and what share of its job's work it did."""
         self._done[attempt] = done
         for column, value in zip(self._split, progress, strict=True):
             column[attempt] = value

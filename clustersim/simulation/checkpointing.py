@@ -10,15 +10,39 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.catalogue import Catalogue
-from clustersim.simulation.failure_spec import Checkpointing
+from clustersim.simulation.failure_spec import Checkpointing, Failures, failure_sources
+from clustersim.simulation.failures import gang_mttf_s
 from clustersim.simulation.recovery import Recovery, optimal_interval_s
+from clustersim.topology import Cluster
 
-__all__ = ["STATE_BYTES_PER_PARAMETER", "checkpoint_bytes", "recovery_of"]
+__all__ = ["STATE_BYTES_PER_PARAMETER", "checkpoint_bytes", "recovery_in", "recovery_of"]
 
 Floats = npt.NDArray[np.float64]
 STATE_BYTES_PER_PARAMETER = 14.0
 """BF16 weights, FP32 master weights and two moments of Adam; gradients are not saved
 (Rajbhandari et al., "ZeRO", SC 2020, section 3.1, which counts 16 with them)."""
+
+
+def recovery_in(
+    spec: Failures | None, cluster: Cluster, jobs: pd.DataFrame, catalogue: Catalogue
+) -> Recovery:
+    """Return how the jobs of a scenario save their state and come back.
+
+    Parameters
+    ----------
+    spec : Failures or None
+        By default nothing fails, but jobs may be stopped all the same.
+    cluster : Cluster
+    jobs : pandas.DataFrame
+        A jobs table.
+    catalogue : Catalogue
+        Of their models.
+    """
+    sources = [] if spec is None else failure_sources(spec)
+    told = Checkpointing() if spec is None else spec.checkpoints
+    sizes = jobs["n_accelerators"].to_numpy()
+    mttf_s = [gang_mttf_s(sources, pool, sizes) for pool in cluster.pools]
+    return recovery_of(told, mttf_s, jobs, catalogue)
 
 
 def recovery_of(

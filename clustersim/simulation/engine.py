@@ -120,6 +120,7 @@ class Simulation:
         self.jobs = jobs
         self.passes = 0
         self.n_ended = 0
+        self.all_submitted = False
         self.n_jobs = n_jobs = len(submit_s)
         self.start_s: list[float] = [float("nan")] * n_jobs
         self.finish_s: list[float] = [float("nan")] * n_jobs
@@ -209,6 +210,7 @@ class Simulation:
                     touched.append(policy)
                 job += 1
             self._request_pass()
+        self.all_submitted = True
 
     def _start(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start a job on accelerators that the scheduler has allocated."""

@@ -43,6 +43,9 @@ class FailureSource(FileModel):
     )
     time_to_failure: DurationDistribution = Field(description="of one of them, in service")
     repair: DurationDistribution = Field(description="until it serves again")
+    spare_parts: float = Field(
+        1.0, ge=0, le=1, description="share of the repairs that an embargo on parts stops"
+    )
     slowdown: float | None = Field(
         None,
         gt=1,
@@ -133,6 +136,7 @@ class Failures(FileModel):
 class _Cause(FileModel):
     count: float = Field(gt=0)
     repair: DurationDistribution
+    spare_parts: float = 1.0
     slowdown: float | None = None
     found: DurationDistribution | None = None
 
@@ -200,6 +204,7 @@ def _source(cause: str, told: _Cause, published: _Published) -> FailureSource:
         "name": cause,
         "time_to_failure": {"kind": "exponential", "average": f"{average_s} s"},
         "repair": told.repair,
+        "spare_parts": told.spare_parts,
         "slowdown": told.slowdown,
         "found": told.found,
         "source": published.source,

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush, heapreplace, merge
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
 from clustersim.seeds import Streams
-from clustersim.simulation.checkpointing import recovery_of
 from clustersim.simulation.failure_spec import (
-    Checkpointing,
-    Failures,
     FailureSource,
-    failure_sources,
 )
 from clustersim.simulation.outages import Outage
-from clustersim.simulation.serving import ServiceDemand, reservations
-from clustersim.simulation.spares import with_spares
-from clustersim.simulation.supply import Supply, supplied, without_spare_parts
 from clustersim.topology import Cluster, Pool
 from clustersim.workload.distributions import Exponential
 
-__all__ = ["failures", "gang_mttf_s", "outages_and_recovery"]
+__all__ = ["failures", "gang_mttf_s"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -65,16 +57,30 @@ def _streams(
 ) -> list[Iterator[Outage]]:
     names = [pool.name for pool in cluster.pools]
     found = []
+    alike: Counter[str] = Counter()
     for source in sources:
         for name in source.pools or ():
-            if name not in names:
+            if name not in names and name not in cluster.empty_pools:
                 told = unknown_name("pool", name, names)
                 raise InputError("failures", f"sources.{source.name}.pools: {told}")
+        alike[source.name] += 1
+        number = f" {alike[source.name]}" if alike[source.name] > 1 else ""
         for index, pool in enumerate(cluster.pools):
             if source.pools is None or pool.name in source.pools:
-                generator = streams(f"failures of {source.name} in pool {pool.name}")
-                found.append(_of_pool(source, index, pool, generator))
+                purpose = f"{source.name}{number} in pool {pool.name}"
+                rows = _of_pool(source, index, pool, streams(f"failures of {purpose}"))
+                found.append(_with_parts(rows, source, streams(f"spare parts of {purpose}")))
     return found
+
+
+def _with_parts(
+    outages: Iterator[Outage], source: FailureSource, generator: np.random.Generator
+) -> Iterator[Outage]:
+    """Say of each failure whether its repair needs a spare part."""
+    while rows := list(islice(outages, _CHUNK)):
+        needs = generator.random(len(rows)) < source.spare_parts
+        for outage, part in zip(rows, needs.tolist(), strict=True):
+            yield outage if part else outage._replace(part=False)
 
 
 def _of_pool(
@@ -96,7 +102,8 @@ def _of_pool(
                 yield at
                 continue
             if source.found is not None:
-                heappush(taken_out, at._replace(begin_s=found_s, planned=True))
+                repair = at._replace(begin_s=found_s, planned=True, repair=True)
+                heappush(taken_out, repair)
                 at = at._replace(end_s=found_s)
             yield at._replace(slowdown=source.slowdown)
 
@@ -120,7 +127,8 @@ def _poisson(
         places = generator.integers(count, size=_CHUNK)
         found = times + _unfound_s(source, _CHUNK, generator)
         columns = (times, found, found + repair_s, places)
-        yield from zip(*(column.tolist() for column in columns), strict=True)
+        soon = times < LAST_S
+        yield from zip(*(column[soon].tolist() for column in columns), strict=True)
         now = float(times[-1])
 
 
@@ -178,52 +186,3 @@ def gang_mttf_s(
             rate += np.ceil(nodes / size) / source.time_to_failure.mean()
     with np.errstate(divide="ignore"):
         return 1.0 / rate
-
-
-def outages_and_recovery(
-    spec: Failures | None,
-    supply: Supply | None,
-    cluster: Cluster,
-    streams: Streams,
-    jobs: pd.DataFrame,
-    catalogue: Catalogue,
-    demands: Sequence[ServiceDemand] = (),
-) -> dict[str, Any]:
-    """Return the arguments `outages` and `recovery` of a simulation; none if nothing changes.
-
-    Parameters
-    ----------
-    spec : Failures or None
-    supply : Supply or None
-    cluster : Cluster
-    streams : Streams
-    jobs : pandas.DataFrame
-        A jobs table.
-    catalogue : Catalogue
-        Of their models, and of the supply's chips.
-    demands : sequence of ServiceDemand
-        What serves instead of running jobs.
-
-    Raises
-    ------
-    InputError
-        If it names failures that are not known, or the supply cannot be (see
-        :func:`~clustersim.simulation.supply.supplied`).
-    """
-    if spec is None and supply is None and not demands:
-        return {}
-    sources = [] if spec is None else failure_sources(spec)
-    outages = failures(cluster, sources, streams)
-    absent: list[Outage] = []
-    if supply is not None:
-        absent = supplied(supply, cluster, streams, catalogue)
-        outages = merge(absent, without_spare_parts(outages, supply, cluster))
-    if demands:
-        outages = merge(outages, reservations(demands, cluster, absent))
-    if spec is not None and spec.spares is not None:
-        outages = with_spares(outages, spec.spares, cluster)
-    told = Checkpointing() if spec is None else spec.checkpoints
-    mttf_s = [
-        gang_mttf_s(sources, pool, jobs["n_accelerators"].to_numpy()) for pool in cluster.pools
-    ]
-    return {"outages": outages, "recovery": recovery_of(told, mttf_s, jobs, catalogue)}

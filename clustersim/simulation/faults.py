@@ -95,6 +95,7 @@ class Faults:
         self._run_s = run_s
         self.attempts = AttemptLog()
         self._to_the_horizon = False
+        self._returning = 0
         self._running: dict[int, _Attempt] = {}
         self._left: dict[int, float] = {}
         self._whole_estimate_s: dict[int, list[float]] = {}
@@ -126,11 +127,12 @@ class Faults:
         return number
 
     def settle(self) -> None:
-        """Note what the jobs that still run have done so far."""
+        """Note what the jobs that still run have done so far, none of which is lost yet."""
         for job, attempt in self._running.items():
             progress = attempt.progress(self._simulation.clock.now, saved=True)
             pool = self._simulation.partitions[self._simulation.partition_of[job]].pool
-            self.attempts.note_done(attempt.number, self._share(progress.kept_s, job, pool))
+            done = self._share(progress.kept_s, job, pool)
+            self.attempts.note(attempt.number, progress, done)
 
     def _go_on(self, job: int, partition: Partition, attempt: _Attempt) -> None:
         self._running[job] = attempt
@@ -158,10 +160,16 @@ class Faults:
         for outage in self._outages:
             if outage.begin_s > clock.now:
                 yield clock.at(outage.begin_s, OUTAGE)
+                if not self._to_the_horizon and self._nothing_can_go_on():
+                    break
             if outage.slows:
                 self._slow_down(outage)
             else:
                 self._take_out(outage)
+
+    def _nothing_can_go_on(self) -> bool:
+        """Whether no job runs or will come, and no node will that a waiting one could use."""
+        return not self._running and not self._returning and self._simulation.all_submitted
 
     def _slow_down(self, outage: Outage) -> None:
         """Let the jobs on a node go on slower; nobody else is told."""
@@ -200,6 +208,10 @@ class Faults:
         partition, node = self._place(outage)
         for job in list(self._on_node[partition.index].get(node, ())):
             self._stop(job, partition, saved=outage.planned)
+        if outage.end_s <= simulation.clock.now:  # a spare took over at once
+            self.log.append(outage)
+            simulation.service_changed(partition)
+            return
         partition.withdraw(node, outage.end_s)
         simulation.service_changed(partition)
         self._note(outage, lambda: self._bring_back(outage))
@@ -210,10 +222,12 @@ class Faults:
         self.log.append(outage._replace(end_s=math.inf))
 
         def over(_: Event) -> None:
+            self._returning -= 1
             self.log[place] = outage
             end()
 
         if outage.end_s < math.inf:
+            self._returning += 1
             self._simulation.clock.at(outage.end_s, OUTAGE).callbacks.append(over)
 
     def _place(self, outage: Outage) -> tuple[Partition, int]:

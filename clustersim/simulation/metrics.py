@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE, UNFINISHED
+from clustersim.topology import Cluster
 
 __all__ = [
     "accelerator_seconds",
@@ -25,6 +26,7 @@ __all__ = [
     "run_s",
     "served",
     "summary",
+    "vc_accelerator_seconds",
     "wait_s",
 ]
 
@@ -110,7 +112,7 @@ def summary(
     jobs: pd.DataFrame,
     utilisation: pd.DataFrame,
     allocations: pd.DataFrame,
-    virtual_clusters: Mapping[str, int],
+    virtual_clusters: Mapping[str, float],
     attempts: pd.DataFrame | None = None,
     serving: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
@@ -120,8 +122,8 @@ def summary(
     ----------
     jobs, utilisation, allocations : pandas.DataFrame
         Tables of the result.
-    virtual_clusters : mapping of str to int
-        Accelerators that each virtual cluster owns, in all pools.
+    virtual_clusters : mapping of str to float
+        Accelerator-seconds of each virtual cluster, see :func:`vc_accelerator_seconds`.
     attempts : pandas.DataFrame, optional
         Of the result, where nodes went out of service.
     serving : pandas.DataFrame, optional
@@ -141,17 +143,16 @@ def summary(
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
-    end_s = float(utilisation["time_s"].max())
     rows = [_summary_row("all", jobs, use.sum())]
     rows += [
         _summary_row(str(pool), jobs[jobs["pool"] == pool], use.loc[pool]) for pool in use.index
     ]
     held = allocations["n_accelerators"] * (allocations["end_s"] - allocations["start_s"])
-    for name, n_accelerators in virtual_clusters.items():
+    for name, available in virtual_clusters.items():
         own = pd.Series(
             {
                 "allocated": held[(allocations["virtual_cluster"] == name).to_numpy()].sum(),
-                "available": n_accelerators * (end_s - begin_s),
+                "available": available,
             }
         )
         told = jobs["vc"] if "vc" in jobs else pd.Series("", index=jobs.index)
@@ -168,6 +169,35 @@ def summary(
     return table.assign(served=np.where(table["scope"] == "all", served(serving), np.nan))
 
 
+def vc_accelerator_seconds(
+    cluster: Cluster, outages: pd.DataFrame | None, begin_s: float, end_s: float
+) -> dict[str, float]:
+    """Accelerator-seconds of each virtual cluster, in all pools, without those out of service.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    outages : pandas.DataFrame or None
+        Of the result.
+    begin_s, end_s : float
+        The part of the time that counts.
+    """
+    found: dict[str, float] = {}
+    for pool in cluster.pools:
+        for name, nodes in pool.virtual_cluster_ranges().items():
+            node_s = len(nodes) * (end_s - begin_s)
+            if outages is not None:
+                own = outages[
+                    (outages["pool"] == pool.name)
+                    & outages["node"].between(nodes.start, nodes.stop - 1)
+                    & (outages["slowdown"] == np.inf)
+                ]
+                gone = own["end_s"].clip(begin_s, end_s) - own["begin_s"].clip(begin_s, end_s)
+                node_s -= float(gone.sum())
+            found[name] = found.get(name, 0.0) + node_s * pool.chips_per_node
+    return found
+
+
 def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf) -> float:
     """Accelerator-seconds that served over those that services needed; NaN if they needed none."""
     needed = met = 0.0
@@ -179,11 +209,10 @@ def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
 
 
 def effective_time(attempts: pd.DataFrame) -> float:
-    """Accelerator-seconds of kept work over all that ended attempts held; NaN if none ended."""
-    ended = attempts.dropna(subset="kept_s")
-    n = ended["n_accelerators"].to_numpy(dtype=np.float64)
-    held = float((n * (ended["end_s"] - ended["start_s"]).to_numpy()).sum())
-    return float((n * ended["kept_s"].to_numpy()).sum()) / held if held > 0 else float("nan")
+    """Accelerator-seconds of kept work over all that attempts held; NaN if none held any."""
+    n = attempts["n_accelerators"].to_numpy(dtype=np.float64)
+    held = float((n * (attempts["end_s"] - attempts["start_s"]).to_numpy()).sum())
+    return float((n * attempts["kept_s"].to_numpy()).sum()) / held if held > 0 else float("nan")
 
 
 def _summary_row(scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:

@@ -27,6 +27,10 @@ class Outage(NamedTuple):
         Whether it is not there at all: not delivered yet, or retired.
     slowdown : float
         How many times as long as else its jobs take meanwhile; infinite if it is out of service.
+    repair : bool
+        Whether it is the planned repair of what was found to be slow.
+    part : bool
+        Whether a repair needs a spare part.
     """
 
     begin_s: float
@@ -37,6 +41,8 @@ class Outage(NamedTuple):
     planned: bool = False
     absent: bool = False
     slowdown: float = math.inf
+    repair: bool = False
+    part: bool = True
 
     @property
     def slows(self) -> bool:
@@ -48,8 +54,9 @@ def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
     """Yield outages of which none begins while its node is out of service already.
 
     What fails is a node in service: a failure while it is out does not happen.  A planned outage
-    (a retirement, of a node under repair) begins where the other ends, if it lasts longer.  A node
-    that is only slow can fail.
+    (maintenance, of a node under repair) begins where the other ends, if it lasts longer; one that
+    is a repair itself is spared.  A node that is only slow can fail.  A failure stops the jobs of
+    its node also if a spare takes over at once.
 
     Parameters
     ----------
@@ -78,10 +85,10 @@ def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
             continue
         key = outage.pool, outage.node
         begin_s = max(outage.begin_s, out_until.get(key, 0.0))
-        if outage.end_s <= begin_s:
+        if outage.end_s < begin_s or (outage.planned and outage.end_s == begin_s):
             continue
         if begin_s == outage.begin_s:
             out_until[key] = outage.end_s
             yield outage
-        elif outage.planned:
+        elif outage.planned and not outage.repair:
             heappush(deferred, outage._replace(begin_s=begin_s))

@@ -186,6 +186,16 @@ class Recovery:
             None if self.write_s is None else chosen(self.write_s),
         )
 
+    def standing_s(self, work_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return how long jobs stand still for checkpoints in so much work, (pools, jobs)."""
+        pools, jobs = work_s.shape
+        interval_s = np.array([column[:jobs] for column in self.interval_s[:pools]])
+        with np.errstate(invalid="ignore"):
+            count = np.ceil(work_s / interval_s - _ROUNDING) - 1.0
+        count = np.where(np.isfinite(interval_s) & np.isfinite(work_s), np.maximum(count, 0.0), 0.0)
+        standing: npt.NDArray[np.float64] = count * np.array(self.cost_s[:jobs])
+        return standing
+
     def of(self, job: int, pool: int) -> Checkpoints:
         """Return the checkpoints of a job on a pool."""
         write_s = 0.0 if self.write_s is None else self.write_s[job]

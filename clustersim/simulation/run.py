@@ -13,7 +13,8 @@ import pandas as pd
 from clustersim.errors import InputError, named_in
 from clustersim.seeds import Streams
 from clustersim.simulation.accounts import open_accounts
-from clustersim.simulation.failures import outages_and_recovery
+from clustersim.simulation.checkpointing import recovery_in
+from clustersim.simulation.events import what_happens
 from clustersim.simulation.file_names import beside, full_paths
 from clustersim.simulation.fleet import Fleet, check_classes, open_fleet, reference_chip
 from clustersim.simulation.load import sustainable_rate
@@ -92,17 +93,19 @@ def run_scenario(
             fleet.cluster,
             fleet.catalogue,
             spares=_spares(scenario),
-            without_nodes=_pools_without_nodes(scenario, fleet),
         )
-        outages = outages_and_recovery(
+        happens = what_happens(
             scenario.failures,
             scenario.supply,
             fleet.cluster,
             streams,
-            jobs,
-            fleet.catalogue,
-            demands,
+            catalogue=fleet.catalogue,
+            demands=demands,
+            horizon_s=scenario.horizon,
         )
+        recovery = None
+        if happens is not None:
+            recovery = recovery_in(scenario.failures, fleet.cluster, jobs, fleet.catalogue)
         result = simulate(
             jobs,
             fleet.cluster,
@@ -114,7 +117,8 @@ def run_scenario(
             precision=scenario.performance.precision,
             ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams),
             demands=demands,
-            **outages,
+            outages=happens,
+            recovery=recovery,
             horizon_s=scenario.horizon,
             by_node=by_node,
             check=check,
@@ -232,10 +236,6 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     """
     data = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
-    for field in ("energy", "money"):
-        own = data.get(field, {}).get("pools", {})
-        for name in {*own} - {*fleet.spec.pools}:  # a pool of 0 nodes is left out
-            del own[name]
     if fleet.workload is not None:
         data["workload"]["generate"] = fleet.workload.model_dump(mode="json", exclude_none=True)
     return data
@@ -245,13 +245,6 @@ def _spares(scenario: Scenario) -> Mapping[str, int]:
     """Hot spares of a scenario by pool, nodes."""
     failures = scenario.failures
     return {} if failures is None or failures.spares is None else failures.spares.nodes
-
-
-def _pools_without_nodes(scenario: Scenario, fleet: Fleet) -> set[str]:
-    """Pools of a scenario's topology that its cluster leaves out."""
-    if isinstance(scenario.cluster, str):
-        return set()
-    return {*map(str, scenario.cluster["pools"])} - {*fleet.spec.pools}
 
 
 _FIELDS = {

@@ -74,9 +74,17 @@ def service_demands(
     for service in serving.services:
         where = f"services.{service.name}"
         if service.pool not in names:
-            problems.append(f"{where}.pool: {unknown_name('pool', service.pool, names)}")
+            told = unknown_name("pool", service.pool, names)
+            empty = f"pool {service.pool} has 0 nodes"
+            problems.append(
+                f"{where}.pool: {empty if service.pool in cluster.empty_pools else told}"
+            )
             continue
         index = names.index(service.pool)
+        if cluster.pools[index].virtual_clusters:
+            told = "has virtual clusters, whose nodes are not for services"
+            problems.append(f"{where}.pool: pool {service.pool} {told}")
+            continue
         chips = _chips(service, math.ceil(horizon_s / HOUR_S) + WEEK_HOURS)
         if not chips.max() <= MOST_CHIPS:
             told = f"needs {chips.max():.3g} accelerators, more than {MOST_CHIPS:g}"
@@ -113,33 +121,29 @@ def _reserved_nodes(chips: npt.NDArray[np.float64], service: Service, pool: Pool
 
 
 def reservations(
-    demands: Sequence[ServiceDemand], cluster: Cluster, absent: Iterable[Outage] = ()
+    demands: Sequence[ServiceDemand], cluster: Cluster, missing: Iterable[Outage] = ()
 ) -> Iterator[Outage]:
     """Yield the nodes that serve as planned outages of training, in order of time.
 
-    A service that needs more nodes takes the lowest that are there and do not serve, the first
+    A service that needs more nodes takes the lowest that are in service and do not serve, the first
     service first, and none from another; one that needs fewer gives its highest back.  A node
-    counts as there in the hours that it is there as a whole.  The jobs of one that is taken save
-    their state and go back to their place in line.
-
-    A node that serves does not fail: :func:`~clustersim.simulation.outages.without_overlaps` passes
-    over what strikes it.  A service's headroom stands for that: it is served by many small replicas
-    that come back by themselves, unlike a gang that stops as a whole.  One that is under repair
-    when a service wants it serves from the end of the repair on, and is missing until then.
+    counts as in service in the hours that it is so as a whole: where one fails, another serves
+    from the begin of that hour on.  The jobs of one that is taken save their state and go back to
+    their place in line.
 
     Parameters
     ----------
     demands : sequence of ServiceDemand
     cluster : Cluster
-    absent : iterable of Outage
-        Nodes that are not there, as :func:`~clustersim.simulation.supply.supplied` tells.
+    missing : iterable of Outage
+        Nodes that are not there or do not work.
     """
-    missing = list(absent)
+    gone_of = list(missing)
     spans = [
         _of_pool([(n, d) for n, d in enumerate(demands) if d.pool == index], pool, gone)
         for index, pool in enumerate(cluster.pools)
         if any(demand.pool == index for demand in demands)
-        for gone in [[outage for outage in missing if outage.pool == index]]
+        for gone in [[outage for outage in gone_of if outage.pool == index]]
     ]
     if not spans:
         return

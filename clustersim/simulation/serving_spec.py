@@ -17,6 +17,7 @@ from clustersim.units import Duration
 __all__ = ["HOUR_S", "WEEK_HOURS", "Service", "Serving", "serving_shapes"]
 
 HOUR_S = 3600.0
+LONGEST_S = 10 * 365.25 * 24 * HOUR_S
 DAY_HOURS, WEEK_HOURS = 24, 168
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, le=1e15)]
@@ -83,8 +84,8 @@ class Service(FileModel):
     @field_validator("every")
     @classmethod
     def _whole_hours(cls, every: float | None) -> float | None:
-        if every is not None and (every < HOUR_S or every % HOUR_S):
-            raise ValueError("must be whole hours, 1 h or more")
+        if every is not None and (not HOUR_S <= every <= LONGEST_S or every % HOUR_S):
+            raise ValueError("must be whole hours, from 1 h to 10 yr")
         return every
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ from clustersim.simulation import tables
 from clustersim.simulation.eligibility import Choose, Eligibility, find_eligibility
 from clustersim.simulation.engine import RunRecord, Simulation
 from clustersim.simulation.invariants import check_accelerators
-from clustersim.simulation.metrics import summary
+from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.outages import Outage, without_overlaps
 from clustersim.simulation.partitions import build_partitions
 from clustersim.simulation.recovery import Recovery
@@ -159,6 +159,8 @@ def simulate(
     if ports:
         assert catalogue is not None, "chips and models that ports name are of a catalogue"
         runtimes = with_software(runtimes, jobs, cluster, catalogue, ports)
+    if recovery is not None:
+        runtimes = _with_checkpoints(runtimes, recovery)
     with _faults_of(policy, make_placement):
         partitions = build_partitions(cluster, make_placement)
         eligible = find_eligibility(
@@ -213,8 +215,17 @@ def _result(
         if demands:
             serving = serving_table(demands, outages, cluster, record.end_s)
     use = tables.utilisation(allocated, cluster, record.end_s, outages, services=bool(demands))
-    total = summary(job_rows, use, allocated, _virtual_clusters(cluster), attempts, serving)
+    begin_s = float(job_rows["submit_s"].iloc[0])
+    owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
+    total = summary(job_rows, use, allocated, owned, attempts, serving)
     return Result(job_rows, allocated, use, total, {}, attempts, outages, serving)
+
+
+def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
+    """Add the checkpoints to exact estimates; what users tell is the whole time already."""
+    exact = runtimes.estimate_s == runtimes.run_s
+    standing_s = recovery.standing_s(runtimes.run_s)
+    return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
 
 
 def _check_nodes_are_told_apart(partitions: list[Partition]) -> None:
@@ -234,15 +245,6 @@ def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
         "wall_s": wall_s,
         "interrupted": record.interrupted,
     }
-
-
-def _virtual_clusters(cluster: Cluster) -> dict[str, int]:
-    """Accelerators of each virtual cluster, in all pools."""
-    owned: dict[str, int] = {}
-    for pool in cluster.pools:
-        for name, n_nodes in pool.virtual_clusters.items():
-            owned[name] = owned.get(name, 0) + n_nodes * pool.chips_per_node
-    return owned
 
 
 def _job_columns(

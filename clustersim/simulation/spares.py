@@ -34,7 +34,7 @@ def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> 
     """
     names = [pool.name for pool in cluster.pools]
     for name in spares.nodes:
-        if name not in names:
+        if name not in names and name not in cluster.empty_pools:
             raise InputError("failures", f"spares.nodes: {unknown_name('pool', name, names)}")
     return _swapped(outages, [[0.0] * spares.nodes.get(name, 0) for name in names], spares.swap)
 
@@ -49,10 +49,11 @@ def _swapped(
         if outage.slows:
             yield outage
             continue
-        if outage.begin_s < out_until.get(place, 0.0) and not outage.planned:
+        breaks = outage.repair or not outage.planned
+        if breaks and outage.begin_s < out_until.get(place, 0.0):
             continue
         ready = ready_s[outage.pool]
-        if ready and not outage.planned:
+        if ready and breaks:
             end_s = max(ready[0], outage.begin_s) + swap_s
             if end_s < outage.end_s:
                 heapreplace(ready, outage.end_s)

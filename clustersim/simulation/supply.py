@@ -56,7 +56,10 @@ class Delivery(FileModel):
 
 
 class Retirement(FileModel):
-    """Nodes of a pool that leave, those that came first before others."""
+    """Nodes of a pool that leave, those that come first before others.
+
+    One that has not come by then never does.
+    """
 
     name: Name | None = Field(None, description="for changes by path")
     pool: Name
@@ -251,9 +254,12 @@ def _check(supply: Supply, cluster: Cluster) -> None:
         *(("embargoes", name) for embargo in supply.embargoes for name in embargo.pools),
     ]
     problems = [
-        f"{field}: {unknown_name('pool', name, nodes)}"
+        f"{field}: pool {name} has 0 nodes (cluster.pools.{name}.nodes counts all that it will "
+        "ever have)"
+        if name in cluster.empty_pools
+        else f"{field}: {unknown_name('pool', name, nodes)}"
         for field, name in named
-        if name not in nodes
+        if name not in nodes and not (field == "embargoes" and name in cluster.empty_pools)
     ]
     problems += [
         f"memory.priority: {unknown_name('pool with a production', name, made)}"
@@ -281,7 +287,7 @@ def _check(supply: Supply, cluster: Cluster) -> None:
 def without_spare_parts(
     outages: Iterable[Outage], supply: Supply, cluster: Cluster
 ) -> Iterator[Outage]:
-    """Yield failures, those without an end for which an embargo leaves no spare parts.
+    """Yield failures, those without an end for whose repair an embargo leaves no spare part.
 
     Parameters
     ----------
@@ -298,5 +304,5 @@ def without_spare_parts(
         for pool in cluster.pools
     ]
     for outage in outages:
-        lost = outage.begin_s >= stop_s[outage.pool]
+        lost = outage.part and not outage.slows and outage.begin_s >= stop_s[outage.pool]
         yield outage._replace(end_s=math.inf) if lost else outage

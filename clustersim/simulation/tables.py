@@ -85,6 +85,10 @@ def jobs_table(
         "still ran when the simulation ended",
         "still waited when it ended",
     )
+    most = max(_in_service(partition) for partition in partitions)
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    for row in np.flatnonzero(running & (pool < 0) & (sizes > most)).tolist():
+        reason[row] += f": it needs {sizes[row]:,} accelerators, at most {most:,} are in service"
     taken = _kept_aside([str(name) for name in jobs.columns])
     added = pd.DataFrame(
         {
@@ -98,6 +102,12 @@ def jobs_table(
         index=jobs.index,
     )
     return pd.concat([jobs.rename(columns=taken), added], axis=1)
+
+
+def _in_service(partition: Partition) -> int:
+    """Accelerators of a partition that are not out of service."""
+    out = sum(job < 0 for job in partition.nodes_of)
+    return partition.placement.capacity - out * partition.placement.chips_per_node
 
 
 def _kept_aside(columns: list[str]) -> dict[str, str]:
@@ -175,9 +185,9 @@ def attempts_table(
     pandas.DataFrame
         ``job_id``, ``attempt`` (0 is a job's first), ``pool``, ``n_accelerators``, ``start_s``,
         ``end_s``, where its time went: ``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``,
-        ``slow_s`` (seconds; NaN of one that still runs, whose end is that of the simulation), and
-        ``done``, the share of the job's work that it did for good or has done so far; in order of
-        job, then of start.
+        ``slow_s`` (seconds), and ``done``, the share of the job's work that it did for good; in
+        order of job, then of start.  One that still runs ends with the simulation, and all that it
+        has done so far is kept.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")

@@ -84,11 +84,14 @@ class Cluster:
     pools : tuple of Pool
     datacenter_latency_s : float or None
         Between pools; None where they are apart.
+    empty_pools : tuple of str
+        Names of pools that have no nodes.
     """
 
     name: str
     pools: tuple[Pool, ...]
     datacenter_latency_s: float | None = None
+    empty_pools: tuple[str, ...] = ()
 
     @property
     def n_chips(self) -> int:
@@ -109,7 +112,8 @@ def compile_cluster(spec: ClusterSpec) -> Cluster:
         _compile_pool(name, pool, 0.0 if network is None else network.rate_of(name))
         for name, pool in spec.pools.items()
     )
-    return Cluster(spec.name, pools, None if network is None else network.latency)
+    latency_s = None if network is None else network.latency
+    return Cluster(spec.name, pools, latency_s, tuple(spec.empty_pools))
 
 
 def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:

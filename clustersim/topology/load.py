@@ -82,7 +82,9 @@ def resolve_cluster(
         problems += _cluster_faults(spec, pools)
     if problems or spec is None:
         raise InputError(source, problems)
-    return spec.model_copy(update={"pools": pools})
+    without = [name for name, pool in readable.items() if not pool.nodes]
+    empty_pools = list(dict.fromkeys([*spec.empty_pools, *without]))
+    return spec.model_copy(update={"pools": pools, "empty_pools": empty_pools})
 
 
 def topology_names() -> list[str]:

@@ -178,6 +178,9 @@ class ClusterSpec(FileModel):
     pools: Annotated[dict[Name, PoolSpec], NamesAreText] = Field(
         min_length=1, description="pools by name"
     )
+    empty_pools: list[Name] = Field(
+        default_factory=list, description="pools that have no nodes but may be named"
+    )
     datacenter_network: DatacenterNetwork | None = Field(
         None, description="joins the pools; absent: they are apart"
     )

@@ -18,8 +18,8 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
 from clustersim.seeds import Streams
+from clustersim.simulation.events import what_happens
 from clustersim.simulation.failure_spec import Spares
-from clustersim.simulation.failures import outages_and_recovery
 from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Recovery
@@ -172,9 +172,9 @@ def test_a_night_of_training_by_hand() -> None:
     assert result.jobs["pool"].tolist() == ["h200", "h20"]
     use = result.utilisation[result.utilisation["pool"] == "h200"]
     rows = use[["time_s", "allocated", "out", "serving"]].to_numpy().tolist()
-    assert rows == [
+    assert rows[:6] == [
         [0, 24, 0, 8], [6 * 3600, 0, 0, 32], [18 * 3600, 0, 0, 16], [24 * 3600, 24, 0, 8],
-        [26 * 3600, 0, 0, 0],
+        [26 * 3600, 0, 0, 8], [30 * 3600, 0, 0, 32],
     ]  # fmt: skip
     assert result.summary["served"].iloc[0] == 1.0
 
@@ -303,14 +303,27 @@ def test_tidal_sharing_trains_more_and_serves_as_much() -> None:
     large = shared.jobs["job_class"] == "large"
     assert set(shared.jobs["pool"][large].dropna()) == {"train"}
     assert "gpu" in set(shared.jobs["pool"][~large].dropna())
-    # A node that fails while it is lent is missing until its repair; one that serves does not fail.
-    assert 0.95 < shared.summary["served"].iloc[0] < apart.summary["served"].iloc[0] == 1
+    # Of 8 nodes 7 serve at the peak: what fails is missing until its repair, lent or not.
+    both = [r.summary["served"].iloc[0] for r in (shared, apart)]
+    assert both[0] == pytest.approx(both[1], abs=0.02)
+    assert 0.9 < both[0] < 1
     found = [measure(r, warm_up=0.0, cool_down=0.0).metrics for r in (shared, apart)]
     assert found[0]["lent_accelerator_hours_per_day"] > 100
     assert found[1]["lent_accelerator_hours_per_day"] == 0
     # Chips that serve are in service.
-    assert all(m["availability"] > 0.95 for m in found)
-    assert 0.95 < found[0]["served"] < found[1]["served"] == 1
+    assert all(m["availability"] > 0.9 for m in found)
+    assert [m["served"] for m in found] == pytest.approx(both, abs=0.02)
+
+
+def test_a_service_takes_nodes_that_work() -> None:
+    """Two of eight are needed: while the lowest four are broken, two others serve."""
+    (told,) = demands({"lend": True, "peak_requests_per_s": 16.0, "shape": [1.0] * 24})
+    broken = [Outage(3600.0 * 5.5, 3600.0 * 20.5, 0, node, "gpu") for node in range(2)]
+    found = [
+        (o.begin_s / 3600, o.end_s / 3600, o.node) for o in reservations([told], FLEET, broken)
+    ]
+    assert told.nodes[0] == 2
+    assert found == [(0, 5, 0), (0, 5, 1), (5, math.inf, 2), (5, math.inf, 3)]
 
 
 def test_a_run_can_be_made_again_from_its_provenance() -> None:
@@ -344,8 +357,7 @@ def test_jobs_keep_their_own_recovery_where_others_never_run() -> None:
 
 
 def test_nothing_is_asked_of_a_run_without_services() -> None:
-    log = jobs([(0, 8, 60)])
-    assert outages_and_recovery(None, None, FLEET, Streams(1), log, load_catalogue()) == {}
+    assert what_happens(None, None, FLEET, Streams(1), catalogue=load_catalogue()) is None
 
 
 def test_what_serves_draws_power_and_costs_but_not_for_jobs() -> None:
@@ -358,8 +370,10 @@ def test_what_serves_draws_power_and_costs_but_not_for_jobs() -> None:
     }
     result = tidal(False, **told)
     costs = result.costs
+    steps = result.utilisation[result.utilisation["pool"] == "gpu"]
+    served_s = (np.diff(steps["time_s"]) * steps["serving"].to_numpy()[:-1]).sum()
     assert costs.groupby("use")["accelerator_s"].sum()["serving"] == pytest.approx(
-        56 * result.utilisation["time_s"].max(), rel=1e-12
+        served_s, rel=1e-12
     )
     power = costs.groupby("use")["energy_j"].sum() / costs.groupby("use")["accelerator_s"].sum()
     assert power["serving"] == pytest.approx(power["allocated"], rel=1e-9)

@@ -55,7 +55,7 @@ def same(one: Result, other: Result) -> bool:
 
 
 def test_a_study_runs_the_scenario_as_it_is_written() -> None:
-    plain = run_scenario(resolve_scenario(SCENARIO, {"workload.load": 0.7}))
+    plain = run_scenario(resolve_scenario(SCENARIO, {"workload.load": 0.7}), by_node=False)
     made = study()
     run = made.base.at(made.points[0].changes).run(-1, 0)
     assert same(simulate_changed(made.base.tree, run.changes)[0], plain)

@@ -90,9 +90,12 @@ class Conservative(Policy):
         for index in self.queue.members:
             partition = self.queue.partitions[index]
             profile = Profile(now, partition.placement.capacity)
+            held: dict[float, int] = {}
             for end, job, n in partition.calendar:
                 # A job past its estimate may end any moment, but has not.
                 expected = self._expected_end[job] = end if end > now else now + _SOON_S
+                held[expected] = held.get(expected, 0) + n
+            for expected, n in held.items():  # nodes of a delivery come at one time
                 profile.change(now, expected, -n)
             self._profiles[index] = profile
 

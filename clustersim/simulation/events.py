@@ -1,0 +1,97 @@
+"""What happens to the nodes of a scenario: they come and leave, fail, are spared, and serve."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import takewhile
+
+from clustersim.catalogue import Catalogue
+from clustersim.seeds import Streams
+from clustersim.simulation.failure_spec import Failures, failure_sources
+from clustersim.simulation.failures import failures
+from clustersim.simulation.outages import Outage
+from clustersim.simulation.serving import ServiceDemand, reservations
+from clustersim.simulation.spares import with_spares
+from clustersim.simulation.supply import Supply, supplied, without_spare_parts
+from clustersim.topology import Cluster
+
+__all__ = ["what_happens", "while_there"]
+
+
+def what_happens(
+    spec: Failures | None,
+    supply: Supply | None,
+    cluster: Cluster,
+    streams: Streams,
+    *,
+    catalogue: Catalogue,
+    demands: Sequence[ServiceDemand] = (),
+    horizon_s: float | None = None,
+) -> Iterable[Outage] | None:
+    """Return the outages of a scenario in order of time; None where nothing ever changes.
+
+    Parameters
+    ----------
+    spec : Failures or None
+    supply : Supply or None
+    cluster : Cluster
+    streams : Streams
+    catalogue : Catalogue
+        Of the supply's chips.
+    demands : sequence of ServiceDemand
+        What serves instead of running jobs.
+    horizon_s : float, optional
+        When the run ends; services have one.
+
+    Raises
+    ------
+    InputError
+        If it names failures or pools that are not known, or the supply cannot be (see
+        :func:`~clustersim.simulation.supply.supplied`).
+    """
+    if spec is None and supply is None and not demands:
+        return None
+    absent: list[Outage] = []
+    broken = failures(cluster, [] if spec is None else failure_sources(spec), streams)
+    if supply is not None:
+        absent = supplied(supply, cluster, streams, catalogue)
+        broken = while_there(without_spare_parts(broken, supply, cluster), absent)
+    if spec is not None and spec.spares is not None:
+        broken = with_spares(broken, spec.spares, cluster)
+    if not demands:
+        return merge(absent, broken)
+    assert horizon_s is not None, "what serves has a horizon"
+    until_then = list(takewhile(lambda outage: outage.begin_s <= horizon_s, broken))
+    missing = [*absent, *(outage for outage in until_then if not outage.slows)]
+    return merge(absent, until_then, reservations(demands, cluster, missing))
+
+
+def while_there(outages: Iterable[Outage], absent: Iterable[Outage]) -> Iterator[Outage]:
+    """Yield failures of nodes that are there, each to the time at which its node leaves.
+
+    Parameters
+    ----------
+    outages : iterable of Outage
+        Failures, in order of time.
+    absent : iterable of Outage
+        When nodes are not there.
+    """
+    begins: dict[tuple[int, int], list[float]] = {}
+    ends: dict[tuple[int, int], list[float]] = {}
+    for gone in sorted(absent):
+        key = gone.pool, gone.node
+        begins.setdefault(key, []).append(gone.begin_s)
+        ends.setdefault(key, []).append(gone.end_s)
+    for outage in outages:
+        key = outage.pool, outage.node
+        if key not in begins:
+            yield outage
+            continue
+        number = bisect_right(begins[key], outage.begin_s)
+        if number and outage.begin_s < ends[key][number - 1]:
+            continue
+        leaves_s = begins[key][number] if number < len(begins[key]) else math.inf
+        yield outage._replace(end_s=min(outage.end_s, leaves_s))
