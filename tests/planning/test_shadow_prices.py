@@ -107,6 +107,15 @@ def test_a_limit_that_does_not_bind_is_worth_nothing() -> None:
     assert (limits["saves_cny"] == 0.0).all()
 
 
+def test_a_rounding_of_the_solver_is_no_price() -> None:
+    program = build_program(one_chip(budget=1000.0))
+    solution = solve_relaxed(program)
+    solution.ineqlin.marginals = solution.ineqlin.marginals - 1e-9
+    table = shadow_prices(program, solution).set_index("constraint")
+    assert table.loc["budget", "saves_cny"] == 0.0
+    assert table.loc["demand", "saves_cny"] < 0
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_prices_in_the_scenarios_are_those_in_all_together(seed: int) -> None:
     program = build_program(random_problem(seed))
