@@ -13,7 +13,7 @@ import numpy.typing as npt
 from clustersim.scheduling.placement import NodeFree, NodePlacement, Nodes, Placement, Pooled
 from clustersim.scheduling.queue import Partition
 
-__all__ = ["NodeReservation", "PooledReservation", "Reservation", "reserve"]
+__all__ = ["NodeReservation", "PooledReservation", "Reservation", "reserve", "soonest"]
 
 
 class Reservation:
@@ -77,11 +77,13 @@ class NodeReservation(Reservation):
         """Let running jobs end until `n` accelerators fit; return when that is."""
         surplus, free = self._surplus, self._placement.free
         shadow, fits = -np.inf, False
+        back_in_service: list[int] = []
         for end, job, n_back in partition.calendar:
             if fits and end > shadow:
                 break
-            nodes = partition.nodes_of[job]
-            if len(nodes) == 1:
+            if job < 0:
+                back_in_service.append(-1 - job)
+            elif len(nodes := partition.nodes_of[job]) == 1:
                 surplus[nodes[0][0]] += n_back
             else:
                 indices, chips = partition.node_arrays(job)
@@ -89,7 +91,10 @@ class NodeReservation(Reservation):
             free += n_back
             shadow = end
             if not fits and free >= n:
+                surplus[back_in_service] = self._placement.chips_per_node
+                back_in_service.clear()
                 fits = self._placement.fits_in(n, surplus)
+        surplus[back_in_service] = self._placement.chips_per_node
         assert fits, "a job that fits on no empty partition is never submitted"
         return shadow
 
@@ -116,6 +121,12 @@ class NodeReservation(Reservation):
         if self._unclaimed is None:
             self._unclaimed = np.minimum(self._placement.free_by_node(), self._surplus)
         return self._unclaimed
+
+
+def soonest(partition: Partition, n: int) -> float:
+    """Return a time before which `n` accelerators that do not fit now cannot be reserved, s."""
+    need = n - partition.placement.free
+    return partition.calendar.earliest(need)[0] if need > 0 else -np.inf
 
 
 def reserve(partition: Partition, n: int) -> Reservation:

@@ -222,10 +222,24 @@ class BucketPlacement(NodePlacement):
         self.free -= n
 
     def give(self, nodes: Nodes, n: int) -> None:
-        node_free = self.node_free
-        for node, chips in nodes:
-            self._set_free(node, node_free[node] + chips)
+        if n == len(nodes) * self.chips_per_node:
+            self._give_whole([node for node, _ in nodes])
+        else:
+            node_free = self.node_free
+            for node, chips in nodes:
+                self._set_free(node, node_free[node] + chips)
         self.free += n
+
+    def _give_whole(self, nodes: list[int]) -> None:
+        """Set nodes of which nothing was free wholly free."""
+        chips = self.chips_per_node
+        np.frombuffer(self.node_free, dtype=self.node_free.typecode)[nodes] = chips
+        self._count[0] -= len(nodes)
+        self._count[chips] += len(nodes)
+        listed = np.frombuffer(self._listed[chips], dtype=np.uint8)
+        for at in np.flatnonzero(listed[nodes] == 0).tolist():
+            self._listed[chips][nodes[at]] = 1
+            heappush(self._bucket[chips], nodes[at])
 
     def _set_free(self, node: int, free: int) -> None:
         self._count[self.node_free[node]] -= 1
@@ -326,15 +340,10 @@ class Consolidate(BucketPlacement):
 
     def _empty_out(self, n_nodes: int) -> list[int]:
         """Take all chips of the wholly free nodes with the lowest indices."""
-        chips, node_free = self.chips_per_node, self.node_free
-        bucket, listed = self._bucket[chips], self._listed[chips]
-        taken: list[int] = []
-        while len(taken) < n_nodes:
-            node = heappop(bucket)
-            listed[node] = 0
-            if node_free[node] == chips:
-                node_free[node] = 0
-                taken.append(node)
+        chips = self.chips_per_node
+        node_free = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
+        taken: list[int] = np.flatnonzero(node_free == chips)[:n_nodes].tolist()
+        node_free[taken] = 0  # their entries in the bucket are stale until they are free again
         self._count[chips] -= n_nodes
         self._count[0] += n_nodes
         return taken

@@ -62,4 +62,5 @@ def useful_work(result: Result, catalogue: Catalogue | None = None) -> UsefulWor
     end_s = parts[end].fillna(float(result.provenance["simulated_s"]))
     times = {"begin_s": parts["start_s"].to_numpy(), "end_s": end_s.to_numpy()}
     began = parts["start_s"].notna().to_numpy(dtype=bool)
-    return UsefulWork(work[["pool", "flop", "token"]].assign(**times)[began])
+    columns = {"pool": parts["pool"].array, **times}  # with the pools that did nothing
+    return UsefulWork(work[["flop", "token"]].assign(**columns)[began])

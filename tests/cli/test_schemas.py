@@ -14,6 +14,7 @@ import pytest
 import clustersim
 from clustersim.cli.main import main
 from clustersim.files import read_yaml
+from clustersim.simulation.scenario import read_extended
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(clustersim.__file__).parent
@@ -46,7 +47,7 @@ def validator(capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
 
 def as_json(path: Path) -> Any:
     """The file's content as an editor's validator sees it: keys are texts."""
-    return json.loads(json.dumps(read_yaml(path)))
+    return json.loads(json.dumps(read_extended(path)))
 
 
 def test_there_are_files_of_each_format() -> None:

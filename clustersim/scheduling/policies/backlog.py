@@ -46,24 +46,30 @@ class Backlog:
 
     def append(self, job: int) -> None:
         """Put `job` at the end."""
-        at = self.end
-        if at == len(self._job):
+        if self.end == len(self._job):
             self._grow()
+        self._write(self.end, job)
+        self.end += 1
+
+    def insert(self, job: int) -> None:
+        """Put `job` in its place in order of submission; positions change."""
+        kept = np.flatnonzero(self.size[self.begin : self.end] != _GONE) + self.begin
+        if len(kept) == len(self._job):
+            self._grow()
+        at = int(np.searchsorted(self._job[kept], job))
+        for column in (self._job, self.size, self.choice, *self._estimate):
+            before, behind = column[kept[:at]], column[kept[at:]]
+            column[:at], column[at + 1 : len(kept) + 1] = before, behind
+        self.begin, self.end, self._removed = 0, len(kept) + 1, 0
+        self._write(at, job)
+
+    def _write(self, at: int, job: int) -> None:
         columns = self._queue.jobs
         self._job[at] = job
         self.size[at] = columns.n_accelerators[job]
         self.choice[at] = columns.choice_of[job]
         for row, pool in enumerate(self._pools):
             self._estimate[row, at] = columns.estimate_s[pool][job]
-        self.end = at + 1
-
-    def insert(self, job: int) -> None:
-        """Put `job` in its place in order of submission; positions change."""
-        kept = np.flatnonzero(self.size[self.begin : self.end] != _GONE) + self.begin
-        waiting = [*self._job[kept].tolist(), job]
-        self.begin = self.end = self._removed = 0
-        for each in sorted(waiting):
-            self.append(each)
 
     def job(self, at: int) -> int:
         """Job at position `at`."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.scheduling.outlook import Reservation, reserve
+from clustersim.scheduling.outlook import Reservation, reserve, soonest
 from clustersim.scheduling.policies.backlog import Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
@@ -154,8 +154,11 @@ class Easy(Policy):
             if index in self._reservations:
                 continue
             partition = queue.partitions[index]
-            reservation = reserve(partition, jobs.n_accelerators[job])
-            finish = reservation.shadow + jobs.estimate_s[partition.pool][job]
+            n, estimate_s = jobs.n_accelerators[job], jobs.estimate_s[partition.pool][job]
+            if best is not None and soonest(partition, n) + estimate_s >= best[0]:
+                continue
+            reservation = reserve(partition, n)
+            finish = reservation.shadow + estimate_s
             if best is None or finish < best[0]:
                 best = (finish, index, reservation)
         if best is not None:

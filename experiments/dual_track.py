@@ -1,0 +1,8 @@
+"""How much of the money for H200, and how much for SeedChip?"""
+
+from pathlib import Path
+
+from clustersim.report import run_experiment
+
+if __name__ == "__main__":
+    run_experiment(Path(__file__).with_suffix(".yaml"), __doc__)

@@ -1,0 +1,8 @@
+"""What are the generation and the stacks of SeedChip's HBM worth?"""
+
+from pathlib import Path
+
+from clustersim.report import run_experiment
+
+if __name__ == "__main__":
+    run_experiment(Path(__file__).with_suffix(".yaml"), __doc__)
