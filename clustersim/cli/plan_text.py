@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 import pandas as pd
@@ -10,8 +11,10 @@ from clustersim.catalogue import hypothetical_note
 from clustersim.cli.text import table
 from clustersim.planning import Plan
 from clustersim.planning.regret import Regret
+from clustersim.planning.shadow_prices import ALL
 from clustersim.planning.tables import purchase_table
-from clustersim.planning.words import amount_text, conclusion, metric_text, money_text
+from clustersim.planning.verify import worst_place
+from clustersim.planning.words import amount_text, conclusion, metric_text, money_scale, money_text
 
 __all__ = ["plan_text"]
 
@@ -46,12 +49,13 @@ def _purchases(plan: Plan) -> str:
         shared = (bought["decided"] == "first") & (bought["scenario"] == bought["scenario"].iloc[0])
         first = bought[shared].assign(scenario="(all)")
         bought = pd.concat([first, bought[bought["decided"] == "later"]])
+    scale, unit = money_scale(bought.groupby(["scenario", "quarter"])["spending_cny"].sum())
     rows = []
     for (scenario, quarter), group in bought.groupby(["scenario", "quarter"], sort=False):
         nodes = [f"{count:,}" for count in group["nodes"]]
         chips, spending = group["chips"].sum(), group["spending_cny"].sum()
-        rows.append([scenario, f"Q{quarter}", *nodes, f"{chips:,}", f"{spending / 1e9:.3f}"])
-    headers = ["scenario", "quarter", *plan.problem.chips, "chips", "10^9 CNY"]
+        rows.append([scenario, f"Q{quarter}", *nodes, f"{chips:,}", f"{spending / scale:.3f}"])
+    headers = ["scenario", "quarter", *plan.problem.chips, "chips", unit]
     return f"nodes bought\n{table(rows, headers)}"
 
 
@@ -59,12 +63,13 @@ def _costs(plan: Plan) -> str:
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
     costs = schedule.costs()
+    scale, unit = money_scale(schedule.cost)
     rows = [
         [
             name,
             f"{schedule.problem.probability[s]:g}",
-            *(f"{values[s] / 1e9:.3f}" for values in costs.values()),
-            f"{schedule.cost[s] / 1e9:.3f}",
+            *(f"{values[s] / scale:.3f}" for values in costs.values()),
+            f"{schedule.cost[s] / scale:.3f}",
         ]
         for s, name in enumerate(schedule.problem.scenarios)
     ]
@@ -73,25 +78,32 @@ def _costs(plan: Plan) -> str:
         f"expected cost {money_text(schedule.expected_cost)}; bound of the linear relaxation "
         f"{money_text(plan.bound)}; planning utilisation {plan.problem.utilisation:.3f}"
     )
-    return f"cost, 10^9 CNY\n{table(rows, headers)}\n{bound}"
+    return f"cost, {unit}\n{table(rows, headers)}\n{bound}"
 
 
 def _prices(plan: Plan) -> str:
     prices = plan.shadow_prices
     assert prices is not None, "there is a plan"
-    worth = prices[(prices["saves_cny"] > 0) & (prices["constraint"] != "demand")]
-    dear = prices[(prices["saves_cny"] < 0) & (prices["constraint"] == "demand")]
-    rows = [
-        [row["constraint"], row["of"], _quarter(row["quarter"]), row["unit"], f"{value:,.4g}"]
-        for part in (worth, dear)
-        for row, value in zip(part.to_dict("records"), part["saves_cny"].abs(), strict=True)
-    ]
+    saves, demand = prices["saves_cny"], prices["constraint"] == "demand"
+    worth = pd.concat([prices[(saves > 0) & ~demand], prices[(saves < 0) & demand]])
+    limits = worth.groupby(["constraint", "of", "quarter"], sort=False, dropna=False)
+    rows = []
+    for (limit, of, quarter), group in limits:
+        whole = group["scenario"] == ALL
+        binds = ", ".join(group["scenario"][~whole]) or ALL
+        for row in (group[whole] if whole.any() else group).to_dict("records"):
+            where = binds if whole.any() else row["scenario"]
+            price = f"{abs(row['saves_cny']):,.4g}"
+            rows.append([limit, of, _quarter(quarter), where, row["unit"], price])
     if not rows:
         return "no limit of supply, budget, power or room binds"
-    shown = table(rows[:MOST_PRICES], ["limit", "of", "quarter", "one more", "CNY"])
+    told = table(rows[:MOST_PRICES], ["limit", "of", "quarter", "binds in", "one more", "CNY"])
     left = len(rows) - MOST_PRICES
     more = f"\nand {left} more in shadow_prices.csv" if left > 0 else ""
-    return f"what one more saves (of demand: costs), for small changes\n{shown}{more}"
+    return (
+        "what one more saves of the expected cost (of demand: costs), for small changes: one more "
+        f"in\neach of the scenarios that are named\n{told}{more}"
+    )
 
 
 def _quarter(quarter: object) -> str:
@@ -99,18 +111,19 @@ def _quarter(quarter: object) -> str:
 
 
 def _regret(regret: Regret, scenarios: tuple[str, ...]) -> str:
+    scale, unit = money_scale([*regret.regret.ravel(), *regret.expected])
+
+    def shown(cny: float) -> str:
+        return f"{cny / scale:.3f}" if math.isfinite(cny) else "-"
+
     rows = [
-        [name, *(_billions(value) for value in regret.regret[index]), _billions(expected)]
+        [name, *(shown(value) for value in regret.regret[index]), shown(expected)]
         for index, (name, expected) in enumerate(
             zip(regret.candidates, regret.expected, strict=True)
         )
     ]
     headers = ["first purchases", *scenarios, "expected cost"]
-    return f"regret if a scenario comes true, 10^9 CNY\n{table(rows, headers)}"
-
-
-def _billions(cny: float) -> str:
-    return "-" if cny == float("inf") else f"{cny / 1e9:.3f}"
+    return f"regret if a scenario comes true, {unit}\n{table(rows, headers)}"
 
 
 def _rounds(rounds: pd.DataFrame) -> str:
@@ -121,13 +134,15 @@ def _rounds(rounds: pd.DataFrame) -> str:
         utilisation = f"{group['planning_utilisation'].iloc[0]:.3f}"
         if not group["possible"].all() or not group["jobs"].any():
             told = "no job" if group["possible"].all() else "no plan"
-            rows.append([number, utilisation, told, "", "", "", ""])
+            rows.append([number, utilisation, told, "", "", "", "", ""])
             continue
-        worst = group.iloc[int(group["mean"].fillna(-1.0).argmax())]
-        numbers = [metric_text(metric, worst[name]) for name in ("mean", "low", "high")]
+        worst = worst_place(group)
+        name = "new" if worst["fresh"] else number
+        low = max(worst["low"], 0.0)
+        numbers = [metric_text(metric, value) for value in (worst["mean"], low, worst["high"])]
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
-        rows.append([number, utilisation, *place, *numbers])
-    headers = ["round", "utilisation", "scenario", "quarter", metric, "low", "high"]
+        rows.append([name, utilisation, *place, *numbers, worst["outcome"]])
+    headers = ["round", "utilisation", "scenario", "quarter", metric, "low", "high", "objective"]
     return f"simulated, in the worst scenario and quarter\n{table(rows, headers)}"
 
 
@@ -138,10 +153,11 @@ def _shortfall(plan: Plan) -> str:
             row["grows"],
             row["constraint"],
             row["of"],
-            _quarter(row["quarter"]) if row["helps"] else "",
-            amount_text(row["constraint"], row["amount"]) if row["helps"] else "cannot help alone",
+            "" if pd.isna(row["amount"]) else _quarter(row["quarter"]),
+            "" if pd.isna(row["amount"]) else amount_text(row["constraint"], row["amount"]),
+            row["note"],
         ]
         for row in plan.shortfall.to_dict("records")
     ]
-    told = table(rows, ["grows", "limit", "of", "quarter", "is missing"])
+    told = table(rows, ["grows", "limit", "of", "quarter", "is missing", ""])
     return f"what would make a plan possible\n{told}"

@@ -5,21 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.planning.spec import PlanSpec
+from clustersim.planning.spec import MOST_TOKENS, Growth, PlanSpec
 
-__all__ = ["plan_faults"]
+__all__ = ["SERVICE_METRICS", "plan_faults", "supply_stops"]
+
+SERVICE_METRICS = (
+    "mean_wait_s",
+    "median_wait_s",
+    "p95_wait_s",
+    "p99_wait_s",
+    "mean_jct_s",
+    "p95_jct_s",
+    "mean_bounded_slowdown",
+    "p95_bounded_slowdown",
+)
+"""What an objective can be about: measures of the jobs of a quarter, of which less is better."""
 
 
 def plan_faults(spec: PlanSpec, catalogue: Catalogue) -> list[str]:
     """Return the faults of a plan that one field alone does not show."""
-    return [
+    faults = [
         *_quarter_faults(spec),
         *_chip_faults(spec, catalogue),
         *_demand_faults(spec, catalogue),
         *_scenario_faults(spec),
+        *_verification_faults(spec),
     ]
+    return faults or list(_spare_part_faults(spec))
 
 
 def _quarter_faults(spec: PlanSpec) -> Iterator[str]:
@@ -66,6 +83,11 @@ def _demand_faults(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
         for chip in demand.chips or ():
             if chip not in spec.chips:
                 yield f"{where}.chips: {unknown_name('chip', chip, spec.chips)}"
+        if isinstance(demand.tokens, Growth) and max(spec.tokens_of(demand)) > MOST_TOKENS:
+            yield (
+                f"{where}.tokens: grow to {max(spec.tokens_of(demand)):.3g} a quarter, at most "
+                f"{MOST_TOKENS:g} can be planned"
+            )
         if not isinstance(demand.job_tokens, float | int) and not demand.job_tokens.mean() > 0:
             yield f"{where}.job_tokens: its mean must be more than 0"
 
@@ -82,9 +104,51 @@ def _scenario_faults(spec: PlanSpec) -> Iterator[str]:
                 yield f"scenarios.{name}.available: {told}"
             elif supply.factor is not None and spec.chips[chip].available is None:
                 yield f"{where}: a factor needs chips.{chip}.available"
-    for name in (spec.verify.scenarios if spec.verify else None) or ():
+
+
+def _verification_faults(spec: PlanSpec) -> Iterator[str]:
+    if spec.verify is None:
+        return
+    for name in spec.verify.scenarios or ():
         if name not in spec.scenarios:
             yield f"verify.scenarios: {unknown_name('scenario', name, spec.scenarios)}"
+    metric = spec.verify.objective.metric
+    if metric not in SERVICE_METRICS:
+        yield (
+            f"verify.objective.metric: {metric} is no service to a quarter's jobs; allowed are "
+            f"{', '.join(SERVICE_METRICS)}"
+        )
+
+
+def _spare_part_faults(spec: PlanSpec) -> Iterator[str]:
+    for name, scenario in spec.scenarios.items():
+        stops = dict(zip(spec.chips, supply_stops(spec.available_in(scenario)), strict=True))
+        for chip, supply in scenario.available.items():
+            if not supply.spare_parts and stops[chip] is None:
+                yield (
+                    f"scenarios.{name}.available.{chip}.spare_parts: false needs a quarter from "
+                    "which on none can be bought, after one in which some could"
+                )
+
+
+def supply_stops(available: npt.NDArray[np.float64]) -> list[int | None]:
+    """From which quarter on none of each chip can be bought any more; None if never.
+
+    Parameters
+    ----------
+    available : float64 array (quarters, chips)
+        Nodes that can be bought.
+
+    Examples
+    --------
+    >>> supply_stops(np.array([[5.0, 0.0, 5.0], [0.0, 0.0, 0.0], [0.0, 0.0, 5.0]]))
+    [1, None, None]
+    """
+    stops: list[int | None] = []
+    for nodes in available.T:
+        last = int(np.flatnonzero(nodes).max(initial=-1))
+        stops.append(last + 1 if 0 <= last < len(nodes) - 1 else None)
+    return stops
 
 
 def _unknown(where: str, look_up: Callable[[str], object], name: str) -> Sequence[str]:

@@ -15,32 +15,44 @@ import pandas as pd
 
 from clustersim.errors import InputError, named_in
 from clustersim.planning.load import PlanQuestion
+from clustersim.planning.spec import Verification
 from clustersim.simulation.changes import set_path
 from clustersim.simulation.file_names import full_path
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.scenario import read_extended, resolve_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 
-__all__ = ["BaseScenario", "Throughput", "cluster_of", "open_base_scenario", "throughput"]
+__all__ = [
+    "BaseScenario",
+    "Throughput",
+    "chips_per_node",
+    "cluster_of",
+    "open_base_scenario",
+    "throughput",
+]
 
 Floats = npt.NDArray[np.float64]
+LENT = {"scheduler", "failures", "software", "seed"}
 KEPT_OF_A_POOL = ("nic", "scale_up", "fabric")
 
 
 @dataclass(frozen=True)
 class BaseScenario:
-    """The scenario that lends scheduler, failures and network.
+    """The scenario that lends scheduler, failures, software, seed and network.
 
     Attributes
     ----------
+    verification : Verification
+        That names it.
     tree : dict
-        The scenario as plain data; files are named by their full path.
+        What it lends but the network, as plain data; files are named by their full path.
     networks : dict
         By accelerator, the fields of its first pool that describe links.
     datacenter_network : dict or None
         What joins the pools.
     """
 
+    verification: Verification
     tree: Mapping[str, Any]
     networks: Mapping[str, Mapping[str, Any]]
     datacenter_network: Mapping[str, Any] | None
@@ -70,7 +82,7 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
     scenario = resolve_scenario(tree, source=source, folder=folder).scenario
     with named_in(question.source, "verify.base"):
         cluster = _cluster_spec(scenario.cluster, question, folder)
-    data = scenario.model_dump(mode="json", exclude_none=True)
+    data = scenario.model_dump(mode="json", exclude_none=True, include=LENT)
     for name in ("policy", "placement"):
         data["scheduler"][name] = full_path(folder, data["scheduler"][name])
     networks: dict[str, Mapping[str, Any]] = {}
@@ -80,7 +92,15 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
         networks.setdefault(question.catalogue.accelerator(pool.accelerator).name, kept)
     network = cluster.datacenter_network
     joined = None if network is None else network.model_dump(mode="json", exclude={"rates"})
-    return BaseScenario(data, networks, joined)
+    return BaseScenario(verify, data, networks, joined)
+
+
+def chips_per_node(question: PlanQuestion) -> dict[str, int]:
+    """Return how many chips a node has, by the plan's chip types."""
+    return {
+        name: chip.chips_per_node or question.catalogue.accelerator(chip.accelerator).chips_per_node
+        for name, chip in question.spec.chips.items()
+    }
 
 
 def _cluster_spec(
@@ -139,10 +159,7 @@ def throughput(question: PlanQuestion, base: BaseScenario | None = None) -> Thro
     """
     spec, catalogue = question.spec, question.catalogue
     gang = max(demand.accelerators for demand in spec.demand.values())
-    per_node = {
-        name: chip.chips_per_node or catalogue.accelerator(chip.accelerator).chips_per_node
-        for name, chip in spec.chips.items()
-    }
+    per_node = chips_per_node(question)
     enough = {name: math.ceil(gang / chips) for name, chips in per_node.items()}
     with named_in(question.source, "chips"):
         cluster = compile_cluster(resolve_cluster(cluster_of(question, base, enough), catalogue))

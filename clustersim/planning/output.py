@@ -50,8 +50,10 @@ def write_plan(plan: Plan, folder: Path, formats: Sequence[str] = ("png", "svg")
             figure = draw_regret(tables["regret"], title=plan.question.spec.name)
             save_figure(figure, folder / "regret", formats)
     if plan.verified is not None:
+        replication = plan.verified.replication
         for number, trial in enumerate(plan.verified.trials, 1):
-            _write_trial(trial, folder / "scenarios", f"{number}-{_file_name(trial.scenario)}")
+            name = f"{number}-{_file_name(trial.scenario)}"
+            _write_trial(trial, replication, folder / "scenarios", name)
 
 
 def plan_tables(plan: Plan) -> dict[str, pd.DataFrame]:
@@ -77,6 +79,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
     facts: dict[str, Any] = {"question": spec, "versions": dict(versions())}
     schedule, regret = plan.schedule, plan.regret
     facts["conclusion"] = conclusion(plan)
+    facts["warnings"] = plan.warnings
     facts["status"] = "no plan" if schedule is None else schedule.status
     if schedule is not None and regret is not None:
         facts |= {
@@ -89,7 +92,8 @@ def _facts(plan: Plan) -> dict[str, Any]:
             "value_of_stochastic_solution_cny": _number(regret.value_of_stochastic_solution),
         }
     if plan.verified is not None:
-        facts["verified"] = {"meets": plan.verified.meets, "note": plan.verified.note}
+        names = ("meets", "outcome", "note")
+        facts["verified"] = {name: getattr(plan.verified, name) for name in names}
     return facts
 
 
@@ -115,13 +119,17 @@ def _file_name(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
 
 
-def _write_trial(trial: Trial, folder: Path, name: str) -> None:
-    """Write a scenario and its jobs, so that it can be run by itself."""
+def _write_trial(trial: Trial, replication: int, folder: Path, name: str) -> None:
+    """Write a scenario and its jobs, so that it can be run by itself; none where no job comes."""
+    jobs = trial_jobs(trial, replication)
+    if jobs.empty:
+        return
     folder.mkdir(exist_ok=True)
-    trial_jobs(trial, 0).to_parquet(folder / f"{name}.parquet", index=False)
+    jobs.to_parquet(folder / f"{name}.parquet", index=False)
     yaml = YAML(typ="safe", pure=True)
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.default_flow_style = False
-    tree = {**trial.tree, "workload": {"trace": f"{name}.parquet"}}
+    workload = {"trace": f"{name}.parquet"}
+    tree = {**trial.tree, "workload": workload, "replication": replication}
     with (folder / f"{name}.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(tree, file)

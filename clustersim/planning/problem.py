@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.calibration.cost import JOULES_PER_KWH
+from clustersim.catalogue import Accelerator
+from clustersim.performance import ModelArrays
+from clustersim.performance.step_time import model_flops_per_token
 from clustersim.planning.fleet import Throughput
 from clustersim.planning.load import PlanQuestion
-from clustersim.planning.spec import QUARTER_S, Budget, ScenarioSpec, by_quarter
+from clustersim.planning.spec import QUARTER_S, Budget, ChipSpec, PlanSpec, by_quarter
+from clustersim.simulation.money import catalogue_price_cny
 
 __all__ = ["Problem", "problem_of"]
 
 Floats = npt.NDArray[np.float64]
-FLOPS_PER_PARAMETER = 6.0
-"""Of forward and backward pass, by parameter in use and token (Kaplan et al., "Scaling laws for
-neural language models", 2020)."""
-JOULES_PER_KWH = 3.6e6
-YEAR_S = 4 * QUARTER_S
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,7 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
     known = [question.catalogue.accelerator(chip.accelerator) for chip in chips]
     per_chip = speed.gang_tokens_per_s / np.array([[d.accelerators] for d in classes])
     prices = [
-        spec.in_cny(chip.price_per_node)
-        if chip.price_per_node is not None
-        else count * (spec.in_cny(chip.price_per_chip) if chip.price_per_chip else found.price or 0)
+        _price_of_a_node(spec, chip, found, int(count))
         for chip, found, count in zip(chips, known, speed.chips_per_node, strict=True)
     ]
     power = np.array(
@@ -163,7 +161,7 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
         operating=np.array([spec.in_cny(chip.operating_cost) / 4 for chip in chips]),
         energy=power * _price_of_a_watt(question),
         existing=np.array([chip.existing for chip in chips], dtype=np.float64),
-        available=np.stack([_available(question, each) for each in spec.scenarios.values()]),
+        available=np.stack([spec.available_in(each) for each in spec.scenarios.values()]),
         node_tokens=per_chip * speed.chips_per_node * QUARTER_S * spec.effective_time,
         demand=np.array([spec.tokens_of(demand) for demand in classes], dtype=np.float64),
         must_meet=np.repeat([[demand.must_meet] for demand in classes], quarters, axis=1),
@@ -176,6 +174,17 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
         rack_limit=_limit(spec.limits.rack_units, quarters),
         utilisation=spec.planning_utilisation,
     )
+
+
+def _price_of_a_node(spec: PlanSpec, chip: ChipSpec, found: Accelerator, count: int) -> float:
+    """Yuan for a node of so many chips and its server."""
+    if chip.price_per_node is not None:
+        return spec.in_cny(chip.price_per_node)
+    host = spec.in_cny(spec.host_price)
+    if chip.price_per_chip is not None:
+        return count * spec.in_cny(chip.price_per_chip) + host
+    rate = spec.cny_per_usd
+    return count * catalogue_price_cny(found, cny_per_usd=rate, host_share_cny=host / count)
 
 
 def _limit(told: float | list[float] | None, quarters: int) -> Floats:
@@ -212,21 +221,6 @@ def _budgets(question: PlanQuestion) -> tuple[float, Floats]:
     return total, np.array([spec.in_cny(money) for money in told.by_quarter])
 
 
-def _available(question: PlanQuestion, scenario: ScenarioSpec) -> Floats:
-    """Nodes that can be bought in a scenario, (quarters, chips)."""
-    spec = question.spec
-    columns = []
-    for name, chip in spec.chips.items():
-        nodes = _limit(chip.available, spec.quarters)  # type: ignore[arg-type]
-        changed = scenario.available.get(name)
-        if changed is not None and changed.nodes is not None:
-            nodes = _limit(changed.nodes, spec.quarters)  # type: ignore[arg-type]
-        elif changed is not None:
-            nodes = nodes * _limit(changed.factor, spec.quarters)
-        columns.append(nodes)
-    return np.stack(columns, axis=1)
-
-
 def _values(question: PlanQuestion) -> Floats:
     """Yuan for a token of each class that is not processed."""
     spec = question.spec
@@ -236,7 +230,8 @@ def _values(question: PlanQuestion) -> Floats:
         if demand.value_per_million_tokens is not None:
             value = spec.in_cny(demand.value_per_million_tokens) / 1e6
         elif demand.value_per_exaflop is not None:
-            flops = FLOPS_PER_PARAMETER * question.catalogue.model(demand.model).active_params
+            model = ModelArrays.of([question.catalogue.model(demand.model)])
+            flops = float(model_flops_per_token(model)[0])
             value = spec.in_cny(demand.value_per_exaflop) * flops / 1e18
         values.append(value)
     return np.array(values, dtype=np.float64)

@@ -28,7 +28,8 @@ class Row:
     Attributes
     ----------
     kind : {"budget", "available", "capacity", "power", "rack_units", "demand"}
-    scenario : int
+    scenario : int or None
+        None for all of them: of quarters that are decided first, what is bought is the same in all.
     quarter : int or None
         None for all together.
     of : str
@@ -38,7 +39,7 @@ class Row:
     """
 
     kind: str
-    scenario: int
+    scenario: int | None
     quarter: int | None
     of: str
     unit: float
@@ -58,7 +59,9 @@ class Program:
         Column of the tokens that are not processed, in `token_units`.
     token_units : float array (C,)
     cost, low, high : float array (columns,)
-        In `money_unit`, with the small costs that decide between equal plans.
+        In `money_unit`.
+    tie : float array (columns,)
+        Small costs that decide between equal plans, in `money_unit` too.
     integral : int array (columns,)
         1 for lots.
     matrix : sparse array (rows, columns)
@@ -74,6 +77,7 @@ class Program:
     token_units: Floats
     money_unit: float
     cost: Floats
+    tie: Floats
     low: Floats
     high: Floats
     integral: Ints
@@ -129,8 +133,8 @@ def build_program(problem: Problem, *, fixed: npt.ArrayLike | None = None) -> Pr
     unmet = rest.reshape(scenarios, quarters, classes)
     n_columns = n_lots + n_busy + unmet.size
     largest = problem.demand.max(axis=1)
-    token_units = np.where(largest > 0, largest, 1.0)
-    cost, money_unit = _costs(problem, lots, busy, unmet, token_units, n_columns)
+    token_units = np.maximum(largest, 1.0)
+    cost, tie, money_unit = _costs(problem, lots, busy, unmet, token_units, n_columns)
     low, high = np.zeros(n_columns), np.full(n_columns, math.inf)
     most = (1 - problem.must_meet) * problem.demand / token_units[:, None]
     high[unmet] = most.T
@@ -147,6 +151,7 @@ def build_program(problem: Problem, *, fixed: npt.ArrayLike | None = None) -> Pr
         token_units=token_units,
         money_unit=money_unit,
         cost=cost,
+        tie=tie,
         low=low,
         high=high,
         integral=integral,
@@ -171,35 +176,44 @@ def _lot_columns(problem: Problem) -> tuple[Ints, int]:
 
 def _costs(
     problem: Problem, lots: Ints, busy: Ints, unmet: Ints, token_units: Floats, n_columns: int
-) -> tuple[Floats, float]:
-    """Expected cost of one of each column, in a unit that suits the solver's tolerances."""
+) -> tuple[Floats, Floats, float]:
+    """Expected cost of one of each column, what is added for ties, and the unit of both.
+
+    The unit suits the solver's tolerances.
+    """
     _, quarters, _, chips = problem.shape
-    cost = np.zeros(n_columns)
+    cost, tie = np.zeros(n_columns), np.zeros(n_columns)
     left = quarters - np.arange(quarters)[:, None]
-    tie = LATER * left + LISTED * np.arange(chips)
-    lot = problem.lot * (problem.price * (problem.charge[:, None] + tie) + problem.operating * left)
+    lot = problem.lot * (problem.price * problem.charge[:, None] + problem.operating * left)
+    lot_tie = problem.lot * problem.price * (LATER * left + LISTED * np.arange(chips))
     for scenario, probability in enumerate(problem.probability):
         np.add.at(cost, lots[scenario], probability * lot)
+        np.add.at(tie, lots[scenario], probability * lot_tie)
         works = busy[scenario] >= 0
         energy = np.broadcast_to(problem.energy, works.shape)
         cost[busy[scenario][works]] = probability * energy[works]
         cost[unmet[scenario]] = probability * problem.value * token_units
     largest = float(cost[lots].max(initial=0.0)) or float(cost.max(initial=0.0))
     money_unit = largest / 1e3 if largest > 0 else 1.0
-    return cost / money_unit, money_unit
+    return cost / money_unit, tie / money_unit, money_unit
 
 
 def _constraints(
     problem: Problem, lots: Ints, busy: Ints, unmet: Ints, token_units: Floats
 ) -> _Rows:
     rows = _Rows()
+    for quarter in range(problem.first):
+        _add_purchase_limits(rows, problem, None, quarter, lots[0])
+    if problem.first == problem.quarters:
+        _add_budget(rows, problem, None, lots[0])
     for scenario in range(len(problem.scenarios)):
         bought = lots[scenario]
-        _add_budget(rows, problem, scenario, bought)
+        if problem.first < problem.quarters:
+            _add_budget(rows, problem, scenario, bought)
+        for quarter in range(problem.first, problem.quarters):
+            _add_purchase_limits(rows, problem, scenario, quarter, bought)
         for quarter in range(problem.quarters):
-            _add_available(rows, problem, scenario, quarter, bought)
             _add_capacity(rows, problem, scenario, quarter, bought, busy)
-            _add_room(rows, problem, scenario, quarter, bought)
             for index, name in enumerate(problem.classes):
                 works = busy[scenario, quarter, index] >= 0
                 unit = float(token_units[index])
@@ -215,22 +229,26 @@ def _constraints(
     return rows
 
 
-def _add_budget(rows: _Rows, problem: Problem, scenario: int, bought: Ints) -> None:
-    price = problem.lot * problem.price
-    unit = float(price.max()) or 1.0
+def _add_budget(rows: _Rows, problem: Problem, scenario: int | None, bought: Ints) -> None:
     if math.isfinite(problem.budget):
+        price = problem.lot * problem.price
+        unit = float(price.max()) or 1.0
         rows.add(Row("budget", scenario, None, "", unit), [(bought, price)], problem.budget)
-    for quarter, limit in enumerate(problem.quarter_budget):
-        if math.isfinite(limit):
-            row = Row("budget", scenario, quarter, "", unit)
-            rows.add(row, [(bought[quarter], price)], float(limit))
 
 
-def _add_available(
-    rows: _Rows, problem: Problem, scenario: int, quarter: int, bought: Ints
+def _add_purchase_limits(
+    rows: _Rows, problem: Problem, scenario: int | None, quarter: int, bought: Ints
 ) -> None:
+    """What limits purchases of a quarter, in a scenario or (None) in all of them."""
+    price = problem.lot * problem.price
+    if math.isfinite(problem.quarter_budget[quarter]):
+        row = Row("budget", scenario, quarter, "", float(price.max()) or 1.0)
+        rows.add(row, [(bought[quarter], price)], float(problem.quarter_budget[quarter]))
+    _add_room(rows, problem, scenario, quarter, bought)
+    supply = problem.available[:, quarter]
+    least = supply.min(axis=0) if scenario is None else supply[scenario]
     for chip, name in enumerate(problem.chips):
-        limit = float(problem.available[scenario, quarter, chip])
+        limit = float(least[chip])
         if math.isfinite(limit):
             row = Row("available", scenario, quarter, name, 1.0)
             column = bought[quarter, chip : chip + 1]
@@ -254,7 +272,9 @@ def _add_capacity(
         )
 
 
-def _add_room(rows: _Rows, problem: Problem, scenario: int, quarter: int, bought: Ints) -> None:
+def _add_room(
+    rows: _Rows, problem: Problem, scenario: int | None, quarter: int, bought: Ints
+) -> None:
     """Power and rack units of the nodes in place."""
     for kind, each, limits in (
         ("power", problem.power, problem.power_limit),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.planning.fleet import open_base_scenario, throughput
+from clustersim.planning.gangs import gangs_without_room
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.problem import Problem, problem_of
 from clustersim.planning.program import build_program
@@ -69,8 +70,16 @@ class Plan:
 
     @property
     def meets(self) -> bool:
-        """Whether there is a plan, and its simulated service, if any, meets the objective."""
+        """Whether there is a plan, and its simulated service, if any, meets the objective.
+
+        That is by the means; how sure it is, `verified.outcome` tells.
+        """
         return self.schedule is not None and (self.verified is None or self.verified.meets)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the plan's averages do not see."""
+        return [] if self.schedule is None else gangs_without_room(self.question, self.schedule)
 
 
 def make_plan(

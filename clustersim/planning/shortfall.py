@@ -8,20 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, hstack
 
 from clustersim.planning.problem import Problem
 from clustersim.planning.program import Program, build_program
-from clustersim.planning.solve import Effort
+from clustersim.planning.solve import INFEASIBLE, OPTIMAL, Effort
 
-__all__ = ["TOGETHER", "find_shortfall", "with_more"]
+__all__ = ["CANNOT", "TOGETHER", "find_shortfall", "with_more"]
 
-Floats = npt.NDArray[np.float64]
 Key = tuple[str, str, int | None]
 TOGETHER = "together"
+CANNOT = "cannot help alone"
 KINDS = ("budget", "available", "power", "rack_units", "demand")
 NOTHING = 1e-9
 """Amounts below this share of their limit are none."""
@@ -44,7 +43,8 @@ def find_shortfall(problem: Problem, effort: Effort | None = None) -> pd.DataFra
     DataFrame
         ``grows`` (``together``, or the limit that grows alone), ``constraint, of, quarter`` (from
         1; empty for all together), ``amount`` (yuan, nodes, watts, rack units, or tokens less to
-        be met), ``relative`` (to the limit), ``helps`` (False: it alone cannot, with no amount).
+        be met), ``relative`` (to the limit), ``helps`` (whether more of it makes a plan possible;
+        empty where the search did not tell), ``note``.
     """
     effort = effort or Effort()
     program = build_program(problem)
@@ -57,17 +57,22 @@ def find_shortfall(problem: Problem, effort: Effort | None = None) -> pd.DataFra
         groups.setdefault(_group(key), []).append(key)
     records = []
     for group, chosen in groups.items():
-        amounts = _least(program, chosen, scale, effort)
-        if amounts is None:
+        found = _least(program, chosen, scale, effort) if chosen else None
+        if found is None or found.x is None:
             kind = chosen[0][0] if chosen else ""
-            records.append(_record(group, (kind, "", None), math.nan, math.nan, helps=False))
+            cannot = found is None or found.status == INFEASIBLE
+            told = CANNOT if found is None or cannot else f"not known: {found.message}"
+            helps = False if cannot else None
+            record = _record(group, (kind, "", None), math.nan, math.nan)
+            records.append({**record, "helps": helps, "note": told})
             continue
-        for key, amount in zip(chosen, amounts, strict=True):
-            if amount > NOTHING * scale[key]:
-                records.append(_record(group, key, amount, amount / scale[key], helps=True))
+        told = "" if found.status == OPTIMAL else f"less may do: {found.message}"
+        for key, share in zip(chosen, found.x[program.matrix.shape[1] :], strict=True):
+            if share > NOTHING:
+                record = _record(group, key, share * scale[key], share)
+                records.append({**record, "helps": True, "note": told})
     table = pd.DataFrame(records)
-    table["quarter"] = table["quarter"].astype("Int64")
-    return table
+    return table.astype({"quarter": "Int64", "helps": "boolean"})
 
 
 def _key(row: Any) -> Key:
@@ -81,7 +86,7 @@ def _group(key: Key) -> str:
     return f"{kind} of {key[1]}" if key[1] else kind
 
 
-def _record(group: str, key: Key, amount: float, relative: float, *, helps: bool) -> dict[str, Any]:
+def _record(group: str, key: Key, amount: float, relative: float) -> dict[str, Any]:
     kind, of, quarter = key
     return {
         "grows": group,
@@ -90,7 +95,6 @@ def _record(group: str, key: Key, amount: float, relative: float, *, helps: bool
         "quarter": None if quarter is None else quarter + 1,
         "amount": amount,
         "relative": relative,
-        "helps": helps,
     }
 
 
@@ -114,12 +118,8 @@ def _scale(program: Program, key: Key) -> float:
     return own or largest or 1.0
 
 
-def _least(
-    program: Program, keys: Sequence[Key], scale: dict[Key, float], effort: Effort
-) -> Floats | None:
-    """Least amounts, relative in total, by which these limits grow; None if that cannot help."""
-    if not keys:
-        return None
+def _least(program: Program, keys: Sequence[Key], scale: dict[Key, float], effort: Effort) -> Any:
+    """Search for the least shares, in total, of themselves by which these limits grow."""
     place = {key: number for number, key in enumerate(keys)}
     at, of, by = [], [], []
     for number, row in enumerate(program.rows):
@@ -133,7 +133,7 @@ def _least(
     columns = program.matrix.shape[1]
     cost = np.concatenate([np.zeros(columns), np.ones(len(keys))])
     most = [math.inf if key[0] != "demand" else _met(program, key) / scale[key] for key in keys]
-    found: Any = milp(
+    return milp(
         cost,
         integrality=np.concatenate([program.integral, np.zeros(len(keys), dtype=np.int64)]),
         bounds=Bounds(
@@ -147,9 +147,6 @@ def _least(
         ),
         options={"mip_rel_gap": effort.gap, "node_limit": effort.nodes},
     )
-    if found.x is None:
-        return None
-    return np.array([found.x[columns + n] * scale[key] for n, key in enumerate(keys)])
 
 
 def _met(program: Program, key: Key) -> float:

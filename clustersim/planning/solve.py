@@ -130,7 +130,7 @@ def solve(
     effort = effort or Effort()
     program = build_program(problem, fixed=fixed)
     found: Any = milp(
-        program.cost,
+        program.cost + program.tie,
         integrality=program.integral,
         bounds=Bounds(program.low, program.high),
         constraints=_constraints(program),

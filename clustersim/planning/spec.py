@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.catalogue.accelerator import CNY_PER_USD
 from clustersim.files import FileModel
+from clustersim.simulation.money import HOST_PRICE, MOST_CNY
 from clustersim.simulation.scenario import Performance
 from clustersim.studies.spec import Objective
 from clustersim.units import Duration, Money, Power
@@ -17,6 +21,7 @@ from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
 from clustersim.workload.distributions import NumberDistribution
 
 __all__ = [
+    "MOST_TOKENS",
     "QUARTER_S",
     "Budget",
     "ChipSpec",
@@ -33,12 +38,17 @@ __all__ = [
 
 QUARTER_S = 365.25 / 4 * 86400.0
 """Seconds of a quarter."""
+MOST_BUDGET_CNY = 1e15
+MOST_TOKENS = 1e20
+"""In a quarter."""
 
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$")]
+ScenarioName = Annotated[str, Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Factor = Annotated[float, Field(ge=0, le=1000)]
-Tokens = Annotated[float, Field(ge=0, le=1e24)]
+Share = Annotated[float, Field(ge=0.01, le=1)]
+Tokens = Annotated[float, Field(ge=0, le=MOST_TOKENS)]
 RackUnits = Annotated[float, Field(ge=0, le=1e9)]
 Value = TypeVar("Value")
 
@@ -60,11 +70,26 @@ Scale = Annotated[
 ]
 
 
+def _at_most(most: float) -> AfterValidator:
+    """Refuse more money than is sensible."""
+
+    def check(money: tuple[float, str]) -> tuple[float, str]:
+        if money[0] > most:
+            raise ValueError(f"must be at most {most:g}, found {money[0]:g} {money[1]}")
+        return money
+
+    return AfterValidator(check)
+
+
+Price = Annotated[Money, _at_most(MOST_CNY)]
+BudgetMoney = Annotated[Money, _at_most(MOST_BUDGET_CNY)]
+
+
 class Budget(FileModel):
     """What may be spent on purchases."""
 
-    total: Money | None = Field(None, description="in all quarters together")
-    by_quarter: list[Money] | None = Field(
+    total: BudgetMoney | None = Field(None, description="in all quarters together")
+    by_quarter: list[BudgetMoney] | None = Field(
         None, description="in each; what is not spent does not go over to the next"
     )
 
@@ -78,12 +103,16 @@ class Budget(FileModel):
 class Electricity(FileModel):
     """What nodes that work draw."""
 
-    price_per_kwh: Money
+    price_per_kwh: Price
     pue: float = Field(1.0, ge=1, le=5, description="of the site: all power over that of the nodes")
 
 
 class Limits(FileModel):
-    """Room for nodes that are in place, existing ones included; a number or one a quarter."""
+    """Room for nodes that are in place, existing ones included; a number or one a quarter.
+
+    Existing nodes are neither retired nor switched off: a limit below what they take leaves no
+    plan.
+    """
 
     power: Power | list[Power] | None = Field(None, description="of all nodes, at full power")
     rack_units: RackUnits | list[RackUnits] | None = None
@@ -94,11 +123,15 @@ class ChipSpec(FileModel):
     """A chip type that is there or can be bought."""
 
     accelerator: Text = Field(description="a chip of the catalogue")
-    price_per_node: Money | None = None
-    price_per_chip: Money | None = Field(
-        None, description="by default the middle of the catalogue's range"
+    price_per_node: Price | None = Field(None, description="of the whole server")
+    price_per_chip: Price | None = Field(
+        None,
+        description="of the chip alone, to which host_price comes; by default the middle of the "
+        "catalogue's range",
     )
-    existing: Count = Field(0, description="nodes that are there at the start")
+    existing: Count = Field(
+        0, description="nodes that are there at the start; they stay, and count in all limits"
+    )
     available: Count | list[Count] | None = Field(
         None, description="nodes that can be bought in each quarter; by default any number"
     )
@@ -108,7 +141,7 @@ class ChipSpec(FileModel):
         None, description="of a node; by default its chips' thermal design power"
     )
     rack_units: RackUnits = Field(0, description="that a node takes")
-    operating_cost: Money = Field(
+    operating_cost: Price = Field(
         "0 CNY", validate_default=True, description="of a node for a year in place"
     )
     source: str = Field("", description="where the numbers are from, or assumption")
@@ -131,11 +164,11 @@ class DemandClass(FileModel):
         description="of one job, in the simulation"
     )
     must_meet: float = Field(0.0, ge=0, le=1, description="share that must be met in every case")
-    value_per_million_tokens: Money | None = Field(
+    value_per_million_tokens: Price | None = Field(
         None, description="what a million tokens that are not processed cost"
     )
-    value_per_exaflop: Money | None = Field(
-        None, description="the same by 1e18 FLOPs of the model (6 a parameter in use and token)"
+    value_per_exaflop: Price | None = Field(
+        None, description="the same by 1e18 FLOPs of the model, without those computed twice"
     )
     chips: list[Text] | None = Field(
         None, min_length=1, description="that it may run on; by default all on which it fits"
@@ -148,6 +181,11 @@ class ScenarioSupply(FileModel):
 
     factor: Factor | list[Factor] | None = Field(None, description="of what is available")
     nodes: Count | list[Count] | None = Field(None, description="available instead")
+    spare_parts: bool = Field(
+        True,
+        description="in the simulation, whether nodes are repaired from the quarter on from which "
+        "none can be bought any more",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> ScenarioSupply:
@@ -162,8 +200,8 @@ class ScenarioSpec(FileModel):
     probability: float = Field(gt=0, le=1)
     available: dict[Text, ScenarioSupply] = Field(
         default_factory=dict,
-        description="by chip; others stay as they are. What is decided first must be to be had in "
-        "every scenario",
+        description="by chip; others stay as they are. What is decided first is limited by the "
+        "least of all scenarios, however improbable: a plan orders nothing that may not come",
     )
     source: str = ""
 
@@ -172,21 +210,28 @@ class Verification(FileModel):
     """How a plan is tried by simulation."""
 
     base: Text | dict[str, Any] = Field(
-        description="a scenario whose scheduler, failures, seed and, by chip type, network are "
-        "taken; its fleet, supply and jobs are the plan's"
+        description="a scenario whose scheduler, failures, software, seed and, by chip type, "
+        "network are taken; nothing else of it is, such as its supply, horizon, replication or "
+        "catalogue, which are the plan's"
     )
     set: dict[Text, Any] = Field(default_factory=dict, description="changes of it by path")
     objective: Objective = Objective()
-    replications: int = Field(3, ge=1, le=1000)
+    replications: int = Field(
+        3, ge=1, le=1000, description="of each round; as many new ones try the plan that is chosen"
+    )
     scale: Scale = Field(
-        1.0, gt=0, le=1, description="of fleet and demand in the simulation; gangs keep their size"
+        1.0,
+        gt=0,
+        le=1,
+        description="of fleet and demand in the simulation; gangs keep their size, so that a pool "
+        "of the first plan must still have room for them",
     )
     rounds: int = Field(6, ge=1, le=50, description="of planning and simulating at most")
     tolerance: float = Field(
         0.02, gt=0, lt=1, description="how well the planning utilisation is to be known"
     )
     lowest_utilisation: float = Field(
-        0.2, gt=0, lt=1, description="of the planning utilisations that are tried"
+        0.2, ge=0.01, lt=1, description="of the planning utilisations that are tried"
     )
     scenarios: list[Text] | None = Field(
         None, min_length=1, description="that are simulated; by default all"
@@ -212,8 +257,15 @@ class PlanSpec(FileModel):
     decide_first: int = Field(
         1, ge=0, description="quarters whose purchases are decided before the scenario is known"
     )
-    budget: Money | Budget | None = Field(None, description="by default no limit")
-    cny_per_usd: float = Field(CNY_PER_USD, gt=0, le=1000)
+    budget: BudgetMoney | Budget | None = Field(None, description="by default no limit")
+    cny_per_usd: float = Field(
+        CNY_PER_USD, gt=0, le=1000, description="of all prices in dollars, the catalogue's too"
+    )
+    host_price: Price = Field(
+        HOST_PRICE,
+        description="of a node besides its accelerators, where a price is the chip's alone; "
+        "SemiAnalysis' breakdown of a DGX H100, May 2023",
+    )
     depreciation: Duration | None = Field(
         None,
         gt=0,
@@ -222,15 +274,13 @@ class PlanSpec(FileModel):
     )
     electricity: Electricity | None = None
     limits: Limits = Limits()
-    planning_utilisation: float = Field(
-        0.85, gt=0, le=1, description="share of the nodes that the plan counts on; queues need room"
+    planning_utilisation: Share = Field(
+        0.85, description="of the nodes that the plan counts on; queues need room"
     )
-    effective_time: float = Field(
-        1.0, gt=0, le=1, description="share of a job's time that is kept where nodes fail"
-    )
+    effective_time: Share = Field(1.0, description="of a job's time that is kept where nodes fail")
     chips: dict[Name, ChipSpec] = Field(min_length=1)
     demand: dict[Name, DemandClass] = Field(min_length=1)
-    scenarios: dict[Text, ScenarioSpec] = Field(
+    scenarios: dict[ScenarioName, ScenarioSpec] = Field(
         default_factory=lambda: {"as planned": ScenarioSpec(probability=1.0)}, min_length=1
     )
     gap: float = Field(
@@ -253,6 +303,21 @@ class PlanSpec(FileModel):
             told = demand.tokens
             return [told.first * told.growth**quarter for quarter in range(self.quarters)]
         return by_quarter(demand.tokens, self.quarters)
+
+    def available_in(self, scenario: ScenarioSpec) -> npt.NDArray[np.float64]:
+        """Nodes that can be bought in a scenario, (quarters, chips); infinite for any number."""
+        columns = []
+        for name, chip in self.chips.items():
+            changed = scenario.available.get(name)
+            told: Any = chip.available
+            factor = by_quarter(1.0, self.quarters)
+            if changed is not None and changed.nodes is not None:
+                told = changed.nodes
+            elif changed is not None and changed.factor is not None:
+                factor = by_quarter(changed.factor, self.quarters)
+            nodes = by_quarter(math.inf if told is None else told, self.quarters)
+            columns.append(np.array(nodes, dtype=np.float64) * factor)
+        return np.stack(columns, axis=1)
 
     def lists_by_quarter(self) -> Mapping[str, Any]:
         """Return what is said for each quarter, by field."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from clustersim.planning.fleet import chips_per_node
 from clustersim.planning.regret import Regret
 from clustersim.planning.result import Plan
 from clustersim.planning.solve import Schedule
@@ -22,13 +23,12 @@ def purchase_table(plan: Plan, schedule: Schedule) -> pd.DataFrame:
         nodes_in_place, chips_in_place``.
     """
     problem, spec, catalogue = schedule.problem, plan.question.spec, plan.question.catalogue
-    bought, nodes = schedule.bought, schedule.nodes
+    bought, nodes, per_node = schedule.bought, schedule.nodes, chips_per_node(plan.question)
     records = []
     for s, scenario in enumerate(problem.scenarios):
         for quarter in range(problem.quarters):
             for k, (name, chip) in enumerate(spec.chips.items()):
                 accelerator = catalogue.accelerator(chip.accelerator)
-                per_node = chip.chips_per_node or accelerator.chips_per_node
                 count, there = int(bought[s, quarter, k]), int(nodes[s, quarter, k])
                 records.append(
                     {
@@ -38,10 +38,10 @@ def purchase_table(plan: Plan, schedule: Schedule) -> pd.DataFrame:
                         "chip": name,
                         "accelerator": accelerator.name,
                         "nodes": count,
-                        "chips": count * per_node,
+                        "chips": count * per_node[name],
                         "spending_cny": count * float(problem.price[k]),
                         "nodes_in_place": there,
-                        "chips_in_place": there * per_node,
+                        "chips_in_place": there * per_node[name],
                     }
                 )
     return pd.DataFrame(records)

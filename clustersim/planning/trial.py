@@ -13,23 +13,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.errors import InputError
+from clustersim.planning.faults import supply_stops
 from clustersim.planning.fleet import BaseScenario, cluster_of
+from clustersim.planning.gangs import LEAST_SHARE
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.solve import Schedule
-from clustersim.planning.spec import QUARTER_S
+from clustersim.planning.spec import QUARTER_S, Verification
 from clustersim.seeds import Streams
 from clustersim.simulation.file_names import full_path
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
-from clustersim.studies.measures import measure
+from clustersim.studies.measures import service_metrics
+from clustersim.studies.submitted import Submitted
 from clustersim.workload import WorkloadSpec, generate_jobs
 
 __all__ = ["Service", "Trial", "run_trial", "trial_jobs", "trial_of"]
-
-LEAST_SHARE = 1e-3
-"""Of a class' nodes that must be of a chip for the plan to count as using it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Service:
     Attributes
     ----------
     values : list of float
-        The metric; infinite where a job can never run, NaN where none was submitted.
+        The metric; infinite where a job never ends, NaN where none was submitted.
     jobs : list of int
         Submitted.
     """
@@ -77,10 +76,9 @@ def trial_of(
 
     A pool has the existing nodes and all that is bought; these are delivered at the start of their
     quarter.  The jobs of each quarter are those that the plan processes.  Fleet and demand are
-    divided by `verify.scale`.
+    multiplied by `verify.scale`.
     """
-    spec, verify = question.spec, question.spec.verify
-    assert verify is not None, "a plan that is tried has a verification"
+    spec, verify = question.spec, base.verification
     scaled = np.rint(schedule.nodes[scenario] * verify.scale).astype(int)
     nodes = {name: int(scaled[-1, chip]) for chip, name in enumerate(spec.chips)}
     steps = np.diff(scaled, axis=0)
@@ -91,12 +89,15 @@ def trial_of(
         if steps[quarter - 1, chip]
     ]
     tree = {
-        **{name: value for name, value in base.tree.items() if name != "horizon"},
+        **base.tree,
         "name": f"{spec.name}: {schedule.problem.scenarios[scenario]}",
         "catalogue": [full_path(question.folder, own) for own in spec.catalogue],
         "cluster": cluster_of(question, base, nodes),
         "performance": spec.performance.model_dump(mode="json", exclude_none=True),
-        "supply": {"deliveries": deliveries},
+        "supply": {
+            "deliveries": deliveries,
+            "embargoes": _embargoes(question, schedule, scenario),
+        },
     }
     if "calibration" in tree["performance"]:
         path = full_path(question.folder, tree["performance"]["calibration"])
@@ -105,18 +106,33 @@ def trial_of(
         scenario=schedule.problem.scenarios[scenario],
         tree=tree,
         workloads=[
-            _workloads(question, schedule, scenario, quarter) for quarter in range(spec.quarters)
+            _workloads(question, verify, schedule, scenario, quarter)
+            for quarter in range(spec.quarters)
         ],
         metric=verify.objective.metric,
     )
 
 
+def _embargoes(question: PlanQuestion, schedule: Schedule, scenario: int) -> list[dict[str, Any]]:
+    """When nodes are no longer repaired, of the chips that the scenario says so of."""
+    told = question.spec.scenarios[schedule.problem.scenarios[scenario]].available
+    stops = supply_stops(schedule.problem.available[scenario])
+    return [
+        {"pools": [name], "at": f"{stop * QUARTER_S} s"}
+        for name, stop in zip(question.spec.chips, stops, strict=True)
+        if stop is not None and name in told and not told[name].spare_parts
+    ]
+
+
 def _workloads(
-    question: PlanQuestion, schedule: Schedule, scenario: int, quarter: int
+    question: PlanQuestion,
+    verify: Verification,
+    schedule: Schedule,
+    scenario: int,
+    quarter: int,
 ) -> dict[str, Mapping[str, Any]]:
     """Workload model of each class in a quarter, at the rate that the plan processes."""
-    spec, verify = question.spec, question.spec.verify
-    assert verify is not None, "a plan that is tried has a verification"
+    spec = question.spec
     models: dict[str, Mapping[str, Any]] = {}
     for index, (name, demand) in enumerate(spec.demand.items()):
         wanted = schedule.problem.demand[index, quarter]
@@ -132,7 +148,7 @@ def _workloads(
             "sizes": {demand.accelerators: 1},
             "model": demand.model,
             "tokens": {"kind": "constant", "value": job} if constant else job,
-            "accelerators": _accelerators(question, schedule, scenario, quarter, index),
+            "accelerators": _accelerators(question, verify, schedule, (scenario, quarter, index)),
         }
         gap_s = QUARTER_S * average / tokens
         models[name] = {
@@ -143,18 +159,16 @@ def _workloads(
 
 
 def _accelerators(
-    question: PlanQuestion, schedule: Schedule, scenario: int, quarter: int, index: int
+    question: PlanQuestion, verify: Verification, schedule: Schedule, place: tuple[int, int, int]
 ) -> list[str]:
-    """Chips that jobs of a class may run on, those that do most of its work first."""
-    spec, verify = question.spec, question.spec.verify
-    assert verify is not None, "a plan that is tried has a verification"
-    busy = schedule.busy[scenario, quarter, index]
+    """Chips that jobs of a scenario, quarter and class may run on, the most used first."""
+    busy = schedule.busy[place]
     chosen = [int(chip) for chip in np.argsort(-busy, kind="stable")]
     if verify.routing == "planned":
         chosen = [chip for chip in chosen if busy[chip] > LEAST_SHARE * busy.sum()]
     else:
-        chosen = [chip for chip in chosen if schedule.problem.node_tokens[index, chip] > 0]
-    names = list(spec.chips.values())
+        chosen = [chip for chip in chosen if schedule.problem.node_tokens[place[2], chip] > 0]
+    names = list(question.spec.chips.values())
     return [question.catalogue.accelerator(names[chip].accelerator).name for chip in chosen]
 
 
@@ -170,7 +184,10 @@ class _PartStreams(Streams):
 
 
 def trial_jobs(trial: Trial, replication: int) -> pd.DataFrame:
-    """Draw the jobs of a trial, in order of time; the same for the same seed and replication."""
+    """Draw the jobs of a trial, in order of time; the same for the same seed and replication.
+
+    There may be none, in a table without columns.
+    """
     streams = Streams(int(trial.tree.get("seed", 0)), replication=replication)
     parts = []
     for quarter, models in enumerate(trial.workloads):
@@ -184,7 +201,7 @@ def trial_jobs(trial: Trial, replication: int) -> pd.DataFrame:
             parts.append(jobs.astype({"job_class": "string"}))
     parts = [part for part in parts if len(part)]
     if not parts:
-        raise InputError("verify", "no job is submitted; give fewer job_tokens, or a larger scale")
+        return pd.DataFrame()
     table = pd.concat(parts, ignore_index=True)
     table = table.sort_values("submit_s", kind="stable", ignore_index=True)
     table["job_id"] = np.arange(1, len(table) + 1)
@@ -192,7 +209,7 @@ def trial_jobs(trial: Trial, replication: int) -> pd.DataFrame:
 
 
 def run_trial(trial: Trial, replication: int) -> Service:
-    """Simulate a trial once and measure each quarter; where nothing is done, there is no service.
+    """Simulate a trial once and measure each quarter; where no job comes, there is no service.
 
     Raises
     ------
@@ -200,9 +217,9 @@ def run_trial(trial: Trial, replication: int) -> Service:
         If its scenario cannot be used.
     """
     quarters = range(len(trial.workloads))
-    if not any(trial.workloads):
-        return Service([math.nan for _ in quarters], [0 for _ in quarters])
     jobs = trial_jobs(trial, replication)
+    if jobs.empty:
+        return Service([math.nan for _ in quarters], [0 for _ in quarters])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.parquet"
         jobs.to_parquet(path, index=False)
@@ -216,11 +233,10 @@ def run_trial(trial: Trial, replication: int) -> Service:
 
 def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:
     """A metric of the jobs that were submitted in a quarter, and how many they are."""
-    of_quarter = (result.jobs["submit_s"] // QUARTER_S).astype(int) == quarter
-    jobs = result.jobs[of_quarter]
+    jobs = result.jobs[result.jobs["submit_s"] // QUARTER_S == quarter]
     if jobs.empty:
         return math.nan, 0
-    if jobs["start_s"].isna().any():
+    if jobs["finish_s"].isna().any():
         return math.inf, len(jobs)
-    measured = measure(dataclasses.replace(result, jobs=jobs), warm_up=0.0, cool_down=0.0)
-    return measured.metrics[metric], len(jobs)
+    ended = Submitted.of(dataclasses.replace(result, jobs=jobs))
+    return service_metrics(ended, ended.runnable)[metric], len(jobs)

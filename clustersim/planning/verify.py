@@ -12,18 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError, named_in
 from clustersim.planning.correction import Correction
 from clustersim.planning.fleet import BaseScenario
+from clustersim.planning.gangs import check_scale
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.problem import Problem
 from clustersim.planning.solve import Effort, Schedule, solve
+from clustersim.planning.spec import Verification
 from clustersim.planning.trial import Service, Trial, run_trial, trial_of
+from clustersim.studies.spec import Objective
 from clustersim.studies.statistics import mean_interval
 
-__all__ = ["Verified", "verify"]
+__all__ = ["KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
+
+KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
+"""Outcomes of an objective by the interval of what was simulated."""
 
 Runs = Callable[[Sequence[tuple[Trial, int]]], list[Service]]
 Told = Callable[[str], None]
@@ -36,25 +43,37 @@ class Verified:
     Attributes
     ----------
     schedule : Schedule
-        The plan with the largest planning utilisation that met the objective; where none did, that
-        with the smallest one tried.
+        The plan with the largest planning utilisation at which the search's replications kept the
+        objective; where none did, that with the smallest one tried.
+    outcome : {"kept", "missed", "undecided"}
+        Of the objective, by the intervals over replications that the search has not seen.
     meets : bool
-        Whether the simulated service meets the objective.
+        Whether their means meet it.
     rounds : DataFrame
-        A row for each round, scenario and quarter: ``round, planning_utilisation, possible,
-        expected_cost_cny, scenario, quarter, jobs, metric, mean, low, high`` (95 % interval over
-        replications), ``meets``.
+        A row for each round, scenario and quarter: ``round, fresh`` (the last round, with new
+        replications), ``planning_utilisation, possible, expected_cost_cny, scenario, quarter, jobs,
+        metric, mean, low, high`` (95 % interval over replications), ``outcome`` (empty without
+        jobs).
     trials : list of Trial
         What was simulated of that plan.
+    replication : int
+        The first of the new ones.
     note : str
         Why the search ended.
     """
 
     schedule: Schedule
+    outcome: str
     meets: bool
     rounds: pd.DataFrame
     trials: list[Trial]
+    replication: int
     note: str
+
+    @property
+    def fresh(self) -> pd.DataFrame:
+        """Rows of the new replications."""
+        return self.rounds[self.rounds["fresh"]]
 
 
 def verify(
@@ -68,8 +87,11 @@ def verify(
 ) -> Verified:
     """Try a plan by simulation, and plan with less utilisation until the service is good enough.
 
-    All rounds and scenarios see the same random numbers.  The service of a round is the worst mean
-    over the replications, of all scenarios and quarters.  A run begins with no job in the system.
+    All rounds and scenarios see the same random numbers.  The service of a round is the worst upper
+    end of the 95 % interval over the replications, of all scenarios and quarters.  These numbers
+    have chosen the plan, so new ones tell its service: kept where the intervals of all scenarios
+    and quarters are within the objective, missed where one is beyond it.  A run begins with no job
+    in the system.
 
     Parameters
     ----------
@@ -86,10 +108,11 @@ def verify(
     Raises
     ------
     InputError
-        If a scenario cannot be simulated.
+        If a scenario cannot be simulated, or the scale is too small for the first plan.
     """
-    spec = question.spec.verify
-    assert spec is not None, "a plan that is tried has a verification"
+    spec, chosen = base.verification, _scenarios(question, base.verification)
+    check_scale(question, first, chosen, spec.scale)
+    seen, new = range(spec.replications), range(spec.replications, 2 * spec.replications)
     effort = Effort(question.spec.gap, question.spec.search_nodes)
     search = Correction(
         begin=problem.utilisation,
@@ -108,42 +131,51 @@ def verify(
                 tried[value] = None
                 tables.append(_impossible(number, value))
             else:
-                trials = [trial_of(question, base, plan, s) for s in _scenarios(question)]
+                trials = [trial_of(question, base, plan, s) for s in chosen]
                 with named_in(question.source, "verify"):
-                    table = _round(question, number, plan, trials, runs)
-                tried[value] = float(table["mean"].max()) if table["jobs"].any() else 0.0
+                    table = _round(number, plan, trials, spec.objective, seen, runs)
+                tried[value] = _service(table)
                 plans[value] = plan, trials
-                tables.append(table)
+                tables.append(table.assign(fresh=False))
             if told is not None:
                 told(_line(number, value, tried[value]))
-    best = search.result(tried)
-    chosen = min(plans) if best is None else best
-    schedule, trials = plans[chosen]
-    note = _note(search, tried, best)
-    rounds = pd.concat(tables, ignore_index=True)
-    return Verified(schedule, best is not None, rounds, trials, note)
+        best = search.result(tried)
+        schedule, trials = plans[min(plans) if best is None else best]
+        with named_in(question.source, "verify"):
+            fresh = _round(len(tried) + 1, schedule, trials, spec.objective, new, runs)
+    return Verified(
+        schedule=schedule,
+        outcome=_worst(fresh["outcome"]),
+        meets=not (fresh["mean"].fillna(math.inf) > spec.objective.limit)[fresh["jobs"] > 0].any(),
+        rounds=pd.concat([*tables, fresh.assign(fresh=True)], ignore_index=True),
+        trials=trials,
+        replication=new.start,
+        note=_note(search, tried, best),
+    )
 
 
-def _scenarios(question: PlanQuestion) -> list[int]:
+def _scenarios(question: PlanQuestion, spec: Verification) -> list[int]:
     names = list(question.spec.scenarios)
-    spec = question.spec.verify
-    wanted = names if spec is None or spec.scenarios is None else spec.scenarios
+    wanted = names if spec.scenarios is None else spec.scenarios
     return [names.index(name) for name in dict.fromkeys(wanted)]
 
 
 def _round(
-    question: PlanQuestion, number: int, plan: Schedule, trials: list[Trial], runs: Runs
+    number: int,
+    plan: Schedule,
+    trials: list[Trial],
+    objective: Objective,
+    replications: range,
+    runs: Runs,
 ) -> pd.DataFrame:
-    spec = question.spec.verify
-    assert spec is not None, "a plan that is tried has a verification"
-    tasks = [(trial, each) for trial in trials for each in range(spec.replications)]
-    services = runs(tasks)
+    count = len(replications)
+    services = runs([(trial, each) for trial in trials for each in replications])
     records = []
     for index, trial in enumerate(trials):
-        own = services[index * spec.replications : (index + 1) * spec.replications]
-        for quarter in range(question.spec.quarters):
-            values = [service.values[quarter] for service in own]
-            mean, low, high = _interval(values)
+        own = services[index * count : (index + 1) * count]
+        for quarter in range(plan.problem.quarters):
+            jobs = sum(service.jobs[quarter] for service in own)
+            mean, low, high = _interval([service.values[quarter] for service in own])
             records.append(
                 {
                     "round": number,
@@ -152,15 +184,42 @@ def _round(
                     "expected_cost_cny": plan.expected_cost,
                     "scenario": trial.scenario,
                     "quarter": quarter + 1,
-                    "jobs": sum(service.jobs[quarter] for service in own),
-                    "metric": spec.objective.metric,
+                    "jobs": jobs,
+                    "metric": objective.metric,
                     "mean": mean,
                     "low": low,
                     "high": high,
-                    "meets": not mean > spec.objective.limit,
+                    "outcome": _outcome(mean, low, high, objective.limit) if jobs else None,
                 }
             )
     return pd.DataFrame(records)
+
+
+def _service(table: pd.DataFrame) -> float:
+    """The worst upper end of all scenarios and quarters; 0 where nothing is done."""
+    return float(_upper_ends(table).max(initial=0.0))
+
+
+def worst_place(table: pd.DataFrame) -> pd.Series:
+    """Return the row of the scenario and quarter with the worst upper end; some have jobs."""
+    return table[table["jobs"] > 0].iloc[int(_upper_ends(table).argmax())]
+
+
+def _upper_ends(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Upper ends of the rows with jobs; means where there is none, as of one replication."""
+    told = table[table["jobs"] > 0]
+    ends = told["high"].where(np.isfinite(told["high"]), told["mean"])
+    return ends.fillna(math.inf).to_numpy(dtype=np.float64)
+
+
+def _outcome(mean: float, low: float, high: float, limit: float) -> str:
+    if high <= limit:
+        return KEPT
+    return MISSED if math.isnan(mean) or low > limit else UNDECIDED
+
+
+def _worst(outcomes: pd.Series) -> str:
+    return next((told for told in (MISSED, UNDECIDED) if (outcomes == told).any()), KEPT)
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -171,14 +230,14 @@ def _interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _impossible(number: int, utilisation: float) -> pd.DataFrame:
-    row = {"round": number, "planning_utilisation": utilisation, "possible": False, "meets": False}
+    row = {"round": number, "planning_utilisation": utilisation, "possible": False, "fresh": False}
     return pd.DataFrame([row])
 
 
 def _line(number: int, utilisation: float, value: float | None) -> str:
     if value is None:
         return f"round {number}: no plan at a planning utilisation of {utilisation:.3f}"
-    return f"round {number}: planning utilisation {utilisation:.3f}, measured {value:.4g}"
+    return f"round {number}: planning utilisation {utilisation:.3f}, measured at most {value:.4g}"
 
 
 def _note(search: Correction, tried: dict[float, float | None], best: float | None) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from clustersim.planning.result import Plan
-from clustersim.planning.shortfall import TOGETHER
+from clustersim.planning.shortfall import CANNOT, TOGETHER
+from clustersim.planning.verify import KEPT, MISSED, UNDECIDED, worst_place
 from clustersim.studies.measures import METRICS
 from clustersim.units import format_duration
 
-__all__ = ["amount_text", "conclusion", "metric_text", "money_text"]
+__all__ = ["amount_text", "conclusion", "listed", "metric_text", "money_scale", "money_text"]
 
 NO_REGRET = 1e-6
 """Regret below this share of the cost is none: it is within the gap of the search."""
@@ -28,10 +31,20 @@ def money_text(cny: float) -> str:
     """
     if not math.isfinite(cny):
         return "no plan"
-    for scale, name in SCALES:
-        if abs(cny) >= scale:
-            return f"{cny / scale:.4g} {name}"
-    return f"{cny:.4g} CNY"
+    scale, name = money_scale([cny])
+    return f"{cny / scale:.4g} {name}"
+
+
+def money_scale(amounts: Iterable[float]) -> tuple[float, str]:
+    """Return the unit in which to write some amounts of yuan, that of the largest.
+
+    Examples
+    --------
+    >>> money_scale([3.0e6, 2.5e9, math.inf])
+    (1000000000.0, 'billion CNY')
+    """
+    largest = max((abs(cny) for cny in amounts if math.isfinite(cny)), default=0.0)
+    return next(((scale, name) for scale, name in SCALES if largest >= scale), (1.0, "CNY"))
 
 
 def amount_text(constraint: str, amount: float) -> str:
@@ -70,9 +83,8 @@ def conclusion(plan: Plan) -> str:
     """Say in a few sentences what to do, what it costs, and how sure that is."""
     if plan.schedule is None:
         return _no_plan(plan)
-    return " ".join(
-        part for part in (_purchases(plan), _costs(plan), _knowledge(plan), _service(plan)) if part
-    )
+    told = (_purchases(plan), _costs(plan), _knowledge(plan), _service(plan), _warnings(plan))
+    return " ".join(part for part in told if part)
 
 
 def _purchases(plan: Plan) -> str:
@@ -91,9 +103,19 @@ def _purchases(plan: Plan) -> str:
         return "Buy nothing before the scenario is known."
     if not parts:
         return f"Buy nothing {'at all' if when == 'in all' else when}."
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     known = ", before it is known which scenario comes" if several else ""
-    return f"Buy {listed} {when}{known}."
+    return f"Buy {listed(parts)} {when}{known}."
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return some parts of a sentence as a list.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _costs(plan: Plan) -> str:
@@ -125,7 +147,8 @@ def _knowledge(plan: Plan) -> str:
     planned = (
         f"counting on the mean supply would cost {money_text(value)} more"
         if math.isfinite(value)
-        else "counting on the mean supply would leave no plan in some scenario"
+        else "counting on the mean supply would leave no plan in some scenario, or order there "
+        "what cannot be had"
     )
     return (
         f"{regretted}; knowing the scenario before would be worth "
@@ -137,24 +160,32 @@ def _service(plan: Plan) -> str:
     verified, spec = plan.verified, plan.question.spec.verify
     if verified is None or spec is None:
         return ""
-    rows = verified.rounds
-    own = rows[rows["possible"] & (rows["planning_utilisation"] == plan.problem.utilisation)]
+    own = verified.fresh
     if not own["jobs"].any():
         return "No work is done, so that there is nothing to simulate."
-    worst = own.iloc[int(own["mean"].fillna(-1.0).argmax())]
-    metric = spec.objective.metric
+    worst = worst_place(own)
+    metric, count = spec.objective.metric, spec.replications
 
     def shown(value: float) -> str:
         return metric_text(metric, value)
 
-    verb = "keeps" if verified.meets else "misses"
+    limit, name = shown(spec.objective.limit), METRICS[metric]
+    told = {
+        KEPT: f"the {name} keeps {limit}",
+        MISSED: f"the {name} misses {limit}",
+        UNDECIDED: f"it is not decided whether the {name} keeps {limit}",
+    }[verified.outcome]
     interval = f" ({shown(max(worst['low'], 0.0))} to {shown(worst['high'])})"
-    name = METRICS.get(metric, metric)
+    scenarios = listed([repr(name) for name in dict.fromkeys(own["scenario"])])
     return (
-        f"Simulated, the {name} {verb} {shown(spec.objective.limit)}: in the worst quarter and "
-        f"scenario it is {shown(worst['mean'])}"
-        f"{interval if math.isfinite(worst['high']) else ''}; {verified.note}."
+        f"Simulated in {scenarios}, {told}: in the worst quarter and scenario of {count} new "
+        f"replication{'s' * (count > 1)} it is {shown(worst['mean'])}"
+        f"{interval if math.isfinite(worst['high']) else ''}; the search: {verified.note}."
     )
+
+
+def _warnings(plan: Plan) -> str:
+    return " ".join(f"Warning: {warning}." for warning in plan.warnings)
 
 
 def _no_plan(plan: Plan) -> str:
@@ -164,15 +195,25 @@ def _no_plan(plan: Plan) -> str:
     missing = [
         _missing(row["constraint"], row["of"], row["quarter"], row["amount"])
         for row in together.to_dict("records")
-        if row["helps"]
+        if row["helps"] is True
     ]
+    unknown = table["helps"].isna()
     alone = table[table["grows"] != TOGETHER]
-    helps = [str(name) for name in dict.fromkeys(alone[alone["helps"]]["grows"])]
-    supply = [name for name in helps if not name.startswith("demand")]
-    least = "; ".join(missing) or "nothing that could be bought"
-    which = ", or ".join(supply)
-    only = f"Alone, more of this would do: {which}." if supply else "No single limit can do alone."
-    return f"The limits leave no plan. The least that is missing: {least}. {only}"
+    helps = dict.fromkeys(alone[alone["helps"].fillna(False)]["grows"])
+    supply = [str(name) for name in helps if not name.startswith("demand")]
+    least = "; ".join(missing)
+    if not missing:
+        least = "not found by the search" if unknown.any() else "nothing that could be bought"
+    only = f"Alone, more of this would do: {', or '.join(supply)}."
+    if not supply:
+        only = "" if unknown.any() else "No single limit can do alone."
+    cut = "The search was cut short: see the notes of the table." if _cut(table) else ""
+    told = f"The limits leave no plan. The least that is missing: {least}. {only} {cut}"
+    return " ".join(told.split())
+
+
+def _cut(table: pd.DataFrame) -> bool:
+    return not table["note"].isin(["", CANNOT]).all()
 
 
 def _missing(constraint: str, of: str, quarter: int | None, amount: float) -> str:

@@ -128,7 +128,9 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
     with plot_style(ax):
         dress(ax, told, x=axes["scenario"].label, y=axes["candidate"].label)
     if table["regret_cny"].isna().any():
-        figure.describe("There no later purchase meets what must be met.")
+        figure.describe(
+            "Empty: what is ordered cannot be had there, or not all is met that must be."
+        )
     return figure
 
 

@@ -15,10 +15,19 @@ from clustersim.simulation.ownership import Span, capital_rates
 from clustersim.topology import Pool
 from clustersim.units import Duration, Money
 
-__all__ = ["MoneySpec", "PoolMoney", "money_rates", "purchase_price_cny"]
+__all__ = [
+    "HOST_PRICE",
+    "MoneySpec",
+    "PoolMoney",
+    "catalogue_price_cny",
+    "money_rates",
+    "purchase_price_cny",
+]
 
 SECONDS_PER_HOUR = 3600.0
 MOST_CNY = 1e9
+HOST_PRICE = (32_010.0, "USD")
+"""Of a node besides its accelerators: SemiAnalysis' breakdown of a DGX H100, May 2023."""
 Life = Annotated[Duration, Field(ge=86400.0, le=100 * SECONDS_PER_YEAR)]
 
 
@@ -64,7 +73,7 @@ class MoneySpec(FileModel):
         "that operators state",
     )
     host_price: Money = Field(
-        (32_010.0, "USD"),
+        HOST_PRICE,
         description="of a node besides its accelerators, where the catalogue's price is the "
         "chip's alone; SemiAnalysis' breakdown of a DGX H100, May 2023",
     )
@@ -124,11 +133,26 @@ def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
             f"the price of {chip.name} is not known; give money.pools.{pool.name}.price "
             "or rent_per_hour",
         )
-    rate = spec.cny_per_usd / CNY_PER_USD if chip.price_currency == "USD" else 1.0
     host = spec.host_price if own.host_price is None else own.host_price
-    if chip.price_with_host:
-        host = (0.0, "CNY")
-    return chip.price * rate + spec.cny(host) / pool.chips_per_node
+    share_cny = spec.cny(host) / pool.chips_per_node
+    return catalogue_price_cny(chip, cny_per_usd=spec.cny_per_usd, host_share_cny=share_cny)
+
+
+def catalogue_price_cny(chip: Accelerator, *, cny_per_usd: float, host_share_cny: float) -> float:
+    """Return the catalogue's price of an accelerator with its share of the server.
+
+    Parameters
+    ----------
+    chip : Accelerator
+        One that has a price.
+    cny_per_usd : float
+        Of prices in dollars.
+    host_share_cny : float
+        Its share of the server, where the catalogue's price is the chip's alone.
+    """
+    assert chip.price is not None, "the caller has looked"
+    rate = cny_per_usd / CNY_PER_USD if chip.price_currency == "USD" else 1.0
+    return chip.price * rate + (0.0 if chip.price_with_host else host_share_cny)
 
 
 def money_rates(

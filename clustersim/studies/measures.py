@@ -21,7 +21,7 @@ from clustersim.studies.useful_work import UsefulWork, useful_work
 from clustersim.studies.warm_up import mser5, series_bins
 from clustersim.units import parse_quantity
 
-__all__ = ["METRICS", "Measured", "fleet_facts", "is_metric", "measure"]
+__all__ = ["METRICS", "Measured", "fleet_facts", "is_metric", "measure", "service_metrics"]
 
 Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY, SECONDS_PER_HOUR = 86400.0, 3600.0
@@ -189,8 +189,7 @@ def measure(
     begin_s, end_s = float(jobs.submit_s[first]), float(jobs.submit_s[last - 1])
     work = useful_work(result, catalogue)
     metrics = {
-        **_wait_metrics(jobs.wait_s[chosen]),
-        **_jct_metrics(jobs, chosen),
+        **service_metrics(jobs, chosen),
         **stretch_metrics(result, work, begin_s, end_s),
         **_work_metrics(result, jobs, chosen, begin_s, end_s),
         **_accounts(result),
@@ -240,6 +239,11 @@ def _cool_down(jobs: Submitted, cool_down: float | str) -> int:
         until = float(jobs.submit_s[-1]) - parse_quantity(cool_down, "duration")
         return max(1, int(np.searchsorted(jobs.submit_s, until, side="right")))
     return max(1, int(n_jobs * (1 - cool_down)))
+
+
+def service_metrics(jobs: Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Waits, JCT and slowdown of the jobs that are chosen; some of them must have finished."""
+    return {**_wait_metrics(jobs.wait_s[chosen]), **_jct_metrics(jobs, chosen)}
 
 
 def _wait_metrics(wait: Floats) -> dict[str, float]:

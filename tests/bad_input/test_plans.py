@@ -137,6 +137,53 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"verify": {"base": BASE, "scale": "1/0"}},
         ("verify.scale: must be a number or a fraction such as 1/16, found '1/0'",),
     ),
+    "tokens without measure": (
+        {"demand/tuning/tokens": 1e24},
+        ("demand.tuning.tokens: ", "found 1e+24"),
+    ),
+    "tokens that grow without measure": (
+        {"demand/tuning/tokens": {"first": 1e19, "growth": 11}},
+        ("demand.tuning.tokens: grow to 1.1e+20 a quarter", "at most 1e+20"),
+    ),
+    "a utilisation of nearly nothing": (
+        {"planning_utilisation": 1e-9},
+        ("planning_utilisation: ", "0.01"),
+    ),
+    "a value without measure": (
+        {"demand/tuning/value_per_exaflop": "1e300 CNY"},
+        ("demand.tuning.value_per_exaflop: must be at most 1e+09, found 1e+300 CNY",),
+    ),
+    "a price of electricity without measure": (
+        {"electricity": {"price_per_kwh": "1e300 CNY"}},
+        ("electricity.price_per_kwh: must be at most 1e+09",),
+    ),
+    "a budget without measure": ({"budget": "1e300 CNY"}, ("budget: ", "must be at most 1e+15")),
+    "a scenario with a long name": (
+        {"scenarios": {"s" * 300: {"probability": 1.0}}},
+        ("scenarios", "at most 64 characters"),
+    ),
+    "spare parts without a stop": (
+        {"scenarios/sure/available": {"h200": {"factor": [1, 0.5], "spare_parts": False}}},
+        ("scenarios.sure.available.h200.spare_parts: false needs a quarter from which on none",),
+    ),
+    "a scale that leaves nothing": (
+        {"demand/tuning/tokens": 1.0e12, "verify": {"base": BASE, "scale": "1/1000"}},
+        ("verify.scale: 0.001 makes 0 of the 2 nodes of h200", "the smallest that does is 1/2"),
+    ),
+    **{
+        f"an objective of {metric}": (
+            {"verify": {"base": BASE, "objective": {"metric": metric, "at_most": limit}}},
+            (f"verify.objective.metric: {metric} is no service", "allowed are mean_wait_s, "),
+        )
+        for metric, limit in (
+            ("fleet_cost_cny", 1),
+            ("offered_load", 1),
+            ("jobs_per_day", 1),
+            ("chips", 1),
+            ("mean_wait_s@1", 1),
+            ("utilisation.gpu", 1),
+        )
+    },
     "a metric": (
         {"verify": {"base": BASE, "objective": {"metric": "p95_wait"}}},
         ("verify.objective.metric: unknown metric", "'p95_wait_s'"),

@@ -1,9 +1,11 @@
-"""Small plan files."""
+"""Small plan files, and what is made of them."""
 
 from __future__ import annotations
 
 import copy
 from typing import Any
+
+from clustersim.planning import Plan, define_plan, make_plan
 
 TWO_CHIPS: dict[str, Any] = {
     "name": "two chips",
@@ -52,7 +54,7 @@ def queue(**fields: Any) -> dict[str, Any]:
     verify = {
         "base": copy.deepcopy(BASE),
         "objective": {"metric": "mean_wait_s", "at_most": "1 h"},
-        "replications": 2,
+        "replications": 4,
         "rounds": 8,
         "tolerance": 0.03,
         **fields,
@@ -73,3 +75,8 @@ def queue(**fields: Any) -> dict[str, Any]:
         },
         "verify": verify,
     }
+
+
+def planned(fields: dict[str, Any]) -> Plan:
+    """What is made of a plan file, in this process."""
+    return make_plan(define_plan(fields), workers=1)

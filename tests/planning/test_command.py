@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 import clustersim
 from clustersim.cli.main import main
+from clustersim.cli.plan_text import plan_text
 from clustersim.files import read_yaml
 from clustersim.planning.fleet import throughput
 from clustersim.planning.problem import problem_of
@@ -71,7 +72,7 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_same_plan_twice_is_the_same_bytes() -> None:
-    file = write(queue(rounds=3))
+    file = write(queue(rounds=2, replications=2))
     for out in ("one", "two"):
         main(["plan", file, "--out", out, "--workers", "1"])
     assert contents("one") == contents("two")
@@ -79,13 +80,13 @@ def test_the_same_plan_twice_is_the_same_bytes() -> None:
 
 
 def test_the_simulated_scenario_can_be_run_again() -> None:
-    """The first replication of the last round of the plan, by itself."""
+    """The first of the new replications of the plan, by itself."""
     main(["plan", write(queue(replications=1)), "--out", "out", "--workers", "1"])
     rounds = pd.read_csv("out/rounds.csv")
-    told = json.loads(Path("out/plan.json").read_text())
-    kept = rounds[rounds["planning_utilisation"] == told["planning_utilisation"]]
     jobs = run("out/scenarios/1-as-planned.yaml").jobs
-    assert kept["mean"].item() == pytest.approx((jobs["start_s"] - jobs["submit_s"]).mean())
+    assert rounds[rounds["fresh"]]["mean"].item() == pytest.approx(
+        (jobs["start_s"] - jobs["submit_s"]).mean()
+    )
 
 
 def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,9 +103,34 @@ def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_missed_objective_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", write(queue(rounds=1)), "--out", "out", "--workers", "1"]) == 1
-    assert "misses 60 min" in " ".join(capsys.readouterr().out.split())
+    objective = {"metric": "mean_wait_s", "at_most": "1 min"}
+    fields = queue(rounds=1, replications=6, objective=objective)
+    assert main(["plan", write(fields), "--out", "out", "--workers", "1"]) == 1
+    assert json.loads(Path("out/plan.json").read_text())["verified"]["outcome"] == "missed"
+    assert "Simulated in 'as planned', the mean wait misses 60 s" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert "purchases.csv" in contents("out")
+
+
+def test_a_plan_of_nothing_is_written() -> None:
+    fields = queue()
+    fields["demand"]["tuning"] |= {"must_meet": 0, "value_per_million_tokens": "0 CNY"}
+    assert main(["plan", write(fields), "--out", "out", "--workers", "1"]) == 0
+    assert {"plan.json", "rounds.csv"} <= set(contents("out"))
+    assert not [name for name in contents("out") if name.startswith("scenarios")]
+
+
+def test_money_is_told_in_the_unit_of_its_size() -> None:
+    """Nodes of 1.5 and 0.8 million yuan."""
+    plan = clustersim.make_plan(clustersim.load_plan(write(TWO_CHIPS)))
+    text = plan_text(plan)
+    assert plan.schedule is not None
+    spent = float(plan.schedule.spending.max())
+    assert 1e6 < spent < 1e9
+    assert "chips  million CNY\n" in text
+    assert f"  {spent / 1e6:.3f}\n" in text
+    assert "cost, million CNY\n" in text
 
 
 def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from files import BASE, two_chips
 
-from clustersim.performance import best_plans
+from clustersim.catalogue import load_catalogue
+from clustersim.performance import ModelArrays, best_plans
+from clustersim.performance.step_time import model_flops_per_token
 from clustersim.planning import define_plan, make_plan
 from clustersim.planning.fleet import open_base_scenario, throughput
 from clustersim.planning.problem import Problem, problem_of
 from clustersim.planning.spec import QUARTER_S
+from clustersim.simulation.money import MoneySpec, purchase_price_cny
+from clustersim.topology import compile_cluster, resolve_cluster
 
 
 def problem(**fields: Any) -> Problem:
@@ -44,7 +48,8 @@ def test_units_and_defaults() -> None:
             "b": {"probability": 0.75, "available": {"h200": {"factor": 0.5}}},
         },
     )
-    assert found.price.tolist() == [8 * 25000 * 7.2, 8 * (86400 + 129600) / 2]
+    host = 32010 * 7.2
+    assert found.price == pytest.approx([8 * 25000 * 7.2 + host, 8 * (86400 + 129600) / 2 + host])
     assert found.available[0, :, 0].tolist() == [7, 8]
     assert found.available[1, :, 0].tolist() == [1.5, 2]
     assert np.isinf(found.available[:, :, 1]).all()
@@ -64,12 +69,46 @@ def test_the_whole_price_is_charged_without_depreciation() -> None:
     assert problem().charge.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("rate", [7.0, 14.0])
+def test_prices_of_the_catalogue_are_those_of_the_accounts(rate: float) -> None:
+    """Dollars at the file's rate; the server comes to them but where it is in the price (H800)."""
+    names = ["H200", "910B", "SeedChip", "H800"]
+    chips = {name: {"accelerator": name} for name in names}
+    found = problem(chips=chips, scenarios=None, cny_per_usd=rate)
+    pools = compile_cluster(
+        resolve_cluster(
+            {"name": "one each", "pools": {n: {"accelerator": n, "nodes": 1} for n in names}},
+            load_catalogue(),
+        )
+    ).pools
+    spec = MoneySpec(cny_per_usd=rate)
+    known = [load_catalogue().accelerator(name) for name in names]
+    told = [
+        pool.chips_per_node * purchase_price_cny(spec, pool, chip)
+        for pool, chip in zip(pools, known, strict=True)
+    ]
+    assert found.price == pytest.approx(told, rel=1e-12)
+    assert found.price[0] == pytest.approx({7.0: 1_904_070, 14.0: 3_808_140}[rate])
+
+
+def test_the_server_is_in_the_price_of_a_node_and_not_in_that_of_a_chip() -> None:
+    chips = {
+        "h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"},
+        "h20": {"accelerator": "H20", "price_per_chip": "1e5 CNY"},
+    }
+    found = problem(chips=chips, scenarios=None, host_price="2e5 CNY")
+    assert found.price.tolist() == [1.5e6, 1.0e6]
+
+
 def test_a_value_by_flops() -> None:
-    """Six FLOPs a parameter in use and token."""
+    """Of the model, as where costs of useful work are accounted for."""
     demand = two_chips()["demand"]
     demand["tuning"] |= {"must_meet": 0, "value_per_exaflop": "10 CNY"}
     found = problem(demand=demand)
-    assert found.value.item() == pytest.approx(10 * 6 * 8.03e9 / 1e18, rel=1e-2)
+    model = ModelArrays.of([load_catalogue().model("llama3-8b")])
+    assert found.value.item() == pytest.approx(
+        10 * model_flops_per_token(model).item() / 1e18, rel=1e-12
+    )
 
 
 def test_speeds_are_those_of_the_performance_core() -> None:

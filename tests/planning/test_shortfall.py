@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
+import scipy.optimize
+from files import two_chips
 from problems import one_chip, tightened
 
+from clustersim.cli.plan_text import plan_text
+from clustersim.planning import define_plan, make_plan
 from clustersim.planning.problem import Problem
-from clustersim.planning.shortfall import TOGETHER, find_shortfall, with_more
+from clustersim.planning.shortfall import CANNOT, TOGETHER, find_shortfall, with_more
 from clustersim.planning.solve import Effort, solve
+from clustersim.planning.words import conclusion
 
 EXACT = Effort(gap=0.0)
 
@@ -24,7 +31,7 @@ def amounts(table: pd.DataFrame, group: str) -> dict[tuple[str, str], float]:
 
 
 def cannot(table: pd.DataFrame) -> set[str]:
-    return set(table[~table["helps"]]["grows"])
+    return set(table[table["note"] == CANNOT]["grows"])
 
 
 def test_a_budget_by_hand() -> None:
@@ -63,6 +70,34 @@ def test_power_that_existing_nodes_exceed() -> None:
     table = shortfall(one_chip(existing=[9.0], power_limit=[7.0], available=[[[9.0]]]))
     assert amounts(table, TOGETHER) == {("power", ""): pytest.approx(2.0)}
     assert cannot(table) == {"supply of a", "supply of all chips", "demand of train"}
+
+
+@pytest.mark.parametrize("status", [1, 4])
+def test_a_search_that_is_cut_short_is_not_a_limit_that_cannot_help(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """With no answer it is not known; with one that is not proven, less may do."""
+    problem = one_chip(budget=38.0)
+    real = scipy.optimize.milp
+
+    def cut(*args: Any, **kwargs: Any) -> Any:
+        found = real(*args, **kwargs)
+        if status == 4:
+            found.x = None
+        found.update(status=status, message="stopped")
+        return found
+
+    monkeypatch.setattr("clustersim.planning.shortfall.milp", cut)
+    table = find_shortfall(problem)
+    assert not cannot(table)
+    told = {1: "less may do: stopped", 4: "not known: stopped"}[status]
+    assert set(table["note"]) == {told}
+    assert table["helps"].isna().all() == (status == 4)
+    monkeypatch.setattr("clustersim.planning.result.find_shortfall", lambda *_: table)
+    plan = make_plan(define_plan(two_chips(budget="0 CNY")))
+    assert "cut short" in conclusion(plan)
+    assert "No single limit" not in conclusion(plan)
+    assert told in plan_text(plan)
 
 
 IMPOSSIBLE = [0, 1, 2, 3]

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from files import BASE, queue, two_chips
+from files import BASE, planned, queue, two_chips
 
 from clustersim.errors import InputError
 from clustersim.planning import define_plan, make_plan
-from clustersim.planning.correction import Correction
 from clustersim.planning.fleet import open_base_scenario, throughput
 from clustersim.planning.problem import problem_of
-from clustersim.planning.result import Plan
 from clustersim.planning.solve import solve
 from clustersim.planning.spec import QUARTER_S
-from clustersim.planning.trial import Trial, run_trial, trial_jobs, trial_of
+from clustersim.planning.trial import Service, Trial, run_trial, trial_jobs, trial_of
 from clustersim.planning.words import conclusion
-
-
-def planned(fields: dict[str, Any]) -> Plan:
-    return make_plan(define_plan(fields), workers=1)
+from clustersim.simulation.run import run_scenario
+from clustersim.simulation.scenario import resolve_scenario
+from clustersim.units import parse_quantity
 
 
 def trials(fields: dict[str, Any]) -> tuple[Any, list[Trial]]:
@@ -40,13 +38,18 @@ def test_a_plan_that_misses_is_corrected() -> None:
     plan = planned(queue())
     assert plan.verified is not None
     rounds = plan.verified.rounds
-    assert not rounds["meets"].iloc[0]
+    search = rounds[~rounds["fresh"]]
     assert rounds["mean"].iloc[0] > 2 * 3600
-    assert plan.verified.meets
-    assert plan.meets
-    kept = rounds[rounds["planning_utilisation"] == plan.problem.utilisation]
-    assert kept["mean"].max() <= 3600
-    assert plan.problem.utilisation == rounds[rounds["meets"]]["planning_utilisation"].max()
+    kept = search[search["planning_utilisation"] == plan.problem.utilisation]
+    assert kept["high"].max() <= 3600
+    good = search[search["outcome"] == "kept"]
+    assert plan.problem.utilisation == good["planning_utilisation"].max()
+    new = rounds.iloc[-1]
+    assert new["fresh"]
+    assert new["round"] == search["round"].max() + 1
+    assert new["planning_utilisation"] == plan.problem.utilisation
+    assert new["mean"] not in set(search["mean"])
+    assert plan.meets == (new["mean"] <= 3600)
     first = rounds["expected_cost_cny"].iloc[0]
     assert plan.schedule is not None
     assert plan.schedule.expected_cost > first
@@ -57,14 +60,16 @@ def test_a_plan_that_misses_is_corrected() -> None:
 def test_a_plan_that_is_good_enough_stays() -> None:
     plan = planned(queue(objective={"metric": "mean_wait_s", "at_most": "300 d"}))
     assert plan.verified is not None
-    assert plan.verified.rounds["round"].max() == 1
+    assert plan.verified.rounds["round"].tolist() == [1, 2]
+    assert plan.verified.rounds["fresh"].tolist() == [False, True]
+    assert plan.verified.outcome == "kept"
     assert plan.verified.note == "met by the first plan"
     assert plan.problem.utilisation == 1.0
 
 
 def test_what_cannot_be_met_is_said() -> None:
     """The budget is for the first plan only: with less utilisation there is none."""
-    fields = queue()
+    fields = queue(rounds=2, replications=2)
     first = planned({**fields, "verify": None}).schedule
     assert first is not None
     plan = planned({**fields, "budget": f"{first.spending.sum() + 1} CNY"})
@@ -72,23 +77,49 @@ def test_what_cannot_be_met_is_said() -> None:
     assert not plan.verified.meets
     assert not plan.meets
     assert "the limits leave no plan" in plan.verified.note
-    assert not plan.verified.rounds["possible"].all()
+    rounds = plan.verified.rounds
+    assert not rounds["possible"].all()
+    assert rounds["possible"].iloc[-1]
 
 
 def test_the_rounds_may_be_too_few() -> None:
-    plan = planned(queue(rounds=1))
+    plan = planned(queue(rounds=1, replications=2))
     assert plan.verified is not None
     assert not plan.verified.meets
     assert "not met in 1 rounds" in plan.verified.note
 
 
-def test_a_gang_that_never_fits_is_no_service() -> None:
-    """A sixteenth of the fleet is too few nodes for a gang of 64."""
-    fields = queue(scale="1/8", rounds=1)
-    fields["demand"]["tuning"] |= {"accelerators": 128, "job_tokens": 1.0e11}
-    plan = planned(fields)
+@pytest.mark.parametrize(
+    ("at_most", "outcome", "words"),
+    [
+        ("300 d", "kept", "the mean wait keeps 300 d"),
+        ("1 min", "missed", "the mean wait misses 60 s"),
+        ("2 d", "undecided", "it is not decided whether the mean wait keeps 2 d"),
+    ],
+)
+def test_outcomes_are_by_the_interval(at_most: str, outcome: str, words: str) -> None:
+    """At a planning utilisation of 1 the mean wait of six replications is about two days."""
+    objective = {"metric": "mean_wait_s", "at_most": at_most}
+    plan = planned(queue(rounds=1, replications=6, objective=objective))
     assert plan.verified is not None
-    assert math.isinf(plan.verified.rounds["mean"].max())
+    assert plan.verified.outcome == outcome
+    low, mean, high = plan.verified.rounds.iloc[-1][["low", "mean", "high"]]
+    limit = objective_limit(at_most)
+    assert {"kept": high <= limit, "missed": low > limit, "undecided": low <= limit < high}[outcome]
+    assert plan.meets == (mean <= limit)
+    assert f"Simulated in 'as planned', {words}: in the worst" in conclusion(plan)
+    assert "of 6 new replications" in conclusion(plan)
+
+
+def objective_limit(at_most: str) -> float:
+    return parse_quantity(at_most, "duration")
+
+
+def test_one_replication_decides_nothing_finite() -> None:
+    objective = {"metric": "mean_wait_s", "at_most": "300 d"}
+    plan = planned(queue(rounds=1, replications=1, objective=objective))
+    assert plan.verified is not None
+    assert plan.verified.outcome == "undecided"
 
 
 GROWING = {"base": BASE, "scale": 0.5}
@@ -135,6 +166,72 @@ def test_unmet_demand_is_not_submitted() -> None:
     assert share == pytest.approx(1.0, rel=0.1)
 
 
+def test_a_plan_with_a_model_of_its_own() -> None:
+    fields = queue(rounds=1, replications=1)
+    fields["catalogue"] = [{"models": {"mine": {"extends": "llama3-8b"}}}]
+    fields["demand"]["tuning"]["model"] = "mine"
+    own = planned(fields).verified
+    usual = planned(queue(rounds=1, replications=1)).verified
+    assert own is not None
+    assert usual is not None
+    pd.testing.assert_frame_equal(own.rounds, usual.rounds, rtol=1e-9)
+
+
+def test_metrics_are_those_of_the_jobs_of_the_quarter() -> None:
+    """Against the jobs of each quarter of the same run, where failures make attempts too."""
+    fields = two_chips(verify={"base": often_broken("1 h")}, scenarios=None, budget=None)
+    fields["verify"]["objective"] = {"metric": "mean_jct_s", "at_most": "1 d"}
+    _, (trial,) = trials(fields)
+    jobs = trial_jobs(trial, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        jobs.to_parquet(f"{folder}/jobs.parquet", index=False)
+        tree = {**trial.tree, "workload": {"trace": f"{folder}/jobs.parquet"}}
+        result = run_scenario(resolve_scenario(tree))
+    assert result.attempts is not None
+    assert len(result.attempts) > len(result.jobs)
+    done = result.jobs
+    jct = (done["finish_s"] - done["submit_s"]).groupby(done["submit_s"] // QUARTER_S).mean()
+    assert run_trial(trial, 0).values == pytest.approx(jct.tolist(), rel=1e-12)
+
+
+def test_a_replication_without_a_job_has_no_service() -> None:
+    """One job or none in a quarter: replications without one are left out, not refused."""
+    fields = queue(replications=6, rounds=1)
+    fields["demand"]["tuning"] |= {"tokens": 2.0e10, "job_tokens": 2.0e10}
+    _, (trial,) = trials(fields)
+    services = [run_trial(trial, replication) for replication in range(6)]
+    assert {bool(service.jobs[0]) for service in services} == {True, False}
+    for service in services:
+        assert math.isnan(service.values[0]) == (service.jobs[0] == 0)
+    plan = planned(fields)
+    assert plan.verified is not None
+    assert plan.verified.rounds["mean"].notna().all()
+
+
+def test_no_number_of_jobs_is_no_kept_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service([math.nan], [3])
+    monkeypatch.setattr("clustersim.planning.verify.run_trial", lambda *_: service)
+    plan = planned(queue(rounds=1))
+    assert plan.verified is not None
+    assert plan.verified.outcome == "missed"
+    assert not plan.meets
+
+
+def test_what_the_base_lends() -> None:
+    """Its supply, horizon, replication and catalogue are the plan's."""
+    base = {
+        **BASE,
+        "horizon": "1 d",
+        "replication": 7,
+        "supply": {"retirements": [{"pool": "gpu", "nodes": 1, "at": "1 d"}]},
+        "money": {},
+    }
+    _, (trial,) = trials(queue(base=base))
+    _, (plain,) = trials(queue())
+    assert trial.tree == plain.tree
+    assert trial.tree["seed"] == 5
+
+
 def test_a_plan_of_nothing_has_no_service() -> None:
     fields = queue()
     fields["demand"]["tuning"] |= {"must_meet": 0, "value_per_million_tokens": "0 CNY"}
@@ -168,73 +265,49 @@ def test_a_base_that_does_not_fit_the_plan_is_told() -> None:
         planned(queue(base={**BASE, "failures": {"sources": [part]}}))
 
 
-def test_failures_of_the_base_are_simulated() -> None:
+def often_broken(repair: str = "1 d") -> dict[str, Any]:
     often = {
         "sources": [
             {
                 "name": "node",
                 "time_to_failure": {"kind": "exponential", "average": "2 d"},
-                "repair": {"kind": "constant", "value": "1 d"},
+                "repair": {"kind": "constant", "value": repair},
             }
         ]
     }
-    base = {**BASE, "failures": often}
-    _, (trial,) = trials(queue(base=base, objective={"metric": "availability", "at_most": 1}))
-    value = run_trial(trial, 0).values[0]
-    assert value == pytest.approx(2 / 3, abs=0.1)
+    return {**BASE, "failures": often}
+
+
+def test_failures_of_the_base_are_simulated() -> None:
+    """Nodes that work two days of three make jobs wait."""
+    waits = [
+        run_trial(trials(queue(base=base))[1][0], 0).values[0] for base in (BASE, often_broken())
+    ]
+    assert waits[1] > 2 * waits[0]
+
+
+def test_a_stop_of_supply_may_stop_spare_parts() -> None:
+    """From the quarter on from which none can be bought, what fails stays out: jobs never end."""
+    values = {}
+    for spare_parts in (True, False):
+        fields = two_chips(verify={"base": often_broken("1 h")}, budget=None)
+        fields["scenarios"]["stopped"]["available"]["h200"]["spare_parts"] = spare_parts
+        fields["chips"].pop("h20")
+        fields["demand"]["tuning"]["tokens"] = [3.0e12, 2.0e12]
+        _, (goes_on, stopped) = trials(fields)
+        embargo = {"pools": ["h200"], "at": f"{QUARTER_S} s"}
+        assert stopped.tree["supply"]["embargoes"] == ([] if spare_parts else [embargo])
+        assert goes_on.tree["supply"]["embargoes"] == []
+        values[spare_parts] = run_trial(stopped, 0).values
+    assert np.isfinite(values[True]).all()
+    assert values[False][1] == math.inf
 
 
 @pytest.mark.slow
 def test_two_workers_see_what_one_does() -> None:
-    fields = queue(rounds=1, replications=3)
+    fields = queue(rounds=1, replications=2)
     one = planned(fields).verified
     two = make_plan(define_plan(fields), workers=2).verified
     assert one is not None
     assert two is not None
     pd.testing.assert_frame_equal(one.rounds, two.rounds, check_exact=True)
-
-
-def search(**fields: float) -> Correction:
-    return Correction(**{"begin": 0.9, "lowest": 0.2, "at_most": 1.0, "tolerance": 0.01, **fields})
-
-
-def tries(correction: Correction, measure: Any) -> dict[float, float | None]:
-    tried: dict[float, float | None] = {}
-    while (value := correction.next_value(tried)) is not None and len(tried) < 30:
-        assert value not in tried
-        tried[value] = measure(value)
-    return tried
-
-
-@pytest.mark.parametrize("root", [0.25, 0.4, 0.61, 0.8, 0.89])
-def test_a_search_ends_within_its_tolerance(root: float) -> None:
-    """Of a wait that goes to infinity at 0.95, as a queue's does."""
-    scale = (0.95 - root) / root**4
-    tried = tries(search(), lambda u: scale * u**4 / (0.95 - u))
-    found = search().result(tried)
-    assert found is not None
-    assert root - 0.01 - 1e-12 <= found <= root
-    assert len(tried) <= 12
-
-
-def test_a_search_among_infinite_waits() -> None:
-    tried = tries(search(), lambda u: math.inf if u > 0.5 else 0.0)
-    found = search().result(tried)
-    assert found is not None
-    assert 0.49 <= found <= 0.5
-
-
-def test_a_search_that_finds_nothing() -> None:
-    assert search().result(tries(search(), lambda _: 2.0)) is None
-    assert min(tries(search(), lambda _: 2.0)) == 0.2
-    impossible = tries(search(), lambda u: None if u < 0.6 else 2.0)
-    assert search().result(impossible) is None
-    assert len(impossible) <= 12
-
-
-def test_no_plan_at_less_does_not_end_a_search() -> None:
-    """Plans are possible from 0.5 on and good enough up to 0.55."""
-    measure = lambda u: None if u < 0.5 else (0.5 if u <= 0.55 else 2.0)  # noqa: E731
-    found = search().result(tries(search(), measure))
-    assert found is not None
-    assert 0.54 <= found <= 0.55
