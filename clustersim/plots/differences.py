@@ -16,7 +16,7 @@ from clustersim.plots.direct_labels import label_ends
 from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import (
-    ARRIVALS,
+    REPLICATIONS,
     WORLDS,
     axis_for,
     check_columns,
@@ -163,7 +163,7 @@ def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
             ax.text(0.5, place, why, transform=ax.get_yaxis_transform(), **look)
     name_rows(ax, list(rows["name"]), above=2)
     ax.vlines(0.0, -0.5, len(rows) - 0.5, color="#333333", lw=0.9)
-    describe(ax, f"Bars: {ARRIVALS}.")
+    describe(ax, f"Bars: {REPLICATIONS}.")
     if len(edges):
         describe(ax, f"Broad pale bars: {WORLDS}.")
     return fits.title

@@ -13,7 +13,7 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
-from clustersim.plots.series import ARRIVALS, axis_for, check_columns, edges_of, said, series_of
+from clustersim.plots.series import REPLICATIONS, axis_for, check_columns, edges_of, said, series_of
 from clustersim.plots.ticks import set_axis
 from clustersim.studies.pareto import pareto_front
 
@@ -190,7 +190,7 @@ def _draw_points(
             ends.append(EndLabel(one.name, np.inf, float(last[y]), one.ink, one.marker))
     label_ends(ax, ends)
     if lines:
-        describe(ax, f"Bars: {ARRIVALS}.")
+        describe(ax, f"Bars: {REPLICATIONS}.")
     return lines
 
 

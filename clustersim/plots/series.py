@@ -21,7 +21,7 @@ from clustersim.plots.style import LINE_STYLES, MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
 
 __all__ = [
-    "ARRIVALS",
+    "REPLICATIONS",
     "WORLDS",
     "Places",
     "Series",
@@ -45,7 +45,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
-ARRIVALS = "95 % interval over random arrivals"
+REPLICATIONS = "95 % interval over replications"
 WORLDS = "5th to 95th percentile over draws of the calibration"
 _HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
 _DODGE = 7.0
@@ -183,7 +183,7 @@ def draw_series(
 ) -> None:
     """Draw each series as a line with its bands, or as points where x holds names.
 
-    Intervals by random arrivals are shaded (bars for a point that stands alone); ranges over
+    Intervals over replications are shaded (bars for a point that stands alone); ranges over
     the calibration's posterior are hatched and outlined (broad pale bars). What is not finite
     leaves a gap.
 
@@ -215,7 +215,7 @@ def draw_series(
         for part, low, high in _bands(rows, value, ""):
             alone = bool(places.categories) or len(part) == 1
             words = "Bars" if alone or bars else "Shaded"
-            said.append(f"{words}: {ARRIVALS}.")
+            said.append(f"{words}: {REPLICATIONS}.")
             if not alone:
                 ax.fill_between(x[part], low, high, color=one.ink, alpha=0.28, lw=0)
             if alone or bars:
@@ -240,7 +240,7 @@ def draw_series(
             linestyle="none" if places.categories and not joined else one.dashes,
             transform=beside,
         )
-    describe(ax, *sorted(set(said), key=lambda line: ARRIVALS not in line))
+    describe(ax, *sorted(set(said), key=lambda line: REPLICATIONS not in line))
 
 
 def _bands(

@@ -96,7 +96,7 @@ def _results(result: StudyResult) -> list[str | Table]:
                 result,
                 "Capacity at the objective",
                 result.capacities,
-                "In brackets the 95 % interval: random arrivals.",
+                "In brackets the 95 % interval over replications.",
                 "capacities.csv",
             )
         )
@@ -139,7 +139,7 @@ def _results(result: StudyResult) -> list[str | Table]:
             result,
             "Points",
             points,
-            "Means over replications; in brackets the 95 % interval of random arrivals.",
+            "Means over replications; in brackets the 95 % interval over them.",
             "points.csv",
         )
     )

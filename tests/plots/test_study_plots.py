@@ -66,7 +66,7 @@ def test_a_band_is_the_interval():
         drawn = edges[np.isclose(edges[:, 0], at), 1]
         assert drawn.min() == pytest.approx(low)
         assert drawn.max() == pytest.approx(high)
-    assert caption(ax).startswith("Shaded: 95 % interval over random arrivals.")
+    assert caption(ax).startswith("Shaded: 95 % interval over replications.")
     assert "calibration" not in caption(ax)
 
 
@@ -80,7 +80,7 @@ def test_the_two_kinds_of_bands_look_different_and_are_named():
     rows = points[~points["overload"]]
     edges = hatched[0].get_paths()[0].vertices[:, 1]
     assert edges.max() == pytest.approx(rows["mean_wait_s_world_high"].max())
-    assert "Shaded: 95 % interval over random arrivals." in caption(ax)
+    assert "Shaded: 95 % interval over replications." in caption(ax)
     hatch = "Hatched, dashed edge: 5th to 95th percentile over draws of the calibration"
     assert hatch in caption(ax)
 
