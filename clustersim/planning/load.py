@@ -15,7 +15,7 @@ from clustersim.planning.faults import plan_faults
 from clustersim.planning.spec import PlanSpec
 from clustersim.simulation.changes import change_items, key_of
 from clustersim.simulation.file_names import full_path
-from clustersim.simulation.scenario import merged, read_extended
+from clustersim.simulation.scenario import read_with_quick
 from clustersim.simulation.worlds import draw_catalogue, open_world
 
 __all__ = ["PlanQuestion", "define_plan", "load_plan"]
@@ -65,16 +65,12 @@ def load_plan(
         All faults of the file at once.
     """
     path = Path(path)
-    fields = read_extended(path)
-    small = fields.pop("quick", None)
-    if small is not None and not isinstance(small, dict):
-        raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
+    fields, small = read_with_quick(path)
     if quick and small is None:
         raise InputError(path, "quick: the file says nothing under this key")
-    if quick:
-        fields = merged(fields, small or {})
-    elif small is not None:
-        validate(PlanSpec, merged(fields, small), f"{path}: quick")
+    if small is not None and not quick:
+        validate(PlanSpec, small, f"{path}: quick")
+    fields = small if quick and small is not None else fields
     for key, value in change_items(changes):
         _set(fields, key, value)
     return define_plan(fields, source=path, folder=path.parent)

@@ -254,6 +254,23 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
     return merged(read_extended(beside, (*trail, path.resolve())), data)
 
 
+def read_with_quick(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Read a YAML file and what it `extends`: as it is, and with what it says under ``quick``.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or ``quick`` is not a mapping.
+    """
+    fields = read_extended(path)
+    small = fields.pop("quick", None)
+    if small is None:
+        return fields, None
+    if not isinstance(small, dict):
+        raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
+    return fields, merged(fields, small)
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the keys of `over` over those of `base`, mappings key by key."""
     both = dict(base)

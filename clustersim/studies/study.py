@@ -16,7 +16,7 @@ from clustersim.scheduling import find_placement, find_policy
 from clustersim.simulation.changes import change_items
 from clustersim.simulation.file_names import FILE_FIELDS, full_path
 from clustersim.simulation.run import scenario_jobs
-from clustersim.simulation.scenario import merged, read_extended
+from clustersim.simulation.scenario import read_with_quick
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, column_value, design
 from clustersim.studies.faults import pool_faults, study_faults
@@ -83,19 +83,16 @@ def load_study(
         All faults of the file at once.
     """
     path = Path(path)
-    fields = read_extended(path)
-    small = fields.pop("quick", None)
-    if small is not None and not isinstance(small, dict):
-        raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
+    fields, small = read_with_quick(path)
     if quick and small is None:
         raise InputError(path, "quick: the file says nothing under this key")
-    plain = merged(fields, small or {}) if quick else fields
+    plain = small if quick and small is not None else fields
     try:
         study = define_study(_with_set(plain, changes), source=path, folder=path.parent)
     except InputError as error:
         raise InputError(error.source, _blamed(error.problems, changes)) from error.__cause__
     if small is not None and not quick:
-        _read_spec(merged(fields, small), f"{path}: quick")
+        _read_spec(small, f"{path}: quick")
     return study
 
 
