@@ -212,7 +212,7 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "energy_j": Axis("energy", dimension="energy", better="less"),
         "electricity_cny": Axis("cost of electricity", dimension="money", better="less"),
         "carbon_kg": Axis("carbon dioxide", dimension="mass", better="less"),
-        "cost_cny": Axis("cost of the run", dimension="money", better="less", noun="cost"),
+        "cost_cny": Axis("cost of the fleet", dimension="money", better="less", noun="cost"),
         "cost_per_job_cny": Axis("cost of a job", dimension="money", better="less"),
         "cost_per_million_tokens_cny": Axis(
             "cost of a million tokens", dimension="money", better="less"
