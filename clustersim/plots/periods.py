@@ -101,7 +101,7 @@ def plot_periods(
         for line in range(len(names) - 1):
             ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
         if table[metric].isna().any():
-            describe(ax, "Gaps: nothing to measure in the period.")
+            describe(ax, "Gaps: nothing to measure in the period, or not known by the horizon.")
         label_ends(ax, ends_of(series, places, metric))
         title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
         dress(ax, title, x=x_title, y=y_axis.title)
