@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -79,6 +80,8 @@ _QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(
 
 def _split(text: object, dimension: str) -> tuple[float, str]:
     example = _EXAMPLES[dimension]
+    if isinstance(text, date):
+        raise ValueError(f"{text} is a date, not a {dimension}; write for example {example}")
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")
     match = _QUANTITY.fullmatch(str(text))

@@ -116,7 +116,8 @@ def named_element(items: list[Any], name: str, path: Sequence[str], source: str)
     """Find the element of a list of mappings by its name."""
     named = {item["name"]: item for item in items if isinstance(item, dict) and "name" in item}
     if not named:
-        raise InputError(source, f"{path[-2]} is a list; set it as a whole")
+        told = "set it as a whole, or give its elements a `name` and use that"
+        raise InputError(source, f"{path[-2]} is a list; {told}")
     if name not in named:
         raise InputError(source, unknown_name(f"name in {'.'.join(path[:-1])}", name, named))
     found: dict[str, Any] = named[name]

@@ -44,6 +44,8 @@ class SiteLimit(FileModel):
 class Site(FileModel):
     """Power and space for all pools together; without limit before the first.
 
+    Hot spares take none of either: take theirs off the limits.
+
     The defaults are assumptions. `host_factor`: a DGX H200 draws at most 10.2 kW, its eight chips
     5.6 kW (NVIDIA's data sheet), 1.82; of Acme's servers with eight A100 of 400 W, 99 of 100
     readings are below 5.42 kW, 1.69, and none is above 6.55 kW, 2.05 (InternLM/AcmeTrace).

@@ -49,7 +49,9 @@ class Delivery(FileModel):
     pool: Name
     nodes: int = Field(ge=1)
     at: Duration = Field(ge=0, description="when the first serve")
-    ramp: Duration = Field(0.0, ge=0, description="over what time they come, evenly")
+    ramp: Duration = Field(
+        0.0, ge=0, description="over what time they come, evenly, the first at `at`"
+    )
     slip: DurationDistribution | None = Field(None, description="how much later than said all come")
     usable: float = Field(1.0, gt=0, le=1, description="share of them that ever serves (yield)")
     source: str = Field("", description="where the numbers are from, or assumption")

@@ -320,13 +320,18 @@ def _out_of_service(outages: pd.DataFrame) -> pd.Series[bool]:
 def _spans(
     table: pd.DataFrame | None, pool: int, begin: str, end: str, until_s: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Times at which rows of a pool begin and end, and the accelerators that change hands."""
+    """Times at which rows of a pool begin and end, and the accelerators that change hands.
+
+    An end that is not known yet is none; that of a job that still runs is that of the simulation.
+    """
     if table is None:
         return np.empty(0), np.empty(0, dtype=np.int64)
     rows = table[table["pool"].cat.codes.to_numpy() == pool]
     n = rows["n_accelerators"].to_numpy()
-    times = np.concatenate([rows[begin].to_numpy(), np.minimum(rows[end].to_numpy(), until_s)])
-    return times, np.concatenate([n, -n])
+    ends = rows[end].to_numpy()
+    known = ends <= until_s
+    times = np.concatenate([rows[begin].to_numpy(), ends[known]])
+    return times, np.concatenate([n, -n[known]])
 
 
 def _pool_names(cluster: Cluster) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "negative duration": ({VALUE: "-3 h"}, ("'-3 h' is negative",)),
     "duration is NaN": ({VALUE: math.nan}, ("nan is not a duration",)),
     "duration of 0": ({VALUE: "0 s"}, ("duration.value", "greater than 0")),
-    "absurd duration": ({VALUE: "1e9 yr"}, ("workload", "duration_s", "absurdly large")),
+    "absurd duration": ({VALUE: "1e9 yr"}, ("duration.value", "'1e9 yr' is too long", "10,000 yr")),
+    "date for a duration": ({"horizon": date(2026, 2, 28)}, ("horizon: 2026-02-28 is a date",)),
     "absurd tokens": (
         {CLASS + "duration": None, CLASS + "model": "llama3-8b"}
         | {CLASS + "tokens": {"kind": "constant", "value": 1e25}},

@@ -143,7 +143,7 @@ def test_a_node_that_never_comes_back() -> None:
     assert result.jobs["reason"][0] == told
     assert result.outages is not None
     assert result.outages["end_s"].tolist() == [math.inf]
-    assert result.utilisation["out"].tolist() == [0, 8, 8, 0]
+    assert result.utilisation["out"].tolist() == [0, 8, 8, 8]
 
 
 def test_virtual_clusters_lose_their_own_nodes() -> None:
