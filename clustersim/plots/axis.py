@@ -251,6 +251,7 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "effective_time": Axis(
             "effective share of the time of jobs", dimension="share", better="more"
         ),
+        "lost_work": Axis("lost share of the time of jobs", dimension="share", better="less"),
         "availability": Axis("accelerators in service", dimension="share", better="more"),
         "served": Axis("served share of the demand", dimension="share", better="more"),
         "lent_accelerator_hours_per_day": Axis(

@@ -21,6 +21,7 @@ __all__ = [
     "bounded_slowdown",
     "effective_time",
     "jct_s",
+    "lost_work",
     "makespan_s",
     "mean_utilisation",
     "run_s",
@@ -210,9 +211,18 @@ def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
 
 def effective_time(attempts: pd.DataFrame) -> float:
     """Accelerator-seconds of kept work over all that attempts held; NaN if none held any."""
+    return _share_of_time(attempts, "kept_s")
+
+
+def lost_work(attempts: pd.DataFrame) -> float:
+    """Accelerator-seconds of work that was done in vain over all that attempts held."""
+    return _share_of_time(attempts, "lost_s")
+
+
+def _share_of_time(attempts: pd.DataFrame, part: str) -> float:
     n = attempts["n_accelerators"].to_numpy(dtype=np.float64)
     held = float((n * (attempts["end_s"] - attempts["start_s"]).to_numpy()).sum())
-    return float((n * attempts["kept_s"].to_numpy()).sum()) / held if held > 0 else float("nan")
+    return float((n * attempts[part].to_numpy()).sum()) / held if held > 0 else float("nan")
 
 
 def _summary_row(scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:

@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.simulation.metrics import accelerator_seconds, effective_time, mean_utilisation
+from clustersim.simulation.metrics import (
+    accelerator_seconds,
+    effective_time,
+    lost_work,
+    mean_utilisation,
+)
 from clustersim.simulation.result import Result
 from clustersim.studies.submitted import Submitted
 from clustersim.studies.useful_work import UsefulWork
@@ -35,6 +40,7 @@ PERIOD_METRICS = MappingProxyType(
         "jobs_done_per_day": "jobs that finish a day",
         "utilisation": "utilisation",
         "effective_time": "kept work over all that jobs held (1 where nothing fails)",
+        "lost_work": "work done in vain over all that jobs held (0 where nothing fails)",
         "availability": "accelerators in service over those installed",
         "accelerators": "accelerators installed, on average",
         "energy_j": "energy of the fleet",
@@ -154,7 +160,7 @@ def stretch_metrics(
         },
         "accelerators": float(np.sum(list(installed.values()))),
         **{f"accelerators.{name}": value for name, value in installed.items()},
-        "effective_time": _effective_time(result, begin_s, end_s),
+        **_time_shares(result, begin_s, end_s),
         "availability": _availability(result, begin_s, end_s),
         **_accounts(result, begin_s, end_s),
     }
@@ -190,12 +196,13 @@ def _installed(steps: pd.DataFrame, begin_s: float, end_s: float) -> float:
     return seconds / whole if whole > 0 else np.nan
 
 
-def _effective_time(result: Result, begin_s: float, end_s: float) -> float:
-    """Of the attempts that ended within the stretch."""
+def _time_shares(result: Result, begin_s: float, end_s: float) -> dict[str, float]:
+    """What became of the time of the attempts that ended within the stretch."""
     if result.attempts is None:
-        return 1.0
+        return {"effective_time": 1.0, "lost_work": 0.0}
     end = result.attempts["end_s"]
-    return effective_time(result.attempts[(end > begin_s) & (end <= end_s)])
+    ended = result.attempts[(end > begin_s) & (end <= end_s)]
+    return {"effective_time": effective_time(ended), "lost_work": lost_work(ended)}
 
 
 def _availability(result: Result, begin_s: float, end_s: float) -> float:

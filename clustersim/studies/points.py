@@ -15,7 +15,15 @@ from clustersim.studies.steady import is_overloaded, is_rising
 
 __all__ = ["groups_by", "is_fact", "points_table", "world_range"]
 
-SHARES = ("utilisation", "waited", "censored", "effective_time", "availability", "served")
+SHARES = (
+    "utilisation",
+    "waited",
+    "censored",
+    "effective_time",
+    "lost_work",
+    "availability",
+    "served",
+)
 WITHOUT_END = (
     "mean_wait_s",
     "median_wait_s",

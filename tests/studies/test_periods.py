@@ -112,6 +112,7 @@ def test_work_that_a_failure_loses_is_not_useful() -> None:
     # Of both nodes one is out for 50 of the second 100 s.
     assert by_period(result, "availability") == pytest.approx([1.0, 0.75, 1.0, 1.0])
     assert by_period(result, "effective_time")[0] == pytest.approx(0.8)
+    assert by_period(result, "lost_work")[0] == pytest.approx(0.2)
 
 
 def test_waits_of_those_who_came_in_the_period() -> None:
