@@ -154,7 +154,7 @@ def test_services_do_not_take_the_nodes_of_virtual_clusters() -> None:
 def test_a_run_ends_when_nothing_can_go_on() -> None:
     """One node of four has gone for ever: a gang of four waits, and nobody else is there."""
     coming = [Outage(10.0, math.inf, 0, 3, "gone")]
-    coming += [Outage(1000.0 * k, 1000.0 * k + 1, 0, 0) for k in range(1, 10**6)]
+    coming += [Outage(1000.0 * k, 1000.0 * k + 1, 0, 0) for k in range(1, 10**4)]
     result = simulate(jobs([(0, 8, 50), (20, 32, 5)]), FOUR, PLACED, outages=iter(coming))
     assert result.provenance["simulated_s"] < 3000
     assert result.jobs["reason"].fillna("").tolist() == [
