@@ -123,14 +123,25 @@ def run_scenario(
             by_node=by_node,
             check=check,
             progress=progress,
-            provenance={
-                "scenario": resolved(scenario, fleet, loaded.folder),
-                "seed": scenario.seed,
-                **({} if arrival_per_s is None else {"arrival_rate_per_s": arrival_per_s}),
-                **({} if log is None else {"log": log.report().splitlines()}),
-            },
+            provenance=_provenance(loaded, fleet, arrival_per_s, log),
         )
     return accounts.settle(result, dates_s=account_dates_s)
+
+
+def _provenance(
+    loaded: LoadedScenario, fleet: Fleet, arrival_per_s: float | None, log: JobLog | None
+) -> dict[str, Any]:
+    """What is kept with a result, so that it can be made again."""
+    scenario = loaded.scenario
+    told: dict[str, Any] = {
+        "scenario": resolved(scenario, fleet, loaded.folder),
+        "seed": scenario.seed,
+    }
+    if arrival_per_s is not None:
+        told["arrival_rate_per_s"] = arrival_per_s
+    if log is not None:
+        told["log"] = log.report().splitlines()
+    return told
 
 
 def scheduling_of(scenario: Scenario, folder: str | Path = ".") -> Scheduling:

@@ -173,39 +173,74 @@ def simulate(
             wait_for_best=scheduling.wait_for_best,
             lends=[demand.pool for demand in demands if demand.lends],
         )
-        rows = np.flatnonzero(eligible.choice_of >= 0)
-        if outages is not None:
-            _check_nodes_are_told_apart(partitions)
-        record = Simulation(
-            jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
-            _columns(runtimes.run_s, rows),
-            _job_columns(jobs, rows, runtimes, eligible),
+        ran = _run(
+            jobs,
+            runtimes,
+            eligible,
             partitions,
             policy,
-            outages=None if outages is None else without_overlaps(outages),
-            recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
+            outages=outages,
+            recovery=recovery,
             horizon_s=horizon_s,
             by_node=by_node,
             check=check_accelerators if check else None,
             progress=progress,
-        ).run()
-        if horizon_s is None and outages is None and not record.interrupted:
-            _check_all_started(record.partition)
-    result = _result(jobs, rows, record, cluster, partitions, eligible.reasons, demands)
-    told = {**(provenance or {}), **_provenance(record, time.perf_counter() - began)}
+        )
+    result = _result(jobs, ran, cluster, eligible.reasons, demands)
+    told = {**(provenance or {}), **_provenance(ran.record, time.perf_counter() - began)}
     return replace(result, provenance=told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What happened to the jobs at some rows, and where."""
+
+    rows: npt.NDArray[np.intp]
+    partitions: list[Partition]
+    record: RunRecord
+
+
+def _run(
+    jobs: pd.DataFrame,
+    runtimes: Runtimes,
+    eligible: Eligibility,
+    partitions: list[Partition],
+    policy: type[Policy],
+    *,
+    outages: Iterable[Outage] | None,
+    recovery: Recovery | None,
+    horizon_s: float | None,
+    **options: Any,
+) -> _Ran:
+    """Simulate the jobs that can run."""
+    rows = np.flatnonzero(eligible.choice_of >= 0)
+    if outages is not None:
+        _check_nodes_are_told_apart(partitions)
+    record = Simulation(
+        jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
+        _columns(runtimes.run_s, rows),
+        _job_columns(jobs, rows, runtimes, eligible),
+        partitions,
+        policy,
+        outages=None if outages is None else without_overlaps(outages),
+        recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
+        horizon_s=horizon_s,
+        **options,
+    ).run()
+    if horizon_s is None and outages is None and not record.interrupted:
+        _check_all_started(record.partition)
+    return _Ran(rows, partitions, record)
 
 
 def _result(
     jobs: pd.DataFrame,
-    rows: npt.NDArray[np.intp],
-    record: RunRecord,
+    ran: _Ran,
     cluster: Cluster,
-    partitions: list[Partition],
     reasons: dict[int, str],
     demands: Sequence[ServiceDemand],
 ) -> Result:
-    """Make the tables of what happened to the jobs at `rows`; the provenance is still to come."""
+    """Make the tables of what happened; the provenance is still to come."""
+    rows, partitions, record = ran.rows, ran.partitions, ran.record
     job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, reasons)
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
