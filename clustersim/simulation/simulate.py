@@ -163,16 +163,7 @@ def simulate(
         runtimes = _with_checkpoints(runtimes, recovery)
     with _faults_of(policy, make_placement):
         partitions = build_partitions(cluster, make_placement)
-        eligible = find_eligibility(
-            jobs,
-            cluster,
-            partitions,
-            runtimes,
-            catalogue,
-            choose=scheduling.choose,
-            wait_for_best=scheduling.wait_for_best,
-            lends=[demand.pool for demand in demands if demand.lends],
-        )
+        eligible = _eligibility(jobs, cluster, partitions, runtimes, catalogue, scheduling, demands)
         ran = _run(
             jobs,
             runtimes,
@@ -189,6 +180,28 @@ def simulate(
     result = _result(jobs, ran, cluster, eligible.reasons, demands)
     told = {**(provenance or {}), **_provenance(ran.record, time.perf_counter() - began)}
     return replace(result, provenance=told)
+
+
+def _eligibility(
+    jobs: pd.DataFrame,
+    cluster: Cluster,
+    partitions: list[Partition],
+    runtimes: Runtimes,
+    catalogue: Catalogue | None,
+    scheduling: Scheduling,
+    demands: Sequence[ServiceDemand],
+) -> Eligibility:
+    """Find where each job can run."""
+    return find_eligibility(
+        jobs,
+        cluster,
+        partitions,
+        runtimes,
+        catalogue,
+        choose=scheduling.choose,
+        wait_for_best=scheduling.wait_for_best,
+        lends=[demand.pool for demand in demands if demand.lends],
+    )
 
 
 @dataclass(frozen=True, slots=True)
