@@ -15,7 +15,7 @@ from clustersim.planning.faults import plan_faults
 from clustersim.planning.spec import PlanSpec
 from clustersim.simulation.changes import change_items, key_of
 from clustersim.simulation.file_names import full_path
-from clustersim.simulation.scenario import read_with_quick
+from clustersim.simulation.scenario import read_version
 from clustersim.simulation.worlds import draw_catalogue, open_world
 
 __all__ = ["PlanQuestion", "define_plan", "load_plan"]
@@ -65,12 +65,9 @@ def load_plan(
         All faults of the file at once.
     """
     path = Path(path)
-    fields, small = read_with_quick(path)
-    if quick and small is None:
-        raise InputError(path, "quick: the file says nothing under this key")
-    if small is not None and not quick:
+    fields, small = read_version(path, quick=quick)
+    if small is not None:
         validate(PlanSpec, small, f"{path}: quick")
-    fields = small if quick and small is not None else fields
     for key, value in change_items(changes):
         _set(fields, key, value)
     return define_plan(fields, source=path, folder=path.parent)

@@ -254,21 +254,29 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
     return merged(read_extended(beside, (*trail, path.resolve())), data)
 
 
-def read_with_quick(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Read a YAML file and what it `extends`: as it is, and with what it says under ``quick``.
+def read_version(path: Path, *, quick: bool) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Read a YAML file and what it `extends`, as it is or with what it says under ``quick``.
+
+    Returns
+    -------
+    fields : dict
+        The version that is asked for.
+    other : dict or None
+        The quick version where there is one and it is not asked for, to be checked too.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or ``quick`` is not a mapping.
+        If a file cannot be read, or ``quick`` is not a mapping, or asked for and not there.
     """
     fields = read_extended(path)
     small = fields.pop("quick", None)
-    if small is None:
-        return fields, None
-    if not isinstance(small, dict):
+    if small is not None and not isinstance(small, dict):
         raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
-    return fields, merged(fields, small)
+    if quick and small is None:
+        raise InputError(path, "quick: the file says nothing under this key")
+    other = None if small is None else merged(fields, small)
+    return (other, None) if quick and other is not None else (fields, other)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

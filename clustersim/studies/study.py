@@ -16,7 +16,7 @@ from clustersim.scheduling import find_placement, find_policy
 from clustersim.simulation.changes import change_items
 from clustersim.simulation.file_names import FILE_FIELDS, full_path
 from clustersim.simulation.run import scenario_jobs
-from clustersim.simulation.scenario import read_with_quick
+from clustersim.simulation.scenario import read_version
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, column_value, design
 from clustersim.studies.faults import pool_faults, study_faults
@@ -83,15 +83,12 @@ def load_study(
         All faults of the file at once.
     """
     path = Path(path)
-    fields, small = read_with_quick(path)
-    if quick and small is None:
-        raise InputError(path, "quick: the file says nothing under this key")
-    plain = small if quick and small is not None else fields
+    fields, small = read_version(path, quick=quick)
     try:
-        study = define_study(_with_set(plain, changes), source=path, folder=path.parent)
+        study = define_study(_with_set(fields, changes), source=path, folder=path.parent)
     except InputError as error:
         raise InputError(error.source, _blamed(error.problems, changes)) from error.__cause__
-    if small is not None and not quick:
+    if small is not None:
         _read_spec(small, f"{path}: quick")
     return study
 
