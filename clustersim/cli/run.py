@@ -57,18 +57,26 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("run", "needs either SCENARIO.yaml or --from DIR --run HASH")
     if (args.study is None) != (args.key is None):
         raise InputError("run", "--from DIR and --run HASH go together")
-    spec = None
+    spec, dates_s = None, []
     if args.study is None:
         loaded = load_scenario(args.scenario, changes)
     elif changes:
         raise InputError("run", "a run of a study is redone as it was; --set and --seed do not go")
     else:
+        from clustersim.studies.periods import period_ends_s
         from clustersim.studies.redo import load_run
 
         loaded, spec = load_run(args.study, args.key)
+        dates_s = period_ends_s(loaded.scenario.horizon, len(spec.window.period_names) or None)
     fleet = open_fleet(loaded)
     with new_folder(args.out) as folder, job_progress() as progress:
-        result = run_scenario(loaded, fleet=fleet, check=args.check, progress=progress)
+        result = run_scenario(
+            loaded,
+            fleet=fleet,
+            account_dates_s=dates_s,
+            check=args.check,
+            progress=progress,
+        )
         result.write(folder)
     for line in result.provenance.get("log", ()):
         print(line)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from conducted import QUEUE, conduct
 
+from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.report.findings import findings, warnings
 from clustersim.report.study_figures import default_plots, draw_plots
+from clustersim.simulation.result import Result
 from clustersim.simulation.scenario import load_scenario, resolve_scenario
 from clustersim.studies import define_study, load_result
 from clustersim.studies.redo import load_run
@@ -145,6 +147,17 @@ def test_a_run_of_a_case_can_be_redone(tmp_path: Path) -> None:
     assert loaded.scenario.cluster["pools"]["gpu"]["nodes"] == 1
     assert spec.window.measured["periods"] == 2
     assert set(read_yaml(tmp_path / "out" / "study.yaml")["base"]["cases"]) == set(CASES)
+
+
+def test_a_redone_run_settles_its_accounts_where_the_periods_end(tmp_path: Path) -> None:
+    full = {**STUDY, "set": {**STUDY.get("set", {}), "money": {"period": "1 yr"}}}
+    runs = conduct(full, tmp_path / "out", workers=1)
+    arguments = ["run", "--from", str(tmp_path / "out"), "--run", runs["run"].iloc[0]]
+    assert main([*arguments, "--out", str(tmp_path / "redone")]) == 0
+    result = Result.load(tmp_path / "redone")
+    end_s = result.provenance["simulated_s"]
+    assert result.costs is not None
+    assert sorted(set(result.costs["end_s"])) == [end_s / 2, end_s]
 
 
 def test_a_case_of_another_name_is_told_with_the_nearest() -> None:
