@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from clustersim.cli.options import add_changes, add_formats, add_quick
+
 __all__ = ["add_parser", "run"]
 
 
@@ -24,27 +26,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("plan", metavar="PLAN.yaml")
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the plan")
-    parser.add_argument(
-        "--quick", action="store_true", help="the small version that the file gives under `quick`"
-    )
+    add_quick(parser)
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that simulate (default: one a core)"
     )
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        action="append",
-        default=[],
-        metavar="a.b.c=value",
-        help="change a field of the plan; null takes it away; may be given several times",
-    )
-    parser.add_argument(
-        "--format",
-        dest="formats",
-        default="png,svg",
-        metavar="png,svg,pdf",
-        help="of the pictures (default: png,svg)",
-    )
+    add_changes(parser, " of the plan; null takes it away")
+    add_formats(parser)
     parser.set_defaults(run=run)
 
 

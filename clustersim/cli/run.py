@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 
+from clustersim.cli.options import add_changes
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text, window_text
 from clustersim.errors import InputError
@@ -30,14 +31,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--run", dest="key", metavar="HASH", help="which run of that study")
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        action="append",
-        default=[],
-        metavar="a.b.c=value",
-        help="change a field; may be given several times",
-    )
+    add_changes(parser, "")
     parser.add_argument(
         "--check", action="store_true", help="check the invariants at every pass (slow)"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from clustersim.cli.options import add_changes, add_formats, add_quick
+
 __all__ = ["add_parser", "run"]
 
 
@@ -25,24 +27,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to run on")
     parser.add_argument("--resume", action="store_true", help="go on with what DIR has already")
-    parser.add_argument(
-        "--quick", action="store_true", help="the small version that the file gives under `quick`"
-    )
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        action="append",
-        default=[],
-        metavar="a.b.c=value",
-        help="change a field of the base scenario; may be given several times",
-    )
-    parser.add_argument(
-        "--format",
-        dest="formats",
-        default="png,svg",
-        metavar="png,svg,pdf",
-        help="of the pictures (default: png,svg)",
-    )
+    add_quick(parser)
+    add_changes(parser, " of the base scenario")
+    add_formats(parser)
     parser.set_defaults(run=run)
 
 
