@@ -11,20 +11,9 @@ import numpy.typing as npt
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
 from clustersim.planning.spec import MOST_TOKENS, Growth, PlanSpec
+from clustersim.studies.measures import SERVICE_METRICS
 
-__all__ = ["SERVICE_METRICS", "plan_faults", "supply_stops"]
-
-SERVICE_METRICS = (
-    "mean_wait_s",
-    "median_wait_s",
-    "p95_wait_s",
-    "p99_wait_s",
-    "mean_jct_s",
-    "p95_jct_s",
-    "mean_bounded_slowdown",
-    "p95_bounded_slowdown",
-)
-"""What an objective can be about: measures of the jobs of a quarter, of which less is better."""
+__all__ = ["plan_faults", "supply_stops"]
 
 
 def plan_faults(spec: PlanSpec, catalogue: Catalogue) -> list[str]:

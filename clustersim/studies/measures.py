@@ -21,12 +21,32 @@ from clustersim.studies.useful_work import UsefulWork, useful_work
 from clustersim.studies.warm_up import mser5, series_bins
 from clustersim.units import parse_quantity
 
-__all__ = ["METRICS", "Measured", "fleet_facts", "is_metric", "measure", "service_metrics"]
+__all__ = [
+    "METRICS",
+    "SERVICE_METRICS",
+    "Measured",
+    "fleet_facts",
+    "is_metric",
+    "measure",
+    "service_metrics",
+]
 
 Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY, SECONDS_PER_HOUR = 86400.0, 3600.0
 MILLION, PFLOP_DAY = 1e6, 1e15 * SECONDS_PER_DAY
 BATCHES, LEAST_IN_A_BATCH = 20, 50
+SERVICE_METRICS = (
+    "mean_wait_s",
+    "median_wait_s",
+    "p95_wait_s",
+    "p99_wait_s",
+    "mean_jct_s",
+    "p95_jct_s",
+    "mean_bounded_slowdown",
+    "p95_bounded_slowdown",
+)
+"""Metrics of the service that jobs get, of which less is better; none has a value under overload,
+where it depends on how long one looks."""
 
 QUANTILES = MappingProxyType(
     {

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.measures import SERVICE_METRICS
 from clustersim.studies.periods import period_of
 from clustersim.studies.statistics import mean_interval, quantile_interval
 from clustersim.studies.steady import is_overloaded, is_rising
@@ -24,17 +25,6 @@ SHARES = (
     "availability",
     "served",
 )
-WITHOUT_END = (
-    "mean_wait_s",
-    "median_wait_s",
-    "p95_wait_s",
-    "p99_wait_s",
-    "mean_jct_s",
-    "p95_jct_s",
-    "mean_bounded_slowdown",
-    "p95_bounded_slowdown",
-)
-"""Metrics that have no value under overload: they depend on how long one looks."""
 FACTS = ("chips", "fleet_cost_cny", "fleet_power_w", "jobs_per_day")
 """What is the same in every replication of a point."""
 WORLD_QUANTILES = (0.05, 0.95)
@@ -134,7 +124,7 @@ def _point(
 def _interval(name: str, runs: pd.DataFrame, overload: bool) -> dict[str, float]:
     if is_fact(name):
         return {name: float(runs[name].mean())}
-    if overload and name in WITHOUT_END:
+    if overload and name in SERVICE_METRICS:
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
     mean, low, high = mean_interval(values)
@@ -169,7 +159,7 @@ def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[
     Every world has the same replications, so that the worlds differ by the calibration alone.  A
     world that is overloaded counts as infinite, where a steady state is looked for.
     """
-    endless = steady and name in WITHOUT_END
+    endless = steady and name in SERVICE_METRICS
     drawn = runs[runs["world"] != MEAN_WORLD]
     means = [
         np.inf if endless and is_overloaded(world) else float(world[name].mean())
