@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from clustersim.workload import JobLog, TraceStatistics
 
+DAY_S = 86400.0
 _EXAMPLE = """\
 example:
   clustersim trace philly_2017.parquet --accelerators 2816 --plot philly.png
@@ -145,8 +146,9 @@ def _print_statistics(
         f"{statistics.interarrival_cv:.2f}"
     )
     mean = statistics.rate_per_s
-    print("hour of the day, rate over the mean:", _relative(statistics.by_hour, mean))
-    print("day of the week, rate over the mean:", _relative(statistics.by_weekday, mean))
+    if statistics.span_s >= DAY_S:
+        print("hour of the day, rate over the mean:", _relative(statistics.by_hour, mean))
+        print("day of the week, rate over the mean:", _relative(statistics.by_weekday, mean))
     print(
         f"\nWork: {statistics.work_accelerator_s / 3600:,.0f} accelerator-hours, which is ", end=""
     )
@@ -165,7 +167,8 @@ def _print_statistics(
 def _relative(rates: object, mean: float) -> str:
     import numpy as np
 
-    return " ".join(f"{rate / mean:.2f}" for rate in np.asarray(rates))
+    told = np.asarray(rates) / mean
+    return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in told)
 
 
 def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, first_second: float) -> None:

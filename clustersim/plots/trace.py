@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from clustersim.plots.style import COLOURS, new_figure, style
+from clustersim.units import format_duration
 from clustersim.workload.describe import TraceStatistics, describe_jobs, size_bins
 
 __all__ = [
@@ -27,12 +28,16 @@ Floats = npt.NDArray[np.float64]
 _DAY_S = 86400.0
 _TIME_TICKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
 _TIME_TICKS |= {86400: "1 d", 864000: "10 d", 8640000: "100 d"}
+_BINS = (("day", _DAY_S), ("hour", 3600.0), ("minute", 60.0))
+_LEAST_BINS = 5
+"""A log has bars of the longest of these of which it has so many."""
+_A = {"day": "a day", "hour": "an hour", "minute": "a minute"}
 
 
 def plot_trace(
     jobs: pd.DataFrame, *, title: str, first_second: float = 0.0, origin: datetime | None = None
 ) -> Figure:
-    """Draw sizes, run times, arrivals by day and the cycle of the week.
+    """Draw sizes, run times, arrivals by day (or hour, or minute) and the cycle of the week.
 
     Parameters
     ----------
@@ -60,7 +65,7 @@ def plot_trace(
         known = origin is not None or first_second > 0
         plot_week(statistics, weekdays_known=known, ax=axes[1, 1])
         figure.suptitle(
-            f"{title}: {statistics.jobs:,} jobs in {statistics.span_s / _DAY_S:,.0f} days",
+            f"{title}: {statistics.jobs:,} jobs in {format_duration(statistics.span_s)}",
             fontsize=12,
         )
     return figure
@@ -83,7 +88,7 @@ def plot_sizes(statistics: TraceStatistics, ax: Axes | None = None) -> Axes:
         (0.2, "work_share", COLOURS["orange"], "of accelerator time"),
     ):
         ax.bar(at + shift, mix[column], width=0.4, color=colour, label=label)
-    crowded = len(mix) > 9
+    crowded = sum(map(len, mix["bin"])) > 30
     ax.set_xticks(
         at, mix["bin"], rotation=40 if crowded else 0, ha="right" if crowded else "center"
     )
@@ -138,25 +143,30 @@ def _time_axis(ax: Axes, seconds: Floats) -> None:
 def plot_arrivals(
     jobs: pd.DataFrame, *, origin: datetime | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the arrivals of each day, and their mean over seven days."""
+    """Draw the arrivals of each day, and their mean over seven days; of short logs of each hour or
+    minute.
+    """
     ax = _axes(ax)
-    day = (jobs["submit_s"].to_numpy(dtype=np.float64) // _DAY_S).astype(np.int64)
-    counts = np.bincount(day - day[0]).astype(np.float64)
-    x = np.arange(day[0], day[0] + len(counts))
-    ax.bar(x, counts, width=1.0, color=COLOURS["sky"], label="each day")
-    if len(counts) >= 14:
+    submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
+    span_s = submit_s[-1] - submit_s[0]
+    unit, size = next((each for each in _BINS if span_s >= _LEAST_BINS * each[1]), _BINS[-1])
+    place = (submit_s // size).astype(np.int64)
+    counts = np.bincount(place - place[0]).astype(np.float64)
+    x = np.arange(place[0], place[0] + len(counts))
+    ax.bar(x, counts, width=1.0, color=COLOURS["sky"], label=f"each {unit}")
+    if unit == "day" and len(counts) >= 14:
         week = np.convolve(counts, np.ones(7) / 7, mode="valid")
         ax.plot(x[3:-3], week, color=COLOURS["blue"], label="mean of 7 days")
         ax.legend()
     ax.margins(x=0.01)
-    label = "day of the log"
+    label = f"{unit} of the log"
     if origin is not None:
         label += f" (day 0 is {origin.date().isoformat()})"
-    ax.set(title="Arrivals", xlabel=label, ylabel="jobs submitted a day")
+    ax.set(title="Arrivals", xlabel=label, ylabel=f"jobs submitted {_A[unit]}")
     ax.set_ylim(0, max(float(np.quantile(counts, 0.995)), counts.mean()) * 1.25)
     over = int((counts > ax.get_ylim()[1]).sum())
     if over:
-        note = f"{over} day{'s' if over > 1 else ''} above, up to {counts.max():,.0f}"
+        note = f"{over} {unit}{'s' if over > 1 else ''} above, up to {counts.max():,.0f}"
         ax.annotate(note, (0.02, 0.94), xycoords="axes fraction", fontsize=9)
     return ax
 
@@ -164,8 +174,13 @@ def plot_arrivals(
 def plot_week(
     statistics: TraceStatistics, *, weekdays_known: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Draw the arrival rate through the week, hour by hour."""
+    """Draw the arrival rate through the week, hour by hour; nothing of a log of less than a day."""
     ax = _axes(ax)
+    if statistics.span_s < _DAY_S:
+        ax.set_axis_off()
+        told = "The log is shorter than a day:\nno cycle can be seen."
+        ax.text(0.5, 0.5, told, ha="center", va="center", transform=ax.transAxes)
+        return ax
     rates = statistics.by_week_hour * 3600
     ax.stairs(np.nan_to_num(rates), np.arange(169) / 24, color=COLOURS["blue"], linewidth=1.4)
     ax.axhline(
