@@ -33,6 +33,7 @@ _UNITS = (("s", 1.0, 180.0), ("min", 60.0, 180.0), ("h", 3600.0, 72.0), ("d", 86
 """Units of time, their seconds, and the longest axis in each."""
 _BAR, _TEXT_POINTS = 0.78, 7.5
 _HATCH, _STILL_RAN = "////", "still ran at the end"
+_GREY, _NO_JOBS = "#e2e2e2", "out of service, not there, or serving"
 
 
 def plot_gantt(
@@ -44,8 +45,8 @@ def plot_gantt(
 ) -> Axes:
     """Draw the Gantt chart of a small run.
 
-    Bars are coloured by class of jobs, where jobs have one; those of jobs that still ran
-    at the end are hatched.
+    Bars are coloured by class of jobs, where jobs have one; those that still ran at the end are
+    hatched.  Nodes are grey while they do not run jobs: out of service, not there, or serving.
 
     Parameters
     ----------
@@ -96,6 +97,8 @@ def plot_gantt(
         entries = _class_entries(inks)
         if by == "job":
             entries += _draw_waits(ax, result.jobs, end_s, size)
+        if by == "node" and result.outages is not None:
+            entries += _draw_outages(ax, result, end_s, size)
         if bars["unfinished"].any():
             entries.append(Patch(fc="#777777", ec="white", hatch=_HATCH, label=_STILL_RAN))
         _draw_rows(ax, rows)
@@ -118,7 +121,7 @@ def _bars_by_node(result: Result) -> tuple[pd.DataFrame, list[str]]:
     for pool, node, lane in layout.tracks.itertuples(index=False):
         own = f"lane {lane + 1}" if node < 0 else f"node {node}" if lane == 0 else ""
         names.append(f"{pool} {own}" if several and own else own)
-    return _told(bars, jobs), names
+    return _told(bars, jobs, result), names
 
 
 def _bars_by_job(result: Result) -> tuple[pd.DataFrame, list[str]]:
@@ -128,13 +131,14 @@ def _bars_by_job(result: Result) -> tuple[pd.DataFrame, list[str]]:
     several = jobs["pool"].nunique() > 1
     sizes = jobs["n_accelerators"].astype(str)
     texts = sizes + " × " + jobs["pool"].astype(str) if several else sizes
-    return _told(bars.assign(row=bars["job"], text=texts), jobs), [
+    return _told(bars.assign(row=bars["job"], text=texts), jobs, result), [
         f"job {job_id}" for job_id in result.jobs["job_id"]
     ]
 
 
-def _told(bars: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
-    unfinished = (jobs["outcome"] == UNFINISHED).to_numpy()
+def _told(bars: pd.DataFrame, jobs: pd.DataFrame, result: Result) -> pd.DataFrame:
+    at_the_end = bars["end_s"].to_numpy() >= float(result.utilisation["time_s"].max())
+    unfinished = (jobs["outcome"] == UNFINISHED).to_numpy() & at_the_end
     return bars.assign(job_class=_classes(jobs), unfinished=unfinished)
 
 
@@ -186,6 +190,24 @@ def _draw_bars(
             ),
             width,
         )
+
+
+def _draw_outages(ax: Axes, result: Result, end_s: float, size: float) -> list[Artist]:
+    """Shade nodes while they run no jobs; give what the legend is to show of it."""
+    assert result.outages is not None
+    out = result.outages[result.outages["slowdown"] == np.inf]
+    tracks = lay_out(result).tracks
+    tracks = tracks.assign(row=np.arange(len(tracks)), pool=tracks["pool"].astype(str))
+    shaded = False
+    for (pool, node), rows in tracks.groupby(["pool", "node"], sort=False)["row"]:
+        own = out[(out["pool"] == pool) & (out["node"] == node) & (out["begin_s"] < end_s)]
+        begin = own["begin_s"].to_numpy() / size
+        width = own["end_s"].clip(upper=end_s).to_numpy() / size - begin
+        if len(own):
+            spans = list(zip(begin.tolist(), width.tolist(), strict=True))
+            ax.broken_barh(spans, (rows.min() - 0.5, len(rows)), color=_GREY, lw=0, zorder=0.4)
+            shaded = True
+    return [Patch(fc=_GREY, label=_NO_JOBS)] if shaded else []
 
 
 def _draw_waits(ax: Axes, jobs: pd.DataFrame, end_s: float, size: float) -> list[Artist]:

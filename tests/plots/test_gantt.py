@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from clustersim.errors import InputError
 from clustersim.plots.gantt import LEAST_WIDTH, plot_gantt
 from clustersim.plots.style import COLOURS, new_figure, save_figure
+from clustersim.simulation.outages import Outage
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from tests.simulation.fleets import cluster, crowd, jobs, pool
 
@@ -120,6 +121,26 @@ def test_many_classes_with_long_names_are_still_legible(result):
     named = [text.get_text() for text in ax.get_legend().texts]
     assert len(named) == 9
     assert named[7:] == ["other classes", "still ran at the end"]
+
+
+def test_nodes_that_run_no_jobs_are_grey_and_an_attempt_that_ended_is_not_hatched():
+    """Node 0 fails at 30 s and is back at 50 s; its job begins anew and still runs at 90 s."""
+    outages = [Outage(0, 60, 0, 1, "not delivered", planned=True, absent=True)]
+    outages += [Outage(30, 50, 0, 0, "gpu")]
+    log = jobs([(0, 8, 100), (1, 8, 10)])
+    placed = Scheduling(placement="consolidate")
+    run = simulate(log, cluster(pool("h200", 2, 8)), placed, outages=outages, horizon_s=90)
+    ax = plot_gantt(run)
+    hatched = {(bar.get_x(), bar.get_width()): bar.get_hatch() for bar in ax.patches}
+    assert [hatched[start, width] is not None for start, width in ((0, 30), (50, 40))] == [
+        False,
+        True,
+    ]
+    grey = sorted(
+        path.get_extents().intervalx.tolist() for c in ax.collections for path in c.get_paths()
+    )
+    assert grey == [[0, 60], [30, 50]]
+    assert "out of service, not there, or serving" in [t.get_text() for t in ax.get_legend().texts]
 
 
 def test_nodes_not_told_apart_and_no_classes():
