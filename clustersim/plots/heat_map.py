@@ -126,7 +126,8 @@ def _norm(axis: Axis, numbers: npt.NDArray[np.float64]) -> Normalize:
         return Normalize(0.0, 1.0)
     low, high = float(numbers.min()), float(numbers.max())
     if low == high:
-        return Normalize(low - 0.5 * axis.scale, high + 0.5 * axis.scale)
+        below = low - 0.5 * axis.scale
+        return Normalize(below if low < 0 else max(below, 0.0), high + 0.5 * axis.scale)
     if axis.logarithmic and low > 0:
         return LogNorm(low, high)
     if axis.logarithmic:

@@ -292,7 +292,7 @@ def _pairs(
             told = pair
         else:
             relatives.append(pair["relative"])
-    if relatives:
+    if len(relatives) > 1:
         ends = (quantile_interval(relatives, q)[0] for q in WORLD_QUANTILES)
         told |= dict(zip(("relative_world_low", "relative_world_high"), ends, strict=True))
     return told

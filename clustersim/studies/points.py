@@ -157,7 +157,8 @@ def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[
     """Return the 5th and 95th percentile of the means of a metric over worlds.
 
     Every world has the same replications, so that the worlds differ by the calibration alone.  A
-    world that is overloaded counts as infinite, where a steady state is looked for.
+    world that is overloaded counts as infinite, where a steady state is looked for.  NaN of fewer
+    than two worlds.
     """
     endless = steady and name in SERVICE_METRICS
     drawn = runs[runs["world"] != MEAN_WORLD]
@@ -165,7 +166,7 @@ def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[
         np.inf if endless and is_overloaded(world) else float(world[name].mean())
         for _, world in drawn.groupby("world", sort=True)
     ]
-    if not means:
+    if len(means) < 2:
         return np.nan, np.nan
     low, high = (quantile_interval(means, q)[0] for q in WORLD_QUANTILES)
     return low, high
