@@ -34,9 +34,9 @@ Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY = 86400.0
 PERIOD_METRICS = MappingProxyType(
     {
-        "useful_flop_per_s": "model FLOPs a second of work that is kept; jobs without a model "
+        "useful_flop_per_s": "goodput: model FLOPs a second of work that is kept; jobs without a model "
         "count none",
-        "tokens_per_day": "tokens a day of work that is kept",
+        "tokens_per_day": "goodput: tokens a day of work that is kept",
         "jobs_done_per_day": "jobs that finish a day",
         "utilisation": "utilisation",
         "effective_time": "kept work over all that jobs held (1 where nothing fails)",
