@@ -23,6 +23,7 @@ COMMANDS = (
     "topology",
     "trace",
     "timeline",
+    "measure",
     "fit",
     "schema",
     "check_policy",

@@ -1,0 +1,207 @@
+"""`clustersim measure`: microbenchmarks of the chip on the desk."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from clustersim.cli.text import table
+
+if TYPE_CHECKING:
+    from clustersim.microbenchmarks.case import Case
+    from clustersim.microbenchmarks.device import Device
+    from clustersim.microbenchmarks.session import Measured
+
+__all__ = ["add_parser", "run"]
+
+SEED = 0
+MOST_FAULTS = 10
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    from clustersim.microbenchmarks.schema import KINDS
+
+    parser = commands.add_parser(
+        "measure",
+        help="measure a chip of your own, for `clustersim fit`",
+        description="Time matrix products, memory-bound operations, attention, transformer layers, "
+        "whole training steps and, where there are several devices, collectives. Needs PyTorch: "
+        "pip install 'clustersim[measure]'. About five minutes on one accelerator.",
+        epilog="kinds: " + ", ".join(KINDS) + "\n"
+        "Each case is in the file as soon as it is measured; Ctrl-C keeps what is there.\n"
+        "example: clustersim measure --out my-chip.csv && clustersim fit my-chip.csv --out mine.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", required=True, metavar="MEASUREMENTS.csv", help="new file")
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        default="",
+        help="cuda, npu or cpu (default: the first there is)",
+    )
+    parser.add_argument(
+        "--accelerator",
+        metavar="CHIP",
+        help="the chip's name in the catalogue (default: found by the device's own name)",
+    )
+    parser.add_argument(
+        "--kinds", nargs="+", default=[], metavar="KIND", help="measure these only (default: all)"
+    )
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        metavar="N",
+        help="processes of the collectives, a device each (default: all devices of the machine)",
+    )
+    parser.add_argument("--quick", action="store_true", help="a few small cases, half a minute")
+    parser.add_argument(
+        "--catalogue",
+        action="append",
+        default=[],
+        metavar="USER.yaml",
+        help="file with chips of your own (may be given again)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.microbenchmarks.collectives import collective_cases, measure_collectives
+    from clustersim.microbenchmarks.device import open_device
+    from clustersim.microbenchmarks.grid import grid, quick_grid
+    from clustersim.microbenchmarks.session import chosen, measure, new_measurement_file
+    from clustersim.microbenchmarks.timing import Pace
+
+    _check(args)
+    device = open_device(args.device)
+    accelerator = _accelerator(args, device)
+    environment = device.environment(accelerator)
+    pace = Pace(warm_s=0.02, repetition_s=0.005, total_s=0.05) if args.quick else Pace()
+    cases = chosen(quick_grid() if args.quick else grid(), args.kinds)
+    groups = chosen(collective_cases(_ranks(args, device), quick=args.quick), args.kinds)
+    device.torch.manual_seed(SEED)
+    rows: list[Measured] = []
+    print(f"{environment['device']} ({environment['framework']}, {environment['runtime']})")
+    with (
+        new_measurement_file(args.out, environment) as file,
+        _progress(len(cases) + len(groups)) as show,
+    ):
+
+        def told(case: Case, row: Measured) -> None:
+            file.write(row)
+            rows.append(row)
+            show(case)
+
+        try:
+            measure(cases, device, pace, told)
+            measure_collectives(device, groups, pace, told)
+        except KeyboardInterrupt:
+            print(
+                f"interrupted: {len(rows)} of {len(cases) + len(groups)} cases are kept",
+                file=sys.stderr,
+            )
+            print("\n".join(_summary(rows, args.out)))
+            return 130
+    print("\n".join(_summary(rows, args.out)))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    from clustersim.errors import InputError, nearest_hint
+    from clustersim.microbenchmarks.device import DEVICES
+    from clustersim.microbenchmarks.schema import KINDS
+
+    problems = [
+        f"--kinds: unknown kind {kind!r}{nearest_hint(kind, KINDS)}"
+        for kind in args.kinds
+        if kind not in KINDS
+    ]
+    if args.device and args.device not in DEVICES:
+        problems.append(f"--device: must be one of {', '.join(DEVICES)}, found {args.device!r}")
+    if problems:
+        raise InputError("measure", problems)
+
+
+def _ranks(args: argparse.Namespace, device: Device) -> int:
+    """Processes of the collectives; on a CPU as many as are asked for."""
+    from clustersim.errors import InputError
+
+    if args.ranks is None:
+        return device.count
+    if args.ranks < 1 or (device.kind != "cpu" and args.ranks > device.count):
+        most = "" if device.kind == "cpu" else f" to {device.count}, the devices here"
+        raise InputError("--ranks", f"must be 1{most or ' or more'}, found {args.ranks}")
+    return int(args.ranks)
+
+
+def _accelerator(args: argparse.Namespace, device: Device) -> str:
+    """Name of the chip: as given, as the catalogue knows it, or what the device calls itself."""
+    from clustersim.catalogue import load_catalogue
+    from clustersim.microbenchmarks.device import name_in_catalogue
+
+    catalogue = load_catalogue(*args.catalogue)
+    if args.accelerator:
+        return catalogue.accelerator(args.accelerator).name
+    found = name_in_catalogue(device.name, catalogue)
+    if found is None:
+        print(
+            f"note: the catalogue has no chip {device.name!r}. To fit to these measurements, "
+            "describe it in a file (README, 'Measure a chip of your own') and name it with "
+            "--accelerator here or in the column accelerator.",
+            file=sys.stderr,
+        )
+    return found or device.name
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[Case], None]]:
+    """Show a bar on a terminal, and elsewhere a line for each kind of case."""
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        with tqdm(total=total, unit="case", leave=False) as bar:
+
+            def advance(case: Case) -> None:
+                bar.set_postfix_str(case.text()[:40], refresh=False)
+                bar.update()
+
+            yield advance
+        return
+    kinds: list[str] = []
+
+    def say(case: Case) -> None:
+        if case.kind not in kinds:
+            kinds.append(case.kind)
+            print(f"measuring: {case.kind}", file=sys.stderr, flush=True)
+
+    yield say
+
+
+def _summary(rows: list[Measured], out: str) -> list[str]:
+    """The best of each kind, and what could not be measured."""
+    cells = []
+    for kind in dict.fromkeys(str(row["kind"]) for row in rows):
+        of_kind = [row for row in rows if row["kind"] == kind]
+        timed = [row for row in of_kind if "median_s" in row]
+        cells.append([kind, f"{len(timed)} of {len(of_kind)}", *_best(timed)])
+    faults = [row for row in rows if "fault" in row]
+    lines = [table(cells, ["kind", "measured", "shortest", "best rate"])]
+    lines += [f"  {row['kind']}: {row['fault']}" for row in faults[:MOST_FAULTS]]
+    if len(faults) > MOST_FAULTS:
+        lines.append(f"  and {len(faults) - MOST_FAULTS} more, in the column fault")
+    return [*lines, f"measurements: {out}"]
+
+
+def _best(rows: list[Measured]) -> tuple[str, str]:
+    if not rows:
+        return "", ""
+    shortest = f"{1e6 * min(float(row['median_s']) for row in rows):.4g} us"
+    for column, unit, size in (("flops", "TFLOP/s", 1e12), ("bytes", "GB/s", 1e9)):
+        rates = [float(row[column]) / float(row["median_s"]) for row in rows if column in row]
+        if rates:
+            return shortest, f"{max(rates) / size:.4g} {unit}"
+    return shortest, ""

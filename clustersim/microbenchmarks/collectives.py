@@ -1,0 +1,163 @@
+"""Collectives among the devices of one machine, through torch.distributed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clustersim.microbenchmarks.case import Case
+from clustersim.microbenchmarks.device import BACKENDS, Device
+from clustersim.microbenchmarks.timing import Pace
+
+__all__ = ["COLLECTIVES", "collective_cases", "measure_collectives"]
+
+COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter")
+SIZES = tuple(2**power for power in range(16, 31, 2))
+QUICK_SIZES = (2**12, 2**18)
+WARM_CALLS = 3
+
+
+def collective_cases(ranks: int, *, quick: bool = False) -> list[Case]:
+    """Return the cases of so many devices; none of fewer than two.
+
+    The size is that of nccl-tests: of the whole, of which an all-gather brings each device
+    ``(n - 1) / n`` (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
+    """
+    if ranks < 2:
+        return []
+    return [
+        Case(kind, {"precision": "bf16", "size_bytes": size, "ranks": ranks}, least_bytes=size)
+        for kind in COLLECTIVES
+        for size in (QUICK_SIZES if quick else SIZES)
+    ]
+
+
+def measure_collectives(
+    device: Device,
+    cases: Sequence[Case],
+    pace: Pace,
+    told: Callable[[Case, dict[str, Any]], None],
+) -> None:
+    """Measure collectives among as many processes as the cases have ranks, a device each.
+
+    Parameters
+    ----------
+    device : Device
+    cases : sequence of Case
+        Of :func:`collective_cases`, all with the same number of ranks.
+    pace : Pace
+    told : callable
+        Gets each case with its row as soon as that is known.
+    """
+    if not cases:
+        return
+    from torch import multiprocessing
+
+    ranks = cases[0].number("ranks")
+    context = multiprocessing.get_context("spawn")
+    results = context.SimpleQueue()
+    processes = multiprocessing.spawn(
+        _rank, (device.kind, ranks, _free_port(), tuple(cases), pace, results), ranks, join=False
+    )
+    try:
+        for case in cases:
+            while results.empty():
+                if processes.join(timeout=0.1):
+                    break
+            told(case, results.get())
+        processes.join()
+    finally:
+        for process in processes.processes:
+            if process.is_alive():
+                process.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _rank(
+    rank: int,
+    kind: str,
+    ranks: int,
+    port: int,
+    cases: tuple[Case, ...],
+    pace: Pace,
+    results: Any,
+) -> None:
+    """Take part in every collective; the first rank reports the slowest rank's times."""
+    from torch import distributed
+
+    device = Device(kind, rank)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    distributed.init_process_group(BACKENDS[kind], rank=rank, world_size=ranks)
+    try:
+        for case in cases:
+            row = _measured(case, device, ranks, pace)
+            if rank == 0:
+                results.put(row)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _measured(case: Case, device: Device, ranks: int, pace: Pace) -> dict[str, Any]:
+    """Time one collective; how often it is called the ranks agree on."""
+    from torch import distributed
+
+    call = _call(case, device, ranks)
+    torch = device.torch
+
+    def slowest(seconds: float) -> float:
+        shared = torch.tensor([seconds], dtype=torch.float64, device=device.kind)
+        distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
+        return float(shared.item())
+
+    for _ in range(WARM_CALLS):
+        call()
+    once = slowest(device.seconds_of((call,), 1))
+    calls = max(1, round(pace.repetition_s / once))
+    device.seconds_of((call,), max(1, round(pace.warm_s / once)) if once < pace.warm_s else 1)
+    repetitions = min(max(round(pace.total_s / (once * calls)), pace.least), pace.most)
+    seconds = [slowest(device.seconds_of((call,), calls)) / calls for _ in range(repetitions)]
+    low, median, high = np.quantile(seconds, (0.1, 0.5, 0.9))
+    return {
+        "kind": case.kind,
+        **case.shape,
+        "bytes": case.least_bytes,
+        "median_s": float(median),
+        "low_s": float(low),
+        "high_s": float(high),
+        "repetitions": repetitions,
+        "calls": calls,
+    }
+
+
+def _call(case: Case, device: Device, ranks: int) -> Callable[[], object]:
+    from torch import distributed
+
+    torch = device.torch
+    elements = case.number("size_bytes") // 2
+    whole = torch.ones(elements, dtype=torch.bfloat16, device=device.kind)
+    part = torch.ones(elements // ranks, dtype=torch.bfloat16, device=device.kind)
+    if case.kind == "all_reduce":
+        return lambda: distributed.all_reduce(whole)
+    whole = whole[: part.numel() * ranks]
+    if case.kind == "all_gather":
+        gather = _named("all_gather_single", "all_gather_into_tensor")
+        return lambda: gather(whole, part)
+    scatter = _named("reduce_scatter_single", "reduce_scatter_tensor")
+    return lambda: scatter(part, whole)
+
+
+def _named(name: str, before: str) -> Callable[..., object]:
+    """Return a function of torch.distributed by its name, or the one of older releases."""
+    from torch import distributed
+
+    found: Callable[..., object] = getattr(distributed, name, None) or getattr(distributed, before)
+    return found

@@ -1,0 +1,92 @@
+"""The file of measurements: one row a case, with what ran, how long it took and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["COLUMNS", "ENVIRONMENT", "KINDS", "RESULTS", "SHAPE"]
+
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "launch": "a kernel with next to no work, many in a row",
+        "copy": "copy of a tensor",
+        "layer_norm": "layer norm over rows of 4,096 elements, forward",
+        "softmax": "softmax over rows of 4,096 elements, forward",
+        "adam": "AdamW with main weights in FP32 of `elements` parameters in BF16",
+        "matmul": "product of an m x k and a k x n matrix",
+        "attention": "fused causal attention, with its projections left out",
+        "layer": "one transformer layer",
+        "output": "output layer and its loss, forward and backward",
+        "idle_step": "training step of a model so small that only its launches take time",
+        "step": "one whole training step: forward, backward, optimizer",
+        "all_reduce": "sum over `ranks` devices of `size_bytes` on each",
+        "all_gather": "each of `ranks` devices gets all `size_bytes`",
+        "reduce_scatter": "sum of `size_bytes` on each of `ranks` devices, split among them",
+    }
+)
+"""What is measured. A ``step`` is never fitted on: it says how good a fit to the others is."""
+
+SHAPE: Mapping[str, str] = MappingProxyType(
+    {
+        "kind": "one of KINDS",
+        "direction": "forward, or forward+backward",
+        "precision": "bf16, fp16 or fp8",
+        "layout": "of a product: TN (forward), NN (gradient of inputs), NT (of weights), as BLAS "
+        "names transposed and normal operands",
+        "m": "rows of the result",
+        "n": "columns of the result",
+        "k": "summed dimension",
+        "elements": "elements of one operand, or parameters",
+        "size_bytes": "message of a collective, as nccl-tests counts it",
+        "ranks": "devices of a collective",
+        "model": "name of the shape",
+        "layers": "transformer layers",
+        "hidden": "width",
+        "heads": "attention heads",
+        "kv_heads": "key and value heads",
+        "head_dim": "width of a head",
+        "ffn_hidden": "width of the MLP",
+        "mlp_type": "gelu (GPT) or swiglu (Llama)",
+        "vocab": "size of the vocabulary",
+        "seq_len": "tokens of a sequence",
+        "micro_batch": "sequences of a micro-batch",
+        "global_batch": "sequences of a step",
+        "recompute": "none, or full (of each layer)",
+    }
+)
+"""Columns that say what ran; those of a model are named as in a table of training runs."""
+
+RESULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "median_s": "seconds of one call: median of the repetitions",
+        "low_s": "10th percentile of the repetitions",
+        "high_s": "90th percentile of the repetitions",
+        "repetitions": "times that were taken, after a warm-up",
+        "calls": "calls in a row that one of these times is the mean of",
+        "flops": "floating-point operations of a call, without recompute",
+        "bytes": "least memory traffic of a call: each operand read and each result written once",
+        "peak_memory_bytes": "most memory that the framework held",
+        "clock_Hz": "clock of the cores during the last repetition",
+        "power_W": "power then",
+        "temperature_C": "temperature then",
+        "fault": "why there is no time; else empty",
+    }
+)
+"""Columns that say what came out; empty where it cannot be read."""
+
+ENVIRONMENT: Mapping[str, str] = MappingProxyType(
+    {
+        "accelerator": "name of the chip in the catalogue, or what the device calls itself",
+        "device": "what the device calls itself",
+        "framework": "software that ran it",
+        "runtime": "CUDA, CANN or none, with its version",
+        "driver": "version of the driver",
+        "host": "processor, operating system and Python",
+        "measured_on": "day (UTC)",
+        "clustersim": "version that measured",
+    }
+)
+"""Columns that say where, the same in every row of a run, so that files can be joined."""
+
+COLUMNS: Mapping[str, str] = MappingProxyType({**SHAPE, **RESULTS, **ENVIRONMENT})

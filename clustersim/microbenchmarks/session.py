@@ -1,0 +1,139 @@
+"""Measure cases one after the other, and write each down as soon as it is known."""
+
+from __future__ import annotations
+
+import csv
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from clustersim.errors import InputError
+from clustersim.microbenchmarks.case import Case
+from clustersim.microbenchmarks.device import Device
+from clustersim.microbenchmarks.operations import OPERATIONS
+from clustersim.microbenchmarks.schema import COLUMNS
+from clustersim.microbenchmarks.timing import Pace, TooSlowError, time_work
+from clustersim.microbenchmarks.training import TRAINING
+
+__all__ = ["Measured", "MeasurementFile", "chosen", "measure", "new_measurement_file"]
+
+Measured = Mapping[str, str | float | int]
+
+MAKERS = {**OPERATIONS, **TRAINING}
+
+
+class MeasurementFile:
+    """Rows of :data:`clustersim.microbenchmarks.COLUMNS`; each is on the disk once written."""
+
+    def __init__(self, file: TextIO, environment: Mapping[str, str]) -> None:
+        self._file = file
+        self._environment = environment
+        self._writer = csv.DictWriter(file, tuple(COLUMNS), restval="", lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, row: Measured) -> None:
+        """Add a row."""
+        texts = {
+            column: format(value, ".6g") if isinstance(value, float) else str(value)
+            for column, value in row.items()
+        }
+        self._writer.writerow({**texts, **self._environment})
+        self._file.flush()
+
+
+@contextmanager
+def new_measurement_file(
+    path: str | Path, environment: Mapping[str, str]
+) -> Iterator[MeasurementFile]:
+    """Make a new file of measurements; what is in it stays, whatever happens.
+
+    Raises
+    ------
+    InputError
+        Where the file exists or cannot be written.
+    """
+    try:
+        file = Path(path).open("x", encoding="utf-8", newline="")
+    except FileExistsError:
+        raise InputError(str(path), "exists already; nothing is overwritten") from None
+    except (OSError, ValueError) as error:
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise InputError(str(path), f"cannot be written: {fault}") from None
+    with file:
+        yield MeasurementFile(file, environment)
+
+
+def measure(
+    cases: Sequence[Case],
+    device: Device,
+    pace: Pace,
+    told: Callable[[Case, Measured], None],
+) -> None:
+    """Measure cases in their order.
+
+    What a device cannot do, or has too little memory for, is a row with its fault; the next case
+    goes on.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    device : Device
+    pace : Pace
+    told : callable
+        Gets each case with its row as soon as that is known.
+    """
+    fastest = 0.0
+    for case in cases:
+        row = _row(case, device, pace, fastest)
+        if case.flops and "median_s" in row:
+            fastest = max(fastest, case.flops / float(row["median_s"]))
+        told(case, row)
+
+
+def _row(case: Case, device: Device, pace: Pace, fastest: float) -> Measured:
+    what: dict[str, str | float | int] = {"kind": case.kind, **case.shape}
+    if case.flops:
+        what["flops"] = case.flops
+    if case.least_bytes:
+        what["bytes"] = case.least_bytes
+    free = device.free_bytes
+    if case.held_bytes > free:
+        needed = f"{case.held_bytes / 1e9:.3g} GB at least; {free / 1e9:.3g} GB are free"
+        return {**what, "fault": f"out of memory: needs {needed}"}
+    if fastest and (expected := case.flops / fastest) > pace.longest_s:
+        fault = f"too long: one call would take {expected:.3g} s, over {pace.longest_s:g} s"
+        return {**what, "fault": fault}
+    try:
+        return what | _measured(case, device, pace)
+    except TooSlowError as error:
+        return {**what, "fault": f"too long: {error}"}
+    except device.torch.OutOfMemoryError:
+        return {**what, "fault": f"out of memory: {free / 1e9:.3g} GB were free"}
+    except (RuntimeError, NotImplementedError, AttributeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        return {**what, "fault": f"cannot be done: {first}"}
+    finally:
+        gc.collect()
+        device.release()
+
+
+def _measured(case: Case, device: Device, pace: Pace) -> dict[str, str | float | int]:
+    work = MAKERS[case.kind](case, device)
+    timing = time_work(work, device, pace)
+    peak = device.peak_bytes
+    return {
+        "median_s": timing.median_s,
+        "low_s": timing.low_s,
+        "high_s": timing.high_s,
+        "repetitions": timing.repetitions,
+        "calls": timing.calls,
+        **({} if peak is None else {"peak_memory_bytes": peak}),
+        **timing.readings,
+    }
+
+
+def chosen(cases: Iterable[Case], kinds: Sequence[str]) -> list[Case]:
+    """Return the cases of some kinds; all where none is named."""
+    return [case for case in cases if not kinds or case.kind in kinds]
