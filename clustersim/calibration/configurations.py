@@ -18,6 +18,8 @@ from clustersim.calibration.row_model import model_of_row
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
 from clustersim.performance import LEVELS, AcceleratorArrays, ModelArrays, Plans, labels_of
+from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.step_time import step_seconds
 from clustersim.performance.world import UNKNOWN
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
@@ -112,6 +114,16 @@ class Configurations:
             f"{name} mixture".strip() if experts else name
             for name, experts in zip(names, self.models.n_experts > 0, strict=True)
         ]
+
+    def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
+        """Labels of the rows that depend on a coefficient; one is of microbenchmarks alone."""
+        return [] if parameter == "launch_s" else self.labels
+
+    def log_seconds(self, coefficients: Coefficients) -> Array:
+        """Logarithm of the step times, shape (R,), or with an axis of draws before."""
+        return np.log(
+            step_seconds(self.models, self.chips, self.plans, self.global_batch, coefficients)
+        )
 
     def take(self, rows: NDArray[Any]) -> Configurations:
         """Return some of the rows, in that order."""
@@ -292,23 +304,24 @@ def _stack(
 
 
 def _chips(entries: list[_Entry]) -> AcceleratorArrays:
-    fields: dict[str, Any]
-    if not entries:
+    arrays = chip_arrays([entry.chip for entry in entries], [entry.precision for entry in entries])
+    return dataclasses.replace(
+        arrays,
+        nic_Bps=np.array([entry.nic_Bps for entry in entries]),
+        scaleup_size=np.array([entry.domain for entry in entries]),
+    )
+
+
+def chip_arrays(chips: Sequence[Accelerator], precisions: Sequence[str]) -> AcceleratorArrays:
+    """Make arrays of some chips, each with the peak of its own precision (bf16 or fp8)."""
+    if not chips:
         fields = {field.name: np.zeros(0) for field in dataclasses.fields(AcceleratorArrays)}
-        return AcceleratorArrays(**fields)
-    by_precision = {
-        precision: AcceleratorArrays.of([entry.chip for entry in entries], precision)
-        for precision in ("bf16", "fp8")
-    }
-    fp8 = np.array([entry.precision == "fp8" for entry in entries], dtype=bool)
-    fields = {
-        field.name: np.where(
-            fp8,
-            getattr(by_precision["fp8"], field.name),
-            getattr(by_precision["bf16"], field.name),
+        return AcceleratorArrays(**fields)  # type: ignore[arg-type]
+    bf16, fp8 = (AcceleratorArrays.of(chips, precision) for precision in ("bf16", "fp8"))
+    narrow = np.array([precision == "fp8" for precision in precisions], dtype=bool)
+    return AcceleratorArrays(
+        *(
+            np.where(narrow, getattr(fp8, field.name), getattr(bf16, field.name))
+            for field in dataclasses.fields(AcceleratorArrays)
         )
-        for field in dataclasses.fields(AcceleratorArrays)
-    }
-    fields["nic_Bps"] = np.array([entry.nic_Bps for entry in entries])
-    fields["scaleup_size"] = np.array([entry.domain for entry in entries])
-    return AcceleratorArrays(**fields)
+    )

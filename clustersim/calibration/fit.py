@@ -1,4 +1,4 @@
-"""The fit of all coefficients to published step times."""
+"""The fit of all coefficients to measured step times and microbenchmarks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.sparse import csr_matrix, diags_array, eye_array, vstack
 
-from clustersim.calibration.configurations import Configurations
+from clustersim.calibration.timed import Timed
 from clustersim.performance.calibration import Calibration
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.parameters import LEVELS, PARAMETERS
-from clustersim.performance.step_time import step_seconds
 from clustersim.performance.world import Key, World, is_unknown
 
 __all__ = ["Fit", "fit", "recentred"]
@@ -44,7 +43,7 @@ class Fit:
     ----------
     calibration : Calibration
     residuals : array, shape (N,)
-        Logarithm of predicted over measured step time of the rows that it was fitted on.
+        Logarithm of predicted over measured seconds of the rows that it was fitted on.
     evaluations : int
     cost : float
         Half of the weighted sum of squares, priors included.
@@ -59,16 +58,12 @@ class Fit:
 class _Problem:
     """Residuals and their derivatives in the effects, each in units of its prior spread."""
 
-    def __init__(
-        self, rows: Configurations, step_time_s: Array, weight: Array, keys: tuple[Key, ...]
-    ) -> None:
+    def __init__(self, rows: Timed, seconds: Array, weight: Array, keys: tuple[Key, ...]) -> None:
         self.rows = rows
-        self.observed = np.log(step_time_s)
+        self.observed = np.log(seconds)
         self.weight = weight
         self.keys = keys
         self.designs = design_matrices(rows, keys)
-        repeated = np.tile(np.arange(len(rows)), len(PARAMETERS) + 1)
-        self.repeated = rows.take(repeated)
 
     def unbounded(self, effects: Array) -> Array:
         """Coefficients of each row on the unbounded scale, shape (parameters, rows)."""
@@ -83,11 +78,11 @@ class _Problem:
     def jacobian(self, effects: Array) -> csr_matrix:
         """Derivatives: each effect moves one coefficient of the rows that it belongs to."""
         unbounded = self.unbounded(effects)
-        count, rows = unbounded.shape
-        moved = np.tile(unbounded, (1, count + 1))
+        count = len(PARAMETERS)
+        moved = np.repeat(unbounded[:, None, :], count + 1, axis=1)
         for place in range(count):
-            moved[place, place * rows : (place + 1) * rows] += STEP
-        seconds = log_seconds(self.repeated, moved).reshape(count + 1, rows)
+            moved[place, place] += STEP
+        seconds = log_seconds(self.rows, moved)
         slopes = (seconds[:count] - seconds[count]) / STEP
         data = sum(
             diags_array(self.weight * slopes[place]) @ self.designs[parameter.name]
@@ -107,23 +102,25 @@ class _Problem:
         return result
 
 
-def log_seconds(rows: Configurations, unbounded: Array) -> Array:
-    """Logarithm of the step time of each row for its coefficients on the unbounded scale."""
+def log_seconds(rows: Timed, unbounded: Array) -> Array:
+    """Logarithm of the seconds of each row for its coefficients on the unbounded scale.
+
+    `unbounded` has the shape (parameters, rows), or an axis of variants between the two.
+    """
     values = [
         parameter.natural(column) for parameter, column in zip(PARAMETERS, unbounded, strict=True)
     ]
-    return np.log(
-        step_seconds(rows.models, rows.chips, rows.plans, rows.global_batch, Coefficients(*values))
-    )
+    return rows.log_seconds(Coefficients(*values))
 
 
-def keys_of(rows: Configurations) -> tuple[Key, ...]:
+def keys_of(rows: Timed) -> tuple[Key, ...]:
     """Every effect that some row has, in a fixed order."""
     keys = []
     for parameter in PARAMETERS:
+        dependent = rows.labels_with(parameter.name)
         for place, level in enumerate(LEVELS):
             if parameter.spread.get(level, 0.0) > 0:
-                labels = sorted({labels[place] for labels in rows.labels})
+                labels = sorted({labels[place] for labels in dependent})
                 keys += [
                     (parameter.name, level, label)
                     for label in labels
@@ -132,7 +129,7 @@ def keys_of(rows: Configurations) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def design_matrices(rows: Configurations, keys: tuple[Key, ...]) -> Mapping[str, csr_matrix]:
+def design_matrices(rows: Timed, keys: tuple[Key, ...]) -> Mapping[str, csr_matrix]:
     """For each parameter a sparse (rows, effects) matrix of the prior spreads of its effects."""
     place_of = {key: place for place, key in enumerate(keys)}
     matrices = {}
@@ -151,8 +148,8 @@ def design_matrices(rows: Configurations, keys: tuple[Key, ...]) -> Mapping[str,
 
 
 def fit(
-    rows: Configurations,
-    step_time_s: Array,
+    rows: Timed,
+    seconds: Array,
     scatter: Array,
     *,
     start: Calibration | None = None,
@@ -161,9 +158,10 @@ def fit(
 
     Parameters
     ----------
-    rows : Configurations
-    step_time_s : array, shape (R,)
-        Measured seconds of a step.
+    rows : Timed
+        Training runs, microbenchmarks, or both (:class:`clustersim.calibration.timed.Joint`).
+    seconds : array, shape (R,)
+        Measured, of a step or of what a microbenchmark does.
     scatter : array, shape (R,)
         How far each measurement may be off (standard deviation of the logarithm).
     start : Calibration, optional
@@ -177,11 +175,11 @@ def fit(
     -----
     Minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior spreads, by
     the trust region method of `scipy.optimize.least_squares`; r are the logarithms of predicted
-    over measured step time over `scatter`. The posterior is the normal distribution whose
+    over measured seconds over `scatter`. The posterior is the normal distribution whose
     precision is ``J' W J + I``, widened to the residuals where these scatter more than stated.
     """
     keys = keys_of(rows)
-    problem = _Problem(rows, step_time_s, 1.0 / scatter, keys)
+    problem = _Problem(rows, seconds, 1.0 / scatter, keys)
     first = np.zeros(len(keys))
     if start is not None:
         known = dict(zip(start.keys, start.mean, strict=True))
@@ -231,7 +229,7 @@ def _posterior(problem: _Problem, effects: Array) -> Calibration:
     )
 
 
-def recentred(calibration: Calibration, rows: Configurations, scatter: Array) -> Calibration:
+def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibration:
     """Move the centre of draws so that drawn step times average to those of the posterior mean.
 
     Gauss-Newton steps towards a mean of nought of the logarithm of drawn over expected step time
@@ -240,7 +238,7 @@ def recentred(calibration: Calibration, rows: Configurations, scatter: Array) ->
     Parameters
     ----------
     calibration : Calibration
-    rows : Configurations
+    rows : Timed
         The rows that it was fitted on.
     scatter : array, shape (R,)
     """
@@ -256,9 +254,6 @@ def recentred(calibration: Calibration, rows: Configurations, scatter: Array) ->
     return calibration
 
 
-def log_seconds_in(world: World, rows: Configurations) -> Array:
-    """Logarithm of the step times of some rows in a world, shape (rows,) or (draws, rows)."""
-    coefficients = world.coefficients(rows.labels)
-    return np.log(
-        step_seconds(rows.models, rows.chips, rows.plans, rows.global_batch, coefficients)
-    )
+def log_seconds_in(world: World, rows: Timed) -> Array:
+    """Logarithm of the seconds of some rows in a world, shape (rows,) or (draws, rows)."""
+    return rows.log_seconds(world.coefficients(rows.labels))

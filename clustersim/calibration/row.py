@@ -39,7 +39,13 @@ class Row:
         return str(value).strip()
 
     def number(
-        self, name: str, default: float | None = None, *, least: float = 1.0, whole: bool = True
+        self,
+        name: str,
+        default: float | None = None,
+        *,
+        least: float = 1.0,
+        most: float = MOST,
+        whole: bool = True,
     ) -> float:
         """Read a number; `default` where it is missing, a problem where there is none."""
         text = self.text(name)
@@ -56,8 +62,8 @@ class Row:
             kind = "a whole number" if whole else "a number"
             self.problems.append(f"{name}: must be {kind} of at least {least:g}, found {text!r}")
             return np.nan
-        if value > MOST:
-            self.problems.append(f"{name}: must be at most {MOST:g}, found {text!r}")
+        if value > most:
+            self.problems.append(f"{name}: must be at most {most:g}, found {text!r}")
             return np.nan
         return value
 

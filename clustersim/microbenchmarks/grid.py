@@ -15,7 +15,7 @@ WIDTHS = (2048, 4096, 8192, 16384)
 RANKS = (1, 4, 8)
 TOKENS = (2048, 8192)
 SIZES = tuple(2**power for power in range(16, 31, 2))
-PARAMETERS = tuple(2**power for power in range(20, 29, 2))
+PARAMETERS = tuple(2**power for power in range(22, 29, 2))
 
 
 def grid() -> list[Case]:
@@ -67,6 +67,9 @@ def _products() -> list[Case]:
         for product in layer_products(hidden, ranks)
     ]
     shapes += [(8192, 32000, 4096), (8192, 128256 // 8, 8192)]  # output layers
+    shapes = list(
+        dict.fromkeys(shapes)
+    )  # wide models on many ranks have the products of narrow ones
     few = [shape for shape in shapes if shape[0] == TOKENS[-1]][::3]
     back = [
         case

@@ -54,6 +54,7 @@ class Coefficients:
     expert_s: Array
     permutation_traffic: Array
     slowdown: Array
+    launch_s: Array
 
     def take(self, index: NDArray[Any]) -> Coefficients:
         """Return the rows `index` of the last axis; what is one value for all rows stays one."""

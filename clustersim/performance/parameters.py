@@ -199,5 +199,9 @@ PARAMETERS = (
         "slowdown", "log", 1.0, "factor on the whole step",
         product=0.06, release=0.05, combination=0.05, source=0.04,
     ),
+    _parameter(
+        "launch_s", "log", 6e-6, "seconds that one launch takes at least, in microbenchmarks alone",
+        base=0.7, architecture=0.5, product=0.5,
+    ),
 )  # fmt: skip
 """All coefficients."""

@@ -18,6 +18,7 @@ PRODUCTS = (
     ("InternEvo", ("internevo", "internlm")),
     ("HAI-LLM", ("hai-llm",)),
     ("Colossal-AI", ("colossal", "colossalai")),
+    ("PyTorch eager", ("pytorch eager",)),
     ("PyTorch FSDP", ("fsdp", "torchtitan", "torch titan", "pytorch")),
     ("MaxText", ("maxtext", "jax", "pax")),
     ("Meta", ("meta", "llama recipes")),

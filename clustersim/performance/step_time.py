@@ -33,6 +33,7 @@ __all__ = [
     "PARTS",
     "StepTime",
     "evaluate",
+    "layer_seconds",
     "memory_of",
     "model_flops_per_token",
     "step_seconds",
@@ -274,7 +275,7 @@ def _parts(
     """Seconds by part of one step: micro-batches times layers, and what comes once."""
     rates = rates_of(chips, coefficients)
     links = rates.links
-    layer = _layer(shard, models, chips, plans, rates, coefficients)
+    layer = _layer(shard.tokens, models, chips, plans, rates, coefficients)
     m, layers = shard.micro_batches, shard.layers
     micro_batch = layers * layer.total
     output = m * vocabulary_seconds(shard.tokens, models, plans, rates, coefficients)
@@ -305,22 +306,40 @@ def _parts(
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One average layer and micro-batch: seconds by part, in all, and of the backward pass."""
+    """One average layer and micro-batch: seconds by part, in all, and of either pass.
+
+    `forward` leaves communication out.
+    """
 
     parts: dict[str, Array]
     total: Array
+    forward: Array
     backward: Array
 
 
+def layer_seconds(
+    tokens: Array,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    coefficients: Coefficients,
+) -> tuple[Array, Array]:
+    """Seconds of one layer on `tokens` of one chip: forward alone, and forward and backward.
+
+    As in :func:`evaluate`; the second has what the plan computes again.
+    """
+    layer = _layer(tokens, models, chips, plans, rates_of(chips, coefficients), coefficients)
+    return layer.forward, layer.total
+
+
 def _layer(
-    shard: Shard,
+    tokens: Array,
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
     rates: Rates,
     coefficients: Coefficients,
 ) -> _Layer:
-    tokens = shard.tokens
     args = (tokens, models, plans, rates, coefficients)
     products = mlp_seconds(*args)
     exchange: Array = np.zeros(())
@@ -362,5 +381,6 @@ def _layer(
     return _Layer(
         parts=parts,
         total=_sum(parts),
+        forward=products + attention + streaming,
         backward=backward_products + attention_back + 2.0 * streaming + again,
     )

@@ -154,6 +154,8 @@ def test_a_design_is_what_a_world_adds_up(rows):
     effects = np.random.default_rng(3).standard_normal(len(keys))
     place = {key: index for index, key in enumerate(keys)}
     for parameter in PARAMETERS:
+        if not rows.labels_with(parameter.name):
+            continue
         added = designs[parameter.name] @ effects
         for row in (0, 50, len(rows) - 1):
             expected = sum(

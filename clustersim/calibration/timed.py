@@ -1,0 +1,65 @@
+"""Rows that a fit can be made to: training runs, microbenchmarks, or several kinds together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.performance.coefficients import Coefficients
+
+__all__ = ["Joint", "Timed"]
+
+Array = NDArray[np.float64]
+
+
+class Timed(Protocol):
+    """Rows whose seconds follow from the coefficients."""
+
+    @property
+    def labels(self) -> list[tuple[str, ...]]:
+        """What each row belongs to, a label per level."""
+
+    def __len__(self) -> int:
+        """Count the rows."""
+
+    def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
+        """Labels of the rows that depend on a coefficient."""
+
+    def log_seconds(self, coefficients: Coefficients) -> Array:
+        """Logarithm of the seconds of each row, shape (rows,), or with an axis of draws before."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Several kinds of rows, one after the other."""
+
+    parts: Sequence[Timed]
+
+    @property
+    def labels(self) -> list[tuple[str, ...]]:
+        """What each row belongs to."""
+        return [label for part in self.parts for label in part.labels]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
+        """Labels of the rows that depend on a coefficient."""
+        return [label for part in self.parts for label in part.labels_with(parameter)]
+
+    def log_seconds(self, coefficients: Coefficients) -> Array:
+        """Logarithm of the seconds of each row."""
+        ends = np.cumsum([len(part) for part in self.parts])
+        starts = ends - [len(part) for part in self.parts]
+        return np.concatenate(
+            [
+                part.log_seconds(coefficients.take(np.arange(start, end)))
+                for part, start, end in zip(self.parts, starts, ends, strict=True)
+                if end > start
+            ],
+            axis=-1,
+        )
