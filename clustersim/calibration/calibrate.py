@@ -91,13 +91,15 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
         Whether to leave rows out. Where not, or where there are too few to do so, scatter and width
         of the intervals are those of the shipped calibration.
     """
-    found = fit(measured.rows, measured.step_time_s, measured.scatter)
+    rows, seconds, scatter = measured.fitted
+    found = fit(rows, seconds, scatter)
     start = found.calibration
     families = measured.families
     facts = {
         **start.facts,
         "families": int(np.unique(families).size),
         "chips": int(measured.table["accelerator"].nunique()),
+        **({} if measured.micro is None else {"microbenchmarks": len(measured.micro)}),
     }
     within = across = None
     if validate and len(measured) >= LEAST_MEASURED:
@@ -113,7 +115,7 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     calibration = dataclasses.replace(start, scatter=known, facts=facts)
     left = [part for part in (within, across) if part is not None]
     reach = _reach(calibration, measured, left)
-    calibration = recentred(calibration, measured.rows, measured.scatter)
+    calibration = recentred(calibration, rows, scatter)
     return Calibrated(
         _rounded(dataclasses.replace(calibration, reach=reach)), measured, found, within, across
     )

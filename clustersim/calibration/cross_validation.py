@@ -151,7 +151,7 @@ def left_out(measured: Measurements, fold: Integers, start: Calibration) -> Left
     for number in np.unique(fold):
         held = fold == number
         known, unseen = measured.take(~held), measured.take(held)
-        found = fit(known.rows, known.step_time_s, known.scatter, start=start).calibration
+        found = fit(*known.fitted, start=start).calibration
         rows = unseen.rows
         seconds = step_seconds(
             rows.models,

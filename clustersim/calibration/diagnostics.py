@@ -40,7 +40,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "logit_bytes",
             "optimizer_bytes",
         ),
-        "overhead of layers and steps": ("layer_s", "fixed_s", "straggling"),
+        "overhead of layers and steps": ("layer_s", "fixed_s", "straggling", "launch_s"),
         "links": ("scaleup_factor", "nic_factor", "latency_factor", "hop_latency_s"),
         "tensor and context parallelism": ("tp_overlap", "cp_overlap"),
         "pipeline": ("pp_overlap",),
@@ -116,7 +116,7 @@ def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
             "complete": measured.complete,
             "whole": measured.whole,
             "measured_s": measured.step_time_s,
-            "fitted_error": np.expm1(calibrated.fit.residuals),
+            "fitted_error": np.expm1(calibrated.fit.residuals[: len(table)]),
         }
     )
     for name, left in (("within", calibrated.within), ("across", calibrated.across)):

@@ -1,10 +1,10 @@
-"""Measured step times: the project's own table, and a user's."""
+"""Measured step times and microbenchmarks: the project's own, and a user's."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
@@ -13,12 +13,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.calibration.configurations import COLUMNS, Configurations, read_configurations
+from clustersim.calibration.microbenchmarks import (
+    Microbenchmarks,
+    is_microbenchmarks,
+    read_microbenchmarks,
+)
 from clustersim.calibration.table import misspelt_columns, read_csv_as_text
+from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance.step_time import least_seconds
 
-__all__ = ["Measurements", "load_measurements", "own_table", "read_table"]
+__all__ = [
+    "Measurements",
+    "load_measurements",
+    "own_table",
+    "read_table",
+    "shipped_microbenchmarks",
+]
 
 Array = NDArray[np.float64]
 
@@ -53,6 +65,10 @@ class Measurements:
         The rows that cannot be used, each with its reason.
     notes : list of str
         Columns that seem to be misspelt.
+    micro : Microbenchmarks or None
+        Microbenchmarks that are fitted on beside the runs.
+    steps : Measurements or None
+        Whole steps of the user's files of microbenchmarks, which nothing is fitted on.
     """
 
     rows: Configurations
@@ -63,6 +79,8 @@ class Measurements:
     table: pd.DataFrame
     left_out: list[str]
     notes: list[str] = field(default_factory=list)
+    micro: Microbenchmarks | None = None
+    steps: Measurements | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -72,17 +90,27 @@ class Measurements:
         """Source of each row."""
         return self.table["family"].to_numpy(dtype=str)
 
+    @property
+    def fitted(self) -> tuple[Timed, Array, Array]:
+        """What a fit is made to: rows, their seconds, and how far each may be off."""
+        if self.micro is None:
+            return self.rows, self.step_time_s, self.scatter
+        return (
+            Joint((self.rows, self.micro)),
+            np.concatenate([self.step_time_s, self.micro.seconds]),
+            np.concatenate([self.scatter, self.micro.scatter]),
+        )
+
     def take(self, chosen: NDArray[np.bool_]) -> Measurements:
-        """Return the rows where `chosen` is true."""
-        return Measurements(
-            self.rows.take(chosen),
-            self.step_time_s[chosen],
-            self.scatter[chosen],
-            self.complete[chosen],
-            self.whole[chosen],
-            self.table[chosen].reset_index(drop=True),
-            self.left_out,
-            self.notes,
+        """Return the runs where `chosen` is true, with all microbenchmarks."""
+        return replace(
+            self,
+            rows=self.rows.take(chosen),
+            step_time_s=self.step_time_s[chosen],
+            scatter=self.scatter[chosen],
+            complete=self.complete[chosen],
+            whole=self.whole[chosen],
+            table=self.table[chosen].reset_index(drop=True),
         )
 
 
@@ -91,6 +119,17 @@ def own_table() -> pd.DataFrame:
     data = resources.files("clustersim.calibration") / "data" / "training.csv"
     with data.open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str)
+
+
+def shipped_microbenchmarks() -> dict[str, pd.DataFrame]:
+    """Return the project's own microbenchmarks by chip (``data/microbenchmarks/*.csv``)."""
+    folder = resources.files("clustersim.calibration") / "data" / "microbenchmarks"
+    tables = {}
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".csv"):
+            with entry.open(encoding="utf-8") as file:
+                tables[entry.name.removesuffix(".csv")] = pd.read_csv(file, dtype=str)
+    return tables
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -108,16 +147,18 @@ def read_table(path: str | Path) -> pd.DataFrame:
 def load_measurements(
     paths: Sequence[str | Path] = (), *, own: bool = True, catalogue: Catalogue | None = None
 ) -> Measurements:
-    """Put measured runs together.
+    """Put measured runs and microbenchmarks together.
 
     Parameters
     ----------
     paths : sequence of path
-        A user's tables: the columns of :data:`clustersim.calibration.COLUMNS` and ``step_time_s``,
-        or ``tokens_per_s_per_device``; optional ``quality`` (A, B or C; default A) and ``family``
-        (default: the file's name).
+        A user's tables. Runs: the columns of :data:`clustersim.calibration.COLUMNS` and
+        ``step_time_s``, or ``tokens_per_s_per_device``; optional ``quality`` (A, B or C; default A)
+        and ``family`` (default: the file's name). Microbenchmarks: as ``clustersim measure`` writes
+        them.
     own : bool
-        Whether the project's own table is used too.
+        Whether the project's own table is used too, and beside a user's microbenchmarks the
+        project's own, on which the effects of their software lean.
     catalogue : Catalogue, optional
 
     Raises
@@ -126,17 +167,31 @@ def load_measurements(
         For a file that cannot be read, lacks the columns, or has no row that can be used.
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
+    tables = [(os.fspath(path), read_table(path)) for path in paths]
+    files = [(source, table) for source, table in tables if is_microbenchmarks(table)]
     parts = [_measured(own_table(), "training.csv", catalogue)] if own else []
-    parts += [_measured(read_table(path), os.fspath(path), catalogue) for path in paths]
-    if not parts:
+    parts += [
+        _measured(table, source, catalogue)
+        for source, table in tables
+        if not is_microbenchmarks(table)
+    ]
+    if not parts and not files:
         raise InputError("measurements", "no table given")
-    table = pd.concat([part[0] for part in parts], ignore_index=True)
-    left_out = [line for part in parts for line in part[1]]
-    notes = [line for part in parts for line in part[2]]
+    measured = _together(parts, catalogue)
+    return _with_microbenchmarks(measured, files, own, catalogue) if files else measured
+
+
+Part = tuple[pd.DataFrame, list[str], list[str]]
+"""Usable rows of a table, why the others are not, and misspelt columns."""
+
+
+def _together(parts: Sequence[Part], catalogue: Catalogue) -> Measurements:
+    none = own_table().iloc[:0].astype({"step_time_s": float})
+    table = pd.concat([part[0] for part in parts] or [none], ignore_index=True)
     rows = read_configurations(table, catalogue)
     quality = _quality(table)
     whole = table["config_complete"].fillna("1").astype(str) != "0"
-    scatter = np.array([SCATTER[letter] for letter in quality])
+    scatter = np.array([SCATTER[letter] for letter in quality], dtype=np.float64)
     return Measurements(
         rows=rows,
         step_time_s=table["step_time_s"].to_numpy(dtype=np.float64),
@@ -144,15 +199,49 @@ def load_measurements(
         complete=(quality == "A") & whole.to_numpy(dtype=bool),
         whole=whole.to_numpy(dtype=bool),
         table=table,
-        left_out=left_out,
-        notes=notes,
+        left_out=[line for part in parts for line in part[1]],
+        notes=[line for part in parts for line in part[2]],
     )
 
 
-def _measured(
-    table: pd.DataFrame, source: str, catalogue: Catalogue
-) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Return the usable rows with their step time, why the others are not, and misspelt columns."""
+def _with_microbenchmarks(
+    measured: Measurements,
+    files: Sequence[tuple[str, pd.DataFrame]],
+    own: bool,
+    catalogue: Catalogue,
+) -> Measurements:
+    """Add files of microbenchmarks, a measurement that stands in two of them once."""
+    shipped = list(shipped_microbenchmarks().items()) if own else []
+    named = [
+        table.assign(family=Path(source).stem, source=source, row=np.arange(len(table)) + 2)
+        for source, table in [*shipped, *files]
+    ]
+    table = pd.concat(named, ignore_index=True).drop_duplicates(list(named[0].columns[:-3]))
+    micro, left_out = read_microbenchmarks(table, catalogue)
+    return replace(
+        measured,
+        micro=micro,
+        steps=_whole_steps(files, catalogue),
+        left_out=[*measured.left_out, *left_out],
+    )
+
+
+def _whole_steps(
+    files: Sequence[tuple[str, pd.DataFrame]], catalogue: Catalogue
+) -> Measurements | None:
+    """Whole training steps of files of microbenchmarks, as runs on one chip; None without any."""
+    parts = []
+    for source, table in files:
+        steps = table[(table["kind"] == "step") & table["median_s"].notna()]
+        if len(steps):
+            renamed = steps.drop(columns="kind").rename(columns={"median_s": "step_time_s"})
+            renamed = renamed.assign(n_accelerators="1", zero="0", id=renamed["model"])
+            parts.append(_measured(renamed.reset_index(drop=True), source, catalogue))
+    return _together(parts, catalogue) if parts else None
+
+
+def _measured(table: pd.DataFrame, source: str, catalogue: Catalogue) -> Part:
+    """Return the usable rows of a table with their step time."""
     name = Path(source).stem
     known = (*COLUMNS, *RESULTS)
     unknown = [column for column in table.columns if column not in known]

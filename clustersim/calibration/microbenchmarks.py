@@ -43,6 +43,10 @@ OVERLAP = 4.0
 """Power in whose mean launches and work overlap: about the longer of the two."""
 COPIED_BYTES = 4.0
 """Of an element of BF16 that is read and written."""
+CALL_LAUNCHES = 1.8
+OPTIMIZER_LAUNCHES = 16.0
+"""Time that the host takes for a product or a layer norm, and for an optimizer's step, over that
+for a plain kernel: the smallest such calls on H200 and H100."""
 
 _MATMUL = ("matmul_efficiency", "fp8_efficiency", "matmul_traffic", "memory_efficiency")
 _ATTENTION = ("attention_efficiency", "softmax_width")
@@ -172,15 +176,16 @@ class _Group:
     def tokens(self) -> Array:
         return self.sizes["micro_batch"] * self.sizes["seq_len"]
 
-    def launched(self, work: Array) -> Array:
+    def launched(self, work: Array, launches: float = 1.0) -> Array:
         """Seconds of launches and work that overlap: the longer, smoothly."""
-        least: Array = (self.coefficients.launch_s**OVERLAP + work**OVERLAP) ** (1.0 / OVERLAP)
+        launch = launches * self.coefficients.launch_s
+        least: Array = (launch**OVERLAP + work**OVERLAP) ** (1.0 / OVERLAP)
         return least
 
 
 def _matmul(rows: _Group) -> Array:
     m, n, k = (rows.sizes[name] for name in "mnk")
-    return rows.launched(matmul_seconds(m, n, k, rows.rates, rows.coefficients))
+    return rows.launched(matmul_seconds(m, n, k, rows.rates, rows.coefficients), CALL_LAUNCHES)
 
 
 def _copy(rows: _Group) -> Array:
@@ -189,7 +194,8 @@ def _copy(rows: _Group) -> Array:
 
 def _layer_norm(rows: _Group) -> Array:
     traffic = COPIED_BYTES * rows.coefficients.elementwise_traffic
-    return rows.launched(traffic * rows.sizes["elements"] / rows.rates.memory_Bps)
+    work = traffic * rows.sizes["elements"] / rows.rates.memory_Bps
+    return rows.launched(work, CALL_LAUNCHES)
 
 
 def _softmax(rows: _Group) -> Array:
@@ -199,7 +205,7 @@ def _softmax(rows: _Group) -> Array:
 
 def _adam(rows: _Group) -> Array:
     traffic = rows.coefficients.optimizer_bytes * rows.sizes["elements"]
-    return rows.launched(traffic / rows.rates.memory_Bps)
+    return rows.launched(traffic / rows.rates.memory_Bps, OPTIMIZER_LAUNCHES)
 
 
 def _attention(rows: _Group) -> Array:
@@ -254,18 +260,17 @@ def is_microbenchmarks(table: pd.DataFrame) -> bool:
 
 
 def read_microbenchmarks(
-    table: pd.DataFrame, source: str, catalogue: Catalogue
+    table: pd.DataFrame, catalogue: Catalogue
 ) -> tuple[Microbenchmarks, list[str]]:
-    """Make arrays of a file of `clustersim measure`; steps are left to the validation.
+    """Make arrays of files of `clustersim measure`; steps are left to the validation.
 
     Parameters
     ----------
     table : DataFrame
-        Texts, by the columns of :data:`clustersim.microbenchmarks.COLUMNS`.
-    source : str
-        Name of the file: the source of its rows, and for messages.
+        Texts, by the columns of :data:`clustersim.microbenchmarks.COLUMNS`; `family` (source of the
+        row), and for messages `source` (the file) and `row` (its line).
     catalogue : Catalogue
-        That knows the chip.
+        That knows the chips.
 
     Returns
     -------
@@ -276,28 +281,30 @@ def read_microbenchmarks(
     Raises
     ------
     InputError
-        Where a row has an unknown kind or chip, or no row can be used.
+        Where a row has an unknown kind or chip, or a value that cannot be.
     """
-    entries, places, left_out, wrong = [], [], [], []
+    entries: list[_Entry] = []
+    places, left_out = [], []
+    wrong: dict[str, list[str]] = {}
     for place, values in enumerate(table.to_dict("records")):
         row = Row({str(column): value for column, value in values.items()})
-        kind = row.text("kind")
+        source, kind = row.text("source"), row.text("kind")
+        if row.text("fault"):
+            left_out.append(f"{source}, row {row.text('row')}: {kind}: {row.text('fault')}")
+            continue
         if kind == "step":
             continue
-        if row.text("fault"):
-            left_out.append(f"{source}, row {place + 2}: {kind}: {row.text('fault')}")
-            continue
-        if kind not in KINDS:
-            wrong.append(f"row {place + 2}: kind: {unknown_name('kind', kind, KINDS)}")
-            continue
         entry = _entry(row, catalogue)
-        if row.problems:
-            wrong += [f"row {place + 2}: {problem}" for problem in row.problems]
+        if entry is None:
+            found = [f"row {row.text('row')}: {problem}" for problem in row.problems]
+            wrong.setdefault(source, []).extend(found)
         else:
             entries.append(entry)
             places.append(place)
-    if wrong:
-        raise InputError(source, list(dict.fromkeys(wrong))[:MOST_FAULTS])
+    for source, problems in wrong.items():
+        more = len(problems) - MOST_FAULTS
+        cut = [f"and {more} more"] if more > 0 else []
+        raise InputError(source, [*problems[:MOST_FAULTS], *cut])
     return _stack(entries, table.iloc[places].reset_index(drop=True)), left_out
 
 
@@ -318,6 +325,9 @@ class _Entry:
 
 def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
     kind, name = row.text("kind"), row.text("accelerator")
+    if kind not in KINDS:
+        row.problems.append(f"kind: {unknown_name('kind', kind, KINDS)}")
+        return None
     needed = _NEEDED.get(kind, ())
     given = {column: row.number(column, most=MOST) for column in needed}
     seconds = row.number("median_s", least=0.0, whole=False)

@@ -33,7 +33,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "pip install 'clustersim[measure]'. About five minutes on one accelerator.",
         epilog="kinds: " + ", ".join(KINDS) + "\n"
         "Each case is in the file as soon as it is measured; Ctrl-C keeps what is there.\n"
-        "example: clustersim measure --out my-chip.csv && clustersim fit my-chip.csv --out mine.json",
+        "example: clustersim measure --out my-chip.csv\n"
+        "         clustersim fit my-chip.csv --out my-chip.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", required=True, metavar="MEASUREMENTS.csv", help="new file")

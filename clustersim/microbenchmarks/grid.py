@@ -89,7 +89,7 @@ def _products() -> list[Case]:
 
 def _attention() -> list[Case]:
     """As many tokens each (16,384), heads of three widths, grouped queries; long sequences."""
-    shapes = [(16384 // seq_len, seq_len, 16, 128, 0) for seq_len in (512, 2048, 8192, 16384)]
+    shapes = [(16384 // seq_len, seq_len, 16, 128, 0) for seq_len in (512, 1024, 2048, 8192, 16384)]
     shapes += [(16384 // seq_len, seq_len, 32, 64, 0) for seq_len in (1024, 4096, 16384)]
     shapes += [(4, 4096, 8, 256, 0), (8, 2048, 32, 80, 0)]
     shapes += [(4, 4096, 32, 128, 8), (2, 8192, 8, 128, 1), (1, 32768, 8, 128, 0)]

@@ -107,11 +107,18 @@ def _matmul(case: Case, device: Device) -> Work:
 
 
 def _fp8_product(device: Device, m: int, n: int, k: int) -> Callable[[], object]:
+    """Make a product of FP8 operands into BF16, summed in the tensor cores' own precision.
+
+    So do forward passes of training in FP8 (NVIDIA Transformer Engine, ``DelayedScaling``:
+    `fp8_gemm_fprop` without split accumulation).
+    """
     torch = device.torch
     left = torch.randn((m, k), device=device.kind).to(torch.float8_e4m3fn)
     right = torch.randn((n, k), device=device.kind).to(torch.float8_e4m3fn).t()
     scale = torch.ones((), device=device.kind)
-    return lambda: torch._scaled_mm(left, right, scale, scale, out_dtype=torch.bfloat16)
+    return lambda: torch._scaled_mm(
+        left, right, scale, scale, out_dtype=torch.bfloat16, use_fast_accum=True
+    )
 
 
 def _streaming(case: Case, device: Device) -> Work:

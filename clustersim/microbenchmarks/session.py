@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -54,14 +54,14 @@ def new_measurement_file(
     InputError
         Where the file exists or cannot be written.
     """
-    try:
-        file = Path(path).open("x", encoding="utf-8", newline="")
-    except FileExistsError:
-        raise InputError(str(path), "exists already; nothing is overwritten") from None
-    except (OSError, ValueError) as error:
-        fault = error.strerror if isinstance(error, OSError) else error
-        raise InputError(str(path), f"cannot be written: {fault}") from None
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("x", encoding="utf-8", newline=""))
+        except FileExistsError:
+            raise InputError(str(path), "exists already; nothing is overwritten") from None
+        except (OSError, ValueError) as error:
+            fault = error.strerror if isinstance(error, OSError) else error
+            raise InputError(str(path), f"cannot be written: {fault}") from None
         yield MeasurementFile(file, environment)
 
 

@@ -165,10 +165,7 @@ class Transformer(nn.Module):
         if self.positions is not None:
             x = x + self.positions.weight
         for layer in self.layers:
-            if self.recompute:
-                x = recomputed(layer, x, self.angles)
-            else:
-                x = layer(x, self.angles)
+            x = recomputed(layer, x, self.angles) if self.recompute else layer(x, self.angles)
         loss: Tensor = self.output(x, targets)
         return loss
 

@@ -39,7 +39,8 @@ class FailureSource(FileModel):
     name: Annotated[str, Field(min_length=1)]
     of: Literal["node", "leaf", "unit"] = Field(
         "node",
-        description="what has one: a node, or all nodes of a first switch or of a scalable unit or pod",
+        description="what has one: a node, or all nodes of a first switch or of a scalable unit "
+        "or pod",
     )
     time_to_failure: DurationDistribution = Field(description="of one of them, in service")
     repair: DurationDistribution = Field(description="until it serves again")

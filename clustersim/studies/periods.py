@@ -34,8 +34,8 @@ Floats = npt.NDArray[np.float64]
 SECONDS_PER_DAY = 86400.0
 PERIOD_METRICS = MappingProxyType(
     {
-        "useful_flop_per_s": "goodput: model FLOPs a second of work that is kept; jobs without a model "
-        "count none",
+        "useful_flop_per_s": "goodput: model FLOPs a second of work that is kept; jobs without a "
+        "model count none",
         "tokens_per_day": "goodput: tokens a day of work that is kept",
         "jobs_done_per_day": "jobs that finish a day",
         "utilisation": "utilisation",

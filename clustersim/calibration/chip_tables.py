@@ -1,0 +1,151 @@
+"""What microbenchmarks say of a chip, and how whole steps then come out, as tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from clustersim.calibration.calibrate import Calibrated
+from clustersim.calibration.microbenchmarks import DEPENDS, Microbenchmarks
+from clustersim.calibration.prediction import DRAWS, predict
+from clustersim.performance import (
+    LEVELS,
+    PARAMETERS,
+    default_calibration,
+    default_stack,
+    labels_of,
+)
+
+__all__ = ["chip_coefficients", "microbenchmark_errors", "step_errors"]
+
+RELEASE = LEVELS.index("release")
+
+
+def microbenchmark_errors(calibrated: Calibrated) -> pd.DataFrame:
+    """Return the errors of the fit by chip and kind.
+
+    Returns
+    -------
+    DataFrame
+        ``chip, kind, precision, rows, median, worst``: absolute error (predicted over measured,
+        less 1) in the median, and the signed one that is largest.
+    """
+    micro = calibrated.measured.micro
+    if micro is None:
+        return pd.DataFrame(columns=["chip", "kind", "precision", "rows", "median", "worst"])
+    residuals = calibrated.fit.residuals[len(calibrated.measured) :]
+    rows = pd.DataFrame(
+        {
+            "chip": [chip.name for chip in micro.accelerators],
+            "kind": micro.kind,
+            "precision": micro.table["precision"],
+            "error": np.expm1(residuals),
+        }
+    )
+    return (
+        rows.groupby(["chip", "kind", "precision"], sort=False)["error"]
+        .agg(
+            rows="size",
+            median=lambda error: error.abs().median(),
+            worst=lambda error: error.loc[error.abs().idxmax()],
+        )
+        .reset_index()
+    )
+
+
+def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
+    """Return what some chips reach by their microbenchmarks, and by published runs.
+
+    Parameters
+    ----------
+    calibrated : Calibrated
+    chips : set of str
+
+    Returns
+    -------
+    DataFrame
+        ``chip, stack, coefficient``; ``value, low, high``: estimate and its 90 % interval with the
+        stack that was measured; ``published``: by the shipped calibration, with the stack that is
+        assumed on the chip where none is named; ``meaning``.
+    """
+    micro = calibrated.measured.micro
+    records = []
+    for place, name in _first_rows(micro, chips) if micro is not None else ():
+        assert micro is not None
+        labels = micro.labels[place]
+        chip = micro.accelerators[place]
+        kinds = {
+            kind
+            for kind, other in zip(micro.kind, micro.accelerators, strict=True)
+            if other.name == name
+        }
+        told = frozenset().union(*(DEPENDS[kind] for kind in kinds))
+        shipped = labels_of(chip, default_stack(chip.family))
+        value, published = (
+            world.coefficients([own])
+            for world, own in (
+                (calibrated.calibration.world(), labels),
+                (default_calibration().world(), shipped),
+            )
+        )
+        drawn = calibrated.calibration.draw(DRAWS).coefficients([labels])
+        for parameter in PARAMETERS:
+            if parameter.name in told:
+                low, high = np.quantile(getattr(drawn, parameter.name), (0.05, 0.95))
+                records.append(
+                    {
+                        "chip": name,
+                        "stack": labels[RELEASE],
+                        "coefficient": parameter.name,
+                        "value": float(getattr(value, parameter.name)[0]),
+                        "low": float(low),
+                        "high": float(high),
+                        "published": float(getattr(published, parameter.name)[0]),
+                        "meaning": parameter.meaning,
+                    }
+                )
+    return pd.DataFrame(records)
+
+
+def _first_rows(micro: Microbenchmarks, chips: set[str]) -> list[tuple[int, str]]:
+    """First row in BF16 of each chip and stack."""
+    found: dict[tuple[str, str], int] = {}
+    for place, (chip, labels) in enumerate(zip(micro.accelerators, micro.labels, strict=True)):
+        if chip.name in chips and not micro.chips.fp8[place]:
+            found.setdefault((chip.name, labels[RELEASE]), place)
+    return [(place, name) for (name, _), place in found.items()]
+
+
+def step_errors(calibrated: Calibrated) -> pd.DataFrame:
+    """Predict the whole steps of the user's files, which nothing was fitted on.
+
+    Returns
+    -------
+    DataFrame
+        ``chip, model, recompute, global_batch, measured_s, predicted_s, lo_s, hi_s, error``
+        (predicted over measured, less 1), ``covered`` (in the 90 % interval), and
+        ``published_error``: by the shipped calibration, which knows published runs only.
+    """
+    steps = calibrated.measured.steps
+    if steps is None:
+        return pd.DataFrame()
+    found, published = (
+        predict(steps.rows, calibration)
+        for calibration in (calibrated.calibration, default_calibration())
+    )
+    measured = steps.step_time_s
+    return pd.DataFrame(
+        {
+            "chip": [chip.name for chip in steps.rows.accelerators],
+            "model": steps.table["model"],
+            "recompute": steps.table["recompute"],
+            "global_batch": steps.rows.global_batch.astype(np.int64),
+            "measured_s": measured,
+            "predicted_s": found.step.step_time_s,
+            "lo_s": found.lo_s,
+            "hi_s": found.hi_s,
+            "error": found.step.step_time_s / measured - 1.0,
+            "covered": (found.lo_s <= measured) & (measured <= found.hi_s),
+            "published_error": published.step.step_time_s / measured - 1.0,
+        }
+    )

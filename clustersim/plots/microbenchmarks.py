@@ -1,0 +1,303 @@
+"""Pictures of a chip's microbenchmarks: what it reaches, by them and by published runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from numpy.typing import NDArray
+
+from clustersim.calibration.microbenchmarks import Microbenchmarks
+from clustersim.catalogue import Accelerator
+from clustersim.performance import (
+    AcceleratorArrays,
+    Calibration,
+    Coefficients,
+    default_calibration,
+    default_stack,
+    labels_of,
+)
+from clustersim.performance.matmul import matmul_seconds
+from clustersim.performance.rates import rates_of
+from clustersim.plots.style import COLOURS, new_figure, style
+
+__all__ = ["draw_chip", "plot_attention", "plot_products", "plot_steps"]
+
+Array = NDArray[np.float64]
+
+DRAWS = 400
+POINTS = 80
+BYTES = 2.0
+"""Of an element, as the core counts the traffic of a product in any precision."""
+HEADS = (("64", 64.0, "o"), ("80", 80.0, "^"), ("128", 128.0, "s"), ("256", 256.0, "D"))
+MEASURED, PUBLISHED = COLOURS["blue"], COLOURS["vermilion"]
+
+
+def draw_chip(
+    micro: Microbenchmarks, calibration: Calibration, steps: pd.DataFrame, chip: str
+) -> Figure:
+    """Draw a chip's products in BF16 and FP8, its attention, and its whole steps.
+
+    Parameters
+    ----------
+    micro : Microbenchmarks
+    calibration : Calibration
+        Fitted to them.
+    steps : DataFrame
+        Of :func:`clustersim.calibration.chip_tables.step_errors`.
+    chip : str
+        Name in the catalogue.
+    """
+    of_chip = steps[steps["chip"] == chip] if len(steps) else steps
+    with style():
+        figure = new_figure(12.0, 8.6)
+        axes = figure.subplots(2, 2)
+        plot_products(micro, calibration, chip, ax=axes[0, 0])
+        plot_products(micro, calibration, chip, precision="fp8", ax=axes[0, 1])
+        plot_attention(micro, calibration, chip, ax=axes[1, 0])
+        plot_steps(of_chip, ax=axes[1, 1])
+        figure.supxlabel(
+            "Bands: 90 % of what each calibration holds possible. The core knows a product's three "
+            "sizes by their FLOPs and bytes alone, so its\nsurface over (m, n, k) is a curve over "
+            "FLOPs per byte. Products shorter than launches (hollow) say nothing of the chip.",
+            fontsize=8.5,
+            color="#444444",
+        )
+    return figure
+
+
+def _axes(ax: Axes | None) -> Axes:
+    return new_figure().subplots() if ax is None else ax
+
+
+def plot_products(
+    micro: Microbenchmarks,
+    calibration: Calibration,
+    chip: str,
+    *,
+    precision: str = "bf16",
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the efficiency of matrix products against their FLOPs per byte.
+
+    Parameters
+    ----------
+    micro, calibration, chip
+        As for :func:`draw_chip`.
+    precision : {"bf16", "fp8"}
+        FP16 is drawn with BF16, whose peak it has.
+    ax : Axes, optional
+    """
+    names = np.array([accelerator.name for accelerator in micro.accelerators])
+    fp8 = precision == "fp8"
+    rows = np.flatnonzero((names == chip) & (micro.kind == "matmul") & (micro.chips.fp8 == fp8))
+    with style():
+        ax = _axes(ax)
+        ax.set_title(f"Matrix products, {'FP8' if fp8 else 'BF16 and FP16'}", loc="left")
+        if not rows.size:
+            return _nothing(ax, "not measured")
+        m, n, k = (micro.sizes[name][rows] for name in "mnk")
+        flops = 2.0 * m * n * k
+        intensity = flops / (BYTES * (m * k + k * n + m * n))
+        reached = flops / micro.seconds[rows] / micro.chips.peak_flops[rows]
+        launch = np.min(micro.seconds[(names == chip) & (micro.kind == "launch")], initial=np.inf)
+        short = micro.seconds[rows] < 3.0 * launch if np.isfinite(launch) else rows < 0
+        kinds = micro.table["precision"].to_numpy(dtype=str)[rows]
+        for kind, marker in (("bf16", "o"), ("fp16", "^"), ("fp8", "s")):
+            for chosen, face in ((~short, MEASURED), (short, "white")):
+                here = (kinds == kind) & chosen
+                label = f"measured, {kind.upper()} ({(kinds == kind).sum()})"
+                ax.plot(
+                    intensity[here],
+                    reached[here],
+                    linestyle="none",
+                    marker=marker,
+                    markersize=4.5,
+                    markerfacecolor=face,
+                    markeredgecolor=MEASURED,
+                    markeredgewidth=0.7,
+                    label=label if here.any() and face == MEASURED else None,
+                )
+        grid = np.geomspace(intensity.min() / 1.2, intensity.max() * 1.2, POINTS)
+        chip_of = micro.accelerators[int(rows[0])]
+        _surfaces(ax, calibration, chip_of, micro.labels[int(rows[0])], precision, grid)
+        ax.set(xscale="log", xlim=(grid[0], grid[-1]), ylim=(0.0, 1.0))
+        _plain_logarithmic(ax, grid)
+        ax.set_xlabel("FLOPs per byte of both operands and the result (2 bytes each)")
+        ax.set_ylabel("share of the peak")
+        ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+        ax.legend(loc="lower right", fontsize=8.5)
+    return ax
+
+
+def _surfaces(
+    ax: Axes,
+    calibration: Calibration,
+    chip: Accelerator,
+    labels: tuple[str, ...],
+    precision: str,
+    intensity: Array,
+) -> None:
+    """Draw the efficiency that two calibrations predict of large products."""
+    stack = default_stack(chip.family)
+    published = labels_of(chip, stack, precision)
+    named = f"fitted to published runs ({stack.split(' (')[0] or 'mean of all stacks'})"
+    for known, own, ink, dashes, label in (
+        (calibration, labels, MEASURED, "-", "fitted to microbenchmarks too"),
+        (default_calibration(), published, PUBLISHED, "--", named),
+    ):
+        middle = _efficiency(chip, precision, known.world().coefficients([own]), intensity)
+        drawn = known.draw(DRAWS).coefficients([own])
+        low, high = np.quantile(_efficiency(chip, precision, drawn, intensity), (0.05, 0.95), 0)
+        ax.fill_between(intensity, low, high, color=ink, alpha=0.15, lw=0)
+        ax.plot(intensity, middle, color=ink, linestyle=dashes, label=label)
+
+
+def _efficiency(
+    chip: Accelerator, precision: str, coefficients: Coefficients, intensity: Array
+) -> Array:
+    """Share of the peak that cubes of such FLOPs per byte reach, shape (..., intensities).
+
+    A cube of side s does ``2 s^3`` FLOPs on ``6 s^2`` bytes.
+    """
+    side = 3.0 * intensity
+    chips = AcceleratorArrays.of([chip], precision)
+    rates = rates_of(chips, coefficients)
+    seconds = matmul_seconds(side, side, side, rates, coefficients)
+    result: Array = 2.0 * side**3 / seconds / chips.peak_flops
+    return result
+
+
+def plot_attention(
+    micro: Microbenchmarks, calibration: Calibration, chip: str, *, ax: Axes | None = None
+) -> Axes:
+    """Plot the efficiency of fused attention, forward, against the length of the sequence.
+
+    Parameters
+    ----------
+    micro, calibration, chip, ax
+        As for :func:`plot_products`.
+    """
+    names = np.array([accelerator.name for accelerator in micro.accelerators])
+    rows = np.flatnonzero((names == chip) & (micro.kind == "attention"))
+    with style():
+        ax = _axes(ax)
+        ax.set_title("Fused causal attention", loc="left")
+        if not rows.size:
+            return _nothing(ax, "not measured")
+        models = micro.models.take(rows)
+        width = models.attention_width / models.heads
+        forward = micro.forward_only[rows]
+        flops = np.where(forward, 1.0, 3.5) * 4.0 * micro.sizes["micro_batch"][rows]
+        flops = flops * models.seq_len * models.span * models.attention_width
+        reached = flops / micro.seconds[rows] / micro.chips.bf16_flops[rows]
+        own = calibration.world().coefficients([micro.labels[int(rows[0])]])
+        for place, (name, size, marker) in enumerate(HEADS):
+            ink = list(COLOURS.values())[place]
+            for direction, face in ((True, ink), (False, "white")):
+                here = (width == size) & (forward == direction)
+                ax.plot(
+                    models.seq_len[here],
+                    reached[here],
+                    linestyle="none",
+                    marker=marker,
+                    markerfacecolor=face,
+                    markeredgecolor=ink,
+                    label=f"heads of {name}" if direction and here.any() else None,
+                )
+            if (width == size).any():
+                share = own.attention_efficiency / (1.0 + own.softmax_width / size)
+                ax.axhline(float(share[0]), color=ink, lw=1.2, alpha=0.8)
+        ax.set(xscale="log", ylim=(0.0, 1.0))
+        ax.xaxis.set_major_locator(FixedLocator([512 * 2**power for power in range(7)]))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel("tokens of a sequence")
+        ax.set_ylabel("share of the BF16 peak, causal half counted")
+        ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+        ax.plot([], [], color="#555555", lw=1.2, label="fitted")
+        ax.legend(loc="upper left", fontsize=8.5, ncols=2, title="filled: forward; hollow: both")
+    return ax
+
+
+def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Plot predicted over measured whole steps, by microbenchmarks and by published runs.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Of :func:`clustersim.calibration.chip_tables.step_errors`.
+    ax : Axes, optional
+    """
+    with style():
+        ax = _axes(ax)
+        ax.set_title("Whole training steps, which nothing was fitted on", loc="left")
+        if not len(steps):
+            return _nothing(ax, "none measured")
+        place = np.arange(len(steps))[::-1]
+        ax.axvspan(1 / 1.08, 1.08, color="#999999", alpha=0.18, lw=0)
+        ax.axvline(1.0, color="#333333", lw=0.8)
+        ax.plot(
+            1.0 + steps["published_error"],
+            place,
+            linestyle="none",
+            marker="D",
+            markersize=4.0,
+            color=PUBLISHED,
+            label=_median("published runs alone", steps["published_error"]),
+        )
+        measured = steps["measured_s"]
+        ax.hlines(place, steps["lo_s"] / measured, steps["hi_s"] / measured, color=MEASURED, lw=0.8)
+        ax.plot(
+            1.0 + steps["error"],
+            place,
+            linestyle="none",
+            marker="o",
+            color=MEASURED,
+            label=_median("with microbenchmarks", steps["error"]),
+        )
+        ax.set_yticks(place, _step_names(steps), fontsize=7.5)
+        ax.set_ylim(-0.7, len(steps) + 2.2)
+        ax.set(xscale="log", xlim=(0.65, 1.55))
+        ax.xaxis.set_major_locator(FixedLocator((0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel("predicted / measured (bars: 90 % interval; grey: within 8 %)")
+        ax.legend(loc="upper center", fontsize=8.5, ncols=2, columnspacing=1.0)
+    return ax
+
+
+def _median(name: str, error: pd.Series[float]) -> str:
+    return f"{name}: {100 * error.abs().median():.1f} % in the median"
+
+
+def _step_names(steps: pd.DataFrame) -> Sequence[str]:
+    again = {"none": "", "full": ", recompute"}
+    return [
+        f"{row['model']}{again.get(str(row['recompute']), '')}, batch {row['global_batch']}".replace(
+            " truncated to ", ": "
+        )
+        for row in steps.to_dict("records")
+    ]
+
+
+def _nothing(ax: Axes, why: str) -> Axes:
+    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", color="#555555")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    return ax
+
+
+def _percent(x: float, _: int | None = None) -> str:
+    return f"{100 * x:.0f} %"
+
+
+def _plain_logarithmic(ax: Axes, grid: Array) -> None:
+    ticks = [10**power * step for power in range(0, 5) for step in (1, 2, 5)]
+    ax.xaxis.set_major_locator(FixedLocator([x for x in ticks if grid[0] <= x <= grid[-1]]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
