@@ -140,6 +140,8 @@ def _text(table: pd.DataFrame, column: str, default: str) -> NDArray[np.str_]:
 
 def _largest_part(rows: Configurations, calibration: Calibration) -> list[str]:
     """Part of each row's step, other than matrix products, that takes most seconds."""
+    if not len(rows):
+        return []
     step = evaluate(
         rows.models,
         rows.chips,

@@ -69,6 +69,8 @@ class Measurements:
         Microbenchmarks that are fitted on beside the runs.
     steps : Measurements or None
         Whole steps of the user's files of microbenchmarks, which nothing is fitted on.
+    chips_on_the_desk : tuple of str
+        Chips of the user's files of microbenchmarks.
     """
 
     rows: Configurations
@@ -81,6 +83,7 @@ class Measurements:
     notes: list[str] = field(default_factory=list)
     micro: Microbenchmarks | None = None
     steps: Measurements | None = None
+    chips_on_the_desk: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -211,10 +214,11 @@ def _with_microbenchmarks(
     catalogue: Catalogue,
 ) -> Measurements:
     """Add files of microbenchmarks, a measurement that stands in two of them once."""
-    shipped = list(shipped_microbenchmarks().items()) if own else []
+    shipped = shipped_microbenchmarks().items() if own else ()
+    known = [(name, table[table["fault"].isna()]) for name, table in shipped]
     named = [
         table.assign(family=Path(source).stem, source=source, row=np.arange(len(table)) + 2)
-        for source, table in [*shipped, *files]
+        for source, table in [*known, *files]
     ]
     table = pd.concat(named, ignore_index=True).drop_duplicates(list(named[0].columns[:-3]))
     micro, left_out = read_microbenchmarks(table, catalogue)
@@ -222,6 +226,13 @@ def _with_microbenchmarks(
         measured,
         micro=micro,
         steps=_whole_steps(files, catalogue),
+        chips_on_the_desk=tuple(
+            dict.fromkeys(
+                catalogue.accelerator(name).name
+                for _, table in files
+                for name in table["accelerator"]
+            )
+        ),
         left_out=[*measured.left_out, *left_out],
     )
 

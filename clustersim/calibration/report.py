@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.calibration.calibrate import FOLDS, LEAST_MEASURED, Calibrated
+from clustersim.calibration.chip_report import chip_sections
 from clustersim.calibration.coverage import coverage_text
 from clustersim.calibration.cross_validation import SOURCES, Errors
 from clustersim.calibration.diagnostics import (
@@ -21,13 +22,14 @@ from clustersim.calibration.diagnostics import (
     uncertainty_by_group,
 )
 from clustersim.calibration.limits import FEW, count_limits
+from clustersim.calibration.markdown import markdown_table
 from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.network.fit import LinkFit
 from clustersim.performance.step_time import memory_of
 from clustersim.performance.world import Key
 
-__all__ = ["count_text", "few_text", "markdown_table", "report_text"]
+__all__ = ["count_text", "few_text", "fitted_text", "report_text"]
 
 STRONG = 1.5
 """Effects of more standard errors than this are told."""
@@ -64,34 +66,21 @@ def report_text(
         Whose chips the limits are counted for (default: the built-in one).
     """
     rows = row_table(calibrated)
+    runs = len(rows) > 0
     sections = [
         "# Fit of the performance core",
         _summary(calibrated, rows),
-        "## Measurements",
-        *_measurements(calibrated, rows, own),
-        "## Errors on rows that were left out",
-        *_left_out(calibrated, rows),
-        "## Residuals by group",
-        *_groups(rows),
+        *(["## Measurements", *_measurements(calibrated, rows, own)] if runs else []),
+        *chip_sections(calibrated),
+        *(["## Errors on rows that were left out", *_left_out(calibrated, rows)] if runs else []),
+        *(["## Residuals by group", *_groups(rows)] if runs else []),
         "## Coefficients",
         *_coefficients(calibrated),
-        "## Where the uncertainty comes from",
-        *_uncertainty(calibrated),
-        "## Limits",
-        *_limits(calibrated, catalogue or load_catalogue()),
+        *(["## Where the uncertainty comes from", *_uncertainty(calibrated)] if runs else []),
+        *(["## Limits", *_limits(calibrated, catalogue or load_catalogue())] if runs else []),
         *([] if links is None else ["## Collectives", *_links(links)]),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align cells in a Markdown table."""
-    widths = [max(len(row[place]) for row in [headers, *rows]) for place in range(len(headers))]
-    lines = [headers, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
 
 
 def count_text(rows: pd.DataFrame) -> str:
@@ -107,9 +96,21 @@ def count_text(rows: pd.DataFrame) -> str:
     )
 
 
+def fitted_text(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
+    """Say what was fitted to: runs and microbenchmarks."""
+    lines = []
+    if len(rows):
+        lines.append(f"fitted to {count_text(rows)}: {', '.join(sorted(set(rows['chip'])))}")
+    micro = calibrated.measured.micro
+    if micro is not None:
+        chips = ", ".join(dict.fromkeys(chip.name for chip in micro.accelerators))
+        lines.append(f"fitted to {len(micro):,} microbenchmarks: {chips}")
+    return lines
+
+
 def few_text(calibrated: Calibrated) -> list[str]:
     """Say how little few runs tell; nothing where there are enough."""
-    if len(calibrated.measured) >= LEAST_MEASURED:
+    if len(calibrated.measured) >= LEAST_MEASURED or calibrated.measured.micro is not None:
         return []
     told = calibrated.calibration.facts["effective_parameters"]
     keys = len(calibrated.calibration.keys)
@@ -122,9 +123,10 @@ def few_text(calibrated: Calibrated) -> list[str]:
 def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
     calibration = calibrated.calibration
     told = calibration.facts["effective_parameters"]
+    fitted = "; ".join(fitted_text(calibrated, rows))
     return (
-        f"{count_text(rows)}. {len(calibration.keys)} effects, of which the measurements "
-        f"tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The "
+        f"{fitted[0].upper()}{fitted[1:]}. {len(calibration.keys)} effects, of which "
+        f"the measurements tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The "
         f"posterior is widened by {calibration.widening:.2f} to the residuals; half a 90 % "
         f"interval is "
         f"{calibration.reach:.2f} standard deviations."

@@ -35,14 +35,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "fit",
-        help="fit step times to measured training runs, ours and your own",
+        help="fit step times to measured training runs and microbenchmarks, ours and your own",
         description="Fit the coefficients of the performance core to measured training runs: the "
-        "published ones that come with the package, and your own beside them or instead. Writes a "
-        "calibration, and a report with its errors on rows that were left out.",
-        epilog="MEASUREMENTS.csv has a row a run: accelerator, n_accelerators, model (or layers,\n"
-        "hidden, heads, ffn_hidden, vocab, seq_len), global_batch, tp, pp, ... and\n"
-        "step_time_s or tokens_per_s_per_device. The same input gives the same file.\n"
-        "example: clustersim fit --no-validation --out calibration.json",
+        "published ones that come with the package, and your own beside them or instead; and to "
+        "microbenchmarks of `clustersim measure`, whose whole steps then show how good the fit is. "
+        "Writes a calibration, and a report with its errors on rows that were left out.",
+        epilog="MEASUREMENTS.csv is a file of `clustersim measure`, or has a row a run:\n"
+        "accelerator, n_accelerators, model (or layers, hidden, heads, ffn_hidden, vocab,\n"
+        "seq_len), global_batch, tp, pp, ... and step_time_s or tokens_per_s_per_device.\n"
+        "The same input gives the same file.\n"
+        "example: clustersim fit my-chip.csv --no-validation --out my-chip.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("measurements", nargs="*", metavar="MEASUREMENTS.csv")
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     # Threads that wait for each other in many small products cost tenfold on a busy machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from clustersim.calibration import calibrate, load_measurements
+    from clustersim.calibration.chip_tables import step_errors
     from clustersim.calibration.diagnostics import row_table
     from clustersim.calibration.report import report_text
     from clustersim.catalogue import load_catalogue
@@ -91,13 +94,18 @@ def run(args: argparse.Namespace) -> int:
         calibrated = calibrate(measured, seed=args.seed, validate=not args.no_validation)
         mine = _row_names(args.measurements, measured)
         rows = row_table(calibrated, own=len(mine))
+        steps = step_errors(calibrated)
         out.write_text(calibrated.calibration.to_json(), encoding="utf-8")
         links = _write_figures(folder, calibrated, rows)
+        _draw_chips(folder, calibrated, steps)
         text = report_text(calibrated, links, own=not args.only, catalogue=catalogue)
         (folder / "report.md").write_text(text, encoding="utf-8")
-        rows.to_csv(folder / "rows.csv", index=False, float_format="%.6g", lineterminator="\n")
-    print("\n".join(_summary(calibrated, rows, mine, only=args.only)))
-    print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and rows.csv")
+        for name, frame in (("rows", rows), ("steps", steps)):
+            if len(frame):
+                path = folder / f"{name}.csv"
+                frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    print("\n".join(_summary(calibrated, rows, steps, mine, only=args.only)))
+    print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and tables")
     return 0
 
 
@@ -133,23 +141,38 @@ def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> 
 
     collectives = read_collectives()
     links = fit_links(collectives)
-    if calibrated.across is None:
+    if calibrated.across is not None:
+        save_figure(draw_validation(rows), folder / "predictions", ("png",))
+    elif len(rows):
         figure = new_figure()
         plot_predictions(rows, ax=figure.subplots())
-    else:
-        figure = draw_validation(rows)
-    save_figure(figure, folder / "predictions", ("png",))
+        save_figure(figure, folder / "predictions", ("png",))
     save_figure(draw_coefficients(calibrated.calibration), folder / "coefficients", ("png",))
     save_figure(draw_collectives(collectives, links), folder / "collectives", ("png",))
     return links
 
 
+def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> None:
+    """Draw what the microbenchmarks of each chip of the user's files say."""
+    from clustersim.plots.microbenchmarks import draw_chip
+    from clustersim.plots.style import save_figure
+
+    micro = calibrated.measured.micro
+    for chip in calibrated.measured.chips_on_the_desk:
+        assert micro is not None
+        figure = draw_chip(micro, calibrated.calibration, steps, chip)
+        save_figure(figure, folder / f"chip-{chip}", ("png",))
+
+
 def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
-    """Name each usable row of the user's tables, which come last, by its file and line."""
+    """Name each usable run of the user's tables, which come last, by its file and line."""
     from clustersim.calibration.measurements import read_table
+    from clustersim.calibration.microbenchmarks import is_microbenchmarks
 
     names = []
     for path in paths:
+        if is_microbenchmarks(read_table(path)):
+            continue
         start = f"{path}, row "
         unused = {
             line[len(start) :].split(":")[0] for line in measured.left_out if line.startswith(start)
@@ -160,13 +183,18 @@ def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
 
 
 def _summary(
-    calibrated: Calibrated, rows: pd.DataFrame, mine: list[str], *, only: bool
+    calibrated: Calibrated,
+    rows: pd.DataFrame,
+    steps: pd.DataFrame,
+    mine: list[str],
+    *,
+    only: bool,
 ) -> list[str]:
-    from clustersim.calibration.report import count_text, few_text
+    from clustersim.calibration.report import few_text, fitted_text
 
     left_out = calibrated.measured.left_out
     lines = [
-        f"fitted to {count_text(rows)}: {', '.join(sorted(set(rows['chip'])))}",
+        *fitted_text(calibrated, rows),
         *few_text(calibrated),
         *getattr(calibrated.measured, "notes", ()),
         f"rows of the tables that cannot be used: {len(left_out)}",
@@ -175,8 +203,21 @@ def _summary(
     if len(left_out) > MOST_REASONS:
         lines.append(f"  and {len(left_out) - MOST_REASONS} more, see the report")
     lines += _unexplained(rows, mine)
-    lines += _errors(calibrated, rows)
+    if len(rows):
+        lines += _errors(calibrated, rows)
+    lines += _chips(calibrated, steps)
     return [*lines, *_movers(calibrated, len(mine), only=only)]
+
+
+def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
+    """What the user's chips reach, and how their whole steps come out."""
+    from clustersim.calibration.chip_report import coefficient_cells, step_text
+
+    chips = calibrated.measured.chips_on_the_desk
+    if not chips:
+        return []
+    headers, cells = coefficient_cells(calibrated)
+    return ["what the chip reaches, with 90 % intervals:", table(cells, headers), *step_text(steps)]
 
 
 def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:

@@ -33,6 +33,8 @@ DRAWS = 400
 POINTS = 80
 BYTES = 2.0
 """Of an element, as the core counts the traffic of a product in any precision."""
+SHORT = 3.0
+"""Launches; what takes less is drawn hollow."""
 HEADS = (("64", 64.0, "o"), ("80", 80.0, "^"), ("128", 128.0, "s"), ("256", 256.0, "D"))
 MEASURED, PUBLISHED = COLOURS["blue"], COLOURS["vermilion"]
 
@@ -55,7 +57,7 @@ def draw_chip(
     of_chip = steps[steps["chip"] == chip] if len(steps) else steps
     with style():
         figure = new_figure(12.0, 8.6)
-        axes = figure.subplots(2, 2)
+        axes = figure.subplots(2, 2, width_ratios=(1.0, 0.85))
         plot_products(micro, calibration, chip, ax=axes[0, 0])
         plot_products(micro, calibration, chip, precision="fp8", ax=axes[0, 1])
         plot_attention(micro, calibration, chip, ax=axes[1, 0])
@@ -63,7 +65,7 @@ def draw_chip(
         figure.supxlabel(
             "Bands: 90 % of what each calibration holds possible. The core knows a product's three "
             "sizes by their FLOPs and bytes alone, so its\nsurface over (m, n, k) is a curve over "
-            "FLOPs per byte. Products shorter than launches (hollow) say nothing of the chip.",
+            "FLOPs per byte. Hollow: shorter than three launches, so bound by the host.",
             fontsize=8.5,
             color="#444444",
         )
@@ -105,7 +107,7 @@ def plot_products(
         intensity = flops / (BYTES * (m * k + k * n + m * n))
         reached = flops / micro.seconds[rows] / micro.chips.peak_flops[rows]
         launch = np.min(micro.seconds[(names == chip) & (micro.kind == "launch")], initial=np.inf)
-        short = micro.seconds[rows] < 3.0 * launch if np.isfinite(launch) else rows < 0
+        short = micro.seconds[rows] < SHORT * launch if np.isfinite(launch) else rows < 0
         kinds = micro.table["precision"].to_numpy(dtype=str)[rows]
         for kind, marker in (("bf16", "o"), ("fp16", "^"), ("fp8", "s")):
             for chosen, face in ((~short, MEASURED), (short, "white")):
@@ -127,7 +129,7 @@ def plot_products(
         _surfaces(ax, calibration, chip_of, micro.labels[int(rows[0])], precision, grid)
         ax.set(xscale="log", xlim=(grid[0], grid[-1]), ylim=(0.0, 1.0))
         _plain_logarithmic(ax, grid)
-        ax.set_xlabel("FLOPs per byte of both operands and the result (2 bytes each)")
+        ax.set_xlabel("FLOPs per byte, at 2 bytes an element")
         ax.set_ylabel("share of the peak")
         ax.yaxis.set_major_formatter(FuncFormatter(_percent))
         ax.legend(loc="lower right", fontsize=8.5)
@@ -235,7 +237,7 @@ def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     with style():
         ax = _axes(ax)
-        ax.set_title("Whole training steps, which nothing was fitted on", loc="left")
+        ax.set_title("Whole steps, not fitted on", loc="left")
         if not len(steps):
             return _nothing(ax, "none measured")
         place = np.arange(len(steps))[::-1]
@@ -261,28 +263,29 @@ def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             label=_median("with microbenchmarks", steps["error"]),
         )
         ax.set_yticks(place, _step_names(steps), fontsize=7.5)
-        ax.set_ylim(-0.7, len(steps) + 2.2)
-        ax.set(xscale="log", xlim=(0.65, 1.55))
-        ax.xaxis.set_major_locator(FixedLocator((0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4)))
+        ax.set_ylim(-0.7, len(steps) + 0.16 * len(steps))
+        farthest = float(np.abs(np.log1p(steps[["error", "published_error"]])).max(axis=None))
+        reach = 1.1 * float(np.exp(max(farthest, 0.2)))
+        ax.set(xscale="log", xlim=(1.0 / max(1.3, 0.8 * reach), reach))
+        ax.xaxis.set_major_locator(FixedLocator((0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel("predicted / measured (bars: 90 % interval; grey: within 8 %)")
-        ax.legend(loc="upper center", fontsize=8.5, ncols=2, columnspacing=1.0)
+        ax.set_xlabel("predicted / measured (bars: 90 %; grey: within 8 %)")
+        ax.legend(loc="upper right", fontsize=8.5, borderaxespad=0.0, labelspacing=0.2)
     return ax
 
 
 def _median(name: str, error: pd.Series[float]) -> str:
-    return f"{name}: {100 * error.abs().median():.1f} % in the median"
+    return f"{name} (median error {100 * error.abs().median():.1f} %)"
 
 
 def _step_names(steps: pd.DataFrame) -> Sequence[str]:
-    again = {"none": "", "full": ", recompute"}
-    return [
-        f"{row['model']}{again.get(str(row['recompute']), '')}, batch {row['global_batch']}".replace(
-            " truncated to ", ": "
-        )
-        for row in steps.to_dict("records")
-    ]
+    names = []
+    for row in steps.to_dict("records"):
+        model = str(row["model"]).replace(" truncated to ", ", ")
+        again = ", recompute" if row["recompute"] == "full" else ""
+        names.append(f"{model}, batch {row['global_batch']}{again}")
+    return names
 
 
 def _nothing(ax: Axes, why: str) -> Axes:

@@ -1,0 +1,85 @@
+"""What microbenchmarks say of a chip, in words and tables of the report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from clustersim.calibration.calibrate import Calibrated
+from clustersim.calibration.chip_tables import (
+    chip_coefficients,
+    microbenchmark_errors,
+    step_errors,
+)
+from clustersim.calibration.markdown import markdown_table
+
+__all__ = ["chip_sections", "coefficient_cells", "step_text"]
+
+STEPS = "Whole training steps, which nothing was fitted on"
+
+
+def chip_sections(calibrated: Calibrated) -> list[str]:
+    """Return the sections of the report on microbenchmarks; none where there are none."""
+    if calibrated.measured.micro is None:
+        return []
+    errors = microbenchmark_errors(calibrated)
+    cells = [
+        [
+            *(row["chip"], row["kind"], row["precision"], str(row["rows"])),
+            *(f"{row['median']:.1%}", f"{row['worst']:+.1%}"),
+        ]
+        for row in errors.to_dict("records")
+    ]
+    headers = ["chip", "kind", "precision", "rows", "median error", "largest"]
+    sections = ["## Microbenchmarks", markdown_table(headers, cells)]
+    headers, cells = coefficient_cells(calibrated)
+    if cells:
+        sections += [
+            "What the chips of your files reach, and what published runs alone say of them with "
+            "the stack that is assumed where none is named:",
+            markdown_table(headers, cells),
+        ]
+    steps = step_errors(calibrated)
+    if len(steps):
+        headers = ["chip", "model", "recompute", "batch", "measured", "predicted", "error"]
+        cells = [
+            [
+                *(row["chip"], row["model"], row["recompute"], str(row["global_batch"])),
+                *(f"{row['measured_s']:.4g} s", f"{row['predicted_s']:.4g} s"),
+                f"{row['error']:+.1%}",
+            ]
+            for row in steps.to_dict("records")
+        ]
+        sections += [f"### {STEPS}", *step_text(steps), markdown_table(headers, cells)]
+    return sections
+
+
+def coefficient_cells(calibrated: Calibrated) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of a table of what the chips of the user's files reach."""
+    found = chip_coefficients(calibrated, set(calibrated.measured.chips_on_the_desk))
+    cells = [
+        [
+            row["chip"],
+            row["coefficient"],
+            f"{row['value']:.3g}",
+            f"{row['low']:.3g} to {row['high']:.3g}",
+            f"{row['published']:.3g}",
+            row["meaning"],
+        ]
+        for row in found.to_dict("records")
+    ]
+    return ["chip", "coefficient", "value", "90 %", "published runs", "meaning"], cells
+
+
+def step_text(steps: pd.DataFrame) -> list[str]:
+    """Say how far off the predictions of whole steps are; nothing where there are none."""
+    if not len(steps):
+        return ["no whole step was measured, so how good this is for training is not known"]
+    size, published = steps["error"].abs(), steps["published_error"].abs()
+    inside = np.count_nonzero(steps["covered"])
+    largest = steps["error"].to_numpy()[size.to_numpy().argmax()]
+    return [
+        f"{STEPS}: {len(steps)}, median error {size.median():.1%}, largest {largest:+.1%}, "
+        f"{inside} in their 90 % interval; "
+        f"by published runs alone {published.median():.1%} in the median"
+    ]
