@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -148,7 +148,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def load_measurements(
-    paths: Sequence[str | Path] = (), *, own: bool = True, catalogue: Catalogue | None = None
+    paths: Sequence[str | Path] = (),
+    *,
+    own: bool = True,
+    catalogue: Catalogue | None = None,
+    shipped: Sequence[str] | None = None,
 ) -> Measurements:
     """Put measured runs and microbenchmarks together.
 
@@ -163,6 +167,8 @@ def load_measurements(
         Whether the project's own table is used too, and beside a user's microbenchmarks the
         project's own, on which the effects of their software lean.
     catalogue : Catalogue, optional
+    shipped : sequence of str, optional
+        Which of :func:`shipped_microbenchmarks` (default: all).
 
     Raises
     ------
@@ -181,7 +187,11 @@ def load_measurements(
     if not parts and not files:
         raise InputError("measurements", "no table given")
     measured = _together(parts, catalogue)
-    return _with_microbenchmarks(measured, files, own, catalogue) if files else measured
+    if not files:
+        return measured
+    known = shipped_microbenchmarks() if own else {}
+    chosen = {name: known[name] for name in known if shipped is None or name in shipped}
+    return _with_microbenchmarks(measured, files, chosen, catalogue)
 
 
 Part = tuple[pd.DataFrame, list[str], list[str]]
@@ -210,12 +220,11 @@ def _together(parts: Sequence[Part], catalogue: Catalogue) -> Measurements:
 def _with_microbenchmarks(
     measured: Measurements,
     files: Sequence[tuple[str, pd.DataFrame]],
-    own: bool,
+    shipped: Mapping[str, pd.DataFrame],
     catalogue: Catalogue,
 ) -> Measurements:
     """Add files of microbenchmarks, a measurement that stands in two of them once."""
-    shipped = shipped_microbenchmarks().items() if own else ()
-    known = [(name, table[table["fault"].isna()]) for name, table in shipped]
+    known = [(name, table[table["fault"].isna()]) for name, table in shipped.items()]
     named = [
         table.assign(family=Path(source).stem, source=source, row=np.arange(len(table)) + 2)
         for source, table in [*known, *files]
