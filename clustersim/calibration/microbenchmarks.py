@@ -48,7 +48,7 @@ OPTIMIZER_LAUNCHES = 16.0
 """Time that the host takes for a product or a layer norm, and for an optimizer's step, over that
 for a plain kernel: the smallest such calls on H200 and H100."""
 
-_MATMUL = ("matmul_efficiency", "fp8_efficiency", "matmul_traffic", "memory_efficiency")
+_MATMUL = ("matmul_efficiency", "matmul_traffic", "memory_efficiency")
 _ATTENTION = ("attention_efficiency", "softmax_width")
 _LINKS = ("scaleup_factor", "latency_factor")
 _LAYER = (*_MATMUL, *_ATTENTION, "elementwise_traffic", "layer_s")
@@ -61,7 +61,7 @@ DEPENDS: Mapping[str, frozenset[str]] = MappingProxyType(
             "layer_norm": ("launch_s", "memory_efficiency", "elementwise_traffic"),
             "softmax": ("launch_s", "memory_efficiency", "score_bytes"),
             "adam": ("launch_s", "memory_efficiency", "optimizer_bytes"),
-            "matmul": ("launch_s", *_MATMUL),
+            "matmul": ("launch_s", "fp8_efficiency", *_MATMUL),
             "attention": ("launch_s", *_ATTENTION),
             "layer": _LAYER,
             "output": (*_MATMUL, "logit_bytes"),

@@ -112,12 +112,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from clustersim.errors import InputError, nearest_hint
+    from clustersim.errors import InputError, unknown_name
     from clustersim.microbenchmarks.device import DEVICES
     from clustersim.microbenchmarks.schema import KINDS
 
     problems = [
-        f"--kinds: unknown kind {kind!r}{nearest_hint(kind, KINDS)}"
+        f"--kinds: {unknown_name('kind', kind, KINDS)}"
         for kind in args.kinds
         if kind not in KINDS
     ]

@@ -1,0 +1,370 @@
+"""Microbenchmarks in the fit: made from known coefficients, worked by hand, and of real chips."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustersim.calibration import calibrate, fit, load_measurements
+from clustersim.calibration.chip_tables import (
+    chip_coefficients,
+    microbenchmark_errors,
+    step_errors,
+)
+from clustersim.calibration.measurements import shipped_microbenchmarks
+from clustersim.calibration.microbenchmarks import DEPENDS, read_microbenchmarks
+from clustersim.calibration.timed import Joint
+from clustersim.catalogue import load_catalogue
+from clustersim.errors import InputError
+from clustersim.microbenchmarks import COLUMNS, KINDS
+from clustersim.network.collectives import all_reduce_seconds
+from clustersim.performance import PARAMETERS, World, default_calibration
+from clustersim.performance.rates import rates_of
+
+CATALOGUE = load_catalogue()
+SHIPPED = shipped_microbenchmarks()
+MOST_ERROR = 0.08
+"""Median error of whole steps that is asked for."""
+
+
+def rows_of(*rows, family="desk"):
+    """Microbenchmarks of the H200 from a few columns each."""
+    table = pd.DataFrame(
+        [
+            {
+                "accelerator": "H200",
+                "framework": "PyTorch eager 2.11.0",
+                "family": family,
+                "source": "desk.csv",
+                "row": place + 2,
+                "median_s": "1.0",
+                **{name: str(value) for name, value in row.items()},
+            }
+            for place, row in enumerate(rows)
+        ]
+    )
+    return read_microbenchmarks(table.astype(object), CATALOGUE)
+
+
+def shipped(name, world=None):
+    """The shapes of a shipped file; measured in a world, if one is given."""
+    table = SHIPPED[name].assign(family=name, source=name, row="0")
+    micro, _ = read_microbenchmarks(table, CATALOGUE)
+    if world is None:
+        return micro
+    seconds = np.exp(micro.log_seconds(world.coefficients(micro.labels)))
+    return dataclasses.replace(micro, seconds=seconds)
+
+
+# --- what is predicted of a row -------------------------------------------------------------------
+
+VALUES = {
+    "matmul_efficiency": 0.8,
+    "matmul_traffic": 2.0,
+    "attention_efficiency": 0.5,
+    "softmax_width": 32.0,
+    "memory_efficiency": 0.75,
+    "elementwise_traffic": 1.5,
+    "score_bytes": 12.0,
+    "logit_bytes": 40.0,
+    "optimizer_bytes": 30.0,
+    "layer_s": 20e-6,
+    "fixed_s": 1e-3,
+    "launch_s": 1e-9,
+}
+"""Coefficients of the hand-worked rows; launches take next to nothing."""
+
+
+def predicted(row):
+    micro, _ = rows_of(row)
+    effects = {}
+    for parameter in PARAMETERS:
+        if parameter.name in VALUES:
+            value = VALUES[parameter.name]
+            unbounded = np.log(value / (1 - value) if parameter.scale == "logit" else value)
+            effects[parameter.name, "base", ""] = float(unbounded) - parameter.centre
+    coefficients = World(effects).coefficients(micro.labels)
+    return float(np.exp(micro.log_seconds(coefficients))[0])
+
+
+MEMORY = 0.75 * 4.8e12
+PRODUCTS = 0.8 * 989e12
+
+
+@pytest.mark.parametrize(
+    ("row", "seconds"),
+    [
+        ({"kind": "launch"}, 1e-9),
+        ({"kind": "copy", "elements": 10**9}, 4e9 / MEMORY),
+        ({"kind": "layer_norm", "elements": 10**9}, 1.5 * 4e9 / MEMORY),
+        ({"kind": "softmax", "elements": 10**9}, 12e9 / MEMORY),
+        ({"kind": "adam", "elements": 10**9}, 30e9 / MEMORY),
+        (
+            {"kind": "matmul", "m": 4096, "n": 1024, "k": 2048},
+            2 * 4096 * 1024 * 2048 / PRODUCTS
+            + 2.0 * 2 * (4096 * 2048 + 2048 * 1024 + 4096 * 1024) / MEMORY,
+        ),
+        (
+            {
+                "kind": "attention",
+                "direction": "forward",
+                "micro_batch": 2,
+                "seq_len": 4096,
+                "heads": 32,
+                "kv_heads": 8,
+                "head_dim": 64,
+            },
+            2 * 2 * 4096**2 * 32 * 64 / (0.5 * 989e12) * (1 + 32 / 64),
+        ),
+        ({"kind": "idle_step"}, 1e-3 + 3 * 20e-6),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_seconds_by_hand(row, seconds):
+    assert predicted(row) == pytest.approx(seconds, rel=1e-9)
+
+
+def test_attention_backward_takes_two_and_a_half_times_as_long():
+    shape = {"micro_batch": 1, "seq_len": 2048, "heads": 8, "kv_heads": 8, "head_dim": 128}
+    both, forward = (
+        predicted({"kind": "attention", "direction": direction, **shape})
+        for direction in ("forward+backward", "forward")
+    )
+    assert both == pytest.approx(3.5 * forward)
+
+
+def test_a_layer_is_its_products_attention_and_streaming():
+    """A GPT layer by hand: four products, attention, fourteen and more passes over activations."""
+    tokens, hidden, seq_len = 2 * 1024, 2048, 1024
+    shape = {"hidden": hidden, "heads": 16, "kv_heads": 16, "head_dim": 128, "mlp_type": "gelu"}
+    shape |= {"ffn_hidden": 4 * hidden, "seq_len": seq_len, "micro_batch": 2}
+    products = 0.0
+    for width, depth in ((3 * hidden, hidden), (hidden, hidden), (4 * hidden, hidden)):
+        bytes_ = 2 * (tokens * (width + depth) + width * depth)
+        times = 2 if width == 4 * hidden else 1  # the down projection has the same bytes
+        products += times * (2 * tokens * width * depth / PRODUCTS + 2.0 * bytes_ / MEMORY)
+    attention = 2 * tokens * seq_len * hidden / (0.5 * 989e12) * (1 + 32 / 128)
+    elements = 14 * hidden + 3 * 3 * hidden + 2.5 * 2 * 4 * hidden
+    streaming = tokens * 2 * 1.5 * elements / MEMORY + 20e-6
+    forward = predicted({"kind": "layer", "direction": "forward", **shape})
+    assert forward == pytest.approx(products + attention + streaming, rel=1e-9)
+    both = predicted({"kind": "layer", "direction": "forward+backward", **shape})
+    assert both == pytest.approx(3 * products + 3.5 * attention + 3 * streaming, rel=1e-9)
+    again = predicted(
+        {"kind": "layer", "direction": "forward+backward", "recompute": "full", **shape}
+    )
+    assert again == pytest.approx(both + forward, rel=1e-9)
+
+
+def test_launches_and_work_overlap():
+    """A call takes as long as the longer of its launch and its work."""
+    micro, _ = rows_of({"kind": "copy", "elements": 10**4}, {"kind": "copy", "elements": 10**9})
+    launch = default_calibration().world().coefficients(micro.labels)
+    seconds = np.exp(micro.log_seconds(launch))
+    assert seconds[0] == pytest.approx(float(launch.launch_s[0]), rel=1e-3)
+    work = 4e9 / (4.8e12 * launch.memory_efficiency[0])
+    assert seconds[1] == pytest.approx(work, rel=1e-3)
+
+
+def test_collectives_are_those_of_the_network_model():
+    micro, _ = rows_of({"kind": "all_reduce", "size_bytes": 2**30, "ranks": 8})
+    coefficients = default_calibration().world().coefficients(micro.labels)
+    links = rates_of(micro.chips, coefficients).links
+    expected = all_reduce_seconds(np.array([2.0**30]), np.array([8.0]), np.ones(1), links)
+    assert np.exp(micro.log_seconds(coefficients)) == pytest.approx(expected)
+
+
+def test_a_kind_depends_on_the_coefficients_that_it_says():
+    """No other coefficient moves it, and each of these does."""
+    micro = shipped("h200")
+    world = default_calibration().world()
+    base = world.coefficients(micro.labels)
+    before = micro.log_seconds(base)
+    for parameter in PARAMETERS:
+        value = getattr(base, parameter.name)
+        moved = value * 0.9 if parameter.scale == "logit" else value * 1.1
+        after = micro.log_seconds(dataclasses.replace(base, **{parameter.name: moved}))
+        changed = set(micro.kind[np.abs(after - before) > 1e-12].tolist())
+        assert changed == {
+            kind for kind in set(micro.kind.tolist()) if parameter.name in DEPENDS[kind]
+        }, parameter.name
+
+
+# --- what is read ---------------------------------------------------------------------------------
+
+
+def test_rows_that_cannot_be_are_all_told():
+    with pytest.raises(InputError) as caught:
+        rows_of(
+            {"kind": "matmul", "m": "many", "n": 8},
+            {"kind": "matmull", "m": 8, "n": 8, "k": 8},
+            {"kind": "copy", "elements": 8, "accelerator": "Deskchip 9"},
+            {"kind": "copy", "elements": 8, "median_s": "0"},
+            {"kind": "copy", "elements": 8, "precision": "int3"},
+        )
+    assert caught.value.source == "desk.csv"
+    first, *others = caught.value.problems
+    assert first == "row 2: m: must be a whole number of at least 1, found 'many'"
+    assert others[0] == "row 2: k: missing"
+    assert others[1].startswith("row 3: kind: unknown kind 'matmull'; did you mean 'matmul'?")
+    assert others[2].startswith("row 4: accelerator: unknown accelerator 'Deskchip 9'")
+    assert others[2].endswith("needs a file with its peaks (--catalogue)")
+    assert others[3] == "row 5: median_s: must be above 0, found 0"
+    assert others[4].startswith("row 6: precision: must be one of bf16, fp16, fp8")
+
+
+def test_faults_are_left_out_and_steps_are_never_fitted_on():
+    micro, left_out = rows_of(
+        {"kind": "copy", "elements": 8},
+        {"kind": "step", "median_s": "0.5"},
+        {"kind": "matmul", "fault": "cannot be done: no such kernel", "median_s": ""},
+    )
+    assert micro.kind.tolist() == ["copy"]
+    assert left_out == ["desk.csv, row 4: matmul: cannot be done: no such kernel"]
+    assert set(DEPENDS) == set(KINDS) - {"step"}
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_shipped_files(name):
+    table = SHIPPED[name]
+    assert list(table.columns) == list(COLUMNS)
+    assert set(table["kind"]) <= set(KINDS)
+    timed = table[table["fault"].isna()]
+    low, median, high = (timed[column].astype(float) for column in ("low_s", "median_s", "high_s"))
+    assert ((low > 0) & (low <= median) & (median <= high)).all()
+    assert table["accelerator"].nunique() == table["measured_on"].nunique() == 1
+    reached = timed["flops"].astype(float) / median
+    peak = 2 if "fp8" in set(table["precision"]) else 1
+    assert reached.max() < peak * 989e12
+    moved = timed["bytes"].astype(float) / median
+    hbm = CATALOGUE.accelerator(table["accelerator"].iloc[0]).hbm_Bps
+    assert moved[timed["kind"] == "copy"].max() < hbm
+
+
+def test_a_file_that_is_shipped_too_counts_once(tmp_path):
+    path = tmp_path / "again.csv"
+    SHIPPED["h200"].to_csv(path, index=False)
+    measured = load_measurements([path])
+    assert len(measured.micro) == len(shipped("h200")) + len(shipped("h100"))
+    assert measured.chips_on_the_desk == ("H200",)
+    assert len(measured.steps) == (SHIPPED["h200"]["kind"] == "step").sum()
+    alone = load_measurements([path], own=False)
+    assert (len(alone), len(alone.micro)) == (0, len(shipped("h200")))
+
+
+def test_runs_alone_bring_no_microbenchmarks():
+    measured = load_measurements()
+    assert measured.micro is None
+    assert measured.steps is None
+    assert measured.fitted[0] is measured.rows
+
+
+# --- what a fit finds -----------------------------------------------------------------------------
+
+NOISE = 0.02
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """A world that is not the prior's, drawn from it."""
+    return default_calibration().draw(0, seed=11)
+
+
+@pytest.fixture(scope="module")
+def recovered(truth):
+    micro = shipped("h200", truth)
+    noise = np.random.default_rng(5).standard_normal(len(micro))
+    seconds = micro.seconds * np.exp(NOISE * noise)
+    found = fit(micro, seconds, np.full(len(micro), NOISE))
+    return micro, found
+
+
+def test_known_coefficients_are_recovered(truth, recovered):
+    micro, found = recovered
+    labels = [micro.labels[0]]
+    true, seen = (world.coefficients(labels) for world in (truth, found.calibration.world()))
+    for name, most in {
+        "matmul_efficiency": 0.01,
+        "attention_efficiency": 0.08,
+        "memory_efficiency": 0.02,
+        "elementwise_traffic": 0.05,
+        "logit_bytes": 0.05,
+        "optimizer_bytes": 0.03,
+        "launch_s": 0.05,
+    }.items():
+        assert getattr(seen, name)[0] == pytest.approx(getattr(true, name)[0], rel=most), name
+    seconds = np.exp(micro.log_seconds(found.calibration.world().coefficients(micro.labels)))
+    assert np.abs(seconds / micro.seconds - 1).max() < 5 * NOISE
+
+
+def test_posterior_covers_the_truth(truth, recovered):
+    micro, found = recovered
+    labels = [micro.labels[0]]
+    drawn = found.calibration.draw(400).coefficients(labels)
+    told = [name for name in sorted(set().union(*DEPENDS.values())) if "_factor" not in name]
+    inside = []
+    for name in told:
+        low, high = np.quantile(getattr(drawn, name), (0.005, 0.995))
+        inside.append(low <= getattr(truth.coefficients(labels), name)[0] <= high)
+    assert np.mean(inside) >= 0.9
+
+
+def test_joint_rows_are_their_parts(truth):
+    runs = load_measurements().rows.take(np.arange(0, 60, 7))
+    micro = shipped("h100")
+    joint = Joint((runs, micro))
+    assert len(joint) == len(runs) + len(micro)
+    assert joint.labels == runs.labels + micro.labels
+    seconds = joint.log_seconds(truth.coefficients(joint.labels))
+    apart = [part.log_seconds(truth.coefficients(part.labels)) for part in (runs, micro)]
+    np.testing.assert_array_equal(seconds, np.concatenate(apart))
+    assert joint.labels_with("launch_s") == [
+        label
+        for label, kind in zip(micro.labels, micro.kind, strict=True)
+        if "launch_s" in DEPENDS[kind]
+    ]
+    assert joint.labels_with("dp_overlap") == runs.labels
+
+
+# --- the chips that were measured -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["h200", "h100"])
+def files(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / f"{request.param}.csv"
+    SHIPPED[request.param].to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["with published runs", "alone"])
+def test_whole_steps_that_nothing_was_fitted_on(files, own):
+    calibrated = calibrate(load_measurements([files], own=own), validate=False)
+    steps = step_errors(calibrated)
+    print(f"\n{files.stem}, own={own}: median {steps['error'].abs().median():.1%}")
+    assert steps["error"].abs().median() < MOST_ERROR
+    assert steps["covered"].mean() > 0.8
+    if own:
+        assert steps["error"].abs().median() < steps["published_error"].abs().median()
+    errors = microbenchmark_errors(calibrated)
+    products = errors[errors["kind"] == "matmul"]
+    assert (products["median"] < 0.1).all()
+    found = chip_coefficients(calibrated, set(calibrated.measured.chips_on_the_desk))
+    assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
+    share = found.set_index("coefficient").loc["matmul_efficiency", "value"]
+    assert 0.6 < share < 0.85
+
+
+def test_fit_does_not_depend_on_the_order_of_rows(tmp_path):
+    paths = [tmp_path / name / "h200.csv" for name in ("one", "other")]
+    for path, table in zip(paths, (SHIPPED["h200"], SHIPPED["h200"].iloc[::-1]), strict=True):
+        path.parent.mkdir()
+        table.to_csv(path, index=False)
+    found = [
+        calibrate(load_measurements([path], own=False), validate=False).calibration
+        for path in paths
+    ]
+    assert found[0].keys == found[1].keys
+    np.testing.assert_allclose(found[0].mean, found[1].mean, atol=2e-4)

@@ -1,0 +1,168 @@
+"""`clustersim measure` on a CPU, and `clustersim fit` of what it wrote."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clustersim.cli.main import main
+from clustersim.microbenchmarks import COLUMNS, KINDS
+from clustersim.microbenchmarks.collectives import COLLECTIVES
+from clustersim.performance import load_calibration
+
+CHIP = """
+accelerators:
+  TestCPU:
+    vendor: ours
+    family: other
+    year: 2026
+    source: a test
+    peak_flops:
+      bf16: {value: 3 TFLOP/s, source: a test}
+      fp8: {value: 3 TFLOP/s, source: a test}
+    hbm_type: HBM2E
+    hbm_stacks: 1
+    hbm_capacity: {value: 16 GB, source: a test}
+    hbm_bandwidth: {value: 40 GB/s, source: a test}
+    scaleup_shape: switch
+    scaleup_bandwidth: {value: 10 GB/s, source: a test}
+    nic_bandwidth: {value: 10 Gb/s, source: a test}
+    chips_per_node: 1
+    power: {value: 100 W, source: a test}
+"""
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def refused(capsys, *arguments):
+    code = main(["measure", *map(str, arguments)])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.startswith("clustersim: error: ")
+    return captured.err
+
+
+def test_options_that_cannot_be(capsys, tmp_path):
+    out = tmp_path / "mine.csv"
+    error = refused(capsys, "--out", out, "--kinds", "matmull", "--device", "gpu")
+    assert "--kinds: unknown kind 'matmull'; did you mean 'matmul'?" in error
+    assert "--device: must be one of cuda, npu, cpu, found 'gpu'" in error
+    assert not out.exists()
+
+
+def test_without_pytorch(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    error = refused(capsys, "--out", tmp_path / "mine.csv")
+    assert "needs PyTorch: pip install 'clustersim[measure]'" in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """All kinds, the quick cases, on this machine."""
+    pytest.importorskip("torch", reason="needs the extra measure (PyTorch)")
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "chip.yaml").write_text(CHIP)
+    arguments = ("--device", "cpu", "--accelerator", "TestCPU", "--ranks", "2")
+    catalogue = ("--catalogue", str(folder / "chip.yaml"))
+    out = folder / "mine.csv"
+    assert main(["measure", "--quick", *arguments, *catalogue, "--out", str(out)]) == 0
+    return out
+
+
+def test_a_file_of_every_kind(measured):
+    rows = read(measured)
+    assert list(rows[0]) == list(COLUMNS)
+    assert {row["kind"] for row in rows} == set(KINDS)
+    timed = [row for row in rows if not row["fault"]]
+    assert all(row["precision"] == "fp8" for row in rows if row["fault"])
+    for row in timed:
+        assert 0 < float(row["low_s"]) <= float(row["median_s"]) <= float(row["high_s"]), row
+        assert int(row["repetitions"]) >= 3
+    environment = {(row["accelerator"], row["framework"], row["measured_on"]) for row in rows}
+    ((chip, framework, day),) = environment
+    assert chip == "TestCPU"
+    assert framework.startswith("PyTorch eager 2.")
+    assert pd.Timestamp(day) > pd.Timestamp("2026-01-01")
+
+
+def test_more_work_takes_longer(measured):
+    """Orders that no busy machine turns."""
+    rows = [row for row in read(measured) if not row["fault"]]
+
+    def seconds(kind, **columns):
+        (found,) = [
+            float(row["median_s"])
+            for row in rows
+            if row["kind"] == kind and all(row[name] == str(v) for name, v in columns.items())
+        ]
+        return found
+
+    assert seconds("copy", elements=2**22) > 4 * seconds("copy", elements=2**16)
+    products = {"precision": "bf16", "layout": "TN", "m": 512, "n": 512, "k": 512}
+    assert seconds("matmul", **products) > 2 * seconds(
+        "matmul", **products | dict.fromkeys("mnk", 128)
+    )
+    gpt = {"mlp_type": "gelu", "recompute": "none"}
+    assert seconds("layer", direction="forward+backward", **gpt) > seconds(
+        "layer", direction="forward", **gpt
+    )
+    assert seconds("step", **gpt) > seconds("idle_step")
+
+
+def test_collectives_among_processes(measured):
+    rows = [row for row in read(measured) if row["kind"] in COLLECTIVES]
+    assert len(rows) == 2 * len(COLLECTIVES)
+    assert {row["ranks"] for row in rows} == {"2"}
+
+
+def test_a_fit_to_it(measured, capsys, tmp_path):
+    """The chain from the desk to a calibration, on the chip's microbenchmarks alone."""
+    out = tmp_path / "mine.json"
+    catalogue = ("--catalogue", str(measured.with_name("chip.yaml")))
+    assert main(["fit", str(measured), "--only", "--out", str(out), *catalogue]) == 0
+    printed = capsys.readouterr().out
+    count = sum(not row["fault"] and row["kind"] != "step" for row in read(measured))
+    assert f"fitted to {count} microbenchmarks: TestCPU" in printed
+    assert "Whole training steps, which nothing was fitted on: 4, median error" in printed
+    world = load_calibration(out).world()
+    labels = ("", "TestCPU", "TestCPU", "PyTorch eager", "", "", "")
+    found = world.coefficients([labels])
+    assert 0.01 < found.matmul_efficiency[0] < 1.0
+    steps = pd.read_csv(tmp_path / "mine-report" / "steps.csv")
+    assert len(steps) == 4
+    assert (tmp_path / "mine-report" / "chip-TestCPU.png").stat().st_size > 10_000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_an_interrupt_keeps_what_is_measured(tmp_path):
+    pytest.importorskip("torch", reason="needs the extra measure (PyTorch)")
+    out = tmp_path / "mine.csv"
+    command = [sys.executable, "-m", "clustersim.cli.main", "measure", "--quick", "--device", "cpu"]
+    process = subprocess.Popen(
+        [*command, "--out", str(out)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120.0
+    while time.monotonic() < deadline and process.poll() is None:
+        if out.exists() and len(out.read_text().splitlines()) > 3:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    rows = read(out)
+    assert len(rows) >= 3
+    assert f"interrupted: {len(rows)} of " in told
+    assert "Traceback" not in told
+    assert f"measurements: {out}" in printed
