@@ -6,6 +6,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# dev,cluster,measure for `clustersim measure`, which needs PyTorch
+EXTRAS ?= dev,cluster
 BIN := $(VENV)/bin
 TESTS ?=
 READY := $(VENV)/.ready
@@ -17,7 +19,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[dev,cluster]'
+		--constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
 run: setup

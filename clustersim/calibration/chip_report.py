@@ -13,7 +13,7 @@ from clustersim.calibration.chip_tables import (
 )
 from clustersim.calibration.markdown import markdown_table
 
-__all__ = ["chip_sections", "coefficient_cells", "step_text"]
+__all__ = ["chip_sections", "coefficient_cells", "stacks_on_the_desk", "step_text"]
 
 STEPS = "Whole training steps, which nothing was fitted on"
 
@@ -52,6 +52,12 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
         ]
         sections += [f"### {STEPS}", *step_text(steps), markdown_table(headers, cells)]
     return sections
+
+
+def stacks_on_the_desk(calibrated: Calibrated) -> list[str]:
+    """Return the software that the user's files were measured with."""
+    found = chip_coefficients(calibrated, set(calibrated.measured.chips_on_the_desk))
+    return list(dict.fromkeys(found["stack"])) if len(found) else []
 
 
 def coefficient_cells(calibrated: Calibrated) -> tuple[list[str], list[list[str]]]:

@@ -211,13 +211,18 @@ def _summary(
 
 def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     """What the user's chips reach, and how their whole steps come out."""
-    from clustersim.calibration.chip_report import coefficient_cells, step_text
+    from clustersim.calibration.chip_report import coefficient_cells, stacks_on_the_desk, step_text
 
     chips = calibrated.measured.chips_on_the_desk
     if not chips:
         return []
+    stacks = stacks_on_the_desk(calibrated)
     headers, cells = coefficient_cells(calibrated)
-    return ["what the chip reaches, with 90 % intervals:", table(cells, headers), *step_text(steps)]
+    return [
+        f"what {', '.join(chips)} reaches with the stack {', '.join(stacks)}, and its 90 % interval:",
+        table(cells, headers),
+        *step_text(steps),
+    ]
 
 
 def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:

@@ -29,8 +29,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "measure",
         help="measure a chip of your own, for `clustersim fit`",
         description="Time matrix products, memory-bound operations, attention, transformer layers, "
-        "whole training steps and, where there are several devices, collectives. Needs PyTorch: "
-        "pip install 'clustersim[measure]'. About five minutes on one accelerator.",
+        "whole training steps and, where there are several devices, collectives. Needs PyTorch "
+        "for the device. About four minutes on one H200.",
         epilog="kinds: " + ", ".join(KINDS) + "\n"
         "Each case is in the file as soon as it is measured; Ctrl-C keeps what is there.\n"
         "example: clustersim measure --out my-chip.csv\n"
@@ -117,9 +117,7 @@ def _check(args: argparse.Namespace) -> None:
     from clustersim.microbenchmarks.schema import KINDS
 
     problems = [
-        f"--kinds: {unknown_name('kind', kind, KINDS)}"
-        for kind in args.kinds
-        if kind not in KINDS
+        f"--kinds: {unknown_name('kind', kind, KINDS)}" for kind in args.kinds if kind not in KINDS
     ]
     if args.device and args.device not in DEVICES:
         problems.append(f"--device: must be one of {', '.join(DEVICES)}, found {args.device!r}")
@@ -151,8 +149,8 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
     if found is None:
         print(
             f"note: the catalogue has no chip {device.name!r}. To fit to these measurements, "
-            "describe it in a file (README, 'Measure a chip of your own') and name it with "
-            "--accelerator here or in the column accelerator.",
+            "describe it in a file (README, 'A chip of your own'), and name it with --accelerator "
+            "here or in the column accelerator.",
             file=sys.stderr,
         )
     return found or device.name

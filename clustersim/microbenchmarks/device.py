@@ -22,7 +22,7 @@ __all__ = ["BACKENDS", "DEVICES", "Device", "name_in_catalogue", "open_device"]
 DEVICES = ("cuda", "npu", "cpu")
 BACKENDS = {"cuda": "nccl", "npu": "hccl", "cpu": "gloo"}
 """What torch.distributed talks through."""
-INSTALL = "needs PyTorch: pip install 'clustersim[measure]'"
+INSTALL = "needs PyTorch 2.6 or newer for the device: pip install torch, or the extra 'measure'"
 
 
 class Device:

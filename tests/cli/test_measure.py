@@ -64,7 +64,7 @@ def test_options_that_cannot_be(capsys, tmp_path):
 def test_without_pytorch(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     error = refused(capsys, "--out", tmp_path / "mine.csv")
-    assert "needs PyTorch: pip install 'clustersim[measure]'" in error
+    assert "needs PyTorch 2.6 or newer for the device: pip install torch" in error
     assert not list(tmp_path.iterdir())
 
 
