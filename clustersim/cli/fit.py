@@ -219,7 +219,7 @@ def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     stacks = stacks_on_the_desk(calibrated)
     headers, cells = coefficient_cells(calibrated)
     return [
-        f"what {', '.join(chips)} reaches with the stack {', '.join(stacks)}, and its 90 % interval:",
+        f"what {', '.join(chips)} reaches with {', '.join(stacks)}, and its 90 % interval:",
         table(cells, headers),
         *step_text(steps),
     ]
