@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -102,7 +103,10 @@ class Device:
                 "temperature_C": lambda: float(module.temperature()),
             }
         elif self.kind == "npu":
-            read = {"power_W": lambda: _npu_smi("power"), "temperature_C": lambda: _npu_smi("temp")}
+            read = {
+                "power_W": lambda: _npu_smi("power", "power"),
+                "temperature_C": lambda: _npu_smi("temp", "temperature"),
+            }
         found = {}
         for name, reading in read.items():
             # NVML may be absent, or refuse: the measurement is as good without.
@@ -186,18 +190,34 @@ def _processor() -> str:
 
 def _driver() -> str:
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    return _first_line(command)
+    return (_printed(command).splitlines() or [""])[0].strip()
 
 
-def _npu_smi(what: str) -> float:
-    """Read the last number that npu-smi prints of the first chip."""
-    line = _first_line(["npu-smi", "info", "-t", what, "-i", "0", "-c", "0"])
-    return float(line.split(":")[-1].split()[0])
+def _npu_smi(kind: str, word: str) -> float:
+    """Read a number of the first chip from ``npu-smi info -t KIND``."""
+    return number_after(word, _printed(["npu-smi", "info", "-t", kind, "-i", "0", "-c", "0"]))
 
 
-def _first_line(command: list[str]) -> str:
+def number_after(word: str, text: str) -> float:
+    """Return the number behind the colon of the first line that has a word.
+
+    npu-smi's lines differ between releases: ``Power Dissipation(W) : 93.3``, ``Power Usage (W)``.
+
+    Examples
+    --------
+    >>> number_after("power", "NPU ID : 0\\nPower Dissipation(W) : 93.3")
+    93.3
+    """
+    found = re.search(rf"^.*{word}[^:\n]*:\s*([0-9.]+)", text, re.IGNORECASE | re.MULTILINE)
+    if found is None:
+        raise ValueError(f"no {word} in {text!r}")
+    return float(found.group(1))
+
+
+def _printed(command: list[str]) -> str:
+    """What a command prints; nothing where it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return next((line.strip() for line in done.stdout.splitlines() if line.strip()), "")
+    return done.stdout
