@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from clustersim.microbenchmarks.case import Case
+from clustersim.microbenchmarks.case import Case, Work
 from clustersim.microbenchmarks.device import BACKENDS, Device
-from clustersim.microbenchmarks.timing import Pace
+from clustersim.microbenchmarks.timing import Pace, time_work
 
 __all__ = ["COLLECTIVES", "collective_cases", "measure_collectives"]
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter")
 SIZES = tuple(2**power for power in range(16, 31, 2))
 QUICK_SIZES = (2**12, 2**18)
-WARM_CALLS = 3
+POLL_S = 0.1
 
 
 def collective_cases(ranks: int, *, quick: bool = False) -> list[Case]:
@@ -58,22 +58,42 @@ def measure_collectives(
     from torch import multiprocessing
 
     ranks = cases[0].number("ranks")
-    context = multiprocessing.get_context("spawn")
-    results = context.SimpleQueue()
-    processes = multiprocessing.spawn(
-        _rank, (device.kind, ranks, _free_port(), tuple(cases), pace, results), ranks, join=False
-    )
+    results = multiprocessing.get_context("spawn").SimpleQueue()
+    arguments = (device.kind, ranks, _free_port(), tuple(cases), pace, results)
+    with _interrupts_ignored():
+        processes = multiprocessing.spawn(_rank, arguments, ranks, join=False)
+    fault = ""
     try:
         for case in cases:
-            while results.empty():
-                if processes.join(timeout=0.1):
-                    break
-            told(case, results.get())
-        processes.join()
+            while not fault and results.empty():
+                fault = _fault(processes)
+            what = {"kind": case.kind, **case.shape, "bytes": case.least_bytes}
+            told(case, {**what, "fault": fault} if fault else what | results.get())
     finally:
         for process in processes.processes:
-            if process.is_alive():
-                process.terminate()
+            process.terminate()
+
+
+def _fault(processes: Any) -> str:
+    """Wait a moment for the processes; say what went wrong in one, if any."""
+    from torch import multiprocessing
+
+    try:
+        processes.join(timeout=POLL_S)
+    except multiprocessing.ProcessException as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return f"cannot be done: {lines[-1] if lines else type(error).__name__}"
+    return ""
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes that start in here leave Ctrl-C to this one, which stops them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _free_port() -> int:
@@ -107,35 +127,18 @@ def _rank(
 
 
 def _measured(case: Case, device: Device, ranks: int, pace: Pace) -> dict[str, Any]:
-    """Time one collective; how often it is called the ranks agree on."""
+    """Time one collective by its slowest rank."""
     from torch import distributed
 
-    call = _call(case, device, ranks)
     torch = device.torch
 
     def slowest(seconds: float) -> float:
-        shared = torch.tensor([seconds], dtype=torch.float64, device=device.kind)
+        shared = torch.tensor([seconds], dtype=torch.float32, device=device.kind)
         distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
         return float(shared.item())
 
-    for _ in range(WARM_CALLS):
-        call()
-    once = slowest(device.seconds_of((call,), 1))
-    calls = max(1, round(pace.repetition_s / once))
-    device.seconds_of((call,), max(1, round(pace.warm_s / once)) if once < pace.warm_s else 1)
-    repetitions = min(max(round(pace.total_s / (once * calls)), pace.least), pace.most)
-    seconds = [slowest(device.seconds_of((call,), calls)) / calls for _ in range(repetitions)]
-    low, median, high = np.quantile(seconds, (0.1, 0.5, 0.9))
-    return {
-        "kind": case.kind,
-        **case.shape,
-        "bytes": case.least_bytes,
-        "median_s": float(median),
-        "low_s": float(low),
-        "high_s": float(high),
-        "repetitions": repetitions,
-        "calls": calls,
-    }
+    work = Work((_call(case, device, ranks),))
+    return dict(time_work(work, device, pace, slowest).columns())
 
 
 def _call(case: Case, device: Device, ranks: int) -> Callable[[], object]:

@@ -67,7 +67,7 @@ RESULTS: Mapping[str, str] = MappingProxyType(
         "flops": "floating-point operations of a call, without recompute",
         "bytes": "least memory traffic of a call: each operand read and each result written once",
         "peak_memory_bytes": "most memory that the framework held",
-        "clock_Hz": "clock of the cores during the last repetition",
+        "clock_Hz": "clock of the cores after the repetitions, still at work",
         "power_W": "power then",
         "temperature_C": "temperature then",
         "fault": "why there is no time; else empty",

@@ -123,15 +123,7 @@ def _measured(case: Case, device: Device, pace: Pace) -> dict[str, str | float |
     work = MAKERS[case.kind](case, device)
     timing = time_work(work, device, pace)
     peak = device.peak_bytes
-    return {
-        "median_s": timing.median_s,
-        "low_s": timing.low_s,
-        "high_s": timing.high_s,
-        "repetitions": timing.repetitions,
-        "calls": timing.calls,
-        **({} if peak is None else {"peak_memory_bytes": peak}),
-        **timing.readings,
-    }
+    return {**timing.columns(), **({} if peak is None else {"peak_memory_bytes": peak})}
 
 
 def chosen(cases: Iterable[Case], kinds: Sequence[str]) -> list[Case]:

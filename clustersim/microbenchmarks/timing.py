@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one call over the repetitions, and what was read during the last of them."""
+    """Seconds of one call over the repetitions, and what was read after them, still at work."""
 
     median_s: float
     low_s: float
@@ -50,45 +51,70 @@ class Timing:
     calls: int
     readings: dict[str, float]
 
+    def columns(self) -> dict[str, float | int]:
+        """Return the values by column of :data:`clustersim.microbenchmarks.schema.RESULTS`."""
+        return {
+            "median_s": self.median_s,
+            "low_s": self.low_s,
+            "high_s": self.high_s,
+            "repetitions": self.repetitions,
+            "calls": self.calls,
+            **self.readings,
+        }
+
 
 class TooSlowError(Exception):
     """One call takes longer than the pace allows."""
 
 
-def time_work(work: Work, device: Device, pace: Pace) -> Timing:
+def time_work(
+    work: Work, device: Device, pace: Pace, agree: Callable[[float], float] = float
+) -> Timing:
     """Measure a piece of work.
 
     The device is waited for before and after each repetition only, so that launches overlap with
     computation within it as they do in training; a repetition is long against the waiting.
+
+    Parameters
+    ----------
+    work : Work
+    device : Device
+    pace : Pace
+    agree : callable
+        Makes of this process's seconds those that count: where several processes work together,
+        the slowest one's, so that all of them call equally often.
 
     Raises
     ------
     TooSlowError
         Where a call takes longer than `pace.longest_s`.
     """
-    device.seconds_of(work.calls, 1)  # libraries load, choose kernels and take memory
-    once = device.seconds_of(work.calls, 1)
+
+    def seconds_of(calls: int) -> float:
+        return agree(device.seconds_of(work.calls, calls))
+
+    seconds_of(1)  # libraries load, choose kernels and take memory
+    once = seconds_of(1)
     if once > pace.longest_s:
         raise TooSlowError(f"one call took {once:.3g} s, over {pace.longest_s:g} s")
     calls = 1 if work.alone else max(1, math.ceil(pace.repetition_s / once))
     # The second call may still have been slower than those to come.
-    once = min(once, device.seconds_of(work.calls, calls) / calls)
+    once = min(once, seconds_of(calls) / calls)
     calls = 1 if work.alone else max(1, math.ceil(pace.repetition_s / once))
     for _ in range(math.ceil(pace.warm_s / (once * calls))):
-        device.seconds_of(work.calls, calls)
+        seconds_of(calls)
     fitting = round(pace.total_s / (once * calls))
     repetitions = min(max(fitting, pace.least), pace.most)
-    seconds = [device.seconds_of(work.calls, calls) / calls for _ in range(repetitions - 1)]
-    last, readings = _spend_and_read(work, device, calls)
-    low, median, high = np.quantile([*seconds, last / calls], (0.1, 0.5, 0.9))
+    seconds = [seconds_of(calls) / calls for _ in range(repetitions)]
+    low, median, high = np.quantile(seconds, (0.1, 0.5, 0.9))
+    readings = _read(work, device, calls)
     return Timing(float(median), float(low), float(high), repetitions, calls, readings)
 
 
-def _spend_and_read(work: Work, device: Device, calls: int) -> tuple[float, dict[str, float]]:
-    """Do the same, then read clocks while once more as much work is under way."""
-    spent = device.seconds_of(work.calls, calls)
+def _read(work: Work, device: Device, calls: int) -> dict[str, float]:
+    """Read clock and power while once more as much work is under way."""
     for place in range(calls):
         work.calls[place % len(work.calls)]()
     readings = device.readings()
     device.synchronize()
-    return spent, readings
+    return readings
