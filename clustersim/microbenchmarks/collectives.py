@@ -76,11 +76,11 @@ def measure_collectives(
 
 def _fault(processes: Any) -> str:
     """Wait a moment for the processes; say what went wrong in one, if any."""
-    from torch import multiprocessing
+    from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
     try:
         processes.join(timeout=POLL_S)
-    except multiprocessing.ProcessException as error:
+    except (ProcessExitedException, ProcessRaisedException) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         return f"cannot be done: {lines[-1] if lines else type(error).__name__}"
     return ""

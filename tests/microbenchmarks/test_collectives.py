@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra measure (PyTorch)")
 
-from clustersim.microbenchmarks.case import Case  # noqa: E402
-from clustersim.microbenchmarks.collectives import measure_collectives  # noqa: E402
-from clustersim.microbenchmarks.device import Device  # noqa: E402
-from clustersim.microbenchmarks.timing import Pace  # noqa: E402
+from clustersim.microbenchmarks.case import Case
+from clustersim.microbenchmarks.collectives import measure_collectives
+from clustersim.microbenchmarks.device import Device
+from clustersim.microbenchmarks.timing import Pace
 
 PACE = Pace(warm_s=0.0, repetition_s=0.001, total_s=0.003)
 
