@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 
@@ -18,18 +19,22 @@ from clustersim.calibration import Calibrated, calibrate, load_measurements
 from clustersim.calibration.chip_report import step_text
 from clustersim.calibration.chip_tables import chip_coefficients, step_errors
 from clustersim.calibration.measurements import shipped_microbenchmarks
+from clustersim.calibration.repeats import repeat_text, repeated_cases
+from clustersim.catalogue import load_catalogue
 from clustersim.plots.microbenchmarks import draw_chip
 from clustersim.plots.style import save_figure
 from clustersim.report import unused_folder
 from clustersim.simulation.result import new_folder
 
 FILES = resources.files("clustersim.calibration") / "data" / "microbenchmarks"
+LARGE_FLOPS = 1e12
 
 
-def fit_to(name: str, *, own: bool = True, shipped: tuple[str, ...] | None = None) -> Calibrated:
-    """Fit to a file of microbenchmarks that comes with the package, as a user would to theirs."""
-    with resources.as_file(FILES / f"{name}.csv") as path:
-        measured = load_measurements([path], own=own, shipped=shipped)
+def fit_to(*names: str, own: bool = True, shipped: tuple[str, ...] | None = None) -> Calibrated:
+    """Fit to files of microbenchmarks that come with the package, as a user would to theirs."""
+    with ExitStack() as stack:
+        paths = [stack.enter_context(resources.as_file(FILES / f"{name}.csv")) for name in names]
+        measured = load_measurements(paths, own=own, shipped=shipped)
     return calibrate(measured, validate=False)
 
 
@@ -39,16 +44,30 @@ def with_steps_of(calibrated: Calibrated, other: Calibrated) -> pd.DataFrame:
     return step_errors(dataclasses.replace(calibrated, measured=measured))
 
 
+def product_text(table: pd.DataFrame, chip: str) -> str:
+    """Say what large products in BF16 reach, and under which power and clock."""
+    products = table[(table["kind"] == "matmul") & (table["precision"] == "bf16")]
+    numbers = products[["flops", "median_s", "power_W", "clock_Hz"]].astype(float)
+    large = numbers[numbers["flops"] > LARGE_FLOPS]
+    peak = load_catalogue().accelerator(chip).peak_flops["bf16"]
+    share = (large["flops"] / large["median_s"] / peak).median()
+    return (
+        f"{len(large)} products of over 1e12 FLOPs in BF16: {share:.1%} of the peak in the median, "
+        f"at {large['power_W'].median():.0f} W and {1e-6 * large['clock_Hz'].median():.0f} MHz"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="new folder (default: out/measured-chips)")
     parser.add_argument("--quick", action="store_true", help="the H200 alone")
     args = parser.parse_args()
-    names = ["h200"] if args.quick else list(shipped_microbenchmarks())
+    tables = shipped_microbenchmarks()
+    names = ["h200"] if args.quick else list(tables)
     with new_folder(args.out or unused_folder("out/measured-chips")) as folder:
-        fits = {name: fit_to(name) for name in names}
-        for name, fitted in fits.items():
-            chip = fitted.measured.chips_on_the_desk[0]
+        for name in names:
+            fitted = fit_to(name)
+            (chip,) = fitted.measured.chips_on_the_desk
             steps = step_errors(fitted)
             steps.to_csv(folder / f"{name}-steps.csv", index=False, float_format="%.6g")
             found = chip_coefficients(fitted, {chip})
@@ -56,14 +75,17 @@ def main() -> None:
             assert fitted.measured.micro is not None
             figure = draw_chip(fitted.measured.micro, fitted.calibration, steps, chip)
             save_figure(figure, folder / name)
-            print(f"{chip}, published runs and all microbenchmarks:", *step_text(steps), sep="\n  ")
+            print(chip, product_text(tables[name], chip), sep="\n  ")
+            print("  published runs and all microbenchmarks:", *step_text(steps), sep="\n    ")
             alone = step_errors(fit_to(name, own=False))
-            print(f"{chip}, its microbenchmarks alone:", *step_text(alone), sep="\n  ")
+            print("  its microbenchmarks alone:", *step_text(alone), sep="\n    ")
             for other in names:
                 if other != name:
-                    strange = with_steps_of(fit_to(other, shipped=(other,)), fitted)
-                    print(f"{chip}, published runs and the {other.upper()}'s microbenchmarks:")
-                    print("", *step_text(strange), sep="  ")
+                    strange = with_steps_of(fit_to(other, shipped=()), fitted)
+                    print(f"  published runs and the {other.upper()}'s microbenchmarks:")
+                    print("", *step_text(strange), sep="    ")
+        twice = fit_to("h200", "repeats/h200", own=False).measured
+        print("the H200, measured twice:", *repeat_text(repeated_cases(twice)), sep="\n  ")
     print(f"pictures: {', '.join(str(folder / f'{name}.png') for name in names)}")
 
 

@@ -38,7 +38,7 @@ def microbenchmark_errors(calibrated: Calibrated) -> pd.DataFrame:
         {
             "chip": [chip.name for chip in micro.accelerators],
             "kind": micro.kind,
-            "precision": micro.table["precision"],
+            "precision": micro.table["precision"].fillna("bf16"),
             "error": np.expm1(residuals),
         }
     )
@@ -137,8 +137,8 @@ def step_errors(calibrated: Calibrated) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "chip": [chip.name for chip in steps.rows.accelerators],
-            "model": steps.table["model"],
-            "recompute": steps.table["recompute"],
+            "model": steps.table["model"].fillna("?"),
+            "recompute": steps.table["recompute"].fillna("none"),
             "global_batch": steps.rows.global_batch.astype(np.int64),
             "measured_s": measured,
             "predicted_s": found.step.step_time_s,

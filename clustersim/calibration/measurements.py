@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,7 @@ from clustersim.calibration.table import misspelt_columns, read_csv_as_text
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
+from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
 from clustersim.performance.step_time import least_seconds
 
 __all__ = [
@@ -165,10 +167,11 @@ def load_measurements(
         them.
     own : bool
         Whether the project's own table is used too, and beside a user's microbenchmarks the
-        project's own, on which the effects of their software lean.
+        project's own of other chips, on which the effects of their software lean.
     catalogue : Catalogue, optional
     shipped : sequence of str, optional
-        Which of :func:`shipped_microbenchmarks` (default: all).
+        Which of :func:`shipped_microbenchmarks` (default: those of chips that are in no file of
+        the user's).
 
     Raises
     ------
@@ -190,7 +193,12 @@ def load_measurements(
     if not files:
         return measured
     known = shipped_microbenchmarks() if own else {}
-    chosen = {name: known[name] for name in known if shipped is None or name in shipped}
+    mine = _chips_of(files, catalogue)
+    chosen = {
+        name: table
+        for name, table in known.items()
+        if (name in shipped if shipped is not None else not set(table["accelerator"]) & mine)
+    }
     return _with_microbenchmarks(measured, files, chosen, catalogue)
 
 
@@ -224,44 +232,70 @@ def _with_microbenchmarks(
     catalogue: Catalogue,
 ) -> Measurements:
     """Add files of microbenchmarks, a measurement that stands in two of them once."""
-    known = [(name, table[table["fault"].isna()]) for name, table in shipped.items()]
-    named = [
-        table.assign(family=Path(source).stem, source=source, row=np.arange(len(table)) + 2)
-        for source, table in [*known, *files]
-    ]
-    table = pd.concat(named, ignore_index=True).drop_duplicates(list(named[0].columns[:-3]))
-    micro, left_out = read_microbenchmarks(table, catalogue)
+    own = pd.concat([_named(source, table) for source, table in files], ignore_index=True)
+    own = own.drop_duplicates(list(MICRO_COLUMNS))
+    known = [_named(name, table[table["fault"].isna()]) for name, table in shipped.items()]
+    micro, left_out = read_microbenchmarks(pd.concat([*known, own], ignore_index=True), catalogue)
+    steps = _whole_steps(own, catalogue)
+    left_out += [] if steps is None else steps.left_out
+    used = {*micro.table["source"], *([] if steps is None else steps.table["source"])}
+    for source, table in files:
+        again = len(table) > 0 and source not in set(own["source"])
+        if source not in used and not again:
+            told = [line for line in left_out if line.startswith(f"{source}, row ")]
+            raise InputError(source, told[:10] or "has no rows")
+    if not len(measured) and not len(micro):
+        raise InputError("measurements", "whole steps are not fitted on, and there is nothing else")
+    mine = micro.table["source"].isin([source for source, _ in files])
+    chips = [chip.name for chip, own in zip(micro.accelerators, mine, strict=True) if own]
     return replace(
         measured,
         micro=micro,
-        steps=_whole_steps(files, catalogue),
-        chips_on_the_desk=tuple(
-            dict.fromkeys(
-                catalogue.accelerator(name).name
-                for _, table in files
-                for name in table["accelerator"]
-            )
-        ),
+        steps=steps,
+        chips_on_the_desk=tuple(dict.fromkeys(chips)),
         left_out=[*measured.left_out, *left_out],
     )
 
 
-def _whole_steps(
-    files: Sequence[tuple[str, pd.DataFrame]], catalogue: Catalogue
-) -> Measurements | None:
-    """Whole training steps of files of microbenchmarks, as runs on one chip; None without any."""
-    parts = []
-    for source, table in files:
-        steps = table[(table["kind"] == "step") & table["median_s"].notna()]
-        if len(steps):
-            renamed = steps.drop(columns="kind").rename(columns={"median_s": "step_time_s"})
-            renamed = renamed.assign(n_accelerators="1", zero="0", id=renamed["model"])
-            parts.append(_measured(renamed.reset_index(drop=True), source, catalogue))
-    return _together(parts, catalogue) if parts else None
+def _named(source: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a file of microbenchmarks with all its columns, and where its rows come from."""
+    lacking = [name for name in ("accelerator",) if name not in table]
+    if lacking:
+        raise InputError(source, f"lacks the column {', '.join(lacking)}")
+    whole = table.reindex(columns=list(MICRO_COLUMNS)).astype(object)
+    line = (table.index + 2).astype(str)
+    return whole.assign(family=Path(source).stem, source=source, row=line)
 
 
-def _measured(table: pd.DataFrame, source: str, catalogue: Catalogue) -> Part:
-    """Return the usable rows of a table with their step time."""
+def _chips_of(files: Sequence[tuple[str, pd.DataFrame]], catalogue: Catalogue) -> set[str]:
+    """Chips of some files, as far as the catalogue knows them."""
+    chips = set()
+    for _, table in files:
+        for name in dict.fromkeys(table.get("accelerator", ())):
+            with suppress(InputError):
+                chips.add(catalogue.accelerator(str(name)).name)
+    return chips
+
+
+def _whole_steps(table: pd.DataFrame, catalogue: Catalogue) -> Measurements | None:
+    """Whole training steps among microbenchmarks, as runs on one chip; None without any."""
+    steps = table[(table["kind"] == "step") & table["fault"].isna()]
+    runs = steps.drop(columns="kind").rename(columns={"median_s": "step_time_s"})
+    runs = runs.assign(n_accelerators="1", zero="0", id=runs["model"])
+    parts, left_out = [], []
+    for source, part in runs.groupby("source", sort=False):
+        found = _measured(part.reset_index(drop=True), str(source), catalogue, required=False)
+        left_out += found[1]
+        parts += [found] if len(found[0]) else []
+    if not parts:
+        return None
+    return replace(_together(parts, catalogue), left_out=left_out)
+
+
+def _measured(
+    table: pd.DataFrame, source: str, catalogue: Catalogue, *, required: bool = True
+) -> Part:
+    """Return the usable rows of a table with their step time; at least one where `required`."""
     name = Path(source).stem
     known = (*COLUMNS, *RESULTS)
     unknown = [column for column in table.columns if column not in known]
@@ -291,8 +325,11 @@ def _measured(table: pd.DataFrame, source: str, catalogue: Catalogue) -> Part:
             )
     table["step_time_s"] = seconds
     usable = np.array([not text for text in reason], dtype=bool)
-    left_out = [f"{source}, row {place + 2}: {text}" for place, text in enumerate(reason) if text]
-    if not usable.any():
+    lines = table["row"] if "row" in table else [str(place + 2) for place in range(len(table))]
+    left_out = [
+        f"{source}, row {line}: {text}" for line, text in zip(lines, reason, strict=True) if text
+    ]
+    if required and not usable.any():
         raise InputError(source, left_out[:10] or "has no rows")
     return table[usable], left_out, notes
 

@@ -29,7 +29,7 @@ from clustersim.network.fit import LinkFit
 from clustersim.performance.step_time import memory_of
 from clustersim.performance.world import Key
 
-__all__ = ["count_text", "few_text", "fitted_text", "report_text"]
+__all__ = ["count_text", "few_text", "microbenchmark_text", "report_text"]
 
 STRONG = 1.5
 """Effects of more standard errors than this are told."""
@@ -70,7 +70,9 @@ def report_text(
     sections = [
         "# Fit of the performance core",
         _summary(calibrated, rows),
-        *(["## Measurements", *_measurements(calibrated, rows, own)] if runs else []),
+        "## Measurements",
+        *(_measurements(calibrated, rows, own) if runs else []),
+        *_unusable(calibrated),
         *chip_sections(calibrated),
         *(["## Errors on rows that were left out", *_left_out(calibrated, rows)] if runs else []),
         *(["## Residuals by group", *_groups(rows)] if runs else []),
@@ -96,16 +98,14 @@ def count_text(rows: pd.DataFrame) -> str:
     )
 
 
-def fitted_text(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
-    """Say what was fitted to: runs and microbenchmarks."""
-    lines = []
-    if len(rows):
-        lines.append(f"fitted to {count_text(rows)}: {', '.join(sorted(set(rows['chip'])))}")
+def microbenchmark_text(calibrated: Calibrated) -> list[str]:
+    """Count the microbenchmarks of each file; nothing where there are none."""
     micro = calibrated.measured.micro
-    if micro is not None:
-        chips = ", ".join(dict.fromkeys(chip.name for chip in micro.accelerators))
-        lines.append(f"fitted to {len(micro):,} microbenchmarks: {chips}")
-    return lines
+    if micro is None:
+        return []
+    counts = micro.table.groupby("source", sort=False).size()
+    files = ", ".join(f"{count:,} of {source}" for source, count in counts.items())
+    return [f"{len(micro):,} microbenchmarks: {files}"]
 
 
 def few_text(calibrated: Calibrated) -> list[str]:
@@ -123,9 +123,9 @@ def few_text(calibrated: Calibrated) -> list[str]:
 def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
     calibration = calibrated.calibration
     told = calibration.facts["effective_parameters"]
-    fitted = "; ".join(fitted_text(calibrated, rows))
+    runs = [count_text(rows)] if len(rows) else []
     return (
-        f"{fitted[0].upper()}{fitted[1:]}. {len(calibration.keys)} effects, of which "
+        f"{'; '.join([*runs, *microbenchmark_text(calibrated)])}. {len(calibration.keys)} effects, of which "
         f"the measurements tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The "
         f"posterior is widened by {calibration.widening:.2f} to the residuals; half a 90 % "
         f"interval is "
@@ -163,11 +163,17 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
     needed = memory_of(measured.models, measured.chips, measured.plans, measured.global_batch)
     over = int(np.count_nonzero(needed > measured.chips.hbm_bytes))
     parts.append(f"Plans of these runs that are said not to fit in memory: {over} of {len(rows)}.")
-    left_out = calibrated.measured.left_out
-    parts.append(f"Rows of the tables that cannot be used: {len(left_out)}.")
-    if left_out:
-        parts.append("\n".join(f"* {line}" for line in left_out))
     return [*parts, *(_not_taken() if own else [])]
+
+
+def _unusable(calibrated: Calibrated) -> list[str]:
+    """Rows of the user's tables that cannot be used, each with its reason."""
+    left_out = calibrated.measured.left_out
+    lines = "\n".join(f"* {line}" for line in left_out)
+    return [
+        f"Rows of the tables that cannot be used: {len(left_out)}.",
+        *([lines] if lines else []),
+    ]
 
 
 def _not_taken() -> list[str]:

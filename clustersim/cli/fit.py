@@ -190,11 +190,13 @@ def _summary(
     *,
     only: bool,
 ) -> list[str]:
-    from clustersim.calibration.report import few_text, fitted_text
+    from clustersim.calibration.report import count_text, few_text, microbenchmark_text
 
     left_out = calibrated.measured.left_out
+    chips = sorted(set(rows["chip"]))
     lines = [
-        *fitted_text(calibrated, rows),
+        *([f"fitted to {count_text(rows)}: {', '.join(chips)}"] if chips else []),
+        *(f"fitted to {line}" for line in microbenchmark_text(calibrated)),
         *few_text(calibrated),
         *getattr(calibrated.measured, "notes", ()),
         f"rows of the tables that cannot be used: {len(left_out)}",
@@ -212,17 +214,15 @@ def _summary(
 def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     """What the user's chips reach, and how their whole steps come out."""
     from clustersim.calibration.chip_report import coefficient_cells, stacks_on_the_desk, step_text
+    from clustersim.calibration.repeats import repeat_text, repeated_cases
 
-    chips = calibrated.measured.chips_on_the_desk
-    if not chips:
+    if calibrated.measured.micro is None:
         return []
-    stacks = stacks_on_the_desk(calibrated)
     headers, cells = coefficient_cells(calibrated)
-    return [
-        f"what {', '.join(chips)} reaches with {', '.join(stacks)}, and its 90 % interval:",
-        table(cells, headers),
-        *step_text(steps),
-    ]
+    repeated = repeat_text(repeated_cases(calibrated.measured))
+    chips, stacks = calibrated.measured.chips_on_the_desk, stacks_on_the_desk(calibrated)
+    heading = f"what {', '.join(chips)} reaches with {', '.join(stacks)}, and its 90 % interval:"
+    return [*repeated, *([heading, table(cells, headers)] if cells else []), *step_text(steps)]
 
 
 def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:

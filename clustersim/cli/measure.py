@@ -71,6 +71,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from clustersim.errors import InputError
     from clustersim.microbenchmarks.collectives import collective_cases, measure_collectives
     from clustersim.microbenchmarks.device import open_device
     from clustersim.microbenchmarks.grid import grid, quick_grid
@@ -84,27 +85,25 @@ def run(args: argparse.Namespace) -> int:
     pace = Pace(warm_s=0.02, repetition_s=0.005, total_s=0.05) if args.quick else Pace()
     cases = chosen(quick_grid() if args.quick else grid(), args.kinds)
     groups = chosen(collective_cases(_ranks(args, device), quick=args.quick), args.kinds)
+    total = len(cases) + len(groups)
+    if not total:
+        message = f"{', '.join(args.kinds)}: needs two devices or more, here is 1"
+        raise InputError("--kinds", f"{message} (on a CPU: --ranks 2)")
     device.torch.manual_seed(SEED)
     rows: list[Measured] = []
     print(f"{environment['device']} ({environment['framework']}, {environment['runtime']})")
-    with (
-        new_measurement_file(args.out, environment) as file,
-        _progress(len(cases) + len(groups)) as show,
-    ):
+    with new_measurement_file(args.out, environment) as file, _progress(total) as (starts, ends):
 
-        def told(case: Case, row: Measured) -> None:
+        def told(_: Case, row: Measured) -> None:
             file.write(row)
             rows.append(row)
-            show(case)
+            ends()
 
         try:
-            measure(cases, device, pace, told)
-            measure_collectives(device, groups, pace, told)
+            measure(cases, device, pace, told, starts)
+            measure_collectives(device, groups, pace, told, starts)
         except KeyboardInterrupt:
-            print(
-                f"interrupted: {len(rows)} of {len(cases) + len(groups)} cases are kept",
-                file=sys.stderr,
-            )
+            print(f"interrupted: {len(rows)} of {total} cases are kept", file=sys.stderr)
             print("\n".join(_summary(rows, args.out)))
             return 130
     print("\n".join(_summary(rows, args.out)))
@@ -157,18 +156,16 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[Case], None]]:
-    """Show a bar on a terminal, and elsewhere a line for each kind of case."""
+def _progress(total: int) -> Iterator[tuple[Callable[[Case], None], Callable[[], object]]]:
+    """Show a bar on a terminal, and elsewhere a line for each kind of case.
+
+    Yields what is called before each case, and what is called after it.
+    """
     from tqdm import tqdm
 
     if sys.stderr.isatty():
         with tqdm(total=total, unit="case", leave=False) as bar:
-
-            def advance(case: Case) -> None:
-                bar.set_postfix_str(case.text()[:40], refresh=False)
-                bar.update()
-
-            yield advance
+            yield (lambda case: bar.set_postfix_str(case.text()[:40])), bar.update
         return
     kinds: list[str] = []
 
@@ -177,7 +174,7 @@ def _progress(total: int) -> Iterator[Callable[[Case], None]]:
             kinds.append(case.kind)
             print(f"measuring: {case.kind}", file=sys.stderr, flush=True)
 
-    yield say
+    yield say, lambda: None
 
 
 def _summary(rows: list[Measured], out: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from clustersim.microbenchmarks.case import Case, Work
 from clustersim.microbenchmarks.device import BACKENDS, Device
-from clustersim.microbenchmarks.timing import Pace, time_work
+from clustersim.microbenchmarks.timing import Pace, TooSlowError, time_work
 
 __all__ = ["COLLECTIVES", "collective_cases", "measure_collectives"]
 
@@ -41,6 +41,7 @@ def measure_collectives(
     cases: Sequence[Case],
     pace: Pace,
     told: Callable[[Case, dict[str, Any]], None],
+    starts: Callable[[Case], None] = lambda case: None,
 ) -> None:
     """Measure collectives among as many processes as the cases have ranks, a device each.
 
@@ -52,6 +53,8 @@ def measure_collectives(
     pace : Pace
     told : callable
         Gets each case with its row as soon as that is known.
+    starts : callable
+        Gets each case before it is measured.
     """
     if not cases:
         return
@@ -65,6 +68,7 @@ def measure_collectives(
     fault = ""
     try:
         for case in cases:
+            starts(case)
             while not fault and results.empty():
                 fault = _fault(processes)
             what = {"kind": case.kind, **case.shape, "bytes": case.least_bytes}
@@ -138,7 +142,10 @@ def _measured(case: Case, device: Device, ranks: int, pace: Pace) -> dict[str, A
         return float(shared.item())
 
     work = Work((_call(case, device, ranks),))
-    return dict(time_work(work, device, pace, slowest).columns())
+    try:
+        return dict(time_work(work, device, pace, slowest).columns())
+    except TooSlowError as error:  # of all ranks, as they agree on the time
+        return {"fault": f"too long: {error}"}
 
 
 def _call(case: Case, device: Device, ranks: int) -> Callable[[], object]:

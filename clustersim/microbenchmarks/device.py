@@ -78,7 +78,7 @@ class Device:
     def free_bytes(self) -> float:
         """Memory that can be had now."""
         if self._module is None:
-            return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+            return _available_memory()
         return float(self._module.mem_get_info()[0])
 
     def release(self) -> None:
@@ -169,8 +169,10 @@ def name_in_catalogue(device: str, catalogue: Catalogue) -> str | None:
     """Return the chip of the catalogue that a device's own name means, if any.
 
     Drivers add a vendor, a memory size and a form factor to the name: the longest start of it that
-    the catalogue knows counts.
+    the catalogue knows counts. A slice of a chip (MIG) is none of the catalogue's.
     """
+    if "MIG" in device.split():
+        return None
     words = device.replace("-", " ").split()
     starts = [words[first:last] for first in (0, 1) for last in range(len(words), first, -1)]
     for start in sorted(starts, key=len, reverse=True):
@@ -186,6 +188,15 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _available_memory() -> float:
+    """Memory of the host that programs can have without swapping; all of it where not known."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        line = next(line for line in lines if line.startswith("MemAvailable"))
+        return 1024.0 * float(line.split()[1])
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _driver() -> str:

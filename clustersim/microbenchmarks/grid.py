@@ -21,13 +21,13 @@ PARAMETERS = tuple(2**power for power in range(22, 29, 2))
 def grid() -> list[Case]:
     """Return the cases in the order in which they are measured, steps last."""
     return [
-        Case("launch", {"precision": "bf16", "elements": 256}),
         *(
             streaming_case(kind, size)
             for kind in ("copy", "layer_norm", "softmax")
             for size in SIZES
         ),
         *(streaming_case("adam", size) for size in PARAMETERS),
+        _launch(),
         *_products(),
         *_attention(),
         *_layers(),
@@ -35,6 +35,10 @@ def grid() -> list[Case]:
         _idle_step(),
         *_steps(),
     ]
+
+
+def _launch() -> Case:
+    return Case("launch", {"precision": "bf16", "elements": 256})
 
 
 def layer_products(hidden: int, ranks: int) -> list[tuple[int, int]]:
@@ -83,7 +87,10 @@ def _products() -> list[Case]:
         *(matmul_case(*shape) for shape in shapes),
         *back,
         *(matmul_case(*shape, precision="fp16") for shape in few),
-        *(matmul_case(*shape, precision="fp8") for shape in [*shapes[: len(SQUARE)], *few]),
+        *(
+            matmul_case(*shape, precision="fp8")
+            for shape in dict.fromkeys([*shapes[: len(SQUARE)], *few])
+        ),
     ]
 
 
@@ -194,14 +201,14 @@ def quick_grid() -> list[Case]:
     llama = _llama(2, 256, 4, 2, 512, 1024, 256)
     directions = ("forward", "forward+backward")
     return [
-        Case("launch", {"precision": "bf16", "elements": 256}),
         *(
             streaming_case(kind, 2**power)
             for kind in ("copy", "layer_norm", "softmax", "adam")
             for power in (16, 20, 22)
         ),
+        _launch(),
         *(matmul_case(size, size, size) for size in (128, 256, 512)),
-        *(matmul_case(256, *product) for product in layer_products(512, 4)),
+        *(matmul_case(256, *product) for product in layer_products(512, 8)),
         matmul_case(256, 512, 512, layout="NN"),
         matmul_case(512, 512, 256, layout="NT"),
         matmul_case(256, 256, 256, precision="fp16"),

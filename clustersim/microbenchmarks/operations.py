@@ -16,7 +16,7 @@ __all__ = ["OPERATIONS", "attention_case", "matmul_case", "streaming_case"]
 ROW = 4096
 """Elements of a row of layer norm and softmax."""
 APART_BYTES = 256e6
-"""Operands of calls in turn hold as much together, more than any cache."""
+"""Operands of calls in turn hold as much together, several times a chip's last cache."""
 MOST_COPIES = 32
 LEAST_ADAM_BYTES = 28.0
 """Of AdamW a parameter: gradient (2 bytes), main weight and two moments read and written (24), and
@@ -78,7 +78,11 @@ def attention_case(
 
 
 def _in_turn(make: Callable[[], Callable[[], object]], bytes_of_one: float) -> Work:
-    """Make so many copies of a call with its operands that no cache holds them all."""
+    """Make so many copies of a call with its operands that no cache holds them all.
+
+    At most :data:`MOST_COPIES`: what is smaller than 8 MB is found in a cache all the same, and
+    launches take longer than it anyway.
+    """
     copies = min(MOST_COPIES, max(1, math.ceil(APART_BYTES / bytes_of_one)))
     return Work(tuple(make() for _ in range(copies)))
 
@@ -191,7 +195,8 @@ def _attention(case: Case, device: Device) -> Work:
 
 
 def _launch(case: Case, device: Device) -> Work:
-    numbers = device.torch.ones(case.number("elements"), device=device.kind)
+    torch = device.torch
+    numbers = torch.ones(case.number("elements"), dtype=torch.bfloat16, device=device.kind)
     return Work((lambda: numbers.add_(1.0),))
 
 

@@ -70,6 +70,7 @@ def measure(
     device: Device,
     pace: Pace,
     told: Callable[[Case, Measured], None],
+    starts: Callable[[Case], None] = lambda case: None,
 ) -> None:
     """Measure cases in their order.
 
@@ -83,9 +84,12 @@ def measure(
     pace : Pace
     told : callable
         Gets each case with its row as soon as that is known.
+    starts : callable
+        Gets each case before it is measured.
     """
     fastest = 0.0
     for case in cases:
+        starts(case)
         row = _row(case, device, pace, fastest)
         if case.flops and "median_s" in row:
             fastest = max(fastest, case.flops / float(row["median_s"]))

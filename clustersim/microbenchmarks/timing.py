@@ -35,7 +35,7 @@ class Pace:
     warm_s: float = 0.1
     repetition_s: float = 0.02
     total_s: float = 0.25
-    least: int = 3
+    least: int = 5
     most: int = 12
     longest_s: float = 4.0
 

@@ -201,7 +201,7 @@ PARAMETERS = (
     ),
     _parameter(
         "launch_s", "log", 6e-6, "seconds that one launch takes at least, in microbenchmarks alone",
-        base=0.7, architecture=0.5, product=0.5,
+        base=0.7, architecture=0.5, chip=0.5, product=0.5,
     ),
 )  # fmt: skip
 """All coefficients."""

@@ -16,10 +16,13 @@ from clustersim.calibration.chip_tables import (
 )
 from clustersim.calibration.measurements import shipped_microbenchmarks
 from clustersim.calibration.microbenchmarks import DEPENDS, read_microbenchmarks
+from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.calibration.timed import Joint
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.microbenchmarks import COLUMNS, KINDS
+from clustersim.microbenchmarks.grid import grid
+from clustersim.microbenchmarks.schema import SHAPE
 from clustersim.network.collectives import all_reduce_seconds
 from clustersim.performance import PARAMETERS, World, default_calibration
 from clustersim.performance.rates import rates_of
@@ -68,7 +71,6 @@ VALUES = {
     "softmax_width": 32.0,
     "memory_efficiency": 0.75,
     "elementwise_traffic": 1.5,
-    "score_bytes": 12.0,
     "logit_bytes": 40.0,
     "optimizer_bytes": 30.0,
     "layer_s": 20e-6,
@@ -100,7 +102,6 @@ PRODUCTS = 0.8 * 989e12
         ({"kind": "launch"}, 1e-9),
         ({"kind": "copy", "elements": 10**9}, 4e9 / MEMORY),
         ({"kind": "layer_norm", "elements": 10**9}, 1.5 * 4e9 / MEMORY),
-        ({"kind": "softmax", "elements": 10**9}, 12e9 / MEMORY),
         ({"kind": "adam", "elements": 10**9}, 30e9 / MEMORY),
         (
             {"kind": "matmul", "m": 4096, "n": 1024, "k": 2048},
@@ -224,21 +225,113 @@ def test_faults_are_left_out_and_steps_are_never_fitted_on():
     )
     assert micro.kind.tolist() == ["copy"]
     assert left_out == ["desk.csv, row 4: matmul: cannot be done: no such kernel"]
-    assert set(DEPENDS) == set(KINDS) - {"step"}
+    assert set(DEPENDS) == set(KINDS) - {"step", "softmax"}
+
+
+@pytest.mark.parametrize(
+    ("row", "seconds", "left_out"),
+    [
+        ({"kind": "matmul", "m": 8192, "n": 8192, "k": 8192, "flops": 2.0 * 8192**3}, 1.1e-3, True),
+        (
+            {"kind": "matmul", "m": 8192, "n": 8192, "k": 8192, "flops": 2.0 * 8192**3},
+            1.2e-3,
+            False,
+        ),
+        ({"kind": "copy", "elements": 2**28, "bytes": 2.0**30}, 2.2e-4, True),
+        ({"kind": "copy", "elements": 2**28, "bytes": 2.0**30}, 2.3e-4, False),
+        ({"kind": "copy", "elements": 2**20, "bytes": 2.0**22}, 1e-7, False),  # in a cache
+    ],
+)
+def test_rows_that_beat_the_roofline_are_left_out(row, seconds, left_out):
+    """2 x 8192^3 FLOPs at 989 TFLOP/s take 1.11 ms, 2^30 bytes at 4.8 TB/s 0.224 ms."""
+    micro, told = rows_of({**row, "median_s": str(seconds)})
+    assert (len(micro) == 0) is left_out
+    if left_out:
+        assert told[0].startswith(f"desk.csv, row 2: {row['kind']}: {seconds:.4g} s is below the")
+
+
+def write(path, table):
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_files_that_say_nothing(tmp_path):
+    table = SHIPPED["h200"]
+    faulty = table.assign(fault="no such device", median_s="")
+    cases = {
+        "faulty": (faulty, "no such device"),
+        "empty": (table.iloc[:0], "has no rows"),
+        "nameless": (table.drop(columns="accelerator"), "lacks the column accelerator"),
+    }
+    for name, (content, message) in cases.items():
+        path = write(tmp_path / f"{name}.csv", content)
+        for own in (True, False):
+            with pytest.raises(InputError, match=message) as caught:
+                load_measurements([path], own=own)
+            assert caught.value.source == str(path)
+    steps = write(tmp_path / "steps.csv", table[table["kind"] == "step"])
+    with pytest.raises(InputError, match="whole steps are not fitted on"):
+        load_measurements([steps], own=False)
+    assert len(load_measurements([steps]).steps) == (table["kind"] == "step").sum()
+
+
+def test_columns_that_a_hand_made_file_may_lack(tmp_path):
+    table = SHIPPED["h200"].drop(columns=["precision", "recompute", "layout", "fault", "framework"])
+    calibrated = calibrate(
+        load_measurements([write(tmp_path / "h200.csv", table)], own=False), validate=False
+    )
+    assert set(microbenchmark_errors(calibrated)["precision"]) == {"bf16"}
+    assert set(step_errors(calibrated)["recompute"]) == {"none"}
+
+
+def test_steps_that_cannot_be_used_are_told_with_their_lines(tmp_path):
+    table = SHIPPED["h200"].copy()
+    first, second = np.flatnonzero(table["kind"] == "step")[:2]
+    table.loc[first, "median_s"] = "0.001"
+    table.loc[second, "recompute"] = "half"
+    measured = load_measurements([write(tmp_path / "h200.csv", table)])
+    assert len(measured.steps) == (table["kind"] == "step").sum() - 2
+    told = "\n".join(measured.left_out)
+    assert f"h200.csv, row {first + 2}: step_time_s: 0.001 s is below the roofline" in told
+    assert f"h200.csv, row {second + 2}: recompute: must be one of" in told
+
+
+def test_cases_that_two_files_measured(tmp_path):
+    one = SHIPPED["h200"]
+    slower = one.assign(median_s=(1.1 * one["median_s"].astype(float)).astype(str))
+    paths = [write(tmp_path / "one.csv", one), write(tmp_path / "slower.csv", slower)]
+    cases = repeated_cases(load_measurements(paths, own=False))
+    assert cases["apart"].to_numpy() == pytest.approx(np.full(len(cases), 0.1))
+    shapes = one[one["kind"] != "softmax"].drop_duplicates(list(SHAPE))
+    assert len(cases) == len(shapes)
+    assert "10.0% apart in the median" in repeat_text(cases)[0]
+    assert not len(repeated_cases(load_measurements(paths[:1], own=False)))
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_shipped_files(name):
     table = SHIPPED[name]
+    cases = {(case.kind, *case.shape.values()) for case in grid()}
+    measured = {
+        (
+            row["kind"],
+            *(row[column] for column in SHAPE if column != "kind" and pd.notna(row[column])),
+        )
+        for row in table.to_dict("records")
+    }
+    expected = {tuple(sorted(map(str, case))) for case in cases}
+    found = {tuple(sorted(map(str, case))) for case in measured}
+    assert found <= expected
+    absent = {"h200": 0, "h100": 21}  # FP8, and attention on 1,024 tokens: data/README.md
+    assert len(expected - found) == absent[name]
     assert list(table.columns) == list(COLUMNS)
     assert set(table["kind"]) <= set(KINDS)
     timed = table[table["fault"].isna()]
     low, median, high = (timed[column].astype(float) for column in ("low_s", "median_s", "high_s"))
     assert ((low > 0) & (low <= median) & (median <= high)).all()
     assert table["accelerator"].nunique() == table["measured_on"].nunique() == 1
-    reached = timed["flops"].astype(float) / median
-    peak = 2 if "fp8" in set(table["precision"]) else 1
-    assert reached.max() < peak * 989e12
+    peak = np.where(timed["precision"] == "fp8", 1979e12, 989e12)
+    assert ((timed["flops"].astype(float) / median).fillna(0.0) < peak).all()
     moved = timed["bytes"].astype(float) / median
     hbm = CATALOGUE.accelerator(table["accelerator"].iloc[0]).hbm_Bps
     assert moved[timed["kind"] == "copy"].max() < hbm
@@ -251,6 +344,8 @@ def test_a_file_that_is_shipped_too_counts_once(tmp_path):
     assert len(measured.micro) == len(shipped("h200")) + len(shipped("h100"))
     assert measured.chips_on_the_desk == ("H200",)
     assert len(measured.steps) == (SHIPPED["h200"]["kind"] == "step").sum()
+    twice = load_measurements([path, write(tmp_path / "copy.csv", SHIPPED["h200"])])
+    assert (len(twice.micro), len(twice.steps)) == (len(measured.micro), len(measured.steps))
     alone = load_measurements([path], own=False)
     assert (len(alone), len(alone.micro)) == (0, len(shipped("h200")))
 
@@ -345,7 +440,8 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
     steps = step_errors(calibrated)
     print(f"\n{files.stem}, own={own}: median {steps['error'].abs().median():.1%}")
     assert steps["error"].abs().median() < MOST_ERROR
-    assert steps["covered"].mean() > 0.8
+    assert steps["covered"].mean() > 0.7
+    assert 1.2 < (steps["hi_s"] / steps["lo_s"]).median() < 1.6
     if own:
         assert steps["error"].abs().median() < steps["published_error"].abs().median()
     errors = microbenchmark_errors(calibrated)
@@ -355,6 +451,21 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
     assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
     share = found.set_index("coefficient").loc["matmul_efficiency", "value"]
     assert 0.6 < share < 0.85
+
+
+def test_a_slow_chip_of_a_kind_that_is_shipped(tmp_path):
+    """A capped H200 is measured against itself, not against the one that comes with the package."""
+    table = SHIPPED["h200"]
+    slow = table.assign(median_s=(1.2 * table["median_s"].astype(float)).astype(str))
+    found = {}
+    for name, content in (("fast", table), ("slow", slow)):
+        measured = load_measurements([write(tmp_path / f"{name}.csv", content)])
+        assert set(measured.micro.table["source"]) == {str(tmp_path / f"{name}.csv"), "h100"}
+        calibrated = calibrate(measured, validate=False)
+        rates = chip_coefficients(calibrated, {"H200"}).set_index("coefficient")["value"]
+        found[name] = (rates["matmul_efficiency"], step_errors(calibrated)["error"].abs().median())
+    assert found["slow"][0] / found["fast"][0] == pytest.approx(1 / 1.2, rel=0.05)
+    assert found["slow"][1] < MOST_ERROR
 
 
 def test_fit_does_not_depend_on_the_order_of_rows(tmp_path):
@@ -367,4 +478,4 @@ def test_fit_does_not_depend_on_the_order_of_rows(tmp_path):
         for path in paths
     ]
     assert found[0].keys == found[1].keys
-    np.testing.assert_allclose(found[0].mean, found[1].mean, atol=2e-4)
+    np.testing.assert_allclose(found[0].mean, found[1].mean, atol=2e-3)  # of a prior deviation

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from clustersim.calibration.microbenchmarks import DEPENDS
 from clustersim.cli.main import main
 from clustersim.microbenchmarks import COLUMNS, KINDS
 from clustersim.microbenchmarks.collectives import COLLECTIVES
@@ -53,12 +54,28 @@ def refused(capsys, *arguments):
     return captured.err
 
 
+def capsys_error(capsys, *arguments):
+    """Error after a note on a chip that the catalogue does not have."""
+    assert main(["measure", *map(str, arguments)]) == 2
+    return capsys.readouterr().err
+
+
 def test_options_that_cannot_be(capsys, tmp_path):
     out = tmp_path / "mine.csv"
     error = refused(capsys, "--out", out, "--kinds", "matmull", "--device", "gpu")
     assert "--kinds: unknown kind 'matmull'; did you mean 'matmul'?" in error
     assert "--device: must be one of cuda, npu, cpu, found 'gpu'" in error
     assert not out.exists()
+
+
+def test_collectives_need_devices(capsys, tmp_path):
+    pytest.importorskip("torch", reason="needs the extra measure (PyTorch)")
+    arguments = ("--device", "cpu", "--kinds", "all_reduce", "--out", tmp_path / "mine.csv")
+    error = capsys_error(capsys, *arguments)
+    assert (
+        "--kinds: all_reduce: needs two devices or more, here is 1 (on a CPU: --ranks 2)" in error
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_pytorch(capsys, tmp_path, monkeypatch):
@@ -109,7 +126,6 @@ def test_more_work_takes_longer(measured):
         ]
         return found
 
-    assert seconds("copy", elements=2**22) > 4 * seconds("copy", elements=2**16)
     products = {"precision": "bf16", "layout": "TN", "m": 512, "n": 512, "k": 512}
     assert seconds("matmul", **products) > 2 * seconds(
         "matmul", **products | dict.fromkeys("mnk", 128)
@@ -118,7 +134,6 @@ def test_more_work_takes_longer(measured):
     assert seconds("layer", direction="forward+backward", **gpt) > seconds(
         "layer", direction="forward", **gpt
     )
-    assert seconds("step", **gpt) > seconds("idle_step")
 
 
 def test_collectives_among_processes(measured):
@@ -133,8 +148,8 @@ def test_a_fit_to_it(measured, capsys, tmp_path):
     catalogue = ("--catalogue", str(measured.with_name("chip.yaml")))
     assert main(["fit", str(measured), "--only", "--out", str(out), *catalogue]) == 0
     printed = capsys.readouterr().out
-    count = sum(not row["fault"] and row["kind"] != "step" for row in read(measured))
-    assert f"fitted to {count} microbenchmarks: TestCPU" in printed
+    count = sum(not row["fault"] and row["kind"] in DEPENDS for row in read(measured))
+    assert f"fitted to {count} microbenchmarks: {count} of {measured}" in printed
     assert "Whole training steps, which nothing was fitted on: 4, median error" in printed
     world = load_calibration(out).world()
     labels = ("", "TestCPU", "TestCPU", "PyTorch eager", "", "", "")

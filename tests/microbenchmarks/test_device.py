@@ -17,6 +17,7 @@ from clustersim.microbenchmarks.device import name_in_catalogue
         ("NVIDIA A100-SXM4-80GB", "A100-80GB"),
         ("NVIDIA A100-SXM4-40GB", "A100-40GB"),
         ("NVIDIA H20", "H20"),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),
         ("NVIDIA H20-3e", "H20-141GB"),
         ("NVIDIA H800", "H800"),
         ("Ascend910B3", "910B3"),

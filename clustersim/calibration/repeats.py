@@ -1,0 +1,67 @@
+"""How far apart several files measured the same cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from clustersim.calibration.measurements import Measurements
+from clustersim.microbenchmarks.schema import SHAPE
+
+__all__ = ["repeat_text", "repeated_cases"]
+
+HOST_BOUND_S = 30e-6
+"""Calls that are shorter measure the host as much as the chip."""
+
+
+def repeated_cases(measured: Measurements) -> pd.DataFrame:
+    """Return the cases that are in more than one of the files of microbenchmarks.
+
+    Parameters
+    ----------
+    measured : Measurements
+
+    Returns
+    -------
+    DataFrame
+        Columns of :data:`clustersim.microbenchmarks.schema.SHAPE` and ``accelerator``; ``files``;
+        ``shortest_s``, and ``apart``: the longest median over the shortest, less 1. What one file
+        measured twice counts with the mean.
+    """
+    tables = [] if measured.micro is None else [measured.micro.table]
+    if measured.steps is not None:
+        renamed = measured.steps.table.rename(columns={"step_time_s": "median_s"})
+        tables.append(renamed.assign(kind="step"))
+    if not tables:
+        return pd.DataFrame(columns=[*SHAPE, "accelerator", "files", "shortest_s", "apart"])
+    table = pd.concat(tables, ignore_index=True)
+    case = [*SHAPE, "accelerator"]
+    seconds = table["median_s"].astype(float)
+    of_file = seconds.groupby([table[column] for column in [*case, "source"]], dropna=False).mean()
+    groups = of_file.groupby(level=case, dropna=False)
+    found = pd.DataFrame(
+        {
+            "files": groups.size(),
+            "shortest_s": groups.min(),
+            "apart": groups.max() / groups.min() - 1.0,
+        }
+    ).reset_index()
+    return found[found["files"] > 1].reset_index(drop=True)
+
+
+def repeat_text(cases: pd.DataFrame) -> list[str]:
+    """Say how far apart the cases of :func:`repeated_cases` are; nothing where there are none."""
+    long = cases["shortest_s"] >= HOST_BOUND_S
+    parts = []
+    for chosen, words in (
+        (long, f"{1e6 * HOST_BOUND_S:g} us or more"),
+        (~long, "less"),
+        (cases["kind"] == "step", "whole steps"),
+    ):
+        apart = cases.loc[chosen, "apart"].to_numpy()
+        if apart.size:
+            parts.append(
+                f"{words} ({apart.size}): {np.median(apart):.1%} apart in the median, "
+                f"{np.quantile(apart, 0.9):.1%} at the 90th percentile"
+            )
+    return [f"cases in more than one file that take {'; '.join(parts)}"] if parts else []
