@@ -123,9 +123,9 @@ def few_text(calibrated: Calibrated) -> list[str]:
 def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
     calibration = calibrated.calibration
     told = calibration.facts["effective_parameters"]
-    runs = [count_text(rows)] if len(rows) else []
+    counts = [*([count_text(rows)] if len(rows) else []), *microbenchmark_text(calibrated)]
     return (
-        f"{'; '.join([*runs, *microbenchmark_text(calibrated)])}. {len(calibration.keys)} effects, of which "
+        f"{'; '.join(counts)}. {len(calibration.keys)} effects, of which "
         f"the measurements tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The "
         f"posterior is widened by {calibration.widening:.2f} to the residuals; half a 90 % "
         f"interval is "
