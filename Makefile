@@ -10,7 +10,8 @@ VENV ?= .venv
 EXTRAS ?= dev,cluster
 BIN := $(VENV)/bin
 TESTS ?=
-READY := $(VENV)/.ready
+comma := ,
+READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 
 .PHONY: setup run test lint quick-experiments bench clean
 
