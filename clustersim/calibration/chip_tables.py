@@ -69,32 +69,22 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
         assumed on the chip where none is named; ``meaning``.
     """
     micro = calibrated.measured.micro
+    if micro is None:
+        return pd.DataFrame()
+    known, shipped = calibrated.calibration, default_calibration().world()
+    drawn = known.draw(DRAWS)
     records = []
-    for place, name in _first_rows(micro, chips) if micro is not None else ():
-        assert micro is not None
-        labels = micro.labels[place]
-        chip = micro.accelerators[place]
-        kinds = {
-            kind
-            for kind, other in zip(micro.kind, micro.accelerators, strict=True)
-            if other.name == name
-        }
-        told = frozenset().union(*(DEPENDS[kind] for kind in kinds))
-        shipped = labels_of(chip, default_stack(chip.family))
-        value, published = (
-            world.coefficients([own])
-            for world, own in (
-                (calibrated.calibration.world(), labels),
-                (default_calibration().world(), shipped),
-            )
-        )
-        drawn = calibrated.calibration.draw(DRAWS).coefficients([labels])
+    for place, told in _first_rows(micro, chips):
+        chip, labels = micro.accelerators[place], micro.labels[place]
+        value = known.world().coefficients([labels])
+        published = shipped.coefficients([labels_of(chip, default_stack(chip.family))])
+        possible = drawn.coefficients([labels])
         for parameter in PARAMETERS:
             if parameter.name in told:
-                low, high = np.quantile(getattr(drawn, parameter.name), (0.05, 0.95))
+                low, high = np.quantile(getattr(possible, parameter.name), (0.05, 0.95))
                 records.append(
                     {
-                        "chip": name,
+                        "chip": chip.name,
                         "stack": labels[RELEASE],
                         "coefficient": parameter.name,
                         "value": float(getattr(value, parameter.name)[0]),
@@ -107,13 +97,16 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _first_rows(micro: Microbenchmarks, chips: set[str]) -> list[tuple[int, str]]:
-    """First row in BF16 of each chip and stack."""
-    found: dict[tuple[str, str], int] = {}
+def _first_rows(micro: Microbenchmarks, chips: set[str]) -> list[tuple[int, frozenset[str]]]:
+    """First row in BF16 of each chip and stack, and the coefficients that their rows tell of."""
+    first: dict[tuple[str, str], int] = {}
+    told: dict[tuple[str, str], frozenset[str]] = {}
     for place, (chip, labels) in enumerate(zip(micro.accelerators, micro.labels, strict=True)):
+        group = (chip.name, labels[RELEASE])
+        told[group] = told.get(group, frozenset()) | DEPENDS[micro.kind[place]]
         if chip.name in chips and not micro.chips.fp8[place]:
-            found.setdefault((chip.name, labels[RELEASE]), place)
-    return [(place, name) for (name, _), place in found.items()]
+            first.setdefault(group, place)
+    return [(place, told[group]) for group, place in first.items()]
 
 
 def step_errors(calibrated: Calibrated) -> pd.DataFrame:
