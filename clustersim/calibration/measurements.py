@@ -14,11 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.calibration.configurations import COLUMNS, Configurations, read_configurations
-from clustersim.calibration.microbenchmarks import (
-    Microbenchmarks,
-    is_microbenchmarks,
-    read_microbenchmarks,
-)
+from clustersim.calibration.microbenchmark_rows import is_microbenchmarks, read_microbenchmarks
+from clustersim.calibration.microbenchmarks import Microbenchmarks
 from clustersim.calibration.table import misspelt_columns, read_csv_as_text
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue

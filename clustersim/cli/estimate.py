@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from clustersim.cli.options import add_catalogue
 from clustersim.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,13 +52,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_cost(parser.add_argument_group("days and cost of one job"))
     both = parser.add_argument_group("both")
     both.add_argument("--calibration", metavar="FILE", help="as `clustersim fit` writes it")
-    both.add_argument(
-        "--catalogue",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="chips and models of one's own (may be given again)",
-    )
+    add_catalogue(both, "chips and models")
     parser.set_defaults(run=run)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clustersim.cli.options import add_catalogue
 from clustersim.cli.text import table
 
 if TYPE_CHECKING:
@@ -57,13 +58,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--no-validation", action="store_true", help="leave no rows out (a tenth of the time)"
     )
-    parser.add_argument(
-        "--catalogue",
-        action="append",
-        default=[],
-        metavar="USER.yaml",
-        help="file with chips and models of your own (may be given again)",
-    )
+    add_catalogue(parser, "chips and models")
     parser.set_defaults(run=run)
 
 
@@ -167,7 +162,7 @@ def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> No
 def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
     """Name each usable run of the user's tables, which come last, by its file and line."""
     from clustersim.calibration.measurements import read_table
-    from clustersim.calibration.microbenchmarks import is_microbenchmarks
+    from clustersim.calibration.microbenchmark_rows import is_microbenchmarks
 
     names = []
     for path in paths:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from clustersim.cli.options import add_catalogue
 from clustersim.cli.text import table
 
 if TYPE_CHECKING:
@@ -59,13 +60,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="processes of the collectives, a device each (default: all devices of the machine)",
     )
     parser.add_argument("--quick", action="store_true", help="a few small cases, half a minute")
-    parser.add_argument(
-        "--catalogue",
-        action="append",
-        default=[],
-        metavar="USER.yaml",
-        help="file with chips of your own (may be given again)",
-    )
+    add_catalogue(parser)
     parser.set_defaults(run=run)
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["add_changes", "add_formats", "add_quick"]
+__all__ = ["add_catalogue", "add_changes", "add_formats", "add_quick"]
+
+
+def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> None:
+    """Add ``--catalogue``, which may be given several times, with `what` of the user's own."""
+    parser.add_argument(
+        "--catalogue",
+        action="append",
+        default=[],
+        metavar="USER.yaml",
+        help=f"file with {what} of your own (may be given again)",
+    )
 
 
 def add_changes(parser: argparse.ArgumentParser, what: str) -> None:

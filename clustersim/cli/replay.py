@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from clustersim.cli.options import add_catalogue
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text
 from clustersim.errors import InputError
@@ -45,9 +46,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--exact-estimates", action="store_true", help="let policies see the real run times"
     )
-    parser.add_argument(
-        "--catalogue", action="append", default=[], metavar="FILE", help="chips of one's own"
-    )
+    add_catalogue(parser)
     parser.set_defaults(run=run)
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clustersim.cli.options import add_catalogue
 from clustersim.cli.text import table
 from clustersim.units import format_count, format_duration, format_rate
 
@@ -33,13 +34,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--plot", type=Path, metavar="OUT", help="draw it to OUT.png, OUT.svg or OUT.pdf"
     )
-    parser.add_argument(
-        "--catalogue",
-        action="append",
-        default=[],
-        metavar="USER.yaml",
-        help="file with chips of your own (may be given again)",
-    )
+    add_catalogue(parser)
     parser.set_defaults(run=run)
 
 

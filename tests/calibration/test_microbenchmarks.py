@@ -15,7 +15,8 @@ from clustersim.calibration.chip_tables import (
     step_errors,
 )
 from clustersim.calibration.measurements import shipped_microbenchmarks
-from clustersim.calibration.microbenchmarks import DEPENDS, read_microbenchmarks
+from clustersim.calibration.microbenchmark_rows import read_microbenchmarks
+from clustersim.calibration.microbenchmarks import DEPENDS
 from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.calibration.timed import Joint
 from clustersim.catalogue import load_catalogue

@@ -1,0 +1,225 @@
+"""Rows of a file of `clustersim measure`, read and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustersim.calibration.configurations import chip_arrays
+from clustersim.calibration.microbenchmarks import DEPENDS, SIZES, Microbenchmarks
+from clustersim.calibration.row import Row
+from clustersim.catalogue import Accelerator, Catalogue
+from clustersim.errors import InputError, unknown_name
+from clustersim.microbenchmarks.schema import KINDS
+from clustersim.performance import ModelArrays, Plans, labels_of
+from clustersim.performance.arrays import attended_tokens
+
+__all__ = ["is_microbenchmarks", "read_microbenchmarks"]
+
+Array = NDArray[np.float64]
+
+SCATTER = 0.05
+"""How far a kind of microbenchmark may be off the model (standard deviation of the logarithm)."""
+INDEPENDENT = 20.0
+"""Rows of one kind on one chip count as at most so many: what the model has wrong of a product, it
+has wrong of many products alike."""
+CACHED_BYTES = 256e6
+"""What moves less than this in a call may be found in a cache, faster than memory."""
+
+MOST_FAULTS = 10
+MOST = 1e13
+"""Of elements and bytes."""
+DIRECTIONS = ("forward", "forward+backward")
+PRECISIONS = ("bf16", "fp16", "fp8")
+DESCRIBE = "a chip of your own needs a file with its peaks (--catalogue)"
+_NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "matmul": ("m", "n", "k"),
+        "attention": ("micro_batch", "seq_len", "heads", "kv_heads", "head_dim"),
+        "layer": (
+            *("micro_batch", "seq_len", "heads", "kv_heads", "head_dim", "hidden", "ffn_hidden"),
+        ),
+        "output": ("micro_batch", "seq_len", "hidden", "vocab"),
+        **dict.fromkeys(("copy", "layer_norm", "adam"), ("elements",)),
+        **dict.fromkeys(("all_reduce", "all_gather", "reduce_scatter"), ("size_bytes", "ranks")),
+    }
+)
+"""Columns that a kind needs."""
+
+
+def is_microbenchmarks(table: pd.DataFrame) -> bool:
+    """Whether a table is one of `clustersim measure`, rather than one of training runs."""
+    return {"kind", "median_s"} <= set(table.columns)
+
+
+def read_microbenchmarks(
+    table: pd.DataFrame, catalogue: Catalogue
+) -> tuple[Microbenchmarks, list[str]]:
+    """Make arrays of those rows of files of `clustersim measure` that are fitted on.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Texts, by the columns of :data:`clustersim.microbenchmarks.COLUMNS`; `family` (source of the
+        row), and for messages `source` (the file) and `row` (its line).
+    catalogue : Catalogue
+        That knows the chips.
+
+    Returns
+    -------
+    Microbenchmarks
+    list of str
+        The rows that cannot be used, each with its reason.
+
+    Raises
+    ------
+    InputError
+        Where a row has an unknown kind or chip, or a value that cannot be.
+    """
+    entries: list[_Entry] = []
+    places, left_out = [], []
+    wrong: dict[str, list[str]] = {}
+    for place, values in enumerate(table.to_dict("records")):
+        row = Row({str(column): value for column, value in values.items()})
+        source, kind, line = row.text("source"), row.text("kind"), f"row {row.text('row')}"
+        if row.text("fault"):
+            left_out.append(f"{source}, {line}: {kind}: {row.text('fault')}")
+            continue
+        if kind in KINDS and kind not in DEPENDS:
+            continue
+        entry = _entry(row, catalogue)
+        if entry is None:
+            found = [f"{line}: {problem}" for problem in row.problems]
+            wrong.setdefault(source, []).extend(found)
+        elif entry.seconds < (least := _least_seconds(row, entry)):
+            left_out.append(
+                f"{source}, {line}: {kind}: {entry.seconds:.4g} s is below the roofline of "
+                f"{entry.chip.name}, {least:.4g} s"
+            )
+        else:
+            entries.append(entry)
+            places.append(place)
+    for source, problems in wrong.items():
+        more = len(problems) - MOST_FAULTS
+        cut = [f"and {more} more"] if more > 0 else []
+        raise InputError(source, [*problems[:MOST_FAULTS], *cut])
+    return _stack(entries, table.iloc[places].reset_index(drop=True)), left_out
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One row: numbers by field."""
+
+    kind: str
+    sizes: dict[str, float]
+    forward_only: bool
+    model: dict[str, float]
+    recompute: float
+    precision: str
+    chip: Accelerator
+    labels: tuple[str, ...]
+    seconds: float
+
+
+def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
+    kind, name = row.text("kind"), row.text("accelerator")
+    if kind not in KINDS:
+        row.problems.append(f"kind: {unknown_name('kind', kind, KINDS)}")
+        return None
+    needed = _NEEDED.get(kind, ())
+    least = {"ranks": 2.0}
+    given = {
+        column: row.number(column, least=least.get(column, 1.0), most=MOST) for column in needed
+    }
+    if given.get("heads", 0.0) % given.get("kv_heads", 1.0):
+        row.problems.append(f"kv_heads: must divide the {given['heads']:g} heads")
+    direction = row.choice("direction", DIRECTIONS[-1], DIRECTIONS)
+    gated = row.choice("mlp_type", "gelu", ("gelu", "swiglu")) == "swiglu"
+    row.choice("layout", "tn", ("tn", "nn", "nt"))
+    seconds = row.number("median_s", least=0.0, whole=False)
+    precision = row.choice("precision", "bf16", PRECISIONS)
+    recompute = {"none": 0.0, "full": 2.0}[row.choice("recompute", "none", ("none", "full"))]
+    try:
+        chip = catalogue.accelerator(name)
+    except InputError as error:
+        row.problems.append(f"accelerator: {error.problems[0]}; {DESCRIBE}")
+        return None
+    if seconds == 0:
+        row.problems.append("median_s: must be above 0, found 0")
+    if row.problems:
+        return None
+    number = "fp8" if precision == "fp8" else "bf16"
+    return _Entry(
+        kind=kind,
+        sizes={column: given.get(column, 1.0) for column in SIZES},
+        forward_only=direction == "forward",
+        model=_model(given, 3.0 if gated else 2.0),
+        recompute=recompute,
+        precision=number,
+        chip=chip,
+        labels=labels_of(chip, row.text("framework"), number, row.text("family")),
+        seconds=seconds,
+    )
+
+
+def _least_seconds(row: Row, entry: _Entry) -> float:
+    """Roofline of a row: its FLOPs at the peak, or what it moves at the memory's bandwidth."""
+    flops = row.number("flops", 0.0, least=0.0, most=np.inf, whole=False)
+    moved = row.number("bytes", 0.0, least=0.0, most=np.inf, whole=False)
+    moved = moved if entry.kind in ("copy", "layer_norm", "adam") and moved > CACHED_BYTES else 0.0
+    peak = entry.chip.peak_flops.get(entry.precision, entry.chip.peak_flops["bf16"])
+    return max(flops / peak, moved / entry.chip.hbm_Bps)
+
+
+def _model(given: Mapping[str, float], matrices: float) -> dict[str, float]:
+    """Fields of :class:`ModelArrays` of one layer; 1 where a kind has no such size."""
+    heads, head_dim = given.get("heads", 1.0), given.get("head_dim", 1.0)
+    width, kv_width = heads * head_dim, given.get("kv_heads", 1.0) * head_dim
+    hidden, seq_len = given.get("hidden", width), given.get("seq_len", 1.0)
+    none = ("tied", "n_experts", "top_k", "shared_experts", "moe_layers", "expert_ffn_hidden")
+    return {
+        "layers": 1.0,
+        "hidden": hidden,
+        "attention_width": width,
+        "kv_width": kv_width,
+        "heads": heads,
+        "ffn_hidden": given.get("ffn_hidden", 1.0),
+        "mlp_matrices": matrices,
+        "vocab": given.get("vocab", 0.0),
+        "seq_len": seq_len,
+        "span": attended_tokens(seq_len, causal=True),
+        "attention_params": 2.0 * hidden * (width + kv_width),
+        "other_params": 0.0,
+        **dict.fromkeys(none, 0.0),
+    }
+
+
+def _stack(entries: list[_Entry], table: pd.DataFrame) -> Microbenchmarks:
+    def columns(rows: list[dict[str, float]], names: list[str]) -> dict[str, Array]:
+        return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
+
+    fields = [field.name for field in dataclasses.fields(ModelArrays)]
+    recompute = np.array([entry.recompute for entry in entries], dtype=np.float64)
+    kinds = [(entry.kind, entry.chip.name) for entry in entries]
+    counts = np.array([kinds.count(kind) for kind in kinds], dtype=np.float64)
+    return Microbenchmarks(
+        kind=np.array([entry.kind for entry in entries], dtype=str),
+        sizes=columns([entry.sizes for entry in entries], list(SIZES)),
+        forward_only=np.array([entry.forward_only for entry in entries], dtype=bool),
+        models=ModelArrays(**columns([entry.model for entry in entries], fields)),
+        plans=Plans.of(recompute=recompute),
+        chips=chip_arrays(
+            [entry.chip for entry in entries], [entry.precision for entry in entries]
+        ),
+        accelerators=[entry.chip for entry in entries],
+        labels=[entry.labels for entry in entries],
+        seconds=np.array([entry.seconds for entry in entries], dtype=np.float64),
+        scatter=SCATTER * np.sqrt(np.maximum(counts / INDEPENDENT, 1.0)),
+        table=table,
+    )
