@@ -34,8 +34,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "for the device. About four minutes on one H200.",
         epilog="kinds: " + ", ".join(KINDS) + "\n"
         "Each case is in the file as soon as it is measured; Ctrl-C keeps what is there.\n"
-        "example: clustersim measure --out my-chip.csv\n"
-        "         clustersim fit my-chip.csv --out my-chip.json",
+        "`clustersim fit` takes the file.\n"
+        "example: clustersim measure --out my-chip.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", required=True, metavar="MEASUREMENTS.csv", help="new file")

@@ -222,6 +222,11 @@ def test_help_has_an_example_that_works(
             continue  # tests/studies starts a scheduler
         if command in ("study", "plan"):
             arguments = [*arguments, "--quick"]
+        if command == "measure":
+            pytest.importorskip("torch", reason="needs the extra measure (PyTorch)")
+            arguments = [*arguments, "--quick", "--kinds", "copy"]
+        if command == "fit":
+            shipped_microbenchmarks()["h200"].to_csv("my-chip.csv", index=False)
         if command == "trace" and not Path(arguments[1]).exists():
             continue  # a published log, which is not part of the repository
         code = main(arguments)
