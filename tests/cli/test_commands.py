@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustersim.calibration.measurements import shipped_microbenchmarks
 from clustersim.cli.main import COMMANDS, main
 from clustersim.files import read_yaml
 from clustersim.simulation.result import Result
