@@ -209,7 +209,7 @@ def test_dask_scheduler_killed(tmp_path: Path, dask: DaskCluster) -> None:
     dask.scheduler.kill()
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert errors.splitlines() == [
+    assert [line for line in errors.splitlines() if " runs, " not in line] == [
         "clustersim: error: executor: is gone, with its workers or their scheduler; "
         "what was done is kept"
     ]
