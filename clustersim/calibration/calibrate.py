@@ -115,7 +115,8 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     calibration = dataclasses.replace(start, scatter=known, facts=facts)
     left = [part for part in (within, across) if part is not None]
     reach = _reach(calibration, measured, left)
-    calibration = recentred(calibration, rows, scatter)
+    if len(measured):
+        calibration = recentred(calibration, measured.rows, measured.scatter)
     return Calibrated(
         _rounded(dataclasses.replace(calibration, reach=reach)), measured, found, within, across
     )

@@ -13,8 +13,13 @@ from clustersim.calibration.chip_tables import (
 )
 from clustersim.calibration.markdown import markdown_table
 
-__all__ = ["chip_sections", "coefficient_cells", "stacks_on_the_desk", "step_text"]
+__all__ = ["chip_sections", "coefficient_cells", "doubt_text", "stacks_on_the_desk", "step_text"]
 
+UNEXPLAINED = 3.0
+"""Factor from which a microbenchmark that is off is told."""
+MOST_ROWS = 5
+LARGE_FLOPS = 1e11
+"""A product of so many keeps a large chip busy for some hundred microseconds."""
 STEPS = "Whole training steps, which nothing was fitted on"
 
 
@@ -51,6 +56,9 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
             for row in steps.to_dict("records")
         ]
         sections += [f"### {STEPS}", *step_text(steps), markdown_table(headers, cells)]
+    sections += [
+        f"![What {chip} reaches](chip-{chip}.png)" for chip in calibrated.measured.chips_on_the_desk
+    ]
     return sections
 
 
@@ -84,8 +92,42 @@ def step_text(steps: pd.DataFrame) -> list[str]:
     size, published = steps["error"].abs(), steps["published_error"].abs()
     inside = np.count_nonzero(steps["covered"])
     largest = steps["error"].to_numpy()[size.to_numpy().argmax()]
+    doubt = "warning: fewer than half of the steps are in their interval: is the chip the one that "
+    doubt += "the file says, are its peaks right, was the machine idle, was all measured?"
     return [
         f"{STEPS}: {len(steps)}, median error {size.median():.1%}, largest {largest:+.1%}, "
         f"{inside} in their 90 % interval; "
-        f"by published runs alone {published.median():.1%} in the median"
+        f"by published runs alone {published.median():.1%} in the median",
+        *([doubt] if inside < len(steps) / 2 else []),
     ]
+
+
+def doubt_text(calibrated: Calibrated) -> list[str]:
+    """Warn of microbenchmarks of the user's that the fit cannot explain, and of what none tells."""
+    micro, measured = calibrated.measured.micro, calibrated.measured
+    if micro is None:
+        return []
+    mine = np.array([chip.name in measured.chips_on_the_desk for chip in micro.accelerators])
+    errors = calibrated.fit.residuals[len(measured) :]
+    far = np.flatnonzero(mine & (np.abs(errors) > np.log(UNEXPLAINED)))
+    lines = []
+    if far.size:
+        lines.append(
+            f"warning: the fit is off by more than a factor of {UNEXPLAINED:g} for {far.size} of "
+            "your microbenchmarks; check them:"
+        )
+        for place in far[np.argsort(-np.abs(errors[far]))][:MOST_ROWS]:
+            row = micro.table.iloc[place]
+            seconds = micro.seconds[place]
+            lines.append(
+                f"  {row['source']}, row {row['row']}: {row['kind']} {row['precision']}: measured "
+                f"{seconds:.3g} s, predicted {seconds * np.exp(errors[place]):.3g} s"
+            )
+    products = mine & (micro.kind == "matmul")
+    largest = np.max(2.0 * np.prod([micro.sizes[n][products] for n in "mnk"], axis=0), initial=0.0)
+    if 0 < largest < LARGE_FLOPS:
+        lines.append(
+            f"note: the largest product has {largest:.2g} FLOPs; what large ones reach is a guess "
+            "from the prior until they are measured (without --quick)"
+        )
+    return lines

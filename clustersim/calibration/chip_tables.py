@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
@@ -72,7 +74,7 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
     if micro is None:
         return pd.DataFrame()
     known, shipped = calibrated.calibration, default_calibration().world()
-    drawn = known.draw(DRAWS)
+    drawn = dataclasses.replace(known, centre=known.mean).draw(DRAWS)
     records = []
     for place, told in _first_rows(micro, chips):
         chip, labels = micro.accelerators[place], micro.labels[place]
@@ -103,7 +105,10 @@ def _first_rows(micro: Microbenchmarks, chips: set[str]) -> list[tuple[int, froz
     told: dict[tuple[str, str], frozenset[str]] = {}
     for place, (chip, labels) in enumerate(zip(micro.accelerators, micro.labels, strict=True)):
         group = (chip.name, labels[RELEASE])
-        told[group] = told.get(group, frozenset()) | DEPENDS[micro.kind[place]]
+        names = DEPENDS[micro.kind[place]]
+        if not micro.chips.fp8[place]:
+            names = names - {"fp8_efficiency"}
+        told[group] = told.get(group, frozenset()) | names
         if chip.name in chips and not micro.chips.fp8[place]:
             first.setdefault(group, place)
     return [(place, told[group]) for group, place in first.items()]

@@ -240,7 +240,9 @@ def _with_microbenchmarks(
         again = len(table) > 0 and source not in set(own["source"])
         if source not in used and not again:
             told = [line for line in left_out if line.startswith(f"{source}, row ")]
-            raise InputError(source, told[:10] or "has no rows")
+            kinds = ", ".join(dict.fromkeys(table["kind"].dropna()))
+            why = f"has only what is not fitted on: {kinds}" if kinds else "has no rows"
+            raise InputError(source, told[:10] or why)
     if not len(measured) and not len(micro):
         raise InputError("measurements", "whole steps are not fitted on, and there is nothing else")
     mine = micro.table["source"].isin([source for source, _ in files])
@@ -256,9 +258,10 @@ def _with_microbenchmarks(
 
 def _named(source: str, table: pd.DataFrame) -> pd.DataFrame:
     """Return a file of microbenchmarks with all its columns, and where its rows come from."""
-    lacking = [name for name in ("accelerator",) if name not in table]
+    needed = ("kind", "median_s", "accelerator")
+    lacking = [f"lacks the column {name}" for name in needed if name not in table]
     if lacking:
-        raise InputError(source, f"lacks the column {', '.join(lacking)}")
+        raise InputError(source, lacking)
     whole = table.reindex(columns=list(MICRO_COLUMNS)).astype(object)
     line = (table.index + 2).astype(str)
     return whole.assign(family=Path(source).stem, source=source, row=line)

@@ -36,6 +36,7 @@ MOST_FAULTS = 10
 MOST = 1e13
 """Of elements and bytes."""
 DIRECTIONS = ("forward", "forward+backward")
+LAYOUTS = ("TN", "NN", "NT")
 PRECISIONS = ("bf16", "fp16", "fp8")
 DESCRIBE = "a chip of your own needs a file with its peaks (--catalogue)"
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -55,7 +56,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def is_microbenchmarks(table: pd.DataFrame) -> bool:
     """Whether a table is one of `clustersim measure`, rather than one of training runs."""
-    return {"kind", "median_s"} <= set(table.columns)
+    return bool({"median_s", "repetitions", "calls"} & set(table.columns))
 
 
 def read_microbenchmarks(
@@ -84,7 +85,7 @@ def read_microbenchmarks(
     """
     entries: list[_Entry] = []
     places, left_out = [], []
-    wrong: dict[str, list[str]] = {}
+    wrong: dict[str, list[tuple[str, str]]] = {}
     for place, values in enumerate(table.to_dict("records")):
         row = Row({str(column): value for column, value in values.items()})
         source, kind, line = row.text("source"), row.text("kind"), f"row {row.text('row')}"
@@ -95,8 +96,7 @@ def read_microbenchmarks(
             continue
         entry = _entry(row, catalogue)
         if entry is None:
-            found = [f"{line}: {problem}" for problem in row.problems]
-            wrong.setdefault(source, []).extend(found)
+            wrong.setdefault(source, []).extend((line, problem) for problem in row.problems)
         elif entry.seconds < (least := _least_seconds(row, entry)):
             left_out.append(
                 f"{source}, {line}: {kind}: {entry.seconds:.4g} s is below the roofline of "
@@ -106,10 +106,21 @@ def read_microbenchmarks(
             entries.append(entry)
             places.append(place)
     for source, problems in wrong.items():
-        more = len(problems) - MOST_FAULTS
-        cut = [f"and {more} more"] if more > 0 else []
-        raise InputError(source, [*problems[:MOST_FAULTS], *cut])
+        raise InputError(source, _first_of_each(problems))
     return _stack(entries, table.iloc[places].reset_index(drop=True)), left_out
+
+
+def _first_of_each(problems: list[tuple[str, str]]) -> list[str]:
+    """Say each problem once, with the first row that has it and how many others do."""
+    rows: dict[str, list[str]] = {}
+    for line, problem in problems:
+        rows.setdefault(problem, []).append(line)
+    told = [
+        f"{lines[0]}{f' and {len(lines) - 1} more' if len(lines) > 1 else ''}: {problem}"
+        for problem, lines in rows.items()
+    ]
+    more = len(told) - MOST_FAULTS
+    return [*told[:MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,9 @@ def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
         row.problems.append(f"kv_heads: must divide the {given['heads']:g} heads")
     direction = row.choice("direction", DIRECTIONS[-1], DIRECTIONS)
     gated = row.choice("mlp_type", "gelu", ("gelu", "swiglu")) == "swiglu"
-    row.choice("layout", "tn", ("tn", "nn", "nt"))
+    layout = row.text("layout")
+    if layout not in ("", *LAYOUTS):
+        row.problems.append(f"layout: must be one of {', '.join(LAYOUTS)}, found {layout!r}")
     seconds = row.number("median_s", least=0.0, whole=False)
     precision = row.choice("precision", "bf16", PRECISIONS)
     recompute = {"none": 0.0, "full": 2.0}[row.choice("recompute", "none", ("none", "full"))]

@@ -12,6 +12,8 @@ __all__ = ["repeat_text", "repeated_cases"]
 
 HOST_BOUND_S = 30e-6
 """Calls that are shorter measure the host as much as the chip."""
+BUSY = 0.05
+"""Files whose longer cases are further apart in the median were not measured alike."""
 
 
 def repeated_cases(measured: Measurements) -> pd.DataFrame:
@@ -64,4 +66,7 @@ def repeat_text(cases: pd.DataFrame) -> list[str]:
                 f"{words} ({apart.size}): {np.median(apart):.1%} apart in the median, "
                 f"{np.quantile(apart, 0.9):.1%} at the 90th percentile"
             )
-    return [f"cases in more than one file that take {'; '.join(parts)}"] if parts else []
+    lines = [f"cases in more than one file that take {'; '.join(parts)}"] if parts else []
+    if long.any() and cases.loc[long, "apart"].median() > BUSY:
+        lines.append("warning: that is far apart; was the machine busy, or the chip slowed down?")
+    return lines

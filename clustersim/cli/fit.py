@@ -208,7 +208,12 @@ def _summary(
 
 def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     """What the user's chips reach, and how their whole steps come out."""
-    from clustersim.calibration.chip_report import coefficient_cells, stacks_on_the_desk, step_text
+    from clustersim.calibration.chip_report import (
+        coefficient_cells,
+        doubt_text,
+        stacks_on_the_desk,
+        step_text,
+    )
     from clustersim.calibration.repeats import repeat_text, repeated_cases
 
     if calibrated.measured.micro is None:
@@ -217,7 +222,8 @@ def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     repeated = repeat_text(repeated_cases(calibrated.measured))
     chips, stacks = calibrated.measured.chips_on_the_desk, stacks_on_the_desk(calibrated)
     heading = f"what {', '.join(chips)} reaches with {', '.join(stacks)}, and its 90 % interval:"
-    return [*repeated, *([heading, table(cells, headers)] if cells else []), *step_text(steps)]
+    reached = [heading, table(cells, headers)] if cells else []
+    return [*repeated, *reached, *doubt_text(calibrated), *step_text(steps)]
 
 
 def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
@@ -267,14 +273,23 @@ def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _labels_on_the_desk(measured: Measurements) -> list[tuple[str, ...]]:
+    """Labels of the microbenchmarks of the user's chips."""
+    if measured.micro is None:
+        return []
+    pairs = zip(measured.micro.accelerators, measured.micro.labels, strict=True)
+    return [labels for chip, labels in pairs if chip.name in measured.chips_on_the_desk]
+
+
 def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
     """Effects of the groups that the user's rows belong to that moved most, and from where."""
     from clustersim.calibration.diagnostics import movers
     from clustersim.performance import LEVELS, default_calibration
 
-    if not count:
+    measured = calibrated.measured
+    labels = [*(measured.rows.labels[-count:] if count else []), *_labels_on_the_desk(measured)]
+    if not labels:
         return []
-    labels = calibrated.measured.rows.labels[-count:]
     among = {pair for row in labels for pair in zip(LEVELS, row, strict=True)}
     reference = None if only else default_calibration()
     moved = movers(calibrated.calibration, reference, among=among)

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             measure_collectives(device, groups, pace, told, starts)
         except KeyboardInterrupt:
             print(f"interrupted: {len(rows)} of {total} cases are kept", file=sys.stderr)
-            print("\n".join(_summary(rows, args.out)))
+            print("\n".join(_summary(rows, args.out) if rows else []))
             return 130
     print("\n".join(_summary(rows, args.out)))
     return 0
@@ -137,9 +137,12 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
     from clustersim.microbenchmarks.device import name_in_catalogue
 
     catalogue = load_catalogue(*args.catalogue)
-    if args.accelerator:
-        return catalogue.accelerator(args.accelerator).name
     found = name_in_catalogue(device.name, catalogue)
+    if args.accelerator:
+        chip = catalogue.accelerator(args.accelerator).name
+        if found not in (None, chip):
+            print(f"note: {device.name!r} seems to be a {found}, not a {chip}", file=sys.stderr)
+        return chip
     if found is None:
         print(
             f"note: the catalogue has no chip {device.name!r}. To fit to these measurements, "

@@ -32,6 +32,7 @@ class MeasurementFile:
         self._environment = environment
         self._writer = csv.DictWriter(file, tuple(COLUMNS), restval="", lineterminator="\n")
         self._writer.writeheader()
+        self.rows = 0
 
     def write(self, row: Measured) -> None:
         """Add a row."""
@@ -41,13 +42,14 @@ class MeasurementFile:
         }
         self._writer.writerow({**texts, **self._environment})
         self._file.flush()
+        self.rows += 1
 
 
 @contextmanager
 def new_measurement_file(
     path: str | Path, environment: Mapping[str, str]
 ) -> Iterator[MeasurementFile]:
-    """Make a new file of measurements; what is in it stays, whatever happens.
+    """Make a new file of measurements; what is in it stays, whatever happens; an empty one goes.
 
     Raises
     ------
@@ -62,7 +64,12 @@ def new_measurement_file(
         except (OSError, ValueError) as error:
             fault = error.strerror if isinstance(error, OSError) else error
             raise InputError(str(path), f"cannot be written: {fault}") from None
-        yield MeasurementFile(file, environment)
+        measurements = MeasurementFile(file, environment)
+        try:
+            yield measurements
+        finally:
+            if not measurements.rows:
+                Path(path).unlink()
 
 
 def measure(

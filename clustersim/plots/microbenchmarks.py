@@ -33,6 +33,28 @@ DRAWS = 400
 POINTS = 80
 BYTES = 2.0
 """Of an element, as the core counts the traffic of a product in any precision."""
+RATIOS = (
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.3,
+    0.5,
+    0.7,
+    0.8,
+    0.9,
+    1.0,
+    1.1,
+    1.2,
+    1.4,
+    1.7,
+    2,
+    3,
+    5,
+    10,
+    20,
+    50,
+)
 SHORT = 3.0
 """Launches; what takes less is drawn hollow."""
 HEADS = (("64", 64.0, "o"), ("80", 80.0, "^"), ("128", 128.0, "s"), ("256", 256.0, "D"))
@@ -215,7 +237,7 @@ def plot_attention(
                 share = own.attention_efficiency / (1.0 + own.softmax_width / size)
                 ax.axhline(float(share[0]), color=ink, lw=1.2, alpha=0.8)
         ax.set(xscale="log", ylim=(0.0, 1.0))
-        ax.xaxis.set_major_locator(FixedLocator([512 * 2**power for power in range(7)]))
+        ax.xaxis.set_major_locator(FixedLocator([2**power for power in range(6, 21)]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("tokens of a sequence")
@@ -264,10 +286,10 @@ def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )
         ax.set_yticks(place, _step_names(steps), fontsize=7.5)
         ax.set_ylim(-0.7, len(steps) + 0.16 * len(steps))
-        farthest = float(np.abs(np.log1p(steps[["error", "published_error"]])).max(axis=None))
-        reach = 1.1 * float(np.exp(max(farthest, 0.2)))
-        ax.set(xscale="log", xlim=(1.0 / max(1.3, 0.8 * reach), reach))
-        ax.xaxis.set_major_locator(FixedLocator((0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0)))
+        errors = np.log1p(steps[["error", "published_error"]].to_numpy(dtype=np.float64))
+        low, high = min(float(errors.min()), -0.25), max(float(errors.max()), 0.25)
+        ax.set(xscale="log", xlim=(np.exp(1.1 * low), np.exp(1.1 * high)))
+        ax.xaxis.set_major_locator(FixedLocator(RATIOS))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("predicted / measured (bars: 90 %; grey: within 8 %)")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration import calibrate, fit, load_measurements
+from clustersim.calibration.chip_report import doubt_text
 from clustersim.calibration.chip_tables import (
     chip_coefficients,
     microbenchmark_errors,
@@ -259,7 +260,12 @@ def write(path, table):
 def test_files_that_say_nothing(tmp_path):
     table = SHIPPED["h200"]
     faulty = table.assign(fault="no such device", median_s="")
+    no_times = ["lacks the column kind", "lacks the column median_s"]
+    with pytest.raises(InputError) as caught:
+        load_measurements([write(tmp_path / "cut.csv", table.drop(columns=["kind", "median_s"]))])
+    assert caught.value.problems == no_times
     cases = {
+        "softmax": (table[table["kind"] == "softmax"], "has only what is not fitted on: softmax"),
         "faulty": (faulty, "no such device"),
         "empty": (table.iloc[:0], "has no rows"),
         "nameless": (table.drop(columns="accelerator"), "lacks the column accelerator"),
@@ -305,7 +311,11 @@ def test_cases_that_two_files_measured(tmp_path):
     assert cases["apart"].to_numpy() == pytest.approx(np.full(len(cases), 0.1))
     shapes = one[one["kind"] != "softmax"].drop_duplicates(list(SHAPE))
     assert len(cases) == len(shapes)
-    assert "10.0% apart in the median" in repeat_text(cases)[0]
+    text, warning = repeat_text(cases)
+    assert "10.0% apart in the median" in text
+    assert warning.startswith("warning: that is far apart")
+    cases["apart"] = 0.01
+    assert len(repeat_text(cases)) == 1
     assert not len(repeated_cases(load_measurements(paths[:1], own=False)))
 
 
@@ -452,6 +462,33 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
     assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
     share = found.set_index("coefficient").loc["matmul_efficiency", "value"]
     assert 0.6 < share < 0.85
+
+
+def test_a_noisy_chip_is_told_and_its_intervals_hold_its_values(tmp_path):
+    """Times that are off by a factor of three either way, and one by 10^5, as on a busy machine."""
+    table = SHIPPED["h200"].copy()
+    noise = np.exp(1.1 * np.random.default_rng(8).standard_normal(len(table)))
+    table["median_s"] = (10.0 * noise * table["median_s"].astype(float)).astype(str)
+    row = int(np.flatnonzero(table["kind"] == "matmul")[3])
+    table.loc[row, "median_s"] = "100.0"
+    path = write(tmp_path / "h200.csv", table)
+    for own in (True, False):
+        calibrated = calibrate(load_measurements([path], own=own), validate=False)
+        found = chip_coefficients(calibrated, {"H200"})
+        assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
+        told = doubt_text(calibrated)
+        assert told[0].startswith("warning: the fit is off by more than a factor of 3 for ")
+        assert f"h200.csv, row {row + 2}: matmul bf16: measured 100 s" in told[1]
+    plain = load_measurements([write(tmp_path / "plain.csv", SHIPPED["h200"])])
+    assert doubt_text(calibrate(plain, validate=False)) == []
+
+
+def test_small_products_do_not_tell_of_large_ones(tmp_path):
+    table = SHIPPED["h200"]
+    small = table[~((table["kind"] == "matmul") & (table["flops"].astype(float) > 5e10))]
+    measured = load_measurements([write(tmp_path / "h200.csv", small)], own=False)
+    (told,) = doubt_text(calibrate(measured, validate=False))
+    assert told.startswith("note: the largest product has 3.4e+10 FLOPs; what large ones reach is")
 
 
 def test_a_slow_chip_of_a_kind_that_is_shipped(tmp_path):

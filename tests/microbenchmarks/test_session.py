@@ -87,6 +87,12 @@ def test_each_row_is_on_the_disk_at_once(tmp_path):
     assert list(row) == list(COLUMNS)
 
 
+def test_a_file_without_a_row_does_not_stay(tmp_path):
+    with new_measurement_file(tmp_path / "mine.csv", ENVIRONMENT):
+        assert (tmp_path / "mine.csv").exists()
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "mine.csv").write_text("old")
     with (
