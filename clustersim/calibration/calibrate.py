@@ -80,7 +80,8 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     explains. The half width of a 90 % interval, in standard deviations, is the 90th percentile of
     the standardised errors of left-out `whole` rows (complete, of whatever quality), within and
     across families together; so 90 % of these hold by construction, and how the intervals cover
-    what did not set them is :mod:`clustersim.calibration.coverage`.
+    what did not set them is :mod:`clustersim.calibration.coverage`. Draws are centred by training
+    runs alone: without any, on the posterior mean.
 
     Parameters
     ----------

@@ -12,9 +12,11 @@ from clustersim.calibration.chip_tables import (
     step_errors,
 )
 from clustersim.calibration.markdown import markdown_table
+from clustersim.performance import LEVELS
 
 __all__ = ["chip_sections", "coefficient_cells", "doubt_text", "stacks_on_the_desk", "step_text"]
 
+RELEASE = LEVELS.index("release")
 UNEXPLAINED = 3.0
 """Factor from which a microbenchmark that is off is told."""
 MOST_ROWS = 5
@@ -64,8 +66,11 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
 
 def stacks_on_the_desk(calibrated: Calibrated) -> list[str]:
     """Return the software that the user's files were measured with."""
-    found = chip_coefficients(calibrated, set(calibrated.measured.chips_on_the_desk))
-    return list(dict.fromkeys(found["stack"])) if len(found) else []
+    measured = calibrated.measured
+    if measured.micro is None:
+        return []
+    pairs = zip(measured.micro.labels, measured.on_the_desk, strict=True)
+    return list(dict.fromkeys(labels[RELEASE] for labels, mine in pairs if mine))
 
 
 def coefficient_cells(calibrated: Calibrated) -> tuple[list[str], list[list[str]]]:
@@ -107,7 +112,7 @@ def doubt_text(calibrated: Calibrated) -> list[str]:
     micro, measured = calibrated.measured.micro, calibrated.measured
     if micro is None:
         return []
-    mine = np.array([chip.name in measured.chips_on_the_desk for chip in micro.accelerators])
+    mine = measured.on_the_desk
     errors = calibrated.fit.residuals[len(measured) :]
     far = np.flatnonzero(mine & (np.abs(errors) > np.log(UNEXPLAINED)))
     lines = []

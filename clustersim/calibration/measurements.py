@@ -103,6 +103,13 @@ class Measurements:
             np.concatenate([self.scatter, self.micro.scatter]),
         )
 
+    @property
+    def on_the_desk(self) -> NDArray[np.bool_]:
+        """Which microbenchmarks are of chips of the user's files."""
+        accelerators = [] if self.micro is None else self.micro.accelerators
+        mine = [chip.name in self.chips_on_the_desk for chip in accelerators]
+        return np.array(mine, dtype=bool)
+
     def take(self, chosen: NDArray[np.bool_]) -> Measurements:
         """Return the runs where `chosen` is true, with all microbenchmarks."""
         return replace(

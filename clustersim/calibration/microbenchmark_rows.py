@@ -105,7 +105,8 @@ def read_microbenchmarks(
         else:
             entries.append(entry)
             places.append(place)
-    for source, problems in wrong.items():
+    if wrong:
+        source, problems = next(iter(wrong.items()))
         raise InputError(source, _first_of_each(problems))
     return _stack(entries, table.iloc[places].reset_index(drop=True)), left_out
 

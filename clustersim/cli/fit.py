@@ -153,8 +153,9 @@ def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> No
     from clustersim.plots.style import save_figure
 
     micro = calibrated.measured.micro
+    if micro is None:
+        return
     for chip in calibrated.measured.chips_on_the_desk:
-        assert micro is not None
         figure = draw_chip(micro, calibrated.calibration, steps, chip)
         save_figure(figure, folder / f"chip-{chip}", ("png",))
 
@@ -166,13 +167,14 @@ def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
 
     names = []
     for path in paths:
-        if is_microbenchmarks(read_table(path)):
+        table = read_table(path)
+        if is_microbenchmarks(table):
             continue
         start = f"{path}, row "
         unused = {
             line[len(start) :].split(":")[0] for line in measured.left_out if line.startswith(start)
         }
-        lines = (str(place + 2) for place in range(len(read_table(path))))
+        lines = (str(place + 2) for place in range(len(table)))
         names += [f"{start}{line}" for line in lines if line not in unused]
     return names
 
@@ -277,8 +279,8 @@ def _labels_on_the_desk(measured: Measurements) -> list[tuple[str, ...]]:
     """Labels of the microbenchmarks of the user's chips."""
     if measured.micro is None:
         return []
-    pairs = zip(measured.micro.accelerators, measured.micro.labels, strict=True)
-    return [labels for chip, labels in pairs if chip.name in measured.chips_on_the_desk]
+    pairs = zip(measured.micro.labels, measured.on_the_desk, strict=True)
+    return [labels for labels, mine in pairs if mine]
 
 
 def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:

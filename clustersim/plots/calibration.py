@@ -323,6 +323,8 @@ def plot_coefficient(
             low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
             ax.hlines(place, low, high, color=colour(0), lw=1.6)
             ax.plot(middle, place, marker="o", color=colour(0), markersize=5)
+        if not draws:
+            ax.text(0.5, 0.5, "none measured", transform=ax.transAxes, ha="center")
         ax.set_yticks(range(len(draws)), list(draws))
         ax.set_ylim(-0.6, len(draws) - 0.4)
         ax.set_xlabel(found.meaning, fontsize=8.5)

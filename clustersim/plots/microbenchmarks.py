@@ -23,7 +23,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.matmul import matmul_seconds
 from clustersim.performance.rates import rates_of
-from clustersim.plots.style import COLOURS, new_figure, style
+from clustersim.plots.style import COLOURS, MARKERS, colour, new_figure, style
 
 __all__ = ["draw_chip", "plot_attention", "plot_products", "plot_steps"]
 
@@ -55,9 +55,12 @@ RATIOS = (
     20,
     50,
 )
+LOW = 0.4
+"""Share of the peak below which the legend stands above the points."""
+WIDEST = 4.0
+"""Intervals of steps are drawn to this factor."""
 SHORT = 3.0
 """Launches; what takes less is drawn hollow."""
-HEADS = (("64", 64.0, "o"), ("80", 80.0, "^"), ("128", 128.0, "s"), ("256", 256.0, "D"))
 MEASURED, PUBLISHED = COLOURS["blue"], COLOURS["vermilion"]
 
 
@@ -154,7 +157,7 @@ def plot_products(
         ax.set_xlabel("FLOPs per byte, at 2 bytes an element")
         ax.set_ylabel("share of the peak")
         ax.yaxis.set_major_formatter(FuncFormatter(_percent))
-        ax.legend(loc="lower right", fontsize=8.5)
+        ax.legend(loc="lower right" if reached.max() > LOW else "upper left", fontsize=8.5)
     return ax
 
 
@@ -171,7 +174,7 @@ def _surfaces(
     published = labels_of(chip, stack, precision)
     named = f"fitted to published runs ({stack.split(' (')[0] or 'mean of all stacks'})"
     for known, own, ink, dashes, label in (
-        (calibration, labels, MEASURED, "-", "fitted to microbenchmarks too"),
+        (calibration, labels, MEASURED, "-", "fitted with microbenchmarks"),
         (default_calibration(), published, PUBLISHED, "--", named),
     ):
         middle = _efficiency(chip, precision, known.world().coefficients([own]), intensity)
@@ -220,8 +223,8 @@ def plot_attention(
         flops = flops * models.seq_len * models.span * models.attention_width
         reached = flops / micro.seconds[rows] / micro.chips.bf16_flops[rows]
         own = calibration.world().coefficients([micro.labels[int(rows[0])]])
-        for place, (name, size, marker) in enumerate(HEADS):
-            ink = list(COLOURS.values())[place]
+        for place, size in enumerate(np.unique(width)):
+            ink, marker = colour(place), MARKERS[place % len(MARKERS)]
             for direction, face in ((True, ink), (False, "white")):
                 here = (width == size) & (forward == direction)
                 ax.plot(
@@ -231,11 +234,10 @@ def plot_attention(
                     marker=marker,
                     markerfacecolor=face,
                     markeredgecolor=ink,
-                    label=f"heads of {name}" if direction and here.any() else None,
+                    label=f"heads of {size:g}" if direction and here.any() else None,
                 )
-            if (width == size).any():
-                share = own.attention_efficiency / (1.0 + own.softmax_width / size)
-                ax.axhline(float(share[0]), color=ink, lw=1.2, alpha=0.8)
+            share = own.attention_efficiency / (1.0 + own.softmax_width / size)
+            ax.axhline(float(share[0]), color=ink, lw=1.2, alpha=0.8)
         ax.set(xscale="log", ylim=(0.0, 1.0))
         ax.xaxis.set_major_locator(FixedLocator([2**power for power in range(6, 21)]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
@@ -286,9 +288,11 @@ def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )
         ax.set_yticks(place, _step_names(steps), fontsize=7.5)
         ax.set_ylim(-0.7, len(steps) + 0.16 * len(steps))
-        errors = np.log1p(steps[["error", "published_error"]].to_numpy(dtype=np.float64))
-        low, high = min(float(errors.min()), -0.25), max(float(errors.max()), 0.25)
-        ax.set(xscale="log", xlim=(np.exp(1.1 * low), np.exp(1.1 * high)))
+        points = 1.0 + steps[["error", "published_error"]].to_numpy(dtype=np.float64)
+        ends = (steps[["lo_s", "hi_s"]].T / measured).to_numpy(dtype=np.float64)
+        low = min(points.min(), max(ends.min(), 1.0 / WIDEST))
+        high = max(points.max(), min(ends.max(), WIDEST))
+        ax.set(xscale="log", xlim=(low / 1.04, high * 1.04))
         ax.xaxis.set_major_locator(FixedLocator(RATIOS))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from clustersim.calibration import calibrate, load_measurements
 from clustersim.calibration.chip_tables import step_errors
 from clustersim.calibration.measurements import shipped_microbenchmarks
-from clustersim.plots.microbenchmarks import draw_chip, plot_products, plot_steps
+from clustersim.plots.microbenchmarks import draw_chip, plot_attention, plot_products, plot_steps
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,19 @@ def test_every_measurement_is_drawn(fitted):
         for points in markers(ax):
             low, high = ax.get_xlim()
             assert ((low <= points[:, 0]) & (points[:, 0] <= high)).all()
+
+
+def test_heads_of_any_width_are_drawn(fitted):
+    """Also of a width that no shipped file has."""
+    calibrated, _ = fitted
+    micro = calibrated.measured.micro
+    heads = micro.models.heads.copy()
+    heads[np.flatnonzero(micro.kind == "attention")[:2]] *= 4.0  # a quarter as wide
+    odd = dataclasses.replace(micro, models=dataclasses.replace(micro.models, heads=heads))
+    ax = plot_attention(odd, calibrated.calibration, "H200")
+    assert sum(map(len, markers(ax))) == (micro.kind == "attention").sum()
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "heads of 32" in labels
 
 
 def test_lines_are_the_fitted_surface(fitted):
