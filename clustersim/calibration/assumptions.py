@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import difflib
 
+from collections.abc import Mapping
+
 from clustersim.catalogue import Accelerator, hypothetical_note
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plan_rules import precision_note
 from clustersim.units import format_memory
 
-__all__ = ["PRECISIONS", "chip_notes", "precision_used", "stack_used", "unmeasured_notes"]
+__all__ = [
+    "PRECISIONS",
+    "chip_notes",
+    "memory_notes",
+    "precision_used",
+    "stack_used",
+    "unmeasured_notes",
+]
 
 PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
 """Words for a precision, with the one whose peak and bytes count."""
@@ -60,6 +69,13 @@ def stack_used(
         f"the interval; {hint}known: {', '.join(releases[:NAMES_SHOWN])} and {more} more."
     )
     return stack
+
+
+def memory_notes(options: Mapping[str, str]) -> list[str]:
+    """Say what the options of the memory leave out of the step time."""
+    if options.get("offload", "none") == "none":
+        return []
+    return ["Transfers to and from the host's memory are not timed."]
 
 
 def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:

@@ -19,6 +19,7 @@ from clustersim.calibration.given_plan import (
     read_recompute,
     read_zero,
 )
+from clustersim.calibration.memory_columns import MEMORY_COLUMNS, read_memory
 from clustersim.calibration.row import Row
 from clustersim.calibration.row_model import model_of_row
 from clustersim.catalogue import Accelerator, Catalogue
@@ -27,11 +28,13 @@ from clustersim.performance import (
     LEVELS,
     AcceleratorArrays,
     Calibration,
+    MemoryRules,
     ModelArrays,
     Plans,
     labels_of,
+    memory_rules,
 )
-from clustersim.performance.arrays import scaleup_domain
+from clustersim.performance.arrays import BINARY_GIGABYTE, scaleup_domain
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plan_rules import judge
 from clustersim.performance.step_time import step_seconds
@@ -86,6 +89,7 @@ COLUMNS: Mapping[str, str] = {
     "framework": "software stack (default: the most measured one of the chip)",
     "kind": "pretrain, SFT, LoRA or RL-update (default: pretrain)",
     "family": "source of the row (optional)",
+    **MEMORY_COLUMNS,
 }
 """Columns that describe a run, with their defaults; all others are carried along."""
 
@@ -109,6 +113,9 @@ class Configurations:
         For each row of the table, why it is left out; empty where it is not.
     notes : list of list of str
         For each row of the table, what was assumed and what is unusual of its plan.
+    memory_options : list of mapping of str to str
+        What each of the R rows sets of its memory (:func:`clustersim.performance.parse_memory`);
+        empty where all do as their stack.
     searched : list of bool
         For each row of the table, whether it leaves its plan to be searched; its own is then a
         stand-in without any parallelism.
@@ -124,6 +131,7 @@ class Configurations:
     reason: list[str]
     notes: list[list[str]] = field(default_factory=list)
     searched: list[bool] = field(default_factory=list)
+    memory_options: list[Mapping[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -137,6 +145,18 @@ class Configurations:
             f"{name} mixture".strip() if experts else name
             for name, experts in zip(names, self.models.n_experts > 0, strict=True)
         ]
+
+    @property
+    def memory(self) -> MemoryRules:
+        """What each row keeps in memory, by its stack, its chip and its options."""
+        families = [chip.family for chip in self.accelerators]
+        return memory_rules(self.stacks, families, self.memory_options)
+
+    @property
+    def stacks(self) -> list[str]:
+        """Software stack of each row, ``""`` where it is not known."""
+        release = LEVELS.index("release")
+        return ["" if labels[release] == UNKNOWN else labels[release] for labels in self.labels]
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
         """Labels of the rows that depend on a coefficient; one is of microbenchmarks alone."""
@@ -163,6 +183,7 @@ class Configurations:
             self.reason,
             self.notes,
             self.searched,
+            [self.memory_options[row] for row in chosen] if self.memory_options else [],
         )
 
 
@@ -240,6 +261,8 @@ class _Entry:
     labels: tuple[str, ...]
     notes: list[str]
     searched: bool
+    memory: dict[str, str]
+    memory_gb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +292,8 @@ class _Reader:
             "inter_node_gbps_per_device", chip.nic_Bps * 8e-9, least=1e-3, whole=False
         )
         domain = row.number("devices_per_node", float(scaleup_domain(chip)))
+        memory_gb = row.number("chip_memory_gb", chip.hbm_bytes / 1e9, whole=False)
+        memory = read_memory(row, row.choice("kind", "pretrain", KINDS), notes)
         if row.problems:
             return None
         plan, faults, told = completed(given, count)
@@ -289,6 +314,8 @@ class _Reader:
             labels=labels_of(chip, stack, precision, row.text("family")),
             notes=[*precision_notes, *stack_notes, *notes, *told],
             searched=searched,
+            memory=memory,
+            memory_gb=memory_gb,
         )
 
     def stack(self, row: Row, chip: Accelerator) -> tuple[str, list[str]]:
@@ -354,6 +381,7 @@ def _stack(entries: list[_Entry], index: NDArray[np.intp]) -> Configurations:
         accelerators=[entry.chip for entry in entries],
         index=index,
         reason=[],
+        memory_options=[entry.memory for entry in entries],
     )
 
 
@@ -363,6 +391,7 @@ def _chips(entries: list[_Entry]) -> AcceleratorArrays:
         arrays,
         nic_Bps=np.array([entry.nic_Bps for entry in entries]),
         scaleup_size=np.array([entry.domain for entry in entries]),
+        hbm_bytes=np.array([entry.memory_gb * BINARY_GIGABYTE * 1e9 for entry in entries]),
     )
 
 

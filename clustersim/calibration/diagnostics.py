@@ -148,6 +148,7 @@ def _largest_part(rows: Configurations, calibration: Calibration) -> list[str]:
         rows.plans,
         global_batch=rows.global_batch,
         coefficients=calibration.world().coefficients(rows.labels),
+        memory=rows.memory,
     )
     names = [name for name in step.parts if name != "matmul"]
     seconds = np.stack([np.broadcast_to(step.parts[name], len(rows)) for name in names])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clustersim.calibration.arguments import MOST_CHIPS, check_arguments
 from clustersim.calibration.assumptions import (
     chip_notes,
+    memory_notes,
     precision_used,
     stack_used,
     unmeasured_notes,
@@ -33,7 +34,9 @@ from clustersim.performance import (
     Plans,
     best_plans,
     default_calibration,
+    describe_memory,
     labels_of,
+    parse_memory,
     search_plans,
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
@@ -105,6 +108,8 @@ class Estimate:
         Seconds of a step by part, of the first plan.
     memory : mapping of str to float
         Bytes on the fullest chip by class, of the first plan.
+    memory_basis : str
+        Whose bytes and which loss that counts.
     reason : str
         Why the plan given, or any, does not fit; else empty.
     cost : Cost or None
@@ -127,6 +132,7 @@ class Estimate:
     searched: tuple[int, int] | None
     parts: Mapping[str, float]
     memory: Mapping[str, float]
+    memory_basis: str
     reason: str
     cost: Cost | None
     notes: tuple[str, ...]
@@ -153,6 +159,7 @@ def estimate(
     seq_len: int | None = None,
     precision: str = "bf16",
     stack: str | None = None,
+    memory: str | Mapping[str, object] | None = None,
     nic_Bps: float | None = None,
     tokens: float | None = None,
     prices: Prices | None = None,
@@ -182,6 +189,9 @@ def estimate(
     stack : str, optional
         Software stack (default: that of :func:`clustersim.performance.default_stack`). One that was
         never measured has the mean of all, and the spread of all in its interval.
+    memory : str or mapping, optional
+        Options of :data:`clustersim.performance.MEMORY_OPTIONS`, as
+        ``"loss_fused=linear,offload=optimizer"`` (default: what the stack does).
     nic_Bps : float, optional
         Network of one chip in bytes/s (default: the chip's own).
     tokens : float, optional
@@ -219,7 +229,9 @@ def estimate(
     notes: list[str] = []
     number = precision_used(chip, precision, notes)
     software = stack_used(chip, stack, calibration, notes)
-    job = _Job(shape, chip, count, batch, network, number, software, calibration)
+    kept = parse_memory(memory)
+    notes += memory_notes(kept)
+    job = _Job(shape, chip, count, batch, network, number, software, kept, calibration)
     given = read_plan({} if plan is None else plan, notes)
     searched: tuple[int, int] | None = None
     if is_searched(given):
@@ -245,6 +257,7 @@ def estimate(
         searched=searched,
         parts=found.parts,
         memory=found.memory,
+        memory_basis=describe_memory(software, kept),
         reason=found.reason,
         cost=_cost(job, first, budget, prices or Prices()) if first else None,
         notes=tuple(notes),
@@ -263,6 +276,7 @@ class _Job:
     nic_Bps: float
     precision: str
     stack: str
+    memory: Mapping[str, str]
     calibration: Calibration
 
     def rows(self, plans: list[dict[str, int]]) -> Configurations:
@@ -279,6 +293,7 @@ class _Job:
             accelerators=[self.chip] * size,
             index=np.arange(size),
             reason=[""] * size,
+            memory_options=[self.memory] * size,
         )
 
 
@@ -302,6 +317,7 @@ def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tupl
         nic_Bps=job.nic_Bps,
         precision=job.precision,
         stack=job.stack,
+        memory=job.memory,
         world=job.calibration.world(),
         keep=PLANS_KEPT,
         switches={name: value for name, value in switches.items() if value is not None},
@@ -321,7 +337,15 @@ def _fits_from(job: _Job) -> str:
     counts = [job.count * 2**power for power in range(1, most + 1)]
     if not counts:
         return ""
-    found = best_plans(job.model, job.chip, counts, global_batch=job.batch, precision=job.precision)
+    found = best_plans(
+        job.model,
+        job.chip,
+        counts,
+        global_batch=job.batch,
+        precision=job.precision,
+        stack=job.stack,
+        memory=job.memory,
+    )
     fitting = [count for count, fits in zip(counts, found.fits, strict=True) if fits]
     return f"; {format_count(fitting[0])} chips have a plan that fits" if fitting else ""
 

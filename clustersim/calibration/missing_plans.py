@@ -78,7 +78,7 @@ def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Foun
         candidates.plans, **{name: getattr(rows.plans, name)[row] for name in SWITCHES}
     )
     shape, chip = models.take(row), chips.take(row)
-    used = memory_of(shape, chip, plans, batch[row])
+    used = memory_of(shape, chip, plans, batch[row], rows.memory.take(row))
     seconds = step_seconds(shape, chip, plans, batch[row], coefficients.take(row))
     fits = used <= chip.hbm_bytes
     results: dict[int, _Found | None] = {}

@@ -77,6 +77,7 @@ def predict(
         rows.plans,
         global_batch=rows.global_batch,
         coefficients=world.coefficients(rows.labels),
+        memory=rows.memory,
     )
     spread = spread_of(rows, calibration.draw(draws, seed))
     half = calibration.reach * np.sqrt(spread**2 + calibration.scatter_of(rows.kinds) ** 2)

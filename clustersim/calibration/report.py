@@ -160,7 +160,13 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
                 markdown_table(["justification", "families", "rows"], cells),
             ]
     measured = calibrated.measured.rows
-    needed = memory_of(measured.models, measured.chips, measured.plans, measured.global_batch)
+    needed = memory_of(
+        measured.models,
+        measured.chips,
+        measured.plans,
+        measured.global_batch,
+        measured.memory,
+    )
     over = int(np.count_nonzero(needed > measured.chips.hbm_bytes))
     parts.append(f"Plans of these runs that are said not to fit in memory: {over} of {len(rows)}.")
     return [*parts, *(_not_taken() if own else [])]

@@ -27,7 +27,7 @@ from clustersim.calibration.row import Row
 from clustersim.calibration.unknown_chips import unknown_chip
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
-from clustersim.performance import Calibration, default_calibration
+from clustersim.performance import Calibration, default_calibration, describe_memory
 
 __all__ = [
     "FOR_UNKNOWN_CHIPS",
@@ -51,6 +51,7 @@ PREDICTED: Mapping[str, str] = {
     "predicted_lo_s": "lower bound of its 90 % interval",
     "predicted_hi_s": "upper bound of its 90 % interval",
     "predicted_memory_bytes": "memory of the fullest chip",
+    "predicted_memory_basis": "whose bytes and which loss that counts",
     "fits": "true where that is at most the chip's memory",
     "reason": "why the row cannot be predicted; else empty",
     "predicted_note": "what was assumed beyond the defaults of the columns; else empty",
@@ -259,6 +260,9 @@ def _predicted_columns(
         for name, (values, form) in numbers.items():
             columns[name][row] = format(values[place], form)
         columns["fits"][row] = "true" if found.step.fits[place] else "false"
+        columns["predicted_memory_basis"][row] = describe_memory(
+            rows.stacks[place], rows.memory_options[place]
+        )
     return columns
 
 

@@ -29,7 +29,7 @@ example:
   clustersim estimate --model gpt3-175b --accelerator A100-80GB --count 1024 --plan tp=8,pp=8"""
 JOB_ONLY = (
     *("model", "accelerator", "count", "plan", "global_batch", "seq_len", "precision", "stack"),
-    *("network", "tokens", "price", "depreciation", "tariff", "pue", "draws"),
+    *("memory", "network", "tokens", "price", "depreciation", "tariff", "pue", "draws"),
 )
 """Options that a table does not take: its columns say all that."""
 
@@ -70,6 +70,11 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
         "--precision", metavar="bf16|fp8", help="bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)"
     )
     job.add_argument("--stack", metavar="NAME", help="software stack, such as 'NeMo 24.07'")
+    job.add_argument(
+        "--memory",
+        metavar="loss_fused=linear,...",
+        help="options of the memory; --columns lists them (default: what the stack does)",
+    )
     job.add_argument("--network", metavar="RATE", help="of one chip, as 400Gb/s")
     job.add_argument("--draws", type=int, metavar="N", help="also draw N worlds from the posterior")
     job.add_argument("--json", action="store_true", help="print the same as JSON")
@@ -179,7 +184,10 @@ def _run_job(args: argparse.Namespace) -> int:
     calibration, catalogue = _opened(args)
     options: dict[str, Any] = {
         name: getattr(args, name)
-        for name in ("plan", "global_batch", "seq_len", "precision", "stack", "tokens", "draws")
+        for name in (
+            *("plan", "global_batch", "seq_len", "precision", "stack", "memory", "tokens"),
+            "draws",
+        )
         if getattr(args, name) is not None
     }
     if args.network is not None:

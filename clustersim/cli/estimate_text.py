@@ -50,7 +50,8 @@ def estimate_text(found: Estimate) -> str:
                 found.memory,
                 max(found.accelerator.hbm_bytes * BINARY_GIGABYTE, best.memory_bytes),
                 format_memory,
-            ),
+            )
+            + f"\n{_wrapped(f'counted for {found.memory_basis}', '  ')}",
         ]
     if found.cost is not None:
         sections.append(_cost(found, found.cost))
@@ -248,6 +249,7 @@ def estimate_json(found: Estimate) -> str:
         "searched": found.searched,
         "parts_s": dict(found.parts),
         "memory_bytes": dict(found.memory),
+        "memory_basis": found.memory_basis,
         "reason": found.reason,
         "cost": None if found.cost is None else _cost_json(found.cost),
         "notes": list(found.notes),

@@ -15,6 +15,13 @@ from clustersim.performance.calibration import (
     load_calibration,
 )
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.memory_rules import (
+    MEMORY_OPTIONS,
+    MemoryRules,
+    describe_memory,
+    memory_rules,
+    parse_memory,
+)
 from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
 from clustersim.performance.relative import relative_speed
 from clustersim.performance.search import PlanSearch, search_plans
@@ -24,6 +31,7 @@ from clustersim.performance.world import World, labels_of
 
 __all__ = [
     "LEVELS",
+    "MEMORY_OPTIONS",
     "PARAMETERS",
     "PARTS",
     "RECOMPUTE",
@@ -31,6 +39,7 @@ __all__ = [
     "BestPlans",
     "Calibration",
     "Coefficients",
+    "MemoryRules",
     "ModelArrays",
     "Parameter",
     "PlanSearch",
@@ -42,9 +51,12 @@ __all__ = [
     "default_calibration",
     "default_stack",
     "default_world",
+    "describe_memory",
     "evaluate",
     "labels_of",
     "load_calibration",
+    "memory_rules",
+    "parse_memory",
     "product_of",
     "relative_speed",
     "search_plans",

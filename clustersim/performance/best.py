@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from clustersim.performance.arrays import (
 )
 from clustersim.performance.calibration import default_world
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.memory_rules import MemoryRules, parse_memory
 from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
@@ -103,6 +104,7 @@ def best_plans(
     scaleup_size: ArrayLike | None = None,
     precision: str = "bf16",
     stack: str | None = None,
+    memory: str | Mapping[str, object] | None = None,
     world: World | None = None,
 ) -> BestPlans:
     """Find the fastest plan that fits in memory, for every row at once.
@@ -122,6 +124,8 @@ def best_plans(
         A chip without FP8 computes in BF16, and a note says so.
     stack : str, optional
         Software stack (default: that of :func:`clustersim.performance.default_stack`).
+    memory : str or mapping, optional
+        Options of :data:`clustersim.performance.MEMORY_OPTIONS`; by default what the stack does.
     world : World, optional
         The values of the coefficients (default: the posterior mean of the default calibration).
 
@@ -152,8 +156,11 @@ def best_plans(
     )
     world = default_world() if world is None else world
     coefficients = world.for_chips(rows.chips, stack, precision).take(chip_index)
-    found = _search(model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3], coefficients)
-    best = _assemble(rows, distinct, model_arrays, chip_arrays, found, coefficients, precision)
+    kept = world.memory_rules(rows.chips, stack, parse_memory(memory)).take(chip_index)
+    found = _search(model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3], coefficients, kept)
+    best = _assemble(
+        rows, distinct, model_arrays, chip_arrays, found, coefficients, kept, precision
+    )
     return _expand(best, inverse.reshape(-1))
 
 
@@ -231,6 +238,7 @@ def _search(
     counts: Array,
     global_batch: Array,
     coefficients: Coefficients,
+    kept: MemoryRules,
 ) -> _Found:
     """Evaluate all plans of all rows, a block of rows at a time."""
     n_rows = counts.shape[0]
@@ -241,7 +249,7 @@ def _search(
         block = np.arange(start, min(start + ROWS_AT_ONCE, n_rows))
         shape, chip, batch = models.take(block), chips.take(block), global_batch[block]
         found = enumerate_plans(shape, chip, counts[block], batch, recompute=RECOMPUTE_MODES[:1])
-        mode, used = _least_recompute(shape, chip, found, batch)
+        mode, used = _least_recompute(shape, chip, found, batch, kept.take(block))
         row = found.row + start
         _least(least_memory, row, used)
         keep = np.flatnonzero(used <= chips.hbm_bytes[row])
@@ -258,7 +266,11 @@ def _search(
 
 
 def _least_recompute(
-    models: ModelArrays, chips: AcceleratorArrays, found: Candidates, global_batch: Array
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    found: Candidates,
+    global_batch: Array,
+    kept: MemoryRules,
 ) -> tuple[Array, Array]:
     """Return the first recompute mode with which each plan fits, and the least bytes up to it.
 
@@ -272,7 +284,7 @@ def _least_recompute(
         row = found.row[left]
         chip, plans = chips.take(row), found.plans.take(left)
         plans = dataclasses.replace(plans, recompute=np.full(left.shape, float(recompute)))
-        used = memory_of(models.take(row), chip, plans, global_batch[row])
+        used = memory_of(models.take(row), chip, plans, global_batch[row], kept.take(row))
         mode[left] = recompute
         least[left] = np.minimum(least[left], used)
         left = left[used > chip.hbm_bytes]
@@ -303,11 +315,17 @@ def _assemble(
     chips: AcceleratorArrays,
     found: _Found,
     coefficients: Coefficients,
+    kept: MemoryRules,
     precision: str,
 ) -> BestPlans:
     """Evaluate the winners once more for parts and memory, and say why the others have none."""
     step = evaluate(
-        models, chips, found.plans, global_batch=distinct[:, 3], coefficients=coefficients
+        models,
+        chips,
+        found.plans,
+        global_batch=distinct[:, 3],
+        coefficients=coefficients,
+        memory=kept,
     )
     fits = found.winner
 

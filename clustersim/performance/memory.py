@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.memory_rules import MemoryRules, plain_rules
 from clustersim.performance.shard import Shard
 
 __all__ = ["CLASSES", "activation_bytes_per_layer", "memory_by_class"]
@@ -15,23 +16,21 @@ Array = NDArray[np.float64]
 
 CLASSES = ("weights", "gradients", "optimizer", "activations", "reserve")
 """Names of the classes of memory."""
-WEIGHT_BYTES = 2.0
-FROZEN_FP8_BYTES = 1.0
-GRADIENT_BYTES = 2.0
-OPTIMIZER_BYTES = 12.0
-"""Memory per parameter in mixed precision: BF16 weights and gradients, FP32 master weights and two
-moments (Rajbhandari et al. 2020, arXiv 1910.02054); frozen weights of an FP8 run are kept in FP8
-(``fp8_params`` of the LoRA submissions to MLPerf Training)."""
-RESERVE_SHARE = 0.02
-RESERVE_BYTES = 1.5e9
-"""Memory that no tensor gets: fragmentation as a share of the chip's, and context and buffers of
-the communication library (1 to 2 GB as nvidia-smi shows them)."""
+PRODUCT_BYTES = 2.0
+"""Weights and gradients as products read and write them, gathered for a layer by ZeRO 3."""
+LAYERS_AT_WORK = 2.0
+"""Layers whose activations stay on the chip when the others' are on the host: the one at work and
+the one that moves."""
 
 
 def activation_bytes_per_layer(
-    shard: Shard, models: ModelArrays, chips: AcceleratorArrays, plans: Plans
-) -> Array:
-    """Bytes that one micro-batch keeps of one average layer for its backward pass.
+    shard: Shard,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rules: MemoryRules | None = None,
+) -> tuple[Array, Array]:
+    """Bytes that one micro-batch keeps of an average layer, and that the layer at work has.
 
     Counts of Korthikanti et al. 2022 (arXiv 2205.05198, equations 2 to 6) by tensor, so that
     grouped queries, gated MLPs and experts are covered. Without recompute: inputs of both norms, of
@@ -41,7 +40,14 @@ def activation_bytes_per_layer(
     each). With fused attention selective recompute makes norm outputs and activation products
     anew. Full: the layer's input only. With FP8 the inputs of the matrix products are kept in one
     byte; frozen matrices (LoRA) need none of them but those of the adapted projections.
+
+    Stacks that run operation by operation keep more of gated models: each RMSNorm an FP32 copy of
+    its input and the result before its scale, each gate its activation apart from the product
+    (``LlamaRMSNorm`` and ``LlamaMLP`` of Transformers). Where partial recompute keeps products
+    instead, these are every second one, the attention output and the layer's input (torchtitan's
+    ``apply_ac``).
     """
+    rules = plain_rules() if rules is None else rules
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     moe = models.moe_layers / models.layers
     active = models.top_k + models.shared_experts
@@ -56,14 +62,27 @@ def activation_bytes_per_layer(
     none = np.where(plans.lora > 0, 2.0 * (0.75 * norms + common), none)
     fused_some = 2.0 * (0.75 * norms + common)
     fused_some = fused_some - np.where(chips.fp8, models.attention_width / plans.tp, 0.0)
+    if np.any(rules.eager > 0):
+        apart = np.where(plans.lora > 0, 1.0, 2.0) * norms + 2.0 * mlp / plans.tp
+        none = none + rules.eager * (models.mlp_matrices - 2.0) * apart
+    if np.any(rules.products > 0):
+        outputs = attention + gate * mlp / plans.tp + 2.0 * models.hidden / split - (
+            models.attention_width / plans.tp
+        )
+        second = models.hidden / split + models.attention_width / plans.tp + 0.5 * outputs
+        fused_some = np.where(rules.products > 0, 2.0 * (second + routed), fused_some)
     full = 2.0 * models.hidden / split
     kept = np.where(plans.recompute >= 1, np.minimum(fused_some, none), none)
     if np.any(plans.flash <= 0):
         unfused = none + 2.0 * models.hidden / split  # masks of dropout
         scores = 5.0 * models.heads * models.seq_len / plans.tp
+        at_work = np.where(plans.flash > 0, none, unfused + scores)
         scores = np.where(plans.recompute >= 1, 0.0, scores)
         kept = np.where(plans.flash > 0, kept, unfused + scores)
-    return shard.tokens * np.where(plans.recompute >= 2, full, kept)
+    else:
+        at_work = none
+    kept = np.where(plans.recompute >= 2, full, kept)
+    return shard.tokens * kept, shard.tokens * at_work
 
 
 def memory_by_class(
@@ -71,37 +90,86 @@ def memory_by_class(
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
+    rules: MemoryRules | None = None,
 ) -> dict[str, Array]:
     """Bytes on one chip: ``weights``, ``gradients``, ``optimizer``, ``activations``, ``reserve``.
 
+    Bytes per parameter and logit are those of `rules` (by default :func:`plain_rules`).
     ZeRO splits the optimizer (stage 1), gradients (2) and weights (3) over the data-parallel ranks
-    (Rajbhandari et al. 2020), experts over the ranks that hold the same ones; stage 3 holds two
-    gathered layers. The first pipeline stage keeps up to `pp` micro-batches, more when
-    interleaved by ``1 + (pp - 1) / (pp vpp)`` (Korthikanti et al. 2022, appendix C); with full
-    recompute one layer is worked on; logits live in FP32 and BF16 on the last stage.
+    (Rajbhandari et al. 2020), experts over the ranks that hold the same ones. Stage 3 holds the
+    weights of two gathered layers, the gradients of one, and the gathered table of the vocabulary,
+    or what the stack lets live at most.
+
+    Activations are the peak of three moments: the first pipeline stage keeps up to `pp`
+    micro-batches, ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022, appendix C),
+    never more than there are; the last keeps one, ``pp - (pp - 1) / vpp`` when interleaved, and at
+    the loss its logits; at the end of a step only the optimizer's intermediates. With full recompute
+    one layer is worked on beside what is kept. Activations on the host leave two layers behind.
     """
+    rules = plain_rules() if rules is None else rules
     whole = shard.dense_params + shard.expert_params
     sharded = shard.dense_params / shard.group + shard.expert_params / shard.expert_group
 
-    def split_from(stage: int) -> Array:
+    def split_from(stage: Array | float) -> Array:
         return np.where(plans.zero >= stage, sharded, whole)
 
-    weight_bytes = np.where((plans.lora > 0) & chips.fp8, FROZEN_FP8_BYTES, WEIGHT_BYTES)
-    gathered = 2.0 * whole / shard.layers
-    weights = split_from(3) + np.where(plans.zero >= 3, gathered, np.zeros(()))
-    per_layer = activation_bytes_per_layer(shard, models, chips, plans)
-    in_flight = np.minimum(shard.micro_batches, plans.pp)
-    interleaved = 1.0 + (plans.vpp > 1) * (plans.pp - 1.0) / (plans.pp * plans.vpp)
-    working = np.where(
-        plans.recompute >= 2, 34.0 * shard.tokens * models.hidden / plans.tp, np.zeros(())
-    )
-    logits = 6.0 * shard.tokens * models.vocab / plans.tp
-    first_stage = per_layer * shard.layers * in_flight * interleaved + working
-    last_stage = per_layer * shard.layers + working + logits
+    frozen = np.where(rules.frozen > 0, rules.frozen, np.where(chips.fp8, 1.0, 2.0))
+    weight_bytes = np.where(plans.lora > 0, frozen, rules.weights)
+    at_rest = weight_bytes * split_from(3)
+    if np.any(plans.zero >= 3):
+        table = models.vocab * models.hidden / plans.tp
+        layer = np.maximum(whole - table, 0.0) / shard.layers
+        units = (2.0 + shard.trained) * layer + table
+        gathered = PRODUCT_BYTES * np.minimum(units, np.maximum(rules.live, table))
+        on_chip = weight_bytes * sharded * (1.0 - rules.host_weights) + gathered
+        at_rest = np.where(plans.zero >= 3, on_chip, at_rest)
+    alone = plans.zero < 1
+    per_gradient = rules.gradients + np.where(alone, rules.replicated, 0.0)
+    per_gradient = per_gradient + np.where(alone & (shard.ranks > 1), rules.bucket, 0.0)
+    states = split_from(1) * shard.trained
+    per_layer, at_work = activation_bytes_per_layer(shard, models, chips, plans, rules)
+    working = np.where(plans.recompute >= 2, at_work, np.zeros(()))
+    first, last = _in_flight(shard, plans)
+    logits = rules.logits * shard.tokens * models.vocab / plans.tp
+    logits = logits + rules.fused_hidden * _fused_loss_bytes(shard, models, plans)
+    first_stage = _on_chip(per_layer, shard.layers, first, rules) + working
+    last_stage = _on_chip(per_layer, shard.layers, last, rules) + np.maximum(working, logits)
+    stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
+    peak = np.maximum(np.maximum(first_stage, last_stage), rules.step * stepped)
+    communicates = (plans.zero >= 1) & (shard.ranks > 1)
     return {
-        "weights": weight_bytes * weights,
-        "gradients": GRADIENT_BYTES * split_from(2) * shard.trained,
-        "optimizer": OPTIMIZER_BYTES * split_from(1) * shard.trained,
-        "activations": np.maximum(first_stage, last_stage),
-        "reserve": RESERVE_SHARE * chips.hbm_bytes + RESERVE_BYTES,
+        "weights": at_rest,
+        "gradients": per_gradient * split_from(rules.gradient_stage) * shard.trained,
+        "optimizer": rules.optimizer * states,
+        "activations": peak,
+        "reserve": rules.reserve_share * chips.hbm_bytes
+        + rules.reserve_bytes
+        + np.where(communicates, rules.buffers, 0.0),
     }
+
+
+def _in_flight(shard: Shard, plans: Plans) -> tuple[Array, Array]:
+    """Micro-batches (in whole stages) that the first and the last stage keep at most."""
+    spread = np.where(plans.vpp > 1, (plans.pp - 1.0) / plans.vpp, np.zeros(()))
+    first = np.minimum(shard.micro_batches, plans.pp + spread)
+    last = np.where(plans.vpp > 1, plans.pp - spread, 1.0)
+    return first, np.minimum(shard.micro_batches, last)
+
+
+def _on_chip(per_layer: Array, layers: Array, in_flight: Array, rules: MemoryRules) -> Array:
+    """Bytes that some micro-batches keep of a stage, without those on the host."""
+    if not np.any(rules.offloaded_layers > 0):
+        return per_layer * layers * in_flight
+    away = np.minimum(rules.offloaded_layers, layers)
+    left = (layers - away) * in_flight + np.minimum(away, LAYERS_AT_WORK)
+    return per_layer * np.minimum(left, layers * in_flight)
+
+
+def _fused_loss_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Array:
+    """Bytes of a loss that is fused with the output layer.
+
+    Chunks of tokens are so long that their logits take as much as the layer's input, and are held
+    in 16 and 32 bits; the gradients of the input and of the table are made on the way (Liger,
+    arXiv 2410.10989, section 3.2: 2 + 4 + 2 bytes per element of the input, 2 of the table).
+    """
+    return 8.0 * shard.tokens * models.hidden + 2.0 * models.vocab * models.hidden / plans.tp

@@ -15,6 +15,7 @@ from clustersim.errors import InputError
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.best import check_precision, reason_of, rows_of
 from clustersim.performance.calibration import default_world
+from clustersim.performance.memory_rules import parse_memory
 from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import describe_plan, enumerate_plans, full_space
 from clustersim.performance.step_time import StepTime, evaluate, memory_of, step_seconds
@@ -82,6 +83,7 @@ def search_plans(
     scaleup_size: float | None = None,
     precision: str = "bf16",
     stack: str | None = None,
+    memory: str | Mapping[str, object] | None = None,
     world: World | None = None,
     keep: int = 5,
     space: str = "usual",
@@ -95,7 +97,7 @@ def search_plans(
     ----------
     model, accelerator, count
         The job.
-    global_batch, nic_Bps, scaleup_size, precision, stack, world : optional
+    global_batch, nic_Bps, scaleup_size, precision, stack, memory, world : optional
         As for :func:`clustersim.performance.best_plans`.
     keep : int
         How many plans are kept. Of plans that differ only in what has no effect on the step time
@@ -140,11 +142,12 @@ def search_plans(
     )
     world = default_world() if world is None else world
     coefficients = world.for_chips([accelerator], stack, precision)
+    rules = world.memory_rules([accelerator], stack, parse_memory(memory))
     fastest = _Fastest(keep)
     looked_at = fitting = 0
     least = np.inf
     for plans in _blocks(models, chips, chips_of_job, batch, space, switches):
-        used = memory_of(models, chips, plans, batch)
+        used = memory_of(models, chips, plans, batch, rules)
         fits = np.flatnonzero(used <= chips.hbm_bytes)
         looked_at += used.size
         fitting += fits.size
@@ -153,7 +156,14 @@ def search_plans(
             kept = _take(plans, fits)
             fastest.offer(kept, step_seconds(models, chips, kept, batch, coefficients))
     reason = "" if fitting else reason_of(model, accelerator, int(chips_of_job[0]), least)
-    step = evaluate(models, chips, fastest.plans, global_batch=batch, coefficients=coefficients)
+    step = evaluate(
+        models,
+        chips,
+        fastest.plans,
+        global_batch=batch,
+        coefficients=coefficients,
+        memory=rules,
+    )
     told = judge(models, chips, fastest.plans, batch).notes if len(fastest.seconds) else []
     narrow = precision_note(accelerator, precision)
     notes = tuple(((narrow,) if narrow else ()) + tuple(lines) for lines in told)

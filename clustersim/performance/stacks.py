@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["DEFAULT_STACKS", "PRODUCTS", "default_stack", "product_of"]
+__all__ = ["DEFAULT_STACKS", "PRODUCTS", "default_stack", "holds_word", "product_of"]
 
 PRODUCTS = (
     ("LLM Foundry", ("foundry", "llmfoundry", "composer", "mosaic", "mosaicml")),
@@ -41,6 +41,17 @@ DEFAULT_STACKS = {
 }
 
 
+def holds_word(stack: str, word: str) -> bool:
+    """Whether a stack's name has a whole word, in any case; a release number may follow it.
+
+    Examples
+    --------
+    >>> holds_word("NeMo24.07", "nemo"), holds_word("Metal runtime", "meta")
+    (True, False)
+    """
+    return bool(re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z])", stack.lower()))
+
+
 def product_of(stack: str) -> str:
     """Return the product that a stack's name says; ``""`` for an unknown one.
 
@@ -53,9 +64,8 @@ def product_of(stack: str) -> str:
     >>> product_of("our own"), product_of("Metal runtime")
     ('', '')
     """
-    name = stack.lower()
     for product, words in PRODUCTS:
-        if any(re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z])", name) for word in words):
+        if any(holds_word(stack, word) for word in words):
             return product
     return ""
 

@@ -15,6 +15,7 @@ from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.elementwise import elementwise_seconds
 from clustersim.performance.matmul import attention_projection_seconds, mlp_seconds
 from clustersim.performance.memory import CLASSES, memory_by_class
+from clustersim.performance.memory_rules import MemoryRules, plain_rules
 from clustersim.performance.moe import expert_exchange_seconds, expert_seconds
 from clustersim.performance.optimizer import optimizer_seconds
 from clustersim.performance.parallel import (
@@ -130,6 +131,7 @@ def evaluate(
     *,
     global_batch: ArrayLike,
     coefficients: Coefficients,
+    memory: MemoryRules | None = None,
 ) -> StepTime:
     """Estimate the step time and memory of given plans, in one vectorised call.
 
@@ -142,6 +144,9 @@ def evaluate(
     coefficients : Coefficients
         As :meth:`clustersim.performance.World.coefficients` resolves them for the chips; with an
         axis of draws before that of the plans, `step_time_s` and the parts have it too.
+    memory : MemoryRules, optional
+        What the software stack keeps on a chip (:func:`clustersim.performance.memory_rules`); by
+        default the mixed precision of the ZeRO paper, 16 bytes a parameter.
 
     Returns
     -------
@@ -164,7 +169,8 @@ def evaluate(
     (True, True)
     """
     batch = np.asarray(global_batch, dtype=np.float64)
-    columns = in_blocks(_evaluate, models, chips, plans, batch, coefficients)
+    rules = plain_rules() if memory is None else memory
+    columns = in_blocks(_evaluate, models, chips, plans, batch, coefficients, rules)
     return StepTime(
         **{name: columns.pop(name) for name in _SINGLE},
         parts={name: columns[name] for name in PARTS},
@@ -181,11 +187,12 @@ def _evaluate(
     plans: Plans,
     batch: Array,
     coefficients: Coefficients,
+    rules: MemoryRules,
 ) -> dict[str, NDArray[Any]]:
     """Every column of :class:`StepTime` by name."""
     shard = shard_of(models, plans, batch)
     parts = _parts(shard, models, chips, plans, batch, coefficients)
-    memory = memory_by_class(shard, models, chips, plans)
+    memory = memory_by_class(shard, models, chips, plans, rules)
     step_time = _sum(parts)
     used = _sum(memory)
     tokens = np.broadcast_to(batch * models.seq_len, step_time.shape)
@@ -225,18 +232,26 @@ def step_seconds(
 
 
 def memory_of(
-    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    global_batch: Array,
+    memory: MemoryRules | None = None,
 ) -> Array:
     """Bytes on the fullest chip alone, as :func:`evaluate` gives them."""
 
-    def memory(
-        models: ModelArrays, chips: AcceleratorArrays, plans: Plans, batch: Array
+    def used(
+        models: ModelArrays,
+        chips: AcceleratorArrays,
+        plans: Plans,
+        batch: Array,
+        rules: MemoryRules,
     ) -> dict[str, Array]:
-        return {
-            "bytes": _sum(memory_by_class(shard_of(models, plans, batch), models, chips, plans))
-        }
+        shard = shard_of(models, plans, batch)
+        return {"bytes": _sum(memory_by_class(shard, models, chips, plans, rules))}
 
-    return in_blocks(memory, models, chips, plans, global_batch)["bytes"]
+    rules = plain_rules() if memory is None else memory
+    return in_blocks(used, models, chips, plans, global_batch, rules)["bytes"]
 
 
 def _sum(columns: dict[str, Array]) -> Array:

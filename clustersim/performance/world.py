@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustersim.catalogue import Accelerator
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.memory_rules import MemoryRules, memory_rules
 from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
 from clustersim.performance.stacks import default_stack, product_of
 
@@ -81,12 +82,15 @@ class World:
     stacks : mapping of str to str
         Software stack by chip or family of chips, and under ``""`` that of all others; where it
         says nothing, :func:`clustersim.performance.default_stack` does.
+    memory : mapping of str to str
+        Options of the memory of all jobs (:func:`clustersim.performance.parse_memory`).
     """
 
     effects: Mapping[Key, float | Array]
     draws: int = 0
     seed: int | None = None
     stacks: Mapping[str, str] = field(default_factory=dict)
+    memory: Mapping[str, str] = field(default_factory=dict)
     _drawn: dict[Key, float | Array] = field(default_factory=dict, repr=False, compare=False)
 
     def stack_of(self, accelerator: Accelerator) -> str:
@@ -113,6 +117,29 @@ class World:
                 labels_of(chip, self.stack_of(chip) if stack is None else stack, precision)
                 for chip in accelerators
             ]
+        )
+
+    def memory_rules(
+        self,
+        accelerators: Sequence[Accelerator],
+        stack: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> MemoryRules:
+        """Resolve what jobs on some chips keep in memory, an element a chip.
+
+        Parameters
+        ----------
+        accelerators : sequence of Accelerator
+        stack : str, optional
+            Software stack of all of them (default: :meth:`stack_of` each).
+        options : mapping of str to str, optional
+            As :func:`clustersim.performance.parse_memory` returns them; they precede those of
+            `memory`.
+        """
+        return memory_rules(
+            [self.stack_of(chip) if stack is None else stack for chip in accelerators],
+            [chip.family for chip in accelerators],
+            {**self.memory, **(options or {})},
         )
 
     def coefficients(self, labels: Sequence[tuple[str, ...]]) -> Coefficients:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.performance import MEMORY_OPTIONS, parse_memory
 from clustersim.simulation.cases import Cases, apply_case
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.energy import EnergySpec
@@ -103,6 +104,29 @@ class ScenarioWorkload(FileModel):
         return self
 
 
+class MemoryOptions(FileModel):
+    """What jobs keep on their chips; what is not given is as in their software stack."""
+
+    loss_fused: Literal["n", "kernel", "linear"] | None = Field(
+        None, description=MEMORY_OPTIONS["loss_fused"]
+    )
+    gradients: Literal["bf16", "fp32"] | None = Field(
+        None, description=MEMORY_OPTIONS["gradients"]
+    )
+    optimizer: (
+        Literal["adamw", "adamw-8bit", "adamw-bf16", "muon", "lion", "sgd", "adafactor"] | None
+    ) = Field(None, description="moments and main weights that the optimizer keeps")
+    offload: Text | None = Field(None, description=MEMORY_OPTIONS["offload"])
+
+    @field_validator("offload")
+    @classmethod
+    def _is_offload(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else parse_memory({"offload": value})["offload"]
+        except InputError as error:
+            raise ValueError(error.problems[0].removeprefix("offload: ")) from None
+
+
 class Performance(FileModel):
     """From what step times are estimated."""
 
@@ -114,6 +138,10 @@ class Performance(FileModel):
     )
     precision: Literal["bf16", "fp8"] = Field(
         "bf16", description="of matrix products; chips without FP8 compute in BF16"
+    )
+    memory: MemoryOptions | None = Field(
+        None,
+        description="what jobs keep on their chips; by default what their software stack does",
     )
     calibration: Text | None = Field(
         None, description="file that `clustersim fit` has written; by default the built-in one"

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.performance import Calibration, World, default_calibration, load_calibration
+from clustersim.performance import (
+    Calibration,
+    World,
+    default_calibration,
+    load_calibration,
+    parse_memory,
+)
 from clustersim.performance.specification import draw_accelerator
 from clustersim.performance.world import UNKNOWN
 from clustersim.simulation.scenario import Performance
@@ -33,7 +39,9 @@ def open_world(performance: Performance, catalogue: Catalogue, folder: Path) -> 
     world = calibration.world()
     if performance.draw is not None:
         world = calibration.draw(seed=performance.draw)
-    return dataclasses.replace(world, stacks=stacks)
+    given = performance.memory
+    memory = {} if given is None else parse_memory(given.model_dump(exclude_none=True))
+    return dataclasses.replace(world, stacks=stacks, memory=memory)
 
 
 def draw_catalogue(performance: Performance, catalogue: Catalogue) -> Catalogue:

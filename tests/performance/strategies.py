@@ -7,7 +7,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from clustersim.catalogue import load_catalogue
-from clustersim.performance import PARAMETERS, AcceleratorArrays, Coefficients, ModelArrays, Plans
+from clustersim.performance import (
+    PARAMETERS,
+    AcceleratorArrays,
+    Coefficients,
+    ModelArrays,
+    Plans,
+    memory_rules,
+)
 from tests.performance.plain import columns
 
 CATALOGUE = load_catalogue()
@@ -79,6 +86,34 @@ def coefficients(draw):
         offset = draw(st.floats(-reach, reach))
         values.append(parameter.natural(np.array([parameter.centre + offset])))
     return Coefficients(*values)
+
+
+STACKS = ("", "Megatron-LM", "NeMo (MLPerf v5.0)", "DeepSpeed", "torchtitan", "PyTorch FSDP",
+          "HF Trainer", "MindFormers 1.3.0", "LLM-Foundry", "HAI-LLM")  # fmt: skip
+
+
+@st.composite
+def memory_options(draw):
+    """Any options of the memory, most of them as the stack has them."""
+    chosen = {
+        "loss_fused": draw(st.sampled_from(["", "n", "kernel", "linear"])),
+        "gradients": draw(st.sampled_from(["", "", "bf16", "fp32"])),
+        "optimizer": draw(st.sampled_from(["", "", "adamw-8bit", "adamw-bf16", "muon"])),
+        "weights": draw(st.sampled_from(["", "nf4", "fp32"])),
+        "offload": draw(
+            st.sampled_from(
+                ["", "", "optimizer", "activations", "activations:7+optimizer+weights"]
+            )
+        ),
+    }
+    return {name: value for name, value in chosen.items() if value}
+
+
+@st.composite
+def rules(draw):
+    """What any stack keeps on any chip with any options."""
+    family = draw(st.sampled_from(["hopper", "ascend"]))
+    return memory_rules([draw(st.sampled_from(STACKS))], [family], draw(memory_options()))
 
 
 def chips(name, precision):

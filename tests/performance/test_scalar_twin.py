@@ -18,6 +18,7 @@ from tests.performance.strategies import (
     models,
     plans,
     repeatable,
+    rules,
     some_chips,
 )
 from tests.performance.twin import Twin, row_of
@@ -42,11 +43,11 @@ def assert_same(step, twin, row=0):
 
 
 @settings(repeatable, max_examples=500)
-@given(models(), some_chips, plans(), st.integers(1, 8192), coefficients())
-def test_any_plan_model_and_chip(shape, chip, plan, batch, values):
-    step = evaluate(shape, chip, plan, global_batch=batch, coefficients=values)
+@given(models(), some_chips, plans(), st.integers(1, 8192), coefficients(), rules())
+def test_any_plan_model_and_chip(shape, chip, plan, batch, values, kept):
+    step = evaluate(shape, chip, plan, global_batch=batch, coefficients=values, memory=kept)
     rows = (row_of(shape, 0), row_of(chip, 0), row_of(plan, 0))
-    assert_same(step, Twin(*rows, batch, row_of(values, 0)))
+    assert_same(step, Twin(*rows, batch, row_of(values, 0), row_of(kept, 0)))
 
 
 @settings(repeatable, max_examples=150)
@@ -61,9 +62,10 @@ def test_catalogue_with_the_shipped_calibration(model, name, precision, plan, ba
     accelerator = CATALOGUE.accelerator(name)
     shape, chip = ModelArrays.of([CATALOGUE.model(model)]), chips(name, precision)
     values = default_world().for_chips([accelerator], precision=precision)
-    step = evaluate(shape, chip, plan, global_batch=batch, coefficients=values)
+    kept = default_world().memory_rules([accelerator])
+    step = evaluate(shape, chip, plan, global_batch=batch, coefficients=values, memory=kept)
     rows = (row_of(shape, 0), row_of(chip, 0), row_of(plan, 0))
-    assert_same(step, Twin(*rows, batch, row_of(values, 0)))
+    assert_same(step, Twin(*rows, batch, row_of(values, 0), row_of(kept, 0)))
 
 
 def test_all_published_runs():
@@ -71,10 +73,13 @@ def test_all_published_runs():
     assert len(measured) == 567
     values = default_world().coefficients(measured.labels)
     structs = (measured.models, measured.chips, measured.plans)
-    step = evaluate(*structs, global_batch=measured.global_batch, coefficients=values)
+    kept = measured.memory
+    step = evaluate(
+        *structs, global_batch=measured.global_batch, coefficients=values, memory=kept
+    )
     for row, batch in enumerate(measured.global_batch):
         parts = (row_of(part, row) for part in structs)
-        assert_same(step, Twin(*parts, float(batch), row_of(values, row)), row)
+        assert_same(step, Twin(*parts, float(batch), row_of(values, row), row_of(kept, row)), row)
 
 
 def test_no_row_depends_on_its_neighbours():

@@ -16,11 +16,16 @@ from clustersim.network.constants import GENERATIONS, link_constants
 CONSTANTS = {key: constant.value for key, constant in link_constants().items()}
 
 
+def size_of(columns, field) -> int:
+    """Elements of one column: 1 where one value is for all rows."""
+    return np.size(getattr(columns, field.name))
+
+
 def row_of(columns, row: int) -> SimpleNamespace:
     """One row of a struct of arrays, as floats."""
     return SimpleNamespace(
         **{
-            field.name: float(np.ravel(getattr(columns, field.name))[row])
+            field.name: float(np.ravel(getattr(columns, field.name))[row % size_of(columns, field)])
             for field in dataclasses.fields(columns)
         }
     )
@@ -98,8 +103,9 @@ class TwinLinks:
 class Twin:
     """Step time, by part, and memory of one plan."""
 
-    def __init__(self, model, chip, plan, batch, c):
+    def __init__(self, model, chip, plan, batch, c, rules):
         self.m, self.a, self.p, self.batch, self.c = model, chip, plan, batch, c
+        self.r = rules
         self.links = TwinLinks(chip, c)
         relative = c.fp8_efficiency if chip.fp8 else 1.0
         self.rate = chip.peak_flops * min(c.matmul_efficiency * relative, 1.0)
@@ -325,47 +331,81 @@ class Twin:
         seconds += (attention + passes * m.vocab * m.hidden) / self.a.bf16_flops
         return self.batch * m.seq_len * seconds / self.chips
 
-    def kept_per_layer(self):
-        """Bytes that one micro-batch keeps of one layer."""
-        m, p = self.m, self.p
+    def bytes_per_layer(self):
+        """Bytes that one micro-batch keeps of one layer, and that the layer at work has."""
+        m, p, r = self.m, self.p, self.r
         hidden, attention_width = m.hidden / self.norm_split, m.attention_width / p.tp
-        if self.full:
-            return self.tokens * 2 * hidden
         mlp = self.active_width() / p.tp
-        other = 2 * (m.attention_width + m.kv_width) / p.tp + self.moe * m.top_k * hidden
-        other += (m.mlp_matrices - 1) * mlp
-        inputs = 2 * hidden + attention_width + mlp
+        qkv = (m.attention_width + 2 * m.kv_width) / p.tp
+        routed, gate = self.moe * m.top_k * hidden, m.mlp_matrices - 1
+        other = qkv + attention_width + routed + gate * mlp
         if p.lora:
             whole = 2 * (3 * hidden + other)
         else:
-            whole = 2 * (4 * hidden + other + mlp) - (inputs if self.a.fp8 else 0.0)
-        if p.flash:
-            kept = whole
-            if self.selective:
-                some = 2 * (3 * hidden + other) - (attention_width if self.a.fp8 else 0.0)
-                kept = min(whole, some)
+            whole = 2 * (4 * hidden + other + mlp)
+            whole -= (2 * hidden + attention_width + mlp) if self.a.fp8 else 0.0
+        if r.eager and m.mlp_matrices == 3:
+            whole += 2 * mlp + (4 if p.lora else 8) * hidden
+        if r.products:
+            outputs = qkv + hidden + gate * mlp + hidden
+            some = 2 * (hidden + attention_width + routed) + outputs
         else:
-            kept = whole + 2 * hidden
-            kept += 0.0 if self.selective else 5 * m.heads * m.seq_len / p.tp
-        return self.tokens * kept
+            some = 2 * (3 * hidden + other) - (attention_width if self.a.fp8 else 0.0)
+        at_work, kept = whole, min(whole, some) if self.selective else whole
+        if not p.flash:
+            scores = 5 * m.heads * m.seq_len / p.tp
+            at_work = whole + 2 * hidden + scores
+            kept = at_work - (scores if self.selective else 0.0)
+        if self.full:
+            kept = 2 * hidden
+        return self.tokens * kept, self.tokens * at_work
+
+    def on_chip(self, kept, in_flight):
+        """Bytes of a stage that are not on the host."""
+        away = min(self.r.offloaded_layers, self.layers)
+        layers = (self.layers - away) * in_flight + min(away, 2)
+        return kept * min(layers, self.layers * in_flight)
+
+    def activations(self):
+        m, p, r = self.m, self.p, self.r
+        kept, at_work = self.bytes_per_layer()
+        working = at_work if self.full else 0.0
+        first, last = p.pp, 1.0
+        if p.vpp > 1:
+            first, last = p.pp + (p.pp - 1) / p.vpp, p.pp - (p.pp - 1) / p.vpp
+        loss = r.logits * self.tokens * m.vocab / p.tp
+        if r.fused_hidden:
+            loss += 8 * self.tokens * m.hidden + 2 * m.vocab * m.hidden / p.tp
+        early = self.on_chip(kept, min(first, self.micro_batches)) + working
+        late = self.on_chip(kept, min(last, self.micro_batches)) + max(working, loss)
+        stepped = self.split_from(1) * self.trained
+        if p.zero == 3:
+            stepped = min(stepped, r.step_group)
+        return max(early, late, r.step * stepped)
 
     def memory(self):
-        m, p = self.m, self.p
-        weights = self.split_from(3)
+        m, p, r = self.m, self.p, self.r
+        each = r.weights
+        if p.lora:
+            each = r.frozen or (1 if self.a.fp8 else 2)
+        weights = each * self.split_from(3)
         if p.zero == 3:
-            weights += 2 * (self.dense + self.experts) / self.layers
-        stage = self.kept_per_layer() * self.layers
-        working = 34 * self.tokens * m.hidden / p.tp if self.full else 0.0
-        depth = min(self.micro_batches, p.pp)
-        if p.vpp > 1:
-            depth *= 1 + (p.pp - 1) / (p.pp * p.vpp)
-        logits = 6 * self.tokens * m.vocab / p.tp
+            table = m.vocab * m.hidden / p.tp
+            layer = max(self.dense + self.experts - table, 0) / self.layers
+            live = max(r.live, table)
+            weights *= 1 - r.host_weights
+            weights += 2 * min(2 * layer + self.trained * layer + table, live)
+        gradient, buffers = r.gradients, 0.0
+        if p.zero == 0:
+            gradient += r.replicated + (r.bucket if self.ranks > 1 else 0.0)
+        elif self.ranks > 1:
+            buffers = r.buffers
         return {
-            "weights": (1 if p.lora and self.a.fp8 else 2) * weights,
-            "gradients": 2 * self.split_from(2) * self.trained,
-            "optimizer": 12 * self.split_from(1) * self.trained,
-            "activations": max(stage * depth, stage + logits) + working,
-            "reserve": 0.02 * self.a.hbm_bytes + 1.5e9,
+            "weights": weights,
+            "gradients": gradient * self.split_from(r.gradient_stage) * self.trained,
+            "optimizer": r.optimizer * self.split_from(1) * self.trained,
+            "activations": self.activations(),
+            "reserve": r.reserve_share * self.a.hbm_bytes + r.reserve_bytes + buffers,
         }
 
 

@@ -1,0 +1,450 @@
+"""What a software stack keeps on a chip: bytes by class, loss, offload, and the reserve.
+
+``data/memory.yaml`` has the numbers of each stack with their sources; :data:`MEMORY_OPTIONS` are
+what a job may set otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from clustersim.errors import InputError, nearest_hint
+from clustersim.files import FileModel, read_yaml, validate
+from clustersim.performance.stacks import holds_word
+
+__all__ = [
+    "MEMORY_OPTIONS",
+    "MemoryRules",
+    "StackMemory",
+    "describe_memory",
+    "memory_rules",
+    "parse_memory",
+    "plain_rules",
+    "read_memory_text",
+    "stack_memory",
+]
+
+Array = NDArray[np.float64]
+
+DATA = Path(__file__).parent / "data" / "memory.yaml"
+LOSSES = ("n", "kernel", "linear")
+GRADIENTS = {"bf16": 2.0, "fp32": 4.0}
+OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "lion": 4.0,
+              "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
+"""Bytes of moments per parameter. Muon, Lion and SGD keep one, Adafactor rows and columns only;
+``adamw-bf16`` has no main weights either: all of weights, gradients and moments are BF16."""
+WEIGHTS = {"bf16": 2.0, "fp32": 4.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
+"""Bytes per frozen weight; NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314)."""
+OFFLOADS = ("none", "activations", "optimizer", "weights")
+OFFLOAD_WORDS = (
+    "none, or activations, optimizer, weights joined by +; activations:30 for those of 30 layers of "
+    "a stage"
+)
+
+MEMORY_OPTIONS: Mapping[str, str] = {
+    "loss_fused": "n: logits and loss apart; kernel: fused loss on stored logits; linear: fused "
+    "with the output layer, or in chunks, so that logits are never stored",
+    "gradients": f"precision of gradients: {', '.join(GRADIENTS)}",
+    "optimizer": f"{', '.join(OPTIMIZERS)}",
+    "weights": f"precision of frozen weights under adapters: {', '.join(WEIGHTS)}",
+    "offload": f"what is kept in the host's memory: {OFFLOAD_WORDS}",
+}
+"""What a job may set of its memory; the default is what its software stack does."""
+
+
+class StackMemory(FileModel):
+    """One entry of ``data/memory.yaml``, which explains the fields."""
+
+    name: str
+    words: list[str]
+    weights: float = Field(ge=0)
+    gradients: float = Field(ge=0)
+    gradient_stage: Literal[1, 2] = 2
+    optimizer: float = Field(ge=0)
+    step: float = Field(0.0, ge=0)
+    replicated: float = Field(0.0, ge=0)
+    bucket: float = Field(0.0, ge=0)
+    logits: float = Field(gt=0)
+    kernel: float = Field(2.0, gt=0)
+    loss_fused: Literal["n", "kernel", "linear"] = "n"
+    eager: bool = False
+    selective: Literal["norms", "products"] = "norms"
+    host_gradients: bool = False
+    buffers: float = Field(0.0, ge=0)
+    live: float = Field(0.0, ge=0)
+    step_group: float = Field(0.0, ge=0)
+    source: str = Field(min_length=1)
+
+
+class Reserve(FileModel):
+    """Memory of a family of chips that no tensor gets."""
+
+    family: str
+    share: float = Field(ge=0, lt=1)
+    bytes: float = Field(ge=0)
+    source: str = Field(min_length=1)
+
+
+class MemoryFile(FileModel):
+    """``data/memory.yaml``."""
+
+    stacks: list[StackMemory]
+    reserves: list[Reserve]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRules:
+    """Bytes that a job keeps, one element a job or one value for all.
+
+    Attributes
+    ----------
+    weights, gradients, optimizer : array
+        Bytes per parameter.
+    gradient_stage : array
+        ZeRO stage from which gradients are split.
+    replicated, bucket : array
+        More bytes per gradient without ZeRO, and of buckets with more than one rank.
+    step : array
+        Bytes per parameter of the optimizer's step beyond its states.
+    frozen : array
+        Bytes per frozen weight under adapters; 0 for FP8 in FP8 runs, else BF16.
+    host_weights : array
+        1 where weights that ZeRO 3 splits are on the host.
+    logits : array
+        Bytes per logit at the loss.
+    fused_hidden : array
+        1 where logits are never stored.
+    eager : array
+        1 where norms and gates run operation by operation.
+    products : array
+        1 where partial recompute keeps every second product.
+    offloaded_layers : array
+        Layers of a stage whose activations are on the host; may be infinite.
+    live, step_group : array
+        Parameters that ZeRO 3 gathers at most, and steps at a time; may be infinite.
+    buffers, reserve_share, reserve_bytes : array
+        Communication buffers (bytes), and the reserve as a share of the chip's memory and in bytes.
+    """
+
+    weights: Array
+    gradients: Array
+    optimizer: Array
+    gradient_stage: Array
+    replicated: Array
+    bucket: Array
+    step: Array
+    frozen: Array
+    host_weights: Array
+    logits: Array
+    fused_hidden: Array
+    eager: Array
+    products: Array
+    offloaded_layers: Array
+    live: Array
+    step_group: Array
+    buffers: Array
+    reserve_share: Array
+    reserve_bytes: Array
+
+    def take(self, index: NDArray[Any]) -> MemoryRules:
+        """Return the rows `index`; what is one value for all rows stays one."""
+        values = (getattr(self, column.name) for column in dataclasses.fields(self))
+        return MemoryRules(*(value[index] if np.ndim(value) else value for value in values))
+
+
+@functools.cache
+def _file() -> MemoryFile:
+    return validate(MemoryFile, read_yaml(DATA), DATA)
+
+
+@functools.lru_cache(maxsize=1024)
+def stack_memory(stack: str) -> StackMemory:
+    """Return what a software stack keeps; the paper's mixed precision where it is not known.
+
+    Examples
+    --------
+    >>> found = stack_memory("Megatron-LM")
+    >>> found.weights + found.gradients, found.optimizer
+    (6.0, 12.0)
+    >>> stack_memory("HF Trainer + DeepSpeed").name, stack_memory("our own").name
+    ('DeepSpeed', 'mixed precision')
+    """
+    entries = _file().stacks
+    for entry in entries:
+        if any(holds_word(stack, word) for word in entry.words):
+            return entry
+    return next(entry for entry in entries if not entry.words)
+
+
+def _reserve(family: str) -> Reserve:
+    return next(entry for entry in _file().reserves if entry.family in (family, ""))
+
+
+def memory_rules(
+    stacks: Sequence[str],
+    families: Sequence[str],
+    options: Sequence[Mapping[str, str]] | Mapping[str, str] = (),
+) -> MemoryRules:
+    """Resolve what some jobs keep.
+
+    Parameters
+    ----------
+    stacks : sequence of str
+        Software stack of each; ``""`` for an unknown one.
+    families : sequence of str
+        Family of each chip.
+    options : mapping, or sequence of mappings
+        As :func:`parse_memory` returns them, for all jobs or for each.
+
+    Returns
+    -------
+    MemoryRules
+        A column that is the same for all is one value.
+
+    Examples
+    --------
+    >>> rules = memory_rules(["Megatron-LM", "DeepSpeed"], ["hopper", "hopper"])
+    >>> rules.gradients.tolist(), float(rules.weights)
+    ([4.0, 2.0], 2.0)
+    """
+    each = [options] * len(stacks) if isinstance(options, Mapping) else list(options)
+    each = each or [{}] * len(stacks)
+    rows = [
+        _resolved(stack, family, tuple(sorted(chosen.items())))
+        for stack, family, chosen in zip(stacks, families, each, strict=True)
+    ]
+    columns = np.array(rows, dtype=np.float64).reshape(len(rows), len(_COLUMNS)).T
+    return MemoryRules(
+        *(column[0] if column.size and np.all(column == column[0]) else column
+          for column in columns)
+    )  # fmt: skip
+
+
+_COLUMNS = tuple(column.name for column in dataclasses.fields(MemoryRules))
+
+
+@functools.lru_cache(maxsize=4096)
+def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
+    """Return the columns of one job."""
+    entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
+    loss = chosen.get("loss_fused", entry.loss_fused)
+    offload = _offloads(chosen.get("offload", "none"))
+    weights, optimizer, step = entry.weights, entry.optimizer, entry.step
+    gradients, replicated = entry.gradients, entry.replicated
+    kind = chosen.get("optimizer", "adamw")
+    optimizer += OPTIMIZERS[kind] - OPTIMIZERS["adamw"]
+    if kind == "adamw-bf16":
+        weights, gradients, replicated, optimizer, step = 2.0, 2.0, 0.0, OPTIMIZERS[kind], 0.0
+    if "gradients" in chosen:
+        gradients, replicated = GRADIENTS[chosen["gradients"]], 0.0
+    if "optimizer" in offload:
+        optimizer = step = 0.0
+        gradients *= not entry.host_gradients
+        replicated *= not entry.host_gradients
+    values = {
+        "weights": weights,
+        "gradients": gradients,
+        "optimizer": max(optimizer, 0.0),
+        "gradient_stage": entry.gradient_stage,
+        "replicated": replicated,
+        "bucket": entry.bucket,
+        "step": step,
+        "frozen": WEIGHTS.get(chosen.get("weights", ""), 0.0),
+        "host_weights": "weights" in offload,
+        "logits": {"n": entry.logits, "kernel": entry.kernel, "linear": 0.0}[loss],
+        "fused_hidden": loss == "linear",
+        "eager": entry.eager,
+        "products": entry.selective == "products",
+        "offloaded_layers": offload.get("activations", 0.0),
+        "live": entry.live or math.inf,
+        "step_group": entry.step_group or math.inf,
+        "buffers": entry.buffers,
+        "reserve_share": reserve.share,
+        "reserve_bytes": reserve.bytes,
+    }
+    return tuple(float(values[name]) for name in _COLUMNS)
+
+
+@functools.cache
+def plain_rules() -> MemoryRules:
+    """Mixed precision of the ZeRO paper, without a stack: 16 bytes a parameter, logits stored."""
+    return memory_rules([""], [""])
+
+
+def _offloads(text: str) -> dict[str, float]:
+    """Return what is on the host; under ``activations`` of how many layers."""
+    found = {}
+    for part in text.split("+"):
+        name, _, layers = part.partition(":")
+        if name != "none":
+            found[name] = float(layers) if layers else math.inf
+    return found
+
+
+def parse_memory(
+    memory: str | Mapping[str, object] | None, source: str = "memory"
+) -> dict[str, str]:
+    """Read options of the memory: ``"loss_fused=linear,offload=activations+optimizer"``.
+
+    Parameters
+    ----------
+    memory : str or mapping, optional
+        Keys of :data:`MEMORY_OPTIONS`; none for what the stack does.
+    source : str
+        What to call it in messages.
+
+    Raises
+    ------
+    InputError
+        All faults at once: unknown keys or values.
+
+    Examples
+    --------
+    >>> parse_memory("loss_fused=linear, gradients=fp32")
+    {'loss_fused': 'linear', 'gradients': 'fp32'}
+    """
+    if memory is None:
+        return {}
+    problems: list[str] = []
+    items: list[tuple[str, object]] = []
+    if isinstance(memory, str):
+        for part in memory.replace(" ", "").strip(",").split(","):
+            key, equals, value = part.partition("=")
+            if not equals:
+                problems.append(
+                    f"{part!r}: must be written as key=value, for example loss_fused=linear"
+                )
+            items += [(key, value)] if equals else []
+    else:
+        items = list(memory.items())
+    found: dict[str, str] = {}
+    for key, given in items:
+        name, value = key.lower(), str(given).lower()
+        allowed = _allowed(name)
+        if not allowed:
+            hint = nearest_hint(key, MEMORY_OPTIONS, most=len(MEMORY_OPTIONS))
+            problems.append(f"{key}: unknown option of the memory; {hint}")
+        elif name in found:
+            problems.append(f"{key}: given twice")
+        elif name == "offload" and not _is_offload(value):
+            problems.append(f"offload: must be {OFFLOAD_WORDS}, found {value!r}")
+        elif name != "offload" and value not in allowed:
+            problems.append(f"{name}: must be one of {', '.join(allowed)}, found {value!r}")
+        else:
+            found[name] = value
+    if problems:
+        raise InputError(source, problems)
+    return found
+
+
+def _allowed(name: str) -> tuple[str, ...]:
+    return {
+        "loss_fused": LOSSES,
+        "gradients": tuple(GRADIENTS),
+        "optimizer": tuple(OPTIMIZERS),
+        "weights": tuple(WEIGHTS),
+        "offload": OFFLOADS,
+    }.get(name, ())
+
+
+def _is_offload(value: str) -> bool:
+    parts = value.split("+")
+    whole = all(re.fullmatch(r"optimizer|weights|activations(:[1-9]\d{0,5})?", p) for p in parts)
+    return value == "none" or (whole and len({p.split(":")[0] for p in parts}) == len(parts))
+
+
+READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "loss_fused": (
+        (r".*(linear|chunk|liger|tiled).*", "linear"),
+        (r".*(kernel|fused).*", "kernel"),
+        (r"n|no|none|full|0|false", "n"),
+    ),
+    "gradients": ((r"(fp|float)32.*", "fp32"), (r"(bf|fp|float)16.*", "bf16")),
+    "optimizer": (
+        (r".*\b8-?bit.*", "adamw-8bit"),
+        (r".*bf16.*", "adamw-bf16"),
+        (r".*muon.*", "muon"),
+        (r".*lion.*", "lion"),
+        (r".*sgd.*", "sgd"),
+        (r".*adafactor.*", "adafactor"),
+        (r".*adam.*", "adamw"),
+    ),
+    "weights": (
+        (r".*(nf4|4-?bit|int4).*", "nf4"),
+        (r".*(8-?bit|int8).*", "int8"),
+        (r".*fp8.*", "fp8"),
+        (r".*(fp|float)32.*", "fp32"),
+        (r".*(bf|fp|float)16.*", "bf16"),
+    ),
+}
+
+
+def read_memory_text(name: str, text: str) -> str | None:
+    """Read one option as published tables write it; None where it is not understood.
+
+    Examples
+    --------
+    >>> read_memory_text("optimizer", "AdamW, bf16 states")
+    'adamw-bf16'
+    >>> read_memory_text("offload", "optimizer and weights to the host")
+    'optimizer+weights'
+    """
+    said = " ".join(text.lower().split())
+    if said in _allowed(name) or (name == "offload" and _is_offload(said)):
+        return said
+    if name == "offload":
+        found = [
+            word
+            for word, seen in (
+                ("activations", r"activation|checkpoint"),
+                ("optimizer", r"optimi[sz]er|zero-?offload"),
+                ("weights", r"weight|param"),
+            )
+            if re.search(seen, said)
+        ]
+        layers = re.search(r"\b([1-9]\d{0,5}) layers", said)
+        if layers and found[:1] == ["activations"]:
+            found[0] += f":{layers[1]}"
+        return "+".join(found) or ("none" if said in ("no", "n", "0", "false") else None)
+    return next((value for seen, value in READ_AS[name] if re.fullmatch(seen, said)), None)
+
+
+def describe_memory(stack: str, options: Mapping[str, str]) -> str:
+    """Say in words which bytes are counted for a stack.
+
+    Examples
+    --------
+    >>> describe_memory("Megatron-LM", {})
+    'Megatron-Core: weights 2, gradients 4, optimizer 12 bytes a parameter; logits stored, \
+6 bytes each'
+    """
+    entry = stack_memory(stack)
+    values = dict(zip(_COLUMNS, _resolved(stack, "", tuple(sorted(options.items()))), strict=True))
+    gradients = values["gradients"] + values["replicated"]
+    split = "" if gradients == values["gradients"] else f" ({gradients:g} without ZeRO)"
+    if values["fused_hidden"]:
+        loss = "logits never stored"
+    else:
+        kernel = options.get("loss_fused", entry.loss_fused) == "kernel"
+        loss = f"{'fused loss on stored logits' if kernel else 'logits stored'}, "
+        loss += f"{values['logits']:g} bytes each"
+    words = [
+        f"{entry.name}: weights {values['weights']:g}, gradients {values['gradients']:g}{split}, "
+        f"optimizer {values['optimizer']:g} bytes a parameter",
+        loss,
+    ]
+    offload = options.get("offload", "none")
+    if offload != "none":
+        words.append(f"{offload.replace('+', ', ')} on the host")
+    return "; ".join(words)
