@@ -42,7 +42,7 @@ ranks hold the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -357,9 +357,13 @@ class Verdicts:
 
 
 def judge(
-    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    global_batch: Array,
+    rules: Sequence[Rule] = RULES,
 ) -> Verdicts:
-    """Apply :data:`RULES` to plans, an element each.
+    """Apply :data:`RULES`, or some of them, to plans, an element each.
 
     Parameters
     ----------
@@ -386,7 +390,7 @@ def judge(
     size = len(terms.tp)
     found = Verdicts([[] for _ in range(size)], [[] for _ in range(size)])
     known = terms.dp > 0
-    for rule in RULES:
+    for rule in rules:
         broken = np.asarray(rule.broken(terms), dtype=bool)
         if rule.needs_dp:
             broken = broken & known
