@@ -34,7 +34,7 @@ from clustersim.performance import (
     labels_of,
     memory_rules,
 )
-from clustersim.performance.arrays import BINARY_GIGABYTE, scaleup_domain
+from clustersim.performance.arrays import scaleup_domain
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plan_rules import judge
 from clustersim.performance.step_time import step_seconds
@@ -292,7 +292,7 @@ class _Reader:
             "inter_node_gbps_per_device", chip.nic_Bps * 8e-9, least=1e-3, whole=False
         )
         domain = row.number("devices_per_node", float(scaleup_domain(chip)))
-        memory_gb = row.number("chip_memory_gb", chip.hbm_bytes / 1e9, whole=False)
+        memory_gb = row.number("chip_memory_gb", 0.0, whole=False)
         memory = read_memory(row, row.choice("kind", "pretrain", KINDS), notes)
         if row.problems:
             return None
@@ -387,11 +387,12 @@ def _stack(entries: list[_Entry], index: NDArray[np.intp]) -> Configurations:
 
 def _chips(entries: list[_Entry]) -> AcceleratorArrays:
     arrays = chip_arrays([entry.chip for entry in entries], [entry.precision for entry in entries])
+    memory_gb = np.array([entry.memory_gb for entry in entries])
     return dataclasses.replace(
         arrays,
         nic_Bps=np.array([entry.nic_Bps for entry in entries]),
         scaleup_size=np.array([entry.domain for entry in entries]),
-        hbm_bytes=np.array([entry.memory_gb * BINARY_GIGABYTE * 1e9 for entry in entries]),
+        hbm_bytes=np.where(memory_gb > 0, memory_gb * 2.0**30, arrays.hbm_bytes),
     )
 
 

@@ -44,8 +44,9 @@ OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "
               "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
 """Bytes of moments per parameter. Muon, Lion and SGD keep one, Adafactor rows and columns only;
 ``adamw-bf16`` has no main weights either: all of weights, gradients and moments are BF16."""
-WEIGHTS = {"bf16": 2.0, "fp32": 4.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
-"""Bytes per frozen weight; NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314)."""
+WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
+"""Bytes per frozen weight. NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314); of FP32
+weights the backward pass keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
     "none, or activations, optimizer, weights joined by +; activations:30 for those of 30 layers of "
@@ -381,7 +382,7 @@ READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (r".*adam.*", "adamw"),
     ),
     "weights": (
-        (r".*(nf4|4-?bit|int4).*", "nf4"),
+        (r".*(nf4|4-?bit|int4|fp4).*", "nf4"),
         (r".*(8-?bit|int8).*", "int8"),
         (r".*fp8.*", "fp8"),
         (r".*(fp|float)32.*", "fp32"),
@@ -413,6 +414,8 @@ def read_memory_text(name: str, text: str) -> str | None:
             )
             if re.search(seen, said)
         ]
+        if not found and re.search(r"\b(all|cpu|host)\b", said):
+            found = ["optimizer", "weights"]
         layers = re.search(r"\b([1-9]\d{0,5}) layers", said)
         if layers and found[:1] == ["activations"]:
             found[0] += f":{layers[1]}"

@@ -12,7 +12,7 @@ from clustersim.calibration import COLUMNS, load_measurements, predict_table, re
 from clustersim.calibration.estimate import estimate
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
-from clustersim.performance import ModelArrays, default_calibration
+from clustersim.performance import MEMORY_OPTIONS, ModelArrays, default_calibration
 
 CATALOGUE = load_catalogue()
 DENSE = {
@@ -438,6 +438,30 @@ def test_a_table_without_a_complete_row():
 def test_every_column_is_read():
     """A cell that makes no sense is refused, whatever its column; names alone are free."""
     free = {"model", "mlp_type", "framework", "family"}
-    for name in set(COLUMNS) - free:
+    for name in set(COLUMNS) - free - set(MEMORY_OPTIONS):
         base = MIXTURE | {"kv_heads": "16", "dp": "8", "n_accelerators": "8"}
         assert reason(base, **{name: "?"}).startswith(f"{name}: "), name
+
+
+def test_options_of_the_memory():
+    """Published tables write them in many ways; what is not understood is told and ignored."""
+    found = read(
+        {**DENSE, "loss_fused": "linear", "offload": "optimizer to the host", "kind": "SFT"},
+        {**DENSE, **dict.fromkeys(MEMORY_OPTIONS, "?")},
+        {**DENSE, "kind": "QLoRA", "chip_memory_gb": "96"},
+        {**DENSE, "kind": "QLoRA", "weights": "bf16, frozen"},
+    )
+    options = [
+        {"loss_fused": "linear", "offload": "optimizer"}, {}, {"weights": "nf4"},
+        {"weights": "bf16"},
+    ]  # fmt: skip
+    assert found.memory_options == options
+    assert found.notes[0] == ["Transfers to and from the host's memory are not timed."]
+    assert found.notes[1] == [
+        f"{name} '?' is not understood and ignored." for name in MEMORY_OPTIONS
+    ]
+    assert found.chips.hbm_bytes.tolist() == [80 * 2**30, 80 * 2**30, 96 * 2**30, 80 * 2**30]
+    assert found.memory.frozen.tolist() == [0, 0, 4.5 / 8, 2]
+    assert found.memory.logits.tolist() == [0, 6, 6, 6]
+    last = found.take(np.array([3, 0]))
+    assert last.memory_options == [options[3], options[0]]

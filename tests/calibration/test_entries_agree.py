@@ -39,6 +39,7 @@ from clustersim.performance.plan_rules import RULES, judge
 from clustersim.performance.plans import enumerate_plans, full_space
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.topology import single_pool
+from tests.performance.strategies import memory_options
 
 CATALOGUE = load_catalogue()
 SIZES = ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch")
@@ -54,10 +55,16 @@ class Job:
     plan: tuple[tuple[str, str], ...]
     precision: str = "bf16"
     stack: str | None = None
+    memory: tuple[tuple[str, str], ...] = ()
 
     @property
     def options(self) -> dict[str, object]:
-        return {"global_batch": self.batch, "precision": self.precision, "stack": self.stack}
+        return {
+            "global_batch": self.batch,
+            "precision": self.precision,
+            "stack": self.stack,
+            "memory": dict(self.memory),
+        }
 
     @property
     def row(self) -> dict[str, str]:
@@ -67,6 +74,7 @@ class Job:
             "global_batch": str(self.batch), "precision": self.precision,
             "framework": self.stack or "",
             **{columns.get(name, name): value for name, value in self.plan},
+            **dict(self.memory),
         }  # fmt: skip
 
 
@@ -95,6 +103,8 @@ def by_plan_option(job: Job) -> Answer:
     arguments = ["--model", job.model, "--accelerator", job.chip, "--count", str(job.count)]
     arguments += ["--global-batch", str(job.batch), "--precision", job.precision, "--plan", text]
     arguments += [] if job.stack is None else ["--stack", job.stack]
+    memory = ",".join(f"{name}={value}" for name, value in job.memory)
+    arguments += ["--memory", memory] if memory else []
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
         code = main(["estimate", "--json", *arguments])
     printed = out.getvalue()
@@ -129,6 +139,7 @@ def by_fit_row(job: Job, stack: str) -> Answer:
         rows.plans,
         global_batch=rows.global_batch,
         coefficients=default_world().coefficients(rows.labels),
+        memory=rows.memory,
     )
     numbers = (float(step.step_time_s[0]), float(step.memory_bytes[0]))
     return Answer((), numbers, bool(step.fits[0]), tuple(rows.notes[0]))
@@ -149,10 +160,12 @@ def by_search(job: Job) -> Answer | None:
         return None
     plan = plans.take(np.flatnonzero(same))
     stack = estimate(job.model, job.chip, job.count, plan=dict(job.plan), **job.options).stack
-    coefficients = default_world().for_chips(
-        [CATALOGUE.accelerator(job.chip)], stack, PRECISIONS[job.precision]
+    chip = [CATALOGUE.accelerator(job.chip)]
+    coefficients = default_world().for_chips(chip, stack, PRECISIONS[job.precision])
+    kept = default_world().memory_rules(chip, stack, dict(job.memory))
+    step = evaluate(
+        *arrays, plan, global_batch=batch, coefficients=coefficients, memory=kept
     )
-    step = evaluate(*arrays, plan, global_batch=batch, coefficients=coefficients)
     numbers = (float(step.step_time_s[0]), float(step.memory_bytes[0]))
     return Answer((), numbers, bool(step.fits[0]), tuple(judge(*arrays, plan, batch).notes[0]))
 
@@ -196,7 +209,12 @@ def jobs(draw: st.DrawFn) -> Job:
         draw(st.sampled_from([1, 64, 96, 100, 512])),
         tuple((name, texts[name]) for name in (texts if draw(st.booleans()) else kept)),
         draw(st.sampled_from(["bf16", "bf16", "fp8", "fp16", "mxfp8", "fp32"])),
-        draw(st.sampled_from([None, None, "NeMo 24.07", "nemo 24.07", "NeMo 99", "our own"])),
+        draw(
+            st.sampled_from(
+                [None, None, "NeMo 24.07", "nemo 24.07", "NeMo 99", "our own", "DeepSpeed"]
+            )
+        ),
+        tuple(draw(memory_options()).items()),
     )
 
 
@@ -247,7 +265,12 @@ def whole_jobs(draw: st.DrawFn) -> Job:
         draw(st.sampled_from([8, 96, 512, 1000])),
         (),
         draw(st.sampled_from(["bf16", "fp8"])),
-        draw(st.sampled_from([None, "NeMo 24.07"])),
+        draw(st.sampled_from([None, "NeMo 24.07", "Megatron-LM"])),
+        draw(
+            st.sampled_from(
+                [(), (), (("loss_fused", "linear"), ("gradients", "fp32")), (("offload", "optimizer"),)]
+            )
+        ),
     )
 
 
@@ -259,7 +282,7 @@ def test_a_plan_that_is_searched(job: Job) -> None:
     """Searched by `estimate`, a table, in Python and for a simulation; or given as it was found."""
     model, chip = CATALOGUE.model(job.model), CATALOGUE.accelerator(job.chip)
     found = estimate(job.model, job.chip, job.count, **job.options)
-    options = {"global_batch": job.batch, "precision": job.precision, "stack": job.stack}
+    options = job.options
     best = best_plans(model, chip, job.count, **options)
     several = search_plans(model, chip, job.count, **options)
     row = predict_table(pd.DataFrame([job.row])).table.iloc[0]

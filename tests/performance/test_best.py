@@ -40,7 +40,7 @@ def test_too_large_a_model_says_why():
     assert best.tp[0] == 0
     assert not best.fits[0]
     assert best.memory_bytes[0] > 141 * 2**30
-    assert best.reason[0].startswith("llama3-70b on 1 H200 chip needs at least 107")
+    assert best.reason[0].startswith("llama3-70b on 1 H200 chip needs at least 106")
     assert best.reason[0].endswith("on a chip, which has 141 GiB")
     assert best.describe(0) == best.reason[0]
 
@@ -59,6 +59,7 @@ def test_reported_plan_is_what_evaluate_gives():
         Plans.of(**{name: getattr(best, name) for name in sizes}),
         global_batch=[model.global_batch for model in models],
         coefficients=default_world().for_chips(chips),
+        memory=default_world().memory_rules(chips),
     )
     assert step.fits.all()
     np.testing.assert_array_equal(step.step_time_s, best.step_time_s)

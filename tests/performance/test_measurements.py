@@ -32,6 +32,7 @@ def step(measured):
         rows.plans,
         global_batch=rows.global_batch,
         coefficients=default_world().coefficients(rows.labels),
+        memory=rows.memory,
     )
 
 

@@ -45,7 +45,9 @@ def test_activations_of_a_gpt_layer(plan, expected):
 
 def test_recompute_keeps_less():
     full = memory(model(), {"recompute": [2]})["activations"]
-    assert full == approx(LAYERS * 2 * SBH + 34 * SBH)  # inputs, and the layer at work
+    assert full == approx(LAYERS * 2 * SBH + 32 * SBH)  # inputs, and the layer at work
+    unfused = memory(model(), {"recompute": [2], "flash": 0})["activations"]
+    assert unfused == approx(LAYERS * 2 * SBH + 34 * SBH + SCORES)  # its scores too
     norms_and_activation = 32 - 2 * (1 + 4)
     assert per_layer({"recompute": [1]}) == approx(norms_and_activation * SBH)
     assert per_layer({"recompute": [1], "flash": 0}) == approx(34 * SBH)  # all but the scores
@@ -88,6 +90,8 @@ def test_pipeline_keeps_a_micro_batch_a_stage():
     assert interleaved == approx(whole * (1 + 3 / (4 * 3)))
     few = memory(model(), {"pp": [8]}, batch=2)["activations"]
     assert few == approx(whole / 8 * 2)
+    all_there_are = memory(model(), {"pp": [4], "vpp": 3}, batch=4)["activations"]
+    assert all_there_are == approx(whole)  # four micro-batches of a stage, not five
 
 
 def test_logits_weigh_on_the_last_stage():
@@ -102,7 +106,7 @@ def test_states_as_the_zero_paper_has_them(zero, gigabytes):
     shape = model(layers=round(layers), other_params=7.5e9 - round(layers) * 12 * HIDDEN**2)
     held = memory(shape, {"dp": [64], "zero": zero}, batch=64)
     states = held["weights"] + held["gradients"] + held["optimizer"]
-    gathered = 2 * 2 * 7.5e9 / round(layers) if zero == 3 else 0.0
+    gathered = 3 * 2 * 7.5e9 / round(layers) if zero == 3 else 0.0  # weights, and a gradient
     assert states - gathered == approx(gigabytes * 1e9, rel=0.015)
 
 

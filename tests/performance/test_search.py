@@ -149,6 +149,7 @@ def test_full_search_times_every_plan_that_fits():
         Plans(*rows.T),
         global_batch=32,
         coefficients=default_world().for_chips([A100]),
+        memory=default_world().memory_rules([A100]),
     )
     found = search_plans(model, A100, 8, global_batch=32, space="full", keep=3)
     assert found.looked_at == len(space)

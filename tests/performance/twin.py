@@ -103,7 +103,7 @@ class TwinLinks:
 class Twin:
     """Step time, by part, and memory of one plan."""
 
-    def __init__(self, model, chip, plan, batch, c, rules):
+    def __init__(self, model, chip, plan, batch, c, rules=None):
         self.m, self.a, self.p, self.batch, self.c = model, chip, plan, batch, c
         self.r = rules
         self.links = TwinLinks(chip, c)

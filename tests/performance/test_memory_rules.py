@@ -1,0 +1,417 @@
+"""Bytes by software stack and option, each worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustersim import estimate
+from clustersim.calibration import predict_table
+from clustersim.errors import InputError
+from clustersim.performance import (
+    MEMORY_OPTIONS,
+    AcceleratorArrays,
+    ModelArrays,
+    Plans,
+    best_plans,
+    default_stack,
+    default_world,
+    describe_memory,
+    evaluate,
+    memory_rules,
+    parse_memory,
+    search_plans,
+)
+from clustersim.performance.memory_rules import _file, read_memory_text, stack_memory
+from clustersim.performance.stacks import PRODUCTS
+from clustersim.performance.step_time import memory_of
+from tests.performance.plain import HIDDEN, LAYERS, PARAMS, SEQ, chip, model, plain
+from tests.performance.strategies import (
+    CATALOGUE,
+    STACKS,
+    memory_options,
+    models,
+    plans,
+    repeatable,
+    some_chips,
+)
+from tests.performance.test_memory import SBH
+
+approx = pytest.approx
+GIB = 2.0**30
+VOCAB = 131072.0
+MILLION = {
+    "accelerator": "H100", "n_accelerators": "8", "seq_len": "1048576", "global_batch": "1",
+    "head_dim": "128", "vocab": "151936", "mlp_type": "swiglu", "cp": "8", "recompute": "full",
+    "zero": "3", "framework": "DeepSpeed",
+}  # fmt: skip
+MILLION_COLUMNS = ("layers", "hidden", "heads", "kv_heads", "ffn_hidden", "n_experts", "topk")
+MILLION_MODELS = (  # Qwen3 8B, 32B and 30B-A3B
+    ("36", "4096", "32", "8", "12288", "", ""),
+    ("64", "5120", "64", "8", "25600", "", ""),
+    ("48", "2048", "32", "4", "768", "128", "8"),
+)
+
+
+def held(plan, *, stack="", shape=None, batch=64, family="", on=None, **options):
+    """Bytes by class of one plan of the GPT of :mod:`tests.performance.plain`."""
+    step = evaluate(
+        model() if shape is None else shape,
+        chip() if on is None else on,
+        Plans.of(**{name: [value] for name, value in plan.items()}),
+        global_batch=[float(batch)],
+        coefficients=plain(),
+        memory=memory_rules([stack], [family], options),
+    )
+    return {name: float(np.ravel(size)[0]) for name, size in step.memory.items()}
+
+
+def states(plan, stack, **options):
+    """Bytes per parameter of weights, gradients and optimizer, without what ZeRO 3 gathers."""
+    found = held(plan, stack=stack, **options)
+    gathered = 6.0 * PARAMS / LAYERS if plan.get("zero") == 3 else 0.0
+    used = found["weights"] - gathered, found["gradients"], found["optimizer"]
+    return tuple(size / PARAMS for size in used)
+
+
+@pytest.mark.parametrize(
+    ("stack", "zero", "expected"),
+    [
+        ("Megatron-LM", 0, (2, 4, 12)),  # 18 bytes
+        ("Megatron-LM", 1, (2, 4, 12 / 16)),  # 6 + 12 / d
+        ("NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)", 1, (2, 2, 12 / 16)),
+        ("ModelLink/MindSpeed-LLM 1.0.RC3", 1, (2, 4, 12 / 16)),
+        ("MindFormers 1.3.0", 1, (2, 4 / 16, 12 / 16)),
+        ("DeepSpeed", 1, (2, 2, 12 / 16)),
+        ("DeepSpeed", 2, (2, 2 / 16, 12 / 16)),
+        ("torchtitan 2025-06", 3, (4 / 16, 4 / 16, 8 / 16)),
+        ("LLM-Foundry/Composer FSDP", 3, (4 / 16, 4 / 16, 8 / 16)),
+        ("PyTorch FSDP", 2, (4, 4 / 16, 8 / 16)),
+        ("HF Trainer", 0, (2, 8, 12)),  # 18 bytes, and 4 of buckets
+        ("LitGPT", 0, (2, 2, 4)),
+        ("HAI-LLM", 1, (2, 4, 8 / 16)),
+        ("", 2, (2, 2 / 16, 12 / 16)),
+        ("our own", 0, (2, 2, 12)),  # 16 bytes
+    ],
+)
+def test_states_of_every_stack(stack, zero, expected):
+    assert states({"dp": 16, "zero": zero}, stack) == approx(expected)
+
+
+def test_llama_70b_on_eight_h200():
+    """By hand: 18 bytes of 70.55e9 parameters over 8 chips are 147.8 GiB before activations."""
+    found = estimate("llama3-70b", "H200", 8, plan="tp=8", stack="Megatron-LM")
+    kept = sum(found.memory[name] for name in ("weights", "gradients", "optimizer"))
+    assert kept / GIB == approx(18 * 70.55e9 / 8 / GIB, rel=2e-3)
+    assert kept / GIB == approx(147.8, abs=0.2)
+    assert not found.best.fits
+    alone = estimate("llama3-70b", "H200", 8, stack="Megatron-LM")
+    assert alone.best is None
+    assert "needs at least" in alone.reason
+    half = estimate("llama3-70b", "H200", 8, plan="tp=8,recompute=full", memory="gradients=bf16")
+    assert half.memory["gradients"] == approx(found.memory["gradients"] / 2)
+
+
+@pytest.mark.parametrize(
+    ("stack", "options", "bytes_each"),
+    [
+        ("Megatron-LM", {}, 6),
+        ("Megatron-LM", {"loss_fused": "kernel"}, 2),
+        ("NeMo (MLPerf v5.0)", {}, 2),
+        ("NeMo (MLPerf v5.0)", {"loss_fused": "n"}, 6),
+        ("torchtitan", {}, 12),
+        ("HF Trainer + DeepSpeed", {}, 12),
+        ("LLM-Foundry", {}, 4),
+        ("PyTorch FSDP + compile (fms-fsdp)", {}, 4),
+        ("", {}, 6),
+    ],
+)
+def test_logits(stack, options, bytes_each):
+    plan = {"tp": 4, "dp": 2, "zero": 1}
+    found = held(plan, stack=stack, shape=model(vocab=VOCAB), **options)
+    bare = held(plan, stack=stack, **options)
+    logits = bytes_each * SEQ * VOCAB / 4
+    assert found["activations"] - bare["activations"] == approx(logits)
+
+
+def test_a_fused_output_layer_stores_no_logits():
+    """Liger: 8 bytes per element of its input, and a gradient of its table."""
+    linear = {"loss_fused": "linear"}
+    small, large = (
+        held({"tp": 1}, stack="Megatron-LM", shape=model(vocab=vocab), **linear)
+        for vocab in (VOCAB, 2 * VOCAB)
+    )
+    base = held({"tp": 1}, stack="Megatron-LM")["activations"]
+    assert small["activations"] == approx(base + 8 * SBH + 2 * VOCAB * HIDDEN)
+    assert large["activations"] - small["activations"] == approx(2 * VOCAB * HIDDEN)
+    whole = held({"tp": 1}, stack="Megatron-LM", shape=model(vocab=VOCAB))["activations"]
+    assert small["activations"] < whole
+
+
+def test_logits_and_the_layer_at_work_are_not_held_at_once():
+    """With full recompute the logits are gone when the first layer is recomputed."""
+    found = held({"recompute": 2}, shape=model(vocab=VOCAB))["activations"]
+    assert found == approx(LAYERS * 2 * SBH + 6 * SEQ * VOCAB)
+
+
+def test_an_interleaved_pipeline_weighs_on_its_last_stage_too():
+    """Megatron-LM: (vpp - 1) pp + 1 chunks of the last stage, 2 of 3 x 4 + 1 = 9 of 3 a stage."""
+    found = held({"pp": 4, "vpp": 3}, shape=model(vocab=4 * VOCAB))["activations"]
+    stage = 32 * SBH * LAYERS / 4
+    assert found == approx(stage * (2 * 4 + 1) / 3 + 6 * SEQ * 4 * VOCAB)
+
+
+def test_partial_recompute_of_torchtitan_keeps_every_second_product():
+    """Half of 9 products' outputs, the attention's and the layer's input (2 + 2 + 9 h)."""
+    found = held({"recompute": 1}, stack="torchtitan")["activations"]
+    outputs = 1 + 2 + 1 + 4 + 1  # queries, keys and values, projection, MLP up and down
+    assert found == approx(LAYERS * SBH * (2 + 2 + outputs))
+
+
+def test_operations_one_by_one_keep_more_of_gated_layers():
+    """Twice an FP32 norm and its result (8 h), and the activation of the gate (2 x 4 h)."""
+    gated = model(mlp_matrices=3.0)
+    eager = held({"tp": 1}, stack="torchtitan", shape=gated)["activations"]
+    fused = held({"tp": 1}, stack="Megatron-LM", shape=gated)["activations"]
+    assert eager - fused == approx(LAYERS * SBH * (8 + 8))
+    frozen = {"lora": 1}
+    eager = held(frozen, stack="torchtitan", shape=gated)["activations"]
+    fused = held(frozen, stack="Megatron-LM", shape=gated)["activations"]
+    assert eager - fused == approx(LAYERS * SBH * (4 + 8))  # scales that are frozen need no result
+
+
+def test_the_step_of_the_optimizer_may_be_the_peak():
+    """DeepSpeed casts the gradients of a rank's part to FP32; 1e9 at a time in stage 3."""
+    big = model(other_params=40e9)
+    whole = 40e9 + PARAMS
+    second = held({"dp": 2, "zero": 2}, stack="DeepSpeed", shape=big)["activations"]
+    assert second == approx(4 * whole / 2)
+    third = held({"dp": 2, "zero": 3}, stack="DeepSpeed", shape=big)["activations"]
+    assert third == approx(4e9)
+    assert held({"dp": 2, "zero": 3}, stack="", shape=big)["activations"] < 2e9
+
+
+def test_what_is_gathered():
+    """Two layers, a gradient and the table; DeepSpeed lets 1e9 parameters live."""
+    big = model(other_params=40e9, vocab=VOCAB)
+    table = VOCAB * HIDDEN
+    layer = (40e9 + PARAMS + table) / LAYERS  # the input's table is with the first layer
+    plan = {"dp": 64, "zero": 3}
+    whole = 40e9 + PARAMS + 2 * table
+    plain_states = held(plan, shape=big)["weights"]
+    assert plain_states == approx(2 * whole / 64 + 2 * (3 * layer + table))
+    found = held(plan, stack="DeepSpeed", shape=big)["weights"]
+    assert found == approx(2 * whole / 64 + 2 * 1e9)
+
+
+class TestOffload:
+    PLAN = {"dp": 16, "zero": 3}
+
+    def test_of_the_optimizer(self):
+        deepspeed = held(self.PLAN, stack="DeepSpeed", offload="optimizer")
+        assert deepspeed["optimizer"] == deepspeed["gradients"] == 0
+        megatron = held({"dp": 16, "zero": 1}, stack="Megatron-LM", offload="optimizer")
+        assert (megatron["optimizer"], megatron["gradients"]) == (0, approx(4 * PARAMS))
+
+    def test_of_weights(self):
+        """Only weights that ZeRO 3 splits can be away; what is gathered stays."""
+        found = held(self.PLAN, stack="DeepSpeed", offload="optimizer+weights")
+        assert found["weights"] == approx(6 * PARAMS / LAYERS)
+        second = held({"dp": 16, "zero": 2}, stack="DeepSpeed", offload="weights")
+        assert second["weights"] == approx(2 * PARAMS)
+
+    def test_of_activations(self):
+        base = held({"tp": 1})["activations"]
+        assert held({"tp": 1}, offload="activations")["activations"] == approx(
+            base * 2 / LAYERS
+        )  # the layer at work, and the one that moves
+        some = held({"tp": 1}, offload="activations:10")["activations"]
+        assert some == approx(base * (LAYERS - 10 + 2) / LAYERS)
+        full = held({"recompute": 2}, offload="activations")["activations"]
+        assert full == approx(2 * 2 * SBH + 32 * SBH)
+        staged = held({"pp": 4}, offload="activations:4")["activations"]
+        assert staged == approx(32 * SBH * (2 * 4 + 2))  # two layers of four micro-batches
+
+    @pytest.mark.parametrize(
+        ("model", "before", "measured"), [(0, 197, 56), (1, 299, 61), (2, 221, 46)]
+    )
+    def test_a_million_tokens(self, model, before, measured):
+        """A public run on 8 H100 with cp = 8, full recompute and ZeRO-3 (GB a chip).
+
+        Logits alone were 119 GB of what was counted. What the run kept on the host is not printed;
+        32 thousand million parameters cannot have been trained otherwise.
+        """
+        row = MILLION | dict(zip(MILLION_COLUMNS, MILLION_MODELS[model], strict=True))
+        tables = [row, row | {"loss_fused": "linear", "offload": "optimizer and activations"}]
+        found = predict_table(pd.DataFrame(tables)).table
+        assert found["reason"].tolist() == ["", ""]
+        stored, host = found["predicted_memory_bytes"].astype(float) / 1e9
+        assert found["fits"].tolist() == ["false", "true"]
+        assert stored > before
+        assert 0.6 * measured < host < 1.1 * measured
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        ("adamw", (2, 4, 12)),
+        ("adamw-8bit", (2, 4, 6)),
+        ("adamw-bf16", (2, 2, 4)),
+        ("muon", (2, 4, 8)),
+        ("adafactor", (2, 4, 4)),
+    ],
+)
+def test_optimizers(optimizer, expected):
+    assert states({"dp": 16, "zero": 0}, "Megatron-LM", optimizer=optimizer) == approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("weights", "bytes_each"), [("nf4", 4.5 / 8), ("int8", 1), ("fp32", 4 + 2), ("bf16", 2)]
+)
+def test_frozen_weights(weights, bytes_each):
+    found = held({"lora": 1}, stack="HF Trainer", weights=weights)
+    assert found["weights"] == approx(bytes_each * PARAMS)
+    trained = held({"lora": 0}, stack="HF Trainer", weights=weights)
+    assert trained["weights"] == approx(2 * PARAMS)
+
+
+def test_reserve():
+    """A 64 GB Ascend chip shows 62,432 MiB to a process, and MindFormers leaves 4 GiB or more."""
+    ascend = chip(hbm_bytes=64 * GIB)
+    found = held({"tp": 1}, family="ascend", on=ascend)["reserve"]
+    assert found == approx((65536 - 62432) * 2**20 + 1.5e9, rel=1e-3)
+    assert 4 * GIB < found < 6 * GIB
+    assert held({"tp": 1}, family="hopper")["reserve"] == approx(0.02 * 80e9 + 1.5e9)
+    buckets = held({"dp": 2, "zero": 1}, stack="DeepSpeed")["reserve"]
+    assert buckets == approx(0.02 * 80e9 + 1.5e9 + 1e9)
+
+
+def test_the_data_file():
+    """Every entry has a source, no word is in vain, and every product of the fit has an entry."""
+    entries = _file().stacks
+    words = [word for entry in entries for word in entry.words]
+    assert len(words) == len(set(words))
+    assert all(len(entry.source) > 30 for entry in entries)
+    for entry in entries:
+        for word in entry.words:
+            assert word == word.lower()
+            assert stack_memory(word) == entry, word
+    for product, known in PRODUCTS:
+        for word in known:
+            assert stack_memory(word).words, (product, word)
+    assert [entry.family for entry in _file().reserves][-1] == ""
+    assert not entries[-1].words
+
+
+def test_default_stacks_have_bytes_of_their_own():
+    for accelerator in CATALOGUE.accelerators.values():
+        stack = default_stack(accelerator.family)
+        assert bool(stack_memory(stack).words) == bool(stack)
+    world = default_world()
+    rules = world.memory_rules([CATALOGUE.accelerator(name) for name in ("H100", "910B2")])
+    assert rules.gradients.tolist() == [2, 4]
+    one = world.memory_rules([CATALOGUE.accelerator("H100")], options={"gradients": "fp32"})
+    assert float(one.gradients) == 4
+
+
+@settings(repeatable, max_examples=200)
+@given(models(), some_chips, plans(), st.integers(1, 512), st.sampled_from(STACKS))
+def test_options_that_save_memory_never_cost_any(shape, on, plan, batch, stack):
+    def used(**options):
+        rules = memory_rules([stack], [""], options)
+        return float(memory_of(shape, on, plan, np.array([float(batch)]), rules)[0])
+
+    for what in ("optimizer", "activations", "activations:3", "weights"):
+        assert used(offload=what) <= used() * (1 + 1e-12)
+    assert used(offload="activations") <= used(offload="activations:3") * (1 + 1e-12)
+    assert used(optimizer="adamw-8bit") <= used(optimizer="adamw")
+    assert used(gradients="bf16") <= used(gradients="fp32")
+    assert used(loss_fused="kernel") <= used(loss_fused="n")
+
+
+@settings(repeatable, max_examples=50)
+@given(memory_options(), st.sampled_from(STACKS))
+def test_options_read_back_and_are_described(options, stack):
+    text = ",".join(f"{name}={value}" for name, value in options.items())
+    assert parse_memory(text or None) == parse_memory(options) == options
+    told = describe_memory(stack, options)
+    assert told.startswith(f"{stack_memory(stack).name}: weights ")
+    assert ("on the host" in told) == ("offload" in options)
+    assert ("never stored" in told) == (options.get("loss_fused") == "linear")
+
+
+def test_rows_of_unlike_stacks_are_as_each_alone():
+    names = ["Megatron-LM", "DeepSpeed", "", "torchtitan"]
+    together = memory_rules(names, ["hopper", "ascend", "", "ascend"], [{}, {}, {}, {}])
+    shapes = ModelArrays.of([CATALOGUE.model("llama3-8b")])
+    on = AcceleratorArrays.of([CATALOGUE.accelerator("H100")])
+    plan = Plans.of(dp=[8.0, 8, 8, 8], zero=1)
+    batch = np.array([64.0])
+    used = memory_of(shapes, on, plan, batch, together)
+    for row, (name, family) in enumerate(zip(names, ["hopper", "ascend", "", "ascend"], strict=True)):
+        alone = memory_rules([name], [family])
+        assert used[row] == memory_of(shapes, on, plan.take(np.array([row])), batch, alone)[0]
+        assert dataclasses.astuple(together.take(np.array([row]))) == approx(
+            dataclasses.astuple(alone)
+        )
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [
+        ("los_fused=n", ["los_fused: unknown option", "loss_fused"]),
+        ("loss_fused=liger", ["loss_fused: must be one of n, kernel, linear", "'liger'"]),
+        ("loss_fused", ["'loss_fused'", "key=value"]),
+        ("offload=gradients", ["offload: must be none, or activations", "'gradients'"]),
+        ("offload=activations:0", ["activations:30", "'activations:0'"]),
+        ("offload=optimizer+optimizer", ["'optimizer+optimizer'"]),
+        ("gradients=bf16,gradients=fp32", ["gradients: given twice"]),
+        ({"optimizer": 8}, ["optimizer: must be one of adamw", "'8'"]),
+    ],
+)
+def test_faults(memory, words):
+    llama, h100 = CATALOGUE.model("llama3-8b"), CATALOGUE.accelerator("H100")
+    for search in (best_plans, search_plans):
+        with pytest.raises(InputError) as caught:
+            search(llama, h100, 8, memory=memory)
+        for word in words:
+            assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("optimizer", "AdamW", "adamw"),
+        ("optimizer", "Adam, distributed", "adamw"),
+        ("optimizer", "AdamW on LoRA weights", "adamw"),
+        ("optimizer", "AdamW, bf16 states", "adamw-bf16"),
+        ("optimizer", "paged AdamW 8-bit", "adamw-8bit"),
+        ("optimizer", "Muon, distributed", "muon"),
+        ("optimizer", "something", None),
+        ("weights", "bf16, frozen", "bf16"),
+        ("weights", "nf4 4-bit, frozen", "nf4"),
+        ("weights", "fp32 master", "fp32"),
+        ("weights", "?", None),
+        ("offload", "optimizer and weights to the host", "optimizer+weights"),
+        ("offload", "optimizer to the host (all)", "optimizer"),
+        ("offload", "activations of 30 layers, optimizer states", "activations:30+optimizer"),
+        ("offload", "activation checkpoints", "activations"),
+        ("offload", "FSDP CPU offload", "optimizer+weights"),
+        ("offload", "None", "none"),
+        ("offload", "?", None),
+        ("loss_fused", "Liger, fused linear", "linear"),
+        ("loss_fused", "chunked", "linear"),
+        ("loss_fused", "fused", "kernel"),
+        ("loss_fused", "no", "n"),
+        ("loss_fused", "perhaps", None),
+        ("gradients", "float32", "fp32"),
+    ],
+)
+def test_texts_of_published_tables(name, text, expected):
+    assert read_memory_text(name, text) == expected
+    assert name in MEMORY_OPTIONS
