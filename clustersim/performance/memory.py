@@ -66,8 +66,11 @@ def activation_bytes_per_layer(
         apart = np.where(plans.lora > 0, 1.0, 2.0) * norms + 2.0 * mlp / plans.tp
         none = none + rules.eager * (models.mlp_matrices - 2.0) * apart
     if np.any(rules.products > 0):
-        outputs = attention + gate * mlp / plans.tp + 2.0 * models.hidden / split - (
-            models.attention_width / plans.tp
+        outputs = (
+            attention
+            + gate * mlp / plans.tp
+            + 2.0 * models.hidden / split
+            - (models.attention_width / plans.tp)
         )
         second = models.hidden / split + models.attention_width / plans.tp + 0.5 * outputs
         fused_some = np.where(rules.products > 0, 2.0 * (second + routed), fused_some)
@@ -103,8 +106,8 @@ def memory_by_class(
     Activations are the peak of three moments: the first pipeline stage keeps up to `pp`
     micro-batches, ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022, appendix C),
     never more than there are; the last keeps one, ``pp - (pp - 1) / vpp`` when interleaved, and at
-    the loss its logits; at the end of a step only the optimizer's intermediates. With full recompute
-    one layer is worked on beside what is kept. Activations on the host leave two layers behind.
+    the loss its logits; at the end of a step only the optimizer's intermediates. With full
+    recompute one layer is worked on beside what is kept. Activations on the host leave two layers behind.
     """
     rules = plain_rules() if rules is None else rules
     whole = shard.dense_params + shard.expert_params

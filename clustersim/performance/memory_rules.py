@@ -45,12 +45,12 @@ OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "
 """Bytes of moments per parameter. Muon, Lion and SGD keep one, Adafactor rows and columns only;
 ``adamw-bf16`` has no main weights either: all of weights, gradients and moments are BF16."""
 WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
-"""Bytes per frozen weight. NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314); of FP32
-weights the backward pass keeps the 16-bit copies that autocast makes (torch.amp)."""
+"""Bytes per frozen weight. NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314); of
+FP32 weights the backward pass keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
-    "none, or activations, optimizer, weights joined by +; activations:30 for those of 30 layers of "
-    "a stage"
+    "none, or activations, optimizer, weights joined by +; activations:30 for those of 30 layers "
+    "of a stage"
 )
 
 MEMORY_OPTIONS: Mapping[str, str] = {

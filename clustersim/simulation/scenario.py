@@ -110,9 +110,7 @@ class MemoryOptions(FileModel):
     loss_fused: Literal["n", "kernel", "linear"] | None = Field(
         None, description=MEMORY_OPTIONS["loss_fused"]
     )
-    gradients: Literal["bf16", "fp32"] | None = Field(
-        None, description=MEMORY_OPTIONS["gradients"]
-    )
+    gradients: Literal["bf16", "fp32"] | None = Field(None, description=MEMORY_OPTIONS["gradients"])
     optimizer: (
         Literal["adamw", "adamw-8bit", "adamw-bf16", "muon", "lion", "sgd", "adafactor"] | None
     ) = Field(None, description="moments and main weights that the optimizer keeps")

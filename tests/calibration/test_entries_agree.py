@@ -163,9 +163,7 @@ def by_search(job: Job) -> Answer | None:
     chip = [CATALOGUE.accelerator(job.chip)]
     coefficients = default_world().for_chips(chip, stack, PRECISIONS[job.precision])
     kept = default_world().memory_rules(chip, stack, dict(job.memory))
-    step = evaluate(
-        *arrays, plan, global_batch=batch, coefficients=coefficients, memory=kept
-    )
+    step = evaluate(*arrays, plan, global_batch=batch, coefficients=coefficients, memory=kept)
     numbers = (float(step.step_time_s[0]), float(step.memory_bytes[0]))
     return Answer((), numbers, bool(step.fits[0]), tuple(judge(*arrays, plan, batch).notes[0]))
 
@@ -268,7 +266,12 @@ def whole_jobs(draw: st.DrawFn) -> Job:
         draw(st.sampled_from([None, "NeMo 24.07", "Megatron-LM"])),
         draw(
             st.sampled_from(
-                [(), (), (("loss_fused", "linear"), ("gradients", "fp32")), (("offload", "optimizer"),)]
+                [
+                    (),
+                    (),
+                    (("loss_fused", "linear"), ("gradients", "fp32")),
+                    (("offload", "optimizer"),),
+                ]
             )
         ),
     )

@@ -1,7 +1,8 @@
 """Whether published configurations ran or ran out of memory, and their peaks, as predicted.
 
 Measured on ``memory.csv`` of the reference data, blanks filled with the least demanding value: of
-its rows of quality A, SHARES.
+the rows of quality A all 45 that ran are said to fit, and 21 of 31 that ran out of memory not to
+fit; the predicted peak over the measured one is 0.95 in the median (quartiles 0.89 and 1.00).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from clustersim import estimate
 from clustersim.calibration.cost import Prices
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.estimate_text import estimate_text, plan_text
-from clustersim.performance import best_plans, default_calibration
+from clustersim.cli.main import main
+from clustersim.performance import MEMORY_OPTIONS, best_plans, default_calibration
 from tests.cli.estimating import Printed, call, predicted
 
 CATALOGUE = load_catalogue()
@@ -257,6 +258,34 @@ class TestJob:
             "1.2 (--pue) at 0.7 CNY",
         ):
             assert words in " ".join(printed.split())
+
+    def test_memory_is_that_of_the_stack(self, capsys: Printed) -> None:
+        job = ["--model", "llama3-70b", "--accelerator", "H200", "--count", "64", "--plan", "tp=8"]
+        own = " ".join(call(capsys, *job, "--stack", "Megatron-LM").split())
+        assert (
+            "counted for Megatron-Core: weights 2, gradients 4, optimizer 12 bytes a parameter; "
+            "logits stored, 6 bytes each"
+        ) in own
+        options = ["--memory", "loss_fused=linear,gradients=bf16,offload=optimizer"]
+        changed = json.loads(call(capsys, *job, "--stack", "Megatron-LM", *options, "--json"))
+        assert changed["memory_basis"] == (
+            "Megatron-Core: weights 2, gradients 2, optimizer 0 bytes a parameter; logits never "
+            "stored; optimizer on the host"
+        )
+        assert changed["memory_bytes"]["optimizer"] == 0
+        assert "Transfers to and from the host's memory are not timed." in changed["notes"]
+        found = estimate("llama3-70b", "H200", 64, plan="tp=8", stack="Megatron-LM")
+        halved = changed["memory_bytes"]["gradients"]
+        assert halved == pytest.approx(found.memory["gradients"] / 2)
+
+    def test_options_of_the_memory_are_checked(self, capsys: Printed) -> None:
+        job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "8"]
+        assert main(["estimate", *job, "--memory", "loss=linear"]) == 2
+        assert "memory: loss: unknown option of the memory" in capsys.readouterr().err
+        assert main(["estimate", "--columns"]) == 0
+        printed = capsys.readouterr().out
+        for name in (*MEMORY_OPTIONS, "chip_memory_gb", "predicted_memory_basis"):
+            assert name in printed
 
     def test_a_calibration_of_one_s_own(self, capsys: Printed, tmp_path: Path) -> None:
         mine = tmp_path / "mine.json"

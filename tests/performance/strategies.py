@@ -101,9 +101,7 @@ def memory_options(draw):
         "optimizer": draw(st.sampled_from(["", "", "adamw-8bit", "adamw-bf16", "muon"])),
         "weights": draw(st.sampled_from(["", "nf4", "fp32"])),
         "offload": draw(
-            st.sampled_from(
-                ["", "", "optimizer", "activations", "activations:7+optimizer+weights"]
-            )
+            st.sampled_from(["", "", "optimizer", "activations", "activations:7+optimizer+weights"])
         ),
     }
     return {name: value for name, value in chosen.items() if value}

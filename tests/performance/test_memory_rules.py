@@ -209,18 +209,19 @@ def test_what_is_gathered():
     assert found == approx(2 * whole / 64 + 2 * 1e9)
 
 
-class TestOffload:
-    PLAN = {"dp": 16, "zero": 3}
+SHARDED = {"dp": 16, "zero": 3}
 
+
+class TestOffload:
     def test_of_the_optimizer(self):
-        deepspeed = held(self.PLAN, stack="DeepSpeed", offload="optimizer")
+        deepspeed = held(SHARDED, stack="DeepSpeed", offload="optimizer")
         assert deepspeed["optimizer"] == deepspeed["gradients"] == 0
         megatron = held({"dp": 16, "zero": 1}, stack="Megatron-LM", offload="optimizer")
         assert (megatron["optimizer"], megatron["gradients"]) == (0, approx(4 * PARAMS))
 
     def test_of_weights(self):
         """Only weights that ZeRO 3 splits can be away; what is gathered stays."""
-        found = held(self.PLAN, stack="DeepSpeed", offload="optimizer+weights")
+        found = held(SHARDED, stack="DeepSpeed", offload="optimizer+weights")
         assert found["weights"] == approx(6 * PARAMS / LAYERS)
         second = held({"dp": 16, "zero": 2}, stack="DeepSpeed", offload="weights")
         assert second["weights"] == approx(2 * PARAMS)
@@ -353,7 +354,9 @@ def test_rows_of_unlike_stacks_are_as_each_alone():
     plan = Plans.of(dp=[8.0, 8, 8, 8], zero=1)
     batch = np.array([64.0])
     used = memory_of(shapes, on, plan, batch, together)
-    for row, (name, family) in enumerate(zip(names, ["hopper", "ascend", "", "ascend"], strict=True)):
+    for row, (name, family) in enumerate(
+        zip(names, ["hopper", "ascend", "", "ascend"], strict=True)
+    ):
         alone = memory_rules([name], [family])
         assert used[row] == memory_of(shapes, on, plan.take(np.array([row])), batch, alone)[0]
         assert dataclasses.astuple(together.take(np.array([row]))) == approx(

@@ -74,9 +74,7 @@ def test_all_published_runs():
     values = default_world().coefficients(measured.labels)
     structs = (measured.models, measured.chips, measured.plans)
     kept = measured.memory
-    step = evaluate(
-        *structs, global_batch=measured.global_batch, coefficients=values, memory=kept
-    )
+    step = evaluate(*structs, global_batch=measured.global_batch, coefficients=values, memory=kept)
     for row, batch in enumerate(measured.global_batch):
         parts = (row_of(part, row) for part in structs)
         assert_same(step, Twin(*parts, float(batch), row_of(values, row), row_of(kept, row)), row)

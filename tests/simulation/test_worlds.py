@@ -78,6 +78,17 @@ def test_fp8():
     assert run_seconds(precision="fp8")[0] < 0.9 * run_seconds()[0]
 
 
+def test_memory_of_jobs():
+    """Gradients in FP32 leave less room; what then takes longer is another plan."""
+    options = {"gradients": "fp32", "optimizer": "adamw", "loss_fused": "n"}
+    np.testing.assert_allclose(run_seconds(memory=options), expected(memory=options))
+    more = run_seconds(memory={"offload": "activations+optimizer", "loss_fused": "linear"})
+    np.testing.assert_allclose(
+        more, expected(memory="offload=activations+optimizer,loss_fused=linear")
+    )
+    assert more[0] < run_seconds(memory=options)[0]
+
+
 def test_a_draw_is_one_world_and_leaves_the_arrivals_alone():
     first, again, second = (run_seconds(draw=number) for number in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -136,6 +147,9 @@ def test_a_calibration_of_ones_own(tmp_path):
         ({"precision": "int8"}, ["performance.precision", "bf16", "fp8", "int8"]),
         ({"draw": -1}, ["performance.draw"]),
         ({"stacks": "NeMo"}, ["performance.stacks", "stack"]),
+        ({"memory": {"los": 1}}, ["performance.memory.los", "loss_fused"]),
+        ({"memory": {"gradients": "fp64"}}, ["performance.memory.gradients", "bf16", "fp64"]),
+        ({"memory": {"offload": "all"}}, ["performance.memory.offload", "activations:30", "all"]),
     ],
 )
 def test_faults(performance, words):
