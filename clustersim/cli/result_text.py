@@ -22,7 +22,7 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
 def result_text(result: Result) -> str:
-    """Summarise a result: a line a pool, and why jobs never ran."""
+    """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
     from clustersim.simulation.tables import serves
 
     rows: list[tuple[Any, ...]] = [
@@ -69,14 +69,14 @@ def result_text(result: Result) -> str:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")
     lines += _accounts_text(result)
-    never = result.jobs[result.jobs["outcome"] == "never runnable"]
-    reasons = never["reason"].value_counts()
-    for reason, count in reasons.head(_MOST_REASONS).items():
-        lines.append(f"never runnable: {count:,} x {reason}")
-    if len(reasons) > _MOST_REASONS:
-        lines.append(
-            f"never runnable: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
-        )
+    for outcome in ("unfinished", "never runnable"):
+        reasons = result.jobs.loc[result.jobs["outcome"] == outcome, "reason"].value_counts()
+        for reason, count in reasons.head(_MOST_REASONS).items():
+            lines.append(f"{outcome}: {count:,} x {reason}")
+        if len(reasons) > _MOST_REASONS:
+            lines.append(
+                f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
+            )
     if result.interrupted:
         done = format_duration(float(result.provenance["simulated_s"]))
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")

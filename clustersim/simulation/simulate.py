@@ -39,6 +39,7 @@ from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.serving import ServiceDemand, serving_table
 from clustersim.simulation.software import DatedPort, with_software
+from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 
@@ -119,7 +120,8 @@ def simulate(
     demands : sequence of ServiceDemand
         What serves; the reservations themselves are among the `outages`.
     horizon_s : float, optional
-        When the simulation stops; by default when the last job has ended.
+        When the simulation stops; by default when no job runs and nothing that is still to come
+        can start one.
     by_node : bool
         Whether the result's allocations have a row for each node, which is much where large gangs
         start again and again; without, they have one for each attempt.
@@ -177,7 +179,7 @@ def simulate(
             check=check_accelerators if check else None,
             progress=progress,
         )
-    result = _result(jobs, ran, cluster, eligible.reasons, demands)
+    result = _result(jobs, ran, cluster, eligible, demands)
     told = {**(provenance or {}), **_provenance(ran.record, time.perf_counter() - began)}
     return replace(result, provenance=told)
 
@@ -249,12 +251,22 @@ def _result(
     jobs: pd.DataFrame,
     ran: _Ran,
     cluster: Cluster,
-    reasons: dict[int, str],
+    eligible: Eligibility,
     demands: Sequence[ServiceDemand],
 ) -> Result:
     """Make the tables of what happened; the provenance is still to come."""
     rows, partitions, record = ran.rows, ran.partitions, ran.record
-    job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, reasons)
+    unfinished = unfinished_reasons(
+        record,
+        partitions,
+        jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
+        jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
+        eligible.choices,
+        eligible.choice_of[rows],
+    )
+    job_rows = tables.jobs_table(
+        jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
+    )
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
     if record.outages is not None:
