@@ -17,6 +17,7 @@ from simpy.events import Event
 
 from clustersim.errors import ClusterSimError
 from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.simulation.attempts import Attempts, single_attempts
@@ -146,6 +147,7 @@ class Simulation:
         self._progress = progress
         self._pass_is_due = False
         self._touched: list[Policy] = []
+        self._policy = policy
         self._policy_of_choice = self._build_queues(policy)
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
@@ -172,7 +174,10 @@ class Simulation:
             self._faults.begin(self._horizon_s)
         try:
             self.clock.run(until=self._horizon_s if self._faults is None else None)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            placements = {type(partition.placement) for partition in self.partitions}
+            if interrupts_itself(error, (self._policy, *placements)):
+                raise
             interrupted = True
         n_allocated = len(self._allocated_n)  # an interrupt may have left the last job half noted
         allocated = np.array(self._allocated[:n_allocated], dtype=np.int64)

@@ -17,6 +17,7 @@ from clustersim.simulation.failure_spec import (
 )
 from clustersim.simulation.outages import Outage
 from clustersim.topology import Cluster, Pool
+from clustersim.units import format_duration
 from clustersim.workload.distributions import Exponential
 
 __all__ = ["failures", "gang_mttf_s"]
@@ -26,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 LAST_S = 100 * 365.25 * 86400.0
 """Nothing fails later than this, so that a run in which a job can never go on ends."""
 _CHUNK = 512
+_LEAST_BETWEEN_S = 1.0
+"""Between two failures of a source in a pool."""
 
 
 def failures(
@@ -84,11 +87,23 @@ def _streams(
         number = f" {alike[source.name]}" if alike[source.name] > 1 else ""
         for index, pool in enumerate(cluster.pools):
             if source.pools is None or pool.name in source.pools:
+                _check_rate(source, pool)
                 purpose = f"{source.name}{number} in pool {pool.name}"
                 generator = streams(f"failures of {purpose}")
                 rows = _of_pool(source, index, pool, generator, until_s, gone_s[index])
                 found.append(_with_parts(rows, source, streams(f"spare parts of {purpose}")))
     return found
+
+
+def _check_rate(source: FailureSource, pool: Pool) -> None:
+    """Refuse more failures than a run could go through."""
+    between_s = source.time_to_failure.mean() / len(_groups(source.of, pool))
+    if between_s < _LEAST_BETWEEN_S:
+        raise InputError(
+            "failures",
+            f"sources.{source.name}: pool {pool.name} would fail every {format_duration(between_s)}"
+            f" on average; at least {format_duration(_LEAST_BETWEEN_S)} is needed",
+        )
 
 
 def _with_parts(
