@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.plan_rules import kv_heads_fit, kv_heads_of
+from clustersim.performance.plan_terms import kv_heads_fit, kv_heads_of
 
 __all__ = ["Candidates", "FullSpace", "describe_plan", "enumerate_plans", "full_space"]
 
@@ -295,7 +295,7 @@ def full_space(
     kv_heads = kv_heads_of(models)[0]
     layouts = []
     for tp in (size for size in _divisors(heads) if count % size == 0 and size <= domain):
-        if not kv_heads_fit(kv_heads, np.float64(tp)):
+        if not kv_heads_fit(kv_heads, np.array(float(tp))):
             continue
         for pp in (size for size in _divisors(count // tp) if size <= layers):
             for cp in _divisors(count // (tp * pp)):

@@ -66,7 +66,7 @@ def test_mixtral_on_two_chips_a_stage_by_hand():
 
 
 def test_zero_splits_experts_over_those_that_hold_the_same():
-    """tp 8, dp 1, ep 2: four chips hold the same experts although there is one data-parallel rank."""
+    """tp 8, dp 1, ep 2: four chips hold the same experts, beside one data-parallel rank."""
     one, models, plans = shard("mixtral-8x7b", tp=8, dp=1, ep=2, zero=0)
     split, _, with_zero = shard("mixtral-8x7b", tp=8, dp=1, ep=2, zero=1)
     whole = memory_by_class(one, models, H100, plans)["optimizer"][0]
@@ -114,7 +114,7 @@ def test_gradients_of_experts_that_one_chip_holds_are_not_exchanged():
     st.sampled_from([1, 2, 4]), st.integers(0, 5), st.integers(0, 3),
 )  # fmt: skip
 def test_all_chips_together_hold_every_expert(tp, dp, cp, pp, power, zero):
-    """Whatever the plan: chips times what each holds, over the copies, is the model; as the twin."""
+    """Chips times what each holds, over the copies, is the model; as the twin."""
     ep = 2**power
     if (tp * dp * cp) % ep:
         return
