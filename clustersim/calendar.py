@@ -24,6 +24,7 @@ import numpy.typing as npt
 __all__ = [
     "DAY_S",
     "HOUR_S",
+    "UNDATED",
     "WEEK_S",
     "Calendar",
     "in_zone",
@@ -127,6 +128,30 @@ class Calendar:
         begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
         return times + shift_s[np.searchsorted(begin_s[1:], times, side="right")]
 
+    def integral_until(self, time_s: npt.ArrayLike, of_local: Callable[[Floats], Floats]) -> Floats:
+        """Integrate a rate that the local clock determines from time 0 to each of some times.
+
+        Parameters
+        ----------
+        time_s : array_like of float
+            Times of the simulation, in seconds.
+        of_local : callable
+            Integral of the rate over local time, from any fixed local time to those of an array;
+            see :meth:`local_s`.
+
+        Returns
+        -------
+        float64 array
+            Hours that the clock skips count nothing, those that it shows twice count twice.
+        """
+        times = np.asarray(time_s, dtype=np.float64)
+        begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
+        first = of_local(begin_s + shift_s)
+        whole = of_local(begin_s[1:] + shift_s[:-1]) - first[:-1]
+        before = np.concatenate([[0.0], np.cumsum(whole)]) - first
+        piece = np.searchsorted(begin_s[1:], times, side="right")
+        return np.asarray(before[piece] + of_local(times + shift_s[piece]))
+
     def hour_of_day(self, time_s: npt.ArrayLike) -> Ints:
         """Return the hour that the local clock shows, 0 to 23."""
         return (self.local_s(time_s) // HOUR_S).astype(np.int64) % 24
@@ -197,6 +222,16 @@ class Calendar:
         except OverflowError:
             raise ValueError(f"{time_s:g} s after {self.start} is beyond the year 9999") from None
 
+    def iso(self, time_s: float) -> str:
+        """Return the local date and time as ISO 8601 to the second, with its offset from UTC.
+
+        Empty without a date, and beyond the year 9999.
+        """
+        try:
+            return self.at(time_s).isoformat(timespec="seconds")
+        except ValueError:
+            return ""
+
     def text(self, time_s: float) -> str:
         """Return the local date and time as a short text, to the minute.
 
@@ -214,11 +249,10 @@ class Calendar:
     def __str__(self) -> str:
         """Say in a phrase what time 0 is."""
         if self.start is None:
-            return "midnight of a Monday; every day has 24 hours"
-        zone = self.time_zone
-        told = "no time zone: every day has 24 hours" if zone is None else zone
-        seconds = ":%S" if self.start.second else ""
-        return f"{self.start:%A, %Y-%m-%d %H:%M{seconds}} ({told})"
+            return "midnight of a Monday (no date, days of 24 hours)"
+        zone = self.time_zone or "no time zone, days of 24 hours"
+        shown = self.start.strftime("%A, %Y-%m-%d %H:%M" + (":%S" if self.start.second else ""))
+        return f"{shown} ({zone})"
 
     def shifts(self, until_s: float) -> tuple[Floats, Floats]:
         """Return by how much the local clock is ahead of simulated time, and from when on.
@@ -260,6 +294,10 @@ class Calendar:
         ends_s = np.append(begin_s[1:], np.inf) + shift_s
         piece = np.array([int(np.argmax(ends_s > local)) for local in local_s], dtype=np.int64)
         return np.maximum(local_s - shift_s[piece], begin_s[piece])
+
+
+UNDATED = Calendar()
+"""No date: time 0 is midnight of a Monday, and every day has 24 hours."""
 
 
 def parse_zone(name: object) -> tzinfo:

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from clustersim.errors import InputError, nearest_hint
 
-__all__ = ["FileModel", "allowed_keys", "read_yaml", "validate"]
+__all__ = ["FileModel", "allowed_keys", "read_yaml", "validate", "yaml_reader"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,6 +24,26 @@ class FileModel(BaseModel):
     """Base of every file format: unknown keys are refused, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _PlainConstructor(SafeConstructor):
+    """Reads a date as the text that it is written as, so that the data of a file is plain data."""
+
+
+_PlainConstructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
+
+
+def yaml_reader() -> YAML:
+    """Return a reader of YAML for files and values of users.
+
+    Examples
+    --------
+    >>> yaml_reader().load("start: 2026-01-01")
+    {'start': '2026-01-01'}
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _PlainConstructor
+    return yaml
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -47,7 +67,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     try:
-        data = YAML(typ="safe", pure=True).load(text)
+        data = yaml_reader().load(text)
     except DuplicateKeyError as error:
         raise InputError(path, _twice(error)) from None
     except YAMLError as error:

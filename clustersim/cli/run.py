@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from functools import partial
 
 from clustersim.cli.options import add_changes
 from clustersim.cli.progress import job_progress
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.simulation.fleet import open_fleet
     from clustersim.simulation.result import new_folder
     from clustersim.simulation.run import run_scenario
+    from clustersim.simulation.run_calendar import calendar_text
     from clustersim.simulation.scenario import load_scenario
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("run", "needs either SCENARIO.yaml or --from DIR --run HASH")
     if (args.study is None) != (args.key is None):
         raise InputError("run", "--from DIR and --run HASH go together")
-    spec, dates_s = None, []
+    spec, dates_s = None, None
     if args.study is None:
         loaded = load_scenario(args.scenario, changes)
     elif changes:
@@ -61,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         from clustersim.studies.redo import load_run
 
         loaded, spec = load_run(args.study, args.key)
-        dates_s = period_ends_s(loaded.scenario.horizon, len(spec.window.period_names) or None)
+        periods = len(spec.window.period_names) or None
+        dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     fleet = open_fleet(loaded)
     with new_folder(args.out) as folder, job_progress() as progress:
         result = run_scenario(
@@ -74,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
         result.write(folder)
     for line in result.provenance.get("log", ()):
         print(line)
+    for line in calendar_text(result.provenance):
+        print(textwrap.fill(line, 100))
     print(result_text(result))
     if spec is not None and not result.interrupted:
         print(

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-LENT = {"scheduler", "failures", "software", "seed"}
+LENT = {"scheduler", "failures", "software", "seed", "start", "time_zone"}
 KEPT_OF_A_POOL = ("nic", "scale_up", "fabric")
 
 

@@ -8,12 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from clustersim.catalogue import Accelerator, load_catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.files import read_yaml
+from clustersim.files import read_yaml, yaml_reader
 from clustersim.topology import find_topology
 from clustersim.workload import load_workload
 
@@ -36,7 +35,7 @@ def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, 
         if not equals or not all(part.strip() for part in key.split(".")):
             raise InputError(f"--set {text}", "must be path.to.field=value")
         try:
-            items.append((key.strip(), YAML(typ="safe", pure=True).load(value)))
+            items.append((key.strip(), yaml_reader().load(value)))
         except (YAMLError, ValueError, RecursionError):
             raise InputError(f"--set {text}", f"the value {value!r} is not valid YAML") from None
     return items

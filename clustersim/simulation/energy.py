@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from clustersim.calendar import UNDATED, Calendar
 from clustersim.calibration.cost import JOULES_PER_KWH, Prices
 from clustersim.catalogue import Accelerator
 from clustersim.files import FileModel
@@ -101,8 +102,8 @@ class EnergySpec(FileModel):
     )
     price_cny_per_kwh: Hourly = Field(
         Prices.tariff_cny_per_kwh,
-        description="one number, or one for each hour of the day; assumption: industrial tariffs "
-        "in China lie between 0.4 and 0.9",
+        description="one number, or one for each hour of the local day (see `start` and "
+        "`time_zone`); assumption: industrial tariffs in China lie between 0.4 and 0.9",
     )
     carbon_g_per_kwh: Hourly = Field(
         536.6,
@@ -130,9 +131,18 @@ class EnergySpec(FileModel):
 
 
 def energy_rates(
-    spec: EnergySpec, pool: Pool, chip: Accelerator
+    spec: EnergySpec, pool: Pool, chip: Accelerator, calendar: Calendar = UNDATED
 ) -> dict[str, dict[str, tuple[float, Rate]]]:
     """Return what one accelerator of a pool draws, with its share of the host and of the site.
+
+    Parameters
+    ----------
+    spec : EnergySpec
+    pool : Pool
+    chip : Accelerator
+        Of the pool.
+    calendar : Calendar
+        What the local clock shows, for prices and carbon by the hour.
 
     Returns
     -------
@@ -151,7 +161,8 @@ def energy_rates(
     idle_w = told.idle_share * chip.power_w + told.host_idle / pool.chips_per_node
     watts = {"allocated": busy_w, "idle": idle_w, "out of service": told.out_of_service * idle_w}
     second = DailyRate(1.0)
-    price, carbon = DailyRate(told.price_cny_per_kwh), DailyRate(told.carbon_g_per_kwh)
+    price = DailyRate(told.price_cny_per_kwh, calendar)
+    carbon = DailyRate(told.carbon_g_per_kwh, calendar)
     found: dict[str, dict[str, tuple[float, Rate]]] = {}
     for use, power_w in watts.items():
         site_w = told.pue * power_w

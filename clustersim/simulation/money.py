@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
+from clustersim.calendar import Calendar
 from clustersim.calibration.cost import SECONDS_PER_YEAR, Prices
 from clustersim.catalogue import CNY_PER_USD, Accelerator
 from clustersim.errors import InputError
@@ -28,7 +37,22 @@ SECONDS_PER_HOUR = 3600.0
 MOST_CNY = 1e9
 HOST_PRICE = (32_010.0, "USD")
 """Of a node besides its accelerators: SemiAnalysis' breakdown of a DGX H100, May 2023."""
+MONTH = "month"
 Life = Annotated[Duration, Field(ge=86400.0, le=100 * SECONDS_PER_YEAR)]
+
+
+def _month_or_duration(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return read(value)
+    except ValidationError:
+        told = f"must be {MONTH}, or a duration of at least 1 h such as 30 d, found {value!r}"
+        raise ValueError(told) from None
+
+
+Period = Annotated[
+    Literal["month"] | Annotated[Duration, Field(ge=SECONDS_PER_HOUR)],
+    WrapValidator(_month_or_duration),
+]
 
 
 class PoolMoney(FileModel):
@@ -90,8 +114,10 @@ class MoneySpec(FileModel):
     interest_per_year: float = Field(
         0.0, ge=0, le=1, description="on what is not written off yet; by default none"
     )
-    period: Duration = Field(
-        SECONDS_PER_YEAR / 12, ge=SECONDS_PER_HOUR, description="of a row of the table of costs"
+    period: Period = Field(
+        MONTH,
+        description="of a row of the table of costs, counted from time 0; month: a calendar month "
+        "of the local clock where the run has a date (see `start`), else 365.25 / 12 days",
     )
     pools: dict[str, PoolMoney] = Field(default_factory=dict, description="what differs in a pool")
 
@@ -103,6 +129,13 @@ class MoneySpec(FileModel):
     def cny(self, money: tuple[float, str]) -> float:
         """Convert an amount with its currency."""
         return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
+
+    def periods_s(self, end_s: float, calendar: Calendar) -> npt.NDArray[np.float64]:
+        """Return when the periods of the table of costs begin, in a run that ends at `end_s`."""
+        if self.period == MONTH and calendar.is_dated:
+            return np.concatenate([[0.0], calendar.month_edges_s(end_s)])
+        period_s = SECONDS_PER_YEAR / 12 if self.period == MONTH else float(self.period)
+        return np.arange(max(1, int(np.ceil(end_s / period_s)))) * period_s
 
     def of(self, pool: str) -> PoolMoney:
         """Return what holds in a pool alone."""

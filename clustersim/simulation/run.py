@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from clustersim.calendar import Calendar
 from clustersim.errors import InputError, named_in
 from clustersim.seeds import Streams
 from clustersim.simulation.accounts import open_accounts
@@ -19,6 +20,7 @@ from clustersim.simulation.file_names import beside, full_paths
 from clustersim.simulation.fleet import Fleet, check_classes, open_fleet, reference_chip
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
+from clustersim.simulation.run_calendar import RunCalendar, run_calendar
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
 from clustersim.simulation.serving import service_demands
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -30,6 +32,7 @@ __all__ = [
     "resolved",
     "run",
     "run_scenario",
+    "scenario_calendar",
     "scenario_jobs",
     "sustainable_per_s",
 ]
@@ -69,7 +72,7 @@ def run_scenario(
     fleet: Fleet | None = None,
     sustainable: float | None = None,
     by_node: bool = True,
-    account_dates_s: Sequence[float] = (),
+    account_dates_s: Callable[[Calendar], Sequence[float]] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -77,22 +80,25 @@ def run_scenario(
 
     `fleet` is what :func:`open_fleet` gave for it and `sustainable` what
     :func:`sustainable_per_s` did, to save finding them again; for `by_node` see
-    :func:`~clustersim.simulation.simulate.simulate`, for `account_dates_s`
-    :meth:`~clustersim.simulation.accounts.Accounts.settle`.
+    :func:`~clustersim.simulation.simulate.simulate`; `account_dates_s` gives the dates of
+    :meth:`~clustersim.simulation.accounts.Accounts.settle` on the calendar of the run.
     """
     scenario = loaded.scenario
     fleet = fleet or open_fleet(loaded)
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
+    dated = scenario_calendar(loaded, log)
+    calendar = dated.calendar
     streams = Streams(scenario.seed, replication=scenario.replication)
     with _fields_named(loaded):
-        demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon)
+        demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon, calendar)
         accounts = open_accounts(
             scenario.energy,
             scenario.money,
             fleet.cluster,
             fleet.catalogue,
             spares=_spares(scenario),
+            calendar=calendar,
         )
         happens = what_happens(
             scenario.failures,
@@ -115,7 +121,7 @@ def run_scenario(
             reference_models=scenario.workload.reference_models,
             world=fleet.world,
             precision=scenario.performance.precision,
-            ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams),
+            ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams, calendar),
             demands=demands,
             outages=happens,
             recovery=recovery,
@@ -123,19 +129,38 @@ def run_scenario(
             by_node=by_node,
             check=check,
             progress=progress,
-            provenance=_provenance(loaded, fleet, arrival_per_s, log),
+            provenance=_provenance(loaded, fleet, arrival_per_s, log, dated),
         )
-    return accounts.settle(result, dates_s=account_dates_s)
+    dates_s = () if account_dates_s is None else account_dates_s(calendar)
+    return accounts.settle(result, dates_s=dates_s)
+
+
+def scenario_calendar(loaded: LoadedScenario, log: JobLog | None) -> RunCalendar:
+    """Return the calendar of a scenario and its log; see :func:`run_calendar`.
+
+    Raises
+    ------
+    InputError
+        If the scenario has a time zone and no date is known.
+    """
+    scenario = loaded.scenario
+    clock = None if log is None else log.origin
+    return run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
 
 
 def _provenance(
-    loaded: LoadedScenario, fleet: Fleet, arrival_per_s: float | None, log: JobLog | None
+    loaded: LoadedScenario,
+    fleet: Fleet,
+    arrival_per_s: float | None,
+    log: JobLog | None,
+    dated: RunCalendar,
 ) -> dict[str, Any]:
     """What is kept with a result, so that it can be made again."""
     scenario = loaded.scenario
     told: dict[str, Any] = {
         "scenario": resolved(scenario, fleet, loaded.folder),
         "seed": scenario.seed,
+        "calendar": dated.document(),
     }
     if arrival_per_s is not None:
         told["arrival_rate_per_s"] = arrival_per_s
@@ -224,6 +249,7 @@ def scenario_jobs(
         n_jobs=workload.jobs,
         horizon_s=workload.duration,
         rate_scale=scale,
+        calendar=scenario_calendar(loaded, None).calendar,
     )
     if jobs.empty:
         raise InputError(loaded.source, "workload: no job arrives before its duration is over")

@@ -17,6 +17,7 @@ from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.energy import EnergySpec
 from clustersim.simulation.failure_spec import Failures
 from clustersim.simulation.money import MoneySpec
+from clustersim.simulation.run_calendar import Start, TimeZone, run_calendar
 from clustersim.simulation.serving_spec import Serving
 from clustersim.simulation.software import Software
 from clustersim.simulation.supply import Supply
@@ -136,6 +137,19 @@ class Scenario(Cases):
         default_factory=list,
         description="accelerators and models of one's own: files, or their content itself",
     )
+    start: Start | None = Field(
+        None,
+        description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "
+        "2026-01-01T08:00+08:00, in place of the clock of a log; hours of prices, carbon, arrivals "
+        "and serving, months of costs and quarters of a study follow it; by default the clock of "
+        "the log, and without one midnight of a Monday and days of 24 hours",
+    )
+    time_zone: TimeZone | None = Field(
+        None,
+        description="of all local hours, with daylight saving time: a name of the IANA time zone "
+        "database such as Asia/Shanghai, or an offset such as UTC+08:00; by default that of "
+        "`start` or of the log, and without one days have 24 hours",
+    )
     cluster: Text | dict[str, Any] = Field(
         description="a topology: a name, a file, or the topology itself"
     )
@@ -167,6 +181,16 @@ class Scenario(Cases):
     horizon: Duration | None = Field(
         None, gt=0, description="when the simulation stops; by default when all jobs have ended"
     )
+
+    @model_validator(mode="after")
+    def _has_a_calendar(self) -> Scenario:
+        if self.workload.trace is None or self.start is not None:
+            try:
+                run_calendar(self.start, self.time_zone, source="")
+            except InputError as error:
+                told = error.source.removeprefix(": ")
+                raise ValueError(f"{told}: {error.problems[0]}") from None
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,8 @@ def measure(
         What is left out at the end, where nobody comes to press on those before: a share of the
         jobs, or a duration.
     periods : int, optional
-        Equal parts of the scenario's horizon that are measured too, whatever is left out.
+        Parts of the scenario's horizon that are measured too, whatever is left out; see
+        :func:`~clustersim.studies.periods.period_ends_s`.
     catalogue : Catalogue, optional
         Of the models that the jobs name; by default the built-in one.
 

@@ -127,7 +127,8 @@ class Window(FileModel):
     periods: Periods = Field(
         None,
         description="equal parts of the horizon that are measured too, whatever is left out: how "
-        "many, or their names, such as [Q1, Q2, Q3, Q4]; metrics of the k-th are NAME@k",
+        "many, or their names, such as [Q1, Q2, Q3, Q4]; metrics of the k-th are NAME@k; where "
+        "the run starts with a month and lasts whole months, so many calendar months each",
     )
 
     @model_validator(mode="after")

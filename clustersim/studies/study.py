@@ -15,7 +15,7 @@ from clustersim.files import validate
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.simulation.changes import change_items
 from clustersim.simulation.file_names import FILE_FIELDS, full_path
-from clustersim.simulation.run import scenario_jobs
+from clustersim.simulation.run import scenario_calendar, scenario_jobs
 from clustersim.simulation.scenario import read_version
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, column_value, design
@@ -233,8 +233,10 @@ def _point_problems(
         with named_in("scenario", "scheduler.placement"):
             find_placement(scheduler.placement, folder=loaded.folder)
         if jobs or "horizon" in changes:
-            submit_s = scenario_jobs(loaded, fleet)[0]["submit_s"].to_numpy(dtype=np.float64)
-            return window_faults(submit_s, study.spec.window, loaded.scenario.horizon)
+            own, log = scenario_jobs(loaded, fleet)
+            calendar = scenario_calendar(loaded, log).calendar
+            submit_s = own["submit_s"].to_numpy(dtype=np.float64)
+            return window_faults(submit_s, study.spec.window, loaded.scenario.horizon, calendar)
     except InputError as error:
         inner = error.source.removeprefix("scenario").removeprefix(": ")
         return [f"{inner}: {problem}" if inner else problem for problem in error.problems]

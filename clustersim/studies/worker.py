@@ -7,7 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from clustersim.errors import InputError
@@ -85,7 +85,7 @@ def simulate_changed(
     sustainable = None
     if loaded.scenario.workload.load is not None:
         sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
-    dates_s = period_ends_s(loaded.scenario.horizon, periods)
+    dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     result = run_scenario(
         loaded, fleet=fleet, sustainable=sustainable, by_node=False, account_dates_s=dates_s
     )
