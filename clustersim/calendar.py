@@ -39,6 +39,12 @@ Ints = npt.NDArray[np.int64]
 HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
 LAST_CHANGE_YEARS = 200
 """After so many years the clocks of a zone no longer change: nobody knows its rules until then."""
+_NEAREST_CITY = {
+    **dict.fromkeys(("beijing", "shenzhen", "hangzhou", "guangzhou", "china"), "asia/shanghai"),
+    **dict.fromkeys(("mumbai", "delhi", "bangalore", "bengaluru", "india"), "asia/kolkata"),
+    **dict.fromkeys(("seattle", "san_francisco", "pacific"), "america/los_angeles"),
+}
+"""Places after which no zone is named, and the zone that they are in."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
 
@@ -333,17 +339,24 @@ the IANA time zone database, or an offset such as UTC+08:00
     known = _zone_names()
     if text.lower() in known:
         return ZoneInfo(known[text.lower()])
-    # A city alone is enough of a hint: "shanghai" is nearest to "Asia/Shanghai".
-    cities = {key.rpartition("/")[2]: key for key in known}
-    near = difflib.get_close_matches(text.lower(), known, n=1, cutoff=0.6)
-    near = near or [
-        cities[city] for city in difflib.get_close_matches(text.lower(), cities, n=1, cutoff=0.7)
-    ]
-    hint = f"did you mean {known[near[0]]!r}? " if near else ""
+    near = _nearest_zone(text.lower().replace(" ", "_"), known)
+    hint = f"did you mean {known[near]!r}? " if near else ""
     raise ValueError(
         f"unknown time zone {name!r}; {hint}allowed: names of the IANA time zone database, "
         "or an offset such as UTC+08:00"
     )
+
+
+def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
+    """Zone that a name most likely means: of its city where that is known, else by its letters."""
+    city = name.rpartition("/")[2]
+    cities = {key.rpartition("/")[2]: key for key in known} | _NEAREST_CITY
+    if city in cities:
+        return cities[city]
+    for names, text, cutoff in ((known, name, 0.6), (cities, city, 0.7)):
+        if near := difflib.get_close_matches(text, names, n=1, cutoff=cutoff):
+            return cities.get(near[0], near[0])
+    return None
 
 
 def zone_name(zone: tzinfo | None) -> str | None:
@@ -385,7 +398,7 @@ def parse_start(value: object) -> datetime:
     if not isinstance(value, datetime):
         raise ValueError(f"{value!r} is not a date; {allowed}")
     if not 1900 <= value.year <= 2200:
-        raise ValueError(f"{value:%Y-%m-%d} is not between the years 1900 and 2200")
+        raise ValueError(f"{value.date().isoformat()} is not between the years 1900 and 2200")
     return value
 
 
