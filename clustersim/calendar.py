@@ -390,11 +390,12 @@ def parse_start(value: object) -> datetime:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if isinstance(value, str):
+        text = value
         try:
-            value = datetime.fromisoformat(value.strip())
+            value = datetime.fromisoformat(text.strip())
         except ValueError as error:
-            told = f": {error}" if re.match(r"\d{4}-\d\d-\d\d", value) else ""
-            raise ValueError(f"{value!r} is not a date{told}; {allowed}") from None
+            told = f": {error}" if re.match(r"\d{4}-\d\d-\d\d", text) else ""
+            raise ValueError(f"{text!r} is not a date{told}; {allowed}") from None
     if not isinstance(value, datetime):
         raise ValueError(f"{value!r} is not a date; {allowed}")
     if not 1900 <= value.year <= 2200:

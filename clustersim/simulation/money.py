@@ -135,7 +135,8 @@ class MoneySpec(FileModel):
         if self.period == MONTH and calendar.is_dated:
             return np.concatenate([[0.0], calendar.month_edges_s(end_s)])
         period_s = SECONDS_PER_YEAR / 12 if self.period == MONTH else float(self.period)
-        return np.arange(max(1, int(np.ceil(end_s / period_s)))) * period_s
+        periods = np.arange(max(1, int(np.ceil(end_s / period_s))), dtype=np.float64)
+        return periods * period_s
 
     def of(self, pool: str) -> PoolMoney:
         """Return what holds in a pool alone."""
