@@ -278,7 +278,7 @@ def test_a_study_may_vary_start_and_zone(tmp_path: Path) -> None:
     assert str(result.calendar) == "Wednesday, 2026-07-01 00:00 (Europe/Berlin)"
     (tmp_path / "set.yaml").write_text(
         "name: set\nbase: base.yaml\nset: {start: 2026-07-01T09:00, horizon: 9 d}\n"
-        "parameters: {seed: [1, 2]}\nreplications: 1\n"
+        "parameters: {scheduler.policy: [fcfs, easy]}\nreplications: 1\n"
     )
     assert load_study(tmp_path / "set.yaml").base.tree["start"] == "2026-07-01T09:00:00"
 
