@@ -31,6 +31,7 @@ __all__ = [
     "is_twice",
     "parse_start",
     "parse_zone",
+    "piece_of",
     "zone_name",
 ]
 
@@ -132,7 +133,7 @@ class Calendar:
         """
         times = np.asarray(time_s, dtype=np.float64)
         begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
-        return times + shift_s[np.searchsorted(begin_s[1:], times, side="right")]
+        return np.asarray(times + shift_s[piece_of(begin_s, times)])
 
     def integral_until(self, time_s: npt.ArrayLike, of_local: Callable[[Floats], Floats]) -> Floats:
         """Integrate a rate that the local clock determines from time 0 to each of some times.
@@ -155,7 +156,7 @@ class Calendar:
         first = of_local(begin_s + shift_s)
         whole = of_local(begin_s[1:] + shift_s[:-1]) - first[:-1]
         before = np.concatenate([[0.0], np.cumsum(whole)]) - first
-        piece = np.searchsorted(begin_s[1:], times, side="right")
+        piece = piece_of(begin_s, times)
         return np.asarray(before[piece] + of_local(times + shift_s[piece]))
 
     def hour_of_day(self, time_s: npt.ArrayLike) -> Ints:
@@ -300,6 +301,18 @@ class Calendar:
         ends_s = np.append(begin_s[1:], np.inf) + shift_s
         piece = np.array([int(np.argmax(ends_s > local)) for local in local_s], dtype=np.int64)
         return np.maximum(local_s - shift_s[piece], begin_s[piece])
+
+
+def piece_of(begins: Floats, values: Floats) -> npt.NDArray[np.intp] | int:
+    """Return in which piece some values lie; 0 for all where there is one, which is quicker.
+
+    Parameters
+    ----------
+    begins : float64 array (pieces,)
+        Where each piece begins, in ascending order; values before the first lie in it too.
+    values : float64 array
+    """
+    return 0 if len(begins) == 1 else np.searchsorted(begins[1:], values, side="right")
 
 
 UNDATED = Calendar()

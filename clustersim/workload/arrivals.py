@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar
+from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar, piece_of
 from clustersim.files import FileModel
 from clustersim.units import Duration
 
@@ -216,13 +216,13 @@ class _OnClock:
 
     def to_operational(self, seconds: Floats) -> Floats:
         """Cumulated rate from time 0 to each of some times."""
-        at = np.searchsorted(self._begin_s[1:], seconds, side="right")
+        at = piece_of(self._begin_s, seconds)
         since = self._cycle.to_operational(seconds + self._shift_s[at]) - self._first[at]
         return np.asarray(self._before[at] + self._scale[at] * since)
 
     def to_seconds(self, operational: Floats) -> Floats:
         """The inverse of :meth:`to_operational`."""
-        at = np.searchsorted(self._before[1:], operational, side="right")
+        at = piece_of(self._before, operational)
         since = (operational - self._before[at]) / self._scale[at]
         seconds = self._cycle.to_seconds(self._first[at] + since) - self._shift_s[at]
         return np.clip(seconds, self._begin_s[at], self._end_s[at])
