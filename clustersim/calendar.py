@@ -40,6 +40,7 @@ Ints = npt.NDArray[np.int64]
 HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
 LAST_CHANGE_YEARS = 200
 """After so many years the clocks of a zone no longer change: nobody knows its rules until then."""
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _NEAREST_CITY = {
     **dict.fromkeys(("beijing", "shenzhen", "hangzhou", "guangzhou", "china"), "asia/shanghai"),
     **dict.fromkeys(("mumbai", "delhi", "bangalore", "bengaluru", "india"), "asia/kolkata"),
@@ -245,9 +246,8 @@ class Calendar:
         Without a date, it is the day of the week and the time.
         """
         if self.start is None:
-            days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
             day, second = divmod(time_s % WEEK_S, DAY_S)
-            return f"{days[int(day)]} {int(second // HOUR_S):02}:{int(second % HOUR_S // 60):02}"
+            return f"{_DAYS[int(day)]} {int(second // HOUR_S):02}:{int(second % HOUR_S // 60):02}"
         try:
             return f"{self.at(time_s):%Y-%m-%d %H:%M}"
         except ValueError:
@@ -258,8 +258,8 @@ class Calendar:
         if self.start is None:
             return "midnight of a Monday (no date, days of 24 hours)"
         zone = self.time_zone or "no time zone, days of 24 hours"
-        shown = self.start.strftime("%A, %Y-%m-%d %H:%M" + (":%S" if self.start.second else ""))
-        return f"{shown} ({zone})"
+        shown = self.start.strftime("%Y-%m-%d %H:%M" + (":%S" if self.start.second else ""))
+        return f"{_DAYS[self.start.weekday()]}, {shown} ({zone})"
 
     def shifts(self, until_s: float) -> tuple[Floats, Floats]:
         """Return by how much the local clock is ahead of simulated time, and from when on.

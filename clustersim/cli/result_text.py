@@ -78,7 +78,10 @@ def result_text(result: Result) -> str:
             f"never runnable: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
         )
     if result.interrupted:
-        done = format_duration(float(result.provenance["simulated_s"]))
+        end_s = float(result.provenance["simulated_s"])
+        done = format_duration(end_s)
+        if result.calendar.is_dated:
+            done += f" ({result.calendar.text(end_s)})"
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
 
