@@ -105,7 +105,8 @@ def run_calendar(
     try:
         calendar = Calendar(in_zone(moment, zone))
     except ValueError as error:
-        raise InputError(f"{source}: start", str(error)) from None
+        field = "time_zone" if start is None else "start"
+        raise InputError(f"{source}: {field}", str(error)) from None
     notes = [*_notes_on_log(calendar, start, time_zone, clock)]
     if moment.tzinfo is None and calendar.start is not None and is_twice(calendar.start):
         notes.append(
