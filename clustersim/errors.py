@@ -8,11 +8,24 @@ bug of the simulator and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ClusterSimError", "InputError", "named_in", "nearest_hint", "unknown_name"]
+__all__ = ["ClusterSimError", "InputError", "named_in", "nearest_hint", "shown", "unknown_name"]
+
+
+_MOST_COMPARED = 100
+"""Characters of a name that are compared with those that are allowed."""
+
+
+_MOST_PROBLEMS = 100
+"""Lines of a message."""
+_MOST_CHARACTERS = 1000
+"""Of a line of a message; it may show values that are huge."""
+_BRIEF = reprlib.Repr()
+"""Goes into a few levels and elements of what may be huge."""
 
 
 class ClusterSimError(Exception):
@@ -37,10 +50,21 @@ class InputError(ClusterSimError):
         super().__init__(self.source, self.problems)
 
     def __str__(self) -> str:
+        source = _cut(self.source)
         if len(self.problems) == 1:
-            return f"{self.source}: {self.problems[0]}"
-        lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        return f"{self.source}: {len(self.problems)} problems\n{lines}"
+            return f"{source}: {_cut(self.problems[0])}"
+        lines = [f"  - {_cut(problem)}" for problem in self.problems[:_MOST_PROBLEMS]]
+        if len(self.problems) > _MOST_PROBLEMS:
+            lines.append(f"  - and {len(self.problems) - _MOST_PROBLEMS:,} more")
+        return "\n".join([f"{source}: {len(self.problems):,} problems", *lines])
+
+
+def _cut(text: str) -> str:
+    """Leave out the middle of a text that is too long to be read."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    half = _MOST_CHARACTERS // 2
+    return f"{text[:half]} [...] {text[-half:]}"
 
 
 @contextmanager
@@ -62,6 +86,18 @@ def named_in(source: str | Path, field: str) -> Iterator[None]:
         raise InputError(f"{source}: {field}{inner}", error.problems) from error.__cause__
 
 
+def shown(value: object, *, most: int = 60) -> str:
+    """Return a value as a message shows it, cut after so many characters.
+
+    Examples
+    --------
+    >>> shown("x" * 100, most=12)
+    "'xxxxxxxx..."
+    """
+    text = _BRIEF.repr(value) if isinstance(value, (dict, list, tuple)) else repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str:
     """Say what is allowed and which allowed name is the nearest to `name`.
 
@@ -73,7 +109,7 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
     """
     names = sorted(str(item) for item in allowed)
     by_lower = {item.lower(): item for item in names}
-    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name)[:_MOST_COMPARED].lower(), by_lower, n=1, cutoff=0.5)
     hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
     shown = ", ".join(names[:most]) + (
         f" and {len(names) - most} more" if len(names) > most else ""
@@ -83,4 +119,4 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
     """One line for a name that is not among `allowed` (``kind`` says of what)."""
-    return f"unknown {kind} {name!r}; {nearest_hint(name, allowed)}"
+    return f"unknown {kind} {shown(name)}; {nearest_hint(name, allowed)}"

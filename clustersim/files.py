@@ -13,9 +13,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from clustersim.errors import InputError, nearest_hint
+from clustersim.errors import InputError, nearest_hint, shown
 
-__all__ = ["FileModel", "allowed_keys", "read_yaml", "validate", "yaml_reader"]
+__all__ = ["FileModel", "allowed_keys", "parse_yaml", "read_yaml", "validate"]
+
+MOST_BYTES = 1_000_000
+"""Of a YAML file; jobs and measurements belong into CSV or Parquet files."""
+MOST_VALUES = 100_000
+"""Of a YAML file, each counted as often as aliases repeat it."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,31 +38,26 @@ class _PlainConstructor(SafeConstructor):
 _PlainConstructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
-def yaml_reader() -> YAML:
-    """Return a reader of YAML for files and values of users.
-
-    Examples
-    --------
-    >>> yaml_reader().load("start: 2026-01-01")
-    {'start': '2026-01-01'}
-    """
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = _PlainConstructor
-    return yaml
-
-
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read one YAML mapping.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable, not UTF-8, not YAML, empty, has a
-        key twice, or is not a mapping at its top.
+        If the file is missing, unreadable, larger than a million bytes, not UTF-8, not YAML,
+        empty, has a key twice, holds more than 100,000 values (each counted as often as aliases
+        repeat it) or a value that contains itself, or is not a mapping at its top.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            told = f"has more than {MOST_BYTES / 1e6:g} MB, the most of a YAML file"
+            raise InputError(path, f"{told}; jobs and measurements belong into a CSV file")
+        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise InputError(path, "is UTF-16 text; save it as UTF-8")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(path, f"no such file{_nearest_file(path)}") from None
     except IsADirectoryError:
@@ -67,7 +67,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     try:
-        data = yaml_reader().load(text)
+        data = parse_yaml(text)
     except DuplicateKeyError as error:
         raise InputError(path, _twice(error)) from None
     except YAMLError as error:
@@ -75,7 +75,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except RecursionError:
         raise InputError(path, "is not usable YAML: nested too deeply") from None
     except ValueError as error:
-        raise InputError(path, f"holds a value that cannot be read: {error}") from None
+        raise InputError(path, f"cannot be used: {error}") from None
     if data is None:
         raise InputError(path, "is empty")
     if not isinstance(data, dict):
@@ -83,6 +83,50 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             path, f"must hold a mapping of keys at its top, not a {type(data).__name__}"
         )
     return data
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value that a text in YAML holds; a date stays the text that it is.
+
+    Raises
+    ------
+    ruamel.yaml.error.YAMLError
+        If it is not valid YAML.
+    ValueError
+        If a value cannot be read or contains itself, or there are too many.
+    RecursionError
+        If it is nested too deeply.
+
+    Examples
+    --------
+    >>> parse_yaml("start: 2026-01-01")
+    {'start': '2026-01-01'}
+    """
+    try:
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Constructor = _PlainConstructor
+        data = yaml.load(text)
+    except ValueError as error:
+        raise ValueError(f"a value cannot be read: {error}") from None
+    if _n_values(data, {}) > MOST_VALUES:
+        told = "counting each as often as aliases (*name) repeat it"
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values, {told}")
+    return data
+
+
+def _n_values(value: Any, known: dict[int, int | None]) -> int:
+    """Count the values in one, each as often as it is repeated."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) in known:
+        count = known[id(value)]
+        if count is None:
+            raise ValueError("a value contains itself (an alias within its own anchor)")
+        return count
+    known[id(value)] = None
+    below = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+    known[id(value)] = count = 1 + sum(_n_values(each, known) for each in below)
+    return count
 
 
 def _nearest_file(path: Path) -> str:
@@ -180,11 +224,11 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
         allowed = [
             part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")
         ]
-        return f"{where}: unknown value {found!r}; {nearest_hint(found, allowed)}"
+        return f"{where}: unknown value {shown(found)}; {nearest_hint(found, allowed)}"
     if kind == "union_tag_invalid":
         allowed = [part.strip(" '") for part in context["expected_tags"].split(",")]
         key = context["discriminator"].strip("'")
-        return f"{where}.{key}: unknown value {context['tag']!r}; " + nearest_hint(
+        return f"{where}.{key}: unknown value {shown(context['tag'])}; " + nearest_hint(
             context["tag"], allowed
         )
     if kind == "union_tag_not_found":
@@ -195,9 +239,7 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
     if kind in _NEEDED:
         subject = "the key" if location[-1] == "[key]" else "input"
         message = f"{subject} should be {fault.get('needed', _NEEDED[kind])}"
-    shown = repr(found)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"{where}: {message[0].lower()}{message[1:]}, found {shown}"
+    return f"{where}: {message[0].lower()}{message[1:]}, found {shown(found)}"
 
 
 def _keys_of(fault: Any, data: Any) -> tuple[Any, ...]:

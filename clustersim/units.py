@@ -34,6 +34,14 @@ __all__ = [
 
 LONGEST_S = 1e4 * 365.25 * 86400.0
 """The longest duration, seconds: what is longer is a slip of the pen."""
+_RANGES = {
+    "duration": (1e-9, LONGEST_S, "1 ns to 10,000 yr"),
+    "bytes": (1.0, 1e24, "1 B to 1e24 B"),
+    "bandwidth": (1.0, 1e24, "1 B/s to 1e24 B/s"),
+    "flop rate": (1.0, 1e30, "1 FLOP/s to 1e30 FLOP/s"),
+    "power": (1e-6, 1e15, "1 uW to 1 PW"),
+}
+"""The least quantity above 0 and the largest, in SI: what is beyond is a slip of the pen."""
 _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
 
@@ -174,13 +182,19 @@ def find_quantity(text: object) -> Quantity | None:
     return None
 
 
+def _check_range(quantity: float, dimension: str, value: object) -> None:
+    if quantity < 0:
+        raise ValueError(f"{value!r} is negative; a {dimension} is 0 or more")
+    least, largest, told = _RANGES[dimension]
+    if quantity != 0 and not least <= quantity <= largest:
+        beyond = "large" if quantity > largest else "small"
+        raise ValueError(f"{value!r} is too {beyond}; a {dimension} is 0, or {told}")
+
+
 def _parser(dimension: str) -> Callable[[Any], float]:
     def parse(value: Any) -> float:
         quantity = parse_quantity(value, dimension)
-        if quantity < 0:
-            raise ValueError(f"{value!r} is negative; a {dimension} is 0 or more")
-        if dimension == "duration" and quantity > LONGEST_S:
-            raise ValueError(f"{value!r} is too long; a duration is at most 10,000 yr")
+        _check_range(quantity, dimension, value)
         return quantity
 
     return parse

@@ -29,6 +29,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import LEVELS, Calibration, default_calibration
 from clustersim.performance.world import UNKNOWN
+from clustersim.spreadsheets import plain_cell
 
 __all__ = [
     "FOR_UNKNOWN_CHIPS",
@@ -342,8 +343,9 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
         try:
             with part.open("x", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(table.columns)
-                writer.writerows(table.itertuples(index=False, name=None))
+                writer.writerow(map(plain_cell, table.columns))
+                for row in table.itertuples(index=False, name=None):
+                    writer.writerow(map(plain_cell, row))
             part.replace(place)
         finally:
             part.unlink(missing_ok=True)

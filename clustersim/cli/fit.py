@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.simulation.result import new_folder
+    from clustersim.spreadsheets import plain_cells
 
     problems = []
     if args.only and not args.measurements:
@@ -98,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
         for name, frame in (("rows", rows), ("steps", steps)):
             if len(frame):
                 path = folder / f"{name}.csv"
-                frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+                plain_cells(frame).to_csv(
+                    path, index=False, float_format="%.6g", lineterminator="\n"
+                )
     print("\n".join(_summary(calibrated, rows, steps, mine, only=args.only)))
     print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and tables")
     return 0

@@ -22,7 +22,8 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
 def result_text(result: Result) -> str:
-    """Summarise a result: a line a pool, and why jobs never ran."""
+    """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
+    from clustersim.simulation.failures import LAST_S
     from clustersim.simulation.tables import serves
 
     rows: list[tuple[Any, ...]] = [
@@ -65,18 +66,23 @@ def result_text(result: Result) -> str:
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+        if float(result.provenance["simulated_s"]) > LAST_S:
+            lines.append(
+                f"Note: failures are drawn for {format_duration(LAST_S)} only, and the run went on "
+                "longer"
+            )
     if result.serving is not None:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")
     lines += _accounts_text(result)
-    never = result.jobs[result.jobs["outcome"] == "never runnable"]
-    reasons = never["reason"].value_counts()
-    for reason, count in reasons.head(_MOST_REASONS).items():
-        lines.append(f"never runnable: {count:,} x {reason}")
-    if len(reasons) > _MOST_REASONS:
-        lines.append(
-            f"never runnable: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
-        )
+    for outcome in ("unfinished", "never runnable"):
+        reasons = result.jobs.loc[result.jobs["outcome"] == outcome, "reason"].value_counts()
+        for reason, count in reasons.head(_MOST_REASONS).items():
+            lines.append(f"{outcome}: {count:,} x {reason}")
+        if len(reasons) > _MOST_REASONS:
+            lines.append(
+                f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
+            )
     if result.interrupted:
         end_s = float(result.provenance["simulated_s"])
         done = format_duration(end_s)

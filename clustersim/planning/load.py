@@ -13,7 +13,7 @@ from clustersim.files import validate
 from clustersim.performance import World
 from clustersim.planning.faults import plan_faults
 from clustersim.planning.spec import PlanSpec
-from clustersim.simulation.changes import change_items, key_of
+from clustersim.simulation.changes import change_items, key_of, split_path
 from clustersim.simulation.file_names import full_path
 from clustersim.simulation.scenario import read_version
 from clustersim.simulation.worlds import draw_catalogue, open_world
@@ -107,7 +107,7 @@ def define_plan(
 
 def _set(fields: dict[str, Any], path: str, value: Any) -> None:
     """Set the value at a path of a plan's data; None takes the field away."""
-    *above, last = path.split(".")
+    *above, last = split_path(path)
     here = fields
     for part in above:
         key = key_of(here, part)

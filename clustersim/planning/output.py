@@ -23,6 +23,7 @@ from clustersim.planning.words import conclusion
 from clustersim.plots.purchases import draw_purchases, draw_regret
 from clustersim.plots.style import save_figure
 from clustersim.simulation.result import versions
+from clustersim.spreadsheets import plain_cells
 
 __all__ = ["write_plan"]
 
@@ -39,7 +40,7 @@ def write_plan(plan: Plan, folder: Path, formats: Sequence[str] = ("png", "svg")
     """
     tables = plan_tables(plan)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        plain_cells(table).to_csv(folder / f"{name}.csv", index=False)
     content = {**_facts(plan), **{name: _records(table) for name, table in tables.items()}}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "plan.json").write_text(text + "\n", encoding="utf-8")

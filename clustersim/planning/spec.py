@@ -16,6 +16,7 @@ from clustersim.files import FileModel
 from clustersim.simulation.money import HOST_PRICE, MOST_CNY
 from clustersim.simulation.scenario import Performance
 from clustersim.studies.spec import Objective
+from clustersim.topology import PoolName
 from clustersim.units import Duration, Money, Power
 from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
 from clustersim.workload.distributions import NumberDistribution
@@ -278,7 +279,7 @@ class PlanSpec(FileModel):
         0.85, description="of the nodes that the plan counts on; queues need room"
     )
     effective_time: Share = Field(1.0, description="of a job's time that is kept where nodes fail")
-    chips: dict[Name, ChipSpec] = Field(min_length=1)
+    chips: dict[PoolName, ChipSpec] = Field(min_length=1)
     demand: dict[Name, DemandClass] = Field(min_length=1)
     scenarios: dict[ScenarioName, ScenarioSpec] = Field(
         default_factory=lambda: {"as planned": ScenarioSpec(probability=1.0)}, min_length=1

@@ -20,6 +20,7 @@ from clustersim.report.findings import findings, warnings
 from clustersim.report.page import write_page
 from clustersim.report.study_figures import PLOT_KINDS, NamedFigure, draw_plots
 from clustersim.report.study_page import hypothetical, study_page, svg_text
+from clustersim.spreadsheets import plain_cells
 from clustersim.studies.conduct import Progress, run_study
 from clustersim.studies.study import Study
 from clustersim.studies.study_result import StudyResult, load_result
@@ -141,7 +142,7 @@ def _remove_old(folder: Path, tables: Iterable[str]) -> None:
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     try:
-        table.to_csv(path.with_suffix(".csv"), index=False)
+        plain_cells(table).to_csv(path.with_suffix(".csv"), index=False)
         _with_texts(table).to_parquet(path.with_suffix(".parquet"), index=False)
     except OSError as error:
         raise InputError(path, f"cannot be written: {error.strerror or error}") from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import importlib.util
 import inspect
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -21,8 +22,16 @@ from clustersim.scheduling.placement import (
     Spread,
 )
 from clustersim.scheduling.policies import POLICIES, Policy
+from clustersim.scheduling.stalls import LONGEST_CALL_S, StalledError, stopped_when_stalled
 
-__all__ = ["PLACEMENTS", "fault_in_plugin", "find_placement", "find_policy", "plugin_file"]
+__all__ = [
+    "PLACEMENTS",
+    "fault_in_plugin",
+    "find_placement",
+    "find_policy",
+    "interrupts_itself",
+    "plugin_file",
+]
 
 PLACEMENTS: dict[str, type[Placement]] = {
     "pooled": Pooled,
@@ -75,7 +84,9 @@ def fault_in_plugin(
         The policy and the placement; those of clustersim itself do not count.
     """
     files = {file: cls for cls in plugins if (file := plugin_file(cls))}
-    said = str(error) if isinstance(error, ClusterSimError) else f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, (ClusterSimError, StalledError)):
+        said = str(error)
     cause: BaseException | None = error
     while cause is not None:
         frames = traceback.extract_tb(cause.__traceback__)
@@ -143,8 +154,49 @@ def _executed(name: str, path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with stopped_when_stalled(lambda: None, LONGEST_CALL_S):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit, StalledError) as error:
         del sys.modules[name]
-        raise InputError(path, f"fails to load: {type(error).__name__}: {error}") from None
+        told = error if isinstance(error, StalledError) else f"{type(error).__name__}: {error}"
+        raise InputError(path, f"fails to load: {told}") from None
+    except KeyboardInterrupt as error:
+        del sys.modules[name]
+        if not _raised_in(error, {str(path)}):
+            raise
+        raise InputError(path, "fails to load: raises KeyboardInterrupt") from None
     return module
+
+
+def interrupts_itself(
+    error: KeyboardInterrupt, plugins: Sequence[type[Policy] | type[Placement]]
+) -> bool:
+    """Tell a KeyboardInterrupt that a user's own class raises from one that a signal brings.
+
+    Parameters
+    ----------
+    error : KeyboardInterrupt
+    plugins : sequence of type
+        The policy and the placement; those of clustersim itself do not count.
+    """
+    files = {plugin_file(cls) for cls in plugins} - {""}
+    cause: BaseException | None = error
+    while cause is not None:  # SimPy raises what a process raises anew
+        if _raised_in(cause, files):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _raised_in(error: BaseException, files: Set[str]) -> bool:
+    """Whether a `raise` in one of some files brought the error.
+
+    What a signal brings appears at another instruction, for signals are not looked at there.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_filename not in files:
+        return False
+    instruction = trace.tb_frame.f_code.co_code[trace.tb_lasti]
+    return dis.opname[instruction] == "RAISE_VARARGS"

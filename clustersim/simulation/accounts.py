@@ -26,6 +26,7 @@ from clustersim.simulation.energy import EnergySpec, energy_rates
 from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
 from clustersim.simulation.ownership import Span, spans_there
 from clustersim.simulation.result import Result
+from clustersim.simulation.scopes import Scope, by_scope, with_column
 from clustersim.simulation.unit_costs import unit_costs
 from clustersim.topology import Cluster, Pool
 
@@ -99,7 +100,7 @@ class Accounts:
         borne = pd.DataFrame({"row": row, "pool": result.allocations["pool"].to_numpy(), **held})
         summary = result.summary
         for name, values in self._summary(settled, borne, spans).items():
-            summary = summary.assign(**{name: summary["scope"].map(values)})
+            summary = with_column(summary, name, values)
         return replace(settled, summary=summary)
 
     def _spans(self, pool: Pool, result: Result, end_s: float) -> list[Span]:
@@ -143,25 +144,21 @@ class Accounts:
         result: Result,
         borne: pd.DataFrame,
         spans: Mapping[str, list[Span]],
-    ) -> dict[str, dict[str, float]]:
+    ) -> dict[str, dict[Scope, float]]:
         """Columns of the summary: by column, then by scope."""
         assert result.costs is not None
         by_pool = result.costs.groupby("pool", sort=False)
         totals = {name: by_pool[name].sum() for name in _TOTALS if name in result.costs}
-        found: dict[str, dict[str, float]] = {
-            name: {"all": float(column.sum()), **{str(k): float(v) for k, v in column.items()}}
-            for name, column in totals.items()
-        }
+        found = {name: by_scope(column) for name, column in totals.items()}
         if self.money is None:
             return found
         bought = {
             pool.name: self._bought_cny(pool, spans[pool.name]) for pool in self.cluster.pools
         }
-        found["purchase_cny"] = {"all": sum(bought.values()), **bought}
+        found["purchase_cny"] = by_scope(pd.Series(bought))
         of_jobs = result.costs[result.costs["use"] != SERVING]
         spent = of_jobs.groupby("pool", sort=False)["cost_cny"].sum()
-        costs = {"all": float(spent.sum()), **{str(k): float(v) for k, v in spent.items()}}
-        return {**found, **unit_costs(costs, borne, result, self.catalogue)}
+        return {**found, **unit_costs(by_scope(spent), borne, result, self.catalogue)}
 
     def _bought_cny(self, pool: Pool, spans: list[Span]) -> float:
         """Price of the nodes of a pool that came after the begin, with network and buildings."""

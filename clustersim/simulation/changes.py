@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,42 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from clustersim.catalogue import Accelerator, load_catalogue
-from clustersim.errors import InputError, unknown_name
-from clustersim.files import read_yaml, yaml_reader
+from clustersim.errors import InputError, shown, unknown_name
+from clustersim.files import parse_yaml, read_yaml
 from clustersim.topology import find_topology
 from clustersim.workload import load_workload
 
-__all__ = ["change_items", "key_of", "named_element", "open_path", "set_path"]
+__all__ = ["change_items", "key_of", "named_element", "open_path", "set_path", "split_path"]
+
+_PART = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([^."']+?))\s*(?:\.|$)""")
+
+
+def split_path(path: str) -> list[str]:
+    """Split a path at its dots; a name that has dots itself stands in quotes.
+
+    Raises
+    ------
+    InputError
+        If a part is empty or a quote is not closed.
+
+    Examples
+    --------
+    >>> split_path("cluster.pools.h200.nodes")
+    ['cluster', 'pools', 'h200', 'nodes']
+    >>> split_path("workload.generate.classes.'qwen2.5 tuning'.weight")
+    ['workload', 'generate', 'classes', 'qwen2.5 tuning', 'weight']
+    """
+    parts, at = [], 0
+    while at < len(path):
+        found = _PART.match(path, at)
+        if found is None:
+            break
+        parts.append(next(group for group in found.groups() if group is not None))
+        at = found.end()
+    if not parts or at < len(path) or path.rstrip().endswith("."):
+        told = "write for example workload.load, and a name with dots in quotes"
+        raise InputError(path, f"is not a path; {told}")
+    return parts
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
@@ -31,14 +63,35 @@ def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, 
         return list(changes.items())
     items = []
     for text in changes:
-        key, equals, value = text.partition("=")
-        if not equals or not all(part.strip() for part in key.split(".")):
+        key, equals, value = _at_equals(text)
+        if not equals or not key.strip():
             raise InputError(f"--set {text}", "must be path.to.field=value")
+        with named_path(text):
+            split_path(key)
         try:
-            items.append((key.strip(), yaml_reader().load(value)))
+            items.append((key.strip(), parse_yaml(value)))
         except (YAMLError, ValueError, RecursionError):
-            raise InputError(f"--set {text}", f"the value {value!r} is not valid YAML") from None
+            fault = f"the value {shown(value)} is not valid YAML"
+            raise InputError(f"--set {shown(text)[1:-1]}", fault) from None
     return items
+
+
+def _at_equals(text: str) -> tuple[str, str, str]:
+    """Split ``path=value`` at the first equals sign that is not in quotes."""
+    outside = re.match(r"""(?:[^="']|"[^"]*"|'[^']*')*""", text)
+    at = 0 if outside is None else outside.end()
+    if text[at : at + 1] != "=":
+        return text.partition("=")
+    return text[:at], "=", text[at + 1 :]
+
+
+@contextmanager
+def named_path(text: str) -> Iterator[None]:
+    """Name the option in faults of its path."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"--set {text}", error.problems) from None
 
 
 def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
@@ -49,10 +102,10 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     tree : dict
         Data of a scenario, changed in place.
     path : str
-        Keys with dots between.  A path may lead into the cluster or workload model that the
-        scenario names (``cluster.pools.h200.nodes``), to an element of a list by its ``name``
-        (``workload.generate.classes.fine-tuning.weight``), and to a chip or model of the
-        catalogue (``catalogue.SeedChip.hbm_bandwidth``).
+        Keys with dots between, see :func:`split_path`.  A path may lead into the cluster or
+        workload model that the scenario names (``cluster.pools.h200.nodes``), to an element of a
+        list by its ``name`` (``workload.generate.classes.fine-tuning.weight``), and to a chip or
+        model of the catalogue (``catalogue.SeedChip.hbm_bandwidth``).
     value : object
         In the units of the file format, such as ``"4 TB/s"``.
     folder : Path
@@ -63,7 +116,8 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     InputError
         If the path leads through something without fields.
     """
-    parts = path.split(".")
+    with named_path(path):
+        parts = split_path(path)
     if parts[0] == "cases":
         raise InputError(f"--set {path}", "cases are written in a file; choose one by case=NAME")
     here = open_path(tree, parts[:-1], folder, f"--set {path}")

@@ -20,6 +20,7 @@ __all__ = ["Finding", "check_policy"]
 
 _JOBS = 200
 _CHIPS_PER_NODE = 8
+_LONGEST_CALL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def check_policy(
     scheduling = Scheduling(
         policy=find_policy(policy, folder=folder),
         placement=find_placement(placement, folder=folder),
+        longest_call_s=_LONGEST_CALL_S,
     )
     return [
         Finding(name, _fault(jobs, cluster, scheduling)) for name, cluster, jobs in _trials(seed)

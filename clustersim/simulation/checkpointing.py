@@ -14,6 +14,7 @@ from clustersim.simulation.failure_spec import Checkpointing, Failures, failure_
 from clustersim.simulation.failures import gang_mttf_s
 from clustersim.simulation.recovery import Recovery, optimal_interval_s
 from clustersim.topology import Cluster
+from clustersim.workload.jobs import texts_of
 
 __all__ = ["STATE_BYTES_PER_PARAMETER", "checkpoint_bytes", "recovery_in", "recovery_of"]
 
@@ -103,7 +104,7 @@ def checkpoint_bytes(jobs: pd.DataFrame, catalogue: Catalogue) -> Floats:
     """
     if "model" not in jobs:
         return np.zeros(len(jobs))
-    names, index = np.unique(jobs["model"].fillna("").astype(str), return_inverse=True)
+    names, index = np.unique(texts_of(jobs["model"]).astype(str), return_inverse=True)
     params = [catalogue.model(str(name)).params if name else 0.0 for name in names]
     size: Floats = STATE_BYTES_PER_PARAMETER * np.array(params)[index]
     return size

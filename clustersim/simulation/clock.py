@@ -8,14 +8,15 @@ from typing import Final
 import simpy
 from simpy.events import Event
 
-__all__ = ["COMPLETION", "OUTAGE", "SCHEDULING", "SUBMISSION", "Clock"]
+__all__ = ["COMPLETION", "END_OF_INSTANT", "OUTAGE", "SCHEDULING", "SUBMISSION", "Clock"]
 
 COMPLETION: Final = 1
 OUTAGE: Final = 2
 SUBMISSION: Final = 3
 SCHEDULING: Final = 4
+END_OF_INSTANT: Final = 5
 """Priorities at one instant: what ends, then what fails or comes back, then what is submitted, then
-the pass."""
+the pass; last the question whether anything is left to happen."""
 
 
 class Clock(simpy.Environment):

@@ -15,6 +15,7 @@ from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
+from clustersim.workload.jobs import texts_of
 
 __all__ = ["Choose", "Eligibility", "accelerators_of_jobs", "find_eligibility"]
 
@@ -117,7 +118,7 @@ def _preemptible(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     if not known.all():
         found = told[~known].iloc[0]
         raise InputError("jobs", f"preemptible: true or false is needed, found {found!r}")
-    return np.asarray(told.fillna(False), dtype=bool)
+    return np.asarray(told.where(told.notna(), False), dtype=bool)
 
 
 def accelerators_of_jobs(
@@ -137,7 +138,7 @@ def accelerators_of_jobs(
     position = np.repeat(np.arange(n_pools)[:, None], len(jobs), axis=1)
     if "accelerators" not in jobs:
         return position
-    lists, list_of = np.unique(jobs["accelerators"].fillna("").astype(str), return_inverse=True)
+    lists, list_of = np.unique(texts_of(jobs["accelerators"]).astype(str), return_inverse=True)
     own = [_canonical(pool.accelerator, catalogue) for pool in cluster.pools]
     table = np.empty((n_pools, len(lists)), dtype=np.int64)
     for column, text in enumerate(lists):
@@ -192,7 +193,7 @@ def _partition_of(
     if not named or "vc" not in jobs:
         vcs, vc_of = np.array([""], dtype=object), np.zeros(len(jobs), dtype=np.intp)
     else:
-        codes, uniques = pd.factorize(jobs["vc"].astype(object).fillna("").astype(str))
+        codes, uniques = pd.factorize(texts_of(jobs["vc"]))
         vcs, vc_of = np.asarray(uniques, dtype=object), codes
     table = np.full((n_pools, len(vcs)), -1, dtype=np.int64)
     column = {str(vc): index for index, vc in enumerate(vcs)}

@@ -17,6 +17,7 @@ from simpy.events import Event
 
 from clustersim.errors import ClusterSimError
 from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.simulation.attempts import Attempts, single_attempts
@@ -48,6 +49,10 @@ class RunRecord:
     outages : list of Outage or None
         What went out of service, in order; the end is when it came back, infinite if it did not.
         None where nothing could.
+    gone : list of int
+        Nodes of each partition that never serve again.
+    nothing_could_start : bool
+        Whether it ended because no job ran and nothing that was still to come could start one.
     end_s : float
         When the simulation ended.
     passes : int
@@ -64,6 +69,8 @@ class RunRecord:
     allocated_node: npt.NDArray[np.int64]
     allocated_n: npt.NDArray[np.int64]
     outages: list[Outage] | None
+    gone: list[int]
+    nothing_could_start: bool
     end_s: float
     passes: int
     interrupted: bool
@@ -91,7 +98,8 @@ class Simulation:
     recovery : Recovery, optional
         How jobs that are stopped come back; by default they begin anew.
     horizon_s : float, optional
-        Time at which the simulation stops; by default when the last job has ended.
+        Time at which the simulation stops; by default when no job runs and nothing that is still
+        to come can start one.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
@@ -139,6 +147,7 @@ class Simulation:
         self._progress = progress
         self._pass_is_due = False
         self._touched: list[Policy] = []
+        self._policy = policy
         self._policy_of_choice = self._build_queues(policy)
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
@@ -165,7 +174,10 @@ class Simulation:
             self._faults.begin(self._horizon_s)
         try:
             self.clock.run(until=self._horizon_s if self._faults is None else None)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            placements = {type(partition.placement) for partition in self.partitions}
+            if interrupts_itself(error, (self._policy, *placements)):
+                raise
             interrupted = True
         n_allocated = len(self._allocated_n)  # an interrupt may have left the last job half noted
         allocated = np.array(self._allocated[:n_allocated], dtype=np.int64)
@@ -186,6 +198,8 @@ class Simulation:
             allocated_node=np.array(self._allocated_node[:n_allocated]),
             allocated_n=np.array(self._allocated_n),
             outages=None if self._faults is None else self._faults.log,
+            gone=[0] * len(self.partitions) if self._faults is None else self._faults.ending.gone,
+            nothing_could_start=self._horizon_s is None and not interrupted,
             end_s=self.clock.now,
             passes=self.passes,
             interrupted=interrupted,
@@ -211,6 +225,8 @@ class Simulation:
                 job += 1
             self._request_pass()
         self.all_submitted = True
+        if self._faults is not None:
+            self._faults.ending.ask()
 
     def _start(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start a job on accelerators that the scheduler has allocated."""
@@ -245,6 +261,10 @@ class Simulation:
         self.n_ended += 1
         if self._progress is not None and not self.n_ended % _REPORT_EVERY:
             self._progress(self.n_ended, len(self._submit_s))
+
+    def policy_of(self, job: int) -> Policy:
+        """Return the policy in whose queue a job waits."""
+        return self._policy_of_choice[self.jobs.choice_of[job]]
 
     def resubmit(self, job: int) -> None:
         """Put a job that was stopped back into its line."""

@@ -6,13 +6,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import takewhile
+
+import numpy as np
 
 from clustersim.catalogue import Catalogue
 from clustersim.seeds import Streams
 from clustersim.simulation.failure_spec import Failures, failure_sources
 from clustersim.simulation.failures import failures
-from clustersim.simulation.outages import Outage
+from clustersim.simulation.outages import Outage, without_overlaps
 from clustersim.simulation.serving import ServiceDemand, reservations
 from clustersim.simulation.spares import with_spares
 from clustersim.simulation.supply import Supply, supplied, without_spare_parts
@@ -33,6 +34,8 @@ def what_happens(
 ) -> Iterable[Outage] | None:
     """Return the outages of a scenario in order of time; None where nothing ever changes.
 
+    None begins while its node is out of service, and none begins at the horizon or later.
+
     Parameters
     ----------
     spec : Failures or None
@@ -44,7 +47,7 @@ def what_happens(
     demands : sequence of ServiceDemand
         What serves instead of running jobs.
     horizon_s : float, optional
-        When the run ends; services have one.
+        When the run ends; where there are services, there is one.
 
     Raises
     ------
@@ -55,18 +58,24 @@ def what_happens(
     if spec is None and supply is None and not demands:
         return None
     absent: list[Outage] = []
-    broken = failures(cluster, [] if spec is None else failure_sources(spec), streams)
+    sources = [] if spec is None else failure_sources(spec)
+    gone_s = [np.full(pool.n_nodes, np.inf) for pool in cluster.pools]
+    until_s = math.inf if horizon_s is None else horizon_s
+    broken = failures(cluster, sources, streams, until_s=until_s, gone_s=gone_s)
     if supply is not None:
         absent = supplied(supply, cluster, streams, catalogue)
+        for leaves in absent:
+            if leaves.end_s == math.inf:
+                gone_s[leaves.pool][leaves.node] = leaves.begin_s
         broken = while_there(without_spare_parts(broken, supply, cluster), absent)
     if spec is not None and spec.spares is not None:
         broken = with_spares(broken, spec.spares, cluster)
     if not demands:
-        return merge(absent, broken)
+        return without_overlaps(merge(absent, broken), gone_s)
     assert horizon_s is not None, "what serves has a horizon"
-    until_then = list(takewhile(lambda outage: outage.begin_s <= horizon_s, broken))
+    until_then = list(broken)
     missing = [*absent, *(outage for outage in until_then if not outage.slows)]
-    return merge(absent, until_then, reservations(demands, cluster, missing))
+    return without_overlaps(merge(absent, until_then, reservations(demands, cluster, missing)))
 
 
 def while_there(outages: Iterable[Outage], absent: Iterable[Outage]) -> Iterator[Outage]:

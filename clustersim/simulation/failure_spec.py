@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -17,6 +18,7 @@ from pydantic import (
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.topology import MOST_CHIPS
 from clustersim.units import Bandwidth, Duration
 from clustersim.workload.distributions import DurationDistribution
 
@@ -33,10 +35,17 @@ SECONDS_PER_DAY = 86400.0
 PublishedName = Annotated[str, Field(min_length=1)]
 
 
+def _not_reserved(name: str) -> str:
+    """Refuse names that stand for other reasons in the table of outages."""
+    if name.startswith("serving "):
+        raise ValueError(f"{name!r} is reserved (results call nodes that serve so); choose another")
+    return name
+
+
 class FailureSource(FileModel):
     """One kind of component that fails."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1), AfterValidator(_not_reserved)]
     of: Literal["node", "leaf", "unit"] = Field(
         "node",
         description="what has one: a node, or all nodes of a first switch or of a scalable unit "
@@ -110,7 +119,7 @@ class Checkpointing(FileModel):
 class Spares(FileModel):
     """Nodes that take over from those that fail."""
 
-    nodes: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    nodes: dict[str, Annotated[int, Field(ge=0, le=MOST_CHIPS)]] = Field(
         min_length=1, description="by pool; they stand beside the pool's nodes"
     )
     swap: Duration = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush, heapreplace, merge
 from itertools import islice
 
@@ -17,6 +17,7 @@ from clustersim.simulation.failure_spec import (
 )
 from clustersim.simulation.outages import Outage
 from clustersim.topology import Cluster, Pool
+from clustersim.units import format_duration
 from clustersim.workload.distributions import Exponential
 
 __all__ = ["failures", "gang_mttf_s"]
@@ -26,12 +27,19 @@ Floats = npt.NDArray[np.float64]
 LAST_S = 100 * 365.25 * 86400.0
 """Nothing fails later than this, so that a run in which a job can never go on ends."""
 _CHUNK = 512
+_LEAST_BETWEEN_S = 1.0
+"""Between two failures of a source in a pool."""
 
 
 def failures(
-    cluster: Cluster, sources: Sequence[FailureSource], streams: Streams
+    cluster: Cluster,
+    sources: Sequence[FailureSource],
+    streams: Streams,
+    *,
+    until_s: float = LAST_S,
+    gone_s: Sequence[Floats] | None = None,
 ) -> Iterator[Outage]:
-    """Draw what fails in a cluster, in order of time and as long as anybody asks.
+    """Draw what fails in a cluster, in order of time and as long as anything is left to fail.
 
     A component is as new after its repair.  What fails while its node is out of service for
     another reason is drawn too; :func:`~clustersim.simulation.outages.without_overlaps` passes
@@ -43,17 +51,29 @@ def failures(
     sources : sequence of FailureSource
     streams : Streams
         Each source and pool has one of its own.
+    until_s : float
+        Nothing fails at this time (seconds) or later.
+    gone_s : sequence of float64 array (nodes,), optional
+        By pool, from when on each node never serves again (seconds; infinite by default).  The
+        caller may bring it up to date while it takes failures.  What only such nodes would suffer
+        is left out, so a pool without other nodes fails no more.
 
     Raises
     ------
     InputError
         If a source names a pool that is not in the cluster.
     """
-    return merge(*_streams(cluster, sources, streams))
+    if gone_s is None:
+        gone_s = [np.full(pool.n_nodes, np.inf) for pool in cluster.pools]
+    return merge(*_streams(cluster, sources, streams, min(until_s, LAST_S), gone_s))
 
 
 def _streams(
-    cluster: Cluster, sources: Sequence[FailureSource], streams: Streams
+    cluster: Cluster,
+    sources: Sequence[FailureSource],
+    streams: Streams,
+    until_s: float,
+    gone_s: Sequence[Floats],
 ) -> list[Iterator[Outage]]:
     names = [pool.name for pool in cluster.pools]
     found = []
@@ -67,10 +87,23 @@ def _streams(
         number = f" {alike[source.name]}" if alike[source.name] > 1 else ""
         for index, pool in enumerate(cluster.pools):
             if source.pools is None or pool.name in source.pools:
+                _check_rate(source, pool)
                 purpose = f"{source.name}{number} in pool {pool.name}"
-                rows = _of_pool(source, index, pool, streams(f"failures of {purpose}"))
+                generator = streams(f"failures of {purpose}")
+                rows = _of_pool(source, index, pool, generator, until_s, gone_s[index])
                 found.append(_with_parts(rows, source, streams(f"spare parts of {purpose}")))
     return found
+
+
+def _check_rate(source: FailureSource, pool: Pool) -> None:
+    """Refuse more failures than a run could go through."""
+    between_s = source.time_to_failure.mean() / len(_groups(source.of, pool))
+    if between_s < _LEAST_BETWEEN_S:
+        raise InputError(
+            "failures",
+            f"sources.{source.name}: pool {pool.name} would fail every {format_duration(between_s)}"
+            f" on average; at least {format_duration(_LEAST_BETWEEN_S)} is needed",
+        )
 
 
 def _with_parts(
@@ -84,7 +117,12 @@ def _with_parts(
 
 
 def _of_pool(
-    source: FailureSource, index: int, pool: Pool, generator: np.random.Generator
+    source: FailureSource,
+    index: int,
+    pool: Pool,
+    generator: np.random.Generator,
+    until_s: float,
+    gone_s: Floats,
 ) -> Iterator[Outage]:
     """Yield the failures of a source in a pool, a row for each node that is out."""
     first_node = _groups(source.of, pool)
@@ -93,7 +131,13 @@ def _of_pool(
     memoryless = isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
     draw = _poisson if memoryless else _renewals
     taken_out: list[Outage] = []
-    for begin_s, found_s, end_s, group in draw(source, len(first_node), generator):
+
+    def group_gone_s() -> Floats:
+        return np.maximum.reduceat(gone_s, first_node)
+
+    for begin_s, found_s, end_s, group in draw(
+        source, len(first_node), generator, until_s, group_gone_s
+    ):
         while taken_out and taken_out[0].begin_s < begin_s:
             yield heappop(taken_out)
         for node in range(int(first_node[group]), int(last_node[group])):
@@ -117,30 +161,45 @@ def _groups(of: str, pool: Pool) -> Ints:
 
 
 def _poisson(
-    source: FailureSource, count: int, generator: np.random.Generator
+    source: FailureSource,
+    count: int,
+    generator: np.random.Generator,
+    until_s: float,
+    gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
     """Failures of components without memory, one Poisson process: when, found, mended, where."""
     mean_s, now = source.time_to_failure.mean() / count, 0.0
-    while now < LAST_S:
+    while now < until_s and now < (last_s := gone_s()).max():
         times = now + np.cumsum(generator.exponential(mean_s, _CHUNK))
         repair_s = source.repair.quantile(generator.random(_CHUNK))
         places = generator.integers(count, size=_CHUNK)
         found = times + _unfound_s(source, _CHUNK, generator)
         columns = (times, found, found + repair_s, places)
-        soon = times < LAST_S
-        yield from zip(*(column[soon].tolist() for column in columns), strict=True)
+        kept = (times < until_s) & (times < last_s[places])
+        yield from zip(*(column[kept].tolist() for column in columns), strict=True)
         now = float(times[-1])
 
 
 def _renewals(
-    source: FailureSource, count: int, generator: np.random.Generator
+    source: FailureSource,
+    count: int,
+    generator: np.random.Generator,
+    until_s: float,
+    gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
     """The same of components that age: each has a life of its own, new at the begin."""
     lives = source.time_to_failure.quantile(generator.random(count))
     coming = list(zip(lives.tolist(), range(count), strict=True))
     heapify(coming)
-    while coming[0][0] < LAST_S:
+    asked, last_s = 0, gone_s()
+    while coming and coming[0][0] < until_s:
         begin_s, place = coming[0]
+        asked += 1
+        if asked % _CHUNK == 0:
+            last_s = gone_s()
+        if begin_s >= last_s[place]:
+            heappop(coming)
+            continue
         repair_s, life_s = (
             float(part.quantile(generator.random(1))[0])
             for part in (source.repair, source.time_to_failure)

@@ -14,6 +14,7 @@ from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.attempts import AttemptLog
 from clustersim.simulation.clock import COMPLETION, OUTAGE
+from clustersim.simulation.ending import Ending
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.pace import Pace
 from clustersim.simulation.recovery import NO_CHECKPOINTS, Checkpoints, Progress, Recovery
@@ -79,6 +80,8 @@ class Faults:
     log : list of Outage
         What went out of service so far; the end is when it came back, infinite if it has not.
     attempts : AttemptLog
+    ending : Ending
+        Stops a run without a horizon; knows which nodes never serve again.
     """
 
     def __init__(
@@ -89,26 +92,26 @@ class Faults:
         run_s: Sequence[Sequence[float]],
     ) -> None:
         self.log: list[Outage] = []
+        self._running: dict[int, _Attempt] = {}
         self._simulation = simulation
         self._outages = outages
         self._recovery = recovery
         self._run_s = run_s
         self.attempts = AttemptLog()
-        self._to_the_horizon = False
-        self._returning = 0
-        self._running: dict[int, _Attempt] = {}
+        self.ending = Ending(simulation, self._running)
         self._left: dict[int, float] = {}
         self._whole_estimate_s: dict[int, list[float]] = {}
         self._on_node: list[dict[int, dict[int, None]]] = [{} for _ in simulation.partitions]
         self._slow: list[dict[int, list[float]]] = [{} for _ in simulation.partitions]
 
     def begin(self, horizon_s: float | None) -> None:
-        """Let outages happen, and the simulation stop at the horizon, or with its last job."""
+        """Let outages happen, and the simulation stop at the horizon, or when no job can start."""
         clock = self._simulation.clock
         clock.process(self._take_turns())
-        self._to_the_horizon = horizon_s is not None
-        if horizon_s is not None:
-            self._stop_at(horizon_s, _FIRST)
+        if horizon_s is None:
+            self.ending.stop_when_nothing_can_start()
+        else:
+            clock.at(horizon_s, _FIRST).callbacks.append(StopSimulation.callback)
 
     def start(self, job: int, partition: Partition, nodes: Nodes) -> int:
         """Start an attempt of a job on some nodes; return its number."""
@@ -151,8 +154,7 @@ class Faults:
         self.attempts.end(attempt.number, now, attempt.whole(now), self._left.get(job, 1.0))
         self._forget(job, partition)
         simulation.end(job, partition, attempt.began_s)
-        if simulation.n_ended == simulation.n_jobs and not self._to_the_horizon:
-            self._stop_at(now, COMPLETION)
+        self.ending.ask()
 
     def _take_turns(self) -> Generator[Event, None, None]:
         """Let one outage after the other begin (a SimPy process)."""
@@ -160,16 +162,11 @@ class Faults:
         for outage in self._outages:
             if outage.begin_s > clock.now:
                 yield clock.at(outage.begin_s, OUTAGE)
-                if not self._to_the_horizon and self._nothing_can_go_on():
-                    break
             if outage.slows:
                 self._slow_down(outage)
             else:
                 self._take_out(outage)
-
-    def _nothing_can_go_on(self) -> bool:
-        """Whether no job runs or will come, and no node will that a waiting one could use."""
-        return not self._running and not self._returning and self._simulation.all_submitted
+            self.ending.ask()
 
     def _slow_down(self, outage: Outage) -> None:
         """Let the jobs on a node go on slower; nobody else is told."""
@@ -213,6 +210,8 @@ class Faults:
             simulation.service_changed(partition)
             return
         partition.withdraw(node, outage.end_s)
+        if outage.end_s == math.inf:
+            self.ending.lose(partition)
         simulation.service_changed(partition)
         self._note(outage, lambda: self._bring_back(outage))
 
@@ -222,12 +221,11 @@ class Faults:
         self.log.append(outage._replace(end_s=math.inf))
 
         def over(_: Event) -> None:
-            self._returning -= 1
             self.log[place] = outage
             end()
+            self.ending.ask()
 
         if outage.end_s < math.inf:
-            self._returning += 1
             self._simulation.clock.at(outage.end_s, OUTAGE).callbacks.append(over)
 
     def _place(self, outage: Outage) -> tuple[Partition, int]:
@@ -284,7 +282,3 @@ class Faults:
         on_node = self._on_node[partition.index]
         for node, _ in partition.nodes_of[job]:
             del on_node[node][job]
-
-    def _stop_at(self, time: float, priority: int) -> None:
-        event = self._simulation.clock.at(time, priority)
-        event.callbacks.append(StopSimulation.callback)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from clustersim.catalogue.schema import AcceleratorEntry, ModelEntry
 from clustersim.errors import InputError, nearest_hint
-from clustersim.simulation.changes import key_of, named_element, open_path
+from clustersim.simulation.changes import key_of, named_element, open_path, split_path
 from clustersim.simulation.scenario import Scenario
 from clustersim.topology import ClusterSpec
 from clustersim.workload import WorkloadSpec
@@ -49,9 +49,7 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
     InputError
         Where the path leads nowhere, with the nearest name.
     """
-    parts = path.split(".")
-    if not all(part.strip() for part in parts):
-        raise InputError(path, "is not a path; write for example workload.load")
+    parts = split_path(path)
     data = copy.deepcopy(dict(tree))
     here: Any = data
     place = _Place.top(Scenario)

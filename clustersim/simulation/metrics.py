@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.simulation.scopes import WHOLE, with_column
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE, UNFINISHED
-from clustersim.topology import Cluster
+from clustersim.topology import ALL, Cluster
+from clustersim.workload.jobs import texts_of
 
 __all__ = [
     "accelerator_seconds",
@@ -133,7 +135,8 @@ def summary(
     Returns
     -------
     pandas.DataFrame
-        ``scope`` (``all``, a pool, or ``vc NAME``); counts of jobs by outcome (those
+        ``scope`` (``all``, a pool, or ``vc NAME``), its ``kind`` (``all``, ``pool`` or ``vc``);
+        counts of jobs by outcome (those
         that never ran count under no pool); mean, median, 95th and 99th percentile of
         wait; mean JCT, run time and bounded slowdown; utilisation from the first
         submission on, accelerator-seconds, makespan.  With `attempts`, in the rows of all and of
@@ -144,9 +147,10 @@ def summary(
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
-    rows = [_summary_row("all", jobs, use.sum())]
+    rows = [_summary_row("all", ALL, jobs, use.sum())]
     rows += [
-        _summary_row(str(pool), jobs[jobs["pool"] == pool], use.loc[pool]) for pool in use.index
+        _summary_row("pool", str(pool), jobs[jobs["pool"] == pool], use.loc[pool])
+        for pool in use.index
     ]
     held = allocations["n_accelerators"] * (allocations["end_s"] - allocations["start_s"])
     for name, available in virtual_clusters.items():
@@ -156,18 +160,20 @@ def summary(
                 "available": available,
             }
         )
-        told = jobs["vc"] if "vc" in jobs else pd.Series("", index=jobs.index)
-        mine = jobs[(told.astype("string") == name).fillna(False)]
-        rows.append(_summary_row(f"vc {name}", mine, own))
+        mine = jobs[texts_of(jobs["vc"]) == name] if "vc" in jobs else jobs.iloc[:0]
+        rows.append(_summary_row("vc", f"vc {name}", mine, own))
     table = pd.DataFrame(rows)
     if attempts is None:
         return table
-    shares = {"all": effective_time(attempts)}
-    shares |= {str(k): effective_time(part) for k, part in attempts.groupby("pool", observed=True)}
-    table = table.assign(effective_time=table["scope"].map(shares))
+    shares = {WHOLE: effective_time(attempts)}
+    shares |= {
+        ("pool", str(name)): effective_time(part)
+        for name, part in attempts.groupby("pool", observed=True)
+    }
+    table = with_column(table, "effective_time", shares)
     if serving is None:
         return table
-    return table.assign(served=np.where(table["scope"] == "all", served(serving), np.nan))
+    return with_column(table, "served", {WHOLE: served(serving)})
 
 
 def vc_accelerator_seconds(
@@ -225,12 +231,13 @@ def _share_of_time(attempts: pd.DataFrame, part: str) -> float:
     return float((n * attempts[part].to_numpy()).sum()) / held if held > 0 else float("nan")
 
 
-def _summary_row(scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:
+def _summary_row(kind: str, scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:
     outcome = jobs["outcome"].value_counts()
     wait = wait_s(jobs).to_numpy()
     wait = wait[np.isfinite(wait)]
     return {
         "scope": scope,
+        "kind": kind,
         "jobs": len(jobs),
         "finished": int(outcome.get(FINISHED, 0)),
         "unfinished": int(outcome.get(UNFINISHED, 0)),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 __all__ = ["Outage", "without_overlaps"]
 
@@ -50,7 +53,9 @@ class Outage(NamedTuple):
         return self.slowdown < math.inf
 
 
-def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
+def without_overlaps(
+    outages: Iterable[Outage], gone_s: Sequence[npt.NDArray[np.float64]] | None = None
+) -> Iterator[Outage]:
     """Yield outages of which none begins while its node is out of service already.
 
     What fails is a node in service: a failure while it is out does not happen.  A planned outage
@@ -62,6 +67,8 @@ def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
     ----------
     outages : iterable of Outage
         In order of their begin.
+    gone_s : sequence of float64 array (nodes,), optional
+        By pool; where a node goes out of service for good, the time (seconds) is written to it.
 
     Examples
     --------
@@ -89,6 +96,8 @@ def without_overlaps(outages: Iterable[Outage]) -> Iterator[Outage]:
             continue
         if begin_s == outage.begin_s:
             out_until[key] = outage.end_s
+            if gone_s is not None and outage.end_s == math.inf:
+                gone_s[outage.pool][outage.node] = begin_s
             yield outage
         elif outage.planned and not outage.repair:
             heappush(deferred, outage._replace(begin_s=begin_s))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from clustersim.scheduling import (
     find_placement,
     find_policy,
 )
-from clustersim.scheduling.plugins import fault_in_plugin
+from clustersim.scheduling.plugins import fault_in_plugin, interrupts_itself, plugin_file
+from clustersim.scheduling.stalls import LONGEST_CALL_S, stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.eligibility import Choose, Eligibility, find_eligibility
 from clustersim.simulation.engine import RunRecord, Simulation
@@ -39,6 +40,7 @@ from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.serving import ServiceDemand, serving_table
 from clustersim.simulation.software import DatedPort, with_software
+from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 
@@ -64,6 +66,9 @@ class Scheduling:
         Whether to ignore the jobs' own estimates.
     folder : str or Path
         Where files of the user's own are looked for.
+    longest_call_s : float
+        How long one call of a policy or placement of the user's own may take (seconds) until the
+        run fails.
     """
 
     policy: str | type[Policy] = "fcfs"
@@ -72,6 +77,7 @@ class Scheduling:
     wait_for_best: bool = False
     exact_estimates: bool = False
     folder: str | Path = "."
+    longest_call_s: float = LONGEST_CALL_S
 
 
 def simulate(
@@ -119,7 +125,8 @@ def simulate(
     demands : sequence of ServiceDemand
         What serves; the reservations themselves are among the `outages`.
     horizon_s : float, optional
-        When the simulation stops; by default when the last job has ended.
+        When the simulation stops; by default when no job runs and nothing that is still to come
+        can start one.
     by_node : bool
         Whether the result's allocations have a row for each node, which is much where large gangs
         start again and again; without, they have one for each attempt.
@@ -173,11 +180,12 @@ def simulate(
             outages=outages,
             recovery=recovery,
             horizon_s=horizon_s,
+            longest_call_s=scheduling.longest_call_s,
             by_node=by_node,
             check=check_accelerators if check else None,
             progress=progress,
         )
-    result = _result(jobs, ran, cluster, eligible.reasons, demands)
+    result = _result(jobs, ran, cluster, eligible, demands)
     told = {**(provenance or {}), **_provenance(ran.record, time.perf_counter() - began)}
     return replace(result, provenance=told)
 
@@ -223,23 +231,31 @@ def _run(
     outages: Iterable[Outage] | None,
     recovery: Recovery | None,
     horizon_s: float | None,
+    longest_call_s: float,
     **options: Any,
 ) -> _Ran:
     """Simulate the jobs that can run."""
     rows = np.flatnonzero(eligible.choice_of >= 0)
     if outages is not None:
         _check_nodes_are_told_apart(partitions)
-    record = Simulation(
-        jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
-        _columns(runtimes.run_s, rows),
-        _job_columns(jobs, rows, runtimes, eligible),
-        partitions,
-        policy,
-        outages=None if outages is None else without_overlaps(outages),
-        recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
-        horizon_s=horizon_s,
-        **options,
-    ).run()
+    simulation: Simulation | None = None
+
+    def progress() -> tuple[int, float] | None:
+        return None if simulation is None else (simulation.passes, simulation.clock.now)
+
+    with _stopped_when_stalled(progress, policy, partitions, longest_call_s):
+        simulation = Simulation(
+            jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
+            _columns(runtimes.run_s, rows),
+            _job_columns(jobs, rows, runtimes, eligible),
+            partitions,
+            policy,
+            outages=None if outages is None else without_overlaps(outages),
+            recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
+            horizon_s=horizon_s,
+            **options,
+        )
+        record = simulation.run()
     if horizon_s is None and outages is None and not record.interrupted:
         _check_all_started(record.partition)
     return _Ran(rows, partitions, record)
@@ -249,12 +265,22 @@ def _result(
     jobs: pd.DataFrame,
     ran: _Ran,
     cluster: Cluster,
-    reasons: dict[int, str],
+    eligible: Eligibility,
     demands: Sequence[ServiceDemand],
 ) -> Result:
     """Make the tables of what happened; the provenance is still to come."""
     rows, partitions, record = ran.rows, ran.partitions, ran.record
-    job_rows = tables.jobs_table(jobs, rows, record, cluster, partitions, reasons)
+    unfinished = unfinished_reasons(
+        record,
+        partitions,
+        jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
+        jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
+        eligible.choices,
+        eligible.choice_of[rows],
+    )
+    job_rows = tables.jobs_table(
+        jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
+    )
     allocated = tables.allocations(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
     if record.outages is not None:
@@ -314,11 +340,30 @@ def _faults_of(policy: type[Policy], placement: type[Placement]) -> Iterator[Non
         yield
     except InputError:
         raise
-    except Exception as error:
-        fault = fault_in_plugin(error, (policy, placement))
-        if fault is None:
+    except KeyboardInterrupt as error:
+        if not interrupts_itself(error, (policy, placement)):
             raise
-        raise fault from error
+        raise _fault(error, policy, placement) from error
+    except BaseException as error:
+        raise _fault(error, policy, placement) from error
+
+
+def _fault(error: BaseException, policy: type[Policy], placement: type[Placement]) -> BaseException:
+    """Return what to raise instead of an error: itself, where no class of the user's led to it."""
+    return fault_in_plugin(error, (policy, placement)) or error
+
+
+def _stopped_when_stalled(
+    progress: Callable[[], object],
+    policy: type[Policy],
+    partitions: Sequence[Partition],
+    longest_call_s: float,
+) -> AbstractContextManager[None]:
+    """Stop a policy or placement of the user's own that does not come to an end."""
+    plugins = (policy, *(type(partition.placement) for partition in partitions[:1]))
+    if not any(plugin_file(plugin) for plugin in plugins):
+        return nullcontext()
+    return stopped_when_stalled(progress, longest_call_s)
 
 
 def _check_all_started(partition: npt.NDArray[np.int32]) -> None:

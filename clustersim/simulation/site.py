@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.files import FileModel
-from clustersim.topology import Cluster
+from clustersim.topology import MOST_CHIPS, Cluster
 from clustersim.units import Duration, Power
 
 __all__ = ["Site", "SiteLimit", "WaitForRoom", "node_power_w", "waits_for_room"]
@@ -31,7 +31,7 @@ class SiteLimit(FileModel):
     name: Name | None = Field(None, description="for changes by path")
     at: Duration = Field(0.0, ge=0)
     power: Power | None = Field(None, description="of all nodes and their cooling; else as before")
-    nodes: int | None = Field(None, ge=0, description="space; else as before")
+    nodes: int | None = Field(None, ge=0, le=MOST_CHIPS, description="space; else as before")
     source: str = Field("", description="where the numbers are from, or assumption")
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.outages import Outage, without_overlaps
 from clustersim.simulation.production import Memory, Production, made_at, with_purpose
 from clustersim.simulation.site import Site, node_power_w, waits_for_room
-from clustersim.topology import Cluster
+from clustersim.topology import MOST_CHIPS, Cluster
 from clustersim.units import Duration
 from clustersim.workload.distributions import DurationDistribution
 
@@ -47,7 +47,7 @@ class Delivery(FileModel):
 
     name: Name | None = Field(None, description="for changes by path")
     pool: Name
-    nodes: int = Field(ge=1)
+    nodes: int = Field(ge=1, le=MOST_CHIPS)
     at: Duration = Field(ge=0, description="when the first serve")
     ramp: Duration = Field(
         0.0, ge=0, description="over what time they come, evenly, the first at `at`"
@@ -65,7 +65,7 @@ class Retirement(FileModel):
 
     name: Name | None = Field(None, description="for changes by path")
     pool: Name
-    nodes: int = Field(ge=1)
+    nodes: int = Field(ge=1, le=MOST_CHIPS)
     at: Duration = Field(ge=0)
     source: str = ""
 

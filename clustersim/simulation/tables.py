@@ -40,6 +40,7 @@ def jobs_table(
     cluster: Cluster,
     partitions: list[Partition],
     reasons: dict[int, str],
+    unfinished: npt.NDArray[np.object_],
 ) -> pd.DataFrame:
     """Return the input's columns with what became of each job.
 
@@ -55,6 +56,8 @@ def jobs_table(
         Where they ran.
     reasons : dict
         From row to the reason why that job can never run.
+    unfinished : object array
+        Of the record's jobs, the reason why each did not finish; None where it did.
 
     Returns
     -------
@@ -79,16 +82,7 @@ def jobs_table(
     reason = np.full(n_jobs, None, dtype=object)
     for row, text in reasons.items():
         reason[row] = text
-    running = outcome == 1
-    reason[running] = np.where(
-        pool[running] >= 0,
-        "still ran when the simulation ended",
-        "still waited when it ended",
-    )
-    most = max(_in_service(partition) for partition in partitions)
-    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
-    for row in np.flatnonzero(running & (pool < 0) & (sizes > most)).tolist():
-        reason[row] += f": it needs {sizes[row]:,} accelerators, at most {most:,} are in service"
+    reason[simulated] = unfinished
     taken = _kept_aside([str(name) for name in jobs.columns])
     added = pd.DataFrame(
         {
@@ -102,12 +96,6 @@ def jobs_table(
         index=jobs.index,
     )
     return pd.concat([jobs.rename(columns=taken), added], axis=1)
-
-
-def _in_service(partition: Partition) -> int:
-    """Accelerators of a partition that are not out of service."""
-    out = sum(job < 0 for job in partition.nodes_of)
-    return partition.placement.capacity - out * partition.placement.chips_per_node
 
 
 def _kept_aside(columns: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from clustersim.catalogue import Catalogue
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.simulation.result import Result
+from clustersim.simulation.scopes import WHOLE, Scope
 
 __all__ = ["unit_costs", "work_done"]
 
@@ -42,8 +43,8 @@ def work_done(result: Result, catalogue: Catalogue) -> pd.DataFrame:
 
 
 def unit_costs(
-    cost_cny: Mapping[str, float], borne: pd.DataFrame, result: Result, catalogue: Catalogue
-) -> dict[str, dict[str, float]]:
+    cost_cny: Mapping[Scope, float], borne: pd.DataFrame, result: Result, catalogue: Catalogue
+) -> dict[str, dict[Scope, float]]:
     """Return the cost of the fleet over the work that it did.
 
     All that a pool costs, save what serves, is spread over its work, also what no job bears.
@@ -51,8 +52,8 @@ def unit_costs(
 
     Parameters
     ----------
-    cost_cny : mapping of str to float
-        Of all pools together (``all``) and of each, without what serves.
+    cost_cny : mapping of Scope to float
+        Of all pools together and of each, without what serves.
     borne : pandas.DataFrame
         ``row`` (of the jobs), ``pool`` and ``cost_cny`` of each allocation.
     result : Result
@@ -66,13 +67,14 @@ def unit_costs(
     """
     work = work_done(result, catalogue)
     modelled = _modelled(result.jobs)[borne["row"].to_numpy()]
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[Scope, float]] = {}
     for scope, total in cost_cny.items():
-        own = np.full(len(borne), True) if scope == "all" else (borne["pool"] == scope).to_numpy()
+        whole_fleet, pool = scope == WHOLE, scope[1]
+        own = np.full(len(borne), True) if whole_fleet else (borne["pool"] == pool).to_numpy()
         of_jobs = float(borne["cost_cny"][own].sum())
         of_models = float(borne["cost_cny"][own & modelled].sum())
         share = of_models / of_jobs if of_jobs > 0 else float("nan")
-        done = work if scope == "all" else work[(work["pool"] == scope).to_numpy()]
+        done = work if whole_fleet else work[(work["pool"] == pool).to_numpy()]
         for unit, part in (("job", 1.0), ("token", share), ("flop", share)):
             whole = float(done[unit].sum())
             cost = total * part / whole if whole > 0 else float("nan")

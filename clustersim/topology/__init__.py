@@ -10,8 +10,11 @@ from clustersim.topology.load import (
     topology_names,
 )
 from clustersim.topology.spec import (
+    ALL,
+    MOST_CHIPS,
     ClusterSpec,
     DatacenterNetwork,
+    PoolName,
     PoolSpec,
     ScaleUp,
     VirtualCluster,
@@ -19,6 +22,8 @@ from clustersim.topology.spec import (
 from clustersim.topology.summary import ClusterSummary, PoolSummary, summarise
 
 __all__ = [
+    "ALL",
+    "MOST_CHIPS",
     "Cluster",
     "ClusterSpec",
     "ClusterSummary",
@@ -26,6 +31,7 @@ __all__ = [
     "Fabric",
     "LinkLevel",
     "Pool",
+    "PoolName",
     "PoolSpec",
     "PoolSummary",
     "ScaleUp",

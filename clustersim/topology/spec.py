@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from clustersim.errors import ClusterSimError
 from clustersim.files import FileModel
@@ -19,9 +19,11 @@ from clustersim.topology.torus import Torus
 from clustersim.units import Bandwidth, Duration
 
 __all__ = [
+    "ALL",
     "MOST_CHIPS",
     "ClusterSpec",
     "DatacenterNetwork",
+    "PoolName",
     "PoolSpec",
     "ScaleUp",
     "VirtualCluster",
@@ -45,7 +47,28 @@ def _names_are_text(value: Any) -> Any:
     return value
 
 
+ALL = "all"
+"""Stands for all pools together where results are summarised; no pool's name."""
+
+
+def _not_reserved(name: str) -> str:
+    """Refuse names that stand for something else in results and in paths."""
+    for reserved, told in (
+        (name.lower() == ALL, "all pools together"),
+        (name.lower().startswith("vc "), "virtual clusters"),
+    ):
+        if reserved:
+            raise ValueError(f"{name!r} is reserved (results call {told} so); choose another name")
+    if "." in name:
+        raise ValueError(
+            f"{name!r} has a dot, which separates the names of a path such as "
+            f"cluster.pools.NAME.nodes; write for example {name.replace('.', '-')!r}"
+        )
+    return name
+
+
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$")]
+PoolName = Annotated[Name, AfterValidator(_not_reserved)]
 NamesAreText = BeforeValidator(_names_are_text)
 
 
@@ -175,7 +198,7 @@ class ClusterSpec(FileModel):
 
     name: Name = Field(description="short name of the cluster")
     description: str = Field("", description="what it stands for, in a sentence or two")
-    pools: Annotated[dict[Name, PoolSpec], NamesAreText] = Field(
+    pools: Annotated[dict[PoolName, PoolSpec], NamesAreText] = Field(
         min_length=1, description="pools by name"
     )
     empty_pools: list[Name] = Field(

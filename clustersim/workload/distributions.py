@@ -35,13 +35,17 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+_LEAST, _LARGEST = 1e-9, 1e24
+"""What is beyond is a slip of the pen."""
 
 
 class Distribution(FileModel):
     """A distribution of positive numbers; values beyond its limits are set to them."""
 
-    at_least: float = Field(0.0, ge=0, description="smaller values are set to this")
-    at_most: float | None = Field(None, gt=0, description="larger values are set to this")
+    at_least: float = Field(0.0, ge=0, le=_LARGEST, description="smaller values are set to this")
+    at_most: float | None = Field(
+        None, ge=_LEAST, le=_LARGEST, description="larger values are set to this"
+    )
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Distribution:
@@ -76,7 +80,7 @@ class LogNormal(Distribution):
     """Lognormal: the logarithm is normal with standard deviation `sigma`."""
 
     kind: Literal["lognormal"]
-    median: float = Field(gt=0)
+    median: float = Field(ge=_LEAST, le=_LARGEST)
     sigma: float = Field(gt=0, le=10)
 
     def unlimited_quantile(self, u: Floats) -> Floats:
@@ -93,7 +97,7 @@ class Weibull(Distribution):
     """Weibull: P(X > x) = exp(-(x / scale)^shape)."""
 
     kind: Literal["weibull"]
-    scale: float = Field(gt=0)
+    scale: float = Field(ge=_LEAST, le=_LARGEST)
     shape: float = Field(gt=0.05, le=100)
 
     def unlimited_quantile(self, u: Floats) -> Floats:
@@ -107,7 +111,7 @@ class Exponential(Distribution):
     """Exponential with the mean `average`."""
 
     kind: Literal["exponential"]
-    average: float = Field(gt=0)
+    average: float = Field(ge=_LEAST, le=_LARGEST)
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return -self.average * np.log1p(-u)
@@ -128,7 +132,7 @@ class Constant(Distribution):
     """Always the same value."""
 
     kind: Literal["constant"]
-    value: float = Field(gt=0)
+    value: float = Field(ge=_LEAST, le=_LARGEST)
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return np.full(np.shape(u), self.value, dtype=np.float64)
@@ -151,8 +155,9 @@ class QuantileTable(Distribution):
             raise ValueError(f"{len(chances)} probabilities but {len(values)} values")
         if chances[0] != 0 or chances[-1] != 1 or (np.diff(chances) <= 0).any():
             raise ValueError("probabilities must rise from 0 to 1")
-        if (values <= 0).any() or (np.diff(values) < 0).any():
-            raise ValueError("values must be positive and must not fall")
+        if (values < _LEAST).any() or (values > _LARGEST).any() or (np.diff(values) < 0).any():
+            told = f"values must lie between {_LEAST:g} and {_LARGEST:g} and must not fall"
+            raise ValueError(told)
         return self
 
     def unlimited_quantile(self, u: Floats) -> Floats:

@@ -15,7 +15,14 @@ import pandas as pd
 
 from clustersim.errors import InputError
 
-__all__ = ["LIMIT_ACCELERATORS", "LIMIT_S", "REQUIRED_COLUMNS", "JobLog", "check_jobs"]
+__all__ = [
+    "LIMIT_ACCELERATORS",
+    "LIMIT_S",
+    "REQUIRED_COLUMNS",
+    "JobLog",
+    "check_jobs",
+    "texts_of",
+]
 
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
 LIMIT_S = 1e10
@@ -64,6 +71,20 @@ class JobLog:
         lines += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def texts_of(column: pd.Series) -> npt.NDArray[np.object_]:
+    """Return the texts of a column of any type, empty where there is no value.
+
+    Examples
+    --------
+    >>> texts_of(pd.Series([float("nan"), float("nan")])).tolist()
+    ['', '']
+    >>> texts_of(pd.Series(["H20", None], dtype="category")).tolist()
+    ['H20', '']
+    """
+    texts = column.astype(object)
+    return np.where(texts.isna(), "", texts.astype(str)).astype(object)
 
 
 def check_jobs(jobs: pd.DataFrame, source: str | Path) -> None:

@@ -31,7 +31,7 @@ class JobClass(FileModel):
     """
 
     name: str = Field(min_length=1)
-    weight: float = Field(gt=0, description="relative number of jobs")
+    weight: float = Field(ge=1e-9, le=1e12, description="relative number of jobs")
     sizes: dict[int, float] = Field(description="accelerators -> relative number of jobs")
     duration: DurationDistribution | None = None
     model: str | None = Field(None, description="a model of the catalogue")

@@ -139,11 +139,14 @@ def test_a_node_that_never_comes_back() -> None:
         jobs([(0, 16, 50), (1, 8, 20)]), TWO, [Outage(10, math.inf, 0, 1, "gone")], policy="easy"
     )
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished"]
-    told = "still waited when it ended: it needs 16 accelerators, at most 8 are in service"
+    told = (
+        "still waited when the simulation ended: it needs 16 accelerators on gpu, where at "
+        "most 8 will ever be in service again"
+    )
     assert result.jobs["reason"][0] == told
     assert result.outages is not None
     assert result.outages["end_s"].tolist() == [math.inf]
-    assert result.utilisation["out"].tolist() == [0, 8, 8, 8]
+    assert result.utilisation["out"].tolist() == [0, 8, 8], "it ends with the job on the other node"
 
 
 def test_virtual_clusters_lose_their_own_nodes() -> None:

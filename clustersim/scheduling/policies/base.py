@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
 
 from clustersim.scheduling.queue import Partition, Queue
 
-__all__ = ["Policy"]
+__all__ = ["JobFits", "Policy"]
+
+JobFits: TypeAlias = Callable[[int, int], bool]
+"""From a job and a bit mask of closed partitions: whether it fits one of its others."""
 
 
 class Policy:
@@ -60,6 +64,21 @@ class Policy:
 
     def service_changed(self, partition: Partition) -> None:
         """Note that nodes of `partition` were taken out of service, or serve again."""
+
+    def would_start(self, fits: JobFits) -> bool:
+        """Tell whether a waiting job would start if nothing ran and all that fit had room.
+
+        It is asked where nodes never come back: a job that needs them may keep others behind it
+        for ever, and a run without a horizon then ends.  A policy in which nobody holds others up
+        so has nothing to override.
+
+        Parameters
+        ----------
+        fits : callable
+            From a job and a bit mask of closed partitions to whether the job would find room on one
+            of its others; at least one waiting job would if none is closed.
+        """
+        return True
 
     def start(self, job: int) -> bool:
         """Start `job` where there is room; return whether there was."""

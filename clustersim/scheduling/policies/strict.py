@@ -11,7 +11,7 @@ from collections import deque
 from heapq import heappop, heappush
 from typing import Any
 
-from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.policies.base import JobFits, Policy
 from clustersim.scheduling.queue import Queue
 
 __all__ = ["Fcfs", "Sjf"]
@@ -41,6 +41,15 @@ class _StrictOrder(Policy):
             else:
                 closed |= self._mask(choice)
                 lines = [entry for entry in lines if self._mask(entry[0]) & ~closed]
+
+    def would_start(self, fits: JobFits) -> bool:
+        closed = 0
+        heads = sorted((line[0], choice) for choice, line in self._lines.items() if line)
+        for head, choice in heads:
+            if fits(self._job(head), closed):
+                return True
+            closed |= self._mask(choice)
+        return False
 
     def _mask(self, choice: int) -> int:
         return sum(1 << partition for partition in self.queue.jobs.choices[choice])

@@ -1,0 +1,36 @@
+"""Scopes: what a row of a summary is about, keyed by kind and name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from clustersim.topology import ALL
+
+__all__ = ["WHOLE", "Scope", "by_scope", "with_column"]
+
+Scope: TypeAlias = tuple[str, str]
+"""Kind (``all``, ``pool`` or ``vc``) and name."""
+WHOLE: Scope = ("all", ALL)
+"""All pools together."""
+
+
+def by_scope(of_pools: pd.Series[float]) -> dict[Scope, float]:
+    """Return values of pools by scope, with their sum for all pools together.
+
+    Examples
+    --------
+    >>> by_scope(pd.Series({"h200": 2.0, "h20": 1.0}))
+    {('all', 'all'): 3.0, ('pool', 'h200'): 2.0, ('pool', 'h20'): 1.0}
+    """
+    found = {("pool", str(name)): float(value) for name, value in of_pools.items()}
+    return {WHOLE: float(of_pools.sum()), **found}
+
+
+def with_column(summary: pd.DataFrame, name: str, values: Mapping[Scope, float]) -> pd.DataFrame:
+    """Return a summary with one column more; NaN in the rows that `values` does not have."""
+    keys = zip(summary["kind"], summary["scope"], strict=True)
+    return summary.assign(**{name: [values.get(key, np.nan) for key in keys]})

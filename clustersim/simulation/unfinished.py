@@ -1,0 +1,88 @@
+"""Why jobs that could have run did not finish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.scheduling.queue import Partition
+from clustersim.simulation.engine import RunRecord
+
+__all__ = ["unfinished_reasons"]
+
+Ints = npt.NDArray[np.int64]
+
+
+def unfinished_reasons(
+    record: RunRecord,
+    partitions: Sequence[Partition],
+    submit_s: npt.NDArray[np.float64],
+    n_accelerators: Ints,
+    choices: Sequence[tuple[int, ...]],
+    choice_of: Ints,
+) -> npt.NDArray[np.object_]:
+    """Return the reason why each job of a run did not finish.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What happened to the jobs.
+    partitions : sequence of Partition
+        As they are at the end of the run.
+    submit_s : float64 array (jobs,)
+    n_accelerators : int array (jobs,)
+    choices : sequence of tuple of int
+        Sets of partitions.
+    choice_of : int array (jobs,)
+        Index into `choices` of each job.
+
+    Returns
+    -------
+    object array (jobs,)
+        Text; None where the job finished.
+    """
+    reasons = np.full(len(n_accelerators), None, dtype=object)
+    unfinished = ~np.isfinite(record.finish_s)
+    waits = unfinished & (record.partition < 0)
+    reasons[unfinished & ~waits] = "still ran when the simulation ended"
+    later = waits & (submit_s > record.end_s)
+    reasons[later] = "was not submitted before the simulation ended"
+    alike: dict[tuple[int, int], str] = {}
+    for job in np.flatnonzero(waits & ~later).tolist():
+        kind = int(choice_of[job]), int(n_accelerators[job])
+        if kind not in alike:
+            why = _why_it_waits(record, partitions, choices[kind[0]], kind[1])
+            alike[kind] = f"still waited when the simulation ended{why}"
+        reasons[job] = alike[kind]
+    return reasons
+
+
+def _why_it_waits(
+    record: RunRecord, partitions: Sequence[Partition], choice: tuple[int, ...], n: int
+) -> str:
+    """Say what keeps a gang of `n` from starting; nothing where only others are before it."""
+    pools = " or ".join(partitions[index].name for index in choice)
+    size = {index: partitions[index].placement.chips_per_node for index in choice}
+    capacity = {index: partitions[index].placement.capacity for index in choice}
+    most = max(capacity[index] - record.gone[index] * size[index] for index in choice)
+    now = max(capacity[index] - _n_out(partitions[index]) * size[index] for index in choice)
+    if n > most:
+        return (
+            f": it needs {n:,} accelerators on {pools}, where at most {most:,} will ever be in "
+            "service again"
+        )
+    if n > now:
+        return f": it needs {n:,} accelerators on {pools}, where {now:,} are in service"
+    if record.nothing_could_start:
+        return (
+            ": the policy did not start it, though it would fit; it may wait behind a job that "
+            "can never start"
+        )
+    return ""
+
+
+def _n_out(partition: Partition) -> int:
+    """Nodes of a partition that are out of service."""
+    return sum(job < 0 for job in partition.nodes_of)

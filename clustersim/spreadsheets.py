@@ -1,0 +1,36 @@
+"""Text that spreadsheets would run as a formula, written so that they do not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["plain_cell", "plain_cells"]
+
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!$|[\d.]+(?:[eE][+-]?\d+)?%?$|inf$|nan$)")
+"""How a cell begins that is taken for a formula; a number with a sign is none."""
+
+
+def plain_cell(value: Any) -> Any:
+    """Return a value of a CSV file, a text that begins like a formula with ``'`` before it.
+
+    A spreadsheet that opens the file shows the text instead of running it (OWASP, "CSV
+    Injection").
+
+    Examples
+    --------
+    >>> plain_cell("=cmd|calc"), plain_cell("-5"), plain_cell(-5.0), plain_cell("H20 gone")
+    ("'=cmd|calc", '-5', -5.0, 'H20 gone')
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def plain_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the names of its columns and its texts as :func:`plain_cell` has them."""
+    plain = {
+        name: column if pd.api.types.is_numeric_dtype(column) else column.map(plain_cell)
+        for name, column in table.items()
+    }
+    return pd.DataFrame(plain, index=table.index).rename(columns=plain_cell)
