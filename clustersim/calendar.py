@@ -21,6 +21,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.errors import shown
+
 __all__ = [
     "DAY_S",
     "HOUR_S",
@@ -355,13 +357,15 @@ the IANA time zone database, or an offset such as UTC+08:00
     near = _nearest_zone(text.lower().replace(" ", "_"), known)
     hint = f"did you mean {known[near]!r}? " if near else ""
     raise ValueError(
-        f"unknown time zone {name!r}; {hint}allowed: names of the IANA time zone database, "
+        f"unknown time zone {shown(name)}; {hint}allowed: names of the IANA time zone database, "
         "or an offset such as UTC+08:00"
     )
 
 
 def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
     """Zone that a name most likely means: of its city where that is known, else by its letters."""
+    if len(name) > 60:
+        return None
     city = name.rpartition("/")[2]
     cities = {key.rpartition("/")[2]: key for key in known} | _NEAREST_CITY
     if city in cities:
@@ -407,10 +411,10 @@ def parse_start(value: object) -> datetime:
         try:
             value = datetime.fromisoformat(text.strip())
         except ValueError as error:
-            told = f": {error}" if re.match(r"\d{4}-\d\d-\d\d", text) else ""
-            raise ValueError(f"{text!r} is not a date{told}; {allowed}") from None
+            why = f": {error}" if re.fullmatch(r"\d{4}-\d\d-\d\d.{,20}", text) else ""
+            raise ValueError(f"{shown(text)} is not a date{why}; {allowed}") from None
     if not isinstance(value, datetime):
-        raise ValueError(f"{value!r} is not a date; {allowed}")
+        raise ValueError(f"{shown(value)} is not a date; {allowed}")
     if not 1900 <= value.year <= 2200:
         raise ValueError(f"{value.date().isoformat()} is not between the years 1900 and 2200")
     return value

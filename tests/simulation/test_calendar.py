@@ -172,11 +172,15 @@ def test_names_of_zones(name: str, canonical: str) -> None:
         ("UTC+25", "allowed"),
         ("", "allowed"),
         (8, "allowed"),
+        ("x" * 100_000, "allowed"),
     ],
 )
 def test_unknown_zones_name_the_nearest(name: object, near: str) -> None:
-    with pytest.raises(ValueError, match=f"unknown time zone {re.escape(repr(name))}; .*{near}"):
+    with pytest.raises(
+        ValueError, match=f"unknown time zone {re.escape(repr(name)[:50])}.*{near}"
+    ) as fault:
         parse_zone(name)
+    assert len(str(fault.value)) < 250
 
 
 def test_starts_and_times_that_the_clock_shows_twice() -> None:
