@@ -360,8 +360,9 @@ def _stopped_when_stalled(
     longest_call_s: float,
 ) -> AbstractContextManager[None]:
     """Stop a policy or placement of the user's own that does not come to an end."""
-    plugins = (policy, *(type(partition.placement) for partition in partitions[:1]))
-    if not any(plugin_file(plugin) for plugin in plugins):
+    own_policy = plugin_file(policy)
+    own_placement = any(plugin_file(type(partition.placement)) for partition in partitions)
+    if not (own_policy or own_placement):
         return nullcontext()
     return stopped_when_stalled(progress, longest_call_s)
 
