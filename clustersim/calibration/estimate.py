@@ -234,7 +234,9 @@ def estimate(
         parts=found.parts,
         memory=found.memory,
         reason=found.reason,
-        cost=_cost(job, first, budget, prices or Prices()) if first else None,
+        cost=_cost(job, first, budget, prices or Prices.of(catalogue.assumptions))
+        if first
+        else None,
         notes=tuple(notes),
         drawn_s=found.drawn_s,
     )

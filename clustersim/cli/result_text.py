@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
@@ -75,6 +76,10 @@ def result_text(result: Result) -> str:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")
     lines += _accounts_text(result)
+    lines += [
+        textwrap.fill(str(line), 100, subsequent_indent="  ")
+        for line in result.provenance.get("assumptions", ())
+    ]
     for outcome in ("unfinished", "never runnable"):
         reasons = result.jobs.loc[result.jobs["outcome"] == outcome, "reason"].value_counts()
         for reason, count in reasons.head(_MOST_REASONS).items():

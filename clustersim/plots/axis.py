@@ -206,7 +206,7 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "makespan_s": Axis("makespan", dimension="duration", better="less"),
         "chips": Axis("chips of the fleet", dimension="count", better="less"),
         "fleet_cost_cny": Axis(
-            "purchase price of the chips", dimension="money", better="less", noun="cost"
+            "purchase price of the servers", dimension="money", better="less", noun="cost"
         ),
         "fleet_power_w": Axis("power of the fleet", dimension="power", better="less"),
         "energy_j": Axis("energy", dimension="energy", better="less"),

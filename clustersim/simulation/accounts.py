@@ -12,6 +12,7 @@ import pandas as pd
 
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Catalogue
+from clustersim.catalogue.assumptions import assumed
 from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.costs import (
     ALLOCATED,
@@ -22,7 +23,7 @@ from clustersim.simulation.costs import (
     allocation_costs,
     costs_table,
 )
-from clustersim.simulation.energy import EnergySpec, energy_rates
+from clustersim.simulation.energy import EnergySpec, assumed_energy, energy_rates
 from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
 from clustersim.simulation.ownership import Span, spans_there
 from clustersim.simulation.result import Result
@@ -193,7 +194,8 @@ def open_accounts(
     Parameters
     ----------
     energy, money : optional
-        What the scenario says under these keys.
+        What the scenario says under these keys; the catalogue's planning assumptions stand for what
+        it does not say.
     cluster : Cluster
     catalogue : Catalogue
     spares : mapping of str to int
@@ -206,6 +208,8 @@ def open_accounts(
     InputError
         If it names a pool that is not there, or the price of a pool's chips is not known.
     """
+    energy = None if energy is None else assumed_energy(energy, catalogue.assumptions)
+    money = None if money is None else assumed(money, catalogue.assumptions)
     names = [pool.name for pool in cluster.pools]
     known = {*names, *cluster.empty_pools}
     for field, spec in (("energy", energy), ("money", money)):

@@ -11,9 +11,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from clustersim.catalogue.assumptions import AssumptionsSection
 from clustersim.catalogue.schema import AcceleratorEntry, ModelEntry
 from clustersim.errors import InputError, nearest_hint
-from clustersim.simulation.changes import key_of, named_element, open_path, split_path
+from clustersim.simulation.changes import (
+    ASSUMPTIONS,
+    key_of,
+    named_element,
+    open_path,
+    split_path,
+)
 from clustersim.simulation.scenario import Scenario
 from clustersim.topology import ClusterSpec
 from clustersim.workload import WorkloadSpec
@@ -58,6 +65,8 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
         here, begin = open_path(data, parts[:2], folder, path), 2
         chips = data["catalogue"][-1].get("accelerators", {}).values()
         place = _Place.top(AcceleratorEntry if any(e is here for e in chips) else ModelEntry)
+        if parts[1] == ASSUMPTIONS:
+            place = _Place.top(AssumptionsSection)
     above: Any = None
     for depth in range(begin, len(parts)):
         if tuple(parts[:depth]) in _OPENED:

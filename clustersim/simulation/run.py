@@ -14,6 +14,7 @@ from clustersim.calendar import Calendar
 from clustersim.errors import InputError, named_in
 from clustersim.seeds import Streams
 from clustersim.simulation.accounts import open_accounts
+from clustersim.simulation.assumed import assumption_lines, with_assumptions
 from clustersim.simulation.checkpointing import recovery_in
 from clustersim.simulation.events import what_happens
 from clustersim.simulation.file_names import beside, full_paths
@@ -164,6 +165,9 @@ def _provenance(
     }
     if arrival_per_s is not None:
         told["arrival_rate_per_s"] = arrival_per_s
+    assumptions = assumption_lines(scenario, fleet.cluster, fleet.catalogue)
+    if assumptions:
+        told["assumptions"] = assumptions
     if log is not None:
         told["log"] = log.report().splitlines()
     return told
@@ -271,6 +275,7 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     Running it again gives the same tables, in any folder of this machine: files of
     jobs, chips, policies and placements keep their place by their full path.
     """
+    scenario = with_assumptions(scenario, fleet.catalogue.assumptions)
     data = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
     if fleet.workload is not None:

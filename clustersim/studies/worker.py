@@ -46,6 +46,7 @@ def make_run(
     began = time.perf_counter()
     try:
         result, fleet = simulate_changed(tree, changes, periods=window.get("periods"))
+        money = resolve_scenario(tree, changes).scenario.money
         _check_unchanged(files)
         measured = measure(result, **window, catalogue=fleet.catalogue)
     except (Exception, SystemExit) as error:
@@ -54,7 +55,7 @@ def make_run(
     load = result.provenance["scenario"]["workload"].get("load")
     metrics = {
         **measured.metrics,
-        **fleet_facts(fleet),
+        **fleet_facts(fleet, money),
         "offered_load": math.nan if load is None else float(load),
     }
     return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
