@@ -42,7 +42,8 @@ def assumptions(prices: Prices) -> str:
         f"full use, {100 * prices.assumptions.site_share:g} % of it for network and buildings, and "
         f"electricity at {prices.tariff_cny_per_kwh:g} CNY/kWh for {prices.pue:g} times the power "
         "of the chip at work and its share of the host (planning assumptions); staff is left out, "
-        "H100 and H20 prices are of different markets. H20 and SeedChip have no published training runs."
+        "H100 and H20 prices are of different markets. H20 and SeedChip have no published training "
+        "runs."
     )
 
 

@@ -2,8 +2,8 @@
 
 The numbers are in ``data/planning_assumptions.yaml``, each with its source. `clustersim estimate`,
 the energy and money of scenarios, the metrics of studies and plans take them from the catalogue
-(:attr:`clustersim.catalogue.Catalogue.assumptions`), so that a catalogue file of the user's own that
-has a section ``assumptions:`` changes all of them together.
+(:attr:`clustersim.catalogue.Catalogue.assumptions`). A catalogue file of the user's own with a
+section ``assumptions:`` therefore changes all of them together.
 """
 
 from __future__ import annotations

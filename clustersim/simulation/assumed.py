@@ -86,8 +86,8 @@ def _energy_line(energy: EnergySpec, cluster: Cluster) -> str:
         own = energy.of(pool.name)
         setting = (
             f"PUE {own.pue:g}, {tariff(own.price_cny_per_kwh)} CNY/kWh, "
-            f"{tariff(own.carbon_g_per_kwh)} g CO2/kWh, chips at {own.load_factor:g} of their design "
-            f"power when allocated and {own.idle_share:g} when idle, hosts "
+            f"{tariff(own.carbon_g_per_kwh)} g CO2/kWh, chips at {own.load_factor:g} of their "
+            f"design power when allocated and {own.idle_share:g} when idle, hosts "
             f"{own.host_idle:,.0f} to {own.host_busy:,.0f} W"
         )
         by_setting.setdefault(setting, []).append(pool.name)

@@ -59,8 +59,9 @@ def compare_chips(
     DataFrame
         A row a job and chip: ``model, accelerator, chips, hypothetical, precision, step_time_s,
         lo_s, hi_s`` (90 %), ``mfu, tokens_per_s_per_chip``, ``cny_per_mtoken`` (of one million
-        tokens; at the price that the catalogue takes), ``lo_cny, hi_cny`` (90 %), ``electricity_share`` of
-        the cost, ``plan`` and ``reason`` (why none fits; numbers are nan then).
+        tokens; at the price that the catalogue takes), ``lo_cny, hi_cny`` (90 %),
+        ``electricity_share`` of the cost, ``plan`` and ``reason`` (why none fits; numbers are nan
+        then).
     """
     known = load_catalogue() if catalogue is None else catalogue
     money = Prices.of(known.assumptions) if prices is None else prices

@@ -145,10 +145,10 @@ class Measured:
 def fleet_facts(fleet: Fleet, money: MoneySpec | None = None) -> dict[str, float]:
     """Accelerators of a fleet, together and by pool, and their price and power.
 
-    The price is that of the chips with their servers, as in the accounts of a run: by the scenario's
-    ``money`` where it has this key, else by the planning assumptions (CNY; NaN where a chip has no
-    price, 0 for a pool that is rented).  Network and buildings are left out.  The power is the sum
-    of the chips' thermal design powers (W), without servers.
+    The price is that of the chips with their servers, as in the accounts of a run: by the
+    scenario's ``money`` where it has this key, else by the planning assumptions (CNY; NaN where a
+    chip has no price, 0 for a pool that is rented).  Network and buildings are left out.  The power
+    is the sum of the chips' thermal design powers (W), without servers.
     """
     told = assumed(money or MoneySpec(), fleet.catalogue.assumptions)
     facts = {"chips": 0.0, "fleet_cost_cny": 0.0, "fleet_power_w": 0.0}
