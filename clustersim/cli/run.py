@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_changes
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text, window_text
 from clustersim.errors import InputError
+
+if TYPE_CHECKING:
+    from clustersim.simulation.result import Result
 
 __all__ = ["add_parser", "run"]
 
@@ -84,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         print(
             textwrap.fill(window_text(result, spec, fleet.catalogue), 100, subsequent_indent="  ")
         )
+    for line in _load_note(args.changes, result):
+        print(textwrap.fill(line, 100, subsequent_indent="  "))
     note = hypothetical_note(
         [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]
     )
@@ -91,3 +98,19 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(note, 100))
     print(f"written to {args.out}")
     return 130 if result.interrupted else 0
+
+
+def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
+    """Say how many jobs a day an offered load is where a change of the command line moves it."""
+    from clustersim.simulation.changes import change_items
+    from clustersim.studies.meaning import paths_that_set_the_rate
+
+    load = result.provenance["scenario"]["workload"].get("load")
+    moved = paths_that_set_the_rate([path for path, _ in change_items(changes)])
+    if load is not None and moved:
+        rate = 86400.0 * float(result.provenance["arrival_rate_per_s"])
+        yield (
+            f"Note: the offered load of {load:g} (workload.load) is {rate:,.4g} jobs a day on this "
+            f"fleet; {', '.join(moved)} changed how many it is. Give workload.jobs_per_day instead "
+            "for the same jobs on another fleet"
+        )

@@ -234,6 +234,8 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         ),
         "capacity": Axis("capacity", better="more"),
         "workload.load": Axis("offered load", dimension="ratio"),
+        "workload.jobs_per_day": Axis("offered jobs a day", dimension="count"),
+        "workload.scale": Axis("factor on the arrival rate of the log", dimension="ratio"),
         "workload.jobs": Axis("jobs", dimension="count"),
         "workload.duration": Axis("time of the submissions", dimension="duration"),
         "workload.generate": Axis("workload"),

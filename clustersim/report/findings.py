@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.study_figures import study_axes
 from clustersim.report.words import number_in_words, place_in_words
+from clustersim.studies.meaning import load_notes
 from clustersim.studies.periods import in_period, period_of
 from clustersim.studies.points import is_fact
 from clustersim.studies.spec import LOAD
@@ -49,7 +50,7 @@ def warnings(result: StudyResult) -> list[str]:
         told.append(f"{failed} of {len(result.runs)} runs failed; they are left out.")
     points = result.points
     if points.empty:
-        return [*told, "No run is there yet."]
+        return [*told, "No run is there yet.", *_notes(result)]
     for column, sentence in (
         ("overload", "Overload, the queue grows and waits have no steady value"),
         ("rising", "Waits still rise within the runs, longer runs would show longer waits"),
@@ -78,7 +79,14 @@ def warnings(result: StudyResult) -> list[str]:
             f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs still "
             "waited at the horizon: their waits are lower bounds."
         )
-    return [*told, *_waiting_at_the_end(result, finished)]
+    return [*told, *_waiting_at_the_end(result, finished), *_notes(result)]
+
+
+def _notes(result: StudyResult) -> list[str]:
+    """What a load means where the fleet varies."""
+    rates = result.points["jobs_per_day"].dropna() if "jobs_per_day" in result.points else ()
+    ends = (float(rates.min()), float(rates.max())) if len(rates) else None
+    return load_notes(result.study.spec, result.study.base.tree, ends)
 
 
 def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator[str]:

@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+SECONDS_PER_DAY = 86400.0
+
+
 def run(
     path: str | Path,
     changes: Mapping[str, Any] | Sequence[str] = (),
@@ -217,7 +220,9 @@ def arrival_rate_per_s(
     """Mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
     if fleet.workload is None:
         return None
-    load = loaded.scenario.workload.load
+    load, jobs_per_day = loaded.scenario.workload.load, loaded.scenario.workload.jobs_per_day
+    if jobs_per_day is not None:
+        return jobs_per_day / SECONDS_PER_DAY
     if load is None:
         return 1.0 / float(fleet.workload.arrivals.mean_interarrival)
     return load * (sustainable_per_s(loaded, fleet) if sustainable is None else sustainable)
@@ -240,11 +245,11 @@ def scenario_jobs(
             log = read_jobs(path, format=workload.format, sort=workload.sort)
         known = log.jobs["job_class"].dropna().unique() if "job_class" in log.jobs else ()
         check_classes(loaded, [str(name) for name in known])
-        return log.jobs, log
+        return _at_scale(log.jobs, workload.scale), log
     assert fleet.workload is not None, "a scenario without a log has a workload model"
     rate = arrival_per_s or arrival_rate_per_s(loaded, fleet) or 0.0
     scale = 1.0
-    if workload.load is not None:
+    if workload.load is not None or workload.jobs_per_day is not None:
         scale = rate * fleet.workload.arrivals.mean_interarrival
     streams = Streams(scenario.seed, replication=scenario.replication)
     jobs = generate_jobs(
@@ -258,6 +263,14 @@ def scenario_jobs(
     if jobs.empty:
         raise InputError(loaded.source, "workload: no job arrives before its duration is over")
     return jobs, None
+
+
+def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
+    """Jobs of a log whose arrival rate is multiplied, from its first submission on."""
+    if scale is None or scale == 1 or jobs.empty:
+        return jobs
+    first = jobs["submit_s"].iloc[0]
+    return jobs.assign(submit_s=first + (jobs["submit_s"] - first) / scale)
 
 
 def _expected(loaded: LoadedScenario, fleet: Fleet) -> Fleet:

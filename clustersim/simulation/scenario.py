@@ -71,7 +71,26 @@ class ScenarioWorkload(FileModel):
     jobs: int | None = Field(None, ge=1, le=100_000_000, description="how many to generate")
     duration: Duration | None = Field(None, description="submit jobs up to this time")
     load: float | None = Field(
-        None, gt=0, le=100, description="offered load; by default the model's own arrival rate"
+        None,
+        gt=0,
+        le=100,
+        description="offered load of a workload model: the work that arrives over the most that "
+        "the fleet can do, so that a larger fleet is offered more jobs. By default the model's own "
+        "arrival rate",
+    )
+    jobs_per_day: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="instead of load, the mean arrival rate of a workload model, whatever the "
+        "fleet is; with growth, that of time 0",
+    )
+    scale: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="of a log, a factor on its arrival rate: the times between its submissions are "
+        "divided by it, so that hours of the day move too; durations stay",
     )
     reference_accelerator: str | None = Field(
         None, description="the chip on which durations without a model were measured"
@@ -96,9 +115,20 @@ class ScenarioWorkload(FileModel):
         if self.generate is not None and self.jobs is None and self.duration is None:
             raise ValueError("generate needs jobs (how many) or duration (up to when)")
         if self.trace is not None:
-            for name in ("jobs", "duration", "load"):
+            for name in ("jobs", "duration", "load", "jobs_per_day"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} goes with generate, not with trace")
+                    hint = "; scale changes the arrival rate of a log" if "a" in name else ""
+                    raise ValueError(f"{name} goes with generate, not with trace{hint}")
+        elif self.scale is not None:
+            raise ValueError(
+                "scale goes with trace, not with generate; load and jobs_per_day set the arrival "
+                "rate of a workload model"
+            )
+        if self.load is not None and self.jobs_per_day is not None:
+            raise ValueError(
+                f"load ({self.load:g}) and jobs_per_day ({self.jobs_per_day:g}) both set the "
+                "arrival rate; leave one of them out, or set it to null where another file has it"
+            )
         if self.generate is not None and (self.format is not None or self.sort):
             raise ValueError("format and sort go with trace, not with generate")
         return self

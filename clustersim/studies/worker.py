@@ -46,19 +46,31 @@ def make_run(
     began = time.perf_counter()
     try:
         result, fleet = simulate_changed(tree, changes, periods=window.get("periods"))
-        money = resolve_scenario(tree, changes).scenario.money
+        scenario = resolve_scenario(tree, changes).scenario
         _check_unchanged(files)
         measured = measure(result, **window, catalogue=fleet.catalogue)
     except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
         return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
-    load = result.provenance["scenario"]["workload"].get("load")
     metrics = {
         **measured.metrics,
-        **fleet_facts(fleet, money),
-        "offered_load": math.nan if load is None else float(load),
+        **fleet_facts(fleet, scenario.money),
+        "offered_load": _offered_load(scenario),
     }
     return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
+
+
+def _offered_load(scenario: Scenario) -> float:
+    """Offered load of a run, as stated or of its jobs a day; else NaN."""
+    workload = scenario.workload
+    if workload.load is not None:
+        return workload.load
+    if workload.jobs_per_day is None:
+        return math.nan
+    try:
+        return workload.jobs_per_day / 86400.0 / _sustainable_of(*_told(scenario, scheduler=True))
+    except InputError:  # none of its jobs can run, as the result says job by job
+        return math.nan
 
 
 def _check_unchanged(files: Mapping[str, str]) -> None:
@@ -126,9 +138,10 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
     )
     if "generate" in part["workload"]:
         # Any number of jobs and any load will do: neither is part of the fleet or of its rate.
-        for name in ("load", "duration"):
+        for name in ("load", "jobs_per_day", "duration"):
             part["workload"].pop(name, None)
         part["workload"]["jobs"] = 1
+    part["workload"].pop("scale", None)
     if scheduler:
         part["performance"].pop("draw", None)
     named = [
