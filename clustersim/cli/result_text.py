@@ -78,7 +78,8 @@ def result_text(result: Result) -> str:
     lines += _accounts_text(result)
     lines += [
         textwrap.fill(str(line), 100, subsequent_indent="  ")
-        for line in result.provenance.get("assumptions", ())
+        for name in ("assumptions", "topology")
+        for line in result.provenance.get(name, ())
     ]
     for outcome in ("unfinished", "never runnable"):
         reasons = result.jobs.loc[result.jobs["outcome"] == outcome, "reason"].value_counts()

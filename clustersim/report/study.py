@@ -19,7 +19,7 @@ from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import findings, warnings
 from clustersim.report.page import write_page
 from clustersim.report.study_figures import PLOT_KINDS, NamedFigure, draw_plots
-from clustersim.report.study_page import hypothetical, study_page, svg_text
+from clustersim.report.study_page import fleet_notes, study_page, svg_text
 from clustersim.spreadsheets import plain_cells
 from clustersim.studies.conduct import Progress, run_study
 from clustersim.studies.study import Study
@@ -80,7 +80,7 @@ def conduct_study(
         print("interrupted before the first run was done")
         return complete
     figures, problems = write_results(result, Path(out), formats)
-    for line in [*findings(result), *warnings(result), *filter(None, [hypothetical(result)])]:
+    for line in [*findings(result), *warnings(result), *fleet_notes(result)]:
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     failed = result.runs[result.runs["status"] == "failed"]
     for key, error in failed[["run", "error"]].head(3).itertuples(index=False):

@@ -24,7 +24,7 @@ from clustersim.studies.study_result import StudyResult
 from clustersim.studies.worker import open_changed
 from clustersim.units import format_bytes, format_duration, format_rate
 
-__all__ = ["hypothetical", "study_page"]
+__all__ = ["fleet_notes", "study_page"]
 
 MOST_FLEETS = 16
 _FORMATS: Mapping[str, Callable[[float], str]] = {
@@ -67,16 +67,17 @@ def study_page(
     return Page(
         title=spec.name,
         question=spec.question,
-        lead=[*findings(result), *warnings(result), *filter(None, [hypothetical(result)])],
+        lead=[*findings(result), *warnings(result), *fleet_notes(result)],
         sections=sections,
         footer=f"clustersim {told['clustersim']}, Python {told['python']}, seed "
         f"{result.study.base.seed}",
     )
 
 
-def hypothetical(result: StudyResult) -> str | None:
-    """Say which chips of the study's fleets have no published specification."""
+def fleet_notes(result: StudyResult) -> list[str]:
+    """Say which chips of the study's fleets are hypothetical, and how its networks are built."""
     chips: dict[str, Accelerator] = {}
+    built: dict[str, None] = {}
     points = result.study.points
     for point in [*points[:MOST_FLEETS], *points[-1:]]:
         try:
@@ -85,7 +86,8 @@ def hypothetical(result: StudyResult) -> str | None:
             continue  # its runs failed and say so, or a file is gone since they were made
         for pool in fleet.cluster.pools:
             chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
-    return hypothetical_note(chips.values())
+            built |= dict.fromkeys(f"Note: pool {pool.name}: {note}." for note in pool.notes)
+    return [*built, *filter(None, [hypothetical_note(chips.values())])]
 
 
 def _results(result: StudyResult) -> list[str | Table]:

@@ -171,6 +171,11 @@ def _provenance(
     assumptions = assumption_lines(scenario, fleet.cluster, fleet.catalogue)
     if assumptions:
         told["assumptions"] = assumptions
+    built = [
+        f"Note: pool {pool.name}: {note}" for pool in fleet.cluster.pools for note in pool.notes
+    ]
+    if built:
+        told["topology"] = built
     if log is not None:
         told["log"] = log.report().splitlines()
     return told
