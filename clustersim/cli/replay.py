@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--placement",
         help="pooled (default without --cluster), consolidate (default with it), spread, or "
-        "FILE.py:ClassName",
+        "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--format", help="format of JOBS; by default detected")

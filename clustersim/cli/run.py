@@ -47,7 +47,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.catalogue import hypothetical_note
+    from clustersim.simulation.changes import change_items
     from clustersim.simulation.fleet import open_fleet
+    from clustersim.simulation.known_paths import removal_notes
     from clustersim.simulation.result import new_folder
     from clustersim.simulation.run import run_scenario
     from clustersim.simulation.run_calendar import calendar_text
@@ -89,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         print(
             textwrap.fill(window_text(result, spec, fleet.catalogue), 100, subsequent_indent="  ")
         )
-    for line in _load_note(args.changes, result):
+    for line in [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]:
         print(textwrap.fill(line, 100, subsequent_indent="  "))
     note = hypothetical_note(
         [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]

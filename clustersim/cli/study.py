@@ -37,11 +37,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.plots.style import picture_formats
     from clustersim.report.study import conduct_study
+    from clustersim.simulation.changes import change_items
+    from clustersim.simulation.known_paths import removal_notes
     from clustersim.studies.store import open_store
     from clustersim.studies.study import load_study
 
     formats = picture_formats(args.formats, "--format")
     study = load_study(args.study, quick=args.quick, changes=args.changes)
+    for line in removal_notes(change_items(args.changes)):
+        print(line)
     complete = conduct_study(
         study,
         args.out,

@@ -11,7 +11,7 @@ import pandas as pd
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.study_figures import study_axes
 from clustersim.report.words import number_in_words, place_in_words
-from clustersim.studies.meaning import load_notes
+from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.periods import in_period, period_of
 from clustersim.studies.points import is_fact
 from clustersim.studies.spec import LOAD
@@ -83,10 +83,11 @@ def warnings(result: StudyResult) -> list[str]:
 
 
 def _notes(result: StudyResult) -> list[str]:
-    """What a load means where the fleet varies."""
+    """What a load means where the fleet varies, and what a placement does not change."""
     rates = result.points["jobs_per_day"].dropna() if "jobs_per_day" in result.points else ()
     ends = (float(rates.min()), float(rates.max())) if len(rates) else None
-    return load_notes(result.study.spec, result.study.base.tree, ends)
+    spec, tree = result.study.spec, result.study.base.tree
+    return [*load_notes(spec, tree, ends), *placement_notes(spec, tree)]
 
 
 def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from clustersim.simulation.scenario import Scenario
 from clustersim.topology import ClusterSpec
 from clustersim.workload import WorkloadSpec
 
-__all__ = ["check_path"]
+__all__ = ["check_path", "removal_notes"]
 
 _OPENED: dict[tuple[str, ...], type[BaseModel]] = {
     ("cluster",): ClusterSpec,
@@ -77,6 +78,30 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
     if isinstance(above, list) or len(parts) == begin:
         raise InputError(path, f"names no field of {parts[-1]}; {nearest_hint('', place.fields)}")
     return here
+
+
+def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
+    """Say what holds where changes of a scenario take something away: those whose value is None.
+
+    Examples
+    --------
+    >>> removal_notes([("workload.load", None), ("seed", 3)])
+    ["Note: workload.load is taken away: by default the model's own arrival rate"]
+    """
+    notes = []
+    for path, value in changes:
+        if value is not None:
+            continue
+        place, text = _Place.top(Scenario), ""
+        for part in path.split("."):
+            place = place.at(part)
+            text = next(
+                (str(node["description"]) for node in place.nodes if "description" in node), ""
+            )
+        default = re.search(r"[Bb]y default [^.;]*", text)
+        told = "its default holds" if default is None else default[0].replace("By", "by", 1)
+        notes.append(f"Note: {path} is taken away: {told}")
+    return notes
 
 
 @dataclass(frozen=True, slots=True)

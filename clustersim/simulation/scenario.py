@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.scheduling import SPEED_NOTE
 from clustersim.simulation.cases import Cases, apply_case
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.energy import EnergySpec
@@ -44,7 +45,8 @@ class Scheduler(FileModel):
         "fcfs", description="fcfs, sjf, easy, easy_sjbf, conservative, or FILE.py:ClassName"
     )
     placement: str = Field(
-        "consolidate", description="pooled, consolidate, spread, or FILE.py:ClassName"
+        "consolidate",
+        description=f"pooled, consolidate, spread, or FILE.py:ClassName; {SPEED_NOTE}",
     )
     choose: Literal["fastest", "best_value", "listed"] = Field(
         "fastest",

@@ -57,7 +57,9 @@ class Scheduling:
         ``fcfs``, ``sjf``, ``easy``, ``easy_sjbf``, ``conservative``, a class, or
         ``FILE.py:ClassName``.
     placement : str or type of Placement
-        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``.
+        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which
+        nodes stay free for other jobs, not how fast a job runs: that does not depend on where in
+        the network its nodes are (slow nodes and failures aside).
     choose : {"fastest", "best_value", "listed"}
         Which of the pools with room a job takes.
     wait_for_best : bool

@@ -1,4 +1,4 @@
-"""What an offered load means where a study varies the fleet that it refers to.
+"""What a study cannot show: notes about what its parameters mean, and what they do not change.
 
 An offered load is a share of what a fleet can do. At a fixed load a larger or faster fleet is
 therefore offered more jobs a day, and its waits say nothing about what its size is worth.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from clustersim.scheduling import SPEED_NOTE
 from clustersim.studies.spec import LOAD, StudySpec
 
-__all__ = ["load_notes", "paths_that_set_the_rate"]
+__all__ = ["load_notes", "paths_that_set_the_rate", "placement_notes"]
 
 SET_THE_RATE = (
     "cluster",
@@ -65,6 +66,15 @@ def load_notes(
         return []
     varied = list(dict.fromkeys(_with_cases(spec, tree, paths)))
     return [*_rate_note(spec, tree, paths, varied, jobs_per_day), *_fleet_note(varied)]
+
+
+def placement_notes(spec: StudySpec, tree: Mapping[str, Any]) -> list[str]:
+    """Say what placements do not change, in a study that compares policies or placements."""
+    paths = list(dict.fromkeys(path for _, path in spec.named_paths))
+    compared = ("scheduler", "scheduler.policy", "scheduler.placement")
+    if any(path in compared for path in _with_cases(spec, tree, paths)):
+        return [f"Note: {SPEED_NOTE}."]
+    return []
 
 
 def _has_load(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> bool:

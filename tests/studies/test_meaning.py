@@ -17,6 +17,7 @@ from clustersim.report.findings import warnings
 from clustersim.report.study import write_report
 from clustersim.schemas import schema
 from clustersim.simulation.fleet import open_fleet
+from clustersim.simulation.known_paths import removal_notes
 from clustersim.simulation.run import arrival_rate_per_s, run_scenario, scenario_jobs
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.studies.meaning import load_notes, paths_that_set_the_rate
@@ -310,3 +311,27 @@ def test_a_run_says_what_a_load_is_where_a_change_moves_it(
     assert main(["run", str(file), *out, "--set", "cluster.pools.a.nodes=8"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "the offered load of 0.5 (workload.load) is 96 jobs a day on this fleet" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("workload.load", "by default the model's own arrival rate"),
+        ("failures", "by default nothing does"),
+        ("supply", "by default all is there"),
+        ("money", "by default not accounted for"),
+        ("horizon", "by default when all jobs have ended"),
+        ("scheduler.choose", "its default holds"),
+        ("cluster.pools.a.nic", "its default holds"),
+    ],
+)
+def test_what_a_change_takes_away_is_told(path: str, told: str) -> None:
+    assert removal_notes([(path, None)]) == [f"Note: {path} is taken away: {told}"]
+    assert removal_notes([(path, 1)]) == []
+
+
+def test_a_run_says_what_was_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(json.dumps({**scenario(), "money": {}}))
+    assert main(["run", str(file), "--out", str(tmp_path / "out"), "--set", "money=null"]) == 0
+    assert "Note: money is taken away: by default not accounted for" in capsys.readouterr().out
