@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from clustersim.catalogue.accelerator import Accelerator
@@ -64,6 +64,21 @@ class Told(FileModel, Generic[Value]):
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 Life = Annotated[Duration, Field(ge=86400.0, le=100 * SECONDS_PER_YEAR)]
+
+
+def _at_most(most: float) -> AfterValidator:
+    """Refuse more money than is sensible."""
+
+    def check(money: tuple[float, str]) -> tuple[float, str]:
+        if not money[0] <= most:
+            raise ValueError(f"must be at most {most:g}, found {money[0]:g} {money[1]}")
+        return money
+
+    return AfterValidator(check)
+
+
+HostPrice = Annotated[Money, _at_most(1e9)]
+PerKWh = Annotated[Money, _at_most(1e4)]
 Watts = Annotated[Power, Field(ge=0, le=1e6)]
 
 
@@ -71,7 +86,7 @@ class AssumptionsSection(FileModel):
     """Section ``assumptions`` of a catalogue file; what it does not say stays as it was."""
 
     cny_per_usd: Told[Rate] | None = Field(None, description="yuan a dollar")
-    host_price: Told[Money] | None = Field(
+    host_price: Told[HostPrice] | None = Field(
         None, description="of a node besides its accelerators, where a price excludes the server"
     )
     life: Told[Life] | None = Field(None, description="of straight-line depreciation")
@@ -87,7 +102,7 @@ class AssumptionsSection(FileModel):
     pue: Told[Annotated[float, Field(ge=1, le=10)]] | None = Field(
         None, description="power of the site over that of its nodes"
     )
-    electricity_per_kwh: Told[Money] | None = None
+    electricity_per_kwh: Told[PerKWh] | None = None
     carbon_g_per_kwh: Told[Annotated[float, Field(ge=0, le=1e4)]] | None = None
     host_factor: Told[Annotated[float, Field(ge=1, le=10)]] | None = Field(
         None, description="most power of a node over the thermal design power of its chips"

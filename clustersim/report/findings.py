@@ -84,8 +84,10 @@ def warnings(result: StudyResult) -> list[str]:
 
 def _notes(result: StudyResult) -> list[str]:
     """What a load means where the fleet varies, and what a placement does not change."""
-    rates = result.points["jobs_per_day"].dropna() if "jobs_per_day" in result.points else ()
-    ends = (float(rates.min()), float(rates.max())) if len(rates) else None
+    ends = None
+    if "jobs_per_day" in result.points and result.points["jobs_per_day"].notna().any():
+        rates = result.points["jobs_per_day"]
+        ends = float(rates.min()), float(rates.max())
     spec, tree = result.study.spec, result.study.base.tree
     return [*load_notes(spec, tree, ends), *placement_notes(spec, tree)]
 

@@ -50,8 +50,9 @@ class Scheduler(FileModel):
     )
     choose: Literal["fastest", "best_value", "listed"] = Field(
         "fastest",
-        description="which of the pools with room a job takes: where it finishes first, where "
-        "chip price x run time is least, or in the order that the job lists",
+        description="which of the pools with room a job takes: where it finishes first, where the "
+        "price of a chip with its server (of the planning assumptions) x run time is least, or in "
+        "the order that the job lists",
     )
     wait_for_best: bool = Field(
         False, description="whether a job waits for the pool it prefers rather than take another"

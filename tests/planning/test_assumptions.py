@@ -206,6 +206,9 @@ def test_assumptions_can_be_changed_by_path() -> None:
     ("own", "message"),
     [
         ({"assumptions": {"pue": 0.9}}, r"assumptions\.pue: input should be greater than or equal"),
+        ({"assumptions": {"host_price": "1e300 CNY"}}, r"assumptions\.host_price: must be at most"),
+        ({"assumptions": {"host_price": 3}}, r"assumptions\.host_price: "),
+        ({"assumptions": [1]}, r"assumptions: .*mapping"),
         ({"assumptions": {"lief": "4 yr"}}, r"assumptions\.lief: unknown key; did you mean 'life'"),
         ({"assumptions": {"idle_share": 0.95}}, r"idle_share \(0\.95\) is above load_factor"),
         (
