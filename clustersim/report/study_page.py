@@ -18,6 +18,8 @@ from clustersim.report.cells import format_money, format_percent
 from clustersim.report.findings import constant_facts, findings, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.study_figures import NamedFigure, study_axes
+from clustersim.simulation.assumed import assumption_lines
+from clustersim.simulation.money import MoneySpec
 from clustersim.simulation.result import versions
 from clustersim.studies.conduct import STUDY_FILE
 from clustersim.studies.study_result import StudyResult
@@ -27,6 +29,9 @@ from clustersim.units import format_bytes, format_duration, format_rate
 __all__ = ["fleet_notes", "study_page"]
 
 MOST_FLEETS = 16
+MOST_ASSUMED = 3
+_OF_ACCOUNTS = ("cost", "cny", "energy", "carbon")
+"""Parts of the names of metrics that rest on planning assumptions."""
 _FORMATS: Mapping[str, Callable[[float], str]] = {
     "share": format_percent,
     "duration": format_duration,
@@ -75,19 +80,30 @@ def study_page(
 
 
 def fleet_notes(result: StudyResult) -> list[str]:
-    """Say which chips of the study's fleets are hypothetical, and how its networks are built."""
+    """Say what costs assume, how networks are built, and which chips are hypothetical."""
     chips: dict[str, Accelerator] = {}
     built: dict[str, None] = {}
+    assumed: dict[str, None] = {}
+    asked = {name for _, name in result.study.spec.named_metrics}
     points = result.study.points
     for point in [*points[:MOST_FLEETS], *points[-1:]]:
         try:
-            _, fleet = open_changed(result.study.base.tree, point.changes)
+            loaded, fleet = open_changed(result.study.base.tree, point.changes)
         except InputError:
             continue  # its runs failed and say so, or a file is gone since they were made
         for pool in fleet.cluster.pools:
             chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
             built |= dict.fromkeys(f"Note: pool {pool.name}: {note}." for note in pool.notes)
-    return [*built, *filter(None, [hypothetical_note(chips.values())])]
+        scenario = loaded.scenario
+        if "fleet_cost_cny" in asked and scenario.money is None:
+            scenario = scenario.model_copy(update={"money": MoneySpec()})
+        if any(part in name for name in asked for part in _OF_ACCOUNTS):
+            assumed |= dict.fromkeys(assumption_lines(scenario, fleet.cluster, fleet.catalogue))
+    lines = [f"{line}." for line in assumed]
+    if len(lines) > MOST_ASSUMED:
+        more = f"Note: {len(lines) - MOST_ASSUMED} more such lines hold at other points."
+        lines = [*lines[:MOST_ASSUMED], more]
+    return [*lines, *built, *filter(None, [hypothetical_note(chips.values())])]
 
 
 def _results(result: StudyResult) -> list[str | Table]:

@@ -458,3 +458,39 @@ def test_a_reference_fleet_is_compared_and_explained(tmp_path: Path) -> None:
     question = define_plan(fields)
     with pytest.raises(InputError, match=r"reference_fleet\.cluster"):
         make_plan(question)
+
+
+# --- What a study prints ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "metric", "told"),
+    [
+        ({}, "fleet_cost_cny", ["money assumes H200 187,500 CNY with its server"]),
+        ({"money": {"life": "3 yr"}}, "cost_cny", ["life 3 years"]),
+        ({"energy": {"pue": 1.4}}, "energy_j", ["energy assumes PUE 1.4"]),
+        ({"money": {}, "energy": {}}, "utilisation", []),
+    ],
+)
+def test_a_study_says_what_its_costs_assume(
+    fields: dict[str, Any],
+    metric: str,
+    told: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = {k: v for k, v in one_job("H200", []).items() if k not in ("money", "energy")}
+    study = {
+        "name": "s",
+        "base": {**base, **fields},
+        "parameters": {"scheduler.estimates": ["user", "exact"]},
+        "replications": 1,
+        "metrics": [metric],
+        "window": {"warm_up": 0, "cool_down": 0},
+    }
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(study))
+    assert main(["study", str(file), "--out", str(tmp_path / "o"), "--workers", "1"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(words in text for words in told)
+    assert ("assumes" in text) == bool(told)
