@@ -118,7 +118,8 @@ def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
     low, high = chip.price_low, chip.price_high
     if low is not None and high is not None:
         shown = [f"{format_count(v)} CNY" for v in (chip.price, low, high) if v is not None]
-        source = f"{chip.price_basis}; {chip.sources.get('price', '')}"
+        host = "with" if chip.price_with_host else "without"
+        source = f"{host} its server; {chip.price_basis}; {chip.sources.get('price', '')}"
         fields.append((("price", *shown, chip.confidence.get("price", "")), source))
     return fields
 
