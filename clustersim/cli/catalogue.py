@@ -16,8 +16,8 @@ __all__ = ["add_parser", "run"]
 WIDTH = 110
 LEGEND = (
     "Peaks are dense TFLOP/s. Links and networks are per chip, one direction; type: of the memory; "
-    "shape: of the scale-up link; node: chips of a node; kCNY: price range as quoted in thousand yuan "
-    "(--assumptions: with servers). "
+    "shape: of the scale-up link; node: chips of a node; kCNY: price range as quoted in thousand "
+    "yuan (--assumptions: with servers). "
     "1e9 params, active: parameters in all and per token, in thousand millions; tokens: of a "
     "sequence; batch: sequences of a step. * hypothetical. `clustersim catalogue NAME` prints each "
     "field with its source."
