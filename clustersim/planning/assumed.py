@@ -8,6 +8,7 @@ from typing import Any
 from clustersim.catalogue import PlanningAssumptions
 from clustersim.catalogue.assumptions import SECONDS_PER_YEAR, assumed
 from clustersim.planning.spec import PlanSpec
+from clustersim.simulation.changes import split_path
 
 __all__ = ["assumed_plan", "removal_notes"]
 
@@ -69,7 +70,7 @@ def _instead(spec: PlanSpec, path: str) -> str:
         assert spec.depreciation is not None, "it is filled where the file is read"
         return f"the planning assumption holds: {spec.depreciation / SECONDS_PER_YEAR:.3g} years"
     here: Any = spec
-    for part in path.split("."):
+    for part in split_path(path):
         here = here.get(part) if isinstance(here, Mapping) else getattr(here, part, None)
     if here is None or here in ("", [], {}):
         missing = {

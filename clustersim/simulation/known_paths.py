@@ -93,7 +93,7 @@ def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
         if value is not None:
             continue
         place, text = _Place.top(Scenario), ""
-        for part in path.split("."):
+        for part in split_path(path):
             place = place.at(part)
             text = next(
                 (str(node["description"]) for node in place.nodes if "description" in node), ""
