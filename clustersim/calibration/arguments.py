@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from clustersim.calibration.assumptions import PRECISIONS
 from clustersim.errors import InputError
 
 __all__ = ["MOST_CHIPS", "check_arguments"]
@@ -35,8 +36,8 @@ def check_arguments(
         problems.append(f"draws: must be from 0 to {MOST_DRAWS:,}, found {draws!r}")
     if not (_is_whole(seed) and seed >= 0):
         problems.append(f"seed: must be a whole number of at least 0, found {seed!r}")
-    if precision not in ("bf16", "fp8"):
-        problems.append(f"precision: must be bf16 or fp8, found {precision!r}")
+    if precision not in PRECISIONS:
+        problems.append(f"precision: must be one of {', '.join(PRECISIONS)}, found {precision!r}")
     if not (_is_number(nic_Bps) and 0 < nic_Bps < math.inf):
         problems.append(f"network: must be more than 0, found {nic_Bps!r} B/s")
     if not (_is_number(tokens) and 1 <= tokens <= 1e18):

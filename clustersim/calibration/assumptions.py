@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 
-from clustersim.calibration.plan_faults import plan_remarks
-from clustersim.catalogue import Accelerator, Model, hypothetical_note
+from clustersim.catalogue import Accelerator, hypothetical_note
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.plan_rules import precision_note
 from clustersim.units import format_memory
 
-__all__ = ["chip_notes", "plan_notes", "precision_used", "stack_used", "unmeasured_note"]
+__all__ = ["PRECISIONS", "chip_notes", "precision_used", "stack_used", "unmeasured_notes"]
+
+PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
+"""Words for a precision, with the one whose peak and bytes count."""
 
 NAMES_SHOWN = 12
 
 
-def precision_used(chip: Accelerator, precision: str, notes: list[str]) -> str:
-    """Return the precision in which a chip computes where `precision` is asked for."""
-    if precision == "fp8" and "fp8" not in chip.peak_flops:
-        notes.append(f"{chip.name} has no FP8; it computes in BF16.")
-        return "bf16"
-    return precision
+def precision_used(chip: Accelerator, word: str, notes: list[str]) -> str:
+    """Return the precision in which a chip computes where `word` of :data:`PRECISIONS` is asked."""
+    precision = PRECISIONS[word]
+    if precision != word:
+        notes.append(f"{word.upper()} is taken for {precision.upper()}.")
+    told = precision_note(chip, precision)
+    if not told:
+        return precision
+    notes.append(told)
+    return "bf16"
 
 
 def stack_used(
@@ -56,21 +62,15 @@ def stack_used(
     return stack
 
 
-def plan_notes(plan: Mapping[str, int], chip: Accelerator, model: Model, batch: int) -> list[str]:
-    """Say what is unusual of a plan that a user gives."""
-    domain = 1 if chip.scaleup_shape == "none" else chip.scaleup_size
-    return [f"{remark}." for remark in plan_remarks(plan, model.heads, domain, batch)]
-
-
-def unmeasured_note(chip: Accelerator, calibration: Calibration) -> str:
-    """Say that no run on a chip is in the calibration; empty where one is, or none can be."""
+def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:
+    """Say that no run on a chip is in the calibration; nothing where one is, or none can be."""
     measured = {label for _, level, label in calibration.keys if level == "chip"}
     if chip.hypothetical or chip.name in measured:
-        return ""
-    return (
+        return []
+    return [
         f"No run on {chip.name} is in the calibration; its efficiencies are those of its "
-        "relatives, with their spread"
-    )
+        "relatives, with their spread."
+    ]
 
 
 def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +11,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.plan_faults import plan_faults, plan_remarks
+from clustersim.calibration.assumptions import PRECISIONS, precision_used, stack_used
+from clustersim.calibration.given_plan import (
+    Given,
+    completed,
+    is_searched,
+    read_recompute,
+    read_zero,
+)
 from clustersim.calibration.row import Row
 from clustersim.calibration.row_model import model_of_row
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
-from clustersim.performance import LEVELS, AcceleratorArrays, ModelArrays, Plans, labels_of
+from clustersim.performance import (
+    LEVELS,
+    AcceleratorArrays,
+    Calibration,
+    ModelArrays,
+    Plans,
+    labels_of,
+)
+from clustersim.performance.arrays import scaleup_domain
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.plan_rules import judge
 from clustersim.performance.step_time import step_seconds
 from clustersim.performance.world import UNKNOWN
 
@@ -26,10 +41,13 @@ __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
 Array = NDArray[np.float64]
 
-RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
-PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
 KINDS = ("pretrain", "sft", "lora", "qlora", "rl-update")
 ADAPTERS = ("lora", "qlora")
+SWITCH_COLUMNS = {
+    "flash": "flash_attn",
+    "sequence_parallel": "seq_parallel",
+    "overlap": "comm_overlap",
+}
 
 COLUMNS: Mapping[str, str] = {
     "accelerator": "name of a chip of the catalogue",
@@ -52,19 +70,20 @@ COLUMNS: Mapping[str, str] = {
     "topk": "experts of a token",
     "global_batch": "sequences of a step",
     "micro_batch": "sequences of a micro-batch (default: 1)",
-    "tp": "tensor parallel size (default: 1)",
+    "tp": "tensor parallel size (default: 1; a row that gives none of tp, pp, dp, cp, ep, vpp, "
+    "micro_batch, recompute and zero has its plan searched)",
     "pp": "pipeline stages (default: 1)",
     "vpp": "model chunks of a stage (default: 1)",
     "dp": "data parallel size (default: what is left)",
-    "ep": "expert parallel size (default: 1)",
+    "ep": "expert parallel size; whole experts over any chips of a stage (default: 1)",
     "cp": "context parallel size (default: 1)",
-    "precision": "bf16, fp16 or fp8 (default: bf16)",
+    "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     "recompute": "none, selective or full (default: none)",
-    "zero": "0 to 3, fsdp, or 1(group=8) (default: 1)",
+    "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, 0 where no ranks hold the same weights)",
     "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
     "comm_overlap": "0 or 1 (default: 1)",
-    "framework": "software stack (default: unknown)",
+    "framework": "software stack (default: the most measured one of the chip)",
     "kind": "pretrain, SFT, LoRA or RL-update (default: pretrain)",
     "family": "source of the row (optional)",
 }
@@ -88,8 +107,11 @@ class Configurations:
         Place of each row in the table.
     reason : list of str
         For each row of the table, why it is left out; empty where it is not.
-    notes : list of str
-        For each row of the table, what is unusual of its plan; empty where nothing is.
+    notes : list of list of str
+        For each row of the table, what was assumed and what is unusual of its plan.
+    searched : list of bool
+        For each row of the table, whether it leaves its plan to be searched; its own is then a
+        stand-in without any parallelism.
     """
 
     models: ModelArrays
@@ -100,7 +122,8 @@ class Configurations:
     accelerators: list[Accelerator]
     index: NDArray[np.intp]
     reason: list[str]
-    notes: list[str] = field(default_factory=list)
+    notes: list[list[str]] = field(default_factory=list)
+    searched: list[bool] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -139,26 +162,30 @@ class Configurations:
             self.index[chosen],
             self.reason,
             self.notes,
+            self.searched,
         )
 
 
 def read_configurations(
-    frame: pd.DataFrame, catalogue: Catalogue, *, searched: bool = False
+    frame: pd.DataFrame, catalogue: Catalogue, *, assumed: Calibration | None = None
 ) -> Configurations:
     """Make arrays of a table whose columns are those of :data:`COLUMNS`.
 
     A row that names a model of the catalogue takes its shape (heads' width, experts, windows)
     where the given columns agree with it. Where the parameters (`params_b`) contradict the type of
-    the MLP or the width of the experts, these follow from the parameters.
+    the MLP or the width of the experts, these follow from the parameters. Plans are judged by
+    :data:`clustersim.performance.plan_rules.RULES`.
 
     Parameters
     ----------
     frame : DataFrame
         As read with ``dtype=str`` or with numbers; unknown columns are not looked at.
     catalogue : Catalogue
-    searched : bool
-        Whether rows with neither `tp` nor `pp` have their plan searched afterwards, so that what
-        depends on the data-parallel size is not checked.
+    assumed : Calibration, optional
+        What to predict with. What a row leaves out is then assumed as
+        :func:`clustersim.calibration.estimate.estimate` does: the software stack, and the plan
+        where none of its sizes is given. By default rows are published runs, of which nothing is
+        assumed: an unknown stack is unknown, and a plan has the defaults of its columns.
 
     Raises
     ------
@@ -169,21 +196,39 @@ def read_configurations(
         raise InputError("table", f"has none of the columns {', '.join(COLUMNS)}")
     known = [name for name in COLUMNS if name in frame.columns]
     records = frame[known].to_dict("records")
-    parsed, index, reason, notes = [], [], [], []
+    reader = _Reader(catalogue, assumed, {})
+    entries, places = [], []
+    reason: list[list[str]] = []
     for place, values in enumerate(records):
         row = Row({str(column): value for column, value in values.items()})
-        entry = _parse(row, catalogue, searched)
-        reason.append("; ".join(dict.fromkeys(row.problems)))
-        if entry is not None and not row.problems:
-            parsed.append(entry)
-            index.append(place)
-        notes.append("; ".join(entry.remarks) if entry is not None else "")
-    return _stack(parsed, np.array(index, dtype=np.intp), reason, notes)
+        entry = reader.entry(row)
+        reason.append(row.problems)
+        if entry is not None:
+            entries.append(entry)
+            places.append(place)
+    notes: list[list[str]] = [[] for _ in records]
+    searched = [False] * len(records)
+    index = np.array(places, dtype=np.intp)
+    rows = _stack(entries, index)
+    verdicts = judge(rows.models, rows.chips, rows.plans, rows.global_batch)
+    for place, entry, faults, unusual in zip(
+        places, entries, verdicts.faults, verdicts.notes, strict=True
+    ):
+        reason[place] += faults
+        searched[place] = entry.searched
+        notes[place] = entry.notes + ([] if entry.searched else unusual)
+    whole = np.array([not reason[place] for place in places], dtype=bool)
+    return dataclasses.replace(
+        rows.take(whole),
+        reason=["; ".join(dict.fromkeys(lines)) for lines in reason],
+        notes=notes,
+        searched=searched,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One row that is complete: numbers by field of each struct of arrays."""
+    """One row that can be read: numbers by field of each struct of arrays."""
 
     model: dict[str, float]
     chip: Accelerator
@@ -193,31 +238,70 @@ class _Entry:
     plan: dict[str, float]
     global_batch: float
     labels: tuple[str, ...]
-    remarks: list[str]
+    notes: list[str]
+    searched: bool
 
 
-def _parse(row: Row, catalogue: Catalogue, searched: bool) -> _Entry | None:
-    chip = _chip(row, catalogue)
-    precision = PRECISIONS[row.choice("precision", "bf16", tuple(PRECISIONS))]
-    model = model_of_row(row, catalogue)
-    plan, remarks = _plan(row)
-    batch = row.number("global_batch")
-    if chip is None or row.problems:
-        return None
-    gbps = row.number("inter_node_gbps_per_device", chip.nic_Bps * 8e-9, least=1e-3, whole=False)
-    domain = row.number("devices_per_node", float(chip.scaleup_size))
-    if row.problems:
-        return None
-    labels = labels_of(chip, row.text("framework"), precision, row.text("family"))
-    domain = min(domain, float(max(chip.scaleup_size, 1)))
-    searched = searched and not (row.text("tp") or row.text("pp"))
-    row.problems += plan_faults(plan | ({"dp": 0.0} if searched else {}), model, batch)
-    if searched:
-        remarks = []
-    else:
-        reach = 1.0 if chip.scaleup_shape == "none" else domain
-        remarks += plan_remarks(plan, model["heads"], reach, batch)
-    return _Entry(model, chip, precision, gbps / 8e-9, domain, plan, batch, labels, remarks)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What rows are read with.
+
+    `stacks` has the spelling and the notes of each stack that was looked up for a chip.
+    """
+
+    catalogue: Catalogue
+    assumed: Calibration | None
+    stacks: dict[tuple[str, str], tuple[str, list[str]]]
+
+    def entry(self, row: Row) -> _Entry | None:
+        """Read one row; None where it has problems other than faults of its plan."""
+        notes: list[str] = []
+        chip = _chip(row, self.catalogue)
+        word = row.choice("precision", "bf16", tuple(PRECISIONS))
+        model = model_of_row(row, self.catalogue)
+        given = _given(row, notes)
+        searched = self.assumed is not None and is_searched(given)
+        batch = row.number("global_batch")
+        count = _count(row, given)
+        if chip is None or row.problems:
+            return None
+        gbps = row.number(
+            "inter_node_gbps_per_device", chip.nic_Bps * 8e-9, least=1e-3, whole=False
+        )
+        domain = row.number("devices_per_node", float(scaleup_domain(chip)))
+        if row.problems:
+            return None
+        plan, faults, told = completed(given, count)
+        if searched and given["sequence_parallel"] is None:
+            plan["sequence_parallel"] = 1.0
+        row.problems += faults
+        precision_notes: list[str] = []
+        precision = precision_used(chip, word, precision_notes)
+        stack, stack_notes = self.stack(row, chip)
+        return _Entry(
+            model=model,
+            chip=chip,
+            precision=precision,
+            nic_Bps=gbps / 8e-9,
+            domain=min(domain, float(scaleup_domain(chip))),
+            plan=plan,
+            global_batch=batch,
+            labels=labels_of(chip, stack, precision, row.text("family")),
+            notes=[*precision_notes, *stack_notes, *notes, *told],
+            searched=searched,
+        )
+
+    def stack(self, row: Row, chip: Accelerator) -> tuple[str, list[str]]:
+        """Read the software stack, or assume that of the chip."""
+        name = row.text("framework")
+        if self.assumed is None:
+            return name, []
+        key = (chip.name, name)
+        if key not in self.stacks:
+            notes: list[str] = []
+            stack = stack_used(chip, name or None, self.assumed, notes)
+            self.stacks[key] = (stack, notes)
+        return self.stacks[key]
 
 
 def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
@@ -232,60 +316,31 @@ def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
         return None
 
 
-def _plan(row: Row) -> tuple[dict[str, float], list[str]]:
-    """Read a plan; what had to be changed in it."""
-    plan = {name: row.number(name, 1.0) for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")}
-    inner = plan["tp"] * plan["pp"] * plan["cp"]
-    dp = row.number("dp", 0.0, least=0.0)
-    chips = row.number("n_accelerators", inner * dp if dp else None)
-    remarks: list[str] = []
-    if row.problems:
-        return plan, remarks
-    if not dp or inner * dp != chips:
-        if chips % inner:
-            row.problems.append(
-                f"n_accelerators: must be a multiple of tp pp cp = {inner:g}, found {chips:g}"
-            )
-        if dp:
-            remarks.append(
-                f"dp {dp:g} is taken for {chips / inner:g}: n_accelerators {chips:g} over tp pp cp "
-                f"{inner:g}"
-            )
-        dp = chips / inner
-    zero, group = _zero(row)
-    plan |= {
-        "dp": dp,
-        "recompute": RECOMPUTE_MODES[row.choice("recompute", "none", tuple(RECOMPUTE_MODES))],
-        "zero": zero,
-        "zero_group": group,
-        "flash": row.flag("flash_attn", 1.0),
-        "sequence_parallel": row.flag("seq_parallel", float(plan["tp"] > 1)),
-        "overlap": row.flag("comm_overlap", 1.0),
-        "lora": float(row.choice("kind", "pretrain", KINDS) in ADAPTERS),
+def _given(row: Row, notes: list[str]) -> Given:
+    """Read the columns of a plan; None for what is not given."""
+    given: Given = {
+        name: row.number(name) if row.text(name) else None
+        for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")
     }
-    return plan, remarks
+    given["dp"] = row.number("dp", 0.0, least=0.0) or None
+    given["recompute"] = read_recompute(row, notes)
+    given["zero"], given["zero_group"] = read_zero(row)
+    for name, column in SWITCH_COLUMNS.items():
+        given[name] = row.flag(column, 0.0) if row.text(column) else None
+    given["lora"] = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
+    return given
 
 
-def _zero(row: Row) -> tuple[float, float]:
-    """Read a ZeRO stage and its group: ``3``, ``fsdp``, ``1(group=8)``, ``1(group=dp)``."""
-    text = row.text("zero").lower()
-    if not text:
-        return 1.0, 0.0
-    if text.startswith(("fsdp", "hsdp")):
-        return (2.0 if "zero2" in text else 3.0), 0.0
-    if text in ("none", "ddp", "no"):
-        return 0.0, 0.0
-    match = re.fullmatch(r"(?:zero[- ]?)?([0-3])(?:\.0)?(?:\(group=(\d+|dp)\))?", text)
-    if match is None:
-        row.problems.append(f"zero: must be 0, 1, 2, 3, fsdp or like 1(group=8), found {text!r}")
-        return 1.0, 0.0
-    group = match.group(2)
-    return float(match.group(1)), float(group) if group and group != "dp" else 0.0
+def _count(row: Row, given: Given) -> float:
+    """Read the chips of a job, or take the product of the sizes given."""
+    inner = 1.0
+    for name in ("tp", "pp", "cp"):
+        inner *= given[name] or 1.0
+    dp = given["dp"]
+    return row.number("n_accelerators", inner * dp if dp and np.isfinite(inner * dp) else None)
 
 
-def _stack(
-    entries: list[_Entry], index: NDArray[np.intp], reason: list[str], notes: list[str]
-) -> Configurations:
+def _stack(entries: list[_Entry], index: NDArray[np.intp]) -> Configurations:
     def columns(rows: list[dict[str, float]], kind: type[Any]) -> Any:
         names = [field.name for field in dataclasses.fields(kind)]
         return kind(*(np.array([row[name] for row in rows]) for name in names))
@@ -298,8 +353,7 @@ def _stack(
         labels=[entry.labels for entry in entries],
         accelerators=[entry.chip for entry in entries],
         index=index,
-        reason=reason,
-        notes=notes,
+        reason=[],
     )
 
 

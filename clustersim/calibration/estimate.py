@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from clustersim.calibration.arguments import MOST_CHIPS, check_arguments
 from clustersim.calibration.assumptions import (
     chip_notes,
-    plan_notes,
     precision_used,
     stack_used,
-    unmeasured_note,
+    unmeasured_notes,
 )
 from clustersim.calibration.configurations import Configurations
 from clustersim.calibration.cost import Cost, Prices, cost_of
-from clustersim.calibration.given_plan import PLAN_KEYS, parse_plan
+from clustersim.calibration.given_plan import (
+    PLAN_KEYS,
+    is_searched,
+    read_plan,
+    settle_plan,
+)
 from clustersim.calibration.prediction import draw_specifications, predict
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.performance import (
@@ -33,6 +37,7 @@ from clustersim.performance import (
     search_plans,
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
 from clustersim.units import format_count, format_memory
 
@@ -61,6 +66,8 @@ class PlanEstimate:
     memory_bytes : float
         Of the fullest chip.
     fits : bool
+    notes : tuple of str
+        What is unusual of the plan (:mod:`clustersim.performance.plan_rules`).
     """
 
     plan: Mapping[str, int]
@@ -71,6 +78,7 @@ class PlanEstimate:
     mfu: float
     memory_bytes: float
     fits: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ class Estimate:
     cost : Cost or None
         Days and money, of the first plan.
     notes : tuple of str
-        What was assumed.
+        What was assumed, and what is unusual of the first plan.
     drawn_s : array, shape (draws,)
         Step times of the first plan in worlds drawn from the calibration, without the scatter of
         a measurement about the model.
@@ -162,14 +170,15 @@ def estimate(
     count : int
         Chips of the job.
     plan : str or mapping, optional
-        As :func:`clustersim.calibration.given_plan.parse_plan` reads it; by default the fastest
-        plan that fits is searched.
+        As :func:`clustersim.calibration.given_plan.read_plan` reads it. Where it gives no size,
+        only switches or nothing, the fastest plan that fits is searched; otherwise a size that is
+        not given is 1.
     global_batch : int, optional
         Sequences of a step (default: the model's own).
     seq_len : int, optional
         Tokens of a sequence (default: the model's own).
-    precision : {"bf16", "fp8"}
-        A chip without FP8 computes in BF16.
+    precision : {"bf16", "fp16", "fp8", "mxfp8", "fp32"}
+        FP16 and FP32 are taken for BF16; a chip without FP8 computes in BF16. Notes say so.
     stack : str, optional
         Software stack (default: that of :func:`clustersim.performance.default_stack`). One that was
         never measured has the mean of all, and the spread of all in its interval.
@@ -187,7 +196,7 @@ def estimate(
     Raises
     ------
     InputError
-        For unknown names (with the nearest), values out of range, or a plan that does not divide.
+        For unknown names (with the nearest), values out of range, or a plan that a rule refuses.
 
     Examples
     --------
@@ -211,15 +220,18 @@ def estimate(
     number = precision_used(chip, precision, notes)
     software = stack_used(chip, stack, calibration, notes)
     job = _Job(shape, chip, count, batch, network, number, software, calibration)
-    if plan is None:
-        plans, searched, reason = _search(job)
+    given = read_plan({} if plan is None else plan, notes)
+    searched: tuple[int, int] | None = None
+    if is_searched(given):
+        choice, searched = _search(job, given)
     else:
-        plans, searched, reason = [parse_plan(plan, shape, count, batch)], None, ""
-        notes += plan_notes(plans[0], chip, shape, batch)
-    found = _evaluate(job, plans, reason, draws, seed)
+        unusual: list[str] = []
+        settled = settle_plan(given, shape, chip, count, batch, unusual)
+        choice = _Choice([settled], [tuple(unusual)], "")
+    found = _evaluate(job, choice, draws, seed)
     first = found.plans[0] if found.plans else None
-    unmeasured = unmeasured_note(chip, calibration)
-    notes += [f"{unmeasured}."] if unmeasured else []
+    notes += first.notes if first else ()
+    notes += unmeasured_notes(chip, calibration)
     notes += chip_notes(chip, first.memory_bytes if first else 0.0)
     return Estimate(
         model=shape,
@@ -272,8 +284,18 @@ class _Job:
         )
 
 
-def _search(job: _Job) -> tuple[list[dict[str, int]], tuple[int, int], str]:
-    """Search the best plans; how many were tried and fit, and why none does."""
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The plan given or those found, with their notes, and why there is none."""
+
+    plans: list[dict[str, int]]
+    notes: list[tuple[str, ...]]
+    reason: str
+
+
+def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tuple[int, int]]:
+    """Search the best plans; how many were tried and fit."""
+    switches = {name: given[name] for name in SWITCHES}
     found = search_plans(
         job.model,
         job.chip,
@@ -284,6 +306,7 @@ def _search(job: _Job) -> tuple[list[dict[str, int]], tuple[int, int], str]:
         stack=job.stack,
         world=job.calibration.world(),
         keep=PLANS_KEPT,
+        switches={name: value for name, value in switches.items() if value is not None},
     )
     plans = [
         {name: int(np.broadcast_to(getattr(found.plans, name), len(found))[row])
@@ -291,7 +314,7 @@ def _search(job: _Job) -> tuple[list[dict[str, int]], tuple[int, int], str]:
         for row in range(len(found))
     ]  # fmt: skip
     reason = found.reason + _fits_from(job) if found.reason else ""
-    return plans, (found.looked_at, found.fitting), reason
+    return _Choice(plans, list(found.notes), reason), (found.looked_at, found.fitting)
 
 
 def _fits_from(job: _Job) -> str:
@@ -316,9 +339,8 @@ class _Evaluated:
     drawn_s: Array
 
 
-def _evaluate(
-    job: _Job, plans: list[dict[str, int]], reason: str, draws: int, seed: int
-) -> _Evaluated:
+def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
+    plans, reason = choice.plans, choice.reason
     if not plans:
         return _Evaluated((), {}, {}, reason, np.zeros(0))
     rows = job.rows(plans)
@@ -334,6 +356,7 @@ def _evaluate(
             mfu=float(step.mfu[row]),
             memory_bytes=float(step.memory_bytes[row]),
             fits=bool(step.fits[row]),
+            notes=choice.notes[row],
         )
         for row, plan in enumerate(plans)
     )

@@ -1,47 +1,32 @@
-"""The best plan for runs of which neither tensor nor pipeline parallel size is known."""
+"""The best plan for rows that give no plan."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.calibration.configurations import Configurations
 from clustersim.performance import Coefficients, Plans, World
+from clustersim.performance.plan_rules import judge
 from clustersim.performance.plans import enumerate_plans
+from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import memory_of, step_seconds
 
 __all__ = ["find_plans"]
 
-CHOSEN = ("tp", "pp")
-"""A row with neither of them has its plan searched."""
-KEPT = ("dp", "cp", "ep")
-"""Sizes that the plan found has where a row gives them."""
-SET = ("micro_batch", "recompute", "zero", "zero_group")
-"""What a row's own value replaces in all plans tried."""
-ALWAYS_SET = ("flash", "overlap", "lora")
 ROWS_AT_ONCE = 16
 
 
-def find_plans(
-    rows: Configurations,
-    table: pd.DataFrame,
-    world: World,
-    reason: list[str],
-    notes: list[list[str]],
-) -> tuple[Configurations, NDArray[np.bool_]]:
-    """Give the rows without a plan the fastest that fits, the thriftiest where none does.
+def find_plans(rows: Configurations, world: World) -> tuple[Configurations, NDArray[np.bool_]]:
+    """Give rows without a plan the fastest that fits, the thriftiest where none does.
 
     Parameters
     ----------
     rows : Configurations
-    table : DataFrame
-        The texts that `rows` was read from.
+        Their reasons and notes are added to.
     world : World
-    reason, notes : list
-        Of the rows of the table; what is found is told there.
 
     Returns
     -------
@@ -50,51 +35,30 @@ def find_plans(
     array of bool
         Whose plan was searched.
     """
-    given = {
-        name: _given(table, name).to_numpy()[rows.index]
-        for name in (*CHOSEN, *KEPT, "micro_batch", "recompute", "zero")
-    }
-    given["zero_group"] = given["zero"]
-    open_rows = np.flatnonzero(~(given["tp"] | given["pp"]))
+    searched = np.array([rows.searched[place] for place in rows.index], dtype=bool)
+    open_rows = np.flatnonzero(searched)
     if not open_rows.size:
-        return rows, np.zeros(len(rows), dtype=bool)
-    own = dataclasses.replace(rows.plans, dp=_ranks(rows, table, given["dp"]))
+        return rows, searched
     plans = {field.name: getattr(rows.plans, field.name).copy() for field in _FIELDS}
     coefficients = world.coefficients([rows.labels[row] for row in open_rows])
     lost = np.zeros(len(rows), dtype=bool)
     for start in range(0, open_rows.size, ROWS_AT_ONCE):
         block = np.arange(start, min(start + ROWS_AT_ONCE, open_rows.size))
-        for row, found in _search(rows, own, open_rows[block], coefficients.take(block), given):
-            place = rows.index[row]
+        for row, found in _search(rows.take(open_rows[block]), coefficients.take(block)).items():
+            where = open_rows[block][row]
+            place = rows.index[where]
             if found is None:
-                lost[row] = True
-                reason[place] = "tp, pp: missing, and no plan divides n_accelerators as given"
+                lost[where] = True
+                rows.reason[place] = "no plan given, and none divides n_accelerators"
                 continue
             for name, value in found.values.items():
-                plans[name][row] = value
-            notes[place].append(found.note)
+                plans[name][where] = value
+            rows.notes[place] += found.notes
     changed = dataclasses.replace(rows, plans=Plans(**plans))
-    searched = np.isin(np.arange(len(rows)), open_rows)
     return changed.take(~lost), searched[~lost]
 
 
 _FIELDS = dataclasses.fields(Plans)
-
-
-def _given(table: pd.DataFrame, name: str) -> pd.Series[bool]:
-    if name not in table:
-        return pd.Series(False, index=table.index)
-    return table[name].str.strip() != ""
-
-
-def _ranks(
-    rows: Configurations, table: pd.DataFrame, given: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Data parallel sizes as the table gives them; without `tp` and `pp` they divide nothing."""
-    ranks = rows.plans.dp.copy()
-    if given.any():
-        ranks[given] = table["dp"].iloc[rows.index[given]].to_numpy(dtype=np.float64)
-    return ranks
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,63 +66,44 @@ class _Found:
     """The plan of one row."""
 
     values: dict[str, float]
-    note: str
+    notes: list[str]
 
 
-def _search(
-    rows: Configurations,
-    own: Plans,
-    block: NDArray[np.intp],
-    coefficients: Coefficients,
-    given: dict[str, NDArray[np.bool_]],
-) -> list[tuple[int, _Found | None]]:
+def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Found | None]:
     """Evaluate all plans of some rows; which is best for each."""
-    counts = rows.plans.take(block).chips
-    own = own.take(block)
-    models, chips, batch = rows.models.take(block), rows.chips.take(block), rows.global_batch[block]
-    candidates = enumerate_plans(models, chips, counts, batch)
-    plans, row = _as_given(candidates.plans, candidates.row, own, batch, block, given)
+    models, chips, batch = rows.models, rows.chips, rows.global_batch
+    candidates = enumerate_plans(models, chips, rows.plans.chips, batch)
+    row = candidates.row
+    plans = dataclasses.replace(
+        candidates.plans, **{name: getattr(rows.plans, name)[row] for name in SWITCHES}
+    )
     shape, chip = models.take(row), chips.take(row)
     used = memory_of(shape, chip, plans, batch[row])
     seconds = step_seconds(shape, chip, plans, batch[row], coefficients.take(row))
     fits = used <= chip.hbm_bytes
-    results: list[tuple[int, _Found | None]] = []
-    for place, original in enumerate(block):
+    results: dict[int, _Found | None] = {}
+    for place in range(len(rows)):
         mine = np.flatnonzero(row == place)
         if not mine.size:
-            results.append((int(original), None))
+            results[place] = None
             continue
         fitting = mine[fits[mine]]
         best = fitting[np.argmin(seconds[fitting])] if fitting.size else mine[np.argmin(used[mine])]
-        values = {field.name: float(getattr(plans, field.name)[best]) for field in _FIELDS}
-        sizes = " ".join(f"{name}={values[name]:g}" for name in ("tp", "pp", "dp", "micro_batch"))
-        which = "fastest plan that fits" if fitting.size else "no plan fits; thriftiest plan"
-        results.append((int(original), _Found(values, f"no plan given, {which}: {sizes}")))
+        chosen = plans.take(np.array([best]))
+        here = np.array([place])
+        unusual = judge(models.take(here), chips.take(here), chosen, batch[here]).notes[0]
+        values = {field.name: float(getattr(chosen, field.name)[0]) for field in _FIELDS}
+        results[place] = _Found(values, [_told(values, fits=bool(fitting.size)), *unusual])
     return results
 
 
-def _as_given(
-    plans: Plans,
-    row: NDArray[np.int64],
-    own: Plans,
-    batch: NDArray[np.float64],
-    block: NDArray[np.intp],
-    given: dict[str, NDArray[np.bool_]],
-) -> tuple[Plans, NDArray[np.int64]]:
-    """Keep the plans of the sizes that a row gives, and set what else it gives."""
-    keep = np.ones(row.size, dtype=bool)
-    for name in KEPT:
-        stated = given[name][block][row]
-        keep &= ~stated | (getattr(plans, name) == getattr(own, name)[row])
-    changed = {
-        name: np.where(given[name][block][row], getattr(own, name)[row], getattr(plans, name))
-        for name in SET
-    }
-    changed |= {name: getattr(own, name)[row] for name in ALWAYS_SET}
-    set_plans = dataclasses.replace(plans, **changed)
-    share = np.ceil(batch[row] / set_plans.dp)
-    keep &= set_plans.micro_batch <= share
-    group = np.where(set_plans.zero_group > 0, set_plans.zero_group, 1.0)
-    keep &= (set_plans.dp * set_plans.cp) % group == 0
-    chosen = np.flatnonzero(keep)
-    return set_plans.take(chosen), row[chosen]
+def _told(values: dict[str, float], *, fits: bool) -> str:
+    """Say which plan was found; the usual sizes, and others where they are not 1."""
+    shown = [
+        f"{name}={values[name]:g}"
+        for name in ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "zero")
+        if name in ("tp", "pp", "dp", "micro_batch", "zero") or values[name] > 1
+    ]
+    which = "fastest plan that fits" if fits else "no plan fits; thriftiest plan"
+    allowed = "; the upper bound allows for a run whose plan is not the best" if fits else ""
+    return f"No plan given, {which}: {' '.join(shown)}{allowed}."

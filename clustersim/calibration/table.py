@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.assumptions import unmeasured_note
+from clustersim.calibration.assumptions import chip_notes, unmeasured_notes
 from clustersim.calibration.configurations import (
     COLUMNS,
     KINDS,
@@ -27,8 +27,7 @@ from clustersim.calibration.row import Row
 from clustersim.calibration.unknown_chips import unknown_chip
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
-from clustersim.performance import LEVELS, Calibration, default_calibration
-from clustersim.performance.world import UNKNOWN
+from clustersim.performance import Calibration, default_calibration
 from clustersim.spreadsheets import plain_cell
 
 __all__ = [
@@ -129,15 +128,11 @@ def predict_table(
     notes: list[list[str]] = [[] for _ in range(len(texts))]
     known, catalogue, lost = _with_unknown_chips(texts, catalogue, notes)
     known = _with_known_kinds(known, notes)
-    rows = read_configurations(known, catalogue, searched=True)
+    rows = read_configurations(known, catalogue, assumed=calibration)
+    rows, searched = find_plans(rows, calibration.world())
     reason = [lost.get(place, text) for place, text in enumerate(rows.reason)]
-    for place, note in enumerate(rows.notes):
-        notes[place] += [note] if note and not reason[place] else []
-    rows, searched = find_plans(rows, known, calibration.world(), reason, notes)
-    _note_stacks(rows, calibration, notes)
-    for place, chip in zip(rows.index, rows.accelerators, strict=True):
-        unmeasured = unmeasured_note(chip, calibration)
-        notes[place] += [unmeasured] if unmeasured else []
+    for place, told in enumerate(rows.notes):
+        notes[place] += told if not reason[place] else []
     columns = _predicted_columns(rows, searched, calibration, reason, notes)
     added = pd.DataFrame(columns, index=table.index, dtype=object)
     unknown = [column for column in table.columns if column not in COLUMNS]
@@ -207,7 +202,7 @@ def _with_unknown_chips(
             continue
         extended = extended.with_accelerator(made.accelerator)
         names[place] = made.accelerator.name
-        notes[place].append(made.note)
+        notes[place].append(f"{made.note}.")
     return texts.assign(accelerator=names), extended, lost
 
 
@@ -221,7 +216,7 @@ def _with_known_kinds(texts: pd.DataFrame, notes: list[list[str]]) -> pd.DataFra
         row.choice("kind", "pretrain", KINDS)
         if row.problems:
             kinds[place] = ""
-            notes[place].append(f"kind {kind.strip()!r} is taken for training of all weights")
+            notes[place].append(f"kind {kind.strip()!r} is taken for training of all weights.")
     return texts.assign(kind=kinds)
 
 
@@ -233,17 +228,6 @@ def _is_known(name: str, catalogue: Catalogue) -> bool:
     return True
 
 
-def _note_stacks(rows: Configurations, calibration: Calibration, notes: list[list[str]]) -> None:
-    """Say where a stack was never measured: its coefficients have the spread of all."""
-    product, release = LEVELS.index("product"), LEVELS.index("release")
-    measured = calibration.stacks
-    for place, labels in zip(rows.index, rows.labels, strict=True):
-        if labels[release] == UNKNOWN:
-            notes[place].append("no framework named: mean and spread of all stacks")
-        elif labels[product] not in measured and labels[release] not in measured:
-            notes[place].append("unknown framework: mean and spread of all stacks")
-
-
 def _predicted_columns(
     rows: Configurations,
     searched: NDArray[np.bool_],
@@ -253,10 +237,16 @@ def _predicted_columns(
 ) -> dict[str, list[str]]:
     columns = {name: [""] * len(reason) for name in PREDICTED}
     columns["reason"] = reason
-    columns["predicted_note"] = ["; ".join(texts) for texts in notes]
+    columns["predicted_note"] = [" ".join(texts) for texts in notes]
     if not len(rows):
         return columns
     found = predict(rows, calibration)
+    for place, chip, used in zip(
+        rows.index, rows.accelerators, found.step.memory_bytes, strict=True
+    ):
+        told = [*unmeasured_notes(chip, calibration), *chip_notes(chip, float(used))]
+        notes[place] += told
+        columns["predicted_note"][place] = " ".join(notes[place])
     upper = np.log(found.hi_s / found.step.step_time_s)
     behind = np.where(searched, calibration.reach * BEHIND_THE_BEST, 0.0)
     hi_s = found.step.step_time_s * np.exp(np.hypot(upper, behind))

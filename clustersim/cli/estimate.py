@@ -19,7 +19,10 @@ DESCRIPTION = """\
 Estimate the time of one training step with its 90 % interval, memory, days and cost:
 of one job (--model, --accelerator, --count), the best plan searched unless --plan gives one;
 or of every row of a table (--table CONFIGS.csv --out PREDICTED.csv), whose columns
---columns lists."""
+--columns lists. A plan is searched where none of its sizes is given; otherwise a size that
+is not given is 1.
+Exit code 1: no plan fits, the plan given does not fit, or no row of the table could be
+predicted; 2: the input cannot be used, or a rule refuses the plan given."""
 EXAMPLES = """\
 example:
   clustersim estimate --model llama3-70b --accelerator H200 --count 512
@@ -69,7 +72,9 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
     job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: the best is searched)")
     job.add_argument("--global-batch", type=int, metavar="N", help="sequences of a step")
     job.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence")
-    job.add_argument("--precision", metavar="bf16|fp8", help="default: bf16")
+    job.add_argument(
+        "--precision", metavar="bf16|fp8", help="bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)"
+    )
     job.add_argument("--stack", metavar="NAME", help="software stack, such as 'NeMo 24.07'")
     job.add_argument("--network", metavar="RATE", help="of one chip, as 400Gb/s")
     job.add_argument("--draws", type=int, metavar="N", help="also draw N worlds from the posterior")
@@ -170,7 +175,7 @@ def _run_table(args: argparse.Namespace) -> int:
     print(f"{format_count(found.predicted)} rows predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
-    return 0
+    return 0 if found.predicted else 1
 
 
 def _print_columns() -> None:
@@ -212,7 +217,7 @@ def _run_job(args: argparse.Namespace) -> int:
         from clustersim.cli.estimate_text import estimate_text
 
         print(estimate_text(found))
-    return 0
+    return 0 if found.best is not None and found.best.fits else 1
 
 
 def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:

@@ -56,9 +56,23 @@ def estimate_text(found: Estimate) -> str:
         sections.append(_cost(found, found.cost))
     if len(found.plans) > 1:
         sections.append(_plans(found.plans))
-    if found.notes:
-        sections.append("\n".join(["Notes", *(_wrapped(note, "  ") for note in found.notes)]))
+    notes = [*found.notes, *_notes_of_others(found.plans)]
+    if notes:
+        sections.append("\n".join(["Notes", *(_wrapped(note, "  ") for note in notes)]))
     return "\n\n".join(sections)
+
+
+def _notes_of_others(plans: tuple[PlanEstimate, ...]) -> list[str]:
+    """Say what is unusual of the plans after the first, each line once."""
+    places: dict[str, list[str]] = {}
+    for place, plan in enumerate(plans[1:], start=2):
+        for note in plan.notes:
+            if note not in plans[0].notes:
+                places.setdefault(note, []).append(str(place))
+    return [
+        f"Row{'s' if len(where) > 1 else ''} {', '.join(where)} of the best plans: {note}"
+        for note, where in places.items()
+    ]
 
 
 def _wrapped(text: str, indent: str = "") -> str:
@@ -260,6 +274,7 @@ def _plan_json(found: PlanEstimate) -> dict[str, Any]:
         "mfu": found.mfu,
         "memory_bytes": found.memory_bytes,
         "fits": found.fits,
+        "notes": list(found.notes),
     }
 
 

@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for input that cannot be used; 130 after an interrupt.
+        0; 1 where the answer is no (nothing fits, a plan misses its goal, a policy breaks a rule, a
+        run of a study fails); 2 for input that cannot be used; 130 after an interrupt.
     """
     parser = _parser()
     args = parser.parse_args(arguments)

@@ -10,6 +10,8 @@ from clustersim.cli.text import table
 from clustersim.units import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from clustersim.catalogue import Catalogue
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["result_text", "window_text"]
 
 _MOST_REASONS = 5
+_MOST_NOTES = 5
 _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
@@ -89,6 +92,7 @@ def result_text(result: Result) -> str:
             lines.append(
                 f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
             )
+    lines += _notes_text(result.provenance.get("notes", ()))
     if result.interrupted:
         end_s = float(result.provenance["simulated_s"])
         done = format_duration(end_s)
@@ -96,6 +100,17 @@ def result_text(result: Result) -> str:
             done += f" ({result.calendar.text(end_s)})"
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
+
+
+def _notes_text(notes: Sequence[str]) -> list[str]:
+    """Say what was assumed or is unusual of the plans of jobs, the first few of many."""
+    lines = [
+        textwrap.fill(f"Note: {note}", 100, subsequent_indent="  ") for note in notes[:_MOST_NOTES]
+    ]
+    more = len(notes) - _MOST_NOTES
+    if more > 0:
+        lines.append(f"Note: {more:,} more notes, see `notes` in provenance.json")
+    return lines
 
 
 def _accounts_text(result: Result) -> list[str]:

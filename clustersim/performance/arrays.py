@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.catalogue import Accelerator, Model
 from clustersim.network.constants import generation_of
 
-__all__ = ["RECOMPUTE", "AcceleratorArrays", "ModelArrays", "Plans", "attended_tokens"]
+__all__ = [
+    "RECOMPUTE",
+    "AcceleratorArrays",
+    "ModelArrays",
+    "Plans",
+    "attended_tokens",
+    "scaleup_domain",
+]
 
 Array = NDArray[np.float64]
 
@@ -49,6 +56,11 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
     if 0 < window < seq_len:
         return window * (1.0 - window / (2.0 * seq_len))
     return seq_len / 2.0
+
+
+def scaleup_domain(chip: Accelerator) -> int:
+    """Chips of one scale-up domain; 1 for a chip without a scale-up link."""
+    return 1 if chip.scaleup_shape == "none" else chip.scaleup_size
 
 
 class Columns:
@@ -155,7 +167,7 @@ class AcceleratorArrays(Columns):
                     chip.hbm_bytes * BINARY_GIGABYTE,
                     chip.hbm_Bps,
                     chip.scaleup_Bps,
-                    1 if chip.scaleup_shape == "none" else chip.scaleup_size,
+                    scaleup_domain(chip),
                     chip.nic_Bps,
                 )
                 for chip in chips
@@ -183,7 +195,7 @@ class AcceleratorArrays(Columns):
 
 @dataclass(frozen=True, slots=True)
 class Plans(Columns):
-    """How a job is laid out; ``n = tp * pp * dp * cp``, experts over `ep` of the dp ranks.
+    """How a job is laid out; ``n = tp * pp * dp * cp``, experts over `ep` of a stage's chips.
 
     Attributes
     ----------

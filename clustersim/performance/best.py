@@ -17,9 +17,11 @@ from clustersim.performance.arrays import (
     AcceleratorArrays,
     ModelArrays,
     Plans,
+    scaleup_domain,
 )
 from clustersim.performance.calibration import default_world
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
 from clustersim.performance.world import World
@@ -55,6 +57,9 @@ class BestPlans:
         Seconds by part (0 where no plan fits).
     reason : list of str
         Why no plan fits; empty where one does.
+    notes : list of tuple of str
+        What is unusual of each row's plan (:mod:`clustersim.performance.plan_rules`), and of its
+        precision.
     """
 
     step_time_s: Array
@@ -73,6 +78,7 @@ class BestPlans:
     zero: Integers
     parts: dict[str, Array]
     reason: list[str]
+    notes: list[tuple[str, ...]]
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -113,7 +119,7 @@ def best_plans(
     scaleup_size : array_like, optional
         Chips of one scale-up domain (default: each chip's own).
     precision : {"bf16", "fp8"}
-        A chip without FP8 computes in BF16.
+        A chip without FP8 computes in BF16, and a note says so.
     stack : str, optional
         Software stack (default: that of :func:`clustersim.performance.default_stack`).
     world : World, optional
@@ -147,7 +153,7 @@ def best_plans(
     world = default_world() if world is None else world
     coefficients = world.for_chips(rows.chips, stack, precision).take(chip_index)
     found = _search(model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3], coefficients)
-    best = _assemble(rows, distinct, model_arrays, chip_arrays, found, coefficients)
+    best = _assemble(rows, distinct, model_arrays, chip_arrays, found, coefficients, precision)
     return _expand(best, inverse.reshape(-1))
 
 
@@ -182,7 +188,7 @@ def rows_of(
     chip_place = {id(chip): place for place, chip in enumerate(unique_chips)}
     batch = [m.global_batch for m in models] if global_batch is None else global_batch
     nic = [c.nic_Bps for c in chips] if nic_Bps is None else nic_Bps
-    domain = [c.scaleup_size for c in chips] if scaleup_size is None else scaleup_size
+    domain = [scaleup_domain(c) for c in chips] if scaleup_size is None else scaleup_size
     columns = [
         [model_place[id(model)] for model in models],
         [chip_place[id(chip)] for chip in chips],
@@ -297,6 +303,7 @@ def _assemble(
     chips: AcceleratorArrays,
     found: _Found,
     coefficients: Coefficients,
+    precision: str,
 ) -> BestPlans:
     """Evaluate the winners once more for parts and memory, and say why the others have none."""
     step = evaluate(
@@ -313,6 +320,12 @@ def _assemble(
         chip = rows.chips[int(distinct[place, 1])]
         reason[place] = reason_of(model, chip, int(distinct[place, 2]), found.least_memory[place])
     plans = found.plans
+    unusual = judge(models, chips, plans, distinct[:, 3]).notes
+    narrow = [precision_note(chip, precision) for chip in rows.chips]
+    notes = [
+        ((narrow[int(chip)],) if narrow[int(chip)] else ()) + (tuple(told) if there else ())
+        for chip, told, there in zip(distinct[:, 1], unusual, fits, strict=True)
+    ]
     return BestPlans(
         step_time_s=np.where(fits, step.step_time_s, np.inf),
         tokens_per_step=step.tokens_per_step,
@@ -325,6 +338,7 @@ def _assemble(
             for name, part in step.parts.items()
         },
         reason=reason,
+        notes=notes,
     )
 
 
@@ -344,10 +358,11 @@ def _expand(best: BestPlans, inverse: NDArray[np.intp]) -> BestPlans:
     values = {
         field.name: getattr(best, field.name)[inverse]
         for field in dataclasses.fields(BestPlans)
-        if field.name not in ("parts", "reason")
+        if field.name not in ("parts", "reason", "notes")
     }
     return BestPlans(
         **values,
         parts={name: part[inverse] for name, part in best.parts.items()},
         reason=[best.reason[place] for place in inverse],
+        notes=[best.notes[place] for place in inverse],
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.plan_terms import kv_heads_fit, kv_heads_of
 
 __all__ = ["Candidates", "FullSpace", "describe_plan", "enumerate_plans", "full_space"]
 
@@ -88,13 +89,14 @@ def enumerate_plans(
 ) -> Candidates:
     """List the usual plans of every row (model, chip, number of chips).
 
-    A plan is kept where ``tp pp cp`` divides the count; `tp` divides the heads and stays within the
-    scale-up domain; the stages of `pp` are not too uneven; `cp` cuts the sequence evenly and leaves
-    `CONTEXT_TOKENS` or more to a chip; `ep` divides experts and data-parallel ranks; a rank's share
-    of the batch is at least a micro-batch. ZeRO 0 is for one data-parallel rank, 1 for
-    pipelines, 1 to 3 for the rest: the others need more memory or time than these. Interleaved are
-    pipelines with at least as many micro-batches as stages, by 1 chunk of a stage's layers, or the
-    largest divisors of them up to 4, 8 and 16.
+    No plan is listed that a rule of :mod:`clustersim.performance.plan_rules` refuses. A plan is
+    kept where ``tp pp cp`` divides the count; `tp` suits the heads and stays within the scale-up
+    domain; the stages of `pp` are not too uneven; `cp` cuts the sequence evenly and leaves
+    `CONTEXT_TOKENS` or more to a chip; `ep` divides the experts and the ``tp dp cp`` chips of a
+    stage; a rank's share of the batch is at least a micro-batch. ZeRO 0 is for plans that hold all
+    weights once, 1 for pipelines, 1 to 3 for the rest: the others need more memory or time than
+    these. Interleaved are pipelines with at least as many micro-batches as stages, by 1 chunk of a
+    stage's layers, or the largest divisors of them up to 4, 8 and 16.
 
     Parameters
     ----------
@@ -110,9 +112,13 @@ def enumerate_plans(
     row, tp, pp, cp = _layouts(models, chips, counts)
     dp = counts[row] / (tp * pp * cp)
     share = np.ceil(global_batch[row] / dp)
-    pair, expert, micro = np.nonzero(_batches_that_fit(models.n_experts[row], dp, share))
+    chips_of_stage = tp * dp * cp
+    fitting = _batches_that_fit(models.n_experts[row], chips_of_stage, share)
+    pair, expert, micro = np.nonzero(fitting)
     modes = np.array(recompute, dtype=np.float64)
-    stages = _stages_that_help(pp, dp * cp)[pair]
+    spread = EXPERT[expert]
+    copies = np.where(spread > 1, chips_of_stage[pair] / spread, 1.0)
+    stages = _stages_that_help(pp[pair], np.maximum((dp * cp)[pair], copies))
     repeat, mode, zero = np.nonzero(np.repeat(stages[:, None, :], len(modes), axis=1))
     pair, ep, micro_batch = pair[repeat], EXPERT[expert[repeat]], MICRO_BATCH[micro[repeat]]
     chunks = _interleaving(models.layers[row], pp)[:, pair]
@@ -140,6 +146,7 @@ def _layouts(
     counted, layers = counts[:, None], models.layers[:, None]
     tensor = (np.mod(models.heads[:, None], TENSOR) == 0) & (chips.scaleup_size[:, None] >= TENSOR)
     tensor &= np.mod(counted, TENSOR) == 0
+    tensor &= kv_heads_fit(kv_heads_of(models)[:, None], TENSOR)
     slots = np.ceil(layers / PIPELINE) * PIPELINE
     pipeline = (slots <= (1.0 + MOST_EMPTY_LAYERS) * layers) & (layers >= PIPELINE)
     pipeline &= np.mod(counted, PIPELINE) == 0
@@ -155,10 +162,10 @@ def _layouts(
     return row[whole], sizes[0][whole], sizes[1][whole], sizes[2][whole]
 
 
-def _batches_that_fit(n_experts: Array, dp: Array, share: Array) -> NDArray[np.bool_]:
+def _batches_that_fit(n_experts: Array, stage: Array, share: Array) -> NDArray[np.bool_]:
     """Expert parallel sizes and micro-batches of each layout, shape (layouts, sizes, batches)."""
     experts = n_experts[:, None]
-    divides = (np.mod(experts, EXPERT) == 0) & (np.mod(dp[:, None], EXPERT) == 0)
+    divides = (np.mod(experts, EXPERT) == 0) & (np.mod(stage[:, None], EXPERT) == 0)
     expert = (EXPERT == 1) | ((experts > 0) & divides)
     micro_batch = share[:, None] >= MICRO_BATCH
     fits: NDArray[np.bool_] = expert[:, :, None] & micro_batch[:, None, :]
@@ -166,7 +173,7 @@ def _batches_that_fit(n_experts: Array, dp: Array, share: Array) -> NDArray[np.b
 
 
 def _stages_that_help(pp: Array, ranks: Array) -> NDArray[np.bool_]:
-    """ZeRO stages of each layout, shape (layouts, stages)."""
+    """ZeRO stages of layouts of which `ranks` hold the same weights, shape (layouts, stages)."""
     alone, pipelined = ranks[:, None] == 1, pp[:, None] > 1
     return np.where(
         alone, ZERO_STAGES == 0, np.where(pipelined, ZERO_STAGES == 1, ZERO_STAGES >= 1)
@@ -255,18 +262,19 @@ def full_space(
 
     A layout is each choice of
 
-    - `tp`: divisors of the heads, up to the scale-up domain;
+    - `tp`: divisors of the heads that suit the key and value heads, up to the scale-up domain;
     - `pp`: up to the layers, the last stages part empty where it does not divide them;
     - `cp`: divisors of the sequence (``2 cp`` under a causal mask);
     - `dp`: such that ``tp pp cp dp`` is the count;
-    - `ep`: divisors of the experts and of `dp`.
+    - `ep`: divisors of the experts and of the ``tp dp cp`` chips of a stage.
 
     Its plans are the product of
 
     - micro-batches: 1 to `EVERY_MICRO_BATCH` sequences and every larger divisor of a rank's share,
       each with every interleaving that divides the layers of a stage (only 1 chunk where there are
       fewer micro-batches than stages);
-    - ZeRO 0 to 3, stages 1 to 3 over all ranks or in groups of every divisor of ``dp cp``;
+    - ZeRO 0 to 3, stages 1 to 3 over all ranks or in groups of every divisor of ``dp cp`` (such
+      that the `ep` ranks of an exchange lie in one group);
     - recompute none, selective, full;
     - sequence parallel on and off (where `tp` > 1);
     - communication hidden or not (where there is any);
@@ -284,15 +292,19 @@ def full_space(
         int(column[0]) for column in (models.heads, models.layers, models.n_experts)
     )
     domain = int(chips.scaleup_size[0])
+    kv_heads = kv_heads_of(models)[0]
     layouts = []
     for tp in (size for size in _divisors(heads) if count % size == 0 and size <= domain):
+        if not kv_heads_fit(kv_heads, np.array(float(tp))):
+            continue
         for pp in (size for size in _divisors(count // tp) if size <= layers):
             for cp in _divisors(count // (tp * pp)):
                 pieces = float(_sequence_pieces(models, np.asarray(float(cp)))[0])
                 if cp > 1 and models.seq_len[0] % pieces:
                     continue
                 dp = count // (tp * pp * cp)
-                sizes = [ep for ep in _divisors(experts) if dp % ep == 0] if experts else [1]
+                stage = tp * dp * cp
+                sizes = [ep for ep in _divisors(experts) if stage % ep == 0] if experts else [1]
                 schedules = _schedules(math.ceil(global_batch / dp), math.ceil(layers / pp), pp)
                 layouts += [_layout(tp, pp, dp, cp, ep, schedules) for ep in sizes]
     return FullSpace(tuple(layouts))
@@ -304,8 +316,10 @@ ON_OFF = np.array([1.0, 0.0])
 
 def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, schedules: Array) -> _Layout:
     ranks = dp * cp
-    groups = [0, *(size for size in _divisors(ranks) if 1 < size < ranks)]
-    stages = [(0, 0), *itertools.product((1, 2, 3), groups if ranks > 1 else ())]
+    copies = max(ranks, tp * ranks // ep if ep > 1 else 1)
+    whole = [size for size in _divisors(ranks) if ep == 1 or size * tp % ep == 0]
+    groups = [0, *(size for size in whole if 1 < size < ranks)]
+    stages = [(0, 0), *itertools.product((1, 2, 3), groups if copies > 1 else ())]
     return _Layout(
         *(tp, pp, dp, cp, ep),
         schedules=schedules,

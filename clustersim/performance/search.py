@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +15,19 @@ from clustersim.errors import InputError
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.best import check_precision, reason_of, rows_of
 from clustersim.performance.calibration import default_world
+from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import describe_plan, enumerate_plans, full_space
 from clustersim.performance.step_time import StepTime, evaluate, memory_of, step_seconds
 from clustersim.performance.world import World
 
-__all__ = ["SPACES", "PlanSearch", "search_plans"]
+__all__ = ["SPACES", "SWITCHES", "PlanSearch", "search_plans"]
 
 Array = NDArray[np.float64]
 
 SPACES = ("usual", "full")
 """Names of the spaces: :func:`clustersim.performance.plans.enumerate_plans` and ``full_space``."""
+SWITCHES = ("flash", "sequence_parallel", "overlap", "lora")
+"""What a software stack does in any layout, so that a search may take it as given."""
 PLANS_AT_ONCE = 65_536
 """Plans held at once (8 MB)."""
 SAME_TIME = 1e-9
@@ -48,6 +51,9 @@ class PlanSearch:
         Memory of the thriftiest plan (inf where there is none at all).
     reason : str
         Why nothing fits; empty where a plan does.
+    notes : tuple of tuple of str
+        What is unusual of each plan (:mod:`clustersim.performance.plan_rules`), and of its
+        precision.
     """
 
     plans: Plans
@@ -56,6 +62,7 @@ class PlanSearch:
     fitting: int
     least_memory_bytes: float
     reason: str
+    notes: tuple[tuple[str, ...], ...]
 
     def __len__(self) -> int:
         return len(self.plans.tp)
@@ -78,6 +85,7 @@ def search_plans(
     world: World | None = None,
     keep: int = 5,
     space: str = "usual",
+    switches: Mapping[str, float] | None = None,
 ) -> PlanSearch:
     """Find the fastest plan that fits in memory, and the next ones.
 
@@ -97,11 +105,14 @@ def search_plans(
         (hundreds to thousands of plans); ``full`` every plan that the model of the step can tell
         apart (millions; seconds):
         :func:`clustersim.performance.plans.full_space` says of what it is the product.
+    switches : mapping of str to float, optional
+        Fields of :class:`Plans` that all plans of the usual space have, of
+        :data:`SWITCHES`: ``{"lora": 1}`` searches the best plan of low-rank adapters.
 
     Raises
     ------
     InputError
-        For a space or precision that does not exist, or numbers that are not positive.
+        For a space, precision or switch that does not exist, or numbers that are not positive.
 
     Examples
     --------
@@ -115,7 +126,8 @@ def search_plans(
     'llama3-70b on 1 H200 chip needs at least 1074 GiB on a chip, which has 141 GiB'
     """
     check_precision(precision)
-    _check_options(keep, space)
+    switches = {} if switches is None else switches
+    _check_options(keep, space, switches)
     rows = rows_of(
         "search_plans", [model], [accelerator], count, global_batch, nic_Bps, scaleup_size
     )
@@ -131,7 +143,7 @@ def search_plans(
     fastest = _Fastest(keep)
     looked_at = fitting = 0
     least = np.inf
-    for plans in _blocks(models, chips, chips_of_job, batch, space):
+    for plans in _blocks(models, chips, chips_of_job, batch, space, switches):
         used = memory_of(models, chips, plans, batch)
         fits = np.flatnonzero(used <= chips.hbm_bytes)
         looked_at += used.size
@@ -142,11 +154,20 @@ def search_plans(
             fastest.offer(kept, step_seconds(models, chips, kept, batch, coefficients))
     reason = "" if fitting else reason_of(model, accelerator, int(chips_of_job[0]), least)
     step = evaluate(models, chips, fastest.plans, global_batch=batch, coefficients=coefficients)
-    return PlanSearch(fastest.plans, step, looked_at, fitting, least, reason)
+    told = judge(models, chips, fastest.plans, batch).notes if len(fastest.seconds) else []
+    narrow = precision_note(accelerator, precision)
+    notes = tuple(((narrow,) if narrow else ()) + tuple(lines) for lines in told)
+    return PlanSearch(fastest.plans, step, looked_at, fitting, least, reason, notes)
 
 
-def _check_options(keep: ArrayLike, space: str) -> None:
-    problems = []
+def _check_options(keep: ArrayLike, space: str, switches: Mapping[str, float]) -> None:
+    problems = [
+        f"switches: must be among {', '.join(SWITCHES)}, found {name!r}"
+        for name in switches
+        if name not in SWITCHES
+    ]
+    if switches and space != "usual":
+        problems.append("switches: the full space has every value of them")
     if not (isinstance(keep, int | np.integer) and keep >= 1):
         problems.append(f"keep: must be a whole number of 1 or more, found {keep!r}")
     if space not in SPACES:
@@ -159,12 +180,20 @@ def _check_options(keep: ArrayLike, space: str) -> None:
 
 
 def _blocks(
-    models: ModelArrays, chips: AcceleratorArrays, count: Array, batch: Array, space: str
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    count: Array,
+    batch: Array,
+    space: str,
+    switches: Mapping[str, float],
 ) -> Iterator[Plans]:
     if space == "full":
         yield from full_space(models, chips, int(count[0]), float(batch[0])).blocks(PLANS_AT_ONCE)
         return
     plans = enumerate_plans(models, chips, count, batch).plans
+    plans = dataclasses.replace(
+        plans, **{name: np.full(plans.tp.shape, value) for name, value in switches.items()}
+    )
     for start in range(0, plans.tp.size, PLANS_AT_ONCE):
         yield plans.take(np.arange(start, min(start + PLANS_AT_ONCE, plans.tp.size)))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clustersim.performance.arrays import ModelArrays, Plans
 
-__all__ = ["Shard", "shard_of"]
+__all__ = ["Shard", "ranks_with_same_experts", "shard_of"]
 
 Array = NDArray[np.float64]
 
@@ -54,13 +54,29 @@ class Shard:
     trained: Array
 
 
+def ranks_with_same_experts(plans: Plans, ranks: Array) -> Array:
+    """Return how many chips hold the same experts, of the `tp` chips each of some `ranks`.
+
+    Where experts are distributed, ``ranks tp / ep``: they are spread over tensor-, context- and
+    data-parallel ranks alike. Otherwise as many as hold the same dense weights.
+
+    Examples
+    --------
+    >>> plans = Plans.of(tp=[2.0, 2.0], dp=16, ep=[32, 1])
+    >>> ranks_with_same_experts(plans, plans.dp * plans.cp).tolist()
+    [1.0, 16.0]
+    """
+    return np.maximum(ranks * (np.where(plans.ep > 1, plans.tp, 1.0) / plans.ep), 1.0)
+
+
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
     """Split a model and its batch by a plan.
 
     A data-parallel rank takes ``ceil(global_batch / dp)`` sequences, the last micro-batch of it
     may be part full and costs a whole one; a stage takes ``vpp * ceil(layers / (pp * vpp))``
     layers. The input and output embeddings sit on the first and last stage. Distributed experts
-    are whole; others are split by tensor-parallel ranks.
+    (``ep > 1``) are whole and spread over any `ep` chips of a stage; others are split by
+    tensor-parallel ranks (:mod:`clustersim.performance.plan_rules`).
     """
     sequences = np.ceil(global_batch / plans.dp)
     layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))
@@ -78,9 +94,8 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
         experts_of_rank = models.n_experts / np.where(distributed, plans.ep, plans.tp)
         moe_layers = layers * moe_share
         expert_params = moe_layers * experts_of_rank * expert
-        same = np.where(distributed, plans.tp, 1.0) / plans.ep
-        copies = np.maximum(ranks * same, 1.0)
-        expert_group = np.maximum(group * same, 1.0)
+        copies = ranks_with_same_experts(plans, ranks)
+        expert_group = ranks_with_same_experts(plans, group)
     else:
         dense_layer = (whole + mlp) / plans.tp
     tables = np.where(plans.pp > 1, 1.0, 2.0 - models.tied)

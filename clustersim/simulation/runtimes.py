@@ -12,6 +12,7 @@ import pandas as pd
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
 from clustersim.performance import World, best_plans, default_world, relative_speed
+from clustersim.performance.plan_rules import precision_note
 from clustersim.topology import Cluster, Pool
 
 __all__ = ["Runtimes", "find_runtimes"]
@@ -32,6 +33,9 @@ class Runtimes:
     missing_port : int64 array (pools, jobs), optional
         Which of `port_obstacles` tells why there is no software for the job yet, -1 where there is.
     port_obstacles : tuple of str
+    notes : tuple of str
+        Where a pool's chip computes in another precision than asked for, and what is unusual of the
+        plans from which run times come (:mod:`clustersim.performance.plan_rules`).
     """
 
     run_s: Floats
@@ -39,6 +43,7 @@ class Runtimes:
     obstacles: Mapping[tuple[str, int, int], str]
     missing_port: npt.NDArray[np.int64] | None = None
     port_obstacles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def obstacle(self, job: int, pool: int, model: str, size: int) -> str:
         """Why a job cannot run on a pool."""
@@ -102,8 +107,11 @@ def find_runtimes(
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     duration = jobs["duration_s"].to_numpy(dtype=np.float64, na_value=np.nan)
     slowdown = np.ones((n_pools, 1))
+    notes: list[str] = []
     if catalogue is not None and reference_accelerator is not None and reference_models:
         reference = catalogue.accelerator(reference_accelerator)
+        chips = [catalogue.accelerator(pool.accelerator) for pool in cluster.pools]
+        notes += [precision_note(chip, precision) for chip in (reference, *chips)]
         stand_in = _stand_ins(jobs, reference_models)
         slowdown = _slowdowns(sizes, stand_in, cluster, catalogue, reference, steps)
     run_s = duration * slowdown
@@ -123,12 +131,14 @@ def find_runtimes(
                 f"{len(by_model):,} have a model and tokens instead of duration_s; they need "
                 "chips: name the log as workload.trace in a scenario for `clustersim run`",
             )
-        of_models = _model_run_s(jobs.iloc[by_model], cluster, catalogue, steps, obstacles)
+        of_models = _model_run_s(jobs.iloc[by_model], cluster, catalogue, steps, obstacles, notes)
         run_s[:, by_model] = of_models
         if "estimate_factor" in jobs and not exact_estimates:
             of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
         estimate_s[:, by_model] = np.where(np.isfinite(told[by_model]), told[by_model], of_models)
-    return Runtimes(run_s, estimate_s, obstacles)
+    return Runtimes(
+        run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +200,9 @@ def _model_run_s(
     catalogue: Catalogue,
     steps: _Steps,
     obstacles: dict[tuple[str, int, int], str],
+    notes: list[str],
 ) -> Floats:
-    """Run times of jobs that have a model, (pools, jobs)."""
+    """Run times of jobs that have a model, (pools, jobs); `obstacles` and `notes` are added to."""
     names, name_of = np.unique(jobs["model"].to_numpy(dtype=str), return_inverse=True)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     pairs, pair_of = np.unique(np.stack([name_of, sizes]), axis=1, return_inverse=True)
@@ -213,6 +224,12 @@ def _model_run_s(
     for pool, pair in zip(*np.nonzero(~np.isfinite(step_s)), strict=True):
         key = (str(names[pairs[0, pair]]), int(pairs[1, pair]), int(pool))
         obstacles[key] = plans.reason[pool * n_pairs + pair]
+    of_chips = [precision_note(chip, steps.precision) for chip in chips]
+    notes += of_chips
+    for row, told in enumerate(plans.notes):
+        pool, pair = divmod(row, n_pairs)
+        where = f"{names[pairs[0, pair]]} on {int(pairs[1, pair]):,} {chips[pool].name}"
+        notes += [f"{where}: {note}" for note in told if note not in of_chips]
     tokens = jobs["tokens"].to_numpy(dtype=np.float64)
     with np.errstate(divide="ignore"):
         seconds_per_token = np.where(np.isfinite(step_s), 1.0 / rate, np.inf)

@@ -189,6 +189,8 @@ def simulate(
         )
     result = _result(jobs, ran, cluster, eligible, demands)
     told = {**(provenance or {}), **_provenance(ran.record, time.perf_counter() - began)}
+    if runtimes.notes:
+        told["notes"] = list(runtimes.notes)
     return replace(result, provenance=told)
 
 

@@ -29,7 +29,12 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "count as text": ([*JOB, "--count", "many"], ("'many'",)),
     "all faults at once": (
         [*JOB, "--count", "-1", "--global-batch", "0", "--precision", "int4"],
-        ("3 problems", "count", "global_batch", "precision: must be bf16 or fp8, found 'int4'"),
+        (
+            "3 problems",
+            "count",
+            "global_batch",
+            "precision: must be one of bf16, fp16, fp8, mxfp8, fp32, found 'int4'",
+        ),
     ),
     "no tokens": ([*JOB, "--tokens", "0"], ("tokens: must be from 1",)),
     "tokens of nan": ([*JOB, "--tokens", "nan"], ("tokens: must be",)),
@@ -108,21 +113,24 @@ PLANS = {
     "tpp=2": "tpp: unknown key of a plan; did you mean 'tp'?",
     "microbatch=2": "did you mean 'micro_batch'?",
     "tp=2,TP=4": "TP: given twice",
-    "tp=0": "tp: must be a whole number from 1 to",
+    "tp=0": "tp: must be a whole number of at least 1, found '0'",
     "tp=-2": "found '-2'",
     "tp=2.5": "found '2.5'",
     "tp=²": "found '²'",
-    "zero=4": "zero: must be a whole number from 0 to 3 or fsdp, found '4'",
-    "recompute=some": "from 0 to 2 or none, selective, full, found 'some'",
-    "flash=2": "flash: must be a whole number from 0 to 1",
+    "zero=4": "zero: must be 0, 1, 2, 3, fsdp or like 1(group=8), found '4'",
+    "recompute=some": "recompute: must be one of none, selective, full, block, found 'some'",
+    "flash=2": "flash: must be 0 or 1, found '2'",
     "tp=3": "product 3 does not divide 64 chips",
-    "tp=64": "tp: must divide the 32 heads of llama3-8b, found 64",
-    "pp=64": "pp: must be at most the 32 layers of llama3-8b, found 64",
+    "tp=64": "tp: must divide the 32 heads, found 64",
+    "pp=64": "pp: must be at most the 32 layers, found 64",
     "pp=8,vpp=8": "vpp: must be at most the 4 layers of a stage, found 8",
-    "vpp=2": "vpp: chunks need a pipeline",
-    "ep=2": "ep: llama3-8b has no experts",
+    "vpp=2": "vpp: needs a pipeline (pp above 1), found 2",
+    "ep=2": "ep: the model has no experts, found 2",
     "zero_group=7": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
-    "tp=2,dp=8": "dp: must be 32 (count 64 over tp pp cp 2) or left out, found 8",
+    "tp=2,dp=8": "dp: must be 32 (64 chips over tp pp cp 2) or left out, found 8",
+    "zero=1(group=7)": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
+    "zero=0,zero_group=8": "zero_group: needs ZeRO stage 1, 2 or 3, found 8",
+    "tp=": "tp: has no value",
     "micro_batch=9": "at most a rank's share of the batch, 8 (512 sequences over dp 64), found 9",
 }
 
@@ -140,8 +148,11 @@ def test_all_faults_of_a_plan_at_once(refuse: Refuse) -> None:
 def test_plans_of_a_mixture() -> None:
     with pytest.raises(InputError, match="ep: must divide the 8 experts, found 16"):
         estimate("mixtral-8x7b", "H100", 64, plan={"ep": 16})
-    with pytest.raises(InputError, match="ep: must divide the data parallel size 2, found 8"):
-        estimate("mixtral-8x7b", "H100", 16, plan={"tp": 8, "ep": 8})
+    with pytest.raises(InputError, match=r"ep: must divide the 2 chips of a stage .* found 8"):
+        estimate("mixtral-8x7b", "H100", 16, plan={"tp": 2, "pp": 8, "ep": 8})
+    folded = estimate("mixtral-8x7b", "H100", 16, plan={"tp": 8, "ep": 8}).best
+    assert folded is not None
+    assert folded.plan["dp"] == 2
 
 
 @pytest.mark.parametrize(

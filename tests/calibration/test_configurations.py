@@ -12,7 +12,7 @@ from clustersim.calibration import COLUMNS, load_measurements, predict_table, re
 from clustersim.calibration.estimate import estimate
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
-from clustersim.performance import ModelArrays
+from clustersim.performance import ModelArrays, default_calibration
 
 CATALOGUE = load_catalogue()
 DENSE = {
@@ -71,7 +71,8 @@ class TestDefaults:
 
     def test_data_parallel_is_what_is_left(self):
         assert one(n_accelerators="64", tp="4", pp="2")["dp"] == 8
-        assert one(n_accelerators="64", tp="4", pp="2", dp="3")["dp"] == 8
+        text = reason(n_accelerators="64", tp="4", pp="2", dp="3")
+        assert text == "dp: must be 8 (64 chips over tp pp cp 8) or left out, found 3"
 
     def test_sequence_parallel_where_tensors_are_split(self):
         assert one(tp="2")["sequence_parallel"] == 1
@@ -93,12 +94,14 @@ class TestGiven:
     def test_what_is_given(self):
         row = one(
             kv_heads="4", head_dim="256", mlp_type="SwiGLU", sliding_window="1000", tp="2",
-            vpp="3", micro_batch="4", recompute="Full", flash_attn="0", comm_overlap="0",
+            n_accelerators="16", pp="2", vpp="3", micro_batch="4", recompute="Full",
+            flash_attn="0", comm_overlap="0",
             kind="LoRA", precision="fp8", framework="NeMo 24.07", family="mine",
             inter_node_gbps_per_device="100", devices_per_node="4",
         )  # fmt: skip
         expected = {
-            "attention_width": 4096, "kv_width": 1024, "mlp_matrices": 3, "tp": 2, "vpp": 3,
+            "attention_width": 4096, "kv_width": 1024, "mlp_matrices": 3, "tp": 2, "pp": 2,
+            "vpp": 3,
             "micro_batch": 4, "recompute": 2, "flash": 0, "overlap": 0, "lora": 1, "fp8": True,
             "nic_Bps": 12.5e9, "scaleup_size": 4,
             "attention_params": 2 * 2048 * (4096 + 1024), "span": 1000 * (1 - 1000 / 4096),
@@ -203,7 +206,7 @@ class TestMessages:
 
     def test_plan_must_divide_the_chips(self):
         text = reason(n_accelerators="12", tp="8")
-        assert text == "n_accelerators: must be a multiple of tp pp cp = 8, found 12"
+        assert text == "tp, pp, cp: their product 8 does not divide 12 chips"
 
     def test_unknown_chip_has_its_nearest_name(self):
         text = reason(accelerator="H1000")
@@ -234,7 +237,16 @@ class TestPlans:
         ("changes", "message"),
         [
             ({"n_experts": "0", "ep": "2"}, "ep: the model has no experts, found 2"),
-            ({"ep": "16"}, "ep: must divide the 8 experts, found 16"),
+            ({"ep": "16", "n_accelerators": "16"}, "ep: must divide the 8 experts, found 16"),
+            ({"ep": "8", "n_accelerators": "16", "tp": "2", "pp": "8"},
+             "ep: must divide the 2 chips of a stage (tp dp cp), found 8"),
+            ({"vpp": "2"}, "vpp: needs a pipeline (pp above 1), found 2"),
+            ({"tp": "3", "n_accelerators": "3"}, "tp: must divide the 16 heads, found 3"),
+            ({"heads": "12", "kv_heads": "2", "tp": "3", "n_accelerators": "3", "head_dim": "128"},
+             "tp: must divide the 2 key and value heads or be a multiple of them, found 3"),
+            ({"zero": "1(group=2)", "ep": "4"},
+             "zero_group: times tp 1 must be a multiple of ep 4, found 2"),
+            ({"zero": "0(group=2)"}, "zero_group: needs ZeRO stage 1, 2 or 3, found 2"),
             ({"topk": "9"}, "topk: must be at most the 8 experts, found 9"),
             ({"pp": "25", "n_accelerators": "25"}, "pp: must be at most the 24 layers, found 25"),
             ({"pp": "8", "vpp": "4"}, "vpp: must be at most the 3 layers of a stage, found 4"),
@@ -259,26 +271,57 @@ class TestPlans:
         ("changes", "note"),
         [
             ({}, ""),
-            ({"dp": "3"}, "dp 3 is taken for 8: n_accelerators 8 over tp pp cp 1"),
+            ({"dp": "4"},
+             "dp 4 is taken for 8 (8 chips over tp pp cp 1): tp is not given and counts as 1."),
             ({"tp": "16", "n_accelerators": "16"},
              "tp 16 reaches beyond the 8 chips of a scale-up domain; no plan that is searched "
-             "does"),
-            ({"tp": "3", "n_accelerators": "3"}, "tp 3 does not divide the 16 heads"),
+             "does."),
+            ({"tp": "4", "kv_heads": "2"},
+             "tp 4 is more than the 2 key and value heads; each is copied to 2 ranks, and the "
+             "copies are not counted."),
+            ({"pp": "2", "vpp": "5"},
+             "24 layers do not divide into pp x vpp = 10 chunks; every stage is timed as the "
+             "fullest, with 15 layers."),
+            ({"pp": "4", "vpp": "2", "n_accelerators": "24", "global_batch": "66"},
+             "11 micro-batches are no multiple of pp 4; Megatron-LM refuses that with vpp above "
+             "1."),
+            ({"cp": "4", "seq_len": "2044"},
+             "2044 tokens do not divide into 2 cp = 8 pieces; under a causal mask the ranks work "
+             "unevenly, which is not counted."),
+            ({"zero": "3", "pp": "2"},
+             "ZeRO-3 with a pipeline: DeepSpeed refuses it, PyTorch FSDP does not; no plan that "
+             "is searched has it."),
+            ({"global_batch": "6"},
+             "6 sequences are fewer than dp = 8; 2 data-parallel ranks have nothing to compute."),
+            ({"recompute": "block"},
+             "Recompute of a block of layers is taken for that of all layers (full)."),
+            ({"precision": "fp16"}, "FP16 is taken for BF16."),
+            ({"precision": "fp8", "accelerator": "A100-80GB"},
+             "A100-80GB has no FP8; it computes in BF16."),
             ({"global_batch": "65"},
              "65 sequences are no multiple of dp x micro-batch = 8; the last micro-batches are "
-             "partly empty"),
+             "partly empty."),
         ],
     )  # fmt: skip
     def test_what_is_unusual(self, changes, note):
         found = read({**DENSE, **changes})
         assert found.reason == [""]
-        assert found.notes == [note]
+        assert found.notes == [[note] if note else []]
 
     def test_a_plan_that_is_searched_is_not_judged_by_its_default(self):
-        frame = pd.DataFrame([{**DENSE, "micro_batch": "16", "dp": "4"}])
-        assert read_configurations(frame, CATALOGUE).reason[0].startswith("micro_batch: ")
-        open_row = read_configurations(frame, CATALOGUE, searched=True)
-        assert (open_row.reason, open_row.notes) == ([""], [""])
+        frame = pd.DataFrame([{**DENSE, "global_batch": "6", "framework": "NeMo 24.07"}])
+        known = default_calibration()
+        published = read_configurations(frame, CATALOGUE)
+        assert (published.searched, len(published.notes[0])) == ([False], 1)
+        open_row = read_configurations(frame, CATALOGUE, assumed=known)
+        assert (open_row.reason, open_row.notes, open_row.searched) == ([""], [[]], [True])
+        for column in ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "recompute", "zero"):
+            given = {"recompute": "full", "dp": "8"}.get(column, "1")
+            row = read_configurations(frame.assign(**{column: given}), CATALOGUE, assumed=known)
+            assert row.searched == [False], column
+        for column, given in (("flash_attn", "0"), ("seq_parallel", "0"), ("kind", "LoRA")):
+            row = read_configurations(frame.assign(**{column: given}), CATALOGUE, assumed=known)
+            assert row.searched == [True], column
 
     def test_published_runs_can_all_be(self):
         assert len(load_measurements()) == 567

@@ -72,7 +72,8 @@ def test_rows_that_cannot_be_used_are_named(tmp_path):
     assert [line.removeprefix(str(mine)) for line in found.left_out] == [
         ", row 3: step_time_s: missing, or not a number above 0",
         ", row 4: step_time_s: missing, or not a number above 0",
-        ", row 5: n_accelerators: must be a multiple of tp pp cp = 3, found 8",
+        ", row 5: tp, pp, cp: their product 3 does not divide 8 chips; "
+        "tp: must divide the 32 heads, found 3",
     ]
 
 

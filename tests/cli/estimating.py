@@ -20,9 +20,9 @@ def predicted(*changes: dict[str, str]) -> pd.DataFrame:
     return predict_table(pd.DataFrame([{**ROW, **change} for change in changes])).table
 
 
-def call(capsys: Printed, *arguments: str) -> str:
-    code = main(["estimate", *arguments])
+def call(capsys: Printed, *arguments: str, code: int = 0) -> str:
+    found = main(["estimate", *arguments])
     captured = capsys.readouterr()
-    assert code == 0, captured.err
+    assert found == code, captured.err
     assert captured.err == ""
     return captured.out

@@ -77,7 +77,7 @@ class TestJob:
 
     def test_a_plan_that_does_not_fit_is_shown(self, capsys: Printed) -> None:
         job = ["--model", "gpt3-175b", "--accelerator", "A100-80GB", "--count", "64"]
-        printed = call(capsys, *job, "--plan", "tp=4,pp=2")
+        printed = call(capsys, *job, "--plan", "tp=4,pp=2", code=1)
         assert "The plan does not fit: it needs 133.2 GiB" in printed
         assert "on the fullest chip, which has 80 GiB." in printed
         assert "Step time" in printed
@@ -138,23 +138,64 @@ class TestJob:
         table = predicted({}, {"accelerator": "H20"}, {"framework": "TorchTitan"})
         assert table["predicted_note"].tolist() == [
             "",
-            expected.format("H20"),
-            "unknown framework: mean and spread of all stacks",
+            expected.format("H20") + ".",
+            estimate("llama3-8b", "H100", 64, plan="tp=2", stack="TorchTitan").notes[0],
         ]
 
     def test_an_unusual_plan_is_noted_in_a_table(self) -> None:
-        table = predicted({"dp": "64", "global_batch": "500"}, {"ep": "2"})
+        table = predicted({"tp": "", "dp": "32", "global_batch": "500"}, {"ep": "2"}, {"dp": "64"})
         assert table["predicted_note"][0] == (
-            "dp 64 is taken for 32: n_accelerators 64 over tp pp cp 2; 500 sequences are no "
-            "multiple of dp x micro-batch = 32; the last micro-batches are partly empty"
+            "dp 32 is taken for 64 (64 chips over tp pp cp 1): tp is not given and counts as 1. "
+            "500 sequences are no multiple of dp x micro-batch = 64; the last micro-batches are "
+            "partly empty."
         )
-        assert table["reason"].tolist() == ["", "ep: the model has no experts, found 2"]
+        assert table["reason"].tolist() == [
+            "",
+            "ep: the model has no experts, found 2",
+            "dp: must be 32 (64 chips over tp pp cp 2) or left out, found 64",
+        ]
 
-    def test_a_searched_plan_has_room_for_the_micro_batch(self) -> None:
-        table = predicted({"tp": "", "pp": "", "micro_batch": "16"})
-        sizes = dict(part.split("=") for part in table["predicted_note"][0].split() if "=" in part)
-        assert sizes["micro_batch"] == "16"
-        assert 16 * int(sizes["dp"]) <= 512
+    def test_a_batch_that_does_not_divide_is_told(self, capsys: Printed) -> None:
+        """Only dp = 7 is left on 7 chips; no plan is suggested without a word."""
+        found = estimate("gpt3-5b", "H200", 7, global_batch=512)
+        assert found.best is not None
+        assert 512 % (found.best.plan["dp"] * found.best.plan["micro_batch"])
+        assert any("are no multiple of dp x micro-batch" in note for note in found.notes)
+        job = ["--model", "gpt3-5b", "--accelerator", "H200", "--count", "7"]
+        printed = " ".join(call(capsys, *job, "--global-batch", "512").split())
+        for place, plan in enumerate(found.plans[1:], start=2):
+            uneven = bool(512 % (plan.plan["dp"] * plan.plan["micro_batch"]))
+            assert any("no multiple of dp x" in note for note in plan.notes) == uneven
+            if set(plan.notes) - set(found.notes):
+                assert f"{place}" in printed.split("Row")[1]
+
+    def test_a_switch_alone_leaves_the_plan_open(self) -> None:
+        usual = estimate("llama3-70b", "H200", 64)
+        assert estimate("llama3-70b", "H200", 64, plan={}).best == usual.best
+        adapters = estimate("llama3-70b", "H200", 64, plan="lora=1")
+        assert usual.best is not None
+        assert adapters.best is not None
+        assert adapters.searched is not None
+        assert all(plan.plan["lora"] == 1 for plan in adapters.plans)
+        assert adapters.best.step_time_s < usual.best.step_time_s
+        given = estimate("llama3-70b", "H200", 64, plan="zero=3").best
+        assert given is not None
+        assert (given.plan["tp"], given.plan["pp"], given.plan["dp"]) == (1, 1, 64)
+
+    @pytest.mark.parametrize(
+        ("options", "code"),
+        [
+            (["--count", "8"], 1),
+            (["--count", "8", "--plan", "tp=8"], 1),
+            (["--count", "256"], 0),
+            (["--count", "256", "--json"], 0),
+            (["--count", "8", "--json"], 1),
+        ],
+    )
+    def test_exit_code_says_whether_a_plan_fits(
+        self, capsys: Printed, options: list[str], code: int
+    ) -> None:
+        call(capsys, "--model", "llama3-405b", "--accelerator", "H200", *options, code=code)
 
     def test_a_hypothetical_chip_has_its_range_in_the_interval(self) -> None:
         found = estimate("llama3-8b", "SeedChip", 64)

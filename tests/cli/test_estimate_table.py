@@ -82,7 +82,8 @@ class TestTable:
         assert table["reason"].tolist() == [
             "",
             "global_batch: missing",
-            "n_accelerators: must be a multiple of tp pp cp = 5, found 64",
+            "tp, pp, cp: their product 5 does not divide 64 chips; "
+            "tp: must divide the 32 heads, found 5",
             "layers: must be a whole number of at least 1, found 'many'",
         ]
         others = table[[name for name in PREDICTED if name != "reason"]].iloc[1:]
@@ -93,7 +94,7 @@ class TestTable:
             {},
             {"framework": "NeMo 99"},
             {"framework": "our own"},
-            {"framework": "", "family": ""},
+            {"framework": "unknown", "family": ""},
             {"accelerator": "H100-SXM-96GB", "peak_tflops": "989"},
             {"accelerator": "Zork 9", "peak_tflops": "989", "year": "2023"},
         )
@@ -101,8 +102,8 @@ class TestTable:
         assert known < release < stack
         assert none > 1.3 * known
         assert known < relative < stranger
-        assert "spread of all stacks" in table["predicted_note"][2]
-        assert "no framework named" in table["predicted_note"][3]
+        assert "mean of all stacks, and their spread" in table["predicted_note"][2]
+        assert "mean of all stacks, and their spread" in table["predicted_note"][3]
         seconds = table["predicted_step_time_s"].astype(float)
         assert 0.8 < seconds[4] / seconds[0] < 1.25
         assert "H100" in table["predicted_note"][4]
@@ -134,6 +135,14 @@ class TestTable:
             {"tp": "", "pp": "", "micro_batch": ""},
             {"tp": "", "pp": "", "dp": "8", "recompute": "full"},
             {"tp": "", "pp": "", "dp": "7"},
+            {
+                "tp": "",
+                "pp": "",
+                "micro_batch": "",
+                "n_accelerators": "37",
+                "model": "gpt3-5b",
+                "global_batch": "8",
+            },
         )
         model, chip = CATALOGUE.model("llama3-8b"), CATALOGUE.accelerator("H100")
         best = best_plans(model, chip, 64, global_batch=512, stack="NeMo 24.07")
@@ -141,20 +150,23 @@ class TestTable:
         assert float(first["predicted_step_time_s"]) == pytest.approx(
             best.step_time_s[0], rel=0.03
         ), "the row's source has an effect of its own"
-        assert first["predicted_note"].startswith("no plan given, fastest plan that fits: tp=")
+        assert first["predicted_note"].startswith("No plan given, fastest plan that fits: tp=")
         assert f"dp={best.dp[0]} micro_batch={best.micro_batch[0]}" in first["predicted_note"]
-        assert " dp=8 micro_batch=1" in table["predicted_note"][1]
-        assert table["reason"][2].startswith("tp, pp: missing, and no plan divides")
+        assert table["predicted_note"][1].startswith("dp 8 is taken for 64")
+        assert table["reason"][2].startswith("dp: must be 64 (64 chips over tp pp cp 1)")
         assert table["predicted_step_time_s"][2] == ""
+        assert "8 sequences are fewer than dp = 37" in table["predicted_note"][3]
 
     def test_no_plan_that_fits(self) -> None:
-        table = predicted({"tp": "", "pp": "", "model": "llama3-405b", "n_accelerators": "8"})
+        table = predicted(
+            {"tp": "", "pp": "", "micro_batch": "", "model": "llama3-405b", "n_accelerators": "8"}
+        )
         assert table["fits"][0] == "false"
         assert "no plan fits; thriftiest plan" in table["predicted_note"][0]
         assert float(table["predicted_memory_bytes"][0]) > 80 * 2**30
 
     def test_an_unknown_plan_widens_the_upper_bound(self) -> None:
-        table = predicted({}, {"tp": "", "pp": ""})
+        table = predicted({}, {"tp": "", "pp": "", "micro_batch": ""})
         bounds = table[["predicted_step_time_s", "predicted_hi_s"]].astype(float).to_numpy()
         upper = bounds[:, 1] / bounds[:, 0]
         assert upper[1] > 1.15 * upper[0]
@@ -170,7 +182,7 @@ class TestTable:
         table = predicted({"kind": "pretrain"}, {"kind": "dpo"}, {"kind": "QLoRA"})
         seconds = table["predicted_step_time_s"].astype(float)
         assert seconds[0] == seconds[1] > seconds[2]
-        assert table["predicted_note"][1] == "kind 'dpo' is taken for training of all weights"
+        assert table["predicted_note"][1] == "kind 'dpo' is taken for training of all weights."
 
     def test_a_table_of_numbers_keeps_them(self) -> None:
         table = pd.DataFrame([{**ROW, "tp": 2, "pp": 1.0, "note": np.nan}])

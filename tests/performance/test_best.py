@@ -80,11 +80,11 @@ def test_any_count_has_a_plan_for_a_small_model(chip, count):
     assert best.tp[0] * best.pp[0] * best.dp[0] * best.cp[0] in (0, count)
 
 
-def test_ep_divides_experts_and_ranks():
+def test_ep_divides_experts_and_the_chips_of_a_stage():
     best = best_plans(MODELS["mixtral-8x7b"], CHIPS["H20"], [24, 64, 100])
     assert (best.ep > 0).all()
     assert (np.mod(8, best.ep) == 0).all()
-    assert (np.mod(best.dp, best.ep) == 0).all()
+    assert (np.mod(best.tp * best.dp * best.cp, best.ep) == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ def test_ep_divides_experts_and_ranks():
         ("llama3-70b", 64, {"tp": 4, "pp": 4, "cp": 2, "dp": 2, "vpp": 5}),
         ("gpt3-175b", 512, {"tp": 4, "pp": 8, "cp": 1, "dp": 16, "vpp": 6}),
         ("mixtral-8x22b", 256, {"tp": 2, "pp": 4, "cp": 1, "dp": 32, "ep": 8, "vpp": 14}),
+        ("qwen3-235b-a22b", 256, {"tp": 2, "pp": 8, "cp": 1, "dp": 16, "ep": 32, "vpp": 4}),
         ("deepseek-v3", 2048, {"tp": 1, "pp": 16, "cp": 1, "dp": 128, "ep": 64, "vpp": 1}),
     ],
 )

@@ -1,0 +1,397 @@
+"""What a training framework refuses of a plan, and what is unusual: one table for all entries.
+
+``estimate --plan``, ``estimate --table``, the search of plans, the simulation's run times and the
+rows of a fit are all judged by :data:`RULES`. A rule either *refuses*, where frameworks stop at the
+start of a run, or *notes*, where runs exist that do it; the plan is then evaluated as it stands and
+the note is shown. The searched spaces hold no plan that a rule refuses.
+
+================================================  =======  ========================================
+rule                                              verdict  why
+================================================  =======  ========================================
+tp pp cp divides the chips, dp is the rest        refused  Megatron-Core, torchtitan: the world size
+dp is another, and tp is not given                note     published runs that do not say their tp
+tp divides the heads                              refused  Megatron-Core ``TransformerConfig``
+tp divides the key and value heads, or they tp    refused  the same; some frameworks copy heads
+tp is more than the key and value heads           note     each head is copied
+tp is more than a scale-up domain                 note     runs exist; no searched plan does
+pp is at most the layers                          refused  a stage would be empty
+pp vpp divides the layers                         note     Llama 3 405B: 126 layers on 16 stages
+vpp is at most the layers of a stage, needs pp    refused  Megatron-LM ``validate_args``
+micro-batches are a multiple of pp if vpp > 1     note     Megatron-LM refuses, newer cores do not
+cp divides the sequence                           refused  Megatron-LM ``validate_args``
+2 cp divides it under a causal mask               note     Megatron-LM refuses, plain rings do not
+ep divides the experts                            refused  Megatron-Core ``TransformerConfig``
+ep divides tp dp cp, the chips of a stage         refused  Megatron-Core ``parallel_state`` with
+                                                           ``expert_tensor_parallel_size`` 1
+ep > 1 and tp > 1 need sequence parallelism       note     Megatron-LM refuses, DeepSpeed does not
+micro-batch is at most a rank's share             refused  no framework can fill it
+dp x micro-batch divides the batch                note     Megatron-LM refuses, samplers pad or drop
+ZeRO 2 or 3 with a pipeline                       note     DeepSpeed refuses, PyTorch FSDP does not
+zero_group needs ZeRO 1 to 3, divides dp cp       refused  Megatron-Core ``parallel_state``
+zero_group tp is a multiple of ep                 refused  the same, for the experts' optimizer
+FP8 on a chip without FP8                         note     it computes in BF16
+================================================  =======  ========================================
+
+Experts are sharded in one of two ways. With ``ep > 1`` they are whole (expert tensor parallel
+size 1) and spread over `ep` neighbours among the ``tp dp cp`` chips of a stage, whichever dimension
+these belong to (MoE parallel folding, arXiv 2504.14960); ``tp dp cp / ep`` chips hold the same
+experts. With ``ep = 1`` each expert is split by the `tp` ranks like any other matrix, and ``dp cp``
+ranks hold the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.catalogue import Accelerator
+from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.plan_terms import Terms, kv_heads_fit, terms_of
+
+__all__ = [
+    "RULES",
+    "Rule",
+    "Verdicts",
+    "data_parallel_size",
+    "default_zero",
+    "judge",
+    "precision_note",
+]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes
+    ----------
+    name : str
+        The key of a plan that it is about.
+    refuses : bool
+        Whether a plan that breaks it is refused, or noted.
+    broken : callable
+        Which of some :class:`Terms` break it.
+    text : callable
+        What to say of one of them.
+    needs_dp : bool
+        Whether it is skipped where `dp` is not known.
+    """
+
+    name: str
+    refuses: bool
+    broken: Callable[[Terms], Any]
+    text: Callable[[Terms], str]
+    needs_dp: bool = False
+
+
+def _refused(
+    name: str,
+    broken: Callable[[Terms], Any],
+    text: Callable[[Terms], str],
+    *,
+    needs_dp: bool = False,
+) -> Rule:
+    return Rule(
+        name,
+        True,
+        broken,
+        lambda t: f"{name}: {text(t)}, found {getattr(t, name):.0f}",
+        needs_dp,
+    )
+
+
+def _noted(
+    name: str,
+    broken: Callable[[Terms], Any],
+    text: Callable[[Terms], str],
+    *,
+    needs_dp: bool = False,
+) -> Rule:
+    return Rule(name, False, broken, text, needs_dp)
+
+
+def _share_text(t: Terms) -> str:
+    over = f" over dp {t.dp:.0f}" if t.dp else ""
+    return (
+        f"must be at most a rank's share of the batch, {t.share:.0f} "
+        f"({t.batch:.0f} sequences{over})"
+    )
+
+
+def _uneven_batch(t: Terms) -> str:
+    step = t.dp * t.micro_batch
+    if t.batch < t.dp:
+        return (
+            f"{t.batch:.0f} sequences are fewer than dp = {t.dp:.0f}; "
+            f"{t.dp - t.batch:.0f} data-parallel ranks have nothing to compute."
+        )
+    return (
+        f"{t.batch:.0f} sequences are no multiple of dp x micro-batch = {step:.0f}; the last "
+        "micro-batches are partly empty."
+    )
+
+
+def _uneven_layers(t: Terms) -> str:
+    chunks = t.pp * t.vpp
+    fullest = t.vpp * math.ceil(t.layers / chunks)
+    return (
+        f"{t.layers:.0f} layers do not divide into pp x vpp = {chunks:.0f} chunks; every stage is "
+        f"timed as the fullest, with {fullest:.0f} layers."
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    _refused(
+        "tp",
+        lambda t: np.mod(t.heads, t.tp) != 0,
+        lambda t: f"must divide the {t.heads:.0f} heads",
+    ),
+    _refused(
+        "tp",
+        lambda t: (np.mod(t.heads, t.tp) == 0) & ~kv_heads_fit(t.kv_heads, t.tp),
+        lambda t: f"must divide the {t.kv_heads:.0f} key and value heads or be a multiple of them",
+    ),
+    _refused(
+        "pp", lambda t: t.pp > t.layers, lambda t: f"must be at most the {t.layers:.0f} layers"
+    ),
+    _refused("vpp", lambda t: (t.vpp > 1) & (t.pp == 1), lambda _: "needs a pipeline (pp above 1)"),
+    _refused(
+        "vpp",
+        lambda t: (t.pp > 1) & (t.pp <= t.layers) & (t.vpp > t.stage_layers),
+        lambda t: f"must be at most the {t.stage_layers:.0f} layers of a stage",
+    ),
+    _refused("ep", lambda t: (t.ep > 1) & (t.n_experts == 0), lambda _: "the model has no experts"),
+    _refused(
+        "ep",
+        lambda t: (t.n_experts > 0) & (np.mod(t.n_experts, t.ep) != 0),
+        lambda t: f"must divide the {t.n_experts:.0f} experts",
+    ),
+    _refused(
+        "ep",
+        lambda t: (t.n_experts > 0) & (np.mod(t.stage, t.ep) != 0),
+        lambda t: f"must divide the {t.stage:.0f} chips of a stage (tp dp cp)",
+        needs_dp=True,
+    ),
+    Rule(
+        "topk",
+        True,
+        lambda t: (t.n_experts > 0) & (t.top_k > t.n_experts),
+        lambda t: f"topk: must be at most the {t.n_experts:.0f} experts, found {t.top_k:.0f}",
+    ),
+    _refused(
+        "cp",
+        lambda t: np.mod(t.seq_len, t.cp) != 0,
+        lambda t: f"must divide the {t.seq_len:.0f} tokens of a sequence",
+    ),
+    _refused(
+        "zero_group",
+        lambda t: (t.zero_group > 0) & (t.zero == 0),
+        lambda _: "needs ZeRO stage 1, 2 or 3",
+    ),
+    _refused(
+        "zero_group",
+        lambda t: (t.zero_group > 0) & (np.mod(t.ranks, np.maximum(t.zero_group, 1.0)) != 0),
+        lambda t: f"must divide the {t.ranks:.0f} data-parallel ranks (dp cp)",
+        needs_dp=True,
+    ),
+    _refused(
+        "zero_group",
+        lambda t: (t.zero_group > 0) & (t.ep > 1) & (np.mod(t.zero_group * t.tp, t.ep) != 0),
+        lambda t: f"times tp {t.tp:.0f} must be a multiple of ep {t.ep:.0f}",
+    ),
+    _refused("micro_batch", lambda t: t.micro_batch > t.share, _share_text),
+    _noted(
+        "tp",
+        lambda t: t.tp > t.domain,
+        lambda t: (
+            f"tp {t.tp:.0f} reaches beyond the {t.domain:.0f} chips of a scale-up domain; no plan "
+            "that is searched does."
+        ),
+    ),
+    _noted(
+        "tp",
+        lambda t: t.tp > t.kv_heads,
+        lambda t: (
+            f"tp {t.tp:.0f} is more than the {t.kv_heads:.0f} key and value heads; each is copied "
+            f"to {t.tp / t.kv_heads:g} ranks, and the copies are not counted."
+        ),
+    ),
+    _noted("pp", lambda t: np.mod(t.layers, t.pp * t.vpp) != 0, _uneven_layers),
+    _noted(
+        "vpp",
+        lambda t: (t.vpp > 1) & (np.mod(t.micro_batches, t.pp) != 0),
+        lambda t: (
+            f"{t.micro_batches:.0f} micro-batches are no multiple of pp {t.pp:.0f}; Megatron-LM "
+            "refuses that with vpp above 1."
+        ),
+        needs_dp=True,
+    ),
+    _noted(
+        "cp",
+        lambda t: (
+            (t.cp > 1)
+            & (t.causal > 0)
+            & (np.mod(t.seq_len, t.cp) == 0)
+            & (np.mod(t.seq_len, 2.0 * t.cp) != 0)
+        ),
+        lambda t: (
+            f"{t.seq_len:.0f} tokens do not divide into 2 cp = {2 * t.cp:.0f} pieces; under a "
+            "causal mask the ranks work unevenly, which is not counted."
+        ),
+    ),
+    _noted(
+        "sequence_parallel",
+        lambda t: (t.ep > 1) & (t.tp > 1) & (t.sequence_parallel == 0),
+        lambda t: (
+            f"ep {t.ep:.0f} and tp {t.tp:.0f} without sequence parallelism: Megatron-LM refuses "
+            "that; the exchange is timed as if the tensor-parallel ranks split the tokens."
+        ),
+    ),
+    _noted(
+        "micro_batch",
+        lambda t: np.mod(t.batch, np.maximum(t.dp, 1.0) * t.micro_batch) != 0,
+        _uneven_batch,
+        needs_dp=True,
+    ),
+    _noted(
+        "zero",
+        lambda t: (t.zero >= 2) & (t.pp > 1),
+        lambda t: (
+            f"ZeRO-{t.zero:.0f} with a pipeline: DeepSpeed refuses it, PyTorch FSDP does not; no "
+            "plan that is searched has it."
+        ),
+    ),
+)
+"""All rules on single plans; the size of the job is :func:`data_parallel_size`'s, the precision
+:func:`precision_note`'s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What the rules say of some plans: a list of lines for each.
+
+    Attributes
+    ----------
+    faults : list of list of str
+        Why a plan is refused, as ``key: what must be, found what``.
+    notes : list of list of str
+        What is unusual of it, as sentences.
+    """
+
+    faults: list[list[str]]
+    notes: list[list[str]]
+
+
+def judge(
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    global_batch: Array,
+    rules: Sequence[Rule] = RULES,
+) -> Verdicts:
+    """Apply :data:`RULES`, or some of them, to plans, an element each.
+
+    Parameters
+    ----------
+    models, chips, plans
+        Structs of arrays that broadcast with each other; a `dp` of 0 is not known, and what depends
+        on it is skipped.
+    global_batch : array
+        Sequences of one step.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> catalogue = load_catalogue()
+    >>> found = judge(
+    ...     ModelArrays.of([catalogue.model("mixtral-8x7b")]),
+    ...     AcceleratorArrays.of([catalogue.accelerator("H100")]),
+    ...     Plans.of(tp=[2.0], pp=8, dp=1, ep=8),
+    ...     np.array([512.0]),
+    ... )
+    >>> found.faults
+    [['ep: must divide the 2 chips of a stage (tp dp cp), found 8']]
+    """
+    terms = terms_of(models, chips, plans, global_batch)
+    size = len(terms.tp)
+    found = Verdicts([[] for _ in range(size)], [[] for _ in range(size)])
+    known = terms.dp > 0
+    for rule in rules:
+        broken = np.asarray(rule.broken(terms), dtype=bool)
+        if rule.needs_dp:
+            broken = broken & known
+        for place in np.flatnonzero(broken):
+            lines = (found.faults if rule.refuses else found.notes)[place]
+            lines.append(rule.text(terms.row(int(place))))
+    return found
+
+
+def data_parallel_size(
+    count: float, sizes: Mapping[str, float | None], dp: float | None
+) -> tuple[float, str, str]:
+    """Return the data-parallel size of a job with a fault or a note of it, empty where none is.
+
+    Parameters
+    ----------
+    count : float
+        Chips.
+    sizes : mapping of str to float or None
+        `tp`, `pp` and `cp`; None where one is not given, which counts as 1.
+    dp : float or None
+        As given.
+
+    Returns
+    -------
+    float
+        ``count / (tp pp cp)``; 0 where these do not divide the chips.
+    str, str
+        A `dp` that contradicts this is a fault; where a `tp` that is not given may be the reason it
+        is a note.
+
+    Examples
+    --------
+    >>> data_parallel_size(8, {"tp": 2, "pp": 1, "cp": 1}, None)
+    (4.0, '', '')
+    >>> data_parallel_size(8, {"tp": 2, "pp": 1, "cp": 1}, 2)[1]
+    'dp: must be 4 (8 chips over tp pp cp 2) or left out, found 2'
+    """
+    inner = math.prod(1.0 if size is None else size for size in sizes.values())
+    if count % inner:
+        names = ", ".join(sizes)
+        return 0.0, f"{names}: their product {inner:.0f} does not divide {count:.0f} chips", ""
+    rest = count / inner
+    if dp is None or dp == rest:
+        return rest, "", ""
+    if sizes["tp"] is None and rest % dp == 0:
+        return (
+            rest,
+            "",
+            f"dp {dp:.0f} is taken for {rest:.0f} ({count:.0f} chips over tp pp cp {inner:.0f}): "
+            "tp is not given and counts as 1.",
+        )
+    return (
+        rest,
+        f"dp: must be {rest:.0f} ({count:.0f} chips over tp pp cp {inner:.0f}) or left out, found "
+        f"{dp:.0f}",
+        "",
+    )
+
+
+def default_zero(tp: float, dp: float, cp: float, ep: float) -> float:
+    """Return the ZeRO stage of a plan that gives none: 1 where any ranks hold the same weights."""
+    copies = tp * dp * cp / ep if ep > 1 else 1.0
+    return float(max(dp * cp, copies) > 1)
+
+
+def precision_note(chip: Accelerator, precision: str) -> str:
+    """Say where a chip computes in another precision than asked for; empty where it does not."""
+    if precision == "fp8" and "fp8" not in chip.peak_flops:
+        return f"{chip.name} has no FP8; it computes in BF16."
+    return ""

@@ -1,0 +1,101 @@
+"""The quantities that rules about plans speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
+
+__all__ = ["Terms", "kv_heads_fit", "kv_heads_of", "terms_of"]
+
+Array = NDArray[np.float64]
+"""Also a plain float, in the terms of one plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything that rules speak of, an element a plan; `domain` is that of the scale-up link."""
+
+    layers: Array
+    heads: Array
+    kv_heads: Array
+    seq_len: Array
+    causal: Array
+    n_experts: Array
+    top_k: Array
+    domain: Array
+    tp: Array
+    pp: Array
+    dp: Array
+    cp: Array
+    ep: Array
+    vpp: Array
+    micro_batch: Array
+    zero: Array
+    zero_group: Array
+    sequence_parallel: Array
+    batch: Array
+
+    @property
+    def stage(self) -> Array:
+        """Chips of a pipeline stage."""
+        return self.tp * self.dp * self.cp
+
+    @property
+    def ranks(self) -> Array:
+        """Data-parallel ranks, context-parallel ones included."""
+        return self.dp * self.cp
+
+    @property
+    def share(self) -> Array:
+        """Sequences of a data-parallel rank; the whole batch where `dp` is not known (0)."""
+        return np.ceil(self.batch / np.maximum(self.dp, 1.0))
+
+    @property
+    def micro_batches(self) -> Array:
+        """Micro-batches of a data-parallel rank."""
+        return np.ceil(self.share / self.micro_batch)
+
+    @property
+    def stage_layers(self) -> Array:
+        """Layers of the fullest stage."""
+        return np.ceil(self.layers / self.pp)
+
+    def row(self, place: int) -> Terms:
+        """Return one plan as plain floats."""
+        return Terms(*(float(getattr(self, column.name)[place]) for column in fields(self)))  # type: ignore[arg-type]
+
+
+def kv_heads_of(models: ModelArrays) -> Array:
+    """Return the key and value heads of some models."""
+    heads: Array = np.round(models.kv_width * models.heads / models.attention_width)
+    return heads
+
+
+def kv_heads_fit(kv_heads: Array, tp: Array) -> NDArray[np.bool_]:
+    """Whether `tp` divides the key and value heads, or they divide `tp` and are copied."""
+    fit: NDArray[np.bool_] = (np.mod(kv_heads, tp) == 0) | (np.mod(tp, kv_heads) == 0)
+    return fit
+
+
+def terms_of(
+    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
+) -> Terms:
+    """Return the terms of plans, an element each."""
+    columns = (
+        models.layers,
+        models.heads,
+        kv_heads_of(models),
+        models.seq_len,
+        (models.span < models.seq_len).astype(np.float64),
+        models.n_experts,
+        models.top_k,
+        chips.scaleup_size,
+        *(plans.tp, plans.pp, plans.dp, plans.cp, plans.ep, plans.vpp, plans.micro_batch),
+        *(plans.zero, plans.zero_group, plans.sequence_parallel),
+        np.asarray(global_batch, dtype=np.float64),
+    )
+    return Terms(*(np.atleast_1d(column) for column in np.broadcast_arrays(*columns)))

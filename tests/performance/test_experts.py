@@ -1,0 +1,130 @@
+"""Experts spread over the chips of a stage: what a chip holds, and among whom it is exchanged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clustersim.catalogue import load_catalogue
+from clustersim.network.collectives import Links, all_to_all_seconds
+from clustersim.performance import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.memory import memory_by_class
+from clustersim.performance.moe import expert_exchange_seconds
+from clustersim.performance.shard import shard_of
+from tests.performance.plain import FAR_BPS, HIDDEN, NEAR_BPS, SEQ, mixture, parts, plain
+from tests.performance.strategies import repeatable
+from tests.performance.twin import Twin, row_of
+
+CATALOGUE = load_catalogue()
+H100 = AcceleratorArrays.of([CATALOGUE.accelerator("H100")])
+EXPERT = 3 * 4096 * 1536
+"""Parameters of one expert of Qwen3-235B."""
+LINKS = Links(
+    scaleup_Bps=np.array([NEAR_BPS]), nic_Bps=np.array([FAR_BPS]), scaleup_size=np.array([8.0]),
+    mesh=np.array([False]), mesh_peers=np.array([7.0]),
+)  # fmt: skip
+
+
+def shard(name, batch=1024, **sizes):
+    plans = Plans.of(**{size: [value] for size, value in sizes.items()})
+    models = ModelArrays.of([CATALOGUE.model(name)])
+    return shard_of(models, plans, np.array([float(batch)])), models, plans
+
+
+@pytest.mark.parametrize(
+    ("sizes", "experts", "copies"),
+    [
+        # 128 experts and 12 of the 94 layers on a stage of 2 x 16 = 32 chips
+        ({"tp": 2, "pp": 8, "dp": 16, "ep": 32}, 4, 1),
+        ({"tp": 2, "pp": 8, "dp": 16, "ep": 16}, 8, 2),
+        ({"tp": 2, "pp": 8, "dp": 16, "ep": 2}, 64, 16),
+        ({"tp": 2, "pp": 8, "dp": 16, "ep": 1}, 128 / 2, 16),
+        ({"tp": 2, "pp": 8, "dp": 4, "cp": 4, "ep": 32}, 4, 1),
+        ({"tp": 4, "pp": 8, "dp": 4, "cp": 2, "ep": 8}, 16, 4),
+    ],
+)
+def test_experts_of_a_chip_and_who_holds_the_same(sizes, experts, copies):
+    found, _, _ = shard("qwen3-235b-a22b", **sizes)
+    assert found.expert_params[0] == 12 * experts * EXPERT
+    assert found.expert_copies[0] == found.expert_group[0] == copies
+    ranks = sizes["dp"] * sizes.get("cp", 1)
+    assert found.ranks[0] == ranks
+    assert found.expert_params[0] * sizes["tp"] * ranks == 12 * 128 * EXPERT * copies
+
+
+def test_mixtral_on_two_chips_a_stage_by_hand():
+    """45.1e9 parameters of experts over 8 stages of 2 chips: 45 GB at 16 bytes each."""
+    found, models, plans = shard("mixtral-8x7b", tp=2, pp=8, dp=1, ep=2, zero=1)
+    assert found.expert_params[0] == 4 * 4 * 3 * 4096 * 14336
+    assert 16 * found.expert_params[0] == pytest.approx(45.1e9, rel=1e-3)
+    assert found.expert_copies[0] == 1
+    memory = memory_by_class(found, models, H100, plans)
+    least = sum(memory[name][0] for name in ("weights", "gradients", "optimizer"))
+    assert least >= 16 * found.expert_params[0]
+
+
+def test_zero_splits_experts_over_those_that_hold_the_same():
+    """tp 8, dp 1, ep 2: four chips hold the same experts, beside one data-parallel rank."""
+    one, models, plans = shard("mixtral-8x7b", tp=8, dp=1, ep=2, zero=0)
+    split, _, with_zero = shard("mixtral-8x7b", tp=8, dp=1, ep=2, zero=1)
+    whole = memory_by_class(one, models, H100, plans)["optimizer"][0]
+    less = memory_by_class(split, models, H100, with_zero)["optimizer"][0]
+    each = whole / (one.dense_params[0] + one.expert_params[0])
+    assert less == pytest.approx(each * (one.dense_params[0] + one.expert_params[0] / 4))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "near", "far"),
+    [
+        # ranks are neighbours: 8 within a server of 8, or 32 over four of them
+        ({"tp": 8, "dp": 4, "ep": 8}, 7 / 8, 0.0),
+        ({"tp": 8, "dp": 4, "ep": 32}, 7 / 32, 24 / 32),
+        ({"tp": 2, "dp": 16, "ep": 32}, 7 / 32, 24 / 32),
+        ({"tp": 2, "dp": 2, "cp": 8, "ep": 16}, 7 / 16, 8 / 16),
+    ],
+)
+def test_exchange_within_a_server_and_across(sizes, near, far):
+    """Bytes of 2 experts a token, the share of a tensor-parallel rank, there and back."""
+    plans = Plans.of(**{size: [value] for size, value in sizes.items()})
+    tokens = np.array([float(SEQ)])
+    seconds = expert_exchange_seconds(tokens, mixture(n_experts=32.0), plans, LINKS)[0]
+    size = 2 * SEQ * 2 * HIDDEN / sizes["tp"]
+    assert seconds == pytest.approx(2 * max(near * size / NEAR_BPS, far * size / FAR_BPS))
+    once = all_to_all_seconds(size, plans.ep, np.ones(()), LINKS)[0]
+    assert seconds == pytest.approx(2 * once)
+
+
+def test_gradients_of_experts_that_one_chip_holds_are_not_exchanged():
+    """ep over all 8 chips of the stage: only the dense weights are summed, among dp = 4."""
+    folded = parts(mixture(), {"tp": [2], "dp": 4, "ep": 8, "zero": 1}, batch=4)
+    without = parts(
+        mixture(expert_ffn_hidden=1e-9), {"tp": [2], "dp": 4, "ep": 8, "zero": 1}, batch=4
+    )
+    assert folded["data_parallel"] == pytest.approx(without["data_parallel"], rel=1e-6)
+    shared = parts(mixture(), {"tp": [2], "dp": 4, "ep": 4, "zero": 1}, batch=4)
+    assert shared["data_parallel"] > folded["data_parallel"]
+    assert shared["optimizer"] == pytest.approx(folded["optimizer"])
+
+
+@repeatable
+@given(
+    st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4, 16]), st.sampled_from([1, 2, 4]),
+    st.sampled_from([1, 2, 4]), st.integers(0, 5), st.integers(0, 3),
+)  # fmt: skip
+def test_all_chips_together_hold_every_expert(tp, dp, cp, pp, power, zero):
+    """Chips times what each holds, over the copies, is the model; as the twin."""
+    ep = 2**power
+    if (tp * dp * cp) % ep:
+        return
+    found, models, plans = shard("qwen3-235b-a22b", tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, zero=zero)
+    layers = found.layers[0] * pp
+    held = found.expert_params[0] * tp * dp * cp * pp / found.expert_copies[0]
+    assert held == pytest.approx(layers * 128 * EXPERT)
+    twin = Twin(row_of(models, 0), row_of(H100, 0), row_of(plans, 0), 1024, row_of(plain(), 0))
+    assert (twin.experts, twin.copies, twin.expert_group) == (
+        found.expert_params[0],
+        found.expert_copies[0],
+        found.expert_group[0],
+    )
