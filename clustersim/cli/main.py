@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from clustersim.errors import InputError
+from clustersim.shipped import forget_notes
 from clustersim.version import __version__
 
 __all__ = ["main"]
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     args = parser.parse_args(arguments)
+    forget_notes()
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clustersim.errors import InputError
 from clustersim.performance.parameters import LEVELS, PARAMETERS
 from clustersim.performance.world import Key, World
+from clustersim.shipped import find_file
 
 __all__ = ["Calibration", "default_calibration", "default_world", "load_calibration"]
 
@@ -135,7 +136,7 @@ def load_calibration(path: str | Path) -> Calibration:
     InputError
         Where the file cannot be read, or is none or of another version.
     """
-    place = Path(path)
+    place = find_file(path)
     try:
         text = place.read_text(encoding="utf-8")
     except OSError as error:
