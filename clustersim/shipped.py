@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from pathlib import Path, PurePath
 
 from clustersim.errors import InputError
+from clustersim.notes import note
 
 __all__ = [
     "existing_file",
     "find_file",
-    "forget_notes",
     "missing_file",
     "shipped_files",
     "shipped_folder",
@@ -28,7 +27,6 @@ FOLDERS = ("topologies", "experiments")
 SUFFIXES = (".yaml", ".csv")
 """Of the files in them that a wheel has; scripts and pictures are in the clone only."""
 PACKAGE = Path(__file__).resolve().parent
-_TOLD: set[str] = set()
 
 
 def shipped_folder(name: str) -> Path | None:
@@ -90,7 +88,7 @@ def find_file(
     for relative in meanings:
         shipped = _shipped(relative)
         if shipped is not None:
-            _tell(f"Note: {name} is not a file here; using the one of the package, {shipped}")
+            note(f"{name} is not a file here; using the one of the package, {shipped}")
             return shipped
     return own
 
@@ -156,15 +154,3 @@ def _shipped(relative: PurePath) -> Path | None:
         return None
     path = base.joinpath(*rest)
     return path if path.is_file() else None
-
-
-def _tell(text: str) -> None:
-    """Print a note once."""
-    if text not in _TOLD:
-        _TOLD.add(text)
-        print(text, file=sys.stderr)
-
-
-def forget_notes() -> None:
-    """Let notes be printed again: a new command begins."""
-    _TOLD.clear()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from clustersim.errors import InputError
-from clustersim.shipped import forget_notes
+from clustersim.notes import forget_notes
 from clustersim.version import __version__
 
 __all__ = ["main"]

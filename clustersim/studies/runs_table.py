@@ -9,6 +9,7 @@ import pandas as pd
 
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.design import column_value
+from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
 from clustersim.studies.study import Study
 
@@ -17,7 +18,7 @@ __all__ = ["LEADING", "parameter_columns", "runs_table"]
 Wanted = tuple[int, Mapping[str, Any], str]
 LEADING = ("run", "point")
 """Columns before those of the parameters."""
-FOLLOWING = ("world", "replication", "status")
+FOLLOWING = ("world", "replication", "status", "code")
 """Columns behind those of the parameters and before the metrics."""
 
 
@@ -40,7 +41,8 @@ def runs_table(
     pandas.DataFrame
         ``run`` (its hash), ``point``, the parameters by path (quantities in SI), ``world`` (-1 for
         the mean of the calibration's posterior, k for its k-th draw), ``replication``, ``status``
-        (``finished`` or ``failed``), the metrics, and ``error``.  Points are numbered as in the
+        (``finished`` or ``failed``), ``code`` (hash of the code that made it; see
+        :mod:`clustersim.source_code`), the metrics, and ``error``.  Points are numbered as in the
         design; those of a capacity search in the order of the tried values.
     """
     parameters = parameter_columns(study)
@@ -91,6 +93,7 @@ def _row(
         "world": int(changes.get("performance.draw", MEAN_WORLD)) if worlds else MEAN_WORLD,
         "replication": int(changes["replication"]),
         "status": "failed" if outcome.failed else "finished",
+        "code": code_hash(key),
         **outcome.metrics,
         "error": outcome.error,
     }
