@@ -93,7 +93,9 @@ def find_file(
     return own
 
 
-def existing_file(name: str | Path, *, within: str, suffix: str = ".yaml") -> Path:
+def existing_file(
+    name: str | Path, folder: str | Path = ".", *, within: str, suffix: str = ".yaml"
+) -> Path:
     """Return the file that a name stands for; see :func:`find_file`.
 
     Raises
@@ -101,13 +103,19 @@ def existing_file(name: str | Path, *, within: str, suffix: str = ".yaml") -> Pa
     InputError
         If there is none, with the names of those that the package has.
     """
-    path = find_file(name, within=within, suffix=suffix)
+    path = find_file(name, folder, within=within, suffix=suffix)
     if not os.path.exists(path):
-        raise InputError(name, missing_file(name, within=within, suffix=suffix))
+        raise InputError(path, missing_file(name, folder, within=within, suffix=suffix))
     return path
 
 
-def missing_file(name: str | Path, *, within: str | None = None, suffix: str = ".yaml") -> str:
+def missing_file(
+    name: str | Path,
+    folder: str | Path = ".",
+    *,
+    within: str | None = None,
+    suffix: str = ".yaml",
+) -> str:
     """Say of a name that stands for no file which files there are.
 
     The nearest name is suggested.  Where it may be a file of the package (see :func:`find_file`),
@@ -115,10 +123,12 @@ def missing_file(name: str | Path, *, within: str | None = None, suffix: str = "
     """
     path = PurePath(name)
     ending = path.suffix or suffix
-    folder = within if len(path.parts) == 1 else path.parts[0] if len(path.parts) == 2 else None
-    shipped = shipped_files(folder, ending) if folder in FOLDERS else []
-    listed = [file if len(path.parts) == 1 else f"{folder}/{file}" for file in shipped]
-    own = [str(path.with_name(file)) for file in _names(Path(name).parent, ending)]
+    bare = len(path.parts) == 1
+    top = within if bare else path.parts[0] if len(path.parts) == 2 else None
+    shipped = shipped_files(top, ending) if top in FOLDERS else []
+    listed = [file if bare else f"{top}/{file}" for file in shipped]
+    beside = _names((Path(folder) / name).parent, ending)
+    own = [str(path.with_name(file)) for file in beside]
     near = difflib.get_close_matches(str(path), [*own, *listed], n=1)
     said = f"no such file; did you mean {near[0]!r}?" if near else "no such file"
     if not listed:
@@ -153,4 +163,4 @@ def _shipped(relative: PurePath) -> Path | None:
     if base is None or not rest or relative.suffix not in SUFFIXES:
         return None
     path = base.joinpath(*rest)
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None

@@ -16,7 +16,7 @@ import pandas as pd
 from clustersim.errors import InputError, named_in
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.spec import Verification
-from clustersim.shipped import find_file
+from clustersim.shipped import existing_file
 from clustersim.simulation.changes import set_path
 from clustersim.simulation.file_names import beside, full_path
 from clustersim.simulation.runtimes import find_runtimes
@@ -72,8 +72,8 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
         return None
     source = f"{question.source}: verify.base"
     if isinstance(verify.base, str):
-        path = find_file(verify.base, question.folder, within="experiments")
         with named_in(question.source, "verify.base"):
+            path = existing_file(verify.base, question.folder, within="experiments")
             tree, folder = read_extended(path), path.parent
     else:
         tree, folder = copy.deepcopy(verify.base), question.folder

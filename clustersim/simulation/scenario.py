@@ -308,7 +308,11 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise InputError(path, f"extends: must be the name of a file, found {base!r}")
     beside = find_file(base, path.parent, within="experiments")
     if not beside.is_file():
-        fault = "is not a file" if beside.exists() else missing_file(base, within="experiments")
+        fault = (
+            "is not a file"
+            if beside.exists()
+            else missing_file(base, path.parent, within="experiments")
+        )
         raise InputError(path, f"extends: {beside}: {fault}")
     return merged(read_extended(beside, (*trail, path.resolve())), data)
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
-from clustersim.shipped import find_file
+from clustersim.shipped import existing_file
 from clustersim.simulation.cases import changed_cases
 from clustersim.simulation.changes import set_path
 from clustersim.simulation.file_names import FILE_FIELDS, full_path, full_paths
@@ -200,8 +200,8 @@ def _read_base(
 ) -> tuple[dict[str, Any], Path, str]:
     """Data of the base scenario, what its file names are relative to, and its name."""
     if isinstance(spec.base, str):
-        path = find_file(spec.base, folder, within="experiments")
         with named_in(source, "base"):
+            path = existing_file(spec.base, folder, within="experiments")
             return read_extended(path), path.parent, str(path)
     if "extends" in spec.base:
         raise InputError(source, "base: extends goes with a file; name the file as the base")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ def find_topology(path_or_name: str | Path) -> Path:
         If there is neither; with the nearest name.
     """
     path = find_file(path_or_name, within="topologies")
-    if path.exists():
+    if os.path.exists(path):
         return path
     name = Path(path_or_name).name.removesuffix(".yaml")
     raise InputError(path_or_name, f"no such topology file; {nearest_hint(name, topology_names())}")

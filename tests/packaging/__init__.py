@@ -1,1 +1,0 @@
-"""Checks of what is installed: the wheel, and every example of the README and the help texts."""
