@@ -50,6 +50,16 @@ class Code:
             digest.update(f"\n{path}\0{self.files[path]}".encode())
         return digest.hexdigest()[:DIGITS]
 
+    def modules_hash(self, *folders: str) -> str:
+        """Hash of the modules of some folders of the package, 8 hexadecimal digits."""
+        within = tuple(f"{folder}/" for folder in folders)
+        files = {
+            path: told
+            for path, told in self.files.items()
+            if path.startswith(within) and path.endswith(".py")
+        }
+        return Code("", files).hash
+
     def __str__(self) -> str:
         """Version and hash: ``clustersim 0.1.0 (code 1f2e3d4c)``."""
         return f"clustersim {self.version} (code {self.hash})"
