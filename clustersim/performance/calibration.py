@@ -174,7 +174,7 @@ def _parse(text: str, source: str) -> Calibration:
             scatter={str(name): float(value) for name, value in content["scatter"].items()},
             reach=float(content["reach"]),
             widening=float(content["widening"]),
-            facts=content["facts"],
+            facts=dict(content["facts"]),
         )
         known = all(name in SPREADS and level in LEVELS for name, level, _ in keys)
     except (ValueError, KeyError, TypeError) as error:
