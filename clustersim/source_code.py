@@ -50,6 +50,11 @@ class Code:
             digest.update(f"\n{path}\0{self.files[path]}".encode())
         return digest.hexdigest()[:DIGITS]
 
+    @property
+    def label(self) -> str:
+        """Version and hash as one word for tables: ``0.1.0+1f2e3d4c``, which is no number."""
+        return f"{self.version}+{self.hash}"
+
     def modules_hash(self, *folders: str) -> str:
         """Hash of the modules of some folders of the package, 8 hexadecimal digits."""
         within = tuple(f"{folder}/" for folder in folders)

@@ -99,7 +99,7 @@ def code_notes(result: StudyResult) -> list[str]:
     now = this_code()
     told = []
     for made_by, count in result.runs["code"].value_counts(sort=False).items():
-        if made_by == now.hash:
+        if made_by == now.label:
             continue
         before = result.codes.get(str(made_by))
         what = "" if before is None else f" Changed since: {changed_files(before, now)}."

@@ -45,7 +45,7 @@ class StudyResult:
     series : dict of str to float64 array
         By the hash of the run, mean wait (seconds) of consecutive shares of its jobs.
     codes : dict of str to Code
-        The code that made runs, by the hash that the column ``code`` of `runs` has.
+        The code that made runs, by its label in the column ``code`` of `runs`.
     """
 
     study: Study
@@ -177,7 +177,7 @@ def load_result(folder: str | Path) -> StudyResult:
         outcomes, begun, codes = store.outcomes(), store.study(), store.codes()
     document, wanted = begun or (read_yaml(path), [])
     study = define_study(document, source=path, folder=folder, check=False)
-    runs = runs_table(study, wanted, outcomes)
+    runs = runs_table(study, wanted, outcomes, codes)
     made = set(runs["run"])
     series = {key: outcome.series for key, outcome in outcomes.items() if key in made}
-    return StudyResult(study, runs, series, codes)
+    return StudyResult(study, runs, series, {code.label: code for code in codes.values()})

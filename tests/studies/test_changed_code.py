@@ -209,7 +209,7 @@ def test_runs_of_other_code_are_made_again_and_it_is_said(
     assert f"and this is {now}; changed since: changed {ENGINE}. Those that the" in told
     assert "are made again; --keep-old would keep them" in told
     assert sorted(calls) == sorted(again["run"])
-    assert set(again["code"]) == {now.hash}
+    assert set(again["code"]) == {now.label}
     assert [scenario_hash(key) for key in again["run"]] == [scenario_hash(k) for k in first["run"]]
     drop = ["run", "code"]
     assert exact(again.drop(columns=drop)) == exact(first.drop(columns=drop))
@@ -234,7 +234,7 @@ def test_runs_of_other_code_are_kept_if_asked_for_and_marked(
     kept = conduct(fields, tmp_path / "out", workers=1, resume=True, keep_old=True)
     assert calls == []
     assert exact(kept) == exact(first)
-    assert set(kept["code"]) == {before.hash}
+    assert set(kept["code"]) == {before.label}
     assert "kept, as --keep-old says; the column code" in capsys.readouterr().err
 
 
@@ -252,9 +252,9 @@ def test_tables_and_page_mark_a_mixture(
     printed = " ".join(capsys.readouterr().out.split())
     assert "6 runs, 4 of them from before (4 by other code)" in printed
     assert f"4 of 6 runs were made by {before}, not by {now}" in printed
-    runs, points = pd.read_csv(out / "runs.csv", dtype=str), pd.read_csv(out / "points.csv")
-    assert runs["code"].tolist() == [*[before.hash] * 2, *[now.hash] * 2, *[before.hash] * 2]
-    assert points["code"].astype(str).tolist() == [before.hash, now.hash, before.hash]
+    runs, points = pd.read_csv(out / "runs.csv"), pd.read_csv(out / "points.csv")
+    assert runs["code"].tolist() == [*[before.label] * 2, *[now.label] * 2, *[before.label] * 2]
+    assert points["code"].tolist() == [before.label, now.label, before.label]
     assert main(["report", str(out)]) == 0
     note = f"Note: 4 of 6 runs were made by {before}, not by {now}"
     assert note in capsys.readouterr().err
@@ -267,7 +267,7 @@ def test_tables_and_page_mark_a_mixture(
     calls.clear()
     assert main(["study", str(file), *options[:1], *options[2:]]) == 0
     assert len(calls) == 4
-    assert set(load_result(out).runs["code"]) == {now.hash}
+    assert set(load_result(out).runs["code"]) == {now.label}
     assert "code" not in load_result(out).points
 
 
@@ -291,7 +291,7 @@ def test_the_newest_of_several_old_results_is_kept(edit: Edit, tmp_path: Path) -
     conduct(SMALL, tmp_path / "out", workers=1, resume=True)
     edit("units.py")
     kept = conduct(SMALL, tmp_path / "out", workers=1, resume=True, keep_old=True)
-    assert set(kept["code"]) == {second.hash}
+    assert set(kept["code"]) == {second.label}
 
 
 def test_a_run_that_failed_is_not_kept(edit: Edit, calls: list[str], tmp_path: Path) -> None:
@@ -364,5 +364,5 @@ def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
     assert conducted(folders[0]) == ""
     assert "4 runs in " in (told := conducted(folders[1], "--resume"))
     assert "changed studies/measures.py. Those that the study needs are made again" in told
-    codes = pd.read_csv(tmp_path / "out" / "runs.csv", dtype=str)["code"]
-    assert set(codes) == {code_in(folders[1] / "clustersim").hash}
+    codes = pd.read_csv(tmp_path / "out" / "runs.csv")["code"]
+    assert set(codes) == {code_in(folders[1] / "clustersim").label}
