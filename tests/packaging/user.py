@@ -147,6 +147,15 @@ def _training_runs() -> str:
     return "".join(lines[:12])
 
 
+def _log() -> str:
+    """A log that is long enough for a workload model."""
+    rows = (
+        f"{k},{1500 * k + k * k * 37 % 1400},{(1, 8, 16)[k % 3]},{60 + k * 7919 % 20_000}\n"
+        for k in range(400)
+    )
+    return "job_id,submit_s,n_accelerators,duration_s\n" + "".join(rows)
+
+
 def _topology_of_my_chip() -> str:
     """A copy of a topology that names a chip of the user's own."""
     text = (ROOT / "topologies/mixed-small.yaml").read_text()
@@ -160,7 +169,7 @@ USERS_OWN = {
     "my-runs.csv": _training_runs,
     "my-chip.csv": (ROOT / "clustersim/calibration/data/microbenchmarks/h200.csv").read_text,
     "my-cluster.yaml": _topology_of_my_chip,
-    "jobs.csv": (ROOT / "experiments/sample_jobs.csv").read_text,
+    "jobs.csv": _log,
     "my-chips.yaml": lambda: "accelerators:\n  MyChip: {extends: H200, source: a test}\n",
     "my_policy.py": lambda: (
         "from clustersim.scheduling.policies import Sjf\n\n\nclass NarrowestFirst(Sjf):\n    pass\n"
