@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from clustersim.errors import InputError, nearest_hint, shown
+from clustersim.shipped import missing_file
 
 __all__ = ["FileModel", "allowed_keys", "parse_yaml", "read_yaml", "validate"]
 
@@ -59,7 +59,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             raise InputError(path, "is UTF-16 text; save it as UTF-8")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(path, f"no such file{_nearest_file(path)}") from None
+        raise InputError(path, missing_file(path)) from None
     except IsADirectoryError:
         raise InputError(path, "is a folder, not a YAML file") from None
     except UnicodeDecodeError:
@@ -127,16 +127,6 @@ def _n_values(value: Any, known: dict[int, int | None]) -> int:
     below = [*value.keys(), *value.values()] if isinstance(value, dict) else value
     known[id(value)] = count = 1 + sum(_n_values(each, known) for each in below)
     return count
-
-
-def _nearest_file(path: Path) -> str:
-    """Name the file in the same folder whose name is like that of one that is not there."""
-    try:
-        beside = [entry.name for entry in path.parent.iterdir() if entry.suffix == path.suffix]
-    except OSError:
-        return ""
-    near = difflib.get_close_matches(path.name, beside, n=1)
-    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
 
 
 def _twice(error: DuplicateKeyError) -> str:

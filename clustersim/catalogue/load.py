@@ -23,6 +23,7 @@ from clustersim.catalogue.schema import (
 )
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import read_yaml, validate
+from clustersim.shipped import find_file
 
 __all__ = ["Catalogue", "load_catalogue", "seedchip"]
 
@@ -176,7 +177,7 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
             file = validate(CatalogueFile, source, "catalogue")
             loaded = _add(file, "catalogue", "the scenario", accelerators, models, catalogue)
         else:
-            loaded = _add_file(Path(source), accelerators, models, catalogue)
+            loaded = _add_file(find_file(source), accelerators, models, catalogue)
         accelerators, models, catalogue = loaded
     return catalogue
 

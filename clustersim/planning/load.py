@@ -15,6 +15,7 @@ from clustersim.performance import World
 from clustersim.planning.assumed import assumed_plan, removal_notes
 from clustersim.planning.faults import plan_faults
 from clustersim.planning.spec import PlanSpec
+from clustersim.shipped import existing_file
 from clustersim.simulation.changes import change_items, key_of, split_path
 from clustersim.simulation.file_names import full_path
 from clustersim.simulation.scenario import read_version
@@ -61,7 +62,8 @@ def load_plan(
     Parameters
     ----------
     path : str or Path
-        The file.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of one in a folder ``experiments``: the user's, else that of the
+        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
     quick : bool
         Whether to apply what the file says under ``quick``.
     changes : mapping or sequence of str
@@ -72,7 +74,7 @@ def load_plan(
     InputError
         All faults of the file at once.
     """
-    path = Path(path)
+    path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
     if small is not None:
         validate(PlanSpec, small, f"{path}: quick")

@@ -204,7 +204,9 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
         first = failed.iloc[0]
         parts.append(f"{len(failed)} runs failed. The first: {first['error'].strip()}")
         parts.append(Listing("Redo it alone", _redo(folder, str(first["run"]))))
-    shown = [*result.parameters, "world", "replication", "status", *result.study.spec.metrics]
+    mixed = ["code"] if result.runs["code"].nunique() > 1 else []
+    fixed = ["world", "replication", "status", *mixed]
+    shown = [*result.parameters, *fixed, *result.study.spec.metrics]
     columns = ["run", "point", *(name for name in dict.fromkeys(shown) if name in result.runs)]
     parts.append(
         _table(
@@ -230,7 +232,13 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
     yaml.default_flow_style = False
     yaml.dump(dict(result.study.base.tree), text)
     study = (folder / STUDY_FILE).read_text(encoding="utf-8")
-    told = "\n".join(f"{name} {version}" for name, version in versions().items())
+    made_by = (result.codes.get(own, f"code {own}") for own in result.runs["code"].unique())
+    told = "\n".join(
+        [
+            *(f"runs made by {code}" for code in made_by),
+            *(f"{name} {version}" for name, version in versions().items()),
+        ]
+    )
     run = str(result.runs["run"].iloc[0]) if len(result.runs) else "HASH"
     commands = (
         f"clustersim study {STUDY_FILE} --out again      # the same study, with the same numbers\n"

@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from clustersim.catalogue import Accelerator, load_catalogue
 from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import parse_yaml, read_yaml
+from clustersim.simulation.file_names import beside
 from clustersim.topology import find_topology
 from clustersim.workload import load_workload
 
@@ -199,7 +200,7 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
     if name == ASSUMPTIONS:
         assumptions: dict[str, Any] = listed[-1].setdefault(ASSUMPTIONS, {})
         return assumptions
-    given = [_beside(folder, item) if isinstance(item, str) else item for item in listed[:-1]]
+    given = [beside(folder, item) if isinstance(item, str) else item for item in listed[:-1]]
     try:
         found = load_catalogue(*given).find(name)
     except InputError as error:
@@ -225,17 +226,10 @@ def _holds_changes_only(catalogue: Any) -> bool:
 
 def _opened(path: list[str], name: str, folder: Path, source: str) -> dict[str, Any]:
     if path == ["cluster"]:
-        beside = folder / name
-        return _yaml(str(beside) if beside.is_file() else str(find_topology(name)))
+        return _yaml(str(find_topology(beside(folder, name))))
     if path == ["workload", "generate"]:
-        return _workload(str(_beside(folder, name)))
+        return _workload(str(beside(folder, name)))
     raise InputError(source, f"{'.'.join(path)} is {name!r} and has no fields")
-
-
-def _beside(folder: Path, name: str) -> str | Path:
-    """Return the file `name` in the scenario's folder, or the name as it stands."""
-    beside = folder / name
-    return beside if beside.is_file() else name
 
 
 def _yaml(path: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError
+from clustersim.source_code import this_code
 from clustersim.version import __version__
 
 __all__ = ["Result", "new_folder", "versions"]
@@ -183,6 +184,7 @@ def versions() -> Mapping[str, str]:
     libraries = ("simpy", "numpy", "scipy", "networkx", "pandas", "pyarrow", "pydantic")
     return {
         "clustersim": __version__,
+        "code": this_code().hash,
         "python": platform.python_version(),
         "platform": sys.platform,
         **{library: metadata.version(library) for library in libraries},

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.scheduling import SPEED_NOTE
+from clustersim.shipped import existing_file, find_file, missing_file
 from clustersim.simulation.cases import Cases, apply_case
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.energy import EnergySpec
@@ -253,7 +254,8 @@ def load_scenario(
     Parameters
     ----------
     path : str or Path
-        The file.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of one in a folder ``experiments``: the user's, else that of the
+        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
     changes : mapping or sequence of str
         ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
         :func:`~clustersim.simulation.changes.set_path`.
@@ -263,7 +265,7 @@ def load_scenario(
     InputError
         All faults of the file at once.
     """
-    path = Path(path)
+    path = existing_file(path, within="experiments")
     data = read_extended(path)
     return resolve_scenario(data, changes, source=path, folder=path.parent)
 
@@ -304,9 +306,13 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
         return data
     if not isinstance(base, str):
         raise InputError(path, f"extends: must be the name of a file, found {base!r}")
-    beside = path.parent / base
+    beside = find_file(base, path.parent, within="experiments")
     if not beside.is_file():
-        fault = "is not a file" if beside.exists() else "no such file"
+        fault = (
+            "is not a file"
+            if beside.exists()
+            else missing_file(base, path.parent, within="experiments")
+        )
         raise InputError(path, f"extends: {beside}: {fault}")
     return merged(read_extended(beside, (*trail, path.resolve())), data)
 

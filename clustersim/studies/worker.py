@@ -15,9 +15,11 @@ from clustersim.simulation.fleet import Fleet, open_fleet
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario, sustainable_per_s
 from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
+from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
 from clustersim.studies.measures import fleet_facts, measure
 from clustersim.studies.periods import period_ends_s
+from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
 
 __all__ = ["make_run", "open_changed", "simulate_changed"]
@@ -35,7 +37,7 @@ def make_run(
     Parameters
     ----------
     key : str
-        Hash of the run.
+        Hash of the run, which names the code that makes it.
     tree, changes : mapping
         The base scenario, and what the run changes in it by path.
     window : mapping
@@ -45,6 +47,7 @@ def make_run(
     """
     began = time.perf_counter()
     try:
+        _check_code(key)
         result, fleet = simulate_changed(tree, changes, periods=window.get("periods"))
         scenario = resolve_scenario(tree, changes).scenario
         _check_unchanged(files)
@@ -71,6 +74,16 @@ def _offered_load(scenario: Scenario) -> float:
         return workload.jobs_per_day / 86400.0 / _sustainable_of(*_told(scenario, scheduler=True))
     except InputError:  # none of its jobs can run, as the result says job by job
         return math.nan
+
+
+def _check_code(key: str) -> None:
+    """Refuse to make a run under the hash of other code."""
+    if code_hash(key) != this_code().hash:
+        raise InputError(
+            "worker",
+            f"has {this_code()}, and the study was begun by code {code_hash(key)}; "
+            "use the same on all machines, and go on with --resume",
+        )
 
 
 def _check_unchanged(files: Mapping[str, str]) -> None:
