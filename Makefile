@@ -2,6 +2,7 @@
 # make run     the main job: capacity curves of a mixed fleet (about two minutes)
 # make test    the tests; some of them: make test TESTS='-m "not slow"'
 # make lint    style and types
+# make package the wheel and the sdist, and every example with the installed wheel alone
 # make bench   speed, as ratios measured in one run
 
 PYTHON ?= python3
@@ -13,7 +14,10 @@ TESTS ?=
 comma := ,
 READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: setup run test lint quick-experiments bench clean
+EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.py)))
+QUICK := $(addprefix quick-,$(EXPERIMENTS))
+
+.PHONY: setup run test lint package quick-experiments $(QUICK) bench clean
 
 setup: $(READY)
 
@@ -34,11 +38,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-quick-experiments: setup
-	for script in experiments/*.py; do \
-		echo "== $$script --quick"; \
-		$(BIN)/python $$script --quick --out out/quick-$$(date +%s)-$$(basename $$script .py) || exit 1; \
-	done
+package: setup
+	$(BIN)/python -m tests.packaging
+
+# A target each, so that make -j 2 runs two beside each other.
+quick-experiments: $(QUICK)
+
+$(QUICK): quick-%: setup
+	$(BIN)/python experiments/$*.py --quick --out out/quick-$$(date +%s)-$*
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

@@ -108,13 +108,15 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
         where something is near, the list cut after `most` names.
     """
     names = sorted(str(item) for item in allowed)
+    if not names:
+        return "none is defined"
     by_lower = {item.lower(): item for item in names}
     near = difflib.get_close_matches(str(name)[:_MOST_COMPARED].lower(), by_lower, n=1, cutoff=0.5)
     hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
     shown = ", ".join(names[:most]) + (
         f" and {len(names) - most} more" if len(names) > most else ""
     )
-    return f"{hint}allowed: {shown or '(nothing)'}"
+    return f"{hint}allowed: {shown}"
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:

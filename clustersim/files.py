@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from clustersim.errors import InputError, nearest_hint, shown
+from clustersim.shipped import missing_file
 
 __all__ = ["FileModel", "allowed_keys", "parse_yaml", "read_yaml", "validate"]
 
@@ -29,6 +29,13 @@ class FileModel(BaseModel):
     """Base of every file format: unknown keys are refused, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _PlainConstructor(SafeConstructor):
+    """Reads a date as the text that it is written as, so that the data of a file is plain data."""
+
+
+_PlainConstructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -52,7 +59,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             raise InputError(path, "is UTF-16 text; save it as UTF-8")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(path, f"no such file{_nearest_file(path)}") from None
+        raise InputError(path, missing_file(path)) from None
     except IsADirectoryError:
         raise InputError(path, "is a folder, not a YAML file") from None
     except UnicodeDecodeError:
@@ -79,7 +86,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value that a text in YAML holds.
+    """Return the value that a text in YAML holds; a date stays the text that it is.
 
     Raises
     ------
@@ -89,9 +96,16 @@ def parse_yaml(text: str) -> Any:
         If a value cannot be read or contains itself, or there are too many.
     RecursionError
         If it is nested too deeply.
+
+    Examples
+    --------
+    >>> parse_yaml("start: 2026-01-01")
+    {'start': '2026-01-01'}
     """
     try:
-        data = YAML(typ="safe", pure=True).load(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Constructor = _PlainConstructor
+        data = yaml.load(text)
     except ValueError as error:
         raise ValueError(f"a value cannot be read: {error}") from None
     if _n_values(data, {}) > MOST_VALUES:
@@ -113,16 +127,6 @@ def _n_values(value: Any, known: dict[int, int | None]) -> int:
     below = [*value.keys(), *value.values()] if isinstance(value, dict) else value
     known[id(value)] = count = 1 + sum(_n_values(each, known) for each in below)
     return count
-
-
-def _nearest_file(path: Path) -> str:
-    """Name the file in the same folder whose name is like that of one that is not there."""
-    try:
-        beside = [entry.name for entry in path.parent.iterdir() if entry.suffix == path.suffix]
-    except OSError:
-        return ""
-    near = difflib.get_close_matches(path.name, beside, n=1)
-    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
 
 
 def _twice(error: DuplicateKeyError) -> str:

@@ -85,10 +85,12 @@ _EXAMPLES = {
 }
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
+_DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}(?!\d)")
+
 
 def _split(text: object, dimension: str) -> tuple[float, str]:
     example = _EXAMPLES[dimension]
-    if isinstance(text, date):
+    if isinstance(text, date) or (isinstance(text, str) and _DATE.match(text)):
         raise ValueError(f"{text} is a date, not a {dimension}; write for example {example}")
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")

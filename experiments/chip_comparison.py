@@ -37,11 +37,13 @@ def assumptions(prices: Prices) -> str:
         "BF16; the model's own batch; the default stack of each chip (NVIDIA's recipes of 2025, "
         "MindSpeed-LLM on 910B; SeedChip: mean of all stacks); no failures. Bands: 90 %, from the "
         "posterior of the calibration, best plan of its mean kept; SeedChip's with the range of "
-        "its specification. Cost: the chip's purchase price, between the low and high of the "
-        f"catalogue, over {prices.depreciation_years:g} years of full use, and electricity at "
-        f"{prices.tariff_cny_per_kwh:g} CNY/kWh for {prices.pue:g} times its thermal design power; "
-        "servers, network, buildings and staff are left out, H100 and H20 prices are of different "
-        "markets. H20 and SeedChip have no published training runs."
+        "its specification. Cost: the purchase price of the chip with its share of the server, "
+        f"between the low and high of the catalogue, over {prices.depreciation_years:g} years of "
+        f"full use, {100 * prices.assumptions.site_share:g} % of it for network and buildings, and "
+        f"electricity at {prices.tariff_cny_per_kwh:g} CNY/kWh for {prices.pue:g} times the power "
+        "of the chip at work and its share of the host (planning assumptions); staff is left out, "
+        "H100 and H20 prices are of different markets. H20 and SeedChip have no published training "
+        "runs."
     )
 
 
@@ -50,8 +52,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="new folder (default: out/chip-comparison)")
     parser.add_argument("--quick", action="store_true", help="two models only")
     args = parser.parse_args()
-    prices = Prices()
     catalogue = load_catalogue()
+    prices = Prices.of(catalogue.assumptions)
     with new_folder(args.out or unused_folder("out/chip-comparison")) as folder:
         table = compare_chips(QUICK_JOBS if args.quick else JOBS, CHIPS, prices=prices)
         table.to_csv(folder / "chip-comparison.csv", index=False, float_format="%.6g")

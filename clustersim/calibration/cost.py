@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from clustersim.catalogue import Accelerator
+from clustersim.catalogue import Accelerator, PlanningAssumptions
+from clustersim.catalogue.assumptions import (
+    BUILT_IN,
+    SECONDS_PER_YEAR,
+    busy_power_w,
+    server_price_cny,
+)
 from clustersim.errors import InputError
 
-__all__ = ["Cost", "Prices", "cost_of"]
+__all__ = ["JOULES_PER_KWH", "SECONDS_PER_YEAR", "Cost", "Prices", "cost_of"]
 
-SECONDS_PER_YEAR = 365.25 * 86400.0
 JOULES_PER_KWH = 3.6e6
 
 
@@ -20,20 +26,25 @@ class Prices:
     Attributes
     ----------
     chip_cny : float or None
-        Purchase price of one chip in CNY; None for the middle of the catalogue's range.
+        Purchase price of one chip with its share of the server in CNY; None for that of the
+        planning assumptions.
     depreciation_years : float
-        Over which the price is spread, at full use. Four years: between the three to six that
-        operators of such fleets state.
+        Over which the price is spread, at full use.
     tariff_cny_per_kwh : float
-        Price of electricity. An assumption: industrial tariffs in China lie between 0.4 and 0.9.
+        Price of electricity.
     pue : float
-        Power of the site over that of the chips' own. An assumption, for cooling and conversion.
+        Power of the site over that of its nodes, for cooling and conversion.
+    assumptions : PlanningAssumptions
+        Of all else: servers, network and buildings, interest, power of chips and hosts. The
+        defaults of the other attributes are the built-in ones; :meth:`of` takes those of a
+        catalogue.
     """
 
     chip_cny: float | None = None
-    depreciation_years: float = 4.0
-    tariff_cny_per_kwh: float = 0.6
-    pue: float = 1.3
+    depreciation_years: float = BUILT_IN.life / SECONDS_PER_YEAR
+    tariff_cny_per_kwh: float = BUILT_IN.tariff_cny_per_kwh
+    pue: float = BUILT_IN.pue
+    assumptions: PlanningAssumptions = BUILT_IN
 
     def __post_init__(self) -> None:
         values = {
@@ -51,6 +62,38 @@ class Prices:
         if problems:
             raise InputError("prices", problems)
 
+    @classmethod
+    def of(cls, assumptions: PlanningAssumptions, **told: Any) -> Prices:
+        """Return the prices of planning assumptions, some of which are told otherwise."""
+        assumed = {
+            "depreciation_years": assumptions.life / SECONDS_PER_YEAR,
+            "tariff_cny_per_kwh": assumptions.tariff_cny_per_kwh,
+            "pue": assumptions.pue,
+        }
+        return cls(**{**assumed, **told}, assumptions=assumptions)
+
+    def range_cny(self, chip: Accelerator) -> tuple[float, float, float] | None:
+        """Return low, value and high of the price of a chip with its share of the server."""
+        if self.chip_cny is not None:
+            return self.chip_cny, self.chip_cny, self.chip_cny
+        return server_price_cny(chip, self.assumptions)
+
+    def capital_per_second(self) -> float:
+        """Return what a second of use costs over the price of a chip, with network and buildings.
+
+        Depreciation of the servers; their share of network and buildings comes to it, and interest
+        on the mean of what is not written off over the life.
+        """
+        told = self.assumptions
+        mean_held = 0.5 * (1.0 + told.residual_share)
+        a_year = (1.0 - told.residual_share) / self.depreciation_years
+        interest = told.interest_per_year * mean_held
+        return (1.0 + told.site_share) * (a_year + interest) / SECONDS_PER_YEAR
+
+    def power_w(self, chip: Accelerator) -> float:
+        """Return the power of a chip that works, with its share of the host, without cooling."""
+        return busy_power_w(chip, self.assumptions)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -62,9 +105,12 @@ class Cost:
     seconds, lo_s, hi_s : float
         With the 90 % interval of the step time; no failures, restarts or evaluations.
     chips_cny : float or None
-        Share of the purchase that the run uses up; None where no price is known.
+        Share of the purchase of chips and servers that the run uses up; None where no price is
+        known.
+    site_cny, interest_cny : float or None
+        The same of network and buildings, and interest on both.
     energy_kwh, energy_cny : float
-        Of the chips at their thermal design power, times the site's overhead.
+        Of the chips at work and their hosts, times the site's overhead.
     prices : Prices
         What was assumed (with the price of the chip that was used).
     """
@@ -74,14 +120,18 @@ class Cost:
     lo_s: float
     hi_s: float
     chips_cny: float | None
+    site_cny: float | None
+    interest_cny: float | None
     energy_kwh: float
     energy_cny: float
     prices: Prices
 
     @property
     def total_cny(self) -> float | None:
-        """Chips and electricity; None where no price is known."""
-        return None if self.chips_cny is None else self.chips_cny + self.energy_cny
+        """All of it; None where no price is known."""
+        if self.chips_cny is None or self.site_cny is None or self.interest_cny is None:
+            return None
+        return self.chips_cny + self.site_cny + self.interest_cny + self.energy_cny
 
 
 def cost_of(
@@ -109,19 +159,29 @@ def cost_of(
     >>> chip = load_catalogue().accelerator("H200")
     >>> cost = cost_of(chip, 8, 1e9, (1e-5, 9e-6, 1.1e-5), Prices(chip_cny=200_000))
     >>> round(cost.seconds), round(cost.chips_cny), round(cost.energy_kwh)
-    (10000, 127, 20)
+    (10000, 127, 25)
     """
     seconds, lo_s, hi_s = (tokens * each for each in seconds_per_token)
-    price = accelerator.price if prices.chip_cny is None else prices.chip_cny
-    share = seconds / (prices.depreciation_years * SECONDS_PER_YEAR)
-    energy_kwh = count * accelerator.power_w * prices.pue * seconds / JOULES_PER_KWH
+    told = prices.assumptions
+    known = prices.range_cny(accelerator)
+    price = None if known is None else known[1]
+    lived = seconds * (1.0 - told.residual_share) / (prices.depreciation_years * SECONDS_PER_YEAR)
+    chips = None if price is None else count * price * lived
+    site = None if chips is None else chips * told.site_share
+    interest = None
+    if price is not None and chips is not None and site is not None:
+        interest = count * price * prices.capital_per_second() * seconds - chips - site
+        interest = interest if told.interest_per_year > 0 else 0.0
+    energy_kwh = count * prices.power_w(accelerator) * prices.pue * seconds / JOULES_PER_KWH
     return Cost(
         tokens=tokens,
         seconds=seconds,
         lo_s=lo_s,
         hi_s=hi_s,
-        chips_cny=None if price is None else count * price * share,
+        chips_cny=chips,
+        site_cny=site,
+        interest_cny=interest,
         energy_kwh=energy_kwh,
         energy_cny=energy_kwh * prices.tariff_cny_per_kwh,
-        prices=Prices(price, prices.depreciation_years, prices.tariff_cny_per_kwh, prices.pue),
+        prices=replace(prices, chip_cny=price),
     )

@@ -259,7 +259,9 @@ def estimate(
         memory=found.memory,
         memory_basis=describe_memory(software, kept),
         reason=found.reason,
-        cost=_cost(job, first, budget, prices or Prices()) if first else None,
+        cost=_cost(job, first, budget, prices or Prices.of(catalogue.assumptions))
+        if first
+        else None,
         notes=tuple(notes),
         drawn_s=found.drawn_s,
     )

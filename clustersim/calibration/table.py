@@ -28,6 +28,7 @@ from clustersim.calibration.unknown_chips import unknown_chip
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import Calibration, default_calibration, describe_memory
+from clustersim.shipped import find_file
 from clustersim.spreadsheets import plain_cell
 
 __all__ = [
@@ -278,7 +279,7 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
     """
     source = os.fspath(path)
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        with find_file(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             lines = [(reader.line_num, cells) for cells in reader if cells]
     except OSError as error:

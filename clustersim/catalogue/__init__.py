@@ -1,6 +1,7 @@
-"""Accelerators and models, with a source for every number."""
+"""Accelerators, models and planning assumptions, with a source for every number."""
 
-from clustersim.catalogue.accelerator import CNY_PER_USD, Accelerator, hypothetical_note
+from clustersim.catalogue.accelerator import Accelerator, hypothetical_note
+from clustersim.catalogue.assumptions import CNY_PER_USD, PlanningAssumptions
 from clustersim.catalogue.hbm import HBM_GENERATIONS, HbmGeneration
 from clustersim.catalogue.load import Catalogue, load_catalogue, seedchip
 from clustersim.catalogue.model import Model
@@ -14,6 +15,7 @@ __all__ = [
     "CatalogueFile",
     "HbmGeneration",
     "Model",
+    "PlanningAssumptions",
     "accelerator_schema",
     "hypothetical_note",
     "load_catalogue",

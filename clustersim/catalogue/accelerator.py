@@ -9,11 +9,7 @@ from dataclasses import dataclass, field
 from clustersim.catalogue.hbm import hbm_generation
 from clustersim.errors import InputError
 
-__all__ = ["CNY_PER_USD", "Accelerator", "hypothetical_note"]
-
-CNY_PER_USD = 7.2
-"""Yuan a dollar, for prices quoted in dollars: the ratio of the same reports
-("160 billion yuan (about 22 billion dollars)": 7.27; "1.4M RMB (~200k USD)": 7.0)."""
+__all__ = ["Accelerator", "hypothetical_note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,10 @@ class Accelerator:
         Thermal design power of one chip (W).
     price_low, price_high : float or None
         Price range in CNY; `price_basis` says of what.
+    price_value : float or None
+        What is taken as the price (CNY); by default the middle of the range.
     price_currency : {"CNY", "USD"}
-        In which it is quoted; dollars are converted by :data:`CNY_PER_USD`.
+        In which it is quoted; dollars are converted at the rate of the planning assumptions.
     price_with_host : bool
         Whether the chip's share of its server is in the price.
     export_status : str
@@ -87,6 +85,7 @@ class Accelerator:
     power_w: float
     price_low: float | None = None
     price_high: float | None = None
+    price_value: float | None = None
     price_basis: str = ""
     price_currency: str = "CNY"
     price_with_host: bool = False
@@ -100,9 +99,11 @@ class Accelerator:
 
     @property
     def price(self) -> float | None:
-        """Middle of the price range (CNY), or None where no price is known."""
+        """Price (CNY): as stated, else the middle of the range; None where no price is known."""
         if self.price_low is None or self.price_high is None:
             return None
+        if self.price_value is not None:
+            return self.price_value
         return (self.price_low + self.price_high) / 2
 
     def with_hbm(self, hbm_type: str, hbm_stacks: int) -> Accelerator:

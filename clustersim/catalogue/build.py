@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from clustersim.catalogue.accelerator import CNY_PER_USD, Accelerator
+from clustersim.catalogue.accelerator import Accelerator
+from clustersim.catalogue.assumptions import CNY_PER_USD
 from clustersim.catalogue.hbm import HBM_GENERATIONS
 from clustersim.catalogue.model import Model
 from clustersim.catalogue.schema import (
@@ -97,7 +98,7 @@ def build_accelerator(
     export_source = fallback if entry.export_status else "not stated in a source read"
     sources["export_status"] = entry.export_source or export_source
     confidence = {key: number.confidence for key, number in numbers.items()}
-    price_low, price_high = _price_cny(entry.price)
+    price_low, price_value, price_high = _price_cny(entry.price)
     if entry.price is not None:
         sources["price"] = entry.price.source or fallback
         confidence["price"] = entry.price.confidence
@@ -114,6 +115,7 @@ def build_accelerator(
         chips_per_node=entry.chips_per_node,
         price_low=price_low,
         price_high=price_high,
+        price_value=price_value,
         price_basis=entry.price.basis if entry.price else "",
         price_currency=entry.price.low[1] if entry.price else "CNY",
         price_with_host=entry.price is not None and entry.price.with_host,
@@ -143,11 +145,12 @@ def _range(number: Sourced) -> tuple[float, float] | None:
     return low, number.value if number.high is None else number.high
 
 
-def _price_cny(price: PriceRange | None) -> tuple[float | None, float | None]:
+def _price_cny(price: PriceRange | None) -> tuple[float | None, float | None, float | None]:
     if price is None:
-        return None, None
+        return None, None, None
     rate = CNY_PER_USD if price.low[1] == "USD" else 1.0
-    return price.low[0] * rate, price.high[0] * rate
+    value = None if price.value is None else price.value[0] * rate
+    return price.low[0] * rate, value, price.high[0] * rate
 
 
 def _with_derived_memory(

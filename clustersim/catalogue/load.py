@@ -11,16 +11,24 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from clustersim.catalogue.accelerator import Accelerator
+from clustersim.catalogue.assumptions import ASSUMPTIONS_FILE, BUILT_IN, PlanningAssumptions
 from clustersim.catalogue.build import build_accelerator, build_model, merge_entry
 from clustersim.catalogue.model import Model
-from clustersim.catalogue.schema import AcceleratorEntry, CatalogueEntry, CatalogueFile, ModelEntry
+from clustersim.catalogue.schema import (
+    AcceleratorEntry,
+    CatalogueEntry,
+    CatalogueFile,
+    ModelEntry,
+    PriceRange,
+)
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import read_yaml, validate
+from clustersim.shipped import find_file
 
 __all__ = ["Catalogue", "load_catalogue", "seedchip"]
 
 DATA = Path(__file__).parent / "data"
-BUILT_IN = (
+BUILT_IN_FILES = (
     DATA / "accelerators.yaml",
     DATA / "reference_accelerators.yaml",
     DATA / "models.yaml",
@@ -40,10 +48,13 @@ class Catalogue:
         Those that are there only as references for published training runs have
         ``reference_only``.
     models : mapping of str to Model
+    assumptions : PlanningAssumptions
+        What all estimates of cost share.
     """
 
     accelerators: Mapping[str, Accelerator]
     models: Mapping[str, Model]
+    assumptions: PlanningAssumptions = BUILT_IN
 
     def accelerator(self, name: str) -> Accelerator:
         """Look an accelerator up by name or alias, with or without its vendor's name.
@@ -106,11 +117,12 @@ class Catalogue:
     def with_accelerator(self, accelerator: Accelerator) -> Catalogue:
         """Return a catalogue that also holds `accelerator` (in the place of one of its name)."""
         added = {**self.accelerators, accelerator.name: accelerator}
-        return Catalogue(MappingProxyType(added), self.models)
+        return dataclasses.replace(self, accelerators=MappingProxyType(added))
 
     def with_model(self, model: Model) -> Catalogue:
         """Return a catalogue that also holds `model` (in the place of one of its name)."""
-        return Catalogue(self.accelerators, MappingProxyType({**self.models, model.name: model}))
+        added = {**self.models, model.name: model}
+        return dataclasses.replace(self, models=MappingProxyType(added))
 
 
 def _key(name: object) -> str:
@@ -139,7 +151,8 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
     *sources : str, Path or mapping
         YAML files of the same format, or what such a file would hold. An entry replaces an
         earlier one of its name or, with ``extends: NAME``, takes what it does not say from the
-        entry NAME.
+        entry NAME. ``prices: {NAME: ...}`` replaces the price of a chip alone, ``assumptions:``
+        those of :class:`PlanningAssumptions` that it says.
 
     Returns
     -------
@@ -164,7 +177,7 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
             file = validate(CatalogueFile, source, "catalogue")
             loaded = _add(file, "catalogue", "the scenario", accelerators, models, catalogue)
         else:
-            loaded = _add_file(Path(source), accelerators, models, catalogue)
+            loaded = _add_file(find_file(source), accelerators, models, catalogue)
         accelerators, models, catalogue = loaded
     return catalogue
 
@@ -175,8 +188,17 @@ Loaded = tuple[dict[str, AcceleratorEntry], dict[str, ModelEntry], Catalogue]
 @lru_cache(maxsize=1)
 def _built_in() -> Loaded:
     loaded: Loaded = ({}, {}, Catalogue(MappingProxyType({}), MappingProxyType({})))
-    for path in BUILT_IN:
-        loaded = _add_file(path, *loaded)
+    prices = validate(CatalogueFile, read_yaml(ASSUMPTIONS_FILE), ASSUMPTIONS_FILE).prices
+    for path in BUILT_IN_FILES:
+        file = validate(CatalogueFile, read_yaml(path), path)
+        entries = {
+            name: entry.model_copy(update={"price": prices.pop(name)}) if name in prices else entry
+            for name, entry in file.accelerators.items()
+        }
+        file = file.model_copy(update={"accelerators": entries})
+        loaded = _add(file, path, path.name, *loaded)
+    if prices:
+        raise InputError(ASSUMPTIONS_FILE, [f"prices.{name}: no such chip" for name in prices])
     return loaded
 
 
@@ -199,7 +221,8 @@ def _add(
     catalogue: Catalogue,
 ) -> Loaded:
     problems: list[str] = []
-    new_chips = _resolve("accelerators", file.accelerators, accelerators, problems)
+    told = _with_prices(file.accelerators, file.prices, accelerators, problems)
+    new_chips = _resolve("accelerators", told, accelerators, problems)
     new_models = _resolve("models", file.models, models, problems)
     source = f"assumption: {name} gives no source"
     chips = [build_accelerator(name, entry, source, problems) for name, entry in new_chips.items()]
@@ -210,8 +233,44 @@ def _add(
     problems += _clashes("models", all_models.values())
     if problems:
         raise InputError(path, problems)
-    merged = Catalogue(MappingProxyType(all_chips), MappingProxyType(all_models))
+    assumptions = catalogue.assumptions
+    if file.assumptions is not None:
+        assumptions = assumptions.replaced(file.assumptions, str(name))
+    merged = Catalogue(MappingProxyType(all_chips), MappingProxyType(all_models), assumptions)
     return {**accelerators, **new_chips}, {**models, **new_models}, merged
+
+
+def _with_prices(
+    entries: Mapping[str, AcceleratorEntry],
+    prices: Mapping[str, PriceRange],
+    known: Mapping[str, AcceleratorEntry],
+    problems: list[str],
+) -> dict[str, AcceleratorEntry]:
+    """Lay the prices of a user's file over its own entries and those of the catalogue."""
+    found = dict(entries)
+    for name, price in prices.items():
+        own, there = _canonical(name, entries), _canonical(name, known)
+        if own is not None:
+            found[own] = entries[own].model_copy(update={"price": price})
+        elif there is not None:
+            found[there] = AcceleratorEntry(
+                extends=there, price=price, reference_only=known[there].reference_only
+            )
+        else:
+            hint = unknown_name("accelerator", name, [*known, *entries])
+            problems.append(f"prices.{name}: {hint}")
+    return found
+
+
+def _canonical(name: str, pool: Mapping[str, CatalogueEntry]) -> str | None:
+    """Return the key of the entry that a spelling stands for; None if there is none."""
+    for key, entry in pool.items():
+        spellings = [key, *entry.aliases]
+        if isinstance(entry, AcceleratorEntry):
+            spellings += [f"{entry.vendor} {spelling}" for spelling in spellings]
+        if _key(name) in map(_key, spellings):
+            return key
+    return None
 
 
 def _clashes(section: str, items: Iterable[Item]) -> list[str]:
@@ -234,15 +293,6 @@ def _resolve(
     """Apply `extends`, also among the entries of one file; a cycle is a fault."""
     resolved: dict[str, Entry] = {}
 
-    def canonical(name: str, pool: Mapping[str, Entry]) -> str | None:
-        for key, entry in pool.items():
-            spellings = [key, *entry.aliases]
-            if isinstance(entry, AcceleratorEntry):
-                spellings += [f"{entry.vendor} {spelling}" for spelling in spellings]
-            if _key(name) in map(_key, spellings):
-                return key
-        return None
-
     def resolve(name: str, trail: tuple[str, ...]) -> Entry | None:
         if name in resolved:
             return resolved[name]
@@ -250,7 +300,7 @@ def _resolve(
         if entry.extends is None:
             resolved[name] = entry
             return entry
-        here, there = canonical(entry.extends, entries), canonical(entry.extends, known)
+        here, there = _canonical(entry.extends, entries), _canonical(entry.extends, known)
         base: Entry | None
         if here is not None and here != name:
             if here in trail:

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clustersim.catalogue.accelerator import Accelerator
+from clustersim.catalogue.assumptions import (
+    PlanningAssumptions,
+    chip_price_cny,
+    server_price_cny,
+)
+from clustersim.catalogue.load import Catalogue
 from clustersim.catalogue.model import Model
 from clustersim.units import format_count, format_rate
 
 __all__ = [
     "ACCELERATOR_HEADERS",
+    "ASSUMPTION_HEADERS",
     "FIELD_HEADERS",
     "MODEL_FIELD_HEADERS",
     "MODEL_HEADERS",
+    "PRICE_HEADERS",
     "accelerator_fields",
     "accelerator_rows",
+    "assumption_rows",
     "model_fields",
     "model_rows",
+    "price_rows",
 ]
 
 ACCELERATOR_HEADERS = (
@@ -28,6 +38,8 @@ MODEL_HEADERS = (
     "vocab", "tokens", "batch",
 )  # fmt: skip
 FIELD_HEADERS = ("field", "value", "low", "high", "confidence")
+ASSUMPTION_HEADERS = ("assumption", "value", "from")
+PRICE_HEADERS = ("accelerator", "CNY with server", "low", "high", "server's share")
 MODEL_FIELD_HEADERS = ("field", "value", "basis")
 
 Row = tuple[str, ...]
@@ -105,10 +117,33 @@ def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
         fields.append(((key, text, "", "", ""), chip.sources.get(key, "")))
     low, high = chip.price_low, chip.price_high
     if low is not None and high is not None:
-        shown = [f"{format_count(v)} CNY" for v in ((low + high) / 2, low, high)]
-        source = f"{chip.price_basis}; {chip.sources.get('price', '')}"
+        shown = [f"{format_count(v)} CNY" for v in (chip.price, low, high) if v is not None]
+        host = "with" if chip.price_with_host else "without"
+        source = f"{host} its server; {chip.price_basis}; {chip.sources.get('price', '')}"
         fields.append((("price", *shown, chip.confidence.get("price", "")), source))
     return fields
+
+
+def assumption_rows(assumptions: PlanningAssumptions) -> list[Row]:
+    """One row a planning assumption under ``ASSUMPTION_HEADERS``; its source comes last."""
+    return [
+        (key, assumptions.text(key), "own file" if key in assumptions.own else "", source)
+        for key, source in assumptions.sources.items()
+    ]
+
+
+def price_rows(catalogue: Catalogue) -> list[Row]:
+    """One row a chip that has a price, with its share of the server, under ``PRICE_HEADERS``."""
+    rows: list[Row] = []
+    for chip in catalogue.accelerators.values():
+        quoted = chip_price_cny(chip, catalogue.assumptions)
+        price = server_price_cny(chip, catalogue.assumptions)
+        if quoted is not None and price is not None:
+            host = "in the price" if chip.price_with_host else f"{price[1] - quoted[1]:,.0f}"
+            numbers = (f"{value:,.0f}" for value in (price[1], price[0], price[2]))
+            source = f"{chip.price_basis}; {chip.sources['price']}"
+            rows.append((chip.name, *numbers, host, source))
+    return rows
 
 
 def model_fields(model: Model) -> list[tuple[Row, str]]:

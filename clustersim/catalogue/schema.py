@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from clustersim.catalogue.assumptions import AssumptionsSection
 from clustersim.catalogue.hbm import HBM_GENERATIONS
 from clustersim.files import FileModel
 from clustersim.units import Bandwidth, Bytes, FlopRate, Money, Power
@@ -130,6 +131,7 @@ class PriceRange(FileModel):
     """What one chip costs."""
 
     low: Money
+    value: Money | None = Field(None, description="what counts; by default the middle of the range")
     high: Money
     basis: str = ""
     with_host: bool = Field(False, description="whether the chip's share of its server is in it")
@@ -144,6 +146,13 @@ class PriceRange(FileModel):
             )
         if not 0 < self.low[0] <= self.high[0] <= 1e8:
             raise ValueError("needs 0 < low <= high <= 1e8")
+        if self.value is not None:
+            if self.value[1] != self.low[1]:
+                raise ValueError(
+                    f"value and low need one currency, found {self.value[1]} and {self.low[1]}"
+                )
+            if not self.low[0] <= self.value[0] <= self.high[0]:
+                raise ValueError("needs low <= value <= high")
         return self
 
 
@@ -219,8 +228,12 @@ class ModelEntry(CatalogueEntry):
 
 
 class CatalogueFile(FileModel):
-    """A catalogue: accelerators and models by name."""
+    """A catalogue: accelerators and models by name, and what all estimates of cost assume."""
 
+    assumptions: AssumptionsSection | None = None
+    prices: dict[Text, PriceRange] = Field(
+        default_factory=dict, description="of chips of the catalogue, instead of their own"
+    )
     accelerators: dict[Text, AcceleratorEntry] = Field(default_factory=dict)
     models: dict[Text, ModelEntry] = Field(default_factory=dict)
 
@@ -231,6 +244,6 @@ def accelerator_schema() -> dict[str, Any]:
     Examples
     --------
     >>> sorted(accelerator_schema()["properties"])
-    ['accelerators', 'models']
+    ['accelerators', 'assumptions', 'models', 'prices']
     """
     return CatalogueFile.model_json_schema()

@@ -16,7 +16,8 @@ __all__ = ["add_parser", "run"]
 WIDTH = 110
 LEGEND = (
     "Peaks are dense TFLOP/s. Links and networks are per chip, one direction; type: of the memory; "
-    "shape: of the scale-up link; node: chips of a node; kCNY: price range in thousand yuan. "
+    "shape: of the scale-up link; node: chips of a node; kCNY: price range as quoted in thousand "
+    "yuan (--assumptions: with servers). "
     "1e9 params, active: parameters in all and per token, in thousand millions; tokens: of a "
     "sequence; batch: sequences of a step. * hypothetical. `clustersim catalogue NAME` prints each "
     "field with its source."
@@ -35,6 +36,7 @@ def add_parser(commands: Any) -> None:
             "  clustersim catalogue\n"
             "  clustersim catalogue H200\n"
             "  clustersim catalogue --all\n"
+            "  clustersim catalogue --assumptions\n"
             "  clustersim catalogue --file my-chips.yaml MyChip\n"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,14 +57,25 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="also list the chips that are there only as references for published training runs",
     )
+    parser.add_argument(
+        "--assumptions",
+        action="store_true",
+        help="print the planning assumptions of all estimates of cost, with their sources",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was asked for."""
     from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue
+    from clustersim.errors import InputError
 
     catalogue = load_catalogue(*args.file)
+    if args.assumptions and args.name is not None:
+        raise InputError("catalogue", f"--assumptions goes without a name, found {args.name!r}")
+    if args.assumptions:
+        print(_assumptions(catalogue))
+        return 0
     chips = [c for c in catalogue.accelerators.values() if args.all or not c.reference_only]
     items: list[Accelerator | Model]
     if args.name is not None:
@@ -77,6 +90,23 @@ def run(args: argparse.Namespace) -> int:
     if note:
         print(f"\n{textwrap.fill(note, WIDTH)}")
     return 0
+
+
+def _assumptions(catalogue: Catalogue) -> str:
+    """Planning assumptions and prices as tables and, below each, their sources."""
+    from clustersim.catalogue import report
+
+    parts = []
+    for rows, headers in (
+        (report.assumption_rows(catalogue.assumptions), report.ASSUMPTION_HEADERS),
+        (report.price_rows(catalogue), report.PRICE_HEADERS),
+    ):
+        lines = [table([row[:-1] for row in rows], headers), "", "Sources"]
+        for name, *_, source in rows:
+            text = f"{name}: {source}"
+            lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 def _as_tables(catalogue: Catalogue, *, with_references: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from clustersim.cli.text import table
 
@@ -20,13 +21,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("policy", nargs="?", default="fcfs", metavar="POLICY")
-    parser.add_argument("--placement", default="consolidate", metavar="PLACEMENT")
+    parser.add_argument(
+        "--placement",
+        default="consolidate",
+        metavar="PLACEMENT",
+        help="consolidate, spread, pooled, or FILE.py:ClassName; it decides which nodes stay free, "
+        "not how fast a job runs",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; exit code 1 if a rule is broken."""
+    from clustersim.scheduling.placement import SPEED_NOTE
     from clustersim.simulation.check_policy import check_policy
 
     findings = check_policy(args.policy, args.placement, seed=args.seed)
@@ -35,4 +43,5 @@ def run(args: argparse.Namespace) -> int:
         "twice or lost, every job ends, nothing starts early, sizes kept, the same schedule twice"
     )
     print(table([(f.trial, f.fault or "ok") for f in findings], ["trial", "finding"]))
+    print(textwrap.fill(f"Note: {SPEED_NOTE}.", 100, subsequent_indent="  "))
     return 1 if any(finding.fault for finding in findings) else 0

@@ -52,7 +52,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--columns", action="store_true", help="print the columns of both, with their defaults"
     )
     _add_job(parser.add_argument_group("one job"))
-    _add_cost(parser.add_argument_group("days and cost of one job"))
+    _add_cost(
+        parser.add_argument_group(
+            "days and cost of one job",
+            "`clustersim catalogue --assumptions` prints the planning assumptions with their "
+            "sources; --catalogue with a section `assumptions` replaces them",
+        )
+    )
     both = parser.add_argument_group("both")
     both.add_argument("--calibration", metavar="FILE", help="as `clustersim fit` writes it")
     add_catalogue(both, "chips and models")
@@ -85,12 +91,22 @@ def _add_cost(cost: argparse._ArgumentGroup) -> None:
         "--tokens", type=_tokens, metavar="N", help="to train on, as 15T (default: 20 a parameter)"
     )
     cost.add_argument(
-        "--price", type=float, metavar="CNY", help="of one chip (default: the catalogue's)"
+        "--price",
+        type=float,
+        metavar="CNY",
+        help="of one chip with its share of the server (default: the catalogue's)",
     )
-    cost.add_argument("--depreciation", metavar="TIME", help="of the purchase (default: 4 yr)")
-    cost.add_argument("--tariff", type=float, metavar="CNY", help="of a kWh (default: 0.6)")
     cost.add_argument(
-        "--pue", type=float, metavar="X", help="power of the site over the chips' (default: 1.3)"
+        "--depreciation", metavar="TIME", help="of the purchase (default: the planning assumption)"
+    )
+    cost.add_argument(
+        "--tariff", type=float, metavar="CNY", help="of a kWh (default: the planning assumption)"
+    )
+    cost.add_argument(
+        "--pue",
+        type=float,
+        metavar="X",
+        help="power of the site over that of its nodes (default: the planning assumption)",
     )
 
 
@@ -196,7 +212,7 @@ def _run_job(args: argparse.Namespace) -> int:
         args.model,
         args.accelerator,
         args.count,
-        prices=_prices(args),
+        prices=_prices(args, catalogue),
         calibration=calibration,
         catalogue=catalogue,
         **options,
@@ -212,7 +228,7 @@ def _run_job(args: argparse.Namespace) -> int:
     return 0 if found.best is not None and found.best.fits else 1
 
 
-def _prices(args: argparse.Namespace) -> Prices:
+def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
     from clustersim.calibration.cost import SECONDS_PER_YEAR, Prices
 
     given: dict[str, float] = {}
@@ -225,7 +241,7 @@ def _prices(args: argparse.Namespace) -> Prices:
         given["tariff_cny_per_kwh"] = args.tariff
     if args.pue is not None:
         given["pue"] = args.pue
-    return Prices(**given)
+    return Prices.of(catalogue.assumptions, **given)
 
 
 def _quantity(text: str, option: str, dimension: str) -> float:

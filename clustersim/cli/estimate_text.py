@@ -157,7 +157,7 @@ def _bars(title: str, values: Mapping[str, float], whole: float, form: Any) -> s
 
 
 def _cost(found: Estimate, cost: Cost) -> str:
-    prices = cost.prices
+    prices, told = cost.prices, cost.prices.assumptions
     time, low, high = _durations(cost.seconds, cost.lo_s, cost.hi_s)
     chip_days = found.count * cost.seconds / DAY_S
     lines = [
@@ -172,25 +172,32 @@ def _cost(found: Estimate, cost: Cost) -> str:
     else:
         per_billion = cost.total_cny / cost.tokens * 1e9
         lines += [
-            f"  chips       {_money(cost.chips_cny)}",
+            f"  servers     {_money(cost.chips_cny)}   (chips with their servers)",
+            f"  site        {_money(cost.site_cny or 0.0)}   (network and buildings)",
+            *([f"  interest    {_money(cost.interest_cny)}"] if cost.interest_cny else []),
             f"  together    {_money(cost.total_cny)}   ({_money(per_billion)} per 1e9 tokens)",
         ]
     assumed = [
-        f"{_power(found)} a chip times {prices.pue:g} (--pue) at {prices.tariff_cny_per_kwh:g} CNY "
-        "a kWh (--tariff)",
-        "no failures, restarts or evaluations; servers, network and buildings not counted",
+        f"network and buildings {100 * told.site_share:g} % of the servers",
+        f"{prices.power_w(found.accelerator):,.0f} W a chip with its share of the host "
+        f"({told.load_factor:g} x {found.accelerator.power_w:g} W + {told.host_busy:,.0f} W / "
+        f"{found.accelerator.chips_per_node}) times {prices.pue:g} (--pue) at "
+        f"{prices.tariff_cny_per_kwh:g} CNY a kWh (--tariff)",
+        "no failures, restarts or evaluations",
     ]
     if prices.chip_cny is not None:
         assumed.insert(
             0,
-            f"{prices.chip_cny:,.0f} CNY a chip (--price) over {prices.depreciation_years:g} years "
-            "of full use (--depreciation)",
+            f"{prices.chip_cny:,.0f} CNY a chip with its share of the server (--price) over "
+            f"{prices.depreciation_years:g} years of full use (--depreciation)",
         )
+    if told.own:
+        assumed.append(f"from a catalogue file of your own: {', '.join(sorted(told.own))}")
+    assumed.append(
+        "these are the planning assumptions where no option says otherwise "
+        "(`clustersim catalogue --assumptions`)"
+    )
     return "\n".join([*lines, _wrapped("assumed: " + "; ".join(assumed) + ".", "  ")])
-
-
-def _power(found: Estimate) -> str:
-    return f"{found.accelerator.power_w:g} W"
 
 
 def _durations(*seconds: float) -> list[str]:
@@ -280,6 +287,8 @@ def _cost_json(cost: Cost) -> dict[str, Any]:
         "lo_s": cost.lo_s,
         "hi_s": cost.hi_s,
         "chips_cny": cost.chips_cny,
+        "site_cny": cost.site_cny,
+        "interest_cny": cost.interest_cny,
         "energy_kwh": cost.energy_kwh,
         "energy_cny": cost.energy_cny,
         "total_cny": cost.total_cny,
@@ -287,4 +296,6 @@ def _cost_json(cost: Cost) -> dict[str, Any]:
         "depreciation_years": cost.prices.depreciation_years,
         "tariff_cny_per_kwh": cost.prices.tariff_cny_per_kwh,
         "pue": cost.prices.pue,
+        "site_share": cost.prices.assumptions.site_share,
+        "interest_per_year": cost.prices.assumptions.interest_per_year,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import os
 from collections.abc import Iterator
@@ -72,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.calibration.report import report_text
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
+    from clustersim.performance.calibration import MODEL
     from clustersim.simulation.result import new_folder
+    from clustersim.source_code import this_code
     from clustersim.spreadsheets import plain_cells
 
     problems = []
@@ -91,7 +94,12 @@ def run(args: argparse.Namespace) -> int:
         mine = _row_names(args.measurements, measured)
         rows = row_table(calibrated, own=len(mine))
         steps = step_errors(calibrated)
-        out.write_text(calibrated.calibration.to_json(), encoding="utf-8")
+        calibration = calibrated.calibration
+        if args.measurements:
+            code = this_code().modules_hash(*MODEL)
+            facts = {**calibration.facts, "code": code}
+            calibration = dataclasses.replace(calibration, facts=facts)
+        out.write_text(calibration.to_json(), encoding="utf-8")
         links = _write_figures(folder, calibrated, rows)
         _draw_chips(folder, calibrated, steps)
         text = report_text(calibrated, links, own=not args.only, catalogue=catalogue)

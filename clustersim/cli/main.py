@@ -6,9 +6,10 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from clustersim.errors import InputError
-from clustersim.version import __version__
+from clustersim.notes import forget_notes
 
 __all__ = ["main"]
 
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     args = parser.parse_args(arguments)
+    forget_notes()
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -56,13 +58,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
 
 
+class _Version(argparse.Action):
+    """Prints the version and the hash of the code, which takes reading its files."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_args: object) -> None:
+        from clustersim.source_code import this_code
+
+        print(this_code())
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clustersim",
         description="Simulate training jobs on a datacenter of mixed accelerators.",
         epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",
     )
-    parser.add_argument("--version", action="version", version=f"clustersim {__version__}")
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"clustersim.cli.{name}").add_parser(commands)

@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "limits leave no plan (the folder then says what is missing), or the simulated service "
         "misses its objective.",
         epilog="example: clustersim plan experiments/plan_2026.yaml --out out/plan\n"
-        "         clustersim plan experiments/plan_2026.yaml --out out/half --set verify=null "
+        "         clustersim plan experiments/plan_2026.yaml --out out/half "
         "--set 'budget=80e9 CNY'",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -30,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that simulate (default: one a core)"
     )
-    add_changes(parser, " of the plan; null takes it away")
+    add_changes(parser, " of the plan; null takes it away, and the output says what holds instead")
     add_formats(parser)
     parser.set_defaults(run=run)
 

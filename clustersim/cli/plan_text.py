@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
+from pathlib import Path
 
 import pandas as pd
 
 from clustersim.catalogue import hypothetical_note
 from clustersim.cli.text import table
 from clustersim.planning import Plan
+from clustersim.planning.assumption_table import assumption_table
 from clustersim.planning.regret import Regret
 from clustersim.planning.shadow_prices import ALL
 from clustersim.planning.tables import purchase_table
@@ -29,7 +31,10 @@ def plan_text(plan: Plan) -> str:
     if plan.schedule is None:
         parts.append(_shortfall(plan))
     else:
-        parts += [_purchases(plan), _costs(plan), _prices(plan)]
+        parts += [_purchases(plan), _costs(plan), _assumptions(plan)]
+        if plan.reference is not None:
+            parts.append(_reference(plan))
+        parts.append(_prices(plan))
         if plan.regret is not None and len(plan.problem.scenarios) > 1:
             parts.append(_regret(plan.regret, plan.problem.scenarios))
         if plan.verified is not None:
@@ -55,8 +60,8 @@ def _purchases(plan: Plan) -> str:
         nodes = [f"{count:,}" for count in group["nodes"]]
         chips, spending = group["chips"].sum(), group["spending_cny"].sum()
         rows.append([scenario, f"Q{quarter}", *nodes, f"{chips:,}", f"{spending / scale:.3f}"])
-    headers = ["scenario", "quarter", *plan.problem.chips, "chips", unit]
-    return f"nodes bought\n{table(rows, headers)}"
+    headers = ["scenario", "quarter", *plan.problem.chips, "chips", f"paid, {unit}"]
+    return f"nodes bought, and what is paid for them\n{table(rows, headers)}"
 
 
 def _costs(plan: Plan) -> str:
@@ -64,6 +69,7 @@ def _costs(plan: Plan) -> str:
     assert schedule is not None, "there is a plan"
     costs = schedule.costs()
     scale, unit = money_scale(schedule.cost)
+    costs = {kind: values for kind, values in costs.items() if kind != "interest" or values.any()}
     rows = [
         [
             name,
@@ -73,12 +79,43 @@ def _costs(plan: Plan) -> str:
         ]
         for s, name in enumerate(schedule.problem.scenarios)
     ]
-    headers = ["scenario", "probability", *costs, "cost"]
+    kinds = [kind.replace("_", " ") for kind in costs]
+    headers = ["scenario", "probability", *kinds, "cost"]
     bound = (
         f"expected cost {money_text(schedule.expected_cost)}; bound of the linear relaxation "
-        f"{money_text(plan.bound)}; planning utilisation {plan.problem.utilisation:.3f}"
+        f"{money_text(plan.bound)}; {_utilisation(plan)}"
     )
-    return f"cost, {unit}\n{table(rows, headers)}\n{bound}"
+    return f"cost that the plan is charged with, {unit}\n{table(rows, headers)}\n{bound}"
+
+
+def _utilisation(plan: Plan) -> str:
+    """Planning utilisation, and where it is from."""
+    used, stated = plan.problem.utilisation, plan.question.spec.planning_utilisation
+    if plan.verified is None:
+        return f"planning utilisation {used:.3f} (not verified)"
+    found = "as stated" if used == stated else f"lowered from {stated:g}"
+    return f"planning utilisation {used:.3f} ({found}; tried by simulation)"
+
+
+def _assumptions(plan: Plan) -> str:
+    """Prices, power and times that the plan rests on, and where each is from."""
+    rows = assumption_table(plan.question, plan.problem).to_numpy().tolist()
+    return f"assumptions\n{table(rows, ['assumption', 'value', 'from'])}"
+
+
+def _reference(plan: Plan) -> str:
+    """Chips at the end of the plan beside those of the reference fleet."""
+    told, found = plan.question.spec.reference_fleet, plan.reference
+    assert told is not None, "there is a reference fleet"
+    assert found is not None, "there is a reference fleet"
+    rows = []
+    for row in found.to_dict("records"):
+        low, high = row["least_chips"], row["most_chips"]
+        planned = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        rows.append([row["accelerator"], f"{row['reference_chips']:,}", planned])
+    headers = ["chips", Path(told.cluster).stem, "plan, at its end"]
+    why = textwrap.fill(f"Note: {told.why}", 100)
+    return f"fleet at the end of the plan beside {told.cluster}\n{table(rows, headers)}\n{why}"
 
 
 def _prices(plan: Plan) -> str:

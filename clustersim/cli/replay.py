@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from clustersim.cli.options import add_catalogue
 from clustersim.cli.progress import job_progress
@@ -38,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--placement",
         help="pooled (default without --cluster), consolidate (default with it), spread, or "
-        "FILE.py:ClassName",
+        "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--format", help="format of JOBS; by default detected")
@@ -53,6 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.simulation.result import new_folder
+    from clustersim.simulation.run_calendar import calendar_text, run_calendar
     from clustersim.simulation.simulate import replay
     from clustersim.topology import compile_cluster, load_cluster
     from clustersim.workload import read_jobs
@@ -75,10 +77,16 @@ def run(args: argparse.Namespace) -> int:
             placement=args.placement,
             exact_estimates=args.exact_estimates,
             progress=progress,
-            provenance={"replay": command, "log": log.report().splitlines()},
+            provenance={
+                "replay": command,
+                "log": log.report().splitlines(),
+                "calendar": run_calendar(clock=log.origin).document(),
+            },
         )
         result.write(folder)
     print(log.report())
+    for line in calendar_text(result.provenance):
+        print(textwrap.fill(line, 100))
     print(result_text(result))
     print(f"written to {args.out}")
     return 130 if result.interrupted else 0

@@ -79,6 +79,11 @@ def result_text(result: Result) -> str:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")
     lines += _accounts_text(result)
+    lines += [
+        textwrap.fill(str(line), 100, subsequent_indent="  ")
+        for name in ("assumptions", "topology")
+        for line in result.provenance.get(name, ())
+    ]
     for outcome in ("unfinished", "never runnable"):
         reasons = result.jobs.loc[result.jobs["outcome"] == outcome, "reason"].value_counts()
         for reason, count in reasons.head(_MOST_REASONS).items():
@@ -89,7 +94,10 @@ def result_text(result: Result) -> str:
             )
     lines += _notes_text(result.provenance.get("notes", ()))
     if result.interrupted:
-        done = format_duration(float(result.provenance["simulated_s"]))
+        end_s = float(result.provenance["simulated_s"])
+        done = format_duration(end_s)
+        if result.calendar.is_dated:
+            done += f" ({result.calendar.text(end_s)})"
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
 

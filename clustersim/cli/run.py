@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_changes
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text, window_text
 from clustersim.errors import InputError
+
+if TYPE_CHECKING:
+    from clustersim.simulation.result import Result
 
 __all__ = ["add_parser", "run"]
 
@@ -41,9 +47,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.catalogue import hypothetical_note
+    from clustersim.simulation.changes import change_items
     from clustersim.simulation.fleet import open_fleet
+    from clustersim.simulation.known_paths import removal_notes
     from clustersim.simulation.result import new_folder
     from clustersim.simulation.run import run_scenario
+    from clustersim.simulation.run_calendar import calendar_text
     from clustersim.simulation.scenario import load_scenario
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
@@ -51,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("run", "needs either SCENARIO.yaml or --from DIR --run HASH")
     if (args.study is None) != (args.key is None):
         raise InputError("run", "--from DIR and --run HASH go together")
-    spec, dates_s = None, []
+    spec, dates_s = None, None
     if args.study is None:
         loaded = load_scenario(args.scenario, changes)
     elif changes:
@@ -61,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
         from clustersim.studies.redo import load_run
 
         loaded, spec = load_run(args.study, args.key)
-        dates_s = period_ends_s(loaded.scenario.horizon, len(spec.window.period_names) or None)
+        periods = len(spec.window.period_names) or None
+        dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     fleet = open_fleet(loaded)
     with new_folder(args.out) as folder, job_progress() as progress:
         result = run_scenario(
@@ -74,11 +84,15 @@ def run(args: argparse.Namespace) -> int:
         result.write(folder)
     for line in result.provenance.get("log", ()):
         print(line)
+    for line in calendar_text(result.provenance):
+        print(textwrap.fill(line, 100))
     print(result_text(result))
     if spec is not None and not result.interrupted:
         print(
             textwrap.fill(window_text(result, spec, fleet.catalogue), 100, subsequent_indent="  ")
         )
+    for line in [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]:
+        print(textwrap.fill(line, 100, subsequent_indent="  "))
     note = hypothetical_note(
         [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]
     )
@@ -86,3 +100,19 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(note, 100))
     print(f"written to {args.out}")
     return 130 if result.interrupted else 0
+
+
+def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
+    """Say how many jobs a day an offered load is where a change of the command line moves it."""
+    from clustersim.simulation.changes import change_items
+    from clustersim.studies.meaning import paths_that_set_the_rate
+
+    load = result.provenance["scenario"]["workload"].get("load")
+    moved = paths_that_set_the_rate([path for path, _ in change_items(changes)])
+    if load is not None and moved:
+        rate = 86400.0 * float(result.provenance["arrival_rate_per_s"])
+        yield (
+            f"Note: the offered load of {load:g} (workload.load) is {rate:,.4g} jobs a day on this "
+            f"fleet; {', '.join(moved)} changed how many it is. Give workload.jobs_per_day instead "
+            "for the same jobs on another fleet"
+        )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from clustersim.cli.options import add_changes, add_formats, add_quick
+from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
 
@@ -27,6 +28,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to run on")
     parser.add_argument("--resume", action="store_true", help="go on with what DIR has already")
+    parser.add_argument(
+        "--keep-old",
+        action="store_true",
+        help="with --resume: keep runs that other code made (another version of clustersim, or "
+        "changed files of it), marked by the column code of the tables; else they are made again",
+    )
     add_quick(parser)
     add_changes(parser, " of the base scenario")
     add_formats(parser)
@@ -37,17 +44,24 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.plots.style import picture_formats
     from clustersim.report.study import conduct_study
+    from clustersim.simulation.changes import change_items
+    from clustersim.simulation.known_paths import removal_notes
     from clustersim.studies.store import open_store
     from clustersim.studies.study import load_study
 
+    if args.keep_old and not args.resume:
+        raise InputError("--keep-old", "goes with --resume")
     formats = picture_formats(args.formats, "--format")
     study = load_study(args.study, quick=args.quick, changes=args.changes)
+    for line in removal_notes(change_items(args.changes)):
+        print(line)
     complete = conduct_study(
         study,
         args.out,
         workers=args.workers,
         dask=args.dask,
         resume=args.resume,
+        keep_old=args.keep_old,
         formats=formats,
     )
     if not complete:

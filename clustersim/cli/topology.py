@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,13 @@ def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:
         sections.append(_virtual_clusters(summary))
     if len(summary.pools) > 1:
         sections.append(_datacenter(spec, summary))
+    rounded = [
+        textwrap.fill(f"Note: pool {pool.name}: {note}.", 100, subsequent_indent="  ")
+        for pool in summary.pools
+        for note in pool.notes
+    ]
+    if rounded:
+        sections.append("\n".join(rounded))
     notes = [
         *(f"  {note}" for note in spec.notes),
         *(f"  {name}: {note}" for name, pool in spec.pools.items() for note in pool.notes),

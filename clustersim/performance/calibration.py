@@ -15,14 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.errors import InputError
+from clustersim.notes import note
 from clustersim.performance.parameters import LEVELS, PARAMETERS
 from clustersim.performance.world import Key, World
+from clustersim.shipped import find_file
+from clustersim.source_code import this_code
 
 __all__ = ["Calibration", "default_calibration", "default_world", "load_calibration"]
 
 Array = NDArray[np.float64]
 
 FORMAT = 2
+MODEL = ("calibration", "catalogue", "network", "performance")
+"""Folders of the modules that give the coefficients their meaning."""
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 
 
@@ -130,17 +135,27 @@ class Calibration:
 def load_calibration(path: str | Path) -> Calibration:
     """Read a calibration that ``clustersim fit`` has written.
 
+    A note says where it was fitted by another version of the performance model.
+
     Raises
     ------
     InputError
         Where the file cannot be read, or is none or of another version.
     """
-    place = Path(path)
+    place = find_file(path)
     try:
         text = place.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(str(place), f"cannot be read: {error.strerror}") from None
-    return _parse(text, str(place))
+    calibration = _parse(text, str(place))
+    fitted_by = calibration.facts.get("code")
+    if fitted_by not in (None, this_code().modules_hash(*MODEL)):
+        note(
+            f"{path} was fitted by other code (the performance model was changed since, or the fit "
+            "was made by another version); its coefficients are used as they are. Run "
+            "`clustersim fit` again for coefficients of this code."
+        )
+    return calibration
 
 
 def _parse(text: str, source: str) -> Calibration:
@@ -159,7 +174,7 @@ def _parse(text: str, source: str) -> Calibration:
             scatter={str(name): float(value) for name, value in content["scatter"].items()},
             reach=float(content["reach"]),
             widening=float(content["widening"]),
-            facts=content["facts"],
+            facts=dict(content["facts"]),
         )
         known = all(name in SPREADS and level in LEVELS for name, level, _ in keys)
     except (ValueError, KeyError, TypeError) as error:

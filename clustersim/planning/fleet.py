@@ -16,8 +16,9 @@ import pandas as pd
 from clustersim.errors import InputError, named_in
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.spec import Verification
+from clustersim.shipped import existing_file
 from clustersim.simulation.changes import set_path
-from clustersim.simulation.file_names import full_path
+from clustersim.simulation.file_names import beside, full_path
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.scenario import read_extended, resolve_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-LENT = {"scheduler", "failures", "software", "seed"}
+LENT = {"scheduler", "failures", "software", "seed", "start", "time_zone"}
 KEPT_OF_A_POOL = ("nic", "scale_up", "fabric")
 
 
@@ -71,8 +72,8 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
         return None
     source = f"{question.source}: verify.base"
     if isinstance(verify.base, str):
-        path = question.folder / verify.base
         with named_in(question.source, "verify.base"):
+            path = existing_file(verify.base, question.folder, within="experiments")
             tree, folder = read_extended(path), path.parent
     else:
         tree, folder = copy.deepcopy(verify.base), question.folder
@@ -83,6 +84,8 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
     with named_in(question.source, "verify.base"):
         cluster = _cluster_spec(scenario.cluster, question, folder)
     data = scenario.model_dump(mode="json", exclude_none=True, include=LENT)
+    if scenario.start is None:
+        data.pop("time_zone", None)  # of the base's own log, which the plan's jobs replace
     for name in ("policy", "placement"):
         data["scheduler"][name] = full_path(folder, data["scheduler"][name])
     networks: dict[str, Mapping[str, Any]] = {}
@@ -107,8 +110,7 @@ def _cluster_spec(
     cluster: str | Mapping[str, Any], question: PlanQuestion, folder: Path
 ) -> ClusterSpec:
     if isinstance(cluster, str):
-        beside = folder / cluster
-        return load_cluster(beside if beside.is_file() else cluster, question.catalogue)
+        return load_cluster(beside(folder, cluster), question.catalogue)
     return resolve_cluster(cluster, question.catalogue)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in
 from clustersim.files import validate
 from clustersim.performance import World
+from clustersim.planning.assumed import assumed_plan, removal_notes
 from clustersim.planning.faults import plan_faults
 from clustersim.planning.spec import PlanSpec
+from clustersim.shipped import existing_file
 from clustersim.simulation.changes import change_items, key_of, split_path
 from clustersim.simulation.file_names import full_path
 from clustersim.simulation.scenario import read_version
@@ -36,6 +39,10 @@ class PlanQuestion:
         Its file, for messages.
     folder : Path
         What file names in it are relative to.
+    assumed : frozenset of str
+        Fields that the planning assumptions have filled.
+    notes : tuple of str
+        What a reader must know of changes that were made to the file.
     """
 
     spec: PlanSpec
@@ -43,6 +50,8 @@ class PlanQuestion:
     world: World
     source: str
     folder: Path
+    assumed: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 def load_plan(
@@ -53,7 +62,8 @@ def load_plan(
     Parameters
     ----------
     path : str or Path
-        The file.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of one in a folder ``experiments``: the user's, else that of the
+        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
     quick : bool
         Whether to apply what the file says under ``quick``.
     changes : mapping or sequence of str
@@ -64,13 +74,17 @@ def load_plan(
     InputError
         All faults of the file at once.
     """
-    path = Path(path)
+    path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
     if small is not None:
         validate(PlanSpec, small, f"{path}: quick")
+    removed: dict[str, Any] = {}
     for key, value in change_items(changes):
-        _set(fields, key, value)
-    return define_plan(fields, source=path, folder=path.parent)
+        was = _set(fields, key, value)
+        if value is None and was is not None:
+            removed[key] = was
+    question = define_plan(fields, source=path, folder=path.parent)
+    return dataclasses.replace(question, notes=removal_notes(question.spec, removed))
 
 
 def define_plan(
@@ -93,20 +107,21 @@ def define_plan(
         All faults at once.
     """
     folder = Path(folder)
-    spec = validate(PlanSpec, fields, source)
+    told = validate(PlanSpec, fields, source)
     with named_in(source, "catalogue"):
-        catalogue = load_catalogue(*(full_path(folder, own) for own in spec.catalogue))
+        catalogue = load_catalogue(*(full_path(folder, own) for own in told.catalogue))
+    spec, filled = assumed_plan(told, catalogue.assumptions)
     problems = plan_faults(spec, catalogue)
     if problems:
         raise InputError(source, problems)
     with named_in(source, "performance"):
         world = open_world(spec.performance, catalogue, folder)
         catalogue = draw_catalogue(spec.performance, catalogue)
-    return PlanQuestion(spec, catalogue, world, str(source), folder)
+    return PlanQuestion(spec, catalogue, world, str(source), folder, filled)
 
 
-def _set(fields: dict[str, Any], path: str, value: Any) -> None:
-    """Set the value at a path of a plan's data; None takes the field away."""
+def _set(fields: dict[str, Any], path: str, value: Any) -> Any:
+    """Set the value at a path of a plan's data, or with None take it away; return what it was."""
     *above, last = split_path(path)
     here = fields
     for part in above:
@@ -118,7 +133,9 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
         here[key] = copied
         here = copied
     key = key_of(here, last)
+    was = here.get(key)
     if value is None:
         here.pop(key, None)
     else:
         here[key] = value
+    return was

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
+from clustersim.planning.assumption_table import assumption_table
 from clustersim.planning.result import Plan
 from clustersim.planning.tables import (
     allocation_table,
@@ -64,6 +65,9 @@ def plan_tables(plan: Plan) -> dict[str, pd.DataFrame]:
         tables["purchases"] = purchase_table(plan, plan.schedule)
         tables["costs"] = cost_table(plan.schedule)
         tables["allocation"] = allocation_table(plan.schedule)
+    tables["assumptions"] = assumption_table(plan.question, plan.problem)
+    if plan.reference is not None:
+        tables["reference_fleet"] = plan.reference
     if plan.shadow_prices is not None:
         tables["shadow_prices"] = plan.shadow_prices
     if plan.regret is not None:
@@ -81,6 +85,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
     schedule, regret = plan.schedule, plan.regret
     facts["conclusion"] = conclusion(plan)
     facts["warnings"] = plan.warnings
+    facts["notes"] = plan.notes
     facts["status"] = "no plan" if schedule is None else schedule.status
     if schedule is not None and regret is not None:
         facts |= {

@@ -11,12 +11,18 @@ import numpy.typing as npt
 
 from clustersim.calibration.cost import JOULES_PER_KWH
 from clustersim.catalogue import Accelerator
+from clustersim.catalogue.assumptions import (
+    SECONDS_PER_YEAR,
+    PlanningAssumptions,
+    busy_power_w,
+    full_power_w,
+    server_price_cny,
+)
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.planning.fleet import Throughput
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.spec import QUARTER_S, Budget, ChipSpec, PlanSpec, by_quarter
-from clustersim.simulation.money import catalogue_price_cny
 
 __all__ = ["Problem", "problem_of"]
 
@@ -40,6 +46,12 @@ class Problem:
         Of a node.
     charge : float array (Q,)
         Share of the price of a purchase in each quarter that the plan is charged with.
+    interest : float array (Q,)
+        The same of interest on what is not written off.
+    site_share : float
+        Price of network and buildings over that of the nodes; they are charged likewise.
+    drawn : float array (K,)
+        Power of a node that works, for electricity; `power` is the most that it draws.
     operating : float array (K,)
         Of a node for a quarter in place.
     energy : float array (K,)
@@ -89,6 +101,15 @@ class Problem:
     power_limit: Floats
     rack_limit: Floats
     utilisation: float
+    interest: Floats | None = None
+    site_share: float = 0.0
+    drawn: Floats | None = None
+
+    @property
+    def capital(self) -> Floats:
+        """Share of a price that is charged, with network, buildings and interest, (Q,)."""
+        interest = 0.0 if self.interest is None else self.interest
+        return np.asarray((self.charge + interest) * (1.0 + self.site_share), dtype=np.float64)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -137,16 +158,25 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
     quarters, chips, classes = spec.quarters, spec.chips.values(), spec.demand.values()
     known = [question.catalogue.accelerator(chip.accelerator) for chip in chips]
     per_chip = speed.gang_tokens_per_s / np.array([[d.accelerators] for d in classes])
-    prices = [
-        _price_of_a_node(spec, chip, found, int(count))
-        for chip, found, count in zip(chips, known, speed.chips_per_node, strict=True)
-    ]
-    power = np.array(
-        [
-            count * found.power_w if chip.power is None else chip.power
-            for chip, found, count in zip(chips, known, speed.chips_per_node, strict=True)
-        ]
+    assumptions = dataclasses.replace(
+        question.catalogue.assumptions, cny_per_usd=spec.cny_per_usd, host_price=spec.host_price
     )
+    nodes = list(zip(chips, known, speed.chips_per_node.tolist(), strict=True))
+    prices = [
+        _price_of_a_node(spec, chip, found, count, assumptions) for chip, found, count in nodes
+    ]
+    power = [
+        full_power_w(found, assumptions, chips_per_node=count) if chip.power is None else chip.power
+        for chip, found, count in nodes
+    ]
+    drawn = [
+        count * busy_power_w(found, assumptions, chips_per_node=count)
+        if chip.average_power is None
+        else chip.average_power
+        for chip, found, count in nodes
+    ]
+    assert spec.depreciation is not None, "it is filled where the file is read"
+    residual, charged_at_once = assumptions.residual_share, spec.depreciation == 0
     budget, quarter_budget = _budgets(question)
     return Problem(
         chips=tuple(spec.chips),
@@ -157,9 +187,14 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
         probability=np.array([each.probability for each in spec.scenarios.values()]),
         lot=np.array([chip.lot for chip in chips], dtype=np.int64),
         price=np.array(prices, dtype=np.float64),
-        charge=_charge(spec.depreciation, quarters),
+        charge=_charge(spec.depreciation, quarters, residual),
+        interest=np.zeros(quarters)
+        if charged_at_once
+        else assumptions.interest_per_year * _held(spec.depreciation, quarters, residual),
+        site_share=assumptions.site_share,
+        drawn=np.array(drawn, dtype=np.float64),
         operating=np.array([spec.in_cny(chip.operating_cost) / 4 for chip in chips]),
-        energy=power * _price_of_a_watt(question),
+        energy=np.array(drawn) * _price_of_a_watt(question),
         existing=np.array([chip.existing for chip in chips], dtype=np.float64),
         available=np.stack([spec.available_in(each) for each in spec.scenarios.values()]),
         node_tokens=per_chip * speed.chips_per_node * QUARTER_S * spec.effective_time,
@@ -168,7 +203,7 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
         value=_values(question),
         budget=budget,
         quarter_budget=quarter_budget,
-        power=power,
+        power=np.array(power, dtype=np.float64),
         rack_units=np.array([chip.rack_units for chip in chips], dtype=np.float64),
         power_limit=_limit(spec.limits.power, quarters),
         rack_limit=_limit(spec.limits.rack_units, quarters),
@@ -176,27 +211,46 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
     )
 
 
-def _price_of_a_node(spec: PlanSpec, chip: ChipSpec, found: Accelerator, count: int) -> float:
+def _price_of_a_node(
+    spec: PlanSpec,
+    chip: ChipSpec,
+    found: Accelerator,
+    count: int,
+    assumptions: PlanningAssumptions,
+) -> float:
     """Yuan for a node of so many chips and its server."""
     if chip.price_per_node is not None:
         return spec.in_cny(chip.price_per_node)
-    host = spec.in_cny(spec.host_price)
     if chip.price_per_chip is not None:
-        return count * spec.in_cny(chip.price_per_chip) + host
-    rate = spec.cny_per_usd
-    return count * catalogue_price_cny(found, cny_per_usd=rate, host_share_cny=host / count)
+        return count * spec.in_cny(chip.price_per_chip) + spec.in_cny(spec.host_price)
+    price = server_price_cny(found, assumptions, chips_per_node=count)
+    assert price is not None, "checked with the file"
+    return count * price[1]
 
 
 def _limit(told: float | list[float] | None, quarters: int) -> Floats:
     return np.array(by_quarter(math.inf if told is None else told, quarters), dtype=np.float64)
 
 
-def _charge(depreciation_s: float | None, quarters: int) -> Floats:
+def _charge(depreciation_s: float, quarters: int, residual: float) -> Floats:
     """Share of a price that is charged, by the quarter of the purchase."""
-    if depreciation_s is None:
+    if depreciation_s == 0:
         return np.ones(quarters)
     left_s = QUARTER_S * (quarters - np.arange(quarters))
-    return np.asarray(np.minimum(1.0, left_s / depreciation_s), dtype=np.float64)
+    written_off = np.minimum(1.0, left_s / depreciation_s)
+    return np.asarray((1.0 - residual) * written_off, dtype=np.float64)
+
+
+def _held(depreciation_s: float, quarters: int, residual: float) -> Floats:
+    """Share of a price that is not written off, over the years left of the plan.
+
+    It falls evenly to the residual value, by the quarter of the purchase.
+    """
+    left_s = QUARTER_S * (quarters - np.arange(quarters))
+    young_s = np.minimum(left_s, depreciation_s)
+    fallen = (1.0 - residual) * young_s / depreciation_s
+    held_s = young_s * (1.0 - 0.5 * fallen) + residual * (left_s - young_s)
+    return np.asarray(held_s / SECONDS_PER_YEAR, dtype=np.float64)
 
 
 def _price_of_a_watt(question: PlanQuestion) -> float:

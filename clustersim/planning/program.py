@@ -184,7 +184,7 @@ def _costs(
     _, quarters, _, chips = problem.shape
     cost, tie = np.zeros(n_columns), np.zeros(n_columns)
     left = quarters - np.arange(quarters)[:, None]
-    lot = problem.lot * (problem.price * problem.charge[:, None] + problem.operating * left)
+    lot = problem.lot * (problem.price * problem.capital[:, None] + problem.operating * left)
     lot_tie = problem.lot * problem.price * (LATER * left + LISTED * np.arange(chips))
     for scenario, probability in enumerate(problem.probability):
         np.add.at(cost, lots[scenario], probability * lot)

@@ -13,6 +13,7 @@ from clustersim.planning.gangs import gangs_without_room
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.problem import Problem, problem_of
 from clustersim.planning.program import build_program
+from clustersim.planning.reference import reference_table
 from clustersim.planning.regret import Regret, find_regret
 from clustersim.planning.shadow_prices import shadow_prices
 from clustersim.planning.shortfall import find_shortfall
@@ -43,6 +44,8 @@ class Plan:
         Where there is no plan, see :func:`~clustersim.planning.shortfall.find_shortfall`.
     verified : Verified or None
         Where the file asks for it.
+    reference : DataFrame or None
+        See :func:`~clustersim.planning.reference.reference_table`.
     """
 
     question: PlanQuestion
@@ -53,6 +56,7 @@ class Plan:
     regret: Regret | None
     shortfall: pd.DataFrame | None
     verified: Verified | None
+    reference: pd.DataFrame | None = None
 
     def save(self, folder: str | Path, formats: Sequence[str] = ("png", "svg")) -> Path:
         """Write tables, pictures, ``plan.json`` and the simulated scenarios to a new folder.
@@ -75,6 +79,21 @@ class Plan:
         That is by the means; how sure it is, `verified.outcome` tells.
         """
         return self.schedule is not None and (self.verified is None or self.verified.meets)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know before comparing this plan with others."""
+        spec, notes = self.question.spec, list(self.question.notes)
+        if spec.verify is None and self.schedule is not None:
+            stated = "planning_utilisation" in spec.model_fields_set
+            notes.append(
+                f"the planning utilisation of {self.problem.utilisation:g} is "
+                f"{'that of the plan file' if stated else 'the default'} and is not verified: the "
+                "plan has no `verify`, so that no simulation shows whether queues stay short"
+            )
+        if spec.electricity is None:
+            notes.append("electricity is not counted: the plan has no `electricity`")
+        return notes
 
     @property
     def warnings(self) -> list[str]:
@@ -152,4 +171,5 @@ def make_plan(
         regret=find_regret(problem, schedule, effort),
         shortfall=None,
         verified=verified,
+        reference=reference_table(question, schedule),
     )

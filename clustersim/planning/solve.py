@@ -75,16 +75,25 @@ class Schedule:
 
     @property
     def spending(self) -> Floats:
-        """Yuan paid for purchases, (S, Q)."""
+        """Yuan paid for the nodes that are bought, (S, Q); their price, whatever is charged."""
         spending: Floats = (self.bought * self.problem.price).sum(axis=2)
         return spending
 
     def costs(self) -> dict[str, Floats]:
-        """Yuan that each scenario is charged with, by kind; (S,) each."""
+        """Yuan that each scenario is charged with, by kind; (S,) each.
+
+        Depreciation is the part of the purchases (:attr:`spending`) that falls within the plan.
+        """
         problem = self.problem
-        charged = self.bought * problem.price * problem.charge[:, None]
+        prices = self.bought * problem.price
+        depreciation = (prices * problem.charge[:, None]).sum(axis=(1, 2))
+        interest = np.zeros(len(problem.scenarios))
+        if problem.interest is not None:
+            interest = (prices * problem.interest[:, None]).sum(axis=(1, 2))
         return {
-            "purchases": charged.sum(axis=(1, 2)),
+            "depreciation": depreciation,
+            "network_and_buildings": problem.site_share * depreciation,
+            "interest": (1.0 + problem.site_share) * interest,
             "operation": (self.nodes * problem.operating).sum(axis=(1, 2)),
             "electricity": (self.busy * problem.energy).sum(axis=(1, 2, 3)),
             "unmet": (self.unmet * problem.value).sum(axis=(1, 2)),

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from clustersim.catalogue.accelerator import CNY_PER_USD
+from clustersim.catalogue.assumptions import BUILT_IN
 from clustersim.files import FileModel
-from clustersim.simulation.money import HOST_PRICE, MOST_CNY
+from clustersim.simulation.money import MOST_CNY
 from clustersim.simulation.scenario import Performance
 from clustersim.studies.spec import Objective
 from clustersim.topology import PoolName
@@ -31,6 +31,7 @@ __all__ = [
     "Growth",
     "Limits",
     "PlanSpec",
+    "ReferenceFleet",
     "ScenarioSpec",
     "ScenarioSupply",
     "Verification",
@@ -102,10 +103,12 @@ class Budget(FileModel):
 
 
 class Electricity(FileModel):
-    """What nodes that work draw."""
+    """Of nodes that work; what it does not say is taken from the planning assumptions."""
 
-    price_per_kwh: Price
-    pue: float = Field(1.0, ge=1, le=5, description="of the site: all power over that of the nodes")
+    price_per_kwh: Price = Field(
+        BUILT_IN.electricity_per_kwh, description=BUILT_IN.sources["electricity_per_kwh"]
+    )
+    pue: float = Field(BUILT_IN.pue, ge=1, le=5, description=BUILT_IN.sources["pue"])
 
 
 class Limits(FileModel):
@@ -115,7 +118,9 @@ class Limits(FileModel):
     plan.
     """
 
-    power: Power | list[Power] | None = Field(None, description="of all nodes, at full power")
+    power: Power | list[Power] | None = Field(
+        None, description="of all nodes at their full power, without cooling (no PUE)"
+    )
     rack_units: RackUnits | list[RackUnits] | None = None
     source: str = ""
 
@@ -127,8 +132,8 @@ class ChipSpec(FileModel):
     price_per_node: Price | None = Field(None, description="of the whole server")
     price_per_chip: Price | None = Field(
         None,
-        description="of the chip alone, to which host_price comes; by default the middle of the "
-        "catalogue's range",
+        description="of the chip alone; host_price is added. By default the catalogue's price, "
+        "with host_price where that excludes the server",
     )
     existing: Count = Field(
         0, description="nodes that are there at the start; they stay, and count in all limits"
@@ -139,7 +144,14 @@ class ChipSpec(FileModel):
     lot: int = Field(1, ge=1, le=1_000_000, description="nodes are bought in multiples of this")
     chips_per_node: int | None = Field(None, ge=1, le=100_000, description="by default catalogue's")
     power: Power | None = Field(
-        None, description="of a node; by default its chips' thermal design power"
+        None,
+        description="the most that a node draws, which limits.power counts; by default the thermal "
+        "design power of its chips x host_factor of the planning assumptions",
+    )
+    average_power: Power | None = Field(
+        None,
+        description="of a node that works, for electricity; by default load_factor x the design "
+        "power of its chips + host_busy of the planning assumptions",
     )
     rack_units: RackUnits = Field(0, description="that a node takes")
     operating_cost: Price = Field(
@@ -245,6 +257,13 @@ class Verification(FileModel):
     )
 
 
+class ReferenceFleet(FileModel):
+    """A topology whose chips are set beside those of the plan."""
+
+    cluster: Text = Field(description="a topology: a name or a file")
+    why: Text = Field(description="why the plan differs from it, which is printed with both")
+
+
 class PlanSpec(FileModel):
     """A question about purchases, and what it depends on."""
 
@@ -260,25 +279,38 @@ class PlanSpec(FileModel):
     )
     budget: BudgetMoney | Budget | None = Field(None, description="by default no limit")
     cny_per_usd: float = Field(
-        CNY_PER_USD, gt=0, le=1000, description="of all prices in dollars, the catalogue's too"
+        BUILT_IN.cny_per_usd,
+        gt=0,
+        le=1000,
+        description="of all prices in dollars, the catalogue's too; by default that of the "
+        "planning assumptions",
     )
     host_price: Price = Field(
-        HOST_PRICE,
-        description="of a node besides its accelerators, where a price is the chip's alone; "
-        "SemiAnalysis' breakdown of a DGX H100, May 2023",
+        BUILT_IN.host_price, description=f"of {BUILT_IN.sources['host_price'].removeprefix('a ')}"
     )
     depreciation: Duration | None = Field(
         None,
-        gt=0,
+        ge=0,
         description="over which a price is charged, evenly from the purchase on; what is left at "
-        "the end of the plan is not charged. By default all of it is",
+        "the end of the plan is not charged. By default the life of the planning assumptions; 0 s "
+        "charges the whole price with the purchase",
     )
-    electricity: Electricity | None = None
+    electricity: Electricity | None = Field(
+        None, description="by default not counted; {} takes the planning assumptions"
+    )
     limits: Limits = Limits()
     planning_utilisation: Share = Field(
-        0.85, description="of the nodes that the plan counts on; queues need room"
+        0.85,
+        description="share of the nodes that the plan counts on; queues need room. With verify the "
+        "search begins here and ends where the simulated service meets the objective; without "
+        "verify nothing tests it",
     )
-    effective_time: Share = Field(1.0, description="of a job's time that is kept where nodes fail")
+    effective_time: Share = Field(
+        1.0, description="of a job's time that is kept where nodes fail; by default no failures"
+    )
+    reference_fleet: ReferenceFleet | None = Field(
+        None, description="a fleet with which the planned one is compared in the output"
+    )
     chips: dict[PoolName, ChipSpec] = Field(min_length=1)
     demand: dict[Name, DemandClass] = Field(min_length=1)
     scenarios: dict[ScenarioName, ScenarioSpec] = Field(

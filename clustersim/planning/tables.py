@@ -83,7 +83,16 @@ def allocation_table(schedule: Schedule) -> pd.DataFrame:
 
 
 def cost_table(schedule: Schedule) -> pd.DataFrame:
-    """Return what each scenario costs: ``scenario, probability, spending_cny``, and by kind."""
+    """Return what each scenario costs.
+
+    Returns
+    -------
+    DataFrame
+        A row a scenario: ``scenario, probability, spending_cny`` (what the purchases are paid
+        with, which is not part of the cost), what the plan is charged with by kind
+        (``depreciation_cny`` is the part of ``spending_cny`` that falls within the plan), and
+        their sum ``cost_cny``.
+    """
     costs = schedule.costs()
     return pd.DataFrame(
         {

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.planning.result import Plan
@@ -82,7 +83,7 @@ def metric_text(metric: str, value: float) -> str:
 def conclusion(plan: Plan) -> str:
     """Say in a few sentences what to do, what it costs, and how sure that is."""
     if plan.schedule is None:
-        return _no_plan(plan)
+        return " ".join([_no_plan(plan), *(f"Note: {note}." for note in plan.notes)])
     told = (_purchases(plan), _costs(plan), _knowledge(plan), _service(plan), _warnings(plan))
     return " ".join(part for part in told if part)
 
@@ -121,14 +122,36 @@ def listed(parts: Sequence[str]) -> str:
 def _costs(plan: Plan) -> str:
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
-    spent = schedule.spending.sum(axis=1)
-    low, high = float(spent.min()), float(spent.max())
-    spending = money_text(low) if low == high else f"{money_text(low)} to {money_text(high)}"
+    spending = _range_text(schedule.spending.sum(axis=1))
     stopped = "" if schedule.status == "optimal" else " (the search was stopped)"
     return (
         f"Expected cost {money_text(schedule.expected_cost)}, at most {100 * schedule.gap:.2g} % "
-        f"above the least possible{stopped}; purchases of {spending}."
+        f"above the least possible{stopped}. The purchases are paid with {spending}"
+        f"{_charged(plan)}."
     )
+
+
+def _charged(plan: Plan) -> str:
+    """How much of the purchases is part of the cost."""
+    schedule = plan.schedule
+    assert schedule is not None, "there is a plan"
+    spent, charged = schedule.spending.sum(axis=1), schedule.costs()["depreciation"]
+    if not spent.any():
+        return ""
+    if np.allclose(spent, charged):
+        return ", all of which the cost includes"
+    quarters = plan.problem.quarters
+    within = f"its {quarters} quarters" if quarters > 1 else "its quarter"
+    return (
+        f", of which the cost includes {_range_text(charged)}, the depreciation within {within}; "
+        "the rest is the value that is left at the end of the plan"
+    )
+
+
+def _range_text(amounts: npt.NDArray[np.float64]) -> str:
+    """The least and the most of an amount over the scenarios."""
+    low, high = float(amounts.min()), float(amounts.max())
+    return money_text(low) if low == high else f"{money_text(low)} to {money_text(high)}"
 
 
 def _knowledge(plan: Plan) -> str:
@@ -185,7 +208,8 @@ def _service(plan: Plan) -> str:
 
 
 def _warnings(plan: Plan) -> str:
-    return " ".join(f"Warning: {warning}." for warning in plan.warnings)
+    warnings = [f"Warning: {warning}." for warning in plan.warnings]
+    return " ".join([*warnings, *(f"Note: {note}." for note in plan.notes)])
 
 
 def _no_plan(plan: Plan) -> str:

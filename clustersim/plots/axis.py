@@ -206,7 +206,7 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "makespan_s": Axis("makespan", dimension="duration", better="less"),
         "chips": Axis("chips of the fleet", dimension="count", better="less"),
         "fleet_cost_cny": Axis(
-            "purchase price of the chips", dimension="money", better="less", noun="cost"
+            "purchase price of the servers", dimension="money", better="less", noun="cost"
         ),
         "fleet_power_w": Axis("power of the fleet", dimension="power", better="less"),
         "energy_j": Axis("energy", dimension="energy", better="less"),
@@ -234,6 +234,8 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         ),
         "capacity": Axis("capacity", better="more"),
         "workload.load": Axis("offered load", dimension="ratio"),
+        "workload.jobs_per_day": Axis("offered jobs a day", dimension="count"),
+        "workload.scale": Axis("factor on the arrival rate of the log", dimension="ratio"),
         "workload.jobs": Axis("jobs", dimension="count"),
         "workload.duration": Axis("time of the submissions", dimension="duration"),
         "workload.generate": Axis("workload"),

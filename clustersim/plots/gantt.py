@@ -105,7 +105,8 @@ def plot_gantt(
         pad = 0.01 * (end_s - begin_s or 1.0)
         ax.set_xlim((begin_s - pad) / size, (end_s + pad) / size)
         told = "job ids" if by == "node" else "accelerators"
-        ax.set_xlabel(f"simulated time ({unit}); in the bars: {told}")
+        since = f" since {result.calendar.text(0.0)}" if result.calendar.is_dated else ""
+        ax.set_xlabel(f"simulated time{since} ({unit}); in the bars: {told}")
         _draw_legend(ax, entries)
     _keep_fitting(ax, labels)
     return ax

@@ -32,12 +32,15 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder (default: a new one in out/)")
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
     parser.add_argument("--resume", action="store_true", help="go on with what --out has already")
+    parser.add_argument("--keep-old", action="store_true", help="and with runs of other code")
     parser.add_argument("--quick", action="store_true", help="few short runs, to try it out")
     args = parser.parse_args()
     try:
         study = load_study(study_file, quick=args.quick)
         out = args.out or unused_folder(Path("out") / study.spec.name)
-        complete = conduct_study(study, out, workers=args.workers, resume=args.resume)
+        complete = conduct_study(
+            study, out, workers=args.workers, resume=args.resume, keep_old=args.keep_old
+        )
         print(f"page: {write_report(out)}")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,12 +11,14 @@ import pandas as pd
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.study_figures import study_axes
 from clustersim.report.words import number_in_words, place_in_words
+from clustersim.source_code import changed_files, this_code
+from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.periods import in_period, period_of
 from clustersim.studies.points import is_fact
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["constant_facts", "findings", "warnings"]
+__all__ = ["code_notes", "constant_facts", "findings", "warnings"]
 
 MOST_SENTENCES = 12
 MOST_NAMED = 4
@@ -47,9 +49,10 @@ def warnings(result: StudyResult) -> list[str]:
     failed = int((result.runs["status"] == "failed").sum())
     if failed:
         told.append(f"{failed} of {len(result.runs)} runs failed; they are left out.")
+    told += code_notes(result)
     points = result.points
     if points.empty:
-        return [*told, "No run is there yet."]
+        return [*told, "No run is there yet.", *_notes(result)]
     for column, sentence in (
         ("overload", "Overload, the queue grows and waits have no steady value"),
         ("rising", "Waits still rise within the runs, longer runs would show longer waits"),
@@ -78,7 +81,35 @@ def warnings(result: StudyResult) -> list[str]:
             f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs still "
             "waited at the horizon: their waits are lower bounds."
         )
-    return [*told, *_waiting_at_the_end(result, finished)]
+    return [*told, *_waiting_at_the_end(result, finished), *_notes(result)]
+
+
+def _notes(result: StudyResult) -> list[str]:
+    """What a load means where the fleet varies, and what a placement does not change."""
+    ends = None
+    if "jobs_per_day" in result.points and result.points["jobs_per_day"].notna().any():
+        rates = result.points["jobs_per_day"]
+        ends = float(rates.min()), float(rates.max())
+    spec, tree = result.study.spec, result.study.base.tree
+    return [*load_notes(spec, tree, ends), *placement_notes(spec, tree)]
+
+
+def code_notes(result: StudyResult) -> list[str]:
+    """Say which runs other code made than the one that writes this."""
+    now = this_code()
+    told = []
+    for made_by, count in result.runs["code"].value_counts(sort=False).items():
+        if made_by == now.label:
+            continue
+        before = result.codes.get(str(made_by))
+        what = "" if before is None else f" Changed since: {changed_files(before, now)}."
+        told.append(
+            f"Note: {count:,} of {len(result.runs):,} runs were made by "
+            f"{before or f'code {made_by}'}, not by {now}, which wrote these tables.{what}"
+        )
+    if told and result.runs["code"].nunique() > 1:
+        told.append("Note: results of different code stand side by side; see the column code.")
+    return told
 
 
 def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator[str]:

@@ -15,11 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.errors import InputError
+from clustersim.notes import note
 from clustersim.plots.style import FORMATS, save_figure
-from clustersim.report.findings import findings, warnings
+from clustersim.report.findings import code_notes, findings, warnings
 from clustersim.report.page import write_page
 from clustersim.report.study_figures import PLOT_KINDS, NamedFigure, draw_plots
-from clustersim.report.study_page import hypothetical, study_page, svg_text
+from clustersim.report.study_page import fleet_notes, study_page, svg_text
 from clustersim.spreadsheets import plain_cells
 from clustersim.studies.conduct import Progress, run_study
 from clustersim.studies.study import Study
@@ -40,13 +41,14 @@ def conduct_study(
     executor: Executor | None = None,
     dask: str | None = None,
     resume: bool = False,
+    keep_old: bool = False,
     formats: Sequence[str] = ("png", "svg"),
 ) -> bool:
     """Run a study, tell how far it is, and write its tables and pictures.
 
     Parameters
     ----------
-    study, out, workers, executor, dask, resume
+    study, out, workers, executor, dask, resume, keep_old
         See :func:`~clustersim.studies.conduct.run_study`.
     formats : sequence of str
         Of the pictures.
@@ -72,6 +74,7 @@ def conduct_study(
         executor=executor,
         dask=dask,
         resume=resume,
+        keep_old=keep_old,
         progress=teller.tell,
     )
     teller.end()
@@ -80,7 +83,7 @@ def conduct_study(
         print("interrupted before the first run was done")
         return complete
     figures, problems = write_results(result, Path(out), formats)
-    for line in [*findings(result), *warnings(result), *filter(None, [hypothetical(result)])]:
+    for line in [*findings(result), *warnings(result), *fleet_notes(result)]:
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     failed = result.runs[result.runs["status"] == "failed"]
     for key, error in failed[["run", "error"]].head(3).itertuples(index=False):
@@ -168,6 +171,8 @@ def write_report(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     result = load_result(folder)
+    for line in code_notes(result):
+        note(line.removeprefix("Note: "))
     figures, _ = draw_plots(result) if len(result.runs) else ([], [])
     with tempfile.TemporaryDirectory() as aside:
         svgs = [svg_text(figure, Path(aside)) for figure in figures]
@@ -204,6 +209,8 @@ class _Teller:
         if self._last is None:
             return "no run"
         reused = f", {self._last.reused:,} of them from before" if self._last.reused else ""
+        if self._last.kept_old:
+            reused += f" ({self._last.kept_old:,} by other code)"
         failed = f", {self._last.failed:,} failed" if self._last.failed else ""
         return f"{self._last.done:,} runs{reused}{failed}"
 

@@ -18,15 +18,20 @@ from clustersim.report.cells import format_money, format_percent
 from clustersim.report.findings import constant_facts, findings, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.study_figures import NamedFigure, study_axes
+from clustersim.simulation.assumed import assumption_lines
+from clustersim.simulation.money import MoneySpec
 from clustersim.simulation.result import versions
 from clustersim.studies.conduct import STUDY_FILE
 from clustersim.studies.study_result import StudyResult
 from clustersim.studies.worker import open_changed
 from clustersim.units import format_bytes, format_duration, format_rate
 
-__all__ = ["hypothetical", "study_page"]
+__all__ = ["fleet_notes", "study_page"]
 
 MOST_FLEETS = 16
+MOST_ASSUMED = 3
+_OF_ACCOUNTS = ("cost", "cny", "energy", "carbon")
+"""Parts of the names of metrics that rest on planning assumptions."""
 _FORMATS: Mapping[str, Callable[[float], str]] = {
     "share": format_percent,
     "duration": format_duration,
@@ -67,25 +72,38 @@ def study_page(
     return Page(
         title=spec.name,
         question=spec.question,
-        lead=[*findings(result), *warnings(result), *filter(None, [hypothetical(result)])],
+        lead=[*findings(result), *warnings(result), *fleet_notes(result)],
         sections=sections,
         footer=f"clustersim {told['clustersim']}, Python {told['python']}, seed "
         f"{result.study.base.seed}",
     )
 
 
-def hypothetical(result: StudyResult) -> str | None:
-    """Say which chips of the study's fleets have no published specification."""
+def fleet_notes(result: StudyResult) -> list[str]:
+    """Say what costs assume, how networks are built, and which chips are hypothetical."""
     chips: dict[str, Accelerator] = {}
+    built: dict[str, None] = {}
+    assumed: dict[str, None] = {}
+    asked = {name for _, name in result.study.spec.named_metrics}
     points = result.study.points
     for point in [*points[:MOST_FLEETS], *points[-1:]]:
         try:
-            _, fleet = open_changed(result.study.base.tree, point.changes)
+            loaded, fleet = open_changed(result.study.base.tree, point.changes)
         except InputError:
             continue  # its runs failed and say so, or a file is gone since they were made
         for pool in fleet.cluster.pools:
             chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
-    return hypothetical_note(chips.values())
+            built |= dict.fromkeys(f"Note: pool {pool.name}: {note}." for note in pool.notes)
+        scenario = loaded.scenario
+        if "fleet_cost_cny" in asked and scenario.money is None:
+            scenario = scenario.model_copy(update={"money": MoneySpec()})
+        if any(part in name for name in asked for part in _OF_ACCOUNTS):
+            assumed |= dict.fromkeys(assumption_lines(scenario, fleet.cluster, fleet.catalogue))
+    lines = [f"{line}." for line in assumed]
+    if len(lines) > MOST_ASSUMED:
+        more = f"Note: {len(lines) - MOST_ASSUMED} more such lines hold at other points."
+        lines = [*lines[:MOST_ASSUMED], more]
+    return [*lines, *built, *filter(None, [hypothetical_note(chips.values())])]
 
 
 def _results(result: StudyResult) -> list[str | Table]:
@@ -186,7 +204,9 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
         first = failed.iloc[0]
         parts.append(f"{len(failed)} runs failed. The first: {first['error'].strip()}")
         parts.append(Listing("Redo it alone", _redo(folder, str(first["run"]))))
-    shown = [*result.parameters, "world", "replication", "status", *result.study.spec.metrics]
+    mixed = ["code"] if result.runs["code"].nunique() > 1 else []
+    fixed = ["world", "replication", "status", *mixed]
+    shown = [*result.parameters, *fixed, *result.study.spec.metrics]
     columns = ["run", "point", *(name for name in dict.fromkeys(shown) if name in result.runs)]
     parts.append(
         _table(
@@ -212,7 +232,13 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
     yaml.default_flow_style = False
     yaml.dump(dict(result.study.base.tree), text)
     study = (folder / STUDY_FILE).read_text(encoding="utf-8")
-    told = "\n".join(f"{name} {version}" for name, version in versions().items())
+    made_by = (result.codes.get(own, f"code {own}") for own in result.runs["code"].unique())
+    told = "\n".join(
+        [
+            *(f"runs made by {code}" for code in made_by),
+            *(f"{name} {version}" for name, version in versions().items()),
+        ]
+    )
     run = str(result.runs["run"].iloc[0]) if len(result.runs) else "HASH"
     commands = (
         f"clustersim study {STUDY_FILE} --out again      # the same study, with the same numbers\n"

@@ -207,10 +207,11 @@ def chrome_trace(
 ) -> ChromeTrace:
     """Make the timeline of a run in the Trace Event Format.
 
-    Times are microseconds of simulated time.  Slices are named by their class of jobs,
-    which gives them their colour, or by their job where there are no classes.  Counters
-    tell the accelerators allocated in each pool and the jobs waiting: of all pools, and
-    of each those that ran there later.
+    Times are microseconds of simulated time; the date of time 0 and its time zone, where they
+    are known, are in `other_data`.  Slices are named by their class of jobs, which gives them
+    their colour, or by their job where there are no classes.  Counters tell the accelerators
+    allocated in each pool and the jobs waiting: of all pools, and of each those that ran there
+    later.
 
     Parameters
     ----------
@@ -280,6 +281,7 @@ def _other_data(result: Result, by: str, left_out: int) -> dict[str, Any]:
     scheduling: Mapping[str, Any] = scenario.get("scheduler", provenance.get("replay", {}))
     told = {
         "scenario": scenario.get("name"),
+        **result.calendar.document(),
         "seed": provenance.get("seed"),
         "replication": scenario.get("replication"),
         "policy": scheduling.get("policy"),

@@ -1,6 +1,13 @@
 """Who runs next, and where: policies and placements."""
 
-from clustersim.scheduling.placement import Consolidate, NodePlacement, Placement, Pooled, Spread
+from clustersim.scheduling.placement import (
+    SPEED_NOTE,
+    Consolidate,
+    NodePlacement,
+    Placement,
+    Pooled,
+    Spread,
+)
 from clustersim.scheduling.plugins import PLACEMENTS, find_placement, find_policy
 from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
@@ -8,6 +15,7 @@ from clustersim.scheduling.queue import JobColumns, Partition, Queue
 __all__ = [
     "PLACEMENTS",
     "POLICIES",
+    "SPEED_NOTE",
     "Consolidate",
     "JobColumns",
     "NodePlacement",

@@ -3,6 +3,9 @@
 A placement owns the free chips of one partition.  ``take`` hands out chips for a
 gang or refuses it, ``give`` takes them back; the built-in ones do neither by looking
 at every node.
+
+A placement decides which nodes stay free for other jobs.  It does not change how fast a job runs:
+run times are those of a gang on nodes of its pool, wherever in the network these are.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy.typing as npt
 from clustersim.errors import ClusterSimError
 
 __all__ = [
+    "SPEED_NOTE",
     "BucketPlacement",
     "Consolidate",
     "NodePlacement",
@@ -27,6 +31,11 @@ __all__ = [
     "Spread",
 ]
 
+SPEED_NOTE = (
+    "placement decides which nodes stay free for other jobs; how fast a job runs does not depend "
+    "on where in the network its nodes are (slow nodes and failures aside)"
+)
+"""What a placement does not change, wherever placements are offered."""
 _MANY = 32
 """Nodes from which on an array is faster than a loop."""
 _SCANNED = 512
@@ -95,6 +104,9 @@ class Pooled(Placement):
 
 class NodePlacement(Placement):
     """Tells nodes apart; the base of a user's own placement, which defines ``choose``.
+
+    What it chooses decides which nodes stay free for other jobs. It does not change how fast a job
+    runs.
 
     Attributes
     ----------

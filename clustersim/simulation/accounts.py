@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Catalogue
+from clustersim.catalogue.assumptions import assumed
 from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.costs import (
     ALLOCATED,
@@ -21,7 +23,7 @@ from clustersim.simulation.costs import (
     allocation_costs,
     costs_table,
 )
-from clustersim.simulation.energy import EnergySpec, energy_rates
+from clustersim.simulation.energy import EnergySpec, assumed_energy, energy_rates
 from clustersim.simulation.money import MoneySpec, money_rates, purchase_price_cny
 from clustersim.simulation.ownership import Span, spans_there
 from clustersim.simulation.result import Result
@@ -46,6 +48,8 @@ class Accounts:
     catalogue : Catalogue
     spares : mapping of str to int
         Hot spares by pool, nodes.
+    calendar : Calendar
+        Of the prices by the hour, and of the months.
     """
 
     energy: EnergySpec | None
@@ -53,6 +57,7 @@ class Accounts:
     cluster: Cluster
     catalogue: Catalogue
     spares: Mapping[str, int]
+    calendar: Calendar = UNDATED
 
     def settle(self, result: Result, *, dates_s: Sequence[float] = ()) -> Result:
         """Return the result with its energy and money.
@@ -67,7 +72,8 @@ class Accounts:
         -------
         Result
             With the table ``costs``: a row for each pool, period and use of its accelerators, see
-            :func:`~clustersim.simulation.costs.costs_table`; in ``jobs`` what each job bears:
+            :func:`~clustersim.simulation.costs.costs_table`, with ``begin_local`` and ``end_local``
+            (ISO 8601) where the run has a date; in ``jobs`` what each job bears:
             ``energy_j``, ``electricity_cny`` and ``carbon_kg`` where energy is told, ``cost_cny``
             where money is: the busy power of the accelerators that it held, at the prices of the
             hours, and their share of what the pool cost meanwhile.  The rows of `costs` whose use
@@ -84,9 +90,11 @@ class Accounts:
             result.utilisation,
             rates,
             spares=self._spare_accelerators(),
-            period_s=(self.money or MoneySpec()).period,
+            begins_s=(self.money or MoneySpec()).periods_s(end_s, self.calendar),
             dates_s=dates_s,
         )
+        for place, name in ((2, "begin"), (4, "end")) if self.calendar.is_dated else ():
+            costs.insert(place, f"{name}_local", self._local(costs[f"{name}_s"]))
         held = allocation_costs(result.allocations, rates)
         row = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])
         settled = replace(result, jobs=_borne_by_jobs(result.jobs, row, held), costs=costs)
@@ -100,6 +108,11 @@ class Accounts:
         age_s = 0.0 if self.money is None else self.money.of(pool.name).age
         return spans_there(result.outages, pool.name, pool.n_nodes, end_s, age_s=age_s)
 
+    def _local(self, time_s: pd.Series) -> pd.Series:
+        """Local dates and times, as text."""
+        at = {time: self.calendar.iso(time) for time in time_s.unique().tolist()}
+        return time_s.map(at).astype("str")
+
     def _spare_accelerators(self) -> dict[str, int]:
         return {
             pool.name: self.spares[pool.name] * pool.chips_per_node
@@ -112,7 +125,9 @@ class Accounts:
         found: dict[str, PoolRates] = {}
         for pool in self.cluster.pools:
             chip = self.catalogue.accelerator(pool.accelerator)
-            drawn = {} if self.energy is None else energy_rates(self.energy, pool, chip)
+            drawn = (
+                {} if self.energy is None else energy_rates(self.energy, pool, chip, self.calendar)
+            )
             owned, spare = {}, {}
             if self.money is not None:
                 owned = money_rates(self.money, pool, chip, spans[pool.name])
@@ -172,23 +187,29 @@ def open_accounts(
     catalogue: Catalogue,
     *,
     spares: Mapping[str, int] = MappingProxyType({}),
+    calendar: Calendar = UNDATED,
 ) -> Accounts:
     """Check what a scenario tells of energy and money against its cluster.
 
     Parameters
     ----------
     energy, money : optional
-        What the scenario says under these keys.
+        What the scenario says under these keys; the catalogue's planning assumptions stand for what
+        it does not say.
     cluster : Cluster
     catalogue : Catalogue
     spares : mapping of str to int
         Hot spares by pool, nodes.
+    calendar : Calendar
+        Of the run.
 
     Raises
     ------
     InputError
         If it names a pool that is not there, or the price of a pool's chips is not known.
     """
+    energy = None if energy is None else assumed_energy(energy, catalogue.assumptions)
+    money = None if money is None else assumed(money, catalogue.assumptions)
     names = [pool.name for pool in cluster.pools]
     known = {*names, *cluster.empty_pools}
     for field, spec in (("energy", energy), ("money", money)):
@@ -200,4 +221,4 @@ def open_accounts(
     if money is not None:
         for pool in cluster.pools:
             purchase_price_cny(money, pool, catalogue.accelerator(pool.accelerator))
-    return Accounts(energy, money, cluster, catalogue, spares)
+    return Accounts(energy, money, cluster, catalogue, spares, calendar)

@@ -15,10 +15,22 @@ from ruamel.yaml.error import YAMLError
 from clustersim.catalogue import Accelerator, load_catalogue
 from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import parse_yaml, read_yaml
+from clustersim.simulation.file_names import beside
 from clustersim.topology import find_topology
 from clustersim.workload import load_workload
 
-__all__ = ["change_items", "key_of", "named_element", "open_path", "set_path", "split_path"]
+__all__ = [
+    "ASSUMPTIONS",
+    "change_items",
+    "key_of",
+    "named_element",
+    "open_path",
+    "set_path",
+    "split_path",
+]
+
+ASSUMPTIONS = "assumptions"
+"""Section of a catalogue that holds planning assumptions."""
 
 _PART = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([^."']+?))\s*(?:\.|$)""")
 
@@ -104,8 +116,9 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     path : str
         Keys with dots between, see :func:`split_path`.  A path may lead into the cluster or
         workload model that the scenario names (``cluster.pools.h200.nodes``), to an element of a
-        list by its ``name`` (``workload.generate.classes.fine-tuning.weight``), and to a chip or
-        model of the catalogue (``catalogue.SeedChip.hbm_bandwidth``).
+        list by its ``name`` (``workload.generate.classes.fine-tuning.weight``), to a chip or
+        model of the catalogue (``catalogue.SeedChip.hbm_bandwidth``), and to its planning
+        assumptions (``catalogue.assumptions.pue``).
     value : object
         In the units of the file format, such as ``"4 TB/s"``.
     folder : Path
@@ -184,7 +197,10 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
         raise InputError(source, f"catalogue must be a list of files, found {listed!r}")
     if not listed or not _holds_changes_only(listed[-1]):
         listed.append({})
-    given = [_beside(folder, item) if isinstance(item, str) else item for item in listed[:-1]]
+    if name == ASSUMPTIONS:
+        assumptions: dict[str, Any] = listed[-1].setdefault(ASSUMPTIONS, {})
+        return assumptions
+    given = [beside(folder, item) if isinstance(item, str) else item for item in listed[:-1]]
     try:
         found = load_catalogue(*given).find(name)
     except InputError as error:
@@ -199,24 +215,21 @@ def _holds_changes_only(catalogue: Any) -> bool:
     """Whether all entries of a catalogue extend those of their own name: those made here do."""
     if not isinstance(catalogue, dict):
         return False
-    sections = [section for section in catalogue.values() if isinstance(section, dict)]
+    if not catalogue.keys() <= {"accelerators", "models", ASSUMPTIONS}:
+        return False
+    sections = [catalogue.get(name) or {} for name in ("accelerators", "models")]
+    if not all(isinstance(section, dict) for section in sections):
+        return False
     entries = [(name, entry) for section in sections for name, entry in section.items()]
     return all(isinstance(entry, dict) and entry.get("extends") == name for name, entry in entries)
 
 
 def _opened(path: list[str], name: str, folder: Path, source: str) -> dict[str, Any]:
     if path == ["cluster"]:
-        beside = folder / name
-        return _yaml(str(beside) if beside.is_file() else str(find_topology(name)))
+        return _yaml(str(find_topology(beside(folder, name))))
     if path == ["workload", "generate"]:
-        return _workload(str(_beside(folder, name)))
+        return _workload(str(beside(folder, name)))
     raise InputError(source, f"{'.'.join(path)} is {name!r} and has no fields")
-
-
-def _beside(folder: Path, name: str) -> str | Path:
-    """Return the file `name` in the scenario's folder, or the name as it stands."""
-    beside = folder / name
-    return beside if beside.is_file() else name
 
 
 def _yaml(path: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def costs_table(
     rates: Mapping[str, PoolRates],
     *,
     spares: Mapping[str, int] = MappingProxyType({}),
-    period_s: float,
+    begins_s: Floats,
     dates_s: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Return what each pool took in each period, by the use of its accelerators.
@@ -45,8 +45,8 @@ def costs_table(
         By pool.
     spares : mapping of str to int
         Accelerators of hot spares by pool, which are there all the time.
-    period_s : float
-        Length of a period; the last one ends with the simulation.
+    begins_s : float64 array
+        When periods begin, from 0 on, in ascending order; the last one ends with the simulation.
     dates_s : sequence of float
         Other times at which a row ends and the next begins.
 
@@ -59,8 +59,7 @@ def costs_table(
     parts = []
     for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
         time = steps["time_s"].to_numpy()
-        n_whole = max(1, int(np.ceil(time[-1] / period_s)))
-        edge = np.union1d(np.arange(n_whole) * period_s, np.clip(dates_s, 0.0, time[-1]))
+        edge = np.union1d(begins_s[begins_s <= time[-1]], np.clip(dates_s, 0.0, time[-1]))
         edge = np.union1d(edge, time[-1]) if time[-1] > 0 else np.zeros(2)
         n_periods = len(edge) - 1
         grid = np.union1d(time, edge)

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.catalogue import Catalogue
+from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.runtimes import Runtimes
-from clustersim.topology import Cluster
+from clustersim.topology import Cluster, Pool
 from clustersim.workload.jobs import texts_of
 
 __all__ = ["Choose", "Eligibility", "accelerators_of_jobs", "find_eligibility"]
@@ -70,7 +71,7 @@ def find_eligibility(
     catalogue : Catalogue, optional
         Needed for prices (``best_value``) and for the column ``accelerators``.
     choose : {"fastest", "best_value", "listed"}
-        Shortest run time; least price of the chips times run time; the order in
+        Shortest run time; least price of the chips with their servers times run time; the order in
         which the job (else the cluster's file) lists them.
     wait_for_best : bool
         Whether a job waits for the partition it prefers rather than take another.
@@ -169,20 +170,22 @@ def _rank(
         return runtimes.run_s
     if catalogue is None:
         raise InputError("scheduler.choose", "best_value needs chips with prices, not a bare pool")
-    prices = np.array([_price(catalogue, pool.accelerator) for pool in cluster.pools])
+    prices = np.array([_price(catalogue, pool) for pool in cluster.pools])
     cost: npt.NDArray[np.float64] = runtimes.run_s * prices[:, None]
     return cost
 
 
-def _price(catalogue: Catalogue, name: str) -> float:
-    chip = catalogue.accelerator(name)
-    if chip.price_low is None or chip.price_high is None:
+def _price(catalogue: Catalogue, pool: Pool) -> float:
+    """Price of a chip of a pool with its share of the server, by the planning assumptions."""
+    chip = catalogue.accelerator(pool.accelerator)
+    price = server_price_cny(chip, catalogue.assumptions, chips_per_node=pool.chips_per_node)
+    if price is None:
         raise InputError(
             "scheduler.choose",
             f"best_value needs a price of {chip.name}, which the catalogue does not have; "
             "add one in a catalogue file of your own",
         )
-    return 0.5 * (chip.price_low + chip.price_high)
+    return price[1]
 
 
 def _partition_of(

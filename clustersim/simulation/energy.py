@@ -12,14 +12,16 @@ from pydantic import (
     model_validator,
 )
 
-from clustersim.calibration.cost import JOULES_PER_KWH, Prices
-from clustersim.catalogue import Accelerator
+from clustersim.calendar import UNDATED, Calendar
+from clustersim.calibration.cost import JOULES_PER_KWH
+from clustersim.catalogue import Accelerator, PlanningAssumptions
+from clustersim.catalogue.assumptions import BUILT_IN, assumed
 from clustersim.files import FileModel
 from clustersim.simulation.integrals import HOURS, DailyRate, Rate
 from clustersim.topology import Pool
 from clustersim.units import Power
 
-__all__ = ["EnergySpec", "PoolEnergy", "energy_rates"]
+__all__ = ["EnergySpec", "PoolEnergy", "assumed_energy", "energy_rates"]
 
 GRAMS_PER_KG = 1000.0
 MOST_WATTS, MOST_PER_KWH = 1e6, 1e4
@@ -59,55 +61,39 @@ class PoolEnergy(FileModel):
 class EnergySpec(FileModel):
     """What power accelerators and hosts draw, and what electricity costs; of a server of eight
     A100, with the share of its accelerators that are allocated, in between.
+
+    The defaults are the planning assumptions (``clustersim catalogue --assumptions`` prints them
+    with their sources), or what a file under ``catalogue`` says instead of them.
     """
 
-    pue: float = Field(
-        Prices.pue,
-        ge=1,
-        le=10,
-        description="power of the site over that of its servers; the limit for new large data "
-        "centres in China (NDRC and others, December 2020)",
-    )
+    pue: float = Field(BUILT_IN.pue, ge=1, le=10, description=BUILT_IN.sources["pue"])
     idle_share: float = Field(
-        0.165,
+        BUILT_IN.idle_share,
         ge=0,
         le=1,
-        description="power of an accelerator that is not allocated over its design power; A100 in "
-        "Acme: 66 W of 400 W at the 25th percentile (arXiv 2403.07648, telemetry)",
+        description="power of an accelerator that is not allocated over its design power; "
+        + BUILT_IN.sources["idle_share"],
     )
     load_factor: float = Field(
-        0.9,
-        ge=0,
-        le=2,
-        description="the same of one that is allocated; A100 in Acme: mean 371 W (Kalos) and 354 W "
-        "(Seren) of those above 200 W",
+        BUILT_IN.load_factor, ge=0, le=2, description=BUILT_IN.sources["load_factor"]
     )
     host_idle: Watts = Field(
-        1000.0,
-        description="power of a node besides its accelerators, none of which is allocated; Acme's "
-        "servers of eight A100: 1,512 W at the 10th percentile less eight idle A100",
+        BUILT_IN.host_idle,
+        description="power of a node besides its accelerators, none of which is allocated; "
+        + BUILT_IN.sources["host_idle"],
     )
-    host_busy: Watts = Field(
-        1800.0,
-        description="the same with all of them allocated; Acme: 4,284 to 5,418 W from the 75th to "
-        "the 99th percentile less eight A100 of that percentile: 1,700 to 2,000 W",
-    )
+    host_busy: Watts = Field(BUILT_IN.host_busy, description=BUILT_IN.sources["host_busy"])
     out_of_service: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="power of a node that is there and out of service, over that of an idle one; "
-        "assumption",
+        BUILT_IN.out_of_service, ge=0, le=1, description=BUILT_IN.sources["out_of_service"]
     )
     price_cny_per_kwh: Hourly = Field(
-        Prices.tariff_cny_per_kwh,
-        description="one number, or one for each hour of the day; assumption: industrial tariffs "
-        "in China lie between 0.4 and 0.9",
+        BUILT_IN.tariff_cny_per_kwh,
+        description="one number, or one for each hour of the local day (see `start` and "
+        "`time_zone`); " + BUILT_IN.sources["electricity_per_kwh"],
     )
     carbon_g_per_kwh: Hourly = Field(
-        536.6,
-        description="the same of carbon dioxide; mean of China's grids in 2022 (Ministry of "
-        "Ecology and Environment, December 2024)",
+        BUILT_IN.carbon_g_per_kwh,
+        description="the same of carbon dioxide; " + BUILT_IN.sources["carbon_g_per_kwh"],
     )
     pools: dict[str, PoolEnergy] = Field(default_factory=dict, description="what differs in a pool")
 
@@ -129,10 +115,24 @@ class EnergySpec(FileModel):
         return self.model_copy(update=own.model_dump(exclude_none=True, exclude={"source"}))
 
 
+def assumed_energy(spec: EnergySpec, assumptions: PlanningAssumptions) -> EnergySpec:
+    """Return energy in which the planning assumptions stand for what it does not say."""
+    return assumed(spec, assumptions, price_cny_per_kwh="tariff_cny_per_kwh")
+
+
 def energy_rates(
-    spec: EnergySpec, pool: Pool, chip: Accelerator
+    spec: EnergySpec, pool: Pool, chip: Accelerator, calendar: Calendar = UNDATED
 ) -> dict[str, dict[str, tuple[float, Rate]]]:
     """Return what one accelerator of a pool draws, with its share of the host and of the site.
+
+    Parameters
+    ----------
+    spec : EnergySpec
+    pool : Pool
+    chip : Accelerator
+        Of the pool.
+    calendar : Calendar
+        What the local clock shows, for prices and carbon by the hour.
 
     Returns
     -------
@@ -151,7 +151,8 @@ def energy_rates(
     idle_w = told.idle_share * chip.power_w + told.host_idle / pool.chips_per_node
     watts = {"allocated": busy_w, "idle": idle_w, "out of service": told.out_of_service * idle_w}
     second = DailyRate(1.0)
-    price, carbon = DailyRate(told.price_cny_per_kwh), DailyRate(told.carbon_g_per_kwh)
+    price = DailyRate(told.price_cny_per_kwh, calendar)
+    carbon = DailyRate(told.carbon_g_per_kwh, calendar)
     found: dict[str, dict[str, tuple[float, Rate]]] = {}
     for use, power_w in watts.items():
         site_w = told.pue * power_w

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from clustersim.shipped import SUFFIXES, find_file
 
 __all__ = ["FILE_FIELDS", "beside", "full_path", "full_paths"]
 
@@ -55,10 +58,15 @@ def full_path(folder: str | Path, value: Any) -> Any:
         return value
     file, colon, name = value.partition(":")
     path = Path(beside(Path(folder), file))
-    return f"{path.resolve()}{colon}{name}" if file and path.is_file() else value
+    return f"{path.resolve()}{colon}{name}" if file and os.path.isfile(path) else value
 
 
 def beside(folder: Path, name: str) -> str | Path:
-    """Return the file `name` in the scenario's folder, or the name as it stands."""
-    beside = folder / name
-    return beside if beside.is_file() else name
+    """Return the file `name` in the scenario's folder, or in the user's, or of the package.
+
+    Where there is none, the name as it stands.
+    """
+    found = find_file(name, folder, within="experiments" if name.endswith(SUFFIXES) else None)
+    if os.path.isfile(found):
+        return found
+    return name

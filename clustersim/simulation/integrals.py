@@ -9,11 +9,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.calendar import DAY_S, HOUR_S, UNDATED, Calendar
+
 __all__ = ["HOURS", "DailyRate", "LinearPieces", "Rate"]
 
 Floats = npt.NDArray[np.float64]
 HOURS = 24
-HOUR_S, DAY_S = 3600.0, 86400.0
 
 
 class Rate(Protocol):
@@ -24,26 +25,38 @@ class Rate(Protocol):
 
 
 class DailyRate:
-    """A rate that depends on the hour of the day, the same every day.
+    """A rate that depends on the hour of the day that the local clock shows, the same every day.
 
     Parameters
     ----------
     values : float or sequence of float
-        The rate, or the rate in each of the 24 hours; time 0 is midnight.
+        The rate, or the rate in each of the 24 hours.
+    calendar : Calendar
+        What the local clock shows; by default time 0 is midnight and every day has 24 hours.
 
     Examples
     --------
-    >>> float(DailyRate([0.0] * 23 + [2.0]).until(np.array(23.5 * 3600)))
+    >>> evening = [0.0] * 23 + [2.0]
+    >>> float(DailyRate(evening).until(np.array(23.5 * 3600)))
     3600.0
+    >>> from datetime import datetime
+    >>> begin = Calendar(datetime(2026, 1, 1, 23, 15))
+    >>> float(DailyRate(evening, begin).until(np.array(3600.0)))
+    5400.0
     """
 
-    def __init__(self, values: float | Sequence[float]) -> None:
+    def __init__(self, values: float | Sequence[float], calendar: Calendar = UNDATED) -> None:
         self._value: Floats = np.broadcast_to(np.asarray(values, dtype=np.float64), HOURS)
         self._before = np.concatenate([[0.0], np.cumsum(self._value)]) * HOUR_S
+        self._calendar = calendar
 
     def until(self, time_s: Floats) -> Floats:
         """Return the integral of the rate from time 0 to each of some times (seconds)."""
-        days, second = np.divmod(time_s, DAY_S)
+        return self._calendar.integral_until(time_s, self._until_local)
+
+    def _until_local(self, local_s: Floats) -> Floats:
+        """Integral over what the local clock shows, from a midnight on."""
+        days, second = np.divmod(local_s, DAY_S)
         hour = np.minimum(second // HOUR_S, HOURS - 1).astype(np.int64)
         today = self._before[hour] + self._value[hour] * (second - hour * HOUR_S)
         return np.asarray(days * self._before[-1] + today)

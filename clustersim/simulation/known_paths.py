@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,14 +12,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from clustersim.catalogue.assumptions import AssumptionsSection
 from clustersim.catalogue.schema import AcceleratorEntry, ModelEntry
 from clustersim.errors import InputError, nearest_hint
-from clustersim.simulation.changes import key_of, named_element, open_path, split_path
+from clustersim.simulation.changes import (
+    ASSUMPTIONS,
+    key_of,
+    named_element,
+    open_path,
+    split_path,
+)
 from clustersim.simulation.scenario import Scenario
 from clustersim.topology import ClusterSpec
 from clustersim.workload import WorkloadSpec
 
-__all__ = ["check_path"]
+__all__ = ["check_path", "removal_notes"]
 
 _OPENED: dict[tuple[str, ...], type[BaseModel]] = {
     ("cluster",): ClusterSpec,
@@ -58,6 +66,8 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
         here, begin = open_path(data, parts[:2], folder, path), 2
         chips = data["catalogue"][-1].get("accelerators", {}).values()
         place = _Place.top(AcceleratorEntry if any(e is here for e in chips) else ModelEntry)
+        if parts[1] == ASSUMPTIONS:
+            place = _Place.top(AssumptionsSection)
     above: Any = None
     for depth in range(begin, len(parts)):
         if tuple(parts[:depth]) in _OPENED:
@@ -68,6 +78,30 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
     if isinstance(above, list) or len(parts) == begin:
         raise InputError(path, f"names no field of {parts[-1]}; {nearest_hint('', place.fields)}")
     return here
+
+
+def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
+    """Say what holds where changes of a scenario take something away: those whose value is None.
+
+    Examples
+    --------
+    >>> removal_notes([("workload.load", None), ("seed", 3)])
+    ["Note: workload.load is taken away: by default the model's own arrival rate"]
+    """
+    notes = []
+    for path, value in changes:
+        if value is not None:
+            continue
+        place, text = _Place.top(Scenario), ""
+        for part in split_path(path):
+            place = place.at(part)
+            text = next(
+                (str(node["description"]) for node in place.nodes if "description" in node), ""
+            )
+        default = re.search(r"[Bb]y default [^.;]*", text)
+        told = "its default holds" if default is None else default[0].replace("By", "by", 1)
+        notes.append(f"Note: {path} is taken away: {told}")
+    return notes
 
 
 @dataclass(frozen=True, slots=True)

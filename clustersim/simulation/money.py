@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
-from clustersim.calibration.cost import SECONDS_PER_YEAR, Prices
-from clustersim.catalogue import CNY_PER_USD, Accelerator
+from clustersim.calendar import Calendar
+from clustersim.catalogue import Accelerator
+from clustersim.catalogue.assumptions import BUILT_IN, SECONDS_PER_YEAR, server_price_cny
 from clustersim.errors import InputError
 from clustersim.files import FileModel
 from clustersim.simulation.integrals import DailyRate, Rate
@@ -16,19 +26,30 @@ from clustersim.topology import Pool
 from clustersim.units import Duration, Money
 
 __all__ = [
-    "HOST_PRICE",
     "MoneySpec",
     "PoolMoney",
-    "catalogue_price_cny",
     "money_rates",
     "purchase_price_cny",
 ]
 
 SECONDS_PER_HOUR = 3600.0
 MOST_CNY = 1e9
-HOST_PRICE = (32_010.0, "USD")
-"""Of a node besides its accelerators: SemiAnalysis' breakdown of a DGX H100, May 2023."""
+MONTH = "month"
 Life = Annotated[Duration, Field(ge=86400.0, le=100 * SECONDS_PER_YEAR)]
+
+
+def _month_or_duration(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return read(value)
+    except ValidationError:
+        told = f"must be {MONTH}, or a duration of at least 1 h such as 30 d, found {value!r}"
+        raise ValueError(told) from None
+
+
+Period = Annotated[
+    Literal["month"] | Annotated[Duration, Field(ge=SECONDS_PER_HOUR)],
+    WrapValidator(_month_or_duration),
+]
 
 
 class PoolMoney(FileModel):
@@ -58,40 +79,41 @@ class PoolMoney(FileModel):
 
 
 class MoneySpec(FileModel):
-    """What accelerators, servers, network and buildings cost."""
+    """What accelerators, servers, network and buildings cost.
+
+    The defaults are the planning assumptions (``clustersim catalogue --assumptions`` prints them
+    with their sources), or what a file under ``catalogue`` says instead of them.
+    """
 
     cny_per_usd: float = Field(
-        CNY_PER_USD,
+        BUILT_IN.cny_per_usd,
         gt=0,
         le=1000,
-        description="of prices in dollars; the default is the ratio of the reports that the prices "
-        "are from",
+        description=f"of prices in dollars; {BUILT_IN.sources['cny_per_usd']}",
     )
     life: Life = Field(
-        Prices.depreciation_years * SECONDS_PER_YEAR,
-        description="over which the price is written off evenly; between the three to six years "
-        "that operators state",
+        BUILT_IN.life,
+        description=f"over which the price is written off evenly; {BUILT_IN.sources['life']}",
     )
     host_price: Money = Field(
-        HOST_PRICE,
-        description="of a node besides its accelerators, where the catalogue's price is the "
-        "chip's alone; SemiAnalysis' breakdown of a DGX H100, May 2023",
+        BUILT_IN.host_price, description=f"of {BUILT_IN.sources['host_price'].removeprefix('a ')}"
     )
     site_share: float = Field(
-        0.2,
-        ge=0,
-        le=10,
-        description="price of network and buildings over that of the servers, written off with "
-        "them; assumption",
+        BUILT_IN.site_share, ge=0, le=10, description=BUILT_IN.sources["site_share"]
     )
     residual_share: float = Field(
-        0.0, ge=0, le=1, description="of the price that is left at the end of the life; assumption"
+        BUILT_IN.residual_share, ge=0, le=1, description=BUILT_IN.sources["residual_share"]
     )
     interest_per_year: float = Field(
-        0.0, ge=0, le=1, description="on what is not written off yet; by default none"
+        BUILT_IN.interest_per_year,
+        ge=0,
+        le=1,
+        description=f"on what is not written off yet; {BUILT_IN.sources['interest_per_year']}",
     )
-    period: Duration = Field(
-        SECONDS_PER_YEAR / 12, ge=SECONDS_PER_HOUR, description="of a row of the table of costs"
+    period: Period = Field(
+        MONTH,
+        description="of a row of the table of costs, counted from time 0; month: a calendar month "
+        "of the local clock where the run has a date (see `start`), else 365.25 / 12 days",
     )
     pools: dict[str, PoolMoney] = Field(default_factory=dict, description="what differs in a pool")
 
@@ -103,6 +125,14 @@ class MoneySpec(FileModel):
     def cny(self, money: tuple[float, str]) -> float:
         """Convert an amount with its currency."""
         return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
+
+    def periods_s(self, end_s: float, calendar: Calendar) -> npt.NDArray[np.float64]:
+        """Return when the periods of the table of costs begin, in a run that ends at `end_s`."""
+        if self.period == MONTH and calendar.is_dated:
+            return np.concatenate([[0.0], calendar.month_edges_s(end_s)])
+        period_s = SECONDS_PER_YEAR / 12 if self.period == MONTH else float(self.period)
+        periods = np.arange(max(1, int(np.ceil(end_s / period_s))), dtype=np.float64)
+        return periods * period_s
 
     def of(self, pool: str) -> PoolMoney:
         """Return what holds in a pool alone."""
@@ -134,25 +164,10 @@ def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
             "or rent_per_hour",
         )
     host = spec.host_price if own.host_price is None else own.host_price
-    share_cny = spec.cny(host) / pool.chips_per_node
-    return catalogue_price_cny(chip, cny_per_usd=spec.cny_per_usd, host_share_cny=share_cny)
-
-
-def catalogue_price_cny(chip: Accelerator, *, cny_per_usd: float, host_share_cny: float) -> float:
-    """Return the catalogue's price of an accelerator with its share of the server.
-
-    Parameters
-    ----------
-    chip : Accelerator
-        One that has a price.
-    cny_per_usd : float
-        Of prices in dollars.
-    host_share_cny : float
-        Its share of the server, where the catalogue's price is the chip's alone.
-    """
-    assert chip.price is not None, "the caller has looked"
-    rate = cny_per_usd / CNY_PER_USD if chip.price_currency == "USD" else 1.0
-    return chip.price * rate + (0.0 if chip.price_with_host else host_share_cny)
+    told = replace(BUILT_IN, cny_per_usd=spec.cny_per_usd, host_price=host)
+    price = server_price_cny(chip, told, chips_per_node=pool.chips_per_node)
+    assert price is not None, "it has one, see above"
+    return price[1]
 
 
 def money_rates(

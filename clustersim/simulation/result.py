@@ -16,7 +16,9 @@ from typing import Any
 
 import pandas as pd
 
+from clustersim.calendar import Calendar
 from clustersim.errors import InputError
+from clustersim.source_code import this_code
 from clustersim.version import __version__
 
 __all__ = ["Result", "new_folder", "versions"]
@@ -49,7 +51,7 @@ class Result:
     costs : pandas.DataFrame or None
         Where energy or money is told: what each pool took in each period.
     provenance : dict
-        The resolved scenario, seed, versions, wall time, whether it was interrupted.
+        The resolved scenario, seed, calendar, versions, wall time, whether it was interrupted.
     """
 
     jobs: pd.DataFrame
@@ -61,6 +63,11 @@ class Result:
     outages: pd.DataFrame | None = None
     serving: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
+
+    @property
+    def calendar(self) -> Calendar:
+        """Which date and local time each time of the run has."""
+        return Calendar.of_document(self.provenance.get("calendar", {}))
 
     @property
     def interrupted(self) -> bool:
@@ -177,6 +184,7 @@ def versions() -> Mapping[str, str]:
     libraries = ("simpy", "numpy", "scipy", "networkx", "pandas", "pyarrow", "pydantic")
     return {
         "clustersim": __version__,
+        "code": this_code().hash,
         "python": platform.python_version(),
         "platform": sys.platform,
         **{library: metadata.version(library) for library in libraries},

@@ -10,15 +10,18 @@ from typing import Any
 
 import pandas as pd
 
+from clustersim.calendar import Calendar
 from clustersim.errors import InputError, named_in
 from clustersim.seeds import Streams
 from clustersim.simulation.accounts import open_accounts
+from clustersim.simulation.assumed import assumption_lines, with_assumptions
 from clustersim.simulation.checkpointing import recovery_in
 from clustersim.simulation.events import what_happens
 from clustersim.simulation.file_names import beside, full_paths
 from clustersim.simulation.fleet import Fleet, check_classes, open_fleet, reference_chip
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
+from clustersim.simulation.run_calendar import RunCalendar, run_calendar
 from clustersim.simulation.scenario import LoadedScenario, Scenario, load_scenario
 from clustersim.simulation.serving import service_demands
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -30,9 +33,13 @@ __all__ = [
     "resolved",
     "run",
     "run_scenario",
+    "scenario_calendar",
     "scenario_jobs",
     "sustainable_per_s",
 ]
+
+
+SECONDS_PER_DAY = 86400.0
 
 
 def run(
@@ -69,7 +76,7 @@ def run_scenario(
     fleet: Fleet | None = None,
     sustainable: float | None = None,
     by_node: bool = True,
-    account_dates_s: Sequence[float] = (),
+    account_dates_s: Callable[[Calendar], Sequence[float]] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -77,22 +84,25 @@ def run_scenario(
 
     `fleet` is what :func:`open_fleet` gave for it and `sustainable` what
     :func:`sustainable_per_s` did, to save finding them again; for `by_node` see
-    :func:`~clustersim.simulation.simulate.simulate`, for `account_dates_s`
-    :meth:`~clustersim.simulation.accounts.Accounts.settle`.
+    :func:`~clustersim.simulation.simulate.simulate`; `account_dates_s` gives the dates of
+    :meth:`~clustersim.simulation.accounts.Accounts.settle` on the calendar of the run.
     """
     scenario = loaded.scenario
     fleet = fleet or open_fleet(loaded)
     arrival_per_s = arrival_rate_per_s(loaded, fleet, sustainable=sustainable)
     jobs, log = scenario_jobs(loaded, fleet, arrival_per_s)
+    dated = scenario_calendar(loaded, log)
+    calendar = dated.calendar
     streams = Streams(scenario.seed, replication=scenario.replication)
     with _fields_named(loaded):
-        demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon)
+        demands = service_demands(scenario.serving, fleet.cluster, scenario.horizon, calendar)
         accounts = open_accounts(
             scenario.energy,
             scenario.money,
             fleet.cluster,
             fleet.catalogue,
             spares=_spares(scenario),
+            calendar=calendar,
         )
         happens = what_happens(
             scenario.failures,
@@ -115,7 +125,7 @@ def run_scenario(
             reference_models=scenario.workload.reference_models,
             world=fleet.world,
             precision=scenario.performance.precision,
-            ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams),
+            ports=dated_ports(scenario.software, jobs, fleet.catalogue, streams, calendar),
             demands=demands,
             outages=happens,
             recovery=recovery,
@@ -123,22 +133,49 @@ def run_scenario(
             by_node=by_node,
             check=check,
             progress=progress,
-            provenance=_provenance(loaded, fleet, arrival_per_s, log),
+            provenance=_provenance(loaded, fleet, arrival_per_s, log, dated),
         )
-    return accounts.settle(result, dates_s=account_dates_s)
+    dates_s = () if account_dates_s is None else account_dates_s(calendar)
+    return accounts.settle(result, dates_s=dates_s)
+
+
+def scenario_calendar(loaded: LoadedScenario, log: JobLog | None) -> RunCalendar:
+    """Return the calendar of a scenario and its log; see :func:`run_calendar`.
+
+    Raises
+    ------
+    InputError
+        If the scenario has a time zone and no date is known.
+    """
+    scenario = loaded.scenario
+    clock = None if log is None else log.origin
+    return run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
 
 
 def _provenance(
-    loaded: LoadedScenario, fleet: Fleet, arrival_per_s: float | None, log: JobLog | None
+    loaded: LoadedScenario,
+    fleet: Fleet,
+    arrival_per_s: float | None,
+    log: JobLog | None,
+    dated: RunCalendar,
 ) -> dict[str, Any]:
     """What is kept with a result, so that it can be made again."""
     scenario = loaded.scenario
     told: dict[str, Any] = {
         "scenario": resolved(scenario, fleet, loaded.folder),
         "seed": scenario.seed,
+        "calendar": dated.document(),
     }
     if arrival_per_s is not None:
         told["arrival_rate_per_s"] = arrival_per_s
+    assumptions = assumption_lines(scenario, fleet.cluster, fleet.catalogue)
+    if assumptions:
+        told["assumptions"] = assumptions
+    built = [
+        f"Note: pool {pool.name}: {note}" for pool in fleet.cluster.pools for note in pool.notes
+    ]
+    if built:
+        told["topology"] = built
     if log is not None:
         told["log"] = log.report().splitlines()
     return told
@@ -188,7 +225,9 @@ def arrival_rate_per_s(
     """Mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
     if fleet.workload is None:
         return None
-    load = loaded.scenario.workload.load
+    load, jobs_per_day = loaded.scenario.workload.load, loaded.scenario.workload.jobs_per_day
+    if jobs_per_day is not None:
+        return jobs_per_day / SECONDS_PER_DAY
     if load is None:
         return 1.0 / float(fleet.workload.arrivals.mean_interarrival)
     return load * (sustainable_per_s(loaded, fleet) if sustainable is None else sustainable)
@@ -211,11 +250,11 @@ def scenario_jobs(
             log = read_jobs(path, format=workload.format, sort=workload.sort)
         known = log.jobs["job_class"].dropna().unique() if "job_class" in log.jobs else ()
         check_classes(loaded, [str(name) for name in known])
-        return log.jobs, log
+        return _at_scale(log.jobs, workload.scale), log
     assert fleet.workload is not None, "a scenario without a log has a workload model"
     rate = arrival_per_s or arrival_rate_per_s(loaded, fleet) or 0.0
     scale = 1.0
-    if workload.load is not None:
+    if workload.load is not None or workload.jobs_per_day is not None:
         scale = rate * fleet.workload.arrivals.mean_interarrival
     streams = Streams(scenario.seed, replication=scenario.replication)
     jobs = generate_jobs(
@@ -224,10 +263,19 @@ def scenario_jobs(
         n_jobs=workload.jobs,
         horizon_s=workload.duration,
         rate_scale=scale,
+        calendar=scenario_calendar(loaded, None).calendar,
     )
     if jobs.empty:
         raise InputError(loaded.source, "workload: no job arrives before its duration is over")
     return jobs, None
+
+
+def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
+    """Jobs of a log whose arrival rate is multiplied, from its first submission on."""
+    if scale is None or scale == 1 or jobs.empty:
+        return jobs
+    first = jobs["submit_s"].iloc[0]
+    return jobs.assign(submit_s=first + (jobs["submit_s"] - first) / scale)
 
 
 def _expected(loaded: LoadedScenario, fleet: Fleet) -> Fleet:
@@ -245,6 +293,7 @@ def resolved(scenario: Scenario, fleet: Fleet, folder: str | Path = ".") -> dict
     Running it again gives the same tables, in any folder of this machine: files of
     jobs, chips, policies and placements keep their place by their full path.
     """
+    scenario = with_assumptions(scenario, fleet.catalogue.assumptions)
     data = full_paths(scenario.model_dump(mode="json", exclude_none=True), folder)
     data["cluster"] = fleet.spec.model_dump(mode="json", exclude_none=True)
     if fleet.workload is not None:

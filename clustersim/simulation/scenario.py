@@ -13,11 +13,14 @@ from pydantic import Field, field_validator, model_validator
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.performance import MEMORY_OPTIONS, parse_memory
+from clustersim.scheduling import SPEED_NOTE
+from clustersim.shipped import existing_file, find_file, missing_file
 from clustersim.simulation.cases import Cases, apply_case
 from clustersim.simulation.changes import change_items, set_path
 from clustersim.simulation.energy import EnergySpec
 from clustersim.simulation.failure_spec import Failures
 from clustersim.simulation.money import MoneySpec
+from clustersim.simulation.run_calendar import Start, TimeZone, run_calendar
 from clustersim.simulation.serving_spec import Serving
 from clustersim.simulation.software import Software
 from clustersim.simulation.supply import Supply
@@ -44,12 +47,14 @@ class Scheduler(FileModel):
         "fcfs", description="fcfs, sjf, easy, easy_sjbf, conservative, or FILE.py:ClassName"
     )
     placement: str = Field(
-        "consolidate", description="pooled, consolidate, spread, or FILE.py:ClassName"
+        "consolidate",
+        description=f"pooled, consolidate, spread, or FILE.py:ClassName; {SPEED_NOTE}",
     )
     choose: Literal["fastest", "best_value", "listed"] = Field(
         "fastest",
-        description="which of the pools with room a job takes: where it finishes first, where "
-        "chip price x run time is least, or in the order that the job lists",
+        description="which of the pools with room a job takes: where it finishes first, where the "
+        "price of a chip with its server (of the planning assumptions) x run time is least, or in "
+        "the order that the job lists",
     )
     wait_for_best: bool = Field(
         False, description="whether a job waits for the pool it prefers rather than take another"
@@ -71,7 +76,26 @@ class ScenarioWorkload(FileModel):
     jobs: int | None = Field(None, ge=1, le=100_000_000, description="how many to generate")
     duration: Duration | None = Field(None, description="submit jobs up to this time")
     load: float | None = Field(
-        None, gt=0, le=100, description="offered load; by default the model's own arrival rate"
+        None,
+        gt=0,
+        le=100,
+        description="offered load of a workload model: the work that arrives over the most that "
+        "the fleet can do, so that a larger fleet is offered more jobs. By default the model's own "
+        "arrival rate",
+    )
+    jobs_per_day: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="instead of load, the mean arrival rate of a workload model, whatever the "
+        "fleet is; with growth, that of time 0",
+    )
+    scale: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="of a log, a factor on its arrival rate: the times between its submissions are "
+        "divided by it, so that hours of the day move too; durations stay",
     )
     reference_accelerator: str | None = Field(
         None, description="the chip on which durations without a model were measured"
@@ -96,9 +120,20 @@ class ScenarioWorkload(FileModel):
         if self.generate is not None and self.jobs is None and self.duration is None:
             raise ValueError("generate needs jobs (how many) or duration (up to when)")
         if self.trace is not None:
-            for name in ("jobs", "duration", "load"):
+            for name in ("jobs", "duration", "load", "jobs_per_day"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} goes with generate, not with trace")
+                    hint = "; scale changes the arrival rate of a log" if "a" in name else ""
+                    raise ValueError(f"{name} goes with generate, not with trace{hint}")
+        elif self.scale is not None:
+            raise ValueError(
+                "scale goes with trace, not with generate; load and jobs_per_day set the arrival "
+                "rate of a workload model"
+            )
+        if self.load is not None and self.jobs_per_day is not None:
+            raise ValueError(
+                f"load ({self.load:g}) and jobs_per_day ({self.jobs_per_day:g}) both set the "
+                "arrival rate; leave one of them out, or set it to null where another file has it"
+            )
         if self.generate is not None and (self.format is not None or self.sort):
             raise ValueError("format and sort go with trace, not with generate")
         return self
@@ -162,6 +197,19 @@ class Scenario(Cases):
         default_factory=list,
         description="accelerators and models of one's own: files, or their content itself",
     )
+    start: Start | None = Field(
+        None,
+        description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "
+        "2026-01-01T08:00+08:00, in place of the clock of a log; hours of prices, carbon, arrivals "
+        "and serving, months of costs and quarters of a study follow it; by default the clock of "
+        "the log, and without one midnight of a Monday and days of 24 hours",
+    )
+    time_zone: TimeZone | None = Field(
+        None,
+        description="of all local hours, with daylight saving time: a name of the IANA time zone "
+        "database such as Asia/Shanghai, or an offset such as UTC+08:00; by default that of "
+        "`start` or of the log, and without one days have 24 hours",
+    )
     cluster: Text | dict[str, Any] = Field(
         description="a topology: a name, a file, or the topology itself"
     )
@@ -194,6 +242,16 @@ class Scenario(Cases):
         None, gt=0, description="when the simulation stops; by default when all jobs have ended"
     )
 
+    @model_validator(mode="after")
+    def _has_a_calendar(self) -> Scenario:
+        if self.workload.trace is None or self.start is not None:
+            try:
+                run_calendar(self.start, self.time_zone, source="")
+            except InputError as error:
+                told = error.source.removeprefix(": ")
+                raise ValueError(f"{told}: {error.problems[0]}") from None
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedScenario:
@@ -222,7 +280,8 @@ def load_scenario(
     Parameters
     ----------
     path : str or Path
-        The file.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of one in a folder ``experiments``: the user's, else that of the
+        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
     changes : mapping or sequence of str
         ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
         :func:`~clustersim.simulation.changes.set_path`.
@@ -232,7 +291,7 @@ def load_scenario(
     InputError
         All faults of the file at once.
     """
-    path = Path(path)
+    path = existing_file(path, within="experiments")
     data = read_extended(path)
     return resolve_scenario(data, changes, source=path, folder=path.parent)
 
@@ -273,9 +332,13 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
         return data
     if not isinstance(base, str):
         raise InputError(path, f"extends: must be the name of a file, found {base!r}")
-    beside = path.parent / base
+    beside = find_file(base, path.parent, within="experiments")
     if not beside.is_file():
-        fault = "is not a file" if beside.exists() else "no such file"
+        fault = (
+            "is not a file"
+            if beside.exists()
+            else missing_file(base, path.parent, within="experiments")
+        )
         raise InputError(path, f"extends: {beside}: {fault}")
     return merged(read_extended(beside, (*trail, path.resolve())), data)
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar
 from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.outages import Outage
-from clustersim.simulation.serving_spec import HOUR_S, WEEK_HOURS, Service, Serving
+from clustersim.simulation.serving_spec import Service, Serving
 from clustersim.topology import Cluster, Pool
 
 __all__ = ["ServiceDemand", "reservations", "service_demands", "serving_table"]
@@ -21,11 +22,12 @@ YEAR_HOURS = 365.25 * 24
 MOST_CHIPS = 1e8
 MOST_YEARS = 100
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceDemand:
-    """What one service demands, by the hour.
+    """What one service demands, by the hour of the local clock.
 
     Attributes
     ----------
@@ -34,6 +36,8 @@ class ServiceDemand:
         The pool's place in the cluster.
     lends : bool
         Whether preemptible jobs run on what it does not need.
+    begin_s : float64 array (hours,)
+        When each hour begins, from 0 on.
     chips : int64 array (hours,)
         Accelerators that each hour needs.
     nodes : int64 array (hours,)
@@ -43,12 +47,16 @@ class ServiceDemand:
     name: str
     pool: int
     lends: bool
+    begin_s: Floats
     chips: Ints
     nodes: Ints
 
 
 def service_demands(
-    serving: Serving | None, cluster: Cluster, horizon_s: float | None
+    serving: Serving | None,
+    cluster: Cluster,
+    horizon_s: float | None,
+    calendar: Calendar = UNDATED,
 ) -> list[ServiceDemand]:
     """Return what services demand until the end of a run, and a week more.
 
@@ -58,6 +66,8 @@ def service_demands(
     cluster : Cluster
     horizon_s : float or None
         When the run ends.
+    calendar : Calendar
+        Of the run, for the hours of the shapes.
 
     Raises
     ------
@@ -85,35 +95,42 @@ def service_demands(
             told = "has virtual clusters, whose nodes are not for services"
             problems.append(f"{where}.pool: pool {service.pool} {told}")
             continue
-        chips = _chips(service, math.ceil(horizon_s / HOUR_S) + WEEK_HOURS)
+        begin_s = _hours_s(horizon_s, service.hours_of_reservation(), calendar)
+        chips = _chips(service, begin_s, calendar)
         if not chips.max() <= MOST_CHIPS:
             told = f"needs {chips.max():.3g} accelerators, more than {MOST_CHIPS:g}"
             problems.append(f"{where}: {told}")
             continue
         nodes = _reserved_nodes(chips, service, cluster.pools[index])
         needed = chips.astype(np.int64)
-        demands.append(ServiceDemand(service.name, index, service.lend, needed, nodes))
+        demands.append(ServiceDemand(service.name, index, service.lend, begin_s, needed, nodes))
     if problems:
         raise InputError("serving", problems)
     return demands
 
 
-def _chips(service: Service, n_hours: int) -> npt.NDArray[np.float64]:
-    """Accelerators that each hour needs, in whole periods for which they are reserved."""
-    period = service.hours_of_reservation()
-    hour = np.arange(math.ceil(n_hours / period) * period)
+def _hours_s(horizon_s: float, period: int, calendar: Calendar) -> Floats:
+    """When hours begin, until a week after the horizon and in whole periods of so many hours."""
+    least_s = math.ceil(horizon_s / HOUR_S) * HOUR_S + WEEK_S
+    # No hour of the local clock is longer than an hour: so much more holds another period.
+    begin_s = calendar.hour_edges_s(least_s + period * HOUR_S)
+    n_periods = math.ceil(int(np.searchsorted(begin_s, least_s)) / period)
+    return begin_s[: n_periods * period]
+
+
+def _chips(service: Service, begin_s: Floats, calendar: Calendar) -> Floats:
+    """Accelerators that each hour needs."""
     shape = np.array(service.hourly_shape())
+    of_shape = calendar.hour_of_week(begin_s) % len(shape)
     with np.errstate(over="ignore"):
-        rate = service.peak_requests_per_s * service.growth ** (hour / YEAR_HOURS)
-        tokens_per_s = (
-            rate * shape[hour % len(shape)] * (service.input_tokens + service.output_tokens)
-        )
+        rate = service.peak_requests_per_s * service.growth ** (begin_s / HOUR_S / YEAR_HOURS)
+        tokens_per_s = rate * shape[of_shape] * (service.input_tokens + service.output_tokens)
         chips = tokens_per_s * service.headroom / service.tokens_per_s_per_chip
     # What is a whole number but for rounding stays it.
     return np.asarray(np.ceil(chips * (1 - 1e-12)), dtype=np.float64)
 
 
-def _reserved_nodes(chips: npt.NDArray[np.float64], service: Service, pool: Pool) -> Ints:
+def _reserved_nodes(chips: Floats, service: Service, pool: Pool) -> Ints:
     period = service.hours_of_reservation()
     busiest = chips.reshape(-1, period).max(axis=1)
     nodes = np.ceil(busiest / pool.chips_per_node).astype(np.int64)
@@ -162,8 +179,9 @@ def _of_pool(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Ints, Ints]:
     """Begin, end, node and service of each span for which a node of a pool serves."""
     n_hours = min(len(demand.nodes) for _, demand in demands)
+    begin_s = demands[0][1].begin_s[:n_hours]
     wanted = np.stack([demand.nodes[:n_hours] for _, demand in demands])
-    moves = _moves(absent, n_hours)
+    moves = _moves(absent, begin_s)
     changes = np.flatnonzero((np.diff(wanted, axis=1, prepend=-1) != 0).any(axis=0))
     absences = np.zeros(pool.n_nodes, dtype=np.int64)
     serves, since = np.full(pool.n_nodes, -1), np.zeros(pool.n_nodes)
@@ -182,8 +200,8 @@ def _of_pool(
                     now[np.flatnonzero(free & (now < 0))[: want - len(own)]] = number
         changed = np.flatnonzero(now != serves)
         ended = changed[serves[changed] >= 0]
-        spans.append((since[ended], np.full(len(ended), hour * HOUR_S), ended, serves[ended]))
-        since[changed] = hour * HOUR_S
+        spans.append((since[ended], np.full(len(ended), begin_s[hour]), ended, serves[ended]))
+        since[changed] = begin_s[hour]
         serves = now
     still = np.flatnonzero(serves >= 0)
     spans.append((since[still], np.full(len(still), np.inf), still, serves[still]))
@@ -191,15 +209,16 @@ def _of_pool(
     return begin, end, nodes, services
 
 
-def _moves(absent: Sequence[Outage], n_hours: int) -> dict[int, list[tuple[int, int]]]:
+def _moves(absent: Sequence[Outage], begin_s: Floats) -> dict[int, list[tuple[int, int]]]:
     """By hour, which nodes are from then on absent once more (1) or less (-1)."""
     moves: dict[int, list[tuple[int, int]]] = {}
     for outage in absent:
-        first, last = math.floor(outage.begin_s / HOUR_S), outage.end_s / HOUR_S
-        if first < n_hours:
+        if outage.begin_s < begin_s[-1] + HOUR_S:
+            first = int(np.searchsorted(begin_s, outage.begin_s, side="right")) - 1
             moves.setdefault(first, []).append((outage.node, 1))
-        if last <= n_hours - 1:
-            moves.setdefault(math.ceil(last), []).append((outage.node, -1))
+        if outage.end_s <= begin_s[-1]:
+            last = int(np.searchsorted(begin_s, outage.end_s))
+            moves.setdefault(last, []).append((outage.node, -1))
     return moves
 
 
@@ -229,7 +248,7 @@ def serving_table(
         rows = outages[(outages["cause"] == f"serving {demand.name}").to_numpy(dtype=bool)]
         begin = rows["begin_s"].to_numpy()
         end = np.minimum(rows["end_s"].to_numpy(), end_s)
-        hours = np.flatnonzero(np.diff(demand.chips, prepend=-1)) * HOUR_S
+        hours = demand.begin_s[np.flatnonzero(np.diff(demand.chips, prepend=-1))]
         times = np.concatenate([[0.0], hours[hours < end_s], begin, end, [end_s]])
         at, step_of = np.unique(times, return_inverse=True)
         reserved = np.zeros(len(at), dtype=np.int64)
@@ -237,7 +256,7 @@ def serving_table(
         n = rows["n_accelerators"].to_numpy()
         np.add.at(reserved, held, np.concatenate([n, np.where(end < end_s, -n, 0)]))
         reserved = reserved.cumsum()
-        needed = demand.chips[(at // HOUR_S).astype(np.int64)]
+        needed = demand.chips[np.searchsorted(demand.begin_s, at, side="right") - 1]
         both = np.stack([needed, reserved])
         kept = (np.diff(both, axis=1, prepend=-1) != 0).any(axis=0) | (at == at[-1])
         names = pd.Index([each.name for each in demands], dtype="str")

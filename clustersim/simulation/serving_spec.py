@@ -26,7 +26,8 @@ Positive = Annotated[float, Field(gt=0, le=1e15)]
 class Service(FileModel):
     """Requests for a model, and the chips that answer them.
 
-    The rate of an hour is that at its begin: ``peak_requests_per_s * shape(hour) / max(shape) *
+    Hours are those of the local clock (see the scenario's `start` and `time_zone`).  The rate of an
+    hour is that at its begin: ``peak_requests_per_s * shape(hour) / max(shape) *
     growth ** (years since the begin)``.  Chips needed are ``rate * (input_tokens + output_tokens) *
     headroom / tokens_per_s_per_chip``, rounded up.
     """
@@ -44,7 +45,8 @@ class Service(FileModel):
     shape: Name | list[float] = Field(
         default_factory=lambda: [1.0] * DAY_HOURS,
         description="relative rates in the 24 hours of a day, or the 168 of a week from Monday on, "
-        "or the name of a shape, such as servegen-m-small; by default all the same",
+        "by the local clock; or the name of a shape, such as servegen-m-small; by default all the "
+        "same",
     )
     growth: float = Field(
         1.0, ge=1, le=100, description="factor on the rate each year (365.25 days)"

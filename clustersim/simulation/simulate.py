@@ -57,7 +57,9 @@ class Scheduling:
         ``fcfs``, ``sjf``, ``easy``, ``easy_sjbf``, ``conservative``, a class, or
         ``FILE.py:ClassName``.
     placement : str or type of Placement
-        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``.
+        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which
+        nodes stay free for other jobs, not how fast a job runs: that does not depend on where in
+        the network its nodes are (slow nodes and failures aside).
     choose : {"fastest", "best_value", "listed"}
         Which of the pools with room a job takes.
     wait_for_best : bool
@@ -362,8 +364,9 @@ def _stopped_when_stalled(
     longest_call_s: float,
 ) -> AbstractContextManager[None]:
     """Stop a policy or placement of the user's own that does not come to an end."""
-    plugins = (policy, *(type(partition.placement) for partition in partitions[:1]))
-    if not any(plugin_file(plugin) for plugin in plugins):
+    own_policy = plugin_file(policy)
+    own_placement = any(plugin_file(type(partition.placement)) for partition in partitions)
+    if not (own_policy or own_placement):
         return nullcontext()
     return stopped_when_stalled(progress, longest_call_s)
 

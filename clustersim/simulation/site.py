@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from clustersim.catalogue import Catalogue
+from clustersim.catalogue.assumptions import BUILT_IN
 from clustersim.errors import InputError
 from clustersim.files import FileModel
 from clustersim.topology import MOST_CHIPS, Cluster
@@ -46,15 +47,13 @@ class Site(FileModel):
 
     Hot spares take none of either: take theirs off the limits.
 
-    The defaults are assumptions. `host_factor`: a DGX H200 draws at most 10.2 kW, its eight chips
-    5.6 kW (NVIDIA's data sheet), 1.82; of Acme's servers with eight A100 of 400 W, 99 of 100
-    readings are below 5.42 kW, 1.69, and none is above 6.55 kW, 2.05 (InternLM/AcmeTrace).
+    The defaults are the planning assumptions (``clustersim catalogue --assumptions``).
     """
 
     limits: list[SiteLimit] = Field(min_length=1)
-    pue: float = Field(1.3, ge=1, le=10, description="power of the site over that of its nodes")
+    pue: float = Field(BUILT_IN.pue, ge=1, le=10, description=BUILT_IN.sources["pue"])
     host_factor: float = Field(
-        1.8, ge=1, le=10, description="most power of a node over that of its chips"
+        BUILT_IN.host_factor, ge=1, le=10, description=BUILT_IN.sources["host_factor"]
     )
 
     @model_validator(mode="after")

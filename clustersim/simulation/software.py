@@ -35,6 +35,7 @@ from pydantic import (
     model_validator,
 )
 
+from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
@@ -119,10 +120,13 @@ class DatedPort:
         Chips and models by their names in the catalogue.
     at_s : float
         From when it is there, seconds; infinite if never.
+    calendar : Calendar
+        Of the run, for messages.
     """
 
     port: Port
     at_s: float
+    calendar: Calendar = UNDATED
 
     def efficiency(self, seconds: Floats) -> Floats:
         """Speed over that of mature software at some times; 0 before the port is there.
@@ -141,11 +145,17 @@ class DatedPort:
         if math.isinf(self.at_s):
             return f"its software is not ported to this chip ({self.port.name})"
         at = format_duration(self.at_s)
+        if self.calendar.is_dated:
+            at += f" ({self.calendar.text(self.at_s)})"
         return f"its software runs on this chip only from {at} on ({self.port.name})"
 
 
 def dated_ports(
-    software: Software | None, jobs: pd.DataFrame, catalogue: Catalogue, streams: Streams
+    software: Software | None,
+    jobs: pd.DataFrame,
+    catalogue: Catalogue,
+    streams: Streams,
+    calendar: Calendar = UNDATED,
 ) -> list[DatedPort]:
     """Check the names in a scenario's ports, and draw their dates.
 
@@ -157,6 +167,8 @@ def dated_ports(
     catalogue : Catalogue
     streams : Streams
         Each port's slip has one of its own.
+    calendar : Calendar
+        Of the run, for messages.
 
     Raises
     ------
@@ -178,7 +190,7 @@ def dated_ports(
             if name not in classes
         ]
         named = port.model_copy(update={"accelerators": chips, "models": models})
-        dated.append(DatedPort(named, _date_s(port, streams)))
+        dated.append(DatedPort(named, _date_s(port, streams), calendar))
     if problems:
         raise InputError("software", problems)
     return dated

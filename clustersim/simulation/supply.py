@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.catalogue.assumptions import assumed
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
@@ -135,10 +136,11 @@ def supplied(
             for node in np.flatnonzero(np.isfinite(leaves))
         ]
     if supply.site is not None:
-        power_w = node_power_w(supply.site, cluster, catalogue)
+        site = assumed(supply.site, catalogue.assumptions)
+        power_w = node_power_w(site, cluster, catalogue)
         found += [
             _absent(wait.begin_s, wait.end_s, wait.pool, wait.node, NO_ROOM)
-            for wait in waits_for_room(supply.site, power_w, comes_s, leaves_s)
+            for wait in waits_for_room(site, power_w, comes_s, leaves_s)
         ]
     return sorted(found)
 

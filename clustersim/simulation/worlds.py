@@ -17,6 +17,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.specification import draw_accelerator
 from clustersim.performance.world import UNKNOWN
+from clustersim.simulation.file_names import beside
 from clustersim.simulation.scenario import Performance
 
 __all__ = ["draw_catalogue", "open_world"]
@@ -33,8 +34,7 @@ def open_world(performance: Performance, catalogue: Catalogue, folder: Path) -> 
     """
     calibration = default_calibration()
     if performance.calibration is not None:
-        beside = folder / performance.calibration
-        calibration = load_calibration(beside if beside.is_file() else performance.calibration)
+        calibration = load_calibration(beside(folder, performance.calibration))
     stacks = _stacks(performance, calibration, catalogue)
     world = calibration.world()
     if performance.draw is not None:

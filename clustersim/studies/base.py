@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from pydantic import ValidationError
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
+from clustersim.shipped import existing_file
 from clustersim.simulation.cases import changed_cases
 from clustersim.simulation.changes import set_path
 from clustersim.simulation.file_names import FILE_FIELDS, full_path, full_paths
@@ -27,10 +25,11 @@ from clustersim.simulation.scenario import (
     read_extended,
     resolve_scenario,
 )
+from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
+from clustersim.studies.run_key import run_key
 from clustersim.studies.spec import StudySpec, Window
 from clustersim.topology import ClusterSpec, find_topology
-from clustersim.version import __version__
 from clustersim.workload import load_workload, log_files
 
 __all__ = ["MEAN_WORLD", "Base", "PointRuns", "Run", "open_base"]
@@ -46,7 +45,8 @@ class Run:
     Attributes
     ----------
     key : str
-        Hash of all that its result depends on.
+        Hash of all that its result depends on, the code among it; see
+        :func:`~clustersim.studies.run_key.run_key`.
     world, replication : int
     changes : dict of str to object
         Of the base scenario, by path; world and replication among them.
@@ -105,12 +105,7 @@ class Base:
         except InputError:
             scenario, files = {"base": self.tree, "changes": ordered, "performance": {}}, {}
             written = ordered
-        identity = {
-            "scenario": scenario,
-            "window": self.window.measured,
-            "clustersim": __version__,
-            "data": _data_digest(),
-        }
+        identity = {"scenario": scenario, "window": self.window.measured}
         return PointRuns(ordered, written, identity, files)
 
 
@@ -123,7 +118,7 @@ class PointRuns:
     changes, written : dict
         Of the base scenario, by path; see :class:`Run`.
     identity : dict
-        All that the result of a run depends on.
+        All that the result of a run depends on, but the code.
     files : dict of str to str
         Hashes of the files that it reads, by path.
     """
@@ -141,9 +136,8 @@ class PointRuns:
             own = {"performance.draw": world, **own}
             scenario["performance"] = {**scenario["performance"], "draw": world}
         identity = {**self.identity, "scenario": scenario}
-        text = json.dumps(identity, separators=(",", ":"))
         return Run(
-            key=hashlib.sha256(text.encode()).hexdigest()[:16],
+            key=run_key(identity, this_code()),
             world=world,
             replication=replication,
             changes={**self.changes, **own},
@@ -206,8 +200,8 @@ def _read_base(
 ) -> tuple[dict[str, Any], Path, str]:
     """Data of the base scenario, what its file names are relative to, and its name."""
     if isinstance(spec.base, str):
-        path = folder / spec.base
         with named_in(source, "base"):
+            path = existing_file(spec.base, folder, within="experiments")
             return read_extended(path), path.parent, str(path)
     if "extends" in spec.base:
         raise InputError(source, "base: extends goes with a file; name the file as the base")
@@ -369,15 +363,3 @@ def _read_yaml(path: str, _content: bytes) -> Mapping[str, Any]:
 @lru_cache(maxsize=64)
 def _read_workload(name: str, _content: bytes) -> Mapping[str, Any]:
     return load_workload(name).model_dump(mode="json", exclude_none=True)
-
-
-@lru_cache(maxsize=1)
-def _data_digest() -> str:
-    """Hash of the chips, models, coefficients and failure rates that come with clustersim."""
-    package = resources.files("clustersim")
-    digest = hashlib.sha256()
-    for folder in ("catalogue/data", "performance/data", "network/data", "simulation/data"):
-        for file in sorted(package.joinpath(folder).iterdir(), key=lambda entry: entry.name):
-            if file.is_file():
-                digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()

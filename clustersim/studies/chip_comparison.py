@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.cost import JOULES_PER_KWH, SECONDS_PER_YEAR, Prices
+from clustersim.calibration.cost import JOULES_PER_KWH, Prices
 from clustersim.calibration.estimate import Estimate, estimate
 from clustersim.catalogue import Accelerator, Catalogue, load_catalogue
 from clustersim.performance import Calibration, Plans
@@ -48,7 +48,7 @@ def compare_chips(
     accelerators : sequence of str
     precision : {"bf16", "fp8"}
     prices : Prices, optional
-        Years of use, tariff and site overhead; a price of its own replaces the chips' ranges.
+        By default the planning assumptions; a price of its own replaces the chips' ranges.
     calibration, catalogue : optional
         Default: the project's own.
     seed : int
@@ -59,11 +59,12 @@ def compare_chips(
     DataFrame
         A row a job and chip: ``model, accelerator, chips, hypothetical, precision, step_time_s,
         lo_s, hi_s`` (90 %), ``mfu, tokens_per_s_per_chip``, ``cny_per_mtoken`` (of one million
-        tokens; middle of the price's range), ``lo_cny, hi_cny`` (90 %), ``electricity_share`` of
-        the cost, ``plan`` and ``reason`` (why none fits; numbers are nan then).
+        tokens; at the price that the catalogue takes), ``lo_cny, hi_cny`` (90 %),
+        ``electricity_share`` of the cost, ``plan`` and ``reason`` (why none fits; numbers are nan
+        then).
     """
     known = load_catalogue() if catalogue is None else catalogue
-    money = Prices() if prices is None else prices
+    money = Prices.of(known.assumptions) if prices is None else prices
     records = []
     for model, count in jobs.items():
         for name in accelerators:
@@ -120,16 +121,17 @@ def _record(found: Estimate, prices: Prices, seed: int) -> dict[str, object]:
 def _cny_per_chip_second(
     chip: Accelerator, prices: Prices, generator: np.random.Generator | None
 ) -> tuple[Array, Array]:
-    """Purchase and electricity of one chip and second: the middle, or draws of shape (DRAWS,)."""
-    price_range = (chip.price_low, chip.price_high)
-    low, high = (np.nan if p is None else p for p in price_range)
-    if prices.chip_cny is not None:
-        low = high = prices.chip_cny
+    """Capital and electricity of one chip with its server and second, or draws of shape (DRAWS,).
+
+    Of the chip's power alone the range is known; its share of the host is as assumed.
+    """
+    low, value, high = prices.range_cny(chip) or (np.nan, np.nan, np.nan)
     least, most = chip.ranges.get("power_w", (chip.power_w, chip.power_w))
     if generator is None:
-        price, power = np.array(0.5 * (low + high)), np.array(chip.power_w)
+        price, extra = np.array(value), np.zeros(())
     else:
         price = low + (high - low) * generator.random(DRAWS)
-        power = least + (most - least) * generator.random(DRAWS)
-    bought = price / (prices.depreciation_years * SECONDS_PER_YEAR)
+        extra = least + (most - least) * generator.random(DRAWS) - chip.power_w
+    power = prices.power_w(chip) + prices.assumptions.load_factor * extra
+    bought = price * prices.capital_per_second()
     return bought, power * prices.pue * prices.tariff_cny_per_kwh / JOULES_PER_KWH

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
+from clustersim.notes import note
 from clustersim.simulation.result import new_folder
+from clustersim.source_code import changed_files, this_code
 from clustersim.studies.base import Run
 from clustersim.studies.demands import Demand, demands
 from clustersim.studies.executors import Crew, dask_crew, executor_crew, process_crew
+from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.spec import Replications
 from clustersim.studies.store import FILE, LOCK, Outcome, Store, open_store
 from clustersim.studies.study import Study
@@ -40,6 +43,8 @@ class Progress:
     reused : int
         Runs that were in the store before.
     elapsed_s : float
+    kept_old : int
+        Those of the reused runs that other code made.
     """
 
     done: int
@@ -47,6 +52,7 @@ class Progress:
     planned: int
     reused: int
     elapsed_s: float
+    kept_old: int = 0
 
     @property
     def per_s(self) -> float:
@@ -70,6 +76,7 @@ def run_study(
     executor: Executor | None = None,
     dask: str | None = None,
     resume: bool = False,
+    keep_old: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> bool:
     """Make the runs of a study that its folder does not have yet.
@@ -88,7 +95,10 @@ def run_study(
     dask : str, optional
         Address of a Dask scheduler whose workers make the runs instead.
     resume : bool
-        Whether to go on with what is in the folder.
+        Whether to go on with what is in the folder.  Runs that other code made (another version
+        of clustersim, or changed files of it) are made again; a note says what changed.
+    keep_old : bool
+        Whether to keep such runs; the column ``code`` of the tables marks them.
     progress : callable, optional
         Called after each run.
 
@@ -108,9 +118,9 @@ def run_study(
     folder = Path(out)
     if folder.exists():
         _check_folder(folder, study, resume=resume)
-        return _conduct(study, folder, _crew(workers, executor, dask), progress)
+        return _conduct(study, folder, _crew(workers, executor, dask), progress, keep_old)
     with new_folder(folder):
-        return _conduct(study, folder, _crew(workers, executor, dask), progress)
+        return _conduct(study, folder, _crew(workers, executor, dask), progress, keep_old)
 
 
 def _crew(
@@ -147,11 +157,12 @@ def _conduct(
     folder: Path,
     crew: AbstractContextManager[Crew],
     progress: Callable[[Progress], None] | None,
+    keep_old: bool,
 ) -> bool:
     with crew as made_by, open_store(folder, write=True) as store:
         _write_study(study, folder / STUDY_FILE)
         try:
-            _Agenda(study, store, progress).work(made_by)
+            _Agenda(study, store, progress, keep_old=keep_old).work(made_by)
         except KeyboardInterrupt:
             return False
     return True
@@ -171,17 +182,48 @@ def _write_study(study: Study, path: Path) -> None:
         raise InputError(path, f"cannot be written: {error.strerror}") from None
 
 
+def _old_runs(store: Store, stored: set[str], *, keep: bool) -> dict[str, str]:
+    """Tell of runs that other code made; return the newest of each scenario, if they are kept.
+
+    Those that were also made by this code are not told of.
+    """
+    now = this_code()
+    renewed = {scenario_hash(key) for key in stored if code_hash(key) == now.hash}
+    old = [k for k in store.made_by_other_code(now) if scenario_hash(k) not in renewed]
+    known = store.codes()
+    for made_by, count in Counter(map(code_hash, old)).items():
+        before = known.get(made_by)
+        what = "unknown" if before is None else changed_files(before, now)
+        note(
+            f"{count:,} runs in {store.path.parent} were made by {before or f'code {made_by}'}, "
+            f"and this is {now}; changed since: {what}. Those that the study needs are "
+            + (
+                "kept, as --keep-old says; the column code of the tables marks them."
+                if keep
+                else "made again; --keep-old would keep them."
+            )
+        )
+    return {scenario_hash(key): key for key in old} if keep else {}
+
+
 class _Agenda:
     """What is to be done, what is under way, and what is known."""
 
     def __init__(
-        self, study: Study, store: Store, progress: Callable[[Progress], None] | None
+        self,
+        study: Study,
+        store: Store,
+        progress: Callable[[Progress], None] | None,
+        *,
+        keep_old: bool,
     ) -> None:
         self._study, self._store, self._progress = study, store, progress
         self._number = store.begin_study(study.document())
         self._demands = deque(demands(study.spec, study.base, study.points))
         self._unasked = sum(demand.at_least() for demand in self._demands)
         self._stored = store.finished()
+        self._old = _old_runs(store, self._stored, keep=keep_old)
+        store.note_code(this_code())
         self._known: dict[str, Outcome] = {}
         self._asked = 0
         self._open: dict[int, Demand] = {}
@@ -189,7 +231,7 @@ class _Agenda:
         self._noted: dict[int, int] = {}
         self._wanted_by: dict[str, set[int]] = {}
         self._ready: deque[Run] = deque()
-        self._done = self._failed = self._reused = 0
+        self._done = self._failed = self._reused = self._kept_old = 0
         self._began = time.perf_counter()
         rule = study.spec.replications
         objective = study.spec.objective
@@ -234,7 +276,7 @@ class _Agenda:
         while True:
             wanted = self._open[number].wanted(self._known)
             if self._noted.get(number) != len(wanted):
-                pairs = ((run.changes, run.key) for run in wanted)
+                pairs = ((run.changes, self._key_in_store(run)) for run in wanted)
                 self._store.want(self._number, number, pairs)
                 self._noted[number] = len(wanted)
             fresh = [run for run in wanted if run.key not in self._known]
@@ -247,18 +289,26 @@ class _Agenda:
 
     def _is_missing(self, run: Run, number: int) -> bool:
         """Take a run from the store, or have it made."""
-        if run.key in self._stored:
-            outcome = self._store.get(run.key)
+        key = self._key_in_store(run)
+        if key in self._stored:
+            outcome = self._store.get(key)
             assert outcome is not None, "a run of the store is in it"
-            self._note(outcome)
+            self._note(replace(outcome, key=run.key))
             self._done += 1
             self._reused += 1
+            self._kept_old += key != run.key
             return False
         self._missing[number].add(run.key)
         if run.key not in self._wanted_by:
             self._ready.append(run)
         self._wanted_by.setdefault(run.key, set()).add(number)
         return True
+
+    def _key_in_store(self, run: Run) -> str:
+        """Hash under which a run is in the store: its own, or that of other code that is kept."""
+        if run.key in self._stored:
+            return run.key
+        return self._old.get(scenario_hash(run.key), run.key)
 
     def _note(self, outcome: Outcome) -> None:
         """Remember of an outcome what demands ask for; the rest is in the store."""
@@ -276,5 +326,6 @@ class _Agenda:
                 planned=planned,
                 reused=self._reused,
                 elapsed_s=time.perf_counter() - self._began,
+                kept_old=self._kept_old,
             )
         )

@@ -26,10 +26,10 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 from clustersim.errors import InputError
+from clustersim.source_code import this_code
 from clustersim.studies.base import Base, Run
 from clustersim.studies.store import Outcome
 from clustersim.studies.worker import make_run
-from clustersim.version import __version__
 
 __all__ = ["Crew", "dask_crew", "executor_crew", "process_crew"]
 
@@ -291,19 +291,19 @@ def _silent(*names: str) -> Iterator[None]:
 
 
 def _check_versions(client: Any) -> None:
-    """Check that workers of a Dask cluster have this version, by whose name runs are kept."""
+    """Check that workers of a Dask cluster have the code by whose hash runs are kept."""
     try:
         versions = set(client.run(_version).values())
     except Exception as error:
         told = f"its workers cannot use clustersim: {type(error).__name__}: {error}"
         raise InputError("--dask", told) from None
-    if versions != {__version__}:
+    if versions != {_version()}:
         found = ", ".join(sorted(versions))
-        raise InputError("--dask", f"its workers have clustersim {found}, this is {__version__}")
+        raise InputError("--dask", f"its workers have {found}, this is {_version()}")
 
 
 def _version() -> str:
-    return __version__
+    return str(this_code())
 
 
 def _cores() -> int:

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.catalogue import Catalogue
+from clustersim.catalogue.assumptions import assumed
 from clustersim.errors import InputError
 from clustersim.simulation.fleet import Fleet
 from clustersim.simulation.metrics import SHORTEST_RUN_S, accelerator_seconds, served
+from clustersim.simulation.money import MoneySpec, purchase_price_cny
 from clustersim.simulation.result import Result
 from clustersim.studies.periods import PERIOD_METRICS, period_metrics, period_of, stretch_metrics
 from clustersim.studies.statistics import batch_means, run_quantile_interval
@@ -76,7 +78,7 @@ METRICS = MappingProxyType(
         "accelerator_hours_per_day": "accelerator-hours of work a day",
         "makespan_s": "makespan",
         "chips": "accelerators",
-        "fleet_cost_cny": "purchase price of the accelerators",
+        "fleet_cost_cny": "purchase price of the accelerators with their servers",
         "fleet_power_w": "thermal design power of the accelerators",
         "energy_j": "energy of the whole run (with the key energy)",
         "electricity_cny": "electricity of the whole run (with energy)",
@@ -140,17 +142,23 @@ class Measured:
     series: Floats
 
 
-def fleet_facts(fleet: Fleet) -> dict[str, float]:
+def fleet_facts(fleet: Fleet, money: MoneySpec | None = None) -> dict[str, float]:
     """Accelerators of a fleet, together and by pool, and their price and power.
 
-    The price is the middle of each chip's range (CNY, NaN where one has no price), the power the
-    sum of thermal design powers (W); servers, network and buildings are left out of both.
+    The price is that of the chips with their servers, as in the accounts of a run: by the
+    scenario's ``money`` where it has this key, else by the planning assumptions (CNY; NaN where a
+    chip has no price, 0 for a pool that is rented).  Network and buildings are left out.  The power
+    is the sum of the chips' thermal design powers (W), without servers.
     """
+    told = assumed(money or MoneySpec(), fleet.catalogue.assumptions)
     facts = {"chips": 0.0, "fleet_cost_cny": 0.0, "fleet_power_w": 0.0}
     for pool in fleet.cluster.pools:
         chip = fleet.catalogue.accelerator(pool.accelerator)
         facts["chips"] += pool.n_chips
-        facts["fleet_cost_cny"] += pool.n_chips * (math.nan if chip.price is None else chip.price)
+        known = chip.price is not None or told.of(pool.name).price is not None
+        rented = told.of(pool.name).rent_per_hour is not None
+        price = purchase_price_cny(told, pool, chip) if known or rented else math.nan
+        facts["fleet_cost_cny"] += pool.n_chips * price
         facts["fleet_power_w"] += pool.n_chips * chip.power_w
         facts[f"chips.{pool.name}"] = float(pool.n_chips)
     return facts
@@ -178,7 +186,8 @@ def measure(
         What is left out at the end, where nobody comes to press on those before: a share of the
         jobs, or a duration.
     periods : int, optional
-        Equal parts of the scenario's horizon that are measured too, whatever is left out.
+        Parts of the scenario's horizon that are measured too, whatever is left out; see
+        :func:`~clustersim.studies.periods.period_ends_s`.
     catalogue : Catalogue, optional
         Of the models that the jobs name; by default the built-in one.
 

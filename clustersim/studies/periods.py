@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.calendar import DAY_S, UNDATED, Calendar
 from clustersim.simulation.metrics import (
     accelerator_seconds,
     effective_time,
@@ -31,7 +32,8 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-SECONDS_PER_DAY = 86400.0
+WHOLE_MONTHS_S = 2 * DAY_S
+"""By how much a horizon of whole months may miss the end of the last: a year of 365.25 d may."""
 PERIOD_METRICS = MappingProxyType(
     {
         "useful_flop_per_s": "goodput: model FLOPs a second of work that is kept; jobs without a "
@@ -73,17 +75,37 @@ def period_of(name: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (name, None)
 
 
-def period_ends_s(horizon_s: float | None, periods: int | None) -> list[float]:
-    """Return where the equal parts of a horizon begin and end; nothing without them."""
+def period_ends_s(
+    horizon_s: float | None, periods: int | None, calendar: Calendar = UNDATED
+) -> list[float]:
+    """Return where the parts of a horizon begin and end; nothing without them.
+
+    The parts are equal; where a run begins with a month and its horizon is, to within two days,
+    a number of months that can be divided evenly, they are so many calendar months each, and the
+    last ends with the horizon.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> year = period_ends_s(365.25 * DAY_S, 4, Calendar(datetime(2026, 1, 1)))
+    >>> [end / DAY_S for end in year]
+    [0.0, 90.0, 181.0, 273.0, 365.25]
+    """
     if horizon_s is None or periods is None:
         return []
+    start = calendar.start
+    if start is not None and start.replace(day=1, hour=0, minute=0, second=0) == start:
+        months = np.append(0.0, calendar.month_edges_s(horizon_s + WHOLE_MONTHS_S + 1.0))
+        each, left = divmod(len(months) - 1, periods)
+        if each > 0 and left == 0 and abs(months[-1] - horizon_s) <= WHOLE_MONTHS_S:
+            return [*months[:-1:each].tolist(), horizon_s]
     return [float(end) for end in np.linspace(0.0, horizon_s, periods + 1)]
 
 
 def period_metrics(
     result: Result, work: UsefulWork, jobs: Submitted, *, periods: int, horizon_s: float
 ) -> dict[str, float]:
-    """Measure each of the equal parts of a horizon.
+    """Measure each of the parts of a horizon; see :func:`period_ends_s`.
 
     Parameters
     ----------
@@ -101,7 +123,7 @@ def period_metrics(
         Metrics by the name that :func:`in_period` gives; NaN where there is nothing to measure.
     """
     found: dict[str, float] = {}
-    ends = period_ends_s(horizon_s, periods)
+    ends = period_ends_s(horizon_s, periods, result.calendar)
     for period, (begin_s, end_s) in enumerate(itertools.pairwise(ends), 1):
         stretch = stretch_metrics(result, work, begin_s, end_s)
         stretch |= _waits(jobs, begin_s, end_s)
@@ -151,8 +173,8 @@ def stretch_metrics(
     return {
         "useful_flop_per_s": _rate(float(done["flop"].sum()), span),
         **{f"useful_flop_per_s.{pool}": _rate(own, span) for pool, own in done["flop"].items()},
-        "tokens_per_day": _rate(float(done["token"].sum()), span / SECONDS_PER_DAY),
-        "jobs_done_per_day": _rate(finished, span / SECONDS_PER_DAY),
+        "tokens_per_day": _rate(float(done["token"].sum()), span / DAY_S),
+        "jobs_done_per_day": _rate(finished, span / DAY_S),
         "utilisation": mean_utilisation(result.utilisation, begin_s=begin_s, end_s=end_s),
         **{
             f"utilisation.{name}": mean_utilisation(steps, begin_s=begin_s, end_s=end_s)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from clustersim.errors import InputError
 from clustersim.simulation.scenario import LoadedScenario, resolve_scenario
+from clustersim.source_code import Code, changed_files, this_code
 from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.runs_table import parameter_columns
 from clustersim.studies.spec import StudySpec
 from clustersim.studies.store import open_store
@@ -29,11 +31,12 @@ def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
     ------
     InputError
         If there is no such run, or it would not be the same any more: a log or policy that it
-        reads, or the version or data of clustersim, was changed since.
+        reads, or clustersim itself, was changed since.
     """
     folder = Path(folder)
     with open_store(folder) as store:
         document, changes = store.origin(key)
+        made_by = store.codes().get(code_hash(key))
     source = f"{folder}: run {key}"
     study = define_study(document, source=source, check=False)
     point = {path: changes[path] for path in parameter_columns(study)}
@@ -41,9 +44,22 @@ def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
     world = MEAN_WORLD if "performance.draw" in point else int(drawn)
     run = study.base.at(point).run(world, int(changes["replication"]))
     if run.key != key:
-        raise InputError(
-            source,
-            f"is now run {run.key}: a log, a calibration or a policy that it reads, or the version "
-            "or the data of clustersim, was changed since",
-        )
+        raise InputError(source, _changed(key, run.key, made_by))
     return resolve_scenario(study.base.tree, run.written, source=source), study.spec
+
+
+def _changed(key: str, now: str, made_by: Code | None) -> list[str]:
+    """Say why a run is not what it was."""
+    told = []
+    if scenario_hash(key) != scenario_hash(now):
+        told.append(
+            f"is now run {now}: a log, a calibration or a policy that it reads was changed since"
+        )
+    if code_hash(key) != code_hash(now):
+        code = this_code()
+        what = "" if made_by is None else f"; changed since: {changed_files(made_by, code)}"
+        told.append(
+            f"was made by {made_by or f'code {code_hash(key)}'}, and this is {code}{what}. Install "
+            "that one to redo it, or make it anew: clustersim study ... --resume"
+        )
+    return told

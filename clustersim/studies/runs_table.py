@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from clustersim.source_code import Code
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.design import column_value
+from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
 from clustersim.studies.study import Study
 
@@ -17,12 +19,15 @@ __all__ = ["LEADING", "parameter_columns", "runs_table"]
 Wanted = tuple[int, Mapping[str, Any], str]
 LEADING = ("run", "point")
 """Columns before those of the parameters."""
-FOLLOWING = ("world", "replication", "status")
+FOLLOWING = ("world", "replication", "status", "code")
 """Columns behind those of the parameters and before the metrics."""
 
 
 def runs_table(
-    study: Study, wanted: Sequence[Wanted], outcomes: Mapping[str, Outcome]
+    study: Study,
+    wanted: Sequence[Wanted],
+    outcomes: Mapping[str, Outcome],
+    codes: Mapping[str, Code],
 ) -> pd.DataFrame:
     """Return a row for each run of a study that was made.
 
@@ -34,14 +39,17 @@ def runs_table(
         :meth:`~clustersim.studies.store.Store.study`.
     outcomes : mapping of str to Outcome
         By the hash of the run; also others than the study's.
+    codes : mapping of str to Code
+        The code that made runs, by its hash.
 
     Returns
     -------
     pandas.DataFrame
         ``run`` (its hash), ``point``, the parameters by path (quantities in SI), ``world`` (-1 for
         the mean of the calibration's posterior, k for its k-th draw), ``replication``, ``status``
-        (``finished`` or ``failed``), the metrics, and ``error``.  Points are numbered as in the
-        design; those of a capacity search in the order of the tried values.
+        (``finished`` or ``failed``), ``code`` (version and hash of the code that made it; see
+        :class:`~clustersim.source_code.Code`), the metrics, and ``error``.  Points are numbered as
+        in the design; those of a capacity search in the order of the tried values.
     """
     parameters = parameter_columns(study)
     searched = "" if study.spec.capacity is None else study.spec.capacity.of
@@ -51,6 +59,8 @@ def runs_table(
             continue
         values = {path: column_value(changes[path]) for path in parameters}
         row = _row(key, changes, values, outcomes[key], study.spec.worlds)
+        made_by = codes.get(code_hash(key))
+        row["code"] = code_hash(key) if made_by is None else made_by.label
         place = (demand, values.get(searched, 0), row["world"], row["replication"])
         rows.append((place, row))
     rows.sort(key=lambda item: item[0])
@@ -91,6 +101,7 @@ def _row(
         "world": int(changes.get("performance.draw", MEAN_WORLD)) if worlds else MEAN_WORLD,
         "replication": int(changes["replication"]),
         "status": "failed" if outcome.failed else "finished",
+        "code": "",
         **outcome.metrics,
         "error": outcome.error,
     }

@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 LOAD = "workload.load"
+ARRIVALS = (LOAD, "workload.jobs_per_day", "workload.scale")
+"""Fields that set how many jobs arrive."""
 
 
 class Range(FileModel):
@@ -127,7 +129,8 @@ class Window(FileModel):
     periods: Periods = Field(
         None,
         description="equal parts of the horizon that are measured too, whatever is left out: how "
-        "many, or their names, such as [Q1, Q2, Q3, Q4]; metrics of the k-th are NAME@k",
+        "many, or their names, such as [Q1, Q2, Q3, Q4]; metrics of the k-th are NAME@k; where "
+        "the run starts with a month and lasts whole months, so many calendar months each",
     )
 
     @model_validator(mode="after")
@@ -201,6 +204,8 @@ class CapacitySearch(FileModel):
             raise ValueError(
                 f"an offered load is searched above 0 and up to 1, found {low:g} to {high:g}"
             )
+        if info.data.get("of") in ARRIVALS and not low > 0:
+            raise ValueError(f"an arrival rate is searched above 0, found {low:g} to {high:g}")
         return between
 
     @field_validator("tolerance")
@@ -214,8 +219,11 @@ class CapacitySearch(FileModel):
     @field_validator("more_is")
     @classmethod
     def _more_load_is_worse(cls, effect: str, info: ValidationInfo) -> str:
-        if info.data.get("of") == LOAD and effect == "better":
-            raise ValueError("more load is worse, found 'better'")
+        if info.data.get("of") in ARRIVALS and effect == "better":
+            more = "load" if info.data.get("of") == LOAD else "arrivals"
+            raise ValueError(
+                f"more {more} {'is' if more == 'load' else 'are'} worse, found 'better'"
+            )
         return effect
 
     @property

@@ -23,11 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.errors import InputError
+from clustersim.source_code import Code
+from clustersim.studies.run_key import code_hash
 
 __all__ = ["Outcome", "Store", "open_store"]
 
 FILE, LOCK = "runs.sqlite", "study.lock"
-FORMAT = 2
+FORMAT = 3
 """Version of the tables; a store of another one is refused."""
 
 _TABLES = """
@@ -48,6 +50,11 @@ CREATE TABLE wanted (
     changes TEXT NOT NULL,
     key TEXT NOT NULL,
     PRIMARY KEY (study, demand, changes)
+) WITHOUT ROWID;
+CREATE TABLE codes (
+    hash TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    files TEXT NOT NULL
 ) WITHOUT ROWID;
 """
 
@@ -98,6 +105,17 @@ class Store:
             number = int(found.fetchone()[0])
             connection.execute("INSERT OR REPLACE INTO about VALUES ('study', ?)", (str(number),))
         return number
+
+    def note_code(self, code: Code) -> None:
+        """Note the code that makes runs, so that later code can tell what it changed."""
+        row = (code.hash, code.version, json.dumps(dict(code.files)))
+        with self._connection as connection:
+            connection.execute("INSERT OR IGNORE INTO codes VALUES (?, ?, ?)", row)
+
+    def codes(self) -> dict[str, Code]:
+        """Return all code that made runs here, by its hash."""
+        found = self._connection.execute("SELECT hash, version, files FROM codes")
+        return {key: Code(version, json.loads(files)) for key, version, files in found}
 
     def want(self, study: int, demand: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
         """Note which runs, as changes and hash, a demand of a study wants, made or not.
@@ -164,6 +182,11 @@ class Store:
     def finished(self) -> set[str]:
         """Hashes of the runs that did not fail."""
         return {key for (key,) in self._connection.execute("SELECT key FROM runs WHERE error = ''")}
+
+    def made_by_other_code(self, code: Code) -> list[str]:
+        """Hashes of the runs that did not fail and that other code made, the oldest first."""
+        rows = self._connection.execute("SELECT key FROM runs WHERE error = '' ORDER BY rowid")
+        return [key for (key,) in rows if code_hash(key) != code.hash]
 
     def origin(self, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the study that a run was made for and the run's changes of its base scenario.
@@ -268,7 +291,8 @@ def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     told = connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone()
     if told is None or told[0] != str(FORMAT):
         found = "none" if told is None else told[0]
-        raise InputError(path, f"is of format {found}; this version reads format {FORMAT}")
+        told = "another version of clustersim made it; make the study in a new folder"
+        raise InputError(path, f"is of format {found}; this version reads format {FORMAT}: {told}")
 
 
 @contextmanager

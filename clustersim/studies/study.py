@@ -13,9 +13,10 @@ import numpy as np
 from clustersim.errors import InputError, named_in
 from clustersim.files import validate
 from clustersim.scheduling import find_placement, find_policy
+from clustersim.shipped import existing_file, find_file
 from clustersim.simulation.changes import change_items
 from clustersim.simulation.file_names import FILE_FIELDS, full_path
-from clustersim.simulation.run import scenario_jobs
+from clustersim.simulation.run import scenario_calendar, scenario_jobs
 from clustersim.simulation.scenario import read_version
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, column_value, design
@@ -71,7 +72,8 @@ def load_study(
     Parameters
     ----------
     path : str or Path
-        The file.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of one in a folder ``experiments``: the user's, else that of the
+        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
     quick : bool
         Whether to apply what the file says under ``quick``: a small version of the study.
     changes : mapping or list of str
@@ -82,7 +84,7 @@ def load_study(
     InputError
         All faults of the file at once.
     """
-    path = Path(path)
+    path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
     try:
         study = define_study(_with_set(fields, changes), source=path, folder=path.parent)
@@ -171,7 +173,9 @@ def _read_spec(fields: Mapping[str, Any], source: str | Path) -> StudySpec:
 
 def _with_full_paths(spec: StudySpec, folder: Path) -> StudySpec:
     """Name the files among the parameters' values by their full path, as beside the base."""
-    beside = (folder / spec.base).parent if isinstance(spec.base, str) else folder
+    beside = folder
+    if isinstance(spec.base, str):
+        beside = find_file(spec.base, folder, within="experiments").parent
 
     def full(path: str, values: Any) -> Any:
         if path not in FILE_FIELDS or not isinstance(values, list):
@@ -233,8 +237,10 @@ def _point_problems(
         with named_in("scenario", "scheduler.placement"):
             find_placement(scheduler.placement, folder=loaded.folder)
         if jobs or "horizon" in changes:
-            submit_s = scenario_jobs(loaded, fleet)[0]["submit_s"].to_numpy(dtype=np.float64)
-            return window_faults(submit_s, study.spec.window, loaded.scenario.horizon)
+            own, log = scenario_jobs(loaded, fleet)
+            calendar = scenario_calendar(loaded, log).calendar
+            submit_s = own["submit_s"].to_numpy(dtype=np.float64)
+            return window_faults(submit_s, study.spec.window, loaded.scenario.horizon, calendar)
     except InputError as error:
         inner = error.source.removeprefix("scenario").removeprefix(": ")
         return [f"{inner}: {problem}" if inner else problem for problem in error.problems]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
+from clustersim.source_code import Code
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.conclusions import (
     capacities_table,
@@ -42,11 +44,14 @@ class StudyResult:
         See :func:`~clustersim.studies.runs_table.runs_table`.
     series : dict of str to float64 array
         By the hash of the run, mean wait (seconds) of consecutive shares of its jobs.
+    codes : dict of str to Code
+        The code that made runs, by its label in the column ``code`` of `runs`.
     """
 
     study: Study
     runs: pd.DataFrame
     series: dict[str, Floats] = field(default_factory=dict, repr=False)
+    codes: Mapping[str, Code] = field(default_factory=dict, repr=False)
 
     @property
     def parameters(self) -> list[str]:
@@ -70,8 +75,17 @@ class StudyResult:
 
     @cached_property
     def points(self) -> pd.DataFrame:
-        """A row a point; see :func:`~clustersim.studies.points.points_table`."""
-        return points_table(self.runs, self.parameters, self.metrics, steady=self.steady)
+        """A row a point; see :func:`~clustersim.studies.points.points_table`.
+
+        Where not all runs were made by the same code, a column ``code`` says by which.
+        """
+        points = points_table(self.runs, self.parameters, self.metrics, steady=self.steady)
+        if self.runs["code"].nunique() > 1:
+            by_point = self.runs.groupby("point")["code"].agg(
+                lambda own: " and ".join(own.unique())
+            )
+            points.insert(1, "code", points["point"].map(by_point))
+        return points
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
@@ -160,9 +174,10 @@ def load_result(folder: str | Path) -> StudyResult:
         raise InputError(folder, f"has no {STUDY_FILE}; is it the folder of a study?")
     path = folder / STUDY_FILE
     with open_store(folder) as store:
-        outcomes, begun = store.outcomes(), store.study()
+        outcomes, begun, codes = store.outcomes(), store.study(), store.codes()
     document, wanted = begun or (read_yaml(path), [])
     study = define_study(document, source=path, folder=folder, check=False)
-    runs = runs_table(study, wanted, outcomes)
+    runs = runs_table(study, wanted, outcomes, codes)
     made = set(runs["run"])
-    return StudyResult(study, runs, {k: o.series for k, o in outcomes.items() if k in made})
+    series = {key: outcome.series for key, outcome in outcomes.items() if key in made}
+    return StudyResult(study, runs, series, {code.label: code for code in codes.values()})

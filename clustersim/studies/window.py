@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.calendar import UNDATED, Calendar
+from clustersim.studies.periods import period_ends_s
 from clustersim.studies.spec import Window
 from clustersim.units import find_quantity, format_duration
 
@@ -12,7 +14,10 @@ __all__ = ["window_faults"]
 
 
 def window_faults(
-    submit_s: npt.NDArray[np.float64], window: Window, horizon_s: float | None
+    submit_s: npt.NDArray[np.float64],
+    window: Window,
+    horizon_s: float | None,
+    calendar: Calendar = UNDATED,
 ) -> list[str]:
     """Return why no job can be measured; nothing where some can.
 
@@ -24,6 +29,8 @@ def window_faults(
         See :func:`~clustersim.studies.measures.measure`.
     horizon_s : float, optional
         When the run stops.
+    calendar : Calendar
+        Of the run.
     """
     if window.periods is not None and horizon_s is None:
         return ["window.periods: are parts of a horizon; give the scenario one, such as 365 d"]
@@ -32,10 +39,10 @@ def window_faults(
         if before == 0:
             return [f"horizon: {format_duration(horizon_s)} is over before a job arrives"]
         submit_s = submit_s[:before]
-        last = f"period {window.period_names[-1]}" if window.periods is not None else ""
-        if last and submit_s[-1] < horizon_s * (1 - 1 / len(window.period_names)):
+        ends_s = period_ends_s(horizon_s, len(window.period_names) or None, calendar)
+        if ends_s and submit_s[-1] < ends_s[-2]:
             told = f"the last job comes at {format_duration(float(submit_s[-1]))}"
-            return [f"window.periods: no job comes in {last}: {told}"]
+            return [f"window.periods: no job comes in period {window.period_names[-1]}: {told}"]
     begin, end = _left_out_s(window.warm_up), _left_out_s(window.cool_down)
     if begin is not None:
         first_job = int(np.searchsorted(submit_s, submit_s[0] + begin))

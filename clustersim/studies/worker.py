@@ -7,7 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from clustersim.errors import InputError
@@ -15,9 +15,11 @@ from clustersim.simulation.fleet import Fleet, open_fleet
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario, sustainable_per_s
 from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
+from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
 from clustersim.studies.measures import fleet_facts, measure
 from clustersim.studies.periods import period_ends_s
+from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
 
 __all__ = ["make_run", "open_changed", "simulate_changed"]
@@ -35,7 +37,7 @@ def make_run(
     Parameters
     ----------
     key : str
-        Hash of the run.
+        Hash of the run, which names the code that makes it.
     tree, changes : mapping
         The base scenario, and what the run changes in it by path.
     window : mapping
@@ -45,19 +47,43 @@ def make_run(
     """
     began = time.perf_counter()
     try:
+        _check_code(key)
         result, fleet = simulate_changed(tree, changes, periods=window.get("periods"))
+        scenario = resolve_scenario(tree, changes).scenario
         _check_unchanged(files)
         measured = measure(result, **window, catalogue=fleet.catalogue)
     except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
         return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
-    load = result.provenance["scenario"]["workload"].get("load")
     metrics = {
         **measured.metrics,
-        **fleet_facts(fleet),
-        "offered_load": math.nan if load is None else float(load),
+        **fleet_facts(fleet, scenario.money),
+        "offered_load": _offered_load(scenario),
     }
     return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
+
+
+def _offered_load(scenario: Scenario) -> float:
+    """Offered load of a run, as stated or of its jobs a day; else NaN."""
+    workload = scenario.workload
+    if workload.load is not None:
+        return workload.load
+    if workload.jobs_per_day is None:
+        return math.nan
+    try:
+        return workload.jobs_per_day / 86400.0 / _sustainable_of(*_told(scenario, scheduler=True))
+    except InputError:  # none of its jobs can run, as the result says job by job
+        return math.nan
+
+
+def _check_code(key: str) -> None:
+    """Refuse to make a run under the hash of other code."""
+    if code_hash(key) != this_code().hash:
+        raise InputError(
+            "worker",
+            f"has {this_code()}, and the study was begun by code {code_hash(key)}; "
+            "use the same on all machines, and go on with --resume",
+        )
 
 
 def _check_unchanged(files: Mapping[str, str]) -> None:
@@ -85,7 +111,7 @@ def simulate_changed(
     sustainable = None
     if loaded.scenario.workload.load is not None:
         sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
-    dates_s = period_ends_s(loaded.scenario.horizon, periods)
+    dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     result = run_scenario(
         loaded, fleet=fleet, sustainable=sustainable, by_node=False, account_dates_s=dates_s
     )
@@ -125,9 +151,10 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
     )
     if "generate" in part["workload"]:
         # Any number of jobs and any load will do: neither is part of the fleet or of its rate.
-        for name in ("load", "duration"):
+        for name in ("load", "jobs_per_day", "duration"):
             part["workload"].pop(name, None)
         part["workload"]["jobs"] = 1
+    part["workload"].pop("scale", None)
     if scheduler:
         part["performance"].pop("draw", None)
     named = [

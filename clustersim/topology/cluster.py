@@ -43,6 +43,8 @@ class Pool:
         Bundles of links that groups of nodes share, innermost first.
     datacenter_Bps : float
         To the other pools, one direction; 0 where the pools are apart.
+    notes : tuple of str
+        Where the oversubscription that is built is not the one that was asked for.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Pool:
     port_Bps: float = float("inf")
     trunks: tuple[Trunk, ...] = ()
     datacenter_Bps: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def n_chips(self) -> int:
@@ -134,6 +137,7 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
         port_Bps=fabric.port_Bps(),
         trunks=fabric.trunks(),
         datacenter_Bps=datacenter_Bps,
+        notes=tuple(fabric.ratio_notes()),
     )
 
 

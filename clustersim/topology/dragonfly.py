@@ -135,6 +135,23 @@ class DragonflyFabric(Fabric):
             )
         return found
 
+    def count_notes(self) -> list[str]:
+        """Global ports that do not divide among the other groups, and room for more nodes."""
+        notes = []
+        unused = self.a * self.h - self.pair_links * (self.groups - 1)
+        if self.groups > 1 and unused:
+            notes.append(
+                f"{unused} of {self.a * self.h} global links of a group are not used: each of the "
+                f"{self.groups - 1} other groups gets {self.pair_links}"
+            )
+        room = self.p * self.a * self.groups
+        if room != self.endpoints.nodes:
+            notes.append(
+                f"{self.groups:,} groups have room for {room:,} nodes, the pool has "
+                f"{self.endpoints.nodes:,}; routers and links are those of full groups"
+            )
+        return notes
+
     def leaf_of_node(self) -> NDArray[np.int32]:
         """Router of each node (the same number in every plane)."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.p)

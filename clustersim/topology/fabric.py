@@ -6,16 +6,67 @@ A fabric is asked for arrays and counts; the networkx graph is made from the sam
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Endpoints", "Fabric", "LinkLevel", "Tier", "Trunk", "Vertices", "Wiring"]
+__all__ = [
+    "Endpoints",
+    "Fabric",
+    "LinkLevel",
+    "Tier",
+    "Trunk",
+    "Vertices",
+    "Wiring",
+    "ratio_note",
+]
 
 IntArray = NDArray[np.int32]
+DIFFERS = 0.005
+"""Relative difference of a ratio from what was asked for that is told."""
+
+
+def ratio_note(
+    asked: Mapping[str, float], built: Mapping[str, float], end_to_end: float, why: str
+) -> list[str]:
+    """Say what oversubscription was asked for and built, where they differ.
+
+    Parameters
+    ----------
+    asked, built : mapping of str to float
+        By tier; a tier that is not built has no effect.
+    end_to_end : float
+        That is built, of a chip when all of the pool sends to all.
+    why : str
+        What was rounded.
+
+    Examples
+    --------
+    >>> ratio_note({"leaf": 4.0, "spine": 4.0}, {"leaf": 4.0}, 4.0, "")
+    ['oversubscription.spine of 4:1 has no effect: the pool has nothing above it']
+    >>> print(*ratio_note({"leaf": 3.0}, {"leaf": 2.9}, 2.9, "why"))
+    oversubscription: asked for leaf 3:1, 3:1 end to end; built leaf 2.9:1, 2.9:1 end to end (why)
+    """
+    notes = [
+        f"oversubscription.{tier} of {ratio:.3g}:1 has no effect: the pool has nothing above it"
+        for tier, ratio in asked.items()
+        if tier not in built and ratio != 1
+    ]
+    wanted = math.prod(asked[tier] for tier in built)
+    pairs = [(asked[tier], ratio) for tier, ratio in built.items()]
+    pairs += [(wanted, end_to_end)] if built else []
+    if any(abs(ratio / told - 1) > DIFFERS for told, ratio in pairs):
+        told = ", ".join(f"{tier} {asked[tier]:.3g}:1" for tier in built)
+        made = ", ".join(f"{tier} {ratio:.3g}:1" for tier, ratio in built.items())
+        notes.append(
+            f"oversubscription: asked for {told}, {wanted:.3g}:1 end to end; built {made}, "
+            f"{end_to_end:.3g}:1 end to end ({why})"
+        )
+    return notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +278,14 @@ class Fabric(ABC):
             if trunk.n_groups > 1
         ]
         return min([self.port_Bps(), *shares])
+
+    def ratio_notes(self) -> list[str]:
+        """Where the oversubscription that is built is not the one that was asked for."""
+        return []
+
+    def count_notes(self) -> list[str]:
+        """Where counts are rounded: units, pods or groups that are not full, ports left over."""
+        return []
 
     def bisection_Bps(self) -> float:
         """Capacity between two halves of the pool, one direction (bytes/s)."""

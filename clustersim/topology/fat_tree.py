@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clustersim.files import FileModel
-from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
+from clustersim.topology.fabric import (
+    Endpoints,
+    Fabric,
+    LinkLevel,
+    Tier,
+    Trunk,
+    Vertices,
+    Wiring,
+    ratio_note,
+)
 from clustersim.units import Bandwidth, Duration
 
 __all__ = ["FatTree", "FatTreeFabric", "FatTreeOversubscription"]
@@ -122,6 +131,33 @@ class FatTreeFabric(Fabric):
         return [
             LinkLevel(name, low, up, count, rate, latency, ratio, count * rate / 2)
             for name, low, up, count, rate, ratio in rows
+        ]
+
+    def ratio_notes(self) -> list[str]:
+        """Links faster than the nodes' ports, and what is above the only switch or pod."""
+        over, chips = self.spec.oversubscription, self.endpoints.chips_per_node
+        asked = {"edge": over.edge, "aggregation": over.aggregation}
+        rate, built = self.port_Bps(), {}
+        for tier, trunk in zip(asked, self.trunks(), strict=True):
+            if trunk.n_groups > 1:
+                share = trunk.up_Bps / (trunk.group_nodes * chips)
+                built[tier] = rate / share
+                rate = share
+        end_to_end = self.port_Bps() / self.effective_nic_Bps()
+        why = (
+            f"a link has {self.link_Bps * 8 / 1e9:.4g} Gb/s, a node enters with "
+            f"{self.port_Bps() * chips / self.planes * 8 / 1e9:.4g} Gb/s a plane"
+        )
+        return ratio_note(asked, built, end_to_end, why)
+
+    def count_notes(self) -> list[str]:
+        """Hosts that fit and are not there, whose switches and links are counted."""
+        room, nodes = self.k**3 // 4, self.endpoints.nodes
+        if room == nodes:
+            return []
+        return [
+            f"a {self.k}-ary fat tree has room for {room:,} nodes, the pool has {nodes:,}; "
+            "switches and links are those of the full tree"
         ]
 
     def leaf_of_node(self) -> NDArray[np.int32]:

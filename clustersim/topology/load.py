@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from clustersim.errors import InputError, nearest_hint, unknown_name
 from clustersim.files import read_yaml, validate
+from clustersim.shipped import find_file, shipped_files
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
     Parameters
     ----------
     path_or_name : str or Path
-        A file, or the name of one in a folder ``topologies`` (``"h200-superpod"``).
+        A file, or the name of one in a folder ``topologies``: the user's, else that of the
+        package (``"h200-superpod"``).
     catalogue : Catalogue
         Where chips per node, network and scale-up link come from.
 
@@ -88,34 +91,24 @@ def resolve_cluster(
 
 
 def topology_names() -> list[str]:
-    """Names that :func:`load_cluster` takes without a path."""
-    return sorted({path.stem for folder in _folders() for path in folder.glob("*.yaml")})
+    """Names that :func:`load_cluster` takes without a path: of the user's folder, and shipped."""
+    own = (path.name for path in Path("topologies").glob("*.yaml"))
+    return sorted({Path(name).stem for name in (*own, *shipped_files("topologies", ".yaml"))})
 
 
 def find_topology(path_or_name: str | Path) -> Path:
-    """Path of a topology given by path or by name.
+    """Path of a topology given by path or by name; see :func:`~clustersim.shipped.find_file`.
 
     Raises
     ------
     InputError
         If there is neither; with the nearest name.
     """
-    path = Path(path_or_name)
-    if path.exists():
+    path = find_file(path_or_name, within="topologies")
+    if os.path.exists(path):
         return path
-    if path.parent == Path("."):
-        for folder in _folders():
-            for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
-                if candidate.is_file():
-                    return candidate
-    hint = nearest_hint(path.name.removesuffix(".yaml"), topology_names())
-    raise InputError(path_or_name, f"no such topology file; {hint}")
-
-
-def _folders() -> list[Path]:
-    """Folders of topologies: where the user is, and beside the package."""
-    here, beside = Path("topologies"), Path(__file__).resolve().parents[2] / "topologies"
-    return [folder for folder in (here, beside) if folder.is_dir()]
+    name = Path(path_or_name).name.removesuffix(".yaml")
+    raise InputError(path_or_name, f"no such topology file; {nearest_hint(name, topology_names())}")
 
 
 def _is_known(name: str, catalogue: Catalogue) -> bool:

@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clustersim.files import FileModel
-from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
+from clustersim.topology.fabric import (
+    Endpoints,
+    Fabric,
+    LinkLevel,
+    Tier,
+    Trunk,
+    Vertices,
+    Wiring,
+    ratio_note,
+)
 from clustersim.units import Bandwidth, Duration
 
 __all__ = ["RailFabric", "RailOptimised", "RailOversubscription"]
@@ -197,6 +206,46 @@ class RailFabric(Fabric):
         """Oversubscription of a full pod's spines."""
         leaves = self.units_in_pod * self.rails * self.leaf_up
         return leaves / (self.planes * self.plane_spines * self.spine_up)
+
+    def ratio_notes(self) -> list[str]:
+        """Whole ports and switches make other ratios than those that were asked for."""
+        asked = {"leaf": self.spec.oversubscription.leaf, "spine": self.spec.oversubscription.spine}
+        built, why = {}, ""
+        if self.leaf_up:
+            up = self.leaf_up * self.link_Bps
+            built["leaf"] = self.leaf_down * self.port_Bps() / up
+            why = f"a leaf has {self.leaf_down} ports down and {self.leaf_up} up"
+        if self.spine_up:
+            built["spine"] = self._spine_ratio()
+            leaves = self.rails * self.units_in_pod
+            spines = self.planes * self.plane_spines
+            why += (
+                f"; a spine has {self.spine_down} down and {self.spine_up} up; {leaves:,} "
+                f"leaves of a pod have {spines:,} spines"
+            )
+        end_to_end = self.port_Bps() / self.effective_nic_Bps()
+        return ratio_note(asked, built, end_to_end, why)
+
+    def count_notes(self) -> list[str]:
+        """A last unit or pod that is not full, and ports that nothing uses."""
+        notes = []
+        last = self.endpoints.nodes % self.spec.unit_nodes
+        if last and self.units > 1:
+            notes.append(
+                f"the last of {self.units:,} units has {last:,} of {self.spec.unit_nodes:,} nodes; "
+                "its leaves and links upwards are those of a full unit"
+            )
+        last = self.units % self.units_per_pod
+        if last and self.pods > 1:
+            notes.append(
+                f"the last of {self.pods:,} pods has {last:,} of {self.units_per_pod:,} units; its "
+                "spines and links upwards are those of a full pod"
+            )
+        if self.spine_up:
+            unused = self.spec.radix - self.spine_down - self.spine_up
+            if unused > 0:
+                notes.append(f"{unused} of {self.spec.radix} ports of a spine are not used")
+        return notes
 
     def leaf_of_node(self) -> NDArray[np.int32]:
         """Leaf group of each node: the leaves of all rails of its unit."""

@@ -178,6 +178,18 @@ class PoolSpec(FileModel):
             for name, vc in self.virtual_clusters.items()
         }
 
+    def share_notes(self) -> list[str]:
+        """Where a share of a virtual cluster is rounded to whole nodes."""
+        notes, whole = [], self.virtual_cluster_nodes()
+        for name, cluster in self.virtual_clusters.items():
+            exact = None if cluster.share is None else cluster.share * self.nodes
+            if exact is not None and abs(whole[name] - exact) > 1e-6:
+                notes.append(
+                    f"virtual cluster {name}: a share of {cluster.share:g} is {exact:.4g} nodes, "
+                    f"rounded to {whole[name]:,}"
+                )
+        return notes
+
 
 class DatacenterNetwork(FileModel):
     """What joins the pools; without one they are apart."""

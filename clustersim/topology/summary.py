@@ -30,6 +30,8 @@ class PoolSummary:
         Nodes of each.
     datacenter_Bps : float
         To the other pools (bytes/s); 0 where they are apart.
+    notes : tuple of str
+        What was rounded: oversubscription that is not what was asked for, units that are not full.
     """
 
     name: str
@@ -44,6 +46,7 @@ class PoolSummary:
     bisection_Bps: float
     virtual_clusters: dict[str, int]
     datacenter_Bps: float
+    notes: tuple[str, ...] = ()
 
     @property
     def switches(self) -> int:
@@ -120,4 +123,5 @@ def _summarise_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> PoolSum
         bisection_Bps=fabric.bisection_Bps(),
         virtual_clusters=spec.virtual_cluster_nodes(),
         datacenter_Bps=datacenter_Bps,
+        notes=(*fabric.ratio_notes(), *fabric.count_notes(), *spec.share_notes()),
     )

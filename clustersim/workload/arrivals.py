@@ -9,19 +9,20 @@ A higher load is another slope of that map; the draws stay.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar, piece_of
 from clustersim.files import FileModel
 from clustersim.units import Duration
 
 __all__ = ["Arrivals", "Batch", "Hyperexponential", "Poisson", "arrival_times"]
 
 Floats = npt.NDArray[np.float64]
-HOUR_S, DAY_S, WEEK_S, YEAR_S = 3600.0, 86400.0, 604800.0, 31557600.0
+YEAR_S = 31557600.0
 _CHUNK = 65536
 
 
@@ -102,7 +103,11 @@ class Batch(FileModel):
 
 
 class Arrivals(FileModel):
-    """The arrival process.  Second 0 is a Monday, 00:00 local time."""
+    """The arrival process.
+
+    Hours and days are those of the local clock: a scenario's `start` and `time_zone`; without them
+    time 0 is Monday, 00:00.
+    """
 
     mean_interarrival: Duration = Field(gt=0, description="mean time between two jobs")
     process: Annotated[Poisson | Hyperexponential | Batch, Field(discriminator="kind")] = Poisson()
@@ -139,28 +144,113 @@ class Arrivals(FileModel):
         """Tell whether the rate is the same at all times."""
         return self.daily is None and self.weekly is None
 
-    def to_seconds(self, operational: Floats, rate_per_s: float) -> Floats:
-        """Map operational time (arrivals expected so far) to seconds."""
-        if self.growth > 1:
-            return self._growing().to_seconds(operational / rate_per_s)
-        if self.is_even():
-            return operational / rate_per_s
-        done = np.concatenate([[0.0], np.cumsum(self.weekly_profile() * HOUR_S)])
-        weeks, rest = np.divmod(operational / rate_per_s, WEEK_S)
-        within = np.interp(rest, done, np.arange(169) * HOUR_S)
+    def to_seconds(
+        self, operational: Floats, rate_per_s: float, calendar: Calendar = UNDATED
+    ) -> Floats:
+        """Map operational time (arrivals expected so far) to seconds.
+
+        Parameters
+        ----------
+        operational : float64 array
+        rate_per_s : float
+            Mean arrival rate.
+        calendar : Calendar
+            What the local clock shows.  An hour that it skips has no arrivals, and one that it
+            shows twice has them twice.
+        """
+        mean_s = operational / rate_per_s
+        if self.is_even() and self.growth == 1:
+            return mean_s
+        until_s = float(mean_s.max(initial=0.0)) + WEEK_S
+        while True:
+            seconds = self._on_clock(calendar, until_s).to_seconds(mean_s)
+            if seconds.max(initial=0.0) <= until_s:
+                return seconds
+            until_s *= 2
+
+    def to_operational(
+        self, seconds: Floats, rate_per_s: float, calendar: Calendar = UNDATED
+    ) -> Floats:
+        """Arrivals expected up to `seconds`: the inverse of :meth:`to_seconds`."""
+        clock = self._on_clock(calendar, float(np.max(seconds, initial=0.0)))
+        return rate_per_s * clock.to_operational(seconds)
+
+    def _on_clock(self, calendar: Calendar, until_s: float) -> _OnClock:
+        growth_per_s = float(np.log(self.growth)) / YEAR_S
+        profile = self.weekly_profile()
+        cycle = _GrowingCycle(profile, growth_per_s) if self.growth > 1 else _WeeklyCycle(profile)
+        return _OnClock(cycle, growth_per_s, *calendar.shifts(until_s))
+
+
+class _Cycle(Protocol):
+    """The map between local seconds from a Monday midnight on and operational time, both ways."""
+
+    def to_operational(self, seconds: Floats) -> Floats: ...
+
+    def to_seconds(self, operational: Floats) -> Floats: ...
+
+
+class _OnClock:
+    """A cycle on a local clock, whose arrival rate grows from time 0 on.
+
+    Where local time is ahead of simulated time by `s`, the rate at time t is that of the cycle at
+    t + s times exp(-growth_per_s * s), for the cycle grows from its own second 0 on.
+
+    Parameters
+    ----------
+    cycle : _Cycle
+    growth_per_s : float
+    begin_s, shift_s : float64 array (pieces,)
+        See :meth:`~clustersim.calendar.Calendar.shifts`.
+    """
+
+    def __init__(
+        self, cycle: _Cycle, growth_per_s: float, begin_s: Floats, shift_s: Floats
+    ) -> None:
+        self._cycle, self._shift_s = cycle, shift_s
+        self._begin_s, self._end_s = begin_s, np.append(begin_s[1:], np.inf)
+        self._scale = np.exp(-growth_per_s * shift_s)
+        self._first = cycle.to_operational(begin_s + shift_s)
+        whole = cycle.to_operational(begin_s[1:] + shift_s[:-1]) - self._first[:-1]
+        self._before = np.concatenate([[0.0], np.cumsum(self._scale[:-1] * whole)])
+
+    def to_operational(self, seconds: Floats) -> Floats:
+        """Cumulated rate from time 0 to each of some times."""
+        at = piece_of(self._begin_s, seconds)
+        since = self._cycle.to_operational(seconds + self._shift_s[at]) - self._first[at]
+        return np.asarray(self._before[at] + self._scale[at] * since)
+
+    def to_seconds(self, operational: Floats) -> Floats:
+        """The inverse of :meth:`to_operational`."""
+        at = piece_of(self._before, operational)
+        since = (operational - self._before[at]) / self._scale[at]
+        seconds = self._cycle.to_seconds(self._first[at] + since) - self._shift_s[at]
+        return np.clip(seconds, self._begin_s[at], self._end_s[at])
+
+
+class _WeeklyCycle:
+    """The map between seconds and operational time of a weekly profile.
+
+    Parameters
+    ----------
+    profile : float64 array (168,)
+        Relative rate in each hour of a week, mean 1.
+    """
+
+    def __init__(self, profile: Floats) -> None:
+        self._done = np.concatenate([[0.0], np.cumsum(profile * HOUR_S)])
+
+    def to_operational(self, seconds: Floats) -> Floats:
+        """Cumulated rate up to `seconds`."""
+        weeks, rest = np.divmod(seconds, WEEK_S)
+        within = np.interp(rest, np.arange(169) * HOUR_S, self._done)
         return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
 
-    def to_operational(self, seconds: Floats, rate_per_s: float) -> Floats:
-        """Arrivals expected up to `seconds`: the inverse of :meth:`to_seconds`."""
-        if self.growth > 1:
-            return rate_per_s * self._growing().to_operational(seconds)
-        done = np.concatenate([[0.0], np.cumsum(self.weekly_profile() * HOUR_S)])
-        weeks, rest = np.divmod(seconds, WEEK_S)
-        within = np.interp(rest, np.arange(169) * HOUR_S, done)
-        return np.asarray(rate_per_s * (weeks * WEEK_S + within), dtype=np.float64)
-
-    def _growing(self) -> _GrowingCycle:
-        return _GrowingCycle(self.weekly_profile(), float(np.log(self.growth)) / YEAR_S)
+    def to_seconds(self, operational: Floats) -> Floats:
+        """The inverse of :meth:`to_operational`."""
+        weeks, rest = np.divmod(operational, WEEK_S)
+        within = np.interp(rest, self._done, np.arange(169) * HOUR_S)
+        return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
 
 
 class _GrowingCycle:
@@ -220,6 +310,7 @@ def arrival_times(
     n_jobs: int | None = None,
     horizon_s: float | None = None,
     rate_scale: float = 1.0,
+    calendar: Calendar = UNDATED,
 ) -> Floats:
     """Draw submit times in seconds, in order.
 
@@ -233,6 +324,8 @@ def arrival_times(
         How many jobs, or up to which time (exclusive); both: whichever ends first.
     rate_scale : float
         Factor on the rate: the same arrivals, closer together.
+    calendar : Calendar
+        What the local clock shows, for daily and weekly cycles.
 
     Returns
     -------
@@ -244,7 +337,7 @@ def arrival_times(
     rate = rate_scale / arrivals.mean_interarrival
     pieces: list[Floats] = []
     count = 0
-    for times in _chunks(arrivals, rng, rate):
+    for times in _chunks(arrivals, rng, rate, calendar):
         pieces.append(times)
         count += len(times)
         if n_jobs is not None and count >= n_jobs:
@@ -252,16 +345,18 @@ def arrival_times(
         if horizon_s is not None and times[-1] >= horizon_s:
             break
     drawn = np.concatenate(pieces)[:n_jobs]
-    if arrivals.growth > 1:
+    if arrivals.growth > 1 or calendar.is_dated:
         drawn = np.maximum.accumulate(drawn)  # in order also where a map rounds
     return drawn if horizon_s is None else drawn[: np.searchsorted(drawn, horizon_s)]
 
 
-def _chunks(arrivals: Arrivals, rng: np.random.Generator, rate: float) -> Iterator[Floats]:
+def _chunks(
+    arrivals: Arrivals, rng: np.random.Generator, rate: float, calendar: Calendar
+) -> Iterator[Floats]:
     reached = 0.0
     while True:
         gaps = arrivals.process.gaps(rng.random((_CHUNK, 2)))
         gaps[0] += reached
         operational = np.cumsum(gaps)
         reached = float(operational[-1])
-        yield arrivals.to_seconds(operational, rate)
+        yield arrivals.to_seconds(operational, rate, calendar)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.calendar import UNDATED, Calendar
 from clustersim.workload.arrivals import arrival_times
 from clustersim.workload.spec import JobClass, WorkloadSpec
 
@@ -34,6 +35,7 @@ def generate_jobs(
     n_jobs: int | None = None,
     horizon_s: float | None = None,
     rate_scale: float = 1.0,
+    calendar: Calendar = UNDATED,
 ) -> pd.DataFrame:
     """Draw jobs.
 
@@ -53,6 +55,8 @@ def generate_jobs(
         How many jobs, or up to which time; both: whichever ends first.
     rate_scale : float
         Factor on the arrival rate.
+    calendar : Calendar
+        What the local clock shows, for daily and weekly cycles of arrivals.
 
     Returns
     -------
@@ -76,6 +80,7 @@ def generate_jobs(
         n_jobs=n_jobs,
         horizon_s=horizon_s,
         rate_scale=rate_scale,
+        calendar=calendar,
     )
     n = len(submit)
     weights = {index: c.weight for index, c in enumerate(spec.classes)}

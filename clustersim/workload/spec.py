@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.shipped import find_file
 from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.distributions import DurationDistribution, NumberDistribution
 
@@ -144,7 +145,7 @@ def load_workload(name_or_path: str | Path) -> WorkloadSpec:
     if str(name_or_path) in names:
         with resources.as_file(_MODELS / f"{name_or_path}.yaml") as path:
             return validate(WorkloadSpec, read_yaml(path), path)
-    path = Path(name_or_path)
+    path = find_file(name_or_path)
     if path.suffix not in (".yaml", ".yml") and not path.exists():
         raise InputError("workload", unknown_name("workload model", str(name_or_path), names))
     return validate(WorkloadSpec, read_yaml(path), path)

@@ -73,7 +73,11 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "rate of 0": ({"money/cny_per_usd": 0}, ("money.cny_per_usd", "greater than 0")),
     "interest in percent": ({"money/interest_per_year": "4%"}, ("interest_per_year", "a number")),
-    "period of a second": ({"money/period": "1 s"}, ("money.period", "greater than or equal to")),
+    "period of a second": (
+        {"money/period": "1 s"},
+        ("money.period: must be month, or a duration of at least 1 h", "'1 s'"),
+    ),
+    "period of a fortnight": ({"money/period": "fortnight"}, ("money.period: must be month",)),
     "chip without a price": (
         {"money/life": "4 yr", "cluster/pools/a/accelerator": "P800"},
         ("money: the price of P800 is not known", "money.pools.a.price or rent_per_hour"),

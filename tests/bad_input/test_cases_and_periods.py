@@ -15,7 +15,7 @@ RUN_CASE = ["run", "scenario.yaml", "--out", "out", "--set"]
 
 SCENARIOS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     "another name": ({}, "case=latter", ("case: unknown case 'latter'; did you mean 'later'",)),
-    "no cases": ({"cases": {}}, "case=x", ("case: unknown case 'x'; allowed: (nothing)",)),
+    "no cases": ({"cases": {}}, "case=x", ("case: unknown case 'x'; none is defined",)),
     "a number": ({}, "case=3", ("case: ", "a text", "found 3")),
     "cases are a list": ({"cases": ["now"]}, "seed=1", ("cases: ", "mapping of keys")),
     "a case is a text": ({"cases": {"now": "x"}}, "seed=1", ("cases.now: ", "mapping of keys")),

@@ -163,7 +163,8 @@ def test_named_facts():
     assert chip.peak_flops["bf16"] == 353.9e12
     assert chip.nic_Bps == 25e9
     assert CATALOGUE.accelerator("910C").scaleup_size == 384
-    assert CATALOGUE.accelerator("H200").price_low == 25000 * CNY_PER_USD
+    assert CATALOGUE.accelerator("H200").price == 1.5e6 / 8
+    assert CATALOGUE.accelerator("H20").price_low == 12000 * CNY_PER_USD
     assert CATALOGUE.accelerator("SeedChip").price_high == 110000
     assert CATALOGUE.accelerator("A800").price is None
     assert CATALOGUE.model("deepseek-v3").active_params == 37e9

@@ -7,7 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from clustersim.catalogue import HBM_GENERATIONS, accelerator_schema, load_catalogue
-from clustersim.catalogue.load import BUILT_IN
+from clustersim.catalogue.assumptions import ASSUMPTIONS_FILE
+from clustersim.catalogue.load import BUILT_IN_FILES
 from clustersim.errors import InputError
 
 CHIP = """
@@ -115,7 +116,7 @@ def test_a_later_file_wins(load):
 
 def test_built_in_files_follow_the_schema():
     schema = accelerator_schema()
-    for path in BUILT_IN:
+    for path in (*BUILT_IN_FILES, ASSUMPTIONS_FILE):
         data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         jsonschema.validate(data, schema)
     jsonschema.validate(YAML(typ="safe", pure=True).load(CHIP + MODEL), schema)

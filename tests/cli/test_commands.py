@@ -166,7 +166,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["--version"])
     assert left.value.code == 0
-    assert capsys.readouterr().out == f"clustersim {__version__}\n"
+    assert re.fullmatch(
+        rf"clustersim {re.escape(__version__)} \(code [0-9a-f]{{8}}\)\n", capsys.readouterr().out
+    )
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -92,15 +92,18 @@ class TestJob:
         seconds = 1e12 / found.best.tokens_per_s
         assert found.cost.seconds == pytest.approx(seconds)
         assert found.cost.lo_s / seconds == pytest.approx(found.best.lo_s / found.best.step_time_s)
-        assert found.cost.energy_kwh == pytest.approx(16 * 0.7 * 1.5 * seconds / 3600)
+        assert found.cost.energy_kwh == pytest.approx(16 * 0.855 * 1.5 * seconds / 3600)
         assert found.cost.energy_cny == pytest.approx(0.5 * found.cost.energy_kwh)
         share = seconds / (2 * 365.25 * 86400)
         assert found.cost.chips_cny == pytest.approx(16 * 100_000 * share)
-        assert found.cost.total_cny == found.cost.chips_cny + found.cost.energy_cny
+        assert found.cost.site_cny == pytest.approx(0.2 * found.cost.chips_cny)
+        parts = (found.cost.chips_cny, found.cost.site_cny, found.cost.energy_cny)
+        assert found.cost.total_cny == pytest.approx(sum(parts))
         default = estimate("llama3-8b", "H100", 16).cost
         assert default is not None
         assert default.tokens == 20 * CATALOGUE.model("llama3-8b").params
-        assert default.prices.chip_cny == CATALOGUE.accelerator("H100").price
+        server = 32_010 * 7.2 / 8
+        assert default.prices.chip_cny == CATALOGUE.accelerator("H100").price + server
 
     def test_stacks(self) -> None:
         def job(stack: str | None):
@@ -254,7 +257,7 @@ class TestJob:
             "100 Gb/s of network",
             "128 sequences of 4,096 tokens",
             "Training on 1.5e+13 tokens",
-            "100,000 CNY a chip (--price) over 3 years",
+            "100,000 CNY a chip with its share of the server (--price) over 3 years",
             "1.2 (--pue) at 0.7 CNY",
         ):
             assert words in " ".join(printed.split())

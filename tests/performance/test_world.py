@@ -10,6 +10,7 @@ import pytest
 
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
+from clustersim.notes import forget_notes
 from clustersim.performance import (
     LEVELS,
     PARAMETERS,
@@ -25,6 +26,8 @@ from clustersim.performance import (
     load_calibration,
     product_of,
 )
+from clustersim.performance.calibration import MODEL
+from clustersim.source_code import this_code
 
 CATALOGUE = load_catalogue()
 CALIBRATION = default_calibration()
@@ -270,6 +273,18 @@ class TestFile:
         assert seconds(again.world(), H100) == pytest.approx(seconds(default_world(), H100))
         drawn = [seconds(each.draw(20, seed=1), SEED) for each in (again, CALIBRATION)]
         np.testing.assert_allclose(*drawn, rtol=1e-5)
+
+    def test_a_fit_of_other_code_is_used_with_a_note(self, tmp_path, capsys):
+        path = tmp_path / "mine.json"
+        here = this_code().modules_hash(*MODEL)
+        for code, noted in ((here, False), ("0" * 8, True)):
+            forget_notes()
+            facts = {**CALIBRATION.facts, "code": code}
+            path.write_text(dataclasses.replace(CALIBRATION, facts=facts).to_json())
+            assert load_calibration(path).keys == CALIBRATION.keys
+            told = capsys.readouterr().err
+            assert told.startswith(f"Note: {path} was fitted by other code") == noted
+            assert bool(told) == noted
 
     def test_scatter_of_an_unknown_product_is_that_of_all(self):
         found = CALIBRATION.scatter_of(["NeMo", "", "our own"])

@@ -49,11 +49,31 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     told = json.loads(Path("out/plan.json").read_text())
     tables = {path.stem: pd.read_csv(path) for path in Path("out").glob("*.csv")}
-    assert set(tables) == {"purchases", "costs", "allocation", "shadow_prices", "regret"}
+    assert set(tables) == {
+        "purchases",
+        "costs",
+        "allocation",
+        "assumptions",
+        "shadow_prices",
+        "regret",
+    }
     assert told["conclusion"].split()[0] == "Buy"
     assert " ".join(told["conclusion"].split()) in " ".join(text.split())
     costs, purchases, regret = tables["costs"], tables["purchases"], tables["regret"]
-    parts = costs[[f"{kind}_cny" for kind in ("purchases", "operation", "electricity", "unmet")]]
+    kinds = [
+        "depreciation",
+        "network_and_buildings",
+        "interest",
+        "operation",
+        "electricity",
+        "unmet",
+    ]
+    assert list(costs.columns[2:]) == [
+        "spending_cny",
+        *(f"{kind}_cny" for kind in kinds),
+        "cost_cny",
+    ]
+    parts = costs[[f"{kind}_cny" for kind in kinds]]
     assert np.allclose(parts.sum(axis=1), costs["cost_cny"], rtol=1e-9)
     expected = (costs["cost_cny"] * costs["probability"]).sum()
     assert told["expected_cost_cny"] == pytest.approx(expected, rel=1e-9)
@@ -95,7 +115,7 @@ def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", file, "--out", "out"]) == 1
     text = capsys.readouterr().out
     assert "The limits leave no plan. The least that is missing: budget: " in text
-    assert sorted(contents("out")) == ["plan.json", "shortfall.csv"]
+    assert sorted(contents("out")) == ["assumptions.csv", "plan.json", "shortfall.csv"]
     table = pd.read_csv("out/shortfall.csv")
     missing = table[table["grows"] == "budget"]["amount"].item()
     assert main(["plan", file, "--out", "more", "--set", f"budget={missing + 1} CNY"]) == 0
@@ -128,9 +148,9 @@ def test_money_is_told_in_the_unit_of_its_size() -> None:
     assert plan.schedule is not None
     spent = float(plan.schedule.spending.max())
     assert 1e6 < spent < 1e9
-    assert "chips  million CNY\n" in text
+    assert "chips  paid, million CNY\n" in text
     assert f"  {spent / 1e6:.3f}\n" in text
-    assert "cost, million CNY\n" in text
+    assert "cost that the plan is charged with, million CNY\n" in text
 
 
 def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +187,8 @@ def test_the_example_hangs_on_each_chip(chip: str) -> None:
     ]
     whole, less = example(), example(**dict.fromkeys([f"chips.{chip}", *changed]))
     assert whole is not None
-    assert less is None or less.expected_cost > whole.expected_cost * 1.001
+    # SeedChip least: with network and buildings it hardly pays at its assumed price.
+    assert less is None or less.expected_cost > whole.expected_cost * 1.0002
 
 
 def test_the_example_buys_ahead_because_supply_may_stop() -> None:

@@ -33,6 +33,7 @@ def test_units_and_defaults() -> None:
             "lot": 2,
             "operating_cost": "40000 CNY",
             "power": "10.2 kW",
+            "average_power": "7 kW",
             "rack_units": 8,
         },
         "h20": {"accelerator": "h20", "existing": 4},
@@ -49,14 +50,14 @@ def test_units_and_defaults() -> None:
         },
     )
     host = 32010 * 7.2
-    assert found.price == pytest.approx([8 * 25000 * 7.2 + host, 8 * (86400 + 129600) / 2 + host])
+    assert found.price == pytest.approx([8 * 25000 * 7.2 + host, 8 * 13500 * 7.2 + host])
     assert found.available[0, :, 0].tolist() == [7, 8]
     assert found.available[1, :, 0].tolist() == [1.5, 2]
     assert np.isinf(found.available[:, :, 1]).all()
     assert found.operating.tolist() == [10000, 0]
-    assert found.power.tolist() == [10200, 3200]
+    assert found.power == pytest.approx([10200, 8 * 400 * 1.8])
     # A quarter is 2191.5 h, of which a kW at a PUE of 1.2 costs 0.6 CNY each.
-    assert found.energy == pytest.approx([10.2 * 2191.5 * 0.6, 3.2 * 2191.5 * 0.6])
+    assert found.energy == pytest.approx([7 * 2191.5 * 0.6, (8 * 0.36 + 1.8) * 2191.5 * 0.6])
     assert (found.budget, found.quarter_budget.tolist()) == (1e9, [7.2e8, 5e8])
     assert found.power_limit.tolist() == [1e6, 2e6]
     assert found.rack_limit.tolist() == [400, 400]
@@ -65,8 +66,27 @@ def test_units_and_defaults() -> None:
     assert found.must_meet.tolist() == [[1, 1]]
 
 
-def test_the_whole_price_is_charged_without_depreciation() -> None:
-    assert problem().charge.tolist() == [1, 1]
+def test_the_whole_price_is_charged_where_the_file_says_so() -> None:
+    assert problem(depreciation="0 s").charge.tolist() == [1, 1]
+
+
+def test_a_plan_without_depreciation_takes_the_assumed_life() -> None:
+    """Two quarters of four years, and one."""
+    found = problem()
+    assert found.charge == pytest.approx([2 / 16, 1 / 16])
+    assert found.site_share == 0.2
+    assert found.capital == pytest.approx([1.2 * 2 / 16, 1.2 / 16])
+
+
+def test_interest_and_residual_value_by_hand() -> None:
+    """Over a year of four quarters a price of 1 falls evenly to 0.2: its mean is 0.6."""
+    told = {"assumptions": {"interest_per_year": 0.1, "residual_share": 0.2, "life": "1 yr"}}
+    found = problem(catalogue=[told], quarters=8, scenarios=None, budget=None)
+    assert found.interest is not None
+    # Bought at the start of 8 quarters: a year at a mean of 0.6 and one at 0.2. In the last quarter
+    # it falls by 0.2 to 0.8, 0.9 on average.
+    assert found.interest[[0, 4, 7]] == pytest.approx([0.08, 0.06, 0.1 * 0.9 / 4])
+    assert found.charge[[0, 4, 7]] == pytest.approx([0.8, 0.8, 0.2])
 
 
 @pytest.mark.parametrize("rate", [7.0, 14.0])
@@ -88,7 +108,8 @@ def test_prices_of_the_catalogue_are_those_of_the_accounts(rate: float) -> None:
         for pool, chip in zip(pools, known, strict=True)
     ]
     assert found.price == pytest.approx(told, rel=1e-12)
-    assert found.price[0] == pytest.approx({7.0: 1_904_070, 14.0: 3_808_140}[rate])
+    # The H200's price is in yuan and has its server; the 910B's is in dollars and has none.
+    assert found.price[:2] == pytest.approx([1.5e6, rate * (8 * 16_000 + 32_010)])
 
 
 def test_the_server_is_in_the_price_of_a_node_and_not_in_that_of_a_chip() -> None:

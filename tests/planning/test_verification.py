@@ -230,6 +230,9 @@ def test_what_the_base_lends() -> None:
     _, (plain,) = trials(queue())
     assert trial.tree == plain.tree
     assert trial.tree["seed"] == 5
+    dated = {"start": "2026-07-01T00:00:00", "time_zone": "Asia/Shanghai"}
+    _, (trial,) = trials(queue(base={**base, **dated}))
+    assert trial.tree == {**plain.tree, **dated}
 
 
 def test_a_plan_of_nothing_has_no_service() -> None:

@@ -31,8 +31,8 @@ def test_step_times_are_the_estimates(table):
 
 def test_cost_by_hand(table):
     row = table.iloc[0]
-    purchase = 30000 * 7.2 / (4 * 365.25 * 86400)
-    electricity = 700 * 1.3 * 0.6 / 3.6e6
+    purchase = 1.2 * 187500 / (4 * 365.25 * 86400)
+    electricity = (0.9 * 700 + 1800 / 8) * 1.3 * 0.6 / 3.6e6
     tokens = 512 * 8192 / 1e6
     expected = (purchase + electricity) * 64 * row["step_time_s"] / tokens
     assert row["cny_per_mtoken"] == pytest.approx(expected, rel=1e-6)

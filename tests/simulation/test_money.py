@@ -27,6 +27,7 @@ from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 
 H200, SEED = pool("h200", accelerator="H200"), pool("seed", 2, accelerator="SeedChip")
+H100 = pool("h100", accelerator="H100")
 FLEET = cluster(H200, SEED)
 TOTALS = ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")
 
@@ -142,13 +143,14 @@ def price(pool_: Any, **fields: Any) -> float:
 
 
 def test_yuan_and_dollars_by_the_stated_rate() -> None:
-    """H200: 25,000 to 35,000 USD; SeedChip: 50,000 to 110,000 CNY; the host of eight in dollars."""
-    assert price(H200, host_price="8000 USD") == pytest.approx(31_000 * 7.2)
-    assert price(H200, host_price="8000 USD", cny_per_usd=8) == pytest.approx(31_000 * 8)
+    """H100: 22,000 to 30,000 USD; SeedChip: 50,000 to 110,000 CNY; the host of eight in dollars."""
+    assert price(H100, host_price="8000 USD") == pytest.approx(27_000 * 7.2)
+    assert price(H100, host_price="8000 USD", cny_per_usd=8) == pytest.approx(27_000 * 8)
     assert price(SEED, host_price="8000 USD", cny_per_usd=8) == pytest.approx(80_000 + 1_000 * 8)
-    own = {"seed": {"price": "9000 USD"}, "h200": {"host_price": "80 CNY"}}
+    own = {"seed": {"price": "9000 USD"}, "h100": {"host_price": "80 CNY"}}
     assert price(SEED, pools=own, cny_per_usd=8) == 72_000, "with its share of the server"
-    assert price(H200, pools=own) == pytest.approx(30_000 * 7.2 + 10)
+    assert price(H100, pools=own) == pytest.approx(26_000 * 7.2 + 10)
+    assert price(H200, host_price="8000 USD") == 187_500, "a price with its server, in yuan"
 
 
 def test_the_rent_in_dollars_and_a_price_with_its_server() -> None:

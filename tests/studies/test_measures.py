@@ -155,7 +155,9 @@ def test_facts_of_a_fleet():
     h20, ascend = (fleet.catalogue.accelerator(name) for name in ("H20", "910B"))
     assert (facts["chips"], facts["chips.a"], facts["chips.b"]) == (40, 16, 24)
     assert facts["fleet_power_w"] == 16 * h20.power_w + 24 * ascend.power_w
-    assert facts["fleet_cost_cny"] == 16 * h20.price + 24 * ascend.price
+    server = 32_010 * 7.2 / 8
+    by_hand = 16 * (13_500 * 7.2 + server) + 24 * (16_000 * 7.2 + server)
+    assert facts["fleet_cost_cny"] == pytest.approx(by_hand)
 
 
 def test_energy_and_money_of_the_whole_run():

@@ -88,8 +88,8 @@ def write(path: Path, tree: Tree) -> Path:
     return path
 
 
-def test_a_hash_is_16_hexadecimal_digits_and_repeatable() -> None:
-    assert len(key()) == 16
+def test_a_hash_is_24_hexadecimal_digits_and_repeatable() -> None:
+    assert len(key()) == 24
     assert int(key(), 16) >= 0
     assert key() == key(copy.deepcopy(SCENARIO))
 

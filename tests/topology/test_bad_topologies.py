@@ -203,7 +203,7 @@ def test_unknown_file_names_the_nearest(catalogue):
         (b"- a\n- b\n", "mapping"),
         (b"name: x\nname: y\n", "name"),
         (b"name: [x\n", "not valid YAML"),
-        (b"\xff\xfe\x00PNG", "not a text file"),
+        (b"\xff\xfe\x00PNG", "UTF-16"),
     ],
 )
 def test_broken_files(tmp_path, catalogue, content, expected):

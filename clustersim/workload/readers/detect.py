@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from clustersim.errors import InputError, unknown_name
+from clustersim.shipped import find_file
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.acme import read_acme
 from clustersim.workload.readers.helios import read_helios
@@ -100,6 +101,7 @@ def read_jobs(
     """
     if format is not None and format not in _READERS:
         raise InputError("format", unknown_name("format", format, FORMATS))
+    path = find_file(path, within="experiments", suffix=".csv")
     source = open_source(path)
     if format is None:
         format = _format_of_content(source)

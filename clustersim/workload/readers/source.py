@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clustersim.errors import InputError
+from clustersim.shipped import missing_file
 
 __all__ = ["Source", "open_source", "read_csv", "reading"]
 
@@ -62,7 +63,8 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(path, "no such file") from None
+        told = missing_file(path, within="experiments", suffix=".csv")
+        raise InputError(path, told) from None
     except IsADirectoryError:
         raise InputError(path, "is a folder; a file of jobs is needed") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):

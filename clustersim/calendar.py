@@ -1,0 +1,502 @@
+"""The calendar of a run: what local clocks show at each time of the simulation.
+
+Simulated time is seconds since time 0 and knows no clock.  A calendar says which date and local
+time it is at time 0, and in which time zone, so that everything that depends on the hour of the
+day, the day of the week or the month can be looked up.  Between two changes of daylight saving
+time the local clock runs as simulated time does; a calendar is therefore a few shifts, and
+everything that is computed from it is computed for whole arrays.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.errors import shown
+
+__all__ = [
+    "DAY_S",
+    "HOUR_S",
+    "UNDATED",
+    "WEEK_S",
+    "Calendar",
+    "in_zone",
+    "is_twice",
+    "parse_start",
+    "parse_zone",
+    "piece_of",
+    "zone_name",
+]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
+LAST_CHANGE_YEARS = 200
+"""After so many years the clocks of a zone no longer change: nobody knows its rules until then."""
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_NEAREST_CITY = {
+    **dict.fromkeys(("beijing", "shenzhen", "hangzhou", "guangzhou", "china"), "asia/shanghai"),
+    **dict.fromkeys(("mumbai", "delhi", "bangalore", "bengaluru", "india"), "asia/kolkata"),
+    **dict.fromkeys(("seattle", "san_francisco", "pacific"), "america/los_angeles"),
+}
+"""Places after which no zone is named, and the zone that they are in."""
+_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calendar:
+    """Which date and local time it is at time 0, and how the local clock goes on.
+
+    Attributes
+    ----------
+    start : datetime or None
+        Local date and time at time 0.  With a zone as its `tzinfo`, the local clock follows that
+        zone, daylight saving time included; without, every day has 24 hours.  None: no date is
+        known, time 0 is midnight of a Monday, and every day has 24 hours.
+
+    Examples
+    --------
+    >>> night = Calendar(datetime(2026, 3, 28, 18, tzinfo=ZoneInfo("Europe/Berlin")))
+    >>> night.hour_of_day(np.array([0.0, 7 * 3600.0, 8 * 3600.0])).tolist()  # clocks skip hour 2
+    [18, 1, 3]
+    >>> night.text(8 * 3600.0), Calendar().text(8 * 3600.0)
+    ('2026-03-29 03:00', 'Monday 08:00')
+    """
+
+    start: datetime | None = None
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the date of time 0 is known."""
+        return self.start is not None
+
+    @property
+    def time_zone(self) -> str | None:
+        """Name of the zone, such as ``Asia/Shanghai`` or ``UTC+05:30``; None without one."""
+        return None if self.start is None else zone_name(self.start.tzinfo)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether date, time and zone are the same; the same instant is not enough."""
+        return isinstance(other, Calendar) and self.document() == other.document()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.document().values()))
+
+    def document(self) -> dict[str, str]:
+        """Return the calendar as plain data; see :meth:`of_document`.
+
+        Examples
+        --------
+        >>> Calendar(datetime(2026, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai"))).document()
+        {'start': '2026-01-01T00:00:00+08:00', 'time_zone': 'Asia/Shanghai'}
+        """
+        if self.start is None:
+            return {}
+        told = {"start": self.start.isoformat()}
+        return told if self.time_zone is None else {**told, "time_zone": self.time_zone}
+
+    @classmethod
+    def of_document(cls, data: Mapping[str, Any]) -> Calendar:
+        """Return the calendar that :meth:`document` wrote down.
+
+        Examples
+        --------
+        >>> there = Calendar(datetime(2026, 10, 25, 1, tzinfo=ZoneInfo("Europe/Berlin")))
+        >>> Calendar.of_document(there.document()) == there
+        True
+        """
+        if "start" not in data:
+            return cls()
+        start = datetime.fromisoformat(data["start"])
+        zone = data.get("time_zone")
+        return cls(start if zone is None else start.astimezone(parse_zone(zone)))
+
+    def local_s(self, time_s: npt.ArrayLike) -> Floats:
+        """Return what the local clock shows, in seconds since the Monday midnight before time 0.
+
+        Parameters
+        ----------
+        time_s : array_like of float
+            Times of the simulation, in seconds.
+
+        Returns
+        -------
+        float64 array
+            Of the same shape.  Modulo 86,400 it is the second of the day, modulo 604,800 that of
+            the week.
+        """
+        times = np.asarray(time_s, dtype=np.float64)
+        begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
+        return np.asarray(times + shift_s[piece_of(begin_s, times)])
+
+    def integral_until(self, time_s: npt.ArrayLike, of_local: Callable[[Floats], Floats]) -> Floats:
+        """Integrate a rate that the local clock determines from time 0 to each of some times.
+
+        Parameters
+        ----------
+        time_s : array_like of float
+            Times of the simulation, in seconds.
+        of_local : callable
+            Integral of the rate over local time, from any fixed local time to those of an array;
+            see :meth:`local_s`.
+
+        Returns
+        -------
+        float64 array
+            Hours that the clock skips count nothing, those that it shows twice count twice.
+        """
+        times = np.asarray(time_s, dtype=np.float64)
+        begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
+        first = of_local(begin_s + shift_s)
+        whole = of_local(begin_s[1:] + shift_s[:-1]) - first[:-1]
+        before = np.concatenate([[0.0], np.cumsum(whole)]) - first
+        piece = piece_of(begin_s, times)
+        return np.asarray(before[piece] + of_local(times + shift_s[piece]))
+
+    def hour_of_day(self, time_s: npt.ArrayLike) -> Ints:
+        """Return the hour that the local clock shows, 0 to 23."""
+        return (self.local_s(time_s) // HOUR_S).astype(np.int64) % 24
+
+    def hour_of_week(self, time_s: npt.ArrayLike) -> Ints:
+        """Return the hour of the week that the local clock shows, 0 (Monday, 00:00) to 167."""
+        return (self.local_s(time_s) // HOUR_S).astype(np.int64) % 168
+
+    def hour_edges_s(self, until_s: float) -> Floats:
+        """Return when hours of the local clock begin: time 0, then each full hour before `until_s`.
+
+        An hour that a change of the clock cuts short ends there.
+
+        Examples
+        --------
+        >>> Calendar(datetime(2026, 1, 1, 8, 45)).hour_edges_s(7200.0).tolist()
+        [0.0, 900.0, 4500.0]
+        """
+        begin_s, shift_s = self.shifts(until_s)
+        ends_s = np.append(begin_s[1:], until_s)
+        parts = []
+        for begin, end, shift in zip(begin_s, ends_s, shift_s, strict=True):
+            first = np.ceil((begin + shift) / HOUR_S)
+            full = np.arange(first, np.ceil((end + shift) / HOUR_S)) * HOUR_S - shift
+            parts += [[begin], full[full > begin]]
+        edges = np.concatenate(parts)
+        return edges[edges < until_s] if until_s > 0 else edges[:1]
+
+    def month_edges_s(self, until_s: float) -> Floats:
+        """Return when months begin after time 0 and before `until_s`, at local midnight.
+
+        Raises
+        ------
+        ValueError
+            If no date is known.
+
+        Examples
+        --------
+        >>> (Calendar(datetime(2026, 1, 31)).month_edges_s(60 * 86400.0) / 86400).tolist()
+        [1.0, 29.0]
+        """
+        if self.start is None:
+            raise ValueError("a calendar without a date has no months")
+        begin_s, shift_s = self.shifts(until_s)
+        start, monday = _wall(self.start), np.datetime64(_monday(self.start), "s")
+        first = np.datetime64(start, "M")
+        last = monday + np.timedelta64(int(until_s + shift_s.max() + DAY_S), "s")
+        months = np.arange(first + 1, last.astype("datetime64[M]") + 1)
+        local_s = (months.astype("datetime64[s]") - monday).astype(np.float64)
+        edges = self._times_of(local_s, begin_s, shift_s)
+        return edges[(edges > 0) & (edges < until_s)]
+
+    def at(self, time_s: float) -> datetime:
+        """Return the local date and time at a time of the simulation.
+
+        Raises
+        ------
+        ValueError
+            If no date is known, or it is beyond the year 9999.
+        """
+        if self.start is None:
+            raise ValueError("a calendar without a date has no dates")
+        zone = self.start.tzinfo
+        try:
+            if zone is None:
+                return self.start + timedelta(seconds=time_s)
+            return (self.start.astimezone(UTC) + timedelta(seconds=time_s)).astimezone(zone)
+        except OverflowError:
+            raise ValueError(f"{time_s:g} s after {self.start} is beyond the year 9999") from None
+
+    def iso(self, time_s: float) -> str:
+        """Return the local date and time as ISO 8601 to the second, with its offset from UTC.
+
+        Empty without a date, and beyond the year 9999.
+        """
+        try:
+            return self.at(time_s).isoformat(timespec="seconds")
+        except ValueError:
+            return ""
+
+    def text(self, time_s: float) -> str:
+        """Return the local date and time as a short text, to the minute.
+
+        Without a date, it is the day of the week and the time.
+        """
+        if self.start is None:
+            day, second = divmod(time_s % WEEK_S, DAY_S)
+            return f"{_DAYS[int(day)]} {int(second // HOUR_S):02}:{int(second % HOUR_S // 60):02}"
+        try:
+            return f"{self.at(time_s):%Y-%m-%d %H:%M}"
+        except ValueError:
+            return f"{time_s / (365.25 * DAY_S):,.0f} years after {self.start:%Y-%m-%d}"
+
+    def __str__(self) -> str:
+        """Say in a phrase what time 0 is."""
+        if self.start is None:
+            return "midnight of a Monday (no date, days of 24 hours)"
+        zone = self.time_zone or "no time zone, days of 24 hours"
+        shown = self.start.strftime("%Y-%m-%d %H:%M" + (":%S" if self.start.second else ""))
+        return f"{_DAYS[self.start.weekday()]}, {shown} ({zone})"
+
+    def shifts(self, until_s: float) -> tuple[Floats, Floats]:
+        """Return by how much the local clock is ahead of simulated time, and from when on.
+
+        Parameters
+        ----------
+        until_s : float
+            Changes of the clock up to this time are found, in seconds.
+
+        Returns
+        -------
+        begin_s : float64 array (pieces,)
+            When each piece begins, from 0 on, in ascending order.
+        shift_s : float64 array (pieces,)
+            Local time (see :meth:`local_s`) less simulated time in it.
+        """
+        if self.start is None:
+            return np.zeros(1), np.zeros(1)
+        zone = self.start.tzinfo
+        wall = _wall(self.start)
+        shift_s = (wall - _monday(self.start)).total_seconds()
+        if not isinstance(zone, ZoneInfo):
+            return np.zeros(1), np.array([shift_s])
+        first = self.start.astimezone(UTC)
+        years = int(min(max(until_s, 0.0) / (365.0 * DAY_S), LAST_CHANGE_YEARS)) + 1
+        begin_s, shifts = [0.0], [shift_s]
+        own_s = _offset_s(self.start)
+        epoch_s = first.timestamp()
+        for year in range(first.year, min(first.year + years, 9998) + 1):
+            for moment_s, offset_s in _changes(zone.key, year):
+                if moment_s > epoch_s:
+                    begin_s.append(moment_s - epoch_s)
+                    shifts.append(shift_s + offset_s - own_s)
+        kept = np.array(begin_s) <= max(until_s, 0.0)
+        return np.array(begin_s)[kept], np.array(shifts)[kept]
+
+    def _times_of(self, local_s: Floats, begin_s: Floats, shift_s: Floats) -> Floats:
+        """Return when the local clock first reaches some times: where it skips one, right then."""
+        ends_s = np.append(begin_s[1:], np.inf) + shift_s
+        piece = np.array([int(np.argmax(ends_s > local)) for local in local_s], dtype=np.int64)
+        return np.maximum(local_s - shift_s[piece], begin_s[piece])
+
+
+def piece_of(begins: Floats, values: Floats) -> npt.NDArray[np.intp] | int:
+    """Return in which piece some values lie; 0 for all where there is one, which is quicker.
+
+    Parameters
+    ----------
+    begins : float64 array (pieces,)
+        Where each piece begins, in ascending order; values before the first lie in it too.
+    values : float64 array
+    """
+    return 0 if len(begins) == 1 else np.searchsorted(begins[1:], values, side="right")
+
+
+UNDATED = Calendar()
+"""No date: time 0 is midnight of a Monday, and every day has 24 hours."""
+
+
+def parse_zone(name: object) -> tzinfo:
+    """Return the time zone of a name.
+
+    Parameters
+    ----------
+    name : object
+        A name of the IANA time zone database, such as ``Asia/Shanghai``, or a fixed offset from
+        UTC, such as ``UTC+08:00``.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, with the nearest name.
+
+    Examples
+    --------
+    >>> parse_zone("Asia/Shangai")
+    Traceback (most recent call last):
+        ...
+    ValueError: unknown time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? allowed: names of \
+the IANA time zone database, or an offset such as UTC+08:00
+    """
+    text = name.strip() if isinstance(name, str) else ""
+    if text.upper() in ("UTC", "Z", "GMT"):
+        return UTC
+    offset = _OFFSET.fullmatch(text)
+    if offset is not None:
+        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+        if minutes <= 14 * 60:
+            return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+    known = _zone_names()
+    if text.lower() in known:
+        return ZoneInfo(known[text.lower()])
+    near = _nearest_zone(text.lower().replace(" ", "_"), known)
+    hint = f"did you mean {known[near]!r}? " if near else ""
+    raise ValueError(
+        f"unknown time zone {shown(name)}; {hint}allowed: names of the IANA time zone database, "
+        "or an offset such as UTC+08:00"
+    )
+
+
+def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
+    """Zone that a name most likely means: of its city where that is known, else by its letters."""
+    if len(name) > 60:
+        return None
+    city = name.rpartition("/")[2]
+    cities = {key.rpartition("/")[2]: key for key in known} | _NEAREST_CITY
+    if city in cities:
+        return cities[city]
+    for names, text, cutoff in ((known, name, 0.6), (cities, city, 0.7)):
+        if near := difflib.get_close_matches(text, names, n=1, cutoff=cutoff):
+            return cities.get(near[0], near[0])
+    return None
+
+
+def zone_name(zone: tzinfo | None) -> str | None:
+    """Return the name of a time zone that :func:`parse_zone` reads; None without a zone."""
+    if zone is None:
+        return None
+    if isinstance(zone, ZoneInfo):
+        return zone.key
+    offset = zone.utcoffset(None)
+    if offset is None:
+        return str(zone)
+    minutes = round(offset.total_seconds() / 60)
+    sign, minutes = "-" if minutes < 0 else "+", abs(minutes)
+    return "UTC" if minutes == 0 else f"UTC{sign}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def parse_start(value: object) -> datetime:
+    """Return the date and time of a value such as ``2026-01-01`` or ``2026-01-01T08:00+08:00``.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or before the year 1900 or after 2200.
+
+    Examples
+    --------
+    >>> parse_start("2026-01-01")
+    datetime.datetime(2026, 1, 1, 0, 0)
+    """
+    allowed = "write a date such as 2026-01-01, or a date and time such as 2026-01-01T08:00"
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if isinstance(value, str):
+        text = value
+        try:
+            value = datetime.fromisoformat(text.strip())
+        except ValueError as error:
+            why = f": {error}" if re.fullmatch(r"\d{4}-\d\d-\d\d.{,20}", text) else ""
+            raise ValueError(f"{shown(text)} is not a date{why}; {allowed}") from None
+    if not isinstance(value, datetime):
+        raise ValueError(f"{shown(value)} is not a date; {allowed}")
+    if not 1900 <= value.year <= 2200:
+        raise ValueError(f"{value.date().isoformat()} is not between the years 1900 and 2200")
+    return value
+
+
+def in_zone(start: datetime, zone: tzinfo | None) -> datetime:
+    """Return a start in a time zone: a local time is taken as that zone's, an instant converted.
+
+    Raises
+    ------
+    ValueError
+        If the clocks of the zone skip that local time.
+
+    Examples
+    --------
+    >>> in_zone(datetime(2026, 3, 29, 2, 30), ZoneInfo("Europe/Berlin"))
+    Traceback (most recent call last):
+        ...
+    ValueError: 2026-03-29 02:30 does not exist in Europe/Berlin, whose clocks skip it
+    """
+    if zone is None:
+        return start
+    if start.tzinfo is not None:
+        return start.astimezone(zone)
+    there = start.replace(tzinfo=zone)
+    if there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != start:
+        raise ValueError(
+            f"{start:%Y-%m-%d %H:%M} does not exist in {zone_name(zone)}, whose clocks skip it"
+        )
+    return there
+
+
+def is_twice(start: datetime) -> bool:
+    """Tell whether the clocks of its zone show a local time twice."""
+    return _offset_s(start.replace(fold=0)) > _offset_s(start.replace(fold=1))
+
+
+def _wall(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None, fold=0)
+
+
+def _monday(moment: datetime) -> datetime:
+    """Midnight of the Monday on or before a date, as a local clock shows it."""
+    wall = _wall(moment)
+    return datetime(wall.year, wall.month, wall.day) - timedelta(days=wall.weekday())
+
+
+def _offset_s(moment: datetime) -> float:
+    offset = moment.utcoffset()
+    return 0.0 if offset is None else offset.total_seconds()
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> dict[str, str]:
+    return {name.lower(): name for name in sorted(available_timezones())}
+
+
+@lru_cache(maxsize=4096)
+def _changes(key: str, year: int) -> tuple[tuple[float, float], ...]:
+    """When the clocks of a zone change in a year (Unix time), and their offset from then on.
+
+    The offsets of all days are compared, and a change between two is found by bisection.
+    """
+    zone = ZoneInfo(key)
+
+    def offset_s(moment_s: int) -> float:
+        return _offset_s(datetime.fromtimestamp(moment_s, zone))
+
+    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    last = int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp())
+    days = range(first, last + 1, int(DAY_S))
+    offsets = [offset_s(moment) for moment in days]
+    found = []
+    for day, before, after in zip(days, offsets, offsets[1:], strict=False):
+        if before != after:
+            found.append((float(_bisect(offset_s, before, day, day + int(DAY_S))), after))
+    return tuple(found)
+
+
+def _bisect(offset_s: Callable[[int], float], before: float, low: int, high: int) -> int:
+    """First second at which an offset is no longer that of `low`."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if offset_s(middle) == before else (low, middle)
+    return high

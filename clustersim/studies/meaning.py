@@ -1,0 +1,150 @@
+"""What a study cannot show: notes about what its parameters mean, and what they do not change.
+
+An offered load is a share of what a fleet can do. At a fixed load a larger or faster fleet is
+therefore offered more jobs a day, and its waits say nothing about what its size is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from clustersim.scheduling import SPEED_NOTE
+from clustersim.studies.spec import LOAD, StudySpec
+
+__all__ = ["load_notes", "paths_that_set_the_rate", "placement_notes"]
+
+SET_THE_RATE = (
+    "cluster",
+    "catalogue",
+    "workload.generate",
+    "workload.reference_accelerator",
+    "workload.reference_models",
+    "performance",
+    "scheduler.choose",
+    "scheduler.wait_for_best",
+)
+"""Parts of a scenario on which the jobs a day at a load of 1 depend, see `sustainable_rate`."""
+BUT = (
+    "workload.generate.arrivals",
+    "performance.draw",
+    "catalogue.assumptions",
+    "cluster.name",
+    "cluster.notes",
+)
+"""Of these, what they do not depend on."""
+CHANGE_THE_FLEET = ("supply", "serving", "software", "failures")
+"""Parts that change what of the fleet can work, and not the jobs a day at a load of 1."""
+
+
+def paths_that_set_the_rate(paths: Iterable[str]) -> list[str]:
+    """Return those of some paths of a scenario on which the jobs a day at a fixed load depend.
+
+    Examples
+    --------
+    >>> paths_that_set_the_rate(["cluster.pools.h200.nodes", "scheduler.policy", "supply.site"])
+    ['cluster.pools.h200.nodes']
+    """
+    return [path for path in paths if _within(path, SET_THE_RATE) and not _within(path, BUT)]
+
+
+def load_notes(
+    spec: StudySpec, tree: Mapping[str, Any], jobs_per_day: tuple[float, float] | None = None
+) -> list[str]:
+    """Say how the meaning of an offered load changes with what a study varies.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    tree : mapping
+        Data of its base scenario, with its cases.
+    jobs_per_day : (float, float), optional
+        The least and the most that a point was offered.
+    """
+    paths = list(dict.fromkeys(path for _, path in spec.named_paths))
+    if not _has_load(spec, tree, paths):
+        return []
+    varied = list(dict.fromkeys(_with_cases(spec, tree, paths)))
+    return [*_rate_note(spec, tree, paths, varied, jobs_per_day), *_fleet_note(varied)]
+
+
+def placement_notes(spec: StudySpec, tree: Mapping[str, Any]) -> list[str]:
+    """Say what placements do not change, in a study that compares policies or placements."""
+    paths = list(dict.fromkeys(path for _, path in spec.named_paths))
+    compared = ("scheduler", "scheduler.policy", "scheduler.placement")
+    if any(path in compared for path in _with_cases(spec, tree, paths)):
+        return [f"Note: {SPEED_NOTE}."]
+    return []
+
+
+def _has_load(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> bool:
+    """Whether some run takes its arrival rate from an offered load."""
+    if LOAD in paths:
+        return True
+    cases = (tree.get("cases") or {}).values()
+    by_case = "case" in paths and any((case or {}).get(LOAD) is not None for case in cases)
+    return by_case or tree.get("workload", {}).get("load") is not None
+
+
+def _with_cases(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> Iterator[str]:
+    """Paths that vary, with those that the cases change where these vary."""
+    for path in paths:
+        if path != "case":
+            yield path
+            continue
+        cases = tree.get("cases") or {}
+        for name in spec.listed("case"):
+            yield from cases.get(str(name)) or {}
+
+
+def _rate_note(
+    spec: StudySpec,
+    tree: Mapping[str, Any],
+    paths: list[str],
+    varied: list[str],
+    jobs_per_day: tuple[float, float] | None,
+) -> Iterator[str]:
+    found = paths_that_set_the_rate(varied)
+    if not found:
+        return
+    name = "by case" if "case" in paths and len(found) > 1 else f"of {', '.join(found)}"
+    if LOAD in paths:
+        begin = (
+            f"Note: an offered load of 1 is another number of jobs a day at each value {name}. "
+            "Compare jobs a day rather than loads, and rather than waits at one load."
+        )
+    else:
+        load = tree.get("workload", {}).get("load")
+        at = (
+            "the offered load of each case" if load is None else f"a fixed offered load of {load:g}"
+        )
+        begin = (
+            f"Note: at {at} (workload.load) the jobs a day grow with what a fleet can do, so that "
+            f"the points do not have the same jobs{_between(jobs_per_day)}: each value {name} is "
+            "offered as much more as it can do more. Waits then do not show what more is worth."
+        )
+    yield (
+        f"{begin} For the same jobs at every point, give workload.jobs_per_day instead of "
+        "workload.load."
+    )
+
+
+def _between(jobs_per_day: tuple[float, float] | None) -> str:
+    if jobs_per_day is None:
+        return ""
+    least, most = jobs_per_day
+    return f" ({least:,.4g} to {most:,.4g} jobs a day)"
+
+
+def _fleet_note(varied: list[str]) -> Iterator[str]:
+    found = [path for path in varied if _within(path, CHANGE_THE_FLEET)]
+    if found:
+        yield (
+            "Note: workload.load refers to all nodes that the pools ever have, with mature "
+            "software, without failures and services. The jobs stay the same at each value of "
+            f"{', '.join(found)}; the load of the nodes that are there does not."
+        )
+
+
+def _within(path: str, parts: Iterable[str]) -> bool:
+    return any(path == part or path.startswith(f"{part}.") for part in parts)
