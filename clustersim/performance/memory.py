@@ -107,7 +107,8 @@ def memory_by_class(
     micro-batches, ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022, appendix C),
     never more than there are; the last keeps one, ``pp - (pp - 1) / vpp`` when interleaved, and at
     the loss its logits; at the end of a step only the optimizer's intermediates. With full
-    recompute one layer is worked on beside what is kept. Activations on the host leave two layers behind.
+    recompute one layer is worked on beside what is kept. Activations on the host leave two layers
+    behind.
     """
     rules = plain_rules() if rules is None else rules
     whole = shard.dense_params + shard.expert_params
@@ -126,28 +127,33 @@ def memory_by_class(
         gathered = PRODUCT_BYTES * np.minimum(units, np.maximum(rules.live, table))
         on_chip = weight_bytes * sharded * (1.0 - rules.host_weights) + gathered
         at_rest = np.where(plans.zero >= 3, on_chip, at_rest)
-    alone = plans.zero < 1
-    per_gradient = rules.gradients + np.where(alone, rules.replicated, 0.0)
-    per_gradient = per_gradient + np.where(alone & (shard.ranks > 1), rules.bucket, 0.0)
+    per_gradient = rules.gradients
+    if np.any(rules.replicated + rules.bucket > 0):
+        copies = rules.replicated + np.where(shard.ranks > 1, rules.bucket, 0.0)
+        per_gradient = per_gradient + np.where(plans.zero < 1, copies, 0.0)
     states = split_from(1) * shard.trained
     per_layer, at_work = activation_bytes_per_layer(shard, models, chips, plans, rules)
     working = np.where(plans.recompute >= 2, at_work, np.zeros(()))
     first, last = _in_flight(shard, plans)
     logits = rules.logits * shard.tokens * models.vocab / plans.tp
-    logits = logits + rules.fused_hidden * _fused_loss_bytes(shard, models, plans)
+    if np.any(rules.fused_hidden > 0):
+        logits = logits + rules.fused_hidden * _fused_loss_bytes(shard, models, plans)
     first_stage = _on_chip(per_layer, shard.layers, first, rules) + working
     last_stage = _on_chip(per_layer, shard.layers, last, rules) + np.maximum(working, logits)
-    stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
-    peak = np.maximum(np.maximum(first_stage, last_stage), rules.step * stepped)
-    communicates = (plans.zero >= 1) & (shard.ranks > 1)
+    peak = np.maximum(first_stage, last_stage)
+    if np.any(rules.step > 0):
+        stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
+        peak = np.maximum(peak, rules.step * stepped)
+    reserve = rules.reserve_share * chips.hbm_bytes + rules.reserve_bytes
+    if np.any(rules.buffers > 0):
+        communicates = (plans.zero >= 1) & (shard.ranks > 1)
+        reserve = reserve + np.where(communicates, rules.buffers, 0.0)
     return {
         "weights": at_rest,
         "gradients": per_gradient * split_from(rules.gradient_stage) * shard.trained,
         "optimizer": rules.optimizer * states,
         "activations": peak,
-        "reserve": rules.reserve_share * chips.hbm_bytes
-        + rules.reserve_bytes
-        + np.where(communicates, rules.buffers, 0.0),
+        "reserve": reserve,
     }
 
 
