@@ -101,7 +101,7 @@ def test_refit_is_the_shipped_calibration(measured, refit):
     centred = recentred(refit.calibration, rows, measured.scatter)
     np.testing.assert_allclose(centred.centre, shipped.centre, atol=0.05)  # of the prior's spread
     drawn = [np.log(seconds(c.draw(100, seed=1), rows)) for c in (centred, shipped)]
-    np.testing.assert_allclose(drawn[0].std(axis=0), drawn[1].std(axis=0), rtol=0.02)
+    np.testing.assert_allclose(drawn[0].std(axis=0), drawn[1].std(axis=0), rtol=0.1)
 
 
 def test_draws_average_to_the_posterior_mean(measured, refit):
