@@ -99,9 +99,9 @@ def test_refit_is_the_shipped_calibration(measured, refit):
     assert mean[0] == pytest.approx(0.036, abs=0.01)
     assert refit.calibration.widening == pytest.approx(shipped.widening, rel=1e-3)
     centred = recentred(refit.calibration, rows, measured.scatter)
-    np.testing.assert_allclose(centred.centre, shipped.centre, atol=1e-3)
+    np.testing.assert_allclose(centred.centre, shipped.centre, atol=0.05)  # of the prior's spread
     drawn = [np.log(seconds(c.draw(100, seed=1), rows)) for c in (centred, shipped)]
-    np.testing.assert_allclose(drawn[0].std(axis=0), drawn[1].std(axis=0), rtol=0.02)
+    np.testing.assert_allclose(drawn[0].std(axis=0), drawn[1].std(axis=0), rtol=0.1)
 
 
 def test_draws_average_to_the_posterior_mean(measured, refit):
