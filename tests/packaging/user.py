@@ -164,7 +164,8 @@ def _topology_of_my_chip() -> str:
 
 USERS_OWN = {
     "configs.csv": lambda: (
-        "model,accelerator,n_accelerators\nllama3-8b,H100,64\nllama3-8b,H200,8\n"
+        "model,accelerator,n_accelerators,global_batch,seq_len\n"
+        "llama3-8b,H100,64,512,8192\nllama3-8b,H200,8,64,8192\n"
     ),
     "my-runs.csv": _training_runs,
     "my-chip.csv": (ROOT / "clustersim/calibration/data/microbenchmarks/h200.csv").read_text,
