@@ -7,4 +7,4 @@ What tells two states of the code apart in between is the hash of its files
 (:mod:`clustersim.source_code`).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
