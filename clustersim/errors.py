@@ -8,12 +8,23 @@ bug of the simulator and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ClusterSimError", "InputError", "named_in", "nearest_hint", "shown", "unknown_name"]
+from clustersim.meanings import same_meaning
+
+__all__ = [
+    "ClusterSimError",
+    "InputError",
+    "named_in",
+    "nearest_hint",
+    "nearest_name",
+    "shown",
+    "unknown_name",
+]
 
 
 _MOST_COMPARED = 100
@@ -98,6 +109,39 @@ def shown(value: object, *, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+_TYPO = 0.85
+"""Names this similar differ by a slip of the keyboard (ratio of `difflib`)."""
+_SIMILAR, _SIMILAR_SHORT, _SHORT = 0.55, 0.65, 5
+"""Names less similar than this have nothing in common; names with few letters need more."""
+
+
+def nearest_name(name: object, allowed: Iterable[str]) -> str | None:
+    """Return the allowed name that was most likely meant; None where none is near.
+
+    A slip of the keyboard goes first, then what means the same, then a name with the same word in
+    it, then what looks similar.
+
+    Examples
+    --------
+    >>> nearest_name("polcy", ["placement", "policy"]), nearest_name("log", ["load", "trace"])
+    ('policy', 'trace')
+    """
+    by_lower = {str(item).lower(): str(item) for item in allowed}
+    text = str(name)[:_MOST_COMPARED].lower()
+    near = difflib.get_close_matches(text, by_lower, n=1, cutoff=_TYPO)
+    if near:
+        return by_lower[near[0]]
+    meant = same_meaning(text, by_lower.values())
+    if meant is not None:
+        return meant
+    with_word = [item for item in by_lower if text in re.split(r"[^a-z0-9]+", item)]
+    if len(text) > 2 and with_word:
+        return by_lower[min(with_word, key=len)]
+    cutoff = _SIMILAR_SHORT if len(text) < _SHORT else _SIMILAR
+    near = difflib.get_close_matches(text, by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
+
+
 def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str:
     """Say what is allowed and which allowed name is the nearest to `name`.
 
@@ -110,9 +154,8 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
     names = sorted(str(item) for item in allowed)
     if not names:
         return "none is defined"
-    by_lower = {item.lower(): item for item in names}
-    near = difflib.get_close_matches(str(name)[:_MOST_COMPARED].lower(), by_lower, n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
+    near = nearest_name(name, names)
+    hint = "" if near is None else f"did you mean {near!r}? "
     shown = ", ".join(names[:most]) + (
         f" and {len(names) - most} more" if len(names) > most else ""
     )

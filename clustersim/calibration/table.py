@@ -27,6 +27,7 @@ from clustersim.calibration.row import Row
 from clustersim.calibration.unknown_chips import unknown_chip
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
+from clustersim.meanings import same_meaning
 from clustersim.performance import Calibration, default_calibration, describe_memory
 from clustersim.shipped import find_file
 from clustersim.spreadsheets import plain_cell
@@ -167,9 +168,10 @@ def misspelt_columns(
     missing = [name for name in known if name not in present]
     near = {
         column: difflib.get_close_matches(str(column).lower(), missing, n=1, cutoff=NEAR)
+        or [same_meaning(column, missing)]
         for column in unknown
     }
-    return {column: found[0] for column, found in near.items() if found}
+    return {column: found[0] for column, found in near.items() if found[0] is not None}
 
 
 def _with_unknown_chips(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clustersim.calendar import Calendar
     from clustersim.workload import JobLog, TraceStatistics
 
 DAY_S = 86400.0
@@ -54,14 +55,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from clustersim.calendar import Calendar
     from clustersim.workload import read_jobs
-    from clustersim.workload.describe import describe_jobs, second_of_week, window
+    from clustersim.workload.describe import clock_of, describe_jobs, window
 
     start, end = _time(args.start, "--from", 0.0), _time(args.end, "--to", float("inf"))
     chips = _chips(args)
     log = read_jobs(args.file, format=args.format, sort=args.sort)
-    origin_s = second_of_week(log.origin) if log.origin is not None else 0.0
-    first_second = _time(args.week_time, "--start", origin_s)
+    calendar = Calendar(log.origin)
+    hours = f"local time: {calendar}" if calendar.is_dated else "time 0 is taken for Monday, 00:00"
+    if args.week_time is not None:
+        calendar = clock_of(_time(args.week_time, "--start", 0.0))
+        hours = "by --start"
     jobs = window(log.jobs, start, end)
     if len(jobs) == 0:
         from clustersim.errors import InputError
@@ -70,17 +75,17 @@ def run(args: argparse.Namespace) -> int:
     print(log.report())
     if len(jobs) < len(log.jobs):
         print(f"  of these, {len(jobs):,} were submitted between --from and --to")
-    _print_statistics(describe_jobs(jobs, first_second=first_second), jobs, chips)
+    _print_statistics(describe_jobs(jobs, calendar=calendar), jobs, chips, hours)
     if args.plot is not None:
         from clustersim.plots.style import save_figure
         from clustersim.plots.trace import plot_trace
 
         name = args.file.name
-        figure = plot_trace(jobs, title=name, first_second=first_second, origin=log.origin)
+        figure = plot_trace(jobs, title=name, origin=log.origin, calendar=calendar)
         for path in save_figure(figure, *_picture(args.plot)):
             print(f"wrote {path}")
     if args.fit is not None:
-        _fit(args, log, jobs, first_second)
+        _fit(args, log, jobs, calendar)
     return 0
 
 
@@ -119,7 +124,7 @@ def _chips(args: argparse.Namespace) -> dict[str, int]:
 
 
 def _print_statistics(
-    statistics: TraceStatistics, jobs: pd.DataFrame, chips: dict[str, int]
+    statistics: TraceStatistics, jobs: pd.DataFrame, chips: dict[str, int], hours: str
 ) -> None:
     from clustersim.cli.text import table
     from clustersim.units import format_duration
@@ -147,6 +152,7 @@ def _print_statistics(
     )
     mean = statistics.rate_per_s
     if statistics.span_s >= DAY_S:
+        print(f"hours and days: {hours}")
         print("hour of the day, rate over the mean:", _relative(statistics.by_hour, mean))
         print("day of the week, rate over the mean:", _relative(statistics.by_weekday, mean))
     print(
@@ -171,7 +177,7 @@ def _relative(rates: object, mean: float) -> str:
     return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in told)
 
 
-def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, first_second: float) -> None:
+def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar) -> None:
     """Fit a model, print its distance to the log, save it and the picture of the fit."""
     from clustersim.cli.text import table
     from clustersim.plots.style import save_figure
@@ -180,9 +186,7 @@ def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, first_second
     from clustersim.workload import generate_jobs, save_workload
     from clustersim.workload.fit import fit_distance, fit_workload
 
-    spec = fit_workload(
-        jobs, name=args.fit.stem, sources={"log": log.source}, first_second=first_second
-    )
+    spec = fit_workload(jobs, name=args.fit.stem, sources={"log": log.source}, calendar=calendar)
     save_workload(spec, args.fit)
     drawn = generate_jobs(spec, Streams(0), n_jobs=200_000)
     distance = fit_distance(drawn, jobs)

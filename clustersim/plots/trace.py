@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
+from clustersim.calendar import Calendar
 from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.units import format_duration
-from clustersim.workload.describe import TraceStatistics, describe_jobs, size_bins
+from clustersim.workload.describe import TraceStatistics, clock_of, describe_jobs, size_bins
 
 __all__ = [
     "plot_arrivals",
@@ -35,7 +36,12 @@ _A = {"day": "a day", "hour": "an hour", "minute": "a minute"}
 
 
 def plot_trace(
-    jobs: pd.DataFrame, *, title: str, first_second: float = 0.0, origin: datetime | None = None
+    jobs: pd.DataFrame,
+    *,
+    title: str,
+    first_second: float = 0.0,
+    origin: datetime | None = None,
+    calendar: Calendar | None = None,
 ) -> Figure:
     """Draw sizes, run times, arrivals by day (or hour, or minute) and the cycle of the week.
 
@@ -46,23 +52,27 @@ def plot_trace(
     title : str
         Name of the log.
     first_second : float
-        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known.
+        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known, of a clock without
+        daylight saving time.
     origin : datetime, optional
-        Date at ``submit_s`` 0; without it days are numbered.
+        Local date at ``submit_s`` 0; without it days are numbered.
+    calendar : Calendar, optional
+        The local clock instead of `first_second`, daylight saving time included.
 
     Returns
     -------
     matplotlib.figure.Figure
         Four panels.
     """
-    statistics = describe_jobs(jobs, first_second=first_second)
+    clock = clock_of(first_second) if calendar is None else calendar
+    statistics = describe_jobs(jobs, calendar=clock)
     figure = new_figure(11.0, 7.6)
     with style():
         axes = figure.subplots(2, 2)
         plot_sizes(statistics, ax=axes[0, 0])
         plot_durations(jobs, ax=axes[0, 1])
         plot_arrivals(jobs, origin=origin, ax=axes[1, 0])
-        known = origin is not None or first_second > 0
+        known = origin is not None or first_second > 0 or (calendar is not None and clock.is_dated)
         plot_week(statistics, weekdays_known=known, ax=axes[1, 1])
         figure.suptitle(
             f"{title}: {statistics.jobs:,} jobs in {format_duration(statistics.span_s)}",
@@ -145,12 +155,20 @@ def plot_arrivals(
 ) -> Axes:
     """Draw the arrivals of each day, and their mean over seven days; of short logs of each hour or
     minute.
+
+    Where `origin`, the local date and time at ``submit_s`` 0, is known, days are those of its
+    calendar.
     """
     ax = _axes(ax)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
     span_s = submit_s[-1] - submit_s[0]
     unit, size = next((each for each in _BINS if span_s >= _LEAST_BINS * each[1]), _BINS[-1])
-    place = (submit_s // size).astype(np.int64)
+    local_s = submit_s
+    if origin is not None and unit == "day":
+        calendar = Calendar(origin)
+        local_s = calendar.local_s(submit_s)
+        local_s = local_s - float(calendar.local_s(0.0)) // _DAY_S * _DAY_S
+    place = (local_s // size).astype(np.int64)
     counts = np.bincount(place - place[0]).astype(np.float64)
     x = np.arange(place[0], place[0] + len(counts))
     ax.bar(x, counts, width=1.0, color=COLOURS["sky"], label=f"each {unit}")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["TraceStatistics", "describe_jobs", "second_of_week", "size_bins", "window"]
+from clustersim.calendar import WEEK_S, Calendar
+
+__all__ = ["TraceStatistics", "clock_of", "describe_jobs", "size_bins", "window"]
 
 Floats = npt.NDArray[np.float64]
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-_DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ def size_bins(sizes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], list[str]]:
     return index, labels[: most + 1]
 
 
-def describe_jobs(jobs: pd.DataFrame, *, first_second: float = 0.0) -> TraceStatistics:
+def describe_jobs(
+    jobs: pd.DataFrame, *, first_second: float = 0.0, calendar: Calendar | None = None
+) -> TraceStatistics:
     """Compute the statistics of a jobs table.
 
     Parameters
@@ -103,16 +106,21 @@ def describe_jobs(jobs: pd.DataFrame, *, first_second: float = 0.0) -> TraceStat
     jobs : pandas.DataFrame
         A jobs table that passes :func:`~clustersim.workload.jobs.check_jobs`.
     first_second : float
-        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known.
+        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known, of a clock without
+        daylight saving time.
+    calendar : Calendar, optional
+        The local clock instead, daylight saving time included.
 
     Returns
     -------
     TraceStatistics
     """
+    clock = clock_of(first_second) if calendar is None else calendar
     submit = jobs["submit_s"].to_numpy(dtype=np.float64)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.float64)
     runs = jobs["duration_s"].to_numpy(dtype=np.float64)
     known = ~np.isnan(runs)
+    counts, time_s = _by_week_hour(submit, clock)
     work = np.where(known, sizes * runs, 0.0)
     span, gaps = float(submit[-1] - submit[0]), np.diff(submit)
     mean_gap = float(gaps.mean()) if len(gaps) else float("nan")
@@ -127,22 +135,22 @@ def describe_jobs(jobs: pd.DataFrame, *, first_second: float = 0.0) -> TraceStat
         mean_duration_s=float(runs[known].mean()) if known.any() else float("nan"),
         work_accelerator_s=float(work.sum()),
         jobs_without_duration=int((~known).sum()),
-        by_hour=_cycle(submit + first_second, 3600.0, 24),
-        by_weekday=_cycle(submit + first_second, _DAY_S, 7),
-        by_week_hour=_cycle(submit + first_second, 3600.0, 168),
+        by_hour=_rates(counts.sum(axis=0), time_s.sum(axis=0)),
+        by_weekday=_rates(counts.sum(axis=1), time_s.sum(axis=1)),
+        by_week_hour=_rates(counts.ravel(), time_s.ravel()),
     )
 
 
-def second_of_week(moment: datetime) -> float:
-    """Seconds from Monday 00:00, local time.
+def clock_of(first_second: float) -> Calendar:
+    """Return a clock of days of 24 hours that shows a second of the week at ``submit_s`` 0.
 
     Examples
     --------
-    >>> second_of_week(datetime(2017, 10, 3, 1))
-    90000.0
+    >>> clock_of(90000.0).text(0.0)
+    '0001-01-02 01:00'
     """
-    clock = moment.hour * 3600 + moment.minute * 60 + moment.second
-    return moment.weekday() * _DAY_S + clock
+    monday = datetime(1, 1, 1)  # the first day of the calendar is a Monday
+    return Calendar(monday + timedelta(seconds=first_second % WEEK_S))
 
 
 def window(jobs: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
@@ -171,14 +179,20 @@ def _size_mix(sizes: Floats, work: Floats) -> pd.DataFrame:
     )
 
 
-def _cycle(seconds: Floats, step: float, steps: int) -> Floats:
-    """Arrivals per second in each step of a cycle, over the time that the log covers of it."""
-    index = (seconds // step).astype(np.int64) % steps
-    counts = np.bincount(index, minlength=steps).astype(np.float64)
-    edges = np.arange(np.floor(seconds[0] / step), np.floor(seconds[-1] / step) + 2) * step
-    covered = np.diff(np.clip(edges, seconds[0], seconds[-1]))
-    phase = (edges[:-1] // step).astype(np.int64) % steps
-    time = np.bincount(phase, weights=covered, minlength=steps)
-    rates = np.full(steps, np.nan)
-    np.divide(counts, time, out=rates, where=time > 0)
+def _by_week_hour(submit: Floats, clock: Calendar) -> tuple[Floats, Floats]:
+    """Arrivals in each local hour of the week, and the seconds that the log covers of it, (7, 24).
+
+    An hour that the clock skips has no time, one that it shows twice has both.
+    """
+    counts = np.bincount(clock.hour_of_week(submit), minlength=168).astype(np.float64)
+    edges = np.append(clock.hour_edges_s(float(submit[-1])), submit[-1])
+    covered = np.diff(np.clip(edges, submit[0], submit[-1]))
+    hour = clock.hour_of_week((edges[:-1] + edges[1:]) / 2)
+    time_s = np.bincount(hour, weights=covered, minlength=168)
+    return counts.reshape(7, 24), time_s.reshape(7, 24)
+
+
+def _rates(counts: Floats, time_s: Floats) -> Floats:
+    rates = np.full(len(counts), np.nan)
+    np.divide(counts, time_s, out=rates, where=time_s > 0)
     return rates

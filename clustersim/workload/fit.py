@@ -23,9 +23,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, special, stats
 
+from clustersim.calendar import Calendar
 from clustersim.errors import InputError
 from clustersim.workload.arrivals import Arrivals, Batch, Hyperexponential, Poisson
-from clustersim.workload.describe import describe_jobs, size_bins
+from clustersim.workload.describe import clock_of, describe_jobs, size_bins
 from clustersim.workload.distributions import (
     LogNormalDuration,
     QuantileTable,
@@ -66,6 +67,7 @@ def fit_workload(
     description: str = "",
     sources: dict[str, str] | None = None,
     first_second: float = 0.0,
+    calendar: Calendar | None = None,
     virtual_clusters: bool = False,
 ) -> WorkloadSpec:
     """Fit a workload model to the jobs of a log.
@@ -77,7 +79,10 @@ def fit_workload(
     name, description, sources : str, str, dict
         For the model.
     first_second : float
-        Second of the week (from Monday 00:00) at ``submit_s`` 0.
+        Second of the week (from Monday 00:00) at ``submit_s`` 0, of a clock without daylight
+        saving time.
+    calendar : Calendar, optional
+        The local clock instead, daylight saving time included.
     virtual_clusters : bool
         Keep the shares of the log's virtual clusters.
 
@@ -104,7 +109,7 @@ def fit_workload(
     return WorkloadSpec(
         name=name,
         description=description,
-        arrivals=fit_arrivals(jobs, first_second=first_second),
+        arrivals=fit_arrivals(jobs, first_second=first_second, calendar=calendar),
         classes=tuple(classes),
         sources=sources or {},
     )
@@ -281,7 +286,9 @@ def _with_limits(parts: list[_Part], mean: float, longest: float) -> list[_Part]
     return limited(float(np.exp(optimize.brentq(excess, low, high))))
 
 
-def fit_arrivals(jobs: pd.DataFrame, *, first_second: float = 0.0) -> Arrivals:
+def fit_arrivals(
+    jobs: pd.DataFrame, *, first_second: float = 0.0, calendar: Calendar | None = None
+) -> Arrivals:
     """Fit the arrival process: the cycle from the rates, the process from the gaps.
 
     Parameters
@@ -289,16 +296,19 @@ def fit_arrivals(jobs: pd.DataFrame, *, first_second: float = 0.0) -> Arrivals:
     jobs : pandas.DataFrame
         A jobs table.
     first_second : float
-        Second of the week at ``submit_s`` 0.
+        Second of the week at ``submit_s`` 0, of a clock without daylight saving time.
+    calendar : Calendar, optional
+        The local clock instead, daylight saving time included.
     """
-    statistics = describe_jobs(jobs, first_second=first_second)
+    clock = clock_of(first_second) if calendar is None else calendar
+    statistics = describe_jobs(jobs, calendar=clock)
     cycle = Arrivals(
         mean_interarrival=f"{1 / statistics.rate_per_s:.6g} s",
         daily=_relative(statistics.by_hour),
         weekly=_relative(statistics.by_weekday),
     )
-    submit = jobs["submit_s"].to_numpy(dtype=np.float64) + first_second
-    gaps = np.diff(cycle.to_operational(submit, 1.0))
+    submit = jobs["submit_s"].to_numpy(dtype=np.float64)
+    gaps = np.diff(cycle.to_operational(submit, 1.0, clock))
     gaps /= gaps.mean()
     return cycle.model_copy(update={"process": _fit_process(gaps)})
 

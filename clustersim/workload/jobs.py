@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError
+from clustersim.workload.columns import absent_columns
 
 __all__ = [
     "LIMIT_ACCELERATORS",
@@ -31,6 +31,7 @@ LIMIT_ACCELERATORS = 1e8
 """Sizes above this are taken for a mistake."""
 
 Mask = npt.NDArray[np.bool_]
+Records = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ def texts_of(column: pd.Series) -> npt.NDArray[np.object_]:
     return np.where(texts.isna(), "", texts.astype(str)).astype(object)
 
 
-def check_jobs(jobs: pd.DataFrame, source: str | Path) -> None:
+def check_jobs(
+    jobs: pd.DataFrame, source: str | Path, *, records: npt.NDArray[np.int64] | None = None
+) -> None:
     """Refuse a table that cannot be simulated.
 
     Parameters
@@ -97,14 +100,16 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path) -> None:
         that have a ``model`` and ``tokens``.
     source : str or Path
         What to name in the message, usually the file.
+    records : int64 array (jobs,), optional
+        Numbers of the jobs in the file, to name in the message; by default their
+        places in the table, from 1 on.
 
     Raises
     ------
     InputError
         All faults at once: missing columns, no rows, columns that hold no
         numbers, values that are missing, infinite, negative or absurd, parts of
-        accelerators, submit times out of order, job ids that occur twice.  Rows
-        are counted from 1.
+        accelerators, submit times out of order, job ids that occur twice.
 
     Examples
     --------
@@ -120,34 +125,32 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path) -> None:
     if len(jobs) == 0:
         problems.append("holds no jobs")
     else:
-        problems += _faults(jobs)
+        problems += _faults(jobs, np.arange(1, len(jobs) + 1) if records is None else records)
     if problems:
         raise InputError(source, problems)
 
 
 def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
     columns = [str(column) for column in jobs.columns]
-    for name in REQUIRED_COLUMNS:
-        if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
-            hint = f"; the nearest column is {near[0]!r}" if near else ""
-            yield f"{name}: this column is required but absent{hint}" + (
-                "" if near else f"; found {', '.join(columns[:12]) or 'no columns'}"
-            )
+    yield from absent_columns(REQUIRED_COLUMNS, columns)
     for name in sorted({name for name in columns if columns.count(name) > 1}):
         yield f"{name}: there is more than one column of this name"
 
 
-def _faults(jobs: pd.DataFrame) -> list[str]:
+def _faults(jobs: pd.DataFrame, records: Records) -> list[str]:
     by_model = _model_rows(jobs)
-    problems = list(_number_faults(jobs, "submit_s", least=0.0, most=LIMIT_S))
-    problems += _size_faults(jobs)
+    problems = list(_number_faults(jobs, records, "submit_s", least=0.0, most=LIMIT_S))
+    problems += _size_faults(jobs, records)
     for name in ("duration_s", "estimate_s"):
-        problems += _number_faults(jobs, name, least=0.0, most=LIMIT_S, may_be_nan=by_model)
+        problems += _number_faults(
+            jobs, records, name, least=0.0, most=LIMIT_S, may_be_nan=by_model
+        )
     if by_model is not None and by_model.any():
-        problems += _number_faults(jobs[by_model], "tokens", least=0.0, most=1e20, open_end=True)
-    problems += _order_faults(jobs)
-    return problems + list(_identity_faults(jobs))
+        problems += _number_faults(
+            jobs[by_model], records[by_model], "tokens", least=0.0, most=1e20, open_end=True
+        )
+    problems += _order_faults(jobs, records)
+    return problems + list(_identity_faults(jobs, records))
 
 
 def _model_rows(jobs: pd.DataFrame) -> Mask | None:
@@ -156,7 +159,9 @@ def _model_rows(jobs: pd.DataFrame) -> Mask | None:
     return np.asarray(jobs["model"].notna(), dtype=bool)
 
 
-def _values(jobs: pd.DataFrame, name: str) -> npt.NDArray[np.float64] | str | None:
+def _values(
+    jobs: pd.DataFrame, name: str, records: Records
+) -> npt.NDArray[np.float64] | str | None:
     """Return the column as floats, or what is wrong with its type; None if there is no one such."""
     column = jobs.get(name)
     if not isinstance(column, pd.Series):
@@ -170,7 +175,7 @@ def _values(jobs: pd.DataFrame, name: str) -> npt.NDArray[np.float64] | str | No
     if len(bad):
         at = int(bad[0])
         return (
-            f"{name}: {_rows(len(bad))} no number (row {at + 1}: {column.iloc[at]!r}); "
+            f"{name}: {_rows(len(bad))} no number (row {records[at]}: {column.iloc[at]!r}); "
             "a number is needed"
         )
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -180,15 +185,23 @@ def _rows(count: int) -> str:
     return f"{count:,} row" + (" has" if count == 1 else "s have")
 
 
-def _say(name: str, bad: Mask, values: npt.NDArray[np.float64], what: str, rule: str) -> str:
+def _say(
+    name: str,
+    bad: Mask,
+    values: npt.NDArray[np.float64],
+    records: Records,
+    what: str,
+    rule: str,
+) -> str:
     count, at = int(bad.sum()), int(np.argmax(bad))
     rows = f"{count:,} row" + ("" if count == 1 else "s")
     first = "" if np.isnan(values[at]) else f": {values[at]:.15g}"
-    return f"{name}: {rows} {what} (row {at + 1}{first}); {rule}"
+    return f"{name}: {rows} {what} (row {records[at]}{first}); {rule}"
 
 
 def _number_faults(
     jobs: pd.DataFrame,
+    records: Records,
     name: str,
     *,
     least: float,
@@ -196,7 +209,7 @@ def _number_faults(
     may_be_nan: Mask | None = None,
     open_end: bool = False,
 ) -> Iterator[str]:
-    values = _values(jobs, name)
+    values = _values(jobs, name, records)
     if values is None:
         return
     if isinstance(values, str):
@@ -219,11 +232,11 @@ def _number_faults(
         if bad.any():
             if what == "not positive" and not open_end:
                 what = "negative"
-            yield _say(name, bad, values, what, told)
+            yield _say(name, bad, values, records, what, told)
 
 
-def _size_faults(jobs: pd.DataFrame) -> Iterator[str]:
-    values = _values(jobs, "n_accelerators")
+def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+    values = _values(jobs, "n_accelerators", records)
     if values is None:
         return
     if isinstance(values, str):
@@ -239,29 +252,30 @@ def _size_faults(jobs: pd.DataFrame) -> Iterator[str]:
     ):
         bad = bad & finite if what not in ("without a value", "infinite") else bad
         if bad.any():
-            yield _say("n_accelerators", bad, values, what, rule)
+            yield _say("n_accelerators", bad, values, records, what, rule)
 
 
-def _order_faults(jobs: pd.DataFrame) -> Iterator[str]:
-    values = _values(jobs, "submit_s")
+def _order_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+    values = _values(jobs, "submit_s", records)
     if values is None or isinstance(values, str):
         return
     back = np.flatnonzero(values[1:] < values[:-1])
     if len(back):
         row = int(back[0]) + 1
         yield (
-            f"submit_s: not in order: row {row + 1} ({values[row]:.15g}) comes after row {row} "
+            f"submit_s: not in order: row {records[row]} ({values[row]:.15g}) comes after row "
+            f"{records[row - 1]} "
             f"({values[row - 1]:.15g}), {len(back):,} such places; --sort (sort=True) sorts them"
         )
 
 
-def _identity_faults(jobs: pd.DataFrame) -> Iterator[str]:
+def _identity_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     column = jobs.get("job_id")
     if not isinstance(column, pd.Series):
         return
     absent = np.asarray(column.isna())
     if absent.any():
-        first = int(np.argmax(absent)) + 1
+        first = records[int(np.argmax(absent))]
         yield f"job_id: {_rows(int(absent.sum()))} no value (row {first}); every job needs one"
         column = column[~absent]
     if pd.api.types.is_integer_dtype(column):

@@ -73,16 +73,44 @@ TABLES = {
     "blank": ("\n\n", "blank lines"),
     "header only": (HEADER, "holds no jobs"),
     "misspelt column": (
-        GOOD.replace("submit_s", "submit"),
-        "submit_s: this column is required but absent; the nearest column is 'submit'",
+        GOOD.replace("submit_s", "sumbit_s"),
+        "submit_s: this column is required but absent; 'sumbit_s' may be meant: rename it",
     ),
-    "no column of them": ("a,b\n1,2\n", "4 problems"),
+    "no column of them": (
+        "a,b\n1,2\n",
+        "job_id, submit_s, n_accelerators, duration_s: these columns are required but absent; "
+        "found a, b\n",
+    ),
+    "too many columns to list": (
+        ",".join(f"c{i}" for i in range(17)) + "\n" + ",".join("1" * 17) + "\n",
+        "c10, c11 and 5 more\n",
+    ),
+    "an id of letters like it": (
+        "job_name,job_type,submit_s,n_accelerators,duration_s\na,b,0,8,60\n",
+        "jobs.csv: job_id: this column is required but absent; 'job_name' may be meant: rename it "
+        "to job_id\n",
+    ),
+    "two that may be meant": (
+        GOOD.replace("duration_s", "runtime,elapsed").replace("60", "60,70"),
+        "'runtime' or 'elapsed' may be meant: rename the right one to duration_s",
+    ),
+    "processors": (
+        GOOD.replace("n_accelerators", "procs"),
+        "'procs' may be meant: rename it to n_accelerators",
+    ),
     "column twice": (
         HEADER.strip() + ",duration_s\n1,0,8,60,60\n",
         "duration_s: there is more than one column",
     ),
-    "semicolons": (GOOD.replace(",", ";"), "job_id: this column is required"),
-    "tabs": (GOOD.replace(",", "\t"), "job_id: this column is required"),
+    "semicolons": (GOOD.replace(",", ";"), "columns are separated by semicolons, not by commas"),
+    "semicolons and decimal commas": (
+        GOOD.replace(",", ";").replace("60", "60,5"),
+        "columns are separated by semicolons, not by commas",
+    ),
+    "tabs": (GOOD.replace(",", "\t"), "columns are separated by tabs, not by commas"),
+    "bars": (GOOD.replace(",", "|"), "columns are separated by bars (|), not by commas"),
+    "blanks": (GOOD.replace(",", " "), "is not a table with commas: its first line is 'job_id su"),
+    "no header": (GOOD.removeprefix(HEADER), "has no header: its first line is '1,0,8,60'"),
     "out of order": (HEADER + "1,5,8,60\n2,0,8,60\n", "row 2 (0) comes after row 1 (5)"),
     "id twice": (HEADER + "7,0,8,60\n7,5,8,60\n", "job_id: 1 occur more than once: 7"),
     "all rows too long": (HEADER + "1,1,000,8,60\n", "rows have 5 fields, its header 4"),
@@ -131,7 +159,43 @@ FILES = {
     ),
     "binary": ("jobs.csv", bytes(range(256)), "neither Parquet nor text"),
     "a picture": ("jobs.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "neither Parquet nor text"),
-    "UTF-16": ("jobs.csv", GOOD.encode("utf-16"), "neither Parquet nor text"),
+    "UTF-16": ("jobs.csv", GOOD.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
+    "UTF-16 packed": (
+        "jobs.csv.gz",
+        gzip.compress(GOOD.encode("utf-16"), mtime=0),
+        "is text in UTF-16",
+    ),
+    "UTF-16 without a mark": (
+        "jobs.csv",
+        GOOD.encode("utf-16-le"),
+        "is text in UTF-16 without a byte order mark; save it as UTF-8 (iconv -f UTF-16LE",
+    ),
+    "UTF-16, big end first": ("jobs.swf", GOOD.encode("utf-16-be"), "(iconv -f UTF-16BE"),
+    "UTF-32": ("jobs.csv", GOOD.encode("utf-32"), "is text in UTF-32"),
+    "Latin-1": (
+        "jobs.csv",
+        (HEADER + "Jos\u00e9,0,8,60\n").encode("latin-1"),
+        "is text, but not UTF-8: perhaps Latin-1 or Windows-1252; save it as UTF-8 (iconv -f "
+        "ISO-8859-1 -t UTF-8) (byte 0xe9 in line 2)",
+    ),
+    "Latin-1 far below": (
+        "jobs.csv",
+        (HEADER + "".join(f"{i},{i},8,60\n" for i in range(9000)) + "\u00e9,9e5,8,60\n").encode(
+            "latin-1"
+        ),
+        "is text, but not UTF-8",
+    ),
+    "zstd": ("jobs.csv.zst", b"\x28\xb5\x2f\xfd\x04\x00", "is packed by zstd; unpack it"),
+    "bzip2": ("jobs.csv.bz2", b"BZh91AY&SY\x00\x00", "is packed by bzip2"),
+    "a workbook": ("jobs.xlsx", b"PK\x03\x04\x14\x00", "is a ZIP archive or an Excel workbook"),
+    "Batsim": (
+        "jobs.json",
+        b'{"nb_res": 4, "jobs": [{"id": 1, "subtime": 0, "res": 2}], "profiles": {}}',
+        "is a Batsim workload (keys jobs, nb_res, profiles)",
+    ),
+    "Kubernetes": ("jobs.json", b'{"apiVersion": "v1", "kind": "List"}', "is a Kubernetes List"),
+    "JSON lines": ("jobs.json", b'{"a": 1}\n{"a": 2}\n', "holds one JSON value a line"),
+    "attempts of something else": ("jobs.json", b'[{"attempts": [null]}]', "job 1 has an attempt"),
     "SWF named CSV": ("jobs.csv", b"1 0 10 600 4" + b" 1" * 13 + b"\n", "looks like swf"),
     "SWF cut short": ("jobs.swf", b"; x\n1 0 10 600\n", "line 2 is not a job"),
     "JSON cut short": ("jobs.json", b'[{"status": 1', "not valid JSON"),

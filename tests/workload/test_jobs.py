@@ -47,7 +47,7 @@ def edited(column: str, row: int, value: object) -> pd.DataFrame:
 FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "column missing": (
         lambda: good().rename(columns={"n_accelerators": "n_accelerator"}),
-        "n_accelerators: this column is required but absent; the nearest column is 'n_accelerator'",
+        "n_accelerators: this column is required but absent; 'n_accelerator' may be meant: rename",
     ),
     "no column near": (
         lambda: good().drop(columns="duration_s"),
@@ -256,8 +256,8 @@ PACKED = gzip.compress(CSV.encode() * 50, mtime=0)
         ("jobs.csv", b" \n\n", "nothing but blank lines"),
         ("jobs.csv", CSV.splitlines()[0].encode() + b"\n", "holds no jobs"),
         ("jobs.csv", b"\x00\x01\x02\xff" * 100, "neither Parquet nor text"),
-        ("jobs.csv", "naïve".encode("latin-1"), "neither Parquet nor text"),
-        ("jobs.csv", b"hello world\nthis is prose\n", "job_id: this column is required"),
+        ("jobs.csv", "naïve".encode("latin-1"), "is text, but not UTF-8"),
+        ("jobs.csv", b"hello world\nthis is prose\n", "its first line is 'hello world'"),
         ("jobs.csv", CSV.encode() + b"4,5,6,7,8,9\n", "not a table with commas"),
         ("jobs.csv", PACKED, "is packed by gzip, although not named .gz"),
         ("jobs.csv.gz", PACKED[: len(PACKED) // 2], "cut short or damaged"),

@@ -4,7 +4,8 @@ Format: https://github.com/InternLM/AcmeTrace (README, "Job Trace"); Hu et al.,
 "Characterization of Large Language Model Development in the Datacenter", NSDI
 '24.  Times carry an offset (+08:00 in Seren, +00:00 in Kalos).  The README says
 that ``duration`` is end minus start, but in its example of Kalos it is end minus
-*submit*; so the reader takes the difference of the two times instead.
+*submit*; so the reader takes the difference of the two times, and leaves out jobs
+that lack one of them.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from clustersim.workload.readers.source import Source
 
 __all__ = ["read_acme"]
 
-_COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time", "duration")
+_IGNORED = ("node_num", "cpu_num", "mem_per_pod_GB", "shared_mem_per_pod")
+_COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time")
 
 
 def read_acme(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read ``trace_seren.csv`` or ``trace_kalos.csv``; jobs without GPUs are left out."""
+    """Read ``trace_seren.csv`` or ``trace_kalos.csv``; jobs without GPUs or an observed run are left out."""
     return read_accounting(
         source,
         format="acme",
         columns=_COLUMNS,
+        ignored=_IGNORED,
         zone="Asia/Shanghai",
         sort=sort,
         clip_to_estimate=clip_to_estimate,

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.errors import InputError, nearest_hint
+from clustersim.errors import InputError
+from clustersim.workload.columns import absent_columns
 from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog, check_jobs
+from clustersim.workload.readers.observed import ignored_note
 
 __all__ = ["as_numbers", "finish", "log_of", "require_columns", "rounded_up", "seconds_since"]
 
@@ -63,13 +65,9 @@ def _floats(column: pd.Series) -> npt.NDArray[np.float64] | None:
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], source: Path) -> None:
     """Refuse a table that lacks columns of its format, naming the nearest that it has."""
-    absent = [name for name in columns if name not in table]
-    if absent:
-        hints = (nearest_hint(name, table.columns) for name in absent)
-        rows = zip(absent, hints, strict=True)
-        raise InputError(
-            source, [f"{name}: this column is required; {hint}" for name, hint in rows]
-        )
+    problems = absent_columns(list(columns), [str(name) for name in table.columns])
+    if problems:
+        raise InputError(source, problems)
 
 
 def seconds_since(times: pd.Series, origin: pd.Timestamp | pd.Series) -> pd.Series:
@@ -94,8 +92,11 @@ def log_of(
     *,
     source: str,
     format: str,
+    reasons: pd.Series | None = None,
     dropped: dict[str, int] | None = None,
     notes: Iterable[str] = (),
+    ignored: Iterable[str] = (),
+    shared: Iterable[str] = (),
     origin: datetime | None = None,
     sort: bool = False,
     clip_to_estimate: bool = False,
@@ -109,13 +110,19 @@ def log_of(
     ----------
     table : pandas.DataFrame
         The four columns of a jobs table and others; NA (or, as the archives
-        write it, -1) where the log does not know.
+        write it, -1) where the log does not know.  Its index is the record's place in the
+        file, from 0 on.
     source, format : str
         The file and the format that it was read as.
+    reasons : pandas.Series, optional
+        Why the reader leaves out rows of the `table`, absent where it does not.
     dropped : dict, optional
         Rows that the reader has left out already, by reason.
     notes : iterable of str
         What else the reader changed.
+    ignored, shared : iterable of str
+        Columns of the log that the simulation ignores, see
+        :func:`~clustersim.workload.readers.observed.ignored_note`.
     origin : datetime, optional
         Local time at ``submit_s`` 0.
     sort : bool
@@ -131,10 +138,11 @@ def log_of(
     rows_read = len(table) + sum(counts.values())
     table = as_numbers(table)
     if set(REQUIRED_COLUMNS) <= set(table.columns) and len(table):
-        table, fresh = _drop(table)
+        table, fresh = _drop(table, reasons)
         counts.update(fresh)
         table, rounding = rounded_up(table)
         notes = [*notes, *rounding]
+    notes = [*notes, *ignored_note(table, ignored, shared)]
     estimates = table.get("estimate_s")
     if isinstance(estimates, pd.Series):
         known = _floats(estimates)
@@ -153,15 +161,18 @@ def log_of(
     )
 
 
-def _drop(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def _drop(table: pd.DataFrame, reasons: pd.Series | None) -> tuple[pd.DataFrame, dict[str, int]]:
     """Leave out the rows that are no jobs; the first reason that holds counts."""
+    counts: dict[str, int] = {}
+    if reasons is not None and reasons.notna().any():
+        counts |= {str(why): int(n) for why, n in reasons.value_counts(sort=False).items()}
+        table = table[reasons.isna()]
     sizes, runs, submits = (
         _floats(table[name]) for name in ("n_accelerators", "duration_s", "submit_s")
     )
     if sizes is None or runs is None or submits is None:
-        return table, {}
+        return table, counts
     keep = np.ones(len(table), dtype=bool)
-    counts: dict[str, int] = {}
     for reason, bad in (
         ("uses no accelerator", sizes == 0),
         ("number of accelerators not recorded", np.isnan(sizes) | (sizes < 0)),
@@ -173,7 +184,7 @@ def _drop(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         if fresh.any():
             counts[reason] = int(fresh.sum())
             keep &= ~fresh
-    return (table if keep.all() else table[keep].reset_index(drop=True)), counts
+    return (table if keep.all() else table[keep]), counts
 
 
 def finish(
@@ -190,6 +201,9 @@ def finish(
 ) -> JobLog:
     """Fill in estimates, sort where asked, check, and wrap up.
 
+    The index of the `table` is the record's place in the file, from 0 on; messages name it, and the
+    jobs of the log are numbered anew.
+
     Raises
     ------
     InputError
@@ -204,9 +218,10 @@ def finish(
     notes += filled
     submits = table.get("submit_s")
     if sort and isinstance(submits, pd.Series) and not submits.is_monotonic_increasing:
-        table = table.sort_values("submit_s", kind="stable", ignore_index=True)
+        table = table.sort_values("submit_s", kind="stable")
         notes.append("sorted by submit time")
-    check_jobs(table, source)
+    check_jobs(table, source, records=table.index.to_numpy() + 1)
+    table = table.reset_index(drop=True)
     for name in ("duration_s", "estimate_s", "tokens"):
         if name in table and pd.api.types.is_extension_array_dtype(table[name].dtype):
             table[name] = _floats(table[name])

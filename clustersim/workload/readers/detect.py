@@ -116,8 +116,6 @@ def _format_of_content(source: Source) -> str:
         raise InputError(source.path, "is a Parquet file packed by gzip; unpack it (gunzip) first")
     if source.kind == "parquet":
         return "parquet"
-    if source.kind == "binary":
-        raise InputError(source.path, "is neither Parquet nor text; " + _KNOWN)
     lines = [line.strip() for line in source.head.splitlines() if line.strip()]
     if not lines:
         raise InputError(source.path, "holds nothing but blank lines")
@@ -138,7 +136,6 @@ def _format_of_content(source: Source) -> str:
 
 
 _PAI = "give pai_task_table.csv (a job table beside it is read with it)"
-_KNOWN = "a table of jobs (Parquet, CSV), a .swf log or a published GPU cluster log is needed"
 
 
 def _check_name(source: Source, found: str) -> None:

@@ -2,7 +2,8 @@
 
 Format: https://github.com/S-Lab-System-Group/HeliosData (README, "Schema and
 Description"); Hu et al., "Characterization and Prediction of Deep Learning
-Workloads in Large-Scale GPU Datacenters", SC '21.  Times are local, no zone.
+Workloads in Large-Scale GPU Datacenters", SC '21.  Times are local, without a zone;
+the clusters stand in China.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from clustersim.workload.readers.source import Source
 
 __all__ = ["read_helios"]
 
-_COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time", "duration", "vc")
+_IGNORED = ("node_num", "cpu_num")
+_COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time", "vc")
 
 
 def read_helios(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read a ``cluster_log.csv`` of Helios; jobs without GPUs are left out and counted."""
+    """Read a ``cluster_log.csv`` of Helios; jobs without GPUs or an observed run are left out."""
     return read_accounting(
         source,
         format="helios",
         columns=_COLUMNS,
-        zone=None,
+        ignored=_IGNORED,
+        zone="Asia/Shanghai",
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )

@@ -2,7 +2,10 @@
 
 Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2023/README.md``;
 Weng et al., "Beware of Fragmentation", USENIX ATC '23.  Times are seconds from a
-hidden origin; ``gpu_milli`` is thousandths of a GPU, for pods that share one.
+hidden origin; ``gpu_milli`` is thousandths of a GPU, for pods that share one;
+``gpu_spec`` lists the types of GPU that a pod may run on.  A pod's phase is the last one
+seen before its deletion; pods that were there when the log was taken have its last time
+for their deletion.
 """
 
 from __future__ import annotations
@@ -11,20 +14,23 @@ import pandas as pd
 
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of, require_columns
+from clustersim.workload.readers.observed import is_running, observed_run
 from clustersim.workload.readers.source import Source, read_csv
 
 __all__ = ["read_openb"]
 
 _TIMES = ("creation_time", "scheduled_time", "deletion_time")
 _COLUMNS = ("name", "num_gpu", "gpu_milli", *_TIMES)
+_IGNORED = ("gpu_spec", "cpu_milli", "memory_mib")
 
 
 def read_openb(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read a pod list.
 
     ``n_accelerators`` is ``num_gpu * gpu_milli / 1000``, rounded up (counted); a
-    pod runs from ``scheduled_time`` to ``deletion_time``, and one that was never
-    scheduled has no run time.  ``qos`` becomes ``vc``.
+    pod runs from ``scheduled_time`` to ``deletion_time``.  One that was never
+    scheduled is left out, as is one in the phase ``Running`` that was deleted at the
+    last time of the log: it was still running then.  ``qos`` becomes ``vc``.
 
     Raises
     ------
@@ -35,18 +41,24 @@ def read_openb(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     require_columns(pods, _COLUMNS, source.path)
     for name in _COLUMNS[1:]:
         pods[name] = pd.to_numeric(pods[name], errors="coerce")
-    pods = pods.sort_values("creation_time", kind="stable", ignore_index=True)
+    pods = pods.sort_values("creation_time", kind="stable")
     origin = pods["creation_time"].min()
+    end = pods["deletion_time"]
+    if "pod_phase" in pods:
+        end = end.mask(is_running(pods["pod_phase"]) & (end == end.max()))
+    run, reasons = observed_run(pods["scheduled_time"], end, None)
     jobs = pods.rename(columns={"name": "job_id", "qos": "vc", "pod_phase": "status"}).assign(
         n_accelerators=pods["num_gpu"] * pods["gpu_milli"] / 1000,
         submit_s=pods["creation_time"] - origin,
         start_s=pods["scheduled_time"] - origin,
-        duration_s=pods["deletion_time"] - pods["scheduled_time"],
+        duration_s=run,
     )
     return log_of(
         jobs.drop(columns=list(_TIMES)),
         source=str(source.path),
         format="openb",
+        reasons=reasons,
+        ignored=_IGNORED,
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )

@@ -8,7 +8,6 @@ origin that, read as Unix time in UTC+8, keeps time of day and day of week.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,9 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of
+from clustersim.workload.readers.observed import observed_run
 from clustersim.workload.readers.source import Source, open_source, read_csv
+from clustersim.workload.readers.times import local_start
 
 __all__ = ["job_table_beside", "read_pai"]
 
@@ -33,6 +34,8 @@ _TASK = (
     "gpu_type",
 )
 _JOB = ("job_name", "inst_id", "user", "status", "start_time", "end_time")
+_IGNORED = ("gpu_type",)
+_ZONE = "Asia/Shanghai"
 _NUMBERS = ("inst_num", "start_time", "end_time", "plan_gpu")
 
 
@@ -41,7 +44,8 @@ def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
 
     One job is all the GPU tasks of a ``job_name``: ``n_accelerators`` is the sum
     of instances times ``plan_gpu`` over 100 (rounded up, counted), and it runs
-    from its earliest task's start to its latest task's end.  It is submitted at the
+    from its earliest task's start to its latest task's end, where all its GPU tasks
+    have both times and none is running or waiting.  It is submitted at the
     job table's ``start_time``; without that table, at its earliest task's start
     (so that waits are unknown), which a note says.
 
@@ -52,33 +56,39 @@ def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """
     tasks = _table(source, _TASK, _NUMBERS)
     tasks["gpus"] = (tasks["inst_num"].fillna(1) * tasks["plan_gpu"].fillna(0) / 100).round(6)
-    with_gpu = tasks["gpus"] > 0
-    per_job = tasks[with_gpu].groupby("job_name", sort=False)
-    ended = per_job["end_time"].count() == per_job.size()
+    tasks["run"], tasks["why"] = observed_run(
+        tasks["start_time"], tasks["end_time"], tasks["status"]
+    )
+    tasks["record"] = tasks.index
+    per_job = tasks[tasks["gpus"] > 0].groupby("job_name", sort=False)
     jobs = pd.DataFrame(
         {
             "n_accelerators": per_job["gpus"].sum(),
             "start_time": per_job["start_time"].min(),
-            "end_time": per_job["end_time"].max().where(ended),
+            "end_time": per_job["end_time"].max(),
             "gpu_type": per_job["gpu_type"].first(),
             "status": per_job["status"].first(),
+            "record": per_job["record"].first(),
+            "why": per_job["why"].first(),
         }
     ).rename_axis("job_id")
     without = tasks["job_name"].nunique() - len(jobs)
     submits, notes = _submits(source, jobs)
     jobs["duration_s"] = jobs["end_time"] - jobs["start_time"]
     jobs = jobs.join(submits).sort_values("submitted", kind="stable").reset_index()
+    jobs = jobs.set_index("record").rename_axis(None)
     origin = jobs["submitted"].min()
     jobs["submit_s"] = jobs["submitted"] - origin
     jobs["start_s"] = jobs["start_time"] - origin
-    zone = timezone(timedelta(hours=8))
     return log_of(
-        jobs.drop(columns=["submitted", "start_time", "end_time"]),
+        jobs.drop(columns=["submitted", "start_time", "end_time", "why"]),
         source=str(source.path),
         format="pai",
+        reasons=jobs["why"],
         dropped={"uses no accelerator": int(without)} if without else {},
         notes=notes,
-        origin=None if pd.isna(origin) else datetime.fromtimestamp(float(origin), zone),
+        ignored=_IGNORED,
+        origin=local_start(pd.to_datetime(origin, unit="s", utc=True), _ZONE),
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )

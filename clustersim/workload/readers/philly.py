@@ -2,7 +2,8 @@
 
 Format: https://github.com/msr-fiddle/philly-traces (README, "Schema"); Jeon et
 al., "Analysis of Large-Scale Multi-Tenant GPU Clusters for DNN Training
-Workloads", USENIX ATC 2019.  Times are local (Pacific) and without a zone.
+Workloads", USENIX ATC 2019.  Times are local and without a zone; the utilisation logs beside it
+have PDT and PST: Pacific time, with daylight saving time.
 """
 
 from __future__ import annotations
@@ -13,24 +14,32 @@ from typing import Any
 import pandas as pd
 
 from clustersim.errors import InputError
+from clustersim.workload.columns import shortened
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of, seconds_since
+from clustersim.workload.readers.observed import first_reason
 from clustersim.workload.readers.source import Source, reading
+from clustersim.workload.readers.times import Clock, local_start
 
 __all__ = ["read_philly"]
 
 _TIME = "%Y-%m-%d %H:%M:%S"
+_ZONE = "America/Los_Angeles"
 _NO_ATTEMPT = "no recorded attempt to run"
 _NOT_ENDED = "still running when the log ends, or its last end not recorded"
+_PARTLY = "an attempt without a recorded start or end, so that its run time is not known"
+_BACKWARD = "an attempt that ends before it starts, so that its run time is not known"
 
 
 def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read Philly's ``cluster_job_log``.
 
-    ``duration_s`` is the time on accelerators: the sum over the attempts that
-    have both times (the publishers' notebook takes the last end minus the first
-    start, which counts the waits between attempts as well).  ``n_accelerators``
-    is the largest attempt's.  Jobs are sorted by submission; the log is not.
+    ``duration_s`` is the time on accelerators: the sum over the attempts (the
+    publishers' notebook takes the last end minus the first start, which counts the
+    waits between attempts as well).  A job with an attempt that lacks a time, or
+    ends before it starts, is left out: its run time is not known.
+    ``n_accelerators`` is the largest attempt's.  Jobs are sorted by submission; the
+    log is not.
 
     Raises
     ------
@@ -38,41 +47,96 @@ def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog
         If the file is not this JSON, or as `check_jobs`.
     """
     entries = _entries(source)
-    attempts = _attempts(entries)
     jobs = pd.DataFrame(
         {
             "job_id": _texts(entries, "jobid"),
             "vc": _texts(entries, "vc"),
             "user": _texts(entries, "user"),
             "status": _texts(entries, "status"),
-            "submitted": _times([entry.get("submitted_time") for entry in entries]),
         }
+    )
+    clock = Clock(_ZONE)
+    attempts = _attempts(entries, source)
+    submitted = _in_order(
+        _times([entry.get("submitted_time") for entry in entries]), attempts, clock
     )
     per_job = attempts.groupby("job")
     jobs["n_accelerators"] = per_job["gpus"].max()
-    jobs["first_start"] = per_job["start"].min()
     attempts["run"] = seconds_since(attempts["end"], attempts["start"])
     jobs["duration_s"] = per_job["run"].sum(min_count=1).astype("Int64")
     jobs["attempts"] = per_job.size().reindex(jobs.index, fill_value=0)
     last_end = per_job["end"].last(skipna=False).reindex(jobs.index)
-    none, open_end = jobs["attempts"] == 0, last_end.isna()
-    dropped = {_NO_ATTEMPT: int(none.sum()), _NOT_ENDED: int((open_end & ~none).sum())}
-    resized = int((per_job["gpus"].nunique() > 1).sum())
-    note = f"{resized:,} jobs changed size between attempts: the largest is taken"
-    jobs = jobs[~open_end].sort_values("submitted", kind="stable", ignore_index=True)
-    origin = jobs["submitted"].min()
-    jobs["submit_s"] = seconds_since(jobs["submitted"], origin)
-    jobs["start_s"] = seconds_since(jobs["first_start"], origin)
+    lacks = attempts["run"].isna().groupby(attempts["job"]).any()
+    backward = (attempts["run"] < 0).groupby(attempts["job"]).any()
+    reasons = first_reason(
+        jobs.index,
+        {
+            _NO_ATTEMPT: jobs["attempts"] == 0,
+            _NOT_ENDED: last_end.isna(),
+            _PARTLY: lacks.reindex(jobs.index, fill_value=False),
+            _BACKWARD: backward.reindex(jobs.index, fill_value=False),
+        },
+    )
+    kept = reasons.isna()
+    resized = int((per_job["gpus"].nunique().reindex(jobs.index, fill_value=0)[kept] > 1).sum())
+    notes = [f"{resized:,} jobs changed size between attempts: the largest is taken"]
+    origin = submitted.min()
+    jobs["submit_s"] = seconds_since(submitted, origin)
+    jobs["start_s"] = seconds_since(per_job["start"].min().reindex(jobs.index), origin)
+    jobs = jobs.sort_values("submit_s", kind="stable")
     return log_of(
-        jobs.drop(columns=["submitted", "first_start"]),
+        jobs,
         source=str(source.path),
         format="philly",
-        dropped={reason: count for reason, count in dropped.items() if count},
-        notes=[note] if resized else [],
-        origin=None if pd.isna(origin) else origin.to_pydatetime(),
+        reasons=reasons.loc[jobs.index],
+        notes=[*(notes if resized else []), *clock.notes()],
+        origin=local_start(origin, _ZONE),
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )
+
+
+def _in_order(submitted: pd.Series, attempts: pd.DataFrame, clock: Clock) -> pd.Series:
+    """Turn local times into instants (UTC), and return the submissions.
+
+    Submission, first start, first end, second start and so on follow on one another, which
+    decides between the two instants of a time that the clocks show twice.
+    """
+    told, _ = clock.both(submitted)
+    starts, late_starts = clock.both(attempts["start"])
+    ends, late_ends = clock.both(attempts["end"])
+    twice = (starts != late_starts) & starts.notna() | (ends != late_ends) & ends.notna()
+    for job in attempts.loc[twice, "job"].unique():
+        last = told[job]
+        for row in attempts.index[attempts["job"] == job]:
+            for first, second in ((starts, late_starts), (ends, late_ends)):
+                if first[row] < last <= second[row]:
+                    first[row] = second[row]
+                last = last if pd.isna(first[row]) else first[row]
+    attempts["start"], attempts["end"] = starts, ends
+    return told
+
+
+_OTHER = (
+    "the only JSON that is read is Philly's cluster_job_log, a list of jobs; write other jobs as CSV "
+    "with job_id, submit_s, n_accelerators, duration_s"
+)
+
+
+def _kind_of(data: Any) -> str:
+    """Say what a JSON document is that is no list."""
+    if not isinstance(data, dict):
+        return f"is JSON, but holds a single {type(data).__name__}"
+    keys = set(data)
+    kind = data.get("kind")
+    for what, told in (
+        ("a Batsim workload", {"jobs", "profiles"} <= keys or {"nb_res", "jobs"} <= keys),
+        ("output of a Slurm command (--json)", {"meta", "jobs"} <= keys or "errors" in keys),
+        (f"a Kubernetes {kind}", "apiVersion" in keys),
+    ):
+        if told:
+            return f"is {what} (keys {shortened(sorted(data))})"
+    return f"is a JSON object (keys {shortened(sorted(data)) or 'none'})"
 
 
 def _entries(source: Source) -> list[dict[str, Any]]:
@@ -80,13 +144,15 @@ def _entries(source: Source) -> list[dict[str, Any]]:
         try:
             entries = json.load(text)
         except json.JSONDecodeError as error:
+            if error.msg == "Extra data" and error.lineno > 1:
+                raise InputError(source.path, f"holds one JSON value a line; {_OTHER}") from None
             raise InputError(
                 source.path,
                 f"is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}); "
                 "is it cut short?",
             ) from None
     if not isinstance(entries, list):
-        raise InputError(source.path, "holds no list of jobs, which Philly's cluster_job_log is")
+        raise InputError(source.path, f"{_kind_of(entries)}; {_OTHER}")
     for row, entry in enumerate(entries, start=1):
         if not isinstance(entry, dict) or not isinstance(entry.get("attempts"), list):
             raise InputError(
@@ -99,17 +165,19 @@ def _entries(source: Source) -> list[dict[str, Any]]:
     return entries
 
 
-def _attempts(entries: list[dict[str, Any]]) -> pd.DataFrame:
-    rows = [
-        (
-            job,
-            attempt.get("start_time"),
-            attempt.get("end_time"),
-            sum(len(server.get("gpus", ())) for server in attempt.get("detail", ())),
-        )
-        for job, entry in enumerate(entries)
-        for attempt in entry["attempts"]
-    ]
+def _attempts(entries: list[dict[str, Any]], source: Source) -> pd.DataFrame:
+    rows = []
+    for job, entry in enumerate(entries):
+        for attempt in entry["attempts"]:
+            servers = attempt.get("detail") or () if isinstance(attempt, dict) else None
+            if servers is None or not all(isinstance(server, dict) for server in servers):
+                raise InputError(
+                    source.path,
+                    f"job {job + 1} has an attempt that is not one of Philly's cluster_job_log, "
+                    "which has the keys start_time, end_time, detail",
+                )
+            gpus = sum(len(server.get("gpus") or ()) for server in servers)
+            rows.append((job, attempt.get("start_time"), attempt.get("end_time"), gpus))
     table = pd.DataFrame(rows, columns=["job", "start", "end", "gpus"])
     return table.assign(start=_times(list(table["start"])), end=_times(list(table["end"])))
 
@@ -120,4 +188,6 @@ def _texts(entries: list[dict[str, Any]], key: str) -> list[str | None]:
 
 def _times(texts: list[Any]) -> pd.Series:
     """Times of the log; "None", absent and malformed ones become NaT."""
-    return pd.to_datetime(pd.Series(texts, dtype=object), format=_TIME, errors="coerce")
+    return pd.to_datetime(pd.Series(texts, dtype=object), format=_TIME, errors="coerce").astype(
+        "datetime64[ns]"
+    )

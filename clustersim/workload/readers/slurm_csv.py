@@ -6,9 +6,13 @@ import pandas as pd
 
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of, require_columns, seconds_since
+from clustersim.workload.readers.observed import observed_run
 from clustersim.workload.readers.source import Source, read_csv
+from clustersim.workload.readers.times import Clock, instants, local_start
 
 __all__ = ["read_accounting"]
+
+_TIMES = ("submit_time", "start_time", "end_time")
 
 
 def read_accounting(
@@ -16,13 +20,16 @@ def read_accounting(
     *,
     format: str,
     columns: tuple[str, ...],
-    zone: str | None,
+    ignored: tuple[str, ...],
+    zone: str,
     sort: bool,
     clip_to_estimate: bool,
 ) -> JobLog:
     """Read a CSV of jobs with ``gpu_num`` and three times.
 
-    The run time is ``end_time`` minus ``start_time``, else the column ``duration``.
+    The run time is ``end_time`` minus ``start_time``: the column ``duration`` may count from the
+    submission, or until now.  Rows that lack one of the two, jobs that still run, and jobs that
+    wait are left out with a reason.
 
     Parameters
     ----------
@@ -32,35 +39,38 @@ def read_accounting(
         ``"helios"`` or ``"acme"``.
     columns : tuple of str
         Columns that it must have.
-    zone : str, optional
-        Fixed zone of the cluster, if the times carry offsets.
+    ignored : tuple of str
+        Columns that bind jobs to something that the simulation does not know.
+    zone : str
+        Time zone of the cluster; times without an offset are its local times.
     sort, clip_to_estimate : bool
         As `read_jobs`.
     """
-    table = read_csv(source, dtype={"job_id": str, "user": str, "vc": str})
+    table = read_csv(
+        source, dtype={"job_id": str, "user": str, "vc": str, **dict.fromkeys(_TIMES, str)}
+    )
     require_columns(table, columns, source.path)
-    times = {
-        name: pd.to_datetime(table[name], format="ISO8601", errors="coerce", utc=zone is not None)
-        for name in ("submit_time", "start_time", "end_time")
-    }
-    submit = times["submit_time"]
+    clock = Clock(zone)
+    submit, start, end = instants([table[name] for name in _TIMES], clock)
+    run, reasons = observed_run(start, end, table.get("state"))
     origin = submit.min()
-    run = (times["end_time"] - times["start_time"]).dt.total_seconds()
     jobs = table.rename(columns={"gpu_num": "n_accelerators", "state": "status"}).assign(
         submit_s=seconds_since(submit, origin),
-        start_s=seconds_since(times["start_time"], origin),
-        duration_s=run.fillna(pd.to_numeric(table["duration"], errors="coerce")),
+        start_s=seconds_since(start, origin),
+        duration_s=run,
     )
-    jobs = jobs.drop(columns=[*times, "duration", "queue", "gpu_time"], errors="ignore")
-    jobs = jobs.sort_values("submit_s", kind="stable", ignore_index=True)
+    jobs = jobs.drop(columns=[*_TIMES, "duration", "queue", "gpu_time"], errors="ignore")
+    jobs = jobs.sort_values("submit_s", kind="stable")
     if not jobs["job_id"].hasnans and jobs["job_id"].str.fullmatch(r"[1-9][0-9]{0,17}").all():
         jobs["job_id"] = jobs["job_id"].astype("int64")
-    local = origin if zone is None or pd.isna(origin) else origin.tz_convert(zone)
     return log_of(
         jobs,
         source=str(source.path),
         format=format,
-        origin=None if pd.isna(local) else local.to_pydatetime(),
+        reasons=reasons.loc[jobs.index],
+        notes=clock.notes(),
+        ignored=ignored,
+        origin=local_start(origin, zone),
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import pyarrow as pa
 from clustersim.errors import InputError
 from clustersim.shipped import missing_file
 
-__all__ = ["Source", "open_source", "read_csv", "reading"]
+__all__ = ["Source", "header_names", "open_source", "read_csv", "reading"]
 
 _HEAD_BYTES = 65536
 
@@ -31,7 +32,7 @@ class Source:
     path : Path
         The file.
     kind : str
-        ``"parquet"``, ``"text"`` or ``"binary"``, by its content.
+        ``"parquet"`` or ``"text"``, by its content.
     gzipped : bool
         Whether the content is packed by gzip.
     head : str
@@ -70,7 +71,7 @@ def reading(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise InputError(path, "is a gzip file that is cut short or damaged") from None
     except UnicodeDecodeError:
-        raise InputError(path, "is not text (not UTF-8), nor Parquet or gzip") from None
+        raise InputError(path, _NOT_UTF8) from None
     except pa.ArrowException:
         raise InputError(path, "is a Parquet file that is cut short or damaged") from None
     except pd.errors.EmptyDataError:
@@ -89,7 +90,8 @@ def open_source(path: str | Path) -> Source:
     Raises
     ------
     InputError
-        If it is missing, a folder, empty, or a gzip file that is damaged.
+        If it is missing, a folder, empty, a gzip file that is damaged, or neither Parquet nor text
+        in UTF-8.
     """
     path = Path(path)
     with reading(path):
@@ -105,13 +107,118 @@ def open_source(path: str | Path) -> Source:
                 raise InputError(path, "is empty (a gzip file with nothing in it)")
     if start[:4] == b"PAR1":
         return Source(path, "parquet", gzipped, "")
-    if b"\0" in start:
-        return Source(path, "binary", gzipped, "")
+    what = _other_content(start)
+    if what is not None:
+        raise InputError(path, what)
     whole = start[: start.rfind(b"\n") + 1] or start
     try:
         return Source(path, "text", gzipped, whole.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return Source(path, "binary", gzipped, "")
+    except UnicodeDecodeError as error:
+        if len(whole) - error.start < 4 and len(start) == _HEAD_BYTES:  # a character cut in two
+            return Source(path, "text", gzipped, whole[: error.start].decode("utf-8-sig"))
+        line = whole.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{whole[error.start]:02x} in line {line}"
+        raise InputError(path, f"{_NOT_UTF8} ({found})") from None
+
+
+_CONVERT = "save it as UTF-8 (iconv -f {0} -t UTF-8)"
+_NOT_UTF8 = "is text, but not UTF-8: perhaps Latin-1 or Windows-1252; " + _CONVERT.format(
+    "ISO-8859-1"
+)
+_MAGIC = {
+    b"PK\x03\x04": "is a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as CSV",
+    b"\x28\xb5\x2f\xfd": "is packed by zstd; unpack it (zstd -d) first",
+    b"BZh": "is packed by bzip2; unpack it (bunzip2) first",
+    b"\xfd7zXZ\x00": "is packed by xz; unpack it (unxz) first",
+    b"ARROW1": "is an Arrow (Feather) file; save it as Parquet",
+    b"ORC": "is an ORC file; save it as Parquet",
+    b"\x89HDF": "is an HDF5 file; save its table as CSV or Parquet",
+    b"SQLite format 3\x00": "is an SQLite database; export its table as CSV",
+    b"%PDF": "is a PDF document",
+}
+"""What a file is, by its first bytes (as those of the command `file`)."""
+_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""Byte order marks, the longer ones first."""
+
+
+def _other_content(start: bytes) -> str | None:
+    """Say what a file is that is neither Parquet nor text in UTF-8; None if it may be one."""
+    for magic, what in _MAGIC.items():
+        if start.startswith(magic) and (b"\0" in start or len(magic) > 3):
+            return what
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return f"is text in {encoding}; " + _CONVERT.format(encoding)
+    if b"\0" not in start:
+        control = sum(start.count(bytes([code])) for code in _CONTROL)
+        return _BINARY if control > len(start) / 50 else None
+    even, odd = start[0::2].count(0) / len(start[0::2]), start[1::2].count(0) / len(start[1::2])
+    for little, big in ((even, odd), (odd, even)):
+        if little < 0.1 and big > 0.7:
+            encoding = "UTF-16LE" if little is even else "UTF-16BE"
+            return f"is text in UTF-16 without a byte order mark; " + _CONVERT.format(encoding)
+    return _BINARY
+
+
+_CONTROL = tuple(code for code in range(1, 32) if code not in (9, 10, 12, 13, 26, 27))
+_BINARY = (
+    "is neither Parquet nor text; a table of jobs (Parquet, CSV), a .swf log or a published GPU "
+    "cluster log is needed"
+)
+
+
+def header_names(source: Source) -> list[str]:
+    """Return the names in the first line of a text table with commas."""
+    header = next(csv.reader(line for line in source.head.splitlines() if line.strip()), [])
+    return [name.strip() for name in header]
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+
+
+def _check_separator(source: Source) -> None:
+    """Refuse a table of another separator than commas, and one without a header, by name.
+
+    Raises
+    ------
+    InputError
+        If the first line has no comma where a header has one, or has numbers for names.
+    """
+    lines = [line.strip("\r\n") for line in source.head.splitlines() if line.strip()]
+    line = lines[0] if lines else ""
+    counts = {mark: line.count(mark) for mark in _SEPARATORS}
+    mark = max(counts, key=lambda each: counts[each])
+    if counts[mark] > line.count(","):
+        raise InputError(
+            source.path,
+            f"its columns are separated by {_SEPARATORS[mark]}, not by commas: save it with commas"
+            + (", and with points in decimal numbers" if mark == ";" else ""),
+        )
+    names = header_names(source)
+    if len(names) < 2:
+        raise InputError(
+            source.path,
+            f"is not a table with commas: its first line is {line[:60]!r}"
+            + ("..." if len(line) > 60 else "")
+            + "; the first line must name the columns: job_id,submit_s,n_accelerators,duration_s",
+        )
+    if len(names) > 1 and sum(_is_value(name) for name in names) * 2 > len(names):
+        shown = line[:60] + ("..." if len(line) > 60 else "")
+        raise InputError(
+            source.path,
+            f"has no header: its first line is {shown!r}; the first line must name the columns: "
+            "job_id,submit_s,n_accelerators,duration_s",
+        )
+
+
+def _is_value(name: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*", name))
 
 
 def read_csv(source: Source, **options: object) -> pd.DataFrame:
@@ -122,6 +229,8 @@ def read_csv(source: Source, **options: object) -> pd.DataFrame:
     InputError
         If it is damaged, not text, or its lines do not fit its header.
     """
+    if "sep" not in options and options.get("header", 0) is not None:
+        _check_separator(source)
     with reading(source.path), source.open_text() as text:
         table: pd.DataFrame = pd.read_csv(text, low_memory=False, **options)  # type: ignore[call-overload]
     if "names" not in options and options.get("header", 0) is not None:
@@ -137,8 +246,7 @@ def _check_header(source: Source, table: pd.DataFrame) -> None:
             f"its rows have {len(table.columns) + table.index.nlevels} fields, its header "
             f"{len(table.columns)}",
         )
-    header = next(csv.reader(line for line in source.head.splitlines() if line.strip()), [])
-    names = [name.strip() for name in header]
+    names = header_names(source)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(

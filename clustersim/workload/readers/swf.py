@@ -4,18 +4,21 @@ D. Feitelson, "The Standard Workload Format", version 2.2,
 https://www.cs.huji.ac.il/labs/parallel/workload/swf.html: a line a job, 18
 fields of white-space separated numbers, -1 where a value is unknown, comments
 and header lines (``; MaxProcs: 100``) after a semicolon.  Times are in seconds
-from the log's start (header ``UnixStartTime``, zone ``TimeZoneString``).
+from the log's start, which the header says: ``UnixStartTime`` in seconds since 1970, else
+``StartTime`` as the command `date` prints it.  ``TimeZoneString`` names the zone of the
+zoneinfo database whose clock, daylight saving time included, the site has;
+``TimeZone``, which it replaced, is a number of seconds to add to those since 1970.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import numpy as np
 import pandas as pd
 
+from clustersim.calendar import parse_zone
 from clustersim.errors import InputError
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of
@@ -44,6 +47,11 @@ _FIELDS = (
     "think_time_s",
 )
 _STATUS = {0: "failed", 1: "completed", 5: "cancelled", -1: "unknown"}
+_IGNORED = ("preceding_job", "req_memory_kb")
+_SHARED = ("queue", "partition")
+_DATE = ("%a %b %d %H:%M:%S %Y", "%b %d %H:%M:%S %Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+_LONGEST_OFFSET_S = 14 * 3600
+_LAST_UNIX_S = 7258118400  # the year 2200
 _PARTS = (2, 3, 4)
 """Status of one run of a job that was swapped out; its summary line counts."""
 
@@ -54,7 +62,8 @@ def read_swf(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     The size is the number of allocated processors, else the requested number;
     the estimate is the requested time.  Besides the jobs table's columns it keeps
     ``status`` (text), ``start_s`` (submit + wait), ``req_time_s``, ``req_procs``,
-    ``group``, ``executable``, ``queue`` and ``partition``.
+    ``group``, ``executable``, ``queue`` and ``partition``, and where the log has them
+    ``preceding_job`` and ``req_memory_kb``, which a note says are ignored.
 
     Raises
     ------
@@ -75,14 +84,18 @@ def read_swf(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     bad = numbers.isna().any(axis=1) | rows["surplus"].notna()
     if bad.any():
         raise InputError(source.path, _bad_line(source, int(np.argmax(bad))))
+    origin, notes = _origin(source.head)
     parts = numbers["status"].isin(_PARTS)
     dropped = {"one run of a job that was swapped out (status 2 to 4)": int(parts.sum())}
     return log_of(
-        _jobs(numbers[~parts].reset_index(drop=True)),
+        _jobs(numbers[~parts]),
         source=str(source.path),
         format="swf",
         dropped={reason: count for reason, count in dropped.items() if count},
-        origin=_origin(source.head),
+        notes=notes,
+        ignored=_IGNORED,
+        shared=_SHARED,
+        origin=origin,
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )
@@ -105,8 +118,15 @@ def _jobs(rows: pd.DataFrame) -> pd.DataFrame:
             "req_time_s": _nullable(known["req_time_s"]),
             "req_procs": _nullable(known["req_procs"]),
             **{name: _label(rows[name]) for name in ("group", "executable", "queue", "partition")},
+            "preceding_job": _label(rows["preceding_job"]),
+            "req_memory_kb": _nullable(known["req_memory_kb"]),
         }
-    ).drop(columns=[] if known["req_time_s"].notna().any() else ["estimate_s"])
+    ).drop(
+        columns=[
+            *([] if known["req_time_s"].notna().any() else ["estimate_s"]),
+            *(name for name in _IGNORED if known[name].isna().all()),
+        ]
+    )
 
 
 def _nullable(values: pd.Series) -> pd.Series:
@@ -119,16 +139,65 @@ def _label(numbers: pd.Series) -> pd.Series:
     return numbers.astype("Int64").astype("string").mask(numbers == -1)
 
 
-def _origin(head: str) -> datetime | None:
-    start = re.search(r"^;\s*UnixStartTime:\s*(\d+)", head, re.MULTILINE)
-    if start is None or int(start[1]) == 0:
-        return None
-    zone = re.search(r"^;\s*TimeZoneString:\s*(\S+)", head, re.MULTILINE)
-    moment = datetime.fromtimestamp(int(start[1]), UTC)
-    try:
-        return moment.astimezone(ZoneInfo(zone[1])) if zone else moment
-    except (ZoneInfoNotFoundError, ValueError):
-        return moment
+def _origin(head: str) -> tuple[datetime | None, list[str]]:
+    """Return the local time at second 0 as the header tells it, and what it leaves open."""
+    header = _header(head)
+    zone, notes = _zone(header)
+    start = header.get("unixstarttime", "")
+    seconds = re.match(r"\d+(?![\w:/-])", start)
+    if seconds is not None and 0 < int(seconds[0]) < _LAST_UNIX_S:
+        moment = datetime.fromtimestamp(int(seconds[0]), UTC)
+        if zone is None and not notes:
+            notes = ["the header has no time zone: hours of the day are those of UTC"]
+        return moment.astimezone(zone or UTC), notes
+    shown = header.get("starttime")
+    if shown is None:
+        return None, []
+    wall = _wall_time(shown)
+    if wall is None:
+        return None, [f"StartTime: {shown!r} is not a date: the date of the log is not known"]
+    return wall.replace(tzinfo=zone), notes
+
+
+def _header(head: str) -> dict[str, str]:
+    """Fields of the header, names in lower case."""
+    lines = re.findall(r"^\s*;\s*([A-Za-z]+)\s*:[ \t]*(\S.*?)[ \t]*$", head, re.MULTILINE)
+    return {name.lower(): value for name, value in reversed(lines)}
+
+
+def _zone(header: dict[str, str]) -> tuple[tzinfo | None, list[str]]:
+    named, offset = header.get("timezonestring"), header.get("timezone")
+    notes = []
+    for field, value in (("TimeZoneString", named), ("TimeZone", offset)):
+        if value is None or value == "-1":
+            continue
+        seconds = re.match(r"([-+]?(?:0|[1-9]\d*))(?![\w:.])", value)
+        if seconds is not None and _is_offset(int(seconds[1])):
+            return timezone(timedelta(seconds=int(seconds[1]))), notes
+        try:
+            return parse_zone(value.strip("\"'").removeprefix(":")), notes
+        except ValueError as error:
+            what = f"{value} s is no offset from UTC" if seconds is not None else str(error)
+            notes.append(f"{field}: {what}; it is ignored")
+    if notes:
+        notes.append("hours of the day are those of UTC")
+    return None, notes
+
+
+def _is_offset(seconds: int) -> bool:
+    """Tell whether a number of seconds is an offset from UTC, which are quarters of an hour."""
+    return abs(seconds) <= _LONGEST_OFFSET_S and seconds % 900 == 0
+
+
+def _wall_time(text: str) -> datetime | None:
+    """Read a date as the command `date` prints it; the zone's abbreviation is left out."""
+    plain = re.sub(r"(?<=\d\d:\d\d:\d\d)\s+[A-Za-z+-][\w+-]*(?=\s)", "", " ".join(text.split()))
+    for form in _DATE:
+        try:
+            return datetime.strptime(plain, form)
+        except ValueError:
+            continue
+    return None
 
 
 def _bad_line(source: Source, row: int) -> str:

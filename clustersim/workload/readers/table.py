@@ -5,6 +5,9 @@ are no jobs (no accelerators, no run time) are left out and counted, parts of
 accelerators are rounded up, and the requested time ``req_time_s`` is the
 estimate where there is no ``estimate_s``.  Any other table is a list of jobs to
 run as it stands: there the same rows are faults, and a run time of 0 is allowed.
+
+Columns under another usual name are recognised, see
+:mod:`clustersim.workload.columns`, and a note says which.
 """
 
 from __future__ import annotations
@@ -16,11 +19,27 @@ import pyarrow.parquet as pq
 
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import finish, log_of
-from clustersim.workload.readers.source import Source, read_csv, reading
+from clustersim.workload.columns import names_job
+from clustersim.workload.readers.meant import as_jobs_table
+from clustersim.workload.readers.observed import (
+    NEVER_STARTED,
+    STILL_RUNNING,
+    first_reason,
+    ignored_note,
+    is_cancelled,
+    is_running,
+    is_waiting,
+)
+from clustersim.workload.readers.source import Source, header_names, read_csv, reading
 
 __all__ = ["jobs_of_table", "read_parquet_jobs", "read_table_jobs"]
 
 _LOG_COLUMNS = ("status", "req_time_s")
+_IGNORED = (
+    *("gpu_spec", "gpu_type", "gpu_model", "constraint", "constraints", "features", "nodelist"),
+    *("node_list", "dependency", "dependencies", "preceding_job", "reservation"),
+)
+_SHARED = ("partition", "queue", "qos", "model_or_type")
 _TEXT = {"job_id": str, "vc": str, "user": str, "model": str, "job_class": str, "status": str}
 
 
@@ -41,9 +60,10 @@ def read_parquet_jobs(source: Source, *, sort: bool, clip_to_estimate: bool) -> 
 
 def read_table_jobs(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read a CSV file (packed by gzip or not) with the columns of the jobs table."""
-    table = read_csv(source, dtype=_TEXT, skipinitialspace=True)
-    if "job_id" in table:
-        table["job_id"] = _whole_numbers(table["job_id"])
+    names = [*_TEXT, *(name for name in header_names(source) if names_job(name))]
+    table = read_csv(source, dtype=dict.fromkeys(names, str), skipinitialspace=True)
+    for name in [name for name in table.columns if name == "job_id" or names_job(name)]:
+        table[name] = _whole_numbers(table[name])
     return jobs_of_table(
         table, source.path, format="csv", sort=sort, clip_to_estimate=clip_to_estimate
     )
@@ -84,12 +104,16 @@ def jobs_of_table(
     InputError
         As :func:`~clustersim.workload.jobs.check_jobs`.
     """
-    if not any(name in table for name in _LOG_COLUMNS):
+    meant = as_jobs_table(table.reset_index(drop=True))
+    table = meant.table
+    if not any(name in table for name in _LOG_COLUMNS) and meant.reasons is None:
         return finish(
             table,
             source=str(source),
             format=format,
             rows_read=len(table),
+            notes=[*meant.notes, *ignored_note(table, _IGNORED, _SHARED)],
+            origin=meant.origin,
             sort=sort,
             clip_to_estimate=clip_to_estimate,
         )
@@ -99,6 +123,29 @@ def jobs_of_table(
         table,
         source=str(source),
         format=f"{format}, recorded log",
+        reasons=_not_run(table) if meant.reasons is None else meant.reasons,
+        notes=meant.notes,
+        ignored=_IGNORED,
+        shared=_SHARED,
+        origin=meant.origin,
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )
+
+
+def _not_run(table: pd.DataFrame) -> pd.Series | None:
+    """Say of which rows of a recorded log the run time cannot have been observed.
+
+    A job that runs is kept only where the log has its end, before its last one; a cancelled job
+    only where the log has its start, if it has starts.
+    """
+    if "status" not in table or "duration_s" not in table:
+        return None
+    runs, waits = is_running(table["status"]), is_waiting(table["status"])
+    end, start = table.get("end_s"), table.get("start_s")
+    if isinstance(end, pd.Series) and runs.any():
+        ends = pd.to_numeric(end, errors="coerce")
+        runs &= ends.isna() | (ends >= ends.max())
+    if isinstance(start, pd.Series) and start.notna().any():
+        waits |= start.isna() & is_cancelled(table["status"])
+    return first_reason(table.index, {NEVER_STARTED: waits, STILL_RUNNING: runs})

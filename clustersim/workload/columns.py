@@ -1,0 +1,217 @@
+"""Columns of jobs tables under the names that other programs give them.
+
+A column is recognised by what its name means, not by its letters: ``num_gpu`` is the number of
+accelerators, ``iterations`` is nothing that a jobs table has.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from clustersim.meanings import squashed
+
+__all__ = ["UNIT_S", "Found", "absent_columns", "find_column", "names_job", "shortened"]
+
+UNIT_S = {
+    **dict.fromkeys(("ns", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("us", "microseconds"), 1e-6),
+    **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), 1e-3),
+    **dict.fromkeys(("s", "sec", "secs", "seconds"), 1.0),
+    **dict.fromkeys(("min", "mins", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hours"), 3600.0),
+    **dict.fromkeys(("d", "days"), 86400.0),
+}
+"""Endings of names of columns that say the unit."""
+
+_GPU = ("gpu", "gpus", "accelerator", "accelerators", "accel", "chips", "npu", "npus")
+_MEANT: dict[str, tuple[frozenset[str], ...]] = {
+    "job_id": (
+        frozenset({"jobid", "jobids"}),
+        frozenset({"jobnumber", "jobno", "jobnum", "jobidraw", "jobuuid", "jobkey"}),
+        frozenset({"id", "job", "uuid"}),
+    ),
+    "n_accelerators": (
+        frozenset(
+            {
+                f"{before}{word}{after}"
+                for word in _GPU
+                for before, after in (
+                    *(("num", ""), ("n", ""), ("nr", ""), ("no", ""), ("numberof", "")),
+                    *(("nof", ""), ("numof", ""), ("", "num"), ("", "count"), ("", "cnt")),
+                    *(("total", ""), ("used", ""), ("requested", ""), ("req", ""), ("alloc", "")),
+                    *(("allocated", ""), ("", "requested"), ("", "allocated"), ("", "request")),
+                )
+            }
+            | {"gpus", "npus", "chips"}
+        ),
+        frozenset({"gpu", "npu", "gpudemand", "scalefactor"}),
+    ),
+    "submit_s": (
+        frozenset(
+            {
+                *("submit", "submittime", "submits", "submitted", "submittedtime", "submittedat"),
+                *("submission", "submissiontime", "submitat", "submittimestamp", "subtime"),
+            }
+        ),
+        frozenset({"arrival", "arrivaltime", "arrivals", "arrived", "arrivedat", "arrivetime"}),
+        frozenset(
+            {"timestamp", "createtime", "createdat", "creationtime", "queuedat", "enqueuetime"}
+        ),
+    ),
+    "duration_s": (
+        frozenset(
+            {
+                *("duration", "runtime", "elapsed", "elapsedtime", "elapsedraw", "executiontime"),
+                *("exectime", "jobduration", "jobruntime", "runduration", "runningtime"),
+                *("durationtime", "servicetime", "timerun"),
+            }
+        ),
+    ),
+}
+"""What else a required column is called, letters and digits only; the first group counts first."""
+_PERHAPS = {
+    "job_id": {"jobname", "name", "taskid", "applicationid", "appid", "pod", "podname"},
+    "n_accelerators": {
+        *("size", "procs", "nprocs", "numprocs", "processors", "cores", "ncores", "ncpus", "cpus"),
+        *("res", "resources", "devices", "ndevices", "numdevices", "workers", "nworkers", "width"),
+        *("worldsize", "cards", "ncards", "tresalloc", "alloctres", "nodes", "nnodes", "numnodes"),
+        *("plangpu", "gpuspernode", "gpusperworker"),
+    },
+    "submit_s": {"time", "date", "start", "starttime", "eligible", "queuetime", "t", "release"},
+    "duration_s": {
+        *("walltime", "wallclock", "time", "length", "run", "jct", "timelimit", "actualruntime"),
+        *("cputime", "service", "endtime", "end", "totaltime", "processingtime"),
+    },
+}
+"""What a required column may be, which only the user can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A column that stands for another.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the file.
+    scale : float
+        Seconds (or accelerators, ids) in its unit.
+    has_unit : bool
+        Whether the name says the unit.
+    """
+
+    name: str
+    scale: float = 1.0
+    has_unit: bool = False
+
+
+def _parts(name: object) -> tuple[str, float | None]:
+    """Meaning and unit of the name of a column: ``run_time_min`` is a run time in minutes."""
+    text = re.sub(r"\(([^)]*)\)|\[([^]]*)\]", r"_\1\2", str(name).strip())
+    stem, _, ending = re.sub(r"[\s.-]+", "_", text).rstrip("_").rpartition("_")
+    unit = UNIT_S.get(ending.lower()) if stem else None
+    return (squashed(stem), unit) if unit is not None else (squashed(name), None)
+
+
+def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
+    """Find the column that stands for a required one.
+
+    Parameters
+    ----------
+    wanted : str
+        ``job_id``, ``submit_s``, ``n_accelerators`` or ``duration_s``.
+    columns : iterable of str
+        Columns of the file.
+
+    Returns
+    -------
+    Found or list of str
+        The column; or those of which each may be meant, which may be none.
+
+    Examples
+    --------
+    >>> find_column("n_accelerators", ["job_id", "num_gpu", "iterations"])
+    Found(name='num_gpu', scale=1.0, has_unit=False)
+    >>> find_column("job_id", ["job_name", "job_type"])
+    ['job_name']
+    """
+    timed = wanted.endswith("_s")
+    told = [(str(name), *_parts(name)) for name in columns]
+    for group in _MEANT.get(wanted, ()):
+        found = [
+            Found(name, 1.0 if unit is None else unit, unit is not None)
+            for name, meaning, unit in told
+            if meaning in group and (timed or unit is None)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            return [column.name for column in found]
+    return [name for name, meaning, _ in told if meaning in _PERHAPS.get(wanted, ())]
+
+
+def names_job(name: object) -> bool:
+    """Tell whether the name of a column means the identity of a job."""
+    return any(squashed(name) in group for group in _MEANT["job_id"])
+
+
+def absent_columns(required: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Say which required columns are absent, and which of the others may be meant.
+
+    Examples
+    --------
+    >>> absent_columns(["job_id", "vc"], ["job_name", "job_type"])
+    ["job_id: this column is required but absent; 'job_name' may be meant: rename it to job_id", \
+'vc: this column is required but absent; found job_name, job_type']
+    """
+    absent = [name for name in required if name not in columns]
+    hints = {name: _hint(name, columns) for name in absent}
+    told = [
+        f"{name}: this column is required but absent; {hints[name]}"
+        for name in absent
+        if hints[name]
+    ]
+    plain = [name for name in absent if not hints[name]]
+    if plain:
+        what = "this column is" if len(plain) == 1 else "these columns are"
+        found = shortened(columns) or "no columns"
+        told.append(f"{', '.join(plain)}: {what} required but absent; found {found}")
+    return told
+
+
+def _hint(wanted: str, columns: Sequence[str]) -> str:
+    found = find_column(wanted, columns)
+    if isinstance(found, Found):
+        found = [found.name]
+    if not found:
+        near = difflib.get_close_matches(wanted, columns, n=1, cutoff=0.8)
+        found = [name for name in near if not _means_another(name, wanted)]
+    if found:
+        names = " or ".join(repr(name) for name in found)
+        rest = "rename it" if len(found) == 1 else "rename the right one"
+        unit = " (a number of seconds)" if wanted.endswith("_s") else ""
+        return f"{names} may be meant: {rest} to {wanted}{unit}"
+    return ""
+
+
+def _means_another(name: str, wanted: str) -> bool:
+    meaning, _ = _parts(name)
+    return any(
+        meaning in group for other, groups in _MEANT.items() if other != wanted for group in groups
+    )
+
+
+def shortened(names: Sequence[str], most: int = 12, longest: int = 60) -> str:
+    """List names, cut after `most` of them, each after so many characters.
+
+    Examples
+    --------
+    >>> shortened(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    shown = [name if len(name) <= longest else f"{name[:longest]}..." for name in names[:most]]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(shown) + more

@@ -1,0 +1,161 @@
+"""Which rows of a log tell how long a job ran, and why the others do not.
+
+A run time is observed where a log has both its start and its end.  What a log derives from
+something else (the time since the submission of a job that never started, the time until now of a
+job that runs) is not one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+__all__ = [
+    "BACKWARD",
+    "NEVER_STARTED",
+    "STILL_RUNNING",
+    "first_reason",
+    "ignored_note",
+    "is_running",
+    "is_waiting",
+    "observed_run",
+    "states_of",
+]
+
+NEVER_STARTED = "never started, or its start not recorded"
+STILL_RUNNING = "still running when the log ends, or its end not recorded"
+BACKWARD = "its end is before its start"
+
+_RUNNING = {
+    *("running", "r", "suspended", "resizing", "signaling", "stage_out", "in_progress"),
+    *("executing", "started", "terminating"),
+}
+_WAITING = {
+    *("pending", "pd", "queued", "waiting", "submitted", "configuring", "cf", "created"),
+    *("accepted", "requeue_hold", "requeue_fed", "held", "resv_del_hold", "special_exit"),
+}
+_ENDED = {
+    *("completed", "complete", "succeeded", "success", "pass", "finished", "done", "cd"),
+    *("failed", "failure", "f", "error", "cancelled", "canceled", "ca", "killed", "aborted"),
+    *("timeout", "to", "node_fail", "nf", "out_of_memory", "oom", "preempted", "pr", "deadline"),
+    *("boot_fail", "bf", "terminated", "stopped", "revoked", "completing", "cg", "unknown"),
+    *("evicted", "interrupted", "lost", "requeued"),
+}
+_CANCELLED = {"cancelled", "canceled", "ca", "killed", "aborted", "revoked"}
+
+
+def states_of(column: pd.Series) -> pd.Series:
+    """Return states of jobs in one spelling: ``CANCELLED by 12`` is ``cancelled``."""
+    words = column.astype("string").str.strip().str.lower().str.split().str[0]
+    return words.str.rstrip("+").str.replace("-", "_", regex=False)
+
+
+def is_running(column: pd.Series) -> pd.Series:
+    """Tell which states say that a job runs."""
+    return states_of(column).isin(_RUNNING)
+
+
+def is_waiting(column: pd.Series) -> pd.Series:
+    """Tell which states say that a job waits."""
+    return states_of(column).isin(_WAITING)
+
+
+def is_cancelled(column: pd.Series) -> pd.Series:
+    """Tell which states say that a job was cancelled."""
+    return states_of(column).isin(_CANCELLED)
+
+
+def are_states(column: pd.Series) -> bool:
+    """Tell whether a column holds nothing but states of jobs.
+
+    Examples
+    --------
+    >>> are_states(pd.Series(["COMPLETED", "CANCELLED by 4037", None])), are_states(pd.Series(["CA", "NY"]))
+    (True, False)
+    """
+    words = states_of(column.dropna())
+    return bool(len(words)) and bool(words.isin(_RUNNING | _WAITING | _ENDED).all())
+
+
+def observed_run(
+    start: pd.Series, end: pd.Series, state: pd.Series | None
+) -> tuple[pd.Series, pd.Series]:
+    """Return run times that were observed, and why the others were not.
+
+    Parameters
+    ----------
+    start, end : pandas.Series
+        Times or seconds, absent where not recorded.
+    state : pandas.Series, optional
+        What the log says of each job; one that runs has no end yet, whatever stands there.
+
+    Returns
+    -------
+    (pandas.Series, pandas.Series)
+        Seconds, NaN where not observed; reasons, absent where observed.
+
+    Examples
+    --------
+    >>> run, why = observed_run(pd.Series([0.0, np.nan]), pd.Series([8.0, 9.0]), None)
+    >>> run.tolist(), why.tolist()
+    ([8.0, nan], [None, 'never started, or its start not recorded'])
+    """
+    run = end - start
+    if pd.api.types.is_timedelta64_dtype(run):
+        run = run.dt.total_seconds()
+    run = run.astype(np.float64)
+    waits, runs = (
+        (is_waiting(state), is_running(state))
+        if state is not None
+        else (pd.Series(False, index=start.index),) * 2
+    )
+    why = first_reason(
+        start.index,
+        {
+            NEVER_STARTED: start.isna() | waits,
+            STILL_RUNNING: end.isna() | runs,
+            BACKWARD: run < 0,
+        },
+    )
+    return run.mask(why.notna()), why
+
+
+def first_reason(index: pd.Index, reasons: Mapping[str, pd.Series]) -> pd.Series:
+    """Return for each row the first of the `reasons` that holds, absent where none does."""
+    why = pd.Series(None, index=index, dtype=object)
+    for reason, holds in reasons.items():
+        why = why.mask(why.isna() & holds.fillna(False).astype(bool), reason)
+    return why
+
+
+def ignored_note(
+    table: pd.DataFrame, columns: Iterable[str], shared: Iterable[str] = ()
+) -> list[str]:
+    """Say which columns bind jobs to something in the log but not in the simulation.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The jobs that are kept.
+    columns : iterable of str
+        Columns, each of whose values is a demand or a limit.
+    shared : iterable of str
+        Columns that divide the jobs; they count where they have more than one value.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"gpu_spec": ["T4", None], "queue": ["a", "a"]})
+    >>> ignored_note(jobs, ["gpu_spec", "memory"], ["queue"])
+    ['not simulated, although the log has it: gpu_spec (1 job)']
+    """
+    told = []
+    for name in [*columns, *shared]:
+        column = table.get(name)
+        if not isinstance(column, pd.Series):
+            continue
+        given = column[column.notna() & (column.astype("string").str.strip() != "")]
+        if len(given) and (name not in shared or given.nunique() > 1):
+            told.append(f"{name} ({len(given):,} job{'' if len(given) == 1 else 's'})")
+    return [f"not simulated, although the log has it: {', '.join(told)}"] if told else []
