@@ -29,6 +29,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.meanings import same_meaning
 from clustersim.performance import Calibration, default_calibration, describe_memory
+from clustersim.plain_text import other_separator, what_is_not_utf8
 from clustersim.shipped import find_file
 from clustersim.spreadsheets import plain_cell
 
@@ -287,14 +288,17 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
     except OSError as error:
         raise InputError(source, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(
-            source, "is not a text file (not UTF-8); a CSV table is expected"
-        ) from None
+        raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected") from None
     except (csv.Error, ValueError) as error:
+        if "\0" not in str(path) and b"\0" in Path(path).read_bytes():
+            raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected") from None
         raise InputError(source, f"is no CSV table: {error}") from None
     if not lines:
         raise InputError(source, "is empty")
     header = lines[0][1]
+    told = other_separator(",".join(header))
+    if told is not None:
+        raise InputError(source, told)
     problems = [
         f"column {name!r}: stands twice in the header"
         for name in dict.fromkeys(header)

@@ -146,8 +146,8 @@ def clock_of(first_second: float) -> Calendar:
 
     Examples
     --------
-    >>> clock_of(90000.0).text(0.0)
-    '0001-01-02 01:00'
+    >>> clock_of(90000.0).hour_of_week([0.0, 3600.0]).tolist()
+    [25, 26]
     """
     monday = datetime(1, 1, 1)  # the first day of the calendar is a Monday
     return Calendar(monday + timedelta(seconds=first_second % WEEK_S))

@@ -73,7 +73,12 @@ TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "empty": (b"", ("runs.csv: is empty",)),
     "blank": (b"\n\n", ("runs.csv: is empty",)),
     "no rows": (b"accelerator,tp\n", ("has no rows",)),
-    "no column": (b"a;tp;pp\n1;2;3\n", ("has none of the columns", "accelerator", "'a;tp;pp'")),
+    "no column": (b"a,b,c\n1,2,3\n", ("has none of the columns", "accelerator", "'a', 'b', 'c'")),
+    "semicolons": (b"a;tp;pp\n1;2;3\n", ("columns are separated by semicolons, not by commas",)),
+    "tabs": (b"accelerator\ttp\n1\t2\n", ("columns are separated by tabs, not by commas",)),
+    "UTF-16": ("accelerator,tp\n".encode("utf-16"), ("is text in UTF-16; save it as UTF-8",)),
+    "UTF-16 without a mark": ("accelerator,tp\n".encode("utf-16-le"), ("is text in UTF-16",)),
+    "Latin-1": (b"accelerator,\xe9\n", ("is text, but not UTF-8: perhaps Latin-1", "line 1")),
     "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe", ("not UTF-8",)),
     "twice": (b"tp,pp,tp\n1,1,1\n", ("column 'tp': stands twice",)),
     "ragged": (

@@ -21,7 +21,7 @@ _COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time")
 
 
 def read_acme(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read ``trace_seren.csv`` or ``trace_kalos.csv``; jobs without GPUs or an observed run are left out."""
+    """Read ``trace_seren.csv`` or ``trace_kalos.csv``; only jobs with GPUs and an observed run."""
     return read_accounting(
         source,
         format="acme",

@@ -56,7 +56,7 @@ def as_jobs_table(table: pd.DataFrame) -> Meant:
 
     Examples
     --------
-    >>> told = as_jobs_table(pd.DataFrame({"id": [7], "gpus": [8], "arrival_s": [0], "run_min": [2]}))
+    >>> told = as_jobs_table(pd.DataFrame({"id": [7], "gpus": [8], "arrival_s": [0]}))
     >>> told.notes
     ['id is read as job_id', 'gpus is read as n_accelerators', 'arrival_s is read as submit_s']
     """
@@ -93,22 +93,25 @@ def _take(meant: Meant, wanted: str, found: Found) -> None:
             return
         values, unit, meant.origin = told
     elif wanted == "duration_s":
-        numbers = pd.to_numeric(values, errors="coerce")
-        if (numbers.isna() & values.notna()).any():
+        if not _are_numbers(values):
             return
+        numbers = pd.to_numeric(values)
         values = numbers if found.scale == 1.0 else numbers * found.scale
         unit = "" if found.has_unit else ", in seconds"
-    elif wanted == "n_accelerators":
-        if (pd.to_numeric(values, errors="coerce").isna() & values.notna()).any():
-            return
+    elif wanted == "n_accelerators" and not _are_numbers(values):
+        return
     meant.table = meant.table.rename(columns={found.name: wanted}).assign(**{wanted: values})
     meant.notes.append(f"{found.name} is read as {wanted}{unit}")
 
 
+def _are_numbers(values: pd.Series) -> bool:
+    return not (pd.to_numeric(values, errors="coerce").isna() & values.notna()).any()
+
+
 def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datetime | None] | None:
-    """Return seconds, what to say of their unit, and the local time at 0; None for anything else."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    if not (numbers.isna() & values.notna()).any():
+    """Return seconds, what to say of them, and the local time at 0; None for anything else."""
+    if _are_numbers(values):
+        numbers = pd.to_numeric(values)
         scaled, unit = _seconds(numbers, found)
         if not _is_epoch(scaled):
             return (numbers if found.scale == 1.0 else scaled), unit, None
@@ -192,9 +195,8 @@ def _named(table: pd.DataFrame, names: set[str]) -> str | None:
 
 def _moments(values: pd.Series) -> pd.Series | None:
     """Return times as dates, or as numbers of seconds."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    if not (numbers.isna() & values.notna()).any():
-        return _seconds(numbers)[0]
+    if _are_numbers(values):
+        return _seconds(pd.to_numeric(values))[0]
     told = _dates(values)
     if told is None:
         return None

@@ -72,8 +72,10 @@ def are_states(column: pd.Series) -> bool:
 
     Examples
     --------
-    >>> are_states(pd.Series(["COMPLETED", "CANCELLED by 4037", None])), are_states(pd.Series(["CA", "NY"]))
-    (True, False)
+    >>> are_states(pd.Series(["COMPLETED", "CANCELLED by 4037", None]))
+    True
+    >>> are_states(pd.Series(["CA", "NY"]))
+    False
     """
     words = states_of(column.dropna())
     return bool(len(words)) and bool(words.isin(_RUNNING | _WAITING | _ENDED).all())
@@ -100,7 +102,7 @@ def observed_run(
     --------
     >>> run, why = observed_run(pd.Series([0.0, np.nan]), pd.Series([8.0, 9.0]), None)
     >>> run.tolist(), why.tolist()
-    ([8.0, nan], [None, 'never started, or its start not recorded'])
+    ([8.0, nan], [nan, 'never started, or its start not recorded'])
     """
     run = end - start
     if pd.api.types.is_timedelta64_dtype(run):

@@ -118,8 +118,8 @@ def _in_order(submitted: pd.Series, attempts: pd.DataFrame, clock: Clock) -> pd.
 
 
 _OTHER = (
-    "the only JSON that is read is Philly's cluster_job_log, a list of jobs; write other jobs as CSV "
-    "with job_id, submit_s, n_accelerators, duration_s"
+    "the only JSON that is read is Philly's cluster_job_log, a list of jobs; write other jobs as "
+    "CSV with job_id, submit_s, n_accelerators, duration_s"
 )
 
 

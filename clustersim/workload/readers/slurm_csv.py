@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of, require_columns, seconds_since
 from clustersim.workload.readers.observed import observed_run

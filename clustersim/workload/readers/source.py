@@ -16,11 +16,16 @@ import pandas as pd
 import pyarrow as pa
 
 from clustersim.errors import InputError
+from clustersim.plain_text import NOT_TEXT, NOT_UTF8, not_utf8, other_content, other_separator
 from clustersim.shipped import missing_file
 
 __all__ = ["Source", "header_names", "open_source", "read_csv", "reading"]
 
 _HEAD_BYTES = 65536
+_NO_LOG = (
+    "is neither Parquet nor text; a table of jobs (Parquet, CSV), a .swf log or a published GPU "
+    "cluster log is needed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def reading(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise InputError(path, "is a gzip file that is cut short or damaged") from None
     except UnicodeDecodeError:
-        raise InputError(path, _NOT_UTF8) from None
+        raise InputError(path, NOT_UTF8) from None
     except pa.ArrowException:
         raise InputError(path, "is a Parquet file that is cut short or damaged") from None
     except pd.errors.EmptyDataError:
@@ -107,79 +112,22 @@ def open_source(path: str | Path) -> Source:
                 raise InputError(path, "is empty (a gzip file with nothing in it)")
     if start[:4] == b"PAR1":
         return Source(path, "parquet", gzipped, "")
-    what = _other_content(start)
+    what = other_content(start)
     if what is not None:
-        raise InputError(path, what)
+        raise InputError(path, _NO_LOG if what == NOT_TEXT else what)
     whole = start[: start.rfind(b"\n") + 1] or start
     try:
         return Source(path, "text", gzipped, whole.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         if len(whole) - error.start < 4 and len(start) == _HEAD_BYTES:  # a character cut in two
             return Source(path, "text", gzipped, whole[: error.start].decode("utf-8-sig"))
-        line = whole.count(b"\n", 0, error.start) + 1
-        found = f"byte 0x{whole[error.start]:02x} in line {line}"
-        raise InputError(path, f"{_NOT_UTF8} ({found})") from None
-
-
-_CONVERT = "save it as UTF-8 (iconv -f {0} -t UTF-8)"
-_NOT_UTF8 = "is text, but not UTF-8: perhaps Latin-1 or Windows-1252; " + _CONVERT.format(
-    "ISO-8859-1"
-)
-_MAGIC = {
-    b"PK\x03\x04": "is a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as CSV",
-    b"\x28\xb5\x2f\xfd": "is packed by zstd; unpack it (zstd -d) first",
-    b"BZh": "is packed by bzip2; unpack it (bunzip2) first",
-    b"\xfd7zXZ\x00": "is packed by xz; unpack it (unxz) first",
-    b"ARROW1": "is an Arrow (Feather) file; save it as Parquet",
-    b"ORC": "is an ORC file; save it as Parquet",
-    b"\x89HDF": "is an HDF5 file; save its table as CSV or Parquet",
-    b"SQLite format 3\x00": "is an SQLite database; export its table as CSV",
-    b"%PDF": "is a PDF document",
-}
-"""What a file is, by its first bytes (as those of the command `file`)."""
-_MARKS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-"""Byte order marks, the longer ones first."""
-
-
-def _other_content(start: bytes) -> str | None:
-    """Say what a file is that is neither Parquet nor text in UTF-8; None if it may be one."""
-    for magic, what in _MAGIC.items():
-        if start.startswith(magic) and (b"\0" in start or len(magic) > 3):
-            return what
-    for mark, encoding in _MARKS.items():
-        if start.startswith(mark):
-            return f"is text in {encoding}; " + _CONVERT.format(encoding)
-    if b"\0" not in start:
-        control = sum(start.count(bytes([code])) for code in _CONTROL)
-        return _BINARY if control > len(start) / 50 else None
-    even, odd = start[0::2].count(0) / len(start[0::2]), start[1::2].count(0) / len(start[1::2])
-    for little, big in ((even, odd), (odd, even)):
-        if little < 0.1 and big > 0.7:
-            encoding = "UTF-16LE" if little is even else "UTF-16BE"
-            return f"is text in UTF-16 without a byte order mark; " + _CONVERT.format(encoding)
-    return _BINARY
-
-
-_CONTROL = tuple(code for code in range(1, 32) if code not in (9, 10, 12, 13, 26, 27))
-_BINARY = (
-    "is neither Parquet nor text; a table of jobs (Parquet, CSV), a .swf log or a published GPU "
-    "cluster log is needed"
-)
+        raise InputError(path, not_utf8(whole, error.start)) from None
 
 
 def header_names(source: Source) -> list[str]:
     """Return the names in the first line of a text table with commas."""
     header = next(csv.reader(line for line in source.head.splitlines() if line.strip()), [])
     return [name.strip() for name in header]
-
-
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 
 
 def _check_separator(source: Source) -> None:
@@ -192,14 +140,9 @@ def _check_separator(source: Source) -> None:
     """
     lines = [line.strip("\r\n") for line in source.head.splitlines() if line.strip()]
     line = lines[0] if lines else ""
-    counts = {mark: line.count(mark) for mark in _SEPARATORS}
-    mark = max(counts, key=lambda each: counts[each])
-    if counts[mark] > line.count(","):
-        raise InputError(
-            source.path,
-            f"its columns are separated by {_SEPARATORS[mark]}, not by commas: save it with commas"
-            + (", and with points in decimal numbers" if mark == ";" else ""),
-        )
+    told = other_separator(line)
+    if told is not None:
+        raise InputError(source.path, told)
     names = header_names(source)
     if len(names) < 2:
         raise InputError(

@@ -17,9 +17,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from clustersim.workload.columns import names_job
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import finish, log_of
-from clustersim.workload.columns import names_job
 from clustersim.workload.readers.meant import as_jobs_table
 from clustersim.workload.readers.observed import (
     NEVER_STARTED,

@@ -1,0 +1,119 @@
+"""Plain text that users hand over: what a file is instead, and how its columns are separated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = [
+    "NOT_TEXT",
+    "NOT_UTF8",
+    "not_utf8",
+    "other_content",
+    "other_separator",
+    "what_is_not_utf8",
+]
+
+_CONVERT = "save it as UTF-8 (iconv -f {0} -t UTF-8)"
+NOT_UTF8 = "is text, but not UTF-8: perhaps Latin-1 or Windows-1252; " + _CONVERT.format(
+    "ISO-8859-1"
+)
+_MAGIC = {
+    b"PK\x03\x04": "is a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as CSV",
+    b"\x28\xb5\x2f\xfd": "is packed by zstd; unpack it (zstd -d) first",
+    b"BZh": "is packed by bzip2; unpack it (bunzip2) first",
+    b"\xfd7zXZ\x00": "is packed by xz; unpack it (unxz) first",
+    b"ARROW1": "is an Arrow (Feather) file; save it as Parquet",
+    b"ORC": "is an ORC file; save it as Parquet",
+    b"\x89HDF": "is an HDF5 file; save its table as CSV or Parquet",
+    b"SQLite format 3\x00": "is an SQLite database; export its table as CSV",
+    b"%PDF": "is a PDF document",
+}
+"""What a file is, by its first bytes (as those of the command `file`)."""
+_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""Byte order marks, the longer ones first."""
+
+
+def other_content(start: bytes) -> str | None:
+    """Say what a file is that is not text in UTF-8; None if it may be.
+
+    Parameters
+    ----------
+    start : bytes
+        The first bytes of the file.
+
+    Examples
+    --------
+    >>> other_content("a,b".encode("utf-16"))
+    'is text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)'
+    """
+    for magic, what in _MAGIC.items():
+        if start.startswith(magic) and (b"\0" in start or len(magic) > 3):
+            return what
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return f"is text in {encoding}; " + _CONVERT.format(encoding)
+    if b"\0" not in start:
+        control = sum(start.count(bytes([code])) for code in _CONTROL)
+        return NOT_TEXT if control > len(start) / 50 else None
+    even, odd = start[0::2].count(0) / len(start[0::2]), start[1::2].count(0) / len(start[1::2])
+    for little, big in ((even, odd), (odd, even)):
+        if little < 0.1 and big > 0.7:
+            encoding = "UTF-16LE" if little is even else "UTF-16BE"
+            return "is text in UTF-16 without a byte order mark; " + _CONVERT.format(encoding)
+    return NOT_TEXT
+
+
+_CONTROL = tuple(code for code in range(1, 32) if code not in (9, 10, 12, 13, 26, 27))
+NOT_TEXT = "is not text"
+
+
+def not_utf8(data: bytes, at: int) -> str:
+    """Say that a text is not in UTF-8, and where.
+
+    Parameters
+    ----------
+    data : bytes
+        The text.
+    at : int
+        Where its first byte is that is no UTF-8.
+    """
+    line = data.count(b"\n", 0, at) + 1
+    return f"{NOT_UTF8} (byte 0x{data[at]:02x} in line {line})"
+
+
+def what_is_not_utf8(path: str | Path) -> str:
+    """Say what a file is that could not be read as text in UTF-8."""
+    data = Path(path).read_bytes()
+    what = other_content(data)
+    if what is not None:
+        return what
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return not_utf8(data, error.start)
+    return NOT_TEXT
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+
+
+def other_separator(line: str) -> str | None:
+    """Say which separator the first line of a table has instead of commas; None if it has none.
+
+    Examples
+    --------
+    >>> other_separator("a;b;c")
+    'its columns are separated by semicolons, not by commas: save it with commas and decimal points'
+    """
+    counts = {mark: line.count(mark) for mark in _SEPARATORS}
+    mark = max(counts, key=lambda each: counts[each])
+    if counts[mark] <= line.count(","):
+        return None
+    what = "commas and decimal points" if mark == ";" else "commas"
+    return f"its columns are separated by {_SEPARATORS[mark]}, not by commas: save it with {what}"
