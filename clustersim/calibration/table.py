@@ -309,6 +309,8 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
         for number, cells in lines[1:]
         if len(cells) != len(header)
     ][:MOST_FAULTS]
+    if problems and any("\0" in cell for cell in header):
+        raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected")
     if problems:
         raise InputError(source, problems)
     return pd.DataFrame([cells for _, cells in lines[1:]], columns=header, dtype=object)

@@ -41,7 +41,7 @@ def result_text(result: Result) -> str:
             format_duration(row["p95_wait_s"]),
             format_duration(row["mean_jct_s"]),
             f"{row['mean_bounded_slowdown']:.3g}",
-            f"{row['utilisation']:.1%}",
+            f"{row['utilisation']:z.1%}",
         )
         for row in result.summary.to_dict("records")
     ]
@@ -61,7 +61,7 @@ def result_text(result: Result) -> str:
         headers.append("effective time")
         shares = result.summary["effective_time"].tolist()
         rows = [
-            (*row, "" if math.isnan(share) else f"{share:.1%}")
+            (*row, "" if math.isnan(share) else f"{share:z.1%}")
             for row, share in zip(rows, shares, strict=True)
         ]
     lines = [table(rows, headers)]

@@ -227,7 +227,7 @@ def _over_draws(row: Mapping[Hashable, Any]) -> str:
 
 def _percent(share: float) -> str:
     """A share in per cent, to a tenth where it is small."""
-    return f"{100 * share:.{0 if abs(share) >= 0.1 or share == 0 else 1}f} %"
+    return f"{100 * share:z.{0 if abs(share) >= 0.1 or share == 0 else 1}f} %"
 
 
 def _signed(share: float) -> str:

@@ -18,7 +18,13 @@ from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster, Pool
 from clustersim.workload.jobs import texts_of
 
-__all__ = ["Choose", "Eligibility", "accelerators_of_jobs", "find_eligibility"]
+__all__ = [
+    "Choose",
+    "Eligibility",
+    "accelerators_of_jobs",
+    "find_eligibility",
+    "ignored_virtual_clusters",
+]
 
 NOT_LISTED = np.iinfo(np.int64).max
 """Position of a chip in the list of a job that does not list it."""
@@ -108,6 +114,27 @@ def find_eligibility(
         for row in np.flatnonzero(choice_of < 0)
     }
     return Eligibility(choices, choice_of, reasons)
+
+
+def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
+    """Say that jobs name virtual clusters where the cluster has none.
+
+    Examples
+    --------
+    >>> from clustersim.topology import single_pool
+    >>> ignored_virtual_clusters(pd.DataFrame({"vc": ["a", "b", None]}), single_pool(8))
+    ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none: they share all of it']
+    """
+    if "vc" not in jobs or any(pool.virtual_clusters for pool in cluster.pools):
+        return []
+    named = pd.Series(texts_of(jobs["vc"]))
+    named = named[named.str.strip() != ""]
+    if named.nunique() < 2:
+        return []
+    return [
+        f"{len(named):,} jobs name one of {named.nunique():,} virtual clusters (vc), but the cluster "
+        "has none: they share all of it"
+    ]
 
 
 def _preemptible(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:

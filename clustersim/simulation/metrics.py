@@ -249,7 +249,7 @@ def _summary_row(kind: str, scope: str, jobs: pd.DataFrame, use: pd.Series) -> d
         "mean_jct_s": _mean(jct_s(jobs).dropna().to_numpy()),
         "mean_run_s": _mean(run_s(jobs).dropna().to_numpy()),
         "mean_bounded_slowdown": _mean(bounded_slowdown(jobs).dropna().to_numpy()),
-        "utilisation": float(use["allocated"] / use["available"]) if use["available"] else 0.0,
+        "utilisation": float(use["allocated"] / use["available"]) if use["available"] > 0 else 0.0,
         "accelerator_s": float(use["allocated"]),
         "makespan_s": makespan_s(jobs) if len(jobs) else float("nan"),
     }

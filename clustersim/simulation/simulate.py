@@ -29,7 +29,12 @@ from clustersim.scheduling import (
 from clustersim.scheduling.plugins import fault_in_plugin, interrupts_itself, plugin_file
 from clustersim.scheduling.stalls import LONGEST_CALL_S, stopped_when_stalled
 from clustersim.simulation import tables
-from clustersim.simulation.eligibility import Choose, Eligibility, find_eligibility
+from clustersim.simulation.eligibility import (
+    Choose,
+    Eligibility,
+    find_eligibility,
+    ignored_virtual_clusters,
+)
 from clustersim.simulation.engine import RunRecord, Simulation
 from clustersim.simulation.invariants import check_accelerators
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
@@ -189,8 +194,9 @@ def simulate(
         )
     result = _result(jobs, ran, cluster, eligible, demands)
     told = {**(provenance or {}), **_provenance(ran.record, time.perf_counter() - began)}
-    if runtimes.notes:
-        told["notes"] = list(runtimes.notes)
+    notes = [*runtimes.notes, *ignored_virtual_clusters(jobs, cluster)]
+    if notes:
+        told["notes"] = notes
     return replace(result, provenance=told)
 
 

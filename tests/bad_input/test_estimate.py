@@ -73,7 +73,7 @@ TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "empty": (b"", ("runs.csv: is empty",)),
     "blank": (b"\n\n", ("runs.csv: is empty",)),
     "no rows": (b"accelerator,tp\n", ("has no rows",)),
-    "no column": (b"a,b,c\n1,2,3\n", ("has none of the columns", "accelerator", "'a', 'b', 'c'")),
+    "no column": (b"a,b,c\n1,2,3\n", ("has none of the columns", "accelerator")),
     "semicolons": (b"a;tp;pp\n1;2;3\n", ("columns are separated by semicolons, not by commas",)),
     "tabs": (b"accelerator\ttp\n1\t2\n", ("columns are separated by tabs, not by commas",)),
     "UTF-16": ("accelerator,tp\n".encode("utf-16"), ("is text in UTF-16; save it as UTF-8",)),

@@ -275,3 +275,16 @@ def test_a_column_named_model_does_not_hide_recorded_durations() -> None:
     Path("jobs.csv").write_text(HEADER.strip() + ",model,tokens\n1,0,8,60,bert,5\n")
     assert main(replay()) == 0
     assert Result.load("out").jobs["finish_s"].tolist() == [60]
+
+
+def test_virtual_clusters_that_the_cluster_has_not_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    note = "Note: 3 jobs name one of 2 virtual clusters (vc), but the cluster has none"
+    rows = "1,0,8,60,a\n2,0,8,60,b\n3,0,8,60,b\n4,0,8,60,\n"
+    Path("jobs.csv").write_text(HEADER.strip() + ",vc\n" + rows)
+    assert main(replay()) == 0
+    assert note in capsys.readouterr().out
+    Path("jobs.csv").write_text(HEADER.strip() + ",vc\n" + rows.replace("b", "a"))
+    assert main([*replay()[:-1], "one"]) == 0
+    assert "virtual cluster" not in capsys.readouterr().out

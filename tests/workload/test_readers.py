@@ -6,6 +6,7 @@ import gzip
 import json
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -129,8 +130,8 @@ def test_philly(tmp_path: Path, name: str) -> None:
     assert dict(log.dropped) == {
         "no recorded attempt to run": 1,
         "still running when the log ends, or its last end not recorded": 1,
+        "an attempt without a recorded start or end, so that its run time is not known": 1,
         "uses no accelerator": 1,
-        "no run time recorded": 1,
         "submit time not recorded": 1,
     }
     assert log.jobs["job_id"].tolist() == ["a", "b"]  # by submission
@@ -140,14 +141,14 @@ def test_philly(tmp_path: Path, name: str) -> None:
     assert log.jobs["n_accelerators"].tolist() == [1, 16]
     assert log.jobs["attempts"].tolist() == [1, 2]
     assert log.notes == ("1 jobs changed size between attempts: the largest is taken",)
-    assert log.origin == datetime(2017, 10, 2)
+    assert log.origin == datetime(2017, 10, 2, tzinfo=ZoneInfo("America/Los_Angeles"))
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (json.dumps(PHILLY)[:-40], "is not valid JSON"),
-        ('{"jobs": []}', "no list of jobs"),
+        ('{"jobs": []}', "is a JSON object .keys jobs.; the only JSON that is read is Philly"),
         ('[{"jobid": "x"}]', "job 1 has no list of attempts"),
         ("[]", "holds no jobs"),
         (json.dumps(PHILLY[2:3]), "no usable job among 1 rows"),
@@ -174,8 +175,8 @@ def test_helios(tmp_path: Path) -> None:
     assert log.format == "helios"
     assert log.rows_read == 6
     assert dict(log.dropped) == {
+        "never started, or its start not recorded": 1,
         "uses no accelerator": 1,
-        "no run time recorded": 1,
         "run time of 0 s": 1,
         "submit time not recorded": 1,
     }
@@ -184,28 +185,39 @@ def test_helios(tmp_path: Path) -> None:
     assert log.jobs["start_s"].tolist() == [0, 86]
     assert log.jobs["duration_s"].tolist() == [600, 189]
     assert log.jobs["vc"].tolist() == ["vcA", "vcB"]
-    assert log.origin == datetime(2020, 6, 9, 18, 41, 1)
+    assert log.origin == datetime(2020, 6, 9, 18, 41, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
+    assert log.notes == (
+        "not simulated, although the log has it: node_num (2 jobs), cpu_num (2 jobs)",
+    )
 
 
 ACME = """\
 job_id,user,node_num,gpu_num,cpu_num,type,state,submit_time,start_time,end_time,duration,queue
 dlc1,u1,8,64,960,Other,FAILED,{0}:58+00:00,{0}:59+00:00,2023-05-17 11:01:16+00:00,18,1.0
-dlc2,u1,1,8,96,Eval,COMPLETED,2023-05-17 11:02:00+00:00,,,77,12.0
-dlc3,u1,1,0,96,Eval,COMPLETED,2023-05-17 11:03:00+00:00,,,77,12.0
+dlc2,u1,1,8,96,Eval,CANCELLED,2023-05-17 11:02:00+00:00,,2023-05-17 21:02:00+00:00,36000,
+dlc3,u1,1,0,96,Eval,COMPLETED,{0}:00+00:00,{0}:01+00:00,2023-05-17 11:03:00+00:00,77,12.0
+dlc4,u1,1,8,96,Eval,RUNNING,2023-05-17 11:03:00+00:00,2023-05-17 11:03:10+00:00,,500,10.0
+dlc5,u1,1,8,96,Eval,RUNNING,{0}:00+00:00,{0}:10+00:00,2023-05-17 12:00:00+00:00,500,10.0
+dlc6,u1,1,8,96,Eval,PENDING,2023-05-17 11:04:00+00:00,,,500,
+dlc7,u1,1,8,96,Eval,FAILED,{0}:00+00:00,{0}:50+00:00,2023-05-17 11:00:20+00:00,20,50.0
 """.format("2023-05-17 11:00")
 
 
 def test_acme(tmp_path: Path) -> None:
+    """Of seven records one was observed; the column `duration` counts from the submission."""
     log = read_jobs(write(tmp_path / "trace_kalos.csv", ACME))
     assert log.format == "acme"
-    assert dict(log.dropped) == {"uses no accelerator": 1}
-    # by the two times where they are known (the column counts from the submission)
-    assert log.jobs["duration_s"].tolist() == [17, 77]
-    assert log.jobs["submit_s"].tolist() == [0, 62]
-    assert log.jobs["job_id"].tolist() == ["dlc1", "dlc2"]
-    assert log.jobs["type"].tolist() == ["Other", "Eval"]
+    assert dict(log.dropped) == {
+        "never started, or its start not recorded": 2,
+        "still running when the log ends, or its end not recorded": 2,
+        "its end is before its start": 1,
+        "uses no accelerator": 1,
+    }
+    assert log.jobs["duration_s"].tolist() == [17]
+    assert log.jobs["job_id"].tolist() == ["dlc1"]
+    assert log.jobs["type"].tolist() == ["Other"]
     assert log.origin is not None
-    assert log.origin.isoformat() == "2023-05-17T19:00:58+08:00"
+    assert log.origin.isoformat() == "2023-05-17T19:00:00+08:00"  # of the first record
 
 
 def test_accounting_lacks_a_column(tmp_path: Path) -> None:
@@ -226,7 +238,10 @@ j4,worker,1.0,Terminated,60.0,70.0,600.0,29.3,,
 def test_pai_tasks_alone(tmp_path: Path) -> None:
     log = read_jobs(write(tmp_path / "pai_task_table.csv", PAI_TASKS))
     assert log.format == "pai"
-    assert dict(log.dropped) == {"uses no accelerator": 1, "no run time recorded": 1}
+    assert dict(log.dropped) == {
+        "uses no accelerator": 1,
+        "still running when the log ends, or its end not recorded": 1,
+    }
     assert log.rows_read == 4  # jobs, of five tasks
     assert log.jobs["job_id"].tolist() == ["j2", "j1"]
     assert log.jobs["n_accelerators"].tolist() == [1, 1]  # 25 % rounded up; 2 x 50 %
@@ -260,16 +275,25 @@ p1,88000,1,8,1000,,Burstable,Succeeded,100,400,150
 p2,4000,1,1,220,V100M16|V100M32,BE,Running,160,260,160
 p3,4000,1,0,0,,BE,Running,170,260,170
 p4,4000,1,1,1000,,LS,Pending,180,260,
+p5,4000,1,1,1000,,LS,Running,190,500,200
 """
 
 
 def test_openb(tmp_path: Path) -> None:
     log = read_jobs(write(tmp_path / "openb_pod_list_default.csv", OPENB))
     assert log.format == "openb"
-    assert dict(log.dropped) == {"uses no accelerator": 1, "no run time recorded": 1}
+    assert dict(log.dropped) == {
+        "never started, or its start not recorded": 1,
+        "still running when the log ends, or its end not recorded": 1,
+        "uses no accelerator": 1,
+    }
     assert log.jobs["n_accelerators"].tolist() == [8, 1]
     assert log.jobs["duration_s"].tolist() == [250, 100]
     assert log.jobs["submit_s"].tolist() == [0, 60]
     assert log.jobs["vc"].tolist() == ["Burstable", "BE"]
-    assert log.notes == ("1 jobs ask for part of an accelerator: rounded up to whole ones",)
+    assert log.notes == (
+        "1 jobs ask for part of an accelerator: rounded up to whole ones",
+        "not simulated, although the log has it: gpu_spec (1 job), cpu_milli (2 jobs), "
+        "memory_mib (2 jobs)",
+    )
     assert "  dropped 1: uses no accelerator" in log.report().splitlines()
