@@ -70,7 +70,7 @@ def other_content(start: bytes) -> str | None:
 
 
 _CONTROL = tuple(code for code in range(1, 32) if code not in (9, 10, 12, 13, 26, 27))
-NOT_TEXT = "is not text"
+NOT_TEXT = "is not a text file"
 
 
 def not_utf8(data: bytes, at: int) -> str:

@@ -167,12 +167,13 @@ def misspelt_columns(
 ) -> dict[str, str]:
     """Return the columns that seem to mean a known one which is not present."""
     missing = [name for name in known if name not in present]
-    near = {
-        column: difflib.get_close_matches(str(column).lower(), missing, n=1, cutoff=NEAR)
-        or [same_meaning(column, missing)]
-        for column in unknown
-    }
-    return {column: found[0] for column, found in near.items() if found[0] is not None}
+    near = {}
+    for column in unknown:
+        letters = difflib.get_close_matches(str(column).lower(), missing, n=1, cutoff=NEAR)
+        meant = letters[0] if letters else same_meaning(column, missing)
+        if meant is not None:
+            near[column] = meant
+    return near
 
 
 def _with_unknown_chips(

@@ -132,8 +132,8 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     if named.nunique() < 2:
         return []
     return [
-        f"{len(named):,} jobs name one of {named.nunique():,} virtual clusters (vc), but the cluster "
-        "has none: they share all of it"
+        f"{len(named):,} jobs name one of {named.nunique():,} virtual clusters (vc), but the "
+        "cluster has none: they share all of it"
     ]
 
 

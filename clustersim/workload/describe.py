@@ -188,7 +188,7 @@ def _by_week_hour(submit: Floats, clock: Calendar) -> tuple[Floats, Floats]:
     edges = np.append(clock.hour_edges_s(float(submit[-1])), submit[-1])
     covered = np.diff(np.clip(edges, submit[0], submit[-1]))
     hour = clock.hour_of_week((edges[:-1] + edges[1:]) / 2)
-    time_s = np.bincount(hour, weights=covered, minlength=168)
+    time_s = np.bincount(hour, weights=covered, minlength=168).astype(np.float64)
     return counts.reshape(7, 24), time_s.reshape(7, 24)
 
 

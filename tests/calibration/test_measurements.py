@@ -96,7 +96,7 @@ def test_files_that_cannot_be_read(tmp_path):
         load_measurements([empty])
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(InputError, match="is not a text file"):
+    with pytest.raises(InputError, match="is text in UTF-16"):
         load_measurements([binary])
     with pytest.raises(InputError, match="no table given"):
         load_measurements([], own=False)

@@ -162,7 +162,7 @@ def _dates(values: pd.Series) -> tuple[pd.Series, datetime] | None:
     if first.tzinfo is not None and not pd.api.types.is_datetime64_any_dtype(values):
         offsets = text.str.extract(r"(Z|[+-]\d\d:?\d\d)$")[0].dropna().unique()
         if len(offsets) == 1:
-            first = pd.Timestamp(str(text[times.idxmin()]))
+            first = pd.Timestamp(str(text.loc[times == first].iloc[0]))
     return (times - first).dt.total_seconds(), first.to_pydatetime(warn=False)
 
 

@@ -167,7 +167,7 @@ def _header(head: str) -> dict[str, str]:
 
 def _zone(header: dict[str, str]) -> tuple[tzinfo | None, list[str]]:
     named, offset = header.get("timezonestring"), header.get("timezone")
-    notes = []
+    notes: list[str] = []
     for field, value in (("TimeZoneString", named), ("TimeZone", offset)):
         if value is None or value == "-1":
             continue
