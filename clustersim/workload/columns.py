@@ -78,7 +78,7 @@ _PERHAPS = {
         *("size", "procs", "nprocs", "numprocs", "processors", "cores", "ncores", "ncpus", "cpus"),
         *("res", "resources", "devices", "ndevices", "numdevices", "workers", "nworkers", "width"),
         *("worldsize", "cards", "ncards", "tresalloc", "alloctres", "nodes", "nnodes", "numnodes"),
-        *("plangpu", "gpuspernode", "gpusperworker"),
+        *("plangpu", "gpuspernode", "gpusperworker", "accelerators"),
     },
     "submit_s": {"time", "date", "start", "starttime", "eligible", "queuetime", "t", "release"},
     "duration_s": {

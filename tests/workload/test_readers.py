@@ -187,7 +187,8 @@ def test_helios(tmp_path: Path) -> None:
     assert log.jobs["vc"].tolist() == ["vcA", "vcB"]
     assert log.origin == datetime(2020, 6, 9, 18, 41, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
     assert log.notes == (
-        "not simulated, although the log has it: node_num (2 jobs), cpu_num (2 jobs)",
+        "not simulated, although the log has it: node_num (2 jobs of 6 records), cpu_num (2 jobs "
+        "of 6 records)",
     )
 
 
@@ -293,7 +294,7 @@ def test_openb(tmp_path: Path) -> None:
     assert log.jobs["vc"].tolist() == ["Burstable", "BE"]
     assert log.notes == (
         "1 jobs ask for part of an accelerator: rounded up to whole ones",
-        "not simulated, although the log has it: gpu_spec (1 job), cpu_milli (2 jobs), "
-        "memory_mib (2 jobs)",
+        "not simulated, although the log has it: gpu_spec (1 job), cpu_milli (2 jobs "
+        "of 5 records), memory_mib (2 jobs of 5 records)",
     )
     assert "  dropped 1: uses no accelerator" in log.report().splitlines()

@@ -136,13 +136,13 @@ def log_of(
     """
     counts = dict(dropped or {})
     rows_read = len(table) + sum(counts.values())
-    table = as_numbers(table)
+    table = records = as_numbers(table)
     if set(REQUIRED_COLUMNS) <= set(table.columns) and len(table):
         table, fresh = _drop(table, reasons)
         counts.update(fresh)
         table, rounding = rounded_up(table)
         notes = [*notes, *rounding]
-    notes = [*notes, *ignored_note(table, ignored, shared)]
+    notes = [*notes, *ignored_note(table, ignored, shared, records=records)]
     estimates = table.get("estimate_s")
     if isinstance(estimates, pd.Series):
         known = _floats(estimates)

@@ -21,7 +21,7 @@ __all__ = [
     "is_running",
     "is_waiting",
     "observed_run",
-    "states_of",
+    "state_of",
 ]
 
 NEVER_STARTED = "never started, or its start not recorded"
@@ -46,25 +46,38 @@ _ENDED = {
 _CANCELLED = {"cancelled", "canceled", "ca", "killed", "aborted", "revoked"}
 
 
-def states_of(column: pd.Series) -> pd.Series:
-    """Return states of jobs in one spelling: ``CANCELLED by 12`` is ``cancelled``."""
-    words = column.astype("string").str.strip().str.lower().str.split().str[0]
-    return words.str.rstrip("+").str.replace("-", "_", regex=False)
+def state_of(text: object) -> str:
+    """Return the state of a job in one spelling.
+
+    Examples
+    --------
+    >>> state_of("CANCELLED by 12"), state_of("NODE-FAIL+")
+    ('cancelled', 'node_fail')
+    """
+    words = str(text).lower().split()
+    return words[0].rstrip("+").replace("-", "_") if words else ""
+
+
+def _is_in(column: pd.Series, states: set[str]) -> pd.Series:
+    """Tell which rows have one of some states; each distinct text is looked at once."""
+    codes, texts = pd.factorize(column)
+    found = np.array([*(state_of(text) in states for text in texts), False])
+    return pd.Series(found[codes], index=column.index)
 
 
 def is_running(column: pd.Series) -> pd.Series:
     """Tell which states say that a job runs."""
-    return states_of(column).isin(_RUNNING)
+    return _is_in(column, _RUNNING)
 
 
 def is_waiting(column: pd.Series) -> pd.Series:
     """Tell which states say that a job waits."""
-    return states_of(column).isin(_WAITING)
+    return _is_in(column, _WAITING)
 
 
 def is_cancelled(column: pd.Series) -> pd.Series:
     """Tell which states say that a job was cancelled."""
-    return states_of(column).isin(_CANCELLED)
+    return _is_in(column, _CANCELLED)
 
 
 def are_states(column: pd.Series) -> bool:
@@ -77,8 +90,8 @@ def are_states(column: pd.Series) -> bool:
     >>> are_states(pd.Series(["CA", "NY"]))
     False
     """
-    words = states_of(column.dropna())
-    return bool(len(words)) and bool(words.isin(_RUNNING | _WAITING | _ENDED).all())
+    texts = column.dropna().unique()
+    return len(texts) > 0 and all(state_of(text) in _RUNNING | _WAITING | _ENDED for text in texts)
 
 
 def observed_run(
@@ -133,7 +146,11 @@ def first_reason(index: pd.Index, reasons: Mapping[str, pd.Series]) -> pd.Series
 
 
 def ignored_note(
-    table: pd.DataFrame, columns: Iterable[str], shared: Iterable[str] = ()
+    table: pd.DataFrame,
+    columns: Iterable[str],
+    shared: Iterable[str] = (),
+    *,
+    records: pd.DataFrame | None = None,
 ) -> list[str]:
     """Say which columns bind jobs to something in the log but not in the simulation.
 
@@ -145,6 +162,8 @@ def ignored_note(
         Columns, each of whose values is a demand or a limit.
     shared : iterable of str
         Columns that divide the jobs; they count where they have more than one value.
+    records : pandas.DataFrame, optional
+        All records of the log, those that are no jobs included.
 
     Examples
     --------
@@ -154,10 +173,20 @@ def ignored_note(
     """
     told = []
     for name in [*columns, *shared]:
-        column = table.get(name)
-        if not isinstance(column, pd.Series):
-            continue
-        given = column[column.notna() & (column.astype("string").str.strip() != "")]
+        given = _given(table, name)
         if len(given) and (name not in shared or given.nunique() > 1):
-            told.append(f"{name} ({len(given):,} job{'' if len(given) == 1 else 's'})")
+            count = f"{len(given):,} job{'' if len(given) == 1 else 's'}"
+            of_all = 0 if records is None else len(_given(records, name))
+            more = f" of {of_all:,} records" if of_all > len(given) else ""
+            told.append(f"{name} ({count}{more})")
     return [f"not simulated, although the log has it: {', '.join(told)}"] if told else []
+
+
+def _given(table: pd.DataFrame, name: str) -> pd.Series:
+    """Values of a column that are not absent; none where there is no such column."""
+    column = table.get(name)
+    if not isinstance(column, pd.Series):
+        return pd.Series(dtype=object)
+    codes, texts = pd.factorize(column)
+    given = np.array([*(str(text).strip() != "" for text in texts), False])
+    return column[given[codes]]

@@ -155,9 +155,10 @@ def _entries(source: Source) -> list[dict[str, Any]]:
         raise InputError(source.path, f"{_kind_of(entries)}; {_OTHER}")
     for row, entry in enumerate(entries, start=1):
         if not isinstance(entry, dict) or not isinstance(entry.get("attempts"), list):
+            keys = f" (its keys: {shortened(sorted(entry))})" if isinstance(entry, dict) else ""
             raise InputError(
                 source.path,
-                f"job {row} has no list of attempts; Philly's cluster_job_log has the keys "
+                f"job {row} has no list of attempts{keys}; Philly's cluster_job_log has the keys "
                 "status, vc, jobid, attempts, submitted_time, user",
             )
     if not entries:

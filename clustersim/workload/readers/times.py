@@ -92,20 +92,37 @@ def instants(columns: list[pd.Series], clock: Clock) -> list[pd.Series]:
 
     A text without an offset from UTC is a time of `clock`.
     """
-    texts = [column.astype("string").str.strip() for column in columns]
-    offset = [
-        text.str.contains(_OFFSET, regex=True, na=False) & text.str.contains(":") for text in texts
+    moments, walls = zip(*(_parsed(column) for column in columns), strict=True)
+    local = clock.in_order(list(walls))
+    return [
+        wall if known is None else known.where(known.notna(), wall)
+        for known, wall in zip(moments, local, strict=True)
     ]
-    parsed = [
-        pd.to_datetime(text.where(has.fillna(False)), format="ISO8601", errors="coerce", utc=True)
-        for text, has in zip(texts, offset, strict=True)
-    ]
-    walls = [
-        pd.to_datetime(text.mask(has.fillna(False)), format="ISO8601", errors="coerce")
-        for text, has in zip(texts, offset, strict=True)
-    ]
-    local = clock.in_order([pd.Series(wall, dtype="datetime64[ns]") for wall in walls])
-    return [known.where(known.notna(), wall) for known, wall in zip(parsed, local, strict=True)]
+
+
+def _parsed(column: pd.Series) -> tuple[pd.Series | None, pd.Series]:
+    """Return instants of the texts with an offset (None without any), and times of the others."""
+    if column.notna().any():
+        try:
+            times = pd.to_datetime(column, format="ISO8601")
+        except ValueError:  # blanks, words, or only some with an offset
+            return _parsed_one_by_one(column)
+        if times.dt.tz is None:
+            return None, times.astype("datetime64[ns]")
+        return times.dt.tz_convert("UTC").astype("datetime64[ns, UTC]"), _no_times(column.index)
+    return None, _no_times(column.index)
+
+
+def _parsed_one_by_one(column: pd.Series) -> tuple[pd.Series, pd.Series]:
+    text = column.astype("string").str.strip()
+    has = text.str.contains(_OFFSET, regex=True, na=False) & text.str.contains(":", na=False)
+    known = pd.to_datetime(text.where(has), format="ISO8601", errors="coerce", utc=True)
+    wall = pd.to_datetime(text.mask(has), format="ISO8601", errors="coerce")
+    return known.astype("datetime64[ns, UTC]"), wall.astype("datetime64[ns]")
+
+
+def _no_times(index: pd.Index) -> pd.Series:
+    return pd.Series(pd.NaT, index=index, dtype="datetime64[ns]")
 
 
 def local_start(instant: Any, zone: str) -> datetime | None:
