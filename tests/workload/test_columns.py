@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from clustersim.errors import InputError
@@ -135,6 +136,31 @@ def test_dates(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="'submit_time' may be meant: rename it to submit_s"):
         read(tmp_path, "job_id,submit_time,n_gpus,duration\n1,01.02.2024 10:00,8,60\n")
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Shanghai"])
+def test_types_of_dates_and_spans(tmp_path: Path, zone: str | None) -> None:
+    """A Parquet file has types: dates are not numbers of nanoseconds, spans are run times."""
+    submit = pd.to_datetime(["2024-01-01 10:00:00", "2024-01-01 10:01:30"]).tz_localize(zone)
+    table = pd.DataFrame(
+        {
+            "job_id": [1, 2],
+            "submit_time": submit,
+            "num_gpus": [8, 8],
+            "runtime": pd.to_timedelta([60, 90], unit="s"),
+        }
+    )
+    path = tmp_path / "jobs.parquet"
+    table.to_parquet(path)
+    log = read_jobs(path)
+    assert log.jobs["submit_s"].tolist() == [0, 90]
+    assert log.jobs["duration_s"].tolist() == [60, 90]
+    assert log.origin == submit[0].to_pydatetime()
+    ended = table.drop(columns="runtime").assign(
+        start_time=submit + pd.Timedelta(5, "s"), end_time=submit + pd.Timedelta(65, "s")
+    )
+    ended.to_parquet(path)
+    assert read_jobs(path).jobs["duration_s"].tolist() == [60, 60]
 
 
 @pytest.mark.parametrize(("scale", "unit"), [(1, "seconds"), (1000, "milliseconds")])

@@ -92,6 +92,8 @@ def _take(meant: Meant, wanted: str, found: Found) -> None:
         if told is None:
             return
         values, unit, meant.origin = told
+    elif wanted == "duration_s" and pd.api.types.is_timedelta64_dtype(values):
+        values, unit = values.dt.total_seconds(), ", in seconds"
     elif wanted == "duration_s":
         if not _are_numbers(values):
             return
@@ -105,6 +107,8 @@ def _take(meant: Meant, wanted: str, found: Found) -> None:
 
 
 def _are_numbers(values: pd.Series) -> bool:
+    if values.dtype.kind in "mMb":  # `to_numeric` takes dates for nanoseconds
+        return False
     return not (pd.to_numeric(values, errors="coerce").isna() & values.notna()).any()
 
 
