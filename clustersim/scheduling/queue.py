@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.scheduling.calendar import ReleaseCalendar
-from clustersim.scheduling.placement import Nodes, Placement
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
+from clustersim.scheduling.placement import IntArray, ManyNodes, Nodes, Placement
 
 __all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
 
@@ -76,9 +72,12 @@ class Partition:
 
     def node_arrays(self, job: int) -> tuple[IntArray, IntArray]:
         """Return the nodes of a running job and its chips on each, as arrays."""
+        held = self.nodes_of[job]
+        if isinstance(held, ManyNodes):
+            return held.nodes, held.chips
         arrays = self._node_arrays.get(job)
         if arrays is None:
-            nodes, chips = zip(*self.nodes_of[job], strict=True)
+            nodes, chips = zip(*held, strict=True)
             arrays = self._node_arrays[job] = (np.array(nodes), np.array(chips))
         return arrays
 
