@@ -14,6 +14,7 @@ from clustersim.simulation.engine import RunRecord
 from clustersim.simulation.node_ranges import range_texts
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Progress
+from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Outcomes of a job."""
 
-_ADDED = ("outcome", "pool", "start_s", "finish_s", "done", "reason")
+_ADDED = ("outcome", "pool", "start_s", "finish_s", "total_wait_s", "done", "reason")
 
 
 def jobs_table(
@@ -63,9 +64,10 @@ def jobs_table(
     Returns
     -------
     pandas.DataFrame
-        `jobs`, then ``outcome``, ``pool``, ``start_s``, ``finish_s`` (seconds; NaN where
-        it did not come to it), ``done`` (share of its work) and ``reason`` (why it did not
-        finish).  A column of the input that has one of these names is kept as
+        `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``finish_s``
+        (seconds; NaN where it did not come to it), ``total_wait_s`` (seconds in the queue over all
+        attempts, see :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its
+        work) and ``reason`` (why it did not finish).  A column of the input that has one of these names is kept as
         ``recorded_<name>``.
     """
     n_jobs = len(jobs)
@@ -91,12 +93,32 @@ def jobs_table(
             "pool": _labelled(pool, _pool_names(cluster)),
             "start_s": start,
             "finish_s": finish,
+            "total_wait_s": _total_wait_s(jobs, simulated, record),
             "done": done,
             "reason": pd.Series(reason, dtype="string"),
         },
         index=jobs.index,
     )
     return pd.concat([jobs.rename(columns=taken), added], axis=1)
+
+
+def _total_wait_s(
+    jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord
+) -> npt.NDArray[np.float64]:
+    """Time of each job in the queue, over all its attempts."""
+    attempts = record.attempts
+    order = np.argsort(attempts.job, kind="stable")
+    end_s = attempts.end_s[order]
+    total = np.full(len(jobs), np.nan)
+    total[simulated] = total_wait_s(
+        jobs["submit_s"].to_numpy(dtype=np.float64)[simulated],
+        record.finish_s,
+        attempts.job[order],
+        attempts.start_s[order],
+        np.where(np.isnan(end_s), record.end_s, end_s),
+        record.end_s,
+    )
+    return total
 
 
 def _kept_aside(columns: list[str]) -> dict[str, str]:
