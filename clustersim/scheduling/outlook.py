@@ -85,7 +85,7 @@ class NodeReservation(Reservation):
 
     def take_unclaimed(self, n: int) -> Nodes | None:
         unclaimed = self._free_now_and_then()
-        nodes = self._placement.choose(n, unclaimed) if n <= int(unclaimed.sum()) else None
+        nodes = self._placement.choose_in(n, unclaimed)
         if nodes is not None:
             self._placement.take_these(nodes, n)
             for left in (self._surplus, unclaimed):

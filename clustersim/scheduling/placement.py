@@ -249,6 +249,10 @@ class NodePlacement(Placement):
         """Tell whether a gang of `n` fits in `node_free`."""
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
+    def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
+        """Choose the chips of a gang in `node_free`, or return None where it does not fit."""
+        return self.choose(n, node_free) if n <= int(node_free.sum()) else None
+
     def remove(self, n: int, node_free: NodeFree) -> None:
         """Take the chips that ``choose`` chooses, which there are, out of `node_free`."""
         for node, chips in self.choose(n, node_free) or ():
@@ -341,9 +345,9 @@ class Consolidate(BucketPlacement):
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
         chips = self.chips_per_node
         if n <= chips:
-            fitting = np.where(node_free >= n, node_free, chips + 1)
-            node = int(fitting.argmin())
-            return ((node, n),) if fitting[node] <= chips else None
+            too_full = node_free < n
+            least = int((node_free + too_full * node_free.dtype.type(chips + 1)).min())
+            return ((int((node_free == least).argmax()), n),) if least <= chips else None
         whole, rest = divmod(n, chips)
         wholly_free = np.flatnonzero(node_free == chips)
         if len(wholly_free) < whole:
@@ -399,18 +403,26 @@ class Consolidate(BucketPlacement):
         return sizes <= self._largest_of(node_free)
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
-        return n <= self._largest_of(node_free)
+        chips = self.chips_per_node
+        wholly_free = node_free == chips
+        room = int(np.count_nonzero(wholly_free)) * chips
+        return n <= room or (n < room + chips and n <= room + _freest(node_free, ~wholly_free))
+
+    def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
+        return self.choose(n, node_free)  # which looks itself whether there is room
 
     def _largest(self) -> int:
         """Largest gang that fits: the wholly free nodes and the freest of the others."""
         chips, count = self.chips_per_node, self._count
-        partly_free = max((free for free in range(chips) if count[free]), default=0)
+        partly_free = chips - 1
+        while partly_free and not count[partly_free]:
+            partly_free -= 1
         return count[chips] * chips + partly_free
 
     def _largest_of(self, node_free: NodeFree) -> int:
         wholly_free = node_free == self.chips_per_node
-        partly_free = int(np.where(wholly_free, 0, node_free).max())
-        return int(np.count_nonzero(wholly_free)) * self.chips_per_node + partly_free
+        room = int(np.count_nonzero(wholly_free)) * self.chips_per_node
+        return room + _freest(node_free, ~wholly_free)
 
     def remove(self, n: int, node_free: NodeFree) -> None:
         whole, rest = divmod(n, self.chips_per_node)
@@ -443,6 +455,11 @@ class Consolidate(BucketPlacement):
             missing -= len(part)
             begin, window = begin + window, 2 * window
         return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def _freest(node_free: NodeFree, where: npt.NDArray[np.bool_]) -> int:
+    """Return the most free chips of a node among some; 0 of none."""
+    return int((node_free * where).max())  # a product, for it is vectorised where np.where is not
 
 
 class Spread(BucketPlacement):

@@ -90,10 +90,11 @@ class AllocationLog:
     def _note_many(self, held: ManyNodes) -> int:
         nodes, chips = held.nodes, held.chips
         follows = (nodes[1:] == nodes[:-1] + 1) & (chips[1:] == chips[:-1])
-        begin = np.concatenate(([0], np.flatnonzero(~follows) + 1))
+        edge = np.concatenate(([0], np.flatnonzero(~follows) + 1, [len(nodes)]))
+        begin = edge[:-1]
         for column, values in (
             (self._first_node, nodes[begin]),
-            (self._n_nodes, np.diff(begin, append=len(nodes))),
+            (self._n_nodes, edge[1:] - begin),
             (self._chips, chips[begin]),
         ):
             column.frombytes(values.astype(np.int32).tobytes())

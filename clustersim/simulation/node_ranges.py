@@ -49,9 +49,7 @@ def range_texts(
     """
     first, last = _text(first_node), _text(first_node + n_nodes - 1)
     dash, colon, comma = (pa.scalar(mark, pa.large_string()) for mark in "-:,")
-    nodes = pc.if_else(
-        pa.array(n_nodes > 1), pc.binary_join_element_wise(first, last, dash), first
-    )
+    nodes = pc.if_else(pa.array(n_nodes > 1), pc.binary_join_element_wise(first, last, dash), first)
     each = pc.binary_join_element_wise(nodes, _text(chips), colon)
     if len(n_ranges) == len(each) and bool((n_ranges == 1).all()):
         return each

@@ -67,8 +67,8 @@ def jobs_table(
         `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``finish_s``
         (seconds; NaN where it did not come to it), ``total_wait_s`` (seconds in the queue over all
         attempts, see :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its
-        work) and ``reason`` (why it did not finish).  A column of the input that has one of these names is kept as
-        ``recorded_<name>``.
+        work) and ``reason`` (why it did not finish).  A column of the input that has one of these
+        names is kept as ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)

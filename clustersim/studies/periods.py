@@ -53,8 +53,8 @@ PERIOD_METRICS = MappingProxyType(
         "p95_wait_s": "95th percentile of wait (NaN where too many still waited to know it)",
         "mean_total_wait_s": "mean wait over all attempts (so far, of those that waited at the "
         "horizon)",
-        "p95_total_wait_s": "95th percentile of wait over all attempts (NaN where too many waited at "
-        "the horizon to know it)",
+        "p95_total_wait_s": "95th percentile of wait over all attempts (NaN where too many waited "
+        "at the horizon to know it)",
         "censored": "share of the jobs that had not started at the horizon",
     }
 )

@@ -173,9 +173,7 @@ def test_arrays_and_pairs_are_the_same(
     assert arrays.attempts is not None
     assert (arrays.attempts["attempt"] > 0).sum() > 10
     for name in ("jobs", "attempts", "allocations", "utilisation", "summary"):
-        pd.testing.assert_frame_equal(
-            getattr(arrays, name), getattr(pairs, name), check_exact=True
-        )
+        pd.testing.assert_frame_equal(getattr(arrays, name), getattr(pairs, name), check_exact=True)
 
 
 @repeatable
