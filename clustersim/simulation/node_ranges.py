@@ -91,7 +91,7 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     of_range = np.repeat(np.arange(len(count)), count)
     within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
     expanded = table.take(row[of_range]).reset_index(drop=True)
-    at = expanded.columns.get_loc("nodes")
+    at = expanded.columns.tolist().index("nodes")
     expanded = expanded.drop(columns="nodes")
     expanded.insert(at, "node", (first[of_range] + within).astype(np.int32))
     expanded["n_accelerators"] = chips[of_range]
@@ -153,7 +153,7 @@ def in_ranges(table: pd.DataFrame) -> pd.DataFrame:
         n_ranges.astype(np.int64), node[begin][known], length[known], chips[begin][known]
     )
     compact = table.take(row).reset_index(drop=True)
-    at = compact.columns.get_loc("node")
+    at = compact.columns.tolist().index("node")
     compact = compact.drop(columns="node")
     compact.insert(at, "nodes", pd.Series(pd.arrays.ArrowStringArray(texts)).astype("string"))
     compact["n_accelerators"] = np.add.reduceat(chips, row)

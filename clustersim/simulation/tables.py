@@ -152,9 +152,7 @@ def allocation_ranges(
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
-    job, partition, end = (
-        column[order] for column in (attempts.job, attempts.partition, attempts.end_s)
-    )
+    job, partition, end = attempts.job[order], attempts.partition[order], attempts.end_s[order]
     row = simulated[job]
     return pd.DataFrame(
         {

@@ -96,7 +96,8 @@ def _queued_s(result: Result, jobs: pd.DataFrame, end_s: float) -> Floats:
         jobs[name].to_numpy(dtype=np.float64) for name in ("submit_s", "start_s", "finish_s")
     )
     if result.attempts is None:
-        return start_s - submit_s
+        first_s: Floats = start_s - submit_s
+        return first_s
     table = result.attempts
     row = pd.Index(jobs["job_id"]).get_indexer(table["job_id"])
     begin_s, until_s = (table[name].to_numpy()[row >= 0] for name in ("start_s", "end_s"))
