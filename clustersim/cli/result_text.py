@@ -70,6 +70,7 @@ def result_text(result: Result) -> str:
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+        lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) > LAST_S:
             lines.append(
                 f"Note: failures are drawn for {format_duration(LAST_S)} only, and the run went on "
@@ -111,6 +112,18 @@ def _notes_text(notes: Sequence[str]) -> list[str]:
     if more > 0:
         lines.append(f"Note: {more:,} more notes, see `notes` in provenance.json")
     return lines
+
+
+def _waits_text(whole: pd.Series[Any]) -> list[str]:
+    """Say how long jobs waited, where some were stopped and waited again."""
+    if not whole["mean_total_wait_s"] > whole["mean_wait_s"]:
+        return []
+    total, first = (
+        f"mean {format_duration(whole[f'mean_{kind}_s'])}, "
+        f"p95 {format_duration(whole[f'p95_{kind}_s'])}"
+        for kind in ("total_wait", "wait")
+    )
+    return [f"wait over all attempts: {total}; until the first start, as in the table: {first}"]
 
 
 def _accounts_text(result: Result) -> list[str]:

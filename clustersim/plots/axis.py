@@ -174,6 +174,10 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "median_wait_s": _wait("median wait"),
         "p95_wait_s": _wait("95th percentile of wait"),
         "p99_wait_s": _wait("99th percentile of wait"),
+        "mean_total_wait_s": _wait("mean wait over all attempts"),
+        "median_total_wait_s": _wait("median wait over all attempts"),
+        "p95_total_wait_s": _wait("95th percentile of wait over all attempts"),
+        "p99_total_wait_s": _wait("99th percentile of wait over all attempts"),
         "waited": Axis("jobs that waited", dimension="share", better="less"),
         "mean_jct_s": Axis("mean job completion time", dimension="duration", better="less"),
         "p95_jct_s": Axis(
@@ -228,6 +232,10 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "wait_rise_s": Axis("rise of the mean wait within the run", dimension="duration"),
         "mean_wait_s_half": Axis(
             "half width of the 95 % interval of the mean wait", dimension="duration"
+        ),
+        "mean_total_wait_s_half": Axis(
+            "half width of the 95 % interval of the mean wait over all attempts",
+            dimension="duration",
         ),
         "mean_bounded_slowdown_half": Axis(
             "half width of the 95 % interval of the mean bounded slowdown", dimension="ratio"

@@ -16,9 +16,15 @@ class ReleaseCalendar:
     Entries lie in sorted chunks, each with the sum of its accelerators, so that
     adding, removing and asking "when are n free?" cost about the square root of the
     number of running jobs.
+
+    Attributes
+    ----------
+    version : int
+        How often it has changed.
     """
 
     def __init__(self) -> None:
+        self.version = 0
         self._chunks: list[list[tuple[float, int, int]]] = []
         self._lasts: list[tuple[float, int, int]] = []
         self._sums: list[int] = []
@@ -30,6 +36,7 @@ class ReleaseCalendar:
 
     def add(self, end: float, job: int, n: int) -> None:
         """Note that `job` is expected to give back `n` accelerators at `end`."""
+        self.version += 1
         entry = (end, job, n)
         if not self._chunks:
             self._chunks.append([entry])
@@ -46,6 +53,7 @@ class ReleaseCalendar:
 
     def remove(self, end: float, job: int, n: int) -> None:
         """Forget an entry that was added."""
+        self.version += 1
         entry = (end, job, n)
         at = bisect_left(self._lasts, entry)
         chunk = self._chunks[at]

@@ -10,7 +10,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.scheduling.placement import NodeFree, NodePlacement, Nodes, Placement, Pooled
+from clustersim.scheduling.placement import (
+    IntArray,
+    ManyNodes,
+    NodeFree,
+    NodePlacement,
+    Nodes,
+    Placement,
+    Pooled,
+)
 from clustersim.scheduling.queue import Partition
 
 __all__ = ["NodeReservation", "PooledReservation", "Reservation", "reserve", "soonest"]
@@ -66,61 +74,43 @@ class PooledReservation(Reservation):
 class NodeReservation(Reservation):
     """A claim on nodes: those that the placement would choose at the shadow time."""
 
-    def __init__(self, partition: Partition, placement: NodePlacement, n: int) -> None:
+    def __init__(self, placement: NodePlacement, shadow: float, surplus: NodeFree) -> None:
+        self.shadow = shadow
         self._placement = placement
-        self._surplus = np.array(placement.free_by_node())
+        self._surplus = surplus
         self._unclaimed: NodeFree | None = None
-        self.shadow = self._find_shadow(partition, n)
-        placement.remove(n, self._surplus)
-
-    def _find_shadow(self, partition: Partition, n: int) -> float:
-        """Let running jobs end until `n` accelerators fit; return when that is."""
-        surplus, free = self._surplus, self._placement.free
-        shadow, fits = -np.inf, False
-        back_in_service: list[int] = []
-        for end, job, n_back in partition.calendar:
-            if fits and end > shadow:
-                break
-            if job < 0:
-                back_in_service.append(-1 - job)
-            elif len(nodes := partition.nodes_of[job]) == 1:
-                surplus[nodes[0][0]] += n_back
-            else:
-                indices, chips = partition.node_arrays(job)
-                surplus[indices] += chips
-            free += n_back
-            shadow = end
-            if not fits and free >= n:
-                surplus[back_in_service] = self._placement.chips_per_node
-                back_in_service.clear()
-                fits = self._placement.fits_in(n, surplus)
-        surplus[back_in_service] = self._placement.chips_per_node
-        assert fits, "a job that fits on no empty partition is never submitted"
-        return shadow
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         return self._placement.fits_each_of(sizes, self._free_now_and_then())
 
     def take_unclaimed(self, n: int) -> Nodes | None:
         unclaimed = self._free_now_and_then()
-        nodes = self._placement.choose(n, unclaimed) if n <= int(unclaimed.sum()) else None
+        nodes = self._placement.choose_in(n, unclaimed)
         if nodes is not None:
             self._placement.take_these(nodes, n)
-            for node, chips in nodes:
-                self._surplus[node] -= chips
-                unclaimed[node] -= chips
+            for left in (self._surplus, unclaimed):
+                _take_from(left, nodes)
         return nodes
 
     def taken(self, nodes: Nodes) -> None:
         if self._unclaimed is not None:
-            now = self._placement.node_free
-            for node, _ in nodes:
-                self._unclaimed[node] = min(now[node], self._surplus[node])
+            now = self._placement.free_by_node()
+            where = nodes.nodes if isinstance(nodes, ManyNodes) else [node for node, _ in nodes]
+            self._unclaimed[where] = np.minimum(now[where], self._surplus[where])
 
     def _free_now_and_then(self) -> NodeFree:
         if self._unclaimed is None:
             self._unclaimed = np.minimum(self._placement.free_by_node(), self._surplus)
         return self._unclaimed
+
+
+def _take_from(node_free: NodeFree, nodes: Nodes) -> None:
+    """Take the chips of a job out of the free ones of each node."""
+    if isinstance(nodes, ManyNodes):
+        node_free[nodes.nodes] -= nodes.chips.astype(node_free.dtype)
+    else:
+        for node, chips in nodes:
+            node_free[node] -= chips
 
 
 def soonest(partition: Partition, n: int) -> float:
@@ -135,4 +125,65 @@ def reserve(partition: Partition, n: int) -> Reservation:
     if isinstance(placement, Pooled):
         return PooledReservation(partition, placement, n)
     assert isinstance(placement, NodePlacement)
-    return NodeReservation(partition, placement, n)
+    shadow, surplus = _claim(partition, placement, n)
+    return NodeReservation(placement, shadow, surplus.copy())
+
+
+def _claim(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:
+    """Find the shadow time of a gang, and what it leaves over of each node then.
+
+    Both follow from who runs where, so that they are kept until that changes: where several
+    partitions share a queue, most events change one of them.
+    """
+    now = partition.calendar.version, placement.free
+    if partition.claims_at != now:
+        partition.claims_at = now
+        partition.claims.clear()
+    if n not in partition.claims:
+        shadow, surplus = _find_shadow(partition, placement, n)
+        placement.remove(n, surplus)
+        partition.claims[n] = shadow, surplus
+    return partition.claims[n]
+
+
+def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:
+    """Let running jobs end until a gang of `n` fits: when that is, and what is free then."""
+    surplus, free = np.array(placement.free_by_node()), placement.free
+    shadow, fits = -np.inf, False
+    whole_again: list[IntArray] = []
+    back_in_service: list[int] = []
+    chips_per_node = placement.chips_per_node
+    nodes_of = partition.nodes_of
+    for end, job, n_back in partition.calendar:
+        if fits and end > shadow:
+            break
+        if job < 0:
+            back_in_service.append(-1 - job)
+        elif len(nodes := nodes_of[job]) == 1:
+            surplus[nodes[0][0]] += n_back
+        else:
+            indices, chips = partition.node_arrays(job)
+            if n_back == len(indices) * chips_per_node:
+                whole_again.append(indices)
+            else:
+                surplus[indices] += chips
+        free += n_back
+        shadow = end
+        if not fits and free >= n:
+            _set_whole(surplus, whole_again, back_in_service, chips_per_node)
+            fits = placement.fits_in(n, surplus)
+    _set_whole(surplus, whole_again, back_in_service, chips_per_node)
+    assert fits, "a job that fits on no empty partition is never submitted"
+    return shadow, surplus
+
+
+def _set_whole(
+    surplus: NodeFree, gangs: list[IntArray], nodes: list[int], chips_per_node: int
+) -> None:
+    """Set nodes of gangs and single nodes, all of which were held, wholly free."""
+    if gangs:
+        surplus[np.concatenate(gangs)] = chips_per_node
+    if nodes:
+        surplus[nodes] = chips_per_node
+    gangs.clear()
+    nodes.clear()

@@ -11,9 +11,8 @@ run times are those of a gang on nodes of its pool, wherever in the network thes
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from heapq import heappop, heappush
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ __all__ = [
     "SPEED_NOTE",
     "BucketPlacement",
     "Consolidate",
+    "ManyNodes",
     "NodePlacement",
     "Nodes",
     "Placement",
@@ -38,13 +38,56 @@ SPEED_NOTE = (
 """What a placement does not change, wherever placements are offered."""
 _MANY = 32
 """Nodes from which on an array is faster than a loop."""
-_SCANNED = 512
-"""Nodes of a pool that are looked at in the time in which one is taken from a heap."""
 
 Nodes: TypeAlias = Sequence[tuple[int, int]]
 """Chips of one job: (node, chips) pairs; empty where nodes are not told apart."""
 NodeFree: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 """Free chips by node."""
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+
+class ManyNodes(Sequence[tuple[int, int]]):
+    """Chips of a large gang: a sequence of (node, chips) pairs, kept as two arrays.
+
+    Parameters
+    ----------
+    nodes, chips : int64 arrays (n,)
+        Indices of the nodes, each once, and the chips on each.
+
+    Examples
+    --------
+    >>> list(ManyNodes(np.array([3, 4]), np.array([8, 2])))
+    [(3, 8), (4, 2)]
+    """
+
+    __slots__ = ("chips", "nodes")
+
+    def __init__(self, nodes: IntArray, chips: IntArray) -> None:
+        self.nodes = nodes
+        self.chips = chips
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self.nodes.tolist(), self.chips.tolist(), strict=True)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, at: slice) -> ManyNodes: ...
+    def __getitem__(self, at: int | slice) -> tuple[int, int] | ManyNodes:
+        if isinstance(at, slice):
+            return ManyNodes(self.nodes[at], self.chips[at])
+        return int(self.nodes[at]), int(self.chips[at])
+
+    def whole(self, chips_per_node: int) -> tuple[IntArray, Nodes]:
+        """Split into the nodes of which the gang has all chips, and the pairs of the others."""
+        if int(self.chips.min()) == chips_per_node:
+            return self.nodes, ()
+        all_of_it = self.chips == chips_per_node
+        others = ~all_of_it
+        return self.nodes[all_of_it], list(ManyNodes(self.nodes[others], self.chips[others]))
 
 
 class Placement:
@@ -134,6 +177,8 @@ class NodePlacement(Placement):
         super().__init__(n_nodes, chips_per_node)
         typecode = "h" if chips_per_node < 2**15 else "l"
         self.node_free = array(typecode, [chips_per_node]) * n_nodes
+        self._read_only = np.frombuffer(self.node_free, dtype=typecode)
+        self._read_only.flags.writeable = False
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
         """Choose the chips of a gang, a function of its arguments alone.
@@ -204,6 +249,10 @@ class NodePlacement(Placement):
         """Tell whether a gang of `n` fits in `node_free`."""
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
+    def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
+        """Choose the chips of a gang in `node_free`, or return None where it does not fit."""
+        return self.choose(n, node_free) if n <= int(node_free.sum()) else None
+
     def remove(self, n: int, node_free: NodeFree) -> None:
         """Take the chips that ``choose`` chooses, which there are, out of `node_free`."""
         for node, chips in self.choose(n, node_free) or ():
@@ -211,67 +260,77 @@ class NodePlacement(Placement):
 
     def free_by_node(self) -> NodeFree:
         """Return a read-only view of the free chips of each node."""
-        view = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
-        view.flags.writeable = False
-        return view
+        return self._read_only
 
 
 class BucketPlacement(NodePlacement):
-    """Keeps nodes in buckets by their number of free chips, so that none is searched.
+    """Keeps for each number of free chips the set of nodes with so many, so that none is searched.
 
-    A bucket is a heap of node indices with at most one entry a node; an entry whose
-    node has moved to another bucket is stale and is dropped when it surfaces.
+    A set is a byte a node, 1 for its members; its lowest member is found by a search for
+    a byte, from a hint on below which there is none.
     """
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
         super().__init__(n_nodes, chips_per_node)
-        levels = chips_per_node + 1
-        self._bucket: list[list[int]] = [[] for _ in range(levels)]
-        self._bucket[chips_per_node] = list(range(n_nodes))
-        self._listed = [bytearray(n_nodes) for _ in range(levels)]
-        self._listed[chips_per_node] = bytearray(b"\x01") * n_nodes
+        self._with_free = [bytearray(n_nodes) for _ in range(chips_per_node)]
+        self._with_free.append(bytearray(b"\x01") * n_nodes)
+        self._hint = [0] * (chips_per_node + 1)
         self._count = [0] * chips_per_node + [n_nodes]
+        self._free_view = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
+        self._wholly_free = np.frombuffer(self._with_free[chips_per_node], dtype=np.bool_)
 
     def take_these(self, nodes: Nodes, n: int) -> None:
+        pairs = nodes
+        if isinstance(nodes, ManyNodes):
+            whole, pairs = nodes.whole(self.chips_per_node)
+            self._set_taken(whole)
         node_free = self.node_free
-        for node, chips in nodes:
+        for node, chips in pairs:
             self._set_free(node, node_free[node] - chips)
         self.free -= n
 
     def give(self, nodes: Nodes, n: int) -> None:
-        if len(nodes) >= _MANY and n == len(nodes) * self.chips_per_node:
-            self._give_whole([node for node, _ in nodes])
-        else:
-            node_free = self.node_free
-            for node, chips in nodes:
-                self._set_free(node, node_free[node] + chips)
+        pairs = nodes
+        if isinstance(nodes, ManyNodes):
+            whole, pairs = nodes.whole(self.chips_per_node)
+            self._set_wholly_free(whole)
+        node_free = self.node_free
+        for node, chips in pairs:
+            self._set_free(node, node_free[node] + chips)
         self.free += n
 
-    def _give_whole(self, nodes: list[int]) -> None:
-        """Set nodes of which nothing was free wholly free."""
+    def _set_taken(self, nodes: IntArray) -> None:
+        """Take all chips of nodes that are wholly free."""
+        self._free_view[nodes] = 0
+        self._wholly_free[nodes] = False
+        self._count[self.chips_per_node] -= len(nodes)
+        self._count[0] += len(nodes)
+
+    def _set_wholly_free(self, nodes: IntArray) -> None:
+        """Give back all chips of nodes of which none is free."""
+        if not len(nodes):
+            return
         chips = self.chips_per_node
-        np.frombuffer(self.node_free, dtype=self.node_free.typecode)[nodes] = chips
+        self._free_view[nodes] = chips
+        self._wholly_free[nodes] = True
         self._count[0] -= len(nodes)
         self._count[chips] += len(nodes)
-        listed = np.frombuffer(self._listed[chips], dtype=np.uint8)
-        for at in np.flatnonzero(listed[nodes] == 0).tolist():
-            self._listed[chips][nodes[at]] = 1
-            heappush(self._bucket[chips], nodes[at])
+        self._hint[chips] = min(self._hint[chips], int(nodes.min()))
 
     def _set_free(self, node: int, free: int) -> None:
-        self._count[self.node_free[node]] -= 1
+        before = self.node_free[node]
+        self._count[before] -= 1
         self._count[free] += 1
         self.node_free[node] = free
-        if free and not self._listed[free][node]:
-            self._listed[free][node] = 1
-            heappush(self._bucket[free], node)
+        self._with_free[before][node] = 0
+        self._with_free[free][node] = 1
+        if node < self._hint[free]:
+            self._hint[free] = node
 
     def _lowest(self, free: int) -> int:
         """Lowest index of a node with exactly `free` free chips, of which there is one."""
-        bucket, node_free = self._bucket[free], self.node_free
-        while node_free[bucket[0]] != free:
-            self._listed[free][heappop(bucket)] = 0
-        return bucket[0]
+        self._hint[free] = node = self._with_free[free].find(1, self._hint[free])
+        return node
 
 
 class Consolidate(BucketPlacement):
@@ -286,21 +345,29 @@ class Consolidate(BucketPlacement):
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
         chips = self.chips_per_node
         if n <= chips:
-            fitting = np.where(node_free >= n, node_free, chips + 1)
-            node = int(fitting.argmin())
-            return ((node, n),) if fitting[node] <= chips else None
+            too_full = node_free < n
+            least = int((node_free + too_full * node_free.dtype.type(chips + 1)).min())
+            return ((int((node_free == least).argmax()), n),) if least <= chips else None
         whole, rest = divmod(n, chips)
         wholly_free = np.flatnonzero(node_free == chips)
         if len(wholly_free) < whole:
             return None
-        nodes = [(node, chips) for node in wholly_free[:whole].tolist()]
         if rest == 0:
-            return nodes
+            return self._gang(wholly_free[:whole])
         if len(wholly_free) > whole:
-            return [*nodes, (int(wholly_free[whole]), rest)]
+            return self._gang(wholly_free[:whole], int(wholly_free[whole]), rest)
         partly_free = np.where(node_free == chips, 0, node_free)
         node = int(partly_free.argmax())
-        return [*nodes, (node, rest)] if partly_free[node] >= rest else None
+        return self._gang(wholly_free, node, rest) if partly_free[node] >= rest else None
+
+    def _gang(self, whole: IntArray, node: int = 0, rest: int = 0) -> Nodes:
+        """Chips of a gang on some whole nodes, and the rest of it on one more."""
+        nodes = np.append(whole, node) if rest else whole
+        chips = np.full(len(nodes), self.chips_per_node)
+        if rest:
+            chips[-1] = rest
+        gang = ManyNodes(nodes, chips)
+        return gang if len(nodes) >= _MANY else list(gang)
 
     def take(self, n: int) -> Nodes | None:
         if n > self.free:
@@ -316,14 +383,15 @@ class Consolidate(BucketPlacement):
             return None
         if n > self._largest():
             return None
-        whole, rest = divmod(n, chips)
-        nodes = [(node, chips) for node in self._empty_out(whole)]
-        if rest:
-            free = max(level for level, nodes_there in enumerate(count) if nodes_there)
-            node = self._lowest(free)
-            self._set_free(node, free - rest)
-            nodes.append((node, rest))
         self.free -= n
+        whole, rest = divmod(n, chips)
+        if whole >= _MANY:
+            taken = self._lowest_whole(whole)
+            self._set_taken(taken)
+            return self._gang(taken, self._take_rest(rest), rest) if rest else self._gang(taken)
+        nodes = [(self._take_whole(), chips) for _ in range(whole)]
+        if rest:
+            nodes.append((self._take_rest(rest), rest))
         return nodes
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -335,18 +403,26 @@ class Consolidate(BucketPlacement):
         return sizes <= self._largest_of(node_free)
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
-        return n <= self._largest_of(node_free)
+        chips = self.chips_per_node
+        wholly_free = node_free == chips
+        room = int(np.count_nonzero(wholly_free)) * chips
+        return n <= room or (n < room + chips and n <= room + _freest(node_free, ~wholly_free))
+
+    def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
+        return self.choose(n, node_free)  # which looks itself whether there is room
 
     def _largest(self) -> int:
         """Largest gang that fits: the wholly free nodes and the freest of the others."""
         chips, count = self.chips_per_node, self._count
-        partly_free = max((free for free in range(chips) if count[free]), default=0)
+        partly_free = chips - 1
+        while partly_free and not count[partly_free]:
+            partly_free -= 1
         return count[chips] * chips + partly_free
 
     def _largest_of(self, node_free: NodeFree) -> int:
         wholly_free = node_free == self.chips_per_node
-        partly_free = int(np.where(wholly_free, 0, node_free).max())
-        return int(np.count_nonzero(wholly_free)) * self.chips_per_node + partly_free
+        room = int(np.count_nonzero(wholly_free)) * self.chips_per_node
+        return room + _freest(node_free, ~wholly_free)
 
     def remove(self, n: int, node_free: NodeFree) -> None:
         whole, rest = divmod(n, self.chips_per_node)
@@ -355,31 +431,35 @@ class Consolidate(BucketPlacement):
         else:
             node_free[np.flatnonzero(node_free == self.chips_per_node)[:whole]] = 0
 
-    def _empty_out(self, n_nodes: int) -> list[int]:
-        """Take all chips of the wholly free nodes with the lowest indices."""
-        chips = self.chips_per_node
-        if n_nodes * _SCANNED < self.n_nodes:
-            taken = self._pop_whole(n_nodes)
-        else:
-            node_free = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
-            taken = np.flatnonzero(node_free == chips)[:n_nodes].tolist()
-            node_free[taken] = 0  # their entries in the bucket are stale until they are free again
-        self._count[chips] -= n_nodes
-        self._count[0] += n_nodes
-        return taken
+    def _take_whole(self) -> int:
+        """Take all chips of the lowest wholly free node."""
+        node = self._lowest(self.chips_per_node)
+        self._set_free(node, 0)
+        return node
 
-    def _pop_whole(self, n_nodes: int) -> list[int]:
-        """Take the lowest of the wholly free nodes from their bucket."""
-        chips, node_free = self.chips_per_node, self.node_free
-        bucket, listed = self._bucket[chips], self._listed[chips]
-        taken: list[int] = []
-        while len(taken) < n_nodes:
-            node = heappop(bucket)
-            listed[node] = 0
-            if node_free[node] == chips:
-                node_free[node] = 0
-                taken.append(node)
-        return taken
+    def _take_rest(self, rest: int) -> int:
+        """Take chips of a node with most free chips."""
+        free = max(level for level, nodes_there in enumerate(self._count) if nodes_there)
+        node = self._lowest(free)
+        self._set_free(node, free - rest)
+        return node
+
+    def _lowest_whole(self, n_nodes: int) -> IntArray:
+        """Find the wholly free nodes with the lowest indices, of which there are enough."""
+        begin, window = self._lowest(self.chips_per_node), 4 * n_nodes
+        found: list[IntArray] = []
+        missing = n_nodes
+        while missing > 0:
+            part = np.flatnonzero(self._wholly_free[begin : begin + window]) + begin
+            found.append(part[:missing])
+            missing -= len(part)
+            begin, window = begin + window, 2 * window
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def _freest(node_free: NodeFree, where: npt.NDArray[np.bool_]) -> int:
+    """Return the most free chips of a node among some; 0 of none."""
+    return int((node_free * where).max())  # a product, for it is vectorised where np.where is not
 
 
 class Spread(BucketPlacement):

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.scheduling.calendar import ReleaseCalendar
-from clustersim.scheduling.placement import Nodes, Placement
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
+from clustersim.scheduling.placement import IntArray, ManyNodes, NodeFree, Nodes, Placement
 
 __all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
 
@@ -62,6 +58,10 @@ class Partition:
     nodes_of : dict
         Accelerators of each running job; of each node that is out of service, under a negative
         number that stands for it.
+    claims : dict
+        Of the gangs that wait for it, by size: see :func:`~clustersim.scheduling.outlook.reserve`.
+    claims_at : tuple
+        The state of the partition that `claims` are of.
     """
 
     index: int
@@ -72,13 +72,18 @@ class Partition:
     placement: Placement
     calendar: ReleaseCalendar = field(default_factory=ReleaseCalendar)
     nodes_of: dict[int, Nodes] = field(default_factory=dict)
+    claims: dict[int, tuple[float, NodeFree]] = field(default_factory=dict)
+    claims_at: tuple[int, int] = (-1, -1)
     _node_arrays: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
 
     def node_arrays(self, job: int) -> tuple[IntArray, IntArray]:
         """Return the nodes of a running job and its chips on each, as arrays."""
+        held = self.nodes_of[job]
+        if isinstance(held, ManyNodes):
+            return held.nodes, held.chips
         arrays = self._node_arrays.get(job)
         if arrays is None:
-            nodes, chips = zip(*self.nodes_of[job], strict=True)
+            nodes, chips = zip(*held, strict=True)
             arrays = self._node_arrays[job] = (np.array(nodes), np.array(chips))
         return arrays
 

@@ -95,10 +95,11 @@ class Accounts:
         )
         for place, name in ((2, "begin"), (4, "end")) if self.calendar.is_dated else ():
             costs.insert(place, f"{name}_local", self._local(costs[f"{name}_s"]))
-        held = allocation_costs(result.allocations, rates)
-        row = pd.Index(result.jobs["job_id"]).get_indexer(result.allocations["job_id"])
+        held = allocation_costs(result.allocation_ranges, rates)
+        ran = result.allocation_ranges
+        row = pd.Index(result.jobs["job_id"]).get_indexer(ran["job_id"])
         settled = replace(result, jobs=_borne_by_jobs(result.jobs, row, held), costs=costs)
-        borne = pd.DataFrame({"row": row, "pool": result.allocations["pool"].to_numpy(), **held})
+        borne = pd.DataFrame({"row": row, "pool": ran["pool"].to_numpy(), **held})
         summary = result.summary
         for name, values in self._summary(settled, borne, spans).items():
             summary = with_column(summary, name, values)

@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import Placement, Policy, find_placement, find_policy
 from clustersim.seeds import Streams
+from clustersim.simulation.node_ranges import by_node
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE
@@ -110,7 +111,8 @@ def _broken_rule(result: Result) -> str:
     early = jobs[jobs["start_s"] < jobs["submit_s"]]
     if len(early):
         return f"job {early['job_id'].iloc[0]} started before it was submitted"
-    given = result.allocations.groupby("job_id")["n_accelerators"].sum()
+    held = by_node(result.allocation_ranges)
+    given = held.groupby("job_id")["n_accelerators"].sum()
     asked = can_run.set_index("job_id")["n_accelerators"]
     wrong = asked.index[(given.reindex(asked.index) != asked).to_numpy()]
     if len(wrong):

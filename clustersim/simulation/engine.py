@@ -7,9 +7,8 @@ queues that they touched.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.simulation.allocation_log import Allocated, AllocationLog
 from clustersim.simulation.attempts import Attempts, single_attempts
 from clustersim.simulation.clock import COMPLETION, SCHEDULING, SUBMISSION, Clock
 from clustersim.simulation.faults import Faults
@@ -43,9 +43,9 @@ class RunRecord:
         Partition it started on last, -1 where it did not start.
     attempts : Attempts
         What was run of which job, where and when.
-    allocated_attempt, allocated_node, allocated_n : int64 arrays (allocations,)
-        Which attempt got how many accelerators on which node of its partition; no rows for
-        partitions that do not tell nodes apart.
+    allocated : Allocated
+        On which nodes of its partition each attempt ran; none for partitions that do not tell
+        nodes apart.
     outages : list of Outage or None
         What went out of service, in order; the end is when it came back, infinite if it did not.
         None where nothing could.
@@ -65,9 +65,7 @@ class RunRecord:
     finish_s: npt.NDArray[np.float64]
     partition: npt.NDArray[np.int32]
     attempts: Attempts
-    allocated_attempt: npt.NDArray[np.int64]
-    allocated_node: npt.NDArray[np.int64]
-    allocated_n: npt.NDArray[np.int64]
+    allocated: Allocated
     outages: list[Outage] | None
     gone: list[int]
     nothing_could_start: bool
@@ -133,11 +131,7 @@ class Simulation:
         self.start_s: list[float] = [float("nan")] * n_jobs
         self.finish_s: list[float] = [float("nan")] * n_jobs
         self.partition_of: list[int] = [-1] * n_jobs
-        self._allocated, self._allocated_node, self._allocated_n = (
-            array("q"),
-            array("q"),
-            array("q"),
-        )
+        self._allocated = AllocationLog()
         self._faults = None if outages is None else Faults(self, outages, recovery, run_s)
         self._submit_s = submit_s
         self._run_s = run_s
@@ -149,6 +143,10 @@ class Simulation:
         self._touched: list[Policy] = []
         self._policy = policy
         self._policy_of_choice = self._build_queues(policy)
+        self._policies_on = [
+            [each for each in dict.fromkeys(self._policy_of_choice) if index in each.queue.members]
+            for index in range(len(partitions))
+        ]
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
         """Make one queue for each set of partitions that share jobs."""
@@ -179,13 +177,12 @@ class Simulation:
             if interrupts_itself(error, (self._policy, *placements)):
                 raise
             interrupted = True
-        n_allocated = len(self._allocated_n)  # an interrupt may have left the last job half noted
-        allocated = np.array(self._allocated[:n_allocated], dtype=np.int64)
+        allocated = self._allocated.columns()
         if self._faults is None:
             attempts, row_of_job = single_attempts(
                 self.start_s, self.finish_s, self.partition_of, self._expected_s, self.clock.now
             )
-            allocated = row_of_job[allocated]
+            allocated = replace(allocated, attempt=row_of_job[allocated.attempt])
         else:
             self._faults.settle()
             attempts = self._faults.attempts.columns()
@@ -194,9 +191,7 @@ class Simulation:
             finish_s=np.array(self.finish_s),
             partition=np.array(self.partition_of, dtype=np.int32),
             attempts=attempts,
-            allocated_attempt=allocated,
-            allocated_node=np.array(self._allocated_node[:n_allocated]),
-            allocated_n=np.array(self._allocated_n),
+            allocated=allocated,
             outages=None if self._faults is None else self._faults.log,
             gone=[0] * len(self.partitions) if self._faults is None else self._faults.ending.gone,
             nothing_could_start=self._horizon_s is None and not interrupted,
@@ -243,9 +238,7 @@ class Simulation:
         if nodes:
             partition.nodes_of[job] = nodes
         if nodes and self._by_node:
-            self._allocated.extend([number] * len(nodes))
-            self._allocated_node.extend([node for node, _ in nodes])
-            self._allocated_n.extend([n for _, n in nodes])
+            self._allocated.note(number, nodes)
 
     def _job(self, job: int, partition: Partition) -> Generator[Event, None, None]:
         """One job from its start to its end (a SimPy process)."""
@@ -272,11 +265,10 @@ class Simulation:
 
     def service_changed(self, partition: Partition) -> None:
         """Tell the policies that draw on a partition that it has nodes more or less."""
-        for policy in dict.fromkeys(self._policy_of_choice):
-            if partition.index in policy.queue.members:
-                policy.service_changed(partition)
-                if policy not in self._touched:
-                    self._touched.append(policy)
+        for policy in self._policies_on[partition.index]:
+            policy.service_changed(partition)
+            if policy not in self._touched:
+                self._touched.append(policy)
         self._request_pass(later=True)
 
     def leave(self, job: int, partition: Partition, started: float) -> None:

@@ -15,6 +15,7 @@ from clustersim.scheduling.queue import Partition
 from clustersim.simulation.attempts import AttemptLog
 from clustersim.simulation.clock import COMPLETION, OUTAGE
 from clustersim.simulation.ending import Ending
+from clustersim.simulation.node_state import JobsOnNodes, SlowNodes
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.pace import Pace
 from clustersim.simulation.recovery import NO_CHECKPOINTS, Checkpoints, Progress, Recovery
@@ -101,8 +102,12 @@ class Faults:
         self.ending = Ending(simulation, self._running)
         self._left: dict[int, float] = {}
         self._whole_estimate_s: dict[int, list[float]] = {}
-        self._on_node: list[dict[int, dict[int, None]]] = [{} for _ in simulation.partitions]
-        self._slow: list[dict[int, list[float]]] = [{} for _ in simulation.partitions]
+        placements = [partition.placement for partition in simulation.partitions]
+        self._on_node = [JobsOnNodes(each.n_nodes, each.chips_per_node) for each in placements]
+        self._slow = [SlowNodes(each.n_nodes) for each in placements]
+        self._of_pool: dict[int, list[Partition]] = {}
+        for partition in sorted(simulation.partitions, key=lambda part: part.first_node):
+            self._of_pool.setdefault(partition.pool, []).append(partition)
 
     def begin(self, horizon_s: float | None) -> None:
         """Let outages happen, and the simulation stop at the horizon, or when no job can start."""
@@ -120,10 +125,8 @@ class Faults:
         if math.isnan(simulation.start_s[job]):
             simulation.start_s[job] = now
         number = self.attempts.begin(job, partition.index, now)
-        on_node = self._on_node[partition.index]
-        for node, _ in nodes:
-            on_node.setdefault(node, {})[job] = None
-        pace = Pace(now, 0.0, self._slowdown(partition, nodes))
+        self._on_node[partition.index].add(job, nodes)
+        pace = Pace(now, 0.0, self._slow[partition.index].slowdown(nodes))
         work_s, again = self._work_s(job, partition), job in self._left
         checkpoints = self._checkpoints(job, partition)
         self._go_on(job, partition, _Attempt(number, now, checkpoints, work_s, again, pace))
@@ -152,7 +155,7 @@ class Faults:
         del self._running[job]
         now = simulation.clock.now
         self.attempts.end(attempt.number, now, attempt.whole(now), self._left.get(job, 1.0))
-        self._forget(job, partition)
+        self._on_node[partition.index].remove(job, partition.nodes_of[job])
         simulation.end(job, partition, attempt.began_s)
         self.ending.ask()
 
@@ -171,39 +174,29 @@ class Faults:
     def _slow_down(self, outage: Outage) -> None:
         """Let the jobs on a node go on slower; nobody else is told."""
         partition, node = self._place(outage)
-        self._slow[partition.index].setdefault(node, []).append(outage.slowdown)
+        self._slow[partition.index].add(node, outage.slowdown)
         self._change_pace(partition, node)
         self._note(outage, lambda: self._speed_up(outage))
 
     def _speed_up(self, outage: Outage) -> None:
         partition, node = self._place(outage)
-        slow = self._slow[partition.index]
-        slow[node].remove(outage.slowdown)
-        if not slow[node]:
-            del slow[node]
+        self._slow[partition.index].remove(node, outage.slowdown)
         self._change_pace(partition, node)
 
     def _change_pace(self, partition: Partition, node: int) -> None:
         """Time the jobs on a node again."""
         now = self._simulation.clock.now
-        for job in list(self._on_node[partition.index].get(node, ())):
+        for job in self._on_node[partition.index].on(node):
             attempt = self._running[job]
-            slowdown = self._slowdown(partition, partition.nodes_of[job])
+            slowdown = self._slow[partition.index].slowdown(partition.nodes_of[job])
             if slowdown != attempt.pace.slowdown:
                 pace = attempt.pace.changed(now, slowdown)
                 self._go_on(job, partition, replace(attempt, pace=pace))
 
-    def _slowdown(self, partition: Partition, nodes: Nodes) -> float:
-        """How many times as long a gang on some nodes takes: it waits for the slowest."""
-        slow = self._slow[partition.index]
-        if not slow:
-            return 1.0
-        return max((max(slow[node]) for node, _ in nodes if node in slow), default=1.0)
-
     def _take_out(self, outage: Outage) -> None:
         simulation = self._simulation
         partition, node = self._place(outage)
-        for job in list(self._on_node[partition.index].get(node, ())):
+        for job in self._on_node[partition.index].on(node):
             self._stop(job, partition, saved=outage.planned)
         if outage.end_s <= simulation.clock.now:  # a spare took over at once
             self.log.append(outage)
@@ -230,11 +223,10 @@ class Faults:
 
     def _place(self, outage: Outage) -> tuple[Partition, int]:
         """Return the partition of a node and its place there."""
-        of_pool = [part for part in self._simulation.partitions if part.pool == outage.pool]
-        partition = max(
-            (part for part in of_pool if part.first_node <= outage.node),
-            key=lambda part: part.first_node,
-        )
+        of_pool = self._of_pool[outage.pool]
+        partition = of_pool[0]
+        if len(of_pool) > 1:
+            partition = [part for part in of_pool if part.first_node <= outage.node][-1]
         return partition, outage.node - partition.first_node
 
     def _bring_back(self, outage: Outage) -> None:
@@ -249,7 +241,7 @@ class Faults:
         progress = attempt.progress(now, saved=saved)
         done = self._share(progress.kept_s, job, partition.pool)
         self.attempts.end(attempt.number, now, progress, done)
-        self._forget(job, partition)
+        self._on_node[partition.index].remove(job, partition.nodes_of[job])
         simulation.leave(job, partition, attempt.began_s)
         simulation.partition_of[job] = -1
         self._left[job] = max(0.0, self._left.get(job, 1.0) - done)
@@ -278,7 +270,3 @@ class Faults:
         whole_s = self._run_s[pool][job]
         return kept_s / whole_s if whole_s > 0 else 0.0
 
-    def _forget(self, job: int, partition: Partition) -> None:
-        on_node = self._on_node[partition.index]
-        for node, _ in partition.nodes_of[job]:
-            del on_node[node][job]

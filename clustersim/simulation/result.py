@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,23 @@ import pandas as pd
 
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError
+from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
 from clustersim.version import __version__
 
 __all__ = ["Result", "new_folder", "versions"]
 
-_TABLES = ("jobs", "allocations", "utilisation", "summary")
+_FILES = {
+    "jobs": "jobs",
+    "allocation_ranges": "allocations",
+    "utilisation": "utilisation",
+    "summary": "summary",
+    "attempts": "attempts",
+    "outages": "outages",
+    "serving": "serving",
+    "costs": "costs",
+}
+"""Names of the Parquet files by table."""
 _OPTIONAL = ("attempts", "outages", "serving", "costs")
 
 
@@ -36,8 +47,10 @@ class Result:
     jobs : pandas.DataFrame
         A row a job: the input's columns, ``outcome``, ``pool``, ``start_s``,
         ``finish_s``, ``reason``.
-    allocations : pandas.DataFrame
-        A row for each job and node that it ran on.
+    allocation_ranges : pandas.DataFrame
+        A row for each attempt at a job, with the ranges of nodes that it ran on: ``job_id``,
+        ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``, ``end_s``.  A
+        table that has a row for each node, as earlier versions wrote, is taken too.
     utilisation : pandas.DataFrame
         Allocated and installed accelerators of each pool, a step function of time.
     summary : pandas.DataFrame
@@ -55,7 +68,7 @@ class Result:
     """
 
     jobs: pd.DataFrame
-    allocations: pd.DataFrame
+    allocation_ranges: pd.DataFrame
     utilisation: pd.DataFrame
     summary: pd.DataFrame
     provenance: Mapping[str, Any]
@@ -63,6 +76,20 @@ class Result:
     outages: pd.DataFrame | None = None
     serving: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        if "node" in self.allocation_ranges:
+            object.__setattr__(self, "allocation_ranges", in_ranges(self.allocation_ranges))
+
+    @cached_property
+    def allocations(self) -> pd.DataFrame:
+        """A row for each attempt and node that it ran on, made from the ranges when asked for.
+
+        ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool; -1 where nodes are
+        not told apart), ``n_accelerators`` (on this node), ``start_s``, ``end_s``.  Large gangs
+        that fail often have millions of such rows; ``first_jobs`` leaves those of most jobs out.
+        """
+        return by_node(self.allocation_ranges)
 
     @property
     def calendar(self) -> Calendar:
@@ -80,8 +107,8 @@ class Result:
         Utilisation and summary stay those of all jobs.
         """
         jobs = self.jobs.iloc[:count]
-        told = self.allocations["job_id"].isin(jobs["job_id"]).to_numpy()
-        return replace(self, jobs=jobs, allocations=self.allocations[told])
+        told = self.allocation_ranges["job_id"].isin(jobs["job_id"]).to_numpy()
+        return replace(self, jobs=jobs, allocation_ranges=self.allocation_ranges[told])
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables as Parquet, and summary and provenance as JSON, to a new folder.
@@ -100,20 +127,20 @@ class Result:
         rows = json.loads(self.summary.to_json(orient="records"))
         texts = {"summary.json": rows, "provenance.json": dict(self.provenance)}
         try:
-            for name in (*_TABLES, *_OPTIONAL):
+            for name, file in _FILES.items():
                 table = getattr(self, name)
                 if table is not None:
-                    table.to_parquet(folder / f"{name}.parquet", index=False)
+                    table.to_parquet(folder / f"{file}.parquet", index=False)
             for file, content in texts.items():
                 (folder / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         except BaseException:
-            for file in (*(f"{name}.parquet" for name in (*_TABLES, *_OPTIONAL)), *texts):
+            for file in (*(f"{name}.parquet" for name in _FILES.values()), *texts):
                 (folder / file).unlink(missing_ok=True)
             raise
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
-        """Read what ``save`` wrote.
+        """Read what ``save`` wrote, also in the earlier form with an allocation for each node.
 
         Raises
         ------
@@ -124,8 +151,8 @@ class Result:
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")
         tables = {}
-        for name in (*_TABLES, *_OPTIONAL):
-            path = folder / f"{name}.parquet"
+        for name, file in _FILES.items():
+            path = folder / f"{file}.parquet"
             if name in _OPTIONAL and not path.exists():
                 continue
             try:

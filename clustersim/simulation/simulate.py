@@ -135,8 +135,7 @@ def simulate(
         When the simulation stops; by default when no job runs and nothing that is still to come
         can start one.
     by_node : bool
-        Whether the result's allocations have a row for each node, which is much where large gangs
-        start again and again; without, they have one for each attempt.
+        Whether to keep on which nodes each attempt ran.
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
@@ -291,7 +290,7 @@ def _result(
     job_rows = tables.jobs_table(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
     )
-    allocated = tables.allocations(jobs, rows, record, cluster, partitions)
+    allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
     if record.outages is not None:
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)

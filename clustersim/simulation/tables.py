@@ -11,15 +11,17 @@ import pandas as pd
 
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.engine import RunRecord
+from clustersim.simulation.node_ranges import range_texts
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Progress
+from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
 
 __all__ = [
     "FINISHED",
     "NEVER_RUNNABLE",
     "UNFINISHED",
-    "allocations",
+    "allocation_ranges",
     "attempts_table",
     "jobs_table",
     "outages_table",
@@ -30,7 +32,7 @@ __all__ = [
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Outcomes of a job."""
 
-_ADDED = ("outcome", "pool", "start_s", "finish_s", "done", "reason")
+_ADDED = ("outcome", "pool", "start_s", "finish_s", "total_wait_s", "done", "reason")
 
 
 def jobs_table(
@@ -62,10 +64,11 @@ def jobs_table(
     Returns
     -------
     pandas.DataFrame
-        `jobs`, then ``outcome``, ``pool``, ``start_s``, ``finish_s`` (seconds; NaN where
-        it did not come to it), ``done`` (share of its work) and ``reason`` (why it did not
-        finish).  A column of the input that has one of these names is kept as
-        ``recorded_<name>``.
+        `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``finish_s``
+        (seconds; NaN where it did not come to it), ``total_wait_s`` (seconds in the queue over all
+        attempts, see :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its
+        work) and ``reason`` (why it did not finish).  A column of the input that has one of these
+        names is kept as ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -90,12 +93,32 @@ def jobs_table(
             "pool": _labelled(pool, _pool_names(cluster)),
             "start_s": start,
             "finish_s": finish,
+            "total_wait_s": _total_wait_s(jobs, simulated, record),
             "done": done,
             "reason": pd.Series(reason, dtype="string"),
         },
         index=jobs.index,
     )
     return pd.concat([jobs.rename(columns=taken), added], axis=1)
+
+
+def _total_wait_s(
+    jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord
+) -> npt.NDArray[np.float64]:
+    """Time of each job in the queue, over all its attempts."""
+    attempts = record.attempts
+    order = np.argsort(attempts.job, kind="stable")
+    end_s = attempts.end_s[order]
+    total = np.full(len(jobs), np.nan)
+    total[simulated] = total_wait_s(
+        jobs["submit_s"].to_numpy(dtype=np.float64)[simulated],
+        record.finish_s,
+        attempts.job[order],
+        attempts.start_s[order],
+        np.where(np.isnan(end_s), record.end_s, end_s),
+        record.end_s,
+    )
+    return total
 
 
 def _kept_aside(columns: list[str]) -> dict[str, str]:
@@ -109,54 +132,62 @@ def _kept_aside(columns: list[str]) -> dict[str, str]:
     return taken
 
 
-def allocations(
+def allocation_ranges(
     jobs: pd.DataFrame,
     simulated: npt.NDArray[np.intp],
     record: RunRecord,
     cluster: Cluster,
     partitions: list[Partition],
 ) -> pd.DataFrame:
-    """Return a row for every job and node that it ran on.
+    """Return a row for each attempt at a job, with the nodes that it ran on.
 
     Returns
     -------
     pandas.DataFrame
-        ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool, -1 where
-        nodes are not told apart), ``n_accelerators``, ``start_s``, ``end_s`` (seconds;
-        of a job that still runs, the end of the simulation), in order of job, then of start.
+        ``job_id``, ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``,
+        ``end_s`` (seconds; of a job that still runs, the end of the simulation), in order of job,
+        then of start.  ``nodes`` are ranges of indices in the pool, with the accelerators on each
+        node (``0-63:8,70:4``); empty where nodes are not told apart.  See
+        :func:`~clustersim.simulation.node_ranges.by_node` for a row for each node.
     """
     attempts = record.attempts
-    pooled = np.setdiff1d(np.arange(len(attempts.job)), record.allocated_attempt)
-    attempt = np.concatenate([record.allocated_attempt, pooled])
-    first_node = np.array([p.first_node for p in partitions])
-    node = np.concatenate(
-        [
-            record.allocated_node + first_node[attempts.partition[record.allocated_attempt]],
-            np.full(len(pooled), -1),
-        ]
-    )
-    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[simulated]
-    n = np.concatenate([record.allocated_n, sizes[attempts.job[pooled]]])
-    order = np.lexsort((attempt, attempts.job[attempt]))
-    attempt, node, n = attempt[order], node[order], n[order]
-    job, partition, end = (
-        column[attempt] for column in (attempts.job, attempts.partition, attempts.end_s)
-    )
+    order = np.argsort(attempts.job, kind="stable")
+    job, partition, end = attempts.job[order], attempts.partition[order], attempts.end_s[order]
+    row = simulated[job]
     return pd.DataFrame(
         {
-            "job_id": jobs["job_id"].to_numpy()[simulated[job]],
+            "job_id": jobs["job_id"].to_numpy()[row],
             "pool": _labelled(
                 np.array([p.pool for p in partitions])[partition], _pool_names(cluster)
             ),
             "virtual_cluster": pd.Series([p.virtual_cluster for p in partitions], dtype="string")
             .take(partition)
             .reset_index(drop=True),
-            "node": node.astype(np.int32),
-            "n_accelerators": n,
-            "start_s": attempts.start_s[attempt],
+            "nodes": _node_texts(record, partitions, order),
+            "n_accelerators": jobs["n_accelerators"].to_numpy(dtype=np.int64)[row],
+            "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
         }
     )
+
+
+def _node_texts(
+    record: RunRecord, partitions: list[Partition], order: npt.NDArray[np.intp]
+) -> pd.Series[str]:
+    """Nodes of the attempts in some order, as ranges of indices in their pools."""
+    attempts, allocated = record.attempts, record.allocated
+    n_attempts = len(attempts.job)
+    if not len(allocated.attempt):
+        return pd.Series("", index=range(n_attempts), dtype="string")
+    first_node = np.array([p.first_node for p in partitions])[attempts.partition]
+    begins = np.repeat(first_node[allocated.attempt], allocated.n_ranges)
+    texts = range_texts(
+        allocated.n_ranges, begins + allocated.first_node, allocated.n_nodes, allocated.chips
+    )
+    row = np.full(n_attempts, -1)
+    row[allocated.attempt] = np.arange(len(allocated.attempt))
+    found = pd.Series(pd.arrays.ArrowStringArray(texts)).astype("string")
+    return found.reindex(row[order]).fillna("").reset_index(drop=True)
 
 
 def attempts_table(
@@ -248,7 +279,7 @@ def utilisation(
     Parameters
     ----------
     table : pandas.DataFrame
-        The allocations.
+        The allocations, a row for each attempt or for each node.
     cluster : Cluster
         Pools and their sizes.
     end_s : float

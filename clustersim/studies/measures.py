@@ -42,6 +42,10 @@ SERVICE_METRICS = (
     "median_wait_s",
     "p95_wait_s",
     "p99_wait_s",
+    "mean_total_wait_s",
+    "median_total_wait_s",
+    "p95_total_wait_s",
+    "p99_total_wait_s",
     "mean_jct_s",
     "p95_jct_s",
     "mean_bounded_slowdown",
@@ -55,6 +59,9 @@ QUANTILES = MappingProxyType(
         "median_wait_s": 0.5,
         "p95_wait_s": 0.95,
         "p99_wait_s": 0.99,
+        "median_total_wait_s": 0.5,
+        "p95_total_wait_s": 0.95,
+        "p99_total_wait_s": 0.99,
         "p95_jct_s": 0.95,
         "p95_bounded_slowdown": 0.95,
     }
@@ -62,10 +69,14 @@ QUANTILES = MappingProxyType(
 """Metrics that are quantiles over the jobs of a run."""
 METRICS = MappingProxyType(
     {
-        "mean_wait_s": "mean wait",
+        "mean_wait_s": "mean wait (until the first start)",
         "median_wait_s": "median wait",
         "p95_wait_s": "95th percentile of wait",
         "p99_wait_s": "99th percentile of wait",
+        "mean_total_wait_s": "mean wait over all attempts (equal to the wait where nothing fails)",
+        "median_total_wait_s": "median wait over all attempts",
+        "p95_total_wait_s": "95th percentile of wait over all attempts",
+        "p99_total_wait_s": "99th percentile of wait over all attempts",
         "waited": "share of jobs that waited",
         "mean_jct_s": "mean JCT",
         "p95_jct_s": "95th percentile of JCT",
@@ -98,6 +109,7 @@ METRICS = MappingProxyType(
         "backlog_growth": "share of the arriving work that piled up",
         "wait_rise_s": "wait of the later half less that of the earlier",
         "mean_wait_s_half": "half width of the mean wait's batch-means interval",
+        "mean_total_wait_s_half": "half width of the same of the mean wait over all attempts",
         "mean_bounded_slowdown_half": "half width of the slowdown's batch-means interval",
         **{
             f"{name}_at_{end}": f"end of the interval of {name} by order statistics of the run"
@@ -199,7 +211,8 @@ def measure(
     Notes
     -----
     A job that had not started when the run stopped counts with its wait until then, a lower bound
-    (`censored` is the share of those); one that had not finished is left out of JCT and slowdown
+    (`censored` is the share of those), and so does one that was stopped and waits again in the wait
+    over all attempts; one that had not finished is left out of JCT and slowdown
     (`unfinished` is the share), which are then too small, for long jobs are left out more often.
     Energy, carbon and costs are those of the whole run, not of the window; NaN where the scenario
     has no key ``energy`` or ``money``.
@@ -272,7 +285,16 @@ def _cool_down(jobs: Submitted, cool_down: float | str) -> int:
 
 def service_metrics(jobs: Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, float]:
     """Waits, JCT and slowdown of the jobs that are chosen; some of them must have finished."""
-    return {**_wait_metrics(jobs.wait_s[chosen]), **_jct_metrics(jobs, chosen)}
+    total = jobs.total_wait_s[chosen]
+    return {
+        **_wait_metrics(jobs.wait_s[chosen]),
+        "mean_total_wait_s": float(total.mean()),
+        "mean_total_wait_s_half": _half_width(total),
+        **_quantile("median_total_wait_s", total),
+        **_quantile("p95_total_wait_s", total),
+        **_quantile("p99_total_wait_s", total),
+        **_jct_metrics(jobs, chosen),
+    }
 
 
 def _wait_metrics(wait: Floats) -> dict[str, float]:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.simulation.result import Result
-from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
+from clustersim.simulation.waits import total_wait_s
 
 __all__ = ["Submitted"]
 
@@ -26,6 +27,10 @@ class Submitted:
         NaN where it did not come to it.
     held_s : float64 array (jobs,)
         For how long each has held its accelerators, in all its attempts; NaN if it never did.
+    queued_s : float64 array (jobs,)
+        For how long each that has started was in the queue, over all its attempts; else NaN.
+    waits : bool array (jobs,)
+        Whether it was in the queue when the run stopped, for its first attempt or another.
     runnable : bool array (jobs,)
         Whether it can ever run.
     end_s : float
@@ -36,6 +41,8 @@ class Submitted:
     finish_s: Floats
     n_accelerators: Floats
     held_s: Floats
+    queued_s: Floats
+    waits: npt.NDArray[np.bool_]
     runnable: npt.NDArray[np.bool_]
     end_s: float
 
@@ -55,7 +62,14 @@ class Submitted:
             of_job = of_attempt.groupby(result.attempts["job_id"]).sum()
             held_s = pd.Index(table["job_id"]).map(of_job).to_numpy(dtype=np.float64)
         runnable = (table["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
-        return cls(**columns, held_s=held_s, runnable=runnable, end_s=end_s)
+        return cls(
+            **columns,
+            held_s=held_s,
+            queued_s=_queued_s(result, table, end_s),
+            waits=runnable & (table["outcome"] == UNFINISHED).to_numpy() & table["pool"].isna(),
+            runnable=runnable,
+            end_s=end_s,
+        )
 
     @property
     def wait_s(self) -> Floats:
@@ -64,6 +78,27 @@ class Submitted:
         return np.where(self.runnable, wait, np.nan)
 
     @property
+    def total_wait_s(self) -> Floats:
+        """Wait of each job over all its attempts, so far if it waits; NaN if it never can run."""
+        return np.where(np.isnan(self.queued_s), self.wait_s, self.queued_s)
+
+    @property
     def work(self) -> Floats:
         """Accelerator-seconds that each job held; NaN where it never did."""
         return self.n_accelerators * self.held_s
+
+
+def _queued_s(result: Result, jobs: pd.DataFrame, end_s: float) -> Floats:
+    """Time of jobs in the queue over all attempts; results of earlier versions do not hold it."""
+    if "total_wait_s" in jobs:
+        return jobs["total_wait_s"].to_numpy(dtype=np.float64)
+    submit_s, start_s, finish_s = (
+        jobs[name].to_numpy(dtype=np.float64) for name in ("submit_s", "start_s", "finish_s")
+    )
+    if result.attempts is None:
+        first_s: Floats = start_s - submit_s
+        return first_s
+    table = result.attempts
+    row = pd.Index(jobs["job_id"]).get_indexer(table["job_id"])
+    begin_s, until_s = (table[name].to_numpy()[row >= 0] for name in ("start_s", "end_s"))
+    return total_wait_s(submit_s, finish_s, row[row >= 0], begin_s, until_s, end_s)

@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from clustersim.scheduling.queue import Queue
 
-__all__ = ["Backlog"]
+__all__ = ["REMOVED", "Backlog"]
 
-_GONE = np.iinfo(np.int64).max
+REMOVED = np.iinfo(np.int64).max
+"""Size of a removed row, which nothing can hold."""
 
 
 class Backlog:
@@ -53,7 +54,7 @@ class Backlog:
 
     def insert(self, job: int) -> None:
         """Put `job` in its place in order of submission; positions change."""
-        kept = np.flatnonzero(self.size[self.begin : self.end] != _GONE) + self.begin
+        kept = np.flatnonzero(self.size[self.begin : self.end] != REMOVED) + self.begin
         if len(kept) == len(self._job):
             self._grow()
         at = int(np.searchsorted(self._job[kept], job))
@@ -91,12 +92,12 @@ class Backlog:
 
     def remove(self, at: int) -> None:
         """Remove the row at position `at`."""
-        self.size[at] = _GONE
+        self.size[at] = REMOVED
         self._removed += 1
 
     def holds(self, at: int) -> bool:
         """Whether there is a job at position `at`."""
-        return bool(self.size[at] != _GONE)
+        return bool(self.size[at] != REMOVED)
 
     def compact(self) -> None:
         """Drop the gap in front, and close all gaps once they outnumber the jobs."""
@@ -104,7 +105,7 @@ class Backlog:
             self.begin += 1
         if self._removed <= 32 or self._removed * 2 < self.end:
             return
-        kept = np.flatnonzero(self.size[: self.end] != _GONE)
+        kept = np.flatnonzero(self.size[: self.end] != REMOVED)
         for column in (self._job, self.size, self.choice, *self._estimate):
             column[: len(kept)] = column[kept]
         self.begin, self.end, self._removed = 0, len(kept), 0

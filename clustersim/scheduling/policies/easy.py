@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.scheduling.outlook import Reservation, reserve, soonest
-from clustersim.scheduling.policies.backlog import Backlog
+from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
 
@@ -115,7 +115,7 @@ class Easy(Policy):
             return cursor
         allowed = np.logical_or.reduce([self._allows[index] for index in unreserved])
         span = slice(cursor, backlog.end)
-        found = allowed[backlog.choice[span]] & (backlog.size[span] != np.iinfo(np.int64).max)
+        found = allowed[backlog.choice[span]] & (backlog.size[span] != REMOVED)
         first = int(found.argmax()) if len(found) else 0
         return cursor + first if len(found) and found[first] else backlog.end
 
@@ -193,7 +193,7 @@ class Easy(Policy):
             if self._several_choices:
                 here &= self._allows[index][backlog.choice[where]]
             reservation = self._reservations.get(index)
-            if reservation is not None:
+            if reservation is not None and here.any():
                 in_time = now + backlog.estimate_s(partition.pool)[where] <= reservation.shadow
                 too_long = here & ~in_time
                 if too_long.any():

@@ -1,0 +1,115 @@
+"""On which nodes jobs ran, as ranges of nodes that follow each other."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.scheduling.placement import IntArray, ManyNodes, Nodes
+
+__all__ = ["Allocated", "AllocationLog"]
+
+Int32s = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Allocated:
+    """Nodes of attempts whose placements tell nodes apart.
+
+    Attributes
+    ----------
+    attempt : int64 array (attempts,)
+        Number of the attempt.
+    n_ranges : int32 array (attempts,)
+        How many ranges its nodes are.
+    first_node, n_nodes, chips : int32 arrays (ranges,)
+        Of each range, attempt by attempt: the index of its first node in the partition, how many
+        nodes it has, and the accelerators on each.
+    """
+
+    attempt: IntArray
+    n_ranges: Int32s
+    first_node: Int32s
+    n_nodes: Int32s
+    chips: Int32s
+
+
+@dataclass(slots=True)
+class AllocationLog:
+    """Nodes of attempts, noted as they start.
+
+    Examples
+    --------
+    >>> log = AllocationLog()
+    >>> log.note(0, [(4, 8), (5, 8), (6, 8), (9, 2)])
+    >>> told = log.columns()
+    >>> told.first_node.tolist(), told.n_nodes.tolist(), told.chips.tolist()
+    ([4, 9], [3, 1], [8, 2])
+    """
+
+    _attempt: array[int] = field(default_factory=lambda: array("q"))
+    _n_ranges: array[int] = field(default_factory=lambda: array("i"))
+    _first_node: array[int] = field(default_factory=lambda: array("i"))
+    _n_nodes: array[int] = field(default_factory=lambda: array("i"))
+    _chips: array[int] = field(default_factory=lambda: array("i"))
+
+    def note(self, attempt: int, nodes: Nodes) -> None:
+        """Note the nodes of an attempt."""
+        if isinstance(nodes, ManyNodes):
+            n_ranges = self._note_many(nodes)
+        elif len(nodes) == 1:
+            (node, chips) = nodes[0]
+            self._add(node, 1, chips)
+            n_ranges = 1
+        else:
+            n_ranges = self._note_each(nodes)
+        self._attempt.append(attempt)
+        self._n_ranges.append(n_ranges)
+
+    def _add(self, first_node: int, n_nodes: int, chips: int) -> None:
+        self._first_node.append(first_node)
+        self._n_nodes.append(n_nodes)
+        self._chips.append(chips)
+
+    def _note_each(self, nodes: Nodes) -> int:
+        n_ranges, length = 0, 0
+        first, on_each = nodes[0]
+        for node, chips in nodes:
+            if node == first + length and chips == on_each:
+                length += 1
+                continue
+            self._add(first, length, on_each)
+            n_ranges += 1
+            first, on_each, length = node, chips, 1
+        self._add(first, length, on_each)
+        return n_ranges + 1
+
+    def _note_many(self, held: ManyNodes) -> int:
+        nodes, chips = held.nodes, held.chips
+        follows = (nodes[1:] == nodes[:-1] + 1) & (chips[1:] == chips[:-1])
+        edge = np.concatenate(([0], np.flatnonzero(~follows) + 1, [len(nodes)]))
+        begin = edge[:-1]
+        for column, values in (
+            (self._first_node, nodes[begin]),
+            (self._n_nodes, edge[1:] - begin),
+            (self._chips, chips[begin]),
+        ):
+            column.frombytes(values.astype(np.int32).tobytes())
+        return len(begin)
+
+    def columns(self) -> Allocated:
+        """Return what was noted, as arrays; an attempt that was half noted is left out."""
+        n_attempts = len(self._n_ranges)
+        n_ranges = np.array(self._n_ranges, dtype=np.int32)
+        total = int(n_ranges.sum())
+        return Allocated(
+            np.array(self._attempt[:n_attempts], dtype=np.int64),
+            n_ranges,
+            *(
+                np.array(column[:total], dtype=np.int32)
+                for column in (self._first_node, self._n_nodes, self._chips)
+            ),
+        )
