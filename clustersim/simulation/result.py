@@ -152,17 +152,19 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If it exists already or cannot be made.  It is removed again, with the parents
-        made for it, if the work fails before anything was written.
+        If it cannot be made, or exists already and is not an empty folder.  What was made is
+        removed again, with the parents made for it, if the work fails before anything was written.
     """
     path = Path(folder)
     try:
         made = [path, *itertools.takewhile(lambda parent: not parent.exists(), path.parents)]
         path.mkdir(parents=True)
     except FileExistsError:
-        raise InputError(
-            path, "exists already; name a new folder, nothing is overwritten"
-        ) from None
+        made = []
+        if not _is_empty(path):
+            raise InputError(
+                path, "exists already; name a new folder, nothing is overwritten"
+            ) from None
     except NotADirectoryError:
         raise InputError(path, "cannot be made: a part of its path is a file") from None
     except (OSError, ValueError) as error:
@@ -176,6 +178,14 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         with suppress(OSError):
             for empty in made:
                 empty.rmdir()
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether this is a folder without anything in it, such as a killed process leaves."""
+    try:
+        return path.is_dir() and next(path.iterdir(), None) is None
+    except OSError:
+        return False
 
 
 @lru_cache(maxsize=1)
