@@ -24,7 +24,7 @@ from clustersim.studies.demands import Demand, demands
 from clustersim.studies.executors import Crew, dask_crew, executor_crew, process_crew
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.spec import Replications
-from clustersim.studies.store import FILE, LOCK, Outcome, Store, open_store
+from clustersim.studies.store import DRAFT, FILE, LOCK, Outcome, Store, open_store
 from clustersim.studies.study import Study
 
 __all__ = ["STUDY_FILE", "Progress", "run_study"]
@@ -137,7 +137,7 @@ def _check_folder(folder: Path, study: Study, *, resume: bool) -> None:
     if not folder.is_dir():
         raise InputError(folder, "exists and is not a folder")
     names = {entry.name for entry in folder.iterdir()}
-    if not names - {LOCK}:
+    if not names - {LOCK, DRAFT}:
         return
     if not names & {FILE, STUDY_FILE}:
         raise InputError(folder, "exists and is not the folder of a study; name a new one")
