@@ -111,21 +111,27 @@ def test_executor_of_the_caller_that_breaks(tmp_path: Path) -> None:
 
 
 UNGUARDED = f"""
+from pathlib import Path
 from clustersim.studies.conduct import run_study
 from clustersim.studies.study import define_study
-run_study(define_study({SEQUENTIAL!r}), "out", workers=2)
+Path("times").open("a").write("x")
+run_study(define_study({GRID!r}), "out", workers=2)
 """
 
 
-def test_script_that_starts_itself_again(tmp_path: Path) -> None:
+def test_script_without_a_main_block(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
     command = [sys.executable, "script.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith(
-        "workers: the worker processes die as soon as they start; a Python script that makes a "
-        'study needs `if __name__ == "__main__":` around it, or workers=1'
-    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "times").read_text() == "x", "workers do not run the script"
+    assert rows_in(tmp_path / "out") == 24
+
+
+def test_workers_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(InputError, match="workers: the worker processes die as soon as they start"):
+        conduct(GRID, tmp_path / "out", workers=2)
 
 
 class Forgetful(Executor):
