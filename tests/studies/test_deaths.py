@@ -27,6 +27,7 @@ from conducted import (
     policy_file,
     rows_in,
     study_command,
+    told,
     until,
 )
 from dask_cluster import DaskCluster, dask_cluster
@@ -108,6 +109,28 @@ def test_executor_of_the_caller_that_breaks(tmp_path: Path) -> None:
     ):
         conduct(with_policies("easy", own), tmp_path / "out", executor=executor)
     assert rows_in(tmp_path / "out") >= 1, "what was done is kept"
+
+
+@pytest.mark.parametrize("who", ["conductor", "worker", "group"])
+def test_killed_processes_leave_nothing(tmp_path: Path, who: str) -> None:
+    own = policy_file(tmp_path / "own.py", "time.sleep(0.1)")
+    conductor = Conductor(with_policies(own), tmp_path / "out", workers=2)
+    assert until(lambda: len(conductor.workers) == 2 and rows_in(tmp_path / "out") > 0)
+    maps = [told(pid, "maps") for pid in conductor.alive]
+    assert len(maps) == 4, "the conductor, what its workers are forked from, and the workers"
+    assert all(maps)
+    assert not any("/dev/shm/sem." in text for text in maps), "a semaphore that could be left"
+    if who == "worker":
+        os.kill(conductor.workers[0], signal.SIGKILL)
+        _, errors = conductor.process.communicate(timeout=60)
+        assert (conductor.process.returncode, errors) == (0, "")
+    else:
+        (os.kill if who == "conductor" else os.killpg)(conductor.process.pid, signal.SIGKILL)
+        conductor.process.wait()
+        assert conductor.process.stderr is not None
+        assert conductor.process.stderr.read() == ""
+        conductor.kill()
+    assert conductor.is_left_alone()
 
 
 UNGUARDED = f"""
