@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +18,15 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from clustersim.errors import InputError, nearest_hint, shown
 from clustersim.shipped import missing_file
 
-__all__ = ["FileModel", "allowed_keys", "parse_yaml", "read_yaml", "validate"]
+__all__ = [
+    "FileModel",
+    "allowed_keys",
+    "is_empty_file",
+    "parse_yaml",
+    "read_yaml",
+    "replacing",
+    "validate",
+]
 
 MOST_BYTES = 1_000_000
 """Of a YAML file; jobs and measurements belong into CSV or Parquet files."""
@@ -83,6 +94,31 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             path, f"must hold a mapping of keys at its top, not a {type(data).__name__}"
         )
     return data
+
+
+def is_empty_file(path: str | Path) -> bool:
+    """Whether there is a regular file of no bytes, such as a killed process leaves."""
+    try:
+        told = Path(path).stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(told.st_mode) and told.st_size == 0
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield the path of a draft that takes the place of `path` once it is complete.
+
+    A reader finds the file as it was or as it is to be, whatever ends this process in between.
+    If the block fails, the draft is removed and the file is left as it was.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.stem}.draft{path.suffix}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def parse_yaml(text: str) -> Any:

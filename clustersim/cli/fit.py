@@ -6,11 +6,13 @@ import argparse
 import dataclasses
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clustersim import interrupts
 from clustersim.cli.options import add_catalogue
 from clustersim.cli.text import table
 
@@ -91,25 +93,31 @@ def run(args: argparse.Namespace) -> int:
     report = Path(args.report) if args.report else out.with_name(f"{out.stem}-report")
     with _new_file(out), new_folder(report) as folder:
         calibrated = calibrate(measured, seed=args.seed, validate=not args.no_validation)
-        mine = _row_names(args.measurements, measured)
-        rows = row_table(calibrated, own=len(mine))
-        steps = step_errors(calibrated)
-        calibration = calibrated.calibration
-        if args.measurements:
-            code = this_code().modules_hash(*MODEL)
-            facts = {**calibration.facts, "code": code}
-            calibration = dataclasses.replace(calibration, facts=facts)
-        out.write_text(calibration.to_json(), encoding="utf-8")
-        links = _write_figures(folder, calibrated, rows)
-        _draw_chips(folder, calibrated, steps)
-        text = report_text(calibrated, links, own=not args.only, catalogue=catalogue)
-        (folder / "report.md").write_text(text, encoding="utf-8")
-        for name, frame in (("rows", rows), ("steps", steps)):
-            if len(frame):
-                path = folder / f"{name}.csv"
-                plain_cells(frame).to_csv(
-                    path, index=False, float_format="%.6g", lineterminator="\n"
-                )
+        with interrupts.held():
+            calibration = calibrated.calibration
+            if args.measurements:
+                code = this_code().modules_hash(*MODEL)
+                facts = {**calibration.facts, "code": code}
+                calibration = dataclasses.replace(calibration, facts=facts)
+            out.write_text(calibration.to_json(), encoding="utf-8")
+        try:
+            interrupts.check()
+            mine = _row_names(args.measurements, measured)
+            rows = row_table(calibrated, own=len(mine))
+            steps = step_errors(calibrated)
+            links = _write_figures(folder, calibrated, rows)
+            _draw_chips(folder, calibrated, steps)
+            text = report_text(calibrated, links, own=not args.only, catalogue=catalogue)
+            (folder / "report.md").write_text(text, encoding="utf-8")
+            for name, frame in (("rows", rows), ("steps", steps)):
+                if len(frame):
+                    path = folder / f"{name}.csv"
+                    plain_cells(frame).to_csv(
+                        path, index=False, float_format="%.6g", lineterminator="\n"
+                    )
+        except KeyboardInterrupt:
+            print(f"calibration: {out} (complete; its report {report} is not)", file=sys.stderr)
+            raise
     print("\n".join(_summary(calibrated, rows, steps, mine, only=args.only)))
     print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and tables")
     return 0
@@ -117,21 +125,23 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[None]:
-    """Make a file before the work that fills it starts; remove it if that fails."""
+    """Make a file before the work that fills it starts; remove it if it is still empty then."""
     from clustersim.errors import InputError
+    from clustersim.files import is_empty_file
 
     try:
         path.open("x", encoding="utf-8").close()
     except FileExistsError:
-        raise InputError(path, "exists already; nothing is overwritten") from None
+        if not is_empty_file(path):
+            raise InputError(path, "exists already; nothing is overwritten") from None
     except (OSError, ValueError) as error:
         fault = error.strerror if isinstance(error, OSError) else error
         raise InputError(path, f"cannot be written: {fault}") from None
     try:
         yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    finally:
+        if is_empty_file(path):
+            path.unlink()
 
 
 def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> LinkFit:

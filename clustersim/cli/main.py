@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from clustersim import interrupts
 from clustersim.errors import InputError
 from clustersim.notes import forget_notes
 
@@ -38,24 +39,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         0; 1 where the answer is no (nothing fits, a plan misses its goal, a policy breaks a rule, a
-        run of a study fails); 2 for input that cannot be used; 130 after an interrupt.
+        run of a study fails); 2 for input that cannot be used; 128 + its number after a signal (130
+        after Ctrl-C).
     """
-    parser = _parser()
-    args = parser.parse_args(arguments)
-    forget_notes()
-    try:
-        code: int = args.run(args)
-        sys.stdout.flush()
-        return code
-    except InputError as error:
-        print(f"clustersim: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("clustersim: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 141
+    with interrupts.watched(*interrupts.SIGNALS, command=True):
+        try:
+            args = _parser().parse_args(arguments)
+            forget_notes()
+            code: int = args.run(args)
+            sys.stdout.flush()
+            return interrupts.exit_code(code)
+        except InputError as error:
+            print(f"clustersim: error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            interrupts.taken()
+            print("clustersim: interrupted", file=sys.stderr)
+            return interrupts.exit_code(130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            return 141
 
 
 class _Version(argparse.Action):

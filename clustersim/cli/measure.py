@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_catalogue
 from clustersim.cli.text import table
+from clustersim.interrupts import check, held, taken
 
 if TYPE_CHECKING:
     from clustersim.microbenchmarks.case import Case
@@ -90,14 +91,17 @@ def run(args: argparse.Namespace) -> int:
     with new_measurement_file(args.out, environment) as file, _progress(total) as (starts, ends):
 
         def told(_: Case, row: Measured) -> None:
-            file.write(row)
-            rows.append(row)
-            ends()
+            with held():
+                file.write(row)
+                rows.append(row)
+                ends()
+            check()
 
         try:
             measure(cases, device, pace, told, starts)
             measure_collectives(device, groups, pace, told, starts)
         except KeyboardInterrupt:
+            taken()
             print(f"interrupted: {len(rows)} of {total} cases are kept", file=sys.stderr)
             print("\n".join(_summary(rows, args.out) if rows else []))
             return 130

@@ -9,6 +9,7 @@ from clustersim.cli.options import add_catalogue
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text
 from clustersim.errors import InputError
+from clustersim.interrupts import keeping
 
 __all__ = ["add_parser", "run"]
 
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
     log = read_jobs(args.jobs, format=args.format, sort=args.sort)
     command = {key: value for key, value in vars(args).items() if key not in ("run", "out")}
-    with new_folder(args.out) as folder, job_progress() as progress:
+    with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = replay(
             log.jobs,
             policy=args.policy,

@@ -12,6 +12,7 @@ from clustersim.cli.options import add_changes
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text, window_text
 from clustersim.errors import InputError
+from clustersim.interrupts import keeping
 
 if TYPE_CHECKING:
     from clustersim.simulation.result import Result
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         periods = len(spec.window.period_names) or None
         dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     fleet = open_fleet(loaded)
-    with new_folder(args.out) as folder, job_progress() as progress:
+    with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
             loaded,
             fleet=fleet,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from clustersim.errors import InputError
+from clustersim.files import is_empty_file
 from clustersim.microbenchmarks.case import Case
 from clustersim.microbenchmarks.device import Device
 from clustersim.microbenchmarks.operations import OPERATIONS
@@ -58,7 +59,8 @@ def new_measurement_file(
     """
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(Path(path).open("x", encoding="utf-8", newline=""))
+            mode = "w" if is_empty_file(path) else "x"
+            file = stack.enter_context(Path(path).open(mode, encoding="utf-8", newline=""))
         except FileExistsError:
             raise InputError(str(path), "exists already; nothing is overwritten") from None
         except (OSError, ValueError) as error:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +20,7 @@ from clustersim.planning.problem import Problem
 from clustersim.planning.solve import Effort, Schedule, solve
 from clustersim.planning.spec import Verification
 from clustersim.planning.trial import Service, Trial, run_trial, trial_of
+from clustersim.processes import WorkerDied, cores, run_calls
 from clustersim.studies.spec import Objective
 from clustersim.studies.statistics import mean_interval
 
@@ -259,19 +256,15 @@ def _runs(workers: int | None) -> Iterator[Runs]:
     """Yield what makes runs, in the order in which they are asked for."""
     if workers is not None and workers < 1:
         raise InputError("workers", f"must be 1 or more, found {workers}")
-    count = workers or _cores()
-    context: Any = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:  # starts none before the first run
+    count = workers or cores()
+    with run_calls(count, ["clustersim.planning.trial"]) as calls:  # starts none before the first
 
         def runs(tasks: Sequence[tuple[Trial, int]]) -> list[Service]:
             if min(count, len(tasks)) == 1:
                 return [run_trial(*task) for task in tasks]
-            return list(pool.map(run_trial, *zip(*tasks, strict=True)))
+            try:
+                return calls([(run_trial, task) for task in tasks])
+            except WorkerDied as error:
+                raise InputError("workers", str(error)) from None
 
         yield runs
-
-
-def _cores() -> int:
-    """Cores that this process may use, as far as the system tells."""
-    told = getattr(os, "sched_getaffinity", None)
-    return len(told(0)) if told else os.cpu_count() or 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from heapq import heappush
-from typing import Final
+from typing import Any, Final
 
 import simpy
+from simpy.core import StopSimulation
 from simpy.events import Event
 
 __all__ = ["COMPLETION", "END_OF_INSTANT", "OUTAGE", "SCHEDULING", "SUBMISSION", "Clock"]
@@ -17,6 +18,7 @@ SCHEDULING: Final = 4
 END_OF_INSTANT: Final = 5
 """Priorities at one instant: what ends, then what fails or comes back, then what is submitted, then
 the pass; last the question whether anything is left to happen."""
+_STOP: Final = 9
 
 
 class Clock(simpy.Environment):
@@ -25,7 +27,16 @@ class Clock(simpy.Environment):
     SimPy schedules after a delay, and ``now + (time - now)`` is not always ``time``
     in floating point.  Here an event happens at just the time that is asked for, so
     that a submission and a completion meant for one instant meet in it.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether :meth:`stop` ended the run.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.stopped = False
 
     def at(self, time: float, priority: int) -> Event:
         """Return an event that happens at `time` (seconds), after those of lower priority."""
@@ -34,3 +45,21 @@ class Clock(simpy.Environment):
         event._value = None
         heappush(self._queue, (time, priority, next(self._eid), event))  # type: ignore[misc]
         return event
+
+    def stop(self) -> None:
+        """End the run once all that happens at the next instant has happened.
+
+        May be called between any two bytecodes, as by the handler of a signal: the event that is
+        being processed may not have set the time yet, so the next event's time is taken.
+        """
+        if not self._queue:
+            return
+        event = Event(self)
+        event._ok = True
+        event._value = None
+        event.callbacks.append(self._stop)
+        heappush(self._queue, (self._queue[0][0], _STOP, next(self._eid), event))  # type: ignore[misc]
+
+    def _stop(self, _event: Event) -> None:
+        self.stopped = True
+        raise StopSimulation(None)

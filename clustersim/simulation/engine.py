@@ -15,6 +15,7 @@ import numpy.typing as npt
 from simpy.events import Event
 
 from clustersim.errors import ClusterSimError
+from clustersim.interrupts import stopping
 from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
@@ -166,12 +167,13 @@ class Simulation:
 
     def run(self) -> RunRecord:
         """Run to the end or the horizon; an interrupt keeps what is done."""
-        interrupted = False
         self.clock.process(self._submissions())
         if self._faults is not None:
             self._faults.begin(self._horizon_s)
         try:
-            self.clock.run(until=self._horizon_s if self._faults is None else None)
+            with stopping(self.clock.stop):
+                self.clock.run(until=self._horizon_s if self._faults is None else None)
+            interrupted = self.clock.stopped
         except KeyboardInterrupt as error:
             placements = {type(partition.placement) for partition in self.partitions}
             if interrupts_itself(error, (self._policy, *placements)):

@@ -269,4 +269,3 @@ class Faults:
         """Share of a job's whole work that so many seconds on a pool are."""
         whole_s = self._run_s[pool][job]
         return kept_s / whole_s if whole_s > 0 else 0.0
-

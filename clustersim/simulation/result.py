@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import platform
@@ -35,6 +36,8 @@ _FILES = {
     "costs": "costs",
 }
 """Names of the Parquet files by table."""
+_HASHES = "sha256"
+"""Key of the provenance file with the hashes of the tables."""
 _OPTIONAL = ("attempts", "outages", "serving", "costs")
 
 
@@ -125,16 +128,20 @@ class Result:
     def write(self, folder: Path) -> None:
         """Write the files into `folder`, which exists and is empty: all of them or none."""
         rows = json.loads(self.summary.to_json(orient="records"))
-        texts = {"summary.json": rows, "provenance.json": dict(self.provenance)}
+        written: dict[str, str] = {}
         try:
             for name, file in _FILES.items():
                 table = getattr(self, name)
                 if table is not None:
-                    table.to_parquet(folder / f"{file}.parquet", index=False)
-            for file, content in texts.items():
-                (folder / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+                    path = folder / f"{file}.parquet"
+                    table.to_parquet(path, index=False)
+                    written[path.name] = _sha256(path)
+            _write_json(folder / "summary.json", rows)
+            # Last, so that a folder without it is that of a process that was killed.
+            _write_json(folder / "provenance.json", {**self.provenance, _HASHES: written})
         except BaseException:
-            for file in (*(f"{name}.parquet" for name in _FILES.values()), *texts):
+            tables = (f"{name}.parquet" for name in _FILES.values())
+            for file in (*tables, "summary.json", "provenance.json"):
                 (folder / file).unlink(missing_ok=True)
             raise
 
@@ -145,31 +152,53 @@ class Result:
         Raises
         ------
         InputError
-            If a file is missing or broken.
+            If a file is missing or broken, or was changed since.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")
         tables = {}
+        provenance = _read_provenance(folder)
+        hashes = provenance.pop(_HASHES, {})
         for name, file in _FILES.items():
             path = folder / f"{file}.parquet"
-            if name in _OPTIONAL and not path.exists():
+            if name in _OPTIONAL and path.name not in hashes and not path.exists():
                 continue
             try:
+                if path.name in hashes and _sha256(path) != hashes[path.name]:
+                    told = "was changed or damaged since: its SHA-256 is not the one in "
+                    raise InputError(path, f"{told}provenance.json; run the scenario again")
                 tables[name] = pd.read_parquet(path)
             except FileNotFoundError:
                 raise InputError(
                     folder, f"has no {path.name}; is it a folder of results?"
                 ) from None
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:
                 raise InputError(path, f"cannot be read as Parquet: {error}") from None
-        try:
-            provenance = json.loads((folder / "provenance.json").read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(folder / "provenance.json", f"cannot be read: {error}") from None
-        if not isinstance(provenance, dict):
-            raise InputError(folder / "provenance.json", "is not the provenance of a result")
         return cls(**tables, provenance=provenance)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_provenance(folder: Path) -> dict[str, Any]:
+    path = folder / "provenance.json"
+    try:
+        provenance = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        told = "is it a folder of results? One that was not written completely has none"
+        raise InputError(folder, f"has no {path.name}; {told}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(path, f"cannot be read: {error}") from None
+    if not isinstance(provenance, dict) or not isinstance(provenance.get(_HASHES, {}), dict):
+        raise InputError(path, "is not the provenance of a result")
+    return provenance
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -179,17 +208,19 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If it exists already or cannot be made.  It is removed again, with the parents
-        made for it, if the work fails before anything was written.
+        If it cannot be made, or exists already and is not an empty folder.  What was made is
+        removed again, with the parents made for it, if the work fails before anything was written.
     """
     path = Path(folder)
     try:
         made = [path, *itertools.takewhile(lambda parent: not parent.exists(), path.parents)]
         path.mkdir(parents=True)
     except FileExistsError:
-        raise InputError(
-            path, "exists already; name a new folder, nothing is overwritten"
-        ) from None
+        made = []
+        if not _is_empty(path):
+            raise InputError(
+                path, "exists already; name a new folder, nothing is overwritten"
+            ) from None
     except NotADirectoryError:
         raise InputError(path, "cannot be made: a part of its path is a file") from None
     except (OSError, ValueError) as error:
@@ -203,6 +234,14 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         with suppress(OSError):
             for empty in made:
                 empty.rmdir()
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether this is a folder without anything in it, such as a killed process leaves."""
+    try:
+        return path.is_dir() and next(path.iterdir(), None) is None
+    except OSError:
+        return False
 
 
 @lru_cache(maxsize=1)

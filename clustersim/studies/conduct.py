@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from clustersim import interrupts
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.notes import note
@@ -23,7 +24,7 @@ from clustersim.studies.demands import Demand, demands
 from clustersim.studies.executors import Crew, dask_crew, executor_crew, process_crew
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.spec import Replications
-from clustersim.studies.store import FILE, LOCK, Outcome, Store, open_store
+from clustersim.studies.store import DRAFT, FILE, LOCK, Outcome, Store, open_store
 from clustersim.studies.study import Study
 
 __all__ = ["STUDY_FILE", "Progress", "run_study"]
@@ -116,11 +117,12 @@ def run_study(
     if workers is not None and workers < 1:
         raise InputError("workers", f"must be 1 or more, found {workers}")
     folder = Path(out)
-    if folder.exists():
-        _check_folder(folder, study, resume=resume)
-        return _conduct(study, folder, _crew(workers, executor, dask), progress, keep_old)
-    with new_folder(folder):
-        return _conduct(study, folder, _crew(workers, executor, dask), progress, keep_old)
+    with interrupts.watched():
+        if folder.exists():
+            _check_folder(folder, study, resume=resume)
+            return _conduct(study, folder, _crew(workers, executor, dask), progress, keep_old)
+        with new_folder(folder):
+            return _conduct(study, folder, _crew(workers, executor, dask), progress, keep_old)
 
 
 def _crew(
@@ -135,7 +137,7 @@ def _check_folder(folder: Path, study: Study, *, resume: bool) -> None:
     if not folder.is_dir():
         raise InputError(folder, "exists and is not a folder")
     names = {entry.name for entry in folder.iterdir()}
-    if not names - {LOCK}:
+    if not names - {LOCK, DRAFT}:
         return
     if not names & {FILE, STUDY_FILE}:
         raise InputError(folder, "exists and is not the folder of a study; name a new one")
@@ -159,11 +161,12 @@ def _conduct(
     progress: Callable[[Progress], None] | None,
     keep_old: bool,
 ) -> bool:
-    with crew as made_by, open_store(folder, write=True) as store:
+    with crew as made_by, interrupts.held(), open_store(folder, write=True) as store:
         _write_study(study, folder / STUDY_FILE)
         try:
             _Agenda(study, store, progress, keep_old=keep_old).work(made_by)
         except KeyboardInterrupt:
+            interrupts.taken()
             return False
     return True
 
@@ -274,6 +277,7 @@ class _Agenda:
     def _ask(self, number: int) -> None:
         """Ask a demand what it wants until that is not known yet; forget it if all is."""
         while True:
+            interrupts.check()
             wanted = self._open[number].wanted(self._known)
             if self._noted.get(number) != len(wanted):
                 pairs = ((run.changes, self._key_in_store(run)) for run in wanted)

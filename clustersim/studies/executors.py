@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import multiprocessing.connection
-import os
 import re
-import signal
-import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
     CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
 from contextlib import contextmanager
-from multiprocessing.context import BaseContext
-from multiprocessing.synchronize import Event
 from typing import Any
 
+from clustersim import interrupts
 from clustersim.errors import InputError
+from clustersim.processes import WorkerDied, Workers, cores
 from clustersim.source_code import this_code
 from clustersim.studies.base import Base, Run
 from clustersim.studies.store import Outcome
@@ -38,50 +33,24 @@ MOST_DEATHS = 3
 GIVEN_UP = f"its worker process died {MOST_DEATHS} times or more (killed, or out of memory)"
 QUEUED_BY_DASK = 1000
 """Runs that Dask's scheduler has beyond its workers, so that workers that join later have some."""
+POLL_S = 0.2
+"""How often it is asked whether a signal came, while an executor makes runs."""
 CONNECT_S = 10
 """How long a Dask scheduler may take to answer, and to have a worker."""
 
 
-class SerialExecutor(Executor):
-    """Makes each run at once, in this process."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call `fn` and return a future that is done."""
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-class Crew:
-    """Makes runs on an executor, a few ahead of what its workers are at.
+class Crew(ABC):
+    """Makes runs, a few ahead of what its workers are at.
 
     Parameters
     ----------
-    start : callable
-        Returns an executor, also again after one broke (a worker was killed).
-    workers : int
-        How many runs are made at the same time.
-    ahead : int
-        How many more are handed to the executor, so that no worker waits for the next.
-    started : multiprocessing.Event, optional
-        Set by a worker process as it starts.  With it, a broken executor is replaced by a new one;
-        without it, the executor is the caller's.
+    most : int
+        How many runs it takes at a time.
     """
 
-    def __init__(
-        self,
-        start: Callable[[], Executor],
-        workers: int,
-        *,
-        ahead: int = 0,
-        started: Event | None = None,
-    ) -> None:
-        self._start = start
-        self._most = workers + ahead
-        self._started = started
-        self._executor = start()
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._waiting: deque[Run] = deque()
-        self._under_way: dict[Future[Outcome], Run] = {}
         self._deaths: dict[str, int] = {}
         self._tree: dict[str, Any] = {}
         self._window: dict[str, Any] = {}
@@ -93,7 +62,7 @@ class Crew:
     @property
     def room(self) -> int:
         """How many more runs it can take without any waiting here."""
-        return self._most - len(self._waiting) - len(self._under_way)
+        return self._most - len(self._waiting) - self._under_way()
 
     def outcomes(self, base: Base) -> Iterator[tuple[Run, Outcome]]:
         """Iterate over runs as they are done, until there are none left (more may be added).
@@ -106,41 +75,155 @@ class Crew:
         Raises
         ------
         InputError
-            If the executor is lost, or its processes cannot start.
+            If what makes the runs is lost, or its processes cannot start.
+        Interrupted
+            If a signal asks this process to end, while it waits for a run.
         """
         self._tree, self._window = dict(base.tree), base.window.measured
-        while self._waiting or self._under_way:
-            try:
-                self._submit()
-                yield from self._collect()
-            except BrokenExecutor as error:
-                yield from self._after_a_break(error)
+        while self._waiting or self._under_way():
+            yield from self._some()
 
+    @abstractmethod
     def stop(self) -> None:
         """Give up what is not done."""
-        for future in self._under_way:
+
+    @abstractmethod
+    def _under_way(self) -> int:
+        """How many runs were handed over and are not done."""
+
+    @abstractmethod
+    def _some(self) -> Iterator[tuple[Run, Outcome]]:
+        """Hand runs over, wait, and iterate over those that are done."""
+
+    def _arguments(self, run: Run) -> tuple[Any, ...]:
+        return run.key, self._tree, run.written, self._window, run.files
+
+    def _after_death(self, run: Run, deaths: int, told: str = GIVEN_UP) -> Outcome | None:
+        """Have a run made again, before others; or give it up, and tell why."""
+        self._deaths[run.key] = self._deaths.get(run.key, 0) + deaths
+        if self._deaths[run.key] < MOST_DEATHS:
+            self._waiting.appendleft(run)
+            return None
+        return Outcome(run.key, {}, error=told)
+
+
+class SerialCrew(Crew):
+    """Makes one run after the other, in this process."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def stop(self) -> None:
+        """See :class:`Crew`."""
+
+    def _under_way(self) -> int:
+        return 0
+
+    def _some(self) -> Iterator[tuple[Run, Outcome]]:
+        run = self._waiting.popleft()
+        with interrupts.allowed():
+            outcome = make_run(*self._arguments(run))
+        yield run, outcome
+
+
+class ProcessCrew(Crew):
+    """Makes runs on processes of this machine; replaces those that die.
+
+    Parameters
+    ----------
+    workers : int
+        How many runs are made at the same time.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(2 * workers)
+        self._workers = Workers(workers, ["clustersim.studies.worker"])
+
+    def stop(self) -> None:
+        """See :class:`Crew`."""
+        self._workers.stop()
+
+    def _under_way(self) -> int:
+        return self._workers.under_way
+
+    def _some(self) -> Iterator[tuple[Run, Outcome]]:
+        while self._waiting:
+            run = self._waiting[0]
+            if not self._workers.offer(run, (make_run, self._arguments(run))):
+                break
+            self._waiting.popleft()
+        try:
+            for token, ended, value in self._workers.results():
+                assert isinstance(token, Run)
+                outcome = self._outcome_of(token, ended, value)
+                if outcome is not None:
+                    self._deaths.pop(token.key, None)
+                    yield token, outcome
+        except WorkerDied as error:
+            raise InputError("workers", str(error)) from None
+
+    def _outcome_of(self, run: Run, ended: bool, value: Any) -> Outcome | None:
+        """Return what became of a run; None if it is to be made again."""
+        if not ended:
+            return self._after_death(run, int(value))
+        if isinstance(value, Outcome):
+            return value
+        # Not the run's own exception, which is in its outcome: its result was lost on the way.
+        return self._after_death(run, 1, f"{type(value).__name__}: {value}")
+
+
+class ExecutorCrew(Crew):
+    """Makes runs on an executor of the caller's.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+    workers : int
+        How many runs it makes at the same time.
+    ahead : int
+        How many more are handed to it, so that no worker waits for the next.
+    """
+
+    def __init__(self, executor: Executor, workers: int, *, ahead: int = 0) -> None:
+        super().__init__(workers + ahead)
+        self._executor = executor
+        self._futures: dict[Future[Outcome], Run] = {}
+
+    def stop(self) -> None:
+        """See :class:`Crew`."""
+        for future in self._futures:
             future.cancel()
-        if self._started is not None:
-            _end(self._executor)
+
+    def _under_way(self) -> int:
+        return len(self._futures)
+
+    def _some(self) -> Iterator[tuple[Run, Outcome]]:
+        try:
+            self._submit()
+            yield from self._collect()
+        except BrokenExecutor as error:
+            raise InputError("executor", f"broke: {error}; what was done is kept") from None
 
     def _submit(self) -> None:
         # After a death, runs that were under way are made one by one: the next death tells which.
         suspected = any(run.key in self._deaths for run in self._waiting)
         most = 1 if suspected else self._most
-        while self._waiting and len(self._under_way) < most:
+        while self._waiting and len(self._futures) < most:
             run = self._waiting[0]
-            future = self._executor.submit(
-                make_run, run.key, self._tree, run.written, self._window, run.files
-            )
+            future = self._executor.submit(make_run, *self._arguments(run))
             self._waiting.popleft()
-            self._under_way[future] = run
+            self._futures[future] = run
 
     def _collect(self) -> Iterator[tuple[Run, Outcome]]:
-        done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
+        done: set[Future[Outcome]] = set()
+        while not done:
+            # An exception within wait() could leave a lock taken that the executor needs.
+            done, _ = wait(self._futures, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            interrupts.check()
         for future in sorted(done, key=_has_no_result):  # so that a break costs no result
-            run = self._under_way[future]
+            run = self._futures[future]
             outcome = self._outcome_of(future, run)
-            del self._under_way[future]
+            del self._futures[future]
             if outcome is not None:
                 self._deaths.pop(run.key, None)
                 yield run, outcome
@@ -161,33 +244,6 @@ class Crew:
                 return self._after_death(run, MOST_DEATHS - 1)
             return self._after_death(run, 1, f"{type(error).__name__}: {error}")
 
-    def _after_a_break(self, error: BrokenExecutor) -> Iterator[tuple[Run, Outcome]]:
-        """Start again with what was under way; give a run up that has killed its worker often."""
-        if self._started is None:
-            raise InputError("executor", f"broke: {error}; what was done is kept") from None
-        if not self._started.is_set():
-            raise InputError(
-                "workers",
-                "the worker processes die as soon as they start; a Python script that makes a "
-                'study needs `if __name__ == "__main__":` around it, or workers=1',
-            ) from None
-        lost = list(self._under_way.values())
-        self._under_way.clear()
-        _end(self._executor)
-        self._executor = self._start()
-        for run in reversed(lost):
-            outcome = self._after_death(run, 1)
-            if outcome is not None:
-                yield run, outcome
-
-    def _after_death(self, run: Run, deaths: int, told: str = GIVEN_UP) -> Outcome | None:
-        """Have a run made again, before others; or give it up, and tell why."""
-        self._deaths[run.key] = self._deaths.get(run.key, 0) + deaths
-        if self._deaths[run.key] < MOST_DEATHS:
-            self._waiting.appendleft(run)
-            return None
-        return Outcome(run.key, {}, error=told)
-
 
 def _has_no_result(future: Future[Outcome]) -> bool:
     return future.cancelled() or future.exception() is not None
@@ -202,13 +258,8 @@ def process_crew(workers: int | None = None) -> Iterator[Crew]:
     workers : int, optional
         By default one a core that this process may use.
     """
-    count = workers or _cores()
-    if count == 1:
-        yield Crew(SerialExecutor, 1)
-        return
-    context = _context()
-    started = context.Event()
-    crew = Crew(lambda: _processes(count, context, started), count, ahead=count, started=started)
+    count = workers or cores()
+    crew = SerialCrew() if count == 1 else ProcessCrew(count)
     try:
         yield crew
     finally:
@@ -229,8 +280,8 @@ def executor_crew(
     ahead : int, optional
         How many more it is given; by default as many.
     """
-    known = int(workers or getattr(executor, "_max_workers", None) or _cores())
-    crew = Crew(lambda: executor, known, ahead=known if ahead is None else ahead)
+    known = int(workers or getattr(executor, "_max_workers", None) or cores())
+    crew = ExecutorCrew(executor, known, ahead=known if ahead is None else ahead)
     try:
         yield crew
     finally:
@@ -304,49 +355,3 @@ def _check_versions(client: Any) -> None:
 
 def _version() -> str:
     return str(this_code())
-
-
-def _cores() -> int:
-    """Cores that this process may use, as far as the system tells."""
-    told = getattr(os, "sched_getaffinity", None)
-    return len(told(0)) if told else os.cpu_count() or 1
-
-
-def _context() -> BaseContext:
-    """Processes that inherit nothing but what they import: safe beside threads, quick to start."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["clustersim.studies.worker"])
-    return context
-
-
-def _processes(workers: int, context: BaseContext, started: Event) -> ProcessPoolExecutor:
-    started.clear()
-    return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_worker, initargs=(started,)
-    )
-
-
-def _begin_worker(started: Event) -> None:
-    """Leave an interrupt to the process that conducts the study, and end with it."""
-    started.set()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker has a parent"
-
-    def end_with_parent() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _end(executor: Executor) -> None:
-    """Stop an executor's processes without waiting for the runs under way."""
-    processes = list((getattr(executor, "_processes", None) or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join()

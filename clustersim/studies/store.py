@@ -12,8 +12,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,16 +27,31 @@ import numpy.typing as npt
 from clustersim.errors import InputError
 from clustersim.source_code import Code
 from clustersim.studies.run_key import code_hash
+from clustersim.studies.store_check import (
+    COLUMNS,
+    KEYS,
+    SQLITE_ERRORS,
+    Total,
+    checksum,
+    damages,
+    sound_rows,
+    total_name,
+)
 
 __all__ = ["Outcome", "Store", "open_store"]
 
 FILE, LOCK = "runs.sqlite", "study.lock"
-FORMAT = 3
+DRAFT = ".runs.draft.sqlite"
+"""A store that is being made: one that was made is never empty."""
+FORMAT = 4
 """Version of the tables; a store of another one is refused."""
 
 _TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE studies (id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE);
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL)
+WITHOUT ROWID;
+CREATE TABLE studies (
+    id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE, checksum INTEGER NOT NULL
+);
 CREATE TABLE runs (
     key TEXT PRIMARY KEY,
     study INTEGER NOT NULL REFERENCES studies,
@@ -42,19 +59,22 @@ CREATE TABLE runs (
     metrics TEXT NOT NULL,
     series BLOB NOT NULL,
     error TEXT NOT NULL,
-    wall_s REAL NOT NULL
+    wall_s REAL NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE wanted (
     study INTEGER NOT NULL REFERENCES studies,
     demand INTEGER NOT NULL,
     changes TEXT NOT NULL,
     key TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (study, demand, changes)
 ) WITHOUT ROWID;
 CREATE TABLE codes (
     hash TEXT PRIMARY KEY,
     version TEXT NOT NULL,
-    files TEXT NOT NULL
+    files TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
 
@@ -100,17 +120,20 @@ class Store:
         """Note the study as it is now; return the number that its runs refer to."""
         text = json.dumps(document)
         with self._connection as connection:
-            connection.execute("INSERT OR IGNORE INTO studies (document) VALUES (?)", (text,))
             found = connection.execute("SELECT id FROM studies WHERE document = ?", (text,))
-            number = int(found.fetchone()[0])
-            connection.execute("INSERT OR REPLACE INTO about VALUES ('study', ?)", (str(number),))
-        return number
+            row = found.fetchone()
+            if row is None:
+                last = connection.execute("SELECT coalesce(max(id), 0) FROM studies").fetchone()[0]
+                row = (int(last) + 1,)
+                self._write("studies", [(row[0], text)])
+            self._note("study", str(row[0]))
+        return int(row[0])
 
     def note_code(self, code: Code) -> None:
         """Note the code that makes runs, so that later code can tell what it changed."""
         row = (code.hash, code.version, json.dumps(dict(code.files)))
-        with self._connection as connection:
-            connection.execute("INSERT OR IGNORE INTO codes VALUES (?, ?, ?)", row)
+        with self._connection:
+            self._write("codes", [row], instead_of=("hash = ?", (code.hash,)))
 
     def codes(self) -> dict[str, Code]:
         """Return all code that made runs here, by its hash."""
@@ -124,10 +147,12 @@ class Store:
         runs read was changed.
         """
         rows = [(study, demand, json.dumps(changes), key) for changes, key in runs]
-        with self._connection as connection:
-            asked = (study, demand)
-            connection.execute("DELETE FROM wanted WHERE study = ? AND demand = ?", asked)
-            connection.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?)", rows)
+        with self._connection:
+            self._write(
+                "wanted",
+                list({row[:3]: row for row in rows}.values()),
+                instead_of=("study = ? AND demand = ?", (study, demand)),
+            )
 
     def study(self) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any], str]]] | None:
         """Return the study that was begun last, and what it wants: demand, changes and hash.
@@ -154,10 +179,35 @@ class Store:
             json.dumps(outcome.metrics),
             np.asarray(outcome.series, dtype="<f8").tobytes(),
             outcome.error,
-            outcome.wall_s,
+            float(outcome.wall_s),
         )
-        with self._connection as connection:
-            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        with self._connection:
+            self._write("runs", [row], instead_of=("key = ?", (outcome.key,)))
+
+    def _write(
+        self,
+        table: str,
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        instead_of: tuple[str, tuple[Any, ...]] = ("0", ()),
+    ) -> None:
+        """Write rows with their checksums in the place of some, and note the table's total."""
+        where, values = instead_of
+        found = self._connection.execute(f"SELECT checksum FROM {table} WHERE {where}", values)
+        removed = [told for (told,) in found]
+        added = [checksum(row) for row in rows]
+        self._connection.execute(f"DELETE FROM {table} WHERE {where}", values)
+        places = ", ".join("?" * (len(COLUMNS[table]) + 1))
+        told = ((*row, each) for row, each in zip(rows, added, strict=True))
+        self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", told)
+        name = total_name(table)
+        before = self._connection.execute("SELECT value FROM about WHERE name = ?", (name,))
+        total = Total.read(before.fetchone()[0])
+        self._note(name, str(total.changed(added=added, removed=removed)))
+
+    def _note(self, name: str, value: str) -> None:
+        row = (name, value, checksum((name, value)))
+        self._connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?, ?)", row)
 
     def get(self, key: str) -> Outcome | None:
         """Return a run by its hash."""
@@ -232,19 +282,26 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
         Whether runs are to be added: the file is made if absent, and no other process may do the
         same in this folder until it is closed (or the process is gone).
 
+    Damage is found when a store is opened, as every row has a checksum.  It is repaired where runs
+    are to be added: rows that are damaged are left out, so that they are made again, and the
+    damaged file is kept beside the new one.
+
     Raises
     ------
     InputError
-        If there is no store, it is broken or of another format, another process writes to it, or
+        If there is no store, it is damaged or of another format, another process writes to it, or
         (also later, from within) it cannot be read or written: the disk is full, say.
     """
     path = folder / FILE
-    if not write and not path.is_file():
+    if not write and not _is_file(path):
         raise InputError(folder, f"has no {FILE}; is it the folder of a study?")
     with _lock(folder) if write else nullcontext():
-        with _faults(path, "is not a usable store of runs"):
+        with _faults(path, "is not a usable store of runs", UNUSABLE):
+            if write:
+                _prepare(path)
             connection = _connect(path, write)
-        with closing(connection), _faults(path, f"cannot be {'written' if write else 'read'}"):
+        told = f"cannot be {'written' if write else 'read'}"
+        with closing(connection), _faults(path, told):
             try:
                 yield Store(path, connection)
             finally:
@@ -252,23 +309,118 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
                     _finish(connection)
 
 
-def _connect(path: Path, write: bool) -> sqlite3.Connection:
-    mode = "rwc" if write else "ro"
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
+def _is_file(path: Path) -> bool:
     try:
-        if write and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            connection.executescript(
-                f"BEGIN; {_TABLES} INSERT INTO about VALUES ('format', '{FORMAT}'); COMMIT;"
-            )
+        return path.is_file()
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from None
+
+
+UNUSABLE = (
+    "; if it was the store of this study, move it away and use --resume, which makes all runs again"
+)
+
+
+NO_DAMAGE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""Codes of errors that say nothing of what is in the file."""
+
+
+def _prepare(path: Path) -> None:
+    """Make a store where there is none; repair one that is damaged."""
+    draft = path.with_name(DRAFT)
+    draft.unlink(missing_ok=True)
+    if not path.exists():
+        _make(draft)
+        os.replace(draft, path)
+        return
+    with closing(_open(path, "rw")) as connection:
         _check_format(path, connection)
+        faults = _found(connection)
+        if not faults:
+            return
+        studies, codes, runs = (
+            sound_rows(connection, table) for table in ("studies", "codes", "runs")
+        )
+    known = {row[0] for row in studies}
+    place = COLUMNS["runs"].index("study")
+    kept = [row for row in {row[0]: row for row in runs}.values() if row[place] in known]
+    aside = _unused(path.with_name("runs.damaged.sqlite"))
+    _make(draft, {"studies": studies, "codes": codes, "runs": kept})
+    shutil.copy2(path, aside)
+    os.replace(draft, path)
+    for suffix in ("-wal", "-shm", "-journal"):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+    print(
+        f"Note: {path} was damaged: {'; '.join(faults)}. {len(kept):,} runs are kept and the others"
+        f" are made again. The damaged file is {aside}.",
+        file=sys.stderr,
+    )
+
+
+def _unused(path: Path) -> Path:
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found
+
+
+def _make(path: Path, rows: Mapping[str, Sequence[tuple[Any, ...]]] | None = None) -> None:
+    """Make a store with these rows, in the file as a whole when this returns."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(_TABLES)
+        store = Store(path, connection)
+        connection.execute("BEGIN")
+        store._note("format", str(FORMAT))
+        for table in KEYS:
+            store._note(total_name(table), str(Total()))
+            store._write(table, (rows or {}).get(table, ()))
+        begun = [row[0] for row in (rows or {}).get("studies", ())]
+        if begun:
+            store._note("study", str(max(begun)))
+        connection.execute("COMMIT")
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    if path.is_file() and path.stat().st_size == 0:
+        raise sqlite3.DatabaseError("the file is empty")
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
+
+
+def _connect(path: Path, write: bool) -> sqlite3.Connection:
+    connection = _open(path, "rw" if write else "ro")
+    try:
         if write:
             # A write-ahead log: a transaction is one append; kill -9 loses none that was made.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+        else:
+            _check_format(path, connection)
+            if faults := _found(connection):
+                told = "continue the study with --resume, which makes the damaged runs again"
+                raise InputError(path, f"is damaged: {'; '.join(faults)}; {told}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _found(connection: sqlite3.Connection) -> list[str]:
+    """Say what is damaged in a store of our format."""
+    try:
+        return damages(connection)
+    except SQLITE_ERRORS as error:
+        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in NO_DAMAGE:
+            raise
+        return [f"it cannot be read ({error})"]
 
 
 def _finish(connection: sqlite3.Connection) -> None:
@@ -279,20 +431,31 @@ def _finish(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _faults(path: Path, told: str) -> Iterator[None]:
+def _faults(path: Path, told: str, hint: str = "") -> Iterator[None]:
     """Say of which file a fault of SQLite is."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        raise InputError(path, f"{told}: {error}") from None
+    except SQLITE_ERRORS as error:
+        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in NO_DAMAGE:
+            hint = ""
+        raise InputError(path, f"{told}: {error}{hint}") from None
+    except OSError as error:
+        if error.filename is None or Path(error.filename).parent != path.parent:
+            raise
+        raise InputError(error.filename, f"cannot be written: {error.strerror}") from None
 
 
 def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     told = connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone()
-    if told is None or told[0] != str(FORMAT):
-        found = "none" if told is None else told[0]
-        told = "another version of clustersim made it; make the study in a new folder"
-        raise InputError(path, f"is of format {found}; this version reads format {FORMAT}: {told}")
+    if told is not None and told[0] == str(FORMAT):
+        return
+    with suppress(sqlite3.OperationalError):  # older formats have no checksums
+        sums = connection.execute("SELECT name, value, checksum FROM about").fetchall()
+        if told is None or any(checksum(row[:2]) != row[2] for row in sums):
+            return  # damaged rather than of another format
+    found = "none" if told is None else told[0]
+    told = "another version of clustersim made it; make the study in a new folder"
+    raise InputError(path, f"is of format {found}; this version reads format {FORMAT}: {told}")
 
 
 @contextmanager

@@ -163,7 +163,7 @@ class Conductor:
     @property
     def alive(self) -> list[int]:
         """It and the processes that came of it, as far as they are alive."""
-        return [pid for pid in _processes() if self.mark in _told(pid, "environ")]
+        return [pid for pid in _processes() if self.mark in told(pid, "environ")]
 
     @property
     def workers(self) -> list[int]:
@@ -171,7 +171,7 @@ class Conductor:
         return [
             pid
             for pid in self.alive
-            if (told := _told(pid, "cmdline")) and told == _told(_parent(pid), "cmdline")
+            if (line := told(pid, "cmdline")) and line == told(_parent(pid), "cmdline")
         ]
 
     def kill(self) -> None:
@@ -191,7 +191,7 @@ def _processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
-def _told(pid: int, name: str) -> str:
+def told(pid: int, name: str) -> str:
     """What the system tells of a process; nothing if it is gone."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text()
@@ -200,7 +200,7 @@ def _told(pid: int, name: str) -> str:
 
 
 def _parent(pid: int) -> int:
-    stat = _told(pid, "stat")
+    stat = told(pid, "stat")
     return int(stat.rpartition(")")[2].split()[1]) if stat else 0
 
 

@@ -27,6 +27,7 @@ from conducted import (
     policy_file,
     rows_in,
     study_command,
+    told,
     until,
 )
 from dask_cluster import DaskCluster, dask_cluster
@@ -110,22 +111,50 @@ def test_executor_of_the_caller_that_breaks(tmp_path: Path) -> None:
     assert rows_in(tmp_path / "out") >= 1, "what was done is kept"
 
 
+@pytest.mark.parametrize("who", ["conductor", "worker", "group"])
+def test_killed_processes_leave_nothing(tmp_path: Path, who: str) -> None:
+    own = policy_file(tmp_path / "own.py", "time.sleep(0.1)")
+    conductor = Conductor(with_policies(own), tmp_path / "out", workers=2)
+    assert until(lambda: len(conductor.workers) == 2 and rows_in(tmp_path / "out") > 0)
+    maps = [told(pid, "maps") for pid in conductor.alive]
+    assert len(maps) == 4, "the conductor, what its workers are forked from, and the workers"
+    assert all(maps)
+    assert not any("/dev/shm/sem." in text for text in maps), "a semaphore that could be left"
+    if who == "worker":
+        os.kill(conductor.workers[0], signal.SIGKILL)
+        _, errors = conductor.process.communicate(timeout=60)
+        assert (conductor.process.returncode, errors) == (0, "")
+    else:
+        (os.kill if who == "conductor" else os.killpg)(conductor.process.pid, signal.SIGKILL)
+        conductor.process.wait()
+        assert conductor.process.stderr is not None
+        assert conductor.process.stderr.read() == ""
+        conductor.kill()
+    assert conductor.is_left_alone()
+
+
 UNGUARDED = f"""
+from pathlib import Path
 from clustersim.studies.conduct import run_study
 from clustersim.studies.study import define_study
-run_study(define_study({SEQUENTIAL!r}), "out", workers=2)
+Path("times").open("a").write("x")
+run_study(define_study({GRID!r}), "out", workers=2)
 """
 
 
-def test_script_that_starts_itself_again(tmp_path: Path) -> None:
+def test_script_without_a_main_block(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
     command = [sys.executable, "script.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith(
-        "workers: the worker processes die as soon as they start; a Python script that makes a "
-        'study needs `if __name__ == "__main__":` around it, or workers=1'
-    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "times").read_text() == "x", "workers do not run the script"
+    assert rows_in(tmp_path / "out") == 24
+
+
+def test_workers_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(InputError, match="workers: the worker processes die as soon as they start"):
+        conduct(GRID, tmp_path / "out", workers=2)
 
 
 class Forgetful(Executor):

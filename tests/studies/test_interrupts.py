@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ from conducted import (
     rows_in,
     study_command,
     until,
+)
+from interrupted import (
+    Nursery,
+    random_signals,
+    rows_kept,
+    run_command,
+    slow_grid,
+    told_done,
 )
 
 from clustersim.studies.conduct import Progress, run_study
@@ -136,3 +146,61 @@ def test_progress_counts_what_failed(tmp_path: Path) -> None:
         told: list[Progress] = []
         conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
         check_progress(told, reused=reused, failed=4)
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    found = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield found
+    found.close()
+
+
+def interrupt_at_random(
+    nursery: Nursery, folder: Path, trials: range, *, fresh: int, parallel: int
+) -> list[float]:
+    """Interrupt studies at random moments, every so many started as a user does.
+
+    Each must end in time and leave nothing running; what it told is in its folder, and --resume
+    gives the table of a study that was not interrupted.
+    """
+    path, fields = slow_grid(folder)
+    whole = exact(conduct(fields, folder / "whole", workers=1))
+    commands, longest, seconds = {}, {}, []
+    for workers in (1, 2):
+        command = ["study", str(path), "--format", "svg", "--workers", str(workers), "--out"]
+        began = time.monotonic()
+        commands[workers] = command
+        ended = nursery.run([*command, str(folder / f"alone-{workers}")], [])
+        assert ended.code == 0, ended.errors
+        longest[workers] = time.monotonic() - began
+    for trial in trials:
+        draw = random.Random(trial)
+        workers = 2 if trial % parallel == 0 else 1
+        out = folder / f"out-{trial}"
+        started = run_command if fresh and trial % fresh == 0 else nursery.run
+        slower = 3.0 if started is run_command else 1.0
+        after = random_signals(draw, slower * longest[workers])
+        ended = started([*commands[workers], str(out)], after)
+        told = f"trial {trial}: {after}: {ended}"
+        number = after[0][1]
+        assert ended.code in (0, 128 + number, -number), told
+        assert "Traceback" not in ended.errors or ended.code == -number, told
+        assert "leaked" not in ended.errors, told
+        assert rows_kept(out) >= told_done(ended), told
+        if out.exists():
+            runs = conduct(fields, out, check=False, workers=1, resume=True)
+            assert exact(runs) == whole, told
+        seconds.append(ended.seconds)
+    return seconds
+
+
+def test_interrupts_at_random_moments(nursery: Nursery, tmp_path: Path) -> None:
+    seconds = interrupt_at_random(nursery, tmp_path, range(20), fresh=0, parallel=3)
+    assert max(seconds) < 10
+
+
+@pytest.mark.slow
+def test_200_interrupts_at_random_moments(nursery: Nursery, tmp_path: Path) -> None:
+    seconds = interrupt_at_random(nursery, tmp_path, range(1000, 1200), fresh=5, parallel=2)
+    assert max(seconds) < 10
+    print(f"longest {max(seconds):.1f} s, median {sorted(seconds)[100]:.2f} s")

@@ -149,7 +149,7 @@ def test_folder_is_never_taken_by_mistake(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("left", [[], ["study.lock"], ["study.lock", "runs.sqlite"]])
+@pytest.mark.parametrize("left", [[], ["study.lock"], ["study.lock", ".runs.draft.sqlite"]])
 def test_folder_of_a_study_killed_as_it_began(tmp_path: Path, left: list[str]) -> None:
     out = tmp_path / "out"
     out.mkdir()

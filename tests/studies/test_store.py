@@ -15,6 +15,7 @@ import pytest
 
 from clustersim.errors import InputError
 from clustersim.studies.store import Outcome, open_store
+from clustersim.studies.store_check import checksum
 
 METRICS = {f"metric_{k}": k / 7 for k in range(30)} | {"nan": float("nan"), "inf": float("inf")}
 SERIES = np.random.default_rng(0).random(100)
@@ -234,11 +235,12 @@ def test_ten_thousand_runs_open_in_less_than_a_second(tmp_path: Path) -> None:
 def test_another_format_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, 2)
     connection = sqlite3.connect(tmp_path / "runs.sqlite")
-    connection.execute("UPDATE about SET value = '99'")
+    row = ("format", "99")
+    connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?, ?)", (*row, checksum(row)))
     connection.commit()
     connection.close()
     for write in (False, True):
-        told = r"runs\.sqlite: is of format 99; this version reads format 3"
+        told = r"runs\.sqlite: is of format 99; this version reads format 4"
         with pytest.raises(InputError, match=told), open_store(tmp_path, write=write):
             pass
 
@@ -266,7 +268,10 @@ def test_damaged_file_is_told(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] + b"\0" * (len(whole) - len(whole) // 2))
     with (
-        pytest.raises(InputError, match=r"runs\.sqlite: cannot be read: "),
+        pytest.raises(
+            InputError,
+            match=r"runs\.sqlite: is damaged: it cannot be read \(.*; continue .*--resume",
+        ),
         open_store(tmp_path) as store,
     ):
         store.outcomes()

@@ -1,0 +1,161 @@
+"""Whether a store of runs is as it was written: checksums of its rows, and what can be recovered.
+
+SQLite notices a page that makes no sense.  It does not notice another number in a row, or a row
+that is gone.  So each row has a checksum over all its columns, and each table has a total over its
+rows: their number and the sum of their checksums.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "COLUMNS",
+    "KEYS",
+    "SQLITE_ERRORS",
+    "Total",
+    "checksum",
+    "damages",
+    "sound_rows",
+    "total_name",
+]
+
+COLUMNS = {
+    "about": ("name", "value"),
+    "studies": ("id", "document"),
+    "runs": ("key", "study", "changes", "metrics", "series", "error", "wall_s"),
+    "wanted": ("study", "demand", "changes", "key"),
+    "codes": ("hash", "version", "files"),
+}
+"""Columns of each table, which its checksum covers, in their order."""
+KEYS = {"studies": "id", "runs": "key", "wanted": "demand", "codes": "hash"}
+"""Tables that have a total, and the column that names a row in messages."""
+MOST_NAMED = 3
+SQLITE_ERRORS = (sqlite3.Error, MemoryError, OverflowError, UnicodeError)
+"""What reading a damaged file can raise."""
+
+
+def checksum(values: Sequence[Any]) -> int:
+    """Return the checksum of a row: the first 64 bits of BLAKE2b over its values and their types.
+
+    Examples
+    --------
+    >>> checksum(("a", 1)) == checksum(("a", 1.0))
+    False
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for value in values:
+        if isinstance(value, str):
+            content = b"t" + value.encode("utf-8", "surrogatepass")
+        elif isinstance(value, bytes):
+            content = b"b" + value
+        elif isinstance(value, float):
+            content = b"f" + struct.pack("<d", value)
+        else:
+            content = b"i" + repr(value).encode()
+        digest.update(struct.pack("<q", len(content)) + content)
+    return int.from_bytes(digest.digest(), "little", signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Of the rows of a table: how many there are, and the sum of their checksums modulo 2**64."""
+
+    count: int = 0
+    sum: int = 0
+
+    def changed(self, *, added: Sequence[int] = (), removed: Sequence[int] = ()) -> Total:
+        """Return the total with rows of these checksums more and fewer."""
+        count = self.count + len(added) - len(removed)
+        return Total(count, (self.sum + sum(added) - sum(removed)) % 2**64)
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.sum}"
+
+    @classmethod
+    def read(cls, text: str) -> Total:
+        """Return what ``str`` wrote."""
+        count, total = text.split()
+        return cls(int(count), int(total))
+
+
+def total_name(table: str) -> str:
+    """Name of the row of `about` that holds the total of a table."""
+    return f"total of {table}"
+
+
+def damages(connection: sqlite3.Connection) -> list[str]:
+    """Say what is damaged in a store; nothing if it is as it was written.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        If it cannot be read at all.
+    """
+    connection.execute("BEGIN")  # one state, also while another process writes
+    try:
+        return [*_damages(connection)]
+    finally:
+        connection.rollback()
+
+
+def _damages(connection: sqlite3.Connection) -> Iterator[str]:
+    about = {}
+    for sound, name, value in _rows(connection, "about"):
+        if not sound:
+            yield f"about: {name}"
+        about[name] = value
+    if "format" not in about:
+        yield "about: format"
+    for table, key in KEYS.items():
+        place = COLUMNS[table].index(key)
+        bad, sums = [], []
+        for sound, *values in _rows(connection, table):
+            sums.append(checksum(values))
+            if not sound:
+                bad.append(str(values[place]))
+        if bad:
+            named = ", ".join(bad[:MOST_NAMED])
+            more = f" and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
+            yield f"{len(bad)} of {len(sums)} rows of the table {table} ({named}{more})"
+        elif str(found := Total().changed(added=sums)) != (told := about.get(total_name(table))):
+            with suppress(ValueError, AttributeError):
+                if Total.read(str(told)).count != found.count:
+                    yield f"{table}: {found.count} rows, {Total.read(str(told)).count} were written"
+                    continue
+            yield f"{table}: the checksum of all rows"
+    begun = about.get("study")
+    known = {str(row[0]) for row in connection.execute("SELECT id FROM studies")}
+    if known and begun not in known:
+        yield "about: study"
+    for (line,) in connection.execute("PRAGMA integrity_check(1)"):
+        if line != "ok":
+            yield f"the structure of the file ({' '.join(str(line).split())})"
+
+
+def _rows(connection: sqlite3.Connection, table: str, order: str = "") -> Iterator[tuple[Any, ...]]:
+    """Iterate over rows: whether one is sound, and its columns."""
+    columns = ", ".join(COLUMNS[table])
+    for row in connection.execute(f"SELECT {columns}, checksum FROM {table} {order}"):
+        yield checksum(row[:-1]) == row[-1], *row[:-1]
+
+
+def sound_rows(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a table that can be read and are as they were written.
+
+    Where a page cannot be read, the rows before and after it are taken.
+    """
+    found: dict[tuple[Any, ...], None] = {}
+    backwards = "ORDER BY rowid DESC" if table != "codes" else "ORDER BY hash DESC"
+    for order in ("", backwards, f"ORDER BY {KEYS[table]}", f"ORDER BY {KEYS[table]} DESC"):
+        with suppress(*SQLITE_ERRORS):
+            for sound, *values in _rows(connection, table, order):
+                if sound:
+                    found[tuple(values)] = None
+    return [*found]
