@@ -7,7 +7,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from clustersim.errors import InputError
 from clustersim.files import is_empty_file
@@ -59,7 +59,7 @@ def new_measurement_file(
     """
     with ExitStack() as stack:
         try:
-            mode = "w" if is_empty_file(path) else "x"
+            mode: Literal["w", "x"] = "w" if is_empty_file(path) else "x"
             file = stack.enter_context(Path(path).open(mode, encoding="utf-8", newline=""))
         except FileExistsError:
             raise InputError(str(path), "exists already; nothing is overwritten") from None
