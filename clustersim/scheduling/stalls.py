@@ -24,13 +24,13 @@ class StalledError(BaseException):
 def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iterator[None]:
     """Raise :class:`StalledError` when a value has not changed for a while.
 
-    It works in the main thread of a system with ``SIGALRM`` (all but Windows); elsewhere there is
-    no limit.
+    A thread watches, and interrupts the main thread by the signal ``SIGVTALRM``, which nothing else
+    here uses.  In another thread, and where there is no such signal (Windows), there is no limit.
 
     Parameters
     ----------
     progress : callable
-        Returns a value that changes as long as there is progress.
+        Returns a value that changes as long as there is progress; called in that thread.
     limit_s : float
         Seconds without a change.
 
@@ -43,24 +43,31 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
         ...
     clustersim.scheduling.stalls.StalledError: did not come to an end within 1 s
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not (in_main_thread and hasattr(signal, "SIGALRM")):
+    main = threading.main_thread()
+    if threading.current_thread() is not main or not hasattr(signal, "SIGVTALRM"):
         yield
         return
-    last, since_s = progress(), time.monotonic()
+    over = threading.Event()
 
-    def look(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal last, since_s
-        now_s, value = time.monotonic(), progress()
-        if value != last:
-            last, since_s = value, now_s
-        elif now_s - since_s >= limit_s:
+    def raise_it(_signal: int, _frame: FrameType | None) -> None:
+        if not over.is_set():
             raise StalledError(f"did not come to an end within {limit_s:g} s")
 
-    before = signal.signal(signal.SIGALRM, look)
-    timer = signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
+    def watch() -> None:
+        last, since_s = progress(), time.monotonic()
+        while not over.wait(_LOOK_EVERY_S):
+            value, now_s = progress(), time.monotonic()
+            if value != last:
+                last, since_s = value, now_s
+            elif now_s - since_s >= limit_s and main.ident is not None:
+                signal.pthread_kill(main.ident, signal.SIGVTALRM)
+
+    before = signal.signal(signal.SIGVTALRM, raise_it)
+    watcher = threading.Thread(target=watch, daemon=True, name="stalls")
+    watcher.start()
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, before)
+        over.set()
+        watcher.join()
+        signal.signal(signal.SIGVTALRM, before)
