@@ -175,6 +175,12 @@ class Result:
                 ) from None
             except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:
                 raise InputError(path, f"cannot be read as Parquet: {error}") from None
+        if not {"node", "nodes"} & set(tables["allocation_ranges"].columns):
+            raise InputError(
+                folder / "allocations.parquet",
+                "has no column nodes (ranges of nodes, a row for each attempt), nor node (a row "
+                "for each node, as earlier versions wrote)",
+            )
         return cls(**tables, provenance=provenance)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +12,7 @@ from fleets import cluster, crowd, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.errors import ClusterSimError
+from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import placement as placements
 from clustersim.scheduling.placement import Consolidate, ManyNodes
 from clustersim.simulation.allocation_log import AllocationLog
@@ -238,13 +241,18 @@ def test_one_row_an_attempt_and_the_rows_of_its_nodes(result: Result) -> None:
     assert len(rows) > len(ranges)
 
 
-def test_a_saved_table_with_a_row_for_each_node_is_read(result: Result, tmp_path) -> None:
+def test_a_saved_table_with_a_row_for_each_node_is_read(result: Result, tmp_path: Path) -> None:
+    """Earlier versions wrote one, and no hashes of the tables."""
     folder = result.save(tmp_path / "old")
     assert "nodes" in pd.read_parquet(folder / "allocations.parquet")
     result.allocations.to_parquet(folder / "allocations.parquet", index=False)
+    (folder / "provenance.json").write_text(json.dumps(dict(result.provenance)))
     loaded = Result.load(folder)
     pd.testing.assert_frame_equal(loaded.allocation_ranges, result.allocation_ranges)
     pd.testing.assert_frame_equal(loaded.allocations, result.allocations)
+    result.allocations.drop(columns="node").to_parquet(folder / "allocations.parquet")
+    with pytest.raises(InputError, match="has no column nodes"):
+        Result.load(folder)
 
 
 def test_the_rows_of_the_first_jobs_alone(result: Result) -> None:
