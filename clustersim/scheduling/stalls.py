@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from clustersim.interrupts import repeat_if_due
+
 __all__ = ["LONGEST_CALL_S", "StalledError", "stopped_when_stalled"]
 
 LONGEST_CALL_S = 60.0
@@ -51,6 +53,7 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
 
     def look(_signal: int, _frame: FrameType | None) -> None:
         nonlocal last, since_s
+        repeat_if_due()
         now_s, value = time.monotonic(), progress()
         if value != last:
             last, since_s = value, now_s
