@@ -147,6 +147,9 @@ def load_calibration(path: str | Path) -> Calibration:
         text = place.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(str(place), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        told = "is damaged or no calibration: it is not UTF-8; run `clustersim fit` again"
+        raise InputError(str(place), told) from None
     calibration = _parse(text, str(place))
     fitted_by = calibration.facts.get("code")
     if fitted_by not in (None, this_code().modules_hash(*MODEL)):
@@ -177,7 +180,14 @@ def _parse(text: str, source: str) -> Calibration:
             facts=dict(content["facts"]),
         )
         known = all(name in SPREADS and level in LEVELS for name, level, _ in keys)
-    except (ValueError, KeyError, TypeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         message = f"is no calibration as `clustersim fit` writes it ({type(error).__name__})"
         raise InputError(source, message) from None
     if content.get("format") != FORMAT or not known:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from clustersim.errors import InputError, unknown_name
+from clustersim.files import replacing
 
 __all__ = [
     "COLOURS",
@@ -160,8 +161,8 @@ def save_figure(
         target = Path(f"{path}.{name}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with style():
-                figure.savefig(target, format=name, metadata=FORMATS[name])
+            with style(), replacing(target) as draft:
+                figure.savefig(draft, format=name, metadata=FORMATS[name])
         except OSError as error:
             raise InputError(target, f"cannot be written: {error.strerror or error}") from None
         written.append(target)

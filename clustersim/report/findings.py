@@ -63,6 +63,8 @@ def warnings(result: StudyResult) -> list[str]:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             told.append(f"{sentence}: {'; '.join(names[:MOST_NAMED])}{more}.")
     finished = result.runs[result.runs["status"] == "finished"]
+    if finished.empty:
+        return [*told, "No run has finished.", *_notes(result)]
     unsettled = int((finished["warm_up_reached"] == 0).sum())
     if unsettled:
         told.append(

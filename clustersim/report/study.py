@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.errors import InputError
+from clustersim.files import replacing
 from clustersim.notes import note
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings, warnings
@@ -82,7 +83,14 @@ def conduct_study(
     if result.runs.empty:
         print("interrupted before the first run was done")
         return complete
-    figures, problems = write_results(result, Path(out), formats)
+    if not complete:
+        print(f"interrupted; writing what follows from {len(result.runs):,} runs", flush=True)
+    try:
+        figures, problems = write_results(result, Path(out), formats)
+    except KeyboardInterrupt:
+        told = "its tables and pictures are incomplete; --resume writes them"
+        print(f"all runs that were done are in {out}; {told}", file=sys.stderr)
+        raise
     for line in [*findings(result), *warnings(result), *fleet_notes(result)]:
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     failed = result.runs[result.runs["status"] == "failed"]
@@ -145,8 +153,10 @@ def _remove_old(folder: Path, tables: Iterable[str]) -> None:
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     try:
-        plain_cells(table).to_csv(path.with_suffix(".csv"), index=False)
-        _with_texts(table).to_parquet(path.with_suffix(".parquet"), index=False)
+        with replacing(path.with_suffix(".csv")) as draft:
+            plain_cells(table).to_csv(draft, index=False)
+        with replacing(path.with_suffix(".parquet")) as draft:
+            _with_texts(table).to_parquet(draft, index=False)
     except OSError as error:
         raise InputError(path, f"cannot be written: {error.strerror or error}") from None
 

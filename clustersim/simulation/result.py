@@ -138,7 +138,9 @@ class Result:
                     written[path.name] = _sha256(path)
             _write_json(folder / "summary.json", rows)
             # Last, so that a folder without it is that of a process that was killed.
-            _write_json(folder / "provenance.json", {**self.provenance, _HASHES: written})
+            facts = json.loads(json.dumps(dict(self.provenance)))
+            written["provenance.json"] = _facts_hash(facts)
+            _write_json(folder / "provenance.json", {**facts, _HASHES: written})
         except BaseException:
             tables = (f"{name}.parquet" for name in _FILES.values())
             for file in (*tables, "summary.json", "provenance.json"):
@@ -160,6 +162,11 @@ class Result:
         tables = {}
         provenance = _read_provenance(folder)
         hashes = provenance.pop(_HASHES, {})
+        if hashes and hashes.get("provenance.json") != _facts_hash(provenance):
+            told = (
+                "was changed or damaged since: its SHA-256 is another one; run the scenario again"
+            )
+            raise InputError(folder / "provenance.json", told)
         for name, file in _FILES.items():
             path = folder / f"{file}.parquet"
             if name in _OPTIONAL and path.name not in hashes and not path.exists():
@@ -200,6 +207,10 @@ def _read_provenance(folder: Path) -> dict[str, Any]:
     if not isinstance(provenance, dict) or not isinstance(provenance.get(_HASHES, {}), dict):
         raise InputError(path, "is not the provenance of a result")
     return provenance
+
+
+def _facts_hash(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -315,6 +315,12 @@ class TestFile:
             load_calibration(path)
         assert caught.value.source == str(path)
 
+    def test_bytes_that_are_no_text(self, tmp_path):
+        path = tmp_path / "calibration.json"
+        path.write_bytes(CALIBRATION.to_json().encode().replace(b"matmul", b"m\xffmul", 1))
+        with pytest.raises(InputError, match="is damaged or no calibration: it is not UTF-8"):
+            load_calibration(path)
+
     def test_matrix_of_another_size(self, tmp_path):
         content = json.loads(CALIBRATION.to_json())
         content["strength"] = content["strength"][:-1]

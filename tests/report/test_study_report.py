@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +14,7 @@ from clustersim.report.findings import findings, warnings
 from clustersim.report.study_figures import draw_plots, study_axes
 from clustersim.studies import define_study, load_result
 from tests.report.browser import Browser
+from tests.study_stores import keep_runs
 
 FIELDS = {
     "name": "two policies",
@@ -117,12 +116,9 @@ def test_a_part_of_a_study_has_a_page(folder: Path, tmp_path: Path) -> None:
     half.mkdir()
     for name in ("study.yaml", "runs.sqlite"):
         (half / name).write_bytes((folder / name).read_bytes())
-    with closing(sqlite3.connect(half / "runs.sqlite")) as store, store:
-        keys = [key for (key,) in store.execute("SELECT key FROM runs ORDER BY key")]
-        store.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in keys[5:]])
+    keep_runs(half, 5)
     assert "runs.csv" in write_report(half).read_text(encoding="utf-8")
-    with closing(sqlite3.connect(half / "runs.sqlite")) as store, store:
-        store.execute("DELETE FROM runs")
+    keep_runs(half, 0)
     assert "No run is there yet." in write_report(half).read_text(encoding="utf-8")
 
 

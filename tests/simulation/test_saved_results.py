@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pandas as pd
@@ -66,3 +67,34 @@ def test_a_broken_folder_is_refused(result: Result, tmp_path: Path, name: str, h
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError):
         Result.load(tmp_path / "out")
+
+
+def test_any_change_of_a_saved_result_is_told(result: Result, tmp_path: Path) -> None:
+    folder = result.save(tmp_path / "out")
+    read = [folder / "provenance.json", *folder.glob("*.parquet")]
+    whole = {path: path.read_bytes() for path in read}
+    for trial in range(60):
+        draw = random.Random(trial)
+        path = draw.choice(sorted(read))
+        data = bytearray(whole[path])
+        place = draw.randrange(len(data))
+        data[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+        # Elsewhere than in a value, such as in the spaces of the JSON file, it says the same.
+        again, named = None, ""
+        try:
+            again = Result.load(folder)
+        except InputError as error:
+            named = error.source
+        assert str(folder) in named or again is not None
+        if again is not None:
+            assert path.suffix == ".json", trial
+            assert again.provenance == result.provenance, trial
+        path.write_bytes(whole[path])
+
+
+def test_a_number_changed_by_hand_is_told(result: Result, tmp_path: Path) -> None:
+    path = result.save(tmp_path / "out") / "provenance.json"
+    path.write_text(path.read_text().replace('"seed": 2', '"seed": 3'))
+    with pytest.raises(InputError, match="was changed or damaged since"):
+        Result.load(path.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from clustersim.studies import define_study, load_result, run_study
 from clustersim.studies.conclusions import capacities_table, differences_table, gains_table
 from clustersim.studies.points import points_table
 from clustersim.studies.spec import CapacitySearch, Comparison, Objective
+from tests.study_stores import keep_runs
 
 LOADS = (0.5, 0.7, 0.9)
 OBJECTIVE = Objective(metric="mean_wait_s", at_most="10 s")
@@ -164,16 +164,11 @@ def test_indices_of_a_part_of_a_study_leave_out_what_is_not_whole(tmp_path: Path
     assert run_study(define_study(SOBOL), out, workers=1)
     whole = load_result(out).indices
     assert whole["first"].notna().all()
-    with sqlite3.connect(out / "runs.sqlite") as store:
-        keys = [key for (key,) in store.execute("SELECT key FROM wanted ORDER BY demand")]
-        store.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in keys[16:]])
-    store.close()
+    keep_runs(out, 16)
     half = load_result(out).indices
     assert half["first"].isna().all(), "blocks A and B alone give no index"
     assert len(half) == len(whole)
-    with sqlite3.connect(out / "runs.sqlite") as store:
-        store.execute("DELETE FROM runs")
-    store.close()
+    keep_runs(out, 0)
     assert load_result(out).indices is None
 
 

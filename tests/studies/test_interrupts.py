@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -34,6 +35,7 @@ from interrupted import (
     told_done,
 )
 
+from clustersim.cli.main import main
 from clustersim.studies.conduct import Progress, run_study
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
@@ -204,3 +206,15 @@ def test_200_interrupts_at_random_moments(nursery: Nursery, tmp_path: Path) -> N
     seconds = interrupt_at_random(nursery, tmp_path, range(1000, 1200), fresh=5, parallel=2)
     assert max(seconds) < 10
     print(f"longest {max(seconds):.1f} s, median {sorted(seconds)[100]:.2f} s")
+
+
+def test_a_study_of_which_every_run_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = policy_file(tmp_path / "own.py", "raise ValueError('no')")
+    fields = {**GRID, "parameters": {"workload.load": [0.5], "scheduler.policy": [own]}}
+    (tmp_path / "study.yaml").write_text(json.dumps(fields))
+    out = str(tmp_path / "out")
+    assert main(["study", str(tmp_path / "study.yaml"), "--workers", "1", "--out", out]) == 1
+    assert "No run has finished." in capsys.readouterr().out
+    assert main(["report", out]) == 0
