@@ -278,6 +278,15 @@ def test_a_policy_that_catches_everything_is_stopped_too() -> None:
         simulate(JOBS, ONE, Scheduling(policy="mine.py", longest_call_s=0.6))
 
 
+def test_a_placement_whose_construction_never_ends_is_stopped() -> None:
+    Path("mine.py").write_text(
+        "from clustersim.scheduling import Pooled\n\nclass Mine(Pooled):\n"
+        "    def __init__(self, n_nodes, chips_per_node):\n        while True:\n            pass\n"
+    )
+    with pytest.raises(InputError, match=r"in __init__: did not come to an end within 0\.6 s"):
+        simulate(JOBS, ONE, Scheduling(placement="mine.py", longest_call_s=0.6))
+
+
 class Slow(Policy):
     """Takes its time at every pass, but comes to an end."""
 
