@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -33,6 +34,24 @@ class FileModel(BaseModel):
 
 class _PlainConstructor(SafeConstructor):
     """Reads a date as the text that it is written as, so that the data of a file is plain data."""
+
+
+class _TooManyValuesError(ValueError):
+    def __init__(self) -> None:
+        told = "counting each as often as aliases (*name) repeat it"
+        super().__init__(f"it holds more than {MOST_VALUES:,} values, {told}")
+
+
+class _BoundedComposer(Composer):
+    """Stops reading at too many values: most of the time of a large file is their reading."""
+
+    n_values = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.n_values += 1
+        if self.n_values > MOST_VALUES:
+            raise _TooManyValuesError
+        return super().compose_node(parent, index)
 
 
 _PlainConstructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
@@ -104,13 +123,14 @@ def parse_yaml(text: str) -> Any:
     """
     try:
         yaml = YAML(typ="safe", pure=True)
-        yaml.Constructor = _PlainConstructor
+        yaml.Composer, yaml.Constructor = _BoundedComposer, _PlainConstructor
         data = yaml.load(text)
+    except _TooManyValuesError:
+        raise
     except ValueError as error:
         raise ValueError(f"a value cannot be read: {error}") from None
     if _n_values(data, {}) > MOST_VALUES:
-        told = "counting each as often as aliases (*name) repeat it"
-        raise ValueError(f"it holds more than {MOST_VALUES:,} values, {told}")
+        raise _TooManyValuesError
     return data
 
 
