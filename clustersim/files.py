@@ -19,7 +19,7 @@ from clustersim.shipped import missing_file
 __all__ = ["FileModel", "allowed_keys", "parse_yaml", "read_yaml", "validate"]
 
 MOST_BYTES = 1_000_000
-"""Of a YAML file; jobs and measurements belong into CSV or Parquet files."""
+"""Of a YAML file; jobs and measurements belong in CSV or Parquet files."""
 MOST_VALUES = 100_000
 """Of a YAML file, each counted as often as aliases repeat it."""
 
@@ -72,8 +72,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            told = f"has more than {MOST_BYTES / 1e6:g} MB, the most of a YAML file"
-            raise InputError(path, f"{told}; jobs and measurements belong into a CSV file")
+            told = f"has more than {MOST_BYTES / 1e6:g} MB, the limit for a YAML file"
+            raise InputError(path, f"{told}; jobs and measurements belong in a CSV file")
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise InputError(path, "is UTF-16 text; save it as UTF-8")
         text = content.decode("utf-8-sig")

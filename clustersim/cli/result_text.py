@@ -73,7 +73,7 @@ def result_text(result: Result) -> str:
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
         if float(result.provenance["simulated_s"]) > LAST_S:
             lines.append(
-                f"Note: no failures are drawn after {LAST_S / _YEAR_S:g} years, and the run went on "
+                f"Note: no failures are drawn after {LAST_S / _YEAR_S:g} years, and the run lasted "
                 "longer"
             )
     if result.serving is not None:
