@@ -47,8 +47,14 @@ _NEAREST_CITY = {
     **dict.fromkeys(("beijing", "shenzhen", "hangzhou", "guangzhou", "china"), "asia/shanghai"),
     **dict.fromkeys(("mumbai", "delhi", "bangalore", "bengaluru", "india"), "asia/kolkata"),
     **dict.fromkeys(("seattle", "san_francisco", "pacific"), "america/los_angeles"),
+    **dict.fromkeys(("pst", "pdt", "pt"), "america/los_angeles"),
+    **dict.fromkeys(("edt", "et"), "america/new_york"),
 }
-"""Places after which no zone is named, and the zone that they are in."""
+"""Places and abbreviations after which no zone is named, and the zone that they are in."""
+_SHORT = 4
+"""Letters of an abbreviation, which resembles others that mean other zones."""
+_OF_THE_MACHINE = {"localtime", "Factory", "posixrules"}
+"""Names in some time zone databases that mean another zone on each machine, or none."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
 
@@ -370,6 +376,8 @@ def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
     cities = {key.rpartition("/")[2]: key for key in known} | _NEAREST_CITY
     if city in cities:
         return cities[city]
+    if len(name) <= _SHORT:
+        return None
     for names, text, cutoff in ((known, name, 0.6), (cities, city, 0.7)):
         if near := difflib.get_close_matches(text, names, n=1, cutoff=cutoff):
             return cities.get(near[0], near[0])
@@ -469,7 +477,7 @@ def _offset_s(moment: datetime) -> float:
 
 @lru_cache(maxsize=1)
 def _zone_names() -> dict[str, str]:
-    return {name.lower(): name for name in sorted(available_timezones())}
+    return {name.lower(): name for name in sorted(available_timezones() - _OF_THE_MACHINE)}
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 MOST_BYTES = 1_000_000
-"""Of a YAML file; jobs and measurements belong into CSV or Parquet files."""
+"""Of a YAML file; jobs and measurements belong in CSV or Parquet files."""
 MOST_VALUES = 100_000
 """Of a YAML file, each counted as often as aliases repeat it."""
 
@@ -44,6 +45,24 @@ class FileModel(BaseModel):
 
 class _PlainConstructor(SafeConstructor):
     """Reads a date as the text that it is written as, so that the data of a file is plain data."""
+
+
+class _TooManyValuesError(ValueError):
+    def __init__(self) -> None:
+        told = "counting each as often as aliases (*name) repeat it"
+        super().__init__(f"it holds more than {MOST_VALUES:,} values, {told}")
+
+
+class _BoundedComposer(Composer):
+    """Stops reading at too many values: most of the time of a large file is their reading."""
+
+    n_values = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.n_values += 1
+        if self.n_values > MOST_VALUES:
+            raise _TooManyValuesError
+        return super().compose_node(parent, index)
 
 
 _PlainConstructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
@@ -64,8 +83,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            told = f"has more than {MOST_BYTES / 1e6:g} MB, the most of a YAML file"
-            raise InputError(path, f"{told}; jobs and measurements belong into a CSV file")
+            told = f"has more than {MOST_BYTES / 1e6:g} MB, the limit for a YAML file"
+            raise InputError(path, f"{told}; jobs and measurements belong in a CSV file")
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise InputError(path, "is UTF-16 text; save it as UTF-8")
         text = content.decode("utf-8-sig")
@@ -140,13 +159,14 @@ def parse_yaml(text: str) -> Any:
     """
     try:
         yaml = YAML(typ="safe", pure=True)
-        yaml.Constructor = _PlainConstructor
+        yaml.Composer, yaml.Constructor = _BoundedComposer, _PlainConstructor
         data = yaml.load(text)
+    except _TooManyValuesError:
+        raise
     except ValueError as error:
         raise ValueError(f"a value cannot be read: {error}") from None
     if _n_values(data, {}) > MOST_VALUES:
-        told = "counting each as often as aliases (*name) repeat it"
-        raise ValueError(f"it holds more than {MOST_VALUES:,} values, {told}")
+        raise _TooManyValuesError
     return data
 
 

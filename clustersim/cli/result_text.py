@@ -22,6 +22,7 @@ __all__ = ["result_text", "window_text"]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
+_YEAR_S = 365.25 * 86400.0
 _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
@@ -73,7 +74,7 @@ def result_text(result: Result) -> str:
         lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) > LAST_S:
             lines.append(
-                f"Note: failures are drawn for {format_duration(LAST_S)} only, and the run went on "
+                f"Note: no failures are drawn after {LAST_S / _YEAR_S:g} years, and the run lasted "
                 "longer"
             )
     if result.serving is not None:

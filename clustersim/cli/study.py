@@ -27,7 +27,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to run on")
-    parser.add_argument("--resume", action="store_true", help="go on with what DIR has already")
+    parser.add_argument("--resume", action="store_true", help="continue the study that DIR holds")
     parser.add_argument(
         "--keep-old",
         action="store_true",

@@ -31,7 +31,7 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, help="folder (default: a new one in out/)")
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
-    parser.add_argument("--resume", action="store_true", help="go on with what --out has already")
+    parser.add_argument("--resume", action="store_true", help="continue the study that --out holds")
     parser.add_argument("--keep-old", action="store_true", help="and with runs of other code")
     parser.add_argument("--quick", action="store_true", help="few short runs, to try it out")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A limit on how long code of a user's own may go on without an end."""
+"""A limit on how long a user's own code may run without an end."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import TYPE_CHECKING
 
+import numpy as np
 from simpy.core import StopSimulation
 from simpy.events import Event
 
@@ -27,7 +28,7 @@ class Ending:
     A waiting job can start if one of its partitions has enough nodes that are in service or will
     be again.  It may still wait for ever behind a job that cannot: the policy says so
     (:meth:`~clustersim.scheduling.policies.Policy.would_start`), or shows it by starting nothing
-    although every node that is to come back has done so.
+    although each waiting job that can ever start has room on every partition it can use.
 
     Parameters
     ----------
@@ -76,13 +77,9 @@ class Ending:
         policies = dict.fromkeys(
             simulation.policy_of(job)
             for (choice, n), job in self._waiting_jobs().items()
-            if any(self._fits(index, n) for index in simulation.jobs.choices[choice])
+            if any(self._waits_for_nodes(index, n) for index in simulation.jobs.choices[choice])
         )
-        return any(
-            policy.would_start(self._job_fits)
-            and any(self._waits_for_nodes(index) for index in policy.queue.members)
-            for policy in policies
-        )
+        return any(policy.would_start(self._job_fits) for policy in policies)
 
     def _waiting_jobs(self) -> dict[tuple[int, int], int]:
         """One waiting job of each set of partitions and size, while none runs."""
@@ -108,9 +105,10 @@ class Ending:
     def _fits(self, index: int, n: int) -> bool:
         return n <= self._most(index)
 
-    def _waits_for_nodes(self, index: int) -> bool:
-        """Whether nodes of a partition are out of service that will be back; no job runs."""
-        return self._simulation.partitions[index].placement.free < self._most(index)
+    def _waits_for_nodes(self, index: int, n: int) -> bool:
+        """Whether a gang has no room on a partition, but may when nodes are back; no job runs."""
+        placement, most = self._simulation.partitions[index].placement, self._most(index)
+        return n <= most and placement.free < most and not placement.fits_each(np.array([n]))[0]
 
     def _most(self, index: int) -> int:
         """Accelerators of a partition that are in service or will be again."""

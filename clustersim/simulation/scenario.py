@@ -120,9 +120,10 @@ class ScenarioWorkload(FileModel):
         if self.generate is not None and self.jobs is None and self.duration is None:
             raise ValueError("generate needs jobs (how many) or duration (up to when)")
         if self.trace is not None:
-            for name in ("jobs", "duration", "load", "jobs_per_day"):
+            scale = "; scale changes the arrival rate of a log"
+            hints = {"jobs": "", "duration": "", "load": scale, "jobs_per_day": scale}
+            for name, hint in hints.items():
                 if getattr(self, name) is not None:
-                    hint = "; scale changes the arrival rate of a log" if "a" in name else ""
                     raise ValueError(f"{name} goes with generate, not with trace{hint}")
         elif self.scale is not None:
             raise ValueError(

@@ -175,7 +175,8 @@ def simulate(
     if recovery is not None:
         runtimes = _with_checkpoints(runtimes, recovery)
     with _faults_of(policy, make_placement):
-        partitions = build_partitions(cluster, make_placement)
+        with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
+            partitions = build_partitions(cluster, make_placement)
         eligible = _eligibility(jobs, cluster, partitions, runtimes, catalogue, scheduling, demands)
         ran = _run(
             jobs,
@@ -252,7 +253,8 @@ def _run(
     def progress() -> tuple[int, float] | None:
         return None if simulation is None else (simulation.passes, simulation.clock.now)
 
-    with _stopped_when_stalled(progress, policy, partitions, longest_call_s):
+    plugins = [policy, *(type(partition.placement) for partition in partitions)]
+    with _stopped_when_stalled(progress, plugins, longest_call_s):
         simulation = Simulation(
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
             _columns(runtimes.run_s, rows),
@@ -364,16 +366,13 @@ def _fault(error: BaseException, policy: type[Policy], placement: type[Placement
 
 def _stopped_when_stalled(
     progress: Callable[[], object],
-    policy: type[Policy],
-    partitions: Sequence[Partition],
+    plugins: Iterable[type[Policy] | type[Placement]],
     longest_call_s: float,
 ) -> AbstractContextManager[None]:
     """Stop a policy or placement of the user's own that does not come to an end."""
-    own_policy = plugin_file(policy)
-    own_placement = any(plugin_file(type(partition.placement)) for partition in partitions)
-    if not (own_policy or own_placement):
-        return nullcontext()
-    return stopped_when_stalled(progress, longest_call_s)
+    if any(map(plugin_file, plugins)):
+        return stopped_when_stalled(progress, longest_call_s)
+    return nullcontext()
 
 
 def _check_all_started(partition: npt.NDArray[np.int32]) -> None:

@@ -96,7 +96,7 @@ def run_study(
     dask : str, optional
         Address of a Dask scheduler whose workers make the runs instead.
     resume : bool
-        Whether to go on with what is in the folder.  Runs that other code made (another version
+        Whether to continue the study in the folder.  Runs that other code made (another version
         of clustersim, or changed files of it) are made again; a note says what changed.
     keep_old : bool
         Whether to keep such runs; the column ``code`` of the tables marks them.
@@ -146,7 +146,7 @@ def _check_folder(folder: Path, study: Study, *, resume: bool) -> None:
         name = str(read_yaml(folder / STUDY_FILE).get("name", "?"))
     if not resume:
         raise InputError(
-            folder, f"holds the study {name!r}; go on with it by --resume, or name a new folder"
+            folder, f"holds the study {name!r}; continue it with --resume, or name a new folder"
         )
     if name not in (study.spec.name, "?"):
         raise InputError(

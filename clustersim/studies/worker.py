@@ -82,7 +82,7 @@ def _check_code(key: str) -> None:
         raise InputError(
             "worker",
             f"has {this_code()}, and the study was begun by code {code_hash(key)}; "
-            "use the same on all machines, and go on with --resume",
+            "use the same on all machines, and continue with --resume",
         )
 
 
@@ -90,7 +90,7 @@ def _check_unchanged(files: Mapping[str, str]) -> None:
     """Refuse a result that would be kept under the hash of other files."""
     changed = [path for path, told in files.items() if file_hash(path) != told]
     if changed:
-        raise InputError(changed[0], "was changed while the study ran; go on with --resume")
+        raise InputError(changed[0], "was changed while the study ran; continue with --resume")
 
 
 def simulate_changed(

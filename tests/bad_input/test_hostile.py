@@ -167,6 +167,12 @@ def test_repeated_values_are_counted_as_often_as_they_are_repeated() -> None:
         parse_yaml(bomb(5))
 
 
+def test_a_long_list_is_refused_before_all_of_it_is_read() -> None:
+    """What is not YAML comes after the values that are too many."""
+    with pytest.raises(ValueError, match="more than 100,000 values"):
+        parse_yaml("a: [" + "1," * 100_001 + "}")
+
+
 # --- Names ------------------------------------------------------------------------------
 
 
@@ -276,6 +282,15 @@ def test_a_policy_that_catches_everything_is_stopped_too() -> None:
     Path("mine.py").write_text(source)
     with pytest.raises(InputError, match="did not come to an end"):
         simulate(JOBS, ONE, Scheduling(policy="mine.py", longest_call_s=0.6))
+
+
+def test_a_placement_whose_construction_never_ends_is_stopped() -> None:
+    Path("mine.py").write_text(
+        "from clustersim.scheduling import Pooled\n\nclass Mine(Pooled):\n"
+        "    def __init__(self, n_nodes, chips_per_node):\n        while True:\n            pass\n"
+    )
+    with pytest.raises(InputError, match=r"in __init__: did not come to an end within 0\.6 s"):
+        simulate(JOBS, ONE, Scheduling(placement="mine.py", longest_call_s=0.6))
 
 
 class Slow(Policy):

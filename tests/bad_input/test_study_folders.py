@@ -43,7 +43,7 @@ def test_folder_that_is_something_else(refuse: Refuse) -> None:
 def test_folder_of_another_study(refuse: Refuse, done: str) -> None:
     assert done
     again = ["study", "study.yaml", "--out", "done"]
-    assert_one_line(refuse(again, "done: holds the study 'small'; go on with it by --resume"))
+    assert_one_line(refuse(again, "done: holds the study 'small'; continue it with --resume"))
     write_study({"name": "other"})
     assert_one_line(refuse([*again, "--resume"], "holds the study 'small', not 'other'"))
 

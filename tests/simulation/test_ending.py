@@ -239,6 +239,39 @@ def test_a_horizon_ends_the_failures_of_the_node_that_is_left() -> None:
     assert {outage.node for outage in short if outage.begin_s > DAY} == {999}
 
 
+class InLine(Policy):
+    """Nobody passes the first of the line; it says nothing about jobs that hold others up."""
+
+    def schedule(self, now: float) -> None:
+        for job in list(self.waiting):
+            if not self.start(job):
+                break
+
+
+def test_a_run_ends_though_some_node_is_always_out_when_the_policy_lets_jobs_with_room_wait() -> (
+    None
+):
+    """Four nodes, one gone at 1 s; two others take turns to be out, so all are never back."""
+    turns = [
+        Outage(10.0 * turn, 10.0 * turn + 15, 0, turn % 2, "f", planned=False)
+        for turn in range(1, 1000)
+    ]
+    gone = Outage(1.0, math.inf, 0, 3, "gone", planned=True)
+    log = jobs([(2.0, 32, 5.0), (3.0, 8, 5.0)])
+    ran = simulate(log, cluster(pool("a", 4, 8)), placed(InLine), outages=[gone, *turns])
+    assert ran.provenance["simulated_s"] == 3.0
+    assert ran.jobs["outcome"].tolist() == ["unfinished"] * 2
+    assert "behind a job that can never start" in ran.jobs["reason"].iloc[1]
+
+
+def test_a_job_that_needs_a_node_that_is_out_is_waited_for_behind_one_that_has_room() -> None:
+    """The first job has no room until 40 s, and the second, which has, comes after it."""
+    out = Outage(1.0, 40.0, 0, 0, "f", planned=False)
+    log = jobs([(2.0, 16, 5.0), (3.0, 8, 5.0)])
+    ran = simulate(log, cluster(pool("a", 2, 8)), placed(InLine), outages=[out])
+    assert ran.jobs["start_s"].tolist() == [40.0, 45.0]
+
+
 # --- Always -----------------------------------------------------------------------------
 
 

@@ -328,7 +328,7 @@ def test_a_worker_of_other_code_makes_no_run_for_it(edit: Edit) -> None:
     outcome = make_run(run.key, study.base.tree, run.written, window, run.files)
     assert outcome.error == (
         f"worker: has {now}, and the study was begun by code {before.hash}; use the same on all "
-        "machines, and go on with --resume"
+        "machines, and continue with --resume"
     )
 
 

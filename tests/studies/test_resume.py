@@ -131,7 +131,7 @@ def test_folder_is_never_taken_by_mistake(tmp_path: Path) -> None:
     out = tmp_path / "out"
     conduct(SMALL, out, workers=1)
     study = define_study(SMALL)
-    with pytest.raises(InputError, match="holds the study 'grid'; go on with it by --resume, or"):
+    with pytest.raises(InputError, match="holds the study 'grid'; continue it with --resume, or"):
         run_study(study, out, workers=1)
     other = define_study({**SMALL, "name": "other"})
     with pytest.raises(InputError, match="holds the study 'grid', not 'other'; name another fold"):
