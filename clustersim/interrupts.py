@@ -30,7 +30,6 @@ __all__ = [
     "exit_code",
     "held",
     "keeping",
-    "repeat_if_due",
     "stopping",
     "taken",
     "watched",
@@ -63,7 +62,7 @@ class _State:
     handled: bool = True
     requests: int = 0
     last_s: float = -1e9
-    due_s: float | None = None
+    timer: bool = False
 
 
 _state = _State()
@@ -102,7 +101,8 @@ def watched(*signals: int, command: bool = False) -> Iterator[None]:
         signal.signal(number, _request)
     timer = None
     if signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:
-        timer = signal.signal(signal.SIGALRM, _alarm)
+        timer = signal.signal(signal.SIGALRM, _repeat)
+        _state.timer = True
     sys.unraisablehook = _swallowed
     ended = _start_watch() if command else None
     try:
@@ -251,42 +251,30 @@ def _take() -> None:
         raise Interrupted
 
 
-def _alarm(_number: int, _frame: FrameType | None) -> None:
-    repeat_if_due()
-
-
-def repeat_if_due() -> None:
-    """Raise a request again that had no effect.
-
-    To be called by a handler of ``SIGALRM`` that takes the place of the one of this module.
-
-    Raises
-    ------
-    Interrupted
-    """
-    if _state.due_s is None or time.monotonic() < _state.due_s or _state.mode == "hold":
-        return
-    _arm(RESPONSE_S)
-    raise Interrupted
+def _repeat(_number: int, _frame: FrameType | None) -> None:
+    """Raise a request again that had no effect."""
+    if _state.mode != "hold":
+        _arm(RESPONSE_S)
+        raise Interrupted
 
 
 def _swallowed(told: Any) -> None:
     """Repeat what was raised where nothing can be raised, as in a finaliser; tell the rest."""
     if told.exc_type is not None and issubclass(told.exc_type, Interrupted):
-        _arm(0.01)
+        if not _arm(0.01):
+            _state.handled = False
     else:
         sys.__unraisablehook__(told)
 
 
-def _arm(seconds: float) -> None:
-    _state.due_s = time.monotonic() + seconds
-    if signal.getsignal(signal.SIGALRM) is _alarm:
-        signal.setitimer(signal.ITIMER_REAL, seconds + 0.001)  # the clocks may differ
+def _arm(seconds: float) -> bool:
+    if _state.timer:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    return _state.timer
 
 
 def _disarm() -> None:
-    _state.due_s = None
-    if signal.getsignal(signal.SIGALRM) is _alarm:
+    if _state.timer:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
