@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     catalogue = load_catalogue(*args.file)
     if args.assumptions and args.name is not None:
-        raise InputError("catalogue", f"--assumptions goes without a name, found {args.name!r}")
+        raise InputError("catalogue", f"--assumptions takes no name, found {args.name!r}")
     if args.assumptions:
         print(_assumptions(catalogue))
         return 0

@@ -64,7 +64,7 @@ def estimate_text(found: Estimate) -> str:
 
 
 def _notes_of_others(plans: tuple[PlanEstimate, ...]) -> list[str]:
-    """Say what is unusual of the plans after the first, each line once."""
+    """Say what is unusual about the plans after the first, each line once."""
     places: dict[str, list[str]] = {}
     for place, plan in enumerate(plans[1:], start=2):
         for note in plan.notes:

@@ -28,7 +28,7 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
-    from clustersim.simulation.failures import LAST_S
+    from clustersim.simulation.outages import LAST_S
     from clustersim.simulation.tables import serves
 
     rows: list[tuple[Any, ...]] = [
@@ -72,11 +72,8 @@ def result_text(result: Result) -> str:
         times = int((there["slowdown"] == math.inf).sum())
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
         lines += _waits_text(result.summary.iloc[0])
-        if float(result.provenance["simulated_s"]) > LAST_S:
-            lines.append(
-                f"Note: no failures are drawn after {LAST_S / _YEAR_S:g} years, and the run lasted "
-                "longer"
-            )
+        if float(result.provenance["simulated_s"]) == LAST_S:
+            lines.append(f"Note: the run was ended after {LAST_S / _YEAR_S:g} simulated years")
     if result.serving is not None:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")

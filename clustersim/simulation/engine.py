@@ -24,7 +24,7 @@ from clustersim.simulation.allocation_log import Allocated, AllocationLog
 from clustersim.simulation.attempts import Attempts, single_attempts
 from clustersim.simulation.clock import COMPLETION, SCHEDULING, SUBMISSION, Clock
 from clustersim.simulation.faults import Faults
-from clustersim.simulation.outages import Outage
+from clustersim.simulation.outages import LAST_S, Outage
 from clustersim.simulation.recovery import Recovery
 
 __all__ = ["RunRecord", "Simulation"]
@@ -196,7 +196,9 @@ class Simulation:
             allocated=allocated,
             outages=None if self._faults is None else self._faults.log,
             gone=[0] * len(self.partitions) if self._faults is None else self._faults.ending.gone,
-            nothing_could_start=self._horizon_s is None and not interrupted,
+            nothing_could_start=self._horizon_s is None
+            and not interrupted
+            and self.clock.now < LAST_S,
             end_s=self.clock.now,
             passes=self.passes,
             interrupted=interrupted,

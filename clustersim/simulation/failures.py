@@ -15,7 +15,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.failure_spec import (
     FailureSource,
 )
-from clustersim.simulation.outages import Outage
+from clustersim.simulation.outages import LAST_S, Outage
 from clustersim.topology import Cluster, Pool
 from clustersim.units import format_duration
 from clustersim.workload.distributions import Exponential
@@ -24,8 +24,6 @@ __all__ = ["failures", "gang_mttf_s"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-LAST_S = 100 * 365.25 * 86400.0
-"""Nothing fails later than this, so that a run in which a job can never go on ends."""
 _CHUNK = 512
 _LEAST_BETWEEN_S = 1.0
 """Between two failures of a source in a pool."""
@@ -187,7 +185,7 @@ def _renewals(
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
-    """The same of components that age: each has a life of its own, new at the begin."""
+    """The same of components that age: each has a life of its own, new at the start."""
     lives = source.time_to_failure.quantile(generator.random(count))
     coming = list(zip(lives.tolist(), range(count), strict=True))
     heapify(coming)

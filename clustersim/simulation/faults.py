@@ -16,7 +16,7 @@ from clustersim.simulation.attempts import AttemptLog
 from clustersim.simulation.clock import COMPLETION, OUTAGE
 from clustersim.simulation.ending import Ending
 from clustersim.simulation.node_state import JobsOnNodes, SlowNodes
-from clustersim.simulation.outages import Outage
+from clustersim.simulation.outages import LAST_S, Outage
 from clustersim.simulation.pace import Pace
 from clustersim.simulation.recovery import NO_CHECKPOINTS, Checkpoints, Progress, Recovery
 
@@ -115,8 +115,8 @@ class Faults:
         clock.process(self._take_turns())
         if horizon_s is None:
             self.ending.stop_when_nothing_can_start()
-        else:
-            clock.at(horizon_s, _FIRST).callbacks.append(StopSimulation.callback)
+        until_s = LAST_S if horizon_s is None else horizon_s
+        clock.at(until_s, _FIRST).callbacks.append(StopSimulation.callback)
 
     def start(self, job: int, partition: Partition, nodes: Nodes) -> int:
         """Start an attempt of a job on some nodes; return its number."""

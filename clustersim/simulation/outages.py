@@ -10,7 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Outage", "without_overlaps"]
+__all__ = ["LAST_S", "Outage", "without_overlaps"]
+
+LAST_S = 100 * 365.25 * 86400.0
+"""Nothing fails later than this, and a run with outages and without a horizon ends here, seconds."""
 
 
 class Outage(NamedTuple):

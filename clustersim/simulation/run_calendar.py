@@ -94,7 +94,7 @@ def run_calendar(
     """
     if start is None and clock is None:
         if time_zone is not None:
-            told = "is of no use without a date; add `start`, such as start: 2026-01-01"
+            told = "has no effect without a date; add `start`, such as start: 2026-01-01"
             raise InputError(f"{source}: time_zone", told)
         return RunCalendar(UNDATED, "default")
     zone = None if time_zone is None else parse_zone(time_zone)
