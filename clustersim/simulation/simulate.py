@@ -253,8 +253,8 @@ def _run(
     def progress() -> tuple[int, float] | None:
         return None if simulation is None else (simulation.passes, simulation.clock.now)
 
-    plugins = [policy, *(type(partition.placement) for partition in partitions)]
-    with _stopped_when_stalled(progress, plugins, longest_call_s):
+    placements = [type(partition.placement) for partition in partitions]
+    with _stopped_when_stalled(progress, (policy, *placements), longest_call_s):
         simulation = Simulation(
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
             _columns(runtimes.run_s, rows),
