@@ -13,7 +13,7 @@ import numpy.typing as npt
 __all__ = ["LAST_S", "Outage", "without_overlaps"]
 
 LAST_S = 100 * 365.25 * 86400.0
-"""Nothing fails later than this, and a run with outages and without a horizon ends here, seconds."""
+"""Seconds; nothing fails later, and a run with outages and without a horizon ends here."""
 
 
 class Outage(NamedTuple):

@@ -169,13 +169,13 @@ def test_which_clock_counts(
 
 
 def test_what_cannot_be_a_calendar(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="time_zone: is of no use without a date; add `start`"):
+    with pytest.raises(InputError, match="time_zone: has no effect without a date; add `start`"):
         resolve_scenario({**CYCLES, "time_zone": "Asia/Tokyo"})
     with pytest.raises(InputError, match="start: 2026-03-29 02:30 does not exist in Europe/Berlin"):
         resolve_scenario({**CYCLES, "start": "2026-03-29T02:30", "time_zone": "Europe/Berlin"})
     (tmp_path / "log.swf").write_text(swf("2020-06-09T18:00", None))
     (tmp_path / "sc.yaml").write_text(TARIFF.replace("LOG", "log.swf") + "time_zone: Asia/Tokyo\n")
-    with pytest.raises(InputError, match=r"sc.yaml: time_zone: is of no use without a date"):
+    with pytest.raises(InputError, match=r"sc.yaml: time_zone: has no effect without a date"):
         run(tmp_path / "sc.yaml")
 
 
