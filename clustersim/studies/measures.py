@@ -69,11 +69,11 @@ QUANTILES = MappingProxyType(
 """Metrics that are quantiles over the jobs of a run."""
 METRICS = MappingProxyType(
     {
-        "mean_wait_s": "mean wait (until the first start)",
+        "mean_wait_s": "mean wait",
         "median_wait_s": "median wait",
         "p95_wait_s": "95th percentile of wait",
         "p99_wait_s": "99th percentile of wait",
-        "mean_total_wait_s": "mean wait over all attempts (equal to the wait where nothing fails)",
+        "mean_total_wait_s": "mean wait over all attempts",
         "median_total_wait_s": "median wait over all attempts",
         "p95_total_wait_s": "95th percentile of wait over all attempts",
         "p99_total_wait_s": "99th percentile of wait over all attempts",
