@@ -107,13 +107,12 @@ def test_nothing_is_overwritten(refuse: Refuse, write_scenario: Callable[..., No
     write_scenario({})
     Path("out").mkdir()
     Path("out/keep.txt").write_text("mine")
-    Path("empty").mkdir()
     for command in ([*REPLAY, *POOL], ["run", "scenario.yaml"]):
         refuse([*command, "--out", "out"], "out: exists already")
-        refuse([*command, "--out", "empty"], "empty: exists already")
         refuse([*command, "--out", "jobs.csv"], "jobs.csv: exists already")
         refuse([*command, "--out", "jobs.csv/out"], "a part of its path is a file")
         refuse([*command, "--out", ""], "exists already")
+        refuse([*command, "--out", "."], "exists already")
         refuse([*command, "--out", "x" * 300], "cannot be made")
         refuse([*command, "--out", "a\0b"], "cannot be made")
 

@@ -185,6 +185,7 @@ def test_nothing_is_overwritten(capsys, mine):
 
 def test_nothing_is_left_where_the_report_exists(capsys, mine):
     Path("told").mkdir()
+    Path("told/keep.txt").write_text("mine")
     error = refused(capsys, mine, "--only", "--out", "new.json", "--report", "told")
     assert "told: exists already" in error
     assert not Path("new.json").exists()

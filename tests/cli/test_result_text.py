@@ -37,6 +37,7 @@ def test_nothing_in_service_is_not_used() -> None:
             "duration_s": [60.0],
             "start_s": [float("nan")],
             "finish_s": [float("nan")],
+            "total_wait_s": [float("nan")],
             "pool": ["a"],
             "outcome": ["unfinished"],
             "vc": [""],
