@@ -1,6 +1,7 @@
 # make setup   virtual environment with pinned dependencies and the package
 # make run     the main job: capacity curves of a mixed fleet (about two minutes)
-# make test    the tests; some of them: make test TESTS='-m "not slow"'
+# make test    the tests; some of them: make test TESTS=tests/topology
+# make verify  the long and statistical tests; with FULL=1 also those of the full counts
 # make lint    style and types
 # make package the wheel and the sdist, and every example with the installed wheel alone
 # make bench   speed, as ratios measured in one run
@@ -11,13 +12,14 @@ VENV ?= .venv
 EXTRAS ?= dev,cluster
 BIN := $(VENV)/bin
 TESTS ?=
+FULL ?=
 comma := ,
 READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.py)))
 QUICK := $(addprefix quick-,$(EXPERIMENTS))
 
-.PHONY: setup run test lint package quick-experiments $(QUICK) bench clean
+.PHONY: setup run test verify lint package quick-experiments $(QUICK) bench clean
 
 setup: $(READY)
 
@@ -30,8 +32,13 @@ $(READY): pyproject.toml constraints.txt
 run: setup
 	$(BIN)/python experiments/capacity_vs_load.py
 
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist worksteal
+
 test: setup
-	$(BIN)/python -m pytest -q -n auto --dist worksteal $(TESTS)
+	$(PYTEST) -m "not slow" $(TESTS)
+
+verify: setup
+	$(PYTEST) -m "slow$(if $(FULL),, and not full)" $(TESTS)
 
 lint: setup
 	$(BIN)/ruff check .

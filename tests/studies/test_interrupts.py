@@ -202,6 +202,7 @@ def test_interrupts_at_random_moments(nursery: Nursery, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_200_interrupts_at_random_moments(nursery: Nursery, tmp_path: Path) -> None:
     seconds = interrupt_at_random(nursery, tmp_path, range(1000, 1200), fresh=5, parallel=2)
     assert max(seconds) < 10

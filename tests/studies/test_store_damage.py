@@ -152,6 +152,7 @@ def test_random_damage_is_told_or_harmless(whole: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_random_damage_is_told_or_harmless_800_times(whole: Path, tmp_path: Path) -> None:
     counts = try_damages(whole, tmp_path, 800)
     print(counts)
