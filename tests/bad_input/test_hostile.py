@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -314,21 +313,6 @@ def test_no_progress_is_told_from_progress() -> None:
         time.sleep(1.5)
     assert signal.getsignal(signal.SIGVTALRM) == signal.SIG_DFL
     assert all(thread.name != "stalls" for thread in threading.enumerate())
-
-
-class Interrupted(Policy):
-    """Is interrupted from outside while it is at work."""
-
-    def schedule(self, now: float) -> None:
-        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-        until = time.monotonic() + 2
-        while time.monotonic() < until:
-            pass
-
-
-def test_an_interrupt_from_outside_is_no_fault_of_the_policy() -> None:
-    result = simulate(JOBS, ONE, Scheduling(policy=Interrupted))
-    assert result.interrupted
 
 
 def test_who_raises_an_interrupt() -> None:
