@@ -1,6 +1,6 @@
 """The calendar of a run: what local clocks show at each time of the simulation.
 
-Simulated time is seconds since time 0 and knows no clock.  A calendar says which date and local
+Simulated time is seconds since time 0, without a clock.  A calendar says which date and local
 time it is at time 0, and in which time zone, so that everything that depends on the hour of the
 day, the day of the week or the month can be looked up.  Between two changes of daylight saving
 time the local clock runs as simulated time does; a calendar is therefore a few shifts, and

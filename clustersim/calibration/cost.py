@@ -64,7 +64,7 @@ class Prices:
 
     @classmethod
     def of(cls, assumptions: PlanningAssumptions, **told: Any) -> Prices:
-        """Return the prices of planning assumptions, some of which are told otherwise."""
+        """Return the prices of planning assumptions, with `told` in place of some."""
         assumed = {
             "depreciation_years": assumptions.life / SECONDS_PER_YEAR,
             "tariff_cny_per_kwh": assumptions.tariff_cny_per_kwh,
@@ -81,8 +81,8 @@ class Prices:
     def capital_per_second(self) -> float:
         """Return what a second of use costs over the price of a chip, with network and buildings.
 
-        Depreciation of the servers; their share of network and buildings comes to it, and interest
-        on the mean of what is not written off over the life.
+        It is the depreciation of the servers, their share of network and buildings, and interest on
+        the mean value over the life.
         """
         told = self.assumptions
         mean_held = 0.5 * (1.0 + told.residual_share)
