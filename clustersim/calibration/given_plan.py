@@ -16,6 +16,7 @@ from clustersim.calibration.row import Row
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.performance import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import default_expert_tp
 from clustersim.performance.plan_rules import data_parallel_size, default_zero, judge
 from clustersim.performance.search import SWITCHES
 
@@ -35,7 +36,8 @@ PLAN_KEYS: Mapping[str, str] = {
     "pp": "pipeline stages",
     "dp": "data parallel size (default: what is left)",
     "cp": "context parallel size",
-    "ep": "expert parallel size: whole experts over any chips of a stage (tp dp cp)",
+    "ep": "expert parallel size: experts over any chips of a stage (tp dp cp)",
+    "etp": "expert tensor parallel size, chips of an expert (default: 1 if ep > 1, else tp)",
     "vpp": "model chunks of a stage",
     "micro_batch": "sequences of a micro-batch",
     "recompute": "none, selective or full",
@@ -46,7 +48,7 @@ PLAN_KEYS: Mapping[str, str] = {
     "overlap": "communication behind computation, 1 or 0",
     "lora": "low-rank adapters, 1 or 0 (default)",
 }
-"""Keys of a plan; a size that is not given is 1, a switch that is not given is on."""
+"""Keys of a plan; unless it says otherwise, a size that is not given is 1, and a switch is on."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
 """Keys of which one makes a plan; without any the plan is searched."""
 
@@ -56,8 +58,10 @@ ALIASES = {
     "sp": "sequence_parallel",
     "flash_attn": "flash",
     "comm_overlap": "overlap",
+    "expert_tp": "etp",
+    "expert_tensor_parallel_size": "etp",
 }
-NUMBERS = ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "zero_group")
+NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group")
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
 BLOCK_NOTE = "Recompute of a block of layers is taken for that of all layers (full)."
 
@@ -167,7 +171,9 @@ def is_searched(given: Given) -> bool:
     return all(given[name] is None for name in SIZES)
 
 
-def completed(given: Given, count: float) -> tuple[dict[str, float], list[str], list[str]]:
+def completed(
+    given: Given, count: float, *, experts: bool
+) -> tuple[dict[str, float], list[str], list[str]]:
     """Put the defaults where a plan says nothing.
 
     Parameters
@@ -176,12 +182,14 @@ def completed(given: Given, count: float) -> tuple[dict[str, float], list[str], 
         As :func:`read_plan` returns it.
     count : float
         Chips of the job.
+    experts : bool
+        Whether the model is a mixture of experts.
 
     Returns
     -------
     dict of str to float
         Fields of :class:`clustersim.performance.Plans`; a `dp` of 0 where the sizes do not divide
-        the chips.
+        the chips, an `etp` of 0 without experts.
     list of str, list of str
         Faults and notes of the job's size.
     """
@@ -189,10 +197,12 @@ def completed(given: Given, count: float) -> tuple[dict[str, float], list[str], 
     dp, fault, note = data_parallel_size(count, sizes, given["dp"])
     values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
     values["dp"] = dp
-    for name in ("recompute", "zero_group", "lora"):
+    for name in ("recompute", "zero_group", "lora", "etp"):
         values[name] = given[name] or 0.0
+    if experts and not values["etp"]:
+        values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
     if given["zero"] is None:
-        values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep")))
+        values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep", "etp")))
     if given["sequence_parallel"] is None:
         values["sequence_parallel"] = float(values["tp"] > 1)
     return values, [fault] if fault else [], [note] if note else []
@@ -240,7 +250,7 @@ def settle_plan(
     >>> found["dp"], found["recompute"], found["zero"]
     (4, 2, 1)
     """
-    values, faults, told = completed(given, count)
+    values, faults, told = completed(given, count, experts=model.n_experts > 0)
     verdicts = judge(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),

@@ -34,8 +34,9 @@ def elementwise_seconds(
     Bytes over bandwidth: `NORM_PASSES` over the hidden activations (split by tensor-parallel ranks
     only with sequence parallelism: Korthikanti et al. 2022), `ATTENTION_PASSES` over queries, keys
     and values, `MLP_PASSES` over each MLP matrix's activations (of the chosen and shared experts in
-    a mixture, whose copies of a token are also permuted); with FP8 the inputs of the products are
-    cast. `layer_s` is the time of the kernels' launches.
+    a mixture, whose copies of a token are also permuted: two passes before and after the exchange,
+    two over what the ranks that split a distributed expert have gathered); with FP8 the inputs of
+    the products are cast. `layer_s` is the time of the kernels' launches.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     hidden = models.hidden / split
@@ -46,7 +47,8 @@ def elementwise_seconds(
         moe = models.moe_layers / models.layers
         experts = (models.top_k + models.shared_experts) * models.expert_ffn_hidden
         active = (1.0 - moe) * models.ffn_hidden + moe * experts
-        passes = passes + 4.0 * coefficients.permutation_traffic * moe * models.top_k * hidden
+        sorts = np.where(plans.ep > 1, 2.0 + 2.0 * plans.expert_tp, 4.0)
+        passes = passes + sorts * coefficients.permutation_traffic * moe * models.top_k * hidden
     mlp = models.mlp_matrices * active / plans.tp
     elements = 2.0 * coefficients.elementwise_traffic * (passes + MLP_PASSES * mlp)
     if np.any(chips.fp8):

@@ -39,7 +39,9 @@ def activation_bytes_per_layer(
     of dropout (``34 tokens hidden``) and, unless they recompute selectively, the scores (5 bytes
     each). With fused attention selective recompute makes norm outputs and activation products
     anew. Full: the layer's input only. With FP8 the inputs of the matrix products are kept in one
-    byte; frozen matrices (LoRA) need none of them but those of the adapted projections.
+    byte; frozen matrices (LoRA) need none of them but those of the adapted projections. Where
+    tensor-parallel ranks split the tokens, the `etp` ranks that split an expert each keep the
+    copies of a token that all of them gathered.
 
     Stacks that run operation by operation keep more of gated models: each RMSNorm an FP32 copy of
     its input and the result before its scale, each gate its activation apart from the product
@@ -53,7 +55,10 @@ def activation_bytes_per_layer(
     active = models.top_k + models.shared_experts
     mlp = (1.0 - moe) * models.ffn_hidden + moe * active * models.expert_ffn_hidden
     attention = 2.0 * (models.attention_width + models.kv_width) / plans.tp
-    routed = moe * models.top_k * models.hidden / split
+    routed: Array = np.zeros(())
+    if np.any(models.n_experts > 0):
+        gathered = np.where(plans.sequence_parallel > 0, plans.expert_tp / plans.tp, 1.0)
+        routed = moe * models.top_k * models.hidden * gathered
     gate = models.mlp_matrices - 1.0
     norms = 4.0 * models.hidden / split
     common = attention + gate * mlp / plans.tp + routed

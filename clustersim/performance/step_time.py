@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,6 +191,7 @@ def _evaluate(
     rules: MemoryRules,
 ) -> dict[str, NDArray[Any]]:
     """Every column of :class:`StepTime` by name."""
+    plans = _with_expert_tp(models, plans)
     shard = shard_of(models, plans, batch)
     parts = _parts(shard, models, chips, plans, batch, coefficients)
     memory = memory_by_class(shard, models, chips, plans, rules)
@@ -225,6 +227,7 @@ def step_seconds(
         batch: Array,
         coefficients: Coefficients,
     ) -> dict[str, Array]:
+        plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
         return {"s": _sum(_parts(shard, models, chips, plans, batch, coefficients))}
 
@@ -247,11 +250,19 @@ def memory_of(
         batch: Array,
         rules: MemoryRules,
     ) -> dict[str, Array]:
+        plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
         return {"bytes": _sum(memory_by_class(shard, models, chips, plans, rules))}
 
     rules = plain_rules() if memory is None else memory
     return in_blocks(used, models, chips, plans, global_batch, rules)["bytes"]
+
+
+def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
+    """Put the default expert tensor parallel size where a plan has none, once for all parts."""
+    if not np.any(models.n_experts > 0) or np.all(plans.etp > 0):
+        return plans
+    return dataclasses.replace(plans, etp=plans.expert_tp)
 
 
 def _sum(columns: dict[str, Array]) -> Array:

@@ -149,16 +149,20 @@ class TestExperts:
         shared = parts(mixture(shared_experts=1.0), ONE, grouped_slowdown=1.0)["matmul"]
         assert shared == approx(self.scale * active)
 
-    @pytest.mark.parametrize("ep", [1, 8])
-    def test_tensor_parallel_ranks_split_matrices_or_tokens(self, ep):
+    @pytest.mark.parametrize(
+        ("sizes", "local", "rows", "width"),
+        [
+            ({"ep": 1}, 8, SEQ * 2 / 8, 1024),
+            ({"ep": 8}, 1, SEQ * 2 / 4, 4096),
+            ({"ep": 8, "etp": 4}, 1, SEQ * 2, 1024),
+            ({"ep": 2, "etp": 2}, 4, SEQ * 2 / 8, 2048),
+            ({"ep": 1, "etp": 1}, 8, SEQ * 2 / 8 / 4, 4096),
+        ],
+    )
+    def test_tensor_parallel_ranks_split_matrices_or_tokens(self, sizes, local, rows, width):
         """Distributed experts are whole and their tokens split: more weights to read."""
-        seconds = [
-            parts(mixture(), {"tp": [4], "dp": 8, "ep": ep}, batch=8, matmul_traffic=x)["matmul"]
-            for x in (0.0, 1.0)
-        ]
-        rows, width = (SEQ * 2, 4096) if ep == 8 else (SEQ * 2 / 8, 1024)
-        rows = rows / 4 if ep == 8 else rows
-        local = 1 if ep == 8 else 8
+        plan = {"tp": [4], "dp": 8, **sizes}
+        seconds = [parts(mixture(), plan, batch=8, matmul_traffic=x)["matmul"] for x in (0.0, 1.0)]
         shapes = [(rows, width, 1024), (rows, 1024, width)] * local
         shapes += [(SEQ, 768, 1024), (SEQ, 1024, 256)]
         moved = sum(2 * (r * (w + d) + w * d) for r, w, d in shapes)
@@ -191,6 +195,16 @@ class TestExperts:
     def test_permuting_the_copies_of_tokens(self):
         extra = [parts(mixture(), ONE, permutation_traffic=x)["elementwise"] for x in (0.0, 1.0)]
         copies = 2 * SEQ * 4 * 2 * HIDDEN / MEMORY_BPS
+        assert extra[1] - extra[0] == approx(3 * LAYERS * copies)
+
+    def test_ranks_that_split_an_expert_sort_what_they_gathered(self):
+        """Two passes over the copies of its own tokens, two over those of both ranks."""
+        plan = {"tp": [2], "dp": 4, "ep": 4, "etp": 2}
+        extra = [
+            parts(mixture(), plan, batch=4, permutation_traffic=x)["elementwise"]
+            for x in (0.0, 1.0)
+        ]
+        copies = 2 * (SEQ / 2) * (2 + 2 * 2) * 2 * HIDDEN / MEMORY_BPS
         assert extra[1] - extra[0] == approx(3 * LAYERS * copies)
 
 
