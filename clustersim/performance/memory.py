@@ -39,7 +39,8 @@ def activation_bytes_per_layer(
     of dropout (``34 tokens hidden``) and, unless they recompute selectively, the scores (5 bytes
     each). With fused attention selective recompute makes norm outputs and activation products
     anew. Full: the layer's input only. With FP8 the inputs of the matrix products are kept in one
-    byte; frozen matrices (LoRA) need none of them but those of the adapted projections. Where
+    byte; frozen matrices (LoRA) need none of them but those of the adapted projections, and some
+    stacks then keep the input of the MLP's activation function in one byte too. Where
     tensor-parallel ranks split the tokens, the `etp` ranks that split an expert each keep the
     copies of a token that all of them gathered.
 
@@ -79,6 +80,10 @@ def activation_bytes_per_layer(
         )
         second = models.hidden / split + models.attention_width / plans.tp + 0.5 * outputs
         fused_some = np.where(rules.products > 0, 2.0 * (second + routed), fused_some)
+    if np.any(rules.fp8_gate > 0):
+        narrow = rules.fp8_gate * (chips.fp8 & (plans.lora > 0))
+        none = none - narrow * gate * mlp / plans.tp
+        fused_some = fused_some - narrow * gate * mlp / plans.tp
     full = 2.0 * models.hidden / split
     kept = np.where(plans.recompute >= 1, np.minimum(fused_some, none), none)
     if np.any(plans.flash <= 0):

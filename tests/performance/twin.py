@@ -360,6 +360,8 @@ class Twin:
             some = 2 * (hidden + attention_width + routed) + outputs
         else:
             some = 2 * (3 * hidden + other) - (attention_width if self.a.fp8 else 0.0)
+        if r.fp8_gate and self.a.fp8 and p.lora:
+            whole, some = whole - gate * mlp, some - gate * mlp
         at_work, kept = whole, min(whole, some) if self.selective else whole
         if not p.flash:
             scores = 5 * m.heads * m.seq_len / p.tp
