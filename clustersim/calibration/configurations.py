@@ -360,9 +360,10 @@ def _given(row: Row, notes: list[str]) -> Given:
     """Read the columns of a plan; None for what is not given."""
     given: Given = {
         name: row.number(name) if row.text(name) else None
-        for name in ("tp", "pp", "cp", "ep", "etp", "vpp", "micro_batch")
+        for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")
     }
-    given["dp"] = row.number("dp", 0.0, least=0.0) or None
+    for name in ("dp", "etp"):
+        given[name] = row.number(name, 0.0, least=0.0) or None
     given["recompute"] = read_recompute(row, notes)
     given["zero"], given["zero_group"] = read_zero(row)
     for name, column in SWITCH_COLUMNS.items():

@@ -62,7 +62,7 @@ class PlanEstimate:
     Attributes
     ----------
     plan : mapping of str to int
-        Keys of :data:`clustersim.calibration.given_plan.PLAN_KEYS`.
+        Keys of :data:`clustersim.calibration.given_plan.PLAN_KEYS`; `etp` is 0 without experts.
     step_time_s, lo_s, hi_s : float
         Seconds of one step with the bounds of its 90 % interval.
     tokens_per_s, mfu : float

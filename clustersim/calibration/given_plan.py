@@ -133,7 +133,7 @@ def _items(text: str, problems: list[str]) -> list[tuple[str, str]]:
 def _number(row: Row, name: str) -> float | None:
     if not row.text(name):
         return None
-    return row.number(name, least=0.0 if name in ("dp", "zero_group") else 1.0) or None
+    return row.number(name, least=0.0 if name in ("dp", "etp", "zero_group") else 1.0) or None
 
 
 def read_recompute(row: Row, notes: list[str]) -> float | None:
@@ -205,7 +205,13 @@ def completed(
         values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep", "etp")))
     if given["sequence_parallel"] is None:
         values["sequence_parallel"] = float(values["tp"] > 1)
-    return values, [fault] if fault else [], [note] if note else []
+    told = [note] if note else []
+    if experts and given["etp"] is None and values["ep"] > 1 and values["tp"] > 1:
+        told.append(
+            "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp, "
+            f"{values['tp']:.0f}."
+        )
+    return values, [fault] if fault else [], told
 
 
 def settle_plan(

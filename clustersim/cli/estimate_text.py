@@ -111,8 +111,10 @@ def plan_text(plan: Mapping[str, int]) -> str:
     --------
     >>> plan_text({"tp": 8, "pp": 1, "dp": 4, "micro_batch": 2, "recompute": 2, "zero": 1})
     'tp=8,pp=1,dp=4,micro_batch=2,recompute=full,zero=1'
-    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 4, "etp": 2})
-    'tp=2,pp=1,dp=4,ep=4,etp=2'
+    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 4, "etp": 1})
+    'tp=2,pp=1,dp=4,ep=4,etp=1'
+    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 1, "etp": 2})
+    'tp=2,pp=1,dp=4'
     """
     parts = []
     for name, value in plan.items():
@@ -120,7 +122,8 @@ def plan_text(plan: Mapping[str, int]) -> str:
         if name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
         elif name == "etp":
-            parts += [f"etp={value}"] if _unusual_etp(plan) else []
+            known = plan["tp"] == 1 or plan["ep"] == 1  # else Megatron-Core's default is another
+            parts += [f"etp={value}"] if _unusual_etp(plan) or (value and not known) else []
         elif name in USUAL or (
             value != usual and not (name == "sequence_parallel" and plan["tp"] == 1)
         ):

@@ -133,7 +133,7 @@ PLANS = {
     "ep=2": "ep: the model has no experts, found 2",
     "tp=2,etp=2": "etp: the model has no experts, found 2",
     "expert_tp=4": "etp: the model has no experts, found 4",
-    "etp=1.5": "etp: must be a whole number of at least 1, found '1.5'",
+    "etp=1.5": "etp: must be a whole number of at least 0, found '1.5'",
     "etp=2,expert_tensor_parallel_size=2": "expert_tensor_parallel_size: given twice",
     "zero_group=7": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
     "tp=2,dp=8": "dp: must be 32 (64 chips over tp pp cp 2) or left out, found 8",

@@ -332,6 +332,7 @@ class TestPlans:
         [
             ({"ep": "4"}, 1, ""),
             ({"ep": "1"}, 2, ""),
+            ({"ep": "1", "etp": "0"}, 2, ""),
             ({"ep": "4", "etp": "2"}, 2, ""),
             ({"ep": "4", "etp": "1", "notes": "expert TP 2"}, 1, ""),
             ({"ep": "4", "notes": "expert TP as tensor parallel; TP 2; setp 2"}, 1, ""),
@@ -347,8 +348,13 @@ class TestPlans:
         found = read({**MIXTURE, "tp": "2", **changes})
         assert found.reason == [""]
         assert found.plans.etp.tolist() == [etp]
-        note = f"etp {etp} is taken from the column notes ({words})."
-        assert found.notes[0] == ([note] if words else [])
+        notes = [f"etp {etp} is taken from the column notes ({words})."] if words else []
+        if not words and "etp" not in changes and changes["ep"] != "1":
+            notes = [
+                "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is "
+                "tp, 2."
+            ]
+        assert found.notes[0] == notes
 
     def test_remarks_do_not_make_a_plan(self):
         frame = pd.DataFrame([{**MIXTURE, "notes": "expert TP 2"}])

@@ -318,6 +318,18 @@ def test_a_plan_that_is_searched(job: Job) -> None:
         assert note in row["predicted_note"]
 
 
+@pytest.mark.parametrize(("model", "plan"), [
+    ("llama3-8b", "tp=2"), ("mixtral-8x7b", "tp=2,ep=8"), ("mixtral-8x7b", "tp=2,ep=8,etp=2"),
+    ("mixtral-8x7b", "tp=2"),
+])  # fmt: skip
+def test_a_plan_that_was_returned_can_be_given(model: str, plan: str) -> None:
+    first = estimate(model, "H100", 64, plan=plan).best
+    again = estimate(model, "H100", 64, plan=first.plan).best
+    assert again.plan == first.plan
+    assert again.step_time_s == first.step_time_s
+    assert first.plan["etp"] == {"llama3-8b": 0, "mixtral-8x7b": 2 - plan.endswith("ep=8")}[model]
+
+
 def _given(job: Job, plan: dict[str, int]) -> Job:
     parts = tuple(tuple(part.split("=")) for part in plan_text(plan).split(","))
     return dataclasses.replace(job, plan=parts)
