@@ -23,7 +23,7 @@ cp divides the sequence                           refused  Megatron-LM ``validat
 ep divides the experts                            refused  Megatron-Core ``TransformerConfig``
 ep etp divides tp dp cp, the chips of a stage     refused  Megatron-Core ``parallel_state``
 etp divides the width of an expert                refused  Megatron-Core, column-parallel layers
-ep, etp need experts                              refused  Megatron-LM ``validate_args``
+ep, etp need experts                              refused  Megatron-LM ``validate_args`` (of ep)
 ep > 1 and tp > 1 need sequence parallelism       note     Megatron-LM refuses, DeepSpeed does not
 micro-batch is at most a rank's share             refused  no framework can fill it
 dp x micro-batch divides the batch                note     Megatron-LM refuses, samplers pad or drop
