@@ -84,6 +84,7 @@ COLUMNS: Mapping[str, str] = {
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     "recompute": "none, selective or full (default: none)",
+    "moe_recompute": "0 or 1: mixtures of experts are computed again (default: 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, 0 where no ranks hold the same weights)",
     "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
@@ -103,6 +104,9 @@ EXPERT_TP = re.compile(
     re.IGNORECASE,
 )
 """The words for an expert tensor parallel size, with its number."""
+MOE = re.compile(r"\bmoe\b(?!_act)", re.IGNORECASE)
+RECOMPUTE_MOE = re.compile(r"\brecompute [a-z_,+ ]*\bmoe\b", re.IGNORECASE)
+"""A list of modules that are computed again, with the mixture of experts as a whole."""
 
 
 @dataclass(frozen=True)
@@ -368,8 +372,21 @@ def _given(row: Row, notes: list[str]) -> Given:
     given["zero"], given["zero_group"] = read_zero(row)
     for name, column in SWITCH_COLUMNS.items():
         given[name] = row.flag(column, 0.0) if row.text(column) else None
+    given["moe_recompute"] = (
+        row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else _said_moe(row, notes)
+    )
     given["lora"] = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     return given
+
+
+def _said_moe(row: Row, notes: list[str]) -> float | None:
+    """Whether the recompute, or a remark on it, speaks of mixtures: ``layernorm+moe``."""
+    for column, pattern in (("recompute", MOE), (REMARKS, RECOMPUTE_MOE)):
+        found = pattern.search(row.text(column))
+        if found is not None:
+            notes.append(f"moe_recompute 1 is taken from the column {column} ({found.group()}).")
+            return 1.0
+    return None
 
 
 def _remarked_expert_tp(row: Row, notes: list[str]) -> float | None:

@@ -17,12 +17,18 @@ from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.performance import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.arrays import default_expert_tp
-from clustersim.performance.plan_rules import data_parallel_size, default_zero, judge
+from clustersim.performance.plan_rules import (
+    data_parallel_size,
+    default_zero,
+    judge,
+    switch_faults,
+)
 from clustersim.performance.search import SWITCHES
 
 __all__ = [
     "PLAN_KEYS",
     "SIZES",
+    "check_switches",
     "completed",
     "is_searched",
     "read_plan",
@@ -47,6 +53,7 @@ PLAN_KEYS: Mapping[str, str] = {
     "sequence_parallel": "1 or 0",
     "overlap": "communication behind computation, 1 or 0",
     "lora": "low-rank adapters, 1 or 0 (default)",
+    "moe_recompute": "mixtures of experts are computed again, 1 or 0 (default)",
 }
 """Keys of a plan; unless it says otherwise, a size that is not given is 1, and a switch is on."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
@@ -197,7 +204,7 @@ def completed(
     dp, fault, note = data_parallel_size(count, sizes, given["dp"])
     values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
     values["dp"] = dp
-    for name in ("recompute", "zero_group", "lora", "etp"):
+    for name in ("recompute", "zero_group", "lora", "moe_recompute", "etp"):
         values[name] = given[name] or 0.0
     if experts and not values["etp"]:
         values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
@@ -212,6 +219,17 @@ def completed(
             f"{values['tp']:.0f}."
         )
     return values, [fault] if fault else [], told
+
+
+def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
+    """Raise InputError where a plan that is searched has a switch that the model cannot have."""
+    faults = switch_faults(
+        ModelArrays.of([model]),
+        AcceleratorArrays.of([chip]),
+        {name: given[name] for name in SWITCHES},
+    )
+    if faults:
+        raise InputError("plan", faults)
 
 
 def settle_plan(

@@ -118,7 +118,7 @@ def plan_text(plan: Mapping[str, int]) -> str:
     """
     parts = []
     for name, value in plan.items():
-        usual = {"zero_group": 0, "lora": 0}.get(name, 1)
+        usual = {"zero_group": 0, "lora": 0, "moe_recompute": 0}.get(name, 1)
         if name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
         elif name == "etp":

@@ -239,6 +239,9 @@ class Plans(Columns):
         1 where the stack hides communication behind computation, 0 where it is known not to.
     lora : array
         1 where low-rank adapters are trained and the weights stay as they are.
+    moe_recompute : array
+        1 where mixtures of experts are computed again in the backward pass, whatever else is
+        (``recompute_modules = ["moe"]`` of Megatron-Core).
     """
 
     tp: Array
@@ -256,6 +259,7 @@ class Plans(Columns):
     zero_group: Array
     overlap: Array
     lora: Array
+    moe_recompute: Array
 
     @classmethod
     def of(
@@ -276,11 +280,12 @@ class Plans(Columns):
         zero_group: ArrayLike = 0,
         overlap: ArrayLike = 1,
         lora: ArrayLike = 0,
+        moe_recompute: ArrayLike = 0,
     ) -> Plans:
         """Make plans from numbers or arrays that broadcast with each other."""
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
-            *(sequence_parallel, zero_group, overlap, lora),
+            *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
         )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))

@@ -9,7 +9,7 @@ from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.rates import Rates
 
-__all__ = ["elementwise_seconds"]
+__all__ = ["elementwise_seconds", "mixture_elementwise_seconds"]
 
 Array = NDArray[np.float64]
 
@@ -55,3 +55,23 @@ def elementwise_seconds(
         inputs = 2.0 * models.hidden + (models.attention_width / plans.tp) + mlp
         elements = elements + np.where(chips.fp8, 2.0 * coefficients.cast_traffic * inputs, 0.0)
     return tokens * elements / rates.memory_Bps + coefficients.layer_s
+
+
+def mixture_elementwise_seconds(
+    tokens: Array,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rates: Rates,
+    coefficients: Coefficients,
+) -> Array:
+    """Those of :func:`elementwise_seconds` that belong to the mixture of experts of a layer."""
+    split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
+    moe = models.moe_layers / models.layers
+    experts = (models.top_k + models.shared_experts) * models.expert_ffn_hidden
+    mlp = models.mlp_matrices * moe * experts / plans.tp
+    sorts = np.where(plans.ep > 1, 2.0 + 2.0 * plans.expert_tp, 4.0)
+    passes = sorts * coefficients.permutation_traffic * moe * models.top_k * models.hidden / split
+    elements = 2.0 * coefficients.elementwise_traffic * (passes + MLP_PASSES * mlp)
+    elements = elements + np.where(chips.fp8, 2.0 * coefficients.cast_traffic * mlp, 0.0)
+    return tokens * elements / rates.memory_Bps

@@ -22,6 +22,7 @@ __all__ = [
     "context_seconds",
     "data_parallel_seconds",
     "exposed_seconds",
+    "mixtures_reduce",
     "pipeline_seconds",
     "tensor_seconds",
 ]
@@ -53,8 +54,16 @@ def tensor_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Link
     once = all_reduce_seconds(2.0 * tokens * models.hidden, plans.tp, one, links)
     if not np.any(models.moe_layers > 0):
         return 2.0 * once
-    split = (models.shared_experts > 0) | ((plans.ep == 1) & (plans.expert_tp == plans.tp))
-    return (2.0 - np.where(split, 0.0, models.moe_layers / models.layers)) * once
+    moe = models.moe_layers / models.layers
+    return (2.0 - np.where(mixtures_reduce(models, plans), 0.0, moe)) * once
+
+
+def mixtures_reduce(models: ModelArrays, plans: Plans) -> NDArray[np.bool_]:
+    """Whether a mixture of experts has matrices that `tp` ranks split and no exchange gathers."""
+    split: NDArray[np.bool_] = (models.shared_experts > 0) | (
+        (plans.ep == 1) & (plans.expert_tp == plans.tp)
+    )
+    return split
 
 
 def context_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Links) -> Array:

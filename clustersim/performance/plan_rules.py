@@ -23,7 +23,8 @@ cp divides the sequence                           refused  Megatron-LM ``validat
 ep divides the experts                            refused  Megatron-Core ``TransformerConfig``
 ep etp divides tp dp cp, the chips of a stage     refused  Megatron-Core ``parallel_state``
 etp divides the width of an expert                refused  Megatron-Core, column-parallel layers
-ep, etp need experts                              refused  Megatron-LM ``validate_args`` (of ep)
+ep, etp, moe_recompute need experts               refused  Megatron-LM ``validate_args`` (of ep)
+moe_recompute beside full recompute               note     mixtures are in it
 ep > 1 and tp > 1 need sequence parallelism       note     Megatron-LM refuses, DeepSpeed does not
 micro-batch is at most a rank's share             refused  no framework can fill it
 dp x micro-batch divides the batch                note     Megatron-LM refuses, samplers pad or drop
@@ -64,6 +65,7 @@ __all__ = [
     "default_zero",
     "judge",
     "precision_note",
+    "switch_faults",
 ]
 
 Array = NDArray[np.float64]
@@ -201,6 +203,16 @@ RULES: tuple[Rule, ...] = (
         ),
         lambda t: f"times ep {t.ep:.0f} must divide the {t.stage:.0f} chips of a stage (tp dp cp)",
         needs_dp=True,
+    ),
+    _refused(
+        "moe_recompute",
+        lambda t: (t.moe_recompute > 0) & (t.n_experts == 0),
+        lambda _: "the model has no experts",
+    ),
+    _noted(
+        "moe_recompute",
+        lambda t: (t.moe_recompute > 0) & (t.n_experts > 0) & (t.recompute >= 2),
+        lambda _: "moe_recompute changes nothing beside full recompute, which has it.",
     ),
     Rule(
         "topk",
@@ -361,6 +373,25 @@ def judge(
             lines = (found.faults if rule.refuses else found.notes)[place]
             lines.append(rule.text(terms.row(int(place))))
     return found
+
+
+def switch_faults(
+    model: ModelArrays, chip: AcceleratorArrays, switches: Mapping[str, float | None]
+) -> list[str]:
+    """Say which switches no plan of one model on one chip can have, whatever its sizes.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> catalogue = load_catalogue()
+    >>> model = ModelArrays.of([catalogue.model("gpt3-5b")])
+    >>> chip = AcceleratorArrays.of([catalogue.accelerator("H100")])
+    >>> switch_faults(model, chip, {"moe_recompute": 1.0})
+    ['moe_recompute: the model has no experts, found 1']
+    """
+    given = {name: value for name, value in switches.items() if value is not None}
+    rules = [rule for rule in RULES if rule.refuses and rule.name in given]
+    return judge(model, chip, Plans.of(tp=[1.0], dp=0, **given), np.ones(1), rules).faults[0]
 
 
 def data_parallel_size(

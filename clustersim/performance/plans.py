@@ -66,9 +66,12 @@ def describe_plan(plans: Plans, row: int) -> str:
         name: int(np.atleast_1d(getattr(plans, name))[row])
         for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "recompute", "zero", "vpp")
     }
-    group, *on = (
+    group, again, *on = (
         int(np.atleast_1d(column)[row])
-        for column in (plans.zero_group, plans.flash, plans.sequence_parallel, plans.overlap)
+        for column in (
+            *(plans.zero_group, plans.moe_recompute),
+            *(plans.flash, plans.sequence_parallel, plans.overlap),
+        )
     )
     shown = [f"{name} {sizes[name]}" for name in ("tp", "pp", "dp")]
     shown += [f"{name} {sizes[name]}" for name in ("cp", "ep") if sizes[name] > 1]
@@ -78,7 +81,7 @@ def describe_plan(plans: Plans, row: int) -> str:
     words = [
         " x ".join(shown),
         f"micro-batch {sizes['micro_batch']}",
-        f"recompute {RECOMPUTE[sizes['recompute']]}",
+        f"recompute {RECOMPUTE[sizes['recompute']]}" + (" and of mixtures" if again else ""),
         f"ZeRO-{sizes['zero']}" + (f" in groups of {group}" if group else ""),
     ]
     if sizes["vpp"] > 1:
@@ -284,6 +287,7 @@ class _Layout:
             zero_group=zero_group,
             overlap=self.overlap[place[4]],
             lora=np.zeros(()),
+            moe_recompute=np.zeros(()),
         )
 
 

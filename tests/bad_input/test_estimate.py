@@ -133,6 +133,8 @@ PLANS = {
     "ep=2": "ep: the model has no experts, found 2",
     "tp=2,etp=2": "etp: the model has no experts, found 2",
     "expert_tp=4": "etp: the model has no experts, found 4",
+    "moe_recompute=1": "moe_recompute: the model has no experts, found 1",
+    "moe_recompute=2": "moe_recompute: must be 0 or 1, found '2'",
     "etp=1.5": "etp: must be a whole number of at least 0, found '1.5'",
     "etp=2,expert_tensor_parallel_size=2": "expert_tensor_parallel_size: given twice",
     "zero_group=7": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",

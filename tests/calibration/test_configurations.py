@@ -356,6 +356,27 @@ class TestPlans:
             ]
         assert found.notes[0] == notes
 
+    @pytest.mark.parametrize(
+        ("changes", "again", "told"),
+        [
+            ({}, 0, ""),
+            ({"moe_recompute": "1"}, 1, ""),
+            ({"recompute": "selective (layernorm, moe)"}, 1, "recompute (moe)"),
+            ({"recompute": "selective", "notes": "recompute layernorm+moe"}, 1,
+             "notes (recompute layernorm+moe)"),
+            ({"notes": "recompute moe_act; MoE of 8 experts"}, 0, ""),
+            ({"moe_recompute": "0", "notes": "recompute moe"}, 0, ""),
+        ],
+    )  # fmt: skip
+    def test_recompute_of_mixtures(self, changes, again, told):
+        found = read({**MIXTURE, **changes})
+        assert found.reason == [""]
+        assert found.plans.moe_recompute.tolist() == [again]
+        assert found.notes[0] == (
+            [f"moe_recompute 1 is taken from the column {told}."] if told else []
+        )
+        assert found.plans.recompute.tolist() == [float("recompute" in changes)]
+
     def test_remarks_do_not_make_a_plan(self):
         frame = pd.DataFrame([{**MIXTURE, "notes": "expert TP 2"}])
         row = read_configurations(frame, CATALOGUE, assumed=default_calibration())

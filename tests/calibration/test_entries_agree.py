@@ -192,6 +192,7 @@ def jobs(draw: st.DrawFn) -> Job:
         "vpp": draw(st.sampled_from([1, 1, 2, 4, 30])),
         "micro_batch": draw(st.sampled_from([1, 1, 2, 3, 64])),
         "recompute": draw(st.sampled_from(["none", "selective", "full"])),
+        "moe_recompute": draw(st.sampled_from(["", "", "", 0, 1])),
     }
     texts = {name: str(value) for name, value in plan.items() if value != ""}
     if draw(st.booleans()):
@@ -201,7 +202,8 @@ def jobs(draw: st.DrawFn) -> Job:
     if draw(st.integers(0, 4)) == 0:
         texts["sequence_parallel"] = draw(st.sampled_from(["0", "1"]))
     kept = draw(st.lists(st.sampled_from(sorted(texts)), unique=True, min_size=1))
-    kept += ["tp"] if kept == ["sequence_parallel"] else []  # else the plan is searched
+    switches = {"sequence_parallel", "moe_recompute"}
+    kept += ["tp"] if set(kept) <= switches else []  # else the plan is searched
     count = tp * pp * cp * dp + draw(st.sampled_from([0, 0, 0, 0, 1]))
     return Job(
         model,
@@ -396,7 +398,7 @@ def test_no_rule_is_idle() -> None:
         tp=any_of(1, 2, 3, 8, 16), pp=any_of(1, 2, 4, 64), dp=any_of(1, 2, 7, 16),
         cp=any_of(1, 2, 3, 4), ep=any_of(1, 2, 8, 16), etp=any_of(0, 1, 2, 3), vpp=any_of(1, 2, 40),
         micro_batch=any_of(1, 2, 64), zero=any_of(0, 1, 2, 3), zero_group=any_of(0, 2, 5),
-        sequence_parallel=any_of(0, 1),
+        sequence_parallel=any_of(0, 1), recompute=any_of(0, 2), moe_recompute=any_of(0, 0, 1),
     )  # fmt: skip
     names = ("mixtral-8x7b", "mixtral-8x22b", "llama3-8b", "gpt3-5b")
     some = random.integers(0, len(names), size)

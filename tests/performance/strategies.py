@@ -75,6 +75,7 @@ def plans(draw):
         zero_group=draw(st.sampled_from([0, 0, 2, 8, 64])),
         overlap=draw(st.integers(0, 1)),
         lora=draw(st.integers(0, 1)),
+        moe_recompute=draw(st.sampled_from([0, 0, 1])),
     )
 
 

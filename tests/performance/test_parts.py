@@ -208,6 +208,43 @@ class TestExperts:
         assert extra[1] - extra[0] == approx(3 * LAYERS * copies)
 
 
+def test_recompute_of_mixtures():
+    """Products, sorting and exchange of the 18 mixtures of 24 layers, once more."""
+    shape = mixture(moe_layers=18.0, mlp_matrices=2.0)
+    plan = {"dp": [8], "ep": 8}
+    plain = parts(shape, plan, batch=8)
+    again = parts(shape, plan | {"moe_recompute": 1}, batch=8)
+    whole = parts(mixture(), plan, batch=8)["matmul"] / 3
+    attention = parts(model(ffn_hidden=1e-9), plan | {"ep": 1}, batch=8)["matmul"] / 3
+    streamed = (2.5 * 2 * 2 * 4096 * 2 * SEQ / MEMORY_BPS) * 18  # two matrices of two experts
+    assert plain["recompute"] == 0
+    assert again["recompute"] == approx(18 / 24 * (whole - attention) + streamed)
+    assert again["expert_parallel"] == approx(1.5 * plain["expert_parallel"])
+    for name in ("matmul", "attention", "elementwise", "tensor_parallel"):
+        assert again[name] == plain[name]
+    full = plan | {"recompute": 2}
+    assert parts(shape, full, batch=8) == parts(shape, full | {"moe_recompute": 1}, batch=8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sizes", "more"),
+    [
+        ({}, {"ep": 8}, 0.0),
+        ({}, {"ep": 1}, 1.0),
+        ({"shared_experts": 1.0}, {"ep": 8}, 1.0),
+        ({"moe_layers": 12.0}, {"ep": 1}, 0.5),
+    ],
+)
+def test_mixtures_computed_again_reduce_again(changes, sizes, more):
+    plan = {"tp": [4], "dp": 8, "sequence_parallel": 0, **sizes}
+    once = parts(model(), {"tp": [4], "dp": 8, "sequence_parallel": 0}, batch=8)["tensor_parallel"]
+    found = [
+        parts(mixture(**changes), plan | {"moe_recompute": again}, batch=8)["tensor_parallel"]
+        for again in (0, 1)
+    ]
+    assert found[1] - found[0] == approx(more * once / 4)  # of two passes of two all-reduces
+
+
 def test_recompute():
     forward = parts(model(), ONE)
     assert forward["recompute"] == 0

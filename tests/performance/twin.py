@@ -117,6 +117,7 @@ class Twin:
         self.moe = model.moe_layers / model.layers
         self.chips = plan.tp * plan.pp * plan.dp * plan.cp
         self.full, self.selective = plan.recompute == 2, plan.recompute == 1
+        self.moe_again = plan.moe_recompute > 0 and not self.full
         self.norm_split = plan.tp if plan.sequence_parallel else 1.0
         self.trained = 0.003 if plan.lora else 1.0
         self.etp = plan.etp or (1.0 if plan.ep > 1 else plan.tp)
@@ -197,6 +198,16 @@ class Twin:
         experts = (m.top_k + m.shared_experts) * m.expert_ffn_hidden
         return (1 - self.moe) * m.ffn_hidden + self.moe * experts
 
+    def mixture_streaming(self):
+        m, p, c = self.m, self.p, self.c
+        experts = (m.top_k + m.shared_experts) * m.expert_ffn_hidden
+        mlp = m.mlp_matrices * self.moe * experts / p.tp
+        sorts = 2 + 2 * self.etp if p.ep > 1 else 4
+        copies = sorts * c.permutation_traffic * self.moe * m.top_k * m.hidden / self.norm_split
+        elements = 2 * c.elementwise_traffic * (copies + 2.5 * mlp)
+        elements += 2 * c.cast_traffic * mlp if self.a.fp8 else 0.0
+        return self.tokens * elements / self.memory_Bps
+
     def streaming(self):
         m, p, c = self.m, self.p, self.c
         hidden = m.hidden / self.norm_split
@@ -216,9 +227,11 @@ class Twin:
             return 0.0
         once = self.links.all_reduce(2 * self.tokens * self.m.hidden, p.tp, 1)
         mixture_reduces = self.m.shared_experts > 0 or self.like_dense
-        once *= 1 + (1 - self.moe) + (self.moe if mixture_reduces else 0)
+        of_mixtures = self.moe if mixture_reduces else 0
         passes = 2 + self.full + (0.25 if p.sequence_parallel else 0.0)
-        return passes * once * (1 - self.c.tp_overlap * (1.0 if p.overlap else 0.2))
+        seconds = passes * (1 + (1 - self.moe) + of_mixtures) * once
+        seconds += self.moe_again * of_mixtures * once
+        return seconds * (1 - self.c.tp_overlap * (1.0 if p.overlap else 0.2))
 
     def context(self, window):
         p = self.p
@@ -237,7 +250,8 @@ class Twin:
         if self.etp > 1 and not self.like_dense:
             copies = m.top_k if p.ep > 1 else 1
             once += 2 * self.links.gather(own_tokens * self.etp * copies * token, self.etp, 1)
-        return (2 + self.full) * self.moe * once * (1 - self.c.ep_overlap)
+        passes = 2 + self.full + self.moe_again
+        return passes * self.moe * once * (1 - self.c.ep_overlap)
 
     def parts(self):
         p, c = self.p, self.c
@@ -252,6 +266,9 @@ class Twin:
             again = products + forward + streaming
         elif self.selective:
             again = 0.3 * streaming if p.flash else forward
+        if self.moe_again:
+            again += self.moe * self.expert_layer() if self.moe else 0.0
+            again += self.mixture_streaming()
         layer = {
             "matmul": products + back,
             "attention": forward + backward,
@@ -341,12 +358,18 @@ class Twin:
 
     def bytes_per_layer(self):
         """Bytes that one micro-batch keeps of one layer, and that the layer at work has."""
+        kept, at_work = self.bytes_with(self.active_width(), self.m.top_k)
+        if self.moe_again:
+            kept, _ = self.bytes_with((1 - self.moe) * self.m.ffn_hidden, 0)
+        return kept, at_work
+
+    def bytes_with(self, active_width, top_k):
         m, p, r = self.m, self.p, self.r
         hidden, attention_width = m.hidden / self.norm_split, m.attention_width / p.tp
-        mlp = self.active_width() / p.tp
+        mlp = active_width / p.tp
         qkv = (m.attention_width + 2 * m.kv_width) / p.tp
         gathered = self.etp / p.tp if p.sequence_parallel else 1.0
-        routed, gate = self.moe * m.top_k * m.hidden * gathered, m.mlp_matrices - 1
+        routed, gate = self.moe * top_k * m.hidden * gathered, m.mlp_matrices - 1
         other = qkv + attention_width + routed + gate * mlp
         if p.lora:
             whole = 2 * (3 * hidden + other)
@@ -380,7 +403,7 @@ class Twin:
     def activations(self):
         m, p, r = self.m, self.p, self.r
         kept, at_work = self.bytes_per_layer()
-        working = at_work if self.full else 0.0
+        working = at_work if self.full else max(at_work - kept, 0.0) if self.moe_again else 0.0
         first, last = p.pp, 1.0
         if p.vpp > 1:
             first, last = p.pp + (p.pp - 1) / p.vpp, p.pp - (p.pp - 1) / p.vpp
