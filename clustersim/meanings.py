@@ -55,6 +55,7 @@ _GROUPS = (
     "dp dataparallel dataparallelism dataparallelsize",
     "cp contextparallel contextparallelism contextparallelsize sequenceparallelsize",
     "ep expertparallel expertparallelism expertparallelsize expertmodelparallelsize",
+    "etp experttp experttensorparallel experttensorparallelism experttensorparallelsize",
     "microbatch mbs microbatchsize",
     "globalbatch gbs batchsize globalbatchsize batch",
     "seqlen sequencelength contextlength seq context seqlength maxseqlen",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,15 +74,17 @@ COLUMNS: Mapping[str, str] = {
     "topk": "experts of a token",
     "global_batch": "sequences of a step",
     "micro_batch": "sequences of a micro-batch (default: 1)",
-    "tp": "tensor parallel size (default: 1; a row that gives none of tp, pp, dp, cp, ep, vpp, "
-    "micro_batch, recompute and zero has its plan searched)",
+    "tp": "tensor parallel size (default: 1; a row that gives none of tp, pp, dp, cp, ep, etp, "
+    "vpp, micro_batch, recompute and zero has its plan searched)",
     "pp": "pipeline stages (default: 1)",
     "vpp": "model chunks of a stage (default: 1)",
     "dp": "data parallel size (default: what is left)",
-    "ep": "expert parallel size; whole experts over any chips of a stage (default: 1)",
+    "ep": "expert parallel size; experts over any chips of a stage (default: 1)",
+    "etp": "expert tensor parallel size, chips of an expert (default: 1 if ep > 1, else tp)",
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     "recompute": "none, selective or full (default: none)",
+    "moe_recompute": "0 or 1: mixtures of experts are computed again (default: 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, 0 where no ranks hold the same weights)",
     "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
@@ -92,6 +95,18 @@ COLUMNS: Mapping[str, str] = {
     **MEMORY_COLUMNS,
 }
 """Columns that describe a run, with their defaults; all others are carried along."""
+
+REMARKS = "notes"
+"""A column of free text, in which published tables give the one size that they have no column for:
+:data:`EXPERT_TP`."""
+EXPERT_TP = re.compile(
+    r"\b(?:(?:expert[-_ ](?:tp|tensor[-_ ]parallel)(?:[-_ ]size)?|etp)(?: of)?[ =:]*)([1-9]\d*)\b",
+    re.IGNORECASE,
+)
+"""The words for an expert tensor parallel size, with its number."""
+MOE = re.compile(r"\bmoe\b(?!_act)", re.IGNORECASE)
+RECOMPUTE_MOE = re.compile(r"\brecompute [a-z_,+ ]*\bmoe\b", re.IGNORECASE)
+"""A list of modules that are computed again, with the mixture of experts as a whole."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +230,7 @@ def read_configurations(
     """
     if not set(COLUMNS) & set(frame.columns):
         raise InputError("table", f"has none of the columns {', '.join(COLUMNS)}")
-    known = [name for name in COLUMNS if name in frame.columns]
+    known = [name for name in (*COLUMNS, REMARKS) if name in frame.columns]
     records = frame[known].to_dict("records")
     reader = _Reader(catalogue, assumed, {})
     entries, places = [], []
@@ -284,6 +299,8 @@ class _Reader:
         model = model_of_row(row, self.catalogue)
         given = _given(row, notes)
         searched = self.assumed is not None and is_searched(given)
+        if not searched and given["etp"] is None and model.get("n_experts", 0) > 0:
+            given["etp"] = _remarked_expert_tp(row, notes)
         batch = row.number("global_batch")
         count = _count(row, given)
         if chip is None or row.problems:
@@ -296,7 +313,7 @@ class _Reader:
         memory = read_memory(row, row.choice("kind", "pretrain", KINDS), notes)
         if row.problems:
             return None
-        plan, faults, told = completed(given, count)
+        plan, faults, told = completed(given, count, experts=model["n_experts"] > 0)
         if searched and given["sequence_parallel"] is None:
             plan["sequence_parallel"] = 1.0
         row.problems += faults
@@ -349,13 +366,36 @@ def _given(row: Row, notes: list[str]) -> Given:
         name: row.number(name) if row.text(name) else None
         for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")
     }
-    given["dp"] = row.number("dp", 0.0, least=0.0) or None
+    for name in ("dp", "etp"):
+        given[name] = row.number(name, 0.0, least=0.0) or None
     given["recompute"] = read_recompute(row, notes)
     given["zero"], given["zero_group"] = read_zero(row)
     for name, column in SWITCH_COLUMNS.items():
         given[name] = row.flag(column, 0.0) if row.text(column) else None
+    given["moe_recompute"] = (
+        row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else _said_moe(row, notes)
+    )
     given["lora"] = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     return given
+
+
+def _said_moe(row: Row, notes: list[str]) -> float | None:
+    """Whether the recompute, or a remark on it, speaks of mixtures: ``layernorm+moe``."""
+    for column, pattern in (("recompute", MOE), (REMARKS, RECOMPUTE_MOE)):
+        found = pattern.search(row.text(column))
+        if found is not None:
+            notes.append(f"moe_recompute 1 is taken from the column {column} ({found.group()}).")
+            return 1.0
+    return None
+
+
+def _remarked_expert_tp(row: Row, notes: list[str]) -> float | None:
+    """Read the expert tensor parallel size that a row's remarks speak of."""
+    found = EXPERT_TP.search(row.text(REMARKS))
+    if found is None:
+        return None
+    notes.append(f"etp {found.group(1)} is taken from the column {REMARKS} ({found.group()}).")
+    return float(found.group(1))
 
 
 def _count(row: Row, given: Given) -> float:

@@ -21,6 +21,7 @@ from clustersim.calibration.configurations import Configurations
 from clustersim.calibration.cost import Cost, Prices, cost_of
 from clustersim.calibration.given_plan import (
     PLAN_KEYS,
+    check_switches,
     is_searched,
     read_plan,
     settle_plan,
@@ -62,7 +63,7 @@ class PlanEstimate:
     Attributes
     ----------
     plan : mapping of str to int
-        Keys of :data:`clustersim.calibration.given_plan.PLAN_KEYS`.
+        Keys of :data:`clustersim.calibration.given_plan.PLAN_KEYS`; `etp` is 0 without experts.
     step_time_s, lo_s, hi_s : float
         Seconds of one step with the bounds of its 90 % interval.
     tokens_per_s, mfu : float
@@ -235,6 +236,7 @@ def estimate(
     given = read_plan({} if plan is None else plan, notes)
     searched: tuple[int, int] | None = None
     if is_searched(given):
+        check_switches(given, shape, chip)
         choice, searched = _search(job, given)
     else:
         unusual: list[str] = []

@@ -16,12 +16,19 @@ from clustersim.calibration.row import Row
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.performance import AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.plan_rules import data_parallel_size, default_zero, judge
+from clustersim.performance.arrays import default_expert_tp
+from clustersim.performance.plan_rules import (
+    data_parallel_size,
+    default_zero,
+    judge,
+    switch_faults,
+)
 from clustersim.performance.search import SWITCHES
 
 __all__ = [
     "PLAN_KEYS",
     "SIZES",
+    "check_switches",
     "completed",
     "is_searched",
     "read_plan",
@@ -35,7 +42,8 @@ PLAN_KEYS: Mapping[str, str] = {
     "pp": "pipeline stages",
     "dp": "data parallel size (default: what is left)",
     "cp": "context parallel size",
-    "ep": "expert parallel size: whole experts over any chips of a stage (tp dp cp)",
+    "ep": "expert parallel size: experts over any chips of a stage (tp dp cp)",
+    "etp": "expert tensor parallel size, chips of an expert (default: 1 if ep > 1, else tp)",
     "vpp": "model chunks of a stage",
     "micro_batch": "sequences of a micro-batch",
     "recompute": "none, selective or full",
@@ -45,8 +53,9 @@ PLAN_KEYS: Mapping[str, str] = {
     "sequence_parallel": "1 or 0",
     "overlap": "communication behind computation, 1 or 0",
     "lora": "low-rank adapters, 1 or 0 (default)",
+    "moe_recompute": "mixtures of experts are computed again, 1 or 0 (default)",
 }
-"""Keys of a plan; a size that is not given is 1, a switch that is not given is on."""
+"""Keys of a plan; unless it says otherwise, a size that is not given is 1, and a switch is on."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
 """Keys of which one makes a plan; without any the plan is searched."""
 
@@ -56,8 +65,10 @@ ALIASES = {
     "sp": "sequence_parallel",
     "flash_attn": "flash",
     "comm_overlap": "overlap",
+    "expert_tp": "etp",
+    "expert_tensor_parallel_size": "etp",
 }
-NUMBERS = ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "zero_group")
+NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group")
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
 BLOCK_NOTE = "Recompute of a block of layers is taken for that of all layers (full)."
 
@@ -129,7 +140,7 @@ def _items(text: str, problems: list[str]) -> list[tuple[str, str]]:
 def _number(row: Row, name: str) -> float | None:
     if not row.text(name):
         return None
-    return row.number(name, least=0.0 if name in ("dp", "zero_group") else 1.0) or None
+    return row.number(name, least=0.0 if name in ("dp", "etp", "zero_group") else 1.0) or None
 
 
 def read_recompute(row: Row, notes: list[str]) -> float | None:
@@ -167,7 +178,9 @@ def is_searched(given: Given) -> bool:
     return all(given[name] is None for name in SIZES)
 
 
-def completed(given: Given, count: float) -> tuple[dict[str, float], list[str], list[str]]:
+def completed(
+    given: Given, count: float, *, experts: bool
+) -> tuple[dict[str, float], list[str], list[str]]:
     """Put the defaults where a plan says nothing.
 
     Parameters
@@ -176,12 +189,14 @@ def completed(given: Given, count: float) -> tuple[dict[str, float], list[str], 
         As :func:`read_plan` returns it.
     count : float
         Chips of the job.
+    experts : bool
+        Whether the model is a mixture of experts.
 
     Returns
     -------
     dict of str to float
         Fields of :class:`clustersim.performance.Plans`; a `dp` of 0 where the sizes do not divide
-        the chips.
+        the chips, an `etp` of 0 without experts.
     list of str, list of str
         Faults and notes of the job's size.
     """
@@ -189,13 +204,32 @@ def completed(given: Given, count: float) -> tuple[dict[str, float], list[str], 
     dp, fault, note = data_parallel_size(count, sizes, given["dp"])
     values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
     values["dp"] = dp
-    for name in ("recompute", "zero_group", "lora"):
+    for name in ("recompute", "zero_group", "lora", "moe_recompute", "etp"):
         values[name] = given[name] or 0.0
+    if experts and not values["etp"]:
+        values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
     if given["zero"] is None:
-        values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep")))
+        values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep", "etp")))
     if given["sequence_parallel"] is None:
         values["sequence_parallel"] = float(values["tp"] > 1)
-    return values, [fault] if fault else [], [note] if note else []
+    told = [note] if note else []
+    if experts and given["etp"] is None and values["ep"] > 1 and values["tp"] > 1:
+        told.append(
+            "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp, "
+            f"{values['tp']:.0f}."
+        )
+    return values, [fault] if fault else [], told
+
+
+def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
+    """Raise InputError where a plan that is searched has a switch that the model cannot have."""
+    faults = switch_faults(
+        ModelArrays.of([model]),
+        AcceleratorArrays.of([chip]),
+        {name: given[name] for name in SWITCHES},
+    )
+    if faults:
+        raise InputError("plan", faults)
 
 
 def settle_plan(
@@ -240,7 +274,7 @@ def settle_plan(
     >>> found["dp"], found["recompute"], found["zero"]
     (4, 2, 1)
     """
-    values, faults, told = completed(given, count)
+    values, faults, told = completed(given, count, experts=model.n_experts > 0)
     verdicts = judge(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),

@@ -115,7 +115,7 @@ def _params(models: ModelArrays) -> NDArray[np.float64]:
 def _plans(rows: Configurations) -> list[tuple[str, Rows, str]]:
     plans, chips = rows.plans, rows.chips
     size = plans.chips
-    across = plans.tp * plans.ep > chips.scaleup_size
+    across = plans.expert_tp * plans.ep > chips.scaleup_size
     wire = "follows from bytes and links; the share that hides leans on the prior"
     return [
         ("over 4,096 chips", size > 4096, "extrapolates the growth per doubling of the chips"),
@@ -126,6 +126,7 @@ def _plans(rows: Configurations) -> list[tuple[str, Rows, str]]:
         ("context parallelism", plans.cp > 1, wire),
         ("expert parallelism", plans.ep > 1, wire),
         ("expert parallelism across servers", (plans.ep > 1) & across, wire),
+        ("distributed experts that are split too", (plans.ep > 1) & (plans.expert_tp > 1), wire),
         ("ZeRO-3 or FSDP", plans.zero >= 3, wire),
         ("ZeRO within groups (hybrid sharding)", plans.zero_group > 0, wire),
         ("no fused attention", plans.flash == 0, LEANS),

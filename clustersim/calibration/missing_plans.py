@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clustersim.calibration.configurations import Configurations
 from clustersim.performance import Coefficients, Plans, World
 from clustersim.performance.plan_rules import judge
-from clustersim.performance.plans import enumerate_plans
+from clustersim.performance.plans import enumerate_plans, unusual_expert_tp
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import memory_of, step_seconds
 
@@ -104,6 +104,8 @@ def _told(values: dict[str, float], *, fits: bool) -> str:
         for name in ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "zero")
         if name in ("tp", "pp", "dp", "micro_batch", "zero") or values[name] > 1
     ]
+    etp = unusual_expert_tp(values["tp"], values["ep"], values["etp"])
+    shown += [f"etp={etp:g}"] if etp else []
     which = "fastest plan that fits" if fits else "no plan fits; thriftiest plan"
     allowed = "; the upper bound allows for a run whose plan is not the best" if fits else ""
     return f"No plan given, {which}: {' '.join(shown)}{allowed}."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clustersim.cli.text import table
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.plans import unusual_expert_tp
 from clustersim.units import format_count, format_duration, format_memory, format_rate
 
 if TYPE_CHECKING:
@@ -110,17 +111,28 @@ def plan_text(plan: Mapping[str, int]) -> str:
     --------
     >>> plan_text({"tp": 8, "pp": 1, "dp": 4, "micro_batch": 2, "recompute": 2, "zero": 1})
     'tp=8,pp=1,dp=4,micro_batch=2,recompute=full,zero=1'
+    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 4, "etp": 1})
+    'tp=2,pp=1,dp=4,ep=4,etp=1'
+    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 1, "etp": 2})
+    'tp=2,pp=1,dp=4'
     """
     parts = []
     for name, value in plan.items():
-        usual = {"zero_group": 0, "lora": 0}.get(name, 1)
+        usual = {"zero_group": 0, "lora": 0, "moe_recompute": 0}.get(name, 1)
         if name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
+        elif name == "etp":
+            known = plan["tp"] == 1 or plan["ep"] == 1  # else Megatron-Core's default is another
+            parts += [f"etp={value}"] if _unusual_etp(plan) or (value and not known) else []
         elif name in USUAL or (
             value != usual and not (name == "sequence_parallel" and plan["tp"] == 1)
         ):
             parts.append(f"{name}={value}")
     return ",".join(parts)
+
+
+def _unusual_etp(plan: Mapping[str, int]) -> float:
+    return unusual_expert_tp(plan["tp"], plan["ep"], plan["etp"])
 
 
 def _step(found: Estimate, best: PlanEstimate) -> str:
@@ -216,11 +228,14 @@ def _money(cny: float) -> str:
 
 
 def _plans(plans: tuple[PlanEstimate, ...]) -> str:
-    """A row for each plan; sizes that are 1 in all of them are left out."""
+    """A row for each plan; sizes that are 1 (`etp`: the default) in all of them are left out."""
     sizes = [
         name
-        for name in ("tp", "pp", "dp", "cp", "ep", "vpp")
-        if name in USUAL or any(found.plan[name] > 1 for found in plans)
+        for name in ("tp", "pp", "dp", "cp", "ep", "etp", "vpp")
+        if name in USUAL
+        or any(
+            _unusual_etp(found.plan) if name == "etp" else found.plan[name] > 1 for found in plans
+        )
     ]
     rows = [
         (

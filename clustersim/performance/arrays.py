@@ -19,6 +19,7 @@ __all__ = [
     "ModelArrays",
     "Plans",
     "attended_tokens",
+    "default_expert_tp",
     "scaleup_domain",
 ]
 
@@ -61,6 +62,22 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
 def scaleup_domain(chip: Accelerator) -> int:
     """Chips of one scale-up domain; 1 for a chip without a scale-up link."""
     return 1 if chip.scaleup_shape == "none" else chip.scaleup_size
+
+
+def default_expert_tp(tp: ArrayLike, ep: ArrayLike) -> Array:
+    """Return the expert tensor parallel size of plans that give none.
+
+    1 where experts are distributed (`ep` > 1), `tp` where they are not. Megatron-Core's own default
+    is `tp` in both cases, but what runs on it says 1: the configurations of NeMo, Megatron-Bridge
+    and Megatron-MoE-ModelZoo set ``expert_tensor_parallel_size`` to 1, and DeepSpeed, MindFormers
+    and PyTorch have whole experts.
+
+    Examples
+    --------
+    >>> default_expert_tp([4, 4], [1, 8]).tolist()
+    [4.0, 1.0]
+    """
+    return np.where(np.asarray(ep) > 1, 1.0, tp)
 
 
 class Columns:
@@ -195,12 +212,15 @@ class AcceleratorArrays(Columns):
 
 @dataclass(frozen=True, slots=True)
 class Plans(Columns):
-    """How a job is laid out; ``n = tp * pp * dp * cp``, experts over `ep` of a stage's chips.
+    """How a job is laid out; ``n = tp * pp * dp * cp``, experts over ``ep * etp`` chips of a stage.
 
     Attributes
     ----------
     tp, pp, dp, cp, ep : array
         Tensor, pipeline, data, context and expert parallel sizes.
+    etp : array
+        Expert tensor parallel size: how many chips split each expert's matrices. 0 is the default,
+        :attr:`expert_tp`; a model without experts has none.
     micro_batch : array
         Sequences of one micro-batch.
     recompute : array
@@ -219,6 +239,9 @@ class Plans(Columns):
         1 where the stack hides communication behind computation, 0 where it is known not to.
     lora : array
         1 where low-rank adapters are trained and the weights stay as they are.
+    moe_recompute : array
+        1 where mixtures of experts are computed again in the backward pass, whatever else is
+        (``recompute_modules = ["moe"]`` of Megatron-Core).
     """
 
     tp: Array
@@ -226,6 +249,7 @@ class Plans(Columns):
     dp: Array
     cp: Array
     ep: Array
+    etp: Array
     micro_batch: Array
     recompute: Array
     zero: Array
@@ -235,6 +259,7 @@ class Plans(Columns):
     zero_group: Array
     overlap: Array
     lora: Array
+    moe_recompute: Array
 
     @classmethod
     def of(
@@ -245,6 +270,7 @@ class Plans(Columns):
         dp: ArrayLike = 1,
         cp: ArrayLike = 1,
         ep: ArrayLike = 1,
+        etp: ArrayLike = 0,
         micro_batch: ArrayLike = 1,
         recompute: ArrayLike = 0,
         zero: ArrayLike = 0,
@@ -254,11 +280,12 @@ class Plans(Columns):
         zero_group: ArrayLike = 0,
         overlap: ArrayLike = 1,
         lora: ArrayLike = 0,
+        moe_recompute: ArrayLike = 0,
     ) -> Plans:
         """Make plans from numbers or arrays that broadcast with each other."""
         given = (
-            *(tp, pp, dp, cp, ep, micro_batch, recompute, zero, vpp, flash, sequence_parallel),
-            *(zero_group, overlap, lora),
+            *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
+            *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
         )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))
@@ -267,3 +294,10 @@ class Plans(Columns):
     def chips(self) -> Array:
         """Chips of the job."""
         return self.tp * self.pp * self.dp * self.cp
+
+    @property
+    def expert_tp(self) -> Array:
+        """Chips that split each expert: `etp`, :func:`default_expert_tp` where it is 0."""
+        if np.all(self.etp > 0):
+            return self.etp
+        return np.where(self.etp > 0, self.etp, default_expert_tp(self.tp, self.ep))

@@ -35,7 +35,7 @@ Integers = NDArray[np.int64]
 
 ROWS_AT_ONCE = 16
 """Rows whose plans are enumerated together; bounds the memory (about 100 MB)."""
-SIZES = ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "recompute", "zero")
+SIZES = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "recompute", "zero")
 RECOMPUTE_MODES = tuple(range(len(RECOMPUTE)))
 
 
@@ -52,8 +52,9 @@ class BestPlans:
     memory_bytes : array
         Memory of the fullest chip; of the thriftiest plan where none fits (inf where there is no
         plan at all).
-    tp, pp, dp, cp, ep, vpp, micro_batch, recompute, zero : array of int
-        The plan (0 where none fits); `recompute` indexes ``RECOMPUTE``.
+    tp, pp, dp, cp, ep, etp, vpp, micro_batch, recompute, zero : array of int
+        The plan (0 where none fits); `recompute` indexes ``RECOMPUTE``. `etp` is 0 for a model
+        without experts.
     parts : dict of str to array
         Seconds by part (0 where no plan fits).
     reason : list of str
@@ -73,6 +74,7 @@ class BestPlans:
     dp: Integers
     cp: Integers
     ep: Integers
+    etp: Integers
     vpp: Integers
     micro_batch: Integers
     recompute: Integers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +41,11 @@ def activation_bytes_per_layer(
     of dropout (``34 tokens hidden``) and, unless they recompute selectively, the scores (5 bytes
     each). With fused attention selective recompute makes norm outputs and activation products
     anew. Full: the layer's input only. With FP8 the inputs of the matrix products are kept in one
-    byte; frozen matrices (LoRA) need none of them but those of the adapted projections.
+    byte; frozen matrices (LoRA) need none of them but those of the adapted projections, and some
+    stacks then keep the input of the MLP's activation function in one byte too. Where
+    tensor-parallel ranks split the tokens, the `etp` ranks that split an expert each keep the
+    copies of a token that all of them gathered. Mixtures that are computed again keep nothing but
+    their input.
 
     Stacks that run operation by operation keep more of gated models: each RMSNorm an FP32 copy of
     its input and the result before its scale, each gate its activation apart from the product
@@ -48,12 +54,22 @@ def activation_bytes_per_layer(
     ``apply_ac``).
     """
     rules = plain_rules() if rules is None else rules
+    if np.any(plans.moe_recompute > 0):
+        others = dataclasses.replace(plans, moe_recompute=np.zeros(()))
+        nothing = np.zeros(models.layers.shape)
+        empty = dataclasses.replace(models, top_k=nothing, shared_experts=nothing)
+        kept, at_work = activation_bytes_per_layer(shard, models, chips, others, rules)
+        less, _ = activation_bytes_per_layer(shard, empty, chips, others, rules)
+        return np.where((plans.moe_recompute > 0) & (plans.recompute < 2), less, kept), at_work
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     moe = models.moe_layers / models.layers
     active = models.top_k + models.shared_experts
     mlp = (1.0 - moe) * models.ffn_hidden + moe * active * models.expert_ffn_hidden
     attention = 2.0 * (models.attention_width + models.kv_width) / plans.tp
-    routed = moe * models.top_k * models.hidden / split
+    routed: Array = np.zeros(())
+    if np.any(models.n_experts > 0):
+        gathered = np.where(plans.sequence_parallel > 0, plans.expert_tp / plans.tp, 1.0)
+        routed = moe * models.top_k * models.hidden * gathered
     gate = models.mlp_matrices - 1.0
     norms = 4.0 * models.hidden / split
     common = attention + gate * mlp / plans.tp + routed
@@ -74,6 +90,10 @@ def activation_bytes_per_layer(
         )
         second = models.hidden / split + models.attention_width / plans.tp + 0.5 * outputs
         fused_some = np.where(rules.products > 0, 2.0 * (second + routed), fused_some)
+    if np.any(rules.fp8_gate > 0):
+        narrow = rules.fp8_gate * (chips.fp8 & (plans.lora > 0))
+        none = none - narrow * gate * mlp / plans.tp
+        fused_some = fused_some - narrow * gate * mlp / plans.tp
     full = 2.0 * models.hidden / split
     kept = np.where(plans.recompute >= 1, np.minimum(fused_some, none), none)
     if np.any(plans.flash <= 0):
@@ -107,8 +127,8 @@ def memory_by_class(
     micro-batches, ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022, appendix C),
     never more than there are; the last keeps one, ``pp - (pp - 1) / vpp`` when interleaved, and at
     the loss its logits; at the end of a step only the optimizer's intermediates. With full
-    recompute one layer is worked on beside what is kept. Activations on the host leave two layers
-    behind.
+    recompute, or that of mixtures, one layer is worked on beside what is kept. Activations on the
+    host leave two layers behind.
     """
     rules = plain_rules() if rules is None else rules
     whole = shard.dense_params + shard.expert_params
@@ -134,6 +154,9 @@ def memory_by_class(
     states = split_from(1) * shard.trained
     per_layer, at_work = activation_bytes_per_layer(shard, models, chips, plans, rules)
     working = np.where(plans.recompute >= 2, at_work, np.zeros(()))
+    if np.any(plans.moe_recompute > 0):
+        partly = (plans.moe_recompute > 0) & (plans.recompute < 2)
+        working = np.where(partly, np.maximum(at_work - per_layer, 0.0), working)
     first, last = _in_flight(shard, plans)
     logits = rules.logits * shard.tokens * models.vocab / plans.tp
     if np.any(rules.fused_hidden > 0):

@@ -80,6 +80,7 @@ class StackMemory(FileModel):
     kernel: float = Field(2.0, gt=0)
     loss_fused: Literal["n", "kernel", "linear"] = "n"
     eager: bool = False
+    fp8_gate: bool = False
     selective: Literal["norms", "products"] = "norms"
     host_gradients: bool = False
     buffers: float = Field(0.0, ge=0)
@@ -128,6 +129,8 @@ class MemoryRules:
         1 where logits are never stored.
     eager : array
         1 where norms and gates run operation by operation.
+    fp8_gate : array
+        1 where FP8 runs with adapters keep the input of the MLP's activation function in one byte.
     products : array
         1 where partial recompute keeps every second product.
     offloaded_layers : array
@@ -150,6 +153,7 @@ class MemoryRules:
     logits: Array
     fused_hidden: Array
     eager: Array
+    fp8_gate: Array
     products: Array
     offloaded_layers: Array
     live: Array
@@ -266,6 +270,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "logits": {"n": entry.logits, "kernel": entry.kernel, "linear": 0.0}[loss],
         "fused_hidden": loss == "linear",
         "eager": entry.eager,
+        "fp8_gate": entry.fp8_gate,
         "products": entry.selective == "products",
         "offloaded_layers": offload.get("activations", 0.0),
         "live": entry.live or math.inf,

@@ -22,6 +22,7 @@ __all__ = [
     "context_seconds",
     "data_parallel_seconds",
     "exposed_seconds",
+    "mixtures_reduce",
     "pipeline_seconds",
     "tensor_seconds",
 ]
@@ -44,10 +45,25 @@ def tensor_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Link
     """Tensor-parallel communication of one layer, forward.
 
     Two all-reduces of ``tokens hidden`` elements of 2 bytes (Shoeybi et al. 2019, arXiv
-    1909.08053); as reduce-scatter and all-gather with sequence parallelism, the same volume.
+    1909.08053); as reduce-scatter and all-gather with sequence parallelism, the same volume. The
+    MLP of a mixture needs one only where its experts are split by `tp` like any other matrix (`ep`
+    of 1), or for shared experts; distributed experts get their tokens by
+    :func:`clustersim.performance.moe.expert_exchange_seconds`.
     """
     one = np.ones(())
-    return 2.0 * all_reduce_seconds(2.0 * tokens * models.hidden, plans.tp, one, links)
+    once = all_reduce_seconds(2.0 * tokens * models.hidden, plans.tp, one, links)
+    if not np.any(models.moe_layers > 0):
+        return 2.0 * once
+    moe = models.moe_layers / models.layers
+    return (2.0 - np.where(mixtures_reduce(models, plans), 0.0, moe)) * once
+
+
+def mixtures_reduce(models: ModelArrays, plans: Plans) -> NDArray[np.bool_]:
+    """Whether a mixture of experts has matrices that `tp` ranks split and no exchange gathers."""
+    split: NDArray[np.bool_] = (models.shared_experts > 0) | (
+        (plans.ep == 1) & (plans.expert_tp == plans.tp)
+    )
+    return split
 
 
 def context_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Links) -> Array:
@@ -104,7 +120,7 @@ def data_parallel_seconds(
     falls from 4,062 to 2,271 tokens/s a chip when ZeRO-1 spans 1,024 chips, and to 3,625 in groups
     of 8).
     """
-    stride, expert_stride = plans.tp, np.where(plans.ep > 1, plans.ep, plans.tp)
+    stride = plans.tp
     dense, experts = shard.dense_params * shard.trained, shard.expert_params * shard.trained
     hop = coefficients.hop_latency_s
 
@@ -130,6 +146,7 @@ def data_parallel_seconds(
     some = shard.expert_params > 0
     if np.any(some):
         group, summed = shard.expert_group, coefficients.gradient_bytes * experts
+        expert_stride = plans.ep * plans.expert_tp
         scatter = reduce_scatter_seconds(summed, group, expert_stride, links)
         gather = all_gather_seconds(WEIGHT_BYTES * experts, group, expert_stride, links)
         late = late + np.where(some, scatter + gather, 0.0)

@@ -21,22 +21,26 @@ micro-batches are a multiple of pp if vpp > 1     note     Megatron-LM refuses, 
 cp divides the sequence                           refused  Megatron-LM ``validate_args``
 2 cp divides it under a causal mask               note     Megatron-LM refuses, plain rings do not
 ep divides the experts                            refused  Megatron-Core ``TransformerConfig``
-ep divides tp dp cp, the chips of a stage         refused  Megatron-Core ``parallel_state`` with
-                                                           ``expert_tensor_parallel_size`` 1
+ep etp divides tp dp cp, the chips of a stage     refused  Megatron-Core ``parallel_state``
+etp divides the width of an expert                refused  Megatron-Core, column-parallel layers
+ep, etp, moe_recompute need experts               refused  Megatron-LM ``validate_args`` (of ep)
+moe_recompute beside full recompute               note     mixtures are in it
 ep > 1 and tp > 1 need sequence parallelism       note     Megatron-LM refuses, DeepSpeed does not
 micro-batch is at most a rank's share             refused  no framework can fill it
 dp x micro-batch divides the batch                note     Megatron-LM refuses, samplers pad or drop
 ZeRO 2 or 3 with a pipeline                       note     DeepSpeed refuses, PyTorch FSDP does not
 zero_group needs ZeRO 1 to 3, divides dp cp       refused  Megatron-Core ``parallel_state``
-zero_group tp is a multiple of ep                 refused  the same, for the experts' optimizer
+zero_group tp is a multiple of ep etp             refused  the same, for the experts' optimizer
 FP8 on a chip without FP8                         note     it computes in BF16
 ================================================  =======  ========================================
 
-Experts are sharded in one of two ways. With ``ep > 1`` they are whole (expert tensor parallel
-size 1) and spread over `ep` neighbours among the ``tp dp cp`` chips of a stage, whichever dimension
-these belong to (MoE parallel folding, arXiv 2504.14960); ``tp dp cp / ep`` chips hold the same
-experts. With ``ep = 1`` each expert is split by the `tp` ranks like any other matrix, and ``dp cp``
-ranks hold the same.
+The experts of a layer are spread over ``ep etp`` neighbours among the ``tp dp cp`` chips of a
+stage, whichever dimension these belong to (MoE parallel folding, arXiv 2504.14960): `ep` shares of
+them, each expert's matrices split by `etp` (expert tensor parallel size). ``tp dp cp / (ep etp)``
+chips hold the same. Where a plan gives no `etp` it is 1, whole experts, with ``ep > 1``, and `tp`
+with ``ep = 1``: experts are then split like any other matrix
+(:func:`clustersim.performance.arrays.default_expert_tp`). Megatron-Core's own default is `tp` in
+both cases; give `etp` for runs that leave it at that.
 """
 
 from __future__ import annotations
@@ -61,6 +65,7 @@ __all__ = [
     "default_zero",
     "judge",
     "precision_note",
+    "switch_faults",
 ]
 
 Array = NDArray[np.float64]
@@ -179,6 +184,36 @@ RULES: tuple[Rule, ...] = (
         lambda t: f"must divide the {t.stage:.0f} chips of a stage (tp dp cp)",
         needs_dp=True,
     ),
+    _refused(
+        "etp", lambda t: (t.etp > 1) & (t.n_experts == 0), lambda _: "the model has no experts"
+    ),
+    _refused(
+        "etp",
+        lambda t: (
+            (t.n_experts > 0)
+            & (np.mod(t.expert_ffn, t.etp) != 0)
+            & ((t.etp != t.tp) | ((np.mod(t.heads, t.tp) == 0) & kv_heads_fit(t.kv_heads, t.tp)))
+        ),
+        lambda t: f"must divide the width of an expert, {t.expert_ffn:.0f}",
+    ),
+    _refused(
+        "etp",
+        lambda t: (
+            (t.n_experts > 0) & (np.mod(t.stage, t.ep) == 0) & (np.mod(t.stage, t.ep * t.etp) != 0)
+        ),
+        lambda t: f"times ep {t.ep:.0f} must divide the {t.stage:.0f} chips of a stage (tp dp cp)",
+        needs_dp=True,
+    ),
+    _refused(
+        "moe_recompute",
+        lambda t: (t.moe_recompute > 0) & (t.n_experts == 0),
+        lambda _: "the model has no experts",
+    ),
+    _noted(
+        "moe_recompute",
+        lambda t: (t.moe_recompute > 0) & (t.n_experts > 0) & (t.recompute >= 2),
+        lambda _: "moe_recompute changes nothing beside full recompute, which has it.",
+    ),
     Rule(
         "topk",
         True,
@@ -203,8 +238,15 @@ RULES: tuple[Rule, ...] = (
     ),
     _refused(
         "zero_group",
-        lambda t: (t.zero_group > 0) & (t.ep > 1) & (np.mod(t.zero_group * t.tp, t.ep) != 0),
-        lambda t: f"times tp {t.tp:.0f} must be a multiple of ep {t.ep:.0f}",
+        lambda t: (
+            (t.zero_group > 0)
+            & (t.n_experts > 0)
+            & (np.mod(t.zero_group * t.tp, t.ep * t.etp) != 0)
+        ),
+        lambda t: (
+            f"times tp {t.tp:.0f} must be a multiple of ep {t.ep:.0f}"
+            + (f" x etp {t.etp:.0f}" if t.etp > 1 else "")
+        ),
     ),
     _refused("micro_batch", lambda t: t.micro_batch > t.share, _share_text),
     _noted(
@@ -333,6 +375,25 @@ def judge(
     return found
 
 
+def switch_faults(
+    model: ModelArrays, chip: AcceleratorArrays, switches: Mapping[str, float | None]
+) -> list[str]:
+    """Say which switches no plan of one model on one chip can have, whatever its sizes.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> catalogue = load_catalogue()
+    >>> model = ModelArrays.of([catalogue.model("gpt3-5b")])
+    >>> chip = AcceleratorArrays.of([catalogue.accelerator("H100")])
+    >>> switch_faults(model, chip, {"moe_recompute": 1.0})
+    ['moe_recompute: the model has no experts, found 1']
+    """
+    given = {name: value for name, value in switches.items() if value is not None}
+    rules = [rule for rule in RULES if rule.refuses and rule.name in given]
+    return judge(model, chip, Plans.of(tp=[1.0], dp=0, **given), np.ones(1), rules).faults[0]
+
+
 def data_parallel_size(
     count: float, sizes: Mapping[str, float | None], dp: float | None
 ) -> tuple[float, str, str]:
@@ -384,9 +445,12 @@ def data_parallel_size(
     )
 
 
-def default_zero(tp: float, dp: float, cp: float, ep: float) -> float:
-    """Return the ZeRO stage of a plan that gives none: 1 where any ranks hold the same weights."""
-    copies = tp * dp * cp / ep if ep > 1 else 1.0
+def default_zero(tp: float, dp: float, cp: float, ep: float, etp: float) -> float:
+    """Return the ZeRO stage of a plan that gives none: 1 where any ranks hold the same weights.
+
+    An `etp` of 0 is that of a model without experts.
+    """
+    copies = tp * dp * cp / (ep * etp) if etp else 1.0
     return float(max(dp * cp, copies) > 1)
 
 

@@ -17,7 +17,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Everything that rules speak of, an element a plan; `domain` is that of the scale-up link."""
+    """Everything that rules speak of, an element a plan.
+
+    `domain` is that of the scale-up link, `etp` the one given or by default, 1 without experts.
+    """
 
     layers: Array
     heads: Array
@@ -26,17 +29,21 @@ class Terms:
     causal: Array
     n_experts: Array
     top_k: Array
+    expert_ffn: Array
     domain: Array
     tp: Array
     pp: Array
     dp: Array
     cp: Array
     ep: Array
+    etp: Array
     vpp: Array
     micro_batch: Array
     zero: Array
     zero_group: Array
     sequence_parallel: Array
+    recompute: Array
+    moe_recompute: Array
     batch: Array
 
     @property
@@ -93,9 +100,12 @@ def terms_of(
         (models.span < models.seq_len).astype(np.float64),
         models.n_experts,
         models.top_k,
+        models.expert_ffn_hidden,
         chips.scaleup_size,
-        *(plans.tp, plans.pp, plans.dp, plans.cp, plans.ep, plans.vpp, plans.micro_batch),
-        *(plans.zero, plans.zero_group, plans.sequence_parallel),
+        *(plans.tp, plans.pp, plans.dp, plans.cp, plans.ep),
+        np.where(models.n_experts > 0, plans.expert_tp, np.maximum(plans.etp, 1.0)),
+        *(plans.vpp, plans.micro_batch, plans.zero, plans.zero_group, plans.sequence_parallel),
+        *(plans.recompute, plans.moe_recompute),
         np.asarray(global_batch, dtype=np.float64),
     )
     return Terms(*(np.atleast_1d(column) for column in np.broadcast_arrays(*columns)))

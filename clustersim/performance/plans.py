@@ -10,10 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.performance.arrays import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import (
+    RECOMPUTE,
+    AcceleratorArrays,
+    ModelArrays,
+    Plans,
+    default_expert_tp,
+)
 from clustersim.performance.plan_terms import kv_heads_fit, kv_heads_of
 
-__all__ = ["Candidates", "FullSpace", "describe_plan", "enumerate_plans", "full_space"]
+__all__ = [
+    "Candidates",
+    "FullSpace",
+    "describe_plan",
+    "enumerate_plans",
+    "full_space",
+    "unusual_expert_tp",
+]
 
 Array = NDArray[np.float64]
 
@@ -46,21 +59,29 @@ def describe_plan(plans: Plans, row: int) -> str:
     --------
     >>> describe_plan(Plans.of(tp=[8.0], pp=4, dp=16, vpp=2, zero=1), 0)
     'tp 8 x pp 4 x dp 16, micro-batch 1, recompute none, ZeRO-1, vpp 2'
+    >>> describe_plan(Plans.of(tp=[2.0], dp=16, ep=8, etp=2), 0)
+    'tp 2 x pp 1 x dp 16 x ep 8 x etp 2, micro-batch 1, recompute none, ZeRO-0'
     """
     sizes = {
         name: int(np.atleast_1d(getattr(plans, name))[row])
         for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "recompute", "zero", "vpp")
     }
-    group, *on = (
+    group, again, *on = (
         int(np.atleast_1d(column)[row])
-        for column in (plans.zero_group, plans.flash, plans.sequence_parallel, plans.overlap)
+        for column in (
+            *(plans.zero_group, plans.moe_recompute),
+            *(plans.flash, plans.sequence_parallel, plans.overlap),
+        )
     )
     shown = [f"{name} {sizes[name]}" for name in ("tp", "pp", "dp")]
     shown += [f"{name} {sizes[name]}" for name in ("cp", "ep") if sizes[name] > 1]
+    split = (float(np.atleast_1d(size)[row]) for size in (plans.tp, plans.ep, plans.etp))
+    etp = unusual_expert_tp(*split)
+    shown += [f"etp {etp:.0f}"] if etp else []
     words = [
         " x ".join(shown),
         f"micro-batch {sizes['micro_batch']}",
-        f"recompute {RECOMPUTE[sizes['recompute']]}",
+        f"recompute {RECOMPUTE[sizes['recompute']]}" + (" and of mixtures" if again else ""),
         f"ZeRO-{sizes['zero']}" + (f" in groups of {group}" if group else ""),
     ]
     if sizes["vpp"] > 1:
@@ -68,6 +89,17 @@ def describe_plan(plans: Plans, row: int) -> str:
     options = ("fused attention", "sequence parallel", "overlap")
     words += [f"no {name}" for name, there in zip(options, on, strict=True) if not there]
     return ", ".join(words)
+
+
+def unusual_expert_tp(tp: float, ep: float, etp: float) -> float:
+    """Return the expert tensor parallel size of a plan where it is not the default, else 0.
+
+    Examples
+    --------
+    >>> unusual_expert_tp(tp=2, ep=4, etp=2), unusual_expert_tp(tp=2, ep=4, etp=1)
+    (2, 0)
+    """
+    return 0 if etp in (0, default_expert_tp(tp, ep)) else etp
 
 
 def _sequence_pieces(models: ModelArrays, cp: Array) -> Array:
@@ -93,10 +125,11 @@ def enumerate_plans(
     kept where ``tp pp cp`` divides the count; `tp` suits the heads and stays within the scale-up
     domain; the stages of `pp` are not too uneven; `cp` cuts the sequence evenly and leaves
     `CONTEXT_TOKENS` or more to a chip; `ep` divides the experts and the ``tp dp cp`` chips of a
-    stage; a rank's share of the batch is at least a micro-batch. ZeRO 0 is for plans that hold all
-    weights once, 1 for pipelines, 1 to 3 for the rest: the others need more memory or time than
-    these. Interleaved are pipelines with at least as many micro-batches as stages, by 1 chunk of a
-    stage's layers, or the largest divisors of them up to 4, 8 and 16.
+    stage; experts that are distributed are whole, or split by `tp` too where there are too few of
+    them to spread over as many chips; a rank's share of the batch is at least a micro-batch. ZeRO 0
+    is for plans that hold all weights once, 1 for pipelines, 1 to 3 for the rest: the others need
+    more memory or time than these. Interleaved are pipelines with at least as many micro-batches as
+    stages, by 1 chunk of a stage's layers, or the largest divisors of them up to 4, 8 and 16.
 
     Parameters
     ----------
@@ -113,13 +146,17 @@ def enumerate_plans(
     dp = counts[row] / (tp * pp * cp)
     share = np.ceil(global_batch[row] / dp)
     chips_of_stage = tp * dp * cp
-    fitting = _batches_that_fit(models.n_experts[row], chips_of_stage, share)
-    pair, expert, micro = np.nonzero(fitting)
+    experts = models.n_experts[row]
+    ways = _ways_to_split_experts(experts, models.expert_ffn_hidden[row], tp, chips_of_stage)
+    fitting = ways[..., None] & (share[:, None] >= MICRO_BATCH)[:, None, None, :]
+    pair, expert, split, micro = np.nonzero(fitting)
     modes = np.array(recompute, dtype=np.float64)
     spread = EXPERT[expert]
-    copies = np.where(spread > 1, chips_of_stage[pair] / spread, 1.0)
+    pieces = np.where((split > 0) | (spread == 1), tp[pair], 1.0)
+    copies = np.where(spread > 1, chips_of_stage[pair] / (spread * pieces), 1.0)
     stages = _stages_that_help(pp[pair], np.maximum((dp * cp)[pair], copies))
     repeat, mode, zero = np.nonzero(np.repeat(stages[:, None, :], len(modes), axis=1))
+    etp = np.where(experts[pair] > 0, pieces, 0.0)[repeat]
     pair, ep, micro_batch = pair[repeat], EXPERT[expert[repeat]], MICRO_BATCH[micro[repeat]]
     chunks = _interleaving(models.layers[row], pp)[:, pair]
     chunks[1:, np.ceil(share[pair] / micro_batch) < pp[pair]] = 0.0
@@ -131,6 +168,7 @@ def enumerate_plans(
         dp=dp[plan],
         cp=cp[plan],
         ep=ep[place],
+        etp=etp[place],
         micro_batch=micro_batch[place],
         recompute=modes[mode[place]],
         zero=zero[place],
@@ -162,14 +200,26 @@ def _layouts(
     return row[whole], sizes[0][whole], sizes[1][whole], sizes[2][whole]
 
 
-def _batches_that_fit(n_experts: Array, stage: Array, share: Array) -> NDArray[np.bool_]:
-    """Expert parallel sizes and micro-batches of each layout, shape (layouts, sizes, batches)."""
-    experts = n_experts[:, None]
-    divides = (np.mod(experts, EXPERT) == 0) & (np.mod(stage[:, None], EXPERT) == 0)
-    expert = (EXPERT == 1) | ((experts > 0) & divides)
-    micro_batch = share[:, None] >= MICRO_BATCH
-    fits: NDArray[np.bool_] = expert[:, :, None] & micro_batch[:, None, :]
-    return fits
+def _ways_to_split_experts(
+    n_experts: Array, width: Array, tp: Array, stage: Array
+) -> NDArray[np.bool_]:
+    """Expert parallel sizes of each layout, shape (layouts, sizes, 2).
+
+    The last axis: by default, and split by `tp` too. The second helps where as many chips cannot
+    hold whole experts, since an exchange moves fewer bytes than it does together with the gathering
+    of tokens for an expert that is split.
+    """
+    if not np.any(n_experts > 0):
+        return np.broadcast_to((EXPERT == 1)[None, :, None], (tp.size, EXPERT.size, 1))
+    experts, chips = n_experts[:, None], stage[:, None]
+    divides = (np.mod(experts, EXPERT) == 0) & (np.mod(chips, EXPERT) == 0)
+    cut = ((n_experts == 0) | (np.mod(width, tp) == 0))[:, None]
+    default = np.where(EXPERT == 1, cut, (experts > 0) & divides)
+    wide = EXPERT * tp[:, None]
+    whole = (np.mod(experts, wide) == 0) & (wide <= EXPERT[-1])
+    both = (experts > 0) & (EXPERT > 1) & (tp[:, None] > 1) & cut & divides
+    both &= (np.mod(chips, wide) == 0) & ~whole
+    return np.stack([default, both], axis=2)
 
 
 def _stages_that_help(pp: Array, ranks: Array) -> NDArray[np.bool_]:
@@ -202,6 +252,7 @@ class _Layout:
     dp: int
     cp: int
     ep: int
+    etp: int
     schedules: Array
     zero: Array
     sequence_parallel: Array
@@ -218,14 +269,15 @@ class _Layout:
         place = np.unravel_index(index, self.shape)
         micro_batch, vpp = self.schedules[place[0]].T
         zero, zero_group = self.zero[place[1]].T
-        sizes = (self.tp, self.pp, self.dp, self.cp, self.ep)
-        tp, pp, dp, cp, ep = (np.asarray(size, dtype=np.float64) for size in sizes)
+        sizes = (self.tp, self.pp, self.dp, self.cp, self.ep, self.etp)
+        tp, pp, dp, cp, ep, etp = (np.asarray(size, dtype=np.float64) for size in sizes)
         return Plans(
             tp=tp,
             pp=pp,
             dp=dp,
             cp=cp,
             ep=ep,
+            etp=etp,
             micro_batch=micro_batch,
             recompute=place[2].astype(np.float64),
             zero=zero,
@@ -235,6 +287,7 @@ class _Layout:
             zero_group=zero_group,
             overlap=self.overlap[place[4]],
             lora=np.zeros(()),
+            moe_recompute=np.zeros(()),
         )
 
 
@@ -266,7 +319,8 @@ def full_space(
     - `pp`: up to the layers, the last stages part empty where it does not divide them;
     - `cp`: divisors of the sequence (``2 cp`` under a causal mask);
     - `dp`: such that ``tp pp cp dp`` is the count;
-    - `ep`: divisors of the experts and of the ``tp dp cp`` chips of a stage.
+    - `ep`: divisors of the experts and of the ``tp dp cp`` chips of a stage;
+    - `etp`: 1 and `tp`, where ``ep etp`` divides these chips and `etp` the width of an expert.
 
     Its plans are the product of
 
@@ -274,7 +328,7 @@ def full_space(
       each with every interleaving that divides the layers of a stage (only 1 chunk where there are
       fewer micro-batches than stages);
     - ZeRO 0 to 3, stages 1 to 3 over all ranks or in groups of every divisor of ``dp cp`` (such
-      that the `ep` ranks of an exchange lie in one group);
+      that the ``ep etp`` ranks that hold all experts lie in one group);
     - recompute none, selective, full;
     - sequence parallel on and off (where `tp` > 1);
     - communication hidden or not (where there is any);
@@ -291,6 +345,7 @@ def full_space(
     heads, layers, experts = (
         int(column[0]) for column in (models.heads, models.layers, models.n_experts)
     )
+    width = float(models.expert_ffn_hidden[0])
     domain = int(chips.scaleup_size[0])
     kv_heads = kv_heads_of(models)[0]
     layouts = []
@@ -304,9 +359,14 @@ def full_space(
                     continue
                 dp = count // (tp * pp * cp)
                 stage = tp * dp * cp
-                sizes = [ep for ep in _divisors(experts) if stage % ep == 0] if experts else [1]
+                sizes = [
+                    (ep, etp)
+                    for ep in (_divisors(experts) if experts else ())
+                    for etp in dict.fromkeys((1, tp))
+                    if stage % (ep * etp) == 0 and width % etp == 0
+                ] or [(1, 0)]
                 schedules = _schedules(math.ceil(global_batch / dp), math.ceil(layers / pp), pp)
-                layouts += [_layout(tp, pp, dp, cp, ep, schedules) for ep in sizes]
+                layouts += [_layout(tp, pp, dp, cp, ep, etp, schedules) for ep, etp in sizes]
     return FullSpace(tuple(layouts))
 
 
@@ -314,14 +374,14 @@ EVERY_MICRO_BATCH = 16
 ON_OFF = np.array([1.0, 0.0])
 
 
-def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, schedules: Array) -> _Layout:
-    ranks = dp * cp
-    copies = max(ranks, tp * ranks // ep if ep > 1 else 1)
-    whole = [size for size in _divisors(ranks) if ep == 1 or size * tp % ep == 0]
+def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Array) -> _Layout:
+    ranks, held = dp * cp, ep * etp
+    copies = max(ranks, tp * ranks // held if held else 1)
+    whole = [size for size in _divisors(ranks) if not held or size * tp % held == 0]
     groups = [0, *(size for size in whole if 1 < size < ranks)]
     stages = [(0, 0), *itertools.product((1, 2, 3), groups if copies > 1 else ())]
     return _Layout(
-        *(tp, pp, dp, cp, ep),
+        *(tp, pp, dp, cp, ep, etp),
         schedules=schedules,
         zero=np.array(stages, dtype=np.float64),
         sequence_parallel=ON_OFF if tp > 1 else ON_OFF[:1],

@@ -16,7 +16,7 @@ from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.best import check_precision, reason_of, rows_of
 from clustersim.performance.calibration import default_world
 from clustersim.performance.memory_rules import parse_memory
-from clustersim.performance.plan_rules import judge, precision_note
+from clustersim.performance.plan_rules import judge, precision_note, switch_faults
 from clustersim.performance.plans import describe_plan, enumerate_plans, full_space
 from clustersim.performance.step_time import StepTime, evaluate, memory_of, step_seconds
 from clustersim.performance.world import World
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 SPACES = ("usual", "full")
 """Names of the spaces: :func:`clustersim.performance.plans.enumerate_plans` and ``full_space``."""
-SWITCHES = ("flash", "sequence_parallel", "overlap", "lora")
+SWITCHES = ("flash", "sequence_parallel", "overlap", "lora", "moe_recompute")
 """What a software stack does in any layout, so that a search may take it as given."""
 PLANS_AT_ONCE = 65_536
 """Plans held at once (8 MB)."""
@@ -114,7 +114,8 @@ def search_plans(
     Raises
     ------
     InputError
-        For a space, precision or switch that does not exist, or numbers that are not positive.
+        For a space, precision or switch that does not exist or that the model cannot have, or
+        numbers that are not positive.
 
     Examples
     --------
@@ -140,6 +141,9 @@ def search_plans(
     chips = dataclasses.replace(
         AcceleratorArrays.of([accelerator], precision), nic_Bps=nic, scaleup_size=domain
     )
+    faults = switch_faults(models, chips, switches)
+    if faults:
+        raise InputError("search_plans", faults)
     world = default_world() if world is None else world
     coefficients = world.for_chips([accelerator], stack, precision)
     rules = world.memory_rules([accelerator], stack, parse_memory(memory))

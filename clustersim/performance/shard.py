@@ -57,16 +57,16 @@ class Shard:
 def ranks_with_same_experts(plans: Plans, ranks: Array) -> Array:
     """Return how many chips hold the same experts, of the `tp` chips each of some `ranks`.
 
-    Where experts are distributed, ``ranks tp / ep``: they are spread over tensor-, context- and
-    data-parallel ranks alike. Otherwise as many as hold the same dense weights.
+    ``ranks tp / (ep etp)``: experts are spread over tensor-, context- and data-parallel ranks
+    alike. With `ep` of 1 and experts split by `tp`, as many as hold the same dense weights.
 
     Examples
     --------
-    >>> plans = Plans.of(tp=[2.0, 2.0], dp=16, ep=[32, 1])
+    >>> plans = Plans.of(tp=[2.0, 2.0, 2.0], dp=16, ep=[32, 1, 8], etp=[1, 2, 2])
     >>> ranks_with_same_experts(plans, plans.dp * plans.cp).tolist()
-    [1.0, 16.0]
+    [1.0, 16.0, 2.0]
     """
-    return np.maximum(ranks * (np.where(plans.ep > 1, plans.tp, 1.0) / plans.ep), 1.0)
+    return np.maximum(ranks * (plans.tp / (plans.ep * plans.expert_tp)), 1.0)
 
 
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
@@ -74,9 +74,8 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
 
     A data-parallel rank takes ``ceil(global_batch / dp)`` sequences, the last micro-batch of it
     may be part full and costs a whole one; a stage takes ``vpp * ceil(layers / (pp * vpp))``
-    layers. The input and output embeddings sit on the first and last stage. Distributed experts
-    (``ep > 1``) are whole and spread over any `ep` chips of a stage; others are split by
-    tensor-parallel ranks (:mod:`clustersim.performance.plan_rules`).
+    layers. The input and output embeddings sit on the first and last stage. A chip holds one of
+    ``ep etp`` shares of the experts of a layer (:mod:`clustersim.performance.plan_rules`).
     """
     sequences = np.ceil(global_batch / plans.dp)
     layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))
@@ -90,8 +89,7 @@ def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
         expert = models.mlp_matrices * models.hidden * models.expert_ffn_hidden
         whole = whole + (1.0 - moe_share) * mlp + moe_share * models.shared_experts * expert
         dense_layer = whole / plans.tp + moe_share * models.hidden * models.n_experts
-        distributed = plans.ep > 1
-        experts_of_rank = models.n_experts / np.where(distributed, plans.ep, plans.tp)
+        experts_of_rank = models.n_experts / (plans.ep * plans.expert_tp)
         moe_layers = layers * moe_share
         expert_params = moe_layers * experts_of_rank * expert
         copies = ranks_with_same_experts(plans, ranks)

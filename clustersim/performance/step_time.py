@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.attention import attention_flops, attention_seconds
 from clustersim.performance.blocks import in_blocks
 from clustersim.performance.coefficients import Coefficients
-from clustersim.performance.elementwise import elementwise_seconds
+from clustersim.performance.elementwise import elementwise_seconds, mixture_elementwise_seconds
 from clustersim.performance.matmul import attention_projection_seconds, mlp_seconds
 from clustersim.performance.memory import CLASSES, memory_by_class
 from clustersim.performance.memory_rules import MemoryRules, plain_rules
@@ -23,6 +24,7 @@ from clustersim.performance.parallel import (
     context_seconds,
     data_parallel_seconds,
     exposed_seconds,
+    mixtures_reduce,
     pipeline_seconds,
     tensor_seconds,
 )
@@ -190,6 +192,7 @@ def _evaluate(
     rules: MemoryRules,
 ) -> dict[str, NDArray[Any]]:
     """Every column of :class:`StepTime` by name."""
+    plans = _with_expert_tp(models, plans)
     shard = shard_of(models, plans, batch)
     parts = _parts(shard, models, chips, plans, batch, coefficients)
     memory = memory_by_class(shard, models, chips, plans, rules)
@@ -225,6 +228,7 @@ def step_seconds(
         batch: Array,
         coefficients: Coefficients,
     ) -> dict[str, Array]:
+        plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
         return {"s": _sum(_parts(shard, models, chips, plans, batch, coefficients))}
 
@@ -247,11 +251,19 @@ def memory_of(
         batch: Array,
         rules: MemoryRules,
     ) -> dict[str, Array]:
+        plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
         return {"bytes": _sum(memory_by_class(shard, models, chips, plans, rules))}
 
     rules = plain_rules() if memory is None else memory
     return in_blocks(used, models, chips, plans, global_batch, rules)["bytes"]
+
+
+def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
+    """Put the default expert tensor parallel size where a plan has none, once for all parts."""
+    if not np.any(models.n_experts > 0) or np.all(plans.etp > 0):
+        return plans
+    return dataclasses.replace(plans, etp=plans.expert_tp)
 
 
 def _sum(columns: dict[str, Array]) -> Array:
@@ -358,9 +370,11 @@ def _layer(
     args = (tokens, models, plans, rates, coefficients)
     products = mlp_seconds(*args)
     exchange: Array = np.zeros(())
+    of_experts: Array = np.zeros(())
+    moe = models.moe_layers / models.layers
     if np.any(models.n_experts > 0):
-        moe = models.moe_layers / models.layers
-        products = (1.0 - moe) * products + moe * expert_seconds(*args)
+        of_experts = moe * expert_seconds(*args)
+        products = (1.0 - moe) * products + of_experts
         exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links)
     products = products + attention_projection_seconds(*args)
     attention, attention_back = attention_seconds(*args)
@@ -373,9 +387,17 @@ def _layer(
         products + attention + streaming,
         np.where(plans.recompute >= 1, selective, 0.0),
     )
+    passes = 2.0 + full
+    reduced: Array = np.zeros(())
+    if np.any(plans.moe_recompute > 0):
+        mixed = np.where(full, 0.0, plans.moe_recompute)
+        more = mixture_elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
+        again = again + mixed * (of_experts + more)
+        passes = passes + mixed
+        reduced = np.where(mixtures_reduce(models, plans), 0.5 * mixed * moe, 0.0)
     backward_products = (2.0 - plans.lora) * products  # no weight gradients under adapters
     tensor = tensor_seconds(tokens, models, plans, rates.links)
-    passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0)
+    tensor_passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0) + reduced
     hidden = coefficients.tp_overlap * np.where(plans.overlap > 0, 1.0, UNHIDDEN)
     context: Array = np.zeros(())
     if np.any(plans.cp > 1):
@@ -389,9 +411,9 @@ def _layer(
         "attention": attention + attention_back,
         "elementwise": 3.0 * streaming,
         "recompute": again,
-        "tensor_parallel": passes * tensor * (1.0 - hidden),
+        "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
         "context_parallel": context,
-        "expert_parallel": (2.0 + full) * exchange * (1.0 - coefficients.ep_overlap),
+        "expert_parallel": passes * exchange * (1.0 - coefficients.ep_overlap),
     }
     return _Layer(
         parts=parts,

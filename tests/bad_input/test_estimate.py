@@ -131,6 +131,12 @@ PLANS = {
     "pp=8,vpp=8": "vpp: must be at most the 4 layers of a stage, found 8",
     "vpp=2": "vpp: needs a pipeline (pp above 1), found 2",
     "ep=2": "ep: the model has no experts, found 2",
+    "tp=2,etp=2": "etp: the model has no experts, found 2",
+    "expert_tp=4": "etp: the model has no experts, found 4",
+    "moe_recompute=1": "moe_recompute: the model has no experts, found 1",
+    "moe_recompute=2": "moe_recompute: must be 0 or 1, found '2'",
+    "etp=1.5": "etp: must be a whole number of at least 0, found '1.5'",
+    "etp=2,expert_tensor_parallel_size=2": "expert_tensor_parallel_size: given twice",
     "zero_group=7": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
     "tp=2,dp=8": "dp: must be 32 (64 chips over tp pp cp 2) or left out, found 8",
     "zero=1(group=7)": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
@@ -155,6 +161,17 @@ def test_plans_of_a_mixture() -> None:
         estimate("mixtral-8x7b", "H100", 64, plan={"ep": 16})
     with pytest.raises(InputError, match=r"ep: must divide the 2 chips of a stage .* found 8"):
         estimate("mixtral-8x7b", "H100", 16, plan={"tp": 2, "pp": 8, "ep": 8})
+    with pytest.raises(
+        InputError,
+        match=r"etp: times ep 4 must divide the 4 chips of a stage \(tp dp cp\), found 2",
+    ):
+        estimate("mixtral-8x7b", "H100", 16, plan={"tp": 2, "pp": 4, "ep": 4, "etp": 2})
+    with pytest.raises(InputError, match="etp: must divide the width of an expert, 14336, found 3"):
+        estimate("mixtral-8x7b", "H100", 48, plan={"ep": 8, "etp": 3})
+    with pytest.raises(
+        InputError, match="zero_group: times tp 2 must be a multiple of ep 4 x etp 2, found 2"
+    ):
+        estimate("mixtral-8x7b", "H100", 16, plan="tp=2,ep=4,etp=2,zero=1(group=2)")
     folded = estimate("mixtral-8x7b", "H100", 16, plan={"tp": 8, "ep": 8}).best
     assert folded is not None
     assert folded.plan["dp"] == 2

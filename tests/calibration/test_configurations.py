@@ -246,6 +246,9 @@ class TestPlans:
              "tp: must divide the 2 key and value heads or be a multiple of them, found 3"),
             ({"zero": "1(group=2)", "ep": "4"},
              "zero_group: times tp 1 must be a multiple of ep 4, found 2"),
+            ({"n_experts": "0", "etp": "2"}, "etp: the model has no experts, found 2"),
+            ({"etp": "3", "tp": "2"}, "etp: must divide the width of an expert, 8192, found 3; "
+             "etp: times ep 1 must divide the 8 chips of a stage (tp dp cp), found 3"),
             ({"zero": "0(group=2)"}, "zero_group: needs ZeRO stage 1, 2 or 3, found 2"),
             ({"topk": "9"}, "topk: must be at most the 8 experts, found 9"),
             ({"pp": "25", "n_accelerators": "25"}, "pp: must be at most the 24 layers, found 25"),
@@ -315,13 +318,71 @@ class TestPlans:
         assert (published.searched, len(published.notes[0])) == ([False], 1)
         open_row = read_configurations(frame, CATALOGUE, assumed=known)
         assert (open_row.reason, open_row.notes, open_row.searched) == ([""], [[]], [True])
-        for column in ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "recompute", "zero"):
+        sizes = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "recompute", "zero")
+        for column in sizes:
             given = {"recompute": "full", "dp": "8"}.get(column, "1")
             row = read_configurations(frame.assign(**{column: given}), CATALOGUE, assumed=known)
             assert row.searched == [False], column
         for column, given in (("flash_attn", "0"), ("seq_parallel", "0"), ("kind", "LoRA")):
             row = read_configurations(frame.assign(**{column: given}), CATALOGUE, assumed=known)
             assert row.searched == [True], column
+
+    @pytest.mark.parametrize(
+        ("changes", "etp", "words"),
+        [
+            ({"ep": "4"}, 1, ""),
+            ({"ep": "1"}, 2, ""),
+            ({"ep": "1", "etp": "0"}, 2, ""),
+            ({"ep": "4", "etp": "2"}, 2, ""),
+            ({"ep": "4", "etp": "1", "notes": "expert TP 2"}, 1, ""),
+            ({"ep": "4", "notes": "expert TP as tensor parallel; TP 2; setp 2"}, 1, ""),
+            ({"ep": "4", "notes": "capacity factor 1; expert TP 2; VPP 7"}, 2, "expert TP 2"),
+            ({"ep": "1", "notes": "expert tensor parallel size 1"}, 1,
+             "expert tensor parallel size 1"),
+            ({"ep": "4", "notes": "with expert_tensor_parallel_size=2"}, 2,
+             "expert_tensor_parallel_size=2"),
+            ({"ep": "4", "notes": "ETP 2"}, 2, "ETP 2"),
+        ],
+    )  # fmt: skip
+    def test_expert_tensor_parallel_size(self, changes, etp, words):
+        found = read({**MIXTURE, "tp": "2", **changes})
+        assert found.reason == [""]
+        assert found.plans.etp.tolist() == [etp]
+        notes = [f"etp {etp} is taken from the column notes ({words})."] if words else []
+        if not words and "etp" not in changes and changes["ep"] != "1":
+            notes = [
+                "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is "
+                "tp, 2."
+            ]
+        assert found.notes[0] == notes
+
+    @pytest.mark.parametrize(
+        ("changes", "again", "told"),
+        [
+            ({}, 0, ""),
+            ({"moe_recompute": "1"}, 1, ""),
+            ({"recompute": "selective (layernorm, moe)"}, 1, "recompute (moe)"),
+            ({"recompute": "selective", "notes": "recompute layernorm+moe"}, 1,
+             "notes (recompute layernorm+moe)"),
+            ({"notes": "recompute moe_act; MoE of 8 experts"}, 0, ""),
+            ({"moe_recompute": "0", "notes": "recompute moe"}, 0, ""),
+        ],
+    )  # fmt: skip
+    def test_recompute_of_mixtures(self, changes, again, told):
+        found = read({**MIXTURE, **changes})
+        assert found.reason == [""]
+        assert found.plans.moe_recompute.tolist() == [again]
+        assert found.notes[0] == (
+            [f"moe_recompute 1 is taken from the column {told}."] if told else []
+        )
+        assert found.plans.recompute.tolist() == [float("recompute" in changes)]
+
+    def test_remarks_do_not_make_a_plan(self):
+        frame = pd.DataFrame([{**MIXTURE, "notes": "expert TP 2"}])
+        row = read_configurations(frame, CATALOGUE, assumed=default_calibration())
+        assert row.searched == [True]
+        dense = read({**DENSE, "tp": "2", "notes": "expert TP 2"})
+        assert (dense.reason, dense.plans.etp.tolist()) == ([""], [0])
 
     def test_published_runs_can_all_be(self):
         assert len(load_measurements()) == 567

@@ -42,7 +42,7 @@ from clustersim.topology import single_pool
 from tests.performance.strategies import memory_options
 
 CATALOGUE = load_catalogue()
-SIZES = ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch")
+SIZES = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch")
 repeatable = settings(derandomize=True, deadline=None)
 
 
@@ -150,7 +150,8 @@ def by_search(job: Job) -> Answer | None:
     arrays = ModelArrays.of([CATALOGUE.model(job.model)]), chips_of(job)
     batch = np.array([float(job.batch)])
     plans = enumerate_plans(*arrays, np.array([float(job.count)]), batch).plans
-    own, faults, _ = completed(read_plan(dict(job.plan), []), job.count)
+    experts = CATALOGUE.model(job.model).n_experts > 0
+    own, faults, _ = completed(read_plan(dict(job.plan), []), job.count, experts=experts)
     same = np.full(plans.tp.shape, not faults)
     for name, value in own.items():
         if name != "sequence_parallel" or own["tp"] > 1:
@@ -187,11 +188,13 @@ def jobs(draw: st.DrawFn) -> Job:
         "pp": pp,
         "cp": cp,
         "ep": draw(st.sampled_from([1, 1, 2, 4, 8, 32, 3])),
+        "etp": draw(st.sampled_from(["", "", 1, 1, 2, tp, 3])),
         "vpp": draw(st.sampled_from([1, 1, 2, 4, 30])),
         "micro_batch": draw(st.sampled_from([1, 1, 2, 3, 64])),
         "recompute": draw(st.sampled_from(["none", "selective", "full"])),
+        "moe_recompute": draw(st.sampled_from(["", "", "", 0, 1])),
     }
-    texts = {name: str(value) for name, value in plan.items()}
+    texts = {name: str(value) for name, value in plan.items() if value != ""}
     if draw(st.booleans()):
         texts["zero"] = draw(st.sampled_from(["0", "1", "2", "3", "fsdp", "1(group=2)"]))
     if draw(st.integers(0, 4)) == 0:
@@ -199,6 +202,8 @@ def jobs(draw: st.DrawFn) -> Job:
     if draw(st.integers(0, 4)) == 0:
         texts["sequence_parallel"] = draw(st.sampled_from(["0", "1"]))
     kept = draw(st.lists(st.sampled_from(sorted(texts)), unique=True, min_size=1))
+    switches = {"sequence_parallel", "moe_recompute"}
+    kept += ["tp"] if set(kept) <= switches else []  # else the plan is searched
     count = tp * pp * cp * dp + draw(st.sampled_from([0, 0, 0, 0, 1]))
     return Job(
         model,
@@ -220,6 +225,9 @@ FOLDED = Job(
     "qwen3-235b-a22b", "H100", 256, 8192,
     (("tp", "2"), ("pp", "8"), ("ep", "32")),
 )  # fmt: skip
+SPLIT = Job(
+    "mixtral-8x22b", "H100", 128, 256, (("tp", "2"), ("pp", "8"), ("ep", "4"), ("etp", "2"))
+)
 TOO_FEW = Job(
     "mixtral-8x7b", "H100", 16, 1024, (("tp", "2"), ("pp", "8"), ("dp", "1"), ("ep", "8"))
 )
@@ -229,6 +237,7 @@ DEFAULT_STACK = Job("llama3-8b", "H100", 8, 512, (("tp", "1"),))
 @settings(repeatable, max_examples=150)
 @given(jobs())
 @example(FOLDED)
+@example(SPLIT)
 @example(TOO_FEW)
 @example(DEFAULT_STACK)
 def test_a_given_plan(job: Job) -> None:
@@ -311,6 +320,18 @@ def test_a_plan_that_is_searched(job: Job) -> None:
         assert note in row["predicted_note"]
 
 
+@pytest.mark.parametrize(("model", "plan"), [
+    ("llama3-8b", "tp=2"), ("mixtral-8x7b", "tp=2,ep=8"), ("mixtral-8x7b", "tp=2,ep=8,etp=2"),
+    ("mixtral-8x7b", "tp=2"),
+])  # fmt: skip
+def test_a_plan_that_was_returned_can_be_given(model: str, plan: str) -> None:
+    first = estimate(model, "H100", 64, plan=plan).best
+    again = estimate(model, "H100", 64, plan=first.plan).best
+    assert again.plan == first.plan
+    assert again.step_time_s == first.step_time_s
+    assert first.plan["etp"] == {"llama3-8b": 0, "mixtral-8x7b": 2 - plan.endswith("ep=8")}[model]
+
+
 def _given(job: Job, plan: dict[str, int]) -> Job:
     parts = tuple(tuple(part.split("=")) for part in plan_text(plan).split(","))
     return dataclasses.replace(job, plan=parts)
@@ -375,9 +396,9 @@ def test_no_rule_is_idle() -> None:
 
     plans = Plans.of(
         tp=any_of(1, 2, 3, 8, 16), pp=any_of(1, 2, 4, 64), dp=any_of(1, 2, 7, 16),
-        cp=any_of(1, 2, 3, 4), ep=any_of(1, 2, 8, 16), vpp=any_of(1, 2, 40),
+        cp=any_of(1, 2, 3, 4), ep=any_of(1, 2, 8, 16), etp=any_of(0, 1, 2, 3), vpp=any_of(1, 2, 40),
         micro_batch=any_of(1, 2, 64), zero=any_of(0, 1, 2, 3), zero_group=any_of(0, 2, 5),
-        sequence_parallel=any_of(0, 1),
+        sequence_parallel=any_of(0, 1), recompute=any_of(0, 2), moe_recompute=any_of(0, 0, 1),
     )  # fmt: skip
     names = ("mixtral-8x7b", "mixtral-8x22b", "llama3-8b", "gpt3-5b")
     some = random.integers(0, len(names), size)

@@ -87,3 +87,33 @@ def test_peaks(judged: pd.DataFrame) -> None:
     golden = ran[ran["family"] == "megatron-golden-2026"]
     assert len(golden) == 6
     assert golden["ratio"].between(0.92, 1.08).all()  # all of the configuration is printed
+
+
+@pytest.fixture(scope="module")
+def recent() -> pd.DataFrame:
+    path = data_folder() / "measurements" / "training_2026.csv"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    done = predict_table(pd.read_csv(path, dtype=str, keep_default_na=False)).table
+    return done[done["reason"] == ""]
+
+
+def test_runs_of_2026_are_said_to_fit(recent: pd.DataFrame) -> None:
+    """All ran; seven are said not to fit.
+
+    Recompute of some layers or of other modules, or offload, is in their notes or recipes alone.
+    """
+    assert len(recent) == 181
+    assert (recent["fits"] == "false").sum() <= 7
+
+
+def test_split_experts_of_published_runs(recent: pd.DataFrame) -> None:
+    """MoE parallel folding (arXiv 2504.14960): expert TP 2 to 8 is in the notes of its rows."""
+    folding = recent[recent["family"] == "moe-folding"]
+    split = folding[folding["notes"].str.contains(r"expert TP [248]\b")]
+    assert (len(folding), len(split)) == (44, 28)
+    assert split["predicted_note"].str.contains("is taken from the column notes").all()
+    assert (folding["fits"] == "true").all()
+    measured = folding["step_time_s"].astype(float)
+    error = np.log(folding["predicted_step_time_s"].astype(float) / measured)
+    assert error.abs().mean() < 0.3  # 0.35 with whole experts

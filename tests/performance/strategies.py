@@ -65,6 +65,7 @@ def plans(draw):
         dp=draw(st.integers(1, 300)),
         cp=draw(st.sampled_from([1, 1, 2, 4, 16])),
         ep=draw(st.sampled_from([1, 1, 2, 8, 32])),
+        etp=draw(st.sampled_from([0, 0, 1, 2, 3, 8])),
         micro_batch=draw(st.integers(1, 16)),
         recompute=draw(st.integers(0, 2)),
         zero=draw(st.integers(0, 3)),
@@ -74,6 +75,7 @@ def plans(draw):
         zero_group=draw(st.sampled_from([0, 0, 2, 8, 64])),
         overlap=draw(st.integers(0, 1)),
         lora=draw(st.integers(0, 1)),
+        moe_recompute=draw(st.sampled_from([0, 0, 1])),
     )
 
 

@@ -52,7 +52,7 @@ def test_reported_plan_is_what_evaluate_gives():
     best = best_plans(models, chips, [24, 512, 64, 1000])
     assert best.reason == [""] * 4
     assert (best.tp * best.pp * best.dp * best.cp == [24, 512, 64, 1000]).all()
-    sizes = ("tp", "pp", "dp", "cp", "ep", "micro_batch", "recompute", "zero", "vpp")
+    sizes = ("tp", "pp", "dp", "cp", "ep", "etp", "micro_batch", "recompute", "zero", "vpp")
     step = evaluate(
         ModelArrays.of(models),
         AcceleratorArrays.of(chips),
@@ -107,6 +107,43 @@ def test_usual_space_has_what_people_run(name, count, plan):
     plans = enumerate_plans(*arrays, *numbers).plans
     match = np.logical_and.reduce([getattr(plans, key) == size for key, size in plan.items()])
     assert set(plans.recompute[match & (plans.micro_batch == 1)]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "sizes", "splits"),
+    [
+        # 8 experts over 4 chips, or 4 x 2: 8 chips can as well hold whole ones
+        ("mixtral-8x7b", 64, {"tp": 2, "pp": 1, "ep": 4}, {1}),
+        ("mixtral-8x7b", 64, {"tp": 2, "pp": 1, "ep": 8}, {1, 2}),
+        ("mixtral-8x7b", 64, {"tp": 8, "pp": 1, "ep": 4}, {1, 8}),
+        ("mixtral-8x7b", 64, {"tp": 8, "pp": 4, "ep": 4}, {1}),  # 16 chips a stage
+        ("mixtral-8x7b", 64, {"tp": 2, "pp": 1, "ep": 1}, {2}),
+        ("qwen3-235b-a22b", 512, {"tp": 2, "pp": 1, "ep": 64}, {1}),
+        ("qwen3-235b-a22b", 512, {"tp": 2, "pp": 1, "ep": 128}, {1, 2}),
+        ("llama3-70b", 64, {"tp": 2, "pp": 1, "ep": 1}, {0}),
+    ],
+)
+def test_experts_are_split_where_whole_ones_cannot_spread_as_far(name, count, sizes, splits):
+    arrays = ModelArrays.of([MODELS[name]]), AcceleratorArrays.of([CHIPS["H100"]])
+    plans = enumerate_plans(*arrays, np.array([float(count)]), np.array([1024.0])).plans
+    match = np.logical_and.reduce([getattr(plans, key) == size for key, size in sizes.items()])
+    assert set(plans.etp[match]) == splits
+
+
+def test_splitting_experts_that_could_be_whole_is_never_faster_nor_thriftier():
+    """Why the usual space leaves it out: spread as far, whole experts move fewer bytes."""
+    model, chip = MODELS["mixtral-8x22b"], CHIPS["H100"]
+    plans = Plans.of(tp=[2.0, 2.0, 4.0, 4.0], pp=8, dp=8, ep=[4, 8, 2, 8], etp=[2, 1, 4, 1], zero=1)
+    step = evaluate(
+        ModelArrays.of([model]),
+        AcceleratorArrays.of([chip]),
+        plans,
+        global_batch=256,
+        coefficients=default_world().for_chips([chip]),
+    )
+    for split, whole in ((0, 1), (2, 3)):
+        assert step.step_time_s[whole] < step.step_time_s[split]
+        assert step.memory_bytes[whole] <= step.memory_bytes[split]
 
 
 def test_tensor_parallel_stays_in_the_domain():

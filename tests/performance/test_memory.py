@@ -124,6 +124,19 @@ def test_experts_are_split_over_those_that_hold_the_same():
     assert held["optimizer"] == approx(12 * LAYERS * (dense / 16 + mlp / 2))
 
 
+def test_mixtures_that_are_computed_again_keep_their_input():
+    """Two experts' outputs before and after the activation (2 x 2 x 4 h) and inputs (2 h) go."""
+    for recompute, each in ((0, 2 * (8 + 8 + 2)), (1, 2 * (8 + 2))):
+        plan = {"recompute": [recompute], "pp": 4}
+        kept = [
+            memory(mixture(), plan | {"moe_recompute": again}, batch=8)["activations"]
+            for again in (0, 1)
+        ]
+        in_flight = LAYERS / 4 * 4
+        at_work = 2 * (8 + 8 + 2) + (2 if recompute else 0)  # and a norm's output
+        assert kept[0] - kept[1] == approx(SEQ * HIDDEN * (in_flight * each - at_work))
+
+
 def test_adapters_train_few_parameters():
     held = memory(model(), {"lora": [1]})
     assert held["weights"] == approx(2 * PARAMS)

@@ -185,6 +185,24 @@ def test_operations_one_by_one_keep_more_of_gated_layers():
     assert eager - fused == approx(LAYERS * SBH * (4 + 8))  # scales that are frozen need no result
 
 
+def test_fp8_adapters_of_mlperf_keep_the_gate_in_a_byte():
+    """Gate and up projection, 2 x 4 h elements a token; only FP8 runs with adapters."""
+    gated, narrow = model(mlp_matrices=3.0), chip(fp8=True)
+    for plan, on, bytes_saved in (
+        ({"lora": 1}, narrow, 8),
+        ({"lora": 1, "recompute": 1}, narrow, 8),
+        ({"lora": 1, "recompute": 2}, narrow, 8),  # of the layer at work
+        ({"lora": 1}, chip(), 0),
+        ({"lora": 0}, narrow, 0),
+    ):
+        kept = [
+            held(plan, stack=stack, shape=gated, on=on)["activations"]
+            for stack in ("Megatron-Bridge 26.04", "NeMo (MLPerf v5.0)")
+        ]
+        layers = 1 if plan.get("recompute") == 2 else LAYERS
+        assert kept[0] - kept[1] == approx(layers * SBH * bytes_saved), plan
+
+
 def test_the_step_of_the_optimizer_may_be_the_peak():
     """DeepSpeed casts the gradients of a rank's part to FP32; 1e9 at a time in stage 3."""
     big = model(other_params=40e9)

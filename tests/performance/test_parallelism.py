@@ -271,6 +271,15 @@ class TestDataParallel:
         halves = near(1 / 2 * dense / NEAR_BPS) + near(1 / 2 * experts / NEAR_BPS)
         assert split == approx(2 * halves)  # experts split by tp: 8 / 4 of them, as with ep = 4
 
+    def test_halves_of_experts_lie_beside_each_other(self):
+        """tp 2, dp 8, ep 4, etp 2: what two chips hold that are eight apart."""
+        plan = {"tp": [2], "dp": 8, "ep": 4, "etp": 2}
+        seconds = parts(mixture(), plan, batch=8)["data_parallel"]
+        dense = 2 * LAYERS * (2 * HIDDEN**2 + 8 * HIDDEN)
+        shared = both(7 / 8 * dense / NEAR_BPS, 7 / 8 / 4 * dense / FAR_BPS)
+        own = far(1 / 2 * 2 * LAYERS * MLP / FAR_BPS)
+        assert seconds == approx(2 * shared + 2 * own)
+
     @pytest.mark.parametrize(("lora", "passes"), [(0, 3.0), (1, 2.003)])
     def test_zero_3_gathers_whole_experts(self, lora, passes):
         plan = {"dp": [8], "ep": 4, "zero": 3, "lora": lora}

@@ -149,16 +149,20 @@ class TestExperts:
         shared = parts(mixture(shared_experts=1.0), ONE, grouped_slowdown=1.0)["matmul"]
         assert shared == approx(self.scale * active)
 
-    @pytest.mark.parametrize("ep", [1, 8])
-    def test_tensor_parallel_ranks_split_matrices_or_tokens(self, ep):
+    @pytest.mark.parametrize(
+        ("sizes", "local", "rows", "width"),
+        [
+            ({"ep": 1}, 8, SEQ * 2 / 8, 1024),
+            ({"ep": 8}, 1, SEQ * 2 / 4, 4096),
+            ({"ep": 8, "etp": 4}, 1, SEQ * 2, 1024),
+            ({"ep": 2, "etp": 2}, 4, SEQ * 2 / 8, 2048),
+            ({"ep": 1, "etp": 1}, 8, SEQ * 2 / 8 / 4, 4096),
+        ],
+    )
+    def test_tensor_parallel_ranks_split_matrices_or_tokens(self, sizes, local, rows, width):
         """Distributed experts are whole and their tokens split: more weights to read."""
-        seconds = [
-            parts(mixture(), {"tp": [4], "dp": 8, "ep": ep}, batch=8, matmul_traffic=x)["matmul"]
-            for x in (0.0, 1.0)
-        ]
-        rows, width = (SEQ * 2, 4096) if ep == 8 else (SEQ * 2 / 8, 1024)
-        rows = rows / 4 if ep == 8 else rows
-        local = 1 if ep == 8 else 8
+        plan = {"tp": [4], "dp": 8, **sizes}
+        seconds = [parts(mixture(), plan, batch=8, matmul_traffic=x)["matmul"] for x in (0.0, 1.0)]
         shapes = [(rows, width, 1024), (rows, 1024, width)] * local
         shapes += [(SEQ, 768, 1024), (SEQ, 1024, 256)]
         moved = sum(2 * (r * (w + d) + w * d) for r, w, d in shapes)
@@ -192,6 +196,53 @@ class TestExperts:
         extra = [parts(mixture(), ONE, permutation_traffic=x)["elementwise"] for x in (0.0, 1.0)]
         copies = 2 * SEQ * 4 * 2 * HIDDEN / MEMORY_BPS
         assert extra[1] - extra[0] == approx(3 * LAYERS * copies)
+
+    def test_ranks_that_split_an_expert_sort_what_they_gathered(self):
+        """Two passes over the copies of its own tokens, two over those of both ranks."""
+        plan = {"tp": [2], "dp": 4, "ep": 4, "etp": 2}
+        extra = [
+            parts(mixture(), plan, batch=4, permutation_traffic=x)["elementwise"]
+            for x in (0.0, 1.0)
+        ]
+        copies = 2 * (SEQ / 2) * (2 + 2 * 2) * 2 * HIDDEN / MEMORY_BPS
+        assert extra[1] - extra[0] == approx(3 * LAYERS * copies)
+
+
+def test_recompute_of_mixtures():
+    """Products, sorting and exchange of the 18 mixtures of 24 layers, once more."""
+    shape = mixture(moe_layers=18.0, mlp_matrices=2.0)
+    plan = {"dp": [8], "ep": 8}
+    plain = parts(shape, plan, batch=8)
+    again = parts(shape, plan | {"moe_recompute": 1}, batch=8)
+    whole = parts(mixture(), plan, batch=8)["matmul"] / 3
+    attention = parts(model(ffn_hidden=1e-9), plan | {"ep": 1}, batch=8)["matmul"] / 3
+    streamed = (2.5 * 2 * 2 * 4096 * 2 * SEQ / MEMORY_BPS) * 18  # two matrices of two experts
+    assert plain["recompute"] == 0
+    assert again["recompute"] == approx(18 / 24 * (whole - attention) + streamed)
+    assert again["expert_parallel"] == approx(1.5 * plain["expert_parallel"])
+    for name in ("matmul", "attention", "elementwise", "tensor_parallel"):
+        assert again[name] == plain[name]
+    full = plan | {"recompute": 2}
+    assert parts(shape, full, batch=8) == parts(shape, full | {"moe_recompute": 1}, batch=8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sizes", "more"),
+    [
+        ({}, {"ep": 8}, 0.0),
+        ({}, {"ep": 1}, 1.0),
+        ({"shared_experts": 1.0}, {"ep": 8}, 1.0),
+        ({"moe_layers": 12.0}, {"ep": 1}, 0.5),
+    ],
+)
+def test_mixtures_computed_again_reduce_again(changes, sizes, more):
+    plan = {"tp": [4], "dp": 8, "sequence_parallel": 0, **sizes}
+    once = parts(model(), {"tp": [4], "dp": 8, "sequence_parallel": 0}, batch=8)["tensor_parallel"]
+    found = [
+        parts(mixture(**changes), plan | {"moe_recompute": again}, batch=8)["tensor_parallel"]
+        for again in (0, 1)
+    ]
+    assert found[1] - found[0] == approx(more * once / 4)  # of two passes of two all-reduces
 
 
 def test_recompute():

@@ -117,10 +117,16 @@ class Twin:
         self.moe = model.moe_layers / model.layers
         self.chips = plan.tp * plan.pp * plan.dp * plan.cp
         self.full, self.selective = plan.recompute == 2, plan.recompute == 1
+        self.moe_again = plan.moe_recompute > 0 and not self.full
         self.norm_split = plan.tp if plan.sequence_parallel else 1.0
         self.trained = 0.003 if plan.lora else 1.0
-        self.whole_experts = plan.ep > 1
+        self.etp = plan.etp or (1.0 if plan.ep > 1 else plan.tp)
         self.count_params()
+
+    @property
+    def like_dense(self):
+        """Whether experts are split by tensor-parallel ranks like any other matrix."""
+        return self.p.ep == 1 and self.etp == self.p.tp
 
     def count_params(self):
         m, p = self.m, self.p
@@ -131,11 +137,10 @@ class Twin:
         layer += self.moe * m.hidden * m.n_experts  # the router is on every rank
         tables = 1 if p.pp > 1 else 2 - m.tied
         self.dense = self.layers * layer + tables * m.vocab * m.hidden / p.tp
-        own = m.n_experts / (p.ep if self.whole_experts else p.tp)
-        self.experts = self.layers * self.moe * own * expert
+        self.experts = self.layers * self.moe * m.n_experts / p.ep * expert / self.etp
         self.ranks = p.dp * p.cp
         self.group = min(p.zero_group, self.ranks) if p.zero_group else self.ranks
-        copies = self.ranks * p.tp / p.ep if self.whole_experts else self.ranks
+        copies = self.ranks * p.tp / (p.ep * self.etp)
         self.copies = max(copies, 1.0)
         self.expert_group = max(self.group * copies / self.ranks, 1.0)
 
@@ -158,12 +163,9 @@ class Twin:
     def expert_layer(self):
         m, p, c = self.m, self.p, self.c
         local = m.n_experts / p.ep
-        rows = self.tokens * m.top_k / local * c.expert_imbalance
-        width = m.expert_ffn_hidden
-        if self.whole_experts:
-            rows /= p.tp
-        else:
-            width /= p.tp
+        own_tokens = self.tokens / p.tp
+        rows = own_tokens * self.etp * p.ep * m.top_k / m.n_experts * c.expert_imbalance
+        width = m.expert_ffn_hidden / self.etp
         routed = local * (c.grouped_slowdown * self.mlp(max(rows, 1.0), width) + c.expert_s)
         router = self.matmul(self.tokens, m.n_experts, m.hidden) / p.tp
         shared = 0.0
@@ -196,13 +198,24 @@ class Twin:
         experts = (m.top_k + m.shared_experts) * m.expert_ffn_hidden
         return (1 - self.moe) * m.ffn_hidden + self.moe * experts
 
+    def mixture_streaming(self):
+        m, p, c = self.m, self.p, self.c
+        experts = (m.top_k + m.shared_experts) * m.expert_ffn_hidden
+        mlp = m.mlp_matrices * self.moe * experts / p.tp
+        sorts = 2 + 2 * self.etp if p.ep > 1 else 4
+        copies = sorts * c.permutation_traffic * self.moe * m.top_k * m.hidden / self.norm_split
+        elements = 2 * c.elementwise_traffic * (copies + 2.5 * mlp)
+        elements += 2 * c.cast_traffic * mlp if self.a.fp8 else 0.0
+        return self.tokens * elements / self.memory_Bps
+
     def streaming(self):
         m, p, c = self.m, self.p, self.c
         hidden = m.hidden / self.norm_split
         qkv = (m.attention_width + 2 * m.kv_width) / p.tp
         mlp = m.mlp_matrices * self.active_width() / p.tp
         passes = 14 * hidden + 3 * qkv + 2.5 * mlp
-        passes += 4 * c.permutation_traffic * self.moe * m.top_k * hidden
+        sorts = 2 + 2 * self.etp if p.ep > 1 else 4
+        passes += sorts * c.permutation_traffic * self.moe * m.top_k * hidden
         elements = 2 * c.elementwise_traffic * passes
         if self.a.fp8:
             elements += 2 * c.cast_traffic * (2 * m.hidden + m.attention_width / p.tp + mlp)
@@ -212,9 +225,13 @@ class Twin:
         p = self.p
         if p.tp == 1:
             return 0.0
-        once = 2 * self.links.all_reduce(2 * self.tokens * self.m.hidden, p.tp, 1)
+        once = self.links.all_reduce(2 * self.tokens * self.m.hidden, p.tp, 1)
+        mixture_reduces = self.m.shared_experts > 0 or self.like_dense
+        of_mixtures = self.moe if mixture_reduces else 0
         passes = 2 + self.full + (0.25 if p.sequence_parallel else 0.0)
-        return passes * once * (1 - self.c.tp_overlap * (1.0 if p.overlap else 0.2))
+        seconds = passes * (1 + (1 - self.moe) + of_mixtures) * once
+        seconds += self.moe_again * of_mixtures * once
+        return seconds * (1 - self.c.tp_overlap * (1.0 if p.overlap else 0.2))
 
     def context(self, window):
         p = self.p
@@ -227,9 +244,14 @@ class Twin:
         m, p = self.m, self.p
         if not self.moe:
             return 0.0
-        size = 2 * self.tokens * m.top_k * m.hidden / p.tp
-        once = 2 * self.links.exchange(size, p.ep, 1)
-        return (2 + self.full) * self.moe * once * (1 - self.c.ep_overlap)
+        token = 2 * m.hidden
+        own_tokens = self.tokens / p.tp
+        once = 2 * self.links.exchange(own_tokens * m.top_k * token, p.ep, self.etp)
+        if self.etp > 1 and not self.like_dense:
+            copies = m.top_k if p.ep > 1 else 1
+            once += 2 * self.links.gather(own_tokens * self.etp * copies * token, self.etp, 1)
+        passes = 2 + self.full + self.moe_again
+        return passes * self.moe * once * (1 - self.c.ep_overlap)
 
     def parts(self):
         p, c = self.p, self.c
@@ -244,6 +266,9 @@ class Twin:
             again = products + forward + streaming
         elif self.selective:
             again = 0.3 * streaming if p.flash else forward
+        if self.moe_again:
+            again += self.moe * self.expert_layer() if self.moe else 0.0
+            again += self.mixture_streaming()
         layer = {
             "matmul": products + back,
             "attention": forward + backward,
@@ -289,7 +314,7 @@ class Twin:
 
     def data_parallel(self, micro_batch, backward):
         p, c, links, trained = self.p, self.c, self.links, self.trained
-        stride = p.ep if self.whole_experts else p.tp
+        stride = p.ep * self.etp
         replicas = self.ranks / self.group
         summed = c.gradient_bytes * self.dense * trained
         across = links.all_reduce(summed / self.group, replicas, p.tp * self.group)
@@ -333,11 +358,18 @@ class Twin:
 
     def bytes_per_layer(self):
         """Bytes that one micro-batch keeps of one layer, and that the layer at work has."""
+        kept, at_work = self.bytes_with(self.active_width(), self.m.top_k)
+        if self.moe_again:
+            kept, _ = self.bytes_with((1 - self.moe) * self.m.ffn_hidden, 0)
+        return kept, at_work
+
+    def bytes_with(self, active_width, top_k):
         m, p, r = self.m, self.p, self.r
         hidden, attention_width = m.hidden / self.norm_split, m.attention_width / p.tp
-        mlp = self.active_width() / p.tp
+        mlp = active_width / p.tp
         qkv = (m.attention_width + 2 * m.kv_width) / p.tp
-        routed, gate = self.moe * m.top_k * hidden, m.mlp_matrices - 1
+        gathered = self.etp / p.tp if p.sequence_parallel else 1.0
+        routed, gate = self.moe * top_k * m.hidden * gathered, m.mlp_matrices - 1
         other = qkv + attention_width + routed + gate * mlp
         if p.lora:
             whole = 2 * (3 * hidden + other)
@@ -351,6 +383,8 @@ class Twin:
             some = 2 * (hidden + attention_width + routed) + outputs
         else:
             some = 2 * (3 * hidden + other) - (attention_width if self.a.fp8 else 0.0)
+        if r.fp8_gate and self.a.fp8 and p.lora:
+            whole, some = whole - gate * mlp, some - gate * mlp
         at_work, kept = whole, min(whole, some) if self.selective else whole
         if not p.flash:
             scores = 5 * m.heads * m.seq_len / p.tp
@@ -369,7 +403,7 @@ class Twin:
     def activations(self):
         m, p, r = self.m, self.p, self.r
         kept, at_work = self.bytes_per_layer()
-        working = at_work if self.full else 0.0
+        working = at_work if self.full else max(at_work - kept, 0.0) if self.moe_again else 0.0
         first, last = p.pp, 1.0
         if p.vpp > 1:
             first, last = p.pp + (p.pp - 1) / p.vpp, p.pp - (p.pp - 1) / p.vpp
