@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.network.collectives import Links, all_to_all_seconds
+from clustersim.network.corners import larger
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.matmul import matmul_seconds
@@ -33,7 +34,7 @@ def expert_seconds(
     width = models.expert_ffn_hidden / np.where(distributed, 1.0, plans.tp)
     local_experts = experts / plans.ep
     share = tokens * models.top_k / local_experts * coefficients.expert_imbalance
-    rows = np.maximum(share / np.where(distributed, plans.tp, 1.0), 1.0)
+    rows = larger(share / np.where(distributed, plans.tp, 1.0), 1.0, coefficients.corner)
     up = (models.mlp_matrices - 1.0) * width
     one = matmul_seconds(rows, up, models.hidden, rates, coefficients)
     one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients)
