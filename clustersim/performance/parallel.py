@@ -152,7 +152,5 @@ def data_parallel_seconds(
         return once
     overlap3 = coefficients.zero3_overlap * plans.overlap
     always = (shard.micro_batches - 1.0) * exposed_seconds(each, overlap3, micro_batch_s, corner)
-    always = always + exposed_seconds(
-        each + across, overlap3, micro_batch_s, corner
-    )
+    always = always + exposed_seconds(each + across, overlap3, micro_batch_s, corner)
     return np.where(fully, always, once)
