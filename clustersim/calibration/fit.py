@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,8 +156,9 @@ class _Problem:
         block = np.arange(count * rows).reshape(count, rows)
         row, column = (np.broadcast_to(b, table.shape).ravel() for b in (block[:, None], block))
         among = coo_matrix((table.ravel(), (row, column)), shape=(count * rows, count * rows))
-        result = (self.stacked.T @ (among.tocsr() @ self.stacked)).toarray()
-        return (result + result.T) / 2.0 + np.eye(effects.size)
+        bent: Array = (self.stacked.T @ (among.tocsr() @ self.stacked)).toarray()
+        result: Array = (bent + bent.T) / 2.0 + np.eye(effects.size)
+        return result
 
     def _moved(self, unbounded: Array, moves: Sequence[Sequence[tuple[int, float]]]) -> Array:
         """Logarithm of the seconds with some coefficients moved, shape (moves, rows)."""
@@ -183,7 +185,7 @@ def log_seconds(rows: Timed, unbounded: Array, corner: float = 0.0) -> Array:
     values = [
         parameter.natural(column) for parameter, column in zip(PARAMETERS, unbounded, strict=True)
     ]
-    return rows.log_seconds(Coefficients(*values, corner=corner))
+    return rows.log_seconds(dataclasses.replace(Coefficients(*values), corner=corner))
 
 
 def keys_of(rows: Timed) -> tuple[Key, ...]:
@@ -293,7 +295,7 @@ def descend(
             jac=problem.gradient,
             hess=problem.hessian if exact else problem.gauss_newton,
             method="trust-exact",
-            options={"gtol": rest, "maxiter": MOST_STEPS, **TRUST},
+            options=cast(Any, {"gtol": rest, "maxiter": MOST_STEPS, **TRUST}),
         )
         effects, evaluations = solution.x, evaluations + int(solution.nfev)
     left = float(np.linalg.norm(problem.gradient(effects)))

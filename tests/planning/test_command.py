@@ -185,9 +185,9 @@ NEEDED = [
     ("seedchip", None, 0.0004),
     ("seedchip", 0.0, 0.001),
 ]
-"""By how much the cost rises at least without a chip, at a share of network and buildings beside the
-price; infinite where what must be met is not. At the assumed share of a fifth SeedChip saves 0.05 %
-of the cost, without any 0.24 %: a chip that is bought in great number bears most of them."""
+"""By how much the cost rises at least without a chip, at a share of network and buildings beside
+the price; infinite where what must be met is not. At the assumed share of a fifth SeedChip saves
+0.05 % of the cost, without any 0.24 %."""
 
 
 @pytest.mark.parametrize(("chip", "site_share", "least"), NEEDED)
