@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.sparse import csr_matrix, diags_array, eye_array, vstack
+from scipy.optimize import minimize
+from scipy.sparse import coo_matrix, csr_matrix, diags_array, vstack
 
 from clustersim.calibration.timed import Timed
+from clustersim.notes import note
 from clustersim.performance.calibration import Calibration
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.parameters import LEVELS, PARAMETERS
@@ -25,8 +26,17 @@ Array = NDArray[np.float64]
 OUTLIER = 2.0
 """Residuals beyond this many standard deviations count linearly (soft L1 loss)."""
 STEP = 1e-5
-"""Of the finite differences, on the unbounded scale."""
-MOST_EVALUATIONS = 300
+BEND = 2e-4
+"""Of the first and second differences, on the unbounded scale."""
+WIDE = ((1.0, 1.0), (0.3, 1.0), (0.1, 0.5))
+NARROW = ((0.03, 0.1), (0.01, 1e-5))
+"""Widths to which the corners of the model are rounded, one descent after the other, and the norm
+of the gradient at which each rests. The last width moves no step time by more than about 0.2 %."""
+TRUST = {"initial_trust_radius": 3.0, "max_trust_radius": 30.0}
+"""Prior spreads by which all effects together may move in one step."""
+MOST_STEPS = 200
+REST_AT_WORST = 1e-3
+"""Of the norm of the gradient at the end; the effects are then off by no more of their spread."""
 NORMAL_REACH = 1.645
 """Half width of a 90 % interval of the normal distribution, in standard deviations."""
 CENTRING_DRAWS = 256
@@ -56,61 +66,126 @@ class Fit:
 
 
 class _Problem:
-    """Residuals and their derivatives in the effects, each in units of its prior spread."""
+    """What a fit minimises, in the effects, each in units of its prior spread.
 
-    def __init__(self, rows: Timed, seconds: Array, weight: Array, keys: tuple[Key, ...]) -> None:
+    Half of ``sum rho(r_i**2) + sum z_k**2`` with its derivatives; the corners of the model are
+    rounded by `corner` (:mod:`clustersim.network.corners`), without which it had no gradient where
+    a measurement lies on one of them.
+    """
+
+    def __init__(
+        self, rows: Timed, seconds: Array, weight: Array, keys: tuple[Key, ...], corner: float
+    ) -> None:
         self.rows = rows
         self.observed = np.log(seconds)
         self.weight = weight
         self.keys = keys
-        self.designs = design_matrices(rows, keys)
+        self.corner = corner
+        designs = design_matrices(rows, keys)
+        self.designs = [designs[parameter.name] for parameter in PARAMETERS]
+        self.moving = [place for place, design in enumerate(self.designs) if design.nnz]
+        """Places of the coefficients that some row depends on."""
+        self.stacked = csr_matrix(vstack([self.designs[place] for place in self.moving]))
 
     def unbounded(self, effects: Array) -> Array:
         """Coefficients of each row on the unbounded scale, shape (parameters, rows)."""
-        return np.stack(
-            [parameter.centre + self.designs[parameter.name] @ effects for parameter in PARAMETERS]
-        )
+        pairs = zip(PARAMETERS, self.designs, strict=True)
+        return np.stack([parameter.centre + design @ effects for parameter, design in pairs])
 
     def residuals(self, effects: Array) -> Array:
-        predicted = log_seconds(self.rows, self.unbounded(effects))
-        return np.concatenate([(predicted - self.observed) * self.weight, effects])
+        """Logarithm of predicted over measured seconds in units of its scatter, shape (rows,)."""
+        predicted = log_seconds(self.rows, self.unbounded(effects), self.corner)
+        return (predicted - self.observed) * self.weight
 
-    def jacobian(self, effects: Array) -> csr_matrix:
-        """Derivatives: each effect moves one coefficient of the rows that it belongs to."""
-        unbounded = self.unbounded(effects)
-        count = len(PARAMETERS)
-        moved = np.repeat(unbounded[:, None, :], count + 1, axis=1)
-        for place in range(count):
-            moved[place, place] += STEP
-        seconds = log_seconds(self.rows, moved)
-        slopes = (seconds[:count] - seconds[count]) / STEP
-        data = sum(
-            diags_array(self.weight * slopes[place]) @ self.designs[parameter.name]
-            for place, parameter in enumerate(PARAMETERS)
-        )
-        return csr_matrix(vstack([data, eye_array(effects.size)]))
+    def cost(self, effects: Array) -> float:
+        """Half of the weighted sum of squares, priors included."""
+        return float(np.sum(loss(self.residuals(effects))[0]) + effects @ effects) / 2.0
 
-    def loss(self, squares: Array) -> Array:
-        """Soft L1 for the measurements, plain squares for the priors; as scipy asks for it."""
-        rows = len(self.rows)
-        result = np.stack([squares, np.ones(squares.size), np.zeros(squares.size)])
-        scaled = squares[:rows] / OUTLIER**2
-        root = np.sqrt(1.0 + scaled)
-        result[0, :rows] = 2.0 * OUTLIER**2 * (root - 1.0)
-        result[1, :rows] = 1.0 / root
-        result[2, :rows] = -0.5 / (root**3 * OUTLIER**2)
+    def gradient(self, effects: Array) -> Array:
+        """Derivative of the cost in each effect."""
+        residuals = self.residuals(effects)
+        pull = loss(residuals)[1] * residuals * self.weight
+        result: Array = self.stacked.T @ (self.slopes(effects) * pull).ravel() + effects
         return result
 
+    def slopes(self, effects: Array) -> Array:
+        """Derivatives of the rows in their moving coefficients, shape (moving, rows)."""
+        single = [[(place, step)] for step in (STEP, -STEP) for place in self.moving]
+        ahead, behind = np.split(self._moved(self.unbounded(effects), single), 2)
+        return (ahead - behind) / (2.0 * STEP)
 
-def log_seconds(rows: Timed, unbounded: Array) -> Array:
+    def jacobian(self, effects: Array) -> Array:
+        """Derivatives of the residuals, shape (rows, effects)."""
+        slopes = self.slopes(effects) * self.weight
+        parts = zip(slopes, self.moving, strict=True)
+        data = sum(diags_array(slope) @ self.designs[place] for slope, place in parts)
+        result: Array = csr_matrix(data).toarray()
+        return result
+
+    def gauss_newton(self, effects: Array) -> Array:
+        """Second derivatives without those of the rows: cheaper, and never negative."""
+        slopes = self.jacobian(effects)
+        weights = loss(self.residuals(effects))[1]
+        result: Array = slopes.T @ (weights[:, None] * slopes) + np.eye(effects.size)
+        return result
+
+    def hessian(self, effects: Array) -> Array:
+        """Second derivatives of the cost, shape (effects, effects).
+
+        Those of each row in its own few coefficients are differences; the designs spread them
+        over the effects.
+        """
+        residuals = self.residuals(effects)
+        _, first, second = loss(residuals)
+        pull = first * residuals * self.weight
+        bend = (first + 2.0 * second * residuals**2) * self.weight**2
+        unbounded, count = self.unbounded(effects), len(self.moving)
+        single = [[(place, step)] for step in (BEND, -BEND) for place in self.moving]
+        here = self._moved(unbounded, [[]])[0]
+        ahead, behind = np.split(self._moved(unbounded, single), 2)
+        slopes = (ahead - behind) / (2.0 * BEND)
+        table = slopes[:, None] * slopes * bend
+        for one, place in enumerate(self.moving):
+            pairs = [[(place, BEND), (other, BEND)] for other in self.moving[one + 1 :]]
+            table[one, one] += pull * (ahead[one] - 2.0 * here + behind[one]) / BEND**2
+            if pairs:
+                both = self._moved(unbounded, pairs) - ahead[one] - ahead[one + 1 :] + here
+                table[one, one + 1 :] += pull * both / BEND**2
+                table[one + 1 :, one] = table[one, one + 1 :]
+        rows = len(self.rows)
+        block = np.arange(count * rows).reshape(count, rows)
+        row, column = (np.broadcast_to(b, table.shape).ravel() for b in (block[:, None], block))
+        among = coo_matrix((table.ravel(), (row, column)), shape=(count * rows, count * rows))
+        bent: Array = (self.stacked.T @ (among.tocsr() @ self.stacked)).toarray()
+        result: Array = (bent + bent.T) / 2.0 + np.eye(effects.size)
+        return result
+
+    def _moved(self, unbounded: Array, moves: Sequence[Sequence[tuple[int, float]]]) -> Array:
+        """Logarithm of the seconds with some coefficients moved, shape (moves, rows)."""
+        moved = np.repeat(unbounded[:, None, :], len(moves), axis=1)
+        for variant, steps in enumerate(moves):
+            for place, step in steps:
+                moved[place, variant] += step
+        return log_seconds(self.rows, moved, self.corner)
+
+
+def loss(residuals: Array) -> Array:
+    """Soft L1 of the squares of some residuals, and its two derivatives in these, shape (3, R)."""
+    root = np.sqrt(1.0 + (residuals / OUTLIER) ** 2)
+    squares = 2.0 * OUTLIER**2 * (root - 1.0)
+    return np.stack([squares, 1.0 / root, -0.5 / (root**3 * OUTLIER**2)])
+
+
+def log_seconds(rows: Timed, unbounded: Array, corner: float = 0.0) -> Array:
     """Logarithm of the seconds of each row for its coefficients on the unbounded scale.
 
-    `unbounded` has the shape (parameters, rows), or an axis of variants between the two.
+    `unbounded` has the shape (parameters, rows), or an axis of variants between the two; the
+    corners of the model are rounded to the width `corner`.
     """
     values = [
         parameter.natural(column) for parameter, column in zip(PARAMETERS, unbounded, strict=True)
     ]
-    return rows.log_seconds(Coefficients(*values))
+    return rows.log_seconds(dataclasses.replace(Coefficients(*values), corner=corner))
 
 
 def keys_of(rows: Timed) -> tuple[Key, ...]:
@@ -165,7 +240,8 @@ def fit(
     scatter : array, shape (R,)
         How far each measurement may be off (standard deviation of the logarithm).
     start : Calibration, optional
-        Where to start (for folds of a cross-validation).
+        An end near which this one lies, as those of folds of a cross-validation lie near that of
+        all rows: the descent over the wide corners is left out.
 
     Returns
     -------
@@ -173,41 +249,70 @@ def fit(
 
     Notes
     -----
-    Minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior spreads, by
-    the trust region method of `scipy.optimize.least_squares`; r are the logarithms of predicted
-    over measured seconds over `scatter`. The posterior is the normal distribution whose
-    precision is ``J' W J + I``, widened to the residuals where these scatter more than stated.
+    Minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior spreads; r
+    are the logarithms of predicted over measured seconds over `scatter`. The cost has many hollows
+    and is kinked where a row changes from one regime of the model to another, so the corners of
+    the model are rounded, widely at first (graduated non-convexity: Blake and Zisserman 1987,
+    Visual Reconstruction), and each descent starts where the one before ended: Newton's method in
+    a trust region (`scipy.optimize.minimize`; Conn, Gould and Toint 2000), with the second
+    derivatives of Gauss and Newton while the corners are wide. So the end depends neither on the
+    start nor on the order in which a processor adds. The posterior is the normal distribution
+    whose precision is ``J' W J + I``, widened to the residuals where these scatter more than
+    stated. A note says where the descent did not come to rest.
     """
     keys = keys_of(rows)
-    problem = _Problem(rows, seconds, 1.0 / scatter, keys)
-    first = np.zeros(len(keys))
+    effects = np.zeros(len(keys))
     if start is not None:
         known = dict(zip(start.keys, start.mean, strict=True))
-        first = np.array([known.get(key, 0.0) for key in keys])
-    solution = least_squares(
-        problem.residuals,
-        first,
-        jac=problem.jacobian,
-        loss=cast(Any, problem.loss),
-        method="trf",
-        tr_solver="lsmr",
-        x_scale=1.0,
-        ftol=1e-7,
-        xtol=1e-7,
-        gtol=1e-6,
-        max_nfev=MOST_EVALUATIONS,
-    )
-    calibration = _posterior(problem, solution.x)
-    residuals = problem.residuals(solution.x)[: len(rows)] * scatter
-    return Fit(calibration, residuals, int(solution.nfev), float(solution.cost))
+        effects = np.array([known.get(key, 0.0) for key in keys])
+    problem = _Problem(rows, seconds, 1.0 / scatter, keys, NARROW[-1][0])
+    effects, evaluations = descend(problem, effects, NARROW if start else WIDE + NARROW)
+    cost = problem.cost(effects)
+    calibration = _posterior(problem, effects)
+    problem.corner = 0.0
+    residuals = problem.residuals(effects) * scatter
+    return Fit(calibration, residuals, evaluations, cost)
+
+
+def descend(
+    problem: _Problem, effects: Array, corners: Sequence[tuple[float, float]]
+) -> tuple[Array, int]:
+    """Minimise the cost over narrower and narrower corners.
+
+    Returns
+    -------
+    array, shape (K,)
+        The effects where it came to rest.
+    int
+        Evaluations of the cost.
+    """
+    evaluations = 0
+    for problem.corner, rest in corners:
+        exact = (problem.corner, rest) in NARROW
+        solution = minimize(
+            problem.cost,
+            effects,
+            jac=problem.gradient,
+            hess=problem.hessian if exact else problem.gauss_newton,
+            method="trust-exact",
+            options=cast(Any, {"gtol": rest, "maxiter": MOST_STEPS, **TRUST}),
+        )
+        effects, evaluations = solution.x, evaluations + int(solution.nfev)
+    left = float(np.linalg.norm(problem.gradient(effects)))
+    if left > REST_AT_WORST:
+        note(
+            f"The fit did not come to rest: the norm of its gradient is {left:.2g}, where "
+            f"{REST_AT_WORST:g} is allowed; its coefficients may differ a little elsewhere."
+        )
+    return effects, evaluations
 
 
 def _posterior(problem: _Problem, effects: Array) -> Calibration:
     """Gauss-Newton covariance at the solution, widened to the residuals."""
     count = len(problem.rows)
-    residuals = problem.residuals(effects)[:count]
-    weights = problem.loss(np.concatenate([residuals, effects]) ** 2)[1, :count]
-    data = problem.jacobian(effects)[:count].toarray() * np.sqrt(weights)[:, None]
+    residuals = problem.residuals(effects)
+    weights = loss(residuals)[1]
+    data = problem.jacobian(effects) * np.sqrt(weights)[:, None]
     _, singular, directions = np.linalg.svd(data, full_matrices=False)
     strength = singular**2
     told = float(np.sum(strength / (1.0 + strength)))
@@ -243,8 +348,9 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibrat
     scatter : array, shape (R,)
     """
     expected = log_seconds_in(calibration.world(), rows)
-    problem = _Problem(rows, np.exp(expected), 1.0 / scatter, calibration.keys)
-    slopes = problem.jacobian(calibration.mean)[: len(rows)].toarray()
+    weight = 1.0 / scatter
+    problem = _Problem(rows, np.exp(expected), weight, calibration.keys, NARROW[-1][0])
+    slopes = problem.jacobian(calibration.mean)
     system = slopes.T @ slopes + np.eye(len(calibration.keys))
     for _ in range(CENTRING_STEPS):
         drawn = log_seconds_in(calibration.draw(CENTRING_DRAWS), rows)

@@ -43,6 +43,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.network.corners import larger, smaller
+
 __all__ = [
     "Links",
     "all_gather_seconds",
@@ -82,6 +84,9 @@ class Links:
     scaleup_step_s, nic_step_s : array
         Start-up time of the protocol for large messages more than of the one for small messages,
         inside a domain, and for one doubling across domains.
+    corner : float
+        How wide the corners are where the slower level or the protocol changes: nought in the
+        model, rounded in a fit (:func:`clustersim.network.corners.smaller`).
     """
 
     scaleup_Bps: Array
@@ -96,6 +101,7 @@ class Links:
     scaleup_step_s: Array | float = 0.0
     nic_slope: Array | float = 0.0
     nic_step_s: Array | float = 0.0
+    corner: Array | float = 0.0
 
 
 def members_inside(ranks: Array, stride: Array, links: Links) -> Array:
@@ -107,9 +113,10 @@ def _seconds(near_s: Array, far_s: Array, inside: Array, domains: Array, links: 
     """Add the start-up times and the protocol switch to the slower level."""
     doublings = np.log2(domains)
     start = links.scaleup_latency_s * (inside > 1) + links.nic_latency_s * doublings
-    near_switch = np.minimum(links.scaleup_slope * near_s, links.scaleup_step_s)
-    far_switch = np.minimum(links.nic_slope * far_s, links.nic_step_s * doublings)
-    return np.maximum(near_s, far_s) + start + near_switch + far_switch
+    corner = links.corner
+    near_switch = smaller(links.scaleup_slope * near_s, links.scaleup_step_s, corner)
+    far_switch = smaller(links.nic_slope * far_s, links.nic_step_s * doublings, corner)
+    return larger(near_s, far_s, corner) + start + near_switch + far_switch
 
 
 def _mesh_volume(inside: Array, links: Links) -> Array:
@@ -199,4 +206,4 @@ def point_to_point_seconds(size_bytes: Array, stride: Array, links: Links) -> Ar
     latency = np.where(within, links.scaleup_latency_s, links.nic_latency_s)
     slope = np.where(within, links.scaleup_slope, links.nic_slope)
     step = np.where(within, links.scaleup_step_s, links.nic_step_s)
-    return wire + latency + np.minimum(slope * wire, step)
+    return wire + latency + smaller(slope * wire, step, links.corner)

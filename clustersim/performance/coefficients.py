@@ -19,7 +19,9 @@ class Coefficients:
     """One value, or an array with an element a row, of every coefficient.
 
     :data:`clustersim.performance.PARAMETERS` says what each means and in which unit;
-    :class:`clustersim.performance.World` resolves them for chips and a software stack.
+    :class:`clustersim.performance.World` resolves them for chips and a software stack. `corner` is
+    none of them: how wide the corners of the model are (:mod:`clustersim.network.corners`), which
+    are sharp everywhere but in a fit.
     """
 
     matmul_efficiency: Array
@@ -55,6 +57,7 @@ class Coefficients:
     permutation_traffic: Array
     slowdown: Array
     launch_s: Array
+    corner: Array | float = 0.0
 
     def take(self, index: NDArray[Any]) -> Coefficients:
         """Return the rows `index` of the last axis; what is one value for all rows stays one."""

@@ -11,6 +11,7 @@ from clustersim.network.collectives import (
     all_to_all_seconds,
     reduce_scatter_seconds,
 )
+from clustersim.network.corners import larger
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.matmul import matmul_seconds
@@ -36,7 +37,7 @@ def expert_seconds(
     width = models.expert_ffn_hidden / etp
     local_experts = experts / plans.ep
     share = tokens * models.top_k / local_experts * coefficients.expert_imbalance
-    rows = np.maximum(share * (etp / plans.tp), 1.0)
+    rows = larger(share * (etp / plans.tp), 1.0, coefficients.corner)
     up = (models.mlp_matrices - 1.0) * width
     one = matmul_seconds(rows, up, models.hidden, rates, coefficients)
     one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients)

@@ -13,6 +13,7 @@ from clustersim.network.collectives import (
     point_to_point_seconds,
     reduce_scatter_seconds,
 )
+from clustersim.network.corners import smaller
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.shard import Shard
@@ -33,12 +34,17 @@ WEIGHT_BYTES = 2.0
 """Bytes of a weight that is gathered (BF16)."""
 
 
-def exposed_seconds(communication: Array, overlap: Array, window: Array) -> Array:
+def exposed_seconds(
+    communication: Array, overlap: Array, window: Array, corner: Array | float = 0.0
+) -> Array:
     """Communication that computation does not hide.
 
-    At most the share `overlap` of it hides, and no more than lasts the `window` of computation.
+    At most the share `overlap` of it hides, and no more than lasts the `window` of computation;
+    where both meet the corner is rounded (:func:`clustersim.network.corners.smaller`).
     """
-    return np.maximum((1.0 - overlap) * communication, communication - window)
+    if not np.any(corner):
+        return np.maximum((1.0 - overlap) * communication, communication - window)
+    return communication - smaller(overlap * communication, window, corner)
 
 
 def tensor_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Links) -> Array:
@@ -157,11 +163,11 @@ def data_parallel_seconds(
         whole = WEIGHT_BYTES * shard.expert_params
         gather = all_gather_seconds(whole, group, expert_stride, links)
         each = each + np.where(some, (2.0 + shard.trained) * gather, 0.0)
-    overlap = coefficients.dp_overlap * plans.overlap
-    once = exposed_seconds(late, overlap, backward_s)
+    overlap, corner = coefficients.dp_overlap * plans.overlap, coefficients.corner
+    once = exposed_seconds(late, overlap, backward_s, corner)
     if not np.any(fully):
         return once
     overlap3 = coefficients.zero3_overlap * plans.overlap
-    always = (shard.micro_batches - 1.0) * exposed_seconds(each, overlap3, micro_batch_s)
-    always = always + exposed_seconds(each + across, overlap3, micro_batch_s)
+    always = (shard.micro_batches - 1.0) * exposed_seconds(each, overlap3, micro_batch_s, corner)
+    always = always + exposed_seconds(each + across, overlap3, micro_batch_s, corner)
     return np.where(fully, always, once)

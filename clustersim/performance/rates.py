@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clustersim.network.collectives import Links
 from clustersim.network.constants import fitted_values, links_of_constants
+from clustersim.network.corners import smaller
 from clustersim.performance.arrays import AcceleratorArrays
 from clustersim.performance.coefficients import Coefficients
 
@@ -57,7 +58,7 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
         fabric=np.zeros((), dtype=np.int64),
     )
     return Rates(
-        product_flops=chips.peak_flops * np.minimum(efficiency * fp8, 1.0),
+        product_flops=chips.peak_flops * smaller(efficiency * fp8, 1.0, coefficients.corner),
         bf16_flops=chips.bf16_flops * efficiency,
         attention_flops=chips.bf16_flops * coefficients.attention_efficiency,
         memory_Bps=chips.hbm_Bps * coefficients.memory_efficiency,
@@ -65,5 +66,6 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
             links,
             scaleup_latency_s=links.scaleup_latency_s * coefficients.latency_factor,
             nic_latency_s=links.nic_latency_s * coefficients.latency_factor,
+            corner=coefficients.corner,
         ),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustersim.network.corners import larger
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.attention import attention_flops, attention_seconds
 from clustersim.performance.blocks import in_blocks
@@ -327,7 +328,7 @@ def _parts(
     }
     total = _sum(parts)
     floor = least_seconds(models, chips, plans, global_batch)
-    factor = np.maximum(coefficients.slowdown, floor / total)
+    factor = larger(coefficients.slowdown, floor / total, coefficients.corner)
     return {name: factor * parts[name] for name in PARTS}
 
 
@@ -405,6 +406,7 @@ def _layer(
             3.0 * context_seconds(tokens, models, plans, rates.links),
             coefficients.cp_overlap,
             attention + attention_back,
+            coefficients.corner,
         )
     parts = {
         "matmul": products + backward_products,

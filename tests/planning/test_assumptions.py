@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from files import two_chips
@@ -353,24 +354,35 @@ def test_published_files_repeat_no_planning_assumption() -> None:
 # --- What a plan prints -------------------------------------------------------------
 
 
-def test_paid_and_charged_are_told_apart() -> None:
-    """The table and the sentence call what is paid and what is charged by names of their own."""
-    plan = make_plan(define_plan(two_chips(electricity={})))
+@pytest.mark.parametrize("scenarios", ["two", "none"])
+def test_paid_and_charged_are_told_apart(scenarios: str) -> None:
+    """The table and the sentence call what is paid and what is charged by names of their own.
+
+    Where a stop of H200 leads to other purchases both are ranges, without scenarios one sum each.
+    """
+    fields = {"scenarios": None} if scenarios == "none" else {}
+    plan = make_plan(define_plan(two_chips(electricity={}, **fields)))
     schedule = plan.schedule
     assert schedule is not None
     text = " ".join(plan_text(plan).split())
     spent, charged = schedule.spending.sum(axis=1), schedule.costs()["depreciation"]
     assert spent == pytest.approx(schedule.bought.sum(axis=1) @ plan.problem.price)
     assert (charged < spent).all()
-    paid = re.search(r"The purchases are paid with ([\d.]+) million CNY", text)
-    cost = re.search(
-        r"the cost includes ([\d.]+) million CNY( to [\d.]+ million CNY)?, the depreciation", text
+    # Of 4 years a purchase of the first quarter is charged for two, one of the second for one.
+    quarters = schedule.bought * plan.problem.price * np.array([2.0, 1.0])[:, None]
+    assert charged == pytest.approx(quarters.sum(axis=(1, 2)) / 16)
+    amount = r"([\d.]+) million CNY(?: to ([\d.]+) million CNY)?"
+    said = re.search(
+        f"The purchases are paid with {amount}, of which the cost includes {amount}, "
+        "the depreciation within its 2 quarters; the rest is the value that is left",
+        text,
     )
-    assert paid is not None
-    assert cost is not None
-    assert float(paid[1]) == pytest.approx(spent.min() / 1e6, rel=1e-3)
-    assert float(cost[1]) == pytest.approx(charged.min() / 1e6, rel=1e-3)
-    assert "scenario probability depreciation network and buildings operation" in text
+    assert said is not None
+    for (low, high), amounts in ((said.groups()[:2], spent), (said.groups()[2:], charged)):
+        assert float(low) == pytest.approx(amounts.min() / 1e6, rel=1e-3)
+        assert (high is None) == (scenarios == "none")
+        assert float(high or low) == pytest.approx(amounts.max() / 1e6, rel=1e-3)
+    assert "probability depreciation network and buildings operation" in text
     assert "purchases of" not in text
     whole = make_plan(define_plan(two_chips(depreciation="0 s")))
     assert "all of which the cost includes" in " ".join(plan_text(whole).split())
