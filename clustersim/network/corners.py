@@ -41,10 +41,11 @@ def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Ar
     """
     if not np.any(corner):
         return np.minimum(one, other)
-    total = one + other
-    root = np.sqrt((one - other) ** 2 + 4.0 * corner**2 * one * other)
+    least, most = np.minimum(one, other), np.maximum(one, other)
+    # Without squares and products of the two, which very small ones would lose to underflow.
+    root = np.hypot(most - least, 2.0 * corner * np.sqrt(least) * np.sqrt(most))
     # The small addition keeps two noughts from being divided.
-    result: Array = 2.0 * one * other / (total + root + np.finfo(float).tiny)
+    result: Array = least * (2.0 * most / (least + most + root + np.finfo(float).tiny))
     return result
 
 
