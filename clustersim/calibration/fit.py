@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.sparse import coo_matrix, csr_matrix, diags_array, vstack
 
@@ -299,12 +300,26 @@ def descend(
         )
         effects, evaluations = solution.x, evaluations + int(solution.nfev)
     left = float(np.linalg.norm(problem.gradient(effects)))
-    if left > REST_AT_WORST:
+    if left <= REST_AT_WORST:
+        effects = _settled(problem, effects)
+    else:
         note(
             f"The fit did not come to rest: the norm of its gradient is {left:.2g}, where "
             f"{REST_AT_WORST:g} is allowed; its coefficients may differ a little elsewhere."
         )
     return effects, evaluations
+
+
+def _settled(problem: _Problem, effects: Array) -> Array:
+    """Follow the gradient to the end, where differences of the cost drown in its rounding."""
+    factors = cho_factor(problem.hessian(effects))
+    gradient = problem.gradient(effects)
+    while True:
+        ahead = effects - cho_solve(factors, gradient)
+        left = problem.gradient(ahead)
+        if np.linalg.norm(left) > 0.5 * np.linalg.norm(gradient):
+            return effects
+        effects, gradient = ahead, left
 
 
 def _posterior(problem: _Problem, effects: Array) -> Calibration:

@@ -44,8 +44,8 @@ def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Ar
     least, most = np.minimum(one, other), np.maximum(one, other)
     # Without squares and products of the two, which very small ones would lose to underflow.
     root = np.hypot(most - least, 2.0 * corner * np.sqrt(least) * np.sqrt(most))
-    # The small addition keeps two noughts from being divided.
-    result: Array = least * (2.0 * most / (least + most + root + np.finfo(float).tiny))
+    total = np.where(most > 0.0, least + most + root, 1.0)
+    result: Array = least * (2.0 * most / total)
     return result
 
 
