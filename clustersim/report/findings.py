@@ -199,24 +199,35 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
         head = f"{row['system']} against {row['baseline']}{where}: {axis.label}"
+        pairs = f"{row['pairs']} pairs" if row["pairs"] != 1 else "1 pair"
+        if math.isnan(row["difference"]):
+            yield f"{head} cannot be compared (overload, or no pair)."
+            continue
         if math.isnan(row["relative"]):
-            if math.isnan(row["difference"]):
-                yield f"{head} cannot be compared (overload, or no pair)."
+            word = "less" if row["difference"] < 0 else "more"
+            size = axis.text(abs(row["difference"]))
+            yield f"{head} {size} {word} ({pairs}); there is no share, as the baseline's mean is 0."
             continue
         low, high = row["relative_low"], row["relative_high"]
-        if not (math.isfinite(low) and math.isfinite(high)):
-            continue
+        word = "less" if row["relative"] < 0 else "more"
+        size = _percent(abs(row["relative"]))
         if low == high == 0:
-            yield f"{head} is the same ({row['pairs']} pairs)."
+            yield f"{head} is the same ({pairs})."
+        elif is_fact(row["metric"]):
+            yield f"{head} {size} {word}."
+        elif not (math.isfinite(low) and math.isfinite(high)):
+            yield (
+                f"{head} {size} {word} ({pairs}{_over_draws(row)}; no interval: "
+                f"{row['relative_note']})."
+            )
         elif low <= 0 <= high:
             yield (
                 f"{head} does not clearly differ ({_signed(row['relative'])}, 95 % interval "
-                f"{_signed(low)} to {_signed(high)}; {row['pairs']} pairs{_over_draws(row)})."
+                f"{_signed(low)} to {_signed(high)}; {pairs}{_over_draws(row)})."
             )
         else:
-            word = "less" if row["relative"] < 0 else "more"
-            size, half = _percent(abs(row["relative"])), _percent((high - low) / 2)
-            yield f"{head} {size} ± {half} {word} ({row['pairs']} pairs{_over_draws(row)})."
+            half = _percent((high - low) / 2)
+            yield f"{head} {size} ± {half} {word} ({pairs}{_over_draws(row)})."
 
 
 def _over_draws(row: Mapping[Hashable, Any]) -> str:
