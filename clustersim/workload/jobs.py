@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
@@ -175,10 +175,18 @@ def _values(
     if len(bad):
         at = int(bad[0])
         return (
-            f"{name}: {_rows(len(bad))} no number (row {records[at]}: {column.iloc[at]!r}); "
-            "a number is needed"
+            f"{name}: {_rows(len(bad))} no number (row {records[at]}: "
+            f"{shown(column.iloc[at])}); {_NEEDED.get(name, 'a number is needed')}"
         )
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+_NEEDED = {
+    "submit_s": "a number of seconds is needed; dates are read from a column submit_time",
+    "duration_s": "a number of seconds is needed",
+    "estimate_s": "a number of seconds is needed",
+    "n_accelerators": "a whole number is needed",
+}
 
 
 def _rows(count: int) -> str:
@@ -290,6 +298,6 @@ def _identity_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     twice = np.asarray(column.duplicated())
     if twice.any():
         names = column[twice].drop_duplicates()
-        shown = ", ".join(repr(name) for name in names.iloc[:3].tolist())
+        first = ", ".join(shown(name) for name in names.iloc[:3].tolist())
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-        yield f"job_id: {len(names):,} occur more than once: {shown}{more}; each must be unique"
+        yield f"job_id: {len(names):,} occur more than once: {first}{more}; each must be unique"
