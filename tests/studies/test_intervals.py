@@ -112,7 +112,7 @@ def test_paired_difference_by_hand():
     # differences 1, 3, 5: standard deviation 2
     assert found.difference_high - 3 == pytest.approx(T_2 * 2 / math.sqrt(3))
     assert 3 - found.difference_low == pytest.approx(T_2 * 2 / math.sqrt(3))
-    # ratios without one pair each: 8/50, 6/40, 4/30; jackknife error sqrt(2/3 of their sum of squares)
+    # ratios without one pair each; jackknife: the error is the root of 2/3 of their sum of squares
     ratios = np.array([8 / 50, 6 / 40, 4 / 30])
     half = T_2 * math.sqrt(2 / 3 * ((ratios - ratios.mean()) ** 2).sum())
     assert half == pytest.approx(0.06693, abs=1e-5)
@@ -209,7 +209,12 @@ def test_asking_after_each_step_ends_with_the_width_asked():
         # Without the second pair the baseline is below 0.
         ([1.0, 3.0], [-1.0, 2.0], 3.0, "the baseline's mean rests on 1 of 2 pairs"),
         ([17.5, 35.0], [10.0, 20.0], 0.75, "the share is the same in all 2 pairs that have one"),
-        ([1.1, 2.2, 0, 7.7], [1, 2, 0, 7], 0.1, "the share is the same in all 3 pairs that have one"),
+        (
+            [1.1, 2.2, 0, 7.7],
+            [1, 2, 0, 7],
+            0.1,
+            "the share is the same in all 3 pairs that have one",
+        ),
         ([8.0, 8.0], [5.0, 5.0], 0.6, "the share is the same in all 2 pairs that have one"),
     ],
 )

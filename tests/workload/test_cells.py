@@ -1,4 +1,4 @@
-"""Cells of logs that are no number or no time: the message names column, row, and what is needed."""
+"""Cells of logs that are no number or no time: what the message names."""
 
 from __future__ import annotations
 
