@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
+from clustersim.simulation.restarts import restart_causes
 from clustersim.units import format_duration
 
 if TYPE_CHECKING:
@@ -67,10 +68,9 @@ def result_text(result: Result) -> str:
         ]
     lines = [table(rows, headers)]
     if result.outages is not None and result.attempts is not None:
-        stopped = int((result.attempts["attempt"] > 0).sum())
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
-        lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+        lines.append(f"{times:,} times a node went out of service; {_restarts_text(result)}")
         lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) == LAST_S:
             lines.append(f"Note: the run was ended after {LAST_S / _YEAR_S:g} simulated years")
@@ -99,6 +99,20 @@ def result_text(result: Result) -> str:
             done += f" ({result.calendar.text(end_s)})"
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
+
+
+def _restarts_text(result: Result) -> str:
+    """Say how often jobs were started again, and why."""
+    assert result.attempts is not None
+    assert result.outages is not None
+    causes = restart_causes(result.attempts, result.outages)
+    total = sum(causes.values())
+    told = f"{total:,} restart{'' if total == 1 else 's'} of jobs"
+    if not causes:
+        return told
+    if len(causes) == 1:
+        return f"{told} {next(iter(causes))}"
+    return f"{told}: {', '.join(f'{count:,} {why}' for why, count in causes.items())}"
 
 
 def _notes_text(notes: Sequence[str]) -> list[str]:
