@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
+RUN_HELP = "which run of that study: its value in the column run of runs.csv, or the first characters of it"
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
@@ -35,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--from", dest="study", metavar="DIR", help="folder of a study, to redo one run of it alone"
     )
-    parser.add_argument("--run", dest="key", metavar="HASH", help="which run of that study")
+    parser.add_argument("--run", dest="key", metavar="HASH", help=RUN_HELP)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
     add_changes(parser, "")

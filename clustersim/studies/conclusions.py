@@ -256,8 +256,9 @@ def differences_table(
         For each combination of the other parameters, other value (``system``) and metric:
         ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
         and ``_high`` (95 %, see :func:`~clustersim.studies.statistics.paired_difference`), and
-        ``relative_note``.  Facts of the fleet differ by exactly so much.  Where one of the two is overloaded, waits and slowdowns have no difference.  With worlds,
-        ``relative_world_low`` and ``_high`` are the 5th and 95th percentile of the worlds'.
+        ``relative_note``.  Facts of the fleet differ by exactly so much.  Where one of the two is
+        overloaded, waits and slowdowns have no difference.  With worlds, ``relative_world_low`` and
+        ``_high`` are the 5th and 95th percentile of the worlds'.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]

@@ -273,8 +273,8 @@ def paired_difference(
     The difference has the paired t interval (Law, "Simulation Modeling and Analysis", section
     10.2.1).  The relative one is a ratio of means; its interval is Student's t of the jackknife,
     which leaves out one pair at a time (Efron and Tibshirani, "An Introduction to the Bootstrap",
-    chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two zeros says nothing about
-    a ratio and counts for none.
+    chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two zeros says nothing of a
+    ratio and is left out of it.
 
     Parameters
     ----------
