@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-RUN_HELP = "which run of that study: its value in the column run of runs.csv, or the first characters of it"
+RUN_HELP = "which run of that study: column run of its runs.csv, or the first characters of it"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
