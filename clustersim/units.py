@@ -28,6 +28,7 @@ __all__ = [
     "format_bytes",
     "format_count",
     "format_duration",
+    "format_number",
     "format_rate",
     "parse_quantity",
 ]
@@ -243,20 +244,20 @@ def format_duration(seconds: float) -> str:
         return str(seconds)
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            return f"{format_number(seconds / size, 3)} {unit}"
     if abs(seconds) >= 1 or seconds == 0:
-        return f"{seconds:.3g} s"
+        return f"{format_number(seconds, 3)} s"
     for unit, size in (("ms", 1e-3), ("µs", 1e-6)):
         if abs(seconds) >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+            return f"{format_number(seconds / size, 3)} {unit}"
+    return f"{format_number(seconds / 1e-9, 3)} ns"
 
 
 def _scaled(value: float, unit: str) -> str:
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= size:
-            return f"{value / size:.4g} {prefix}{unit}"
-    return f"{value:.4g} {unit}"
+            return f"{format_number(value / size)} {prefix}{unit}"
+    return f"{format_number(value)} {unit}"
 
 
 def format_bytes(size: float) -> str:
@@ -266,7 +267,7 @@ def format_bytes(size: float) -> str:
 
 def format_memory(size: float) -> str:
     """Memory of a chip in binary gigabytes (``"141 GiB"``), which is how vendors count it."""
-    return f"{size / 2**30:.4g} GiB"
+    return f"{format_number(size / 2**30)} GiB"
 
 
 def format_rate(rate: float, unit: str = "B/s") -> str:
@@ -277,3 +278,16 @@ def format_rate(rate: float, unit: str = "B/s") -> str:
 def format_count(count: float) -> str:
     """A count with thousands separators."""
     return f"{count:,.0f}"
+
+
+def format_number(value: float, digits: int = 4) -> str:
+    """A number of so many digits, with thousands separators and without an exponent.
+
+    Only what is 1e15 or more, or less than 0.0001, has one.
+
+    Examples
+    --------
+    >>> format_number(999.7, 3), format_number(12345.6), format_number(0.25), format_number(-0.0)
+    ('1,000', '12,350', '0.25', '0')
+    """
+    return f"{float(f'{value:.{digits}g}'):z,.15g}"

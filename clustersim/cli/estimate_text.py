@@ -12,7 +12,13 @@ from clustersim.cli.text import table
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plans import unusual_expert_tp
-from clustersim.units import format_count, format_duration, format_memory, format_rate
+from clustersim.units import (
+    format_count,
+    format_duration,
+    format_memory,
+    format_number,
+    format_rate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,7 +182,7 @@ def _cost(found: Estimate, cost: Cost) -> str:
     time, low, high = _durations(cost.seconds, cost.lo_s, cost.hi_s)
     chip_days = found.count * cost.seconds / DAY_S
     lines = [
-        f"Training on {cost.tokens:.4g} tokens (--tokens; default 20 a parameter, "
+        f"Training on {format_number(cost.tokens)} tokens (--tokens; default 20 a parameter, "
         "Hoffmann et al. 2022)",
         f"  time        {time}   (90 % interval {low} to {high}), "
         f"{format_count(chip_days)} chip-days",
@@ -242,7 +248,7 @@ def _durations(*seconds: float) -> list[str]:
 def _money(cny: float) -> str:
     for name, size in (("thousand million CNY", 1e9), ("million CNY", 1e6)):
         if cny >= size:
-            return f"{cny / size:.3g} {name}"
+            return f"{format_number(cny / size, 3)} {name}"
     return f"{cny:,.3g} CNY" if cny < 1e3 else f"{cny:,.0f} CNY"
 
 

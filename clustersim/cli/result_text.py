@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
 from clustersim.simulation.restarts import restart_causes
-from clustersim.units import format_duration
+from clustersim.units import format_duration, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def result_text(result: Result) -> str:
             format_duration(row["mean_wait_s"]),
             format_duration(row["p95_wait_s"]),
             format_duration(row["mean_jct_s"]),
-            f"{row['mean_bounded_slowdown']:.3g}",
+            format_number(row["mean_bounded_slowdown"], 3),
             f"{row['utilisation']:z.1%}",
         )
         for row in result.summary.to_dict("records")
@@ -148,14 +148,15 @@ def _accounts_text(result: Result) -> list[str]:
     lines = []
     if "energy_j" in whole:
         lines.append(
-            f"energy: {whole['energy_j'] / _MWH:,.4g} MWh, {borne['energy_j']:.0%} by jobs; "
-            f"{whole['electricity_cny'] / _MILLION:,.4g} million CNY, "
-            f"{whole['carbon_kg'] / _TONNE:,.4g} t of carbon dioxide"
+            f"energy: {format_number(whole['energy_j'] / _MWH)} MWh, {borne['energy_j']:.0%} by "
+            "jobs; "
+            f"{format_number(whole['electricity_cny'] / _MILLION)} million CNY, "
+            f"{format_number(whole['carbon_kg'] / _TONNE)} t of carbon dioxide"
         )
     if "cost_cny" in whole:
         lines.append(
-            f"cost: {whole['cost_cny'] / _MILLION:,.4g} million CNY, {borne['cost_cny']:.0%} by "
-            f"jobs{_unit_costs_text(whole)}"
+            f"cost: {format_number(whole['cost_cny'] / _MILLION)} million CNY, "
+            f"{borne['cost_cny']:.0%} by jobs{_unit_costs_text(whole)}"
         )
     return lines
 
@@ -168,7 +169,7 @@ def _unit_costs_text(whole: pd.Series[Any]) -> str:
         ("cost_per_flop_cny", _PFLOP_DAY, "a useful PFLOP/s for a day"),
     )
     told = [
-        f"{whole[name] * size:,.4g} CNY {words}"
+        f"{format_number(whole[name] * size)} CNY {words}"
         for name, size, words in units
         if not math.isnan(whole[name])
     ]

@@ -13,6 +13,7 @@ from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text, window_text
 from clustersim.errors import InputError
 from clustersim.interrupts import keeping
+from clustersim.units import format_number
 
 if TYPE_CHECKING:
     from clustersim.simulation.result import Result
@@ -115,7 +116,7 @@ def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
     if load is not None and moved:
         rate = 86400.0 * float(result.provenance["arrival_rate_per_s"])
         yield (
-            f"Note: the offered load of {load:g} (workload.load) is {rate:,.4g} jobs a day on this "
-            f"fleet; {', '.join(moved)} changed how many it is. Give workload.jobs_per_day instead "
-            "for the same jobs on another fleet"
+            f"Note: the offered load of {load:g} (workload.load) is {format_number(rate)} jobs a "
+            f"day on this fleet; {', '.join(moved)} changed how many it is. Give "
+            "workload.jobs_per_day instead for the same jobs on another fleet"
         )

@@ -98,7 +98,7 @@ def service_demands(
         begin_s = _hours_s(horizon_s, service.hours_of_reservation(), calendar)
         chips = _chips(service, begin_s, calendar)
         if not chips.max() <= MOST_CHIPS:
-            told = f"needs {chips.max():.3g} accelerators, more than {MOST_CHIPS:g}"
+            told = f"needs {chips.max():,.0f} accelerators, more than {MOST_CHIPS:,.0f}"
             problems.append(f"{where}: {told}")
             continue
         nodes = _reserved_nodes(chips, service, cluster.pools[index])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError, shown
+from clustersim.units import format_number
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
@@ -229,13 +230,17 @@ def _number_faults(
     absent = np.isnan(values)
     if may_be_nan is not None:
         absent &= ~may_be_nan
-    rule = f"{'more than' if open_end else 'at least'} {least:g} is needed"
+    rule = f"{'more than' if open_end else 'at least'} {format_number(least, 6)} is needed"
     too_low = values <= least if open_end else values < least
     for bad, what, told in (
         (absent, "without a value", "every job needs one"),
         (np.isinf(values), "infinite", "a finite number is needed"),
         (too_low & np.isfinite(values), "too low" if least > 0 else "not positive", rule),
-        ((values > most) & np.isfinite(values), "absurdly large", f"at most {most:g} is allowed"),
+        (
+            (values > most) & np.isfinite(values),
+            "absurdly large",
+            f"at most {format_number(most, 6)} is allowed",
+        ),
     ):
         if bad.any():
             if what == "not positive" and not open_end:
@@ -255,7 +260,11 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         (np.isnan(values), "without a value", "every job needs one"),
         (np.isinf(values), "infinite", "a whole number is needed"),
         (values < 1, "below 1", "1 or more needed"),
-        (values > LIMIT_ACCELERATORS, "absurdly large", f"at most {LIMIT_ACCELERATORS:g} allowed"),
+        (
+            values > LIMIT_ACCELERATORS,
+            "absurdly large",
+            f"at most {format_number(LIMIT_ACCELERATORS, 6)} allowed",
+        ),
         (values != np.floor(values), "with part of an accelerator", "a whole number is needed"),
     ):
         bad = bad & finite if what not in ("without a value", "infinite") else bad
