@@ -17,6 +17,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 __all__ = [
+    "LONGEST_S",
+    "MOST_CHIPS",
     "Bandwidth",
     "Bytes",
     "Duration",
@@ -35,6 +37,8 @@ __all__ = [
 
 LONGEST_S = 1e4 * 365.25 * 86400.0
 """The longest duration, seconds: what is longer is a slip of the pen."""
+MOST_CHIPS = 10_000_000
+"""Chips of a cluster, a job, a service or spares: more are a slip of the pen."""
 _RANGES = {
     "duration": (1e-9, LONGEST_S, "1 ns to 10,000 yr"),
     "bytes": (1.0, 1e24, "1 B to 1e24 B"),

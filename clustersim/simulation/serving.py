@@ -15,11 +15,11 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.serving_spec import Service, Serving
 from clustersim.topology import Cluster, Pool
+from clustersim.units import MOST_CHIPS
 
 __all__ = ["ServiceDemand", "reservations", "service_demands", "serving_table"]
 
 YEAR_HOURS = 365.25 * 24
-MOST_CHIPS = 1e8
 MOST_YEARS = 100
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

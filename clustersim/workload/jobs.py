@@ -13,12 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError, shown
-from clustersim.units import format_number
+from clustersim.units import LONGEST_S, MOST_CHIPS, format_number
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
-    "LIMIT_ACCELERATORS",
-    "LIMIT_S",
     "REQUIRED_COLUMNS",
     "JobLog",
     "check_jobs",
@@ -26,10 +24,6 @@ __all__ = [
 ]
 
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
-LIMIT_S = 1e10
-"""Times above this (317 years) are taken for a mistake of unit or a damaged file."""
-LIMIT_ACCELERATORS = 1e8
-"""Sizes above this are taken for a mistake."""
 
 Mask = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.int64]
@@ -140,11 +134,11 @@ def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
 
 def _faults(jobs: pd.DataFrame, records: Records) -> list[str]:
     by_model = _model_rows(jobs)
-    problems = list(_number_faults(jobs, records, "submit_s", least=0.0, most=LIMIT_S))
+    problems = list(_number_faults(jobs, records, "submit_s", least=0.0, most=LONGEST_S))
     problems += _size_faults(jobs, records)
     for name in ("duration_s", "estimate_s"):
         problems += _number_faults(
-            jobs, records, name, least=0.0, most=LIMIT_S, may_be_nan=by_model
+            jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=by_model
         )
     if by_model is not None and by_model.any():
         problems += _number_faults(
@@ -231,6 +225,7 @@ def _number_faults(
     if may_be_nan is not None:
         absent &= ~may_be_nan
     rule = f"{'more than' if open_end else 'at least'} {format_number(least, 6)} is needed"
+    most_told = "10,000 yr (3.16e11 s)" if most == LONGEST_S else f"{most:g}"
     too_low = values <= least if open_end else values < least
     for bad, what, told in (
         (absent, "without a value", "every job needs one"),
@@ -239,7 +234,7 @@ def _number_faults(
         (
             (values > most) & np.isfinite(values),
             "absurdly large",
-            f"at most {format_number(most, 6)} is allowed",
+            f"at most {most_told} is allowed",
         ),
     ):
         if bad.any():
@@ -261,9 +256,9 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         (np.isinf(values), "infinite", "a whole number is needed"),
         (values < 1, "below 1", "1 or more needed"),
         (
-            values > LIMIT_ACCELERATORS,
+            values > MOST_CHIPS,
             "absurdly large",
-            f"at most {format_number(LIMIT_ACCELERATORS, 6)} allowed",
+            f"at most {MOST_CHIPS:,} allowed",
         ),
         (values != np.floor(values), "with part of an accelerator", "a whole number is needed"),
     ):

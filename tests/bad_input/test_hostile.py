@@ -150,7 +150,30 @@ def test_as_large_as_a_file_may_be(tmp_path: Path) -> None:
 def test_utf_16(refuse: Refuse, encoding: str) -> None:
     mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
     Path("scenario.yaml").write_bytes(mark + "cluster: mixed-small\n".encode(encoding))
-    refuse(RUN, "scenario.yaml: is UTF-16 text; save it as UTF-8")
+    refuse(RUN, "scenario.yaml: is text in UTF-16; save it as UTF-8")
+
+
+@pytest.mark.parametrize("order", ["LE", "BE"])
+@pytest.mark.parametrize("wide", ["UTF-16", "UTF-32"])
+@pytest.mark.parametrize("text", ["cluster: mixed-small\n", "说明: 训练作业\n名称: 甲\n"])
+def test_wide_characters_without_a_mark(refuse: Refuse, wide: str, order: str, text: str) -> None:
+    Path("scenario.yaml").write_bytes(text.encode(f"{wide}{order}"))
+    told = f"is text in {wide} without a byte order mark; save it as UTF-8 (iconv -f {wide}{order} "
+    refuse(RUN, f"scenario.yaml: {told}-t UTF-8)")
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be"])
+def test_utf_32(refuse: Refuse, encoding: str) -> None:
+    mark = {"utf-32-le": b"\xff\xfe\0\0", "utf-32-be": b"\0\0\xfe\xff"}.get(encoding, b"")
+    Path("scenario.yaml").write_bytes(mark + "cluster: mixed-small\n".encode(encoding))
+    refuse(RUN, "scenario.yaml: is text in UTF-32; save it as UTF-8")
+
+
+def test_what_else_is_no_yaml(refuse: Refuse) -> None:
+    Path("scenario.yaml").write_bytes("name: Größe\n".encode("latin-1"))
+    refuse(RUN, "is text, but not UTF-8: perhaps Latin-1", "(byte 0xf6 in line 1)")
+    Path("scenario.yaml").write_bytes(b"PK\x03\x04" + bytes(100))
+    refuse(RUN, "is a ZIP archive or an Excel workbook", "a YAML file is expected")
 
 
 def test_huge_values_are_cut_in_messages(
