@@ -16,6 +16,8 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from clustersim.errors import shown
+
 __all__ = [
     "LONGEST_S",
     "MOST_CHIPS",
@@ -98,21 +100,21 @@ def _split(text: object, dimension: str) -> tuple[float, str]:
     if isinstance(text, date) or (isinstance(text, str) and _DATE.match(text)):
         raise ValueError(f"{text} is a date, not a {dimension}; write for example {example}")
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")
+        raise ValueError(f"{shown(text)} is not a {dimension}; write for example {example}")
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")
+        raise ValueError(f"{shown(text)} is not a {dimension}; write for example {example}")
     number, unit = float(match[1].replace("_", "")), match[2]
     if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a finite {dimension}")
+        raise ValueError(f"{shown(text)} is not a finite {dimension}")
     units = _UNITS[dimension]
     if unit == "" and number == 0.0:
         return number, next(iter(units))
     if unit == "":
-        raise ValueError(f"{text!r} has no unit; write for example {example}")
+        raise ValueError(f"{shown(text)} has no unit; write for example {example}")
     if unit not in units:
         raise ValueError(
-            f"{text!r} has the unit {unit!r}, which is not one of a {dimension}; "
+            f"{shown(text)} has the unit {shown(unit)}, which is not one of a {dimension}; "
             f"write for example {example}"
         )
     return number, unit
@@ -189,11 +191,11 @@ def find_quantity(text: object) -> Quantity | None:
 
 def _check_range(quantity: float, dimension: str, value: object) -> None:
     if quantity < 0:
-        raise ValueError(f"{value!r} is negative; a {dimension} is 0 or more")
+        raise ValueError(f"{shown(value)} is negative; a {dimension} is 0 or more")
     least, largest, told = _RANGES[dimension]
     if quantity != 0 and not least <= quantity <= largest:
         beyond = "large" if quantity > largest else "small"
-        raise ValueError(f"{value!r} is too {beyond}; a {dimension} is 0, or {told}")
+        raise ValueError(f"{shown(value)} is too {beyond}; a {dimension} is 0, or {told}")
 
 
 def _parser(dimension: str) -> Callable[[Any], float]:
@@ -230,7 +232,7 @@ def _parse_money(value: Any) -> tuple[float, str]:
         return float(value[0]), str(value[1])
     amount, currency = _split(value, "money")
     if amount < 0:
-        raise ValueError(f"{value!r} is negative; a price is 0 or more")
+        raise ValueError(f"{shown(value)} is negative; a price is 0 or more")
     return amount, currency
 
 

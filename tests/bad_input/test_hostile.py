@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -174,6 +175,33 @@ def test_what_else_is_no_yaml(refuse: Refuse) -> None:
     refuse(RUN, "is text, but not UTF-8: perhaps Latin-1", "(byte 0xf6 in line 1)")
     Path("scenario.yaml").write_bytes(b"PK\x03\x04" + bytes(100))
     refuse(RUN, "is a ZIP archive or an Excel workbook", "a YAML file is expected")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("horizon", "9" * 400),
+        ("horizon", "9" * 400 + " d"),
+        ("horizon", f"1 {'x' * 400}"),
+        ("horizon", int("9" * 400)),
+        ("workload/jobs", int("9" * 400)),
+        ("workload/load", int("9" * 300)),
+        ("workload/load", "9" * 400),
+        ("seed", "9" * 400),
+        ("time_zone", "9" * 400),
+        ("start", "9" * 400),
+        ("scheduler/policy", "9" * 400),
+        ("9" * 400, 1),
+        ("workload/generate/classes/0/sizes", {int("9" * 400): 1}),
+        ("workload/generate/classes/0/duration", {"kind": "constant", "value": "9" * 400 + " s"}),
+    ],
+)
+def test_numbers_of_400_digits_are_cut_in_messages(
+    refuse: Refuse, write_scenario: Callable[..., None], field: str, value: object
+) -> None:
+    write_scenario({field: value})
+    told = refuse(RUN, "scenario.yaml: ", "...")
+    assert not re.search(r"\w{80}", told.replace("scenario.yaml", ""))
 
 
 def test_huge_values_are_cut_in_messages(
