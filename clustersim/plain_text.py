@@ -61,11 +61,11 @@ def other_content(start: bytes) -> str | None:
     if b"\0" not in start:
         control = sum(start.count(bytes([code])) for code in _CONTROL)
         return NOT_TEXT if control > len(start) / 50 else None
-    encoding = _wide_encoding(start)
-    if encoding is None:
+    wide = _wide_encoding(start)
+    if wide is None:
         return NOT_TEXT
-    name = encoding.removesuffix("LE").removesuffix("BE")
-    return f"is text in {name} without a byte order mark; " + _CONVERT.format(encoding)
+    name = wide.removesuffix("LE").removesuffix("BE")
+    return f"is text in {name} without a byte order mark; " + _CONVERT.format(wide)
 
 
 _LEAST_PRINTABLE, _LEAST_ASCII = 0.95, 0.05

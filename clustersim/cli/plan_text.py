@@ -176,8 +176,13 @@ def _rounds(rounds: pd.DataFrame) -> str:
             continue
         worst = worst_place(group)
         name = "new" if worst["fresh"] else number
-        low = max(worst["low"], 0.0)
-        numbers = [metric_text(metric, value) for value in (worst["mean"], low, worst["high"])]
+        known = math.isfinite(worst["high"]) or not math.isfinite(worst["mean"])
+        numbers = [metric_text(metric, worst["mean"])]
+        numbers += (
+            [metric_text(metric, value) for value in (max(worst["low"], 0.0), worst["high"])]
+            if known
+            else ["unknown", "unknown"]
+        )
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([name, utilisation, *place, *numbers, worst["outcome"]])
     headers = ["round", "utilisation", "scenario", "quarter", metric, "low", "high", "objective"]

@@ -215,8 +215,8 @@ class RootSearch:
             note = f"not settled after {len(evaluated)} values"
         elif math.isinf(crossings[0].broken_by):
             ends = sorted(abs(end) for end in (crossings[0].kept, crossings[0].broken))
-            low, high = (format_number(end, 6) for end in ends)
-            note = f"overload begins between {low} and {high}"
+            told = " and ".join(format_number(end, 6) for end in ends)
+            note = f"overload begins between {told}"
         mean, upper, lower = crossings
         if self.whole:
             value = self._ends(mean)[0]

@@ -318,7 +318,8 @@ def paired_difference(
         return PairedDifference(pairs, mean, *difference, *(0.0,) * 3)
     if mean == 0:
         return PairedDifference(pairs, mean, *difference, *(math.nan,) * 3)
-    return PairedDifference(pairs, mean, *difference, *_relative(ours, theirs, level))
+    ratio, low, high, note = _relative(ours, theirs, level)
+    return PairedDifference(pairs, mean, *difference, ratio, low, high, note)
 
 
 _SAME_SHARE = 1e-9
