@@ -284,7 +284,7 @@ class TestJob:
         for words in (
             "100 Gb/s of network",
             "128 sequences of 4,096 tokens",
-            "Training on 1.5e+13 tokens",
+            "Training on 15,000,000,000,000 tokens",
             "100,000 CNY a chip with its share of the server (--price) over 3 years",
             "1.2 (--pue) at 0.7 CNY",
         ):
