@@ -55,6 +55,8 @@ _SHORT = 4
 """Letters of an abbreviation, which resembles others that mean other zones."""
 _OF_THE_MACHINE = {"localtime", "Factory", "posixrules"}
 """Names in some time zone databases that mean another zone on each machine, or none."""
+_MOST_HOURS = 14
+"""The largest offset from UTC."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
 
@@ -355,17 +357,26 @@ the IANA time zone database, or an offset such as UTC+08:00
     offset = _OFFSET.fullmatch(text)
     if offset is not None:
         minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-        if minutes <= 14 * 60:
+        if minutes <= _MOST_HOURS * 60:
             return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
     known = _zone_names()
     if text.lower() in known:
         return ZoneInfo(known[text.lower()])
-    near = _nearest_zone(text.lower().replace(" ", "_"), known)
-    hint = f"did you mean {known[near]!r}? " if near else ""
+    near = known.get(_nearest_zone(text.lower().replace(" ", "_"), known) or "")
+    near = near or _hours_as_offset(name)
+    hint = f"did you mean {near!r}? " if near else ""
     raise ValueError(
         f"unknown time zone {shown(name)}; {hint}allowed: names of the IANA time zone database, "
         "or an offset such as UTC+08:00"
     )
+
+
+def _hours_as_offset(name: object) -> str | None:
+    """Write a number of hours, as YAML reads ``+8``, as an offset from UTC; None for others."""
+    if isinstance(name, bool) or not isinstance(name, (int, float)) or not abs(name) <= _MOST_HOURS:
+        return None
+    minutes = round(abs(name) * 60)
+    return f"{'-' if name < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
@@ -404,7 +415,8 @@ def parse_start(value: object) -> datetime:
     Raises
     ------
     ValueError
-        If it is none, or before the year 1900 or after 2200.
+        If it is none, before the year 1900 or after 2200, or has an offset from UTC of more than 14
+        hours or with seconds.
 
     Examples
     --------
@@ -423,6 +435,14 @@ def parse_start(value: object) -> datetime:
             raise ValueError(f"{shown(text)} is not a date{why}; {allowed}") from None
     if not isinstance(value, datetime):
         raise ValueError(f"{shown(value)} is not a date; {allowed}")
+    offset = value.utcoffset()
+    if offset is not None and (
+        offset % timedelta(minutes=1) or abs(offset) > timedelta(hours=_MOST_HOURS)
+    ):
+        raise ValueError(
+            f"{shown(str(value))} has an offset from UTC that no clock has; whole minutes up to "
+            f"{_MOST_HOURS} hours are allowed"
+        )
     if not 1900 <= value.year <= 2200:
         raise ValueError(f"{value.date().isoformat()} is not between the years 1900 and 2200")
     return value

@@ -35,6 +35,10 @@ _MOST_PROBLEMS = 100
 """Lines of a message."""
 _MOST_CHARACTERS = 1000
 """Of a line of a message; it may show values that are huge."""
+_LONG_WORD = re.compile(r"\w{80,}")
+"""A number or word that nobody reads to its end."""
+_SHOWN_OF_WORD = 40
+"""Characters of such a word."""
 _BRIEF = reprlib.Repr()
 """Goes into a few levels and elements of what may be huge."""
 
@@ -71,7 +75,8 @@ class InputError(ClusterSimError):
 
 
 def _cut(text: str) -> str:
-    """Leave out the middle of a text that is too long to be read."""
+    """Leave out the ends of words and the middle of a text that are too long to be read."""
+    text = _LONG_WORD.sub(lambda word: f"{word[0][:_SHOWN_OF_WORD]}...", text)
     if len(text) <= _MOST_CHARACTERS:
         return text
     half = _MOST_CHARACTERS // 2

@@ -17,6 +17,7 @@ from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from clustersim.errors import InputError, nearest_hint, shown
+from clustersim.plain_text import NOT_TEXT, not_utf8, other_content
 from clustersim.shipped import missing_file
 
 __all__ = [
@@ -85,15 +86,18 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         if len(content) > MOST_BYTES:
             told = f"has more than {MOST_BYTES / 1e6:g} MB, the limit for a YAML file"
             raise InputError(path, f"{told}; jobs and measurements belong in a CSV file")
-        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError(path, "is UTF-16 text; save it as UTF-8")
+        what = other_content(content)
+        if what not in (None, NOT_TEXT):
+            told = "" if what.startswith("is text") else "; a YAML file is expected"
+            raise InputError(path, f"{what}{told}")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(path, missing_file(path)) from None
     except IsADirectoryError:
         raise InputError(path, "is a folder, not a YAML file") from None
-    except UnicodeDecodeError:
-        raise InputError(path, "is not a text file (not UTF-8); a YAML file is expected") from None
+    except UnicodeDecodeError as error:
+        told = f"{NOT_TEXT}; a YAML file is expected" if what else not_utf8(content, error.start)
+        raise InputError(path, told) from None
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     try:

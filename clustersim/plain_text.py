@@ -61,12 +61,41 @@ def other_content(start: bytes) -> str | None:
     if b"\0" not in start:
         control = sum(start.count(bytes([code])) for code in _CONTROL)
         return NOT_TEXT if control > len(start) / 50 else None
-    even, odd = start[0::2].count(0) / len(start[0::2]), start[1::2].count(0) / len(start[1::2])
-    for little, big in ((even, odd), (odd, even)):
-        if little < 0.1 and big > 0.7:
-            encoding = "UTF-16LE" if little is even else "UTF-16BE"
-            return "is text in UTF-16 without a byte order mark; " + _CONVERT.format(encoding)
-    return NOT_TEXT
+    wide = _wide_encoding(start)
+    if wide is None:
+        return NOT_TEXT
+    name = wide.removesuffix("LE").removesuffix("BE")
+    return f"is text in {name} without a byte order mark; " + _CONVERT.format(wide)
+
+
+_LEAST_PRINTABLE, _LEAST_ASCII = 0.95, 0.05
+"""Shares of the characters of a text; read with another encoding it has hardly any of ASCII."""
+
+
+def _wide_encoding(start: bytes) -> str | None:
+    """Return the encoding of two or four bytes a character in which some bytes are a text."""
+    if start.count(0) < len(start) / 5 and _is_utf8(start):  # ASCII in two bytes is half zeros
+        return None
+    for encoding, width in (("UTF-32LE", 4), ("UTF-32BE", 4), ("UTF-16LE", 2), ("UTF-16BE", 2)):
+        try:
+            text = start[: len(start) // width * width].decode(encoding)
+        except UnicodeDecodeError as error:
+            if error.start < len(start) - 2 * width:  # else a character cut in two
+                continue
+            text = start[: error.start].decode(encoding)
+        printable = sum(char.isprintable() or char.isspace() for char in text)
+        ascii_ones = sum("\t" <= char <= "~" for char in text)
+        if printable >= _LEAST_PRINTABLE * len(text) and ascii_ones > _LEAST_ASCII * len(text):
+            return encoding
+    return None
+
+
+def _is_utf8(start: bytes) -> bool:
+    try:
+        start.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(start) - 4
+    return True
 
 
 _CONTROL = tuple(code for code in range(1, 32) if code not in (9, 10, 12, 13, 26, 27))

@@ -24,7 +24,7 @@ __all__ = [
 
 FOLDERS = ("topologies", "experiments")
 """Folders of the project that a wheel has too."""
-SUFFIXES = (".yaml", ".csv")
+SUFFIXES = (".yaml", ".csv", ".json")
 """Of the files in them that a wheel has; scripts and pictures are in the clone only."""
 PACKAGE = Path(__file__).resolve().parent
 
@@ -69,7 +69,8 @@ def find_file(
 
     Notes
     -----
-    The use of a file of the package is announced on stderr, once a command.
+    That a path, or a name with its suffix, stands for a file of the package is said on stderr, once
+    a command.  A bare name needs no such note.
 
     Examples
     --------
@@ -88,7 +89,8 @@ def find_file(
     for relative in meanings:
         shipped = _shipped(relative)
         if shipped is not None:
-            note(f"{name} is not a file here; using the one of the package, {shipped}")
+            if _is_path(name):
+                note(f"{name} is not a file here; using the one of the package, {shipped}")
             return shipped
     return own
 
@@ -118,30 +120,74 @@ def missing_file(
 ) -> str:
     """Say of a name that stands for no file which files there are.
 
-    The nearest name is suggested.  Where it may be a file of the package (see :func:`find_file`),
-    those of the package are listed.
+    The nearest name is suggested, also where only upper and lower case, ``.yml`` or a detour over
+    ``..`` differ.  Where none is near, the files of the package that it may be (see
+    :func:`find_file`) are listed.
     """
-    path = PurePath(name)
-    ending = path.suffix or suffix
+    path = PurePath(os.path.normpath(name) if str(name) else "")
+    ending = path.suffix.lower() or suffix
+    endings = _YAML if ending in _YAML else (ending,)
     bare = len(path.parts) == 1
-    top = within if bare else path.parts[0] if len(path.parts) == 2 else None
-    shipped = shipped_files(top, ending) if top in FOLDERS else []
+    top = within if bare else path.parts[0].casefold() if len(path.parts) == 2 else None
+    shipped = shipped_files(top, *endings) if top in FOLDERS else []
     listed = [file if bare else f"{top}/{file}" for file in shipped]
-    beside = _names((Path(folder) / name).parent, ending)
-    own = [str(path.with_name(file)) for file in beside]
-    near = difflib.get_close_matches(str(path), [*own, *listed], n=1)
-    said = f"no such file; did you mean {near[0]!r}?" if near else "no such file"
+    near = _nearest(path, [*_beside(Path(folder), path, endings), *listed])
+    if near is not None:
+        return f"no such file; did you mean {near!r}?"
     if not listed:
-        return said
-    return f"{said}{'' if near else ';'} the package has {', '.join(sorted(listed))}"
+        return "no such file"
+    return f"no such file; the package has {', '.join(sorted(listed))}"
 
 
-def _names(folder: Path, suffix: str) -> list[str]:
-    """Names of the files of a folder that end so."""
+_YAML = (".yaml", ".yml")
+_MOST_COMPARED = 200
+"""Characters of a path that are compared with those of files."""
+
+
+def _nearest(path: PurePath, names: list[str]) -> str | None:
+    """Return the file that is meant by a path; None where none is near."""
+    alike = {_plain(name): name for name in reversed(names)}
+    text = _plain(str(path))
+    if text in alike:
+        return alike[text]
+    near = difflib.get_close_matches(text[:_MOST_COMPARED], alike, n=1)
+    return alike[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    """A path without what a slip changes: its case, and the two endings of YAML."""
+    plain = name.casefold()
+    return f"{plain[:-4]}.yaml" if plain.endswith(".yml") else plain
+
+
+def _beside(folder: Path, path: PurePath, endings: tuple[str, ...]) -> list[str]:
+    """Paths of the files in the folder of a path, in whatever case its folders are written."""
+    places = [(folder / path.anchor, PurePath(path.anchor))]
+    for part in path.parent.parts[1 if path.anchor else 0 :]:
+        places = [
+            (place / name, shown / name)
+            for place, shown in places
+            for name in ([part] if part == ".." else _entries(place))
+            if name.casefold() == part.casefold() and os.path.isdir(place / name)
+        ]
+    return [
+        str(shown / name)
+        for place, shown in places
+        for name in _entries(place)
+        if name.lower().endswith(endings)
+    ]
+
+
+def _entries(folder: Path) -> list[str]:
     try:
-        return [entry.name for entry in folder.iterdir() if entry.suffix == suffix]
-    except OSError:
+        return sorted(os.listdir(folder))
+    except (OSError, ValueError):
         return []
+
+
+def _is_path(name: str | Path) -> bool:
+    """Tell whether a name says where or of which kind a file is."""
+    return len(PurePath(name).parts) > 1 or PurePath(name).suffix in SUFFIXES
 
 
 def _meanings(name: PurePath, within: str | None, suffix: str) -> list[PurePath]:

@@ -16,7 +16,11 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from clustersim.errors import shown
+
 __all__ = [
+    "LONGEST_S",
+    "MOST_CHIPS",
     "Bandwidth",
     "Bytes",
     "Duration",
@@ -28,12 +32,15 @@ __all__ = [
     "format_bytes",
     "format_count",
     "format_duration",
+    "format_number",
     "format_rate",
     "parse_quantity",
 ]
 
 LONGEST_S = 1e4 * 365.25 * 86400.0
 """The longest duration, seconds: what is longer is a slip of the pen."""
+MOST_CHIPS = 10_000_000
+"""Chips of a cluster, a job, a service or spares: more are a slip of the pen."""
 _RANGES = {
     "duration": (1e-9, LONGEST_S, "1 ns to 10,000 yr"),
     "bytes": (1.0, 1e24, "1 B to 1e24 B"),
@@ -93,21 +100,21 @@ def _split(text: object, dimension: str) -> tuple[float, str]:
     if isinstance(text, date) or (isinstance(text, str) and _DATE.match(text)):
         raise ValueError(f"{text} is a date, not a {dimension}; write for example {example}")
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")
+        raise ValueError(f"{shown(text)} is not a {dimension}; write for example {example}")
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"{text!r} is not a {dimension}; write for example {example}")
+        raise ValueError(f"{shown(text)} is not a {dimension}; write for example {example}")
     number, unit = float(match[1].replace("_", "")), match[2]
     if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a finite {dimension}")
+        raise ValueError(f"{shown(text)} is not a finite {dimension}")
     units = _UNITS[dimension]
     if unit == "" and number == 0.0:
         return number, next(iter(units))
     if unit == "":
-        raise ValueError(f"{text!r} has no unit; write for example {example}")
+        raise ValueError(f"{shown(text)} has no unit; write for example {example}")
     if unit not in units:
         raise ValueError(
-            f"{text!r} has the unit {unit!r}, which is not one of a {dimension}; "
+            f"{shown(text)} has the unit {shown(unit)}, which is not one of a {dimension}; "
             f"write for example {example}"
         )
     return number, unit
@@ -184,11 +191,11 @@ def find_quantity(text: object) -> Quantity | None:
 
 def _check_range(quantity: float, dimension: str, value: object) -> None:
     if quantity < 0:
-        raise ValueError(f"{value!r} is negative; a {dimension} is 0 or more")
+        raise ValueError(f"{shown(value)} is negative; a {dimension} is 0 or more")
     least, largest, told = _RANGES[dimension]
     if quantity != 0 and not least <= quantity <= largest:
         beyond = "large" if quantity > largest else "small"
-        raise ValueError(f"{value!r} is too {beyond}; a {dimension} is 0, or {told}")
+        raise ValueError(f"{shown(value)} is too {beyond}; a {dimension} is 0, or {told}")
 
 
 def _parser(dimension: str) -> Callable[[Any], float]:
@@ -225,7 +232,7 @@ def _parse_money(value: Any) -> tuple[float, str]:
         return float(value[0]), str(value[1])
     amount, currency = _split(value, "money")
     if amount < 0:
-        raise ValueError(f"{value!r} is negative; a price is 0 or more")
+        raise ValueError(f"{shown(value)} is negative; a price is 0 or more")
     return amount, currency
 
 
@@ -243,20 +250,20 @@ def format_duration(seconds: float) -> str:
         return str(seconds)
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            return f"{format_number(seconds / size, 3)} {unit}"
     if abs(seconds) >= 1 or seconds == 0:
-        return f"{seconds:.3g} s"
+        return f"{format_number(seconds, 3)} s"
     for unit, size in (("ms", 1e-3), ("µs", 1e-6)):
         if abs(seconds) >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+            return f"{format_number(seconds / size, 3)} {unit}"
+    return f"{format_number(seconds / 1e-9, 3)} ns"
 
 
 def _scaled(value: float, unit: str) -> str:
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= size:
-            return f"{value / size:.4g} {prefix}{unit}"
-    return f"{value:.4g} {unit}"
+            return f"{format_number(value / size)} {prefix}{unit}"
+    return f"{format_number(value)} {unit}"
 
 
 def format_bytes(size: float) -> str:
@@ -266,7 +273,7 @@ def format_bytes(size: float) -> str:
 
 def format_memory(size: float) -> str:
     """Memory of a chip in binary gigabytes (``"141 GiB"``), which is how vendors count it."""
-    return f"{size / 2**30:.4g} GiB"
+    return f"{format_number(size / 2**30)} GiB"
 
 
 def format_rate(rate: float, unit: str = "B/s") -> str:
@@ -277,3 +284,16 @@ def format_rate(rate: float, unit: str = "B/s") -> str:
 def format_count(count: float) -> str:
     """A count with thousands separators."""
     return f"{count:,.0f}"
+
+
+def format_number(value: float, digits: int = 4) -> str:
+    """A number of so many digits, with thousands separators and without an exponent.
+
+    Only what is 1e15 or more, or less than 0.0001, has one.
+
+    Examples
+    --------
+    >>> format_number(999.7, 3), format_number(12345.6), format_number(0.25), format_number(-0.0)
+    ('1,000', '12,350', '0.25', '0')
+    """
+    return f"{float(f'{value:.{digits}g}'):z,.15g}"

@@ -8,10 +8,10 @@ import numpy as np
 
 from clustersim.calibration.assumptions import PRECISIONS
 from clustersim.errors import InputError
+from clustersim.units import MOST_CHIPS
 
 __all__ = ["MOST_CHIPS", "check_arguments"]
 
-MOST_CHIPS = 10_000_000
 MOST_DRAWS = 100_000
 
 

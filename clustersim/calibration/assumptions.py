@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from clustersim.catalogue import Accelerator, hypothetical_note
+from clustersim.errors import InputError, nearest_name, shown
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plan_rules import precision_note
+from clustersim.performance.stacks import PRODUCTS
+from clustersim.performance.world import UNKNOWN
 from clustersim.units import format_memory
 
 __all__ = [
@@ -39,9 +41,20 @@ def precision_used(chip: Accelerator, word: str, notes: list[str]) -> str:
 
 
 def stack_used(
-    chip: Accelerator, stack: str | None, calibration: Calibration, notes: list[str]
+    chip: Accelerator,
+    stack: str | None,
+    calibration: Calibration,
+    notes: list[str],
+    *,
+    strict: bool = False,
 ) -> str:
-    """Return the stack by its known spelling; say what is assumed of an unknown one."""
+    """Return the stack by its known spelling; say what is assumed of one that was not measured.
+
+    Raises
+    ------
+    InputError
+        With `strict`, for a name that no product has; ``"unknown"`` stands for such a stack.
+    """
     if stack is None:
         assumed = default_stack(chip.family)
         if not assumed:
@@ -60,12 +73,21 @@ def stack_used(
     if product in calibration.stacks:
         notes.append(f"No run of the release {stack!r} is known; it is taken for a {product}.")
         return stack
-    near = difflib.get_close_matches(stack.lower(), by_lower, n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
-    more = len(releases) - NAMES_SHOWN
+    spread = "mean of all stacks, and their spread in the interval"
+    if stack.lower() == UNKNOWN:
+        notes.append(f"The software stack is unknown: {spread}.")
+        return stack.lower()
+    near = nearest_name(stack, [*releases, *calibration.stacks, *(name for name, _ in PRODUCTS)])
+    hint = "" if near is None else f"did you mean {near!r}? "
+    known = f"{', '.join(releases[:NAMES_SHOWN])} and {len(releases) - NAMES_SHOWN} more"
+    if strict and not product:
+        raise InputError(
+            "stack",
+            f"unknown software stack {shown(stack)}; {hint}allowed: {known}, and {UNKNOWN!r} for "
+            f"one that was not measured ({spread})",
+        )
     notes.append(
-        f"No run of the software stack {stack!r} is known: mean of all stacks, and their spread in "
-        f"the interval; {hint}known: {', '.join(releases[:NAMES_SHOWN])} and {more} more."
+        f"No run of the software stack {stack!r} is known: {spread}; {hint}known: {known}."
     )
     return stack
 

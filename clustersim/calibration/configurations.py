@@ -40,6 +40,7 @@ from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plan_rules import judge
 from clustersim.performance.step_time import step_seconds
 from clustersim.performance.world import UNKNOWN
+from clustersim.units import MOST_CHIPS
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
@@ -404,7 +405,8 @@ def _count(row: Row, given: Given) -> float:
     for name in ("tp", "pp", "cp"):
         inner *= given[name] or 1.0
     dp = given["dp"]
-    return row.number("n_accelerators", inner * dp if dp and np.isfinite(inner * dp) else None)
+    default = inner * dp if dp and np.isfinite(inner * dp) else None
+    return row.number("n_accelerators", default, most=MOST_CHIPS)
 
 
 def _stack(entries: list[_Entry], index: NDArray[np.intp]) -> Configurations:

@@ -189,7 +189,8 @@ def estimate(
         FP16 and FP32 are taken for BF16; a chip without FP8 computes in BF16. Notes say so.
     stack : str, optional
         Software stack (default: that of :func:`clustersim.performance.default_stack`). One that was
-        never measured has the mean of all, and the spread of all in its interval.
+        never measured, and ``"unknown"``, has the mean of all, and the spread of all in its
+        interval.
     memory : str or mapping, optional
         Options of :data:`clustersim.performance.MEMORY_OPTIONS`, as
         ``"loss_fused=linear,offload=optimizer"`` (default: what the stack does).
@@ -229,7 +230,7 @@ def estimate(
     shape = dataclasses.replace(shape, seq_len=length)
     notes: list[str] = []
     number = precision_used(chip, precision, notes)
-    software = stack_used(chip, stack, calibration, notes)
+    software = stack_used(chip, stack, calibration, notes, strict=True)
     kept = parse_memory(memory)
     notes += memory_notes(kept)
     job = _Job(shape, chip, count, batch, network, number, software, kept, calibration)

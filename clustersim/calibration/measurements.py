@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.calibration.column_names import with_known_columns
 from clustersim.calibration.configurations import COLUMNS, Configurations, read_configurations
 from clustersim.calibration.microbenchmark_rows import is_microbenchmarks, read_microbenchmarks
 from clustersim.calibration.microbenchmarks import Microbenchmarks
 from clustersim.calibration.table import misspelt_columns, read_csv_as_text
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
 from clustersim.performance.step_time import least_seconds
 
@@ -305,8 +306,10 @@ def _measured(
     """Return the usable rows of a table with their step time; at least one where `required`."""
     name = Path(source).stem
     known = (*COLUMNS, *RESULTS)
+    table, renamed = with_known_columns(table)
     unknown = [column for column in table.columns if column not in known]
-    notes = [
+    notes = [f"{source}: {text}" for text in renamed]
+    notes += [
         f"{source}: column {column!r} is not known; did you mean {meant}?"
         for column, meant in misspelt_columns(unknown, list(table.columns), known).items()
     ]
@@ -319,7 +322,7 @@ def _measured(
     reason = list(rows.reason)
     seconds = _seconds(table, source, rows)
     for place in np.flatnonzero(~(np.isfinite(seconds) & (seconds > 0))).tolist():
-        reason[place] = reason[place] or "step_time_s: missing, or not a number above 0"
+        reason[place] = reason[place] or _no_seconds(table, place)
     for place, letter in enumerate(_quality(table)):
         if letter not in SCATTER:
             reason[place] = reason[place] or f"quality: must be A, B or C, found {str(letter)!r}"
@@ -339,6 +342,15 @@ def _measured(
     if required and not usable.any():
         raise InputError(source, left_out[:10] or "has no rows")
     return table[usable], left_out, notes
+
+
+def _no_seconds(table: pd.DataFrame, place: int) -> str:
+    """Say why a row has no step time."""
+    for name in ("step_time_s", "tokens_per_s_per_device"):
+        if name in table and pd.notna(table[name].iloc[place]):
+            found = shown(table[name].iloc[place])
+            return f"{name}: must be a number above 0, found {found}"
+    return "step_time_s: missing"
 
 
 def _quality(table: pd.DataFrame) -> NDArray[np.str_]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.units import format_number
+
 __all__ = ["Row"]
 
 MOST = 1e9
@@ -60,10 +62,14 @@ class Row:
             value = np.nan
         if not np.isfinite(value) or value < least or (whole and value % 1):
             kind = "a whole number" if whole else "a number"
-            self.problems.append(f"{name}: must be {kind} of at least {least:g}, found {text!r}")
+            self.problems.append(
+                f"{name}: must be {kind} of at least {format_number(least, 6)}, found {text!r}"
+            )
             return np.nan
         if value > most:
-            self.problems.append(f"{name}: must be at most {most:g}, found {text!r}")
+            self.problems.append(
+                f"{name}: must be at most {format_number(most, 6)}, found {text!r}"
+            )
             return np.nan
         return value
 

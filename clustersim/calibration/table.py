@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.calibration.assumptions import chip_notes, unmeasured_notes
+from clustersim.calibration.column_names import with_known_columns
 from clustersim.calibration.configurations import (
     COLUMNS,
     KINDS,
@@ -82,11 +83,14 @@ class PredictedTable:
         Rows with a prediction.
     misspelt : mapping of str to str
         Columns that are not known, by the known column that they seem to mean.
+    renamed : tuple of str
+        Which columns were read as which known ones.
     """
 
     table: pd.DataFrame
     predicted: int
     misspelt: Mapping[str, str]
+    renamed: tuple[str, ...] = ()
 
 
 def predict_table(
@@ -101,7 +105,8 @@ def predict_table(
     Parameters
     ----------
     table : DataFrame
-        The columns of :data:`clustersim.calibration.COLUMNS` in any order, ``peak_tflops`` and
+        The columns of :data:`clustersim.calibration.COLUMNS` in any order, also under other usual
+        names (:data:`clustersim.calibration.column_names.ALIASES`), ``peak_tflops`` and
         ``year`` for chips that the catalogue does not know, and any others. No measured result is
         looked at.
     calibration : Calibration, optional
@@ -125,10 +130,11 @@ def predict_table(
     >>> done["fits"].tolist(), done["reason"][1][:40]
     (['true', ''], "accelerator: unknown accelerator 'H1000'")
     """
-    _check_columns(table, source)
+    texts = table.astype(object).where(table.notna(), "").astype(str)
+    texts, renamed = with_known_columns(texts)
+    _check_columns(table, texts, source)
     calibration = default_calibration() if calibration is None else calibration
     catalogue = load_catalogue() if catalogue is None else catalogue
-    texts = table.astype(object).where(table.notna(), "").astype(str)
     notes: list[list[str]] = [[] for _ in range(len(texts))]
     known, catalogue, lost = _with_unknown_chips(texts, catalogue, notes)
     known = _with_known_kinds(known, notes)
@@ -139,19 +145,23 @@ def predict_table(
         notes[place] += told if not reason[place] else []
     columns = _predicted_columns(rows, searched, calibration, reason, notes)
     added = pd.DataFrame(columns, index=table.index, dtype=object)
-    unknown = [column for column in table.columns if column not in COLUMNS]
+    known_names = {*COLUMNS, *FOR_UNKNOWN_CHIPS}
+    unknown = [column for column in texts.columns if column not in known_names]
     return PredictedTable(
-        pd.concat([table, added], axis=1), len(rows), misspelt_columns(unknown, set(table.columns))
+        pd.concat([table, added], axis=1),
+        len(rows),
+        misspelt_columns(unknown, set(texts.columns)),
+        tuple(renamed),
     )
 
 
-def _check_columns(table: pd.DataFrame, source: str) -> None:
+def _check_columns(table: pd.DataFrame, texts: pd.DataFrame, source: str) -> None:
     problems = [
         f"{name}: stands already in the table, where the prediction goes; rename or remove it"
         for name in PREDICTED
         if name in table.columns
     ]
-    if not set(COLUMNS) & set(table.columns):
+    if not set(COLUMNS) & set(texts.columns):
         problems.append(
             f"has none of the columns of a configuration: {', '.join(COLUMNS)}; "
             f"its first line is {', '.join(map(str, table.columns))[:80]!r}"

@@ -51,6 +51,8 @@ class Accelerator:
         In which it is quoted; dollars are converted at the rate of the planning assumptions.
     price_with_host : bool
         Whether the chip's share of its server is in the price.
+    price_file : str
+        The user's catalogue file that gives the price; empty for one of the built-in catalogue.
     export_status : str
         Status of export to China.
     hypothetical : bool
@@ -89,6 +91,7 @@ class Accelerator:
     price_basis: str = ""
     price_currency: str = "CNY"
     price_with_host: bool = False
+    price_file: str = ""
     export_status: str = "unknown"
     hypothetical: bool = False
     reference_only: bool = False

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema
 from clustersim.catalogue.accelerator import Accelerator
 from clustersim.errors import InputError
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.units import Duration, Money, Power, format_duration
+from clustersim.units import Duration, Money, Power, format_duration, format_number
 
 __all__ = [
     "ASSUMPTIONS_FILE",
@@ -71,7 +71,8 @@ def _at_most(most: float) -> AfterValidator:
 
     def check(money: tuple[float, str]) -> tuple[float, str]:
         if not money[0] <= most:
-            raise ValueError(f"must be at most {most:g}, found {money[0]:g} {money[1]}")
+            found = f"{format_number(money[0], 6)} {money[1]}"
+            raise ValueError(f"must be at most {format_number(most, 6)}, found {found}")
         return money
 
     return AfterValidator(check)

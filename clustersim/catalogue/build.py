@@ -126,7 +126,11 @@ def build_accelerator(
         ranges={key: low_high for key, number in numbers.items() if (low_high := _range(number))},
         sources=sources,
         aliases=tuple(entry.aliases),
-        **{attribute: numbers[attribute].value for attribute in _QUANTITIES.values()},
+        hbm_bytes=numbers["hbm_bytes"].value,
+        hbm_Bps=numbers["hbm_Bps"].value,
+        scaleup_Bps=numbers["scaleup_Bps"].value,
+        nic_Bps=numbers["nic_Bps"].value,
+        power_w=numbers["power_w"].value,
     )
 
 

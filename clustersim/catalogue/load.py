@@ -21,6 +21,7 @@ from clustersim.catalogue.schema import (
     ModelEntry,
     PriceRange,
 )
+from clustersim.catalogue.sourced import with_sources
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import read_yaml, validate
 from clustersim.shipped import find_file
@@ -196,7 +197,7 @@ def _built_in() -> Loaded:
             for name, entry in file.accelerators.items()
         }
         file = file.model_copy(update={"accelerators": entries})
-        loaded = _add(file, path, path.name, *loaded)
+        loaded = _add(file, path, path.name, *loaded, own=False)
     if prices:
         raise InputError(ASSUMPTIONS_FILE, [f"prices.{name}: no such chip" for name in prices])
     return loaded
@@ -219,13 +220,23 @@ def _add(
     accelerators: dict[str, AcceleratorEntry],
     models: dict[str, ModelEntry],
     catalogue: Catalogue,
+    *,
+    own: bool = True,
 ) -> Loaded:
     problems: list[str] = []
-    told = _with_prices(file.accelerators, file.prices, accelerators, problems)
-    new_chips = _resolve("accelerators", told, accelerators, problems)
-    new_models = _resolve("models", file.models, models, problems)
     source = f"assumption: {name} gives no source"
+    told = _with_prices(file.accelerators, file.prices, accelerators, problems)
+    shaped = file.models
+    if own:
+        told, shaped = (
+            {key: with_sources(entry, entry.source or source) for key, entry in entries.items()}
+            for entries in (told, shaped)
+        )
+    new_chips = _resolve("accelerators", told, accelerators, problems)
+    new_models = _resolve("models", shaped, models, problems)
     chips = [build_accelerator(name, entry, source, problems) for name, entry in new_chips.items()]
+    if own:
+        chips = [_with_price_of(chip, new_chips, str(name)) for chip in chips]
     shapes = [build_model(name, entry, source, problems) for name, entry in new_models.items()]
     all_chips = {**catalogue.accelerators, **{chip.name: chip for chip in chips if chip}}
     all_models = {**catalogue.models, **{shape.name: shape for shape in shapes if shape}}
@@ -238,6 +249,19 @@ def _add(
         assumptions = assumptions.replaced(file.assumptions, str(name))
     merged = Catalogue(MappingProxyType(all_chips), MappingProxyType(all_models), assumptions)
     return {**accelerators, **new_chips}, {**models, **new_models}, merged
+
+
+def _with_price_of(
+    chip: Accelerator | None, entries: Mapping[str, AcceleratorEntry], file: str
+) -> Accelerator | None:
+    """Say of a chip whose price is not one of the built-in catalogue from which file it is."""
+    if chip is None or chip.price is None:
+        return chip
+    price = entries[chip.name].price
+    built_in = (entry.price for entry in _built_in()[0].values())
+    if any(price == known for known in built_in if known is not None):
+        return chip
+    return dataclasses.replace(chip, price_file=file)
 
 
 def _with_prices(
@@ -310,6 +334,7 @@ def _resolve(
             base = resolve(here, (*trail, here))
         elif there is not None:
             base = known[there]
+            base = with_sources(base, base.source) if base.source else base
         else:
             hint = unknown_name("name", entry.extends, [*known, *(n for n in entries if n != name)])
             problems.append(f"{section}.{name}.extends: {hint}")

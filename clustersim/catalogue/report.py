@@ -119,7 +119,7 @@ def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
     if low is not None and high is not None:
         shown = [f"{format_count(v)} CNY" for v in (chip.price, low, high) if v is not None]
         host = "with" if chip.price_with_host else "without"
-        source = f"{host} its server; {chip.price_basis}; {chip.sources.get('price', '')}"
+        source = f"{host} its server; {_price_source(chip)}"
         fields.append((("price", *shown, chip.confidence.get("price", "")), source))
     return fields
 
@@ -141,9 +141,14 @@ def price_rows(catalogue: Catalogue) -> list[Row]:
         if quoted is not None and price is not None:
             host = "in the price" if chip.price_with_host else f"{price[1] - quoted[1]:,.0f}"
             numbers = (f"{value:,.0f}" for value in (price[1], price[0], price[2]))
-            source = f"{chip.price_basis}; {chip.sources['price']}"
+            source = _price_source(chip)
             rows.append((chip.name, *numbers, host, source))
     return rows
+
+
+def _price_source(chip: Accelerator) -> str:
+    """What a price is of and where it is from, as far as that is said."""
+    return "; ".join(filter(None, (chip.price_basis, chip.sources.get("price", ""))))
 
 
 def model_fields(model: Model) -> list[tuple[Row, str]]:

@@ -6,6 +6,7 @@ import argparse
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from clustersim.cli.options import OldName, add_catalogue
 from clustersim.cli.text import table
 
 if TYPE_CHECKING:
@@ -37,18 +38,13 @@ def add_parser(commands: Any) -> None:
             "  clustersim catalogue H200\n"
             "  clustersim catalogue --all\n"
             "  clustersim catalogue --assumptions\n"
-            "  clustersim catalogue --file my-chips.yaml MyChip\n"
+            "  clustersim catalogue --catalogue my-chips.yaml MyChip\n"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", help="an accelerator or a model")
-    parser.add_argument(
-        "--file",
-        action="append",
-        default=[],
-        metavar="USER.yaml",
-        help="a catalogue of your own, laid over the built-in one (may be repeated)",
-    )
+    add_catalogue(parser, "chips, models and planning assumptions")
+    parser.add_argument("--file", action=OldName, dest="catalogue", help=argparse.SUPPRESS)
     parser.add_argument(
         "--sources", action="store_true", help="print every entry in full, with its sources"
     )
@@ -70,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue
     from clustersim.errors import InputError
 
-    catalogue = load_catalogue(*args.file)
+    catalogue = load_catalogue(*args.catalogue)
     if args.assumptions and args.name is not None:
         raise InputError("catalogue", f"--assumptions takes no name, found {args.name!r}")
     if args.assumptions:

@@ -174,8 +174,11 @@ def _run_table(args: argparse.Namespace) -> int:
     table = read_csv_as_text(args.table)
     found = predict_table(table, calibration, catalogue=catalogue, source=args.table)
     write_csv(found.table, args.out)
+    for renamed in found.renamed:
+        print(f"Note: {renamed}")
     for column, meant in found.misspelt.items():
-        print(f"column {column!r} is not known; did you mean {meant!r}? its default was used")
+        used = f" The rows predicted have the default of {meant}." if found.predicted else ""
+        print(f"Note: column {column!r} is not known; did you mean {meant!r}?{used}")
     missing = len(table) - found.predicted
     print(f"{format_count(found.predicted)} rows predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from clustersim.catalogue.assumptions import SECONDS_PER_YEAR, server_price_cny
 from clustersim.cli.text import table
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plans import unusual_expert_tp
-from clustersim.units import format_count, format_duration, format_memory, format_rate
+from clustersim.units import (
+    format_count,
+    format_duration,
+    format_memory,
+    format_number,
+    format_rate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clustersim.calibration.cost import Cost
+    from clustersim.calibration.cost import Cost, Prices
     from clustersim.calibration.estimate import Estimate, PlanEstimate
+    from clustersim.catalogue import Accelerator
 
 __all__ = ["estimate_json", "estimate_text"]
 
@@ -173,7 +182,7 @@ def _cost(found: Estimate, cost: Cost) -> str:
     time, low, high = _durations(cost.seconds, cost.lo_s, cost.hi_s)
     chip_days = found.count * cost.seconds / DAY_S
     lines = [
-        f"Training on {cost.tokens:.4g} tokens (--tokens; default 20 a parameter, "
+        f"Training on {format_number(cost.tokens)} tokens (--tokens; default 20 a parameter, "
         "Hoffmann et al. 2022)",
         f"  time        {time}   (90 % interval {low} to {high}), "
         f"{format_count(chip_days)} chip-days",
@@ -203,13 +212,29 @@ def _cost(found: Estimate, cost: Cost) -> str:
             f"{prices.chip_cny:,.0f} CNY a chip with its share of the server (--price) over "
             f"{prices.depreciation_years:g} years of full use (--depreciation)",
         )
-    if told.own:
-        assumed.append(f"from a catalogue file of your own: {', '.join(sorted(told.own))}")
+    own = _from_own_file(found.accelerator, prices)
+    if own:
+        assumed.append(f"from a catalogue file of your own: {', '.join(own)}")
     assumed.append(
         "these are the planning assumptions where no option says otherwise "
         "(`clustersim catalogue --assumptions`)"
     )
     return "\n".join([*lines, _wrapped("assumed: " + "; ".join(assumed) + ".", "  ")])
+
+
+def _from_own_file(chip: Accelerator, prices: Prices) -> list[str]:
+    """What an own catalogue file gives, save what an option of the command line replaces."""
+    told = prices.assumptions
+    given = {
+        "life": math.isclose(prices.depreciation_years * SECONDS_PER_YEAR, told.life),
+        "electricity_per_kwh": prices.tariff_cny_per_kwh == told.tariff_cny_per_kwh,
+        "pue": prices.pue == told.pue,
+    }
+    own = [name for name in sorted(told.own) if given.get(name, True)]
+    price = server_price_cny(chip, told)
+    if chip.price_file and price is not None and prices.chip_cny == price[1]:
+        own.insert(0, f"the price of {chip.name}")
+    return own
 
 
 def _durations(*seconds: float) -> list[str]:
@@ -223,7 +248,7 @@ def _durations(*seconds: float) -> list[str]:
 def _money(cny: float) -> str:
     for name, size in (("thousand million CNY", 1e9), ("million CNY", 1e6)):
         if cny >= size:
-            return f"{cny / size:.3g} {name}"
+            return f"{format_number(cny / size, 3)} {name}"
     return f"{cny:,.3g} CNY" if cny < 1e3 else f"{cny:,.0f} CNY"
 
 

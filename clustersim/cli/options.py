@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-__all__ = ["add_catalogue", "add_changes", "add_formats", "add_quick"]
+from clustersim.notes import note
+
+__all__ = ["OldName", "add_catalogue", "add_changes", "add_formats", "add_quick"]
 
 
 def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> None:
@@ -16,6 +19,24 @@ def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> No
         metavar="USER.yaml",
         help=f"file with {what} of your own (may be given again)",
     )
+
+
+class OldName(argparse.Action):
+    """An option under its former name: it works, is not in the help, and a note says the new one.
+
+    The new option must have the same `dest` and be of the kind ``append``.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add the value to those of the new option."""
+        note(f"{option_string} is called --{self.dest} now")
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
 
 
 def add_changes(parser: argparse.ArgumentParser, what: str) -> None:

@@ -17,6 +17,7 @@ from clustersim.planning.shadow_prices import ALL
 from clustersim.planning.tables import purchase_table
 from clustersim.planning.verify import worst_place
 from clustersim.planning.words import amount_text, conclusion, metric_text, money_scale, money_text
+from clustersim.units import format_number
 
 __all__ = ["plan_text"]
 
@@ -130,7 +131,7 @@ def _prices(plan: Plan) -> str:
         binds = ", ".join(group["scenario"][~whole]) or ALL
         for row in (group[whole] if whole.any() else group).to_dict("records"):
             where = binds if whole.any() else row["scenario"]
-            price = f"{abs(row['saves_cny']):,.4g}"
+            price = format_number(abs(row["saves_cny"]))
             rows.append([limit, of, _quarter(quarter), where, row["unit"], price])
     if not rows:
         return "no limit of supply, budget, power or room binds"
@@ -175,8 +176,13 @@ def _rounds(rounds: pd.DataFrame) -> str:
             continue
         worst = worst_place(group)
         name = "new" if worst["fresh"] else number
-        low = max(worst["low"], 0.0)
-        numbers = [metric_text(metric, value) for value in (worst["mean"], low, worst["high"])]
+        known = math.isfinite(worst["high"]) or not math.isfinite(worst["mean"])
+        numbers = [metric_text(metric, worst["mean"])]
+        numbers += (
+            [metric_text(metric, value) for value in (max(worst["low"], 0.0), worst["high"])]
+            if known
+            else ["unknown", "unknown"]
+        )
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([name, utilisation, *place, *numbers, worst["outcome"]])
     headers = ["round", "utilisation", "scenario", "quarter", metric, "low", "high", "objective"]

@@ -7,7 +7,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
-from clustersim.units import format_duration
+from clustersim.simulation.restarts import restart_causes
+from clustersim.units import format_duration, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def result_text(result: Result) -> str:
             format_duration(row["mean_wait_s"]),
             format_duration(row["p95_wait_s"]),
             format_duration(row["mean_jct_s"]),
-            f"{row['mean_bounded_slowdown']:.3g}",
+            format_number(row["mean_bounded_slowdown"], 3),
             f"{row['utilisation']:z.1%}",
         )
         for row in result.summary.to_dict("records")
@@ -67,10 +68,9 @@ def result_text(result: Result) -> str:
         ]
     lines = [table(rows, headers)]
     if result.outages is not None and result.attempts is not None:
-        stopped = int((result.attempts["attempt"] > 0).sum())
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
-        lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
+        lines.append(f"{times:,} times a node went out of service; {_restarts_text(result)}")
         lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) == LAST_S:
             lines.append(f"Note: the run was ended after {LAST_S / _YEAR_S:g} simulated years")
@@ -99,6 +99,20 @@ def result_text(result: Result) -> str:
             done += f" ({result.calendar.text(end_s)})"
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
+
+
+def _restarts_text(result: Result) -> str:
+    """Say how often jobs were started again, and why."""
+    assert result.attempts is not None
+    assert result.outages is not None
+    causes = restart_causes(result.attempts, result.outages)
+    total = sum(causes.values())
+    told = f"{total:,} restart{'' if total == 1 else 's'} of jobs"
+    if not causes:
+        return told
+    if len(causes) == 1:
+        return f"{told} {next(iter(causes))}"
+    return f"{told}: {', '.join(f'{count:,} {why}' for why, count in causes.items())}"
 
 
 def _notes_text(notes: Sequence[str]) -> list[str]:
@@ -134,14 +148,15 @@ def _accounts_text(result: Result) -> list[str]:
     lines = []
     if "energy_j" in whole:
         lines.append(
-            f"energy: {whole['energy_j'] / _MWH:,.4g} MWh, {borne['energy_j']:.0%} by jobs; "
-            f"{whole['electricity_cny'] / _MILLION:,.4g} million CNY, "
-            f"{whole['carbon_kg'] / _TONNE:,.4g} t of carbon dioxide"
+            f"energy: {format_number(whole['energy_j'] / _MWH)} MWh, {borne['energy_j']:.0%} by "
+            "jobs; "
+            f"{format_number(whole['electricity_cny'] / _MILLION)} million CNY, "
+            f"{format_number(whole['carbon_kg'] / _TONNE)} t of carbon dioxide"
         )
     if "cost_cny" in whole:
         lines.append(
-            f"cost: {whole['cost_cny'] / _MILLION:,.4g} million CNY, {borne['cost_cny']:.0%} by "
-            f"jobs{_unit_costs_text(whole)}"
+            f"cost: {format_number(whole['cost_cny'] / _MILLION)} million CNY, "
+            f"{borne['cost_cny']:.0%} by jobs{_unit_costs_text(whole)}"
         )
     return lines
 
@@ -154,7 +169,7 @@ def _unit_costs_text(whole: pd.Series[Any]) -> str:
         ("cost_per_flop_cny", _PFLOP_DAY, "a useful PFLOP/s for a day"),
     )
     told = [
-        f"{whole[name] * size:,.4g} CNY {words}"
+        f"{format_number(whole[name] * size)} CNY {words}"
         for name, size, words in units
         if not math.isnan(whole[name])
     ]

@@ -13,11 +13,14 @@ from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import result_text, window_text
 from clustersim.errors import InputError
 from clustersim.interrupts import keeping
+from clustersim.units import format_number
 
 if TYPE_CHECKING:
     from clustersim.simulation.result import Result
 
 __all__ = ["add_parser", "run"]
+
+RUN_HELP = "which run of that study: column run of its runs.csv, or the first characters of it"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--from", dest="study", metavar="DIR", help="folder of a study, to redo one run of it alone"
     )
-    parser.add_argument("--run", dest="key", metavar="HASH", help="which run of that study")
+    parser.add_argument("--run", dest="key", metavar="HASH", help=RUN_HELP)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
     add_changes(parser, "")
@@ -113,7 +116,7 @@ def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
     if load is not None and moved:
         rate = 86400.0 * float(result.provenance["arrival_rate_per_s"])
         yield (
-            f"Note: the offered load of {load:g} (workload.load) is {rate:,.4g} jobs a day on this "
-            f"fleet; {', '.join(moved)} changed how many it is. Give workload.jobs_per_day instead "
-            "for the same jobs on another fleet"
+            f"Note: the offered load of {load:g} (workload.load) is {format_number(rate)} jobs a "
+            f"day on this fleet; {', '.join(moved)} changed how many it is. Give "
+            "workload.jobs_per_day instead for the same jobs on another fleet"
         )

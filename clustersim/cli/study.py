@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from clustersim.cli.options import add_changes, add_formats, add_quick
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--keep-old", "goes with --resume")
     formats = picture_formats(args.formats, "--format")
     study = load_study(args.study, quick=args.quick, changes=args.changes)
+    if args.quick:
+        print(_preview(study.spec.replications, args.study))
     for line in removal_notes(change_items(args.changes)):
         print(line)
     complete = conduct_study(
@@ -68,3 +71,15 @@ def run(args: argparse.Namespace) -> int:
         return 130
     with open_store(Path(args.out)) as store:
         return 1 if store.any_failed() else 0
+
+
+def _preview(replications: object, path: str) -> str:
+    """Say what a quick version of a study is worth."""
+    count = f"{replications} replications" if isinstance(replications, int) else "few replications"
+    if replications == 1:
+        count = "1 replication, which tells no interval between runs"
+    return textwrap.fill(
+        f"Note: this is a preview (--quick) with {count}; for the answer run clustersim study "
+        f"{path} --out DIR without --quick.",
+        100,
+    )

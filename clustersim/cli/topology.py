@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
 from clustersim.cli.text import table
-from clustersim.units import format_count, format_duration, format_rate
+from clustersim.units import format_count, format_duration, format_number, format_rate
 
 if TYPE_CHECKING:
     from clustersim.topology import ClusterSpec, ClusterSummary
@@ -97,7 +97,7 @@ def _bits(rate_Bps: float) -> str:
 def _ratio(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.3g}:1" if value < 1000 else f"{format_count(value)}:1"
+    return f"{format_number(value, 3)}:1" if value < 1000 else f"{format_count(value)}:1"
 
 
 def _pools(summary: ClusterSummary) -> str:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clustersim.units import format_number
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -147,7 +149,7 @@ def _print_statistics(
     print("\nArrivals")
     print(
         f"{statistics.jobs:,} jobs in {format_duration(statistics.span_s)}: "
-        f"{statistics.rate_per_s * 3600:.4g} an hour; gaps vary with a coefficient of "
+        f"{format_number(statistics.rate_per_s * 3600)} an hour; gaps vary with a coefficient of "
         f"{statistics.interarrival_cv:.2f}"
     )
     mean = statistics.rate_per_s

@@ -17,6 +17,7 @@ from clustersim.microbenchmarks.operations import OPERATIONS
 from clustersim.microbenchmarks.schema import COLUMNS
 from clustersim.microbenchmarks.timing import Pace, TooSlowError, time_work
 from clustersim.microbenchmarks.training import TRAINING
+from clustersim.units import format_number
 
 __all__ = ["Measured", "MeasurementFile", "chosen", "measure", "new_measurement_file"]
 
@@ -113,8 +114,9 @@ def _row(case: Case, device: Device, pace: Pace, fastest: float) -> Measured:
         what["bytes"] = case.least_bytes
     free = device.free_bytes
     if case.held_bytes > free:
-        needed = f"{case.held_bytes / 1e9:.3g} GB at least; {free / 1e9:.3g} GB are free"
-        return {**what, "fault": f"out of memory: needs {needed}"}
+        needed, there = (format_number(size / 1e9, 3) for size in (case.held_bytes, free))
+        told = f"out of memory: needs {needed} GB at least; {there} GB are free"
+        return {**what, "fault": told}
     if fastest and (expected := case.flops / fastest) > pace.longest_s:
         fault = f"too long: one call would take {expected:.3g} s, over {pace.longest_s:g} s"
         return {**what, "fault": fault}
@@ -123,7 +125,7 @@ def _row(case: Case, device: Device, pace: Pace, fastest: float) -> Measured:
     except TooSlowError as error:
         return {**what, "fault": f"too long: {error}"}
     except device.torch.OutOfMemoryError:
-        return {**what, "fault": f"out of memory: {free / 1e9:.3g} GB were free"}
+        return {**what, "fault": f"out of memory: {format_number(free / 1e9, 3)} GB were free"}
     except (RuntimeError, NotImplementedError, AttributeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         return {**what, "fault": f"cannot be done: {first}"}

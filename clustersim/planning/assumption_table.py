@@ -11,7 +11,7 @@ from clustersim.planning.problem import Problem
 
 __all__ = ["assumption_table"]
 
-PLAN_FILE, PLANNING = "plan file", "planning assumptions"
+PLAN_FILE, PLANNING, OWN = "plan file", "planning assumptions", "own catalogue file"
 
 
 def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
     for index, (name, chip) in enumerate(spec.chips.items()):
         known = catalogue.accelerator(chip.accelerator)
         own = chip.price_per_node is not None or chip.price_per_chip is not None
-        origin = PLAN_FILE if own else PLANNING
+        origin = PLAN_FILE if own else OWN if known.price_file else PLANNING
         if chip.price_per_node is None and not known.price_with_host:
             origin += f", server: {_origin(question, 'host_price', 'host_price')}"
         rows.append((f"{name}: node with its server", f"{problem.price[index]:,.0f} CNY", origin))
@@ -81,7 +81,7 @@ def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
 
 
 def _source(assumptions: PlanningAssumptions, key: str) -> str:
-    return "own catalogue file" if key in assumptions.own else PLANNING
+    return OWN if key in assumptions.own else PLANNING
 
 
 def _origin(question: PlanQuestion, field: str, key: str) -> str:

@@ -76,7 +76,7 @@ def check_scale(
     have = float(nodes[s, quarter, k])
     raise InputError(
         question.source,
-        f"verify.scale: {scale:g} makes {np.rint(have * scale):g} of the {have:g} nodes of "
+        f"verify.scale: {scale:g} makes {np.rint(have * scale):,.0f} of the {have:,.0f} nodes of "
         f"{schedule.problem.chips[k]} in quarter {quarter + 1} of scenario "
         f"{schedule.problem.scenarios[scenarios[s]]!r}, which is more than "
         f"{100 * MOST_ROUNDING:g} % off or too few for a gang; the smallest that does is "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def load_plan(
     InputError
         All faults of the file at once.
     """
-    path = existing_file(path, within="experiments")
+    named, path = path, existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
     if small is not None:
         validate(PlanSpec, small, f"{path}: quick")
@@ -84,7 +84,25 @@ def load_plan(
         if value is None and was is not None:
             removed[key] = was
     question = define_plan(fields, source=path, folder=path.parent)
-    return dataclasses.replace(question, notes=removal_notes(question.spec, removed))
+    notes = (
+        *_preview_notes(question.spec, named, quick=quick),
+        *removal_notes(question.spec, removed),
+    )
+    return dataclasses.replace(question, notes=notes)
+
+
+def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator[str]:
+    """Say what a quick version of a plan is worth."""
+    if not quick:
+        return
+    count = 0 if spec.verify is None else spec.verify.replications
+    runs = f"{count} replication{'' if count == 1 else 's'} of each simulated scenario"
+    worth = "one tells no interval" if count == 1 else "its intervals are wide"
+    told = f" with {runs}, and {worth}" if count else ""
+    yield (
+        f"this is a preview (--quick){told}; for the decision run clustersim plan {path} "
+        "--out DIR without --quick"
+    )
 
 
 def define_plan(

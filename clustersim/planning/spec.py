@@ -17,7 +17,7 @@ from clustersim.simulation.money import MOST_CNY
 from clustersim.simulation.scenario import Performance
 from clustersim.studies.spec import Objective
 from clustersim.topology import PoolName
-from clustersim.units import Duration, Money, Power
+from clustersim.units import Duration, Money, Power, format_number
 from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
 from clustersim.workload.distributions import NumberDistribution
 
@@ -77,7 +77,8 @@ def _at_most(most: float) -> AfterValidator:
 
     def check(money: tuple[float, str]) -> tuple[float, str]:
         if money[0] > most:
-            raise ValueError(f"must be at most {most:g}, found {money[0]:g} {money[1]}")
+            found = f"{format_number(money[0], 6)} {money[1]}"
+            raise ValueError(f"must be at most {format_number(most, 6)}, found {found}")
         return money
 
     return AfterValidator(check)

@@ -23,6 +23,7 @@ from clustersim.planning.trial import Service, Trial, run_trial, trial_of
 from clustersim.processes import WorkerDied, cores, run_calls
 from clustersim.studies.spec import Objective
 from clustersim.studies.statistics import mean_interval
+from clustersim.units import format_number
 
 __all__ = ["KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
 
@@ -234,7 +235,8 @@ def _impossible(number: int, utilisation: float) -> pd.DataFrame:
 def _line(number: int, utilisation: float, value: float | None) -> str:
     if value is None:
         return f"round {number}: no plan at a planning utilisation of {utilisation:.3f}"
-    return f"round {number}: planning utilisation {utilisation:.3f}, measured at most {value:.4g}"
+    head = f"round {number}: planning utilisation {utilisation:.3f}"
+    return f"{head}, measured at most {format_number(value)}"
 
 
 def _note(search: Correction, tried: dict[float, float | None], best: float | None) -> str:

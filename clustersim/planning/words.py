@@ -13,7 +13,7 @@ from clustersim.planning.result import Plan
 from clustersim.planning.shortfall import CANNOT, TOGETHER
 from clustersim.planning.verify import KEPT, MISSED, UNDECIDED, worst_place
 from clustersim.studies.measures import METRICS
-from clustersim.units import format_duration
+from clustersim.units import format_duration, format_number
 
 __all__ = ["amount_text", "conclusion", "listed", "metric_text", "money_scale", "money_text"]
 
@@ -33,7 +33,7 @@ def money_text(cny: float) -> str:
     if not math.isfinite(cny):
         return "no plan"
     scale, name = money_scale([cny])
-    return f"{cny / scale:.4g} {name}"
+    return f"{format_number(cny / scale)} {name}"
 
 
 def money_scale(amounts: Iterable[float]) -> tuple[float, str]:
@@ -59,12 +59,12 @@ def amount_text(constraint: str, amount: float) -> str:
     if constraint == "budget":
         return money_text(amount)
     if constraint == "power":
-        return f"{amount / 1e6:.4g} MW"
+        return f"{format_number(amount / 1e6)} MW"
     if constraint == "available":
-        return f"{amount:,.4g} nodes" if amount < 1e4 else f"{amount:,.0f} nodes"
+        return f"{format_number(amount)} nodes" if amount < 1e4 else f"{amount:,.0f} nodes"
     if constraint == "rack_units":
         return f"{amount:,.0f} rack units"
-    return f"{amount:.4g} tokens"
+    return f"{format_number(amount)} tokens"
 
 
 def metric_text(metric: str, value: float) -> str:
@@ -77,7 +77,7 @@ def metric_text(metric: str, value: float) -> str:
     """
     if not math.isfinite(value):
         return "no limit"
-    return format_duration(value) if metric.endswith("_s") else f"{value:.4g}"
+    return format_duration(value) if metric.endswith("_s") else format_number(value)
 
 
 def conclusion(plan: Plan) -> str:

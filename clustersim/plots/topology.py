@@ -26,7 +26,7 @@ from clustersim.plots.topology_detail import (
 )
 from clustersim.topology import ClusterSpec, PoolSummary, summarise
 from clustersim.topology.fabric import Fabric, LinkLevel
-from clustersim.units import format_count, format_duration, format_rate
+from clustersim.units import format_count, format_duration, format_number, format_rate
 
 __all__ = ["draw_topology", "plot_topology"]
 
@@ -242,7 +242,7 @@ def _level_text(level: LinkLevel) -> str:
         text = f"{level.name}: {text}"
     if level.oversubscription is None:
         return text
-    return f"{text}\noversubscription {level.oversubscription:.3g}:1"
+    return f"{text}\noversubscription {format_number(level.oversubscription, 3)}:1"
 
 
 def _inner_levels(pool: PoolSummary) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.units import format_bytes, format_duration, format_rate
+from clustersim.units import format_bytes, format_duration, format_number, format_rate
 
 __all__ = ["Cell", "Column", "Format", "format_money", "format_percent", "table_columns"]
 
@@ -68,7 +68,7 @@ def format_money(amount: float, currency: str = "CNY") -> str:
     """
     for name, size in (("bn", 1e9), ("M", 1e6)):
         if abs(amount) >= size:
-            return f"{amount / size:,.4g} {name} {currency}"
+            return f"{format_number(amount / size)} {name} {currency}"
     return f"{amount:z,.0f} {currency}"
 
 

@@ -183,11 +183,12 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if not math.isfinite(row["gain_high"]):
             continue
         gain, low, high = (f"{row[name]:+.3g}" for name in ("gain", "gain_low", "gain_high"))
+        system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
         verb = "carries" if search.more_is == "worse" else "needs"
         clearly = "" if row["gain_low"] > 0 or row["gain_high"] < 0 else " (no clear difference)"
         yield (
-            f"{basis} {row['system']} {verb} {gain}{clearly} of {searched.label} against "
-            f"{row['baseline']}{where} (95 % interval {low} to {high}; {row['pairs']} of "
+            f"{basis} {system} {verb} {gain}{clearly} of {searched.label} against "
+            f"{baseline}{where} (95 % interval {low} to {high}; {row['pairs']} of "
             f"{row['replications']} replications cross the objective)."
         )
 
@@ -198,25 +199,45 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         axis = axes.get(row["metric"], axis_of(row["metric"]))
         place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
-        head = f"{row['system']} against {row['baseline']}{where}: {axis.label}"
+        system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
+        head = f"{system} against {baseline}{where}: {axis.label}"
+        pairs = f"{row['pairs']} pairs" if row["pairs"] != 1 else "1 pair"
+        if math.isnan(row["difference"]):
+            yield f"{head} cannot be compared (overload, or no pair)."
+            continue
         if math.isnan(row["relative"]):
-            if math.isnan(row["difference"]):
-                yield f"{head} cannot be compared (overload, or no pair)."
+            word = "less" if row["difference"] < 0 else "more"
+            size = axis.text(abs(row["difference"]))
+            yield f"{head} {size} {word} ({pairs}); there is no share, as the baseline's mean is 0."
             continue
         low, high = row["relative_low"], row["relative_high"]
-        if not (math.isfinite(low) and math.isfinite(high)):
-            continue
+        word = "less" if row["relative"] < 0 else "more"
+        size = _percent(abs(row["relative"]))
         if low == high == 0:
-            yield f"{head} is the same ({row['pairs']} pairs)."
+            yield f"{head} is the same ({pairs})."
+        elif is_fact(row["metric"]):
+            yield f"{head} {size} {word}."
+        elif not (math.isfinite(low) and math.isfinite(high)):
+            yield (
+                f"{head} {size} {word} ({pairs}{_over_draws(row)}; no interval: "
+                f"{row['relative_note']})."
+            )
         elif low <= 0 <= high:
             yield (
                 f"{head} does not clearly differ ({_signed(row['relative'])}, 95 % interval "
-                f"{_signed(low)} to {_signed(high)}; {row['pairs']} pairs{_over_draws(row)})."
+                f"{_signed(low)} to {_signed(high)}; {pairs}{_over_draws(row)})."
             )
         else:
-            word = "less" if row["relative"] < 0 else "more"
-            size, half = _percent(abs(row["relative"])), _percent((high - low) / 2)
-            yield f"{head} {size} ± {half} {word} ({row['pairs']} pairs{_over_draws(row)})."
+            half = _percent((high - low) / 2)
+            yield f"{head} {size} ± {half} {word} ({pairs}{_over_draws(row)})."
+
+
+def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
+    """A value of the parameter that is compared, with its unit where it is a number."""
+    compare = result.study.spec.compare
+    if compare is None or not isinstance(value, float):
+        return str(value)
+    return number_in_words(value, axes.get(compare.of, axis_of(compare.of)))
 
 
 def _over_draws(row: Mapping[Hashable, Any]) -> str:

@@ -26,6 +26,7 @@ from clustersim.report.marks import Mark, outage_marks, read_marks
 from clustersim.simulation.lanes import lay_out
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
+from clustersim.units import format_duration
 
 __all__ = ["ChromeTrace", "chrome_trace", "write_chrome_trace"]
 
@@ -232,7 +233,10 @@ def chrome_trace(
     """
     end_s = float(result.utilisation["time_s"].max())
     if end_s * 1e6 > _LATEST_US:
-        raise InputError("timeline", f"the run lasts {end_s:.3g} s; at most {_LATEST_US / 1e6:.3g}")
+        raise InputError(
+            "timeline",
+            f"the run lasts {format_duration(end_s)}; at most {format_duration(_LATEST_US / 1e6)}",
+        )
     if most_jobs is not None and most_jobs < 1:
         raise InputError("most_jobs", f"{most_jobs} is not a number from 1 on")
     pools = [str(pool) for pool in result.utilisation["pool"].unique()]

@@ -9,6 +9,7 @@ from clustersim.simulation.money import MoneySpec, purchase_price_cny
 from clustersim.simulation.scenario import Scenario
 from clustersim.simulation.site import Site
 from clustersim.topology import Cluster
+from clustersim.units import format_number
 
 __all__ = ["assumption_lines", "with_assumptions"]
 
@@ -61,7 +62,7 @@ def _money_line(money: MoneySpec, cluster: Cluster, catalogue: Catalogue) -> str
         own = money.of(pool.name)
         chip = catalogue.accelerator(pool.accelerator)
         if own.rent_per_hour is not None:
-            amount = f"rented at {money.cny(own.rent_per_hour):,.4g} CNY an hour"
+            amount = f"rented at {format_number(money.cny(own.rent_per_hour))} CNY an hour"
         else:
             amount = f"{purchase_price_cny(money, pool, chip):,.0f} CNY with its server"
         years = (money.life if own.life is None else own.life) / SECONDS_PER_YEAR

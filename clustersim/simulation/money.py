@@ -23,7 +23,7 @@ from clustersim.files import FileModel
 from clustersim.simulation.integrals import DailyRate, Rate
 from clustersim.simulation.ownership import Span, capital_rates
 from clustersim.topology import Pool
-from clustersim.units import Duration, Money
+from clustersim.units import Duration, Money, format_number
 
 __all__ = [
     "MoneySpec",
@@ -141,7 +141,8 @@ class MoneySpec(FileModel):
 
 def _check_amount(name: str, money: tuple[float, str] | None) -> None:
     if money is not None and money[0] > MOST_CNY:
-        raise ValueError(f"{name} must be at most {MOST_CNY:g}, found {money[0]:g} {money[1]}")
+        found = f"{format_number(money[0], 6)} {money[1]}"
+        raise ValueError(f"{name} must be at most {format_number(MOST_CNY, 6)}, found {found}")
 
 
 def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:

@@ -23,7 +23,7 @@ from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
 from clustersim.version import __version__
 
-__all__ = ["Result", "new_folder", "versions"]
+__all__ = ["PROVENANCE", "Result", "new_folder", "versions"]
 
 _FILES = {
     "jobs": "jobs",
@@ -36,6 +36,7 @@ _FILES = {
     "costs": "costs",
 }
 """Names of the Parquet files by table."""
+PROVENANCE = "provenance.json"
 _HASHES = "sha256"
 """Key of the provenance file with the hashes of the tables."""
 _OPTIONAL = ("attempts", "outages", "serving", "costs")
@@ -139,17 +140,19 @@ class Result:
             _write_json(folder / "summary.json", rows)
             # Last, so that a folder without it is that of a process that was killed.
             facts = json.loads(json.dumps(dict(self.provenance)))
-            written["provenance.json"] = _facts_hash(facts)
-            _write_json(folder / "provenance.json", {**facts, _HASHES: written})
+            written[PROVENANCE] = _facts_hash(facts)
+            _write_json(folder / PROVENANCE, {**facts, _HASHES: written})
         except BaseException:
             tables = (f"{name}.parquet" for name in _FILES.values())
-            for file in (*tables, "summary.json", "provenance.json"):
+            for file in (*tables, "summary.json", PROVENANCE):
                 (folder / file).unlink(missing_ok=True)
             raise
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
         """Read what ``save`` wrote, also in the earlier form with an allocation for each node.
+
+        The folder of a study is read by :func:`clustersim.load_result`.
 
         Raises
         ------
@@ -159,14 +162,17 @@ class Result:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")
+        if not (folder / PROVENANCE).is_file() and (folder / "study.yaml").is_file():
+            told = "is the folder of a study, not of a run; read it with clustersim.load_result"
+            raise InputError(folder, f"{told}(folder)")
         tables = {}
         provenance = _read_provenance(folder)
         hashes = provenance.pop(_HASHES, {})
-        if hashes and hashes.get("provenance.json") != _facts_hash(provenance):
+        if hashes and hashes.get(PROVENANCE) != _facts_hash(provenance):
             told = (
                 "was changed or damaged since: its SHA-256 is another one; run the scenario again"
             )
-            raise InputError(folder / "provenance.json", told)
+            raise InputError(folder / PROVENANCE, told)
         for name, file in _FILES.items():
             path = folder / f"{file}.parquet"
             if name in _OPTIONAL and path.name not in hashes and not path.exists():
@@ -174,7 +180,7 @@ class Result:
             try:
                 if path.name in hashes and _sha256(path) != hashes[path.name]:
                     told = "was changed or damaged since: its SHA-256 is not the one in "
-                    raise InputError(path, f"{told}provenance.json; run the scenario again")
+                    raise InputError(path, f"{told}{PROVENANCE}; run the scenario again")
                 tables[name] = pd.read_parquet(path)
             except FileNotFoundError:
                 raise InputError(
@@ -196,7 +202,7 @@ def _write_json(path: Path, content: Any) -> None:
 
 
 def _read_provenance(folder: Path) -> dict[str, Any]:
-    path = folder / "provenance.json"
+    path = folder / PROVENANCE
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from clustersim.calendar import (
     UNDATED,
@@ -28,7 +28,7 @@ Start = Annotated[
     PlainSerializer(datetime.isoformat, when_used="json"),
     WithJsonSchema({"type": "string", "examples": ["2026-01-01", "2026-01-01T08:00"]}),
 ]
-TimeZone = Annotated[str, AfterValidator(lambda name: zone_name(parse_zone(name)))]
+TimeZone = Annotated[str, BeforeValidator(lambda name: zone_name(parse_zone(name)))]
 
 
 @dataclass(frozen=True, slots=True)

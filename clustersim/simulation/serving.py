@@ -15,11 +15,11 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.serving_spec import Service, Serving
 from clustersim.topology import Cluster, Pool
+from clustersim.units import MOST_CHIPS
 
 __all__ = ["ServiceDemand", "reservations", "service_demands", "serving_table"]
 
 YEAR_HOURS = 365.25 * 24
-MOST_CHIPS = 1e8
 MOST_YEARS = 100
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -98,7 +98,7 @@ def service_demands(
         begin_s = _hours_s(horizon_s, service.hours_of_reservation(), calendar)
         chips = _chips(service, begin_s, calendar)
         if not chips.max() <= MOST_CHIPS:
-            told = f"needs {chips.max():.3g} accelerators, more than {MOST_CHIPS:g}"
+            told = f"needs {chips.max():,.0f} accelerators, more than {MOST_CHIPS:,.0f}"
             problems.append(f"{where}: {told}")
             continue
         nodes = _reserved_nodes(chips, service, cluster.pools[index])

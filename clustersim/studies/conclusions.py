@@ -14,7 +14,7 @@ from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.demands import root_search, tried_metric
 from clustersim.studies.design import column_value
 from clustersim.studies.measures import SERVICE_METRICS
-from clustersim.studies.points import WORLD_QUANTILES, groups_by
+from clustersim.studies.points import WORLD_QUANTILES, groups_by, is_fact
 from clustersim.studies.sensitivity import sobol_indices
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 from clustersim.studies.statistics import (
@@ -255,9 +255,10 @@ def differences_table(
     pandas.DataFrame
         For each combination of the other parameters, other value (``system``) and metric:
         ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
-        and ``_high`` (95 %, see :func:`~clustersim.studies.statistics.paired_difference`).
-        Where one of the two is overloaded, waits and slowdowns have no difference.  With worlds,
-        ``relative_world_low`` and ``_high`` are the 5th and 95th percentile of the worlds'.
+        and ``_high`` (95 %, see :func:`~clustersim.studies.statistics.paired_difference`), and
+        ``relative_note``.  Facts of the fleet differ by exactly so much.  Where one of the two is
+        overloaded, waits and slowdowns have no difference.  With worlds, ``relative_world_low`` and
+        ``_high`` are the 5th and 95th percentile of the worlds'.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]
@@ -308,7 +309,11 @@ def _pair(
         growing = steady and metric in SERVICE_METRICS and len(runs) and is_overloaded(runs)
         columns.append(np.full_like(values, np.inf) if growing else values)
     found = paired_difference(*columns)
-    return {name: getattr(found, name) for name in found.__slots__}
+    told = {name: getattr(found, name) for name in found.__slots__}
+    if is_fact(metric):
+        told |= dict.fromkeys(("relative_low", "relative_high"), found.relative)
+        told["relative_note"] = ""
+    return told
 
 
 def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:

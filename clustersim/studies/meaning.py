@@ -11,6 +11,7 @@ from typing import Any
 
 from clustersim.scheduling import SPEED_NOTE
 from clustersim.studies.spec import LOAD, StudySpec
+from clustersim.units import format_number
 
 __all__ = ["load_notes", "paths_that_set_the_rate", "placement_notes"]
 
@@ -133,7 +134,7 @@ def _between(jobs_per_day: tuple[float, float] | None) -> str:
     if jobs_per_day is None:
         return ""
     least, most = jobs_per_day
-    return f" ({least:,.4g} to {most:,.4g} jobs a day)"
+    return f" ({format_number(least)} to {format_number(most)} jobs a day)"
 
 
 def _fleet_note(varied: list[str]) -> Iterator[str]:

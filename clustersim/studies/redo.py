@@ -25,16 +25,18 @@ def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
     folder : str or Path
         The study's folder.
     key : str
-        Hash of the run.
+        Hash of the run (the column ``run`` of the study's ``runs.csv``), or its first characters
+        where they are those of no other run.
 
     Raises
     ------
     InputError
-        If there is no such run, or it would not be the same any more: a log or policy that it
-        reads, or clustersim itself, was changed since.
+        If there is no such run, more than one begins so, or it would not be the same any more: a
+        log or policy that it reads, or clustersim itself, was changed since.
     """
     folder = Path(folder)
     with open_store(folder) as store:
+        key = store.run_named(key)
         document, changes = store.origin(key)
         made_by = store.codes().get(code_hash(key))
     source = f"{folder}: run {key}"

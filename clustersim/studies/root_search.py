@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clustersim.errors import InputError
 from clustersim.studies.statistics import mean_interval
+from clustersim.units import format_number
 
 __all__ = ["Root", "RootSearch"]
 
@@ -196,17 +197,26 @@ class RootSearch:
         crossings = self._crossings(evaluated)
         value = crossings[0].at
         if value == -math.inf:
-            first = f"from {min(evaluated):g}" if self.rising else f"up to {max(evaluated):g}"
+            first = (
+                f"from {format_number(min(evaluated), 6)}"
+                if self.rising
+                else f"up to {format_number(max(evaluated), 6)}"
+            )
             return Root(math.nan, math.nan, math.nan, f"broken at every value {first}")
         note = ""
         if value == math.inf:
-            last = f"up to {max(evaluated):g}" if self.rising else f"down to {min(evaluated):g}"
+            last = (
+                f"up to {format_number(max(evaluated), 6)}"
+                if self.rising
+                else f"down to {format_number(min(evaluated), 6)}"
+            )
             note = f"kept at every value {last}"
         elif self._unsettled(crossings):
             note = f"not settled after {len(evaluated)} values"
         elif math.isinf(crossings[0].broken_by):
             ends = sorted(abs(end) for end in (crossings[0].kept, crossings[0].broken))
-            note = f"overload begins between {ends[0]:g} and {ends[1]:g}"
+            told = " and ".join(format_number(end, 6) for end in ends)
+            note = f"overload begins between {told}"
         mean, upper, lower = crossings
         if self.whole:
             value = self._ends(mean)[0]

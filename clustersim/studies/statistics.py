@@ -39,6 +39,8 @@ class PairedDifference:
         Mean of system minus baseline.
     relative, relative_low, relative_high : float
         That mean over the baseline's; NaN where the baseline's is 0 and the system's is not.
+    relative_note : str
+        Why the relative difference has no finite interval; empty where it has one.
     """
 
     pairs: int
@@ -49,6 +51,7 @@ class PairedDifference:
     relative: float
     relative_low: float
     relative_high: float
+    relative_note: str = ""
 
 
 def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
@@ -268,9 +271,10 @@ def paired_difference(
     """Compare two systems under common random numbers.
 
     The difference has the paired t interval (Law, "Simulation Modeling and Analysis", section
-    10.2.1).  The relative one is a ratio of means; its interval is Student's t of the residuals
-    ``d - ratio * b``, the ratio estimator linearised (Cochran, "Sampling Techniques", section 2.11;
-    Law, section 9.5.3, for regenerative cycles).
+    10.2.1).  The relative one is a ratio of means; its interval is Student's t of the jackknife,
+    which leaves out one pair at a time (Efron and Tibshirani, "An Introduction to the Bootstrap",
+    chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two zeros says nothing of a
+    ratio and is left out of it.
 
     Parameters
     ----------
@@ -283,7 +287,9 @@ def paired_difference(
     -------
     PairedDifference
         Differences are NaN where a value is infinite or there is no pair, and their intervals
-        are infinite with one pair.
+        are infinite with one pair.  The interval of the relative one is infinite also where the
+        pairs cannot show how sure it is: fewer than two with a value other than 0, a baseline that
+        is 0 (or changes its sign) once a pair is left out, or the same share in every pair.
 
     Raises
     ------
@@ -292,8 +298,10 @@ def paired_difference(
 
     Examples
     --------
-    >>> paired_difference([11.0, 22.0, 33.0], [10.0, 20.0, 30.0]).relative
-    0.1
+    >>> paired_difference([11.0, 22.0, 36.0], [10.0, 20.0, 30.0]).relative
+    0.15
+    >>> paired_difference([0.0, 14.0], [0.0, 8.0]).relative_note
+    'only 1 of 2 pairs has a value other than 0'
     """
     ours, theirs = (np.asarray(values, dtype=np.float64) for values in (system, baseline))
     if len(ours) != len(theirs):
@@ -306,13 +314,41 @@ def paired_difference(
         return PairedDifference(pairs, mean, *(math.nan,) * 6)
     differences = ours - theirs
     difference = mean_interval(differences, level=level)
+    if not differences.any():
+        return PairedDifference(pairs, mean, *difference, *(0.0,) * 3)
     if mean == 0:
-        equal = 0.0 if not differences.any() else math.nan
-        return PairedDifference(pairs, mean, *difference, *(equal,) * 3)
-    ratio = difference[0] / mean
-    _, low, high = mean_interval(differences - ratio * theirs, level=level)
-    relative = (ratio, ratio + low / abs(mean), ratio + high / abs(mean))
-    return PairedDifference(pairs, mean, *difference, *relative)
+        return PairedDifference(pairs, mean, *difference, *(math.nan,) * 3)
+    ratio, low, high, note = _relative(ours, theirs, level)
+    return PairedDifference(pairs, mean, *difference, ratio, low, high, note)
+
+
+_SAME_SHARE = 1e-9
+"""Spread of ratios, relative, that is rounding."""
+
+
+def _relative(
+    ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64], level: float
+) -> tuple[float, float, float, str]:
+    """Return the ratio of mean differences and mean baselines, its interval, and what it lacks."""
+    pairs = len(ours)
+    said = (ours != 0) | (theirs != 0)
+    ours, theirs = ours[said], theirs[said]
+    count = len(ours)
+    total = float(theirs.sum())
+    ratio = float((ours - theirs).sum()) / total
+    unknown = (ratio, -math.inf, math.inf)
+    if count < 2:
+        only = f"only 1 of {pairs} pairs has a value other than 0"
+        return (*unknown, "one pair shows no spread" if pairs == 1 else only)
+    rest = total - theirs
+    if not (rest * total > _SAME_SHARE * total**2).all():
+        return (*unknown, f"the baseline's mean rests on 1 of {pairs} pairs")
+    without = ((ours - theirs).sum() - (ours - theirs)) / rest
+    if np.ptp(without) <= _SAME_SHARE * max(1.0, abs(ratio)):
+        return (*unknown, f"the share is the same in all {count} pairs that have one")
+    error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
+    half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * error
+    return ratio, ratio - half, ratio + half, ""
 
 
 def replications_needed(

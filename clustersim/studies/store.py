@@ -9,6 +9,7 @@ study writes.
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import json
 import os
@@ -24,7 +25,8 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
+from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.run_key import code_hash
 from clustersim.studies.store_check import (
@@ -37,6 +39,7 @@ from clustersim.studies.store_check import (
     sound_rows,
     total_name,
 )
+from clustersim.workload.columns import shortened
 
 __all__ = ["Outcome", "Store", "open_store"]
 
@@ -238,6 +241,27 @@ class Store:
         rows = self._connection.execute("SELECT key FROM runs WHERE error = '' ORDER BY rowid")
         return [key for (key,) in rows if code_hash(key) != code.hash]
 
+    def run_named(self, start: str) -> str:
+        """Return the hash of the run that begins so.
+
+        Raises
+        ------
+        InputError
+            If no run or more than one does, with those that may be meant.
+        """
+        found = self._connection.execute(
+            "SELECT key FROM runs WHERE substr(key, 1, ?) = ? ORDER BY key", (len(start), start)
+        )
+        keys = [str(key) for (key,) in found] if start else []
+        if start in keys:
+            return start
+        if len(keys) == 1:
+            return keys[0]
+        if keys:
+            told = f"{len(keys):,} runs begin with {start!r}: {shortened(keys, 6)}"
+            raise InputError(self.path.parent, f"{told}; give more characters of one")
+        raise InputError(self.path.parent, self._no_run(start))
+
     def origin(self, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the study that a run was made for and the run's changes of its base scenario.
 
@@ -254,12 +278,19 @@ class Store:
         return json.loads(found[0]), json.loads(found[1])
 
     def _no_run(self, key: str) -> str:
-        begun = self._connection.execute(
-            "SELECT key FROM runs WHERE key LIKE ? LIMIT 3", (f"{key[:4]}%",)
-        )
-        near = ", ".join(found for (found,) in begun)
-        hint = f"did you mean {near}?" if near else "see the column run of its runs.csv"
-        return f"has no run {key!r}; {hint}"
+        keys = [str(found) for (found,) in self._connection.execute("SELECT key FROM runs")]
+        near = difflib.get_close_matches(key[:_MOST_COMPARED], sorted(keys)[:_MOST_COMPARED_RUNS])
+        if near:
+            hint = f"did you mean {' or '.join(near)}?"
+        elif keys:
+            hint = f"its runs are {shortened(sorted(keys), 3)}; see the column run of its runs.csv"
+        else:
+            hint = "it has no runs yet"
+        return f"has no run {shown(key)}; {hint}"
+
+
+_MOST_COMPARED, _MOST_COMPARED_RUNS = 64, 2000
+"""Characters, and runs, that a hash of no run is compared with."""
 
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
@@ -294,7 +325,10 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
     """
     path = folder / FILE
     if not write and not _is_file(path):
-        raise InputError(folder, f"has no {FILE}; is it the folder of a study?")
+        what = "is it the folder of a study?"
+        if (Path(folder) / PROVENANCE).is_file():
+            what = "it is the folder of a run, not of a study"
+        raise InputError(folder, f"has no {FILE}; {what}")
     with _lock(folder) if write else nullcontext():
         with _faults(path, "is not a usable store of runs", UNUSABLE):
             if write:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
+from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.conclusions import (
@@ -162,6 +163,8 @@ class StudyResult:
 def load_result(folder: str | Path) -> StudyResult:
     """Read a study's folder, whether all its runs are made or not.
 
+    The folder of a run (``clustersim run``) is read by :meth:`clustersim.Result.load`.
+
     Raises
     ------
     InputError
@@ -170,6 +173,9 @@ def load_result(folder: str | Path) -> StudyResult:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(folder, "no such folder of a study")
+    if not (folder / STUDY_FILE).is_file() and (folder / PROVENANCE).is_file():
+        told = "is the folder of a run, not of a study; read it with clustersim.Result.load(folder)"
+        raise InputError(folder, told)
     if not (folder / STUDY_FILE).is_file():
         raise InputError(folder, f"has no {STUDY_FILE}; is it the folder of a study?")
     path = folder / STUDY_FILE

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.units import format_number
+
 __all__ = [
     "Endpoints",
     "Fabric",
@@ -52,7 +54,8 @@ def ratio_note(
     oversubscription: asked for leaf 3:1, 3:1 end to end; built leaf 2.9:1, 2.9:1 end to end (why)
     """
     notes = [
-        f"oversubscription.{tier} of {ratio:.3g}:1 has no effect: the pool has nothing above it"
+        f"oversubscription.{tier} of {format_number(ratio, 3)}:1 has no effect: the pool has "
+        "nothing above it"
         for tier, ratio in asked.items()
         if tier not in built and ratio != 1
     ]
@@ -60,11 +63,11 @@ def ratio_note(
     pairs = [(asked[tier], ratio) for tier, ratio in built.items()]
     pairs += [(wanted, end_to_end)] if built else []
     if any(abs(ratio / told - 1) > DIFFERS for told, ratio in pairs):
-        told = ", ".join(f"{tier} {asked[tier]:.3g}:1" for tier in built)
-        made = ", ".join(f"{tier} {ratio:.3g}:1" for tier, ratio in built.items())
+        told = ", ".join(f"{tier} {format_number(asked[tier], 3)}:1" for tier in built)
+        made = ", ".join(f"{tier} {format_number(ratio, 3)}:1" for tier, ratio in built.items())
         notes.append(
-            f"oversubscription: asked for {told}, {wanted:.3g}:1 end to end; built {made}, "
-            f"{end_to_end:.3g}:1 end to end ({why})"
+            f"oversubscription: asked for {told}, {format_number(wanted, 3)}:1 end to end; "
+            f"built {made}, {format_number(end_to_end, 3)}:1 end to end ({why})"
         )
     return notes
 

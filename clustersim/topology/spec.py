@@ -16,7 +16,7 @@ from clustersim.topology.fat_tree import FatTree
 from clustersim.topology.mesh import FullMesh, NoFabric
 from clustersim.topology.rail import RailOptimised
 from clustersim.topology.torus import Torus
-from clustersim.units import Bandwidth, Duration
+from clustersim.units import MOST_CHIPS, Bandwidth, Duration
 
 __all__ = [
     "ALL",
@@ -28,9 +28,6 @@ __all__ = [
     "ScaleUp",
     "VirtualCluster",
 ]
-
-MOST_CHIPS = 10_000_000
-"""More chips than this in one cluster is taken for a slip of the pen."""
 
 FabricSpec = Annotated[
     RailOptimised | FatTree | FullMesh | Dragonfly | Torus | NoFabric, Field(discriminator="type")

@@ -17,14 +17,18 @@ __all__ = ["UNIT_S", "Found", "absent_columns", "find_column", "names_job", "sho
 
 UNIT_S = {
     **dict.fromkeys(("ns", "nanoseconds"), 1e-9),
-    **dict.fromkeys(("us", "microseconds"), 1e-6),
+    **dict.fromkeys(("us", "usec", "micros", "microseconds"), 1e-6),
     **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), 1e-3),
-    **dict.fromkeys(("s", "sec", "secs", "seconds"), 1.0),
-    **dict.fromkeys(("min", "mins", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hr", "hrs", "hours"), 3600.0),
-    **dict.fromkeys(("d", "days"), 86400.0),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
 }
 """Endings of names of columns that say the unit."""
+_UNIT_WORDS = {
+    UNIT_S[word]: word
+    for word in ("nanoseconds", "microseconds", "milliseconds", "seconds", "minutes", "hours")
+} | {86400.0: "days"}
 
 _GPU = ("gpu", "gpus", "accelerator", "accelerators", "accel", "chips", "npu", "npus")
 _MEANT: dict[str, tuple[frozenset[str], ...]] = {
@@ -107,10 +111,16 @@ class Found:
     scale: float = 1.0
     has_unit: bool = False
 
+    @property
+    def unit(self) -> str:
+        """The unit of time, in words; seconds where the name says none."""
+        return _UNIT_WORDS[self.scale]
+
 
 def _parts(name: object) -> tuple[str, float | None]:
     """Meaning and unit of the name of a column: ``run_time_min`` is a run time in minutes."""
     text = re.sub(r"\(([^)]*)\)|\[([^]]*)\]", r"_\1\2", str(name).strip())
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)
     stem, _, ending = re.sub(r"[\s.-]+", "_", text).rstrip("_").rpartition("_")
     unit = UNIT_S.get(ending.lower()) if stem else None
     return (squashed(stem), unit) if unit is not None else (squashed(name), None)

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
+from clustersim.units import LONGEST_S, MOST_CHIPS, format_number
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
-    "LIMIT_ACCELERATORS",
-    "LIMIT_S",
     "REQUIRED_COLUMNS",
     "JobLog",
     "check_jobs",
@@ -25,10 +24,6 @@ __all__ = [
 ]
 
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
-LIMIT_S = 1e10
-"""Times above this (317 years) are taken for a mistake of unit or a damaged file."""
-LIMIT_ACCELERATORS = 1e8
-"""Sizes above this are taken for a mistake."""
 
 Mask = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.int64]
@@ -139,11 +134,11 @@ def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
 
 def _faults(jobs: pd.DataFrame, records: Records) -> list[str]:
     by_model = _model_rows(jobs)
-    problems = list(_number_faults(jobs, records, "submit_s", least=0.0, most=LIMIT_S))
+    problems = list(_number_faults(jobs, records, "submit_s", least=0.0, most=LONGEST_S))
     problems += _size_faults(jobs, records)
     for name in ("duration_s", "estimate_s"):
         problems += _number_faults(
-            jobs, records, name, least=0.0, most=LIMIT_S, may_be_nan=by_model
+            jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=by_model
         )
     if by_model is not None and by_model.any():
         problems += _number_faults(
@@ -175,10 +170,18 @@ def _values(
     if len(bad):
         at = int(bad[0])
         return (
-            f"{name}: {_rows(len(bad))} no number (row {records[at]}: {column.iloc[at]!r}); "
-            "a number is needed"
+            f"{name}: {_rows(len(bad))} no number (row {records[at]}: "
+            f"{shown(column.iloc[at])}); {_NEEDED.get(name, 'a number is needed')}"
         )
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+_NEEDED = {
+    "submit_s": "a number of seconds is needed; dates are read from a column submit_time",
+    "duration_s": "a number of seconds is needed",
+    "estimate_s": "a number of seconds is needed",
+    "n_accelerators": "a whole number is needed",
+}
 
 
 def _rows(count: int) -> str:
@@ -221,13 +224,18 @@ def _number_faults(
     absent = np.isnan(values)
     if may_be_nan is not None:
         absent &= ~may_be_nan
-    rule = f"{'more than' if open_end else 'at least'} {least:g} is needed"
+    rule = f"{'more than' if open_end else 'at least'} {format_number(least, 6)} is needed"
+    most_told = "10,000 yr (3.16e11 s)" if most == LONGEST_S else f"{most:g}"
     too_low = values <= least if open_end else values < least
     for bad, what, told in (
         (absent, "without a value", "every job needs one"),
         (np.isinf(values), "infinite", "a finite number is needed"),
         (too_low & np.isfinite(values), "too low" if least > 0 else "not positive", rule),
-        ((values > most) & np.isfinite(values), "absurdly large", f"at most {most:g} is allowed"),
+        (
+            (values > most) & np.isfinite(values),
+            "absurdly large",
+            f"at most {most_told} is allowed",
+        ),
     ):
         if bad.any():
             if what == "not positive" and not open_end:
@@ -247,7 +255,11 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         (np.isnan(values), "without a value", "every job needs one"),
         (np.isinf(values), "infinite", "a whole number is needed"),
         (values < 1, "below 1", "1 or more needed"),
-        (values > LIMIT_ACCELERATORS, "absurdly large", f"at most {LIMIT_ACCELERATORS:g} allowed"),
+        (
+            values > MOST_CHIPS,
+            "absurdly large",
+            f"at most {MOST_CHIPS:,} allowed",
+        ),
         (values != np.floor(values), "with part of an accelerator", "a whole number is needed"),
     ):
         bad = bad & finite if what not in ("without a value", "infinite") else bad
@@ -290,6 +302,6 @@ def _identity_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     twice = np.asarray(column.duplicated())
     if twice.any():
         names = column[twice].drop_duplicates()
-        shown = ", ".join(repr(name) for name in names.iloc[:3].tolist())
+        first = ", ".join(shown(name) for name in names.iloc[:3].tolist())
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-        yield f"job_id: {len(names):,} occur more than once: {shown}{more}; each must be unique"
+        yield f"job_id: {len(names):,} occur more than once: {first}{more}; each must be unique"

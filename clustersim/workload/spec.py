@@ -10,9 +10,10 @@ from typing import TypeVar
 from pydantic import Field, field_validator, model_validator
 from ruamel.yaml import YAML
 
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.shipped import find_file
+from clustersim.units import MOST_CHIPS
 from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.distributions import DurationDistribution, NumberDistribution
 
@@ -57,8 +58,9 @@ class JobClass(FileModel):
         if not sizes:
             raise ValueError("needs at least one size, such as {8: 1}")
         for size in sizes:
-            if not 1 <= size <= 10**8:
-                raise ValueError(f"{size} is not a number of accelerators (1 to 1e8)")
+            if not 1 <= size <= MOST_CHIPS:
+                found = shown(size)
+                raise ValueError(f"{found} is not a number of accelerators (1 to {MOST_CHIPS:,})")
         return _weights(sizes)
 
     @field_validator("vcs", "users")

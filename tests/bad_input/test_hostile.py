@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -150,7 +151,57 @@ def test_as_large_as_a_file_may_be(tmp_path: Path) -> None:
 def test_utf_16(refuse: Refuse, encoding: str) -> None:
     mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
     Path("scenario.yaml").write_bytes(mark + "cluster: mixed-small\n".encode(encoding))
-    refuse(RUN, "scenario.yaml: is UTF-16 text; save it as UTF-8")
+    refuse(RUN, "scenario.yaml: is text in UTF-16; save it as UTF-8")
+
+
+@pytest.mark.parametrize("order", ["LE", "BE"])
+@pytest.mark.parametrize("wide", ["UTF-16", "UTF-32"])
+@pytest.mark.parametrize("text", ["cluster: mixed-small\n", "说明: 训练作业\n名称: 甲\n"])
+def test_wide_characters_without_a_mark(refuse: Refuse, wide: str, order: str, text: str) -> None:
+    Path("scenario.yaml").write_bytes(text.encode(f"{wide}{order}"))
+    told = f"is text in {wide} without a byte order mark; save it as UTF-8 (iconv -f {wide}{order} "
+    refuse(RUN, f"scenario.yaml: {told}-t UTF-8)")
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be"])
+def test_utf_32(refuse: Refuse, encoding: str) -> None:
+    mark = {"utf-32-le": b"\xff\xfe\0\0", "utf-32-be": b"\0\0\xfe\xff"}.get(encoding, b"")
+    Path("scenario.yaml").write_bytes(mark + "cluster: mixed-small\n".encode(encoding))
+    refuse(RUN, "scenario.yaml: is text in UTF-32; save it as UTF-8")
+
+
+def test_what_else_is_no_yaml(refuse: Refuse) -> None:
+    Path("scenario.yaml").write_bytes("name: Größe\n".encode("latin-1"))
+    refuse(RUN, "is text, but not UTF-8: perhaps Latin-1", "(byte 0xf6 in line 1)")
+    Path("scenario.yaml").write_bytes(b"PK\x03\x04" + bytes(100))
+    refuse(RUN, "is a ZIP archive or an Excel workbook", "a YAML file is expected")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("horizon", "9" * 400),
+        ("horizon", "9" * 400 + " d"),
+        ("horizon", f"1 {'x' * 400}"),
+        ("horizon", int("9" * 400)),
+        ("workload/jobs", int("9" * 400)),
+        ("workload/load", int("9" * 300)),
+        ("workload/load", "9" * 400),
+        ("seed", "9" * 400),
+        ("time_zone", "9" * 400),
+        ("start", "9" * 400),
+        ("scheduler/policy", "9" * 400),
+        ("9" * 400, 1),
+        ("workload/generate/classes/0/sizes", {int("9" * 400): 1}),
+        ("workload/generate/classes/0/duration", {"kind": "constant", "value": "9" * 400 + " s"}),
+    ],
+)
+def test_numbers_of_400_digits_are_cut_in_messages(
+    refuse: Refuse, write_scenario: Callable[..., None], field: str, value: object
+) -> None:
+    write_scenario({field: value})
+    told = refuse(RUN, "scenario.yaml: ", "...")
+    assert not re.search(r"\w{80}", told.replace("scenario.yaml", ""))
 
 
 def test_huge_values_are_cut_in_messages(

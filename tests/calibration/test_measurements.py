@@ -70,8 +70,8 @@ def test_rows_that_cannot_be_used_are_named(tmp_path):
     found = load_measurements([mine], own=False)
     assert len(found) == 1
     assert [line.removeprefix(str(mine)) for line in found.left_out] == [
-        ", row 3: step_time_s: missing, or not a number above 0",
-        ", row 4: step_time_s: missing, or not a number above 0",
+        ", row 3: step_time_s: must be a number above 0, found '-5'",
+        ", row 4: step_time_s: must be a number above 0, found 'soon'",
         ", row 5: tp, pp, cp: their product 3 does not divide 8 chips; "
         "tp: must divide the 32 heads, found 3",
     ]
@@ -83,7 +83,7 @@ def test_a_table_without_results(tmp_path):
 
 
 def test_a_table_without_a_usable_row(tmp_path):
-    with pytest.raises(InputError, match="row 2: step_time_s: missing"):
+    with pytest.raises(InputError, match="row 2: step_time_s: must be a number above 0, found"):
         load_measurements([table(tmp_path / "mine.csv", {"step_time_s": "0"})], own=False)
 
 

@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 from clustersim.cli import catalogue as command
+from clustersim.cli.main import main
 from clustersim.errors import InputError
 
 
@@ -79,7 +80,19 @@ def test_references_are_printed_only_when_asked_for(printed):
 def test_own_file(printed, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("accelerators: {Mine: {extends: H20, power: 999 W}}")
-    assert "999 W" in printed("--file", str(path), "Mine")
+    assert "999 W" in printed("--catalogue", str(path), "Mine")
+
+
+def test_the_former_name_of_the_option(capsys, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("accelerators: {Mine: {extends: H20, power: 999 W}}")
+    assert main(["catalogue", "--file", str(path), "Mine"]) == 0
+    told = capsys.readouterr()
+    assert "999 W" in told.out
+    assert told.err == "Note: --file is called --catalogue now\n"
+    with pytest.raises(SystemExit):
+        main(["catalogue", "--help"])
+    assert "--file" not in capsys.readouterr().out
 
 
 def test_unknown_name(printed):

@@ -209,3 +209,38 @@ def test_unknown_memory_needs_its_capacity(load):
     message = problems_of(load, text)
     assert "'HBM9' is not in the table of memory generations" in message
     assert "hbm_capacity" in message
+
+
+OWN = """
+accelerators:
+  Mine: {extends: H200, power: 999 W, scaleup_size: 4}
+  Sourced: {extends: H200, source: our datasheet, nic_bandwidth: 800 Gb/s}
+  Heir: {extends: Mine}
+prices: {H200: {low: 200000 CNY, high: 200000 CNY}}
+models: {Slim: {extends: llama3-8b, layers: 16}}
+"""
+
+
+def test_what_an_entry_changes_has_its_own_source_and_the_rest_keeps_its(load):
+    built_in, own = load(), load(OWN)
+    before = built_in.accelerator("H200").sources
+    none = "assumption: user0.yaml gives no source"
+    mine = own.accelerator("Mine").sources
+    # The shape and the size of the scale-up link have one source, scaleup_source.
+    told = ("power_w", "scaleup_size", "scaleup_shape", "price")
+    assert mine == {**before, **dict.fromkeys(told, none)}
+    assert own.accelerator("Heir").sources == mine
+    sourced = own.accelerator("Sourced").sources
+    assert sourced["nic_Bps"] == "our datasheet"
+    assert sourced["hbm_bytes"] == before["hbm_bytes"]
+    assert own.accelerator("H200").sources == {**before, "price": none}
+    slim, base = own.model("Slim"), built_in.model("llama3-8b")
+    assert slim.sources["layers"] == none
+    assert slim.sources["hidden"] == base.sources["hidden"]
+
+
+def test_chips_say_which_file_their_price_is_from(load):
+    own = load(OWN)
+    names = ("H200", "H100", "Mine", "Sourced")
+    files = [own.accelerator(name).price_file for name in names]
+    assert files == ["user0.yaml", "", "user0.yaml", "user0.yaml"]

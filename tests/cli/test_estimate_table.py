@@ -176,7 +176,55 @@ class TestTable:
         table.to_csv(tmp_path / "runs.csv", index=False)
         out = str(tmp_path / "out.csv")
         printed = call(capsys, "--table", str(tmp_path / "runs.csv"), "--out", out)
-        assert "column 'microbatch' is not known; did you mean 'micro_batch'?" in printed
+        assert "Note: column 'microbatch' is read as micro_batch\n" in printed
+
+    def test_a_misspelt_column_of_rows_that_are_not_predicted(
+        self, capsys: Printed, tmp_path: Path
+    ) -> None:
+        told = "Note: column 'global_bacth' is not known; did you mean 'global_batch'?"
+        table = pd.DataFrame([ROW]).rename(columns={"global_batch": "global_bacth"})
+        table.to_csv(tmp_path / "runs.csv", index=False)
+        arguments = "--table", str(tmp_path / "runs.csv"), "--out", str(tmp_path / "out.csv")
+        lines = call(capsys, *arguments, code=1).splitlines()
+        assert lines[:2] == [told, "0 rows predicted, 1 not (column reason)"]
+        again = pd.DataFrame([ROW]).rename(columns={"micro_batch": "micor_batch"})
+        again.to_csv(tmp_path / "runs.csv", index=False)
+        (tmp_path / "out.csv").unlink()
+        assert call(capsys, *arguments).startswith(
+            "Note: column 'micor_batch' is not known; did you mean 'micro_batch'? The rows "
+            "predicted have the default of micro_batch.\n"
+        )
+
+    @pytest.mark.parametrize(
+        "name", ["count", "gpus", "num_gpus", "n_gpus", "GPU count", "chips", "world_size", "gpu"]
+    )
+    def test_numbers_of_chips_under_their_usual_names(self, name: str) -> None:
+        table = pd.DataFrame([ROW]).rename(columns={"n_accelerators": name})
+        found = predict_table(table)
+        assert found.renamed == (f"column {name!r} is read as n_accelerators",)
+        assert found.predicted == 1
+        assert list(found.table)[: len(ROW)] == list(table)
+        expected = predicted({})["predicted_step_time_s"]
+        assert found.table["predicted_step_time_s"].tolist() == expected.tolist()
+
+    def test_other_usual_names(self) -> None:
+        names = {
+            "accelerator": "GPU", "n_accelerators": "gpus", "tp": "tensor_model_parallel_size",
+            "pp": "pipeline-parallel", "global_batch": "gbs", "micro_batch": "mbs",
+            "framework": "stack",
+        }  # fmt: skip
+        found = predict_table(pd.DataFrame([ROW]).rename(columns=names))
+        assert sorted(found.renamed) == sorted(
+            f"column {name!r} is read as {known}" for known, name in names.items()
+        )
+        expected = predicted({})["predicted_step_time_s"]
+        assert found.table["predicted_step_time_s"].tolist() == expected.tolist()
+
+    def test_two_columns_that_may_mean_the_same_are_not_guessed(self) -> None:
+        table = pd.DataFrame([{**ROW, "gpus": "64", "chips": "64"}]).drop(columns="n_accelerators")
+        found = predict_table(table)
+        assert (found.renamed, found.predicted) == ((), 0)
+        assert found.table["reason"][0] == "n_accelerators: missing"
 
     def test_kinds_that_are_not_known(self) -> None:
         table = predicted({"kind": "pretrain"}, {"kind": "dpo"}, {"kind": "QLoRA"})

@@ -113,7 +113,7 @@ def test_report_has_text_figures_and_rows(capsys, mine):
     ]
     text = Path("told/report.md").read_text()
     assert "24 runs of 1 family" in text
-    assert "mine.csv, row 27: step_time_s: missing, or not a number above 0" in text
+    assert "mine.csv, row 27: step_time_s: must be a number above 0, found" in text
     assert "measured collectives, fitted apart" in text
     rows = pd.read_csv("told/rows.csv")
     own = own_table()

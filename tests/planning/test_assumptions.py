@@ -261,6 +261,38 @@ def test_estimate_says_what_it_assumed(capsys: pytest.CaptureFixture[str], tmp_p
     assert json.loads(capsys.readouterr().out)["cost"]["pue"] == 1.2
 
 
+def test_an_own_price_is_named_with_its_source(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "assumptions: {pue: 1.5, life: 3 yr}\n"
+        "prices:\n  H200: {low: 200000 CNY, high: 200000 CNY}\n"
+        "  H100: {low: 210000 CNY, high: 210000 CNY, source: our quote, with_host: true}\n"
+    )
+    own = ["--catalogue", str(file)]
+    assert main(["catalogue", "--assumptions", *own]) == 0
+    text = capsys.readouterr().out
+    assert "  H200: assumption: own.yaml gives no source\n" in text
+    assert "  H100: our quote\n" in text
+    assert ": ;" not in text
+    assert main(["catalogue", "H200", *own]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "price: without its server; assumption: own.yaml gives no source" in text
+    job = ["estimate", "--model", "llama3-8b", "--accelerator", "H200", "--count", "8", *own]
+    for more, named in (
+        ([], "the price of H200, life, pue;"),
+        (["--price", "5"], "life, pue;"),
+        (["--pue", "1.2", "--depreciation", "2 yr"], "the price of H200;"),
+    ):
+        assert main([*job, *more]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert f"from a catalogue file of your own: {named}" in text
+    assert main([*job[:3], "--accelerator", "H20", *job[5:]]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "from a catalogue file of your own: life, pue;" in text
+
+
 def test_prices_by_option_leave_the_rest() -> None:
     prices = Prices.of(BUILT_IN, chip_cny=1e5)
     assert (prices.chip_cny, prices.pue, prices.depreciation_years) == (1e5, 1.3, 4.0)

@@ -214,3 +214,44 @@ def test_the_example_buys_ahead_because_supply_may_stop() -> None:
     stopped = ahead.problem.scenarios.index("H200 stopped")
     assert (ahead.bought[stopped, 1:, 0] == 0).all()
     assert calm.bought[stopped, 1:, 0].any()
+
+
+@pytest.mark.parametrize(
+    ("replications", "worth"),
+    [
+        (None, "this is a preview (--quick); for the decision run"),
+        (1, "a preview (--quick) with 1 replication of each simulated scenario, and one tells no"),
+        (
+            4,
+            "a preview (--quick) with 4 replications of each simulated scenario, and its intervals",
+        ),
+    ],
+)
+def test_a_quick_plan_says_what_it_is_worth(replications: int | None, worth: str) -> None:
+    fields = read_yaml(EXAMPLE)
+    small = {"verify": None} if replications is None else {"verify": {"replications": replications}}
+    name = write({**fields, "quick": small, "verify": {**fields["verify"], "base": "mixed_fleet"}})
+    (told,) = (note for note in clustersim.load_plan(name, quick=True).notes if "preview" in note)
+    assert worth in told
+    assert told.endswith(
+        "; for the decision run clustersim plan plan.yaml --out DIR without --quick"
+    )
+    assert not any("preview" in note for note in clustersim.load_plan(name).notes)
+
+
+def test_one_replication_has_no_interval_in_the_table_of_rounds() -> None:
+    from clustersim.cli.plan_text import _rounds
+
+    row = {"round": 1, "planning_utilisation": 0.6, "possible": True, "fresh": False, "jobs": 9}
+    row |= {"scenario": "base", "quarter": 1, "metric": "p95_wait_s", "outcome": "undecided"}
+    ends = ((60.0, -np.inf, np.inf), (60.0, 30.0, 90.0), (np.inf, np.inf, np.inf))
+    cells = [
+        _rounds(pd.DataFrame([{**row, "mean": mean, "low": low, "high": high}]))
+        .splitlines()[-1]
+        .split("  ")
+        for mean, low, high in ends
+    ]
+    shown = [[cell.strip() for cell in line if cell.strip()][4:7] for line in cells]
+    assert shown[0] == ["60 s", "unknown", "unknown"]
+    assert shown[1] == ["60 s", "30 s", "90 s"]
+    assert "unknown" not in shown[2]

@@ -239,3 +239,47 @@ def test_values_that_a_draw_alone_tried_are_not_in_a_curve(tmp_path: Path) -> No
     assert "no result" not in ax.figure.caption
     shown = {float(x) for line in ax.lines for x in line.get_xdata()}
     assert not shown & set(points.loc[alone, "workload.load"])
+
+
+def test_a_share_that_rests_on_one_pair_is_told_without_an_interval(tmp_path: Path) -> None:
+    """In one of two replications no job waits, in neither case."""
+    of = "workload.generate.classes.job.duration.average"
+    base = {
+        **FIELDS["base"],
+        "cluster": {"name": "one", "pools": {"gpu": {"accelerator": "H200", "nodes": 1}}},
+        "workload": {
+            "generate": {
+                "arrivals": {"mean_interarrival": "60 min"},
+                "classes": [
+                    {
+                        "name": "job",
+                        "weight": 1,
+                        "sizes": {8: 1},
+                        "duration": {"kind": "exponential", "average": "30 min"},
+                    }
+                ],
+            },
+            "jobs": 3,
+        },
+        "seed": 1,
+    }
+    fields = {
+        "name": "rare waits",
+        "base": base,
+        "parameters": {of: ["10 min", "12 min"]},
+        "replications": 2,
+        "metrics": ["mean_wait_s"],
+        "window": {"warm_up": 0, "cool_down": 0},
+        "compare": {"of": of, "baseline": "10 min"},
+    }
+    assert conduct_study(define_study(fields), tmp_path / "study", workers=1)
+    result = load_result(tmp_path / "study")
+    waits = result.runs.groupby("replication")["mean_wait_s"].max()
+    assert sorted(waits > 0) == [False, True]
+    (told,) = (line for line in findings(result) if "against" in line)
+    share = result.differences["relative"].item()
+    assert told.endswith(
+        f"mean wait {100 * share:.0f} % more (2 pairs; no interval: only 1 of 2 pairs has a value "
+        "other than 0)."
+    )
+    assert told.startswith("12 min against 10 min: ")

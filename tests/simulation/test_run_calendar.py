@@ -325,3 +325,35 @@ def test_a_port_that_comes_later_names_its_date() -> None:
     )
     assert "only from 180 d on" in DatedPort(port, 180 * DAY_S).obstacle()
     assert np.isfinite(DatedPort(port, 180 * DAY_S).at_s)
+
+
+@pytest.mark.parametrize(
+    ("hours", "meant"),
+    [
+        (8, "+08:00"),
+        (-5, "-05:00"),
+        (5.5, "+05:30"),
+        (0, "+00:00"),
+        (14, "+14:00"),
+        (-3.5, "-03:30"),
+    ],
+)
+def test_a_number_of_hours_is_taken_for_an_offset_in_the_hint(hours: float, meant: str) -> None:
+    """YAML reads ``time_zone: +8`` as a number."""
+    told = rf"time_zone: unknown time zone {hours}; did you mean '\{meant}'\? allowed: names of"
+    with pytest.raises(InputError, match=told):
+        resolve_scenario({**CYCLES, "start": "2026-01-01", "time_zone": hours})
+    resolve_scenario({**CYCLES, "start": "2026-01-01", "time_zone": meant})
+
+
+@pytest.mark.parametrize("zone", [True, 15, 99, "+05:30:15", "+15"])
+def test_what_is_no_offset_has_no_such_hint(zone: object) -> None:
+    with pytest.raises(InputError, match=r"time_zone: unknown time zone [^ ]+; allowed: "):
+        resolve_scenario({**CYCLES, "start": "2026-01-01", "time_zone": zone})
+
+
+@pytest.mark.parametrize("offset", ["+05:30:15", "-00:00:30", "+14:30", "-23:59"])
+def test_an_offset_that_no_clock_has_is_refused(offset: str) -> None:
+    with pytest.raises(InputError, match=r"start: .* offset from UTC that no clock has; whole"):
+        resolve_scenario({**CYCLES, "start": f"2026-01-01T08:00:00{offset}"})
+    assert resolve_scenario({**CYCLES, "start": "2026-01-01T08:00+05:45"}).scenario.start

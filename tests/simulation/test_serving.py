@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.catalogue import load_catalogue
+from clustersim.cli.result_text import result_text
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
@@ -23,6 +24,7 @@ from clustersim.simulation.failure_spec import Spares
 from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.recovery import Recovery
+from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
@@ -170,6 +172,12 @@ def test_a_night_of_training_by_hand() -> None:
         [24 * 3600, 26 * 3600, 2 * 3600],
     ]
     assert result.jobs["pool"].tolist() == ["h200", "h20"]
+    assert restart_causes(result.attempts, result.outages) == {"on nodes that went to services": 1}
+    told = result_text(result)
+    assert (
+        "0 times a node went out of service; 1 restart of jobs on nodes that went to services\n"
+        in told
+    )
     use = result.utilisation[result.utilisation["pool"] == "h200"]
     rows = use[["time_s", "allocated", "out", "serving"]].to_numpy().tolist()
     assert rows[:6] == [

@@ -19,6 +19,8 @@ from clustersim.simulation.run import run_scenario
 from clustersim.studies.conduct import Progress
 from clustersim.studies.measures import measure
 from clustersim.studies.redo import load_run
+from clustersim.studies.store import open_store
+from clustersim.studies.study_result import load_result
 
 
 def with_own(own: str) -> dict[str, Any]:
@@ -174,12 +176,55 @@ def test_policy_that_was_changed_since(made: tuple[Path, pd.DataFrame, str]) -> 
 def test_run_that_is_not_there(made: tuple[Path, pd.DataFrame, str]) -> None:
     folder, runs, _ = made
     key = str(runs["run"].iloc[3])
-    with pytest.raises(InputError, match=f"has no run '{key[:6]}'; did you mean .*{key}"):
-        load_run(folder, key[:6])
-    with pytest.raises(InputError, match=r"has no run 'zzzz'; see the column run of its runs\.csv"):
-        load_run(folder, "zzzz")
+    typo = f"{key[:5]}{'0' if key[5] != '0' else '1'}{key[6:]}"
+    with pytest.raises(InputError, match=f"has no run '{typo}'; did you mean .*{key}"):
+        load_run(folder, typo)
+    some = ", ".join(sorted(runs["run"])[:3])
+    more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
+    for nothing in ("zzzz", "", "%", "_" * 24):
+        with pytest.raises(InputError) as caught:
+            load_run(folder, nothing)
+        assert str(caught.value) == (
+            f"{folder}: has no run {nothing!r}; its runs are {some}{more}; see the column run of "
+            "its runs.csv"
+        )
     with pytest.raises(InputError, match=r"has no runs.sqlite; is it the folder of a study\?"):
         load_run(folder.parent, key)
+
+
+def test_each_kind_of_folder_says_what_reads_it(
+    made: tuple[Path, pd.DataFrame, str], tmp_path: Path
+) -> None:
+    folder, runs, _ = made
+    key = str(runs["run"].iloc[3])
+    run_scenario(load_run(folder, key)[0]).save(tmp_path / "run")
+    told = r"run: is the folder of a run, not of a study; read it with clustersim\.Result\.load"
+    with pytest.raises(InputError, match=told):
+        load_result(tmp_path / "run")
+    with pytest.raises(InputError, match=r"no runs\.sqlite; it is the folder of a run, not of a"):
+        load_run(tmp_path / "run", key)
+    told = r"is the folder of a study, not of a run; read it with clustersim\.load_result\(folder\)"
+    with pytest.raises(InputError, match=told):
+        Result.load(folder)
+    with pytest.raises(InputError, match="is it the folder of a study"):
+        load_result(tmp_path)
+    with pytest.raises(InputError, match="is it a folder of results"):
+        Result.load(tmp_path)
+
+
+def test_first_characters_of_a_run_stand_for_it(made: tuple[Path, pd.DataFrame, str]) -> None:
+    folder, runs, _ = made
+    key = str(runs["run"].iloc[3])
+    assert load_run(folder, key[:12])[0].scenario == load_run(folder, key)[0].scenario
+    with open_store(folder) as store:
+        for length in range(1, 24):
+            alike = sorted(run for run in runs["run"] if run.startswith(key[:length]))
+            if alike == [key]:
+                assert store.run_named(key[:length]) == key
+                continue
+            with pytest.raises(InputError) as caught:
+                store.run_named(key[:length])
+            assert f"{len(alike)} runs begin with {key[:length]!r}: {alike[0]}" in str(caught.value)
 
 
 def test_run_of_a_study_that_was_changed_since(tmp_path: Path) -> None:

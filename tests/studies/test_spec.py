@@ -253,3 +253,14 @@ def test_a_range_reads_as_it_was_written() -> None:
     assert isinstance(found, Range)
     dumped = found.model_dump(mode="json", by_alias=True, exclude_none=True)
     assert dumped == {"from": "1 h", "to": "2 h", "spacing": "log"}
+
+
+def test_a_quick_study_says_that_it_is_a_preview() -> None:
+    from clustersim.cli.study import _preview
+
+    told = " ".join(_preview(1, "my.yaml").split())
+    assert told == (
+        "Note: this is a preview (--quick) with 1 replication, which tells no interval between "
+        "runs; for the answer run clustersim study my.yaml --out DIR without --quick."
+    )
+    assert "with 3 replications; for the answer" in " ".join(_preview(3, "my.yaml").split())

@@ -134,7 +134,9 @@ def test_dates(tmp_path: Path) -> None:
     assert naive.notes[1] == (
         "submit_time is read as submit_s, dates without a time zone, in seconds since the first"
     )
-    with pytest.raises(InputError, match="'submit_time' may be meant: rename it to submit_s"):
+    with pytest.raises(
+        InputError, match=r"submit_time: 1 row has no date .*\(row 1: '01.02.2024 10"
+    ):
         read(tmp_path, "job_id,submit_time,n_gpus,duration\n1,01.02.2024 10:00,8,60\n")
 
 

@@ -67,7 +67,7 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: edited("submit_s", 0, -1.5),
         "submit_s: 1 row negative (row 1: -1.5)",
     ),
-    "submit absurd": (lambda: edited("submit_s", 2, 2e10), "submit_s: 1 row absurdly large"),
+    "submit absurd": (lambda: edited("submit_s", 2, 3.2e11), "submit_s: 1 row absurdly large"),
     "submit text": (
         lambda: edited("submit_s", 1, "noon"),
         "submit_s: 1 row has no number (row 2: 'no",
@@ -97,7 +97,10 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         "n_accelerators: 1 row without a value (row 2)",
     ),
     "size inf": (lambda: edited("n_accelerators", 1, np.inf), "n_accelerators: 1 row infinite"),
-    "size absurd": (lambda: edited("n_accelerators", 1, 10**9), "n_accelerators: 1 row absurdly"),
+    "size absurd": (
+        lambda: edited("n_accelerators", 1, 10**7 + 1),
+        "n_accelerators: 1 row absurdly",
+    ),
     "size bool": (
         lambda: good().assign(n_accelerators=True),
         "n_accelerators: has the type bool",
@@ -108,7 +111,10 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "duration negative": (lambda: edited("duration_s", 1, -2), "duration_s: 1 row negative (row 2"),
     "duration inf": (lambda: edited("duration_s", 1, np.inf), "duration_s: 1 row infinite"),
-    "duration absurd": (lambda: edited("duration_s", 1, 1e11), "duration_s: 1 row absurdly large"),
+    "duration absurd": (
+        lambda: edited("duration_s", 1, 3.2e11),
+        "duration_s: 1 row absurdly large",
+    ),
     "duration text": (lambda: edited("duration_s", 1, "1h"), "duration_s: 1 row has no number"),
     "estimate negative": (
         lambda: good().assign(estimate_s=[1, 2, -1]),

@@ -69,7 +69,10 @@ def test_swf_packed_equals_plain(tmp_path: Path) -> None:
     [
         ("7 12 0 60 4", "line 11 is not a job of the Standard Workload Format: 5 fields"),
         ("7 12 0 60 4 -1 -1 8 900 -1 1 3 1 -1 2 1 -1 -1 9", "19 fields"),
-        ("7 12 0 sixty 4 -1 -1 8 900 -1 1 3 1 -1 2 1 -1 -1", "'7 12 0 sixty"),
+        (
+            "7 12 0 sixty 4 -1 -1 8 900 -1 1 3 1 -1 2 1 -1 -1",
+            r"field 4 \(duration_s\) is 'sixty'; a number is needed",
+        ),
     ],
 )
 def test_swf_line_that_is_no_job(tmp_path: Path, line: str, said: str) -> None:
@@ -166,7 +169,7 @@ job_id,user,vc,gpu_num,cpu_num,node_num,state,submit_time,start_time,end_time,du
 13,uA,vcA,0,1,1,COMPLETED,2020-06-09 18:41:02,2020-06-09 18:41:02,2020-06-09 18:51:02,600,0
 14,uA,vcA,2,1,1,CANCELLED,2020-06-09 18:41:03,,,,
 15,uA,vcA,2,1,1,CANCELLED,2020-06-09 18:41:04,2020-06-09 18:41:05,2020-06-09 18:41:05,0,1
-16,uA,vcA,2,1,1,TIMEOUT,yesterday,2020-06-09 18:41:05,2020-06-09 18:41:35,30,1
+16,uA,vcA,2,1,1,TIMEOUT,None,2020-06-09 18:41:05,2020-06-09 18:41:35,30,1
 """
 
 

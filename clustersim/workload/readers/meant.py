@@ -10,6 +10,7 @@ import pandas as pd
 
 from clustersim.meanings import squashed
 from clustersim.workload.columns import Found, find_column
+from clustersim.workload.readers.cells import ISO_DATE, cell_fault, given_cells, not_numbers
 from clustersim.workload.readers.observed import are_states, observed_run
 
 __all__ = ["Meant", "as_jobs_table"]
@@ -18,6 +19,8 @@ _EPOCH_S = 631152000.0
 """1990 in Unix time: numbers of seconds above it count from 1970."""
 _EPOCH_MS = 1e12
 """September 2001 in milliseconds since 1970; so many seconds are 30,000 years."""
+_OFFSET = r":.*(?:Z|[+-]\d\d:?\d\d)$"
+"""How a time with an offset from UTC ends."""
 _START = {"start", "starttime", "starts", "startedat", "started", "startts", "begintime", "begin"}
 _END = {"end", "endtime", "ends", "endedat", "ended", "endts", "finish", "finishtime", "finishedat"}
 _END |= {"completiontime", "completedat", "endat", "finisheds", "finishs"}
@@ -38,12 +41,19 @@ class Meant:
         Why a row is no job, where start and end of runs were read.
     origin : datetime, optional
         Local time at ``submit_s`` 0, where submissions are dates.
+    problems : dict of str to str
+        What cannot be read of the column that stands for one of a jobs table.
     """
 
     table: pd.DataFrame
     notes: list[str] = field(default_factory=list)
     reasons: pd.Series | None = None
     origin: datetime | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+class _UnreadError(ValueError):
+    """Says which cells of a column cannot be read."""
 
 
 def as_jobs_table(table: pd.DataFrame) -> Meant:
@@ -58,7 +68,8 @@ def as_jobs_table(table: pd.DataFrame) -> Meant:
     --------
     >>> told = as_jobs_table(pd.DataFrame({"id": [7], "gpus": [8], "arrival_s": [0]}))
     >>> told.notes
-    ['id is read as job_id', 'gpus is read as n_accelerators', 'arrival_s is read as submit_s']
+    ['id is read as job_id', 'gpus is read as n_accelerators', 'arrival_s is read as submit_s, \
+in seconds']
     """
     meant = Meant(table.copy(deep=False))
     _read_state(meant)
@@ -87,33 +98,40 @@ def _read_state(meant: Meant) -> None:
 def _take(meant: Meant, wanted: str, found: Found) -> None:
     values = meant.table[found.name]
     unit = ""
-    if wanted == "submit_s":
-        told = _submissions(values, found)
-        if told is None:
-            return
-        values, unit, meant.origin = told
-    elif wanted == "duration_s" and pd.api.types.is_timedelta64_dtype(values):
-        values, unit = values.dt.total_seconds(), ", in seconds"
-    elif wanted == "duration_s":
-        if not _are_numbers(values):
-            return
-        numbers = pd.to_numeric(values)
-        values = numbers if found.scale == 1.0 else numbers * found.scale
-        unit = "" if found.has_unit else ", in seconds"
-    elif wanted == "n_accelerators" and not _are_numbers(values):
+    try:
+        if wanted == "submit_s":
+            values, unit, meant.origin = _submissions(values, found)
+        elif wanted == "duration_s" and pd.api.types.is_timedelta64_dtype(values):
+            values, unit = values.dt.total_seconds(), ", in seconds"
+        elif wanted == "duration_s":
+            numbers = _numbers(found.name, values, f"a number of {found.unit} is needed")
+            values = numbers if found.scale == 1.0 else numbers * found.scale
+            unit = f", in {found.unit}"
+        elif wanted == "n_accelerators":
+            _numbers(found.name, values, "a whole number is needed")
+    except _UnreadError as error:
+        told = f"{error} (the column is read as {wanted})"
+        if wanted == "n_accelerators" and not_numbers(values).all():  # names of chips
+            told = f"{wanted}: this column is required but absent; {error}"
+        meant.problems[wanted] = told
         return
     meant.table = meant.table.rename(columns={found.name: wanted}).assign(**{wanted: values})
     meant.notes.append(f"{found.name} is read as {wanted}{unit}")
 
 
 def _are_numbers(values: pd.Series) -> bool:
-    if values.dtype.kind in "mMb":  # `to_numeric` takes dates for nanoseconds
-        return False
-    return not (pd.to_numeric(values, errors="coerce").isna() & values.notna()).any()
+    return not not_numbers(values).any()
 
 
-def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datetime | None] | None:
-    """Return seconds, what to say of them, and the local time at 0; None for anything else."""
+def _numbers(name: str, values: pd.Series, needed: str) -> pd.Series:
+    bad = not_numbers(values)
+    if bad.any():
+        raise _UnreadError(cell_fault(name, values, bad, "no number", needed))
+    return pd.to_numeric(values)
+
+
+def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datetime | None]:
+    """Return seconds, what to say of them, and the local time at 0."""
     if _are_numbers(values):
         numbers = pd.to_numeric(values)
         scaled, unit = _seconds(numbers, found)
@@ -122,22 +140,20 @@ def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datet
         first = float(scaled.min())
         origin = datetime.fromtimestamp(first, UTC)
         return scaled - first, f"{unit} since 1970 (UTC), less its first", origin
-    moments = _dates(values)
+    moments = _dates(found.name, values, f"a number of {found.unit}")
     if moments is None:
-        return None
-    seconds, origin = moments
-    zone = "" if origin.tzinfo is not None else " without a time zone"
-    return seconds, f", dates{zone}, in seconds since the first", origin
+        raise _UnreadError(f"{found.name}: no row has a time; {ISO_DATE}")
+    seconds, start = moments
+    zone = "" if start.tzinfo is not None else " without a time zone"
+    return seconds, f", dates{zone}, in seconds since the first", start
 
 
 def _seconds(numbers: pd.Series, found: Found | None = None) -> tuple[pd.Series, str]:
     """Return times in seconds, absent where a count since 1970 is 0 or less, and their unit."""
     scale = 1.0 if found is None else found.scale
     scaled = numbers.astype(np.float64) * scale
-    unit = ", in seconds"
-    if found is not None and found.has_unit:
-        unit = ""
-    elif scaled.max() >= _EPOCH_MS:
+    unit = ", in seconds" if found is None else f", in {found.unit}"
+    if (found is None or not found.has_unit) and scaled.max() >= _EPOCH_MS:
         scaled, unit = scaled / 1e3, ", in milliseconds"
     return scaled.mask(scaled <= 0) if _is_epoch(scaled) else scaled, unit
 
@@ -147,19 +163,23 @@ def _is_epoch(seconds: pd.Series) -> bool:
     return bool(seconds.max() >= _EPOCH_S)
 
 
-def _dates(values: pd.Series) -> tuple[pd.Series, datetime] | None:
-    """Return seconds since the first of some dates, and that date."""
+def _dates(
+    name: str, values: pd.Series, number: str = "a number of seconds"
+) -> tuple[pd.Series, datetime] | None:
+    """Return seconds since the first of some dates, and that date; None where there is none.
+
+    Raises
+    ------
+    _UnreadError
+        If a cell is no date, or some have an offset from UTC and others none.
+    """
     if pd.api.types.is_datetime64_any_dtype(values):
         times = values
     else:
-        text = values.astype("string").str.strip()
-        text = text.mask(text.str.lower().isin(["", "unknown", "none", "null", "nan"]))
-        zoned = text.str.contains(r":.*(?:Z|[+-]\d\d:?\d\d)$", regex=True, na=False)
-        if zoned.any() and not zoned[text.notna()].all():
-            return None
+        text = values.astype("string").str.strip().where(given_cells(values))
+        zoned = text.str.contains(_OFFSET, regex=True, na=False)
         times = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=bool(zoned.any()))
-        if (times.isna() & text.notna()).any():
-            return None
+        _check_dates(name, values, times, zoned, number)
     if times.isna().all():
         return None
     first = times.min()
@@ -170,26 +190,73 @@ def _dates(values: pd.Series) -> tuple[pd.Series, datetime] | None:
     return (times - first).dt.total_seconds(), first.to_pydatetime(warn=False)
 
 
+def _check_dates(
+    name: str, values: pd.Series, times: pd.Series, zoned: pd.Series, number: str
+) -> None:
+    """Refuse a column of dates in which one cannot be read, or only some have an offset."""
+    given = given_cells(values)
+    numbers = given & ~not_numbers(values)
+    bad = given & (np.asarray(times.isna()) | numbers)
+    if bad.any() and 2 * int(numbers.sum()) > int(given.sum()):
+        needed = f"{number} is needed, as in the other rows"
+        raise _UnreadError(cell_fault(name, values, given & ~numbers, "no number", needed))
+    if bad.any():
+        needed = f"{ISO_DATE}, or {number} in every row"
+        raise _UnreadError(cell_fault(name, values, bad, "no date that can be read", needed))
+    with_offset = np.asarray(zoned, dtype=bool)
+    if with_offset.any() and not with_offset[given].all():
+        rare = 2 * int(with_offset.sum()) < int(given.sum())
+        odd = given & (with_offset if rare else ~with_offset)
+        what = "an offset from UTC" if rare else "no offset from UTC"
+        needed = "give it in every row or in none"
+        raise _UnreadError(cell_fault(name, values, odd, what, needed))
+
+
 def _read_run(meant: Meant) -> None:
     """Read run times: end minus start where the table has both, else a column of run times."""
     start, end = (_named(meant.table, names) for names in (_START, _END))
+    unread = ""
     if start is not None and end is not None:
-        moments = [_moments(meant.table[name]) for name in (start, end)]
-        if moments[0] is not None and moments[1] is not None:
-            state = meant.table.get("status")
-            try:
-                run, meant.reasons = observed_run(moments[0], moments[1], state)
-            except TypeError:  # one has a time zone, the other has none
-                pass
-            else:
-                meant.table = meant.table.assign(duration_s=run)
-                open_zone = isinstance(moments[0].dtype, np.dtype) and moments[0].dtype.kind == "M"
-                told = ", local times without a zone (an hour off over a change of the clocks)"
-                meant.notes.append(f"duration_s is {end} minus {start}{told if open_zone else ''}")
+        try:
+            if _read_ends(meant, start, end):
                 return
+        except _UnreadError as error:
+            unread = str(error)
     found = find_column("duration_s", meant.table.columns)
     if isinstance(found, Found):
         _take(meant, "duration_s", found)
+        if unread and "duration_s" in meant.table:
+            meant.notes.append(f"{start} and {end} are ignored: {unread}")
+    elif unread:
+        meant.problems["duration_s"] = f"{unread} (run times are {end} minus {start})"
+
+
+def _read_ends(meant: Meant, start: str, end: str) -> bool:
+    """Read run times as end minus start; False where a column holds no times."""
+    starts, ends = (_moments(name, meant.table[name]) for name in (start, end))
+    if starts is None or ends is None:
+        return False
+    try:
+        run, reasons = observed_run(starts, ends, meant.table.get("status"))
+    except TypeError:
+        raise _UnreadError(_apart(start, starts, end, ends)) from None
+    meant.reasons = reasons
+    meant.table = meant.table.assign(duration_s=run)
+    open_zone = isinstance(starts.dtype, np.dtype) and starts.dtype.kind == "M"
+    told = ", local times without a zone (an hour off over a change of the clocks)"
+    meant.notes.append(f"duration_s is {end} minus {start}{told if open_zone else ''}")
+    return True
+
+
+def _apart(start: str, starts: pd.Series, end: str, ends: pd.Series) -> str:
+    """Say in what two columns differ that cannot be subtracted."""
+    kinds = [
+        "numbers"
+        if times.dtype.kind in "iuf"
+        else f"dates with{'' if times.dt.tz else 'out'} an offset from UTC"
+        for times in (starts, ends)
+    ]
+    return f"{start} holds {kinds[0]}, {end} {kinds[1]}; both must be alike"
 
 
 def _named(table: pd.DataFrame, names: set[str]) -> str | None:
@@ -197,11 +264,11 @@ def _named(table: pd.DataFrame, names: set[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _moments(values: pd.Series) -> pd.Series | None:
-    """Return times as dates, or as numbers of seconds."""
+def _moments(name: str, values: pd.Series) -> pd.Series | None:
+    """Return times as dates, or as numbers of seconds; None where there is none."""
     if _are_numbers(values):
         return _seconds(pd.to_numeric(values))[0]
-    told = _dates(values)
+    told = _dates(name, values)
     if told is None:
         return None
     seconds, first = told

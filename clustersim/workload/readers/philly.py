@@ -16,6 +16,7 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.workload.columns import shortened
 from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.cells import refuse_faults, time_fault
 from clustersim.workload.readers.clean import log_of, seconds_since
 from clustersim.workload.readers.observed import first_reason
 from clustersim.workload.readers.source import Source, reading
@@ -58,7 +59,13 @@ def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog
     clock = Clock(_ZONE)
     attempts = _attempts(entries, source)
     submitted = _in_order(
-        _times([entry.get("submitted_time") for entry in entries]), attempts, clock
+        _times(
+            pd.Series([entry.get("submitted_time") for entry in entries], dtype=object),
+            "submitted_time",
+            source,
+        ),
+        attempts,
+        clock,
     )
     per_job = attempts.groupby("job")
     jobs["n_accelerators"] = per_job["gpus"].max()
@@ -180,15 +187,23 @@ def _attempts(entries: list[dict[str, Any]], source: Source) -> pd.DataFrame:
             gpus = sum(len(server.get("gpus") or ()) for server in servers)
             rows.append((job, attempt.get("start_time"), attempt.get("end_time"), gpus))
     table = pd.DataFrame(rows, columns=["job", "start", "end", "gpus"])
-    return table.assign(start=_times(list(table["start"])), end=_times(list(table["end"])))
+    times = {
+        name: _times(table[name].astype(object).set_axis(table["job"]), f"{name}_time", source)
+        for name in ("start", "end")
+    }
+    return table.assign(**{name: column.set_axis(table.index) for name, column in times.items()})
 
 
 def _texts(entries: list[dict[str, Any]], key: str) -> list[str | None]:
     return [None if entry.get(key) is None else str(entry[key]) for entry in entries]
 
 
-def _times(texts: list[Any]) -> pd.Series:
-    """Times of the log; "None", absent and malformed ones become NaT."""
-    return pd.to_datetime(pd.Series(texts, dtype=object), format=_TIME, errors="coerce").astype(
-        "datetime64[ns]"
-    )
+def _times(texts: pd.Series, name: str, source: Source) -> pd.Series:
+    """Times of the log; "None" and absent ones become NaT.
+
+    The index is the place of the job in the log, from 0 on.
+    """
+    times = pd.to_datetime(texts, format=_TIME, errors="coerce").astype("datetime64[ns]")
+    needed = "a time such as 2017-10-09 07:01:55 is needed; a row is a job of the list"
+    refuse_faults(source.path, [time_fault(name, texts, times, needed)])
+    return times

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.cells import number_fault, refuse_faults, time_fault
 from clustersim.workload.readers.clean import log_of, require_columns, seconds_since
 from clustersim.workload.readers.observed import observed_run
 from clustersim.workload.readers.source import Source, read_csv
@@ -43,6 +44,12 @@ def read_accounting(
         Time zone of the cluster; times without an offset are its local times.
     sort, clip_to_estimate : bool
         As `read_jobs`.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a time is not one of ISO 8601 or a ``gpu_num`` is no number, or as
+        `check_jobs`.
     """
     table = read_csv(
         source, dtype={"job_id": str, "user": str, "vc": str, **dict.fromkeys(_TIMES, str)}
@@ -50,6 +57,16 @@ def read_accounting(
     require_columns(table, columns, source.path)
     clock = Clock(zone)
     submit, start, end = instants([table[name] for name in _TIMES], clock)
+    refuse_faults(
+        source.path,
+        (
+            *(
+                time_fault(name, table[name], times)
+                for name, times in zip(_TIMES, (submit, start, end), strict=True)
+            ),
+            number_fault("gpu_num", table["gpu_num"], "a whole number is needed"),
+        ),
+    )
     run, reasons = observed_run(start, end, table.get("state"))
     origin = submit.min()
     jobs = table.rename(columns={"gpu_num": "n_accelerators", "state": "status"}).assign(

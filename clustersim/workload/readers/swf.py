@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.calendar import parse_zone
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of
 from clustersim.workload.readers.source import Source, read_csv, reading
@@ -208,8 +208,16 @@ def _bad_line(source: Source, row: int) -> str:
             fields = line.split(";")[0].split()
             seen += bool(fields)
             if fields and seen == row:
-                return (
-                    f"line {number} is not a job of the Standard Workload Format: "
-                    f"{len(fields)} fields ({line.strip()[:60]!r}); 18 numbers are needed"
-                )
+                wrong = f"{len(fields)} fields ({line.strip()[:60]!r}); 18 numbers are needed"
+                if len(fields) == len(_FIELDS):
+                    at = next(i for i, field in enumerate(fields) if not _is_number(field))
+                    wrong = (
+                        f"field {at + 1} ({_FIELDS[at]}) is {shown(fields[at])}; a number is "
+                        "needed, -1 where it is unknown"
+                    )
+                return f"line {number} is not a job of the Standard Workload Format: {wrong}"
     return f"data row {row + 1} is not 18 numbers"
+
+
+def _is_number(text: str) -> bool:
+    return bool(pd.notna(pd.to_numeric(text, errors="coerce")))

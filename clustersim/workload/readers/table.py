@@ -12,13 +12,22 @@ Columns under another usual name are recognised, see
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from clustersim.workload.columns import names_job
-from clustersim.workload.jobs import JobLog
+from clustersim.errors import InputError
+from clustersim.workload.columns import absent_columns, names_job
+from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog
+from clustersim.workload.readers.cells import (
+    SECONDS,
+    given_cells,
+    not_numbers,
+    number_fault,
+    refuse_faults,
+)
 from clustersim.workload.readers.clean import finish, log_of
 from clustersim.workload.readers.meant import as_jobs_table
 from clustersim.workload.readers.observed import (
@@ -106,6 +115,10 @@ def jobs_of_table(
     """
     meant = as_jobs_table(table.reset_index(drop=True))
     table = meant.table
+    if meant.problems:
+        others = [name for name in REQUIRED_COLUMNS if name not in meant.problems]
+        columns = [str(name) for name in table.columns]
+        raise InputError(source, [*meant.problems.values(), *absent_columns(others, columns)])
     if not any(name in table for name in _LOG_COLUMNS) and meant.reasons is None:
         return finish(
             table,
@@ -117,6 +130,7 @@ def jobs_of_table(
             sort=sort,
             clip_to_estimate=clip_to_estimate,
         )
+    refuse_faults(source, _mixed_columns(table))
     if "estimate_s" not in table and "req_time_s" in table and table["req_time_s"].notna().any():
         table = table.assign(estimate_s=table["req_time_s"])
     return log_of(
@@ -131,6 +145,16 @@ def jobs_of_table(
         sort=sort,
         clip_to_estimate=clip_to_estimate,
     )
+
+
+def _mixed_columns(table: pd.DataFrame) -> Iterator[str | None]:
+    """Name columns of seconds of a recorded log in which some cells are no numbers."""
+    for name in ("start_s", "end_s", "req_time_s"):
+        column = table.get(name)
+        if isinstance(column, pd.Series):
+            bad = not_numbers(column) & given_cells(column)
+            if bad.any() and not bad[given_cells(column)].all():
+                yield number_fault(name, column, SECONDS)
 
 
 def _not_run(table: pd.DataFrame) -> pd.Series | None:

@@ -1,0 +1,71 @@
+"""Why jobs were started again, by hand, and that no restart is left without a count."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from fleets import cluster, jobs, pool
+
+from clustersim.simulation.outages import Outage
+from clustersim.simulation.restarts import restart_causes
+from clustersim.simulation.simulate import Scheduling, simulate
+
+
+def attempts(*rows: tuple[int, str, float, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["job_id", "pool", "end_s", "attempt"])
+
+
+def outages(*rows: tuple[str, float, str, bool, bool, float]) -> pd.DataFrame:
+    columns = ["pool", "begin_s", "cause", "planned", "absent", "slowdown"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+OUT = outages(
+    ("a", 5.0, "gpu", False, False, math.inf),
+    ("a", 7.0, "serving chat", True, False, math.inf),
+    ("b", 7.0, "retired", True, True, math.inf),
+    ("b", 8.0, "slow", False, False, 1.5),
+    ("b", 9.0, "serving chat", True, False, math.inf),
+    ("b", 9.0, "gpu", False, False, math.inf),
+)
+
+
+def test_by_hand() -> None:
+    table = attempts(
+        (1, "a", 5.0, 0),  # broken
+        (1, "a", 7.0, 1),  # to a service
+        (1, "b", 9.0, 2),  # both at once: broken
+        (1, "b", 11.0, 3),  # the end
+        (2, "b", 7.0, 0),  # retired
+        (2, "b", 8.0, 1),  # a slow node stops nothing
+        (2, "b", 12.0, 2),
+        (3, "a", 5.0, 0),  # ends as a node breaks: no restart
+        (4, "a", 6.0, 0),
+    )
+    assert restart_causes(table, OUT) == {
+        "on nodes that went out of service": 2,
+        "on nodes that went to services": 1,
+        "on nodes that left the fleet or its power": 1,
+        "for another reason": 1,
+    }
+    assert restart_causes(table.iloc[-2:], OUT) == {}
+
+
+def test_every_restart_of_a_run_has_a_cause() -> None:
+    fleet = cluster(pool("a", 3, 8))
+    gone = [
+        Outage(100.0, 400.0, 0, 0, "gpu"),
+        Outage(250.0, math.inf, 0, 1, "retired", planned=True, absent=True),
+        Outage(600.0, 700.0, 0, 2, "serving chat", planned=True),
+    ]
+    log = jobs([(0, 8, 1000.0), (0, 8, 1000.0), (0, 8, 1000.0)], preemptible=True)
+    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), outages=gone)
+    told = restart_causes(result.attempts, result.outages)
+    assert sum(told.values()) == (result.attempts["attempt"] > 0).sum()
+    assert "for another reason" not in told
+    assert set(told) == {
+        "on nodes that went out of service",
+        "on nodes that went to services",
+        "on nodes that left the fleet or its power",
+    }
