@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
 from clustersim.errors import InputError
+from clustersim.interrupts import held
 
 if TYPE_CHECKING:
     from clustersim.calibration.cost import Prices
@@ -173,13 +175,18 @@ def _run_table(args: argparse.Namespace) -> int:
     calibration, catalogue = _opened(args)
     table = read_csv_as_text(args.table)
     found = predict_table(table, calibration, catalogue=catalogue, source=args.table)
-    write_csv(found.table, args.out)
+    with held():
+        write_csv(found.table, args.out)
     for column, meant in found.misspelt.items():
         print(f"column {column!r} is not known; did you mean {meant!r}? its default was used")
     missing = len(table) - found.predicted
     print(f"{format_count(found.predicted)} rows predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
+    if found.interrupted:
+        told = f"interrupted: {format_count(found.interrupted)} of the rows were not reached"
+        print(f"{told}; their reason says so", file=sys.stderr)
+        return 130
     return 0 if found.predicted else 1
 
 
