@@ -14,13 +14,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.calibration.configurations import COLUMNS, Configurations, read_configurations
-from clustersim.calibration.microbenchmark_rows import is_microbenchmarks, read_microbenchmarks
+from clustersim.calibration.microbenchmark_rows import (
+    file_notes,
+    is_microbenchmarks,
+    read_microbenchmarks,
+)
 from clustersim.calibration.microbenchmarks import Microbenchmarks
 from clustersim.calibration.table import misspelt_columns, read_csv_as_text
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
+from clustersim.microbenchmarks.schema import CHECKSUM
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
+from clustersim.notes import note
 from clustersim.performance.step_time import least_seconds
 
 __all__ = [
@@ -237,7 +243,10 @@ def _with_microbenchmarks(
 ) -> Measurements:
     """Add files of microbenchmarks, a measurement that stands in two of them once."""
     own = pd.concat([_named(source, table) for source, table in files], ignore_index=True)
-    own = own.drop_duplicates(list(MICRO_COLUMNS))
+    for source, table in files:
+        for told in file_notes(table):
+            note(f"{source}: {told}")
+    own = own.drop_duplicates([name for name in MICRO_COLUMNS if name != CHECKSUM])
     known = [_named(name, table[table["fault"].isna()]) for name, table in shipped.items()]
     micro, left_out = read_microbenchmarks(pd.concat([*known, own], ignore_index=True), catalogue)
     steps = _whole_steps(own, catalogue)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from clustersim.errors import InputError
 from clustersim.studies.conduct import Progress
 from clustersim.studies.store import Outcome, Store, open_store
 from clustersim.studies.study_result import load_result
+from tests.damages import DAMAGES
 
 N_RUNS = 40
 MARKS = (b'"mean_wait_s": 1', b"workload.load", b"replication", b"0000000000", b"total of runs")
@@ -63,52 +63,12 @@ def opened(folder: Path, *, write: bool = False) -> tuple[dict[str, Any] | None,
         return None, str(error)
 
 
-def one_byte(draw: random.Random, data: bytearray) -> None:
-    data[draw.randrange(len(data))] = draw.randrange(256)
-
-
-def one_bit(draw: random.Random, data: bytearray) -> None:
-    data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-
-
-def block(draw: random.Random, data: bytearray) -> None:
-    begin = draw.randrange(len(data))
-    end = min(len(data), begin + draw.choice((2, 16, 100, 600, 5000)))
-    data[begin:end] = draw.choice((bytes(end - begin), draw.randbytes(end - begin)))
-
-
-def moved(draw: random.Random, data: bytearray) -> None:
-    """One part of the file over another, as a page that was written to the wrong place."""
-    size = draw.choice((8, 64, 4096))
-    begin, to = (draw.randrange(len(data) // size) * size for _ in range(2))
-    data[to : to + size] = data[begin : begin + size]
-
-
-def truncated(draw: random.Random, data: bytearray) -> None:
-    length = draw.randrange(len(data))
-    del data[draw.choice((length, length // 4096 * 4096, 0)) :]
-
-
-def digit(draw: random.Random, data: bytearray) -> None:
-    """Another digit in a number: what makes sense to every parser."""
-    places = [place for place, byte in enumerate(data) if 48 <= byte <= 57]
-    data[draw.choice(places)] = draw.randrange(48, 58)
-
-
 def near_text(draw: random.Random, data: bytearray) -> None:
     place = data.find(draw.choice(MARKS), draw.randrange(len(data)))
     data[place + draw.randrange(-12, 24)] = draw.randrange(256)
 
 
-DAMAGES: tuple[Callable[[random.Random, bytearray], None], ...] = (
-    one_byte,
-    one_bit,
-    block,
-    moved,
-    truncated,
-    digit,
-    near_text,
-)
+ALL = (*DAMAGES, near_text)
 
 
 def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
@@ -121,7 +81,7 @@ def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
         draw = random.Random(trial)
         data = bytearray(original)
         while data == original:
-            draw.choice(DAMAGES)(draw, data)
+            draw.choice(ALL)(draw, data)
         for left in folder.iterdir():
             left.unlink()
         path.write_bytes(data)
