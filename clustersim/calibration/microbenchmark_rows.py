@@ -87,8 +87,8 @@ def file_notes(table: pd.DataFrame) -> list[str]:
     bare = [line for line, a in enumerate(told, 2) if not a]
     if changed:
         notes.append(
-            f"{_lines(changed, len(table))}: not as measured (edited by hand, or damaged), but used "
-            "as they stand. Remove rows that you did not mean to change"
+            f"{_lines(changed, len(table))}: not as measured (edited by hand, or damaged), but "
+            "used as they stand. Remove rows that you did not mean to change"
         )
     if bare:
         notes.append(f"{_lines(bare, len(table))}: no checksum (added by hand?)")

@@ -147,9 +147,7 @@ def test_checksums_that_are_gone_are_told(tmp_path: Path, capsys: Printed) -> No
         edited["reach"] *= 2
         path.write_text(json.dumps(edited))
         if "checksum" in edited:
-            with pytest.raises(
-                InputError, match=r"mine\.json: was changed or damaged since it was"
-            ):
+            with pytest.raises(InputError, match=r"mine\.json: was changed or damaged"):
                 load_calibration(path)
             continue
         assert load_calibration(path).reach == 2 * default_calibration().reach

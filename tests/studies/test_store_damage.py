@@ -20,6 +20,7 @@ from clustersim.studies.study_result import load_result
 from tests.damages import DAMAGES
 
 N_RUNS = 40
+DOCUMENT = {"name": "s", "base": {"cluster": "c" * 3000}}
 MARKS = (b'"mean_wait_s": 1', b"workload.load", b"replication", b"0000000000", b"total of runs")
 
 
@@ -28,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     draw = np.random.default_rng(1)
     with open_store(folder, write=True) as store:
-        study = store.begin_study({"name": "s", "base": {"cluster": "c" * 3000}})
+        study = store.begin_study(DOCUMENT)
         runs = [({"workload.load": k / 10, "replication": k}, f"{k:016x}") for k in range(N_RUNS)]
         store.want(study, 0, runs)
         for number, (changes, key) in enumerate(runs):
@@ -58,6 +59,8 @@ def opened(folder: Path, *, write: bool = False) -> tuple[dict[str, Any] | None,
     """Content of a store, or why it cannot be used."""
     try:
         with open_store(folder, write=write) as store:
+            if write:
+                store.begin_study(DOCUMENT)
             return content(store), ""
     except InputError as error:
         return None, str(error)
@@ -150,6 +153,47 @@ def test_resume_makes_damaged_runs_again(
     kept = sqlite3.connect(tmp_path / "out" / "runs.damaged.sqlite")
     assert kept.execute("SELECT count(*) FROM runs").fetchone() == (8,)
     kept.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE studies SET document = replace(document, 'load', 'lead')",
+        "UPDATE studies SET id = id + 7",
+        "UPDATE studies SET checksum = 1",
+        "DELETE FROM studies",
+        "DELETE FROM about WHERE name LIKE '%stud%'",
+    ],
+)
+def test_runs_outlive_their_study(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two studies in one store, one after the other; what is damaged is not the runs."""
+    fields = {**GRID, "parameters": {"workload.load": [0.5, 0.7]}}
+    out = tmp_path / "out"
+    conduct({**fields, "parameters": {"workload.load": [0.5]}}, out, workers=1)
+    alone = conduct(fields, out, workers=1, resume=True)
+    with sqlite3.connect(out / "runs.sqlite") as connection:
+        assert connection.execute("SELECT count(DISTINCT study) FROM runs").fetchone() == (2,)
+        connection.execute(damage)
+    connection.close()
+    with pytest.raises(InputError, match=r"is damaged: .*stud"):
+        load_result(out)
+    told: list[Progress] = []
+    again = conduct(fields, out, workers=1, resume=True, progress=told.append)
+    assert told[-1].reused == 8
+    assert exact(again) == exact(alone)
+    noted = capsys.readouterr().err
+    lost = "about" not in damage
+    assert "8 runs are kept" in noted
+    assert ("of them had lost their study, which is registered again" in noted) == lost
+    assert exact(load_result(out).runs) == exact(alone)
+    with open_store(out) as store:
+        for key in store.outcomes():
+            assert store.origin(key)[0]["name"] == fields["name"]
+    key = str(again["run"].iloc[0])
+    redone = str(tmp_path / "redone")
+    assert main(["run", "--from", str(out), "--run", key, "--out", redone]) == 0
 
 
 def test_rows_that_are_gone_are_missed(tmp_path: Path, whole: Path) -> None:
