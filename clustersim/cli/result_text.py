@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,15 @@ from clustersim.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from clustersim.catalogue import Catalogue
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
-__all__ = ["result_text", "window_text"]
+__all__ = ["exit_code", "result_text", "window_text"]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
@@ -91,6 +94,7 @@ def result_text(result: Result) -> str:
             lines.append(
                 f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
             )
+    lines += _never_text(result)
     lines += _notes_text(result.provenance.get("notes", ()))
     if result.interrupted:
         end_s = float(result.provenance["simulated_s"])
@@ -99,6 +103,47 @@ def result_text(result: Result) -> str:
             done += f" ({result.calendar.text(end_s)})"
         lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
     return "\n".join(lines)
+
+
+def exit_code(result: Result) -> int:
+    """Return the exit code of a command that simulates, and say on stderr why it is 1.
+
+    Returns
+    -------
+    int
+        130 after an interrupt, 1 where no job can ever run, else 0.
+    """
+    if result.interrupted:
+        return 130
+    if not _cannot_run(result).all():
+        return 0
+    print(f"clustersim: no job can run: {_commonest(result.jobs['reason'])}", file=sys.stderr)
+    return 1
+
+
+def _cannot_run(result: Result) -> npt.NDArray[np.bool_]:
+    from clustersim.simulation.unfinished import can_never_run
+
+    return can_never_run(result.jobs)
+
+
+def _never_text(result: Result) -> list[str]:
+    """Count the jobs that can never run, where others can."""
+    never = _cannot_run(result)
+    count = int(never.sum())
+    if not 0 < count < len(never):
+        return []
+    why = _commonest(result.jobs.loc[never, "reason"])
+    told = f"Note: {count:,} of {len(never):,} jobs can never run: {why}"
+    return [textwrap.fill(told, 100, subsequent_indent="  ")]
+
+
+def _commonest(reasons: pd.Series[Any]) -> str:
+    """Return the reason that most jobs have, and how many have another."""
+    counts = reasons.value_counts()
+    others = int(counts.iloc[1:].sum())
+    more = f" ({others:,} jobs have other reasons)" if others else ""
+    return f"{counts.index[0]}{more}"
 
 
 def _notes_text(notes: Sequence[str]) -> list[str]:
