@@ -163,10 +163,11 @@ def summary(
         counts of jobs by outcome (those
         that never ran count under no pool); mean, median, 95th and 99th percentile of
         wait; mean JCT, run time (without waits between attempts) and bounded slowdown;
-        utilisation from the first submission on, accelerator-seconds, makespan.  With `attempts`, in the rows of all and of
-        pools, ``effective_time``: accelerator-seconds of work that is kept over all that attempts
-        held (ETTR; Kokolis et al., "Revisiting Reliability in Large-Scale Machine Learning Research
-        Clusters", arXiv 2410.21680, section II-E, without the waits).  With `serving`, in the row
+        utilisation from the first submission on, accelerator-seconds, makespan.  With
+        `attempts`, in the rows of all and of pools, ``effective_time``: accelerator-seconds of
+        work that is kept over all that attempts held (ETTR; Kokolis et al., "Revisiting
+        Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680, section
+        II-E, without the waits).  With `serving`, in the row
         of all, ``served``: see :func:`served`.
     """
     begin_s = float(jobs["submit_s"].iloc[0])
