@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from clustersim.errors import shown
 from clustersim.posix_zone import is_posix_zone, posix_zone
+from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = [
     "DAY_S",
@@ -260,7 +261,7 @@ class Calendar:
         try:
             return f"{self.at(time_s):%Y-%m-%d %H:%M}"
         except ValueError:
-            return f"{time_s / (365.25 * DAY_S):,.0f} years after {self.start:%Y-%m-%d}"
+            return f"{time_s / SECONDS_PER_YEAR:,.0f} years after {self.start:%Y-%m-%d}"
 
     def __str__(self) -> str:
         """Say in a phrase what time 0 is."""

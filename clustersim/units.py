@@ -17,6 +17,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 __all__ = [
+    "SECONDS_PER_YEAR",
     "Bandwidth",
     "Bytes",
     "Duration",
@@ -32,7 +33,9 @@ __all__ = [
     "parse_quantity",
 ]
 
-LONGEST_S = 1e4 * 365.25 * 86400.0
+SECONDS_PER_YEAR = 365.25 * 86400.0
+"""Of the Julian year, which is the year of all rates and lives that are given a year."""
+LONGEST_S = 1e4 * SECONDS_PER_YEAR
 """The longest duration, seconds: what is longer is a slip of the pen."""
 _RANGES = {
     "duration": (1e-9, LONGEST_S, "1 ns to 10,000 yr"),

@@ -236,7 +236,8 @@ def _run_job(args: argparse.Namespace) -> int:
 
 
 def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
-    from clustersim.calibration.cost import SECONDS_PER_YEAR, Prices
+    from clustersim.calibration.cost import Prices
+    from clustersim.units import SECONDS_PER_YEAR
 
     given: dict[str, float] = {}
     if args.price is not None:

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
-from clustersim.units import format_duration
+from clustersim.units import SECONDS_PER_YEAR, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ __all__ = ["exit_code", "result_text", "window_text"]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
-_YEAR_S = 365.25 * 86400.0
 _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
@@ -76,7 +75,9 @@ def result_text(result: Result) -> str:
         lines.append(f"{times:,} times a node went out of service; {stopped:,} restarts")
         lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) == LAST_S:
-            lines.append(f"Note: the run was ended after {LAST_S / _YEAR_S:g} simulated years")
+            lines.append(
+                f"Note: the run was ended after {LAST_S / SECONDS_PER_YEAR:g} simulated years"
+            )
     if result.serving is not None:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")

@@ -15,10 +15,11 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.serving_spec import Service, Serving
 from clustersim.topology import Cluster, Pool
+from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["ServiceDemand", "reservations", "service_demands", "serving_table"]
 
-YEAR_HOURS = 365.25 * 24
+YEAR_HOURS = SECONDS_PER_YEAR / 3600.0
 MOST_CHIPS = 1e8
 MOST_YEARS = 100
 Ints = npt.NDArray[np.int64]

@@ -10,14 +10,17 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 __all__ = [
     "Endpoints",
     "Fabric",
     "LinkLevel",
+    "Ratio",
     "Tier",
     "Trunk",
     "Vertices",
@@ -26,6 +29,8 @@ __all__ = [
 ]
 
 IntArray = NDArray[np.int32]
+Ratio = Annotated[float, Field(ge=1, le=1000)]
+"""An oversubscription: capacity downwards over capacity upwards."""
 DIFFERS = 0.005
 """Relative difference of a ratio from what was asked for that is told."""
 
