@@ -244,8 +244,8 @@ def _with_microbenchmarks(
     """Add files of microbenchmarks, a measurement that stands in two of them once."""
     own = pd.concat([_named(source, table) for source, table in files], ignore_index=True)
     for source, table in files:
-        for told in file_notes(table):
-            note(f"{source}: {told}")
+        for line in file_notes(table):
+            note(f"{source}: {line}")
     own = own.drop_duplicates([name for name in MICRO_COLUMNS if name != CHECKSUM])
     known = [_named(name, table[table["fault"].isna()]) for name, table in shipped.items()]
     micro, left_out = read_microbenchmarks(pd.concat([*known, own], ignore_index=True), catalogue)

@@ -202,10 +202,10 @@ def make_plan(
             reference=reference_table(question, schedule),
         )
 
-    def so_far(verified: Verified | None) -> None:
+    def so_far(schedule: Schedule, verified: Verified | None) -> None:
         if state is not None:
             with interrupts.held():
-                state(plan_of(schedule if verified is None else verified.schedule, verified, None))
+                state(plan_of(schedule, verified, None))
             interrupts.check()
 
     verified = regret = None
@@ -220,11 +220,11 @@ def make_plan(
                     workers=workers,
                     told=told,
                     kept=kept,
-                    state=so_far,
+                    state=lambda verified: so_far(verified.schedule, verified),
                 )
                 schedule = verified.schedule
             if verified is None or verified.complete:
-                so_far(verified)
+                so_far(schedule, verified)
                 regret = find_regret(schedule.problem, schedule, effort)
         except KeyboardInterrupt:
             interrupts.taken()
