@@ -143,7 +143,9 @@ def _commonest(reasons: pd.Series[Any]) -> str:
     """Return the reason that most jobs have, and how many have another."""
     counts = reasons.value_counts()
     others = int(counts.iloc[1:].sum())
-    more = f" ({others:,} jobs have other reasons)" if others else ""
+    more = " (1 job has another reason)" if others == 1 else ""
+    if others > 1:
+        more = f" ({others:,} jobs have other reasons)"
     return f"{counts.index[0]}{more}"
 
 

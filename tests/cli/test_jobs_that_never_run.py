@@ -42,7 +42,7 @@ def test_none_can_run(command: str, capsys: Printed) -> None:
     assert main([*COMMANDS[command], "--out", "out"]) == 1
     told = capsys.readouterr()
     assert told.err.startswith("clustersim: no job can run: needs 99 accelerators")
-    assert told.err.endswith("(1 jobs have other reasons)\n")
+    assert told.err.endswith("(1 job has another reason)\n")
     assert "never runnable: 2 x needs 99" in told.out
     assert "Note: 3 of 3" not in told.out
     assert (Result.load("out").jobs["outcome"] == "never runnable").all()
