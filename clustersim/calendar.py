@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.errors import shown
+from clustersim.posix_zone import is_posix_zone, posix_zone
+from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = [
     "DAY_S",
@@ -261,7 +263,7 @@ class Calendar:
         try:
             return f"{self.at(time_s):%Y-%m-%d %H:%M}"
         except ValueError:
-            return f"{time_s / (365.25 * DAY_S):,.0f} years after {self.start:%Y-%m-%d}"
+            return f"{time_s / SECONDS_PER_YEAR:,.0f} years after {self.start:%Y-%m-%d}"
 
     def __str__(self) -> str:
         """Say in a phrase what time 0 is."""
@@ -335,13 +337,14 @@ def parse_zone(name: object) -> tzinfo:
     Parameters
     ----------
     name : object
-        A name of the IANA time zone database, such as ``Asia/Shanghai``, or a fixed offset from
-        UTC, such as ``UTC+08:00``.
+        A name of the IANA time zone database, such as ``Asia/Shanghai``, a fixed offset from
+        UTC, such as ``UTC+08:00``, or a string of POSIX with its rules
+        (:mod:`clustersim.posix_zone`).
 
     Raises
     ------
     ValueError
-        If it is neither, with the nearest name.
+        If it is none of these, with the nearest name.
 
     Examples
     --------
@@ -362,6 +365,8 @@ the IANA time zone database, or an offset such as UTC+08:00
     known = _zone_names()
     if text.lower() in known:
         return ZoneInfo(known[text.lower()])
+    if is_posix_zone(text):
+        return posix_zone(text)
     near = known.get(_nearest_zone(text.lower().replace(" ", "_"), known) or "")
     near = near or _hours_as_offset(name)
     hint = f"did you mean {near!r}? " if near else ""
@@ -506,7 +511,7 @@ def _changes(key: str, year: int) -> tuple[tuple[float, float], ...]:
 
     The offsets of all days are compared, and a change between two is found by bisection.
     """
-    zone = ZoneInfo(key)
+    zone = parse_zone(key)
 
     def offset_s(moment_s: int) -> float:
         return _offset_s(datetime.fromtimestamp(moment_s, zone))

@@ -30,6 +30,7 @@ __all__ = [
     "exit_code",
     "held",
     "keeping",
+    "last_words",
     "stopping",
     "taken",
     "watched",
@@ -63,6 +64,7 @@ class _State:
     requests: int = 0
     last_s: float = -1e9
     timer: bool = False
+    words: str = ""
 
 
 _state = _State()
@@ -193,6 +195,23 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
             state.stop, state.mode = before, "hold" if state.keeping else mode
 
 
+@contextmanager
+def last_words(text: str) -> Iterator[None]:
+    """Say this where the process is ended within the block, as it does not respond to a signal.
+
+    Parameters
+    ----------
+    text : str
+        What of its work is kept, and how to continue.
+    """
+    state, before = _state, _state.words
+    state.words = text
+    try:
+        yield
+    finally:
+        state.words = before
+
+
 def taken() -> None:
     """Say that a signal that was raised has had its effect, and is not to be repeated."""
     _disarm()
@@ -314,7 +333,7 @@ def _start_watch() -> Callable[[], None]:
             if number[0] not in SIGNALS or state.mode != "raise" or state.received:
                 continue
             if not over.wait(RESPONSE_S) and not state.received and state.mode == "raise":
-                _say("interrupted")
+                _say(f"interrupted; {state.words}" if state.words else "interrupted")
                 os._exit(128 + number[0])
         os.close(reader)
 

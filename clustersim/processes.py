@@ -201,10 +201,11 @@ def _value(fine: bool, value: Any) -> Any:
 
 
 @contextmanager
-def run_calls(
-    count: int, modules: Sequence[str] = ()
-) -> Iterator[Callable[[Sequence[Call]], list[Any]]]:
+def run_calls(count: int, modules: Sequence[str] = ()) -> Iterator[Callable[..., list[Any]]]:
     """Yield what makes calls on so many workers and returns their results in order.
+
+    What is yielded takes the calls, and optionally a function that is called with the number and
+    the result of each call as soon as it is known.
 
     Raises
     ------
@@ -219,7 +220,7 @@ def run_calls(
     """
     workers = Workers(count, modules)
 
-    def run(calls: Sequence[Call]) -> list[Any]:
+    def run(calls: Sequence[Call], done: Callable[[Any, Any], None] | None = None) -> list[Any]:
         found: dict[object, Any] = {}
         waiting = deque(enumerate(calls))
         while len(found) < len(calls):
@@ -231,6 +232,8 @@ def run_calls(
                 if isinstance(value, Exception):
                     raise value
                 found[token] = value
+                if done is not None:
+                    done(token, value)
         return [found[number] for number in range(len(calls))]
 
     with interrupts.watched():

@@ -21,6 +21,7 @@ from clustersim.errors import shown
 __all__ = [
     "LONGEST_S",
     "MOST_CHIPS",
+    "SECONDS_PER_YEAR",
     "Bandwidth",
     "Bytes",
     "Duration",
@@ -37,7 +38,9 @@ __all__ = [
     "parse_quantity",
 ]
 
-LONGEST_S = 1e4 * 365.25 * 86400.0
+SECONDS_PER_YEAR = 365.25 * 86400.0
+"""Of the Julian year, which is the year of all rates and lives that are given a year."""
+LONGEST_S = 1e4 * SECONDS_PER_YEAR
 """The longest duration, seconds: what is longer is a slip of the pen."""
 MOST_CHIPS = 10_000_000
 """Chips of a cluster, a job, a service or spares: more are a slip of the pen."""

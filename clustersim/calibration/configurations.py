@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -302,7 +304,7 @@ class _Reader:
         searched = self.assumed is not None and is_searched(given)
         if not searched and given["etp"] is None and model.get("n_experts", 0) > 0:
             given["etp"] = _remarked_expert_tp(row, notes)
-        batch = row.number("global_batch")
+        batch = _global_batch(row, self.catalogue)
         count = _count(row, given)
         if chip is None or row.problems:
             return None
@@ -359,6 +361,18 @@ def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
     except InputError as error:
         row.problems.append(f"accelerator: {error.problems[0]}")
         return None
+
+
+def _global_batch(row: Row, catalogue: Catalogue) -> float:
+    """Read the sequences of a step, which a table has to give: a measured run had its own."""
+    if row.text("global_batch"):
+        return row.number("global_batch")
+    usual = ""
+    with suppress(InputError):
+        model = catalogue.model(row.text("model"))
+        usual = f" ({model.global_batch:,} is usual for {model.name})"
+    row.problems.append(f"global_batch: missing, give the {COLUMNS['global_batch']}{usual}")
+    return math.nan
 
 
 def _given(row: Row, notes: list[str]) -> Given:

@@ -8,13 +8,13 @@ from typing import Any
 from clustersim.catalogue import Accelerator, PlanningAssumptions
 from clustersim.catalogue.assumptions import (
     BUILT_IN,
-    SECONDS_PER_YEAR,
     busy_power_w,
     server_price_cny,
 )
 from clustersim.errors import InputError
+from clustersim.units import SECONDS_PER_YEAR
 
-__all__ = ["JOULES_PER_KWH", "SECONDS_PER_YEAR", "Cost", "Prices", "cost_of"]
+__all__ = ["JOULES_PER_KWH", "Cost", "Prices", "cost_of"]
 
 JOULES_PER_KWH = 3.6e6
 

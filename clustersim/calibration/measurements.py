@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 
 from clustersim.calibration.column_names import with_known_columns
 from clustersim.calibration.configurations import COLUMNS, Configurations, read_configurations
-from clustersim.calibration.microbenchmark_rows import is_microbenchmarks, read_microbenchmarks
+from clustersim.calibration.microbenchmark_rows import (
+    file_notes,
+    is_microbenchmarks,
+    read_microbenchmarks,
+)
 from clustersim.calibration.microbenchmarks import Microbenchmarks
 from clustersim.calibration.table import misspelt_columns, read_csv_as_text
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, shown
+from clustersim.microbenchmarks.schema import CHECKSUM
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
+from clustersim.notes import note
 from clustersim.performance.step_time import least_seconds
 
 __all__ = [
@@ -238,7 +244,10 @@ def _with_microbenchmarks(
 ) -> Measurements:
     """Add files of microbenchmarks, a measurement that stands in two of them once."""
     own = pd.concat([_named(source, table) for source, table in files], ignore_index=True)
-    own = own.drop_duplicates(list(MICRO_COLUMNS))
+    for source, table in files:
+        for line in file_notes(table):
+            note(f"{source}: {line}")
+    own = own.drop_duplicates([name for name in MICRO_COLUMNS if name != CHECKSUM])
     known = [_named(name, table[table["fault"].isna()]) for name, table in shipped.items()]
     micro, left_out = read_microbenchmarks(pd.concat([*known, own], ignore_index=True), catalogue)
     steps = _whole_steps(own, catalogue)

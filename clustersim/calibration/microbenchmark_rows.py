@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
 
 import numpy as np
@@ -16,11 +17,11 @@ from clustersim.calibration.microbenchmarks import DEPENDS, SIZES, Microbenchmar
 from clustersim.calibration.row import Row
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.microbenchmarks.schema import KINDS
+from clustersim.microbenchmarks.schema import CHECKSUM, KINDS, row_checksum
 from clustersim.performance import ModelArrays, Plans, labels_of
 from clustersim.performance.arrays import attended_tokens
 
-__all__ = ["is_microbenchmarks", "read_microbenchmarks"]
+__all__ = ["file_notes", "is_microbenchmarks", "read_microbenchmarks"]
 
 Array = NDArray[np.float64]
 
@@ -32,6 +33,8 @@ has wrong of many products alike."""
 CACHED_BYTES = 256e6
 """What moves less than this in a call may be found in a cache, faster than memory."""
 
+ROUNDING = 1e-5
+"""Of numbers in a file, relative."""
 MOST_FAULTS = 10
 MOST = 1e13
 """Of elements and bytes."""
@@ -57,6 +60,66 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def is_microbenchmarks(table: pd.DataFrame) -> bool:
     """Whether a table is one of `clustersim measure`, rather than one of training runs."""
     return bool({"median_s", "repetitions", "calls"} & set(table.columns))
+
+
+def file_notes(table: pd.DataFrame) -> list[str]:
+    """Say which rows of a file are not as `clustersim measure` wrote them, or cannot be right.
+
+    People edit these files: they take rows out, name the chip, and join files.  So a changed row is
+    used, and told.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Texts; rows are numbered as lines of the file, from 2 on.
+    """
+    notes = [*_implausible(table)]
+    if CHECKSUM not in table:
+        return [
+            "has no checksums (an earlier version or another program wrote it): whether numbers "
+            "were changed since they were measured is not known",
+            *notes,
+        ]
+    records = table.astype(object).where(table.notna(), "").to_dict("records")
+    told = [str(row[CHECKSUM]).strip() for row in records]
+    sums = [row_checksum({str(name): value for name, value in row.items()}) for row in records]
+    changed = [line for line, a, b in zip(count(2), told, sums, strict=False) if a and a != b]
+    bare = [line for line, a in enumerate(told, 2) if not a]
+    if changed:
+        notes.append(
+            f"{_lines(changed, len(table))}: not as measured (edited by hand, or damaged), but "
+            "used as they stand. Remove rows that you did not mean to change"
+        )
+    if bare:
+        notes.append(f"{_lines(bare, len(table))}: no checksum (added by hand?)")
+    return notes
+
+
+def _implausible(table: pd.DataFrame) -> Iterator[str]:
+    """Say which medians are beyond their quantiles, and which device is called several chips."""
+    empty = pd.Series(np.nan, index=table.index)
+    low, median, high = (
+        pd.to_numeric(table.get(name, empty), errors="coerce").to_numpy(dtype=np.float64)
+        for name in ("low_s", "median_s", "high_s")
+    )
+    beyond = (median < low * (1.0 - ROUNDING)) | (median > high * (1.0 + ROUNDING))
+    if beyond.any():
+        lines = [int(line) for line in np.flatnonzero(beyond) + 2]
+        yield f"{_lines(lines, len(table))}: median_s is not between low_s and high_s"
+    if {"device", "accelerator"} <= set(table.columns):
+        for device, own in table.groupby("device", sort=False)["accelerator"]:
+            if own.nunique() > 1:
+                names = ", ".join(map(str, own.unique()[:MOST_FAULTS]))
+                yield f"the device {device!r} is called by several names of chips: {names}"
+
+
+def _lines(lines: list[int], whole: int) -> str:
+    """Name some rows, the first few of many."""
+    named = ", ".join(map(str, lines[:MOST_FAULTS]))
+    more = ", ..." if len(lines) > MOST_FAULTS else ""
+    return (
+        f"{len(lines):,} of {whole:,} rows ({'row' if len(lines) == 1 else 'rows'} {named}{more})"
+    )
 
 
 def read_microbenchmarks(

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim import interrupts
 from clustersim.calibration.configurations import Configurations
 from clustersim.performance import Coefficients, Plans, World
 from clustersim.performance.plan_rules import judge
@@ -14,9 +15,14 @@ from clustersim.performance.plans import enumerate_plans, unusual_expert_tp
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import memory_of, step_seconds
 
-__all__ = ["find_plans"]
+__all__ = ["INTERRUPTED", "find_plans"]
 
 ROWS_AT_ONCE = 16
+INTERRUPTED = (
+    "interrupted before the search for its plan; predict the rows with this reason again in a "
+    "table of their own"
+)
+"""The reason of rows whose plan was still to be searched when a signal came."""
 
 
 def find_plans(rows: Configurations, world: World) -> tuple[Configurations, NDArray[np.bool_]]:
@@ -27,6 +33,9 @@ def find_plans(rows: Configurations, world: World) -> tuple[Configurations, NDAr
     rows : Configurations
         Their reasons and notes are added to.
     world : World
+
+    A KeyboardInterrupt ends the search: rows whose plan was not found by then are left out, with
+    the reason :data:`INTERRUPTED`.
 
     Returns
     -------
@@ -42,18 +51,28 @@ def find_plans(rows: Configurations, world: World) -> tuple[Configurations, NDAr
     plans = {field.name: getattr(rows.plans, field.name).copy() for field in _FIELDS}
     coefficients = world.coefficients([rows.labels[row] for row in open_rows])
     lost = np.zeros(len(rows), dtype=bool)
-    for start in range(0, open_rows.size, ROWS_AT_ONCE):
-        block = np.arange(start, min(start + ROWS_AT_ONCE, open_rows.size))
-        for row, found in _search(rows.take(open_rows[block]), coefficients.take(block)).items():
-            where = open_rows[block][row]
-            place = rows.index[where]
-            if found is None:
-                lost[where] = True
-                rows.reason[place] = "no plan given, and none divides n_accelerators"
-                continue
-            for name, value in found.values.items():
-                plans[name][where] = value
-            rows.notes[place] += found.notes
+    with interrupts.held():
+        for start in range(0, open_rows.size, ROWS_AT_ONCE):
+            block = np.arange(start, min(start + ROWS_AT_ONCE, open_rows.size))
+            try:
+                with interrupts.allowed():
+                    results = _search(rows.take(open_rows[block]), coefficients.take(block))
+            except KeyboardInterrupt:
+                interrupts.taken()
+                lost[open_rows[start:]] = True
+                for where in open_rows[start:]:
+                    rows.reason[rows.index[where]] = INTERRUPTED
+                break
+            for row, found in results.items():
+                where = open_rows[block][row]
+                place = rows.index[where]
+                if found is None:
+                    lost[where] = True
+                    rows.reason[place] = "no plan given, and none divides n_accelerators"
+                    continue
+                for name, value in found.values.items():
+                    plans[name][where] = value
+                rows.notes[place] += found.notes
     changed = dataclasses.replace(rows, plans=Plans(**plans))
     return changed.take(~lost), searched[~lost]
 

@@ -6,6 +6,7 @@ import csv
 import difflib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim import interrupts
 from clustersim.calibration.assumptions import chip_notes, unmeasured_notes
 from clustersim.calibration.column_names import with_known_columns
 from clustersim.calibration.configurations import (
@@ -22,7 +24,7 @@ from clustersim.calibration.configurations import (
     Configurations,
     read_configurations,
 )
-from clustersim.calibration.missing_plans import find_plans
+from clustersim.calibration.missing_plans import INTERRUPTED, find_plans
 from clustersim.calibration.prediction import predict
 from clustersim.calibration.row import Row
 from clustersim.calibration.unknown_chips import unknown_chip
@@ -85,12 +87,15 @@ class PredictedTable:
         Columns that are not known, by the known column that they seem to mean.
     renamed : tuple of str
         Which columns were read as which known ones.
+    interrupted : int
+        Rows that were left out as a signal came before their plan was searched.
     """
 
     table: pd.DataFrame
     predicted: int
     misspelt: Mapping[str, str]
     renamed: tuple[str, ...] = ()
+    interrupted: int = 0
 
 
 def predict_table(
@@ -101,6 +106,9 @@ def predict_table(
     source: str = "table",
 ) -> PredictedTable:
     """Predict the step time and memory of every row that is complete enough.
+
+    After a KeyboardInterrupt in the search for plans, the rows that were not reached say so in
+    their reason.
 
     Parameters
     ----------
@@ -143,16 +151,19 @@ def predict_table(
     reason = [lost.get(place, text) for place, text in enumerate(rows.reason)]
     for place, told in enumerate(rows.notes):
         notes[place] += told if not reason[place] else []
-    columns = _predicted_columns(rows, searched, calibration, reason, notes)
-    added = pd.DataFrame(columns, index=table.index, dtype=object)
-    known_names = {*COLUMNS, *FOR_UNKNOWN_CHIPS}
-    unknown = [column for column in texts.columns if column not in known_names]
-    return PredictedTable(
-        pd.concat([table, added], axis=1),
-        len(rows),
-        misspelt_columns(unknown, set(texts.columns)),
-        tuple(renamed),
-    )
+    cut = reason.count(INTERRUPTED)
+    with interrupts.held() if cut else nullcontext():
+        columns = _predicted_columns(rows, searched, calibration, reason, notes)
+        added = pd.DataFrame(columns, index=table.index, dtype=object)
+        known_names = {*COLUMNS, *FOR_UNKNOWN_CHIPS}
+        unknown = [column for column in texts.columns if column not in known_names]
+        return PredictedTable(
+            pd.concat([table, added], axis=1),
+            len(rows),
+            misspelt_columns(unknown, set(texts.columns)),
+            tuple(renamed),
+            cut,
+        )
 
 
 def _check_columns(table: pd.DataFrame, texts: pd.DataFrame, source: str) -> None:

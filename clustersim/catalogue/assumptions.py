@@ -21,7 +21,14 @@ from pydantic_core import CoreSchema
 from clustersim.catalogue.accelerator import Accelerator
 from clustersim.errors import InputError
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.units import Duration, Money, Power, format_duration, format_number
+from clustersim.units import (
+    SECONDS_PER_YEAR,
+    Duration,
+    Money,
+    Power,
+    format_duration,
+    format_number,
+)
 
 __all__ = [
     "ASSUMPTIONS_FILE",
@@ -37,7 +44,6 @@ __all__ = [
 ]
 
 ASSUMPTIONS_FILE = Path(__file__).parent / "data" / "planning_assumptions.yaml"
-SECONDS_PER_YEAR = 365.25 * 86400.0
 Value = TypeVar("Value")
 Spec = TypeVar("Spec", bound=FileModel)
 

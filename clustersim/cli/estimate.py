@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
 from clustersim.errors import InputError
+from clustersim.interrupts import held
 
 if TYPE_CHECKING:
     from clustersim.calibration.cost import Prices
@@ -173,7 +175,8 @@ def _run_table(args: argparse.Namespace) -> int:
     calibration, catalogue = _opened(args)
     table = read_csv_as_text(args.table)
     found = predict_table(table, calibration, catalogue=catalogue, source=args.table)
-    write_csv(found.table, args.out)
+    with held():
+        write_csv(found.table, args.out)
     for renamed in found.renamed:
         print(f"Note: {renamed}")
     for column, meant in found.misspelt.items():
@@ -183,6 +186,10 @@ def _run_table(args: argparse.Namespace) -> int:
     print(f"{format_count(found.predicted)} rows predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
+    if found.interrupted:
+        told = f"interrupted: {format_count(found.interrupted)} of the rows were not reached"
+        print(f"{told}; their reason says so", file=sys.stderr)
+        return 130
     return 0 if found.predicted else 1
 
 
@@ -232,7 +239,8 @@ def _run_job(args: argparse.Namespace) -> int:
 
 
 def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
-    from clustersim.calibration.cost import SECONDS_PER_YEAR, Prices
+    from clustersim.calibration.cost import Prices
+    from clustersim.units import SECONDS_PER_YEAR
 
     given: dict[str, float] = {}
     if args.price is not None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_changes, add_formats, add_quick
+from clustersim.interrupts import held, last_words
+
+if TYPE_CHECKING:
+    from clustersim.planning import Plan
 
 __all__ = ["add_parser", "run"]
 
@@ -18,7 +24,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Find the purchases that meet a demand at the least expected cost over "
         "scenarios of supply, price every limit, and try the plan by simulation. Exit code 1: the "
         "limits leave no plan (the folder then says what is missing), or the simulated service "
-        "misses its objective.",
+        "misses its objective. An interrupt keeps the purchases and the simulations that are done; "
+        "--resume continues.",
         epilog="example: clustersim plan experiments/plan_2026.yaml --out out/plan\n"
         "         clustersim plan experiments/plan_2026.yaml --out out/half "
         "--set 'budget=80e9 CNY'",
@@ -26,6 +33,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("plan", metavar="PLAN.yaml")
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the plan")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the interrupted plan that --out holds"
+    )
     add_quick(parser)
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that simulate (default: one a core)"
@@ -40,23 +50,36 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.cli.plan_text import plan_text
     from clustersim.errors import InputError
     from clustersim.planning import load_plan, make_plan
-    from clustersim.planning.output import write_plan
+    from clustersim.planning.output import plan_folder, write_plan
     from clustersim.plots.style import picture_formats
-    from clustersim.simulation.result import new_folder
 
     formats = picture_formats(args.formats, "--format")
     if args.workers is not None and args.workers < 1:
         raise InputError("--workers", f"must be 1 or more, found {args.workers}")
     question = load_plan(args.plan, quick=args.quick, changes=args.changes)
-    with new_folder(args.out) as folder:
+    told = f"the plan so far is in {args.out}; --resume continues it"
+    with (
+        plan_folder(args.out, question, resume=args.resume) as (folder, kept),
+        ExitStack() as words,
+    ):
+
+        def keep(plan: Plan) -> None:
+            write_plan(plan, folder, formats=())
+            words.enter_context(last_words(told))
+
         plan = make_plan(
             question,
             workers=args.workers,
             told=_told if sys.stderr.isatty() else None,
+            kept=kept,
+            state=keep,
         )
-        write_plan(plan, folder, formats)
+        with held():
+            write_plan(plan, folder, formats)
     print(plan_text(plan))
     print(f"written to {args.out}")
+    if plan.missing:
+        return 130
     return 0 if plan.meets else 1
 
 

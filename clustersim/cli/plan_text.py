@@ -38,7 +38,7 @@ def plan_text(plan: Plan) -> str:
         parts.append(_prices(plan))
         if plan.regret is not None and len(plan.problem.scenarios) > 1:
             parts.append(_regret(plan.regret, plan.problem.scenarios))
-        if plan.verified is not None:
+        if plan.verified is not None and len(plan.verified.rounds):
             parts.append(_rounds(plan.verified.rounds))
     parts.append(textwrap.fill(conclusion(plan), 100))
     chips = [plan.question.catalogue.accelerator(chip.accelerator) for chip in spec.chips.values()]
@@ -95,6 +95,8 @@ def _utilisation(plan: Plan) -> str:
     if plan.verified is None:
         return f"planning utilisation {used:.3f} (not verified)"
     found = "as stated" if used == stated else f"lowered from {stated:g}"
+    if not plan.verified.complete:
+        return f"planning utilisation {used:.3f} ({found}; the verification is incomplete)"
     return f"planning utilisation {used:.3f} ({found}; tried by simulation)"
 
 
@@ -166,7 +168,7 @@ def _regret(regret: Regret, scenarios: tuple[str, ...]) -> str:
 
 def _rounds(rounds: pd.DataFrame) -> str:
     """The worst quarter and scenario of each round."""
-    metric = str(rounds["metric"].dropna().iloc[0])
+    metric = next(iter(rounds["metric"].dropna()), "") if "metric" in rounds else ""
     rows: list[list[object]] = []
     for number, group in rounds.groupby("round", sort=True):
         utilisation = f"{group['planning_utilisation'].iloc[0]:.3f}"

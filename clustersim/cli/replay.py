@@ -7,7 +7,7 @@ import textwrap
 
 from clustersim.cli.options import add_catalogue
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_text import result_text
+from clustersim.cli.result_text import exit_code, result_text
 from clustersim.errors import InputError
 from clustersim.interrupts import keeping
 
@@ -90,4 +90,4 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(line, 100))
     print(result_text(result))
     print(f"written to {args.out}")
-    return 130 if result.interrupted else 0
+    return exit_code(result)

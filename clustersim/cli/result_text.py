@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
+import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
 from clustersim.simulation.restarts import restart_causes
-from clustersim.units import format_duration, format_number
+from clustersim.units import SECONDS_PER_YEAR, format_duration, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from clustersim.catalogue import Catalogue
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
-__all__ = ["result_text", "window_text"]
+__all__ = ["exit_code", "result_text", "window_text"]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
-_YEAR_S = 365.25 * 86400.0
 _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 
@@ -73,7 +75,9 @@ def result_text(result: Result) -> str:
         lines.append(f"{times:,} times a node went out of service; {_restarts_text(result)}")
         lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) == LAST_S:
-            lines.append(f"Note: the run was ended after {LAST_S / _YEAR_S:g} simulated years")
+            lines.append(
+                f"Note: the run was ended after {LAST_S / SECONDS_PER_YEAR:g} simulated years"
+            )
     if result.serving is not None:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")
@@ -91,6 +95,7 @@ def result_text(result: Result) -> str:
             lines.append(
                 f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
             )
+    lines += _never_text(result)
     lines += _notes_text(result.provenance.get("notes", ()))
     if result.interrupted:
         end_s = float(result.provenance["simulated_s"])
@@ -113,6 +118,49 @@ def _restarts_text(result: Result) -> str:
     if len(causes) == 1:
         return f"{told} {next(iter(causes))}"
     return f"{told}: {', '.join(f'{count:,} {why}' for why, count in causes.items())}"
+
+
+def exit_code(result: Result) -> int:
+    """Return the exit code of a command that simulates, and say on stderr why it is 1.
+
+    Returns
+    -------
+    int
+        130 after an interrupt, 1 where no job can ever run, else 0.
+    """
+    if result.interrupted:
+        return 130
+    if not _cannot_run(result).all():
+        return 0
+    print(f"clustersim: no job can run: {_commonest(result.jobs['reason'])}", file=sys.stderr)
+    return 1
+
+
+def _cannot_run(result: Result) -> npt.NDArray[np.bool_]:
+    from clustersim.simulation.unfinished import can_never_run
+
+    return can_never_run(result.jobs)
+
+
+def _never_text(result: Result) -> list[str]:
+    """Count the jobs that can never run, where others can."""
+    never = _cannot_run(result)
+    count = int(never.sum())
+    if not 0 < count < len(never):
+        return []
+    why = _commonest(result.jobs.loc[never, "reason"])
+    told = f"Note: {count:,} of {len(never):,} jobs can never run: {why}"
+    return [textwrap.fill(told, 100, subsequent_indent="  ")]
+
+
+def _commonest(reasons: pd.Series[Any]) -> str:
+    """Return the reason that most jobs have, and how many have another."""
+    counts = reasons.value_counts()
+    others = int(counts.iloc[1:].sum())
+    more = " (1 job has another reason)" if others == 1 else ""
+    if others > 1:
+        more = f" ({others:,} jobs have other reasons)"
+    return f"{counts.index[0]}{more}"
 
 
 def _notes_text(notes: Sequence[str]) -> list[str]:

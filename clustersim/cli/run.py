@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_changes
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_text import result_text, window_text
+from clustersim.cli.result_text import exit_code, result_text, window_text
 from clustersim.errors import InputError
 from clustersim.interrupts import keeping
 from clustersim.units import format_number
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if note:
         print(textwrap.fill(note, 100))
     print(f"written to {args.out}")
-    return 130 if result.interrupted else 0
+    return exit_code(result)
 
 
 def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:

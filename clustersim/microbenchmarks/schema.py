@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["COLUMNS", "ENVIRONMENT", "KINDS", "RESULTS", "SHAPE"]
+__all__ = ["CHECKSUM", "COLUMNS", "ENVIRONMENT", "KINDS", "RESULTS", "SHAPE", "row_checksum"]
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -89,4 +90,36 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 )
 """Columns that say where, the same in every row of a run, so that files can be joined."""
 
-COLUMNS: Mapping[str, str] = MappingProxyType({**SHAPE, **RESULTS, **ENVIRONMENT})
+CHECKSUM = "checksum"
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        **SHAPE,
+        **RESULTS,
+        **ENVIRONMENT,
+        CHECKSUM: "of the row but its accelerator, whose name may be changed",
+    }
+)
+
+
+def row_checksum(row: Mapping[str, object]) -> str:
+    """Return the checksum of a row of texts: of the columns that are not empty, in any order.
+
+    Parameters
+    ----------
+    row : mapping
+        Values by column; None, NaN and empty texts are alike.
+
+    Examples
+    --------
+    >>> row_checksum({"kind": "copy", "m": "", "accelerator": "H100"})
+    'sha-d657f8171555'
+    >>> row_checksum({"accelerator": "mine", "kind": " copy"}) == row_checksum({"kind": "copy"})
+    True
+    """
+    texts = {
+        name: str(row[name]).strip()
+        for name in COLUMNS
+        if name not in (CHECKSUM, "accelerator") and row.get(name) not in (None, "")
+    }
+    told = [f"{name}={text}" for name, text in texts.items() if text and text != "nan"]
+    return f"sha-{hashlib.sha256(chr(10).join(told).encode()).hexdigest()[:12]}"

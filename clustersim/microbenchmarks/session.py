@@ -14,7 +14,7 @@ from clustersim.files import is_empty_file
 from clustersim.microbenchmarks.case import Case
 from clustersim.microbenchmarks.device import Device
 from clustersim.microbenchmarks.operations import OPERATIONS
-from clustersim.microbenchmarks.schema import COLUMNS
+from clustersim.microbenchmarks.schema import CHECKSUM, COLUMNS, row_checksum
 from clustersim.microbenchmarks.timing import Pace, TooSlowError, time_work
 from clustersim.microbenchmarks.training import TRAINING
 from clustersim.units import format_number
@@ -27,7 +27,10 @@ MAKERS = {**OPERATIONS, **TRAINING}
 
 
 class MeasurementFile:
-    """Rows of :data:`clustersim.microbenchmarks.COLUMNS`; each is on the disk once written."""
+    """Rows of :data:`clustersim.microbenchmarks.COLUMNS`; each is on the disk once written.
+
+    Each row has a checksum, so that `clustersim fit` can tell which ones were changed since.
+    """
 
     def __init__(self, file: TextIO, environment: Mapping[str, str]) -> None:
         self._file = file
@@ -42,7 +45,8 @@ class MeasurementFile:
             column: format(value, ".6g") if isinstance(value, float) else str(value)
             for column, value in row.items()
         }
-        self._writer.writerow({**texts, **self._environment})
+        whole = {**texts, **self._environment}
+        self._writer.writerow({**whole, CHECKSUM: row_checksum(whole)})
         self._file.flush()
         self.rows += 1
 

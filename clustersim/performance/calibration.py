@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ __all__ = ["Calibration", "default_calibration", "default_world", "load_calibrat
 Array = NDArray[np.float64]
 
 FORMAT = 2
+CHECKSUM = "checksum"
 MODEL = ("calibration", "catalogue", "network", "performance")
 """Folders of the modules that give the coefficients their meaning."""
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
@@ -115,7 +117,10 @@ class Calibration:
         return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
 
     def to_json(self) -> str:
-        """Serialise; the matrix goes as single precision in base 64."""
+        """Serialise; the matrix goes as single precision in base 64.
+
+        The last field is a checksum of the others (:func:`checksum`).
+        """
         content = {
             "format": FORMAT,
             "facts": dict(self.facts),
@@ -129,18 +134,35 @@ class Calibration:
             "strength": [float(f"{value:.6g}") for value in self.strength],
             "basis": base64.b64encode(self.basis.astype("<f4").tobytes()).decode("ascii"),
         }
+        content[CHECKSUM] = checksum(content)
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a calibration's file says, whatever its layout.
+
+    Examples
+    --------
+    >>> checksum({"reach": 1.7, "widening": 1.0})[:16]
+    '7c92f5b8785232e8'
+    >>> checksum({"widening": 1.0, "checksum": "", "reach": 1.7})[:16]
+    '7c92f5b8785232e8'
+    """
+    told = {name: value for name, value in content.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def load_calibration(path: str | Path) -> Calibration:
     """Read a calibration that ``clustersim fit`` has written.
 
-    A note says where it was fitted by another version of the performance model.
+    A note says where it was fitted by another version of the performance model, or has no
+    checksum, so that damage would not be seen.
 
     Raises
     ------
     InputError
-        Where the file cannot be read, or is none or of another version.
+        Where the file cannot be read, or is none or of another version, or is not as it was
+        written: its checksum is another one.
     """
     place = find_file(path)
     try:
@@ -151,6 +173,11 @@ def load_calibration(path: str | Path) -> Calibration:
         told = "is damaged or no calibration: it is not UTF-8; run `clustersim fit` again"
         raise InputError(str(place), told) from None
     calibration = _parse(text, str(place))
+    if json.loads(text).get(CHECKSUM) is None:
+        note(
+            f"{path} has no checksum: an earlier version wrote it, or it was edited by hand. Its "
+            "numbers are used as they are; `clustersim fit` writes one that is checked."
+        )
     fitted_by = calibration.facts.get("code")
     if fitted_by not in (None, this_code().modules_hash(*MODEL)):
         note(
@@ -193,6 +220,14 @@ def _parse(text: str, source: str) -> Calibration:
     if content.get("format") != FORMAT or not known:
         raise InputError(
             source, "was written by another version of clustersim; run `clustersim fit` again"
+        )
+    told = content.get(CHECKSUM)
+    if told is not None and told != checksum(content):
+        raise InputError(
+            source,
+            "was changed or damaged since it was written: its checksum is another one; run "
+            "`clustersim fit` again. If it was edited on purpose, take its field `checksum` out: "
+            "it is then used with a note",
         )
     return calibration
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from clustersim.catalogue import PlanningAssumptions
-from clustersim.catalogue.assumptions import SECONDS_PER_YEAR, assumed
+from clustersim.catalogue.assumptions import assumed
 from clustersim.planning.spec import PlanSpec
 from clustersim.simulation.changes import split_path
+from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["assumed_plan", "removal_notes"]
 

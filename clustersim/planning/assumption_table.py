@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from clustersim.catalogue import PlanningAssumptions
-from clustersim.catalogue.assumptions import SECONDS_PER_YEAR
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.problem import Problem
+from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["assumption_table"]
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from ruamel.yaml import YAML
 
+from clustersim.errors import InputError
 from clustersim.planning.assumption_table import assumption_table
+from clustersim.planning.kept_runs import FILE as KEPT_RUNS
+from clustersim.planning.kept_runs import KeptRuns
+from clustersim.planning.load import PlanQuestion
 from clustersim.planning.result import Plan
 from clustersim.planning.tables import (
     allocation_table,
@@ -23,10 +29,65 @@ from clustersim.planning.trial import Trial, trial_jobs
 from clustersim.planning.words import conclusion
 from clustersim.plots.purchases import draw_purchases, draw_regret
 from clustersim.plots.style import save_figure
-from clustersim.simulation.result import versions
+from clustersim.simulation.result import new_folder, versions
 from clustersim.spreadsheets import plain_cells
 
-__all__ = ["write_plan"]
+__all__ = ["plan_folder", "write_plan"]
+
+PLAN_FILE = "plan.json"
+
+
+@contextmanager
+def plan_folder(
+    folder: str | Path, question: PlanQuestion, *, resume: bool = False
+) -> Iterator[tuple[Path, KeptRuns]]:
+    """Open the folder of a plan, and the verification runs that it keeps until it is complete.
+
+    Parameters
+    ----------
+    folder : str or Path
+        New or empty; with `resume` also that of an interrupted plan.
+    question : PlanQuestion
+    resume : bool
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be used: it holds something, and with `resume` no interrupted plan of
+        this question.
+    """
+    path = Path(folder)
+    held = _interrupted_plan(path)
+    if held is None:
+        if resume and (path / PLAN_FILE).exists():
+            raise InputError(path, "holds no interrupted plan; nothing is left to resume")
+        with new_folder(path) as made:
+            yield made, KeptRuns(made / KEPT_RUNS)
+        return
+    if not resume:
+        raise InputError(
+            path, "holds an interrupted plan; continue it with --resume, or name a new folder"
+        )
+    asked = question.spec.model_dump(mode="json", exclude_none=True)
+    if changed := [key for key in {**held, **asked} if held.get(key) != asked.get(key)]:
+        raise InputError(
+            path,
+            f"holds a plan of another question, which differs in {', '.join(changed)}; name a new "
+            "folder",
+        )
+    try:
+        yield path, KeptRuns(path / KEPT_RUNS)
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+
+
+def _interrupted_plan(folder: Path) -> Mapping[str, Any] | None:
+    """Return the question of the interrupted plan that a folder holds; None if it holds none."""
+    try:
+        told = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        return dict(told["question"]) if told["missing"] else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def write_plan(plan: Plan, folder: Path, formats: Sequence[str] = ("png", "svg")) -> None:
@@ -37,21 +98,25 @@ def write_plan(plan: Plan, folder: Path, formats: Sequence[str] = ("png", "svg")
     plan : Plan
     folder : Path
     formats : sequence of str
-        Of the pictures.
+        Of the pictures; none for tables alone.
     """
     tables = plan_tables(plan)
     for name, table in tables.items():
         plain_cells(table).to_csv(folder / f"{name}.csv", index=False)
     content = {**_facts(plan), **{name: _records(table) for name, table in tables.items()}}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "plan.json").write_text(text + "\n", encoding="utf-8")
-    if "purchases" in tables:
+    draft = folder / f".{PLAN_FILE}"
+    draft.write_text(text + "\n", encoding="utf-8")
+    os.replace(draft, folder / PLAN_FILE)
+    if "purchases" in tables and formats:
         figure = draw_purchases(tables["purchases"], title=plan.question.spec.name)
         save_figure(figure, folder / "purchases", formats)
-        if len(plan.problem.scenarios) > 1:
+        if "regret" in tables and len(plan.problem.scenarios) > 1:
             figure = draw_regret(tables["regret"], title=plan.question.spec.name)
             save_figure(figure, folder / "regret", formats)
-    if plan.verified is not None:
+    if not plan.missing:
+        (folder / KEPT_RUNS).unlink(missing_ok=True)
+    if plan.verified is not None and plan.verified.complete:
         replication = plan.verified.replication
         for number, trial in enumerate(plan.verified.trials, 1):
             name = f"{number}-{_file_name(trial.scenario)}"
@@ -74,7 +139,7 @@ def plan_tables(plan: Plan) -> dict[str, pd.DataFrame]:
         tables["regret"] = regret_table(plan.regret, plan.problem.scenarios)
     if plan.shortfall is not None:
         tables["shortfall"] = plan.shortfall
-    if plan.verified is not None:
+    if plan.verified is not None and len(plan.verified.rounds):
         tables["rounds"] = plan.verified.rounds
     return tables
 
@@ -87,12 +152,17 @@ def _facts(plan: Plan) -> dict[str, Any]:
     facts["warnings"] = plan.warnings
     facts["notes"] = plan.notes
     facts["status"] = "no plan" if schedule is None else schedule.status
-    if schedule is not None and regret is not None:
+    if plan.missing:
+        facts["missing"] = plan.missing
+    if schedule is not None:
         facts |= {
             "planning_utilisation": plan.problem.utilisation,
             "expected_cost_cny": schedule.expected_cost,
             "gap": schedule.gap,
             "lp_bound_cny": plan.bound,
+        }
+    if schedule is not None and regret is not None:
+        facts |= {
             "expected_cost_with_foresight_cny": regret.expected_with_foresight,
             "value_of_perfect_information_cny": regret.value_of_perfect_information,
             "value_of_stochastic_solution_cny": _number(regret.value_of_stochastic_solution),

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from clustersim.calibration.cost import JOULES_PER_KWH
 from clustersim.catalogue import Accelerator
 from clustersim.catalogue.assumptions import (
-    SECONDS_PER_YEAR,
     PlanningAssumptions,
     busy_power_w,
     full_power_w,
@@ -23,6 +22,7 @@ from clustersim.performance.step_time import model_flops_per_token
 from clustersim.planning.fleet import Throughput
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.spec import QUARTER_S, Budget, ChipSpec, PlanSpec, by_quarter
+from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["Problem", "problem_of"]
 

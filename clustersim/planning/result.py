@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from clustersim import interrupts
 from clustersim.planning.fleet import open_base_scenario, throughput
 from clustersim.planning.gangs import gangs_without_room
+from clustersim.planning.kept_runs import KeptRuns
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.problem import Problem, problem_of
 from clustersim.planning.program import build_program
@@ -81,9 +83,25 @@ class Plan:
         return self.schedule is not None and (self.verified is None or self.verified.meets)
 
     @property
+    def missing(self) -> list[str]:
+        """What an interrupt has left out: the verification, the regret."""
+        parts = []
+        if self.verified is not None and not self.verified.complete:
+            parts.append(f"the verification by simulation ({self.verified.note})")
+        if self.schedule is not None and self.regret is None:
+            parts.append("the regret of the purchases in each scenario")
+        return parts
+
+    @property
     def notes(self) -> list[str]:
         """What a reader must know before comparing this plan with others."""
         spec, notes = self.question.spec, list(self.question.notes)
+        if self.missing:
+            notes.append(
+                f"this plan is incomplete, as it was interrupted. It lacks "
+                f"{' and '.join(self.missing)}. The same command with --resume continues it; runs "
+                "that are done are not repeated"
+            )
         if spec.verify is None and self.schedule is not None:
             stated = "planning_utilisation" in spec.model_fields_set
             notes.append(
@@ -106,6 +124,8 @@ def make_plan(
     *,
     workers: int | None = None,
     told: Callable[[str], None] | None = None,
+    kept: KeptRuns | None = None,
+    state: Callable[[Plan], None] | None = None,
 ) -> Plan:
     """Find what should be bought.
 
@@ -117,6 +137,17 @@ def make_plan(
         Processes that simulate; by default one a core.
     told : callable, optional
         Called with a line after each round of the verification.
+    kept : KeptRuns, optional
+        Runs of the verification that are done; see
+        :class:`~clustersim.planning.kept_runs.KeptRuns`.
+    state : callable, optional
+        Called, once there are purchases, with the plan as it is so far, each time that more of it
+        is known.
+
+    Returns
+    -------
+    Plan
+        After a KeyboardInterrupt once there are purchases, an incomplete one: see `missing`.
 
     Raises
     ------
@@ -155,21 +186,47 @@ def make_plan(
     if schedule is None:
         shortfall = find_shortfall(problem, effort)
         return Plan(question, problem, None, float("nan"), None, None, shortfall, None)
-    verified = None
-    if base is not None:
-        verified = verify(question, base, problem, schedule, workers=workers, told=told)
-        schedule = verified.schedule
-        problem = schedule.problem
-    program = build_program(problem)
-    relaxed = solve_relaxed(program)
-    return Plan(
-        question=question,
-        problem=problem,
-        schedule=schedule,
-        bound=float(relaxed.fun) * program.money_unit + problem.fixed_cost,
-        shadow_prices=shadow_prices(program, relaxed),
-        regret=find_regret(problem, schedule, effort),
-        shortfall=None,
-        verified=verified,
-        reference=reference_table(question, schedule),
-    )
+
+    def plan_of(schedule: Schedule, verified: Verified | None, regret: Regret | None) -> Plan:
+        program = build_program(schedule.problem)
+        relaxed = solve_relaxed(program)
+        return Plan(
+            question=question,
+            problem=schedule.problem,
+            schedule=schedule,
+            bound=float(relaxed.fun) * program.money_unit + schedule.problem.fixed_cost,
+            shadow_prices=shadow_prices(program, relaxed),
+            regret=regret,
+            shortfall=None,
+            verified=verified,
+            reference=reference_table(question, schedule),
+        )
+
+    def so_far(schedule: Schedule, verified: Verified | None) -> None:
+        if state is not None:
+            with interrupts.held():
+                state(plan_of(schedule, verified, None))
+            interrupts.check()
+
+    verified = regret = None
+    with interrupts.watched():
+        try:
+            if base is not None:
+                verified = verify(
+                    question,
+                    base,
+                    problem,
+                    schedule,
+                    workers=workers,
+                    told=told,
+                    kept=kept,
+                    state=lambda verified: so_far(verified.schedule, verified),
+                )
+                schedule = verified.schedule
+            if verified is None or verified.complete:
+                so_far(schedule, verified)
+                regret = find_regret(schedule.problem, schedule, effort)
+        except KeyboardInterrupt:
+            interrupts.taken()
+        with interrupts.held():
+            return plan_of(schedule, verified, regret)

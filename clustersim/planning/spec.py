@@ -17,7 +17,7 @@ from clustersim.simulation.money import MOST_CNY
 from clustersim.simulation.scenario import Performance
 from clustersim.studies.spec import Objective
 from clustersim.topology import PoolName
-from clustersim.units import Duration, Money, Power, format_number
+from clustersim.units import SECONDS_PER_YEAR, Duration, Money, Power, format_number
 from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
 from clustersim.workload.distributions import NumberDistribution
 
@@ -38,7 +38,7 @@ __all__ = [
     "by_quarter",
 ]
 
-QUARTER_S = 365.25 / 4 * 86400.0
+QUARTER_S = SECONDS_PER_YEAR / 4
 """Seconds of a quarter."""
 MOST_BUDGET_CNY = 1e15
 MOST_TOKENS = 1e20

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim import interrupts
 from clustersim.errors import InputError, named_in
 from clustersim.planning.correction import Correction
 from clustersim.planning.fleet import BaseScenario
 from clustersim.planning.gangs import check_scale
+from clustersim.planning.kept_runs import KeptRuns
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.problem import Problem
 from clustersim.planning.solve import Effort, Schedule, solve
@@ -25,12 +27,13 @@ from clustersim.studies.spec import Objective
 from clustersim.studies.statistics import mean_interval
 from clustersim.units import format_number
 
-__all__ = ["KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
+__all__ = ["INTERRUPTED", "KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
 
 KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
 """Outcomes of an objective by the interval of what was simulated."""
+INTERRUPTED = "interrupted"
+"""The outcome of a verification that was not completed."""
 
-Runs = Callable[[Sequence[tuple[Trial, int]]], list[Service]]
 Told = Callable[[str], None]
 
 
@@ -43,8 +46,9 @@ class Verified:
     schedule : Schedule
         The plan with the largest planning utilisation at which the search's replications kept the
         objective; where none did, that with the smallest one tried.
-    outcome : {"kept", "missed", "undecided"}
+    outcome : {"kept", "missed", "undecided", "interrupted"}
         Of the objective, by the intervals over replications that the search has not seen.
+        Interrupted: these were not simulated, and `rounds` has the rounds that are complete.
     meets : bool
         Whether their means meet it.
     rounds : DataFrame
@@ -69,6 +73,11 @@ class Verified:
     note: str
 
     @property
+    def complete(self) -> bool:
+        """Whether it was not interrupted."""
+        return self.outcome != INTERRUPTED
+
+    @property
     def fresh(self) -> pd.DataFrame:
         """Rows of the new replications."""
         return self.rounds[self.rounds["fresh"]]
@@ -82,6 +91,8 @@ def verify(
     *,
     workers: int | None = None,
     told: Told | None = None,
+    kept: KeptRuns | None = None,
+    state: Callable[[Verified], None] | None = None,
 ) -> Verified:
     """Try a plan by simulation, and plan with less utilisation until the service is good enough.
 
@@ -102,6 +113,15 @@ def verify(
         Processes; by default one a core.
     told : callable, optional
         Called with a line after each round.
+    kept : KeptRuns, optional
+        Runs that are done and are not made again; those made here are added as they are done.
+    state : callable, optional
+        Called before the first round and after each with what an interrupt then would leave.
+
+    Returns
+    -------
+    Verified
+        After a KeyboardInterrupt, that of the rounds that are complete; see `outcome`.
 
     Raises
     ------
@@ -121,26 +141,49 @@ def verify(
     tried: dict[float, float | None] = {}
     plans: dict[float, tuple[Schedule, list[Trial]]] = {}
     tables: list[pd.DataFrame] = []
-    with _runs(workers) as runs:
-        while len(tried) < spec.rounds and (value := search.next_value(tried)) is not None:
-            plan = first if not tried else solve(problem.at(value), effort=effort)
-            number = len(tried) + 1
-            if plan is None:
-                tried[value] = None
-                tables.append(_impossible(number, value))
-            else:
-                trials = [trial_of(question, base, plan, s) for s in chosen]
-                with named_in(question.source, "verify"):
-                    table = _round(number, plan, trials, spec.objective, seen, runs)
-                tried[value] = _service(table)
-                plans[value] = plan, trials
-                tables.append(table.assign(fresh=False))
-            if told is not None:
-                told(_line(number, value, tried[value]))
+
+    def interrupted(now: str) -> Verified:
         best = search.result(tried)
-        schedule, trials = plans[min(plans) if best is None else best]
-        with named_in(question.source, "verify"):
-            fresh = _round(len(tried) + 1, schedule, trials, spec.objective, new, runs)
+        return Verified(
+            schedule=plans[min(plans) if best is None else best][0] if plans else first,
+            outcome=INTERRUPTED,
+            meets=False,
+            rounds=pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+            trials=[],
+            replication=new.start,
+            note=now,
+        )
+
+    with _runs(workers, kept) as runs:
+        try:
+            while len(tried) < spec.rounds and (value := search.next_value(tried)) is not None:
+                number = len(tried) + 1
+                runs.begin(f"round {number} of at most {spec.rounds}")
+                if state is not None:
+                    state(interrupted(runs.text()))
+                plan = first if not tried else solve(problem.at(value), effort=effort)
+                if plan is None:
+                    table = _impossible(number, value)
+                else:
+                    trials = [trial_of(question, base, plan, s) for s in chosen]
+                    with named_in(question.source, "verify"):
+                        table = _round(number, plan, trials, spec.objective, seen, runs)
+                    table = table.assign(fresh=False)
+                    plans[value] = plan, trials
+                tables.append(table)
+                tried[value] = None if plan is None else _service(table)
+                if told is not None:
+                    told(_line(number, value, tried[value]))
+            best = search.result(tried)
+            schedule, trials = plans[min(plans) if best is None else best]
+            runs.begin("the round of new replications")
+            if state is not None:
+                state(interrupted(runs.text()))
+            with named_in(question.source, "verify"):
+                fresh = _round(len(tried) + 1, schedule, trials, spec.objective, new, runs)
+        except KeyboardInterrupt:
+            interrupts.taken()
+            return interrupted(runs.text())
     return Verified(
         schedule=schedule,
         outcome=_worst(fresh["outcome"]),
@@ -164,7 +207,7 @@ def _round(
     trials: list[Trial],
     objective: Objective,
     replications: range,
-    runs: Runs,
+    runs: _Runs,
 ) -> pd.DataFrame:
     count = len(replications)
     services = runs([(trial, each) for trial in trials for each in replications])
@@ -253,20 +296,57 @@ def _note(search: Correction, tried: dict[float, float | None], best: float | No
     return f"not met in {len(tried)} rounds, down to a planning utilisation of {lowest:.3f}"
 
 
+class _Runs:
+    """Makes runs, in the order in which they are asked for, but those that are kept."""
+
+    def __init__(
+        self,
+        calls: Callable[..., list[Service]],
+        count: int,
+        kept: KeptRuns,
+    ) -> None:
+        self._calls, self._count, self._kept = calls, count, kept
+        self._round, self._total, self._done = "", 0, 0
+
+    def begin(self, name: str) -> None:
+        """Note that a round begins."""
+        self._round, self._total, self._done = name, 0, 0
+
+    def text(self) -> str:
+        """Say how far the round is."""
+        if not self._total:
+            return f"interrupted before the runs of {self._round}"
+        return f"interrupted in {self._round}, {self._done} of its {self._total} runs done"
+
+    def __call__(self, tasks: Sequence[tuple[Trial, int]]) -> list[Service]:
+        """Make runs that are not kept, and return all in order."""
+        services = [self._kept.get(*task) for task in tasks]
+        missing = [task for task, service in zip(tasks, services, strict=True) if service is None]
+        self._total, self._done = len(tasks), len(tasks) - len(missing)
+
+        def done(number: int, service: Service) -> None:
+            with interrupts.held():
+                self._kept.add(*missing[number], service)
+                self._done += 1
+            interrupts.check()
+
+        if min(self._count, len(missing)) <= 1:
+            for number, task in enumerate(missing):
+                done(number, run_trial(*task))
+        else:
+            try:
+                self._calls([(run_trial, task) for task in missing], done)
+            except WorkerDied as error:
+                raise InputError("workers", str(error)) from None
+        found = [self._kept.get(*task) for task in tasks]
+        return [service for service in found if service is not None]
+
+
 @contextmanager
-def _runs(workers: int | None) -> Iterator[Runs]:
-    """Yield what makes runs, in the order in which they are asked for."""
+def _runs(workers: int | None, kept: KeptRuns | None) -> Iterator[_Runs]:
+    """Yield what makes runs."""
     if workers is not None and workers < 1:
         raise InputError("workers", f"must be 1 or more, found {workers}")
     count = workers or cores()
     with run_calls(count, ["clustersim.planning.trial"]) as calls:  # starts none before the first
-
-        def runs(tasks: Sequence[tuple[Trial, int]]) -> list[Service]:
-            if min(count, len(tasks)) == 1:
-                return [run_trial(*task) for task in tasks]
-            try:
-                return calls([(run_trial, task) for task in tasks])
-            except WorkerDied as error:
-                raise InputError("workers", str(error)) from None
-
-        yield runs
+        yield _Runs(calls, count, kept or KeptRuns())

@@ -183,6 +183,8 @@ def _service(plan: Plan) -> str:
     verified, spec = plan.verified, plan.question.spec.verify
     if verified is None or spec is None:
         return ""
+    if not verified.complete:
+        return f"The simulated service is not known: {verified.note}."
     own = verified.fresh
     if not own["jobs"].any():
         return "No work is done, so that there is nothing to simulate."

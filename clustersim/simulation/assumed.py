@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from clustersim.catalogue import Catalogue, PlanningAssumptions
-from clustersim.catalogue.assumptions import SECONDS_PER_YEAR, assumed
+from clustersim.catalogue.assumptions import assumed
 from clustersim.simulation.energy import EnergySpec, assumed_energy
 from clustersim.simulation.money import MoneySpec, purchase_price_cny
 from clustersim.simulation.scenario import Scenario
 from clustersim.simulation.site import Site
 from clustersim.topology import Cluster
-from clustersim.units import format_number
+from clustersim.units import SECONDS_PER_YEAR, format_number
 
 __all__ = ["assumption_lines", "with_assumptions"]
 

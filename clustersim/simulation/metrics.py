@@ -3,7 +3,10 @@
 The definitions are the field's: wait = first start - submit; JCT = finish - submit;
 bounded slowdown = max(1, JCT / max(run time, 10 s)) (Feitelson et al., "Theory and
 practice in parallel job scheduling", JSSPP 1997).  A job that failures stop waits again: its total
-wait is the time in the queue over all its attempts, and without failures equal to its wait.
+wait is the time in the queue over all its attempts, and without failures equal to its wait.  Its
+run time is the time that it held accelerators, over all its attempts: JCT = total wait + run time.
+Work that was lost, checkpoints and restarts are part of it; what of it was useful is
+:func:`effective_time`.
 """
 
 from __future__ import annotations
@@ -44,8 +47,28 @@ def wait_s(jobs: pd.DataFrame) -> pd.Series:
 
 
 def run_s(jobs: pd.DataFrame) -> pd.Series:
-    """Seconds from start to finish; NaN for a job that has not finished."""
-    return jobs["finish_s"] - jobs["start_s"]
+    """Seconds that a job held accelerators; NaN for one that has not finished.
+
+    From its start to its finish, without the waits between its attempts where it was stopped.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        ``submit_s``, ``start_s``, ``finish_s``, and ``total_wait_s`` (without it no job was
+        stopped).
+
+    Examples
+    --------
+    A job runs from 10 s to 30 s, waits again until 45 s, and ends at 60 s:
+
+    >>> job = {"submit_s": [0.0], "start_s": [10.0], "finish_s": [60.0], "total_wait_s": [25.0]}
+    >>> run_s(pd.DataFrame(job)).tolist()
+    [35.0]
+    """
+    since_start_s = jobs["finish_s"] - jobs["start_s"]
+    if "total_wait_s" not in jobs:
+        return since_start_s
+    return since_start_s - (jobs["total_wait_s"] - wait_s(jobs))
 
 
 def jct_s(jobs: pd.DataFrame) -> pd.Series:
@@ -54,7 +77,7 @@ def jct_s(jobs: pd.DataFrame) -> pd.Series:
 
 
 def bounded_slowdown(jobs: pd.DataFrame) -> pd.Series:
-    """JCT over the run time (at least 10 s), at least 1."""
+    """JCT over the run time (:func:`run_s`; at least 10 s), at least 1."""
     return (jct_s(jobs) / run_s(jobs).clip(lower=SHORTEST_RUN_S)).clip(lower=1.0)
 
 
@@ -139,11 +162,12 @@ def summary(
         ``scope`` (``all``, a pool, or ``vc NAME``), its ``kind`` (``all``, ``pool`` or ``vc``);
         counts of jobs by outcome (those
         that never ran count under no pool); mean, median, 95th and 99th percentile of
-        wait; mean JCT, run time and bounded slowdown; utilisation from the first
-        submission on, accelerator-seconds, makespan.  With `attempts`, in the rows of all and of
-        pools, ``effective_time``: accelerator-seconds of work that is kept over all that attempts
-        held (ETTR; Kokolis et al., "Revisiting Reliability in Large-Scale Machine Learning Research
-        Clusters", arXiv 2410.21680, section II-E, without the waits).  With `serving`, in the row
+        wait; mean JCT, run time (without waits between attempts) and bounded slowdown;
+        utilisation from the first submission on, accelerator-seconds, makespan.  With
+        `attempts`, in the rows of all and of pools, ``effective_time``: accelerator-seconds of
+        work that is kept over all that attempts held (ETTR; Kokolis et al., "Revisiting
+        Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680, section
+        II-E, without the waits).  With `serving`, in the row
         of all, ``served``: see :func:`served`.
     """
     begin_s = float(jobs["submit_s"].iloc[0])

@@ -17,13 +17,13 @@ from pydantic import (
 
 from clustersim.calendar import Calendar
 from clustersim.catalogue import Accelerator
-from clustersim.catalogue.assumptions import BUILT_IN, SECONDS_PER_YEAR, server_price_cny
+from clustersim.catalogue.assumptions import BUILT_IN, server_price_cny
 from clustersim.errors import InputError
 from clustersim.files import FileModel
 from clustersim.simulation.integrals import DailyRate, Rate
 from clustersim.simulation.ownership import Span, capital_rates
 from clustersim.topology import Pool
-from clustersim.units import Duration, Money, format_number
+from clustersim.units import SECONDS_PER_YEAR, Duration, Money, format_number
 
 __all__ = [
     "MoneySpec",

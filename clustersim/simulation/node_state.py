@@ -87,8 +87,9 @@ class SlowNodes:
         """Let a node take `slowdown` times as long, if nothing else makes it slower still."""
         if not len(self._worst):
             self._worst = np.ones(self._n_nodes)
-        self._slowdowns.setdefault(node, []).append(slowdown)
-        self._worst[node] = max(self._slowdowns[node])
+        own = self._slowdowns.setdefault(node, [])
+        own.append(slowdown)
+        self._worst[node] = max(own)
 
     def remove(self, node: int, slowdown: float) -> None:
         """End what was added."""
@@ -105,4 +106,5 @@ class SlowNodes:
             return 1.0
         if isinstance(nodes, ManyNodes):
             return float(self._worst[nodes.nodes].max())
-        return max((max(slow[node]) for node, _ in nodes if node in slow), default=1.0)
+        own = (slow.get(node) for node, _ in nodes)
+        return max((max(slowdowns) for slowdowns in own if slowdowns), default=1.0)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LAST_S", "Outage", "without_overlaps"]
+from clustersim.units import SECONDS_PER_YEAR
 
-LAST_S = 100 * 365.25 * 86400.0
+__all__ = ["LAST_S", "Outage", "SoundOutages", "without_overlaps"]
+
+LAST_S = 100 * SECONDS_PER_YEAR
 """Seconds; nothing fails later, and a run with outages and without a horizon ends here."""
 
 
@@ -56,10 +58,23 @@ class Outage(NamedTuple):
         return self.slowdown < math.inf
 
 
+class SoundOutages(Iterator[Outage]):
+    """Outages of :func:`without_overlaps`, so that it is not applied to them again."""
+
+    def __init__(self, found: Iterator[Outage]) -> None:
+        self._found = found
+
+    def __iter__(self) -> Iterator[Outage]:
+        return self._found
+
+    def __next__(self) -> Outage:
+        return next(self._found)
+
+
 def without_overlaps(
     outages: Iterable[Outage], gone_s: Sequence[npt.NDArray[np.float64]] | None = None
-) -> Iterator[Outage]:
-    """Yield outages of which none begins while its node is out of service already.
+) -> SoundOutages:
+    """Return outages of which none begins while its node is out of service already.
 
     What fails is a node in service: a failure while it is out does not happen.  A planned outage
     (maintenance, of a node under repair) begins where the other ends, if it lasts longer; one that
@@ -69,7 +84,7 @@ def without_overlaps(
     Parameters
     ----------
     outages : iterable of Outage
-        In order of their begin.
+        In order of their begin; those that this function returned are returned as they are.
     gone_s : sequence of float64 array (nodes,), optional
         By pool; where a node goes out of service for good, the time (seconds) is written to it.
 
@@ -80,6 +95,12 @@ def without_overlaps(
     >>> [(outage.begin_s, outage.end_s) for outage in found]
     [(0, 5), (5, 9)]
     """
+    return outages if isinstance(outages, SoundOutages) else SoundOutages(_sound(outages, gone_s))
+
+
+def _sound(
+    outages: Iterable[Outage], gone_s: Sequence[npt.NDArray[np.float64]] | None
+) -> Iterator[Outage]:
     out_until: dict[tuple[int, int], float] = {}
     deferred: list[Outage] = []
     coming = iter(outages)

@@ -17,7 +17,7 @@ from clustersim.errors import InputError
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
 from clustersim.topology import Cluster, Pool
-from clustersim.units import Duration
+from clustersim.units import SECONDS_PER_YEAR, Duration
 from clustersim.workload.distributions import DurationDistribution
 
 __all__ = ["MONTH_S", "Memory", "Production", "RateStep", "made_at", "with_purpose"]
@@ -36,7 +36,7 @@ class _Named(Protocol):
 
 Entry = TypeVar("Entry", bound=_Named)
 DAY_S = 86400.0
-MONTH_S = 365.25 / 12 * DAY_S
+MONTH_S = SECONDS_PER_YEAR / 12
 """A twelfth of a year, seconds."""
 _RAMP_STEPS = (100, 10_000)
 """Fewest and most steps of a ramp; between them a step is a day."""

@@ -19,6 +19,7 @@ import pandas as pd
 
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError
+from clustersim.notes import note
 from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
 from clustersim.version import __version__
@@ -157,7 +158,9 @@ class Result:
         Raises
         ------
         InputError
-            If a file is missing or broken, or was changed since.
+            If a file is missing or broken, or was changed since: checksums (SHA-256) of the tables
+            and of the other provenance are in ``provenance.json``.  A note tells where there is
+            none, as in results of early versions.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -173,12 +176,17 @@ class Result:
                 "was changed or damaged since: its SHA-256 is another one; run the scenario again"
             )
             raise InputError(folder / PROVENANCE, told)
+        elif not hashes:
+            note(
+                f"{folder / PROVENANCE} has no checksums: an earlier version wrote it, or it"
+                " is damaged; whether the tables are as they were written is not known"
+            )
         for name, file in _FILES.items():
             path = folder / f"{file}.parquet"
             if name in _OPTIONAL and path.name not in hashes and not path.exists():
                 continue
             try:
-                if path.name in hashes and _sha256(path) != hashes[path.name]:
+                if hashes and _sha256(path) != hashes.get(path.name):
                     told = "was changed or damaged since: its SHA-256 is not the one in "
                     raise InputError(path, f"{told}{PROVENANCE}; run the scenario again")
                 tables[name] = pd.read_parquet(path)

@@ -15,11 +15,11 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.outages import Outage
 from clustersim.simulation.serving_spec import Service, Serving
 from clustersim.topology import Cluster, Pool
-from clustersim.units import MOST_CHIPS
+from clustersim.units import MOST_CHIPS, SECONDS_PER_YEAR
 
 __all__ = ["ServiceDemand", "reservations", "service_demands", "serving_table"]
 
-YEAR_HOURS = 365.25 * 24
+YEAR_HOURS = SECONDS_PER_YEAR / 3600.0
 MOST_YEARS = 100
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

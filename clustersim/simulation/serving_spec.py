@@ -12,12 +12,12 @@ from pydantic import Field, field_validator, model_validator
 
 from clustersim.errors import unknown_name
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.units import Duration
+from clustersim.units import SECONDS_PER_YEAR, Duration
 
 __all__ = ["HOUR_S", "WEEK_HOURS", "Service", "Serving", "serving_shapes"]
 
 HOUR_S = 3600.0
-LONGEST_S = 10 * 365.25 * 24 * HOUR_S
+LONGEST_S = 10 * SECONDS_PER_YEAR
 DAY_HOURS, WEEK_HOURS = 24, 168
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, le=1e15)]

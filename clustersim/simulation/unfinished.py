@@ -6,11 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.engine import RunRecord
+from clustersim.simulation.tables import NEVER_RUNNABLE
 
-__all__ = ["unfinished_reasons"]
+__all__ = ["can_never_run", "unfinished_reasons"]
+
+GONE = "will ever be in service again"
+STUCK = "it may wait behind a job that can never start"
+"""Ends of reasons that hold however long a run goes on."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -69,20 +75,36 @@ def _why_it_waits(
     most = max(capacity[index] - record.gone[index] * size[index] for index in choice)
     now = max(capacity[index] - _n_out(partitions[index]) * size[index] for index in choice)
     if n > most:
-        return (
-            f": it needs {n:,} accelerators on {pools}, where at most {most:,} will ever be in "
-            "service again"
-        )
+        return f": it needs {n:,} accelerators on {pools}, where at most {most:,} {GONE}"
     if n > now:
         return f": it needs {n:,} accelerators on {pools}, where {now:,} are in service"
     if record.nothing_could_start:
-        return (
-            ": the policy did not start it, though it would fit; it may wait behind a job that "
-            "can never start"
-        )
+        return f": the policy did not start it, though it would fit; {STUCK}"
     return ""
 
 
 def _n_out(partition: Partition) -> int:
     """Nodes of a partition that are out of service."""
     return sum(job < 0 for job in partition.nodes_of)
+
+
+def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which jobs of a result did not run and never would, however long the run went on.
+
+    They fit no pool, or no longer, as nodes are gone for ever; or they wait behind such a job.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        Of a result.
+
+    Returns
+    -------
+    bool array (jobs,)
+    """
+    waits = jobs["start_s"].isna().to_numpy()
+    reasons = jobs["reason"].fillna("").astype("string")
+    for_ever = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
+    never = (jobs["outcome"] == NEVER_RUNNABLE).to_numpy(dtype=bool)
+    found: npt.NDArray[np.bool_] = never | (waits & for_ever)
+    return found

@@ -77,7 +77,7 @@ METRICS = MappingProxyType(
         "median_total_wait_s": "median wait over all attempts",
         "p95_total_wait_s": "95th percentile of wait over all attempts",
         "p99_total_wait_s": "99th percentile of wait over all attempts",
-        "waited": "share of jobs that waited",
+        "waited": "share of jobs that waited for their first start",
         "mean_jct_s": "mean JCT",
         "p95_jct_s": "95th percentile of JCT",
         "mean_bounded_slowdown": "mean bounded slowdown",
@@ -214,6 +214,8 @@ def measure(
     (`censored` is the share of those), and so does one that was stopped and waits again in the wait
     over all attempts; one that had not finished is left out of JCT and slowdown
     (`unfinished` is the share), which are then too small, for long jobs are left out more often.
+    The slowdown is the JCT over the time that a job held accelerators, in all its attempts: waits
+    between them count as waits, see :mod:`clustersim.simulation.metrics`.
     Energy, carbon and costs are those of the whole run, not of the window; NaN where the scenario
     has no key ``energy`` or ``money``.
     """
@@ -315,8 +317,7 @@ def _jct_metrics(jobs: Submitted, chosen: npt.NDArray[np.bool_]) -> dict[str, fl
     if not ended.any():
         raise InputError("window", "none of the measured jobs had finished at the horizon")
     jct = jobs.finish_s[ended] - jobs.submit_s[ended]
-    run = jobs.finish_s[ended] - jobs.start_s[ended]
-    slowdown = np.maximum(jct / np.maximum(run, SHORTEST_RUN_S), 1.0)
+    slowdown = np.maximum(jct / np.maximum(jobs.held_s[ended], SHORTEST_RUN_S), 1.0)
     return {
         "mean_jct_s": float(jct.mean()),
         **_quantile("p95_jct_s", jct),

@@ -41,7 +41,7 @@ def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
         made_by = store.codes().get(code_hash(key))
     source = f"{folder}: run {key}"
     study = define_study(document, source=source, check=False)
-    point = {path: changes[path] for path in parameter_columns(study)}
+    point = {path: changes[path] for path in parameter_columns(study) if path in changes}
     drawn = changes.get("performance.draw", MEAN_WORLD)
     world = MEAN_WORLD if "performance.draw" in point else int(drawn)
     run = study.base.at(point).run(world, int(changes["replication"]))

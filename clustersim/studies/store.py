@@ -130,7 +130,21 @@ class Store:
                 row = (int(last) + 1,)
                 self._write("studies", [(row[0], text)])
             self._note("study", str(row[0]))
+            self._adopt_runs(int(row[0]))
         return int(row[0])
+
+    def _adopt_runs(self, study: int) -> None:
+        """Let runs whose study was lost by damage refer to this one; their hash says what they are.
+
+        Only a repair (:func:`_prepare`) leaves such runs.
+        """
+        lost = "study NOT IN (SELECT id FROM studies)"
+        columns = COLUMNS["runs"]
+        place = columns.index("study")
+        found = self._connection.execute(f"SELECT {', '.join(columns)} FROM runs WHERE {lost}")
+        rows = [(*row[:place], study, *row[place + 1 :]) for row in found]
+        if rows:
+            self._write("runs", rows, instead_of=(lost, ()))
 
     def note_code(self, code: Code) -> None:
         """Note the code that makes runs, so that later code can tell what it changed."""
@@ -385,7 +399,9 @@ def _prepare(path: Path) -> None:
         )
     known = {row[0] for row in studies}
     place = COLUMNS["runs"].index("study")
-    kept = [row for row in {row[0]: row for row in runs}.values() if row[place] in known]
+    kept = [*{row[0]: row for row in runs}.values()]
+    lost = sum(row[place] not in known for row in kept)
+    again = f"; {lost:,} of them had lost their study, which is registered again" if lost else ""
     aside = _unused(path.with_name("runs.damaged.sqlite"))
     _make(draft, {"studies": studies, "codes": codes, "runs": kept})
     shutil.copy2(path, aside)
@@ -394,7 +410,7 @@ def _prepare(path: Path) -> None:
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
     print(
         f"Note: {path} was damaged: {'; '.join(faults)}. {len(kept):,} runs are kept and the others"
-        f" are made again. The damaged file is {aside}.",
+        f" are made again{again}. The damaged file is {aside}.",
         file=sys.stderr,
     )
 

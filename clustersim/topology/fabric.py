@@ -10,9 +10,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from clustersim.units import format_number
 
@@ -20,6 +22,7 @@ __all__ = [
     "Endpoints",
     "Fabric",
     "LinkLevel",
+    "Ratio",
     "Tier",
     "Trunk",
     "Vertices",
@@ -28,6 +31,8 @@ __all__ = [
 ]
 
 IntArray = NDArray[np.int32]
+Ratio = Annotated[float, Field(ge=1, le=1000)]
+"""An oversubscription: capacity downwards over capacity upwards."""
 DIFFERS = 0.005
 """Relative difference of a ratio from what was asked for that is told."""
 

@@ -8,7 +8,7 @@ each.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from clustersim.topology.fabric import (
     Endpoints,
     Fabric,
     LinkLevel,
+    Ratio,
     Tier,
     Trunk,
     Vertices,
@@ -28,8 +29,6 @@ from clustersim.topology.fabric import (
 from clustersim.units import Bandwidth, Duration, format_number
 
 __all__ = ["FatTree", "FatTreeFabric", "FatTreeOversubscription"]
-
-Ratio = Annotated[float, Field(ge=1, le=1000)]
 
 
 class FatTreeOversubscription(FileModel):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from clustersim.topology.fabric import (
     Endpoints,
     Fabric,
     LinkLevel,
+    Ratio,
     Tier,
     Trunk,
     Vertices,
@@ -31,8 +32,6 @@ from clustersim.topology.fabric import (
 from clustersim.units import Bandwidth, Duration
 
 __all__ = ["RailFabric", "RailOptimised", "RailOversubscription"]
-
-Ratio = Annotated[float, Field(ge=1, le=1000)]
 
 
 class RailOversubscription(FileModel):

@@ -17,12 +17,11 @@ from pydantic import Field, model_validator
 
 from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar, piece_of
 from clustersim.files import FileModel
-from clustersim.units import Duration
+from clustersim.units import SECONDS_PER_YEAR, Duration
 
 __all__ = ["Arrivals", "Batch", "Hyperexponential", "Poisson", "arrival_times"]
 
 Floats = npt.NDArray[np.float64]
-YEAR_S = 31557600.0
 _CHUNK = 65536
 
 
@@ -176,7 +175,7 @@ class Arrivals(FileModel):
         return rate_per_s * clock.to_operational(seconds)
 
     def _on_clock(self, calendar: Calendar, until_s: float) -> _OnClock:
-        growth_per_s = float(np.log(self.growth)) / YEAR_S
+        growth_per_s = float(np.log(self.growth)) / SECONDS_PER_YEAR
         profile = self.weekly_profile()
         cycle = _GrowingCycle(profile, growth_per_s) if self.growth > 1 else _WeeklyCycle(profile)
         return _OnClock(cycle, growth_per_s, *calendar.shifts(until_s))

@@ -144,9 +144,17 @@ class TestMessages:
     def test_missing_shape(self, name):
         assert reason(**{name: ""}) == f"{name}: missing"
 
-    @pytest.mark.parametrize("name", ["accelerator", "global_batch", "n_accelerators", "seq_len"])
+    @pytest.mark.parametrize("name", ["accelerator", "n_accelerators", "seq_len"])
     def test_missing(self, name):
         assert reason(**{name: ""}) == f"{name}: missing"
+
+    @pytest.mark.parametrize(
+        ("model", "usual"),
+        [("llama3-8b", " (512 is usual for llama3-8b)"), ("one of mine", "")],
+    )
+    def test_missing_batch(self, model, usual):
+        told = f"global_batch: missing, give the sequences of a step{usual}"
+        assert reason(model=model, global_batch="") == told
 
     def test_experts_without_topk(self):
         assert reason(n_experts="8") == "topk: missing"

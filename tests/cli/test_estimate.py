@@ -14,6 +14,7 @@ from clustersim.catalogue import load_catalogue
 from clustersim.cli.estimate_text import estimate_text, plan_text
 from clustersim.cli.main import main
 from clustersim.performance import MEMORY_OPTIONS, best_plans, default_calibration
+from clustersim.performance.calibration import checksum
 from tests.cli.estimating import Printed, call, predicted
 
 CATALOGUE = load_catalogue()
@@ -320,9 +321,18 @@ class TestJob:
 
     def test_a_calibration_of_one_s_own(self, capsys: Printed, tmp_path: Path) -> None:
         mine = tmp_path / "mine.json"
-        mine.write_text(default_calibration().to_json().replace('"reach": ', '"reach": 9'))
+        text = default_calibration().to_json().replace('"reach": ', '"reach": 9')
+        mine.write_text(text)
         job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "64", "--json"]
+        assert main(["estimate", *job, "--calibration", str(mine)]) == 2
+        assert "take its field `checksum` out" in capsys.readouterr().err
+        mine.write_text(text.replace('"checksum": ', '"was": '))
+        assert main(["estimate", *job, "--calibration", str(mine)]) == 0
+        assert f"Note: {mine} has no checksum: an earlier" in capsys.readouterr().err
         usual = json.loads(call(capsys, *job))["plans"][0]
+        edited = json.loads(text)
+        del edited["checksum"]
+        mine.write_text(json.dumps({**edited, "checksum": checksum(edited)}))
         wide = json.loads(call(capsys, *job, "--calibration", str(mine)))["plans"][0]
         assert wide["step_time_s"] == pytest.approx(usual["step_time_s"], rel=1e-4)
         assert wide["hi_s"] > 2 * usual["hi_s"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.calibration import COLUMNS, PREDICTED, predict_table
+from clustersim.calibration import COLUMNS, PREDICTED, missing_plans, predict_table
 from clustersim.calibration.measurements import own_table
 from clustersim.calibration.table import read_csv_as_text, write_csv
 from clustersim.catalogue import load_catalogue
+from clustersim.cli.main import main
 from clustersim.performance import best_plans
 from tests.cli.estimating import ROW, Printed, call, predicted
 
@@ -81,7 +83,7 @@ class TestTable:
         table = predicted({}, {"global_batch": ""}, {"tp": "5"}, {"layers": "many"})
         assert table["reason"].tolist() == [
             "",
-            "global_batch: missing",
+            "global_batch: missing, give the sequences of a step (512 is usual for llama3-8b)",
             "tp, pp, cp: their product 5 does not divide 64 chips; "
             "tp: must divide the 32 heads, found 5",
             "layers: must be a whole number of at least 1, found 'many'",
@@ -274,3 +276,34 @@ def test_read_csv_skips_blank_lines_only(tmp_path: Path) -> None:
     path.write_text("a,b\n\n1,\n,\n")
     table = read_csv_as_text(path)
     assert table.to_dict("list") == {"a": ["1", ""], "b": ["", ""]}
+
+
+def test_an_interrupt_keeps_the_rows_that_are_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three blocks of searches, interrupted in the second; the last row needs no search."""
+    row = "H100,llama3-8b,8,128,"
+    lines = ["accelerator,model,n_accelerators,global_batch,tp", *[row] * 40, f"{row}2"]
+    (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out.csv"
+    search, calls = missing_plans._search, [0]
+
+    def interrupted(*arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        return search(*arguments)
+
+    monkeypatch.setattr(missing_plans, "_search", interrupted)
+    assert main(["estimate", "--table", str(tmp_path / "in.csv"), "--out", str(out)]) == 130
+    told = capsys.readouterr()
+    assert "17 rows predicted, 24 not" in told.out
+    assert told.err == "interrupted: 24 of the rows were not reached; their reason says so\n"
+    table = pd.read_csv(out, keep_default_na=False)
+    done = [*range(16), 40]
+    assert (table["reason"][done] == "").all()
+    assert (table["predicted_step_time_s"][done] != "").all()
+    rest = table.drop(index=done)
+    assert len(rest) == 24
+    assert rest["reason"].str.startswith("interrupted before the search for its plan").all()
+    assert (rest["predicted_step_time_s"] == "").all()

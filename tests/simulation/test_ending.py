@@ -25,6 +25,7 @@ from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.supply import Supply
+from clustersim.simulation.unfinished import can_never_run
 
 HOUR, DAY = 3600.0, 86400.0
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
@@ -130,6 +131,8 @@ def test_a_job_that_can_never_start_again_ends_the_run_with_a_reason(policy: str
         )
     else:
         assert behind["outcome"] == "finished", "only first come, first served holds it up"
+    # The first job ran for a while; the others never did where nothing came before them.
+    assert can_never_run(result.jobs).tolist() == [False, True, policy == "fcfs"]
 
 
 def test_a_job_that_waits_for_a_node_that_comes_back_keeps_the_run_alive() -> None:

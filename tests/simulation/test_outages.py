@@ -335,3 +335,12 @@ def test_outages_of_a_node_do_not_overlap(outages: list[Outage]) -> None:
         if outage.planned and outage.end_s > outage.begin_s:
             own = [o for o in found if (o.pool, o.node) == (outage.pool, outage.node)]
             assert any(o.begin_s <= outage.end_s <= o.end_s for o in own)
+
+
+def test_what_has_no_overlaps_is_not_looked_at_again() -> None:
+    """A scenario's outages pass once: twice gives the same, and the same iterator."""
+    outages = [Outage(0, 5, 0, 0), Outage(3, 4, 0, 0), Outage(6, 7, 0, 0)]
+    found = without_overlaps(outages)
+    assert without_overlaps(found) is found
+    assert next(found) == outages[0]
+    assert list(found) == [outages[2]]

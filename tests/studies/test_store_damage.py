@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from clustersim.errors import InputError
 from clustersim.studies.conduct import Progress
 from clustersim.studies.store import Outcome, Store, open_store
 from clustersim.studies.study_result import load_result
+from tests.damages import DAMAGES
 
 N_RUNS = 40
+DOCUMENT = {"name": "s", "base": {"cluster": "c" * 3000}}
 MARKS = (b'"mean_wait_s": 1', b"workload.load", b"replication", b"0000000000", b"total of runs")
 
 
@@ -28,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     draw = np.random.default_rng(1)
     with open_store(folder, write=True) as store:
-        study = store.begin_study({"name": "s", "base": {"cluster": "c" * 3000}})
+        study = store.begin_study(DOCUMENT)
         runs = [({"workload.load": k / 10, "replication": k}, f"{k:016x}") for k in range(N_RUNS)]
         store.want(study, 0, runs)
         for number, (changes, key) in enumerate(runs):
@@ -58,41 +59,11 @@ def opened(folder: Path, *, write: bool = False) -> tuple[dict[str, Any] | None,
     """Content of a store, or why it cannot be used."""
     try:
         with open_store(folder, write=write) as store:
+            if write:
+                store.begin_study(DOCUMENT)
             return content(store), ""
     except InputError as error:
         return None, str(error)
-
-
-def one_byte(draw: random.Random, data: bytearray) -> None:
-    data[draw.randrange(len(data))] = draw.randrange(256)
-
-
-def one_bit(draw: random.Random, data: bytearray) -> None:
-    data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-
-
-def block(draw: random.Random, data: bytearray) -> None:
-    begin = draw.randrange(len(data))
-    end = min(len(data), begin + draw.choice((2, 16, 100, 600, 5000)))
-    data[begin:end] = draw.choice((bytes(end - begin), draw.randbytes(end - begin)))
-
-
-def moved(draw: random.Random, data: bytearray) -> None:
-    """One part of the file over another, as a page that was written to the wrong place."""
-    size = draw.choice((8, 64, 4096))
-    begin, to = (draw.randrange(len(data) // size) * size for _ in range(2))
-    data[to : to + size] = data[begin : begin + size]
-
-
-def truncated(draw: random.Random, data: bytearray) -> None:
-    length = draw.randrange(len(data))
-    del data[draw.choice((length, length // 4096 * 4096, 0)) :]
-
-
-def digit(draw: random.Random, data: bytearray) -> None:
-    """Another digit in a number: what makes sense to every parser."""
-    places = [place for place, byte in enumerate(data) if 48 <= byte <= 57]
-    data[draw.choice(places)] = draw.randrange(48, 58)
 
 
 def near_text(draw: random.Random, data: bytearray) -> None:
@@ -100,15 +71,7 @@ def near_text(draw: random.Random, data: bytearray) -> None:
     data[place + draw.randrange(-12, 24)] = draw.randrange(256)
 
 
-DAMAGES: tuple[Callable[[random.Random, bytearray], None], ...] = (
-    one_byte,
-    one_bit,
-    block,
-    moved,
-    truncated,
-    digit,
-    near_text,
-)
+ALL = (*DAMAGES, near_text)
 
 
 def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
@@ -121,7 +84,7 @@ def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
         draw = random.Random(trial)
         data = bytearray(original)
         while data == original:
-            draw.choice(DAMAGES)(draw, data)
+            draw.choice(ALL)(draw, data)
         for left in folder.iterdir():
             left.unlink()
         path.write_bytes(data)
@@ -190,6 +153,47 @@ def test_resume_makes_damaged_runs_again(
     kept = sqlite3.connect(tmp_path / "out" / "runs.damaged.sqlite")
     assert kept.execute("SELECT count(*) FROM runs").fetchone() == (8,)
     kept.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE studies SET document = replace(document, 'load', 'lead')",
+        "UPDATE studies SET id = id + 7",
+        "UPDATE studies SET checksum = 1",
+        "DELETE FROM studies",
+        "DELETE FROM about WHERE name LIKE '%stud%'",
+    ],
+)
+def test_runs_outlive_their_study(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two studies in one store, one after the other; what is damaged is not the runs."""
+    fields = {**GRID, "parameters": {"workload.load": [0.5, 0.7]}}
+    out = tmp_path / "out"
+    conduct({**fields, "parameters": {"workload.load": [0.5]}}, out, workers=1)
+    alone = conduct(fields, out, workers=1, resume=True)
+    with sqlite3.connect(out / "runs.sqlite") as connection:
+        assert connection.execute("SELECT count(DISTINCT study) FROM runs").fetchone() == (2,)
+        connection.execute(damage)
+    connection.close()
+    with pytest.raises(InputError, match=r"is damaged: .*stud"):
+        load_result(out)
+    told: list[Progress] = []
+    again = conduct(fields, out, workers=1, resume=True, progress=told.append)
+    assert told[-1].reused == 8
+    assert exact(again) == exact(alone)
+    noted = capsys.readouterr().err
+    lost = "about" not in damage
+    assert "8 runs are kept" in noted
+    assert ("of them had lost their study, which is registered again" in noted) == lost
+    assert exact(load_result(out).runs) == exact(alone)
+    with open_store(out) as store:
+        for key in store.outcomes():
+            assert store.origin(key)[0]["name"] == fields["name"]
+    key = str(again["run"].iloc[0])
+    redone = str(tmp_path / "redone")
+    assert main(["run", "--from", str(out), "--run", key, "--out", redone]) == 0
 
 
 def test_rows_that_are_gone_are_missed(tmp_path: Path, whole: Path) -> None:

@@ -257,7 +257,23 @@ def test_what_binds_jobs_and_is_ignored_is_said(tmp_path: Path) -> None:
     )
     assert log.notes == (
         "not simulated, although the log has it: gpu_spec (1 job), partition (2 jobs)",
+        "gpu_spec: jobs bound to types of chip may run on any chip here, for as long as the log "
+        "says. 1 of them names a type that the catalogue lacks: V100M16 (1), "
+        "V100M32 (1)",
     )
+
+
+def test_types_of_chips_that_the_catalogue_lacks(tmp_path: Path) -> None:
+    """A job counts once, a type once for each job that names it; known names are no lack."""
+    kinds = ["T4", "A100-80GB", "H100,T4", "", "G2|T4|H100", "H100"]
+    rows = [f'{k},{k},8,60,"{kind}"' for k, kind in enumerate(kinds)]
+    head = "job_id,submit_s,n_accelerators,duration_s,gpu_type"
+    told = read(tmp_path, "\n".join([head, *rows]) + "\n").notes[1]
+    assert "any chip here, for as long as the log says" in told
+    assert told.endswith("3 of them name types that the catalogue lacks: T4 (3), G2 (1)")
+    known = [row for row in rows if "T4" not in row]
+    told = read(tmp_path, "\n".join([head, *known]) + "\n").notes[1]
+    assert told.endswith("A column accelerators with names of the catalogue limits them")
 
 
 def test_swf_dependencies_and_partitions_are_said(tmp_path: Path) -> None:
@@ -279,6 +295,9 @@ def test_openb_of_the_reference_logs(shared_data: Path) -> None:
     log = read_jobs(shared_data / "traces" / "alibaba_openb_2023.parquet")
     kept = int(log.jobs["model_or_type"].notna().sum())
     assert any(f"model_or_type ({kept:,} jobs of 2,388 records)" in note for note in log.notes)
+    assert any(
+        "P100 (" in note and "name types that the catalogue lacks: T4" in note for note in log.notes
+    )
     dropped = dict(log.dropped)
     assert dropped["never started, or its start not recorded"] == 897
     assert dropped["still running when the log ends, or its end not recorded"] == 34

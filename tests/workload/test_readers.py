@@ -299,5 +299,7 @@ def test_openb(tmp_path: Path) -> None:
         "1 jobs ask for part of an accelerator: rounded up to whole ones",
         "not simulated, although the log has it: gpu_spec (1 job), cpu_milli (2 jobs "
         "of 5 records), memory_mib (2 jobs of 5 records)",
+        "gpu_spec: jobs bound to types of chip may run on any chip here, for as long as the log "
+        "says. 1 of them names a type that the catalogue lacks: V100M16 (1), V100M32 (1)",
     )
     assert "  dropped 1: uses no accelerator" in log.report().splitlines()

@@ -7,15 +7,20 @@ job that runs) is not one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.errors import InputError
+
 __all__ = [
     "BACKWARD",
     "NEVER_STARTED",
     "STILL_RUNNING",
+    "chips_note",
     "first_reason",
     "ignored_note",
     "is_running",
@@ -27,6 +32,10 @@ __all__ = [
 NEVER_STARTED = "never started, or its start not recorded"
 STILL_RUNNING = "still running when the log ends, or its end not recorded"
 BACKWARD = "its end is before its start"
+CHIP_COLUMNS = ("gpu_spec", "gpu_type", "gpu_model", "model_or_type")
+"""Columns that name types of chip; `model_or_type` where its values look so (``V100M32``)."""
+MOST_TYPES = 8
+_CHIP = re.compile(r"[A-Z]+[0-9]+\w*")
 
 _RUNNING = {
     *("running", "r", "suspended", "resizing", "signaling", "stage_out", "in_progress"),
@@ -169,7 +178,9 @@ def ignored_note(
     --------
     >>> jobs = pd.DataFrame({"gpu_spec": ["T4", None], "queue": ["a", "a"]})
     >>> ignored_note(jobs, ["gpu_spec", "memory"], ["queue"])
-    ['not simulated, although the log has it: gpu_spec (1 job)']
+    ['not simulated, although the log has it: gpu_spec (1 job)', 'gpu_spec: jobs bound to types of \
+chip may run on any chip here, for as long as the log says. 1 of them names a type that the \
+catalogue lacks: T4 (1)']
     """
     told = []
     for name in [*columns, *shared]:
@@ -179,7 +190,60 @@ def ignored_note(
             of_all = 0 if records is None else len(_given(records, name))
             more = f" of {of_all:,} records" if of_all > len(given) else ""
             told.append(f"{name} ({count}{more})")
-    return [f"not simulated, although the log has it: {', '.join(told)}"] if told else []
+    if not told:
+        return []
+    chips = (
+        chips_note(name, _given(table, name))
+        for name in CHIP_COLUMNS
+        if name in {*columns, *shared}
+    )
+    return [
+        f"not simulated, although the log has it: {', '.join(told)}",
+        *(note for note in chips if note),
+    ]
+
+
+def chips_note(name: str, given: pd.Series) -> str:
+    """Say what is assumed of jobs that may run on certain types of chip only; empty without any.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    given : pandas.Series
+        Its values: a type, or several separated by ``|`` or commas.
+    """
+    counts = given.astype(str).value_counts()
+    lists = [re.split(r"\s*[|,;]\s*", text.strip()) for text in counts.index]
+    types = {each for one in lists for each in one if each}
+    if not types or (name == "model_or_type" and not all(map(_CHIP.fullmatch, types))):
+        return ""
+    catalogue = load_catalogue()
+    lacking: dict[str, int] = {}
+    jobs = 0
+    for one, count in zip(lists, counts.tolist(), strict=True):
+        unknown = {each for each in one if each and not _is_known(each, catalogue)}
+        jobs += count if unknown else 0
+        for each in unknown:
+            lacking[each] = lacking.get(each, 0) + count
+    told = (
+        f"{name}: jobs bound to types of chip may run on any chip here, for as long as the log says"
+    )
+    if not jobs:
+        return f"{told}. A column accelerators with names of the catalogue limits them"
+    ordered = sorted(lacking.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{each} ({count:,})" for each, count in ordered[:MOST_TYPES])
+    more = ", ..." if len(ordered) > MOST_TYPES else ""
+    names = "names a type" if jobs == 1 else "name types"
+    return f"{told}. {jobs:,} of them {names} that the catalogue lacks: {shown}{more}"
+
+
+def _is_known(chip: str, catalogue: Catalogue) -> bool:
+    try:
+        catalogue.accelerator(chip)
+    except InputError:
+        return False
+    return True
 
 
 def _given(table: pd.DataFrame, name: str) -> pd.Series:

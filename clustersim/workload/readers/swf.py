@@ -6,20 +6,23 @@ fields of white-space separated numbers, -1 where a value is unknown, comments
 and header lines (``; MaxProcs: 100``) after a semicolon.  Times are in seconds
 from the log's start, which the header says: ``UnixStartTime`` in seconds since 1970, else
 ``StartTime`` as the command `date` prints it.  ``TimeZoneString`` names the zone of the
-zoneinfo database whose clock, daylight saving time included, the site has;
-``TimeZone``, which it replaced, is a number of seconds to add to those since 1970.
+zoneinfo database whose clock, daylight saving time included, the site has, or is a string as in
+the variable TZ of POSIX; ``TimeZone``, which it replaced, is a number of seconds to add to those
+since 1970.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import numpy as np
 import pandas as pd
 
-from clustersim.calendar import parse_zone
+from clustersim.calendar import parse_zone, zone_name
 from clustersim.errors import InputError, shown
+from clustersim.posix_zone import posix_zone, with_rules
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of
 from clustersim.workload.readers.source import Source, read_csv, reading
@@ -174,14 +177,28 @@ def _zone(header: dict[str, str]) -> tuple[tzinfo | None, list[str]]:
         seconds = re.match(r"([-+]?(?:0|[1-9]\d*))(?![\w:.])", value)
         if seconds is not None and _is_offset(int(seconds[1])):
             return timezone(timedelta(seconds=int(seconds[1]))), notes
+        plain = value.strip("\"'").removeprefix(":")
         try:
-            return parse_zone(value.strip("\"'").removeprefix(":")), notes
+            return parse_zone(plain), notes
         except ValueError as error:
+            with suppress(ValueError):
+                return posix_zone(with_rules(plain)), [*notes, *_posix_notes(field, plain)]
             what = f"{value} s is no offset from UTC" if seconds is not None else str(error)
             notes.append(f"{field}: {what}; it is ignored")
     if notes:
         notes.append("hours of the day are those of UTC")
     return None, notes
+
+
+def _posix_notes(field: str, text: str) -> list[str]:
+    """Say what is assumed of a zone that could mean something else."""
+    if with_rules(text) != text:
+        return [
+            f"{field}: {text!r} does not say when daylight saving time begins and ends: the rules "
+            f"of the USA since 2007 are assumed ({with_rules(text)}), as the C library of GNU does"
+        ]
+    named = zone_name(posix_zone(text))
+    return [f"{field}: {text!r} is read as in POSIX, where hours count to the west: {named}"]
 
 
 def _is_offset(seconds: int) -> bool:
