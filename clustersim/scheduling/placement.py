@@ -249,6 +249,10 @@ class NodePlacement(Placement):
         """Tell whether a gang of `n` fits in `node_free`."""
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
+    def largest_in(self, node_free: NodeFree) -> int:
+        """Return a size that no gang exceeds which fits in `node_free`."""
+        return int(node_free.sum())
+
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
         """Choose the chips of a gang in `node_free`, or return None where it does not fit."""
         return self.choose(n, node_free) if n <= int(node_free.sum()) else None
@@ -400,7 +404,7 @@ class Consolidate(BucketPlacement):
     def fits_each_of(
         self, sizes: npt.NDArray[np.int64], node_free: NodeFree
     ) -> npt.NDArray[np.bool_]:
-        return sizes <= self._largest_of(node_free)
+        return sizes <= self.largest_in(node_free)
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
         chips = self.chips_per_node
@@ -419,7 +423,7 @@ class Consolidate(BucketPlacement):
             partly_free -= 1
         return count[chips] * chips + partly_free
 
-    def _largest_of(self, node_free: NodeFree) -> int:
+    def largest_in(self, node_free: NodeFree) -> int:
         wholly_free = node_free == self.chips_per_node
         room = int(np.count_nonzero(wholly_free)) * self.chips_per_node
         return room + _freest(node_free, ~wholly_free)

@@ -50,6 +50,7 @@ class Easy(Policy):
             index: np.array([index in choice for choice in queue.jobs.choices])
             for index in queue.members
         }
+        self._allow_one_of: dict[tuple[int, ...], npt.NDArray[np.bool_]] = {}
 
     def submit(self, job: int) -> None:
         self._backlog.append(job)
@@ -79,7 +80,7 @@ class Easy(Policy):
             self._reservations.clear()
             head = self._start_first(now)
             behind = slice(max(first_new, head + 1), backlog.end)
-            self._standing = bool(self._may_start(behind, now).any())
+            self._standing = np.count_nonzero(self._may_start(behind, now)) > 0
             if self._standing:
                 self._scan(now)
         self._n_seen = backlog.end
@@ -105,19 +106,28 @@ class Easy(Policy):
 
     def _next_to_reserve(self, cursor: int) -> int:
         """First position from `cursor` on of a job that could take a reservation."""
-        backlog = self._backlog
-        unreserved = [index for index in self.queue.members if index not in self._reservations]
-        if not unreserved:
+        backlog, reserved = self._backlog, self._reservations
+        if len(reserved) == len(self.queue.members) or cursor == backlog.end:
             return backlog.end
         if not self._several_choices:
             while cursor < backlog.end and not backlog.holds(cursor):
                 cursor += 1
             return cursor
-        allowed = np.logical_or.reduce([self._allows[index] for index in unreserved])
+        allowed = self._allowed(tuple(i for i in self.queue.members if i not in reserved))
+        if backlog.holds(cursor) and allowed[backlog.choice[cursor]]:
+            return cursor
         span = slice(cursor, backlog.end)
         found = allowed[backlog.choice[span]] & (backlog.size[span] != REMOVED)
-        first = int(found.argmax()) if len(found) else 0
-        return cursor + first if len(found) and found[first] else backlog.end
+        first = int(found.argmax())
+        return cursor + first if found[first] else backlog.end
+
+    def _allowed(self, partitions: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        """Tell which sets of partitions have one of these."""
+        allowed = self._allow_one_of.get(partitions)
+        if allowed is None:
+            allowed = np.logical_or.reduce([self._allows[index] for index in partitions])
+            self._allow_one_of[partitions] = allowed
+        return allowed
 
     def _start(self, at: int, now: float) -> bool:
         """Start the job at position `at` if that delays no reservation."""
@@ -126,6 +136,8 @@ class Easy(Policy):
         n = jobs.n_accelerators[job]
         for index in queue.choices(job):
             partition = queue.partitions[index]
+            if n > partition.placement.free:
+                continue
             reservation = self._reservations.get(index)
             if reservation is None:
                 nodes = partition.placement.take(n)
@@ -183,20 +195,19 @@ class Easy(Policy):
         backlog, queue = self._backlog, self.queue
         size = backlog.size[where]
         may = np.zeros(len(size), dtype=bool)
-        if not len(size):
-            return may
+        smallest = size.min() if len(size) else REMOVED
         for index in queue.members:
             partition = queue.partitions[index]
-            if not partition.placement.free:
+            if partition.placement.free < smallest:
                 continue
             here = partition.placement.fits_each(size)
             if self._several_choices:
                 here &= self._allows[index][backlog.choice[where]]
             reservation = self._reservations.get(index)
-            if reservation is not None and here.any():
+            if reservation is not None and np.count_nonzero(here):
                 in_time = now + backlog.estimate_s(partition.pool)[where] <= reservation.shadow
                 too_long = here & ~in_time
-                if too_long.any():
+                if np.count_nonzero(too_long):
                     here[too_long] = reservation.fits_each(size[too_long])
             may |= here
         return may
