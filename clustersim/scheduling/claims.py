@@ -39,7 +39,7 @@ class Claim:
     def largest(self, placement: NodePlacement) -> int:
         """Return a size that no gang exceeds which fits on what is unclaimed."""
         if self._largest < 0:
-            self._largest = placement.largest_in(self.unclaimed(placement))
+            self._largest = placement.largest_gang_in(self.unclaimed(placement))
         return self._largest
 
 

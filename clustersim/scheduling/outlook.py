@@ -83,7 +83,7 @@ class NodeReservation(Reservation):
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         placement, claim = self._placement, self._claim
-        if sizes.min() > claim.largest(placement):
+        if np.minimum.reduce(sizes) > claim.largest(placement):
             return np.zeros(len(sizes), dtype=bool)
         return placement.fits_each_of(sizes, claim.unclaimed(placement))
 

@@ -50,7 +50,7 @@ class Easy(Policy):
             index: np.array([index in choice for choice in queue.jobs.choices])
             for index in queue.members
         }
-        self._allow_one_of: dict[tuple[int, ...], npt.NDArray[np.bool_]] = {}
+        self._allow_others: dict[tuple[int, ...], npt.NDArray[np.bool_]] = {}
 
     def submit(self, job: int) -> None:
         self._backlog.append(job)
@@ -113,7 +113,7 @@ class Easy(Policy):
             while cursor < backlog.end and not backlog.holds(cursor):
                 cursor += 1
             return cursor
-        allowed = self._allowed(tuple(i for i in self.queue.members if i not in reserved))
+        allowed = self._allow_one_without(tuple(reserved))
         if backlog.holds(cursor) and allowed[backlog.choice[cursor]]:
             return cursor
         span = slice(cursor, backlog.end)
@@ -121,12 +121,13 @@ class Easy(Policy):
         first = int(found.argmax())
         return cursor + first if found[first] else backlog.end
 
-    def _allowed(self, partitions: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-        """Tell which sets of partitions have one of these."""
-        allowed = self._allow_one_of.get(partitions)
+    def _allow_one_without(self, reserved: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        """Tell which sets of partitions have one that is not among those `reserved`."""
+        allowed = self._allow_others.get(reserved)
         if allowed is None:
-            allowed = np.logical_or.reduce([self._allows[index] for index in partitions])
-            self._allow_one_of[partitions] = allowed
+            others = [index for index in self.queue.members if index not in reserved]
+            allowed = np.logical_or.reduce([self._allows[index] for index in others])
+            self._allow_others[reserved] = allowed
         return allowed
 
     def _start(self, at: int, now: float) -> bool:
@@ -195,12 +196,13 @@ class Easy(Policy):
         backlog, queue = self._backlog, self.queue
         size = backlog.size[where]
         may = np.zeros(len(size), dtype=bool)
-        smallest = size.min() if len(size) else REMOVED
+        smallest = np.minimum.reduce(size, initial=REMOVED)
         for index in queue.members:
             partition = queue.partitions[index]
-            if partition.placement.free < smallest:
+            placement = partition.placement
+            if placement.free < smallest or placement.largest_gang() < smallest:
                 continue
-            here = partition.placement.fits_each(size)
+            here = placement.fits_each(size)
             if self._several_choices:
                 here &= self._allows[index][backlog.choice[where]]
             reservation = self._reservations.get(index)
