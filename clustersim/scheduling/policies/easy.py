@@ -79,8 +79,8 @@ class Easy(Policy):
         else:
             self._reservations.clear()
             head = self._start_first(now)
-            behind = slice(max(first_new, head + 1), backlog.end)
-            self._standing = np.count_nonzero(self._may_start(behind, now)) > 0
+            first = max(first_new, head + 1)
+            self._standing = first < backlog.end and self._any_may_start(first, now)
             if self._standing:
                 self._scan(now)
         self._n_seen = backlog.end
@@ -190,6 +190,10 @@ class Easy(Policy):
             positions = positions[1:]
             if started and len(positions):
                 positions = positions[self._may_start(positions, now)]
+
+    def _any_may_start(self, first: int, now: float) -> bool:
+        """Tell whether a job from position `first` on fits now and delays no reservation."""
+        return np.count_nonzero(self._may_start(slice(first, self._backlog.end), now)) > 0
 
     def _may_start(self, where: slice | npt.NDArray[np.int64], now: float) -> npt.NDArray[np.bool_]:
         """Tell which jobs fit now and delay no reservation."""
