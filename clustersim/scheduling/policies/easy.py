@@ -79,8 +79,8 @@ class Easy(Policy):
         else:
             self._reservations.clear()
             head = self._start_first(now)
-            first = max(first_new, head + 1)
-            self._standing = first < backlog.end and self._any_may_start(first, now)
+            behind = slice(max(first_new, head + 1), backlog.end)
+            self._standing = behind.start < behind.stop and len(self._may_start(behind, now)) > 0
             if self._standing:
                 self._scan(now)
         self._n_seen = backlog.end
@@ -180,8 +180,7 @@ class Easy(Policy):
     def _backfill(self, begin: int, end: int, now: float) -> None:
         """Start all jobs at positions in [begin, end) that delay no reservation."""
         backlog = self._backlog
-        positions = np.arange(begin, end)
-        positions = positions[self._may_start(slice(begin, end), now)]
+        positions = self._may_start(slice(begin, end), now) + begin
         if not self.scans_in_queue_order and len(positions) > 1:
             estimate = backlog.preferred_estimate_s(positions)
             positions = positions[np.argsort(estimate, kind="stable")]
@@ -191,32 +190,31 @@ class Easy(Policy):
             if started and len(positions):
                 positions = positions[self._may_start(positions, now)]
 
-    def _any_may_start(self, first: int, now: float) -> bool:
-        """Tell whether a job from position `first` on fits now and delays no reservation."""
-        return np.count_nonzero(self._may_start(slice(first, self._backlog.end), now)) > 0
-
-    def _may_start(self, where: slice | npt.NDArray[np.int64], now: float) -> npt.NDArray[np.bool_]:
-        """Tell which jobs fit now and delay no reservation."""
-        backlog, queue = self._backlog, self.queue
+    def _may_start(self, where: slice | npt.NDArray[np.int64], now: float) -> npt.NDArray[np.int64]:
+        """Find the rows of `where` whose jobs fit now and delay no reservation."""
+        backlog, partitions = self._backlog, self.queue.partitions
+        largest = {i: partitions[i].placement.largest_gang() for i in self.queue.members}
         size = backlog.size[where]
-        may = np.zeros(len(size), dtype=bool)
-        smallest = np.minimum.reduce(size, initial=REMOVED)
-        for index in queue.members:
-            partition = queue.partitions[index]
-            placement = partition.placement
-            if placement.free < smallest or placement.largest_gang() < smallest:
+        rows: npt.NDArray[np.int64] = (size <= max(largest.values())).nonzero()[0]
+        if not len(rows):
+            return rows
+        size = size[rows]
+        smallest = np.minimum.reduce(size)
+        may = np.zeros(len(rows), dtype=bool)
+        for index, no_larger in largest.items():
+            if no_larger < smallest:
                 continue
-            here = placement.fits_each(size)
+            here = partitions[index].placement.fits_each(size)
             if self._several_choices:
-                here &= self._allows[index][backlog.choice[where]]
+                here &= self._allows[index][backlog.choice[where][rows]]
             reservation = self._reservations.get(index)
             if reservation is not None and np.count_nonzero(here):
-                in_time = now + backlog.estimate_s(partition.pool)[where] <= reservation.shadow
-                too_long = here & ~in_time
+                estimate_s = backlog.estimate_s(partitions[index].pool)[where][rows]
+                too_long = here & ~(now + estimate_s <= reservation.shadow)
                 if np.count_nonzero(too_long):
                     here[too_long] = reservation.fits_each(size[too_long])
             may |= here
-        return may
+        return rows[may]
 
 
 class EasySjbf(Easy):
