@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.scheduling.claims import Claim
 from clustersim.scheduling.placement import (
     IntArray,
     ManyNodes,
@@ -74,34 +75,32 @@ class PooledReservation(Reservation):
 class NodeReservation(Reservation):
     """A claim on nodes: those that the placement would choose at the shadow time."""
 
-    def __init__(self, placement: NodePlacement, shadow: float, surplus: NodeFree) -> None:
-        self.shadow = shadow
+    def __init__(self, placement: NodePlacement, claim: Claim) -> None:
+        self.shadow = claim.shadow
         self._placement = placement
-        self._surplus = surplus
-        self._unclaimed: NodeFree | None = None
+        self._claim = claim
+        self._shared = True
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        return self._placement.fits_each_of(sizes, self._free_now_and_then())
+        placement, claim = self._placement, self._claim
+        if np.minimum.reduce(sizes) > claim.largest(placement):
+            return np.zeros(len(sizes), dtype=bool)
+        return placement.fits_each_of(sizes, claim.unclaimed(placement))
 
     def take_unclaimed(self, n: int) -> Nodes | None:
-        unclaimed = self._free_now_and_then()
-        nodes = self._placement.choose_in(n, unclaimed)
+        placement, claim = self._placement, self._claim
+        if n > claim.largest(placement):
+            return None
+        nodes = placement.choose_in(n, claim.unclaimed(placement))
         if nodes is not None:
-            self._placement.take_these(nodes, n)
-            for left in (self._surplus, unclaimed):
-                _take_from(left, nodes)
+            left = Claim(claim.shadow, claim.surplus.copy() if self._shared else claim.surplus)
+            _take_from(left.surplus, nodes)
+            placement.take_these(nodes, n)
+            self._claim, self._shared = left, False
         return nodes
 
     def taken(self, nodes: Nodes) -> None:
-        if self._unclaimed is not None:
-            now = self._placement.free_by_node()
-            where = nodes.nodes if isinstance(nodes, ManyNodes) else [node for node, _ in nodes]
-            self._unclaimed[where] = np.minimum(now[where], self._surplus[where])
-
-    def _free_now_and_then(self) -> NodeFree:
-        if self._unclaimed is None:
-            self._unclaimed = np.minimum(self._placement.free_by_node(), self._surplus)
-        return self._unclaimed
+        self._claim = Claim(self._claim.shadow, self._claim.surplus)
 
 
 def _take_from(node_free: NodeFree, nodes: Nodes) -> None:
@@ -115,35 +114,31 @@ def _take_from(node_free: NodeFree, nodes: Nodes) -> None:
 
 def soonest(partition: Partition, n: int) -> float:
     """Return a time before which `n` accelerators that do not fit now cannot be reserved, s."""
-    need = n - partition.placement.free
-    return partition.calendar.earliest(need)[0] if need > 0 else -np.inf
+    known = partition.claims
+    if n in known.claims:
+        return known.claims[n].shadow
+    if n not in known.soonest_s:
+        need = n - partition.placement.free
+        known.soonest_s[n] = partition.calendar.earliest(need)[0] if need > 0 else -np.inf
+    return known.soonest_s[n]
 
 
 def reserve(partition: Partition, n: int) -> Reservation:
-    """Claim `n` accelerators of `partition` for the earliest time at which they fit."""
+    """Claim `n` accelerators of `partition` for the earliest time at which they fit.
+
+    Claims follow from who runs where, and are kept until that changes: where several partitions
+    share a queue, most events change one of them.
+    """
     placement: Placement = partition.placement
     if isinstance(placement, Pooled):
         return PooledReservation(partition, placement, n)
     assert isinstance(placement, NodePlacement)
-    shadow, surplus = _claim(partition, placement, n)
-    return NodeReservation(placement, shadow, surplus.copy())
-
-
-def _claim(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:
-    """Find the shadow time of a gang, and what it leaves over of each node then.
-
-    Both follow from who runs where, so that they are kept until that changes: where several
-    partitions share a queue, most events change one of them.
-    """
-    now = partition.calendar.version, placement.free
-    if partition.claims_at != now:
-        partition.claims_at = now
-        partition.claims.clear()
-    if n not in partition.claims:
+    known = partition.claims.claims
+    if n not in known:
         shadow, surplus = _find_shadow(partition, placement, n)
         placement.remove(n, surplus)
-        partition.claims[n] = shadow, surplus
-    return partition.claims[n]
+        known[n] = Claim(shadow, surplus)
+    return NodeReservation(placement, known[n])
 
 
 def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:

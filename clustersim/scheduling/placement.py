@@ -60,11 +60,12 @@ class ManyNodes(Sequence[tuple[int, int]]):
     [(3, 8), (4, 2)]
     """
 
-    __slots__ = ("chips", "nodes")
+    __slots__ = ("_whole", "chips", "nodes")
 
     def __init__(self, nodes: IntArray, chips: IntArray) -> None:
         self.nodes = nodes
         self.chips = chips
+        self._whole: tuple[int, IntArray, Nodes] | None = None
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -83,11 +84,14 @@ class ManyNodes(Sequence[tuple[int, int]]):
 
     def whole(self, chips_per_node: int) -> tuple[IntArray, Nodes]:
         """Split into the nodes of which the gang has all chips, and the pairs of the others."""
-        if int(self.chips.min()) == chips_per_node:
-            return self.nodes, ()
-        all_of_it = self.chips == chips_per_node
-        others = ~all_of_it
-        return self.nodes[all_of_it], list(ManyNodes(self.nodes[others], self.chips[others]))
+        if self._whole is None or self._whole[0] != chips_per_node:
+            all_of_it = self.chips == chips_per_node
+            nodes, others = self.nodes, ~all_of_it
+            if not all_of_it.all():
+                nodes = nodes[all_of_it]
+            rest = list(ManyNodes(self.nodes[others], self.chips[others]))
+            self._whole = chips_per_node, nodes, rest
+        return self._whole[1:]
 
 
 class Placement:
@@ -108,6 +112,10 @@ class Placement:
         self.n_nodes = n_nodes
         self.chips_per_node = chips_per_node
         self.capacity = self.free = n_nodes * chips_per_node
+
+    def largest_gang(self) -> int:
+        """Return a size that no gang exceeds which fits now; a bound, found without a search."""
+        return self.free
 
     def take(self, n: int) -> Nodes | None:
         """Allocate `n` accelerators now, or return None where they do not fit."""
@@ -249,6 +257,10 @@ class NodePlacement(Placement):
         """Tell whether a gang of `n` fits in `node_free`."""
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
+    def largest_gang_in(self, node_free: NodeFree) -> int:
+        """Return a size that no gang exceeds which fits in `node_free`."""
+        return int(node_free.sum())
+
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
         """Choose the chips of a gang in `node_free`, or return None where it does not fit."""
         return self.choose(n, node_free) if n <= int(node_free.sum()) else None
@@ -315,7 +327,7 @@ class BucketPlacement(NodePlacement):
         self._wholly_free[nodes] = True
         self._count[0] -= len(nodes)
         self._count[chips] += len(nodes)
-        self._hint[chips] = min(self._hint[chips], int(nodes.min()))
+        self._hint[chips] = min(self._hint[chips], int(np.minimum.reduce(nodes)))
 
     def _set_free(self, node: int, free: int) -> None:
         before = self.node_free[node]
@@ -349,7 +361,7 @@ class Consolidate(BucketPlacement):
             least = int((node_free + too_full * node_free.dtype.type(chips + 1)).min())
             return ((int((node_free == least).argmax()), n),) if least <= chips else None
         whole, rest = divmod(n, chips)
-        wholly_free = np.flatnonzero(node_free == chips)
+        wholly_free = (node_free == chips).nonzero()[0]
         if len(wholly_free) < whole:
             return None
         if rest == 0:
@@ -381,7 +393,7 @@ class Consolidate(BucketPlacement):
                     self.free -= n
                     return ((node, n),)
             return None
-        if n > self._largest():
+        if n > self.largest_gang():
             return None
         self.free -= n
         whole, rest = divmod(n, chips)
@@ -395,12 +407,12 @@ class Consolidate(BucketPlacement):
         return nodes
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        return sizes <= self._largest()
+        return sizes <= self.largest_gang()
 
     def fits_each_of(
         self, sizes: npt.NDArray[np.int64], node_free: NodeFree
     ) -> npt.NDArray[np.bool_]:
-        return sizes <= self._largest_of(node_free)
+        return sizes <= self.largest_gang_in(node_free)
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
         chips = self.chips_per_node
@@ -411,15 +423,15 @@ class Consolidate(BucketPlacement):
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
         return self.choose(n, node_free)  # which looks itself whether there is room
 
-    def _largest(self) -> int:
-        """Largest gang that fits: the wholly free nodes and the freest of the others."""
+    def largest_gang(self) -> int:
+        """Return the largest gang that fits: wholly free nodes and the freest of the others."""
         chips, count = self.chips_per_node, self._count
         partly_free = chips - 1
         while partly_free and not count[partly_free]:
             partly_free -= 1
         return count[chips] * chips + partly_free
 
-    def _largest_of(self, node_free: NodeFree) -> int:
+    def largest_gang_in(self, node_free: NodeFree) -> int:
         wholly_free = node_free == self.chips_per_node
         room = int(np.count_nonzero(wholly_free)) * self.chips_per_node
         return room + _freest(node_free, ~wholly_free)
@@ -429,7 +441,7 @@ class Consolidate(BucketPlacement):
         if whole == 0 or rest:
             super().remove(n, node_free)
         else:
-            node_free[np.flatnonzero(node_free == self.chips_per_node)[:whole]] = 0
+            node_free[(node_free == self.chips_per_node).nonzero()[0][:whole]] = 0
 
     def _take_whole(self) -> int:
         """Take all chips of the lowest wholly free node."""
@@ -450,7 +462,7 @@ class Consolidate(BucketPlacement):
         found: list[IntArray] = []
         missing = n_nodes
         while missing > 0:
-            part = np.flatnonzero(self._wholly_free[begin : begin + window]) + begin
+            part = self._wholly_free[begin : begin + window].nonzero()[0] + begin
             found.append(part[:missing])
             missing -= len(part)
             begin, window = begin + window, 2 * window

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clustersim.scheduling.calendar import ReleaseCalendar
-from clustersim.scheduling.placement import IntArray, ManyNodes, NodeFree, Nodes, Placement
+from clustersim.scheduling.claims import Claims
+from clustersim.scheduling.placement import IntArray, ManyNodes, Nodes, Placement
 
 __all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
 
@@ -58,10 +59,6 @@ class Partition:
     nodes_of : dict
         Accelerators of each running job; of each node that is out of service, under a negative
         number that stands for it.
-    claims : dict
-        Of the gangs that wait for it, by size: see :func:`~clustersim.scheduling.outlook.reserve`.
-    claims_at : tuple
-        The state of the partition that `claims` are of.
     """
 
     index: int
@@ -72,9 +69,18 @@ class Partition:
     placement: Placement
     calendar: ReleaseCalendar = field(default_factory=ReleaseCalendar)
     nodes_of: dict[int, Nodes] = field(default_factory=dict)
-    claims: dict[int, tuple[float, NodeFree]] = field(default_factory=dict)
-    claims_at: tuple[int, int] = (-1, -1)
+    _claims: Claims = field(default_factory=Claims)
     _node_arrays: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """What changes whenever another job or node holds its accelerators."""
+        return self.calendar.version, self.placement.free
+
+    @property
+    def claims(self) -> Claims:
+        """What gangs that wait claim of it as it is now."""
+        return self._claims.of(self.state)
 
     def node_arrays(self, job: int) -> tuple[IntArray, IntArray]:
         """Return the nodes of a running job and its chips on each, as arrays."""

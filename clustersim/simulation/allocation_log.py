@@ -90,7 +90,9 @@ class AllocationLog:
     def _note_many(self, held: ManyNodes) -> int:
         nodes, chips = held.nodes, held.chips
         follows = (nodes[1:] == nodes[:-1] + 1) & (chips[1:] == chips[:-1])
-        edge = np.concatenate(([0], np.flatnonzero(~follows) + 1, [len(nodes)]))
+        last = (~follows).nonzero()[0]
+        edge = np.zeros(len(last) + 2, dtype=np.int64)
+        edge[1:-1], edge[-1] = last + 1, len(nodes)
         begin = edge[:-1]
         for column, values in (
             (self._first_node, nodes[begin]),

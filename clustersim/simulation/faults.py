@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ _FIRST = 0
 """Priority of the horizon: before all else of its instant."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Attempt:
     """A job that runs: its number in the log, and how far it is."""
 
@@ -78,8 +78,6 @@ class Faults:
 
     Attributes
     ----------
-    log : list of Outage
-        What went out of service so far; the end is when it came back, infinite if it has not.
     attempts : AttemptLog
     ending : Ending
         Stops a run without a horizon; knows which nodes never serve again.
@@ -92,7 +90,10 @@ class Faults:
         recovery: Recovery | None,
         run_s: Sequence[Sequence[float]],
     ) -> None:
-        self.log: list[Outage] = []
+        self._noted: list[Outage] = []
+        self._is_over = bytearray()
+        self._together: list[int] = []
+        self._together_at = (-1.0, -1.0)
         self._running: dict[int, _Attempt] = {}
         self._simulation = simulation
         self._outages = outages
@@ -131,6 +132,14 @@ class Faults:
         checkpoints = self._checkpoints(job, partition)
         self._go_on(job, partition, _Attempt(number, now, checkpoints, work_s, again, pace))
         return number
+
+    @property
+    def log(self) -> list[Outage]:
+        """What went out of service so far; the end is infinite of what has not come back."""
+        return [
+            outage if over else outage._replace(end_s=math.inf)
+            for outage, over in zip(self._noted, self._is_over, strict=True)
+        ]
 
     def settle(self) -> None:
         """Note what the jobs that still run have done so far, none of which is lost yet."""
@@ -176,7 +185,7 @@ class Faults:
         partition, node = self._place(outage)
         self._slow[partition.index].add(node, outage.slowdown)
         self._change_pace(partition, node)
-        self._note(outage, lambda: self._speed_up(outage))
+        self._note(outage)
 
     def _speed_up(self, outage: Outage) -> None:
         partition, node = self._place(outage)
@@ -199,27 +208,44 @@ class Faults:
         for job in self._on_node[partition.index].on(node):
             self._stop(job, partition, saved=outage.planned)
         if outage.end_s <= simulation.clock.now:  # a spare took over at once
-            self.log.append(outage)
+            self._noted.append(outage)
+            self._is_over.append(True)
             simulation.service_changed(partition)
             return
         partition.withdraw(node, outage.end_s)
         if outage.end_s == math.inf:
             self.ending.lose(partition)
         simulation.service_changed(partition)
-        self._note(outage, lambda: self._bring_back(outage))
+        self._note(outage)
 
-    def _note(self, outage: Outage, end: Callable[[], None]) -> None:
-        """Put an outage into the log, and have it end at its time."""
-        place = len(self.log)
-        self.log.append(outage._replace(end_s=math.inf))
+    def _note(self, outage: Outage) -> None:
+        """Put an outage into the log, and have it end at its time.
 
-        def over(_: Event) -> None:
-            self.log[place] = outage
-            end()
-            self.ending.ask()
+        Nodes of a delivery, which are missing from one instant to another, come back in one event.
+        """
+        clock, number = self._simulation.clock, len(self._noted)
+        self._noted.append(outage)
+        self._is_over.append(False)
+        if outage.end_s == math.inf:
+            return
+        at = (clock.now, outage.end_s)
+        if at == self._together_at and not outage.slows:
+            self._together.append(number)
+            return
+        numbers = [number]
+        clock.at(outage.end_s, OUTAGE).callbacks.append(lambda _: self._end(numbers))
+        self._together, self._together_at = numbers, (-1.0, -1.0) if outage.slows else at
 
-        if outage.end_s < math.inf:
-            self._simulation.clock.at(outage.end_s, OUTAGE).callbacks.append(over)
+    def _end(self, numbers: list[int]) -> None:
+        """Let outages end, all at this instant."""
+        for number in numbers:
+            self._is_over[number] = True
+            outage = self._noted[number]
+            if outage.slows:
+                self._speed_up(outage)
+            else:
+                self._bring_back(outage)
+        self.ending.ask()
 
     def _place(self, outage: Outage) -> tuple[Partition, int]:
         """Return the partition of a node and its place there."""

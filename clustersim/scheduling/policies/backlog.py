@@ -53,16 +53,29 @@ class Backlog:
         self.end += 1
 
     def insert(self, job: int) -> None:
-        """Put `job` in its place in order of submission; positions change."""
-        kept = np.flatnonzero(self.size[self.begin : self.end] != REMOVED) + self.begin
-        if len(kept) == len(self._job):
-            self._grow()
-        at = int(np.searchsorted(self._job[kept], job))
-        for column in (self._job, self.size, self.choice, *self._estimate):
-            before, behind = column[kept[:at]], column[kept[at:]]
-            column[:at], column[at + 1 : len(kept) + 1] = before, behind
-        self.begin, self.end, self._removed = 0, len(kept) + 1, 0
+        """Put `job` in its place in order of submission; positions may change."""
+        begin = self.begin
+        at = begin + int(np.searchsorted(self._job[begin : self.end], job))
+        if at < self.end and self._job[at] == job:  # its old row, from which it had been removed
+            self._removed -= 1
+        elif begin:  # a row in front of the first job is free
+            self._move(slice(begin, at), -1)
+            at -= 1
+            self.begin -= 1
+            self._removed -= 1
+        else:
+            if self.end == len(self._job):
+                self._grow()
+            self._move(slice(at, self.end), 1)
+            self.end += 1
         self._write(at, job)
+
+    def _move(self, rows: slice, by: int) -> None:
+        """Move some rows by one position."""
+        if rows.start < rows.stop:
+            there = slice(rows.start + by, rows.stop + by)
+            for column in (self._job, self.size, self.choice, *self._estimate):
+                column[there] = column[rows]
 
     def _write(self, at: int, job: int) -> None:
         columns = self._queue.jobs

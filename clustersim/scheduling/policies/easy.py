@@ -50,6 +50,7 @@ class Easy(Policy):
             index: np.array([index in choice for choice in queue.jobs.choices])
             for index in queue.members
         }
+        self._allow_others: dict[tuple[int, ...], npt.NDArray[np.bool_]] = {}
 
     def submit(self, job: int) -> None:
         self._backlog.append(job)
@@ -79,7 +80,7 @@ class Easy(Policy):
             self._reservations.clear()
             head = self._start_first(now)
             behind = slice(max(first_new, head + 1), backlog.end)
-            self._standing = bool(self._may_start(behind, now).any())
+            self._standing = behind.start < behind.stop and len(self._may_start(behind, now)) > 0
             if self._standing:
                 self._scan(now)
         self._n_seen = backlog.end
@@ -105,19 +106,29 @@ class Easy(Policy):
 
     def _next_to_reserve(self, cursor: int) -> int:
         """First position from `cursor` on of a job that could take a reservation."""
-        backlog = self._backlog
-        unreserved = [index for index in self.queue.members if index not in self._reservations]
-        if not unreserved:
+        backlog, reserved = self._backlog, self._reservations
+        if len(reserved) == len(self.queue.members) or cursor == backlog.end:
             return backlog.end
         if not self._several_choices:
             while cursor < backlog.end and not backlog.holds(cursor):
                 cursor += 1
             return cursor
-        allowed = np.logical_or.reduce([self._allows[index] for index in unreserved])
+        allowed = self._allow_one_without(tuple(reserved))
+        if backlog.holds(cursor) and allowed[backlog.choice[cursor]]:
+            return cursor
         span = slice(cursor, backlog.end)
         found = allowed[backlog.choice[span]] & (backlog.size[span] != REMOVED)
-        first = int(found.argmax()) if len(found) else 0
-        return cursor + first if len(found) and found[first] else backlog.end
+        first = int(found.argmax())
+        return cursor + first if found[first] else backlog.end
+
+    def _allow_one_without(self, reserved: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        """Tell which sets of partitions have one that is not among those `reserved`."""
+        allowed = self._allow_others.get(reserved)
+        if allowed is None:
+            others = [index for index in self.queue.members if index not in reserved]
+            allowed = np.logical_or.reduce([self._allows[index] for index in others])
+            self._allow_others[reserved] = allowed
+        return allowed
 
     def _start(self, at: int, now: float) -> bool:
         """Start the job at position `at` if that delays no reservation."""
@@ -126,6 +137,8 @@ class Easy(Policy):
         n = jobs.n_accelerators[job]
         for index in queue.choices(job):
             partition = queue.partitions[index]
+            if n > partition.placement.free:
+                continue
             reservation = self._reservations.get(index)
             if reservation is None:
                 nodes = partition.placement.take(n)
@@ -167,8 +180,7 @@ class Easy(Policy):
     def _backfill(self, begin: int, end: int, now: float) -> None:
         """Start all jobs at positions in [begin, end) that delay no reservation."""
         backlog = self._backlog
-        positions = np.arange(begin, end)
-        positions = positions[self._may_start(slice(begin, end), now)]
+        positions = self._may_start(slice(begin, end), now) + begin
         if not self.scans_in_queue_order and len(positions) > 1:
             estimate = backlog.preferred_estimate_s(positions)
             positions = positions[np.argsort(estimate, kind="stable")]
@@ -178,28 +190,31 @@ class Easy(Policy):
             if started and len(positions):
                 positions = positions[self._may_start(positions, now)]
 
-    def _may_start(self, where: slice | npt.NDArray[np.int64], now: float) -> npt.NDArray[np.bool_]:
-        """Tell which jobs fit now and delay no reservation."""
-        backlog, queue = self._backlog, self.queue
+    def _may_start(self, where: slice | npt.NDArray[np.int64], now: float) -> npt.NDArray[np.int64]:
+        """Find the rows of `where` whose jobs fit now and delay no reservation."""
+        backlog, partitions = self._backlog, self.queue.partitions
+        largest = {i: partitions[i].placement.largest_gang() for i in self.queue.members}
         size = backlog.size[where]
-        may = np.zeros(len(size), dtype=bool)
-        if not len(size):
-            return may
-        for index in queue.members:
-            partition = queue.partitions[index]
-            if not partition.placement.free:
+        rows: npt.NDArray[np.int64] = (size <= max(largest.values())).nonzero()[0]
+        if not len(rows):
+            return rows
+        size = size[rows]
+        smallest = np.minimum.reduce(size)
+        may = np.zeros(len(rows), dtype=bool)
+        for index, no_larger in largest.items():
+            if no_larger < smallest:
                 continue
-            here = partition.placement.fits_each(size)
+            here = partitions[index].placement.fits_each(size)
             if self._several_choices:
-                here &= self._allows[index][backlog.choice[where]]
+                here &= self._allows[index][backlog.choice[where][rows]]
             reservation = self._reservations.get(index)
-            if reservation is not None and here.any():
-                in_time = now + backlog.estimate_s(partition.pool)[where] <= reservation.shadow
-                too_long = here & ~in_time
-                if too_long.any():
+            if reservation is not None and np.count_nonzero(here):
+                estimate_s = backlog.estimate_s(partitions[index].pool)[where][rows]
+                too_long = here & ~(now + estimate_s <= reservation.shadow)
+                if np.count_nonzero(too_long):
                     here[too_long] = reservation.fits_each(size[too_long])
             may |= here
-        return may
+        return rows[may]
 
 
 class EasySjbf(Easy):
