@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clustersim.catalogue import Catalogue
+    from clustersim.simulation.fleet import Fleet
+    from clustersim.simulation.money import MoneySpec
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
-__all__ = ["exit_code", "result_text", "window_text"]
+__all__ = ["exit_code", "plugins_text", "result_text", "window_text"]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
@@ -229,7 +231,9 @@ def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
     from clustersim.plots.axis import axis_of
     from clustersim.studies.measures import measure
 
-    measured = measure(result, **spec.window.measured, catalogue=catalogue).metrics
+    measured = measure(
+        result, **spec.window.measured, catalogue=catalogue, plugins=spec.plugins
+    ).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
     told = [
         f"{axis_of(name).label} {axis_of(name).text(measured[name])}"
@@ -237,3 +241,28 @@ def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
         if name in measured
     ]
     return f"within the study's window, as in its runs.csv: {', '.join(told)}"
+
+
+def plugins_text(
+    result: Result, plugins: Sequence[str], fleet: Fleet, money: MoneySpec | None
+) -> str:
+    """Say what the user's own metrics are of a whole run."""
+    from clustersim.analysis.metrics import METRICS
+    from clustersim.analysis.part import FleetView
+    from clustersim.analysis.registry import load_plugins
+    from clustersim.plots.axis import axis_of
+    from clustersim.studies.measures import fleet_facts, measure
+
+    own = [each.name for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
+    if not own:
+        return "the plugins register no metric; their plots are for studies"
+    found = measure(
+        result, warm_up=0.0, cool_down=0.0, catalogue=fleet.catalogue, plugins=plugins
+    ).metrics
+    found |= fleet_facts(FleetView(fleet, money), plugins=plugins)
+    told = [
+        f"{axis_of(name).label} {axis_of(name).text(value)}"
+        for name, value in found.items()
+        if name.partition(".")[0] in own
+    ]
+    return f"over the whole run: {', '.join(told)}"

@@ -1,0 +1,89 @@
+"""The metrics as a list: for people, and for other programs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from clustersim.analysis.metrics import METRICS, Metric
+
+__all__ = ["metric_lines", "metric_rows"]
+
+WIDTH, INDENT = 100, "    "
+HEADINGS = {
+    "waits": "Waits, completion times and slowdowns of jobs",
+    "work": "Work and use of the fleet",
+    "costs": "Energy and cost",
+    "counts": "What is offered and measured",
+    "fleets": "The fleet",
+}
+
+
+def heading_of(metric: Metric) -> str:
+    """Return the heading under which a metric is listed."""
+    if metric.file:
+        return f"Of {metric.file}"
+    return HEADINGS[metric.subject]
+
+
+def by_heading() -> Iterator[tuple[str, list[Metric]]]:
+    """Iterate over the headings and the metrics under each, those of users last."""
+    order = list(HEADINGS.values())
+
+    def place(metric: Metric) -> tuple[int, str]:
+        heading = heading_of(metric)
+        return (order.index(heading), "") if heading in order else (len(order), heading)
+
+    for _, group in groupby(sorted(METRICS.items.values(), key=place), key=place):
+        metrics = list(group)
+        yield heading_of(metrics[0]), metrics
+
+
+def names_of(metric: Metric) -> str:
+    """Return the forms of a name: of all, of one pool, of one period."""
+    forms = [metric.name]
+    forms += [f"{metric.name}.POOL"] if metric.by_pool is not None else []
+    forms += [f"{form}@k" for form in list(forms) if metric.per_period]
+    return ", ".join(forms)
+
+
+def metric_lines() -> Iterator[str]:
+    """Yield the lines that ``clustersim metrics`` prints."""
+    for number, (heading, metrics) in enumerate(by_heading()):
+        if number:
+            yield ""
+        yield heading
+        for each in metrics:
+            better = f"{each.better} is better" if each.better else ""
+            facts = ", ".join(filter(None, (each.unit, better)))
+            yield f"  {names_of(each)}{f' [{facts}]' if facts else ''}"
+            label = f"{each.label[0].upper()}{each.label[1:]}. "
+            text = each.definition if each.definition.startswith(label[:-2]) else label
+            text = text if text == each.definition else f"{label}{each.definition}"
+            yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+    yield ""
+    yield textwrap.fill(
+        "NAME.POOL is of one pool. NAME@k is of the k-th period of a study with window.periods. "
+        "Units are those of tables.",
+        WIDTH,
+    )
+
+
+def metric_rows() -> list[dict[str, Any]]:
+    """Return the metrics as plain data, in the order of the columns."""
+    return [
+        {
+            "name": each.name,
+            "label": each.label,
+            "unit": each.unit,
+            "dimension": each.dimension,
+            "better": each.better or None,
+            "definition": each.definition,
+            "by_pool": each.by_pool is not None,
+            "per_period": each.per_period,
+            "file": each.file or None,
+        }
+        for each in METRICS.items.values()
+    ]
