@@ -170,6 +170,7 @@ def _counts() -> Iterator[Metric]:
         definition="Whether a steady part was found (1) or not (0); 1 where the window states the "
         "warm-up.",
         compute=lambda part: float(part.warm_up_reached),
+        unit="1",
         least=0.0,
         most=1.0,
         subject="counts",

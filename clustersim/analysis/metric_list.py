@@ -9,8 +9,9 @@ from typing import Any
 
 from clustersim.analysis.metrics import METRICS, Metric
 
-__all__ = ["metric_lines", "metric_rows"]
+__all__ = ["by_heading", "definition_of", "metric_lines", "metric_rows", "names_of"]
 
+ENDS = ("_half", "_at_least", "_at_most")
 WIDTH, INDENT = 100, "    "
 HEADINGS = {
     "waits": "Waits, completion times and slowdowns of jobs",
@@ -36,9 +37,25 @@ def by_heading() -> Iterator[tuple[str, list[Metric]]]:
         heading = heading_of(metric)
         return (order.index(heading), "") if heading in order else (len(order), heading)
 
-    for _, group in groupby(sorted(METRICS.items.values(), key=place), key=place):
+    listed = [each for each in METRICS.items.values() if not interval_of(each)]
+    for _, group in groupby(sorted(listed, key=place), key=place):
         metrics = list(group)
         yield heading_of(metrics[0]), metrics
+
+
+def interval_of(metric: Metric) -> str:
+    """Return the name of the metric whose interval this one bounds; "" for any other."""
+    names = (metric.name.removesuffix(end) for end in ENDS if metric.name.endswith(end))
+    return next((name for name in names if name in METRICS.built_in), "")
+
+
+def definition_of(metric: Metric) -> str:
+    """Return the definition, with the names of its interval from one run alone."""
+    ends = [f"{metric.name}{end}" for end in ENDS if f"{metric.name}{end}" in METRICS.built_in]
+    if not ends:
+        return metric.definition
+    own = f"{ends[0]} is half the width" if len(ends) == 1 else f"{ends[0]} and {ends[1]} are ends"
+    return f"{metric.definition} {own} of its 95 % interval from one run alone."
 
 
 def names_of(metric: Metric) -> str:
@@ -60,8 +77,8 @@ def metric_lines() -> Iterator[str]:
             facts = ", ".join(filter(None, (each.unit, better)))
             yield f"  {names_of(each)}{f' [{facts}]' if facts else ''}"
             label = f"{each.label[0].upper()}{each.label[1:]}. "
-            text = each.definition if each.definition.startswith(label[:-2]) else label
-            text = text if text == each.definition else f"{label}{each.definition}"
+            text = definition_of(each)
+            text = text if text.startswith(label[:-2]) else f"{label}{text}"
             yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
     yield ""
     yield textwrap.fill(

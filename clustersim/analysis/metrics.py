@@ -51,9 +51,9 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
         "energy": "J",
         "mass": "kg",
         "money": "CNY",
-        "count": "",
-        "share": "",
-        "ratio": "",
+        "count": "1",
+        "share": "1",
+        "ratio": "1",
     }
 )
 """Dimensions, which decide how numbers are written, and the unit of each in tables."""

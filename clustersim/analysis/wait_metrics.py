@@ -23,10 +23,10 @@ Floats = npt.NDArray[np.float64]
 Series = Callable[[Part], Floats]
 _STILL = "A job that had not started when the run stopped counts with its wait until then."
 _ATTEMPTS = (
-    "The time in the queue over all attempts at a job, so far for one that waits when the run "
-    "stops; without failures equal to the wait."
+    "The total wait of a job is its time in the queue over all attempts, so far if it waits when "
+    "the run stops; without failures it equals the wait."
 )
-_ENDED = "Over the jobs that had finished."
+_ENDED = "Only jobs that had finished count."
 _KNOWN = " In a period it is NaN where too many jobs still waited at the horizon to know it."
 _ORDER = {"median": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -172,7 +172,7 @@ def _waits() -> Iterator[Metric]:
     yield Metric(
         name="mean_total_wait_s",
         label="mean wait over all attempts",
-        definition=f"Mean of the total wait. {_ATTEMPTS}",
+        definition=f"Mean total wait. {_ATTEMPTS}",
         compute=_mean_of(_total_wait),
         per_period=True,
         service=True,
@@ -191,7 +191,7 @@ def _waits() -> Iterator[Metric]:
             _total_wait,
             q,
             label=f"{what} over all attempts",
-            definition=f"{what[0].upper()}{what[1:]} over all attempts. {_ATTEMPTS}"
+            definition=f"{what[0].upper()}{what[1:].replace('wait', 'total wait')}. {_ATTEMPTS}"
             f"{_KNOWN if p95 else ''}",
             per_period=p95,
             of_period=_known_p95(_total_wait, lambda part: part.queued_still) if p95 else None,

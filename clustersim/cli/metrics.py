@@ -32,9 +32,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from clustersim.analysis.columns import column_rows, columns_page
     from clustersim.analysis.metric_list import metric_lines, metric_rows
     from clustersim.analysis.registry import load_plugins
-    from clustersim.studies.columns import column_rows, columns_page
 
     load_plugins(args.plugins)
     if args.json:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from clustersim.analysis.columns import Column
     from clustersim.catalogue import Catalogue
     from clustersim.simulation.fleet import Fleet
     from clustersim.simulation.money import MoneySpec
@@ -33,44 +34,16 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
+    from clustersim.analysis.columns import SUMMARY
     from clustersim.simulation.outages import LAST_S
     from clustersim.simulation.tables import serves
 
-    rows: list[tuple[Any, ...]] = [
-        (
-            row["scope"],
-            f"{row['jobs']:,}",
-            f"{row['finished']:,}",
-            f"{row['unfinished']:,}",
-            f"{row['never_runnable']:,}",
-            format_duration(row["mean_wait_s"]),
-            format_duration(row["p95_wait_s"]),
-            format_duration(row["mean_jct_s"]),
-            format_number(row["mean_bounded_slowdown"], 3),
-            f"{row['utilisation']:z.1%}",
-        )
+    shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
+    rows = [
+        tuple(_cell(row[each.name], each) for each in shown)
         for row in result.summary.to_dict("records")
     ]
-    headers = [
-        "pool",
-        "jobs",
-        "finished",
-        "unfinished",
-        "never runnable",
-        "mean wait",
-        "p95 wait",
-        "mean JCT",
-        "bounded slowdown",
-        "utilisation",
-    ]
-    if "effective_time" in result.summary:
-        headers.append("effective time")
-        shares = result.summary["effective_time"].tolist()
-        rows = [
-            (*row, "" if math.isnan(share) else f"{share:z.1%}")
-            for row, share in zip(rows, shares, strict=True)
-        ]
-    lines = [table(rows, headers)]
+    lines = [table(rows, [each.heading for each in shown])]
     if result.outages is not None and result.attempts is not None:
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
@@ -163,6 +136,17 @@ def _commonest(reasons: pd.Series[Any]) -> str:
     if others > 1:
         more = f" ({others:,} jobs have other reasons)"
     return f"{counts.index[0]}{more}"
+
+
+def _cell(value: Any, column: Column) -> str:
+    """Write a number of the summary as its dimension says."""
+    if column.dimension == "duration":
+        return format_duration(value)
+    if column.dimension == "ratio":
+        return format_number(value, 3)
+    if column.dimension == "share":
+        return "" if column.only and math.isnan(value) else f"{value:z.1%}"
+    return f"{value:,}" if column.dimension == "count" else str(value)
 
 
 def _notes_text(notes: Sequence[str]) -> list[str]:
