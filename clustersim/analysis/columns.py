@@ -103,9 +103,9 @@ JOBS = (
     _N,
     Column("duration_s", "run time on the reference accelerator, as the input has it", "duration"),
     Column("estimate_s", "run time as the user estimated it", "duration", "where the input has it"),
-    Column("job_class", "class of the job", only="where the input has it"),
     Column("model", "model that the job trains", only="where the input has it"),
     Column("tokens", "tokens that it trains on", "count", "where jobs have a model"),
+    Column("job_class", "class of the job", only="where the input has it"),
     Column("vc", "virtual cluster", only="where the input has it"),
     Column(
         "INPUT",
@@ -520,8 +520,12 @@ def columns_page() -> str:
         lines += ["", f"### {heading}", "", "| name | unit | better | definition |"]
         lines += ["|---|---|---|---|"]
         for each in metrics:
-            names_in = ", ".join(f"`{name}`" for name in names_of(each).split(", "))
-            cells = (names_in, each.unit, each.better, f"**{each.label}**. {definition_of(each)}")
+            cells = (
+                f"`{names_of(each)}`",
+                each.unit,
+                each.better,
+                f"**{each.label}**. {definition_of(each)}",
+            )
             lines.append(_row(cells))
     return "\n".join(lines) + "\n"
 

@@ -59,11 +59,9 @@ def definition_of(metric: Metric) -> str:
 
 
 def names_of(metric: Metric) -> str:
-    """Return the forms of a name: of all, of one pool, of one period."""
-    forms = [metric.name]
-    forms += [f"{metric.name}.POOL"] if metric.by_pool is not None else []
-    forms += [f"{form}@k" for form in list(forms) if metric.per_period]
-    return ", ".join(forms)
+    """Return the forms of a name: ``NAME[.POOL][@k]``, of one pool and of one period too."""
+    pool = "[.POOL]" if metric.by_pool is not None else ""
+    return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
 
 
 def metric_lines() -> Iterator[str]:
@@ -75,7 +73,7 @@ def metric_lines() -> Iterator[str]:
         for each in metrics:
             better = f"{each.better} is better" if each.better else ""
             facts = ", ".join(filter(None, (each.unit, better)))
-            yield f"  {names_of(each)}{f' [{facts}]' if facts else ''}"
+            yield f"  {names_of(each)}{f' ({facts})' if facts else ''}"
             label = f"{each.label[0].upper()}{each.label[1:]}. "
             text = definition_of(each)
             text = text if text.startswith(label[:-2]) else f"{label}{text}"

@@ -8,6 +8,7 @@ of the file; so a file that was changed brings what it registers now, in every p
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -165,7 +166,7 @@ def _loaded(file: str) -> Plugin:
 def place_and_error(error: BaseException, file: str) -> str:
     """Return the line of a user's file that led to an error, and what the error says."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == file]
+    lines = [f.lineno for f in frames if os.path.abspath(f.filename) == os.path.abspath(file)]
     own = isinstance(error, (ClusterSimError, StalledError))
     told = str(error) if own else f"{type(error).__name__}: {error}"
     return f"line {lines[-1]}: {told}" if lines else told
