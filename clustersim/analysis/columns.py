@@ -1,30 +1,16 @@
-"""The column dictionary: what each column of each table that clustersim writes means.
+"""The columns of the tables of a run: what each means, and how it is written.
 
-``docs/columns.md`` is written from it (``clustersim metrics --columns``), the table that a run
-prints takes its headings and number formats from it, and a test compares it with real tables.
+The table that a run prints takes its headings and number formats from here.  See
+:mod:`clustersim.analysis.column_page` for the dictionary of all tables.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from clustersim.analysis.metric_list import by_heading, definition_of, names_of
-from clustersim.analysis.metrics import DIMENSIONS, find_metric
-from clustersim.calibration.configurations import COLUMNS
-from clustersim.calibration.table import FOR_UNKNOWN_CHIPS, PREDICTED
+from clustersim.analysis.metrics import DIMENSIONS
 
-__all__ = [
-    "SUMMARY",
-    "TABLES",
-    "Column",
-    "Table",
-    "column_rows",
-    "columns_page",
-    "undocumented",
-]
+__all__ = ["RUN_TABLES", "SUMMARY", "Column", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +68,6 @@ class Table:
 FAILURES = "where nodes can go out of service"
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"
 SERVING, DATED = "with services", "where the run has a date"
-DRAWS = "where the study has draws of the calibration"
 _JOB = Column("job_id", "the job")
 _POOL = Column("pool", "name of the pool")
 _N = Column("n_accelerators", "accelerators of the job", "count")
@@ -278,283 +263,37 @@ COSTS = (
     Column("rent_cny", "rent of rented pools", "money", MONEY),
     Column("cost_cny", "sum of all costs", "money", MONEY),
 )
-_PARAMETER = Column("PARAMETER", "each parameter, by its path in the scenario, in SI units")
-RUNS = (
-    Column("run", "hash of the run: of its scenario, what is measured, and the code"),
-    Column("point", "number of the point of the design, from 0 on"),
-    _PARAMETER,
-    Column("world", "draw of the calibration; -1 for the mean of its posterior"),
-    Column("replication", "number of the replication, from 0 on"),
-    Column("status", "`finished` or `failed`"),
-    Column("code", "version and hash of the code that made the run"),
-    Column(
-        "METRIC",
-        "each metric of the list below, also `METRIC.POOL` of each pool and, with periods, "
-        "`METRIC@k` of each period",
-    ),
-    Column("error", "why it failed; empty where it did not"),
-)
-POINTS = (
-    Column("point", "number of the point, from 0 on"),
-    Column("code", "code that made its runs", only="where not all runs have the same"),
-    _PARAMETER,
-    Column("replications", "replications that finished, at the mean of the posterior", "count"),
-    Column("failed", "runs that failed", "count"),
-    Column("overload", "whether the queue grows without end, so that waits are infinite"),
-    Column("rising", "whether later jobs waited longer than earlier ones"),
-    Column("METRIC", "mean over replications of each metric of the study"),
-    Column(
-        "METRIC_low", "lower end of its 95 % interval", only="unless all replications are alike"
-    ),
-    Column(
-        "METRIC_high", "upper end of its 95 % interval", only="unless all replications are alike"
-    ),
-    Column("METRIC_world_low", "5th percentile of its means over the draws", only=DRAWS),
-    Column("METRIC_world_high", "95th percentile of its means over the draws", only=DRAWS),
-)
 
-
-def _with_ends(name: str, meaning: str, what: str = "") -> Iterator[Column]:
-    yield Column(name, meaning)
-    for end, side in (("low", "lower"), ("high", "upper")):
-        yield Column(f"{name}_{end}", f"{side} end of its 95 % interval{what}")
-
-
-def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
-    for end, q in (("low", "5th"), ("high", "95th")):
-        yield Column(f"{name}_world_{end}", f"{q} percentile over the draws", only=only)
-
-
-CAPACITIES = (
-    _PARAMETER,
-    *_with_ends("capacity", "value of the searched parameter at which the objective is just kept"),
-    *_with_ends("jobs_per_day", "offered jobs a day there"),
-    *_over_draws("capacity"),
-    *_over_draws("jobs_per_day"),
-    Column("runs", "runs that the search made", "count"),
-    Column("note", "what is to be known of the search"),
-)
-GAINS = (
-    _PARAMETER,
-    Column("system", "value of the compared parameter"),
-    Column("baseline", "value with which it is compared"),
-    Column("replications", "replications of both", "count"),
-    Column("pairs", "replications in which both have a capacity", "count"),
-    Column("same_jobs", "whether a value of the searched parameter brings both the same jobs"),
-    *_with_ends("gain", "capacity of the system less that of the baseline"),
-)
-DIFFERENCES = (
-    _PARAMETER,
-    Column("system", "value of the compared parameter"),
-    Column("baseline", "value with which it is compared"),
-    Column("metric", "name of the metric"),
-    Column("pairs", "replications that both have", "count"),
-    Column("baseline_mean", "mean of the baseline"),
-    *_with_ends("difference", "mean of system less baseline"),
-    *_with_ends("relative", "that mean over the baseline's"),
-    *_over_draws("relative"),
-)
-INDICES = (
-    _PARAMETER,
-    Column("parameter", "path of the drawn parameter"),
-    Column("metric", "name of the metric"),
-    *_with_ends("first", "first-order Sobol index", " (bootstrap)"),
-    *_with_ends("total", "total Sobol index", " (bootstrap)"),
-)
-ESTIMATE = (
-    *(Column(name, meaning, only="read, if the input has it") for name, meaning in COLUMNS.items()),
-    *(
-        Column(name, meaning, only="read, if the input has it")
-        for name, meaning in FOR_UNKNOWN_CHIPS.items()
-    ),
-    Column("INPUT", "any other column of the input, as it is", only="where the input has it"),
-    *(Column(name, meaning) for name, meaning in PREDICTED.items()),
-)
-TABLES = {
-    table.name: table
-    for table in (
-        Table("jobs", "jobs.parquet", "a job", JOBS),
-        Table("allocations", "allocations.parquet", "an attempt at a job", ALLOCATIONS),
-        Table(
-            "allocations by node",
-            "`Result.allocations` in Python",
-            "an attempt and a node that it ran on",
-            ALLOCATIONS_BY_NODE,
-        ),
-        Table("utilisation", "utilisation.parquet", "a step of the use of a pool", UTILISATION),
-        Table(
-            "summary",
-            "summary.parquet and summary.json",
-            "all jobs together, a pool, or a virtual cluster",
-            SUMMARY,
-        ),
-        Table("attempts", "attempts.parquet", "an attempt at a job", ATTEMPTS, FAILURES),
-        Table(
-            "outages", "outages.parquet", "a time that a node was out of service or slow", OUTAGES,
-            FAILURES,
-        ),
-        Table("serving", "serving.parquet", "a step of a service", SERVING_TABLE, SERVING),
-        Table(
-            "costs",
-            "costs.parquet",
-            "a pool, a period and a use of its accelerators",
-            COSTS,
-            "with `energy` or `money`",
-        ),
-        Table("runs", "runs.csv and runs.parquet", "a run of a study", RUNS),
-        Table("points", "points.csv and points.parquet", "a point of a study", POINTS),
-        Table(
-            "capacities", "capacities.csv and capacities.parquet", "a capacity search", CAPACITIES,
-            "with `capacity`",
-        ),
-        Table(
-            "gains", "gains.csv and gains.parquet", "a system that is compared", GAINS,
-            "with `capacity` and `compare`",
-        ),
-        Table(
-            "differences",
-            "differences.csv and differences.parquet",
-            "a system that is compared, and a metric",
-            DIFFERENCES,
-            "with `compare`",
-        ),
-        Table(
-            "indices", "indices.csv and indices.parquet", "a drawn parameter and a metric", INDICES,
-            "with `sample: {method: sobol-indices}`",
-        ),
-        Table(
-            "estimate",
-            "the table that `clustersim estimate --table` writes",
-            "a configuration",
-            ESTIMATE,
-        ),
-    )
-}  # fmt: skip
-"""Tables by name: those of a run, then those of a study, then that of estimates."""
-
-
-def undocumented(
-    table: str, columns: Iterable[str], parameters: Iterable[str] = ()
-) -> dict[str, list[str]]:
-    """Compare the columns of a real table with the dictionary.
-
-    Parameters
-    ----------
-    table : str
-        Its name in :data:`TABLES`.
-    columns : iterable of str
-        Of the real table.
-    parameters : iterable of str
-        Those of its study.
-
-    Returns
-    -------
-    dict of str to list of str
-        ``unknown``: real columns that the dictionary does not have; ``missing``: columns of the
-        dictionary that every such table has, and this one does not.  In order.
-
-    Examples
-    --------
-    >>> undocumented("utilisation", ["pool", "time_s", "allocated", "idle"])
-    {'unknown': ['idle'], 'missing': ['installed']}
-    """
-    real, known = list(columns), TABLES[table].columns
-    parameters = set(parameters)
-    unknown = [name for name in real if not any(_is(c, name, parameters) for c in known)]
-    missing = [
-        column.name
-        for column in known
-        if not column.only and column.name not in real and not column.name.isupper()
-    ]
-    return {"unknown": unknown, "missing": missing}
-
-
-def _is(column: Column, name: str, parameters: set[str]) -> bool:
-    """Whether a real column is one of the dictionary."""
-    if column.name == "PARAMETER":
-        return name in parameters
-    if column.name == "INPUT":
-        return False
-    if found := re.fullmatch(r"METRIC(_\w+)?", column.name):
-        end = found[1] or ""
-        return name.endswith(end) and find_metric(name.removesuffix(end)) is not None
-    return name == column.name
-
-
-def column_rows() -> list[dict[str, Any]]:
-    """Return the dictionary as plain data, a row a column."""
-    return [
-        {
-            "table": table.name,
-            "file": table.file,
-            "column": column.name,
-            "unit": column.unit,
-            "meaning": column.meaning,
-            "only": column.only or table.only or None,
-        }
-        for table in TABLES.values()
-        for column in table.columns
-    ]
-
-
-def columns_page() -> str:
-    """Return the dictionary and the list of metrics as a page in Markdown."""
-    lines = [
-        "# Columns of all tables",
-        "",
-        "This page is written by `clustersim metrics --columns`; a test compares it with real "
-        "tables. Numbers are in SI units: times in seconds from the beginning of the run. A word "
-        "in capitals stands for a name.",
-    ]
-    for heading, names in _PARTS.items():
-        lines += ["", f"## {heading}"]
-        for name in names:
-            lines += _table_lines(TABLES[name])
-    lines += ["", "## Metrics", ""]
-    lines += [
-        "Columns of the tables of a study. `NAME.POOL` is of one pool, `NAME@k` of the k-th "
-        "period of a study with `window.periods`. Metrics of one's own stand behind these; see "
-        "`clustersim metrics --plugins FILE.py`.",
-    ]
-    for heading, metrics in by_heading():
-        lines += ["", f"### {heading}", "", "| name | unit | better | definition |"]
-        lines += ["|---|---|---|---|"]
-        for each in metrics:
-            cells = (
-                f"`{names_of(each)}`",
-                each.unit,
-                each.better,
-                f"**{each.label}**. {definition_of(each)}",
-            )
-            lines.append(_row(cells))
-    return "\n".join(lines) + "\n"
-
-
-_PARTS: Mapping[str, tuple[str, ...]] = {
-    "Tables of a run": (
-        "jobs",
-        "allocations",
+RUN_TABLES = (
+    Table("jobs", "jobs.parquet", "a job", JOBS),
+    Table("allocations", "allocations.parquet", "an attempt at a job", ALLOCATIONS),
+    Table(
         "allocations by node",
-        "utilisation",
-        "summary",
-        "attempts",
-        "outages",
-        "serving",
-        "costs",
+        "`Result.allocations` in Python",
+        "an attempt and a node that it ran on",
+        ALLOCATIONS_BY_NODE,
     ),
-    "Tables of a study": ("runs", "points", "capacities", "gains", "differences", "indices"),
-    "Table of estimates": ("estimate",),
-}
-
-
-def _table_lines(table: Table) -> Iterator[str]:
-    file = table.file if "`" in table.file else f"`{table.file.replace(' and ', '` and `')}`"
-    only = f"; {table.only}" if table.only else ""
-    yield from ("", f"### {table.name}", "", f"{file}: a row is {table.rows}{only}.", "")
-    yield from ("| column | unit | meaning | only |", "|---|---|---|---|")
-    for column in table.columns:
-        yield _row((f"`{column.name}`", column.unit, column.meaning, column.only))
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    Table("utilisation", "utilisation.parquet", "a step of the use of a pool", UTILISATION),
+    Table(
+        "summary",
+        "summary.parquet and summary.json",
+        "all jobs together, a pool, or a virtual cluster",
+        SUMMARY,
+    ),
+    Table("attempts", "attempts.parquet", "an attempt at a job", ATTEMPTS, FAILURES),
+    Table(
+        "outages",
+        "outages.parquet",
+        "a time that a node was out of service or slow",
+        OUTAGES,
+        FAILURES,
+    ),
+    Table("serving", "serving.parquet", "a step of a service", SERVING_TABLE, SERVING),
+    Table(
+        "costs",
+        "costs.parquet",
+        "a pool, a period and a use of its accelerators",
+        COSTS,
+        "with `energy` or `money`",
+    ),
+)

@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.analysis.columns import column_rows, columns_page
+    from clustersim.analysis.column_page import column_rows, columns_page
     from clustersim.analysis.metric_list import metric_lines, metric_rows
     from clustersim.analysis.registry import load_plugins
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clustersim.analysis.columns import TABLES, column_rows, columns_page, undocumented
+from clustersim.analysis.column_page import TABLES, column_rows, columns_page, undocumented
 from clustersim.analysis.metrics import METRICS, metric_names
 from clustersim.calibration.table import predict_table
 from clustersim.cli.main import main
