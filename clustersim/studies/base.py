@@ -114,7 +114,7 @@ class Base:
         except InputError:
             scenario, files = {"base": self.tree, "changes": ordered, "performance": {}}, {}
             written = ordered
-        identity = {"scenario": scenario, "window": self.window.measured}
+        identity: dict[str, Any] = {"scenario": scenario, "window": self.window.measured}
         if self.plugins:
             own = {file: file_hash(file) for file in self.plugins}
             identity["plugins"] = list(own.values())
