@@ -34,6 +34,7 @@ __all__ = [
     "known_names",
     "parameters_of",
     "plot_kind_faults",
+    "plot_kind_schema",
     "register_plot",
     "unknown",
 ]
@@ -201,6 +202,16 @@ def _kind_name(name: str) -> str:
     return name
 
 
+def plot_kind_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the name of a plot kind."""
+    return {
+        "anyOf": [
+            {"const": kind.name, "title": kind.title, "description": kind.description}
+            for kind in PLOT_KINDS.items.values()
+        ]
+    }
+
+
 class _KindSchema:
     """Writes the names of all kinds into a JSON Schema, those of loaded plugins among them."""
 
@@ -208,12 +219,7 @@ class _KindSchema:
     def __get_pydantic_json_schema__(
         cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {
-            "anyOf": [
-                {"const": kind.name, "title": kind.title, "description": kind.description}
-                for kind in PLOT_KINDS.items.values()
-            ]
-        }
+        return plot_kind_schema()
 
 
 PlotKindName = Annotated[str, AfterValidator(_kind_name), _KindSchema]

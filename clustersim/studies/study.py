@@ -92,6 +92,8 @@ def load_study(
     """
     path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
+    if small is not None and small.get("plugins") != fields.get("plugins"):
+        study_plugins(small, f"{path}: quick", path.parent)
     fields = _with_plugins(_with_set(fields, changes), plugins)
     try:
         study = define_study(fields, source=path, folder=path.parent)
