@@ -13,6 +13,7 @@ from typing import Any
 from clustersim.analysis.columns import RUN_TABLES, Column, Table
 from clustersim.analysis.metric_list import by_heading, definition_of, names_of
 from clustersim.analysis.metrics import find_metric
+from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.analysis.study_columns import ESTIMATE_TABLES, STUDY_TABLES
 
 __all__ = ["TABLES", "column_rows", "columns_page", "undocumented"]
@@ -20,10 +21,11 @@ __all__ = ["TABLES", "column_rows", "columns_page", "undocumented"]
 _PARTS = {
     "Tables of a run": RUN_TABLES,
     "Tables of a study": STUDY_TABLES,
+    "Tables of a plan": PLAN_TABLES,
     "Table of estimates": ESTIMATE_TABLES,
 }
 TABLES = {table.name: table for part in _PARTS.values() for table in part}
-"""Tables by name: those of a run, then those of a study, then that of estimates."""
+"""Tables by name: those of a run, of a study, of a plan, and that of estimates."""
 
 
 def undocumented(

@@ -13,12 +13,14 @@ from clustersim.analysis.column_page import TABLES, column_rows, columns_page, u
 from clustersim.analysis.metrics import METRICS, metric_names
 from clustersim.calibration.table import predict_table
 from clustersim.cli.main import main
+from clustersim.planning.output import plan_tables
 from clustersim.report.study import write_results
 from clustersim.simulation.simulate import replay
 from clustersim.studies.conduct import run_study
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import StudyResult, load_result
 from tests.analysis.small_run import small_run
+from tests.planning.files import planned, queue, two_chips
 from tests.studies.conducted import QUEUE, TRAINING
 from tests.studies.test_measures import every_10_s
 
@@ -122,6 +124,25 @@ def test_table_of_sobol_indices(tmp_path: Path) -> None:
         replications=1,
     )
     check(result, "indices")
+
+
+@pytest.mark.parametrize(
+    ("fields", "tables"),
+    [
+        (
+            two_chips(reference_fleet={"cluster": "mixed-small", "why": "a test"}),
+            ("purchases", "costs", "allocation", "reference_fleet", "shadow_prices", "regret"),
+        ),
+        (two_chips(budget="1e6 CNY"), ("assumptions", "shortfall")),
+        (queue(rounds=1, replications=2), ("rounds",)),
+    ],
+)
+def test_tables_of_plans(fields: dict[str, Any], tables: tuple[str, ...]) -> None:
+    real = plan_tables(planned(fields))
+    assert set(tables) <= set(real)
+    for name in tables:
+        documented = "costs of a plan" if name == "costs" else name
+        assert undocumented(documented, real[name].columns) == AGREES, name
 
 
 def test_table_of_estimates() -> None:

@@ -203,3 +203,9 @@ def test_the_file_of_a_study_that_is_gone(refuse: Refuse) -> None:
 
 def test_a_redone_run_takes_no_plugins(refuse: Refuse) -> None:
     refuse(["run", "--from", "out", "--run", "0", "--out", "o", "--plugins", "a.py"], "--plugins")
+
+
+def test_a_case_changes_no_plugins(refuse: Refuse, write_scenario: Callable[..., None]) -> None:
+    write_scenario({"cases": {"own": {"plugins": ["mine.py"]}}, "case": "own"})
+    words = "cases.own: plugins: plugins are the same in every case"
+    refuse(["run", "scenario.yaml", "--out", "out"], words)
