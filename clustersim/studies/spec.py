@@ -172,10 +172,11 @@ class Objective(FileModel):
     def _a_limit(cls, limit: int | float | str, info: ValidationInfo) -> int | float | str:
         metric, quantity = info.data.get("metric", ""), find_quantity(limit)
         known = find_metric(metric)
-        is_time = known is not None and known.dimension == "duration"
-        if is_time and not (quantity and quantity.dimension == "duration"):
+        is_duration = quantity is not None and quantity.dimension == "duration"
+        if metric.endswith("_s") and not is_duration:
             raise ValueError(f"{metric} needs a duration such as 1 h, found {limit!r}")
-        if metric and not is_time and isinstance(limit, str):
+        is_time = known is not None and known.dimension == "duration"
+        if metric and isinstance(limit, str) and not (is_time and is_duration):
             raise ValueError(f"{metric} needs a number, found {limit!r}")
         number = quantity.value if quantity else limit
         if isinstance(number, (int, float)) and not number > 0:
