@@ -176,10 +176,14 @@ SUMMARY = (
         "duration",
         heading="mean JCT",
     ),
-    Column("mean_run_s", "mean time from the first start to the finish", "duration"),
+    Column(
+        "mean_run_s",
+        "mean time for which jobs that finished held accelerators",
+        "duration",
+    ),
     Column(
         "mean_bounded_slowdown",
-        "mean of the job completion time over the run time (at least 10 s), at least 1",
+        "mean of the job completion time over that run time (at least 10 s), at least 1",
         "ratio",
         heading="bounded slowdown",
     ),

@@ -224,8 +224,9 @@ def _times() -> Iterator[Metric]:
         "dimension": "ratio", "logarithmic": True, "noun": "slowdown", "least": 1.0,
     }  # fmt: skip
     meant = (
-        "bounded slowdown: the job completion time over the run time, of which less than 10 s "
-        f"counts as 10 s, and at least 1 (Feitelson et al., JSSPP 1997). {_ENDED}"
+        "bounded slowdown: the job completion time over the run time over all attempts, of which "
+        "less than 10 s counts as 10 s, and at least 1 (Feitelson et al., JSSPP 1997). "
+        f"{_ENDED}"
     )
     yield Metric(
         name="mean_bounded_slowdown",

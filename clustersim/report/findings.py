@@ -213,7 +213,7 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         size = _percent(abs(row["relative"]))
         if low == high == 0:
             yield f"{head} is the same ({pairs})."
-        elif is_fact(row["metric"]):
+        elif is_constant(row["metric"]):
             yield f"{head} {size} {word}."
         elif not (math.isfinite(low) and math.isfinite(high)):
             yield (

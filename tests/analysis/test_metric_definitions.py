@@ -52,6 +52,12 @@ def total_wait(job: Mapping[str, Any]) -> float:
     return wait(job) if math.isnan(job["total_wait_s"]) else job["total_wait_s"]
 
 
+def held_s(job: Mapping[str, Any]) -> float:
+    """Seconds that a job held accelerators, over all its attempts."""
+    own = [a for a in ATTEMPTS if a["job_id"] == job["job_id"]]
+    return sum(a["end_s"] - a["start_s"] for a in own)
+
+
 def steps(
     rows: list[Any], key: str, begin: float, end: float, what: Callable[[Any], float]
 ) -> float:
@@ -108,7 +114,7 @@ def of_jobs(jobs: list[Any]) -> Values:
     waits, totals = [wait(job) for job in jobs], [total_wait(job) for job in jobs]
     done = [job for job in jobs if not math.isnan(job["finish_s"])]
     times = [job["finish_s"] - job["submit_s"] for job in done]
-    runs = [max(10.0, job["finish_s"] - job["start_s"]) for job in done]
+    runs = [max(10.0, held_s(job)) for job in done]
     slowdowns = [max(1.0, time / run) for time, run in zip(times, runs, strict=True)]
     half = len(waits) // 2
     return {
