@@ -85,7 +85,10 @@ DIFFERENCES = (
     Column("baseline_mean", "mean of the baseline"),
     *_with_ends("difference", "mean of system less baseline"),
     *_with_ends("relative", "that mean over the baseline's"),
-    Column("relative_note", "why there is no relative difference; empty where there is one"),
+    Column(
+        "relative_note",
+        "why the relative difference has no finite interval; empty where it has one",
+    ),
     *_over_draws("relative"),
 )
 INDICES = (
