@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+import clustersim
+from clustersim.analysis.metrics import METRICS as REGISTRY
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
@@ -280,3 +282,12 @@ def test_the_folder_says_which_files_it_needs(tmp_path: Path) -> None:
     with (tmp_path / "out" / "runs.csv").open("w") as file:
         csv.writer(file)  # the tables are not the study: it can still be read
     assert len(load_result(tmp_path / "out").runs) == 4
+
+
+def test_a_study_takes_no_metric_of_the_session_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(REGISTRY, "_of_users", {})
+    clustersim.register_metric(
+        clustersim.Metric(name="own", label="own", definition="Own.", compute=lambda part: 1.0)
+    )
+    with pytest.raises(InputError, match="metrics: own is registered in this session alone"):
+        define_study({**STUDY, "metrics": ["own"], "plots": []})
