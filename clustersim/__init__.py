@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clustersim.version import __version__
 
 if TYPE_CHECKING:
+    from clustersim.analysis.metrics import Metric, register_metric
     from clustersim.calibration.estimate import Estimate, estimate
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from clustersim.simulation.simulate import Scheduling, replay, simulate
     from clustersim.simulation.supply import nodes_over_time
     from clustersim.studies.conduct import run_study
+    from clustersim.studies.plot_kinds import PlotKind, register_plot
     from clustersim.studies.study import Study, define_study, load_study
     from clustersim.studies.study_result import StudyResult, load_result
     from clustersim.topology import (
@@ -48,9 +50,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Estimate",
     "InputError",
+    "Metric",
     "NodePlacement",
     "Placement",
     "Plan",
+    "PlotKind",
     "Policy",
     "Result",
     "Scheduling",
@@ -78,6 +82,8 @@ __all__ = [
     "make_plan",
     "nodes_over_time",
     "read_jobs",
+    "register_metric",
+    "register_plot",
     "replay",
     "run",
     "run_study",
@@ -91,9 +97,11 @@ __all__ = [
 _HOME = {
     "Estimate": "calibration.estimate",
     "InputError": "errors",
+    "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",
     "Placement": "scheduling",
     "Plan": "planning",
+    "PlotKind": "studies.plot_kinds",
     "Policy": "scheduling",
     "Result": "simulation.result",
     "Scheduling": "simulation.simulate",
@@ -120,6 +128,8 @@ _HOME = {
     "make_plan": "planning",
     "nodes_over_time": "simulation.supply",
     "read_jobs": "workload",
+    "register_metric": "analysis.metrics",
+    "register_plot": "studies.plot_kinds",
     "replay": "simulation.simulate",
     "run": "simulation.run",
     "run_study": "studies.conduct",

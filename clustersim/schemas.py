@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from clustersim.analysis.metrics import metric_schema
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.planning.spec import PlanSpec
 from clustersim.simulation.scenario import Scenario
+from clustersim.studies.plot_kinds import plot_kind_schema
 from clustersim.studies.spec import StudySpec
 from clustersim.topology import ClusterSpec
 from clustersim.workload import WorkloadSpec
@@ -50,7 +53,25 @@ def schema(name: str) -> dict[str, Any]:
         _add_quick(tree)
     if name in EXTENDING:
         _add_extends(tree, name)
+    names = {"MetricName": metric_schema(), "PlotKindName": plot_kind_schema()}
+    for shared, alternatives in names.items():
+        if _refer(tree, shared, alternatives):
+            tree["$defs"][shared] = alternatives
     return tree
+
+
+def _refer(node: Any, name: str, alternatives: dict[str, Any]) -> int:
+    """Replace a list of alternatives by references to one; return how many references there are."""
+    found = 0
+    if isinstance(node, dict):
+        if node.get("anyOf") == alternatives["anyOf"]:
+            del node["anyOf"]
+            node["$ref"] = f"#/$defs/{name}"
+            found = 1
+        parts: Iterable[Any] = node.values()
+    else:
+        parts = node if isinstance(node, list) else ()
+    return found + sum(_refer(part, name, alternatives) for part in parts)
 
 
 def _add_extends(tree: dict[str, Any], name: str) -> None:

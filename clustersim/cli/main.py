@@ -27,6 +27,7 @@ COMMANDS = (
     "timeline",
     "measure",
     "fit",
+    "metrics",
     "schema",
     "check_policy",
 )

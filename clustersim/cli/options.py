@@ -7,7 +7,7 @@ from typing import Any
 
 from clustersim.notes import note
 
-__all__ = ["OldName", "add_catalogue", "add_changes", "add_formats", "add_quick"]
+__all__ = ["OldName", "add_catalogue", "add_changes", "add_formats", "add_plugins", "add_quick"]
 
 
 def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> None:
@@ -59,6 +59,17 @@ def add_formats(parser: argparse.ArgumentParser) -> None:
         default="png,svg",
         metavar="png,svg,pdf",
         help="of the pictures (default: png,svg)",
+    )
+
+
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """Add ``--plugins``, which may be given several times."""
+    parser.add_argument(
+        "--plugins",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="file that registers metrics or plots of your own (may be given again)",
     )
 
 

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from clustersim.analysis.columns import Column
     from clustersim.catalogue import Catalogue
+    from clustersim.simulation.fleet import Fleet
+    from clustersim.simulation.money import MoneySpec
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
-__all__ = ["exit_code", "result_text", "window_text"]
+__all__ = ["exit_code", "plugins_text", "result_text", "window_text"]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
@@ -31,44 +34,16 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
+    from clustersim.analysis.columns import SUMMARY
     from clustersim.simulation.outages import LAST_S
     from clustersim.simulation.tables import serves
 
-    rows: list[tuple[Any, ...]] = [
-        (
-            row["scope"],
-            f"{row['jobs']:,}",
-            f"{row['finished']:,}",
-            f"{row['unfinished']:,}",
-            f"{row['never_runnable']:,}",
-            format_duration(row["mean_wait_s"]),
-            format_duration(row["p95_wait_s"]),
-            format_duration(row["mean_jct_s"]),
-            format_number(row["mean_bounded_slowdown"], 3),
-            f"{row['utilisation']:z.1%}",
-        )
+    shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
+    rows = [
+        tuple(_cell(row[each.name], each) for each in shown)
         for row in result.summary.to_dict("records")
     ]
-    headers = [
-        "pool",
-        "jobs",
-        "finished",
-        "unfinished",
-        "never runnable",
-        "mean wait",
-        "p95 wait",
-        "mean JCT",
-        "bounded slowdown",
-        "utilisation",
-    ]
-    if "effective_time" in result.summary:
-        headers.append("effective time")
-        shares = result.summary["effective_time"].tolist()
-        rows = [
-            (*row, "" if math.isnan(share) else f"{share:z.1%}")
-            for row, share in zip(rows, shares, strict=True)
-        ]
-    lines = [table(rows, headers)]
+    lines = [table(rows, [each.heading for each in shown])]
     if result.outages is not None and result.attempts is not None:
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
@@ -163,6 +138,17 @@ def _commonest(reasons: pd.Series[Any]) -> str:
     return f"{counts.index[0]}{more}"
 
 
+def _cell(value: Any, column: Column) -> str:
+    """Write a number of the summary as its dimension says."""
+    if column.dimension == "duration":
+        return format_duration(value)
+    if column.dimension == "ratio":
+        return format_number(value, 3)
+    if column.dimension == "share":
+        return "" if column.only and math.isnan(value) else f"{value:z.1%}"
+    return f"{value:,}" if column.dimension == "count" else str(value)
+
+
 def _notes_text(notes: Sequence[str]) -> list[str]:
     """Say what was assumed or is unusual of the plans of jobs, the first few of many."""
     lines = [
@@ -229,7 +215,9 @@ def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
     from clustersim.plots.axis import axis_of
     from clustersim.studies.measures import measure
 
-    measured = measure(result, **spec.window.measured, catalogue=catalogue).metrics
+    measured = measure(
+        result, **spec.window.measured, catalogue=catalogue, plugins=spec.plugins
+    ).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
     told = [
         f"{axis_of(name).label} {axis_of(name).text(measured[name])}"
@@ -237,3 +225,28 @@ def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
         if name in measured
     ]
     return f"within the study's window, as in its runs.csv: {', '.join(told)}"
+
+
+def plugins_text(
+    result: Result, plugins: Sequence[str], fleet: Fleet, money: MoneySpec | None
+) -> str:
+    """Say what the user's own metrics are of a whole run."""
+    from clustersim.analysis.metrics import METRICS
+    from clustersim.analysis.part import FleetView
+    from clustersim.analysis.registry import load_plugins
+    from clustersim.plots.axis import axis_of
+    from clustersim.studies.measures import fleet_facts, measure
+
+    own = [each.name for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
+    if not own:
+        return "the plugins register no metric; their plots are for studies"
+    found = measure(
+        result, warm_up=0.0, cool_down=0.0, catalogue=fleet.catalogue, plugins=plugins
+    ).metrics
+    found |= fleet_facts(FleetView(fleet, money), plugins=plugins)
+    told = [
+        f"{axis_of(name).label} {axis_of(name).text(value)}"
+        for name, value in found.items()
+        if name.partition(".")[0] in own
+    ]
+    return f"over the whole run: {', '.join(told)}"

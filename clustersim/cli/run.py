@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clustersim.cli.options import add_changes
+from clustersim.cli.options import add_changes, add_plugins
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_text import exit_code, result_text, window_text
-from clustersim.errors import InputError
+from clustersim.cli.result_text import exit_code, plugins_text, result_text, window_text
+from clustersim.errors import InputError, named_in
 from clustersim.interrupts import keeping
 from clustersim.units import format_number
 
 if TYPE_CHECKING:
     from clustersim.simulation.result import Result
+    from clustersim.simulation.scenario import LoadedScenario
 
 __all__ = ["add_parser", "run"]
 
@@ -42,6 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
     add_changes(parser, "")
+    add_plugins(parser)
     parser.add_argument(
         "--check", action="store_true", help="check the invariants at every pass (slow)"
     )
@@ -69,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         loaded = load_scenario(args.scenario, changes)
     elif changes:
         raise InputError("run", "a run of a study is redone as it was; --set and --seed do not go")
+    elif args.plugins:
+        raise InputError("run", "a run of a study is measured as it was; --plugins does not go")
     else:
         from clustersim.studies.periods import period_ends_s
         from clustersim.studies.redo import load_run
@@ -76,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         loaded, spec = load_run(args.study, args.key)
         periods = len(spec.window.period_names) or None
         dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
+    plugins = [] if spec is not None else _plugin_files(loaded, args.plugins)
     fleet = open_fleet(loaded)
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
@@ -95,6 +100,9 @@ def run(args: argparse.Namespace) -> int:
         print(
             textwrap.fill(window_text(result, spec, fleet.catalogue), 100, subsequent_indent="  ")
         )
+    if plugins and not result.interrupted:
+        told = plugins_text(result, plugins, fleet, loaded.scenario.money)
+        print(textwrap.fill(told, 100, subsequent_indent="  "))
     for line in [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]:
         print(textwrap.fill(line, 100, subsequent_indent="  "))
     note = hypothetical_note(
@@ -104,6 +112,17 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(note, 100))
     print(f"written to {args.out}")
     return exit_code(result)
+
+
+def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:
+    """Load the files that a scenario names under `plugins`, and others; return their paths."""
+    from clustersim.analysis.registry import load_plugins
+    from clustersim.simulation.file_names import full_path
+
+    own = [str(full_path(loaded.folder, name)) for name in loaded.scenario.plugins or ()]
+    with named_in(loaded.source, "plugins"):
+        load_plugins(own)
+    return [plugin.file for plugin in load_plugins([*own, *others])]
 
 
 def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from clustersim.cli.options import add_plugins
+
 __all__ = ["add_parser", "run"]
 
 
@@ -22,12 +24,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "format", choices=["scenario", "study", "plan", "topology", "catalogue", "workload"]
     )
+    add_plugins(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from clustersim.analysis.registry import load_plugins
     from clustersim.schemas import schema
 
+    load_plugins(args.plugins)
     print(json.dumps(schema(args.format), indent=2))
     return 0

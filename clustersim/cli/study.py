@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from pathlib import Path
 
-from clustersim.cli.options import add_changes, add_formats, add_quick
+from clustersim.cli.options import add_changes, add_formats, add_plugins, add_quick
 from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
@@ -38,6 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_quick(parser)
     add_changes(parser, " of the base scenario")
     add_formats(parser)
+    add_plugins(parser)
     parser.set_defaults(run=run)
 
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.keep_old and not args.resume:
         raise InputError("--keep-old", "goes with --resume")
     formats = picture_formats(args.formats, "--format")
-    study = load_study(args.study, quick=args.quick, changes=args.changes)
+    study = load_study(args.study, quick=args.quick, changes=args.changes, plugins=args.plugins)
     if args.quick:
         print(_preview(study.spec.replications, args.study))
     for line in removal_notes(change_items(args.changes)):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.analysis.metrics import METRICS
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
 from clustersim.planning.spec import MOST_TOKENS, Growth, PlanSpec
-from clustersim.studies.measures import SERVICE_METRICS
 
 __all__ = ["plan_faults", "supply_stops"]
 
@@ -102,10 +102,11 @@ def _verification_faults(spec: PlanSpec) -> Iterator[str]:
         if name not in spec.scenarios:
             yield f"verify.scenarios: {unknown_name('scenario', name, spec.scenarios)}"
     metric = spec.verify.objective.metric
-    if metric not in SERVICE_METRICS:
+    allowed = [name for name, each in METRICS.built_in.items() if each.service]
+    if metric not in allowed:
         yield (
             f"verify.objective.metric: {metric} is no service to a quarter's jobs; allowed are "
-            f"{', '.join(SERVICE_METRICS)}"
+            f"{', '.join(allowed)}"
         )
 
 

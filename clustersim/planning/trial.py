@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.metrics import metric_of
+from clustersim.analysis.part import MeasuredRun, Part
 from clustersim.planning.faults import supply_stops
 from clustersim.planning.fleet import BaseScenario, cluster_of
 from clustersim.planning.gangs import LEAST_SHARE
@@ -24,8 +26,6 @@ from clustersim.simulation.file_names import full_path
 from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
-from clustersim.studies.measures import service_metrics
-from clustersim.studies.submitted import Submitted
 from clustersim.workload import WorkloadSpec, generate_jobs
 
 __all__ = ["Service", "Trial", "run_trial", "trial_jobs", "trial_of"]
@@ -238,5 +238,8 @@ def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:
         return math.nan, 0
     if jobs["finish_s"].isna().any():
         return math.inf, len(jobs)
-    ended = Submitted.of(dataclasses.replace(result, jobs=jobs))
-    return service_metrics(ended, ended.runnable)[metric], len(jobs)
+    own = MeasuredRun(dataclasses.replace(result, jobs=jobs))
+    part = Part(own, 0, len(jobs), 0.0, math.inf)
+    compute = metric_of(metric).compute
+    assert compute is not None, "the plan file was checked"
+    return compute(part), len(jobs)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.metrics import metric_of
 from clustersim.planning.result import Plan
 from clustersim.planning.shortfall import CANNOT, TOGETHER
 from clustersim.planning.verify import KEPT, MISSED, UNDECIDED, worst_place
-from clustersim.studies.measures import METRICS
 from clustersim.units import format_duration, format_number
 
 __all__ = ["amount_text", "conclusion", "listed", "metric_text", "money_scale", "money_text"]
@@ -77,7 +77,9 @@ def metric_text(metric: str, value: float) -> str:
     """
     if not math.isfinite(value):
         return "no limit"
-    return format_duration(value) if metric.endswith("_s") else format_number(value)
+    if metric_of(metric).dimension == "duration":
+        return format_duration(value)
+    return format_number(value)
 
 
 def conclusion(plan: Plan) -> str:
@@ -194,7 +196,7 @@ def _service(plan: Plan) -> str:
     def shown(value: float) -> str:
         return metric_text(metric, value)
 
-    limit, name = shown(spec.objective.limit), METRICS[metric]
+    limit, name = shown(spec.objective.limit), metric_of(metric).label
     told = {
         KEPT: f"the {name} keeps {limit}",
         MISSED: f"the {name} misses {limit}",

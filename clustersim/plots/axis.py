@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.analysis.metrics import find_metric, period_of, pool_of
 from clustersim.errors import InputError, unknown_name
 from clustersim.units import format_duration
 
@@ -164,82 +165,9 @@ def duration_text(seconds: float) -> str:
     return format_duration(seconds).replace("-", "−")
 
 
-def _wait(label: str) -> Axis:
-    return Axis(label, dimension="duration", better="less", noun="wait")
-
-
-_METRICS: Mapping[str, Axis] = MappingProxyType(
+_COLUMNS: Mapping[str, Axis] = MappingProxyType(
     {
-        "mean_wait_s": _wait("mean wait"),
-        "median_wait_s": _wait("median wait"),
-        "p95_wait_s": _wait("95th percentile of wait"),
-        "p99_wait_s": _wait("99th percentile of wait"),
-        "mean_total_wait_s": _wait("mean wait over all attempts"),
-        "median_total_wait_s": _wait("median wait over all attempts"),
-        "p95_total_wait_s": _wait("95th percentile of wait over all attempts"),
-        "p99_total_wait_s": _wait("99th percentile of wait over all attempts"),
-        "waited": Axis("jobs that waited", dimension="share", better="less"),
-        "mean_jct_s": Axis("mean job completion time", dimension="duration", better="less"),
-        "p95_jct_s": Axis(
-            "95th percentile of job completion time", dimension="duration", better="less"
-        ),
-        "mean_bounded_slowdown": Axis(
-            "mean bounded slowdown",
-            logarithmic=True,
-            dimension="ratio",
-            better="less",
-            noun="slowdown",
-        ),
-        "p95_bounded_slowdown": Axis(
-            "95th percentile of bounded slowdown",
-            logarithmic=True,
-            dimension="ratio",
-            better="less",
-            noun="slowdown",
-        ),
-        "utilisation": Axis("utilisation", dimension="share", better="more"),
-        "useful_flop_per_s": Axis("useful FLOP/s", dimension="flop rate", better="more"),
-        "tokens_per_day": Axis("tokens kept a day", dimension="count", better="more"),
-        "jobs_done_per_day": Axis("jobs done a day", dimension="count", better="more"),
-        "accelerators": Axis("accelerators installed", dimension="count"),
         "period": Axis("period"),
-        "jobs_per_day": Axis("offered jobs a day", dimension="count", better="more"),
-        "accelerator_hours_per_day": Axis(
-            "accelerator-hours of work done a day", dimension="count", better="more"
-        ),
-        "makespan_s": Axis("makespan", dimension="duration", better="less"),
-        "chips": Axis("chips of the fleet", dimension="count", better="less"),
-        "fleet_cost_cny": Axis(
-            "purchase price of the servers", dimension="money", better="less", noun="cost"
-        ),
-        "fleet_power_w": Axis("power of the fleet", dimension="power", better="less"),
-        "energy_j": Axis("energy", dimension="energy", better="less"),
-        "electricity_cny": Axis("cost of electricity", dimension="money", better="less"),
-        "carbon_kg": Axis("carbon dioxide", dimension="mass", better="less"),
-        "cost_cny": Axis("cost of the fleet", dimension="money", better="less", noun="cost"),
-        "cost_per_job_cny": Axis("cost of a job", dimension="money", better="less"),
-        "cost_per_million_tokens_cny": Axis(
-            "cost of a million tokens", dimension="money", better="less"
-        ),
-        "cost_per_useful_pflop_day_cny": Axis(
-            "cost of a useful PFLOP/s for a day", dimension="money", better="less", noun="cost"
-        ),
-        "jobs": Axis("measured jobs", dimension="count"),
-        "warm_up_jobs": Axis("jobs of the warm-up", dimension="count"),
-        "never_runnable": Axis("jobs that can never run", dimension="count"),
-        "censored": Axis("measured jobs not started at the horizon", dimension="share"),
-        "backlog_growth": Axis("arriving work that piled up", dimension="share", better="less"),
-        "wait_rise_s": Axis("rise of the mean wait within the run", dimension="duration"),
-        "mean_wait_s_half": Axis(
-            "half width of the 95 % interval of the mean wait", dimension="duration"
-        ),
-        "mean_total_wait_s_half": Axis(
-            "half width of the 95 % interval of the mean wait over all attempts",
-            dimension="duration",
-        ),
-        "mean_bounded_slowdown_half": Axis(
-            "half width of the 95 % interval of the mean bounded slowdown", dimension="ratio"
-        ),
         "capacity": Axis("capacity", better="more"),
         "workload.load": Axis("offered load", dimension="ratio"),
         "workload.jobs_per_day": Axis("offered jobs a day", dimension="count"),
@@ -258,15 +186,6 @@ _METRICS: Mapping[str, Axis] = MappingProxyType(
         "case": Axis("case"),
         "cluster": Axis("cluster"),
         "horizon": Axis("horizon", dimension="duration"),
-        "effective_time": Axis(
-            "effective share of the time of jobs", dimension="share", better="more"
-        ),
-        "lost_work": Axis("lost share of the time of jobs", dimension="share", better="less"),
-        "availability": Axis("accelerators in service", dimension="share", better="more"),
-        "served": Axis("served share of the demand", dimension="share", better="more"),
-        "lent_accelerator_hours_per_day": Axis(
-            "accelerator-hours of jobs a day in pools that lend", dimension="count", better="more"
-        ),
         "failures.rate": Axis("factor of the failure rate", dimension="ratio"),
         "failures.sources": Axis("failure rates"),
         "failures.checkpoints.cost": Axis("time of a checkpoint", dimension="duration"),
@@ -329,28 +248,7 @@ _SUFFIXES = (
 )
 
 
-def _interval_end(name: str, end: str) -> Axis:
-    axis = _METRICS[name]
-    side = "lower" if end == "least" else "upper"
-    return replace(axis, label=f"{side} end of the 95 % interval of the {axis.label}", better="")
-
-
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Axis]], ...] = (
-    (re.compile(r"(.+)@(\d+)"), lambda m: _of_period(*m.groups())),
-    (
-        re.compile(r"(.+_(?:wait_s|jct_s|slowdown))_at_(least|most)"),
-        lambda m: _interval_end(*m.groups()),
-    ),
-    (re.compile(r"utilisation\.(.+)"), lambda m: _of_pool(m[1], "utilisation", "share", "more")),
-    (
-        re.compile(r"useful_flop_per_s\.(.+)"),
-        lambda m: _of_pool(m[1], "useful FLOP/s", "flop rate", "more"),
-    ),
-    (
-        re.compile(r"accelerators\.(.+)"),
-        lambda m: _of_pool(m[1], "accelerators installed", "count"),
-    ),
-    (re.compile(r"chips\.(.+)"), lambda m: _of_pool(m[1], "chips", "count", "less")),
     (
         re.compile(r"(?:cluster|energy|money)\.pools\.([^.]+)\.(.+)"),
         lambda m: _of_pool(m[1], *_words(m[2])),
@@ -363,8 +261,8 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Axis]], ...] = (
 )
 
 
-def _of_pool(pool: str, what: str, dimension: str, better: str = "") -> Axis:
-    return Axis(f"{what} of pool {pool}", dimension=dimension, better=better)
+def _of_pool(pool: str, what: str, dimension: str) -> Axis:
+    return Axis(f"{what} of pool {pool}", dimension=dimension)
 
 
 def _of_chip(chip: str, what: str, dimension: str) -> Axis:
@@ -384,9 +282,25 @@ def _words(path: str) -> tuple[str, str]:
     return path.replace("_", " ").replace(".", " "), dimension
 
 
-def _of_period(metric: str, period: str) -> Axis:
-    axis = axis_of(metric)
-    return replace(axis, label=f"{axis.label} in period {period}", noun=axis.noun or axis.label)
+def _of_metric(column: str) -> Axis | None:
+    """The axis of a metric, of one pool and of one period too; None for another column."""
+    metric = find_metric(column)
+    if metric is None:
+        return None
+    label, noun = metric.label, metric.noun
+    if pool := pool_of(column):
+        label, noun = f"{metric.pool_label or metric.label} of pool {pool}", ""
+    period = period_of(column)[1]
+    if period is not None:
+        label, noun = f"{label} in period {period}", noun or label
+    return Axis(
+        label,
+        unit="" if metric.dimension else metric.unit,
+        logarithmic=metric.logarithmic,
+        dimension=metric.dimension,
+        better=metric.better,
+        noun=noun,
+    )
 
 
 def axis_of(column: str, *, label: str | None = None, dimension: str | None = None) -> Axis:
@@ -415,7 +329,7 @@ def axis_of(column: str, *, label: str | None = None, dimension: str | None = No
     >>> axis_of("workload.generate.arrivals.burst_share").title
     'burst share'
     """
-    found = _METRICS.get(column)
+    found = _of_metric(column) or _COLUMNS.get(column)
     if found is None:
         matches = ((form.fullmatch(column), make) for form, make in _FORMS)
         found = next((make(match) for match, make in matches if match), None)

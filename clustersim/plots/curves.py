@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clustersim.analysis.metrics import follows_waits
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style, type_size
@@ -28,10 +29,8 @@ from clustersim.plots.series import (
 )
 from clustersim.plots.ticks import set_axis
 
-__all__ = ["GROWING", "curve_data", "overload_spans", "plot_curve"]
+__all__ = ["curve_data", "overload_spans", "plot_curve"]
 
-GROWING = ("wait", "jct", "slowdown")
-"""Parts of the names of metrics that have no finite value where the queue grows."""
 _INK = "#333333"
 MOST_BESIDE = 4
 """Lines beside whose names there is room for that of the objective."""
@@ -56,7 +55,7 @@ def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
     values = points[y].to_numpy(dtype=np.float64)
     known = points["overload"].astype(bool) if "overload" in points else False
     table = points.assign(overload=known | np.isposinf(values))
-    if any(part in y for part in GROWING):
+    if follows_waits(y):
         table[y] = np.where(table["overload"], np.inf, values)
     return table
 
@@ -199,7 +198,7 @@ def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> 
     if mark_edge(ax, series, places, [np.isnan(value) for value in values], "x", 0.035):
         describe(ax, "Crosses at the foot: no result.")
     for one, value in zip(series, values, strict=True):
-        if "rising" in one.rows and any(part in y for part in GROWING):
+        if "rising" in one.rows and follows_waits(y):
             rising = one.rows["rising"].to_numpy(dtype=bool) & np.isfinite(value)
             if rising.any():
                 hollow(ax, one, len(series), places, y, rising)

@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.ticker import FuncFormatter
 
+from clustersim.analysis.metrics import follows_waits
 from clustersim.plots.axis import Axis
-from clustersim.plots.curves import GROWING, curve_data
+from clustersim.plots.curves import curve_data
 from clustersim.plots.figure import (
     describe,
     dress,
@@ -172,7 +173,7 @@ def _mark_rising(
     metric: str,
 ) -> None:
     """Mark the cells whose waits still rise within the runs in their corner."""
-    if "rising" not in points or not any(part in metric for part in GROWING):
+    if "rising" not in points or not follows_waits(metric):
         return
     rising = points[points["rising"].astype(bool)]
     if rising.empty:

@@ -8,13 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from clustersim.analysis.metrics import in_period, is_constant, period_of
 from clustersim.plots.axis import Axis, axis_of
-from clustersim.report.study_figures import study_axes
-from clustersim.report.words import number_in_words, place_in_words
+from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
-from clustersim.studies.periods import in_period, period_of
-from clustersim.studies.points import is_fact
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 
@@ -215,7 +213,7 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         size = _percent(abs(row["relative"]))
         if low == high == 0:
             yield f"{head} is the same ({pairs})."
-        elif is_fact(row["metric"]):
+        elif is_constant(row["metric"]):
             yield f"{head} {size} {word}."
         elif not (math.isfinite(low) and math.isfinite(high)):
             yield (
@@ -281,4 +279,4 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
 def constant_facts(points: pd.DataFrame) -> list[str]:
     """Columns of points that are facts of the fleet and do not vary: not worth a column."""
     columns = map(str, points.columns)
-    return [name for name in columns if is_fact(name) and points[name].nunique() <= 1]
+    return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]

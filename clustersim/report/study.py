@@ -20,10 +20,11 @@ from clustersim.notes import note
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings, warnings
 from clustersim.report.page import write_page
-from clustersim.report.study_figures import PLOT_KINDS, NamedFigure, draw_plots
+from clustersim.report.study_figures import NamedFigure, draw_plots
 from clustersim.report.study_page import fleet_notes, study_page, svg_text
 from clustersim.spreadsheets import plain_cells
 from clustersim.studies.conduct import Progress, run_study
+from clustersim.studies.plot_kinds import PLOT_KINDS
 from clustersim.studies.study import Study
 from clustersim.studies.study_result import StudyResult, load_result
 from clustersim.units import format_duration
@@ -145,7 +146,7 @@ def write_results(
 def _remove_old(folder: Path, tables: Iterable[str]) -> None:
     """Remove what an earlier version of the study left: its tables and pictures, nothing else."""
     names = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "parquet")}
-    picture = re.compile(rf"\d+-({'|'.join(PLOT_KINDS)})\.({'|'.join(FORMATS)})")
+    picture = re.compile(rf"\d+-({'|'.join(PLOT_KINDS.items)})\.({'|'.join(FORMATS)})")
     for path in folder.iterdir():
         if path.name in names or picture.fullmatch(path.name):
             path.unlink()

@@ -10,14 +10,16 @@ from pathlib import Path
 import pandas as pd
 from ruamel.yaml import YAML
 
+from clustersim.analysis.metrics import find_metric
 from clustersim.catalogue import Accelerator, hypothetical_note
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
+from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import save_figure
 from clustersim.report.cells import format_money, format_percent
 from clustersim.report.findings import constant_facts, findings, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
-from clustersim.report.study_figures import NamedFigure, study_axes
+from clustersim.report.study_figures import NamedFigure
 from clustersim.simulation.assumed import assumption_lines
 from clustersim.simulation.money import MoneySpec
 from clustersim.simulation.result import versions
@@ -30,8 +32,6 @@ __all__ = ["fleet_notes", "study_page"]
 
 MOST_FLEETS = 16
 MOST_ASSUMED = 3
-_OF_ACCOUNTS = ("cost", "cny", "energy", "carbon")
-"""Parts of the names of metrics that rest on planning assumptions."""
 _FORMATS: Mapping[str, Callable[[float], str]] = {
     "share": format_percent,
     "duration": format_duration,
@@ -97,13 +97,18 @@ def fleet_notes(result: StudyResult) -> list[str]:
         scenario = loaded.scenario
         if "fleet_cost_cny" in asked and scenario.money is None:
             scenario = scenario.model_copy(update={"money": MoneySpec()})
-        if any(part in name for name in asked for part in _OF_ACCOUNTS):
+        if any(_rests_on_prices(name) for name in asked):
             assumed |= dict.fromkeys(assumption_lines(scenario, fleet.cluster, fleet.catalogue))
     lines = [f"{line}." for line in assumed]
     if len(lines) > MOST_ASSUMED:
         more = f"Note: {len(lines) - MOST_ASSUMED} more such lines hold at other points."
         lines = [*lines[:MOST_ASSUMED], more]
     return [*lines, *built, *filter(None, [hypothetical_note(chips.values())])]
+
+
+def _rests_on_prices(name: str) -> bool:
+    metric = find_metric(name)
+    return metric is not None and metric.rests_on_prices
 
 
 def _results(result: StudyResult) -> list[str | Table]:

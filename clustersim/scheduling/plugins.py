@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence, Set
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -30,6 +31,8 @@ __all__ = [
     "find_placement",
     "find_policy",
     "interrupts_itself",
+    "load_module",
+    "module_being_loaded",
     "plugin_file",
 ]
 
@@ -42,6 +45,7 @@ PLACEMENTS: dict[str, type[Placement]] = {
 Plugin = TypeVar("Plugin")
 _MARK = "clustersim_plugin_"
 _LOADING = threading.RLock()
+_BEING_LOADED: ContextVar[ModuleType | None] = ContextVar("being loaded", default=None)
 
 
 def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[Policy]:
@@ -118,7 +122,7 @@ def _find(
         hint = unknown_name(kind, name, known)
         raise InputError(kind, f"{hint}; or FILE.py:ClassName for one of your own")
     path = folder / file_name
-    module = _load(path)
+    module = load_module(path)
     classes: dict[str, type[Plugin]] = {
         key: value
         for key, value in vars(module).items()
@@ -137,7 +141,14 @@ def _find(
     raise InputError(path, f"has no {kind} {class_name!r}; {nearest_hint(class_name, classes)}")
 
 
-def _load(path: Path) -> ModuleType:
+def load_module(path: Path) -> ModuleType:
+    """Return the module of a user's file, which is executed once for each content that it has.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or fails to load.
+    """
     try:
         source = path.read_bytes()
     except OSError as error:
@@ -147,24 +158,33 @@ def _load(path: Path) -> ModuleType:
         return sys.modules[name] if name in sys.modules else _executed(name, path)
 
 
+def module_being_loaded() -> ModuleType | None:
+    """Return the user's file that is being executed; None outside of one."""
+    return _BEING_LOADED.get()
+
+
 def _executed(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "a file that ends in .py has a loader"
     assert spec.loader is not None, "a file that ends in .py has a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    token = _BEING_LOADED.set(module)
     try:
         with stopped_when_stalled(lambda: None, LONGEST_CALL_S):
             spec.loader.exec_module(module)
     except (Exception, SystemExit, StalledError) as error:
         del sys.modules[name]
-        told = error if isinstance(error, StalledError) else f"{type(error).__name__}: {error}"
+        own = isinstance(error, (ClusterSimError, StalledError))
+        told = error if own else f"{type(error).__name__}: {error}"
         raise InputError(path, f"fails to load: {told}") from None
     except KeyboardInterrupt as error:
         del sys.modules[name]
         if not _raised_in(error, {str(path)}):
             raise
         raise InputError(path, "fails to load: raises KeyboardInterrupt") from None
+    finally:
+        _BEING_LOADED.reset(token)
     return module
 
 

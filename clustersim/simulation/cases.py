@@ -54,6 +54,8 @@ def apply_case(tree: dict[str, Any], source: str | Path, folder: Path) -> None:
     assert told.cases is not None, "it has the case"
     for path, value in told.cases[told.case].items():
         where = f"cases.{told.case}: {path}"
+        if path == "plugins":
+            raise InputError(source, f"{where}: plugins are the same in every case")
         if path in KEYS:
             raise InputError(source, f"{where}: a case changes other keys than cases and case")
         try:

@@ -25,6 +25,8 @@ def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
     """
     named = copy.deepcopy(dict(data))
     named["catalogue"] = [full_path(folder, own) for own in named["catalogue"]]
+    if named.get("plugins"):
+        named["plugins"] = [full_path(folder, own) for own in named["plugins"]]
     for field in FILE_FIELDS:
         *sections, name = field.split(".")
         part = named[sections[0]] if sections else named
@@ -41,7 +43,7 @@ FILE_FIELDS = (
     "scheduler.policy",
     "scheduler.placement",
 )
-"""Fields of a scenario that may name a file, besides its catalogue."""
+"""Fields of a scenario that may name a file, besides its catalogue and plugins."""
 
 
 def full_path(folder: str | Path, value: Any) -> Any:

@@ -198,6 +198,11 @@ class Scenario(Cases):
         default_factory=list,
         description="accelerators and models of one's own: files, or their content itself",
     )
+    plugins: list[Text] | None = Field(
+        None,
+        description="Python files of one's own that register metrics or plots: `clustersim run` "
+        "prints these metrics, and studies of this scenario can name them",
+    )
     start: Start | None = Field(
         None,
         description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "

@@ -1,8 +1,14 @@
 """Studies: many runs, and what can be concluded from them."""
 
-from clustersim.studies.conduct import Progress, run_study
-from clustersim.studies.study import Study, define_study, load_study
-from clustersim.studies.study_result import StudyResult, load_result
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clustersim.studies.conduct import Progress, run_study
+    from clustersim.studies.study import Study, define_study, load_study
+    from clustersim.studies.study_result import StudyResult, load_result
 
 __all__ = [
     "Progress",
@@ -13,3 +19,19 @@ __all__ = [
     "load_study",
     "run_study",
 ]
+
+_HOME = {
+    "Progress": "conduct",
+    "Study": "study",
+    "StudyResult": "study_result",
+    "define_study": "study",
+    "load_result": "study_result",
+    "load_study": "study",
+    "run_study": "conduct",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

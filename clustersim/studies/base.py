@@ -78,11 +78,20 @@ class Base:
         Its file, for messages.
     window : Window
         What is measured of every run.
+    plugins : tuple of str
+        Files of the user's own that register metrics, which are measured of every run too.
     """
 
     tree: Mapping[str, Any]
     source: str
     window: Window
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """Arguments of :func:`~clustersim.studies.measures.measure`."""
+        told = self.window.measured
+        return {**told, "plugins": list(self.plugins)} if self.plugins else told
 
     @property
     def seed(self) -> int:
@@ -105,7 +114,11 @@ class Base:
         except InputError:
             scenario, files = {"base": self.tree, "changes": ordered, "performance": {}}, {}
             written = ordered
-        identity = {"scenario": scenario, "window": self.window.measured}
+        identity: dict[str, Any] = {"scenario": scenario, "window": self.window.measured}
+        if self.plugins:
+            own = {file: file_hash(file) for file in self.plugins}
+            identity["plugins"] = list(own.values())
+            files = {**files, **own}
         return PointRuns(ordered, written, identity, files)
 
 
@@ -146,8 +159,20 @@ class PointRuns:
         )
 
 
-def open_base(spec: StudySpec, *, source: str | Path, folder: Path) -> Base:
+def open_base(
+    spec: StudySpec, *, source: str | Path, folder: Path, plugins: tuple[str, ...] = ()
+) -> Base:
     """Read the base scenario of a study and check that every parameter's path exists.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    source : str or Path
+        What to call the study in messages.
+    folder : Path
+        What file names in it are relative to.
+    plugins : tuple of str
+        Files of the user's own that register metrics.
 
     Raises
     ------
@@ -171,7 +196,8 @@ def open_base(spec: StudySpec, *, source: str | Path, folder: Path) -> Base:
         told = f"the base scenario has performance.draw = {loaded.scenario.performance.draw}"
         raise InputError(source, f"worlds: {told}, and the worlds are draws; leave one of them out")
     written = _written_out(loaded.scenario, folder, named)
-    return Base({**written, **cases}, named, spec.window)
+    written.pop("plugins", None)  # the study's, of which these are a part
+    return Base({**written, **cases}, named, spec.window, plugins)
 
 
 def _without_case(tree: Mapping[str, Any]) -> dict[str, Any]:

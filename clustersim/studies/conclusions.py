@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.metrics import is_constant, is_service
 from clustersim.seeds import Streams
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.demands import root_search, tried_metric
 from clustersim.studies.design import column_value
-from clustersim.studies.measures import SERVICE_METRICS
-from clustersim.studies.points import WORLD_QUANTILES, groups_by, is_fact
+from clustersim.studies.points import WORLD_QUANTILES, groups_by
 from clustersim.studies.sensitivity import sobol_indices
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 from clustersim.studies.statistics import (
@@ -306,11 +306,11 @@ def _pair(
     columns: list[Floats] = []
     for runs in (system, baseline):
         values = runs.loc[both, metric].to_numpy(dtype=np.float64)
-        growing = steady and metric in SERVICE_METRICS and len(runs) and is_overloaded(runs)
+        growing = steady and is_service(metric) and len(runs) and is_overloaded(runs)
         columns.append(np.full_like(values, np.inf) if growing else values)
     found = paired_difference(*columns)
     told = {name: getattr(found, name) for name in found.__slots__}
-    if is_fact(metric):
+    if is_constant(metric):
         told |= dict.fromkeys(("relative_low", "relative_high"), found.relative)
         told["relative_note"] = ""
     return told
@@ -357,5 +357,5 @@ def _point_means(runs: pd.DataFrame, metrics: Sequence[str], *, steady: bool) ->
     means = finished.groupby("point", sort=True)[list(metrics)].mean()
     groups = finished.groupby("point") if steady else ()
     overloaded = [point for point, group in groups if is_overloaded(group)]
-    means.loc[overloaded, [name for name in metrics if name in SERVICE_METRICS]] = np.inf
+    means.loc[overloaded, [name for name in metrics if is_service(name)]] = np.inf
     return means

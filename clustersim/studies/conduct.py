@@ -250,6 +250,8 @@ class _Agenda:
         self._hand_over(crew)
         self._report()
         for run, outcome in crew.outcomes(self._study.base):
+            if outcome.stops:
+                raise InputError(f"run {run.key}", f"{outcome.error}; what was done is kept")
             self._store.add(outcome, study=self._number, changes=run.changes)
             self._done += 1
             self._failed += outcome.failed

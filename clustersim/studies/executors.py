@@ -79,7 +79,7 @@ class Crew(ABC):
         Interrupted
             If a signal asks this process to end, while it waits for a run.
         """
-        self._tree, self._window = dict(base.tree), base.window.measured
+        self._tree, self._window = dict(base.tree), base.measured
         while self._waiting or self._under_way():
             yield from self._some()
 

@@ -8,25 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.studies.base import MEAN_WORLD
-from clustersim.studies.measures import SERVICE_METRICS
-from clustersim.studies.periods import period_of
 from clustersim.studies.statistics import mean_interval, quantile_interval
 from clustersim.studies.steady import is_overloaded, is_rising
 
-__all__ = ["groups_by", "is_fact", "points_table", "world_range"]
+__all__ = ["groups_by", "points_table", "world_range"]
 
-SHARES = (
-    "utilisation",
-    "waited",
-    "censored",
-    "effective_time",
-    "lost_work",
-    "availability",
-    "served",
-)
-FACTS = ("chips", "fleet_cost_cny", "fleet_power_w", "jobs_per_day")
-"""What is the same in every replication of a point."""
 WORLD_QUANTILES = (0.05, 0.95)
 
 
@@ -70,11 +58,6 @@ def points_table(
     return pd.DataFrame(rows)
 
 
-def is_fact(name: str) -> bool:
-    """Whether a metric is the same in every replication of a point, and needs no interval."""
-    return name in FACTS or name.startswith("chips.")
-
-
 def groups_by(
     runs: pd.DataFrame, columns: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -113,7 +96,7 @@ def _point(
     whole = drawn["world"].nunique() == n_worlds
     for name in dict.fromkeys(metrics):
         row |= _interval(name, mean_world, overload)
-        if n_worlds and not is_fact(name):
+        if n_worlds and not is_constant(name):
             low, high = np.nan, np.nan
             if whole:
                 low, high = world_range(finished, name, steady=steady)
@@ -122,9 +105,9 @@ def _point(
 
 
 def _interval(name: str, runs: pd.DataFrame, overload: bool) -> dict[str, float]:
-    if is_fact(name):
+    if is_constant(name):
         return {name: float(runs[name].mean())}
-    if overload and name in SERVICE_METRICS:
+    if overload and is_service(name):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
     mean, low, high = mean_interval(values)
@@ -145,12 +128,8 @@ def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, 
 
 def _bounds(name: str) -> tuple[float, float]:
     """What a metric can be at least and at most: an interval ends there."""
-    name, _ = period_of(name)
-    if name in SHARES or name.startswith("utilisation."):
-        return 0.0, 1.0
-    if name in ("backlog_growth", "wait_rise_s"):
-        return -np.inf, np.inf
-    return (1.0 if name.endswith("bounded_slowdown") else 0.0), np.inf
+    found = find_metric(name)
+    return (-np.inf, np.inf) if found is None else (found.least, found.most)
 
 
 def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
@@ -160,7 +139,7 @@ def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[
     world that is overloaded counts as infinite, where a steady state is looked for.  NaN of fewer
     than two worlds.
     """
-    endless = steady and name in SERVICE_METRICS
+    endless = steady and is_service(name)
     drawn = runs[runs["world"] != MEAN_WORLD]
     means = [
         np.inf if endless and is_overloaded(world) else float(world[name].mean())

@@ -55,7 +55,8 @@ def _changed(key: str, now: str, made_by: Code | None) -> list[str]:
     told = []
     if scenario_hash(key) != scenario_hash(now):
         told.append(
-            f"is now run {now}: a log, a calibration or a policy that it reads was changed since"
+            f"is now run {now}: a log, a calibration, a policy or a plugin that it reads was "
+            "changed since"
         )
     if code_hash(key) != code_hash(now):
         code = this_code()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from clustersim.analysis.metrics import find_metric, in_period
 from clustersim.files import FileModel
-from clustersim.studies.measures import METRICS
-from clustersim.studies.periods import PERIOD_METRICS, in_period
+from clustersim.studies.plot_kinds import PlotKindName, find_plot_kind
 from clustersim.studies.values import (
     Between,
     CoolDown,
@@ -172,9 +171,12 @@ class Objective(FileModel):
     @classmethod
     def _a_limit(cls, limit: int | float | str, info: ValidationInfo) -> int | float | str:
         metric, quantity = info.data.get("metric", ""), find_quantity(limit)
-        if metric.endswith("_s") and not (quantity and quantity.dimension == "duration"):
+        known = find_metric(metric)
+        is_duration = quantity is not None and quantity.dimension == "duration"
+        if metric.endswith("_s") and not is_duration:
             raise ValueError(f"{metric} needs a duration such as 1 h, found {limit!r}")
-        if metric and not metric.endswith("_s") and isinstance(limit, str):
+        is_time = known is not None and known.dimension == "duration"
+        if metric and isinstance(limit, str) and not (is_time and is_duration):
             raise ValueError(f"{metric} needs a number, found {limit!r}")
         number = quantity.value if quantity else limit
         if isinstance(number, (int, float)) and not number > 0:
@@ -254,9 +256,7 @@ class Comparison(FileModel):
 class Plot(FileModel):
     """One picture."""
 
-    kind: Literal[
-        "curve", "periods", "capacity", "differences", "trade-off", "heat-map", "indices", "warm-up"
-    ]
+    kind: PlotKindName
     x: Text | None = Field(None, description="a parameter, or a metric such as chips.seedchip")
     y: list[Text] | Text | None = Field(None, description="metrics; a parameter in a heat map")
     by: Text | None = Field(None, description="a line for each value of this parameter")
@@ -281,6 +281,11 @@ class StudySpec(FileModel):
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     question: str = Field("", description="what the study is to answer, in a sentence")
+    plugins: list[Text] = Field(
+        default_factory=list,
+        description="Python files of one's own that register metrics or plots, such as "
+        "my_metrics.py",
+    )
     base: Text | dict[str, Any] = Field(description="a scenario: a file, or the scenario itself")
     set: dict[Text, Any] = Field(
         default_factory=dict, description="changes of the base scenario by path"
@@ -301,10 +306,8 @@ class StudySpec(FileModel):
     metrics: list[Metric] = Field(
         default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"],
         min_length=1,
-        description="of: "
-        + "; ".join(f"{name} ({words})" for name, words in METRICS.items())
-        + "; utilisation.POOL; chips.POOL; accelerators.POOL; useful_flop_per_s.POOL; with "
-        f"window.periods also {', '.join(PERIOD_METRICS)} of the k-th period as NAME@k",
+        description="what is measured of every run: names that `clustersim metrics` lists; of one "
+        "pool as NAME.POOL, of the k-th period of window.periods as NAME@k",
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None
@@ -364,11 +367,12 @@ class StudySpec(FileModel):
         periods = range(1, len(self.window.period_names) + 1)
         names: list[str] = []
         for plot in self.plots:
-            if plot.kind == "periods":
-                names += [in_period(y, period) for y in plot.ys for period in periods]
-                names += [] if plot.by is None else [plot.by]
-            else:
-                names += itertools.chain.from_iterable(plot.named.values())
+            known = find_plot_kind(plot.kind)
+            for field, named in plot.named.items():
+                if field == "y" and known is not None and known.per_period:
+                    names += [in_period(name, period) for name in named for period in periods]
+                else:
+                    names += named
         return list(dict.fromkeys(names))
 
     def listed(self, path: str) -> list[Scalar]:

@@ -98,6 +98,8 @@ class Outcome:
         Why it failed; empty if it did not.
     wall_s : float
         How long it took.
+    stops : bool
+        Whether a metric of the user's failed, which stops the study; not kept in the store.
     """
 
     key: str
@@ -105,6 +107,7 @@ class Outcome:
     series: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     error: str = ""
     wall_s: float = 0.0
+    stops: bool = False
 
     @property
     def failed(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, column_value, design
 from clustersim.studies.faults import pool_faults, study_faults
 from clustersim.studies.spec import StudySpec
+from clustersim.studies.study_plugins import metric_files, plugin_faults, study_plugins
 from clustersim.studies.window import window_faults
 from clustersim.studies.worker import open_changed
 
@@ -58,6 +59,8 @@ class Study:
         :func:`define_study` makes the same study of it.
         """
         document = self.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if not self.spec.plugins:
+            del document["plugins"]
         return {**document, "base": dict(self.base.tree), "set": {}}
 
 
@@ -66,6 +69,7 @@ def load_study(
     *,
     quick: bool = False,
     changes: Mapping[str, Any] | list[str] = (),  # type: ignore[assignment]
+    plugins: Sequence[str | Path] = (),
 ) -> Study:
     """Read a study file.
 
@@ -78,6 +82,8 @@ def load_study(
         Whether to apply what the file says under ``quick``: a small version of the study.
     changes : mapping or list of str
         Changes of its base scenario beside those that it says itself, by path.
+    plugins : sequence of str or Path
+        Files that register metrics or plots, beside those that the study names.
 
     Raises
     ------
@@ -86,8 +92,11 @@ def load_study(
     """
     path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
+    if small is not None and small.get("plugins") != fields.get("plugins"):
+        study_plugins(small, f"{path}: quick", path.parent)
+    fields = _with_plugins(_with_set(fields, changes), plugins)
     try:
-        study = define_study(_with_set(fields, changes), source=path, folder=path.parent)
+        study = define_study(fields, source=path, folder=path.parent)
     except InputError as error:
         raise InputError(error.source, _blamed(error.problems, changes)) from error.__cause__
     if small is not None:
@@ -135,10 +144,13 @@ def define_study(
     >>> len(study.points)
     3
     """
+    plugins = study_plugins(fields, source, Path(folder))
     spec = _with_full_paths(_read_spec(fields, source), Path(folder))
-    if alike := [*_alike_in_tables(spec)]:
-        raise InputError(source, alike)
-    base = open_base(spec, source=source, folder=Path(folder))
+    spec = spec.model_copy(update={"plugins": [plugin.file for plugin in plugins]})
+    if faults := [*_alike_in_tables(spec), *plugin_faults(spec, plugins)]:
+        raise InputError(source, faults)
+    own = metric_files(plugins)
+    base = open_base(spec, source=source, folder=Path(folder), plugins=own)
     try:
         points = design(spec, seed=base.seed)
     except InputError as error:
@@ -155,6 +167,14 @@ def _with_set(fields: dict[str, Any], changes: Mapping[str, Any] | list[str]) ->
     if not changes or not isinstance(own, dict):
         return fields
     return {**fields, "set": {**own, **dict(change_items(changes))}}
+
+
+def _with_plugins(fields: dict[str, Any], plugins: Sequence[str | Path]) -> dict[str, Any]:
+    """Add plugin files to those of a study file."""
+    own = fields.get("plugins") or []
+    if not plugins or not isinstance(own, list):
+        return fields
+    return {**fields, "plugins": [*own, *(str(Path(file).resolve()) for file in plugins)]}
 
 
 def _blamed(problems: list[str], changes: Mapping[str, Any] | list[str]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.metrics import is_constant
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
@@ -24,7 +25,7 @@ from clustersim.studies.conclusions import (
 )
 from clustersim.studies.conduct import STUDY_FILE
 from clustersim.studies.design import column_value
-from clustersim.studies.points import is_fact, points_table
+from clustersim.studies.points import points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
 from clustersim.studies.store import open_store
 from clustersim.studies.study import Study, define_study
@@ -66,7 +67,7 @@ class StudyResult:
         asked = [*spec.metrics, *([spec.objective.metric] if spec.objective else [])]
         columns = [str(name) for name in self.runs.columns]
         known = [name for name in (*asked, *spec.plotted) if name in columns]
-        facts = [name for name in columns if is_fact(name)]
+        facts = [name for name in columns if is_constant(name)]
         return [name for name in dict.fromkeys([*known, *facts]) if name not in self.parameters]
 
     @property

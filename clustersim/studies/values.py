@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeGuard
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
+from clustersim.analysis.metrics import is_metric, metric_names, metric_schema
 from clustersim.errors import unknown_name
-from clustersim.studies.measures import METRICS, is_metric
 from clustersim.units import find_quantity
 
 __all__ = [
@@ -91,7 +92,7 @@ def _periods(told: Any) -> Any:
 
 def _metric(name: str) -> str:
     if not is_metric(name):
-        raise ValueError(unknown_name("metric", name, METRICS))
+        raise ValueError(unknown_name("metric", name, metric_names()))
     return name
 
 
@@ -140,4 +141,16 @@ WarmUp = Annotated[
 CoolDown = Annotated[Share | Text, BeforeValidator(_left_out)]
 Between = Annotated[tuple[int | float, int | float], BeforeValidator(_two_ends)]
 Periods = Annotated[int | list[Text] | None, BeforeValidator(_periods)]
-Metric = Annotated[str, AfterValidator(_metric)]
+
+
+class _MetricSchema:
+    """Writes the names of all metrics into a JSON Schema, those of loaded plugins among them."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return metric_schema()
+
+
+Metric = Annotated[str, AfterValidator(_metric), _MetricSchema]

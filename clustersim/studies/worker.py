@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
+from clustersim.analysis.part import FleetView
 from clustersim.errors import InputError
 from clustersim.simulation.fleet import Fleet, open_fleet
 from clustersim.simulation.result import Result
@@ -17,7 +18,7 @@ from clustersim.simulation.run import run_scenario, sustainable_per_s
 from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
 from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
-from clustersim.studies.measures import fleet_facts, measure
+from clustersim.studies.measures import PluginError, fleet_facts, measure
 from clustersim.studies.periods import period_ends_s
 from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
@@ -52,14 +53,13 @@ def make_run(
         scenario = resolve_scenario(tree, changes).scenario
         _check_unchanged(files)
         measured = measure(result, **window, catalogue=fleet.catalogue)
+        view = FleetView(fleet, scenario.money, _offered_load(scenario))
+        facts = fleet_facts(view, plugins=window.get("plugins", ()))
     except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
-        return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began)
-    metrics = {
-        **measured.metrics,
-        **fleet_facts(fleet, scenario.money),
-        "offered_load": _offered_load(scenario),
-    }
+        stops = isinstance(error, PluginError)
+        return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began, stops=stops)
+    metrics = {**measured.metrics, **facts}
     return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
 
 

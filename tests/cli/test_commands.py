@@ -22,6 +22,19 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
 SCENARIOS = [path for path in FILES if not {"base", "quarters"} & set(read_yaml(path))]
 GOOD = "job_id,submit_s,n_accelerators,duration_s,who\n1,0,8,60,a\n2,5,8,60,b\n3,6,16,30,c\n"
+METRICS = """\
+import clustersim
+
+clustersim.register_metric(
+    clustersim.Metric(
+        name="long_waits",
+        label="jobs that waited more than an hour",
+        definition="Share of the measured jobs that waited more than an hour.",
+        compute=lambda part: (part.wait_s > 3600).mean(),
+        dimension="share",
+    )
+)
+"""
 POLICY = """\
 from clustersim import Policy
 
@@ -211,6 +224,7 @@ def test_help_has_an_example_that_works(
         (tmp_path / folder).symlink_to(ROOT / folder)
     write_long_log(tmp_path / "jobs.csv")
     (tmp_path / "my_policy.py").write_text(POLICY)
+    (tmp_path / "my_metrics.py").write_text(METRICS)
     (tmp_path / "my-chips.yaml").write_text(
         "accelerators:\n  MyChip: {extends: H200, source: a test}\n"
     )

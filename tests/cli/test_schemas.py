@@ -82,6 +82,9 @@ SLIPS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "no cluster": ("scenario", lambda tree: tree.pop("cluster")),
     "a key of a study": ("study", lambda tree: tree.update(replicatons=3)),
     "a metric's limit": ("study", lambda tree: tree.update(objective={"atmost": "1 h"})),
+    "a metric": ("study", lambda tree: tree.update(metrics=["p95_wait"])),
+    "a metric of a pool": ("study", lambda tree: tree.update(metrics=["makespan_s.h200"])),
+    "a metric of a period": ("study", lambda tree: tree.update(metrics=["makespan_s@1"])),
     "a kind of plot": ("study", lambda tree: tree.update(plots=[{"kind": "curves"}])),
     "a key of a range": (
         "study",
@@ -127,6 +130,21 @@ def test_a_file_may_extend_another(validator: Callable[[str], Any], name: str) -
     check.validate({"extends": "other.yaml"})
     assert not check.is_valid({})
     assert not check.is_valid({**content, "extends": 5})
+
+
+def test_names_of_metrics_are_there_once(validator: Callable[[str], Any]) -> None:
+    check = validator("study")
+    assert str(check.schema).count("'const': 'p95_wait_s'") == 1
+    content = as_json(FILES["study"][0])
+    metrics = [
+        "p95_wait_s",
+        "utilisation.h200",
+        "utilisation@12",
+        "utilisation.910b@3",
+        "chips.a.b",
+    ]
+    check.validate({**content, "metrics": metrics, "quick": {"metrics": metrics}})
+    assert not check.is_valid({**content, "quick": {"metrics": ["p95"]}})
 
 
 def test_a_quick_version_says_parts_of_fields(validator: Callable[[str], Any]) -> None:

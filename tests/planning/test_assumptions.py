@@ -14,6 +14,7 @@ import pytest
 from files import two_chips
 
 import clustersim
+from clustersim.analysis.part import FleetView
 from clustersim.calibration.cost import Prices
 from clustersim.calibration.estimate import estimate
 from clustersim.catalogue.assumptions import (
@@ -114,7 +115,7 @@ def test_estimate_run_study_and_plan_take_the_same_numbers(chip: str, catalogue:
         assert by_column[column] == pytest.approx(estimated * share, rel=1e-9), column
     assert by_column["energy_j"] / 3.6e6 == pytest.approx(cost.energy_kwh * share, rel=1e-9)
 
-    assert fleet_facts(fleet)["fleet_cost_cny"] == pytest.approx(8 * price, rel=1e-12)
+    assert fleet_facts(FleetView(fleet))["fleet_cost_cny"] == pytest.approx(8 * price, rel=1e-12)
 
     question = define_plan(
         two_chips(

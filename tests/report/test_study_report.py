@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from clustersim.cli.main import main
+from clustersim.plots.study_axes import study_axes
 from clustersim.report import conduct_study, write_report
 from clustersim.report.findings import findings, warnings
-from clustersim.report.study_figures import draw_plots, study_axes
+from clustersim.report.study_figures import draw_plots
 from clustersim.studies import define_study, load_result
 from tests.report.browser import Browser
 from tests.study_stores import keep_runs

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from fleets import cluster, jobs, pool
 
+from clustersim.analysis.part import MeasuredRun
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.cli.result_text import result_text
 from clustersim.simulation.metrics import summary, wait_s
@@ -18,10 +19,8 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.studies.measures import measure
-from clustersim.studies.periods import period_metrics
+from clustersim.studies.measures import measure, period_metrics
 from clustersim.studies.submitted import Submitted
-from clustersim.studies.useful_work import useful_work
 from clustersim.topology import Cluster
 
 ONE = cluster(pool("gpu", 1, 8))
@@ -94,8 +93,8 @@ def test_metrics_of_a_period(horizon_s: float, p95: float) -> None:
     """At 40 both jobs wait, at 60 job 2 does: the percentile is not known then."""
     result = stopped(horizon_s)
     jobs_then = Submitted.of(result)
-    work = useful_work(result, catalogue())
-    found = period_metrics(result, work, jobs_then, periods=1, horizon_s=horizon_s)
+    run = MeasuredRun(result, catalogue())
+    found = period_metrics(run, periods=1, horizon_s=horizon_s)
     assert found["mean_total_wait_s@1"] == jobs_then.total_wait_s.mean()
     np.testing.assert_equal(found["p95_total_wait_s@1"], p95)
 

@@ -165,7 +165,7 @@ def test_policy_that_was_changed_since(made: tuple[Path, pd.DataFrame, str]) -> 
     mine = runs.loc[runs["scheduler.policy"] == own.rpartition("/")[2], "run"].iloc[0]
     other = runs.loc[runs["scheduler.policy"] == "fcfs", "run"].iloc[0]
     policy_file(Path(own.partition(":")[0]), "self.changed = True")
-    with pytest.raises(InputError, match="a policy that it reads was changed since"):
+    with pytest.raises(InputError, match="a policy or a plugin that it reads was changed since"):
         load_run(folder, mine)
     load_run(folder, other)
     Path(own.partition(":")[0]).unlink()

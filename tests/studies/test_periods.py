@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from conducted import QUEUE
 
+from clustersim.analysis.cost_metrics import ACCOUNTS
+from clustersim.analysis.metrics import period_of
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance.arrays import ModelArrays
@@ -18,7 +20,7 @@ from clustersim.simulation.run import run_scenario
 from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.studies.measures import measure
-from clustersim.studies.periods import ACCOUNTS, period_ends_s, period_of
+from clustersim.studies.periods import period_ends_s
 from clustersim.studies.useful_work import useful_work
 from clustersim.topology import compile_cluster, resolve_cluster
 
@@ -139,7 +141,7 @@ def test_energy_and_money_of_the_periods_add_up() -> None:
     tree = {**QUEUE, "horizon": "8 h", "energy": {}, "money": {"period": "2 h"}}
     result = run_scenario(resolve_scenario(tree))
     found = measure(result, **KEPT, periods=4).metrics
-    for name in ACCOUNTS:
+    for name in (account.name for account in ACCOUNTS):
         parts = [found[f"{name}@{k}"] for k in (1, 2, 3, 4)]
         assert sum(parts) == pytest.approx(found[name], rel=1e-12)
         assert found[name] > 0

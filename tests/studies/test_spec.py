@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from clustersim.errors import InputError
 from clustersim.files import validate
-from clustersim.studies.spec import Range, StudySpec
+from clustersim.studies.spec import Objective, Range, StudySpec
 from clustersim.studies.study import define_study, load_study
 
 BASE: dict[str, Any] = {
@@ -264,3 +264,14 @@ def test_a_quick_study_says_that_it_is_a_preview() -> None:
         "runs; for the answer run clustersim study my.yaml --out DIR without --quick."
     )
     assert "with 3 replications; for the answer" in " ".join(_preview(3, "my.yaml").split())
+
+
+@pytest.mark.parametrize("limit", ["1 h", 3600])
+@pytest.mark.parametrize("metric", ["p95_wait_s@2", "mean_wait_s_half"])
+def test_an_objective_of_a_time_may_be_a_duration(metric: str, limit: object) -> None:
+    assert Objective(metric=metric, at_most=limit).limit == 3600.0
+
+
+def test_an_objective_of_a_share_is_no_duration() -> None:
+    with pytest.raises(ValueError, match="waited needs a number, found '1 h'"):
+        Objective(metric="waited", at_most="1 h")

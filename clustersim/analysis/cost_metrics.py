@@ -1,0 +1,132 @@
+"""Energy and cost of a run, and of each period."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from clustersim.analysis.metrics import Metric
+from clustersim.analysis.part import Part
+from clustersim.calendar import DAY_S
+
+__all__ = ["METRICS"]
+
+MILLION, PFLOP_DAY = 1e6, 1e15 * DAY_S
+
+
+def _of_run(column: str, unit: float = 1.0) -> Callable[[Part], float]:
+    """Of the whole run, as in its summary; NaN where the scenario has no such account."""
+
+    def account(part: Part) -> float:
+        return unit * float(part.result.summary.iloc[0].get(column, math.nan))
+
+    return account
+
+
+def _of_period(column: str) -> Callable[[Part], float]:
+    """Of a stretch of time, spread evenly over each row of the table of costs.
+
+    Runs of a study have rows that end where its periods do.
+    """
+
+    def account(part: Part) -> float:
+        costs = part.result.costs
+        if costs is None or column not in costs:
+            return math.nan
+        begin, end = (costs[name].to_numpy() for name in ("begin_s", "end_s"))
+        shared = np.clip(np.minimum(end, part.end_s) - np.maximum(begin, part.begin_s), 0.0, None)
+        share = shared / np.where(end > begin, end - begin, np.inf)
+        return float((share * costs[column].to_numpy()).sum())
+
+    return account
+
+
+def _account(name: str, label: str, definition: str, dimension: str, *, noun: str = "") -> Metric:
+    return Metric(
+        name=name,
+        label=label,
+        definition=definition,
+        compute=_of_run(name),
+        of_period=_of_period(name),
+        per_period=True,
+        dimension=dimension,
+        better="less",
+        noun=noun,
+        least=0.0,
+        subject="costs",
+    )
+
+
+def _unit_cost(
+    name: str, column: str, unit: float, label: str, definition: str, *, noun: str = ""
+) -> Metric:
+    return Metric(
+        name=name,
+        label=label,
+        definition=definition,
+        compute=_of_run(column, unit),
+        dimension="money",
+        better="less",
+        noun=noun,
+        least=0.0,
+        subject="costs",
+    )
+
+
+ACCOUNTS = (
+    _account(
+        "energy_j",
+        "energy",
+        "Energy of the whole run (needs the key energy).",
+        "energy",
+    ),
+    _account(
+        "electricity_cny",
+        "cost of electricity",
+        "Cost of the electricity of the whole run (needs energy).",
+        "money",
+    ),
+    _account(
+        "carbon_kg",
+        "carbon dioxide",
+        "Carbon dioxide of the electricity of the whole run (needs energy).",
+        "mass",
+    ),
+    _account(
+        "cost_cny",
+        "cost of the fleet",
+        "Cost of the fleet over the whole run (needs the key money).",
+        "money",
+        noun="cost",
+    ),
+)
+"""Measured of each period too."""
+UNIT_COSTS = (
+    _unit_cost(
+        "cost_per_job_cny",
+        "cost_per_job_cny",
+        1.0,
+        "cost of a job",
+        "Cost of the fleet, without what serves, over the jobs that it did (needs money).",
+    ),
+    _unit_cost(
+        "cost_per_million_tokens_cny",
+        "cost_per_token_cny",
+        MILLION,
+        "cost of a million tokens",
+        "Cost of a million tokens trained for good (needs money).",
+    ),
+    _unit_cost(
+        "cost_per_useful_pflop_day_cny",
+        "cost_per_flop_cny",
+        PFLOP_DAY,
+        "cost of a useful PFLOP/s for a day",
+        "Cost of one PFLOP/s of useful model FLOPs for a day (needs money).",
+        noun="cost",
+    ),
+)
+
+
+METRICS = ACCOUNTS

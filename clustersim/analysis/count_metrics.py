@@ -1,0 +1,220 @@
+"""What was offered, what of it is measured, and whether the run was in a steady state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from clustersim.analysis.cost_metrics import UNIT_COSTS
+from clustersim.analysis.metrics import Metric
+from clustersim.analysis.part import Part
+from clustersim.calendar import DAY_S, HOUR_S
+from clustersim.simulation.metrics import accelerator_seconds, served
+
+__all__ = ["METRICS"]
+
+
+def _served(part: Part) -> float:
+    if part.result.serving is None:
+        return 1.0
+    return served(part.result.serving, begin_s=part.begin_s, end_s=part.end_s)
+
+
+def _lent_hours_per_day(part: Part) -> float:
+    """Accelerator-hours a day that jobs held in pools that lend the chips of services."""
+    days = part.span_s / DAY_S
+    if days <= 0:
+        return math.nan
+    serving, lent_s = part.result.serving, 0.0
+    if serving is not None:
+        lends = serving.loc[serving["lends"], "pool"].unique()
+        use = accelerator_seconds(part.result.utilisation, begin_s=part.begin_s, end_s=part.end_s)
+        lent_s = float(use.loc[[pool for pool in use.index if pool in lends], "allocated"].sum())
+    return lent_s / HOUR_S / days
+
+
+def _jobs_per_day(part: Part) -> float:
+    """Of the workload model, or of a log from its first job to its last."""
+    stated = part.result.provenance.get("arrival_rate_per_s")
+    if stated is not None:
+        return DAY_S * float(stated)
+    submit = part.result.jobs["submit_s"]
+    span = float(submit.iloc[-1] - submit.iloc[0])
+    return DAY_S * ((len(submit) - 1) / span if span > 0 else math.nan)
+
+
+def _work_hours_per_day(part: Part) -> float:
+    days = part.span_s / DAY_S
+    work = float(np.nansum(part.run.submitted.work[part.chosen]))
+    return work / HOUR_S / days if days > 0 else math.nan
+
+
+def _makespan_s(part: Part) -> float:
+    jobs = part.run.submitted
+    return float(np.nanmax(jobs.finish_s, initial=jobs.end_s) - jobs.submit_s[0])
+
+
+def _censored(part: Part) -> float:
+    return float(part.waits_still.mean()) if len(part.waits_still) else math.nan
+
+
+def _backlog_growth(part: Part) -> float:
+    """Work waiting at the end less that at the beginning, over the work that arrived meanwhile."""
+    jobs = part.run.submitted
+    ran = np.isfinite(jobs.start_s)
+    mean_held = float(jobs.held_s[ran].mean()) if ran.any() else 0.0
+    work = jobs.n_accelerators * np.where(ran, jobs.held_s, mean_held) * jobs.runnable
+    start_s = np.where(ran, jobs.start_s, np.inf)
+    arrived = float(work[(jobs.submit_s > part.begin_s) & (jobs.submit_s <= part.end_s)].sum())
+
+    def waiting(at_s: float) -> float:
+        return float(work[(jobs.submit_s <= at_s) & (start_s > at_s)].sum())
+
+    return (waiting(part.end_s) - waiting(part.begin_s)) / arrived if arrived > 0 else 0.0
+
+
+def _offers() -> Iterator[Metric]:
+    yield Metric(
+        name="served",
+        label="served share of the demand",
+        definition="Accelerator-seconds that served over those that services needed; 1 where there "
+        "are no services.",
+        compute=_served,
+        dimension="share",
+        better="more",
+        least=0.0,
+        most=1.0,
+        subject="work",
+    )
+    yield Metric(
+        name="lent_accelerator_hours_per_day",
+        label="accelerator-hours of jobs a day in pools that lend",
+        definition="Accelerator-hours a day of jobs in pools that lend the accelerators of "
+        "services.",
+        compute=_lent_hours_per_day,
+        dimension="count",
+        unit="h/d",
+        better="more",
+        least=0.0,
+        subject="work",
+    )
+    yield Metric(
+        name="jobs_per_day",
+        label="offered jobs a day",
+        definition="Jobs a day that are submitted: of the workload model, or of the log from its "
+        "first job to its last.",
+        compute=_jobs_per_day,
+        dimension="count",
+        unit="1/d",
+        better="more",
+        least=0.0,
+        constant=True,
+        subject="counts",
+    )
+    yield Metric(
+        name="accelerator_hours_per_day",
+        label="accelerator-hours of work done a day",
+        definition="Accelerator-hours a day that the measured jobs held, in all their attempts.",
+        compute=_work_hours_per_day,
+        dimension="count",
+        unit="h/d",
+        better="more",
+        least=0.0,
+        subject="work",
+    )
+
+
+def _counts() -> Iterator[Metric]:
+    yield Metric(
+        name="makespan_s",
+        label="makespan",
+        definition="Time from the first submission to the end of the run.",
+        compute=_makespan_s,
+        dimension="duration",
+        better="less",
+        least=0.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="jobs_submitted",
+        label="jobs submitted",
+        definition="Jobs that were submitted before the run stopped.",
+        compute=lambda part: float(len(part.run.submitted.submit_s)),
+        dimension="count",
+        least=0.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="jobs",
+        label="measured jobs",
+        definition="Jobs that are measured: within the window, without those that can never run.",
+        compute=lambda part: float(part.chosen.sum()),
+        dimension="count",
+        least=0.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="warm_up_jobs",
+        label="jobs of the warm-up",
+        definition="Jobs that are left out as warm-up.",
+        compute=lambda part: float(part.first),
+        dimension="count",
+        least=0.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="warm_up_reached",
+        label="steady part found",
+        definition="Whether a steady part was found (1) or not (0); 1 where the window states the "
+        "warm-up.",
+        compute=lambda part: float(part.warm_up_reached),
+        unit="1",
+        least=0.0,
+        most=1.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="never_runnable",
+        label="jobs that can never run",
+        definition="Jobs within the window that can never run on this fleet.",
+        compute=lambda part: float((~part.run.submitted.runnable[part.first : part.last]).sum()),
+        dimension="count",
+        least=0.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="censored",
+        label="measured jobs not started at the horizon",
+        definition="Share of the measured jobs that had not started when the run stopped.",
+        compute=_censored,
+        per_period=True,
+        dimension="share",
+        least=0.0,
+        most=1.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="unfinished",
+        label="measured jobs not finished at the horizon",
+        definition="Share of the measured jobs that had not finished when the run stopped.",
+        compute=lambda part: float(np.isnan(part.run.submitted.finish_s[part.chosen]).mean()),
+        dimension="share",
+        least=0.0,
+        most=1.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="backlog_growth",
+        label="arriving work that piled up",
+        definition="Work waiting at the end less that at the beginning of the window, over the "
+        "work that arrived in between. A point is overloaded where it is more than 2 %.",
+        compute=_backlog_growth,
+        dimension="share",
+        better="less",
+        subject="counts",
+    )
+
+
+METRICS = (*_offers(), *UNIT_COSTS, *_counts())

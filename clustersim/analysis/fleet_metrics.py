@@ -1,0 +1,93 @@
+"""What is known of a fleet before any run: chips, price, power, and the load it is offered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from clustersim.analysis.metrics import Metric
+from clustersim.analysis.part import FleetView
+from clustersim.simulation.money import purchase_price_cny
+
+__all__ = ["METRICS"]
+
+
+def _chips(view: FleetView) -> float:
+    return float(sum(pool.n_chips for pool in view.fleet.cluster.pools))
+
+
+def _chips_by_pool(view: FleetView) -> Mapping[str, float]:
+    return {pool.name: float(pool.n_chips) for pool in view.fleet.cluster.pools}
+
+
+def _cost_cny(view: FleetView) -> float:
+    """Sum over pools; NaN where a chip has no price, 0 for a pool that is rented."""
+    total = 0.0
+    for pool in view.fleet.cluster.pools:
+        chip = view.fleet.catalogue.accelerator(pool.accelerator)
+        known = chip.price is not None or view.prices.of(pool.name).price is not None
+        rented = view.prices.of(pool.name).rent_per_hour is not None
+        price = purchase_price_cny(view.prices, pool, chip) if known or rented else math.nan
+        total += pool.n_chips * price
+    return total
+
+
+def _power_w(view: FleetView) -> float:
+    total = 0.0
+    for pool in view.fleet.cluster.pools:
+        total += pool.n_chips * view.fleet.catalogue.accelerator(pool.accelerator).power_w
+    return total
+
+
+def _metrics() -> Iterator[Metric]:
+    yield Metric(
+        name="chips",
+        label="chips of the fleet",
+        pool_label="chips",
+        definition="Accelerators of the fleet.",
+        of_fleet=_chips,
+        by_pool=_chips_by_pool,
+        dimension="count",
+        better="less",
+        least=0.0,
+        constant=True,
+        subject="fleets",
+    )
+    yield Metric(
+        name="fleet_cost_cny",
+        label="purchase price of the servers",
+        definition="Purchase price of the accelerators with their servers, without network and "
+        "buildings: by the key money of the scenario, else by the planning assumptions; 0 for "
+        "pools that are rented, NaN where a chip has no price.",
+        of_fleet=_cost_cny,
+        dimension="money",
+        better="less",
+        noun="cost",
+        least=0.0,
+        constant=True,
+        subject="fleets",
+    )
+    yield Metric(
+        name="fleet_power_w",
+        label="power of the fleet",
+        definition="Sum of the thermal design powers of the accelerators, without servers.",
+        of_fleet=_power_w,
+        dimension="power",
+        better="less",
+        least=0.0,
+        constant=True,
+        subject="fleets",
+    )
+    yield Metric(
+        name="offered_load",
+        label="offered load",
+        definition="The work that arrives over the most that the fleet can do, as stated or of the "
+        "jobs a day; NaN of a log.",
+        of_fleet=lambda view: view.offered_load,
+        dimension="ratio",
+        least=0.0,
+        subject="fleets",
+    )
+
+
+METRICS = tuple(_metrics())

@@ -1,0 +1,104 @@
+"""The metrics as a list: for people, and for other programs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from clustersim.analysis.metrics import METRICS, Metric
+
+__all__ = ["by_heading", "definition_of", "metric_lines", "metric_rows", "names_of"]
+
+ENDS = ("_half", "_at_least", "_at_most")
+WIDTH, INDENT = 100, "    "
+HEADINGS = {
+    "waits": "Waits, completion times and slowdowns of jobs",
+    "work": "Work and use of the fleet",
+    "costs": "Energy and cost",
+    "counts": "What is offered and measured",
+    "fleets": "The fleet",
+}
+
+
+def heading_of(metric: Metric) -> str:
+    """Return the heading under which a metric is listed."""
+    if metric.file:
+        return f"Of {metric.file}"
+    return HEADINGS[metric.subject]
+
+
+def by_heading() -> Iterator[tuple[str, list[Metric]]]:
+    """Iterate over the headings and the metrics under each, those of users last."""
+    order = list(HEADINGS.values())
+
+    def place(metric: Metric) -> tuple[int, str]:
+        heading = heading_of(metric)
+        return (order.index(heading), "") if heading in order else (len(order), heading)
+
+    listed = [each for each in METRICS.items.values() if not interval_of(each)]
+    for _, group in groupby(sorted(listed, key=place), key=place):
+        metrics = list(group)
+        yield heading_of(metrics[0]), metrics
+
+
+def interval_of(metric: Metric) -> str:
+    """Return the name of the metric whose interval this one bounds; "" for any other."""
+    names = (metric.name.removesuffix(end) for end in ENDS if metric.name.endswith(end))
+    return next((name for name in names if name in METRICS.built_in), "")
+
+
+def definition_of(metric: Metric) -> str:
+    """Return the definition, with the names of its interval from one run alone."""
+    ends = [f"{metric.name}{end}" for end in ENDS if f"{metric.name}{end}" in METRICS.built_in]
+    if not ends:
+        return metric.definition
+    own = f"{ends[0]} is half the width" if len(ends) == 1 else f"{ends[0]} and {ends[1]} are ends"
+    return f"{metric.definition} {own} of its 95 % interval from one run alone."
+
+
+def names_of(metric: Metric) -> str:
+    """Return the forms of a name: ``NAME[.POOL][@k]``, of one pool and of one period too."""
+    pool = "[.POOL]" if metric.by_pool is not None else ""
+    return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
+
+
+def metric_lines() -> Iterator[str]:
+    """Yield the lines that ``clustersim metrics`` prints."""
+    for number, (heading, metrics) in enumerate(by_heading()):
+        if number:
+            yield ""
+        yield heading
+        for each in metrics:
+            better = f"{each.better} is better" if each.better else ""
+            facts = ", ".join(filter(None, (each.unit, better)))
+            yield f"  {names_of(each)}{f' ({facts})' if facts else ''}"
+            label = f"{each.label[0].upper()}{each.label[1:]}. "
+            text = definition_of(each)
+            text = text if text.startswith(label[:-2]) else f"{label}{text}"
+            yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+    yield ""
+    yield textwrap.fill(
+        "NAME.POOL is of one pool. NAME@k is of the k-th period of a study with window.periods. "
+        "Units are those of tables.",
+        WIDTH,
+    )
+
+
+def metric_rows() -> list[dict[str, Any]]:
+    """Return the metrics as plain data, in the order of the columns."""
+    return [
+        {
+            "name": each.name,
+            "label": each.label,
+            "unit": each.unit,
+            "dimension": each.dimension,
+            "better": each.better or None,
+            "definition": each.definition,
+            "by_pool": each.by_pool is not None,
+            "per_period": each.per_period,
+            "file": each.file or None,
+        }
+        for each in METRICS.items.values()
+    ]

@@ -1,0 +1,365 @@
+"""The registry of metrics: what each is, how it is computed, and how it is shown.
+
+Everything that knows metrics by name reads it: the measures of a run, the tables of a study and the
+bounds of their intervals, the checks of study files, pictures, texts, the JSON Schema, the command
+``clustersim metrics`` and the column dictionary.  The built-in metrics are defined by subject in
+the modules of :data:`SUBJECTS`; their order there is the order of the columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from clustersim.analysis.registry import Registry
+from clustersim.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from clustersim.analysis.part import FleetView, Part
+
+__all__ = [
+    "DIMENSIONS",
+    "METRICS",
+    "Metric",
+    "find_metric",
+    "follows_waits",
+    "in_period",
+    "is_constant",
+    "is_metric",
+    "is_service",
+    "metric_names",
+    "metric_of",
+    "metric_schema",
+    "period_of",
+    "period_order",
+    "pool_of",
+    "register_metric",
+]
+
+DIMENSIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "duration": "s",
+        "bytes": "B",
+        "memory": "B",
+        "bandwidth": "B/s",
+        "flop rate": "FLOP/s",
+        "power": "W",
+        "energy": "J",
+        "mass": "kg",
+        "money": "CNY",
+        "count": "1",
+        "share": "1",
+        "ratio": "1",
+    }
+)
+"""Dimensions, which decide how numbers are written, and the unit of each in tables."""
+SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
+_ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most")
+"""What tables append to the name of a metric, for the ends of its intervals."""
+_COLUMNS = (
+    "run", "point", "replication", "replications", "status", "code", "error", "failed", "overload",
+    "rising", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",
+)  # fmt: skip
+"""Columns of a study's tables that are not metrics."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One number that is measured of a run.
+
+    Attributes
+    ----------
+    name : str
+        By which files, tables and pictures know it, with its unit at the end where it has one
+        (``mean_wait_s``).
+    label : str
+        A noun phrase for axes and sentences, without the unit.
+    definition : str
+        What exactly is measured, in a sentence or two.
+    compute : callable, optional
+        Takes a :class:`~clustersim.analysis.part.Part` (the jobs and the time that a study's
+        window leaves) and returns a number, or NaN where there is nothing to measure.
+    of_fleet : callable, optional
+        In the place of `compute`, for what is known before a run: takes a
+        :class:`~clustersim.analysis.part.FleetView`.
+    by_pool : callable, optional
+        Takes the same and returns the values of the pools by name; these are ``NAME.POOL``.
+    per_period : bool
+        Whether it is measured of each period of the horizon too, as ``NAME@k``.
+    of_period : callable, optional
+        What computes it for a period, where that is not `compute`.
+    dimension : str
+        One of :data:`DIMENSIONS`, which decides how the number is written; "" for none.
+    unit : str
+        Of the number in tables, in SI; by default that of the dimension.
+    better : {"", "less", "more"}
+        Which direction is better; "" where neither is.
+    noun : str
+        The thing of which there is less or more ("wait"); by default the label.
+    pool_label : str
+        In the place of the label, for one pool.
+    logarithmic : bool or None
+        Whether an axis is logarithmic; None chooses by the data.
+    least, most : float
+        Bounds of its values; no interval goes beyond.
+    service : bool
+        Whether it is a service to jobs that has no steady value under overload.
+    constant : bool
+        Whether it is the same in every replication of a point, and so has no interval.
+    subject : str
+        Under which heading it is listed.
+    file : str
+        The user's file that registers it; "" for a built-in metric.  Set by the registry.
+
+    Raises
+    ------
+    InputError
+        If a field is not one of those that are allowed.
+
+    Examples
+    --------
+    >>> metric_of("p95_wait_s").unit, metric_of("utilisation.h200@4").better
+    ('s', 'more')
+    """
+
+    name: str
+    label: str
+    definition: str
+    compute: Callable[[Part], float] | None = None
+    of_fleet: Callable[[FleetView], float] | None = None
+    by_pool: Callable[[Any], Mapping[str, float]] | None = None
+    per_period: bool = False
+    of_period: Callable[[Part], float] | None = None
+    dimension: str = ""
+    unit: str = ""
+    better: Literal["", "less", "more"] = ""
+    noun: str = ""
+    pool_label: str = ""
+    logarithmic: bool | None = None
+    least: float = float("-inf")
+    most: float = float("inf")
+    service: bool = False
+    constant: bool = False
+    subject: str = "yours"
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        for fault in self._faults():
+            raise InputError(f"metric {self.name!r}", fault)
+        if not self.unit:
+            object.__setattr__(self, "unit", DIMENSIONS.get(self.dimension, ""))
+
+    def _faults(self) -> Iterator[str]:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z]\w*", self.name, re.ASCII):
+            yield "name must be letters, digits and underscores, and start with a letter"
+        for field in ("label", "definition"):
+            text = getattr(self, field)
+            if not (isinstance(text, str) and text.strip()):
+                yield f"{field} must be a text, found {text!r}"
+        if self.dimension and self.dimension not in DIMENSIONS:
+            yield unknown_name("dimension", self.dimension, DIMENSIONS)
+        if self.better not in ("", "less", "more"):
+            yield unknown_name("direction", self.better, ("less", "more"))
+        if (self.compute is None) == (self.of_fleet is None):
+            yield "needs either compute or of_fleet"
+        for field in ("compute", "of_fleet", "by_pool", "of_period"):
+            function = getattr(self, field)
+            if function is not None and not callable(function):
+                yield f"{field} must be a function, found {function!r}"
+        if self.per_period and self.compute is None:
+            yield "per_period needs compute"
+        if not self.least < self.most:
+            yield f"needs least < most, found {self.least!r} and {self.most!r}"
+
+    @property
+    def rests_on_prices(self) -> bool:
+        """Whether planning assumptions about prices or energy enter it."""
+        return self.dimension in ("money", "energy", "mass")
+
+
+def _built_in() -> Iterator[Metric]:
+    for subject in SUBJECTS:
+        yield from import_module(f"clustersim.analysis.{subject}").METRICS
+
+
+def _name_fault(name: str) -> str:
+    from clustersim.simulation.scenario import Scenario
+
+    if name in _COLUMNS or name in Scenario.model_fields:
+        return "tables have another column of this name; choose another name"
+    if name.endswith(_ENDINGS):
+        return f"a name cannot end in {', '.join(_ENDINGS)}, which name the ends of intervals"
+    return ""
+
+
+METRICS: Registry[Metric] = Registry("metric", _built_in, _name_fault)
+
+
+def register_metric(metric: Metric) -> None:
+    """Add a metric of one's own; call it in a file that ``--plugins`` or ``plugins:`` names.
+
+    Parameters
+    ----------
+    metric : Metric
+
+    Raises
+    ------
+    InputError
+        If the name is that of a built-in metric or of another column.
+
+    Examples
+    --------
+    In ``my_metrics.py``::
+
+        import clustersim
+
+        def long_waits(part):
+            return float((part.wait_s > 3600).mean()) if len(part.wait_s) else float("nan")
+
+        clustersim.register_metric(
+            clustersim.Metric(
+                name="long_waits",
+                label="jobs that waited more than an hour",
+                definition="Share of the measured jobs that waited more than an hour.",
+                compute=long_waits,
+                per_period=True,
+                dimension="share",
+                better="less",
+                least=0.0,
+                most=1.0,
+            )
+        )
+    """
+    if not isinstance(metric, Metric):
+        raise InputError("register_metric", f"takes a clustersim.Metric, found {metric!r}")
+    METRICS.register(metric)
+
+
+def in_period(name: str, period: int) -> str:
+    """Return the name of a metric in a period (1 is the first)."""
+    return f"{name}@{period}"
+
+
+def period_of(name: str) -> tuple[str, int | None]:
+    """Return the name of a metric without its period, and the period.
+
+    Examples
+    --------
+    >>> period_of("utilisation.h200@4"), period_of("utilisation")
+    (('utilisation.h200', 4), ('utilisation', None))
+    """
+    found = re.fullmatch(r"(.+)@([1-9]\d*)", name)
+    return (found[1], int(found[2])) if found else (name, None)
+
+
+def pool_of(name: str) -> str:
+    """Return the pool of which a metric is; "" for all.
+
+    Examples
+    --------
+    >>> pool_of("utilisation.h200@4"), pool_of("utilisation@4")
+    ('h200', '')
+    """
+    return period_of(name)[0].partition(".")[2]
+
+
+def find_metric(name: str) -> Metric | None:
+    """Return the metric of a name, also of one pool or period; None if there is none.
+
+    Examples
+    --------
+    >>> find_metric("utilisation.h200@4").name, find_metric("makespan_s@4")
+    ('utilisation', None)
+    """
+    whole, period = period_of(name)
+    base, dot, pool = whole.partition(".")
+    found = METRICS.get(base)
+    if found is None or (dot and (not pool or found.by_pool is None)):
+        return None
+    return None if period is not None and not found.per_period else found
+
+
+def is_metric(name: str) -> bool:
+    """Whether a run has a metric of this name.
+
+    Examples
+    --------
+    >>> is_metric("utilisation.h200@4"), is_metric("makespan_s"), is_metric("makespan_s@4")
+    (True, True, False)
+    """
+    return find_metric(name) is not None
+
+
+def metric_of(name: str) -> Metric:
+    """Return the metric of a name, also of one pool or period.
+
+    Raises
+    ------
+    InputError
+        If there is none, with the nearest.
+    """
+    found = find_metric(name)
+    if found is None:
+        raise InputError("metric", unknown_name("metric", name, METRICS.items))
+    return found
+
+
+def metric_names(*, per_period: bool = False) -> list[str]:
+    """Return the names of all metrics, or of those that periods have, in order."""
+    return [each.name for each in METRICS.items.values() if each.per_period or not per_period]
+
+
+def metric_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the name of a metric, also of one pool or period."""
+    known = METRICS.items.values()
+    pooled = "|".join(each.name for each in known if each.by_pool is not None)
+    both = "|".join(each.name for each in known if each.by_pool and each.per_period)
+    parted = "|".join(each.name for each in known if each.per_period)
+    return {
+        "anyOf": [
+            *(
+                {"const": each.name, "title": each.label, "description": each.definition}
+                for each in known
+            ),
+            {
+                "type": "string",
+                "pattern": rf"^({pooled})\.[^@]+$",
+                "description": "NAME.POOL: of one pool",
+            },
+            {
+                "type": "string",
+                "pattern": rf"^(({parted})|({both})\.[^@]+)@[1-9][0-9]*$",
+                "description": "NAME@k: of the k-th period, with window.periods",
+            },
+        ]
+    }
+
+
+def is_constant(name: str) -> bool:
+    """Whether a column is a metric that is the same in every replication of a point."""
+    found = find_metric(name)
+    return found is not None and found.constant
+
+
+def is_service(name: str) -> bool:
+    """Whether a column is a service to jobs that has no steady value under overload.
+
+    Those of a period are not: a period has no steady state.
+    """
+    found = METRICS.get(name)
+    return found is not None and found.service
+
+
+def follows_waits(name: str) -> bool:
+    """Whether a column is a metric that has no steady value while jobs wait longer and longer."""
+    found = find_metric(name)
+    return found is not None and (found.service or found.subject == "waits")
+
+
+def period_order(metrics: Iterable[Metric]) -> list[Metric]:
+    """Return metrics in the order of the columns of a period: what the fleet did, then its jobs."""
+    return sorted(metrics, key=lambda each: each.subject in ("waits", "counts"))

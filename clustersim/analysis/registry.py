@@ -1,0 +1,176 @@
+"""Registries of what users can add, and the files in which they add it.
+
+A user's file (``--plugins FILE.py``, or ``plugins:`` in a study or scenario) calls
+:func:`clustersim.register_metric` or :func:`clustersim.register_plot`.  What a file registers is
+kept with the file's module, which :mod:`clustersim.scheduling.plugins` loads once for each content
+of the file; so a file that was changed brings what it registers now, in every process.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from clustersim.errors import ClusterSimError, InputError
+from clustersim.scheduling.plugins import load_module, module_being_loaded
+from clustersim.scheduling.stalls import StalledError
+
+__all__ = ["SESSION", "Plugin", "Registry", "load_plugins", "place_and_error"]
+
+SESSION = "<session>"
+"""In the place of a file, of what was registered outside any plugin file."""
+_REGISTERED = "__clustersim_registered__"
+
+Item = TypeVar("Item")
+
+
+class Registry(Generic[Item]):
+    """Items by name: those that are built in, and those of users.
+
+    Parameters
+    ----------
+    kind : str
+        What an item is, for messages, such as "metric".
+    built_in : callable
+        Returns the built-in items; called when they are first needed.
+    check : callable, optional
+        Returns why the name of a user's item cannot be used, or "".
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        built_in: Callable[[], Iterable[Item]],
+        check: Callable[[str], str] = lambda _name: "",
+    ) -> None:
+        self.kind = kind
+        self._load, self._check = built_in, check
+        self._built_in: dict[str, Item] = {}
+        self._of_users: dict[str, Item] = {}
+
+    @property
+    def built_in(self) -> dict[str, Item]:
+        """The built-in items by name, in their order."""
+        if not self._built_in:
+            items: list[Any] = list(self._load())
+            self._built_in = {item.name: item for item in items}
+            assert len(self._built_in) == len(items), f"two {self.kind}s have one name"
+        return self._built_in
+
+    @property
+    def items(self) -> dict[str, Item]:
+        """All items by name: the built-in ones, then those of users."""
+        return {**self.built_in, **self._of_users}
+
+    def get(self, name: str) -> Item | None:
+        """Return the item of a name; None if there is none."""
+        return self.built_in.get(name) or self._of_users.get(name)
+
+    def register(self, item: Item) -> None:
+        """Add an item of a user: to the file that is being loaded, or else to this session.
+
+        Raises
+        ------
+        InputError
+            If its name is taken or reserved.
+        """
+        module = module_being_loaded()
+        if module is not None:
+            vars(module).setdefault(_REGISTERED, []).append((self, item))
+            return
+        self.check(item, f"register_{self.kind.split()[0]}")
+        self.add([_of_file(item, SESSION)])
+
+    def check(self, item: Any, source: str | Path) -> None:
+        """Refuse an item whose name is built in or reserved."""
+        if item.name in self.built_in:
+            raise InputError(source, f"{self.kind} {item.name!r} is built in; choose another name")
+        if fault := self._check(item.name):
+            raise InputError(source, f"{self.kind} {item.name!r}: {fault}")
+
+    def add(self, items: Iterable[Any]) -> None:
+        """Make items known by their names; one of the same name is replaced."""
+        self._of_users.update({item.name: item for item in items})
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What a file of the user's registers.
+
+    Attributes
+    ----------
+    file : str
+    items : tuple of (Registry, object)
+        In the order of the file.
+    """
+
+    file: str
+    items: tuple[tuple[Registry[Any], Any], ...]
+
+    def of(self, registry: Registry[Item]) -> list[Item]:
+        """Return the items of one registry."""
+        return [item for where, item in self.items if where is registry]
+
+
+def load_plugins(files: Sequence[str | Path]) -> list[Plugin]:
+    """Load files that register metrics and plots, and make these known by their names.
+
+    Parameters
+    ----------
+    files : sequence of str or Path
+        Each is executed once for each content that it has.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, fails or registers nothing, or if it registers a name that is
+        built in, or that the same or another of these files registers too.
+    """
+    plugins = [_loaded(str(file)) for file in dict.fromkeys(map(str, files))]
+    owners: dict[tuple[str, str], str] = {}
+    for plugin in plugins:
+        for registry, item in plugin.items:
+            registry.check(item, plugin.file)
+            other = owners.setdefault((registry.kind, item.name), plugin.file)
+            if other != plugin.file or plugin.of(registry).count(item) > 1:
+                where = "twice" if other == plugin.file else f"as {other} does"
+                raise InputError(plugin.file, f"registers {registry.kind} {item.name!r} {where}")
+    for plugin in plugins:
+        for registry, item in plugin.items:
+            registry.add([item])
+    return plugins
+
+
+def _loaded(file: str) -> Plugin:
+    if not file.endswith(".py"):
+        raise InputError(file, "is no Python file; its name must end in .py")
+    module = load_module(Path(file))
+    items = [(where, _of_file(item, file)) for where, item in vars(module).get(_REGISTERED, ())]
+    if not items:
+        raise InputError(
+            file,
+            "registers nothing; a plugin file calls clustersim.register_metric or "
+            "clustersim.register_plot",
+        )
+    names = [(where.kind, item.name) for where, item in items]
+    for kind, name in names:
+        if names.count((kind, name)) > 1:
+            raise InputError(file, f"registers {kind} {name!r} twice")
+    return Plugin(file, tuple(items))
+
+
+def place_and_error(error: BaseException, file: str) -> str:
+    """Return the line of a user's file that led to an error, and what the error says."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in frames if os.path.abspath(f.filename) == os.path.abspath(file)]
+    own = isinstance(error, (ClusterSimError, StalledError))
+    told = str(error) if own else f"{type(error).__name__}: {error}"
+    return f"line {lines[-1]}: {told}" if lines else told
+
+
+def _of_file(item: Any, file: str) -> Any:
+    return replace(item, file=file)

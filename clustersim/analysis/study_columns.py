@@ -1,0 +1,150 @@
+"""The columns of the tables of studies and of estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clustersim.analysis.columns import Column, Table
+from clustersim.calibration.configurations import COLUMNS
+from clustersim.calibration.table import FOR_UNKNOWN_CHIPS, PREDICTED
+
+__all__ = ["ESTIMATE_TABLES", "STUDY_TABLES"]
+
+DRAWS = "where the study has draws of the calibration"
+_PARAMETER = Column("PARAMETER", "each parameter, by its path in the scenario, in SI units")
+RUNS = (
+    Column("run", "hash of the run: of its scenario, what is measured, and the code"),
+    Column("point", "number of the point of the design, from 0 on"),
+    _PARAMETER,
+    Column("world", "draw of the calibration; -1 for the mean of its posterior"),
+    Column("replication", "number of the replication, from 0 on"),
+    Column("status", "`finished` or `failed`"),
+    Column("code", "version and hash of the code that made the run"),
+    Column(
+        "METRIC",
+        "each metric of the list below, also `METRIC.POOL` of each pool and, with periods, "
+        "`METRIC@k` of each period",
+    ),
+    Column("error", "why it failed; empty where it did not"),
+)
+POINTS = (
+    Column("point", "number of the point, from 0 on"),
+    Column("code", "code that made its runs", only="where not all runs have the same"),
+    _PARAMETER,
+    Column("replications", "replications that finished, at the mean of the posterior", "count"),
+    Column("failed", "runs that failed", "count"),
+    Column("overload", "whether the queue grows without end, so that waits are infinite"),
+    Column("rising", "whether later jobs waited longer than earlier ones"),
+    Column("METRIC", "mean over replications of each metric of the study"),
+    Column(
+        "METRIC_low", "lower end of its 95 % interval", only="unless all replications are alike"
+    ),
+    Column(
+        "METRIC_high", "upper end of its 95 % interval", only="unless all replications are alike"
+    ),
+    Column("METRIC_world_low", "5th percentile of its means over the draws", only=DRAWS),
+    Column("METRIC_world_high", "95th percentile of its means over the draws", only=DRAWS),
+)
+
+
+def _with_ends(name: str, meaning: str, what: str = "") -> Iterator[Column]:
+    yield Column(name, meaning)
+    for end, side in (("low", "lower"), ("high", "upper")):
+        yield Column(f"{name}_{end}", f"{side} end of its 95 % interval{what}")
+
+
+def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
+    for end, q in (("low", "5th"), ("high", "95th")):
+        yield Column(f"{name}_world_{end}", f"{q} percentile over the draws", only=only)
+
+
+CAPACITIES = (
+    _PARAMETER,
+    *_with_ends("capacity", "value of the searched parameter at which the objective is just kept"),
+    *_with_ends("jobs_per_day", "offered jobs a day there"),
+    *_over_draws("capacity"),
+    *_over_draws("jobs_per_day"),
+    Column("runs", "runs that the search made", "count"),
+    Column("note", "what is to be known of the search"),
+)
+GAINS = (
+    _PARAMETER,
+    Column("system", "value of the compared parameter"),
+    Column("baseline", "value with which it is compared"),
+    Column("replications", "replications of both", "count"),
+    Column("pairs", "replications in which both have a capacity", "count"),
+    Column("same_jobs", "whether a value of the searched parameter brings both the same jobs"),
+    *_with_ends("gain", "capacity of the system less that of the baseline"),
+)
+DIFFERENCES = (
+    _PARAMETER,
+    Column("system", "value of the compared parameter"),
+    Column("baseline", "value with which it is compared"),
+    Column("metric", "name of the metric"),
+    Column("pairs", "replications that both have", "count"),
+    Column("baseline_mean", "mean of the baseline"),
+    *_with_ends("difference", "mean of system less baseline"),
+    *_with_ends("relative", "that mean over the baseline's"),
+    Column(
+        "relative_note",
+        "why the relative difference has no finite interval; empty where it has one",
+    ),
+    *_over_draws("relative"),
+)
+INDICES = (
+    _PARAMETER,
+    Column("parameter", "path of the drawn parameter"),
+    Column("metric", "name of the metric"),
+    *_with_ends("first", "first-order Sobol index", " (bootstrap)"),
+    *_with_ends("total", "total Sobol index", " (bootstrap)"),
+)
+ESTIMATE = (
+    *(Column(name, meaning, only="read, if the input has it") for name, meaning in COLUMNS.items()),
+    *(
+        Column(name, meaning, only="read, if the input has it")
+        for name, meaning in FOR_UNKNOWN_CHIPS.items()
+    ),
+    Column("INPUT", "any other column of the input, as it is", only="where the input has it"),
+    *(Column(name, meaning) for name, meaning in PREDICTED.items()),
+)
+
+STUDY_TABLES = (
+    Table("runs", "runs.csv and runs.parquet", "a run of a study", RUNS),
+    Table("points", "points.csv and points.parquet", "a point of a study", POINTS),
+    Table(
+        "capacities",
+        "capacities.csv and capacities.parquet",
+        "a capacity search",
+        CAPACITIES,
+        "with `capacity`",
+    ),
+    Table(
+        "gains",
+        "gains.csv and gains.parquet",
+        "a system that is compared",
+        GAINS,
+        "with `capacity` and `compare`",
+    ),
+    Table(
+        "differences",
+        "differences.csv and differences.parquet",
+        "a system that is compared, and a metric",
+        DIFFERENCES,
+        "with `compare`",
+    ),
+    Table(
+        "indices",
+        "indices.csv and indices.parquet",
+        "a drawn parameter and a metric",
+        INDICES,
+        "with `sample: {method: sobol-indices}`",
+    ),
+)
+ESTIMATE_TABLES = (
+    Table(
+        "estimate",
+        "the table that `clustersim estimate --table` writes",
+        "a configuration",
+        ESTIMATE,
+    ),
+)

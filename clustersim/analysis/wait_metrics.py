@@ -1,0 +1,252 @@
+"""Waits, completion times and slowdowns of jobs.
+
+The definitions are those of :mod:`clustersim.simulation.metrics`; here they hold for the jobs of a
+part of a run, with the wait of a job that had not started counted until the run stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.analysis.metrics import Metric
+from clustersim.analysis.part import Part, half_width
+from clustersim.simulation.metrics import SHORTEST_RUN_S
+
+__all__ = ["METRICS"]
+
+Floats = npt.NDArray[np.float64]
+Series = Callable[[Part], Floats]
+_STILL = "A job that had not started when the run stopped counts with its wait until then."
+_ATTEMPTS = (
+    "The total wait of a job is its time in the queue over all attempts, so far if it waits when "
+    "the run stops; without failures it equals the wait."
+)
+_ENDED = "Only jobs that had finished count."
+_KNOWN = " In a period it is NaN where too many jobs still waited at the horizon to know it."
+_ORDER = {"median": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def _wait(part: Part) -> Floats:
+    return part.wait_s
+
+
+def _total_wait(part: Part) -> Floats:
+    return part.total_wait_s
+
+
+def _jct(part: Part) -> Floats:
+    return part.jct_s
+
+
+def _slowdown(part: Part) -> Floats:
+    return np.maximum(part.jct_s / np.maximum(part.run_s, SHORTEST_RUN_S), 1.0)
+
+
+def _mean_of(series: Series) -> Callable[[Part], float]:
+    def mean(part: Part) -> float:
+        values = series(part)
+        return float(values.mean()) if len(values) else float("nan")
+
+    return mean
+
+
+def _half_of(series: Series) -> Callable[[Part], float]:
+    return lambda part: half_width(series(part))
+
+
+def _known_p95(
+    series: Series, waits_still: Callable[[Part], npt.NDArray[np.bool_]]
+) -> Callable[[Part], float]:
+    """Return the 95th percentile of a period; NaN where too many still wait to know it."""
+
+    def known(part: Part) -> float:
+        wait_s = series(part)
+        if not len(wait_s):
+            return float("nan")
+        bound = np.quantile(np.where(waits_still(part), np.inf, wait_s), 0.95, method="higher")
+        return float(np.quantile(wait_s, 0.95)) if np.isfinite(bound) else float("nan")
+
+    return known
+
+
+def _quantile(name: str, series: Series, q: float, **fields: Any) -> Iterator[Metric]:
+    """Yield a quantile over the jobs of a run, and the two ends of its interval."""
+
+    def part_of(which: int) -> Callable[[Part], float]:
+        key = series.__name__
+        return lambda part: part.quantile_interval(key, series, q)[which]
+
+    whole = Metric(
+        name=name, compute=part_of(0), service=True, subject="waits", better="less", **fields
+    )
+    yield whole
+    for which, (end, side) in enumerate((("least", "lower"), ("most", "upper")), 1):
+        yield replace(
+            whole,
+            name=f"{name}_at_{end}",
+            label=f"{side} end of the 95 % interval of the {whole.label}",
+            definition=f"{side.capitalize()} end of the 95 % interval of {name}, from one run "
+            "alone by order statistics; infinite where the run is too short for one.",
+            compute=part_of(which),
+            service=False,
+            better="",
+            per_period=False,
+            of_period=None,
+            least=0.0,
+        )
+
+
+def _half(name: str, series: Series, what: str, **fields: Any) -> Metric:
+    return Metric(
+        name=f"{name}_half",
+        label=f"half width of the 95 % interval of the {what}",
+        definition=f"Half width of the 95 % interval of {name}, from one run alone by 20 batch "
+        "means; infinite where the run is too short for one.",
+        compute=_half_of(series),
+        least=0.0,
+        subject="waits",
+        **fields,
+    )
+
+
+def _wait_rise(part: Part) -> float:
+    wait, half = part.wait_s, len(part.wait_s) // 2
+    return float(wait[half:].mean() - wait[: len(wait) - half].mean())
+
+
+def _waits() -> Iterator[Metric]:
+    wait: dict[str, Any] = {
+        "dimension": "duration", "noun": "wait", "least": 0.0,
+    }  # fmt: skip
+    yield Metric(
+        name="mean_wait_s",
+        label="mean wait",
+        definition=f"Mean time from submission to the first start. {_STILL}",
+        compute=_mean_of(_wait),
+        per_period=True,
+        service=True,
+        better="less",
+        subject="waits",
+        **wait,
+    )
+    for short, q in _ORDER.items():
+        what = "median wait" if short == "median" else f"{short[1:]}th percentile of wait"
+        p95 = short == "p95"
+        yield from _quantile(
+            f"{short}_wait_s",
+            _wait,
+            q,
+            label=what,
+            definition=f"{what[0].upper()}{what[1:]}, the time from submission to the first "
+            f"start. {_STILL}{_KNOWN if p95 else ''}",
+            per_period=p95,
+            of_period=_known_p95(_wait, lambda part: part.waits_still) if p95 else None,
+            **wait,
+        )
+    yield Metric(
+        name="waited",
+        label="jobs that waited",
+        definition="Share of the measured jobs that waited for their first start.",
+        compute=lambda part: float((part.wait_s > 0).mean()),
+        dimension="share",
+        better="less",
+        least=0.0,
+        most=1.0,
+        subject="waits",
+    )
+    yield Metric(
+        name="wait_rise_s",
+        label="rise of the mean wait within the run",
+        definition="Mean wait of the later half of the measured jobs less that of the earlier "
+        "half; above 0 where longer runs would show longer waits.",
+        compute=_wait_rise,
+        dimension="duration",
+        subject="waits",
+    )
+    yield _half("mean_wait_s", _wait, "mean wait", dimension="duration")
+    yield Metric(
+        name="mean_total_wait_s",
+        label="mean wait over all attempts",
+        definition=f"Mean total wait. {_ATTEMPTS}",
+        compute=_mean_of(_total_wait),
+        per_period=True,
+        service=True,
+        better="less",
+        subject="waits",
+        **wait,
+    )
+    yield _half(
+        "mean_total_wait_s", _total_wait, "mean wait over all attempts", dimension="duration"
+    )
+    for short, q in _ORDER.items():
+        what = "median wait" if short == "median" else f"{short[1:]}th percentile of wait"
+        p95 = short == "p95"
+        yield from _quantile(
+            f"{short}_total_wait_s",
+            _total_wait,
+            q,
+            label=f"{what} over all attempts",
+            definition=f"{what[0].upper()}{what[1:].replace('wait', 'total wait')}. {_ATTEMPTS}"
+            f"{_KNOWN if p95 else ''}",
+            per_period=p95,
+            of_period=_known_p95(_total_wait, lambda part: part.queued_still) if p95 else None,
+            **wait,
+        )
+
+
+def _times() -> Iterator[Metric]:
+    yield Metric(
+        name="mean_jct_s",
+        label="mean job completion time",
+        definition=f"Mean time from submission to finish. {_ENDED}",
+        compute=_mean_of(_jct),
+        dimension="duration",
+        better="less",
+        least=0.0,
+        service=True,
+        subject="waits",
+    )
+    yield from _quantile(
+        "p95_jct_s",
+        _jct,
+        0.95,
+        label="95th percentile of job completion time",
+        definition=f"95th percentile of the time from submission to finish. {_ENDED}",
+        dimension="duration",
+        least=0.0,
+    )
+    slowdown: dict[str, Any] = {
+        "dimension": "ratio", "logarithmic": True, "noun": "slowdown", "least": 1.0,
+    }  # fmt: skip
+    meant = (
+        "bounded slowdown: the job completion time over the run time over all attempts, of which "
+        "less than 10 s counts as 10 s, and at least 1 (Feitelson et al., JSSPP 1997). "
+        f"{_ENDED}"
+    )
+    yield Metric(
+        name="mean_bounded_slowdown",
+        label="mean bounded slowdown",
+        definition=f"Mean of the {meant}",
+        compute=_mean_of(_slowdown),
+        better="less",
+        service=True,
+        subject="waits",
+        **slowdown,
+    )
+    yield from _quantile(
+        "p95_bounded_slowdown",
+        _slowdown,
+        0.95,
+        label="95th percentile of bounded slowdown",
+        definition=f"95th percentile of the {meant}",
+        **slowdown,
+    )
+    yield _half("mean_bounded_slowdown", _slowdown, "mean bounded slowdown", dimension="ratio")
+
+
+METRICS = (*_waits(), *_times())

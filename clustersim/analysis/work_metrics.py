@@ -1,0 +1,177 @@
+"""What a fleet did in a stretch of time: useful work, utilisation, what outages took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from clustersim.analysis.metrics import Metric
+from clustersim.analysis.part import Part
+from clustersim.calendar import DAY_S
+from clustersim.simulation.metrics import (
+    accelerator_seconds,
+    effective_time,
+    lost_work,
+    mean_utilisation,
+)
+
+__all__ = ["METRICS"]
+
+
+def _rate(amount: float, span: float) -> float:
+    return amount / span if span > 0 else float("nan")
+
+
+def _useful_flops(part: Part) -> float:
+    return _rate(float(part.done["flop"].sum()), part.span_s)
+
+
+def _useful_flops_by_pool(part: Part) -> Mapping[str, float]:
+    return {str(pool): _rate(own, part.span_s) for pool, own in part.done["flop"].items()}
+
+
+def _tokens_per_day(part: Part) -> float:
+    return _rate(float(part.done["token"].sum()), part.span_s / DAY_S)
+
+
+def _jobs_done_per_day(part: Part) -> float:
+    finish = part.result.jobs["finish_s"].to_numpy(dtype=np.float64)
+    finished = int(((finish > part.begin_s) & (finish <= part.end_s)).sum())
+    return _rate(finished, part.span_s / DAY_S)
+
+
+def _utilisation_of(steps: pd.DataFrame, part: Part) -> float:
+    return mean_utilisation(steps, begin_s=part.begin_s, end_s=part.end_s)
+
+
+def _installed(steps: pd.DataFrame, part: Part) -> float:
+    """Accelerators of a pool on average, over as much of the stretch as was simulated."""
+    held = np.diff(np.clip(steps["time_s"].to_numpy(), part.begin_s, part.end_s))
+    return _rate(float((held * steps["installed"].to_numpy()[:-1]).sum()), float(held.sum()))
+
+
+def _installed_by_pool(part: Part) -> Mapping[str, float]:
+    return {pool: _installed(steps, part) for pool, steps in part.run.steps_by_pool.items()}
+
+
+def _availability(part: Part) -> float:
+    """Accelerator-seconds in service, of jobs or of requests, over those installed."""
+    if part.result.outages is None:
+        return 1.0
+    use = part.result.utilisation.drop(columns="serving", errors="ignore")
+    begin_s, end_s = part.begin_s, part.end_s
+    there = accelerator_seconds(use, begin_s=begin_s, end_s=end_s)["available"].sum()
+    installed = accelerator_seconds(use.drop(columns="out"), begin_s=begin_s, end_s=end_s)
+    return _rate(float(there), float(installed["available"].sum()))
+
+
+def _metrics() -> Iterator[Metric]:
+    yield Metric(
+        name="useful_flop_per_s",
+        label="useful FLOP/s",
+        definition="Goodput: model FLOPs a second of work that is kept, without what failures "
+        "undo. Jobs without a model count none.",
+        compute=_useful_flops,
+        by_pool=_useful_flops_by_pool,
+        per_period=True,
+        dimension="flop rate",
+        better="more",
+        least=0.0,
+        subject="work",
+    )
+    yield Metric(
+        name="tokens_per_day",
+        label="tokens kept a day",
+        definition="Goodput: tokens a day of work that is kept. Jobs without a model count none.",
+        compute=_tokens_per_day,
+        per_period=True,
+        dimension="count",
+        unit="1/d",
+        better="more",
+        least=0.0,
+        subject="work",
+    )
+    yield Metric(
+        name="jobs_done_per_day",
+        label="jobs done a day",
+        definition="Jobs that finish a day.",
+        compute=_jobs_done_per_day,
+        per_period=True,
+        dimension="count",
+        unit="1/d",
+        better="more",
+        least=0.0,
+        subject="work",
+    )
+    yield Metric(
+        name="utilisation",
+        label="utilisation",
+        definition="Accelerator-seconds allocated over those available: installed, not out of "
+        "service, and not serving.",
+        compute=lambda part: _utilisation_of(part.result.utilisation, part),
+        by_pool=lambda part: {
+            pool: _utilisation_of(steps, part) for pool, steps in part.run.steps_by_pool.items()
+        },
+        per_period=True,
+        dimension="share",
+        better="more",
+        least=0.0,
+        most=1.0,
+        subject="work",
+    )
+    yield Metric(
+        name="accelerators",
+        label="accelerators installed",
+        definition="Accelerators installed, on average over the time.",
+        compute=lambda part: float(np.sum(list(_installed_by_pool(part).values()))),
+        by_pool=_installed_by_pool,
+        per_period=True,
+        dimension="count",
+        least=0.0,
+        subject="work",
+    )
+    yield Metric(
+        name="effective_time",
+        label="effective share of the time of jobs",
+        definition="Accelerator-seconds of kept work over all that the attempts held which ended "
+        "within the time (ETTR without the waits; Kokolis et al., arXiv 2410.21680, section II-E); "
+        "1 where nothing fails.",
+        compute=lambda part: 1.0 if part.attempts is None else effective_time(part.attempts),
+        per_period=True,
+        dimension="share",
+        better="more",
+        least=0.0,
+        most=1.0,
+        subject="work",
+    )
+    yield Metric(
+        name="lost_work",
+        label="lost share of the time of jobs",
+        definition="Accelerator-seconds of work that was done in vain over all that the attempts "
+        "held which ended within the time; 0 where nothing fails.",
+        compute=lambda part: 0.0 if part.attempts is None else lost_work(part.attempts),
+        per_period=True,
+        dimension="share",
+        better="less",
+        least=0.0,
+        most=1.0,
+        subject="work",
+    )
+    yield Metric(
+        name="availability",
+        label="accelerators in service",
+        definition="Accelerator-seconds in service, for jobs or for requests, over those "
+        "installed.",
+        compute=_availability,
+        per_period=True,
+        dimension="share",
+        better="more",
+        least=0.0,
+        most=1.0,
+        subject="work",
+    )
+
+
+METRICS = tuple(_metrics())

@@ -1,0 +1,79 @@
+"""The capacity that a search found, along a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Literal
+
+from clustersim.analysis.metrics import is_constant, metric_names
+from clustersim.errors import InputError
+from clustersim.plots.axis import axis_of
+from clustersim.plots.capacity_at import plot_capacity
+from clustersim.plots.study_lines import needed, with_facts, with_lines
+from clustersim.studies.plot_kinds import Panel, PlotKind, parameters_of, unknown
+from clustersim.studies.spec import Plot, StudySpec
+from clustersim.studies.study_result import StudyResult
+
+__all__ = ["KIND", "facts_or_parameters"]
+
+
+def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
+    spec, table = result.study.spec, result.capacities
+    if table is None or spec.capacity is None or spec.objective is None:
+        raise InputError(result.study.source, "plots: a capacity plot needs a capacity search")
+    x = needed(plot, "x", plot.x)
+    of, objective = spec.capacity.of, spec.objective
+    table = with_facts(result, table)
+    table, by, axes = with_lines(result, table, [x, of], plot.by)
+    axis = axis_of(objective.metric)
+    said = f"{axis.label} ≤ {axis.text(objective.limit)}"
+
+    def panel(value: str) -> Panel:
+        shown: Literal["capacity", "jobs_per_day"] = (
+            "jobs_per_day" if value == "jobs_per_day" else "capacity"
+        )
+        return partial(
+            plot_capacity, table, x, by=by, value=shown, searched=of, objective=said, axes=axes
+        )
+
+    return [panel(value) for value in plot.ys or ["capacity"]]
+
+
+def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
+    if spec.capacity is None:
+        yield "a plot of capacity needs the search `capacity`"
+
+
+def _check_name(spec: StudySpec, _plot: Plot, field: str, name: str) -> Iterator[str]:
+    if field == "y":
+        yield from unknown("value", name, ["capacity", "jobs_per_day"])
+    elif field == "by":
+        yield from unknown("parameter", name, not_searched(spec))
+    else:
+        yield from facts_or_parameters(spec, name)
+
+
+def facts_or_parameters(spec: StudySpec, name: str, *others: str) -> Iterator[str]:
+    """Say if tables of capacities do not have a column."""
+    if not is_constant(name):
+        known = [*not_searched(spec), *filter(is_constant, metric_names()), *others]
+        yield from unknown("parameter or fact of the fleet", name, known)
+
+
+def not_searched(spec: StudySpec) -> list[str]:
+    """Return the parameters that tables of capacities have: not the one that was searched."""
+    searched = None if spec.capacity is None else spec.capacity.of
+    return [path for path in parameters_of(spec) if path != searched]
+
+
+KIND = PlotKind(
+    name="capacity",
+    title="Capacity at the objective",
+    description="What the search `capacity` found, along a parameter or a fact of the fleet.",
+    panels=_capacities,
+    takes=("x", "y", "by"),
+    needs=("x",),
+    check=_check,
+    check_name=_check_name,
+)

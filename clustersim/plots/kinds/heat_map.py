@@ -1,0 +1,47 @@
+"""A metric over two parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from clustersim.plots.heat_map import plot_heat_map
+from clustersim.plots.study_axes import study_axes
+from clustersim.plots.study_lines import needed
+from clustersim.studies.plot_kinds import Panel, PlotKind, known_names, parameters_of, unknown
+from clustersim.studies.spec import Plot, StudySpec
+from clustersim.studies.study_result import StudyResult
+
+__all__ = ["KIND"]
+
+
+def _heat_map(result: StudyResult, plot: Plot) -> list[Panel]:
+    x, y = needed(plot, "x", plot.x), needed(plot, "y", plot.ys)[0]
+    value, objective = plot.value or result.study.spec.metrics[0], result.study.spec.objective
+    limit = objective.limit if objective is not None and objective.metric == value else None
+    axes = study_axes(result)
+    return [partial(plot_heat_map, result.points, x, y, value, objective=limit, axes=axes)]
+
+
+def _check(_spec: StudySpec, plot: Plot) -> Iterator[str]:
+    if len(plot.ys) > 1:
+        yield f"a heat map has one parameter as y, found {', '.join(plot.ys)}"
+
+
+def _check_name(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[str]:
+    if field == "value":
+        yield from known_names(spec, plot, field, name)
+    else:
+        yield from unknown("parameter", name, parameters_of(spec))
+
+
+KIND = PlotKind(
+    name="heat-map",
+    title="Two parameters",
+    description="A metric, `value`, over two parameters.",
+    panels=_heat_map,
+    takes=("x", "y", "value"),
+    needs=("x", "y"),
+    check=_check,
+    check_name=_check_name,
+)

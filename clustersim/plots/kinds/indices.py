@@ -1,0 +1,47 @@
+"""Sobol indices: which parameter moves a metric most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from clustersim.errors import InputError
+from clustersim.plots.sensitivity import plot_indices
+from clustersim.plots.study_axes import study_axes
+from clustersim.studies.plot_kinds import Panel, PlotKind, unknown
+from clustersim.studies.spec import Plot, StudySpec
+from clustersim.studies.study_result import StudyResult
+
+__all__ = ["KIND"]
+
+
+def _indices(result: StudyResult, plot: Plot) -> list[Panel]:
+    table = result.indices
+    if table is None:
+        raise InputError(result.study.source, "plots: indices need sample: sobol-indices")
+    axes = study_axes(result)
+
+    def panel(metric: str) -> Panel:
+        return partial(plot_indices, table, metric, axes=axes)
+
+    return [panel(metric) for metric in plot.ys or result.study.spec.metrics]
+
+
+def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
+    if spec.sample is None or spec.sample.method != "sobol-indices":
+        yield "a plot of indices needs sample: {method: sobol-indices}"
+
+
+def _check_name(spec: StudySpec, _plot: Plot, _field: str, name: str) -> Iterator[str]:
+    yield from unknown("metric", name, spec.metrics)
+
+
+KIND = PlotKind(
+    name="indices",
+    title="Sensitivity",
+    description="Sobol indices of the parameters that `sample` draws.",
+    panels=_indices,
+    takes=("y",),
+    check=_check,
+    check_name=_check_name,
+)

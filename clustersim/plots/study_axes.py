@@ -1,0 +1,72 @@
+"""Labels of a study's columns, and its points and numbers in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from clustersim.analysis.metrics import period_of
+from clustersim.plots.axis import Axis, axis_of
+from clustersim.studies.spec import CapacitySearch, Range, StudySpec
+from clustersim.studies.study_result import StudyResult
+from clustersim.units import find_quantity
+
+__all__ = ["number_in_words", "place_in_words", "study_axes"]
+
+
+def study_axes(result: StudyResult) -> dict[str, Axis]:
+    """Return what is known of the study's columns beside their names."""
+    spec = result.study.spec
+    axes = {name: axis_of(name, label=spec.labels.get(name)) for name in spec.labels}
+    for path in result.parameters:
+        values = spec.parameters.get(path)
+        examples = [values.begin] if isinstance(values, Range) else spec.listed(path)
+        quantity = find_quantity(examples[0]) if examples else None
+        if quantity is not None:
+            axis = axes.get(path, axis_of(path))
+            axes[path] = replace(axis, dimension=quantity.dimension)
+    for metric in dict.fromkeys([*result.metrics, *(name for _, name in spec.named_metrics)]):
+        base, period = period_of(metric)
+        if period is not None:
+            axis = axes.get(base, axis_of(base))
+            label = f"{axis.label} in {_name_of_period(spec, period)}"
+            axes.setdefault(metric, replace(axis, label=label, noun=axis.noun or axis.label))
+    if spec.capacity is not None:
+        of = spec.capacity.of
+        axes.setdefault("capacity", _capacity_axis(axes.get(of, axis_of(of)), spec.capacity))
+    return axes
+
+
+def _name_of_period(spec: StudySpec, period: int) -> str:
+    name = spec.window.period_names[period - 1]
+    return name if isinstance(spec.window.periods, list) else f"period {name}"
+
+
+def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:
+    """Words of a capacity: of a load, more is better; of what a fleet needs, less."""
+    better = "more" if search.more_is == "worse" else "less"
+    return replace(searched, label=f"{searched.label} at the objective", better=better)
+
+
+def place_in_words(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[str, Axis]) -> str:
+    """Say where a row of a table is in the space of the study's parameters."""
+    parts = []
+    for path in result.parameters:
+        if path not in row:
+            continue
+        value, axis = row[path], axes.get(path, axis_of(path))
+        if isinstance(value, str) and axis.dimension == "":
+            parts.append(value)
+        else:
+            shown = number_in_words(value, axis) if isinstance(value, float) else str(value)
+            parts.append(f"{axis.label} {shown}")
+    return ", ".join(parts)
+
+
+def number_in_words(value: float, axis: Axis) -> str:
+    """Say a value of a parameter; infinite for what a search did not find in its range."""
+    if math.isinf(value):
+        return "above the range" if value > 0 else "below the range"
+    return f"{value:.3f}" if axis.dimension == "ratio" else axis.text(value)

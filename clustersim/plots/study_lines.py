@@ -1,0 +1,76 @@
+"""The tables behind a study's pictures: which lines they have, and facts of their fleets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pandas as pd
+
+from clustersim.analysis.metrics import is_constant
+from clustersim.errors import InputError
+from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.study_axes import study_axes
+from clustersim.studies.spec import Plot
+from clustersim.studies.study_result import StudyResult
+
+__all__ = ["is_numeric", "needed", "with_facts", "with_lines"]
+
+MOST_LINES = 8
+Value = TypeVar("Value")
+
+
+def is_numeric(points: pd.DataFrame, path: str) -> bool:
+    """Whether a parameter has numbers, which are along an axis."""
+    column = points[path]
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def needed(plot: Plot, field: str, value: Value | None) -> Value:
+    """Return what a field of a plot has, which must be there."""
+    if not value:
+        raise InputError("plots", f"{plot.kind}: {field} is required but absent")
+    return value
+
+
+def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
+    """Capacities with the facts of each fleet: its chips, its price."""
+    searched = "" if result.study.spec.capacity is None else result.study.spec.capacity.of
+    keys = [name for name in result.parameters if name != searched]
+    facts = [str(n) for n in result.points if is_constant(str(n)) and n not in capacities]
+    if not keys:
+        return capacities.assign(**{name: result.points[name].iloc[0] for name in facts})
+    fleets = result.points.drop_duplicates(keys)[[*keys, *facts]]
+    return capacities.merge(fleets, on=keys, how="left")
+
+
+def with_lines(
+    result: StudyResult, table: pd.DataFrame, beside: Sequence[str], by: str | None
+) -> tuple[pd.DataFrame, str | None, dict[str, Axis]]:
+    """Return the table with the column that tells its lines apart, that column, and the axes.
+
+    Lines differ in the parameters but those in `beside`, of which the first is along x.
+    """
+    told = [name for name in result.parameters if name not in beside and name in table]
+    if is_constant(x := beside[0]):
+        told = [name for name in told if table.groupby(name)[x].nunique().max() > 1]
+    axes = study_axes(result)
+    if by is not None or len(told) <= 1:
+        return table, by or (told[0] if told else None), axes
+    names = table[told].apply(
+        lambda row: ", ".join(
+            axes.get(name, axis_of(name)).text(row[name])
+            if isinstance(row[name], float)
+            else str(row[name])
+            for name in told
+        ),
+        axis=1,
+    )
+    if names.nunique() > MOST_LINES:
+        raise InputError(
+            result.study.source,
+            f"plots: {names.nunique()} lines are too many for one picture; plot one by `by`, "
+            "or as a heat map",
+        )
+    label = " and ".join(axes.get(name, axis_of(name)).label for name in told)
+    return table.assign(lines=names), "lines", {**axes, "lines": Axis(label)}
