@@ -192,8 +192,8 @@ class Performance(FileModel):
 class Scenario(Cases):
     """One run: everything that its result depends on."""
 
-    name: str = ""
-    description: str = ""
+    name: str = Field("", description="name of the scenario")
+    description: str = Field("", description="what the scenario is")
     catalogue: list[Text | dict[str, Any]] = Field(
         default_factory=list,
         description="accelerators and models of one's own: files, or their content itself",
@@ -237,7 +237,7 @@ class Scenario(Cases):
     serving: Serving | None = Field(
         None, description="services that reserve nodes by the hour; needs a horizon"
     )
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
     horizon: Duration | None = Field(
         None, gt=0, description="when the simulation stops; by default when all jobs have ended"
