@@ -6,13 +6,12 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from ruamel.yaml import YAML
 
 from clustersim.planning.assumption_table import assumption_table
-from clustersim.planning.result import Plan
 from clustersim.planning.tables import (
     allocation_table,
     cost_table,
@@ -25,6 +24,9 @@ from clustersim.plots.purchases import draw_purchases, draw_regret
 from clustersim.plots.style import save_figure
 from clustersim.simulation.result import versions
 from clustersim.spreadsheets import plain_cells
+
+if TYPE_CHECKING:
+    from clustersim.planning.result import Plan
 
 __all__ = ["write_plan"]
 
