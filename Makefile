@@ -57,7 +57,7 @@ $(QUICK): quick-%: setup
 
 # Warnings are errors.  The variable silences a notice of the theme about its successor.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

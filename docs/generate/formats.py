@@ -99,7 +99,6 @@ def quantities_page(units: Mapping[str, Mapping[str, float]], formats: Mapping[s
         f"| {dimension} | {', '.join(f'`{unit}`' for unit in names)} |"
         for dimension, names in units.items()
     ]
-    lines.append("| money | an amount and a currency, such as `160e9 CNY` |")
     return "\n".join(lines) + "\n"
 
 
@@ -212,7 +211,8 @@ def _bounded(text: str, node: Schema) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    whole = float(value).is_integer() and abs(value) < 1e9
+    return f"{int(value):,}" if whole else f"{value:g}"
 
 
 def _unit(key: str, node: Schema, schema: Schema) -> str:

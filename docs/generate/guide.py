@@ -51,7 +51,7 @@ def slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
-def linked(text: str, places: dict[str, str]) -> str:
+def linked(text: str, places: dict[str, str], *, others: bool = False) -> str:
     """Let the links of a text lead to pages of the site.
 
     Parameters
@@ -60,13 +60,17 @@ def linked(text: str, places: dict[str, str]) -> str:
         Markdown.
     places : dict
         Page or picture of the site by the path in the text.
+    others : bool
+        Whether other links stay as they are.
 
     Raises
     ------
     KeyError
-        If a link leads to a file that is not part of the site.
+        If a link leads to a file that is not part of the site, unless `others`.
     """
-    return _LINK.sub(
-        lambda link: link[1] + places[link[2]] + (link[3] or "") + link[4],
-        text,
-    )
+
+    def place(link: re.Match[str]) -> str:
+        target = places.get(link[2], link[2]) if others else places[link[2]]
+        return link[1] + target + (link[3] or "") + link[4]
+
+    return _LINK.sub(place, text)

@@ -9,7 +9,7 @@
 | Python | docstrings |
 | contributing, changes | CONTRIBUTING.md, CHANGELOG.md |
 
-mkdocs calls `on_config` and `on_files`.
+mkdocs calls `on_config`, `on_files` and `on_page_markdown`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,6 +68,14 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         name = f"figures/{figure.name}"
         files.append(File.generated(config, name, abs_src_path=str(figure)))
     return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
+    """Let links from a page in docs/ to a file above it lead to the page made of that file."""
+    if page.file.generated_by:
+        return markdown
+    above = {f"../{name}": target for name, target in _documents().items()}
+    return linked(markdown, above, others=True)
 
 
 def _guide() -> list[dict[str, str]]:

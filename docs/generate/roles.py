@@ -20,10 +20,11 @@ class Roles(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, loader: griffe.GriffeLoader, **_: Any) -> None:
         """Change the docstring of an object that was loaded."""
-        if obj.docstring is not None and ":`" in obj.docstring.value:
-            obj.docstring.value = _ROLE.sub(
-                lambda role: _link(role[1], role[2], obj), obj.docstring.value
-            )
+        if obj.docstring is None:
+            return
+        text = _ROLE.sub(lambda role: _link(role[1], role[2], obj), obj.docstring.value)
+        # Two colons begin a block of code in reStructuredText; in Markdown its indentation does.
+        obj.docstring.value = re.sub(r"::$(?=\n\n +)", ":", text, flags=re.MULTILINE)
 
 
 def _link(short: str, name: str, obj: griffe.Object) -> str:
