@@ -26,7 +26,8 @@ def floors(pyproject: str) -> list[list[str]]:
     """
     contracts = tomllib.loads(pyproject)["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
-    return [re.split(r"\s*[|:]\s*", layer) for layer in layers]
+    # Parentheses mark a layer that may be absent.
+    return [re.split(r"\s*[|:]\s*", re.sub("[()]", "", layer)) for layer in layers]
 
 
 def picture(levels: list[list[str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 __all__ = ["format_page", "keys", "quantities_page"]
@@ -74,13 +74,13 @@ def format_page(title: str, schema: Schema) -> str:
     return "\n".join(parts)
 
 
-def quantities_page(units: Mapping[str, Mapping[str, float]], formats: Mapping[str, str]) -> str:
+def quantities_page(units: Mapping[str, Iterable[str]], formats: Mapping[str, str]) -> str:
     """Write the page that lists the formats, and the units in which quantities are written.
 
     Parameters
     ----------
     units : mapping
-        Units of each dimension and their size in SI units.
+        Names of the units of each dimension.
     formats : mapping
         Description of each format by its name.
     """
