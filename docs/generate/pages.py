@@ -81,6 +81,9 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 def _guide() -> list[dict[str, str]]:
     """Make the pages of the README; return their part of the navigation."""
     found = sections(_read("README.md"))
+    absent = set(STARTING) - {section.title for section in found}
+    if absent:
+        raise KeyError(f"README.md has no section {absent}, which the page Getting started shows")
     entries = []
     starting = [f"# Getting started\n\n{found[0].text}"]
     for section in found[1:]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections import defaultdict
 from types import ModuleType
 from typing import Any
@@ -138,6 +139,4 @@ def first_line(value: Any) -> str:
 
 
 def _roles_off(text: str) -> str:
-    import re
-
     return re.sub(r":[a-z]+:`~?([\w.]+)`", r"`\1`", text)
