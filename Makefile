@@ -4,12 +4,13 @@
 # make verify  the long and statistical tests; with FULL=1 also those of the full counts
 # make lint    style and types
 # make package the wheel and the sdist, and every example with the installed wheel alone
+# make docs    the documentation, as pages in out/site
 # make bench   speed, as ratios measured in one run
 
 PYTHON ?= python3
 VENV ?= .venv
-# dev,cluster,measure for `clustersim measure`, which needs PyTorch
-EXTRAS ?= dev,cluster
+# dev,cluster,docs,measure for `clustersim measure`, which needs PyTorch
+EXTRAS ?= dev,cluster,docs
 BIN := $(VENV)/bin
 TESTS ?=
 FULL ?=
@@ -19,7 +20,7 @@ READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.py)))
 QUICK := $(addprefix quick-,$(EXPERIMENTS))
 
-.PHONY: setup run test verify lint package quick-experiments $(QUICK) bench clean
+.PHONY: setup run test verify lint package quick-experiments $(QUICK) docs bench clean
 
 setup: $(READY)
 
@@ -44,6 +45,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 package: setup
 	$(BIN)/python -m tests.packaging
@@ -53,6 +55,10 @@ quick-experiments: $(QUICK)
 
 $(QUICK): quick-%: setup
 	$(BIN)/python experiments/$*.py --quick --out out/quick-$$(date +%s)-$*
+
+# Warnings are errors.  The variable silences a notice of the theme about its successor.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

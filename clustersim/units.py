@@ -35,6 +35,7 @@ __all__ = [
     "format_duration",
     "format_number",
     "format_rate",
+    "known_units",
     "parse_quantity",
 ]
 
@@ -170,6 +171,17 @@ class Quantity(NamedTuple):
 _SI = {"duration": "s", "bytes": "B", "bandwidth": "B/s", "flop rate": "FLOP/s", "power": "W"}
 
 
+def known_units() -> dict[str, tuple[str, ...]]:
+    """Return the units in which quantities may be written, by dimension.
+
+    Examples
+    --------
+    >>> known_units()["money"]
+    ('CNY', 'USD')
+    """
+    return {dimension: tuple(units) for dimension, units in _UNITS.items()}
+
+
 def find_quantity(text: object) -> Quantity | None:
     """Return the quantity that a text with a unit says, whatever its dimension.
 
@@ -214,6 +226,8 @@ def _quantity_type(dimension: str, si_unit: str) -> Any:
     schema = {
         "type": ["string", "number"],
         "description": f"a {dimension} with its unit, for example {_EXAMPLES[dimension]}",
+        "x-quantity": dimension,
+        "x-unit": si_unit,
     }
     return Annotated[
         float,
@@ -243,7 +257,14 @@ Money = Annotated[
     tuple[float, str],
     BeforeValidator(_parse_money),
     PlainSerializer(lambda value: f"{value[0]!r} {value[1]}", when_used="json"),
-    WithJsonSchema({"type": "string", "description": f"money, for example {_EXAMPLES['money']}"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": f"money, for example {_EXAMPLES['money']}",
+            "x-quantity": "money",
+            "x-unit": " or ".join(_UNITS["money"]),
+        }
+    ),
 ]
 
 

@@ -51,8 +51,8 @@ Spec = TypeVar("Spec", bound=FileModel)
 class Told(FileModel, Generic[Value]):
     """A value and its source; a file may write the value alone."""
 
-    value: Value
-    source: str | None = Field(None, min_length=1)
+    value: Value = Field(description="the value itself")
+    source: str | None = Field(None, min_length=1, description="where it is from, or assumption")
 
     @model_validator(mode="before")
     @classmethod
@@ -109,8 +109,10 @@ class AssumptionsSection(FileModel):
     pue: Told[Annotated[float, Field(ge=1, le=10)]] | None = Field(
         None, description="power of the site over that of its nodes"
     )
-    electricity_per_kwh: Told[PerKWh] | None = None
-    carbon_g_per_kwh: Told[Annotated[float, Field(ge=0, le=1e4)]] | None = None
+    electricity_per_kwh: Told[PerKWh] | None = Field(None, description="price of a kWh")
+    carbon_g_per_kwh: Told[Annotated[float, Field(ge=0, le=1e4)]] | None = Field(
+        None, description="carbon dioxide of a kWh"
+    )
     host_factor: Told[Annotated[float, Field(ge=1, le=10)]] | None = Field(
         None, description="most power of a node over the thermal design power of its chips"
     )

@@ -38,8 +38,8 @@ class Sourced(FileModel):
     value: float
     low: float | None = None
     high: float | None = None
-    confidence: Confidence = "estimate"
-    source: Text | None = None
+    confidence: Confidence = Field("estimate", description="how good the source is")
+    source: Text | None = Field(None, description="where the numbers are from, or assumption")
 
     least: ClassVar[float] = 0.0
     most: ClassVar[float] = float("inf")
@@ -81,8 +81,8 @@ class PeakRate(Sourced):
     """A dense peak, up to 100 PFLOP/s."""
 
     value: FlopRate
-    low: FlopRate | None = None
-    high: FlopRate | None = None
+    low: FlopRate | None = Field(None, description="low end of the range; by default the value")
+    high: FlopRate | None = Field(None, description="high end of the range; by default the value")
     most: ClassVar[float] = 1e17
     most_text: ClassVar[str] = "100 PFLOP/s"
 
@@ -91,8 +91,8 @@ class MemorySize(Sourced):
     """A capacity, up to 4 TB."""
 
     value: Bytes
-    low: Bytes | None = None
-    high: Bytes | None = None
+    low: Bytes | None = Field(None, description="low end of the range; by default the value")
+    high: Bytes | None = Field(None, description="high end of the range; by default the value")
     most: ClassVar[float] = 4e12
     most_text: ClassVar[str] = "4 TB"
 
@@ -101,8 +101,8 @@ class MemoryRate(Sourced):
     """A memory bandwidth, up to 100 TB/s."""
 
     value: Bandwidth
-    low: Bandwidth | None = None
-    high: Bandwidth | None = None
+    low: Bandwidth | None = Field(None, description="low end of the range; by default the value")
+    high: Bandwidth | None = Field(None, description="high end of the range; by default the value")
     most: ClassVar[float] = 1e14
     most_text: ClassVar[str] = "100 TB/s"
 
@@ -111,8 +111,8 @@ class LinkRate(Sourced):
     """A link's bandwidth in one direction, up to 10 TB/s."""
 
     value: Bandwidth
-    low: Bandwidth | None = None
-    high: Bandwidth | None = None
+    low: Bandwidth | None = Field(None, description="low end of the range; by default the value")
+    high: Bandwidth | None = Field(None, description="high end of the range; by default the value")
     most: ClassVar[float] = 1e13
     most_text: ClassVar[str] = "10 TB/s"
 
@@ -121,8 +121,8 @@ class ChipPower(Sourced):
     """A power, up to 20 kW."""
 
     value: Power
-    low: Power | None = None
-    high: Power | None = None
+    low: Power | None = Field(None, description="low end of the range; by default the value")
+    high: Power | None = Field(None, description="high end of the range; by default the value")
     most: ClassVar[float] = 2e4
     most_text: ClassVar[str] = "20 kW"
 
@@ -130,13 +130,15 @@ class ChipPower(Sourced):
 class PriceRange(FileModel):
     """What one chip costs."""
 
-    low: Money
+    low: Money = Field(description="low end of the range")
     value: Money | None = Field(None, description="what counts; by default the middle of the range")
-    high: Money
-    basis: str = ""
+    high: Money = Field(description="high end of the range")
+    basis: str = Field(
+        "", description="what the price is of, such as one chip of a server of eight"
+    )
     with_host: bool = Field(False, description="whether the chip's share of its server is in it")
-    confidence: Confidence = "estimate"
-    source: Text | None = None
+    confidence: Confidence = Field("estimate", description="how good the source is")
+    source: Text | None = Field(None, description="where the numbers are from, or assumption")
 
     @model_validator(mode="after")
     def _ordered(self) -> PriceRange:
@@ -159,36 +161,56 @@ class PriceRange(FileModel):
 class CatalogueEntry(FileModel):
     """What accelerators and models share; `source` is that of every field without its own."""
 
-    extends: Text | None = None
-    aliases: list[Text] = Field(default_factory=list)
-    source: Text | None = None
+    extends: Text | None = Field(
+        None, description="an entry to take from what this one does not say"
+    )
+    aliases: list[Text] = Field(default_factory=list, description="other names of the entry")
+    source: Text | None = Field(
+        None, description="where the numbers without a source of their own are from"
+    )
 
 
 class AcceleratorEntry(CatalogueEntry):
     """One accelerator. With `extends`, only what differs from the accelerator named."""
 
-    vendor: Text | None = None
-    family: Text | None = None
-    year: Annotated[int, Field(ge=2000, le=2100)] | None = None
-    hypothetical: bool = False
-    reference_only: bool = False
-    peak_flops: dict[Literal["bf16", "fp8"], PeakRate] | None = None
-    hbm_type: str | None = None
-    hbm_stacks: Annotated[int, Field(ge=1, le=16)] | None = None
-    hbm_stacks_source: Text | None = None
-    hbm_capacity: MemorySize | None = None
-    hbm_bandwidth: MemoryRate | None = None
-    scaleup_shape: Literal["switch", "mesh", "none"] | None = None
-    scaleup_bandwidth: LinkRate | None = None
-    scaleup_size: Annotated[int, Field(ge=1, le=65536)] | None = None
-    scaleup_source: Text | None = None
-    nic_bandwidth: LinkRate | None = None
-    chips_per_node: Annotated[int, Field(ge=1, le=1024)] | None = None
-    chips_per_node_source: Text | None = None
-    power: ChipPower | None = None
-    price: PriceRange | None = None
-    export_status: Text | None = None
-    export_source: Text | None = None
+    vendor: Text | None = Field(None, description="who designs the chip")
+    family: Text | None = Field(None, description="chips whose measured efficiency is alike")
+    year: Annotated[int, Field(ge=2000, le=2100)] | None = Field(None, description="of its release")
+    hypothetical: bool = Field(False, description="whether the chip has no published specification")
+    reference_only: bool = Field(
+        False, description="whether the chip is only a reference for published training runs"
+    )
+    peak_flops: dict[Literal["bf16", "fp8"], PeakRate] | None = Field(
+        None, description="peak of dense products, by precision"
+    )
+    hbm_type: str | None = Field(None, description="generation of the memory, such as HBM3E")
+    hbm_stacks: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        None, description="stacks of memory on a chip"
+    )
+    hbm_stacks_source: Text | None = Field(None, description="where the number of stacks is from")
+    hbm_capacity: MemorySize | None = Field(None, description="memory of a chip")
+    hbm_bandwidth: MemoryRate | None = Field(None, description="bandwidth of that memory")
+    scaleup_shape: Literal["switch", "mesh", "none"] | None = Field(
+        None, description="how the chips of a scale-up domain are connected"
+    )
+    scaleup_bandwidth: LinkRate | None = Field(
+        None, description="of a chip within its scale-up domain, in one direction"
+    )
+    scaleup_size: Annotated[int, Field(ge=1, le=65536)] | None = Field(
+        None, description="chips of a scale-up domain"
+    )
+    scaleup_source: Text | None = Field(None, description="where the scale-up numbers are from")
+    nic_bandwidth: LinkRate | None = Field(
+        None, description="of a chip on the network between nodes, in one direction"
+    )
+    chips_per_node: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="accelerators of a server"
+    )
+    chips_per_node_source: Text | None = Field(None, description="where chips_per_node is from")
+    power: ChipPower | None = Field(None, description="thermal design power of a chip")
+    price: PriceRange | None = Field(None, description="price of a chip")
+    export_status: Text | None = Field(None, description="under which export rules the chip is")
+    export_source: Text | None = Field(None, description="where the export status is from")
 
     @field_validator("hbm_type")
     @classmethod
@@ -204,27 +226,60 @@ Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 class ModelEntry(CatalogueEntry):
     """One model. With `extends`, only what differs from the model named."""
 
-    kind: Literal["language", "video-diffusion"] | None = None
-    sources: dict[str, Text] = Field(default_factory=dict)
-    layers: Annotated[int, Field(ge=1, le=2000)] | None = None
-    hidden: Annotated[int, Field(ge=8, le=1_000_000)] | None = None
-    heads: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    kv_heads: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    head_dim: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    ffn_hidden: Positive | None = None
-    gated_mlp: bool | None = None
-    vocab: Count | None = None
-    tied_embeddings: bool | None = None
-    seq_len: Positive | None = None
-    n_experts: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    shared_experts: Annotated[int, Field(ge=0, le=1_000)] | None = None
-    moe_layers: Annotated[int, Field(ge=0, le=2000)] | None = None
-    expert_ffn_hidden: Count | None = None
-    attention_params_per_layer: Annotated[float, Field(gt=0, le=1e13)] | None = None
-    params: Annotated[float, Field(gt=0, le=1e15)] | None = None
-    active_params: Annotated[float, Field(gt=0, le=1e15)] | None = None
-    global_batch: Positive | None = None
+    kind: Literal["language", "video-diffusion"] | None = Field(
+        None, description="architecture of the model"
+    )
+    sources: dict[str, Text] = Field(
+        default_factory=dict, description="where single numbers are from, by their key"
+    )
+    layers: Annotated[int, Field(ge=1, le=2000)] | None = Field(
+        None, description="transformer layers"
+    )
+    hidden: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
+        None, description="width of the residual stream"
+    )
+    heads: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="attention heads"
+    )
+    kv_heads: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="heads of keys and values; fewer than heads with grouped-query attention"
+    )
+    head_dim: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="width of a head"
+    )
+    ffn_hidden: Positive | None = Field(None, description="inner width of the feed-forward network")
+    gated_mlp: bool | None = Field(
+        None, description="whether the feed-forward network has a gate (three matrices)"
+    )
+    vocab: Count | None = Field(None, description="tokens of the vocabulary")
+    tied_embeddings: bool | None = Field(
+        None, description="whether the output layer shares the embedding matrix"
+    )
+    seq_len: Positive | None = Field(None, description="tokens of a training sequence")
+    n_experts: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        None, description="experts of a mixture-of-experts layer"
+    )
+    top_k: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
+        None, description="experts that each token is sent to"
+    )
+    shared_experts: Annotated[int, Field(ge=0, le=1_000)] | None = Field(
+        None, description="experts that every token passes"
+    )
+    moe_layers: Annotated[int, Field(ge=0, le=2000)] | None = Field(
+        None, description="layers that have experts"
+    )
+    expert_ffn_hidden: Count | None = Field(None, description="inner width of an expert")
+    attention_params_per_layer: Annotated[float, Field(gt=0, le=1e13)] | None = Field(
+        None,
+        description="attention parameters of a layer, where they do not follow from the widths",
+    )
+    params: Annotated[float, Field(gt=0, le=1e15)] | None = Field(
+        None, description="parameters, where they do not follow from the widths"
+    )
+    active_params: Annotated[float, Field(gt=0, le=1e15)] | None = Field(
+        None, description="parameters that a token passes, where they do not follow"
+    )
+    global_batch: Positive | None = Field(None, description="sequences of an optimizer step")
 
 
 class CatalogueFile(FileModel):

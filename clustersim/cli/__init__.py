@@ -1,1 +1,1 @@
-
+"""The command line: arguments become calls, results become text."""

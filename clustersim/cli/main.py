@@ -12,7 +12,7 @@ from clustersim import interrupts
 from clustersim.errors import InputError
 from clustersim.notes import forget_notes
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main", "make_parser"]
 
 COMMANDS = (
     "run",
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     with interrupts.watched(*interrupts.SIGNALS, command=True):
         try:
-            args = _parser().parse_args(arguments)
+            args = make_parser().parse_args(arguments)
             forget_notes()
             code: int = args.run(args)
             sys.stdout.flush()
@@ -75,7 +75,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="clustersim",
         description="Simulate training jobs on a datacenter of mixed accelerators.",

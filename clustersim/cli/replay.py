@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--policy",
         required=True,
-        help="fcfs, sjf, easy, easy_sjbf, conservative, or FILE.py:ClassName",
+        help="a name such as fcfs or easy, or FILE.py:ClassName; a wrong name lists all names",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--accelerators", type=int, metavar="N", help="a pool without topology")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from ruamel.yaml import YAML
@@ -18,7 +18,6 @@ from clustersim.planning.assumption_table import assumption_table
 from clustersim.planning.kept_runs import FILE as KEPT_RUNS
 from clustersim.planning.kept_runs import KeptRuns
 from clustersim.planning.load import PlanQuestion
-from clustersim.planning.result import Plan
 from clustersim.planning.tables import (
     allocation_table,
     cost_table,
@@ -31,6 +30,9 @@ from clustersim.plots.purchases import draw_purchases, draw_regret
 from clustersim.plots.style import save_figure
 from clustersim.simulation.result import new_folder, versions
 from clustersim.spreadsheets import plain_cells
+
+if TYPE_CHECKING:
+    from clustersim.planning.result import Plan
 
 __all__ = ["plan_folder", "write_plan"]
 

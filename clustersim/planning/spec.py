@@ -122,8 +122,10 @@ class Limits(FileModel):
     power: Power | list[Power] | None = Field(
         None, description="of all nodes at their full power, without cooling (no PUE)"
     )
-    rack_units: RackUnits | list[RackUnits] | None = None
-    source: str = ""
+    rack_units: RackUnits | list[RackUnits] | None = Field(
+        None, description="rack units in each quarter; by default no limit"
+    )
+    source: str = Field("", description="where the numbers are from, or assumption")
 
 
 class ChipSpec(FileModel):
@@ -187,7 +189,7 @@ class DemandClass(FileModel):
     chips: list[Text] | None = Field(
         None, min_length=1, description="that it may run on; by default all on which it fits"
     )
-    source: str = ""
+    source: str = Field("", description="where the numbers are from, or assumption")
 
 
 class ScenarioSupply(FileModel):
@@ -211,13 +213,13 @@ class ScenarioSupply(FileModel):
 class ScenarioSpec(FileModel):
     """One of the ways in which the supply may turn out."""
 
-    probability: float = Field(gt=0, le=1)
+    probability: float = Field(gt=0, le=1, description="of this scenario; together they are 1")
     available: dict[Text, ScenarioSupply] = Field(
         default_factory=dict,
         description="by chip; others stay as they are. What is decided first is limited by the "
         "least of all scenarios, however improbable: a plan orders nothing that may not come",
     )
-    source: str = ""
+    source: str = Field("", description="where the numbers are from, or assumption")
 
 
 class Verification(FileModel):
@@ -268,13 +270,15 @@ class ReferenceFleet(FileModel):
 class PlanSpec(FileModel):
     """A question about purchases, and what it depends on."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, Field(min_length=1, max_length=80)] = Field(
+        description="name of the plan, also that of its folder"
+    )
     question: str = Field("", description="what the plan is to answer, in a sentence")
     catalogue: list[Text | dict[str, Any]] = Field(
         default_factory=list, description="accelerators and models of one's own, as in a scenario"
     )
     performance: Performance = Performance()
-    quarters: int = Field(ge=1, le=40)
+    quarters: int = Field(ge=1, le=40, description="how many quarters the plan covers")
     decide_first: int = Field(
         1, ge=0, description="quarters whose purchases are decided before the scenario is known"
     )
@@ -324,7 +328,9 @@ class PlanSpec(FileModel):
         200_000, ge=1, description="of branch and bound after which the best plan found is taken"
     )
     verify: Verification | None = None
-    sources: dict[Text, str] = Field(default_factory=dict)
+    sources: dict[Text, str] = Field(
+        default_factory=dict, description="where numbers come from, by a name of your choice"
+    )
 
     def in_cny(self, money: tuple[float, str]) -> float:
         """An amount of money in yuan."""

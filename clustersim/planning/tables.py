@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from clustersim.planning.fleet import chips_per_node
 from clustersim.planning.regret import Regret
-from clustersim.planning.result import Plan
 from clustersim.planning.solve import Schedule
+
+if TYPE_CHECKING:
+    from clustersim.planning.result import Plan
 
 __all__ = ["allocation_table", "cost_table", "purchase_table", "regret_table"]
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
-from clustersim.planning.result import Plan
 from clustersim.planning.shortfall import CANNOT, TOGETHER
 from clustersim.planning.verify import KEPT, MISSED, UNDECIDED, worst_place
 from clustersim.units import format_duration, format_number
+
+if TYPE_CHECKING:
+    from clustersim.planning.result import Plan
 
 __all__ = ["amount_text", "conclusion", "listed", "metric_text", "money_scale", "money_text"]
 

@@ -47,15 +47,27 @@ Watts = Annotated[Power, Field(le=MOST_WATTS)]
 class PoolEnergy(FileModel):
     """What differs in one pool."""
 
-    pue: float | None = Field(None, ge=1, le=10)
-    idle_share: float | None = Field(None, ge=0, le=1)
-    load_factor: float | None = Field(None, ge=0, le=2)
-    host_idle: Watts | None = None
-    host_busy: Watts | None = None
-    out_of_service: float | None = Field(None, ge=0, le=1)
-    price_cny_per_kwh: Hourly | None = None
-    carbon_g_per_kwh: Hourly | None = None
-    source: str = ""
+    pue: float | None = Field(
+        None, ge=1, le=10, description="for this pool; by default that of all pools"
+    )
+    idle_share: float | None = Field(
+        None, ge=0, le=1, description="for this pool; by default that of all pools"
+    )
+    load_factor: float | None = Field(
+        None, ge=0, le=2, description="for this pool; by default that of all pools"
+    )
+    host_idle: Watts | None = Field(None, description="for this pool; by default that of all pools")
+    host_busy: Watts | None = Field(None, description="for this pool; by default that of all pools")
+    out_of_service: float | None = Field(
+        None, ge=0, le=1, description="for this pool; by default that of all pools"
+    )
+    price_cny_per_kwh: Hourly | None = Field(
+        None, description="for this pool; by default that of all pools"
+    )
+    carbon_g_per_kwh: Hourly | None = Field(
+        None, description="for this pool; by default that of all pools"
+    )
+    source: str = Field("", description="where the numbers are from, or assumption")
 
 
 class EnergySpec(FileModel):

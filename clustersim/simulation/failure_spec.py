@@ -45,7 +45,9 @@ def _not_reserved(name: str) -> str:
 class FailureSource(FileModel):
     """One kind of component that fails."""
 
-    name: Annotated[str, Field(min_length=1), AfterValidator(_not_reserved)]
+    name: Annotated[str, Field(min_length=1), AfterValidator(_not_reserved)] = Field(
+        description="name of the source, unique in the list"
+    )
     of: Literal["node", "leaf", "unit"] = Field(
         "node",
         description="what has one: a node, or all nodes of a first switch or of a scalable unit "

@@ -61,11 +61,15 @@ class PoolMoney(FileModel):
     rent_per_hour: Money | None = Field(
         None, description="of one accelerator, used or not, in the place of all of ownership"
     )
-    life: Life | None = None
-    host_price: Money | None = None
-    residual_share: float | None = Field(None, ge=0, le=1)
+    life: Life | None = Field(None, description="for this pool; by default that of all pools")
+    host_price: Money | None = Field(
+        None, description="for this pool; by default that of all pools"
+    )
+    residual_share: float | None = Field(
+        None, ge=0, le=1, description="for this pool; by default that of all pools"
+    )
     age: Duration = Field(0.0, ge=0, description="of the nodes that are there from the begin")
-    source: str = ""
+    source: str = Field("", description="where the numbers are from, or assumption")
 
     @model_validator(mode="after")
     def _bought_or_rented(self) -> PoolMoney:

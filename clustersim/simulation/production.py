@@ -67,7 +67,7 @@ class Production(FileModel):
     """
 
     name: Name | None = Field(None, description="for changes by path")
-    pool: Name
+    pool: Name = Field(description="which pool the chips are for")
     foundry: Name = Field(description="who makes them, such as TSMC")
     chips_per_month: Rate = Field(
         description="what the foundry can make: a number, or steps by date (0 before the first)"

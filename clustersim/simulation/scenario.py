@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.performance import MEMORY_OPTIONS, parse_memory
-from clustersim.scheduling import SPEED_NOTE
+from clustersim.scheduling import POLICIES, SPEED_NOTE
 from clustersim.shipped import existing_file, find_file, missing_file
 from clustersim.simulation.cases import Cases, apply_case
 from clustersim.simulation.changes import change_items, set_path
@@ -43,9 +43,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Scheduler(FileModel):
     """How jobs are scheduled."""
 
-    policy: str = Field(
-        "fcfs", description="fcfs, sjf, easy, easy_sjbf, conservative, or FILE.py:ClassName"
-    )
+    policy: str = Field("fcfs", description=f"{', '.join(POLICIES)}, or FILE.py:ClassName")
     placement: str = Field(
         "consolidate",
         description=f"pooled, consolidate, spread, or FILE.py:ClassName; {SPEED_NOTE}",
@@ -192,8 +190,8 @@ class Performance(FileModel):
 class Scenario(Cases):
     """One run: everything that its result depends on."""
 
-    name: str = ""
-    description: str = ""
+    name: str = Field("", description="name of the scenario")
+    description: str = Field("", description="what the scenario is")
     catalogue: list[Text | dict[str, Any]] = Field(
         default_factory=list,
         description="accelerators and models of one's own: files, or their content itself",
@@ -242,7 +240,7 @@ class Scenario(Cases):
     serving: Serving | None = Field(
         None, description="services that reserve nodes by the hour; needs a horizon"
     )
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
     replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
     horizon: Duration | None = Field(
         None, gt=0, description="when the simulation stops; by default when all jobs have ended"

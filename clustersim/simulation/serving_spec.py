@@ -32,7 +32,7 @@ class Service(FileModel):
     headroom / tokens_per_s_per_chip``, rounded up.
     """
 
-    name: Name
+    name: Name = Field(description="name of the service, unique in the list")
     pool: Name = Field(description="whose nodes serve")
     peak_requests_per_s: Positive = Field(
         description="requests a second in the busiest hour of the shape, at the begin"

@@ -59,7 +59,7 @@ class Scheduling:
     Attributes
     ----------
     policy : str or type of Policy
-        ``fcfs``, ``sjf``, ``easy``, ``easy_sjbf``, ``conservative``, a class, or
+        A name in ``clustersim.scheduling.POLICIES`` such as ``fcfs``, a class, or
         ``FILE.py:ClassName``.
     placement : str or type of Placement
         ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which

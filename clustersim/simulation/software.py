@@ -55,7 +55,7 @@ Floats = npt.NDArray[np.float64]
 class Port(FileModel):
     """Some jobs on some chips: from when their software is there, and how it matures."""
 
-    name: Name
+    name: Name = Field(description="name of the port, unique in the list")
     accelerators: Names | None = Field(None, description="chips of the catalogue; by default all")
     models: Names | None = Field(
         None, description="models of the catalogue that jobs train; by default jobs of all"

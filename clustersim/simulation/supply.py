@@ -47,8 +47,8 @@ class Delivery(FileModel):
     """Nodes of a pool that come later; the pool's `nodes` counts them."""
 
     name: Name | None = Field(None, description="for changes by path")
-    pool: Name
-    nodes: int = Field(ge=1, le=MOST_CHIPS)
+    pool: Name = Field(description="which pool the nodes are of")
+    nodes: int = Field(ge=1, le=MOST_CHIPS, description="how many nodes are delivered")
     at: Duration = Field(ge=0, description="when the first serve")
     ramp: Duration = Field(
         0.0, ge=0, description="over what time they come, evenly, the first at `at`"
@@ -65,20 +65,20 @@ class Retirement(FileModel):
     """
 
     name: Name | None = Field(None, description="for changes by path")
-    pool: Name
-    nodes: int = Field(ge=1, le=MOST_CHIPS)
-    at: Duration = Field(ge=0)
-    source: str = ""
+    pool: Name = Field(description="which pool the nodes are of")
+    nodes: int = Field(ge=1, le=MOST_CHIPS, description="how many nodes are retired")
+    at: Duration = Field(ge=0, description="when they are retired")
+    source: str = Field("", description="where the numbers are from, or assumption")
 
 
 class Embargo(FileModel):
     """A date from which on a pool gets no deliveries, and no spare parts: what fails stays out."""
 
     name: Name | None = Field(None, description="for changes by path")
-    pools: list[Name] = Field(min_length=1)
-    at: Duration = Field(ge=0)
+    pools: list[Name] = Field(min_length=1, description="pools whose deliveries end")
+    at: Duration = Field(ge=0, description="when it begins")
     spare_parts: bool = Field(False, description="whether repairs go on")
-    source: str = ""
+    source: str = Field("", description="where the numbers are from, or assumption")
 
 
 class Supply(FileModel):

@@ -48,7 +48,9 @@ class Range(FileModel):
     begin: Number = Field(alias="from", description="such as 0.5, 16 or 2 TB/s")
     end: Number = Field(alias="to", description="whole numbers at both ends stay whole")
     steps: int | None = Field(None, ge=2, le=100_000, description="by default drawn by `sample`")
-    spacing: Literal["linear", "log"] = "linear"
+    spacing: Literal["linear", "log"] = Field(
+        "linear", description="whether the steps are equal differences or equal factors"
+    )
 
     @model_validator(mode="after")
     def _two_ends(self) -> Range:
@@ -80,7 +82,7 @@ class Sample(FileModel):
     method: Literal["latin-hypercube", "sobol", "sobol-indices"] = Field(
         description="sobol-indices: points x (parameters + 2) runs, which give the indices"
     )
-    points: int = Field(ge=1, le=1_000_000)
+    points: int = Field(ge=1, le=1_000_000, description="how many points are drawn")
 
     @field_validator("points")
     @classmethod
@@ -100,9 +102,11 @@ class Replications(FileModel):
     at_least: int | None = Field(
         None, ge=2, le=100_000, description="by default 10, or at_most if that is less"
     )
-    at_most: int = Field(ge=2, le=100_000)
+    at_most: int = Field(
+        ge=2, le=100_000, description="replications after which the rule stops in any case"
+    )
     relative_width: float = Field(gt=0, description="half width of the 95 % interval over the mean")
-    metric: Metric = "p95_wait_s"
+    metric: Metric = Field("p95_wait_s", description="whose interval must be narrow")
 
     @property
     def least(self) -> int:
@@ -156,7 +160,7 @@ class Window(FileModel):
 class Objective(FileModel):
     """The service that the fleet is to give."""
 
-    metric: Metric = "p95_wait_s"
+    metric: Metric = Field("p95_wait_s", description="what the objective limits")
     at_most: Number = Field(
         "1 h", validate_default=True, description="such as 1 h, for a wait, or 10"
     )
@@ -256,12 +260,12 @@ class Comparison(FileModel):
 class Plot(FileModel):
     """One picture."""
 
-    kind: PlotKindName
+    kind: PlotKindName = Field(description="kind of the plot")
     x: Text | None = Field(None, description="a parameter, or a metric such as chips.seedchip")
     y: list[Text] | Text | None = Field(None, description="metrics; a parameter in a heat map")
     by: Text | None = Field(None, description="a line for each value of this parameter")
     value: Text | None = Field(None, description="the metric that a heat map shows")
-    title: str | None = None
+    title: str | None = Field(None, description="title; by default one that fits")
 
     @property
     def ys(self) -> list[str]:
@@ -279,7 +283,9 @@ class Plot(FileModel):
 class StudySpec(FileModel):
     """A study: many runs, and what can be concluded from them."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, Field(min_length=1, max_length=80)] = Field(
+        description="name of the study, also that of its folder"
+    )
     question: str = Field("", description="what the study is to answer, in a sentence")
     plugins: list[Text] = Field(
         default_factory=list,

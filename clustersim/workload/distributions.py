@@ -80,8 +80,8 @@ class LogNormal(Distribution):
     """Lognormal: the logarithm is normal with standard deviation `sigma`."""
 
     kind: Literal["lognormal"]
-    median: float = Field(ge=_LEAST, le=_LARGEST)
-    sigma: float = Field(gt=0, le=10)
+    median: float = Field(ge=_LEAST, le=_LARGEST, description="half of the values are below it")
+    sigma: float = Field(gt=0, le=10, description="standard deviation of the logarithm")
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return np.asarray(self.median * np.exp(self.sigma * special.ndtri(u)), dtype=np.float64)
@@ -97,8 +97,10 @@ class Weibull(Distribution):
     """Weibull: P(X > x) = exp(-(x / scale)^shape)."""
 
     kind: Literal["weibull"]
-    scale: float = Field(ge=_LEAST, le=_LARGEST)
-    shape: float = Field(gt=0.05, le=100)
+    scale: float = Field(ge=_LEAST, le=_LARGEST, description="63 % of the values are below it")
+    shape: float = Field(
+        gt=0.05, le=100, description="below 1 the hazard falls with time, above 1 it rises"
+    )
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return self.scale * (-np.log1p(-u)) ** (1 / self.shape)
@@ -111,7 +113,7 @@ class Exponential(Distribution):
     """Exponential with the mean `average`."""
 
     kind: Literal["exponential"]
-    average: float = Field(ge=_LEAST, le=_LARGEST)
+    average: float = Field(ge=_LEAST, le=_LARGEST, description="mean of the values")
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return -self.average * np.log1p(-u)
@@ -132,7 +134,7 @@ class Constant(Distribution):
     """Always the same value."""
 
     kind: Literal["constant"]
-    value: float = Field(ge=_LEAST, le=_LARGEST)
+    value: float = Field(ge=_LEAST, le=_LARGEST, description="every value")
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return np.full(np.shape(u), self.value, dtype=np.float64)
@@ -145,8 +147,12 @@ class QuantileTable(Distribution):
     """Empirical: values at given probabilities, the logarithm linear in between."""
 
     kind: Literal["quantiles"]
-    probabilities: tuple[float, ...] = Field(min_length=2, max_length=10_000)
-    values: tuple[float, ...] = Field(min_length=2, max_length=10_000)
+    probabilities: tuple[float, ...] = Field(
+        min_length=2, max_length=10_000, description="rising from 0 to 1"
+    )
+    values: tuple[float, ...] = Field(
+        min_length=2, max_length=10_000, description="the quantile of each probability"
+    )
 
     @model_validator(mode="after")
     def _table_is_sound(self) -> QuantileTable:
@@ -182,41 +188,43 @@ class QuantileTable(Distribution):
 class LogNormalDuration(LogNormal):
     """Lognormal, of times."""
 
-    median: Duration = Field(gt=0)
-    at_least: Duration = Field(0.0)
-    at_most: Duration | None = Field(None)
+    median: Duration = Field(gt=0, description="half of the values are below it")
+    at_least: Duration = Field(0.0, description="smaller values are set to this")
+    at_most: Duration | None = Field(None, description="larger values are set to this")
 
 
 class WeibullDuration(Weibull):
     """Weibull, of times."""
 
-    scale: Duration = Field(gt=0)
-    at_least: Duration = Field(0.0)
-    at_most: Duration | None = Field(None)
+    scale: Duration = Field(gt=0, description="63 % of the values are below it")
+    at_least: Duration = Field(0.0, description="smaller values are set to this")
+    at_most: Duration | None = Field(None, description="larger values are set to this")
 
 
 class ExponentialDuration(Exponential):
     """Exponential, of times."""
 
-    average: Duration = Field(gt=0)
-    at_least: Duration = Field(0.0)
-    at_most: Duration | None = Field(None)
+    average: Duration = Field(gt=0, description="mean of the values")
+    at_least: Duration = Field(0.0, description="smaller values are set to this")
+    at_most: Duration | None = Field(None, description="larger values are set to this")
 
 
 class ConstantDuration(Constant):
     """A constant time."""
 
-    value: Duration = Field(gt=0)
-    at_least: Duration = Field(0.0)
-    at_most: Duration | None = Field(None)
+    value: Duration = Field(gt=0, description="every value")
+    at_least: Duration = Field(0.0, description="smaller values are set to this")
+    at_most: Duration | None = Field(None, description="larger values are set to this")
 
 
 class QuantileTableDuration(QuantileTable):
     """Empirical, of times."""
 
-    values: tuple[Duration, ...] = Field(min_length=2, max_length=10_000)
-    at_least: Duration = Field(0.0)
-    at_most: Duration | None = Field(None)
+    values: tuple[Duration, ...] = Field(
+        min_length=2, max_length=10_000, description="the quantile of each probability"
+    )
+    at_least: Duration = Field(0.0, description="smaller values are set to this")
+    at_most: Duration | None = Field(None, description="larger values are set to this")
 
 
 NumberDistribution = Annotated[

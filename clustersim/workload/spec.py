@@ -32,7 +32,7 @@ class JobClass(FileModel):
     is, the performance core says.
     """
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="name of the class, unique in the workload")
     weight: float = Field(ge=1e-9, le=1e12, description="relative number of jobs")
     sizes: dict[int, float] = Field(description="accelerators -> relative number of jobs")
     duration: DurationDistribution | None = None
@@ -94,8 +94,8 @@ def _weights(weights: dict[Key, float]) -> dict[Key, float]:
 class WorkloadSpec(FileModel):
     """A stream of jobs: when they arrive and what they are."""
 
-    name: str = ""
-    description: str = ""
+    name: str = Field("", description="name of the workload")
+    description: str = Field("", description="what the workload is")
     reference_accelerator: str | None = Field(
         None, description="the chip of the catalogue that durations are measured on"
     )

@@ -16,7 +16,9 @@ from clustersim.catalogue import (
     load_catalogue,
     seedchip,
 )
+from clustersim.catalogue.load import BUILT_IN_FILES
 from clustersim.errors import InputError
+from clustersim.files import read_yaml
 
 CATALOGUE = load_catalogue()
 ACCELERATORS = [
@@ -112,6 +114,17 @@ def test_unknown_names_suggest_the_nearest():
         CATALOGUE.model("llama-70b")
     with pytest.raises(InputError, match="unknown accelerator or model"):
         CATALOGUE.find("nothing like it")
+
+
+def test_no_two_files_of_the_catalogue_have_one_name():
+    names = [
+        name
+        for path in BUILT_IN_FILES
+        for section in ("accelerators", "models")
+        for name in read_yaml(path).get(section, {})
+    ]
+    assert len(names) > 50
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize("name", CATALOGUE.accelerators)

@@ -1,0 +1,153 @@
+"""Pages that are made when the site is built, so that no text is kept twice.
+
+| page | made from |
+|---|---|
+| user guide | the sections of README.md |
+| gallery of experiments | experiments/README.md and its figures |
+| command line | the help texts of `clustersim COMMAND --help` |
+| file formats | the JSON Schemas of `clustersim schema FORMAT` |
+| Python | docstrings |
+| contributing, changes | CONTRIBUTING.md, CHANGELOG.md |
+
+mkdocs calls `on_config`, `on_files` and `on_page_markdown`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+
+import python  # noqa: E402
+from commands import commands_page  # noqa: E402
+from formats import format_page, quantities_page  # noqa: E402
+from guide import linked, sections, slug  # noqa: E402
+
+import clustersim  # noqa: E402
+from clustersim.cli.main import make_parser  # noqa: E402
+from clustersim.schemas import FORMATS  # noqa: E402
+from clustersim.units import known_units  # noqa: E402
+
+STARTING = ("Two commands", "Ten lines of Python")
+"""Sections of the README on the page of how to get started."""
+ELSEWHERE = ("Releases", "Where to read on")
+"""Sections of the README about the repository, of which the site has pages of its own."""
+
+_pages: dict[str, str] = {}
+_titles: dict[str, str] = {}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Make the pages, and put those whose names are known only now into the navigation."""
+    _pages.clear()
+    guide = _guide()
+    formats = _formats()
+    interface = _interface()
+    _pages["reference/command-line.md"] = commands_page(make_parser())
+    _pages["experiments.md"] = linked(_read("experiments/README.md"), _figures("figures/"))
+    _pages["contributing.md"] = linked(_read("CONTRIBUTING.md"), _documents())
+    _pages["changes.md"] = _read("CHANGELOG.md")
+    config.nav = _filled(
+        config.nav, {"{guide}": guide, "{formats}": formats, "{python}": interface}
+    )
+    return config
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add the pages that were made, and the figures of the experiments."""
+    for name, text in _pages.items():
+        files.append(File.generated(config, name, content=text))
+    for figure in sorted((ROOT / "experiments" / "figures").glob("*.png")):
+        name = f"figures/{figure.name}"
+        files.append(File.generated(config, name, abs_src_path=str(figure)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
+    """Let links from a page in docs/ to a file above it lead to the page made of that file."""
+    if page.file.generated_by:
+        return markdown
+    above = {f"../{name}": target for name, target in _documents().items()}
+    return linked(markdown, above, others=True)
+
+
+def _guide() -> list[dict[str, str]]:
+    """Make the pages of the README; return their part of the navigation."""
+    found = sections(_read("README.md"))
+    absent = set(STARTING) - {section.title for section in found}
+    if absent:
+        raise KeyError(f"README.md has no section {absent}, which the page Getting started shows")
+    entries = []
+    starting = [f"# Getting started\n\n{found[0].text}"]
+    for section in found[1:]:
+        if section.title in STARTING:
+            starting.append(f"## {section.title}\n\n{section.text}")
+        elif section.title not in ELSEWHERE:
+            page = f"guide/{slug(section.title)}.md"
+            text = section.text.replace("\n### ", "\n## ")
+            _pages[page] = linked(f"# {section.title}\n\n{text}", _documents("../"))
+            entries.append({section.title: page})
+    _pages["getting-started.md"] = linked("\n".join(starting), _documents())
+    return entries
+
+
+def _formats() -> list[Any]:
+    told = {}
+    for name in FORMATS:
+        schema = clustersim.schema(name)
+        _pages[f"formats/{name}.md"] = format_page(name, schema)
+        told[name] = str(schema.get("description", "")).partition("\n\n")[0]
+    _pages["formats/index.md"] = quantities_page(known_units(), told)
+    return ["formats/index.md", *({name: f"formats/{name}.md"} for name in FORMATS)]
+
+
+def _interface() -> list[Any]:
+    found = python.package_pages()
+    _pages.update({f"python/{name}.md": text for name, text in found.items()})
+    _pages["python/index.md"] = python.index_page(found)
+    _pages["python/modules.md"] = python.modules_page()
+    packages = [{name: f"python/{name}.md"} for name in found]
+    return ["python/index.md", *packages, {"Modules": "python/modules.md"}]
+
+
+def _documents(up: str = "") -> dict[str, str]:
+    """Pages by the paths that texts at the top of the repository link to."""
+    return {
+        **{f"docs/{path.name}": up + path.name for path in (ROOT / "docs").glob("*.*")},
+        "README.md": f"{up}getting-started.md",
+        "experiments/README.md": f"{up}experiments.md",
+        "CONTRIBUTING.md": f"{up}contributing.md",
+        "CHANGELOG.md": f"{up}changes.md",
+        **_figures("experiments/figures/", up),
+    }
+
+
+def _figures(prefix: str, up: str = "") -> dict[str, str]:
+    folder = ROOT / "experiments" / "figures"
+    return {f"{prefix}{path.name}": f"{up}figures/{path.name}" for path in folder.glob("*.png")}
+
+
+def _filled(nav: Any, parts: dict[str, list[Any]]) -> Any:
+    """Put what was made into the places of the navigation that are kept for it."""
+    if isinstance(nav, list):
+        entries = [_filled(entry, parts) for entry in nav]
+        return [entry for entry in entries if entry is not None]
+    if isinstance(nav, dict):
+        ((title, target),) = nav.items()
+        filled = _filled(target, parts)
+        return None if filled is None else {title: filled}
+    if nav in parts:
+        return parts[nav]
+    # The dictionary of columns is a page once it is written.
+    return None if nav == "columns.md" and not (ROOT / "docs" / nav).exists() else nav
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
