@@ -19,21 +19,21 @@ from clustersim.version import __version__
 
 if TYPE_CHECKING:
     from clustersim.analysis.metrics import Metric, register_metric
-    from clustersim.calibration.estimate import Estimate, estimate
+    from clustersim.availability.supply import nodes_over_time
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
+    from clustersim.estimation.estimate import Estimate, estimate
     from clustersim.performance import best_plans
     from clustersim.planning import Plan, define_plan, load_plan, make_plan
     from clustersim.report import conduct_study, write_report
+    from clustersim.scenario.run import run
+    from clustersim.scenario.scenario import load_scenario
     from clustersim.scheduling import NodePlacement, Placement, Policy
     from clustersim.schemas import schema
     from clustersim.seeds import Streams
     from clustersim.simulation.check_policy import check_policy
     from clustersim.simulation.result import Result
-    from clustersim.simulation.run import run
-    from clustersim.simulation.scenario import load_scenario
     from clustersim.simulation.simulate import Scheduling, replay, simulate
-    from clustersim.simulation.supply import nodes_over_time
     from clustersim.studies.conduct import run_study
     from clustersim.studies.plot_kinds import PlotKind, register_plot
     from clustersim.studies.study import Study, define_study, load_study
@@ -95,7 +95,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Estimate": "calibration.estimate",
+    "Estimate": "estimation.estimate",
     "InputError": "errors",
     "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",
@@ -116,22 +116,22 @@ _HOME = {
     "define_plan": "planning",
     "define_study": "studies.study",
     "describe_jobs": "workload",
-    "estimate": "calibration.estimate",
+    "estimate": "estimation.estimate",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
     "load_plan": "planning",
     "load_result": "studies.study_result",
-    "load_scenario": "simulation.scenario",
+    "load_scenario": "scenario.scenario",
     "load_study": "studies.study",
     "load_workload": "workload",
     "make_plan": "planning",
-    "nodes_over_time": "simulation.supply",
+    "nodes_over_time": "availability.supply",
     "read_jobs": "workload",
     "register_metric": "analysis.metrics",
     "register_plot": "studies.plot_kinds",
     "replay": "simulation.simulate",
-    "run": "simulation.run",
+    "run": "scenario.run",
     "run_study": "studies.conduct",
     "schema": "schemas",
     "simulate": "simulation.simulate",

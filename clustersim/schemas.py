@@ -10,7 +10,7 @@ from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.planning.spec import PlanSpec
-from clustersim.simulation.scenario import Scenario
+from clustersim.scenario.scenario import Scenario
 from clustersim.studies.plot_kinds import plot_kind_schema
 from clustersim.studies.spec import StudySpec
 from clustersim.topology import ClusterSpec

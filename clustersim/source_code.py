@@ -78,7 +78,7 @@ def this_code() -> Code:
     --------
     >>> this_code().hash == this_code().hash
     True
-    >>> "simulation/engine.py" in this_code().files
+    >>> "engine/engine.py" in this_code().files
     True
     """
     return code_in(PACKAGE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from clustersim.analysis.metrics import Metric
 from clustersim.analysis.part import FleetView
-from clustersim.simulation.money import purchase_price_cny
+from clustersim.costs.money import purchase_price_cny
 
 __all__ = ["METRICS"]
 

@@ -187,7 +187,7 @@ def _built_in() -> Iterator[Metric]:
 
 
 def _name_fault(name: str) -> str:
-    from clustersim.simulation.scenario import Scenario
+    from clustersim.scenario.scenario import Scenario
 
     if name in _COLUMNS or name in Scenario.model_fields:
         return "tables have another column of this name; choose another name"

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.goodput import UsefulWork, useful_work
+from clustersim.analysis.statistics import batch_means, run_quantile_interval
+from clustersim.analysis.submitted import Submitted
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
+from clustersim.costs.money import MoneySpec
 from clustersim.errors import InputError
-from clustersim.simulation.fleet import Fleet
-from clustersim.simulation.money import MoneySpec
+from clustersim.scenario.fleet import Fleet
 from clustersim.simulation.result import Result
-from clustersim.studies.statistics import batch_means, run_quantile_interval
-from clustersim.studies.submitted import Submitted
-from clustersim.studies.useful_work import UsefulWork, useful_work
 
 __all__ = ["FleetView", "MeasuredRun", "Part", "half_width"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clustersim.analysis.columns import Column, Table
-from clustersim.calibration.configurations import COLUMNS
-from clustersim.calibration.table import FOR_UNKNOWN_CHIPS, PREDICTED
+from clustersim.estimation.configurations import COLUMNS
+from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 
 __all__ = ["ESTIMATE_TABLES", "STUDY_TABLES"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from clustersim.calibration.calibrate import Calibrated
 from clustersim.calibration.microbenchmarks import DEPENDS, Microbenchmarks
-from clustersim.calibration.prediction import DRAWS, predict
+from clustersim.estimation.prediction import DRAWS, predict
 from clustersim.performance import (
     LEVELS,
     PARAMETERS,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clustersim.calibration.fit import fit
 from clustersim.calibration.measurements import Measurements
-from clustersim.calibration.prediction import spread_of
+from clustersim.estimation.prediction import spread_of
 from clustersim.performance import Calibration
 from clustersim.performance.step_time import step_seconds
 

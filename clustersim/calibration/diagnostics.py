@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.calibration.calibrate import Calibrated
-from clustersim.calibration.configurations import Configurations
 from clustersim.calibration.coverage import nested_covered
 from clustersim.calibration.fit import log_seconds
+from clustersim.estimation.configurations import Configurations
 from clustersim.performance import LEVELS, PARAMETERS, Calibration, evaluate
 from clustersim.performance.world import Key
 

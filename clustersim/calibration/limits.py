@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.configurations import Configurations
 from clustersim.calibration.measurements import Measurements
 from clustersim.catalogue import Catalogue
+from clustersim.estimation.configurations import Configurations
 from clustersim.performance import ModelArrays
 from clustersim.performance.world import RELATIVES
 

@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.column_names import with_known_columns
-from clustersim.calibration.configurations import COLUMNS, Configurations, read_configurations
 from clustersim.calibration.microbenchmark_rows import (
     file_notes,
     is_microbenchmarks,
     read_microbenchmarks,
 )
 from clustersim.calibration.microbenchmarks import Microbenchmarks
-from clustersim.calibration.table import misspelt_columns, read_csv_as_text
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, shown
+from clustersim.estimation.column_names import with_known_columns
+from clustersim.estimation.configurations import COLUMNS, Configurations, read_configurations
+from clustersim.estimation.table import misspelt_columns, read_csv_as_text
 from clustersim.microbenchmarks.schema import CHECKSUM
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
 from clustersim.notes import note
@@ -154,7 +154,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        As :func:`clustersim.calibration.table.read_csv_as_text`.
+        As :func:`clustersim.estimation.table.read_csv_as_text`.
     """
     table = read_csv_as_text(path)
     return table.where(table.apply(lambda column: column.str.strip()) != "")

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustersim.calibration.configurations import chip_arrays
 from clustersim.calibration.microbenchmarks import DEPENDS, SIZES, Microbenchmarks
-from clustersim.calibration.row import Row
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError, unknown_name
+from clustersim.estimation.configurations import chip_arrays
+from clustersim.estimation.row import Row
 from clustersim.microbenchmarks.schema import CHECKSUM, KINDS, row_checksum
 from clustersim.performance import ModelArrays, Plans, labels_of
 from clustersim.performance.arrays import attended_tokens

@@ -11,8 +11,8 @@ from clustersim.errors import InputError
 from clustersim.interrupts import held
 
 if TYPE_CHECKING:
-    from clustersim.calibration.cost import Prices
     from clustersim.catalogue import Catalogue
+    from clustersim.estimation.cost import Prices
     from clustersim.performance import Calibration
 
 __all__ = ["add_parser", "run"]
@@ -163,7 +163,7 @@ def _opened(args: argparse.Namespace) -> tuple[Calibration, Catalogue]:
 
 
 def _run_table(args: argparse.Namespace) -> int:
-    from clustersim.calibration.table import (
+    from clustersim.estimation.table import (
         predict_table,
         read_csv_as_text,
         refuse_existing,
@@ -194,9 +194,9 @@ def _run_table(args: argparse.Namespace) -> int:
 
 
 def _print_columns() -> None:
-    from clustersim.calibration import COLUMNS
-    from clustersim.calibration.table import FOR_UNKNOWN_CHIPS, PREDICTED
     from clustersim.cli.text import table
+    from clustersim.estimation import COLUMNS
+    from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 
     print("Columns that are read")
     print(table([*COLUMNS.items(), *FOR_UNKNOWN_CHIPS.items()], ["column", "meaning"]))
@@ -205,7 +205,7 @@ def _print_columns() -> None:
 
 
 def _run_job(args: argparse.Namespace) -> int:
-    from clustersim.calibration.estimate import estimate
+    from clustersim.estimation.estimate import estimate
 
     calibration, catalogue = _opened(args)
     options: dict[str, Any] = {
@@ -239,7 +239,7 @@ def _run_job(args: argparse.Namespace) -> int:
 
 
 def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
-    from clustersim.calibration.cost import Prices
+    from clustersim.estimation.cost import Prices
     from clustersim.units import SECONDS_PER_YEAR
 
     given: dict[str, float] = {}

@@ -23,9 +23,9 @@ from clustersim.units import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clustersim.calibration.cost import Cost, Prices
-    from clustersim.calibration.estimate import Estimate, PlanEstimate
     from clustersim.catalogue import Accelerator
+    from clustersim.estimation.cost import Cost, Prices
+    from clustersim.estimation.estimate import Estimate, PlanEstimate
 
 __all__ = ["estimate_json", "estimate_text"]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from clustersim.analysis.columns import Column
     from clustersim.catalogue import Catalogue
-    from clustersim.simulation.fleet import Fleet
-    from clustersim.simulation.money import MoneySpec
+    from clustersim.costs.money import MoneySpec
+    from clustersim.scenario.fleet import Fleet
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
@@ -35,7 +35,7 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
-    from clustersim.simulation.outages import LAST_S
+    from clustersim.engine.outages import LAST_S
     from clustersim.simulation.tables import serves
 
     shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
@@ -212,8 +212,8 @@ def _unit_costs_text(whole: pd.Series[Any]) -> str:
 
 def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
     """Say what a study measures of a run: its metrics, in its window."""
+    from clustersim.analysis.measures import measure
     from clustersim.plots.axis import axis_of
-    from clustersim.studies.measures import measure
 
     measured = measure(
         result, **spec.window.measured, catalogue=catalogue, plugins=spec.plugins
@@ -231,11 +231,11 @@ def plugins_text(
     result: Result, plugins: Sequence[str], fleet: Fleet, money: MoneySpec | None
 ) -> str:
     """Say what the user's own metrics are of a whole run."""
+    from clustersim.analysis.measures import fleet_facts, measure
     from clustersim.analysis.metrics import METRICS
     from clustersim.analysis.part import FleetView
     from clustersim.analysis.registry import load_plugins
     from clustersim.plots.axis import axis_of
-    from clustersim.studies.measures import fleet_facts, measure
 
     own = [each.name for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
     if not own:

@@ -16,8 +16,8 @@ from clustersim.interrupts import keeping
 from clustersim.units import format_number
 
 if TYPE_CHECKING:
+    from clustersim.scenario.scenario import LoadedScenario
     from clustersim.simulation.result import Result
-    from clustersim.simulation.scenario import LoadedScenario
 
 __all__ = ["add_parser", "run"]
 
@@ -53,13 +53,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.catalogue import hypothetical_note
-    from clustersim.simulation.changes import change_items
-    from clustersim.simulation.fleet import open_fleet
-    from clustersim.simulation.known_paths import removal_notes
+    from clustersim.scenario.changes import change_items
+    from clustersim.scenario.fleet import open_fleet
+    from clustersim.scenario.parameter_paths import removal_notes
+    from clustersim.scenario.run import run_scenario
+    from clustersim.scenario.run_calendar import calendar_text
+    from clustersim.scenario.scenario import load_scenario
     from clustersim.simulation.result import new_folder
-    from clustersim.simulation.run import run_scenario
-    from clustersim.simulation.run_calendar import calendar_text
-    from clustersim.simulation.scenario import load_scenario
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
     if (args.scenario is None) == (args.study is None):
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.plugins:
         raise InputError("run", "a run of a study is measured as it was; --plugins does not go")
     else:
-        from clustersim.studies.periods import period_ends_s
+        from clustersim.analysis.periods import period_ends_s
         from clustersim.studies.redo import load_run
 
         loaded, spec = load_run(args.study, args.key)
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
 def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:
     """Load the files that a scenario names under `plugins`, and others; return their paths."""
     from clustersim.analysis.registry import load_plugins
-    from clustersim.simulation.file_names import full_path
+    from clustersim.scenario.file_names import full_path
 
     own = [str(full_path(loaded.folder, name)) for name in loaded.scenario.plugins or ()]
     with named_in(loaded.source, "plugins"):
@@ -127,7 +127,7 @@ def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:
 
 def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
     """Say how many jobs a day an offered load is where a change of the command line moves it."""
-    from clustersim.simulation.changes import change_items
+    from clustersim.scenario.changes import change_items
     from clustersim.studies.meaning import paths_that_set_the_rate
 
     load = result.provenance["scenario"]["workload"].get("load")

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.plots.style import picture_formats
     from clustersim.report.study import conduct_study
-    from clustersim.simulation.changes import change_items
-    from clustersim.simulation.known_paths import removal_notes
+    from clustersim.scenario.changes import change_items
+    from clustersim.scenario.parameter_paths import removal_notes
     from clustersim.studies.store import open_store
     from clustersim.studies.study import load_study
 

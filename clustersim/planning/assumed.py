@@ -8,7 +8,7 @@ from typing import Any
 from clustersim.catalogue import PlanningAssumptions
 from clustersim.catalogue.assumptions import assumed
 from clustersim.planning.spec import PlanSpec
-from clustersim.simulation.changes import split_path
+from clustersim.scenario.changes import split_path
 from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["assumed_plan", "removal_notes"]

@@ -16,11 +16,11 @@ import pandas as pd
 from clustersim.errors import InputError, named_in
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.spec import Verification
+from clustersim.scenario.changes import set_path
+from clustersim.scenario.file_names import beside, full_path
+from clustersim.scenario.scenario import read_extended, resolve_scenario
 from clustersim.shipped import existing_file
-from clustersim.simulation.changes import set_path
-from clustersim.simulation.file_names import beside, full_path
 from clustersim.simulation.runtimes import find_runtimes
-from clustersim.simulation.scenario import read_extended, resolve_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 
 __all__ = [

@@ -15,11 +15,11 @@ from clustersim.performance import World
 from clustersim.planning.assumed import assumed_plan, removal_notes
 from clustersim.planning.faults import plan_faults
 from clustersim.planning.spec import PlanSpec
+from clustersim.scenario.changes import change_items, key_of, split_path
+from clustersim.scenario.file_names import full_path
+from clustersim.scenario.scenario import read_version
+from clustersim.scenario.worlds import draw_catalogue, open_world
 from clustersim.shipped import existing_file
-from clustersim.simulation.changes import change_items, key_of, split_path
-from clustersim.simulation.file_names import full_path
-from clustersim.simulation.scenario import read_version
-from clustersim.simulation.worlds import draw_catalogue, open_world
 
 __all__ = ["PlanQuestion", "define_plan", "load_plan"]
 

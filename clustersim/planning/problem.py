@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.calibration.cost import JOULES_PER_KWH
 from clustersim.catalogue import Accelerator
 from clustersim.catalogue.assumptions import (
     PlanningAssumptions,
@@ -17,6 +16,7 @@ from clustersim.catalogue.assumptions import (
     full_power_w,
     server_price_cny,
 )
+from clustersim.estimation.cost import JOULES_PER_KWH
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.planning.fleet import Throughput

@@ -10,7 +10,7 @@ from clustersim.errors import named_in
 from clustersim.planning.fleet import chips_per_node
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.solve import Schedule
-from clustersim.simulation.file_names import beside
+from clustersim.scenario.file_names import beside
 from clustersim.topology import load_cluster
 
 __all__ = ["reference_table"]

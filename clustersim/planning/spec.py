@@ -12,9 +12,9 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.catalogue.assumptions import BUILT_IN
+from clustersim.costs.money import MOST_CNY
 from clustersim.files import FileModel
-from clustersim.simulation.money import MOST_CNY
-from clustersim.simulation.scenario import Performance
+from clustersim.scenario.scenario import Performance
 from clustersim.studies.spec import Objective
 from clustersim.topology import PoolName
 from clustersim.units import SECONDS_PER_YEAR, Duration, Money, Power, format_number

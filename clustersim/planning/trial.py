@@ -21,11 +21,11 @@ from clustersim.planning.gangs import LEAST_SHARE
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.solve import Schedule
 from clustersim.planning.spec import QUARTER_S, Verification
+from clustersim.scenario.file_names import full_path
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
-from clustersim.simulation.file_names import full_path
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.workload import WorkloadSpec, generate_jobs
 
 __all__ = ["Service", "Trial", "run_trial", "trial_jobs", "trial_of"]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim import interrupts
+from clustersim.analysis.statistics import mean_interval
 from clustersim.errors import InputError, named_in
 from clustersim.planning.correction import Correction
 from clustersim.planning.fleet import BaseScenario
@@ -24,7 +25,6 @@ from clustersim.planning.spec import Verification
 from clustersim.planning.trial import Service, Trial, run_trial, trial_of
 from clustersim.processes import WorkerDied, cores, run_calls
 from clustersim.studies.spec import Objective
-from clustersim.studies.statistics import mean_interval
 from clustersim.units import format_number
 
 __all__ = ["INTERRUPTED", "KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]

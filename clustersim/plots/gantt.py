@@ -16,8 +16,8 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from clustersim.errors import InputError, unknown_name
+from clustersim.plots.gantt_layout import lay_out
 from clustersim.plots.style import COLOURS, new_figure, style
-from clustersim.simulation.lanes import lay_out
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 

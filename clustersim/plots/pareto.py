@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clustersim.analysis.pareto import pareto_front
 from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
 from clustersim.plots.series import REPLICATIONS, axis_for, check_columns, edges_of, said, series_of
 from clustersim.plots.ticks import set_axis
-from clustersim.studies.pareto import pareto_front
 
 __all__ = ["plot_pareto", "point_names", "staircase"]
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from clustersim.calibration.table import read_csv_as_text
+from clustersim.availability.supply import NO_ROOM
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.supply import NO_ROOM
+from clustersim.estimation.table import read_csv_as_text
 from clustersim.simulation.tables import serves
 from clustersim.units import format_duration
 

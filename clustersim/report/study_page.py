@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from clustersim.analysis.metrics import find_metric
 from clustersim.catalogue import Accelerator, hypothetical_note
+from clustersim.costs.money import MoneySpec
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
@@ -20,8 +21,7 @@ from clustersim.report.cells import format_money, format_percent
 from clustersim.report.findings import constant_facts, findings, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.study_figures import NamedFigure
-from clustersim.simulation.assumed import assumption_lines
-from clustersim.simulation.money import MoneySpec
+from clustersim.scenario.assumed import assumption_lines
 from clustersim.simulation.result import versions
 from clustersim.studies.conduct import STUDY_FILE
 from clustersim.studies.study_result import StudyResult

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.calibration.table import refuse_existing
 from clustersim.errors import InputError
+from clustersim.estimation.table import refuse_existing
+from clustersim.plots.gantt_layout import lay_out
 from clustersim.report.marks import Mark, outage_marks, read_marks
-from clustersim.simulation.lanes import lay_out
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 from clustersim.units import format_duration

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.catalogue import Catalogue
+from clustersim.engine.partitions import build_partitions
 from clustersim.errors import InputError
 from clustersim.performance import World
 from clustersim.scheduling import Pooled
 from clustersim.simulation.eligibility import Choose, find_eligibility
-from clustersim.simulation.partitions import build_partitions
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.topology import Cluster
 from clustersim.workload import JobClass, WorkloadSpec

@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
+from clustersim.engine.engine import RunRecord, Simulation
+from clustersim.engine.invariants import check_accelerators
+from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.partitions import build_partitions
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.performance import World
 from clustersim.scheduling import (
@@ -35,15 +41,9 @@ from clustersim.simulation.eligibility import (
     find_eligibility,
     ignored_virtual_clusters,
 )
-from clustersim.simulation.engine import RunRecord, Simulation
-from clustersim.simulation.invariants import check_accelerators
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
-from clustersim.simulation.outages import Outage, without_overlaps
-from clustersim.simulation.partitions import build_partitions
-from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
-from clustersim.simulation.serving import ServiceDemand, serving_table
 from clustersim.simulation.software import DatedPort, with_software
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.engine.engine import RunRecord
+from clustersim.engine.node_ranges import range_texts
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Progress
 from clustersim.scheduling.queue import Partition
-from clustersim.simulation.engine import RunRecord
-from clustersim.simulation.node_ranges import range_texts
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Progress
 from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
 
@@ -148,7 +148,7 @@ def allocation_ranges(
         ``end_s`` (seconds; of a job that still runs, the end of the simulation), in order of job,
         then of start.  ``nodes`` are ranges of indices in the pool, with the accelerators on each
         node (``0-63:8,70:4``); empty where nodes are not told apart.  See
-        :func:`~clustersim.simulation.node_ranges.by_node` for a row for each node.
+        :func:`~clustersim.engine.node_ranges.by_node` for a row for each node.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")

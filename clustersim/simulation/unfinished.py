@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.engine.engine import RunRecord
 from clustersim.scheduling.queue import Partition
-from clustersim.simulation.engine import RunRecord
 from clustersim.simulation.tables import NEVER_RUNNABLE
 
 __all__ = ["can_never_run", "unfinished_reasons"]

@@ -14,17 +14,17 @@ from pydantic import ValidationError
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
-from clustersim.shipped import existing_file
-from clustersim.simulation.cases import changed_cases
-from clustersim.simulation.changes import set_path
-from clustersim.simulation.file_names import FILE_FIELDS, full_path, full_paths
-from clustersim.simulation.known_paths import check_path
-from clustersim.simulation.scenario import (
+from clustersim.scenario.cases import changed_cases
+from clustersim.scenario.changes import set_path
+from clustersim.scenario.file_names import FILE_FIELDS, full_path, full_paths
+from clustersim.scenario.parameter_paths import check_path
+from clustersim.scenario.scenario import (
     LoadedScenario,
     Scenario,
     read_extended,
     resolve_scenario,
 )
+from clustersim.shipped import existing_file
 from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
 from clustersim.studies.run_key import run_key
@@ -89,7 +89,7 @@ class Base:
 
     @property
     def measured(self) -> dict[str, Any]:
-        """Arguments of :func:`~clustersim.studies.measures.measure`."""
+        """Arguments of :func:`~clustersim.analysis.measures.measure`."""
         told = self.window.measured
         return {**told, "plugins": list(self.plugins)} if self.plugins else told
 

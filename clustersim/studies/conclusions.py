@@ -10,20 +10,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant, is_service
-from clustersim.seeds import Streams
-from clustersim.studies.base import MEAN_WORLD
-from clustersim.studies.demands import root_search, tried_metric
-from clustersim.studies.design import column_value
-from clustersim.studies.points import WORLD_QUANTILES, groups_by
-from clustersim.studies.sensitivity import sobol_indices
-from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
-from clustersim.studies.statistics import (
+from clustersim.analysis.sensitivity import sobol_indices
+from clustersim.analysis.statistics import (
     crossing,
     mean_interval,
     paired_difference,
     quantile_interval,
 )
-from clustersim.studies.steady import is_overloaded, is_rising
+from clustersim.analysis.steady import is_overloaded, is_rising
+from clustersim.seeds import Streams
+from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.demands import root_search, tried_metric
+from clustersim.studies.design import column_value
+from clustersim.studies.points import WORLD_QUANTILES, groups_by
+from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 from clustersim.studies.study import Study
 
 __all__ = ["capacities_table", "differences_table", "gains_table", "indices_table"]
@@ -52,7 +52,7 @@ def capacities_table(
         The other parameters, ``capacity`` (value of the searched parameter at which the mean of
         the objective's metric over the replications equals its limit), ``capacity_low`` and
         ``capacity_high`` (95 %, by inversion of the t interval; see
-        :class:`~clustersim.studies.root_search.RootSearch`), ``jobs_per_day`` offered there, with
+        :class:`~clustersim.analysis.root_search.RootSearch`), ``jobs_per_day`` offered there, with
         the same ends, ``runs`` and ``note``.  With worlds, ``_world_low`` and ``_world_high`` are
         the 5th and 95th percentile of the worlds' capacities.
     """
@@ -255,7 +255,7 @@ def differences_table(
     pandas.DataFrame
         For each combination of the other parameters, other value (``system``) and metric:
         ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
-        and ``_high`` (95 %, see :func:`~clustersim.studies.statistics.paired_difference`), and
+        and ``_high`` (95 %, see :func:`~clustersim.analysis.statistics.paired_difference`), and
         ``relative_note``.  Facts of the fleet differ by exactly so much.  Where one of the two is
         overloaded, waits and slowdowns have no difference.  With worlds, ``relative_world_low`` and
         ``_high`` are the 5th and 95th percentile of the worlds'.

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from clustersim.analysis.root_search import RootSearch
+from clustersim.analysis.statistics import replications_needed
+from clustersim.analysis.steady import piles_up
 from clustersim.studies.base import MEAN_WORLD, Base, PointRuns, Run
 from clustersim.studies.design import Point, column_value
-from clustersim.studies.root_search import RootSearch
 from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
-from clustersim.studies.statistics import replications_needed
-from clustersim.studies.steady import piles_up
 from clustersim.studies.store import Outcome
 
 __all__ = ["Demand", "Known", "demands"]

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
+from clustersim.analysis.sensitivity import sobol_design
 from clustersim.errors import InputError
 from clustersim.seeds import Streams
-from clustersim.studies.sensitivity import sobol_design
 from clustersim.studies.spec import Range, Sample, StudySpec
 from clustersim.units import Quantity, find_quantity
 

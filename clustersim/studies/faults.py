@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clustersim.analysis.metrics import is_metric, metric_names, period_of, pool_of
+from clustersim.analysis.values import Scalar
 from clustersim.errors import unknown_name
 from clustersim.studies.plot_kinds import parameters_of, plot_kind_faults
 from clustersim.studies.spec import Range, Replications, StudySpec
-from clustersim.studies.values import Scalar
 
 __all__ = ["pool_faults", "study_faults"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
+from clustersim.analysis.statistics import mean_interval, quantile_interval
+from clustersim.analysis.steady import is_overloaded, is_rising
 from clustersim.studies.base import MEAN_WORLD
-from clustersim.studies.statistics import mean_interval, quantile_interval
-from clustersim.studies.steady import is_overloaded, is_rising
 
 __all__ = ["groups_by", "points_table", "world_range"]
 
@@ -40,7 +40,7 @@ def points_table(
     -------
     pandas.DataFrame
         ``point``, the parameters, ``replications``, ``failed``; ``overload``: the offered load is
-        1 or more, or the backlog grew (:func:`~clustersim.studies.steady.is_overloaded`); then
+        1 or more, or the backlog grew (:func:`~clustersim.analysis.steady.is_overloaded`); then
         waits and slowdowns are infinite; ``rising``: later jobs waited longer than earlier ones,
         so that longer runs would show longer waits; and for each metric ``m`` its mean over the
         replications at the posterior's mean, with ``m_low`` and ``m_high``, the 95 % interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clustersim.errors import InputError
-from clustersim.simulation.scenario import LoadedScenario, resolve_scenario
+from clustersim.scenario.scenario import LoadedScenario, resolve_scenario
 from clustersim.source_code import Code, changed_files, this_code
 from clustersim.studies.base import MEAN_WORLD
 from clustersim.studies.run_key import code_hash, scenario_hash

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clustersim.analysis.metrics import find_metric, in_period
-from clustersim.files import FileModel
-from clustersim.studies.plot_kinds import PlotKindName, find_plot_kind
-from clustersim.studies.values import (
+from clustersim.analysis.values import (
     Between,
     CoolDown,
     Group,
@@ -23,6 +21,8 @@ from clustersim.studies.values import (
     Text,
     WarmUp,
 )
+from clustersim.files import FileModel
+from clustersim.studies.plot_kinds import PlotKindName, find_plot_kind
 from clustersim.units import find_quantity
 
 __all__ = [
@@ -152,7 +152,7 @@ class Window(FileModel):
 
     @property
     def measured(self) -> dict[str, Any]:
-        """Arguments of :func:`~clustersim.studies.measures.measure`."""
+        """Arguments of :func:`~clustersim.analysis.measures.measure`."""
         told = {"warm_up": self.warm_up, "cool_down": self.cool_down}
         return told if self.periods is None else {**told, "periods": len(self.period_names)}
 

@@ -93,7 +93,7 @@ class Outcome:
     metrics : dict of str to float
         Empty for a run that failed.
     series : float64 array
-        See :class:`~clustersim.studies.measures.Measured`.
+        See :class:`~clustersim.analysis.measures.Measured`.
     error : str
         Why it failed; empty if it did not.
     wall_s : float

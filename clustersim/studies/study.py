@@ -12,12 +12,12 @@ import numpy as np
 
 from clustersim.errors import InputError, named_in
 from clustersim.files import validate
+from clustersim.scenario.changes import change_items
+from clustersim.scenario.file_names import FILE_FIELDS, full_path
+from clustersim.scenario.run import scenario_calendar, scenario_jobs
+from clustersim.scenario.scenario import read_version
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.shipped import existing_file, find_file
-from clustersim.simulation.changes import change_items
-from clustersim.simulation.file_names import FILE_FIELDS, full_path
-from clustersim.simulation.run import scenario_calendar, scenario_jobs
-from clustersim.simulation.scenario import read_version
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.design import Point, column_value, design
 from clustersim.studies.faults import pool_faults, study_faults

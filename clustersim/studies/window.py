@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.analysis.periods import period_ends_s
 from clustersim.calendar import UNDATED, Calendar
-from clustersim.studies.periods import period_ends_s
 from clustersim.studies.spec import Window
 from clustersim.units import find_quantity, format_duration
 
@@ -26,7 +26,7 @@ def window_faults(
     submit_s : float64 array (jobs,)
         In order.
     window : Window
-        See :func:`~clustersim.studies.measures.measure`.
+        See :func:`~clustersim.analysis.measures.measure`.
     horizon_s : float, optional
         When the run stops.
     calendar : Calendar

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
+from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
+from clustersim.analysis.periods import period_ends_s
 from clustersim.errors import InputError
-from clustersim.simulation.fleet import Fleet, open_fleet
+from clustersim.scenario.fleet import Fleet, open_fleet
+from clustersim.scenario.run import run_scenario, sustainable_per_s
+from clustersim.scenario.scenario import LoadedScenario, Scenario, resolve_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario, sustainable_per_s
-from clustersim.simulation.scenario import LoadedScenario, Scenario, resolve_scenario
 from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
-from clustersim.studies.measures import PluginError, fleet_facts, measure
-from clustersim.studies.periods import period_ends_s
 from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
 
@@ -42,7 +42,7 @@ def make_run(
     tree, changes : mapping
         The base scenario, and what the run changes in it by path.
     window : mapping
-        Arguments of :func:`~clustersim.studies.measures.measure`.
+        Arguments of :func:`~clustersim.analysis.measures.measure`.
     files : mapping of str to str
         Hashes of the files that it reads, when its own hash was taken.
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from clustersim.simulation.fleet import Fleet, open_fleet
+from clustersim.scenario.fleet import Fleet, open_fleet
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 
 HORIZON_S = 2 * 86400.0
 TREE: dict[str, Any] = {

@@ -11,8 +11,8 @@ import pytest
 
 from clustersim.analysis.column_page import TABLES, column_rows, columns_page, undocumented
 from clustersim.analysis.metrics import METRICS, metric_names
-from clustersim.calibration.table import predict_table
 from clustersim.cli.main import main
+from clustersim.estimation.table import predict_table
 from clustersim.planning.output import plan_tables
 from clustersim.report.study import write_results
 from clustersim.simulation.simulate import replay

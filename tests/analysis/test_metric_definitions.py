@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustersim.analysis.measures import fleet_facts, measure
 from clustersim.analysis.metrics import METRICS, in_period
 from clustersim.analysis.part import FleetView
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
-from clustersim.studies.measures import fleet_facts, measure
 from tests.analysis.small_run import HORIZON_S, small_run
 
 DAY_S, HOUR_S = 86400.0, 3600.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clustersim import estimate
-from clustersim.calibration.cost import Prices
 from clustersim.errors import InputError
+from clustersim.estimation.cost import Prices
 
 Refuse = Callable[..., str]
 JOB = ["estimate", "--model", "llama3-8b", "--accelerator", "H100", "--count", "64"]

@@ -18,9 +18,9 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import MOST_BYTES, parse_yaml, read_yaml
 from clustersim.report.study import _write_table
+from clustersim.scenario.changes import split_path
 from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.stalls import StalledError, stopped_when_stalled
-from clustersim.simulation.changes import split_path
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.spreadsheets import plain_cells
 from clustersim.topology import Cluster, single_pool

@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from clustersim.simulation.run import run
+from clustersim.scenario.run import run
 from clustersim.studies.conduct import run_study
 from clustersim.studies.store import open_store
 from clustersim.studies.study import define_study

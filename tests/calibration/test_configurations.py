@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import COLUMNS, load_measurements, predict_table, read_configurations
-from clustersim.calibration.estimate import estimate
+from clustersim.calibration import load_measurements
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
+from clustersim.estimation import COLUMNS, predict_table, read_configurations
+from clustersim.estimation.estimate import estimate
 from clustersim.performance import MEMORY_OPTIONS, ModelArrays, default_calibration
 
 CATALOGUE = load_catalogue()

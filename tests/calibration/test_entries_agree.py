@@ -14,18 +14,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clustersim.calibration import (
-    estimate,
-    load_measurements,
-    predict_table,
-    read_configurations,
-)
-from clustersim.calibration.assumptions import PRECISIONS
-from clustersim.calibration.given_plan import completed, read_plan
+from clustersim.calibration import load_measurements
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.estimate_text import plan_text
 from clustersim.cli.main import main
 from clustersim.errors import InputError
+from clustersim.estimation import estimate, predict_table, read_configurations
+from clustersim.estimation.assumptions import PRECISIONS
+from clustersim.estimation.given_plan import completed, read_plan
 from clustersim.performance import (
     AcceleratorArrays,
     ModelArrays,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import Errors, fit, load_measurements, read_configurations
+from clustersim.calibration import Errors, fit, load_measurements
 from clustersim.calibration.fit import (
     NARROW,
     WIDE,
@@ -18,6 +18,7 @@ from clustersim.calibration.fit import (
     recentred,
 )
 from clustersim.catalogue import load_catalogue
+from clustersim.estimation import read_configurations
 from clustersim.performance import LEVELS, PARAMETERS, default_calibration, default_world
 from tests.calibration.steps import seconds, sizes
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import predict_table
 from clustersim.catalogue import load_catalogue
+from clustersim.estimation import predict_table
 from tests.reference_data import data_folder, reference_data
 
 pytestmark = pytest.mark.skipif(reference_data() is None, reason=f"no data in {data_folder()}")

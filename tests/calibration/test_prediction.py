@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import load_measurements, predict, read_configurations
-from clustersim.calibration.prediction import draw_specifications
+from clustersim.calibration import load_measurements
 from clustersim.catalogue import load_catalogue
+from clustersim.estimation import predict, read_configurations
+from clustersim.estimation.prediction import draw_specifications
 from clustersim.performance import default_calibration, default_stack, default_world
 from tests.calibration.steps import seconds
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import calibrate, load_measurements, predict
+from clustersim.calibration import calibrate, load_measurements
 from clustersim.calibration.calibrate import scatter_by_kind
 from clustersim.calibration.coverage import (
     coverage_of_unseen_families,
@@ -29,6 +29,7 @@ from clustersim.calibration.limits import count_limits
 from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.calibration.report import markdown_table, report_text
 from clustersim.catalogue import load_catalogue
+from clustersim.estimation import predict
 from clustersim.performance import PARAMETERS, default_calibration
 from tests.calibration.small_fit import small_fit, small_rows
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from clustersim.calibration import predict_table
 from clustersim.cli.main import main
+from clustersim.estimation import predict_table
 
 Printed = pytest.CaptureFixture[str]
 ROW = {

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from clustersim import estimate
-from clustersim.calibration.cost import Prices
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.estimate_text import estimate_text, plan_text
 from clustersim.cli.main import main
+from clustersim.estimation.cost import Prices
 from clustersim.performance import MEMORY_OPTIONS, best_plans, default_calibration
 from clustersim.performance.calibration import checksum
 from tests.cli.estimating import Printed, call, predicted

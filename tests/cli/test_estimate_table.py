@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.calibration import COLUMNS, PREDICTED, missing_plans, predict_table
 from clustersim.calibration.measurements import own_table
-from clustersim.calibration.table import read_csv_as_text, write_csv
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.main import main
+from clustersim.estimation import COLUMNS, PREDICTED, missing_plans, predict_table
+from clustersim.estimation.table import read_csv_as_text, write_csv
 from clustersim.performance import best_plans
 from tests.cli.estimating import ROW, Printed, call, predicted
 

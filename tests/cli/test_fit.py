@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.calibration import load_measurements, predict
+from clustersim.calibration import load_measurements
 from clustersim.calibration.measurements import own_table
 from clustersim.cli.main import main
+from clustersim.estimation import predict
 from clustersim.performance import default_calibration, load_calibration
 
 SLOWER = 1.5

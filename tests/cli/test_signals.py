@@ -62,7 +62,7 @@ def write_log(path: Path, n_jobs: int) -> None:
 
 TELLS_WHEN_IT_SIMULATES = """
 import pathlib
-from clustersim.simulation.clock import Clock
+from clustersim.engine.clock import Clock
 run = Clock.run
 def told(self, until=None):
     pathlib.Path("simulates").touch()

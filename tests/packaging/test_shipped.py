@@ -14,8 +14,8 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.notes import forget_notes
 from clustersim.planning.load import define_plan
-from clustersim.simulation.file_names import full_path
-from clustersim.simulation.run import run_scenario
+from clustersim.scenario.file_names import full_path
+from clustersim.scenario.run import run_scenario
 from tests.packaging.user import ROOT
 
 FEW = ["--set", "workload.jobs=20"]

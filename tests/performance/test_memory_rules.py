@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim import estimate
-from clustersim.calibration import predict_table
 from clustersim.errors import InputError
+from clustersim.estimation import predict_table
 from clustersim.performance import (
     MEMORY_OPTIONS,
     AcceleratorArrays,

@@ -14,9 +14,8 @@ import pytest
 from files import two_chips
 
 import clustersim
+from clustersim.analysis.measures import fleet_facts
 from clustersim.analysis.part import FleetView
-from clustersim.calibration.cost import Prices
-from clustersim.calibration.estimate import estimate
 from clustersim.catalogue.assumptions import (
     ASSUMPTIONS_FILE,
     BUILT_IN,
@@ -26,15 +25,16 @@ from clustersim.catalogue.assumptions import (
 from clustersim.cli.main import main
 from clustersim.cli.plan_text import plan_text
 from clustersim.errors import InputError
+from clustersim.estimation.cost import Prices
+from clustersim.estimation.estimate import estimate
 from clustersim.files import read_yaml
 from clustersim.planning import define_plan, load_plan, make_plan
 from clustersim.planning.fleet import throughput
 from clustersim.planning.problem import problem_of
-from clustersim.simulation.fleet import open_fleet
-from clustersim.simulation.known_paths import check_path
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import load_scenario, resolve_scenario
-from clustersim.studies.measures import fleet_facts
+from clustersim.scenario.fleet import open_fleet
+from clustersim.scenario.parameter_paths import check_path
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import load_scenario, resolve_scenario
 from clustersim.topology import load_cluster
 
 REPOSITORY = Path(__file__).parents[2]

@@ -22,7 +22,7 @@ from clustersim.files import read_yaml
 from clustersim.planning.fleet import throughput
 from clustersim.planning.problem import problem_of
 from clustersim.planning.solve import Schedule, solve
-from clustersim.simulation.run import run
+from clustersim.scenario.run import run
 
 EXAMPLE = Path(__file__).parents[2] / "experiments" / "plan_2026.yaml"
 

@@ -9,13 +9,13 @@ import pytest
 from files import BASE, two_chips
 
 from clustersim.catalogue import load_catalogue
+from clustersim.costs.money import MoneySpec, purchase_price_cny
 from clustersim.performance import ModelArrays, best_plans
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.planning import define_plan, make_plan
 from clustersim.planning.fleet import open_base_scenario, throughput
 from clustersim.planning.problem import Problem, problem_of
 from clustersim.planning.spec import QUARTER_S
-from clustersim.simulation.money import MoneySpec, purchase_price_cny
 from clustersim.topology import compile_cluster, resolve_cluster
 
 

@@ -19,8 +19,8 @@ from clustersim.planning.solve import solve
 from clustersim.planning.spec import QUARTER_S
 from clustersim.planning.trial import Service, Trial, run_trial, trial_jobs, trial_of
 from clustersim.planning.words import conclusion
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.units import parse_quantity
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustersim.calibration.cost import Prices
-from clustersim.calibration.estimate import estimate
+from clustersim.estimation.chip_comparison import compare_chips
+from clustersim.estimation.cost import Prices
+from clustersim.estimation.estimate import estimate
 from clustersim.plots.chips import draw_chip_comparison, plot_chips
-from clustersim.studies.chip_comparison import compare_chips
 
 CHIPS = ("H200", "910B2", "SeedChip")
 

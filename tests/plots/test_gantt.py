@@ -9,10 +9,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
+from clustersim.engine.outages import Outage
 from clustersim.errors import InputError
 from clustersim.plots.gantt import LEAST_WIDTH, plot_gantt
 from clustersim.plots.style import COLOURS, new_figure, save_figure
-from clustersim.simulation.outages import Outage
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from tests.simulation.fleets import cluster, crowd, jobs, pool
 

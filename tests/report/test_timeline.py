@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from clustersim.cli.main import main
 from clustersim.errors import InputError
+from clustersim.plots.gantt_layout import lanes, lay_out
 from clustersim.report.timeline import chrome_trace, write_chrome_trace
-from clustersim.simulation.lanes import lanes, lay_out
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from clustersim.topology import Cluster

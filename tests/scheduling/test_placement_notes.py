@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clustersim.cli.main import main
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.schemas import schema
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.studies.meaning import placement_notes
 from clustersim.studies.study import define_study, load_study
 

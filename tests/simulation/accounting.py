@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.costs.accounts import open_accounts
+from clustersim.costs.energy import EnergySpec
+from clustersim.costs.money import MoneySpec
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
-from clustersim.simulation.accounts import open_accounts
-from clustersim.simulation.energy import EnergySpec
-from clustersim.simulation.money import MoneySpec
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster

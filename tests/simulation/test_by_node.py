@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 
 SCENARIO = {
     "cluster": "mixed-small",

@@ -15,6 +15,9 @@ from fleets import cluster, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.analysis.periods import period_ends_s
+from clustersim.availability.serving import service_demands
+from clustersim.availability.serving_spec import Serving
 from clustersim.calendar import (
     DAY_S,
     HOUR_S,
@@ -26,12 +29,9 @@ from clustersim.calendar import (
     parse_zone,
     zone_name,
 )
+from clustersim.costs.integrals import DailyRate
 from clustersim.files import validate
 from clustersim.seeds import Streams
-from clustersim.simulation.integrals import DailyRate
-from clustersim.simulation.serving import service_demands
-from clustersim.simulation.serving_spec import Serving
-from clustersim.studies.periods import period_ends_s
 from clustersim.workload.arrivals import Arrivals, arrival_times
 
 Floats = npt.NDArray[np.float64]

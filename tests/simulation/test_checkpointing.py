@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from fleets import cluster, jobs, pool
 
+from clustersim.availability.checkpointing import checkpoint_bytes, recovery_of
+from clustersim.availability.failure_spec import Checkpointing, Failures
 from clustersim.catalogue import load_catalogue
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Checkpoints, Recovery, optimal_interval_s
 from clustersim.errors import InputError
 from clustersim.files import validate
-from clustersim.simulation.checkpointing import checkpoint_bytes, recovery_of
-from clustersim.simulation.failure_spec import Checkpointing, Failures
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Checkpoints, Recovery, optimal_interval_s
 from clustersim.simulation.simulate import Scheduling, simulate
 
 CATALOGUE = load_catalogue()

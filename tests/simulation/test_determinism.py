@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from fleets import cluster, crowd, pool
 
+from clustersim.scenario.run import run
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.workload import generate_jobs, load_workload
 

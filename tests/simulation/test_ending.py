@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim import Policy
+from clustersim.availability.events import what_happens
+from clustersim.availability.failure_spec import Failures
+from clustersim.availability.supply import Supply
 from clustersim.catalogue import load_catalogue
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
-from clustersim.simulation.events import what_happens
-from clustersim.simulation.failure_spec import Failures
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.supply import Supply
 from clustersim.simulation.unfinished import can_never_run
 
 HOUR, DAY = 3600.0, 86400.0

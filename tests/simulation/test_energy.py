@@ -13,9 +13,9 @@ from fleets import cluster, crowd, jobs, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.simulation.energy import EnergySpec
-from clustersim.simulation.integrals import DailyRate, LinearPieces
-from clustersim.simulation.outages import Outage
+from clustersim.costs.energy import EnergySpec
+from clustersim.costs.integrals import DailyRate, LinearPieces
+from clustersim.engine.outages import Outage
 
 FLEET = cluster(pool("h200", accelerator="H200"), pool("seed", 2, accelerator="SeedChip"))
 # H200: 700 W a chip, so 900 W busy and 240 W idle with the host's share; SeedChip: 400 W, 600 W

@@ -13,25 +13,25 @@ import pytest
 from fleets import cluster, jobs, pool, scenario
 from scipy import stats
 
-from clustersim.catalogue import load_catalogue
-from clustersim.errors import InputError
-from clustersim.files import validate
-from clustersim.report.timeline import chrome_trace
-from clustersim.seeds import Streams
-from clustersim.simulation.checkpointing import recovery_of
-from clustersim.simulation.failure_spec import (
+from clustersim.availability.checkpointing import recovery_of
+from clustersim.availability.failure_spec import (
     Checkpointing,
     Failures,
     FailureSource,
     failure_sources,
     published_failures,
 )
-from clustersim.simulation.failures import failures, gang_mttf_s
+from clustersim.availability.failures import failures, gang_mttf_s
+from clustersim.catalogue import load_catalogue
+from clustersim.engine.outages import without_overlaps
+from clustersim.engine.recovery import Recovery, optimal_interval_s
+from clustersim.errors import InputError
+from clustersim.files import validate
+from clustersim.report.timeline import chrome_trace
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
+from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds, effective_time
-from clustersim.simulation.outages import without_overlaps
-from clustersim.simulation.recovery import Recovery, optimal_interval_s
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.studies import define_study, load_result, run_study
 from clustersim.topology import Cluster, Pool

@@ -14,17 +14,17 @@ from fleets import cluster, crowd, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.costs.accounts import open_accounts
+from clustersim.costs.depreciation import spans_there
+from clustersim.costs.money import purchase_price_cny
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
-from clustersim.simulation.accounts import open_accounts
-from clustersim.simulation.money import purchase_price_cny
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.ownership import spans_there
-from clustersim.simulation.recovery import Recovery
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 
 H200, SEED = pool("h200", accelerator="H200"), pool("seed", 2, accelerator="SeedChip")
 H100 = pool("h100", accelerator="H100")

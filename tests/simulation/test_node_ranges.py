@@ -12,16 +12,16 @@ from fleets import cluster, crowd, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.engine.allocation_log import AllocationLog
+from clustersim.engine.node_ranges import by_node, in_ranges
+from clustersim.engine.node_state import JobsOnNodes, SlowNodes
+from clustersim.engine.outages import Outage
 from clustersim.errors import ClusterSimError, InputError
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.scheduling import placement as placements
 from clustersim.scheduling.placement import Consolidate, ManyNodes
-from clustersim.simulation.allocation_log import AllocationLog
-from clustersim.simulation.node_ranges import by_node, in_ranges
-from clustersim.simulation.node_state import JobsOnNodes, SlowNodes
-from clustersim.simulation.outages import Outage
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)

@@ -14,10 +14,10 @@ from fleets import cluster, jobs, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.simulation.metrics import accelerator_seconds
-from clustersim.simulation.outages import Outage, without_overlaps
-from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster

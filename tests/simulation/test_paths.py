@@ -11,11 +11,11 @@ from ruamel.yaml import YAML
 
 from clustersim.catalogue import Accelerator
 from clustersim.errors import InputError
-from clustersim.simulation.changes import set_path
-from clustersim.simulation.fleet import Fleet, open_fleet
-from clustersim.simulation.known_paths import check_path
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
+from clustersim.scenario.changes import set_path
+from clustersim.scenario.fleet import Fleet, open_fleet
+from clustersim.scenario.parameter_paths import check_path
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 
 HERE = Path()
 SCENARIO: dict[str, Any] = {

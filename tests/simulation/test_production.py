@@ -10,14 +10,14 @@ from fleets import cluster, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.availability.supply import Supply, nodes_over_time, supplied
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.files import validate
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.supply import Supply, nodes_over_time, supplied
 from clustersim.topology import Cluster
 
 DAY_S = 86400.0

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 from fleets import cluster, jobs, pool
 
-from clustersim.simulation.outages import Outage
+from clustersim.engine.outages import Outage
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.simulate import Scheduling, simulate
 

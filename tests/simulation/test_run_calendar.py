@@ -13,17 +13,17 @@ import pandas as pd
 import pytest
 from fleets import scenario
 
+from clustersim.analysis.measures import measure
 from clustersim.calendar import DAY_S, HOUR_S, Calendar, parse_zone
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.report.timeline import chrome_trace
+from clustersim.scenario.run import run, run_scenario
+from clustersim.scenario.run_calendar import run_calendar
+from clustersim.scenario.scenario import load_scenario, resolve_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run, run_scenario
-from clustersim.simulation.run_calendar import run_calendar
-from clustersim.simulation.scenario import load_scenario, resolve_scenario
 from clustersim.simulation.software import DatedPort, Port
 from clustersim.studies import load_study
-from clustersim.studies.measures import measure
 from clustersim.studies.worker import simulate_changed
 
 KWH = 6.84

@@ -12,12 +12,12 @@ from fleets import cluster, jobs, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.analysis.measures import measure
+from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.recovery import Recovery
 from clustersim.simulation.metrics import bounded_slowdown, jct_s, run_s
-from clustersim.simulation.outages import Outage, without_overlaps
-from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.studies.measures import measure
 from clustersim.topology import Cluster
 
 ONE = cluster(pool("gpu", 1, 8))

@@ -16,11 +16,11 @@ from ruamel.yaml import YAML
 from clustersim.catalogue import load_catalogue
 from clustersim.files import validate
 from clustersim.performance import relative_speed
-from clustersim.simulation.fleet import open_fleet
+from clustersim.scenario.fleet import open_fleet
+from clustersim.scenario.run import run, run_scenario, scenario_jobs
+from clustersim.scenario.scenario import load_scenario, resolve_scenario
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run, run_scenario, scenario_jobs
-from clustersim.simulation.scenario import load_scenario, resolve_scenario
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import WorkloadSpec
 

@@ -13,26 +13,26 @@ from fleets import cluster, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.analysis.measures import measure
+from clustersim.availability.events import what_happens
+from clustersim.availability.failure_spec import Spares
+from clustersim.availability.serving import ServiceDemand, reservations, service_demands
+from clustersim.availability.serving_spec import Serving, serving_shapes
+from clustersim.availability.spares import with_spares
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.result_text import result_text
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
-from clustersim.simulation.events import what_happens
-from clustersim.simulation.failure_spec import Spares
 from clustersim.simulation.metrics import accelerator_seconds, served
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
-from clustersim.simulation.serving import ServiceDemand, reservations, service_demands
-from clustersim.simulation.serving_spec import Serving, serving_shapes
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.spares import with_spares
-from clustersim.studies.measures import measure
 
 FLEET = cluster(pool("h200", 4, 8), pool("h20", 2, 8))
 DAY_S = 86400.0

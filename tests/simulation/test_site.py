@@ -11,17 +11,17 @@ from fleets import cluster, jobs, pool, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustersim.availability.site import Site, node_power_w
+from clustersim.availability.supply import Supply, nodes_over_time, supplied
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.site import Site, node_power_w
-from clustersim.simulation.supply import Supply, nodes_over_time, supplied
 from clustersim.topology import Cluster
 
 H200 = cluster(pool("h200", 4, 8, accelerator="H200"))

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from fleets import cluster, jobs, pool, scenario
 
+from clustersim.availability.failure_spec import Failures, FailureSource, failure_sources
+from clustersim.availability.failures import failures, gang_mttf_s
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
-from clustersim.simulation.failure_spec import Failures, FailureSource, failure_sources
-from clustersim.simulation.failures import failures, gang_mttf_s
 from clustersim.simulation.metrics import accelerator_seconds
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Recovery
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 
 DAY = 86400.0

@@ -12,10 +12,10 @@ from fleets import cluster, jobs, pool
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.files import validate
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.software import DatedPort, Software, dated_ports
 

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import factorial
 
+from clustersim.availability.failure_spec import FailureSource, Spares
+from clustersim.availability.failures import failures
+from clustersim.availability.spares import with_spares
+from clustersim.engine.outages import Outage, without_overlaps
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.seeds import Streams
-from clustersim.simulation.failure_spec import FailureSource, Spares
-from clustersim.simulation.failures import failures
-from clustersim.simulation.outages import Outage, without_overlaps
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.spares import with_spares
 
 DAY = 86400.0
 FLEET = cluster(pool("gpu", 4, 8))

@@ -11,16 +11,16 @@ from fleets import cluster, jobs, pool, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustersim.availability.supply import Supply, supplied, without_spare_parts
+from clustersim.engine.outages import Outage
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.supply import Supply, supplied, without_spare_parts
 
 PLACED = Scheduling(policy="easy", placement="consolidate")
 FLEET = cluster(pool("h200", 4, 8), pool("910b", 2, 8))

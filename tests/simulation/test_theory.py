@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustersim.analysis.statistics import mean_interval
 from clustersim.scheduling import Policy
 from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.simulate import replay
-from clustersim.studies.statistics import mean_interval
 from clustersim.workload import WorkloadSpec, generate_jobs
 
 SERVICE_S = 100.0

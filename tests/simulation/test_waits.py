@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 from fleets import cluster, jobs, pool
 
+from clustersim.analysis.measures import measure, period_metrics
 from clustersim.analysis.part import MeasuredRun
+from clustersim.analysis.submitted import Submitted
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.cli.result_text import result_text
+from clustersim.engine.outages import Outage
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.metrics import summary, wait_s
-from clustersim.simulation.outages import Outage
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.studies.measures import measure, period_metrics
-from clustersim.studies.submitted import Submitted
 from clustersim.topology import Cluster
 
 ONE = cluster(pool("gpu", 1, 8))

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from fleets import cluster, jobs, pool, scenario
 
+from clustersim.availability.events import what_happens, while_there
+from clustersim.availability.failure_spec import Failures, FailureSource
+from clustersim.availability.failures import failures
+from clustersim.availability.supply import Supply
 from clustersim.catalogue import load_catalogue
+from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
-from clustersim.simulation.events import what_happens, while_there
-from clustersim.simulation.failure_spec import Failures, FailureSource
-from clustersim.simulation.failures import failures
-from clustersim.simulation.outages import Outage, without_overlaps
-from clustersim.simulation.recovery import Recovery
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.supply import Supply
 
 HOUR, DAY = 3600.0, 86400.0
 FOUR = cluster(pool("gpu", 4, 8))

@@ -8,9 +8,9 @@ import pytest
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import best_plans, default_calibration
-from clustersim.simulation.fleet import open_fleet
-from clustersim.simulation.run import run_scenario, scenario_jobs
-from clustersim.simulation.scenario import resolve_scenario
+from clustersim.scenario.fleet import open_fleet
+from clustersim.scenario.run import run_scenario, scenario_jobs
+from clustersim.scenario.scenario import resolve_scenario
 
 BASE = {
     "cluster": {

@@ -14,8 +14,8 @@ from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.report.findings import findings, warnings
 from clustersim.report.study_figures import default_plots, draw_plots
+from clustersim.scenario.scenario import load_scenario, resolve_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.scenario import load_scenario, resolve_scenario
 from clustersim.studies import define_study, load_result
 from clustersim.studies.redo import load_run
 

@@ -30,7 +30,7 @@ from clustersim.studies.study_result import load_result
 from clustersim.studies.worker import make_run
 
 PACKAGE = Path(clustersim.__file__).parent
-ENGINE = "simulation/engine.py"
+ENGINE = "engine/engine.py"
 SMALL = {
     **GRID,
     "parameters": {"workload.load": [0.5, 0.7]},
@@ -185,7 +185,9 @@ def test_all_that_a_run_reads_is_in_the_hash() -> None:
     )
     assert told.returncode == 0, told.stderr
     read = json.loads(told.stdout)
-    assert {ENGINE, "performance/data/calibration.json", "simulation/data/failures.yaml"} <= {*read}
+    assert {ENGINE, "performance/data/calibration.json", "availability/data/failures.yaml"} <= {
+        *read
+    }
     assert [path for path in read if path not in this_code().files] == []
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustersim.analysis.statistics import mean_interval, paired_difference
 from clustersim.studies import define_study, load_result, run_study
-from clustersim.studies.statistics import mean_interval, paired_difference
 from clustersim.studies.study_result import StudyResult
 
 SERVERS, STUDIES, REPLICATIONS = 2, 400, 6

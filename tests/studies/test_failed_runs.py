@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from conducted import CAPACITY, GRID, QUEUE, conduct, exact, policy_file
 
+from clustersim.analysis.measures import measure
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
+from clustersim.scenario.run import run_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
 from clustersim.studies.conduct import Progress
-from clustersim.studies.measures import measure
 from clustersim.studies.redo import load_run
 from clustersim.studies.store import open_store
 from clustersim.studies.study_result import load_result

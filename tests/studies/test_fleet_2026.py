@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import load_scenario
-from clustersim.studies.measures import measure
+from clustersim.analysis.measures import measure
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import load_scenario
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FLOP, CHIPS = "useful_flop_per_s", "accelerators"

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from clustersim.errors import InputError
-from clustersim.studies.statistics import (
+from clustersim.analysis.statistics import (
     batch_means,
     mean_interval,
     paired_difference,
     quantile_interval,
     replications_needed,
 )
+from clustersim.errors import InputError
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)
 

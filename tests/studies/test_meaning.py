@@ -15,11 +15,11 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.report.findings import warnings
 from clustersim.report.study import write_report
+from clustersim.scenario.fleet import open_fleet
+from clustersim.scenario.parameter_paths import removal_notes
+from clustersim.scenario.run import arrival_rate_per_s, run_scenario, scenario_jobs
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.schemas import schema
-from clustersim.simulation.fleet import open_fleet
-from clustersim.simulation.known_paths import removal_notes
-from clustersim.simulation.run import arrival_rate_per_s, run_scenario, scenario_jobs
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.studies.meaning import load_notes, paths_that_set_the_rate
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import StudyResult, load_result

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustersim.analysis.measures import fleet_facts, measure
 from clustersim.analysis.metrics import is_metric, metric_names
 from clustersim.analysis.part import FleetView
 from clustersim.errors import InputError
-from clustersim.simulation.fleet import open_fleet
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
+from clustersim.scenario.fleet import open_fleet
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.simulate import replay, simulate
-from clustersim.studies.measures import fleet_facts, measure
 from clustersim.topology import single_pool
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.studies.conduct import run_study
 from clustersim.studies.redo import load_run
 from clustersim.studies.study import Study, define_study

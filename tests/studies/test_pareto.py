@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustersim.analysis.pareto import pareto_front
 from clustersim.errors import InputError
-from clustersim.studies.pareto import pareto_front
 
 VALUES = st.sampled_from([0.0, 1.0, 2.0, 3.0, float("inf"), float("nan")])
 

@@ -8,20 +8,20 @@ import pytest
 from conducted import QUEUE
 
 from clustersim.analysis.cost_metrics import ACCOUNTS
+from clustersim.analysis.goodput import useful_work
+from clustersim.analysis.measures import measure
 from clustersim.analysis.metrics import period_of
+from clustersim.analysis.periods import period_ends_s
 from clustersim.catalogue import load_catalogue
+from clustersim.engine.outages import Outage
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.performance.arrays import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
-from clustersim.simulation.outages import Outage
-from clustersim.simulation.recovery import Recovery
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.result import Result
-from clustersim.simulation.run import run_scenario
-from clustersim.simulation.scenario import resolve_scenario
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.studies.measures import measure
-from clustersim.studies.periods import period_ends_s
-from clustersim.studies.useful_work import useful_work
 from clustersim.topology import compile_cluster, resolve_cluster
 
 NEVER = float("inf")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.errors import InputError
-from clustersim.studies.root_search import Root, RootSearch
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import sobol_indices as scipy_sobol_indices
 
+from clustersim.analysis.sensitivity import sobol_design, sobol_indices
 from clustersim.errors import InputError
-from clustersim.studies.sensitivity import sobol_design, sobol_indices
 
 
 def seeds(number):

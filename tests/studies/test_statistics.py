@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from clustersim.studies.statistics import (
+from clustersim.analysis.statistics import (
     crossing,
     mean_interval,
     quantile_interval,

@@ -11,13 +11,13 @@ import pytest
 from ruamel.yaml import YAML
 
 import clustersim
+from clustersim.analysis.measures import measure
 from clustersim.analysis.metrics import METRICS as REGISTRY
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
-from clustersim.simulation.scenario import resolve_scenario
+from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.simulate import replay
-from clustersim.studies.measures import measure
 from clustersim.studies.run_key import scenario_hash
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result

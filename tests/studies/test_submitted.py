@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clustersim.simulation.outages import Outage
+from clustersim.analysis.submitted import Submitted
+from clustersim.engine.outages import Outage
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.studies.submitted import Submitted
 from clustersim.topology import Cluster, Pool
 
 

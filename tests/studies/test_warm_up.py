@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
+from clustersim.analysis.warm_up import Truncation, mser5, series_bins
 from clustersim.errors import InputError
-from clustersim.studies.warm_up import Truncation, mser5, series_bins
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)
 

@@ -1,0 +1,66 @@
+"""Work that is kept: when it was done and where, in FLOPs of the models and in tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.costs.unit_costs import work_done
+from clustersim.simulation.result import Result
+
+__all__ = ["UsefulWork", "useful_work"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class UsefulWork:
+    """Attempts at jobs and the work of each that is kept, spread evenly over its time.
+
+    Attributes
+    ----------
+    attempts : pandas.DataFrame
+        ``pool``, ``begin_s``, ``end_s``, ``flop`` (tokens times the model's FLOPs a token,
+        :func:`~clustersim.performance.step_time.model_flops_per_token`; 0 of a job without a
+        model), ``token``.
+    """
+
+    attempts: pd.DataFrame
+
+    def within(self, begin_s: float, end_s: float) -> pd.DataFrame:
+        """Return the FLOPs and tokens that each pool did in a stretch of time.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``flop`` and ``token``, indexed by pool.
+        """
+        begin, end = (self.attempts[name].to_numpy() for name in ("begin_s", "end_s"))
+        shared = np.clip(np.minimum(end, end_s) - np.maximum(begin, begin_s), 0.0, None)
+        share = shared / np.where(end > begin, end - begin, np.inf)
+        done = self.attempts[["flop", "token"]].mul(share, axis=0)
+        return done.groupby(self.attempts["pool"], observed=False).sum()
+
+
+def useful_work(result: Result, catalogue: Catalogue | None = None) -> UsefulWork:
+    """Return the work of a result that is kept.
+
+    Parameters
+    ----------
+    result : Result
+    catalogue : Catalogue, optional
+        Of the models that its jobs name; by default the built-in one.
+    """
+    work = work_done(result, load_catalogue() if catalogue is None else catalogue)
+    parts, end = result.attempts, "end_s"
+    if parts is None:
+        parts, end = result.jobs, "finish_s"
+    end_s = parts[end].fillna(float(result.provenance["simulated_s"]))
+    times = {"begin_s": parts["start_s"].to_numpy(), "end_s": end_s.to_numpy()}
+    began = parts["start_s"].notna().to_numpy(dtype=bool)
+    columns = {"pool": parts["pool"].array, **times}  # with the pools that did nothing
+    return UsefulWork(work[["flop", "token"]].assign(**columns)[began])

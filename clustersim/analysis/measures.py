@@ -1,0 +1,249 @@
+"""What is measured of one run: every metric of its steady part, and of the parts of its horizon."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
+from clustersim.analysis.part import FleetView, MeasuredRun, Part
+from clustersim.analysis.periods import period_ends_s
+from clustersim.analysis.registry import load_plugins, place_and_error
+from clustersim.analysis.submitted import Submitted
+from clustersim.analysis.warm_up import mser5, series_bins
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError
+from clustersim.scheduling.stalls import LONGEST_CALL_S, StalledError, stopped_when_stalled
+from clustersim.simulation.result import Result
+from clustersim.units import parse_quantity
+
+__all__ = ["Measured", "PluginError", "fleet_facts", "measure", "period_metrics"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class PluginError(InputError):
+    """A metric of the user's fails, and with it the study that asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is kept of a run.
+
+    Attributes
+    ----------
+    metrics : dict of str to float
+        By name; see :mod:`clustersim.analysis.metrics`.
+    series : float64 array (bins,)
+        Mean wait (seconds) of consecutive equal shares of the jobs, at most 100: the run's way
+        into its steady state.
+    """
+
+    metrics: dict[str, float]
+    series: Floats
+
+
+def fleet_facts(view: FleetView, *, plugins: Sequence[str] = ()) -> dict[str, float]:
+    """Return the metrics that are known of a fleet before its run: of the whole, then by pool.
+
+    Parameters
+    ----------
+    view : FleetView
+    plugins : sequence of str
+        Files of the user's whose metrics are computed too.
+    """
+    facts: dict[str, float] = {}
+    for constant in (True, False):
+        known = [each for each in _known(plugins) if each.of_fleet and each.constant is constant]
+        for each in known:
+            facts |= _values(each, each.of_fleet, view)
+        for each in known:
+            facts |= _values_by_pool(each, view)
+    return facts
+
+
+def measure(
+    result: Result,
+    *,
+    warm_up: float | str = 0.25,
+    cool_down: float | str = 0.1,
+    periods: int | None = None,
+    catalogue: Catalogue | None = None,
+    plugins: Sequence[str] = (),
+) -> Measured:
+    """Measure the steady part of a result, and the parts of its horizon.
+
+    Parameters
+    ----------
+    result : Result
+        A run, to the end of all jobs or to a horizon.
+    warm_up : float or str
+        What is left out at the start: a share of the jobs, a duration, or ``"mser-5"`` (White,
+        Cobb & Spratt, "A comparison of five steady-state truncation heuristics for simulation",
+        2000).
+    cool_down : float or str
+        What is left out at the end, where nobody comes to press on those before: a share of the
+        jobs, or a duration.
+    periods : int, optional
+        Parts of the scenario's horizon that are measured too, whatever is left out; see
+        :func:`~clustersim.analysis.periods.period_ends_s`.
+    catalogue : Catalogue, optional
+        Of the models that the jobs name; by default the built-in one.
+    plugins : sequence of str
+        Files of the user's whose metrics are measured too.
+
+    Raises
+    ------
+    InputError
+        If no job is left to measure, or the scenario has no horizon to be parted.
+    PluginError
+        If a metric of a user's file fails, or returns what is no number.
+
+    Notes
+    -----
+    A job that had not started when the run stopped counts with its wait until then, a lower bound
+    (`censored` is the share of those), and so does one that was stopped and waits again in the wait
+    over all attempts; one that had not finished is left out of JCT and slowdown
+    (`unfinished` is the share), which are then too small, for long jobs are left out more often.
+    The slowdown is the JCT over the time that a job held accelerators, in all its attempts: waits
+    between them count as waits, see :mod:`clustersim.simulation.metrics`.
+    Energy, carbon and costs are those of the whole run, not of the window; NaN where the scenario
+    has no key ``energy`` or ``money``.
+    """
+    run = MeasuredRun(result, catalogue)
+    jobs = run.submitted
+    first, reached = _warm_up(jobs, warm_up)
+    last = _cool_down(jobs, cool_down)
+    if not jobs.runnable[first:last].any():
+        raise InputError(
+            "window",
+            f"leaves none of the {len(jobs.submit_s):,} jobs to measure (warm-up {first:,} jobs)",
+        )
+    begin_s, end_s = float(jobs.submit_s[first]), float(jobs.submit_s[last - 1])
+    part = Part(run, first, last, begin_s, end_s, warm_up_reached=reached)
+    metrics: dict[str, float] = {}
+    for each in _known(plugins):
+        if each.compute is not None:
+            metrics |= _values(each, each.compute, part) | _values_by_pool(each, part)
+    if periods is not None:
+        metrics |= _by_period(run, periods, plugins)
+    return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]))
+
+
+def _known(plugins: Sequence[str]) -> list[Metric]:
+    """The built-in metrics, and those of some files."""
+    own = [each for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
+    return [*METRICS.built_in.values(), *own]
+
+
+def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[str, float]:
+    horizon = run.result.provenance.get("scenario", {}).get("horizon")
+    if horizon is None:
+        raise InputError("window", "periods: are parts of a horizon; give the scenario a horizon")
+    horizon_s = parse_quantity(horizon, "duration")
+    return period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
+
+
+def period_metrics(
+    run: MeasuredRun, *, periods: int, horizon_s: float, plugins: Sequence[str] = ()
+) -> dict[str, float]:
+    """Measure each of the parts of a horizon; whose ends `period_ends_s` gives.
+
+    Parameters
+    ----------
+    run : MeasuredRun
+    periods : int
+    horizon_s : float
+    plugins : sequence of str
+        Files of the user's whose metrics are measured too.
+
+    Returns
+    -------
+    dict of str to float
+        Metrics by the name that :func:`~clustersim.analysis.metrics.in_period` gives; NaN where
+        there is nothing to measure.  The jobs of a period are those submitted in it.
+    """
+    known = period_order(each for each in _known(plugins) if each.per_period)
+    found: dict[str, float] = {}
+    ends = period_ends_s(horizon_s, periods, run.result.calendar)
+    for period, (begin_s, end_s) in enumerate(itertools.pairwise(ends), 1):
+        first, last = np.searchsorted(run.submitted.submit_s, (begin_s, end_s))
+        part = Part(run, int(first), int(last), begin_s, end_s)
+        values: dict[str, float] = {}
+        for each in known:
+            values |= _values(each, each.of_period or each.compute, part)
+            values |= _values_by_pool(each, part)
+        found |= {in_period(name, period): value for name, value in values.items()}
+    return found
+
+
+def _values(each: Metric, compute: Callable[..., float] | None, of: Any) -> dict[str, float]:
+    """The value of a metric by its name."""
+    assert compute is not None, "a metric has compute or of_fleet"
+    if not each.file:
+        return {each.name: compute(of)}
+    return {each.name: _number(each, each.name, _called(each, compute, of))}
+
+
+def _values_by_pool(each: Metric, of: Any) -> dict[str, float]:
+    """The values of a metric by pool, by their names; none where it has none."""
+    if each.by_pool is None:
+        return {}
+    if not each.file:
+        return {f"{each.name}.{pool}": value for pool, value in each.by_pool(of).items()}
+    values = _called(each, each.by_pool, of)
+    if not isinstance(values, Mapping):
+        told = f"by_pool must return numbers by pool, found {values!r}"
+        raise PluginError(each.file, f"metric {each.name!r}: {told}")
+    names = {f"{each.name}.{pool}": value for pool, value in values.items()}
+    return {name: _number(each, name, value) for name, value in names.items()}
+
+
+def _called(each: Metric, compute: Callable[[Any], Any], of: Any) -> Any:
+    """Call a function of the user's, and say where it fails."""
+    try:
+        with stopped_when_stalled(lambda: None, LONGEST_CALL_S):
+            return compute(of)
+    except (Exception, SystemExit, StalledError) as error:
+        told = place_and_error(error, each.file)
+        raise PluginError(each.file, f"metric {each.name!r}: {told}") from None
+
+
+def _number(each: Metric, name: str, value: Any) -> float:
+    """Check that a metric of the user's is a number."""
+    if isinstance(value, numbers.Real) and not math.isinf(value):
+        return float(value)
+    told = f"must return a finite number or NaN, found {value!r}"
+    raise PluginError(each.file, f"metric {name!r}: {told}")
+
+
+def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
+    """First job that is measured, and whether a steady part begins there as far as is known."""
+    if warm_up == "mser-5":
+        order = np.flatnonzero(jobs.runnable)
+        found = mser5(jobs.wait_s[order])
+        at = order[found.n] if found.n < len(order) else len(jobs.submit_s) - 1
+        return int(at), found.reached
+    if isinstance(warm_up, str):
+        since = jobs.submit_s[0] + parse_quantity(warm_up, "duration")
+        first = int(np.searchsorted(jobs.submit_s, since))
+        if first == len(jobs.submit_s):
+            raise InputError("window", f"warm_up: {warm_up} is longer than the run")
+        return first, True
+    return int(len(jobs.submit_s) * warm_up), True
+
+
+def _cool_down(jobs: Submitted, cool_down: float | str) -> int:
+    """The job after the last that is measured."""
+    n_jobs = len(jobs.submit_s)
+    if isinstance(cool_down, str):
+        until = float(jobs.submit_s[-1]) - parse_quantity(cool_down, "duration")
+        return max(1, int(np.searchsorted(jobs.submit_s, until, side="right")))
+    return max(1, int(n_jobs * (1 - cool_down)))

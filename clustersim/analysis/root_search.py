@@ -1,0 +1,296 @@
+"""Search for the value at which a noisy measure equals an objective."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.analysis.statistics import mean_interval
+from clustersim.errors import InputError
+from clustersim.units import format_number
+
+__all__ = ["Root", "RootSearch"]
+
+FAR = math.log(30.0)
+"""Beyond about this many times the objective a value says no more than that it is too much."""
+MARGIN = 0.1
+"""No try is nearer than this to an end of its bracket, as a share of the bracket's width."""
+TRUNCATION = 0.2
+"""How far a try goes from the interpolated crossing to the middle (see `_next_in`)."""
+PART_OF_HALF_WIDTH = 0.2
+"""How well the ends of the interval are to be known, against the half width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What a search found.
+
+    Attributes
+    ----------
+    value : float
+        Where the mean over the replications equals the objective.
+    low, high : float
+        95 % interval of it: the values whose t interval of the mean contains the objective.
+    note : str
+        Empty, or why there is no number, or that the search was stopped before it was done.
+    """
+
+    value: float
+    low: float
+    high: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Crossing:
+    """Where a curve that rises with `y` first exceeds the objective.
+
+    `kept` and `broken` are the neighbours that were tried, infinite beyond the outermost;
+    `kept_by` and `broken_by` are the curve there, scaled to be 0 at the objective.
+    """
+
+    kept: float
+    broken: float
+    kept_by: float
+    broken_by: float
+
+    @property
+    def width(self) -> float:
+        """Of a bracket; 0 where there is none and so nothing to refine."""
+        width = self.broken - self.kept
+        return width if math.isfinite(width) else 0.0
+
+    @property
+    def at(self) -> float:
+        """Interpolated; the middle where the broken neighbour is infinite."""
+        if not self.width:
+            return self.kept if math.isinf(self.kept) else self.broken
+        if math.isinf(self.broken_by):
+            return 0.5 * (self.kept + self.broken)
+        return self.kept - self.width * self.kept_by / (self.broken_by - self.kept_by)
+
+
+@dataclass(frozen=True, slots=True)
+class RootSearch:
+    """A search by a noisy measure, under common random numbers.
+
+    The mean over replications that have the same random numbers at every value is a smooth
+    function whose root is found as if there were no noise (sample average; Chen & Schmeiser,
+    "Stochastic root finding via retrospective approximation", IIE Transactions 33, 2001).  The
+    interval is by inversion of the t test: its ends are where the upper and the lower confidence
+    curve of the mean cross the objective.  Each of these three crossings is bracketed, and the
+    bracket narrowed until it is `tolerance` wide; for the ends of the interval a fifth of their
+    distance from the value is enough.
+
+    The search holds no state: what to try next is a function of what was tried, in any order.
+
+    Attributes
+    ----------
+    at_most : float
+        The objective, more than 0: largest allowed mean of the measure, which is not negative.
+    low, high : float
+        Range to search.
+    tolerance : float
+        How well the value is to be known, in its own unit.
+    whole : bool
+        Whether only whole numbers count.
+    rising : bool
+        Whether the measure rises with the value (load), or falls (fleet size).
+    most_values : int
+        Where to stop even if not done; values tried before the search count too.
+
+    Raises
+    ------
+    InputError
+        If these numbers cannot be.
+
+    Examples
+    --------
+    >>> search = RootSearch(at_most=4.0, low=0.0, high=3.0, tolerance=0.01)
+    >>> tried = {}
+    >>> while values := search.next_values(tried):
+    ...     tried |= {value: [value**2 - 0.1, value**2 + 0.1] for value in values}
+    >>> round(search.result(tried).value, 3)
+    2.0
+    """
+
+    at_most: float
+    low: float
+    high: float
+    tolerance: float
+    whole: bool = False
+    rising: bool = True
+    most_values: int = 40
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name}: must be a number above 0, found {number!r}"
+            for name, number in (("at_most", self.at_most), ("tolerance", self.tolerance))
+            if not 0 < number < math.inf
+        ]
+        if not -math.inf < self.low < self.high < math.inf:
+            problems.append(f"low must be less than high, found {self.low!r} and {self.high!r}")
+        elif self.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
+            problems.append(f"low, high: must be whole, found {self.low!r} and {self.high!r}")
+        if self.most_values < 2:
+            problems.append(f"most_values: must be 2 or more, found {self.most_values!r}")
+        if problems:
+            raise InputError("root search", problems)
+
+    def next_values(self, evaluated: Mapping[float, npt.ArrayLike]) -> tuple[float, ...]:
+        """Tell which values to try next; they can be tried at the same time.
+
+        Parameters
+        ----------
+        evaluated : mapping of float to array_like (replications,)
+            The measure of each replication by tried value, within the range or not.  The
+            replications are in the same order everywhere; NaN are left out.  A value with an
+            infinite one is overload.
+
+        Returns
+        -------
+        tuple of float
+            At most three; the ends of the range at first; empty when done.
+        """
+        ends = tuple(end for end in (self.low, self.high) if end not in evaluated)
+        if ends:
+            return ends
+        crossings = self._crossings(evaluated)
+        tries: dict[tuple[float, float], float] = {}
+        for crossing, tolerance in self._unsettled(crossings):
+            bracket = (crossing.kept, crossing.broken)
+            if bracket not in tries:
+                tries[bracket] = self._next_in(crossing, tolerance)
+        left = max(0, self.most_values - len(evaluated))
+        return tuple(self._sign * y for y in tries.values())[:left]
+
+    def result(self, evaluated: Mapping[float, npt.ArrayLike]) -> Root:
+        """Tell what is known of the root.
+
+        Parameters
+        ----------
+        evaluated : mapping of float to array_like (replications,)
+            As in :meth:`next_values`; one value or more.
+
+        Returns
+        -------
+        Root
+            Where the objective is kept everywhere, the value is infinite: it lies beyond the
+            tried values, above them (``inf``) if the measure rises, below (``-inf``) if it falls.
+            Where it is broken everywhere, all three are NaN.  An end of the interval that lies
+            beyond the tried values is infinite.  Next to overload the value is the middle of its
+            bracket, and an end of the interval is the bracket's outer end.  A whole value is the
+            last tried one that keeps the objective: the largest if the measure rises, the
+            smallest if it falls.
+
+        Raises
+        ------
+        InputError
+            If nothing was tried.
+        """
+        if not evaluated:
+            raise InputError("root search", "no value was tried")
+        crossings = self._crossings(evaluated)
+        value = crossings[0].at
+        if value == -math.inf:
+            first = (
+                f"from {format_number(min(evaluated), 6)}"
+                if self.rising
+                else f"up to {format_number(max(evaluated), 6)}"
+            )
+            return Root(math.nan, math.nan, math.nan, f"broken at every value {first}")
+        note = ""
+        if value == math.inf:
+            last = (
+                f"up to {format_number(max(evaluated), 6)}"
+                if self.rising
+                else f"down to {format_number(min(evaluated), 6)}"
+            )
+            note = f"kept at every value {last}"
+        elif self._unsettled(crossings):
+            note = f"not settled after {len(evaluated)} values"
+        elif math.isinf(crossings[0].broken_by):
+            ends = sorted(abs(end) for end in (crossings[0].kept, crossings[0].broken))
+            told = " and ".join(format_number(end, 6) for end in ends)
+            note = f"overload begins between {told}"
+        mean, upper, lower = crossings
+        if self.whole:
+            value = self._ends(mean)[0]
+        low, high = self._ends(upper)[0], self._ends(lower)[1]
+        return Root(value, low, high, note) if self.rising else Root(-value, -high, -low, note)
+
+    @property
+    def _sign(self) -> float:
+        """Of `y`, with which the measure rises."""
+        return 1.0 if self.rising else -1.0
+
+    def _crossings(self, evaluated: Mapping[float, npt.ArrayLike]) -> list[_Crossing]:
+        """Of the mean, its upper and its lower confidence curve."""
+        tried = sorted(evaluated, key=lambda value: self._sign * value)
+        y = self._sign * np.array(tried, dtype=np.float64)
+        curves = np.array([self._scaled(evaluated[value]) for value in tried]).T
+        return [_first_crossing(y, curve) for curve in curves]
+
+    def _scaled(self, measured: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Mean, upper and lower end of its interval as ``log((1 + value / at_most) / 2)``."""
+        numbers = np.asarray(measured, dtype=np.float64)
+        if np.isinf(numbers).any() or np.isnan(numbers).all():
+            return np.full(3, math.inf)
+        mean, low, high = mean_interval(numbers)
+        return np.log1p(np.maximum([mean, high, low], 0.0) / self.at_most) - math.log(2.0)
+
+    def _ends(self, crossing: _Crossing) -> tuple[float, float]:
+        """Between which a crossing lies, as far as can be told."""
+        if crossing.width and self.whole:
+            return crossing.kept, crossing.broken - 1
+        if crossing.width and math.isinf(crossing.broken_by):
+            return crossing.kept, crossing.broken
+        return crossing.at, crossing.at
+
+    def _unsettled(self, crossings: list[_Crossing]) -> list[tuple[_Crossing, float]]:
+        """Crossings whose bracket is too wide yet, and how wide it may be."""
+        mean = crossings[0]
+        if mean.at == -math.inf:
+            return []
+        least = max(self.tolerance, 1.0) if self.whole else self.tolerance
+        unsettled = []
+        for crossing in crossings:
+            half = abs(crossing.at - mean.at)
+            enough = max(least, PART_OF_HALF_WIDTH * half) if math.isfinite(half) else least
+            if crossing.width > enough * (1 + 1e-9):
+                unsettled.append((crossing, enough))
+        return unsettled
+
+    def _next_in(self, crossing: _Crossing, tolerance: float) -> float:
+        """Where to try within a bracket.
+
+        The interpolated crossing, moved a little to the middle, so that the try falls beyond the
+        crossing and the longer part of the bracket drops out: the truncation of Oliveira &
+        Takahashi, "An enhancement of the bisection method average performance preserving minmax
+        optimality", ACM Trans. Mathematical Software 47 (2020), with exponent 2.  The middle
+        where the broken neighbour is far above the objective.
+        """
+        kept, broken, width = crossing.kept, crossing.broken, crossing.width
+        middle = kept + 0.5 * width
+        if crossing.broken_by > FAR:
+            y = middle
+        else:
+            move = max(0.5 * tolerance, TRUNCATION * width**2 / (self.high - self.low))
+            y = crossing.at + min(max(middle - crossing.at, -move), move)
+            y = min(max(y, kept + MARGIN * width), broken - MARGIN * width)
+        digits = 1 - math.floor(math.log10(self.tolerance))
+        if self.whole:
+            return min(max(round(y, min(digits, 0)), kept + 1), broken - 1)
+        return round(y, digits)
+
+
+def _first_crossing(y: npt.NDArray[np.float64], curve: npt.NDArray[np.float64]) -> _Crossing:
+    broken = np.flatnonzero(curve > 0)
+    first = int(broken[0]) if len(broken) else len(y)
+    at = np.concatenate([[-math.inf], y, [math.inf]])
+    by = np.concatenate([[-math.inf], curve, [math.inf]])
+    return _Crossing(*map(float, (at[first], at[first + 1], by[first], by[first + 1])))

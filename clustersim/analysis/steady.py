@@ -1,0 +1,85 @@
+"""Whether a point has a steady state, judged by its replications."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.analysis.statistics import mean_interval
+
+__all__ = ["is_overloaded", "is_rising", "piles_up"]
+
+OVERLOAD_GROWTH = 0.02
+"""A point is overloaded where more than this share of the arriving work piles up."""
+LARGE_RISE = 0.5
+"""A rise of the waits by more than this share of the mean is told in any case."""
+
+
+def is_overloaded(runs: pd.DataFrame) -> bool:
+    """Whether the queue grows without end at a point.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        Its replications: ``offered_load`` (NaN where none is known), and ``backlog_growth``, the
+        share of the arriving work that piled up in each.
+
+    Returns
+    -------
+    bool
+        Whether the offered load is 1 or more, which is overload by definition, however a run of
+        finite length looks; or more than 2 % of the work piled up on average, and with 95 %
+        confidence (Student t) any did.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"offered_load": 0.9, "backlog_growth": [0.10, 0.11, 0.09]})
+    >>> is_overloaded(runs), is_overloaded(runs.assign(backlog_growth=[0.10, -0.12, 0.08]))
+    (True, False)
+    """
+    return bool((runs["offered_load"] >= 1).any()) or piles_up(runs["backlog_growth"])
+
+
+def piles_up(backlog_growth: npt.ArrayLike) -> bool:
+    """Whether work piles up, by the replications alone; see :func:`is_overloaded`.
+
+    Parameters
+    ----------
+    backlog_growth : array_like (replications,)
+        NaN are left out.
+    """
+    growth = np.asarray(backlog_growth, dtype=np.float64)
+    growth = growth[~np.isnan(growth)]
+    if len(growth) == 0:
+        return False
+    mean, low, _ = mean_interval(growth)
+    return bool(mean > OVERLOAD_GROWTH and (low > 0 or len(growth) < 2))
+
+
+def is_rising(wait_rise_s: npt.ArrayLike, mean_wait_s: npt.ArrayLike) -> bool:
+    """Whether later jobs waited longer than earlier ones, so that longer runs would show more.
+
+    Parameters
+    ----------
+    wait_rise_s : array_like (replications,)
+        Mean wait of the later half of the jobs less that of the earlier half (seconds).
+    mean_wait_s : array_like (replications,)
+        Mean wait of all (seconds).
+
+    Returns
+    -------
+    bool
+        Whether the mean rise is above 0 with 95 % confidence (Student t), or more than half of the
+        mean wait: a few replications whose waits differ much cannot give the former.
+
+    Examples
+    --------
+    >>> is_rising([5.0, 6.0, 7.0], [60.0, 70.0, 80.0]), is_rising([-9.0, 9.0, 3.0], [60.0] * 3)
+    (True, False)
+    >>> is_rising([90.0, 5.0, 1.0], [70.0, 10.0, 3.0])
+    True
+    """
+    rise, low, _ = mean_interval(wait_rise_s)
+    wait, _, _ = mean_interval(mean_wait_s)
+    return bool(low > 0 or rise > LARGE_RISE * wait)

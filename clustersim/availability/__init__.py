@@ -1,0 +1,1 @@
+"""When nodes fail, arrive, retire, serve and return."""

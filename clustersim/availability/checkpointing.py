@@ -1,0 +1,110 @@
+"""What checkpoints cost jobs: by a fixed time, or by their model and the storage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.availability.failure_spec import Checkpointing, Failures, failure_sources
+from clustersim.availability.failures import gang_mttf_s
+from clustersim.catalogue import Catalogue
+from clustersim.engine.recovery import Recovery, optimal_interval_s
+from clustersim.topology import Cluster
+from clustersim.workload.jobs import texts_of
+
+__all__ = ["STATE_BYTES_PER_PARAMETER", "checkpoint_bytes", "recovery_in", "recovery_of"]
+
+Floats = npt.NDArray[np.float64]
+STATE_BYTES_PER_PARAMETER = 14.0
+"""BF16 weights, FP32 master weights and two moments of Adam; gradients are not saved
+(Rajbhandari et al., "ZeRO", SC 2020, section 3.1, which counts 16 with them)."""
+
+
+def recovery_in(
+    spec: Failures | None, cluster: Cluster, jobs: pd.DataFrame, catalogue: Catalogue
+) -> Recovery:
+    """Return how the jobs of a scenario save their state and come back.
+
+    Parameters
+    ----------
+    spec : Failures or None
+        By default nothing fails, but jobs may be stopped all the same.
+    cluster : Cluster
+    jobs : pandas.DataFrame
+        A jobs table.
+    catalogue : Catalogue
+        Of their models.
+    """
+    sources = [] if spec is None else failure_sources(spec)
+    told = Checkpointing() if spec is None else spec.checkpoints
+    sizes = jobs["n_accelerators"].to_numpy()
+    mttf_s = [gang_mttf_s(sources, pool, sizes) for pool in cluster.pools]
+    return recovery_of(told, mttf_s, jobs, catalogue)
+
+
+def recovery_of(
+    told: Checkpointing, mttf_s: Sequence[Floats], jobs: pd.DataFrame, catalogue: Catalogue
+) -> Recovery:
+    """Return how the jobs of a run save their state and come back.
+
+    Parameters
+    ----------
+    told : Checkpointing
+        With ``storage``, a job that has a model writes and reads its state at that rate; else its
+        checkpoint costs ``cost``.  Written asynchronously, it stands still while each of its chips
+        copies its share to its host, the checkpoint counts when it is written, and the next begins
+        no earlier.
+    mttf_s : sequence of float64 array (jobs,)
+        Mean time to failure of each gang by pool, seconds.
+    jobs : pandas.DataFrame
+        A jobs table.
+    catalogue : Catalogue
+        Of their models.
+    """
+    cost_s = np.full(len(jobs), told.cost)
+    write_s, restart_s = np.zeros(len(jobs)), np.full(len(jobs), told.restart)
+    if told.storage is not None:
+        size = checkpoint_bytes(jobs, catalogue)
+        has_model = size > 0
+        through_s = size / told.storage
+        copy_s = size / (jobs["n_accelerators"].to_numpy() * told.host_link)
+        cost_s[has_model] = (copy_s if told.asynchronous else through_s)[has_model]
+        restart_s += through_s
+        if told.asynchronous:
+            write_s = through_s
+    intervals = []
+    for each_s in mttf_s:
+        if told.interval == "optimal":
+            interval_s = np.maximum(optimal_interval_s(cost_s, each_s), write_s)
+        else:
+            length_s = math.inf if told.interval == "never" else float(told.interval)
+            interval_s = np.maximum(length_s, write_s)
+        intervals.append(interval_s.tolist())
+    return Recovery(intervals, cost_s.tolist(), restart_s.tolist(), write_s.tolist())
+
+
+def checkpoint_bytes(jobs: pd.DataFrame, catalogue: Catalogue) -> Floats:
+    """Return the size of each job's checkpoint, bytes; 0 of one without a model.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.
+    catalogue : Catalogue
+        Of their models.
+
+    Raises
+    ------
+    InputError
+        If a model is not in it.
+    """
+    if "model" not in jobs:
+        return np.zeros(len(jobs))
+    names, index = np.unique(texts_of(jobs["model"]).astype(str), return_inverse=True)
+    params = [catalogue.model(str(name)).params if name else 0.0 for name in names]
+    size: Floats = STATE_BYTES_PER_PARAMETER * np.array(params)[index]
+    return size

@@ -1,0 +1,106 @@
+"""What happens to the nodes of a scenario: they come and leave, fail, are spared, and serve."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+
+import numpy as np
+
+from clustersim.availability.failure_spec import Failures, failure_sources
+from clustersim.availability.failures import failures
+from clustersim.availability.serving import ServiceDemand, reservations
+from clustersim.availability.spares import with_spares
+from clustersim.availability.supply import Supply, supplied, without_spare_parts
+from clustersim.catalogue import Catalogue
+from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.seeds import Streams
+from clustersim.topology import Cluster
+
+__all__ = ["what_happens", "while_there"]
+
+
+def what_happens(
+    spec: Failures | None,
+    supply: Supply | None,
+    cluster: Cluster,
+    streams: Streams,
+    *,
+    catalogue: Catalogue,
+    demands: Sequence[ServiceDemand] = (),
+    horizon_s: float | None = None,
+) -> Iterable[Outage] | None:
+    """Return the outages of a scenario in order of time; None where nothing ever changes.
+
+    None begins while its node is out of service, and none begins at the horizon or later.
+
+    Parameters
+    ----------
+    spec : Failures or None
+    supply : Supply or None
+    cluster : Cluster
+    streams : Streams
+    catalogue : Catalogue
+        Of the supply's chips.
+    demands : sequence of ServiceDemand
+        What serves instead of running jobs.
+    horizon_s : float, optional
+        When the run ends; where there are services, there is one.
+
+    Raises
+    ------
+    InputError
+        If it names failures or pools that are not known, or the supply cannot be (see
+        :func:`~clustersim.availability.supply.supplied`).
+    """
+    if spec is None and supply is None and not demands:
+        return None
+    absent: list[Outage] = []
+    sources = [] if spec is None else failure_sources(spec)
+    gone_s = [np.full(pool.n_nodes, np.inf) for pool in cluster.pools]
+    until_s = math.inf if horizon_s is None else horizon_s
+    broken = failures(cluster, sources, streams, until_s=until_s, gone_s=gone_s)
+    if supply is not None:
+        absent = supplied(supply, cluster, streams, catalogue)
+        for leaves in absent:
+            if leaves.end_s == math.inf:
+                gone_s[leaves.pool][leaves.node] = leaves.begin_s
+        broken = while_there(without_spare_parts(broken, supply, cluster), absent)
+    if spec is not None and spec.spares is not None:
+        broken = with_spares(broken, spec.spares, cluster)
+    if not demands:
+        return without_overlaps(merge(absent, broken), gone_s)
+    assert horizon_s is not None, "what serves has a horizon"
+    until_then = list(broken)
+    missing = [*absent, *(outage for outage in until_then if not outage.slows)]
+    return without_overlaps(merge(absent, until_then, reservations(demands, cluster, missing)))
+
+
+def while_there(outages: Iterable[Outage], absent: Iterable[Outage]) -> Iterator[Outage]:
+    """Yield failures of nodes that are there, each to the time at which its node leaves.
+
+    Parameters
+    ----------
+    outages : iterable of Outage
+        Failures, in order of time.
+    absent : iterable of Outage
+        When nodes are not there.
+    """
+    begins: dict[tuple[int, int], list[float]] = {}
+    ends: dict[tuple[int, int], list[float]] = {}
+    for gone in sorted(absent):
+        key = gone.pool, gone.node
+        begins.setdefault(key, []).append(gone.begin_s)
+        ends.setdefault(key, []).append(gone.end_s)
+    for outage in outages:
+        key = outage.pool, outage.node
+        if key not in begins:
+            yield outage
+            continue
+        number = bisect_right(begins[key], outage.begin_s)
+        if number and outage.begin_s < ends[key][number - 1]:
+            continue
+        leaves_s = begins[key][number] if number < len(begins[key]) else math.inf
+        yield outage._replace(end_s=min(outage.end_s, leaves_s))

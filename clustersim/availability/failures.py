@@ -1,0 +1,245 @@
+"""What fails in a cluster, how often and for how long."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heapify, heappop, heappush, heapreplace, merge
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.availability.failure_spec import (
+    FailureSource,
+)
+from clustersim.engine.outages import LAST_S, Outage
+from clustersim.errors import InputError, unknown_name
+from clustersim.seeds import Streams
+from clustersim.topology import Cluster, Pool
+from clustersim.units import format_duration
+from clustersim.workload.distributions import Exponential
+
+__all__ = ["failures", "gang_mttf_s"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+_CHUNK = 512
+_LEAST_BETWEEN_S = 1.0
+"""Between two failures of a source in a pool."""
+
+
+def failures(
+    cluster: Cluster,
+    sources: Sequence[FailureSource],
+    streams: Streams,
+    *,
+    until_s: float = LAST_S,
+    gone_s: Sequence[Floats] | None = None,
+) -> Iterator[Outage]:
+    """Draw what fails in a cluster, in order of time and as long as anything is left to fail.
+
+    A component is as new after its repair.  What fails while its node is out of service for
+    another reason is drawn too; :func:`~clustersim.engine.outages.without_overlaps` passes
+    over it, which is exact where the time to failure is exponential.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    sources : sequence of FailureSource
+    streams : Streams
+        Each source and pool has one of its own.
+    until_s : float
+        Nothing fails at this time (seconds) or later.
+    gone_s : sequence of float64 array (nodes,), optional
+        By pool, from when on each node never serves again (seconds; infinite by default).  The
+        caller may bring it up to date while it takes failures.  What only such nodes would suffer
+        is left out, so a pool without other nodes fails no more.
+
+    Raises
+    ------
+    InputError
+        If a source names a pool that is not in the cluster.
+    """
+    if gone_s is None:
+        gone_s = [np.full(pool.n_nodes, np.inf) for pool in cluster.pools]
+    return merge(*_streams(cluster, sources, streams, min(until_s, LAST_S), gone_s))
+
+
+def _streams(
+    cluster: Cluster,
+    sources: Sequence[FailureSource],
+    streams: Streams,
+    until_s: float,
+    gone_s: Sequence[Floats],
+) -> list[Iterator[Outage]]:
+    names = [pool.name for pool in cluster.pools]
+    found = []
+    alike: Counter[str] = Counter()
+    for source in sources:
+        for name in source.pools or ():
+            if name not in names and name not in cluster.empty_pools:
+                told = unknown_name("pool", name, names)
+                raise InputError("failures", f"sources.{source.name}.pools: {told}")
+        alike[source.name] += 1
+        number = f" {alike[source.name]}" if alike[source.name] > 1 else ""
+        for index, pool in enumerate(cluster.pools):
+            if source.pools is None or pool.name in source.pools:
+                _check_rate(source, pool)
+                purpose = f"{source.name}{number} in pool {pool.name}"
+                generator = streams(f"failures of {purpose}")
+                rows = _of_pool(source, index, pool, generator, until_s, gone_s[index])
+                found.append(_with_parts(rows, source, streams(f"spare parts of {purpose}")))
+    return found
+
+
+def _check_rate(source: FailureSource, pool: Pool) -> None:
+    """Refuse more failures than a run could go through."""
+    between_s = source.time_to_failure.mean() / len(_groups(source.of, pool))
+    if between_s < _LEAST_BETWEEN_S:
+        raise InputError(
+            "failures",
+            f"sources.{source.name}: pool {pool.name} would fail every {format_duration(between_s)}"
+            f" on average; at least {format_duration(_LEAST_BETWEEN_S)} is needed",
+        )
+
+
+def _with_parts(
+    outages: Iterator[Outage], source: FailureSource, generator: np.random.Generator
+) -> Iterator[Outage]:
+    """Say of each failure whether its repair needs a spare part."""
+    while rows := list(islice(outages, _CHUNK)):
+        needs = generator.random(len(rows)) < source.spare_parts
+        for outage, part in zip(rows, needs.tolist(), strict=True):
+            yield outage if part else outage._replace(part=False)
+
+
+def _of_pool(
+    source: FailureSource,
+    index: int,
+    pool: Pool,
+    generator: np.random.Generator,
+    until_s: float,
+    gone_s: Floats,
+) -> Iterator[Outage]:
+    """Yield the failures of a source in a pool, a row for each node that is out."""
+    first_node = _groups(source.of, pool)
+    last_node = np.append(first_node[1:], pool.n_nodes)
+    life = source.time_to_failure
+    memoryless = isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
+    draw = _poisson if memoryless else _renewals
+    taken_out: list[Outage] = []
+
+    def group_gone_s() -> Floats:
+        return np.maximum.reduceat(gone_s, first_node)
+
+    for begin_s, found_s, end_s, group in draw(
+        source, len(first_node), generator, until_s, group_gone_s
+    ):
+        while taken_out and taken_out[0].begin_s < begin_s:
+            yield heappop(taken_out)
+        for node in range(int(first_node[group]), int(last_node[group])):
+            at = Outage(begin_s, end_s, index, node, source.name)
+            if source.slowdown is None:
+                yield at
+                continue
+            if source.found is not None:
+                repair = at._replace(begin_s=found_s, planned=True, repair=True)
+                heappush(taken_out, repair)
+                at = at._replace(end_s=found_s)
+            yield at._replace(slowdown=source.slowdown)
+
+
+def _groups(of: str, pool: Pool) -> Ints:
+    """First node of each node, leaf or unit."""
+    if of == "node":
+        return np.arange(pool.n_nodes)
+    group = pool.leaf_of_node if of == "leaf" else pool.unit_of_node
+    return np.unique(group, return_index=True)[1]
+
+
+def _poisson(
+    source: FailureSource,
+    count: int,
+    generator: np.random.Generator,
+    until_s: float,
+    gone_s: Callable[[], Floats],
+) -> Iterator[tuple[float, float, float, int]]:
+    """Failures of components without memory, one Poisson process: when, found, mended, where."""
+    mean_s, now = source.time_to_failure.mean() / count, 0.0
+    while now < until_s and now < (last_s := gone_s()).max():
+        times = now + np.cumsum(generator.exponential(mean_s, _CHUNK))
+        repair_s = source.repair.quantile(generator.random(_CHUNK))
+        places = generator.integers(count, size=_CHUNK)
+        found = times + _unfound_s(source, _CHUNK, generator)
+        columns = (times, found, found + repair_s, places)
+        kept = (times < until_s) & (times < last_s[places])
+        yield from zip(*(column[kept].tolist() for column in columns), strict=True)
+        now = float(times[-1])
+
+
+def _renewals(
+    source: FailureSource,
+    count: int,
+    generator: np.random.Generator,
+    until_s: float,
+    gone_s: Callable[[], Floats],
+) -> Iterator[tuple[float, float, float, int]]:
+    """The same of components that age: each has a life of its own, new at the start."""
+    lives = source.time_to_failure.quantile(generator.random(count))
+    coming = list(zip(lives.tolist(), range(count), strict=True))
+    heapify(coming)
+    asked, last_s = 0, gone_s()
+    while coming and coming[0][0] < until_s:
+        begin_s, place = coming[0]
+        asked += 1
+        if asked % _CHUNK == 0:
+            last_s = gone_s()
+        if begin_s >= last_s[place]:
+            heappop(coming)
+            continue
+        repair_s, life_s = (
+            float(part.quantile(generator.random(1))[0])
+            for part in (source.repair, source.time_to_failure)
+        )
+        found_s = begin_s + float(_unfound_s(source, 1, generator)[0])
+        end_s = found_s + repair_s
+        yield begin_s, found_s, end_s, place
+        heapreplace(coming, (end_s + life_s, place))
+
+
+def _unfound_s(source: FailureSource, count: int, generator: np.random.Generator) -> Floats:
+    """How long each failure is not found; nothing for those that stop jobs."""
+    if source.found is None:
+        return np.zeros(count)
+    unfound_s: Floats = source.found.quantile(generator.random(count))
+    return unfound_s
+
+
+def gang_mttf_s(
+    sources: Sequence[FailureSource], pool: Pool, sizes: Ints
+) -> npt.NDArray[np.float64]:
+    """Mean time to failure of gangs on as few nodes of a pool as can be.
+
+    Parameters
+    ----------
+    sources : sequence of FailureSource
+    pool : Pool
+    sizes : int array (gangs,)
+        Accelerators.
+
+    Returns
+    -------
+    float64 array (gangs,)
+        Seconds; one over the sum of the rates of all that the gang hangs on, without what only
+        slows it.
+    """
+    nodes = np.ceil(sizes / pool.chips_per_node)
+    rate = np.zeros(len(sizes))
+    for source in sources:
+        stops = source.slowdown is None
+        if stops and (source.pools is None or pool.name in source.pools):
+            size = pool.n_nodes / len(_groups(source.of, pool))
+            rate += np.ceil(nodes / size) / source.time_to_failure.mean()
+    with np.errstate(divide="ignore"):
+        return 1.0 / rate

@@ -1,0 +1,148 @@
+"""The part of a scenario that tells what serving demands, and shapes of days by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from clustersim.errors import unknown_name
+from clustersim.files import FileModel, read_yaml, validate
+from clustersim.units import SECONDS_PER_YEAR, Duration
+
+__all__ = ["HOUR_S", "WEEK_HOURS", "Service", "Serving", "serving_shapes"]
+
+HOUR_S = 3600.0
+LONGEST_S = 10 * SECONDS_PER_YEAR
+DAY_HOURS, WEEK_HOURS = 24, 168
+Name = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, le=1e15)]
+
+
+class Service(FileModel):
+    """Requests for a model, and the chips that answer them.
+
+    Hours are those of the local clock (see the scenario's `start` and `time_zone`).  The rate of an
+    hour is that at its begin: ``peak_requests_per_s * shape(hour) / max(shape) *
+    growth ** (years since the begin)``.  Chips needed are ``rate * (input_tokens + output_tokens) *
+    headroom / tokens_per_s_per_chip``, rounded up.
+    """
+
+    name: Name = Field(description="name of the service, unique in the list")
+    pool: Name = Field(description="whose nodes serve")
+    peak_requests_per_s: Positive = Field(
+        description="requests a second in the busiest hour of the shape, at the begin"
+    )
+    input_tokens: float = Field(ge=0, le=1e9, description="mean of a request")
+    output_tokens: float = Field(ge=0, le=1e9, description="mean of a request")
+    tokens_per_s_per_chip: Positive = Field(
+        description="input and output tokens together that a chip of the pool can do a second"
+    )
+    shape: Name | list[float] = Field(
+        default_factory=lambda: [1.0] * DAY_HOURS,
+        description="relative rates in the 24 hours of a day, or the 168 of a week from Monday on, "
+        "by the local clock; or the name of a shape, such as servegen-m-small; by default all the "
+        "same",
+    )
+    growth: float = Field(
+        1.0, ge=1, le=100, description="factor on the rate each year (365.25 days)"
+    )
+    headroom: float = Field(
+        1.0, ge=1, le=100, description="chips reserved over those that the mean rate needs"
+    )
+    lend: bool = Field(
+        False,
+        description="whether the chips that the hour does not need run preemptible jobs; the whole "
+        "pool then runs no others",
+    )
+    every: Duration | None = Field(
+        None,
+        description="whole hours for which the chips of the busiest are reserved; by default 1 h "
+        "where they are lent, and 30 d where not",
+    )
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+    @field_validator("shape")
+    @classmethod
+    def _hours_are_rates(cls, shape: str | list[float]) -> str | list[float]:
+        if isinstance(shape, str):
+            known = serving_shapes()
+            if shape not in known:
+                raise ValueError(unknown_name("shape", shape, known))
+            return shape
+        if len(shape) not in (DAY_HOURS, WEEK_HOURS):
+            raise ValueError(
+                f"needs {DAY_HOURS} relative rates (of a day) or {WEEK_HOURS} (of a week), "
+                f"found {len(shape)}"
+            )
+        if min(shape) < 0 or not max(shape) > 0:
+            raise ValueError("relative rates are 0 or more, and not all 0")
+        return shape
+
+    @field_validator("every")
+    @classmethod
+    def _whole_hours(cls, every: float | None) -> float | None:
+        if every is not None and (not HOUR_S <= every <= LONGEST_S or every % HOUR_S):
+            raise ValueError("must be whole hours, from 1 h to 10 yr")
+        return every
+
+    @model_validator(mode="after")
+    def _has_tokens(self) -> Service:
+        if not self.input_tokens + self.output_tokens > 0:
+            raise ValueError(f"{self.name}: input_tokens and output_tokens are both 0")
+        return self
+
+    def hours_of_reservation(self) -> int:
+        """Hours for which the chips of the busiest of them are reserved."""
+        if self.every is not None:
+            return int(self.every // HOUR_S)
+        return 1 if self.lend else 30 * DAY_HOURS
+
+    def hourly_shape(self) -> list[float]:
+        """Relative rates in the hours of a day or a week, the busiest 1."""
+        hourly = serving_shapes()[self.shape] if isinstance(self.shape, str) else self.shape
+        busiest = max(hourly)
+        return [rate / busiest for rate in hourly]
+
+
+class Serving(FileModel):
+    """What serving demands of the fleet."""
+
+    services: list[Service] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _services_are_told_apart(self) -> Serving:
+        names = [service.name for service in self.services]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"services: more than one is named {', '.join(twice)}")
+        return self
+
+
+class _Shape(FileModel):
+    source: str
+    hourly: list[float] = Field(min_length=DAY_HOURS, max_length=WEEK_HOURS)
+
+    @field_validator("hourly")
+    @classmethod
+    def _positive(cls, hourly: list[float]) -> list[float]:
+        if not all(rate > 0 and math.isfinite(rate) for rate in hourly):
+            raise ValueError("needs rates above 0")
+        return hourly
+
+
+class _ShapesFile(FileModel):
+    shapes: dict[str, _Shape]
+
+
+@lru_cache(maxsize=1)
+def serving_shapes() -> Mapping[str, list[float]]:
+    """Return the shapes that come with clustersim: relative rates in the hours of a day."""
+    place = resources.files("clustersim") / "availability/data/serving_shapes.yaml"
+    with resources.as_file(place) as path:
+        read = validate(_ShapesFile, {"shapes": read_yaml(path)}, path)
+    return {name: shape.hourly for name, shape in read.shapes.items()}

@@ -1,0 +1,62 @@
+"""Hot spares: nodes that take the place of those that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import heapreplace
+
+from clustersim.availability.failure_spec import Spares
+from clustersim.engine.outages import Outage
+from clustersim.errors import InputError, unknown_name
+from clustersim.topology import Cluster
+
+__all__ = ["with_spares"]
+
+
+def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> Iterator[Outage]:
+    """Yield outages, failures shortened to the time that a spare takes to serve instead.
+
+    What fails goes to repair and is a spare after it.  The place of a failed node is taken by the
+    spare that is ready first, which may be one that is still under repair; or the node itself
+    comes back to it, if that is sooner.
+
+    Parameters
+    ----------
+    outages : iterable of Outage
+        In order of their begin.
+    spares : Spares
+    cluster : Cluster
+
+    Raises
+    ------
+    InputError
+        If a pool is not in the cluster.
+    """
+    names = [pool.name for pool in cluster.pools]
+    for name in spares.nodes:
+        if name not in names and name not in cluster.empty_pools:
+            raise InputError("failures", f"spares.nodes: {unknown_name('pool', name, names)}")
+    return _swapped(outages, [[0.0] * spares.nodes.get(name, 0) for name in names], spares.swap)
+
+
+def _swapped(
+    outages: Iterable[Outage], ready_s: list[list[float]], swap_s: float
+) -> Iterator[Outage]:
+    """Give each failure the spare of its pool that is ready first (`ready_s` are heaps)."""
+    out_until: dict[tuple[int, int], float] = {}
+    for outage in outages:
+        place = outage.pool, outage.node
+        if outage.slows:
+            yield outage
+            continue
+        breaks = outage.repair or not outage.planned
+        if breaks and outage.begin_s < out_until.get(place, 0.0):
+            continue
+        ready = ready_s[outage.pool]
+        if ready and breaks:
+            end_s = max(ready[0], outage.begin_s) + swap_s
+            if end_s < outage.end_s:
+                heapreplace(ready, outage.end_s)
+                outage = outage._replace(end_s=end_s)
+        out_until[place] = max(out_until.get(place, 0.0), outage.end_s)
+        yield outage

@@ -1,0 +1,312 @@
+"""A cluster that grows and shrinks: what comes, what leaves, and what there is room for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from clustersim.availability.production import Memory, Production, made_at, with_purpose
+from clustersim.availability.site import Site, node_power_w, waits_for_room
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.catalogue.assumptions import assumed
+from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.errors import InputError, unknown_name
+from clustersim.files import FileModel
+from clustersim.seeds import Streams
+from clustersim.topology import MOST_CHIPS, Cluster
+from clustersim.units import Duration
+from clustersim.workload.distributions import DurationDistribution
+
+__all__ = [
+    "NOT_DELIVERED",
+    "NO_ROOM",
+    "RETIRED",
+    "Delivery",
+    "Embargo",
+    "Retirement",
+    "Supply",
+    "nodes_over_time",
+    "supplied",
+    "without_spare_parts",
+]
+
+NOT_DELIVERED, NO_ROOM, RETIRED = "not delivered", "no power or space", "retired"
+"""Causes of outages."""
+
+Floats = npt.NDArray[np.float64]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Delivery(FileModel):
+    """Nodes of a pool that come later; the pool's `nodes` counts them."""
+
+    name: Name | None = Field(None, description="for changes by path")
+    pool: Name = Field(description="which pool the nodes are of")
+    nodes: int = Field(ge=1, le=MOST_CHIPS, description="how many nodes are delivered")
+    at: Duration = Field(ge=0, description="when the first serve")
+    ramp: Duration = Field(
+        0.0, ge=0, description="over what time they come, evenly, the first at `at`"
+    )
+    slip: DurationDistribution | None = Field(None, description="how much later than said all come")
+    usable: float = Field(1.0, gt=0, le=1, description="share of them that ever serves (yield)")
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+
+class Retirement(FileModel):
+    """Nodes of a pool that leave, those that come first before others.
+
+    One that has not come by then never does.
+    """
+
+    name: Name | None = Field(None, description="for changes by path")
+    pool: Name = Field(description="which pool the nodes are of")
+    nodes: int = Field(ge=1, le=MOST_CHIPS, description="how many nodes are retired")
+    at: Duration = Field(ge=0, description="when they are retired")
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+
+class Embargo(FileModel):
+    """A date from which on a pool gets no deliveries, and no spare parts: what fails stays out."""
+
+    name: Name | None = Field(None, description="for changes by path")
+    pools: list[Name] = Field(min_length=1, description="pools whose deliveries end")
+    at: Duration = Field(ge=0, description="when it begins")
+    spare_parts: bool = Field(False, description="whether repairs go on")
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+
+class Supply(FileModel):
+    """What comes to a cluster and leaves it, and when."""
+
+    deliveries: list[Delivery] = Field(default_factory=list)
+    production: list[Production] = Field(
+        default_factory=list, description="chips that are made; they fill what deliveries leave"
+    )
+    memory: Memory | None = Field(
+        None, description="HBM for all that is produced; by default only foundries limit"
+    )
+    retirements: list[Retirement] = Field(default_factory=list)
+    embargoes: list[Embargo] = Field(default_factory=list)
+    site: Site | None = Field(None, description="power and space; by default enough for all")
+
+
+def supplied(
+    supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
+) -> list[Outage]:
+    """Return when nodes are not there or not switched on, in order of time.
+
+    Nodes that are delivered are the last of their pool, in the order of the file, and those that
+    are made come after them; those that are retired are its first. A pool with a production has
+    only nodes that are delivered or made; one that begins with some has a delivery at 0 s.
+
+    Parameters
+    ----------
+    supply : Supply
+    cluster : Cluster
+        Its pools have all the nodes that they will ever have.
+    streams : Streams
+        Of the slips.
+    catalogue : Catalogue, optional
+        Of the chips' memory and power; by default the built-in one.
+
+    Raises
+    ------
+    InputError
+        If a pool is not in the cluster or has fewer nodes than are delivered or retired, if its
+        chip's memory is limited and unknown, or if what is there from the start does not fit.
+    """
+    _check(supply, cluster)
+    catalogue = load_catalogue() if catalogue is None else catalogue
+    comes_s = _comes(supply, cluster, catalogue, streams)
+    leaves_s = _leaves(supply, cluster)
+    found = []
+    for pool, (comes, leaves) in enumerate(zip(comes_s, leaves_s, strict=True)):
+        found += [
+            _absent(0.0, float(comes[node]), pool, int(node), NOT_DELIVERED)
+            for node in np.flatnonzero(comes > 0)
+        ]
+        found += [
+            _absent(float(leaves[node]), math.inf, pool, int(node), RETIRED)
+            for node in np.flatnonzero(np.isfinite(leaves))
+        ]
+    if supply.site is not None:
+        site = assumed(supply.site, catalogue.assumptions)
+        power_w = node_power_w(site, cluster, catalogue)
+        found += [
+            _absent(wait.begin_s, wait.end_s, wait.pool, wait.node, NO_ROOM)
+            for wait in waits_for_room(site, power_w, comes_s, leaves_s)
+        ]
+    return sorted(found)
+
+
+def nodes_over_time(
+    supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
+) -> pd.DataFrame:
+    """Return how many nodes of each pool are there and switched on; no failures.
+
+    Parameters
+    ----------
+    supply, cluster, streams, catalogue
+        See :func:`supplied`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``time_s`` (seconds), ``pool``, ``nodes``: in order of pool, a row at time 0 and one at
+        every change; each holds from its time to the next row's.
+
+    Raises
+    ------
+    InputError
+        See :func:`supplied`.
+    """
+    outages = list(without_overlaps(supplied(supply, cluster, streams, catalogue)))
+    parts = []
+    for index, pool in enumerate(cluster.pools):
+        here = [outage for outage in outages if outage.pool == index]
+        times = np.array([t for outage in here for t in (outage.begin_s, outage.end_s)])
+        time_s, step = np.unique(np.append(times, 0.0), return_inverse=True)
+        change = np.zeros(len(time_s), dtype=np.int64)
+        np.add.at(change, step[:-1], np.tile([-1, 1], len(here)))
+        nodes = pool.n_nodes + np.cumsum(change)
+        kept = np.isfinite(time_s) & (np.diff(nodes, prepend=-1) != 0)
+        parts.append(
+            pd.DataFrame({"time_s": time_s[kept], "pool": pool.name, "nodes": nodes[kept]})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _absent(begin_s: float, end_s: float, pool: int, node: int, cause: str) -> Outage:
+    return Outage(begin_s, end_s, pool, node, cause, planned=True, absent=True)
+
+
+def _comes(
+    supply: Supply, cluster: Cluster, catalogue: Catalogue, streams: Streams
+) -> list[Floats]:
+    """When each node of each pool comes: 0 from the start, infinite for never."""
+    delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
+    stop_s = {pool.name: _stop_s(supply, pool.name) for pool in cluster.pools}
+    for purpose, delivery in with_purpose("delivery", supply.deliveries):
+        arrivals = _arrivals(delivery, stop_s[delivery.pool], streams(purpose))
+        delivered[delivery.pool] += arrivals
+    room = _room_for_production(supply, cluster)
+    made = {}
+    if room:
+        made = made_at(supply.production, supply.memory, room, stop_s, cluster, catalogue, streams)
+    comes = []
+    for pool in cluster.pools:
+        later = np.array([*delivered[pool.name], *made.get(pool.name, ())], dtype=np.float64)
+        comes.append(np.concatenate([np.zeros(pool.n_nodes - len(later)), later]))
+    return comes
+
+
+def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
+    """When each node of each pool is retired; infinite for never."""
+    leaves = []
+    for pool in cluster.pools:
+        of_pool = [each for each in supply.retirements if each.pool == pool.name]
+        dates = [each.at for each in sorted(of_pool, key=lambda r: r.at) for _ in range(each.nodes)]
+        leaves.append(np.array(dates + [math.inf] * (pool.n_nodes - len(dates))))
+    return leaves
+
+
+def _arrivals(delivery: Delivery, stop_s: float, generator: np.random.Generator) -> list[float]:
+    """When each node of a delivery serves; infinite for those that never do."""
+    slip_s = 0.0
+    if delivery.slip is not None:
+        slip_s = float(delivery.slip.quantile(generator.random(1))[0])
+    steps = np.arange(delivery.nodes) / delivery.nodes
+    times = delivery.at + slip_s + delivery.ramp * steps
+    times[times >= stop_s] = np.inf
+    times[round(delivery.usable * delivery.nodes) :] = np.inf
+    return [float(time) for time in times]
+
+
+def _stop_s(supply: Supply, pool: str) -> float:
+    """When an embargo first stops what comes to a pool."""
+    return min((e.at for e in supply.embargoes if pool in e.pools), default=math.inf)
+
+
+def _room_for_production(supply: Supply, cluster: Cluster) -> dict[str, int]:
+    """Nodes that deliveries leave, of each pool that has a production."""
+    made = {production.pool for production in supply.production}
+    return {
+        pool.name: pool.n_nodes - _moved(supply.deliveries, pool.name)
+        for pool in cluster.pools
+        if pool.name in made
+    }
+
+
+def _moved(events: Iterable[Delivery | Retirement], pool: str) -> int:
+    return sum(event.nodes for event in events if event.pool == pool)
+
+
+def _check(supply: Supply, cluster: Cluster) -> None:
+    nodes = {pool.name: pool.n_nodes for pool in cluster.pools}
+    made = list(dict.fromkeys(production.pool for production in supply.production))
+    first = [] if supply.memory is None else supply.memory.priority
+    named = [
+        *(("deliveries", delivery.pool) for delivery in supply.deliveries),
+        *(("production", name) for name in made),
+        *(("retirements", retirement.pool) for retirement in supply.retirements),
+        *(("embargoes", name) for embargo in supply.embargoes for name in embargo.pools),
+    ]
+    problems = [
+        f"{field}: pool {name} has 0 nodes (cluster.pools.{name}.nodes counts all that it will "
+        "ever have)"
+        if name in cluster.empty_pools
+        else f"{field}: {unknown_name('pool', name, nodes)}"
+        for field, name in named
+        if name not in nodes and not (field == "embargoes" and name in cluster.empty_pools)
+    ]
+    problems += [
+        f"memory.priority: {unknown_name('pool with a production', name, made)}"
+        for name in first
+        if name not in made
+    ]
+    for field, events in (("deliveries", supply.deliveries), ("retirements", supply.retirements)):
+        for name, count in nodes.items():
+            moved = _moved(events, name)
+            if moved > count:
+                problems.append(
+                    f"{field}: {moved:,} nodes of pool {name}, which has {count:,} (cluster.pools."
+                    f"{name}.nodes counts all that it will ever have)"
+                )
+    problems += [
+        f"production: pool {name} has no node left to fill, for deliveries bring all (cluster."
+        f"pools.{name}.nodes counts all that it will ever have)"
+        for name, room in _room_for_production(supply, cluster).items()
+        if room == 0
+    ]
+    if problems:
+        raise InputError("supply", problems)
+
+
+def without_spare_parts(
+    outages: Iterable[Outage], supply: Supply, cluster: Cluster
+) -> Iterator[Outage]:
+    """Yield failures, those without an end for whose repair an embargo leaves no spare part.
+
+    Parameters
+    ----------
+    outages : iterable of Outage
+        Failures, in order of time.
+    supply : Supply
+    cluster : Cluster
+    """
+    stop_s = [
+        min(
+            (e.at for e in supply.embargoes if pool.name in e.pools and not e.spare_parts),
+            default=math.inf,
+        )
+        for pool in cluster.pools
+    ]
+    for outage in outages:
+        lost = outage.part and not outage.slows and outage.begin_s >= stop_s[outage.pool]
+        yield outage._replace(end_s=math.inf) if lost else outage

@@ -1,0 +1,1 @@
+"""Energy, purchases and what a run costs."""

@@ -1,0 +1,125 @@
+"""What a run took in energy and money: by pool and period, and by allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.costs.integrals import Rate
+
+__all__ = ["ALLOCATED", "SERVING", "SPARE", "USES", "PoolRates", "allocation_costs", "costs_table"]
+
+Floats = npt.NDArray[np.float64]
+ALLOCATED = "allocated"
+USES = (ALLOCATED, "idle", "out of service")
+"""What an accelerator that is there can be; jobs bear the first alone."""
+SPARE = "spare"
+"""Accelerators of hot spares, which stand beside the pool's nodes and draw idle power."""
+SERVING = "serving"
+"""Accelerators that services reserve, which draw the power of those that are allocated."""
+_OF_ELECTRICITY = ("energy_j", "electricity_cny", "carbon_kg")
+
+PoolRates = Mapping[str, Mapping[str, tuple[float, Rate]]]
+"""Of one accelerator: by use, then by column of the table of costs, a factor and a rate."""
+
+
+def costs_table(
+    utilisation: pd.DataFrame,
+    rates: Mapping[str, PoolRates],
+    *,
+    spares: Mapping[str, int] = MappingProxyType({}),
+    begins_s: Floats,
+    dates_s: Sequence[float] = (),
+) -> pd.DataFrame:
+    """Return what each pool took in each period, by the use of its accelerators.
+
+    Parameters
+    ----------
+    utilisation : pandas.DataFrame
+        Of the result; the integrals over its steps are exact.
+    rates : mapping of str to PoolRates
+        By pool.
+    spares : mapping of str to int
+        Accelerators of hot spares by pool, which are there all the time.
+    begins_s : float64 array
+        When periods begin, from 0 on, in ascending order; the last one ends with the simulation.
+    dates_s : sequence of float
+        Other times at which a row ends and the next begins.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``pool``, ``begin_s``, ``end_s``, ``use``, ``accelerator_s``, the columns of `rates`, and
+        where money is among them ``cost_cny``, their sum.
+    """
+    parts = []
+    for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
+        time = steps["time_s"].to_numpy()
+        edge = np.union1d(begins_s[begins_s <= time[-1]], np.clip(dates_s, 0.0, time[-1]))
+        edge = np.union1d(edge, time[-1]) if time[-1] > 0 else np.zeros(2)
+        n_periods = len(edge) - 1
+        grid = np.union1d(time, edge)
+        period = np.minimum(np.searchsorted(edge, grid[:-1], side="right"), n_periods) - 1
+        step = np.searchsorted(time, grid[:-1], side="right") - 1
+        counts = _counts(steps)
+        if str(pool) in spares:
+            counts[SPARE] = np.full(len(steps), spares[str(pool)])
+        for use, count in counts.items():
+            held = count[step]
+            each = {
+                name: factor * np.diff(rate.until(grid))
+                for name, (factor, rate) in rates[str(pool)][use].items()
+            }
+            columns: dict[str, Floats] = {
+                name: np.bincount(period, held * values, minlength=n_periods).astype(np.float64)
+                for name, values in {"accelerator_s": np.diff(grid), **each}.items()
+            }
+            told = {"pool": str(pool), "begin_s": edge[:-1], "end_s": edge[1:], "use": use}
+            parts.append(pd.DataFrame({**told, **_with_cost(columns)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _counts(steps: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
+    """Accelerators of each use."""
+    allocated, installed = steps["allocated"].to_numpy(), steps["installed"].to_numpy()
+    out = steps["out"].to_numpy() if "out" in steps else np.zeros(len(steps), dtype=np.int64)
+    if SERVING not in steps:
+        return dict(zip(USES, (allocated, installed - allocated - out, out), strict=True))
+    serving = steps[SERVING].to_numpy()
+    idle = installed - allocated - out - serving
+    return {**dict(zip(USES, (allocated, idle, out), strict=True)), SERVING: serving}
+
+
+def allocation_costs(
+    allocations: pd.DataFrame, rates: Mapping[str, PoolRates]
+) -> dict[str, Floats]:
+    """Return what each row of a result's allocations took, by column of the table of costs."""
+    names = allocations["pool"].to_numpy()
+    n = allocations["n_accelerators"].to_numpy(dtype=np.float64)
+    begin, end = (allocations[name].to_numpy() for name in ("start_s", "end_s"))
+    columns: dict[str, Floats] = {}
+    for pool, of_pool in rates.items():
+        rows = np.flatnonzero(names == pool)
+        for name, (factor, rate) in of_pool[ALLOCATED].items():
+            each = factor * (rate.until(end[rows]) - rate.until(begin[rows]))
+            columns.setdefault(name, np.zeros(len(n)))[rows] = n[rows] * each
+    return _with_cost(columns)
+
+
+def _with_cost(columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Add the sum of all that is money; electricity alone is not yet the cost of a fleet."""
+    money = [name for name in columns if name.endswith("_cny")]
+    if set(money) <= set(_OF_ELECTRICITY):
+        return dict(columns)
+    return {**columns, "cost_cny": _sum([columns[name] for name in money])}
+
+
+def _sum(columns: Sequence[Floats]) -> Floats:
+    total = np.zeros(len(columns[0]))
+    for column in columns:
+        total = total + column
+    return total

@@ -1,0 +1,210 @@
+"""The part of a scenario that tells what a fleet costs to own or to rent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+
+from clustersim.calendar import Calendar
+from clustersim.catalogue import Accelerator
+from clustersim.catalogue.assumptions import BUILT_IN, server_price_cny
+from clustersim.costs.depreciation import Span, capital_rates
+from clustersim.costs.integrals import DailyRate, Rate
+from clustersim.errors import InputError
+from clustersim.files import FileModel
+from clustersim.topology import Pool
+from clustersim.units import SECONDS_PER_YEAR, Duration, Money, format_number
+
+__all__ = [
+    "MoneySpec",
+    "PoolMoney",
+    "money_rates",
+    "purchase_price_cny",
+]
+
+SECONDS_PER_HOUR = 3600.0
+MOST_CNY = 1e9
+MONTH = "month"
+Life = Annotated[Duration, Field(ge=86400.0, le=100 * SECONDS_PER_YEAR)]
+
+
+def _month_or_duration(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return read(value)
+    except ValidationError:
+        told = f"must be {MONTH}, or a duration of at least 1 h such as 30 d, found {value!r}"
+        raise ValueError(told) from None
+
+
+Period = Annotated[
+    Literal["month"] | Annotated[Duration, Field(ge=SECONDS_PER_HOUR)],
+    WrapValidator(_month_or_duration),
+]
+
+
+class PoolMoney(FileModel):
+    """What differs in one pool."""
+
+    price: Money | None = Field(
+        None, description="of one accelerator with its share of the server; else the catalogue's"
+    )
+    rent_per_hour: Money | None = Field(
+        None, description="of one accelerator, used or not, in the place of all of ownership"
+    )
+    life: Life | None = Field(None, description="for this pool; by default that of all pools")
+    host_price: Money | None = Field(
+        None, description="for this pool; by default that of all pools"
+    )
+    residual_share: float | None = Field(
+        None, ge=0, le=1, description="for this pool; by default that of all pools"
+    )
+    age: Duration = Field(0.0, ge=0, description="of the nodes that are there from the begin")
+    source: str = Field("", description="where the numbers are from, or assumption")
+
+    @model_validator(mode="after")
+    def _bought_or_rented(self) -> PoolMoney:
+        if self.rent_per_hour is not None:
+            for name in ("price", "life", "host_price", "residual_share"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} is of what is bought; it does not go with rent")
+        for name in ("price", "rent_per_hour", "host_price"):
+            _check_amount(name, getattr(self, name))
+        return self
+
+
+class MoneySpec(FileModel):
+    """What accelerators, servers, network and buildings cost.
+
+    The defaults are the planning assumptions (``clustersim catalogue --assumptions`` prints them
+    with their sources), or what a file under ``catalogue`` says instead of them.
+    """
+
+    cny_per_usd: float = Field(
+        BUILT_IN.cny_per_usd,
+        gt=0,
+        le=1000,
+        description=f"of prices in dollars; {BUILT_IN.sources['cny_per_usd']}",
+    )
+    life: Life = Field(
+        BUILT_IN.life,
+        description=f"over which the price is written off evenly; {BUILT_IN.sources['life']}",
+    )
+    host_price: Money = Field(
+        BUILT_IN.host_price, description=f"of {BUILT_IN.sources['host_price'].removeprefix('a ')}"
+    )
+    site_share: float = Field(
+        BUILT_IN.site_share, ge=0, le=10, description=BUILT_IN.sources["site_share"]
+    )
+    residual_share: float = Field(
+        BUILT_IN.residual_share, ge=0, le=1, description=BUILT_IN.sources["residual_share"]
+    )
+    interest_per_year: float = Field(
+        BUILT_IN.interest_per_year,
+        ge=0,
+        le=1,
+        description=f"on what is not written off yet; {BUILT_IN.sources['interest_per_year']}",
+    )
+    period: Period = Field(
+        MONTH,
+        description="of a row of the table of costs, counted from time 0; month: a calendar month "
+        "of the local clock where the run has a date (see `start`), else 365.25 / 12 days",
+    )
+    pools: dict[str, PoolMoney] = Field(default_factory=dict, description="what differs in a pool")
+
+    @model_validator(mode="after")
+    def _amounts(self) -> MoneySpec:
+        _check_amount("host_price", self.host_price)
+        return self
+
+    def cny(self, money: tuple[float, str]) -> float:
+        """Convert an amount with its currency."""
+        return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
+
+    def periods_s(self, end_s: float, calendar: Calendar) -> npt.NDArray[np.float64]:
+        """Return when the periods of the table of costs begin, in a run that ends at `end_s`."""
+        if self.period == MONTH and calendar.is_dated:
+            return np.concatenate([[0.0], calendar.month_edges_s(end_s)])
+        period_s = SECONDS_PER_YEAR / 12 if self.period == MONTH else float(self.period)
+        periods = np.arange(max(1, int(np.ceil(end_s / period_s))), dtype=np.float64)
+        return periods * period_s
+
+    def of(self, pool: str) -> PoolMoney:
+        """Return what holds in a pool alone."""
+        return self.pools.get(pool, PoolMoney())
+
+
+def _check_amount(name: str, money: tuple[float, str] | None) -> None:
+    if money is not None and money[0] > MOST_CNY:
+        found = f"{format_number(money[0], 6)} {money[1]}"
+        raise ValueError(f"{name} must be at most {format_number(MOST_CNY, 6)}, found {found}")
+
+
+def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
+    """Return the price of one accelerator of a pool with its share of the server; 0 if rented.
+
+    Raises
+    ------
+    InputError
+        If neither the scenario nor the catalogue knows it.
+    """
+    own = spec.of(pool.name)
+    if own.rent_per_hour is not None:
+        return 0.0
+    if own.price is not None:
+        return spec.cny(own.price)
+    if chip.price is None:
+        raise InputError(
+            "money",
+            f"the price of {chip.name} is not known; give money.pools.{pool.name}.price "
+            "or rent_per_hour",
+        )
+    host = spec.host_price if own.host_price is None else own.host_price
+    told = replace(BUILT_IN, cny_per_usd=spec.cny_per_usd, host_price=host)
+    price = server_price_cny(chip, told, chips_per_node=pool.chips_per_node)
+    assert price is not None, "it has one, see above"
+    return price[1]
+
+
+def money_rates(
+    spec: MoneySpec, pool: Pool, chip: Accelerator, spans: list[Span]
+) -> dict[str, tuple[float, Rate]]:
+    """Return what one accelerator of a pool costs whether it is used or not.
+
+    Parameters
+    ----------
+    spec : MoneySpec
+    pool : Pool
+    chip : Accelerator
+        Of the pool.
+    spans : list of Span
+        When nodes of the pool were there.
+
+    Returns
+    -------
+    dict
+        By column (``depreciation_cny``, ``site_cny``, ``interest_cny``, ``rent_cny``), a factor and
+        the rate that it multiplies.
+    """
+    own = spec.of(pool.name)
+    life_s = spec.life if own.life is None else own.life
+    residual = spec.residual_share if own.residual_share is None else own.residual_share
+    price = purchase_price_cny(spec, pool, chip)
+    rent = 0.0 if own.rent_per_hour is None else spec.cny(own.rent_per_hour) / SECONDS_PER_HOUR
+    written_off, held = capital_rates(spans, life_s=life_s, residual_share=residual)
+    interest = spec.interest_per_year / SECONDS_PER_YEAR
+    return {
+        "depreciation_cny": (price, written_off),
+        "site_cny": (price * spec.site_share, written_off),
+        "interest_cny": (price * (1.0 + spec.site_share) * interest, held),
+        "rent_cny": (rent, DailyRate(1.0)),
+    }

@@ -1,0 +1,58 @@
+"""What must hold after every scheduling pass; checked in debug runs and in tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from clustersim.engine.engine import Simulation
+from clustersim.errors import ClusterSimError
+from clustersim.scheduling.placement import NodePlacement, Nodes
+
+__all__ = ["InvariantError", "check_accelerators"]
+
+
+class InvariantError(ClusterSimError):
+    """The simulation broke a rule that always holds."""
+
+
+def check_accelerators(simulation: Simulation) -> None:
+    """Check that no accelerator is in two allocations and none is lost.
+
+    In every partition free + allocated + out of service = installed, over all and on every node.
+
+    Raises
+    ------
+    InvariantError
+        With the time, the partition and the counts.
+    """
+    sizes = simulation.jobs.n_accelerators
+    allocated = [0] * len(simulation.partitions)
+    for job, index in enumerate(simulation.partition_of):
+        if index >= 0 and math.isnan(simulation.finish_s[job]):
+            allocated[index] += sizes[job]
+    for partition in simulation.partitions:
+        placement, used = partition.placement, allocated[partition.index]
+        used += sum(n for job, held in partition.nodes_of.items() if job < 0 for _, n in held)
+        where = f"at {simulation.clock.now} s, {partition.name}"
+        if placement.free < 0 or placement.free + used != placement.capacity:
+            raise InvariantError(
+                f"{where}: {placement.free} free + {used} allocated is not the "
+                f"{placement.capacity} installed"
+            )
+        if isinstance(placement, NodePlacement):
+            _check_nodes(placement, partition.nodes_of.values(), where)
+
+
+def _check_nodes(placement: NodePlacement, held: Iterable[Nodes], where: str) -> None:
+    on_node = [0] * placement.n_nodes
+    for nodes in held:
+        for node, chips in nodes:
+            on_node[node] += chips
+    for node, used in enumerate(on_node):
+        free = placement.node_free[node]
+        if free < 0 or free + used != placement.chips_per_node:
+            raise InvariantError(
+                f"{where}: node {node} has {free} free and {used} allocated of "
+                f"{placement.chips_per_node}"
+            )

@@ -1,0 +1,20 @@
+"""From a row of models, chips and plans to predicted step times, memory and cost."""
+
+from clustersim.estimation.configurations import COLUMNS, Configurations, read_configurations
+from clustersim.estimation.estimate import Estimate, PlanEstimate, estimate
+from clustersim.estimation.prediction import Prediction, predict
+from clustersim.estimation.table import PREDICTED, PredictedTable, predict_table
+
+__all__ = [
+    "COLUMNS",
+    "PREDICTED",
+    "Configurations",
+    "Estimate",
+    "PlanEstimate",
+    "PredictedTable",
+    "Prediction",
+    "estimate",
+    "predict",
+    "predict_table",
+    "read_configurations",
+]

@@ -1,0 +1,106 @@
+"""Columns of tables of configurations under other usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import pandas as pd
+
+from clustersim.estimation.configurations import COLUMNS
+from clustersim.meanings import squashed
+
+__all__ = ["ALIASES", "with_known_columns"]
+
+_CHIP = ("gpu", "npu", "chip", "device", "accelerator", "accel")
+_PARALLEL = {"tp": "tensor", "pp": "pipeline", "dp": "data", "cp": "context", "ep": "expert"}
+
+ALIASES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "accelerator": frozenset(
+            {f"{chip}{what}" for chip in _CHIP for what in ("", "type", "model", "name")}
+        ),
+        "n_accelerators": frozenset(
+            {"count", "worldsize", "accelerators"}
+            | {
+                f"{before}{chip}{plural}{after}"
+                for chip in _CHIP
+                for plural in ("", "s")
+                for before, after in (
+                    *(("", ""), ("n", ""), ("num", ""), ("nr", ""), ("numberof", "")),
+                    *(("nof", ""), ("total", ""), ("", "count"), ("", "num")),
+                )
+            }
+        ),
+        "global_batch": frozenset({"gbs", "globalbatchsize", "globalbs"}),
+        "micro_batch": frozenset({"mbs", "microbatchsize", "microbs"}),
+        "seq_len": frozenset({"seqlen", "sequencelength", "seqlength", "contextlength"}),
+        "framework": frozenset({"stack", "softwarestack", "software"}),
+        "recompute": frozenset(
+            {"recomputation", "activationcheckpointing", "gradientcheckpointing"}
+        ),
+        "zero": frozenset({"zerostage"}),
+        **{
+            short: frozenset(
+                {
+                    f"{word}parallel{after}"
+                    for after in ("", "ism", "size", "degree")
+                    for word in (kind, f"{kind}model")
+                }
+                | {f"{short}size", f"{short}degree"}
+            )
+            for short, kind in _PARALLEL.items()
+        },
+    }
+)
+"""What else a column is called, letters and digits only; a name that may be a chip's or a number of
+chips is told by what it holds."""
+
+
+def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Rename the columns that mean a known one which the table lacks.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Texts.
+
+    Returns
+    -------
+    DataFrame, list of str
+        The table with the names of :data:`clustersim.calibration.COLUMNS`, and what was renamed.
+        Where two columns may mean the same one, neither is renamed.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"GPU": ["H200"], "gpus": ["8"], "note": ["count"]})
+    >>> with_known_columns(table)[1]
+    ["column 'GPU' is read as accelerator", "column 'gpus' is read as n_accelerators"]
+    """
+    found: dict[str, list[str]] = {}
+    for name in table.columns:
+        if name not in COLUMNS:
+            for known in _meant(name, table[name]):
+                if known not in table:
+                    found.setdefault(known, []).append(name)
+    renamed = {names[0]: known for known, names in found.items() if len(names) == 1}
+    told = [f"column {name!r} is read as {known}" for name, known in renamed.items()]
+    return table.rename(columns=renamed), told
+
+
+def _meant(name: object, cells: Iterable[object]) -> list[str]:
+    """Known columns that another name stands for, at most one."""
+    word = squashed(name)
+    same = [each for each in COLUMNS if squashed(each) == word]
+    known = same or [each for each, names in ALIASES.items() if word in names]
+    if set(known) & {"accelerator", "n_accelerators"}:
+        numbers = _are_numbers(cells)
+        known = [each for each in known if (each == "n_accelerators") == numbers]
+    return known[:1]
+
+
+def _are_numbers(cells: Iterable[object]) -> bool:
+    """Tell whether most of the cells that hold something hold numbers."""
+    given = pd.Series([str(cell).strip() for cell in cells], dtype=object)
+    given = given[~given.str.lower().isin(["", "nan", "none"])]
+    return bool(pd.to_numeric(given, errors="coerce").notna().mean() > 0.5) if len(given) else True

@@ -1,0 +1,467 @@
+"""Tables of training configurations: a row a run, as published measurements describe it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustersim.catalogue import Accelerator, Catalogue
+from clustersim.errors import InputError
+from clustersim.estimation.assumptions import PRECISIONS, precision_used, stack_used
+from clustersim.estimation.given_plan import (
+    Given,
+    completed,
+    is_searched,
+    read_recompute,
+    read_zero,
+)
+from clustersim.estimation.memory_columns import MEMORY_COLUMNS, read_memory
+from clustersim.estimation.row import Row
+from clustersim.estimation.row_model import model_of_row
+from clustersim.performance import (
+    LEVELS,
+    AcceleratorArrays,
+    Calibration,
+    MemoryRules,
+    ModelArrays,
+    Plans,
+    labels_of,
+    memory_rules,
+)
+from clustersim.performance.arrays import scaleup_domain
+from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.plan_rules import judge
+from clustersim.performance.step_time import step_seconds
+from clustersim.performance.world import UNKNOWN
+from clustersim.units import MOST_CHIPS
+
+__all__ = ["COLUMNS", "Configurations", "read_configurations"]
+
+Array = NDArray[np.float64]
+
+KINDS = ("pretrain", "sft", "lora", "qlora", "rl-update")
+ADAPTERS = ("lora", "qlora")
+SWITCH_COLUMNS = {
+    "flash": "flash_attn",
+    "sequence_parallel": "seq_parallel",
+    "overlap": "comm_overlap",
+}
+
+COLUMNS: Mapping[str, str] = {
+    "accelerator": "name of a chip of the catalogue",
+    "n_accelerators": "chips of the job (default: tp pp dp cp)",
+    "devices_per_node": "chips of one scale-up domain (default: the chip's)",
+    "inter_node_gbps_per_device": "network of a chip in Gb/s (default: the chip's)",
+    "model": "name; a model of the catalogue fills in a shape that is not given",
+    "params_b": "parameters in thousand millions; settles how many matrices an MLP has",
+    "layers": "transformer layers",
+    "hidden": "width",
+    "heads": "attention heads",
+    "kv_heads": "key and value heads (default: heads)",
+    "head_dim": "width of a head (default: hidden / heads)",
+    "ffn_hidden": "width of the MLP, of one expert in a mixture",
+    "mlp_type": "swiglu, geglu, gelu, relu, relu2",
+    "vocab": "size of the vocabulary",
+    "seq_len": "tokens of a sequence",
+    "sliding_window": "tokens that attention looks back (default: all)",
+    "n_experts": "experts of a layer (default: none)",
+    "topk": "experts of a token",
+    "global_batch": "sequences of a step",
+    "micro_batch": "sequences of a micro-batch (default: 1)",
+    "tp": "tensor parallel size (default: 1; a row that gives none of tp, pp, dp, cp, ep, etp, "
+    "vpp, micro_batch, recompute and zero has its plan searched)",
+    "pp": "pipeline stages (default: 1)",
+    "vpp": "model chunks of a stage (default: 1)",
+    "dp": "data parallel size (default: what is left)",
+    "ep": "expert parallel size; experts over any chips of a stage (default: 1)",
+    "etp": "expert tensor parallel size, chips of an expert (default: 1 if ep > 1, else tp)",
+    "cp": "context parallel size (default: 1)",
+    "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
+    "recompute": "none, selective or full (default: none)",
+    "moe_recompute": "0 or 1: mixtures of experts are computed again (default: 0)",
+    "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, 0 where no ranks hold the same weights)",
+    "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
+    "flash_attn": "0 or 1 (default: 1)",
+    "comm_overlap": "0 or 1 (default: 1)",
+    "framework": "software stack (default: the most measured one of the chip)",
+    "kind": "pretrain, SFT, LoRA or RL-update (default: pretrain)",
+    "family": "source of the row (optional)",
+    **MEMORY_COLUMNS,
+}
+"""Columns that describe a run, with their defaults; all others are carried along."""
+
+REMARKS = "notes"
+"""A column of free text, in which published tables give the one size that they have no column for:
+:data:`EXPERT_TP`."""
+EXPERT_TP = re.compile(
+    r"\b(?:(?:expert[-_ ](?:tp|tensor[-_ ]parallel)(?:[-_ ]size)?|etp)(?: of)?[ =:]*)([1-9]\d*)\b",
+    re.IGNORECASE,
+)
+"""The words for an expert tensor parallel size, with its number."""
+MOE = re.compile(r"\bmoe\b(?!_act)", re.IGNORECASE)
+RECOMPUTE_MOE = re.compile(r"\brecompute [a-z_,+ ]*\bmoe\b", re.IGNORECASE)
+"""A list of modules that are computed again, with the mixture of experts as a whole."""
+
+
+@dataclass(frozen=True)
+class Configurations:
+    """Runs as arrays, and why the others of a table cannot be evaluated.
+
+    Attributes
+    ----------
+    models, chips, plans
+        Structs of arrays of shape (R,) for the R rows that are complete enough.
+    global_batch : array, shape (R,)
+    labels : list of tuple of str
+        What each row belongs to, for :meth:`clustersim.performance.World.coefficients`.
+    accelerators : list of Accelerator
+        The chip of each row.
+    index : array of int, shape (R,)
+        Place of each row in the table.
+    reason : list of str
+        For each row of the table, why it is left out; empty where it is not.
+    notes : list of list of str
+        For each row of the table, what was assumed and what is unusual of its plan.
+    memory_options : list of mapping of str to str
+        What each of the R rows sets of its memory (:func:`clustersim.performance.parse_memory`);
+        empty where all do as their stack.
+    searched : list of bool
+        For each row of the table, whether it leaves its plan to be searched; its own is then a
+        stand-in without any parallelism.
+    """
+
+    models: ModelArrays
+    chips: AcceleratorArrays
+    plans: Plans
+    global_batch: Array
+    labels: list[tuple[str, ...]]
+    accelerators: list[Accelerator]
+    index: NDArray[np.intp]
+    reason: list[str]
+    notes: list[list[str]] = field(default_factory=list)
+    searched: list[bool] = field(default_factory=list)
+    memory_options: list[Mapping[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What scatters alike: the product, and whether the model is a mixture of experts."""
+        product = LEVELS.index("product")
+        names = ["" if labels[product] == UNKNOWN else labels[product] for labels in self.labels]
+        return [
+            f"{name} mixture".strip() if experts else name
+            for name, experts in zip(names, self.models.n_experts > 0, strict=True)
+        ]
+
+    @property
+    def memory(self) -> MemoryRules:
+        """What each row keeps in memory, by its stack, its chip and its options."""
+        families = [chip.family for chip in self.accelerators]
+        return memory_rules(self.stacks, families, self.memory_options)
+
+    @property
+    def stacks(self) -> list[str]:
+        """Software stack of each row, ``""`` where it is not known."""
+        release = LEVELS.index("release")
+        return ["" if labels[release] == UNKNOWN else labels[release] for labels in self.labels]
+
+    def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
+        """Labels of the rows that depend on a coefficient; one is of microbenchmarks alone."""
+        return [] if parameter == "launch_s" else self.labels
+
+    def log_seconds(self, coefficients: Coefficients) -> Array:
+        """Logarithm of the step times, shape (R,), or with an axis of draws before."""
+        return np.log(
+            step_seconds(self.models, self.chips, self.plans, self.global_batch, coefficients)
+        )
+
+    def take(self, rows: NDArray[Any]) -> Configurations:
+        """Return some of the rows, in that order."""
+        rows = np.asarray(rows)
+        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return Configurations(
+            self.models.take(chosen),
+            self.chips.take(chosen),
+            self.plans.take(chosen),
+            self.global_batch[chosen],
+            [self.labels[row] for row in chosen],
+            [self.accelerators[row] for row in chosen],
+            self.index[chosen],
+            self.reason,
+            self.notes,
+            self.searched,
+            [self.memory_options[row] for row in chosen] if self.memory_options else [],
+        )
+
+
+def read_configurations(
+    frame: pd.DataFrame, catalogue: Catalogue, *, assumed: Calibration | None = None
+) -> Configurations:
+    """Make arrays of a table whose columns are those of :data:`COLUMNS`.
+
+    A row that names a model of the catalogue takes its shape (heads' width, experts, windows)
+    where the given columns agree with it. Where the parameters (`params_b`) contradict the type of
+    the MLP or the width of the experts, these follow from the parameters. Plans are judged by
+    :data:`clustersim.performance.plan_rules.RULES`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As read with ``dtype=str`` or with numbers; unknown columns are not looked at.
+    catalogue : Catalogue
+    assumed : Calibration, optional
+        What to predict with. What a row leaves out is then assumed as
+        :func:`clustersim.estimation.estimate.estimate` does: the software stack, and the plan
+        where none of its sizes is given. By default rows are published runs, of which nothing is
+        assumed: an unknown stack is unknown, and a plan has the defaults of its columns.
+
+    Raises
+    ------
+    InputError
+        Where the table has none of the columns.
+    """
+    if not set(COLUMNS) & set(frame.columns):
+        raise InputError("table", f"has none of the columns {', '.join(COLUMNS)}")
+    known = [name for name in (*COLUMNS, REMARKS) if name in frame.columns]
+    records = frame[known].to_dict("records")
+    reader = _Reader(catalogue, assumed, {})
+    entries, places = [], []
+    reason: list[list[str]] = []
+    for place, values in enumerate(records):
+        row = Row({str(column): value for column, value in values.items()})
+        entry = reader.entry(row)
+        reason.append(row.problems)
+        if entry is not None:
+            entries.append(entry)
+            places.append(place)
+    notes: list[list[str]] = [[] for _ in records]
+    searched = [False] * len(records)
+    index = np.array(places, dtype=np.intp)
+    rows = _stack(entries, index)
+    verdicts = judge(rows.models, rows.chips, rows.plans, rows.global_batch)
+    for place, entry, faults, unusual in zip(
+        places, entries, verdicts.faults, verdicts.notes, strict=True
+    ):
+        reason[place] += faults
+        searched[place] = entry.searched
+        notes[place] = entry.notes + ([] if entry.searched else unusual)
+    whole = np.array([not reason[place] for place in places], dtype=bool)
+    return dataclasses.replace(
+        rows.take(whole),
+        reason=["; ".join(dict.fromkeys(lines)) for lines in reason],
+        notes=notes,
+        searched=searched,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One row that can be read: numbers by field of each struct of arrays."""
+
+    model: dict[str, float]
+    chip: Accelerator
+    precision: str
+    nic_Bps: float
+    domain: float
+    plan: dict[str, float]
+    global_batch: float
+    labels: tuple[str, ...]
+    notes: list[str]
+    searched: bool
+    memory: dict[str, str]
+    memory_gb: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What rows are read with.
+
+    `stacks` has the spelling and the notes of each stack that was looked up for a chip.
+    """
+
+    catalogue: Catalogue
+    assumed: Calibration | None
+    stacks: dict[tuple[str, str], tuple[str, list[str]]]
+
+    def entry(self, row: Row) -> _Entry | None:
+        """Read one row; None where it has problems other than faults of its plan."""
+        notes: list[str] = []
+        chip = _chip(row, self.catalogue)
+        word = row.choice("precision", "bf16", tuple(PRECISIONS))
+        model = model_of_row(row, self.catalogue)
+        given = _given(row, notes)
+        searched = self.assumed is not None and is_searched(given)
+        if not searched and given["etp"] is None and model.get("n_experts", 0) > 0:
+            given["etp"] = _remarked_expert_tp(row, notes)
+        batch = _global_batch(row, self.catalogue)
+        count = _count(row, given)
+        if chip is None or row.problems:
+            return None
+        gbps = row.number(
+            "inter_node_gbps_per_device", chip.nic_Bps * 8e-9, least=1e-3, whole=False
+        )
+        domain = row.number("devices_per_node", float(scaleup_domain(chip)))
+        memory_gb = row.number("chip_memory_gb", 0.0, whole=False)
+        memory = read_memory(row, row.choice("kind", "pretrain", KINDS), notes)
+        if row.problems:
+            return None
+        plan, faults, told = completed(given, count, experts=model["n_experts"] > 0)
+        if searched and given["sequence_parallel"] is None:
+            plan["sequence_parallel"] = 1.0
+        row.problems += faults
+        precision_notes: list[str] = []
+        precision = precision_used(chip, word, precision_notes)
+        stack, stack_notes = self.stack(row, chip)
+        return _Entry(
+            model=model,
+            chip=chip,
+            precision=precision,
+            nic_Bps=gbps / 8e-9,
+            domain=min(domain, float(scaleup_domain(chip))),
+            plan=plan,
+            global_batch=batch,
+            labels=labels_of(chip, stack, precision, row.text("family")),
+            notes=[*precision_notes, *stack_notes, *notes, *told],
+            searched=searched,
+            memory=memory,
+            memory_gb=memory_gb,
+        )
+
+    def stack(self, row: Row, chip: Accelerator) -> tuple[str, list[str]]:
+        """Read the software stack, or assume that of the chip."""
+        name = row.text("framework")
+        if self.assumed is None:
+            return name, []
+        key = (chip.name, name)
+        if key not in self.stacks:
+            notes: list[str] = []
+            stack = stack_used(chip, name or None, self.assumed, notes)
+            self.stacks[key] = (stack, notes)
+        return self.stacks[key]
+
+
+def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
+    name = row.text("accelerator")
+    if not name:
+        row.problems.append("accelerator: missing")
+        return None
+    try:
+        return catalogue.accelerator(name)
+    except InputError as error:
+        row.problems.append(f"accelerator: {error.problems[0]}")
+        return None
+
+
+def _global_batch(row: Row, catalogue: Catalogue) -> float:
+    """Read the sequences of a step, which a table has to give: a measured run had its own."""
+    if row.text("global_batch"):
+        return row.number("global_batch")
+    usual = ""
+    with suppress(InputError):
+        model = catalogue.model(row.text("model"))
+        usual = f" ({model.global_batch:,} is usual for {model.name})"
+    row.problems.append(f"global_batch: missing, give the {COLUMNS['global_batch']}{usual}")
+    return math.nan
+
+
+def _given(row: Row, notes: list[str]) -> Given:
+    """Read the columns of a plan; None for what is not given."""
+    given: Given = {
+        name: row.number(name) if row.text(name) else None
+        for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")
+    }
+    for name in ("dp", "etp"):
+        given[name] = row.number(name, 0.0, least=0.0) or None
+    given["recompute"] = read_recompute(row, notes)
+    given["zero"], given["zero_group"] = read_zero(row)
+    for name, column in SWITCH_COLUMNS.items():
+        given[name] = row.flag(column, 0.0) if row.text(column) else None
+    given["moe_recompute"] = (
+        row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else _said_moe(row, notes)
+    )
+    given["lora"] = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
+    return given
+
+
+def _said_moe(row: Row, notes: list[str]) -> float | None:
+    """Whether the recompute, or a remark on it, speaks of mixtures: ``layernorm+moe``."""
+    for column, pattern in (("recompute", MOE), (REMARKS, RECOMPUTE_MOE)):
+        found = pattern.search(row.text(column))
+        if found is not None:
+            notes.append(f"moe_recompute 1 is taken from the column {column} ({found.group()}).")
+            return 1.0
+    return None
+
+
+def _remarked_expert_tp(row: Row, notes: list[str]) -> float | None:
+    """Read the expert tensor parallel size that a row's remarks speak of."""
+    found = EXPERT_TP.search(row.text(REMARKS))
+    if found is None:
+        return None
+    notes.append(f"etp {found.group(1)} is taken from the column {REMARKS} ({found.group()}).")
+    return float(found.group(1))
+
+
+def _count(row: Row, given: Given) -> float:
+    """Read the chips of a job, or take the product of the sizes given."""
+    inner = 1.0
+    for name in ("tp", "pp", "cp"):
+        inner *= given[name] or 1.0
+    dp = given["dp"]
+    default = inner * dp if dp and np.isfinite(inner * dp) else None
+    return row.number("n_accelerators", default, most=MOST_CHIPS)
+
+
+def _stack(entries: list[_Entry], index: NDArray[np.intp]) -> Configurations:
+    def columns(rows: list[dict[str, float]], kind: type[Any]) -> Any:
+        names = [field.name for field in dataclasses.fields(kind)]
+        return kind(*(np.array([row[name] for row in rows]) for name in names))
+
+    return Configurations(
+        models=columns([entry.model for entry in entries], ModelArrays),
+        chips=_chips(entries),
+        plans=columns([entry.plan for entry in entries], Plans),
+        global_batch=np.array([entry.global_batch for entry in entries]),
+        labels=[entry.labels for entry in entries],
+        accelerators=[entry.chip for entry in entries],
+        index=index,
+        reason=[],
+        memory_options=[entry.memory for entry in entries],
+    )
+
+
+def _chips(entries: list[_Entry]) -> AcceleratorArrays:
+    arrays = chip_arrays([entry.chip for entry in entries], [entry.precision for entry in entries])
+    memory_gb = np.array([entry.memory_gb for entry in entries])
+    return dataclasses.replace(
+        arrays,
+        nic_Bps=np.array([entry.nic_Bps for entry in entries]),
+        scaleup_size=np.array([entry.domain for entry in entries]),
+        hbm_bytes=np.where(memory_gb > 0, memory_gb * 2.0**30, arrays.hbm_bytes),
+    )
+
+
+def chip_arrays(chips: Sequence[Accelerator], precisions: Sequence[str]) -> AcceleratorArrays:
+    """Make arrays of some chips, each with the peak of its own precision (bf16 or fp8)."""
+    if not chips:
+        fields = {field.name: np.zeros(0) for field in dataclasses.fields(AcceleratorArrays)}
+        return AcceleratorArrays(**fields)  # type: ignore[arg-type]
+    bf16, fp8 = (AcceleratorArrays.of(chips, precision) for precision in ("bf16", "fp8"))
+    narrow = np.array([precision == "fp8" for precision in precisions], dtype=bool)
+    return AcceleratorArrays(
+        *(
+            np.where(narrow, getattr(fp8, field.name), getattr(bf16, field.name))
+            for field in dataclasses.fields(AcceleratorArrays)
+        )
+    )

@@ -1,0 +1,415 @@
+"""The estimate of one training job: step time with its interval, memory, plans, days and cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
+from clustersim.estimation.arguments import MOST_CHIPS, check_arguments
+from clustersim.estimation.assumptions import (
+    chip_notes,
+    memory_notes,
+    precision_used,
+    stack_used,
+    unmeasured_notes,
+)
+from clustersim.estimation.configurations import Configurations
+from clustersim.estimation.cost import Cost, Prices, cost_of
+from clustersim.estimation.given_plan import (
+    PLAN_KEYS,
+    check_switches,
+    is_searched,
+    read_plan,
+    settle_plan,
+)
+from clustersim.estimation.prediction import draw_specifications, predict
+from clustersim.performance import (
+    AcceleratorArrays,
+    Calibration,
+    ModelArrays,
+    Plans,
+    best_plans,
+    default_calibration,
+    describe_memory,
+    labels_of,
+    parse_memory,
+    search_plans,
+)
+from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.search import SWITCHES
+from clustersim.performance.step_time import step_seconds
+from clustersim.units import format_count, format_memory
+
+__all__ = ["TOKENS_PER_PARAMETER", "Estimate", "PlanEstimate", "estimate"]
+
+Array = NDArray[np.float64]
+
+TOKENS_PER_PARAMETER = 20.0
+"""Tokens that make best use of a model's size (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
+PLANS_KEPT = 5
+DOUBLINGS = 10
+"""How far above the chips asked for a count is sought at which a plan fits."""
+
+
+@dataclass(frozen=True)
+class PlanEstimate:
+    """What one plan gives.
+
+    Attributes
+    ----------
+    plan : mapping of str to int
+        Keys of :data:`clustersim.estimation.given_plan.PLAN_KEYS`; `etp` is 0 without experts.
+    step_time_s, lo_s, hi_s : float
+        Seconds of one step with the bounds of its 90 % interval.
+    tokens_per_s, mfu : float
+    memory_bytes : float
+        Of the fullest chip.
+    fits : bool
+    notes : tuple of str
+        What is unusual of the plan (:mod:`clustersim.performance.plan_rules`).
+    """
+
+    plan: Mapping[str, int]
+    step_time_s: float
+    lo_s: float
+    hi_s: float
+    tokens_per_s: float
+    mfu: float
+    memory_bytes: float
+    fits: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The estimate of one job.
+
+    Attributes
+    ----------
+    model : Model
+    accelerator : Accelerator
+    count : int
+        Chips.
+    precision, stack : str
+        What was asked for or assumed (`notes` say so).
+    global_batch : int
+        Sequences of a step.
+    nic_Bps : float
+        Network of one chip in bytes/s.
+    plans : tuple of PlanEstimate
+        The plan given, or the best that fit, the fastest first; empty where none does.
+    searched : tuple of int, or None
+        Plans that were tried and how many of them fit; None where one was given.
+    parts : mapping of str to float
+        Seconds of a step by part, of the first plan.
+    memory : mapping of str to float
+        Bytes on the fullest chip by class, of the first plan.
+    memory_basis : str
+        Whose bytes and which loss that counts.
+    reason : str
+        Why the plan given, or any, does not fit; else empty.
+    cost : Cost or None
+        Days and money, of the first plan.
+    notes : tuple of str
+        What was assumed, and what is unusual of the first plan.
+    drawn_s : array, shape (draws,)
+        Step times of the first plan in worlds drawn from the calibration, without the scatter of
+        a measurement about the model.
+    """
+
+    model: Model
+    accelerator: Accelerator
+    count: int
+    precision: str
+    stack: str
+    global_batch: int
+    nic_Bps: float
+    plans: tuple[PlanEstimate, ...]
+    searched: tuple[int, int] | None
+    parts: Mapping[str, float]
+    memory: Mapping[str, float]
+    memory_basis: str
+    reason: str
+    cost: Cost | None
+    notes: tuple[str, ...]
+    drawn_s: Array
+
+    @property
+    def best(self) -> PlanEstimate | None:
+        """The plan given or the fastest that fits; None where none does."""
+        return self.plans[0] if self.plans else None
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one step."""
+        return self.global_batch * self.model.seq_len
+
+
+def estimate(
+    model: str | Model,
+    accelerator: str | Accelerator,
+    count: int,
+    *,
+    plan: str | Mapping[str, object] | None = None,
+    global_batch: int | None = None,
+    seq_len: int | None = None,
+    precision: str = "bf16",
+    stack: str | None = None,
+    memory: str | Mapping[str, object] | None = None,
+    nic_Bps: float | None = None,
+    tokens: float | None = None,
+    prices: Prices | None = None,
+    calibration: Calibration | None = None,
+    catalogue: Catalogue | None = None,
+    draws: int = 0,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate the step time of a training job with its 90 % interval, memory, days and cost.
+
+    Parameters
+    ----------
+    model, accelerator : str or Model or Accelerator
+        Names of the catalogue, or the things themselves.
+    count : int
+        Chips of the job.
+    plan : str or mapping, optional
+        As :func:`clustersim.estimation.given_plan.read_plan` reads it. Where it gives no size,
+        only switches or nothing, the fastest plan that fits is searched; otherwise a size that is
+        not given is 1.
+    global_batch : int, optional
+        Sequences of a step (default: the model's own).
+    seq_len : int, optional
+        Tokens of a sequence (default: the model's own).
+    precision : {"bf16", "fp16", "fp8", "mxfp8", "fp32"}
+        FP16 and FP32 are taken for BF16; a chip without FP8 computes in BF16. Notes say so.
+    stack : str, optional
+        Software stack (default: that of :func:`clustersim.performance.default_stack`). One that was
+        never measured, and ``"unknown"``, has the mean of all, and the spread of all in its
+        interval.
+    memory : str or mapping, optional
+        Options of :data:`clustersim.performance.MEMORY_OPTIONS`, as
+        ``"loss_fused=linear,offload=optimizer"`` (default: what the stack does).
+    nic_Bps : float, optional
+        Network of one chip in bytes/s (default: the chip's own).
+    tokens : float, optional
+        For days and cost (default: :data:`TOKENS_PER_PARAMETER`).
+    prices : Prices, optional
+    calibration : Calibration, optional
+        Default: the project's own.
+    catalogue : Catalogue, optional
+    draws, seed : int
+        Worlds to draw for `drawn_s`, and the seed of all draws.
+
+    Raises
+    ------
+    InputError
+        For unknown names (with the nearest), values out of range, or a plan that a rule refuses.
+
+    Examples
+    --------
+    >>> found = estimate("llama3-70b", "H200", 512, plan="tp=4,pp=2")
+    >>> found.best.lo_s < found.best.step_time_s < found.best.hi_s
+    True
+    >>> found.best.fits, found.best.plan["dp"]
+    (True, 64)
+    """
+    catalogue = load_catalogue() if catalogue is None else catalogue
+    calibration = default_calibration() if calibration is None else calibration
+    shape = catalogue.model(model) if isinstance(model, str) else model
+    chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
+    batch = shape.global_batch if global_batch is None else global_batch
+    network = chip.nic_Bps if nic_Bps is None else nic_Bps
+    budget = TOKENS_PER_PARAMETER * shape.params if tokens is None else tokens
+    length = shape.seq_len if seq_len is None else seq_len
+    check_arguments(count, batch, length, draws, seed, precision, network, budget)
+    shape = dataclasses.replace(shape, seq_len=length)
+    notes: list[str] = []
+    number = precision_used(chip, precision, notes)
+    software = stack_used(chip, stack, calibration, notes, strict=True)
+    kept = parse_memory(memory)
+    notes += memory_notes(kept)
+    job = _Job(shape, chip, count, batch, network, number, software, kept, calibration)
+    given = read_plan({} if plan is None else plan, notes)
+    searched: tuple[int, int] | None = None
+    if is_searched(given):
+        check_switches(given, shape, chip)
+        choice, searched = _search(job, given)
+    else:
+        unusual: list[str] = []
+        settled = settle_plan(given, shape, chip, count, batch, unusual)
+        choice = _Choice([settled], [tuple(unusual)], "")
+    found = _evaluate(job, choice, draws, seed)
+    first = found.plans[0] if found.plans else None
+    notes += first.notes if first else ()
+    notes += unmeasured_notes(chip, calibration)
+    notes += chip_notes(chip, first.memory_bytes if first else 0.0)
+    return Estimate(
+        model=shape,
+        accelerator=chip,
+        count=count,
+        precision=number,
+        stack=software,
+        global_batch=batch,
+        nic_Bps=network,
+        plans=found.plans,
+        searched=searched,
+        parts=found.parts,
+        memory=found.memory,
+        memory_basis=describe_memory(software, kept),
+        reason=found.reason,
+        cost=_cost(job, first, budget, prices or Prices.of(catalogue.assumptions))
+        if first
+        else None,
+        notes=tuple(notes),
+        drawn_s=found.drawn_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """All but the plan."""
+
+    model: Model
+    chip: Accelerator
+    count: int
+    batch: int
+    nic_Bps: float
+    precision: str
+    stack: str
+    memory: Mapping[str, str]
+    calibration: Calibration
+
+    def rows(self, plans: list[dict[str, int]]) -> Configurations:
+        """Return a row for each plan."""
+        size = len(plans)
+        chips = AcceleratorArrays.of([self.chip] * size, self.precision)
+        columns = {name: np.array([plan[name] for plan in plans], float) for name in PLAN_KEYS}
+        return Configurations(
+            models=ModelArrays.of([self.model] * size),
+            chips=dataclasses.replace(chips, nic_Bps=np.full(size, self.nic_Bps)),
+            plans=Plans.of(**columns),
+            global_batch=np.full(size, float(self.batch)),
+            labels=[labels_of(self.chip, self.stack, self.precision)] * size,
+            accelerators=[self.chip] * size,
+            index=np.arange(size),
+            reason=[""] * size,
+            memory_options=[self.memory] * size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The plan given or those found, with their notes, and why there is none."""
+
+    plans: list[dict[str, int]]
+    notes: list[tuple[str, ...]]
+    reason: str
+
+
+def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tuple[int, int]]:
+    """Search the best plans; how many were tried and fit."""
+    switches = {name: given[name] for name in SWITCHES}
+    found = search_plans(
+        job.model,
+        job.chip,
+        job.count,
+        global_batch=job.batch,
+        nic_Bps=job.nic_Bps,
+        precision=job.precision,
+        stack=job.stack,
+        memory=job.memory,
+        world=job.calibration.world(),
+        keep=PLANS_KEPT,
+        switches={name: value for name, value in switches.items() if value is not None},
+    )
+    plans = [
+        {name: int(np.broadcast_to(getattr(found.plans, name), len(found))[row])
+         for name in PLAN_KEYS}
+        for row in range(len(found))
+    ]  # fmt: skip
+    reason = found.reason + _fits_from(job) if found.reason else ""
+    return _Choice(plans, list(found.notes), reason), (found.looked_at, found.fitting)
+
+
+def _fits_from(job: _Job) -> str:
+    """Say from how many chips on (in doublings) a plan fits."""
+    most = min(DOUBLINGS, int(np.log2(MOST_CHIPS / job.count)))
+    counts = [job.count * 2**power for power in range(1, most + 1)]
+    if not counts:
+        return ""
+    found = best_plans(
+        job.model,
+        job.chip,
+        counts,
+        global_batch=job.batch,
+        precision=job.precision,
+        stack=job.stack,
+        memory=job.memory,
+    )
+    fitting = [count for count, fits in zip(counts, found.fits, strict=True) if fits]
+    return f"; {format_count(fitting[0])} chips have a plan that fits" if fitting else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluated:
+    """The plans of a job with what :class:`Estimate` tells of them."""
+
+    plans: tuple[PlanEstimate, ...]
+    parts: Mapping[str, float]
+    memory: Mapping[str, float]
+    reason: str
+    drawn_s: Array
+
+
+def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
+    plans, reason = choice.plans, choice.reason
+    if not plans:
+        return _Evaluated((), {}, {}, reason, np.zeros(0))
+    rows = job.rows(plans)
+    found = predict(rows, job.calibration, seed=seed)
+    step = found.step
+    estimates = tuple(
+        PlanEstimate(
+            plan=plan,
+            step_time_s=float(step.step_time_s[row]),
+            lo_s=float(found.lo_s[row]),
+            hi_s=float(found.hi_s[row]),
+            tokens_per_s=float(step.tokens_per_s[row]),
+            mfu=float(step.mfu[row]),
+            memory_bytes=float(step.memory_bytes[row]),
+            fits=bool(step.fits[row]),
+            notes=choice.notes[row],
+        )
+        for row, plan in enumerate(plans)
+    )
+    if not estimates[0].fits:
+        needed = format_memory(estimates[0].memory_bytes)
+        has = format_memory(job.chip.hbm_bytes * BINARY_GIGABYTE)
+        reason = f"the plan does not fit: it needs {needed} on the fullest chip, which has {has}"
+    drawn_s = _drawn(rows.take(np.array([0])), job.calibration, draws, seed)
+    return _Evaluated(estimates, _first(step.parts), _first(step.memory), reason, drawn_s)
+
+
+def _first(columns: Mapping[str, Array]) -> dict[str, float]:
+    return {name: float(np.atleast_1d(column)[0]) for name, column in columns.items()}
+
+
+def _cost(job: _Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost:
+    per_step = job.batch * job.model.seq_len
+    per_token = (first.step_time_s / per_step, first.lo_s / per_step, first.hi_s / per_step)
+    return cost_of(job.chip, job.count, tokens, per_token, prices)
+
+
+def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Array:
+    """Step times of one row in drawn worlds, shape (draws,)."""
+    if not draws:
+        return np.zeros(0)
+    worlds = calibration.draw(draws, seed)
+    chips = draw_specifications(rows.chips, rows.accelerators, worlds)
+    coefficients = worlds.coefficients(rows.labels)
+    return step_seconds(rows.models, chips, rows.plans, rows.global_batch, coefficients)[:, 0]

@@ -1,0 +1,288 @@
+"""A plan as a user writes it, ``tp=8,pp=4,recompute=full`` or columns of a row, and its defaults.
+
+One rule for all entries: a plan is searched where none of its :data:`SIZES` is given; otherwise a
+size that is not given is 1, as :data:`PLAN_KEYS` says. A switch (:data:`SWITCHES`) does not make a
+plan: the search keeps it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from clustersim.catalogue import Accelerator, Model
+from clustersim.errors import InputError, nearest_hint
+from clustersim.estimation.row import Row
+from clustersim.performance import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance.arrays import default_expert_tp
+from clustersim.performance.plan_rules import (
+    data_parallel_size,
+    default_zero,
+    judge,
+    switch_faults,
+)
+from clustersim.performance.search import SWITCHES
+
+__all__ = [
+    "PLAN_KEYS",
+    "SIZES",
+    "check_switches",
+    "completed",
+    "is_searched",
+    "read_plan",
+    "read_recompute",
+    "read_zero",
+    "settle_plan",
+]
+
+PLAN_KEYS: Mapping[str, str] = {
+    "tp": "tensor parallel size",
+    "pp": "pipeline stages",
+    "dp": "data parallel size (default: what is left)",
+    "cp": "context parallel size",
+    "ep": "expert parallel size: experts over any chips of a stage (tp dp cp)",
+    "etp": "expert tensor parallel size, chips of an expert (default: 1 if ep > 1, else tp)",
+    "vpp": "model chunks of a stage",
+    "micro_batch": "sequences of a micro-batch",
+    "recompute": "none, selective or full",
+    "zero": "ZeRO stage 0 to 3 (default: 1, 0 where no ranks hold the same weights); fsdp is 3",
+    "zero_group": "ranks among which ZeRO splits (default: all)",
+    "flash": "fused attention, 1 or 0",
+    "sequence_parallel": "1 or 0",
+    "overlap": "communication behind computation, 1 or 0",
+    "lora": "low-rank adapters, 1 or 0 (default)",
+    "moe_recompute": "mixtures of experts are computed again, 1 or 0 (default)",
+}
+"""Keys of a plan; unless it says otherwise, a size that is not given is 1, and a switch is on."""
+SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
+"""Keys of which one makes a plan; without any the plan is searched."""
+
+ALIASES = {
+    "mbs": "micro_batch",
+    "seq_parallel": "sequence_parallel",
+    "sp": "sequence_parallel",
+    "flash_attn": "flash",
+    "comm_overlap": "overlap",
+    "expert_tp": "etp",
+    "expert_tensor_parallel_size": "etp",
+}
+NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group")
+RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
+BLOCK_NOTE = "Recompute of a block of layers is taken for that of all layers (full)."
+
+Given = dict[str, float | None]
+"""Values of :data:`PLAN_KEYS`; None for what is not given."""
+
+
+def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
+    """Read a plan; what is assumed of a word goes to `notes`.
+
+    Parameters
+    ----------
+    plan : str or mapping
+        ``"tp=8,pp=4"`` or ``{"tp": 8, "pp": 4}``; keys of :data:`PLAN_KEYS`.
+    notes : list of str
+        Added to.
+
+    Raises
+    ------
+    InputError
+        All faults at once: unknown keys, and values that cannot be.
+
+    Examples
+    --------
+    >>> given = read_plan("tp=8,recompute=full", [])
+    >>> given["tp"], given["recompute"], given["pp"]
+    (8.0, 2.0, None)
+    """
+    problems: list[str] = []
+    items = _items(plan, problems) if isinstance(plan, str) else list(plan.items())
+    texts: dict[str, object] = {}
+    for key, value in items:
+        name = ALIASES.get(key.lower(), key.lower())
+        if name not in PLAN_KEYS:
+            hint = nearest_hint(key, PLAN_KEYS, most=len(PLAN_KEYS))
+            problems.append(f"{key}: unknown key of a plan; {hint}")
+        elif name in texts:
+            problems.append(f"{key}: given twice")
+        elif not str(value).strip():
+            problems.append(f"{key}: has no value")
+        else:
+            texts[name] = value
+    row = Row(texts)
+    given: Given = {name: _number(row, name) for name in NUMBERS}
+    given["recompute"] = read_recompute(row, notes)
+    stage, group = read_zero(row)
+    given["zero"] = stage
+    if given["zero_group"] is None:
+        given["zero_group"] = group
+    for name in SWITCHES:
+        given[name] = row.flag(name, 0.0) if row.text(name) else None
+    problems += row.problems
+    if problems:
+        raise InputError("plan", problems)
+    return {name: given[name] for name in PLAN_KEYS}
+
+
+def _items(text: str, problems: list[str]) -> list[tuple[str, str]]:
+    items = []
+    for part in re.split(r",(?![^(]*\))", text.replace(" ", "").strip(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            problems.append(f"{part!r}: must be written as key=value, for example tp=8,pp=4")
+        else:
+            items.append((key, value))
+    return items
+
+
+def _number(row: Row, name: str) -> float | None:
+    if not row.text(name):
+        return None
+    return row.number(name, least=0.0 if name in ("dp", "etp", "zero_group") else 1.0) or None
+
+
+def read_recompute(row: Row, notes: list[str]) -> float | None:
+    """Read a recompute mode: a word or its number, None where none is given."""
+    text = row.text("recompute")
+    if not text:
+        return None
+    if text in ("0", "1", "2", "0.0", "1.0", "2.0"):
+        return float(text)
+    word = row.choice("recompute", "none", tuple(RECOMPUTE_MODES))
+    if word == "block":
+        notes.append(BLOCK_NOTE)
+    return RECOMPUTE_MODES[word]
+
+
+def read_zero(row: Row) -> tuple[float | None, float | None]:
+    """Read a ZeRO stage and its group: ``3``, ``fsdp``, ``1(group=8)``, ``1(group=dp)``."""
+    text = row.text("zero").lower()
+    if not text:
+        return None, None
+    if text.startswith(("fsdp", "hsdp")):
+        return (2.0 if "zero2" in text else 3.0), None
+    if text in ("none", "ddp", "no"):
+        return 0.0, None
+    match = re.fullmatch(r"(?:zero[- ]?)?([0-3])(?:\.0)?(?:\(group=(\d+|dp)\))?", text)
+    if match is None:
+        row.problems.append(f"zero: must be 0, 1, 2, 3, fsdp or like 1(group=8), found {text!r}")
+        return None, None
+    group = match.group(2)
+    return float(match.group(1)), (float(group) or None) if group and group != "dp" else None
+
+
+def is_searched(given: Given) -> bool:
+    """Whether nothing of a plan is given but switches, so that the best one is searched."""
+    return all(given[name] is None for name in SIZES)
+
+
+def completed(
+    given: Given, count: float, *, experts: bool
+) -> tuple[dict[str, float], list[str], list[str]]:
+    """Put the defaults where a plan says nothing.
+
+    Parameters
+    ----------
+    given : mapping
+        As :func:`read_plan` returns it.
+    count : float
+        Chips of the job.
+    experts : bool
+        Whether the model is a mixture of experts.
+
+    Returns
+    -------
+    dict of str to float
+        Fields of :class:`clustersim.performance.Plans`; a `dp` of 0 where the sizes do not divide
+        the chips, an `etp` of 0 without experts.
+    list of str, list of str
+        Faults and notes of the job's size.
+    """
+    sizes = {name: given[name] for name in ("tp", "pp", "cp")}
+    dp, fault, note = data_parallel_size(count, sizes, given["dp"])
+    values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
+    values["dp"] = dp
+    for name in ("recompute", "zero_group", "lora", "moe_recompute", "etp"):
+        values[name] = given[name] or 0.0
+    if experts and not values["etp"]:
+        values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
+    if given["zero"] is None:
+        values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep", "etp")))
+    if given["sequence_parallel"] is None:
+        values["sequence_parallel"] = float(values["tp"] > 1)
+    told = [note] if note else []
+    if experts and given["etp"] is None and values["ep"] > 1 and values["tp"] > 1:
+        told.append(
+            "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp, "
+            f"{values['tp']:.0f}."
+        )
+    return values, [fault] if fault else [], told
+
+
+def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
+    """Raise InputError where a plan that is searched has a switch that the model cannot have."""
+    faults = switch_faults(
+        ModelArrays.of([model]),
+        AcceleratorArrays.of([chip]),
+        {name: given[name] for name in SWITCHES},
+    )
+    if faults:
+        raise InputError("plan", faults)
+
+
+def settle_plan(
+    given: Given,
+    model: Model,
+    chip: Accelerator,
+    count: int,
+    global_batch: int,
+    notes: list[str],
+) -> dict[str, int]:
+    """Complete a plan and judge it by :data:`clustersim.performance.plan_rules.RULES`.
+
+    Parameters
+    ----------
+    given : mapping
+        As :func:`read_plan` returns it.
+    model : Model
+    chip : Accelerator
+    count : int
+        Chips of the job.
+    global_batch : int
+        Sequences of a step.
+    notes : list of str
+        What is unusual of the plan is added.
+
+    Returns
+    -------
+    dict of str to int
+        All of :data:`PLAN_KEYS`; `recompute` as a place in ``RECOMPUTE``.
+
+    Raises
+    ------
+    InputError
+        All faults at once.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> catalogue = load_catalogue()
+    >>> job = (catalogue.model("gpt3-175b"), catalogue.accelerator("H100"), 32, 64)
+    >>> found = settle_plan(read_plan("tp=8,recompute=full", []), *job, [])
+    >>> found["dp"], found["recompute"], found["zero"]
+    (4, 2, 1)
+    """
+    values, faults, told = completed(given, count, experts=model.n_experts > 0)
+    verdicts = judge(
+        ModelArrays.of([model]),
+        AcceleratorArrays.of([chip]),
+        Plans.of(**{name: [value] for name, value in values.items()}),
+        np.array([float(global_batch)]),
+    )
+    faults += verdicts.faults[0]
+    if faults:
+        raise InputError("plan", faults)
+    notes += told + verdicts.notes[0]
+    return {name: int(value) for name, value in values.items()}

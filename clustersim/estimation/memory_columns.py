@@ -1,0 +1,47 @@
+"""Columns of a table that tell what a run keeps in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clustersim.estimation.assumptions import memory_notes
+from clustersim.estimation.row import Row
+from clustersim.performance.memory_rules import MEMORY_OPTIONS, read_memory_text
+
+__all__ = ["MEMORY_COLUMNS", "read_memory"]
+
+MEMORY_COLUMNS: Mapping[str, str] = {
+    **{name: f"{meaning} (default: what the stack does)" for name, meaning in
+       MEMORY_OPTIONS.items()},
+    "chip_memory_gb": "memory of the chip as marketed, in binary gigabytes (default: the chip's)",
+}  # fmt: skip
+
+
+def read_memory(row: Row, kind: str, notes: list[str]) -> dict[str, str]:
+    """Read the options of the memory of one row.
+
+    Parameters
+    ----------
+    row : Row
+    kind : str
+        Kind of training; QLoRA freezes weights in NF4.
+    notes : list of str
+        What cannot be read as any option is told here, and ignored.
+
+    Returns
+    -------
+    dict of str to str
+        As :func:`clustersim.performance.parse_memory` returns them.
+    """
+    found = {"weights": "nf4"} if kind == "qlora" else {}
+    for name in MEMORY_OPTIONS:
+        text = row.text(name)
+        if not text:
+            continue
+        value = read_memory_text(name, text)
+        if value is None:
+            notes.append(f"{name} {text!r} is not understood and ignored.")
+        else:
+            found[name] = value
+    notes += memory_notes(found)
+    return found

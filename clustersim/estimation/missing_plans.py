@@ -1,0 +1,130 @@
+"""The best plan for rows that give no plan."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim import interrupts
+from clustersim.estimation.configurations import Configurations
+from clustersim.performance import Coefficients, Plans, World
+from clustersim.performance.plan_rules import judge
+from clustersim.performance.plans import enumerate_plans, unusual_expert_tp
+from clustersim.performance.search import SWITCHES
+from clustersim.performance.step_time import memory_of, step_seconds
+
+__all__ = ["INTERRUPTED", "find_plans"]
+
+ROWS_AT_ONCE = 16
+INTERRUPTED = (
+    "interrupted before the search for its plan; predict the rows with this reason again in a "
+    "table of their own"
+)
+"""The reason of rows whose plan was still to be searched when a signal came."""
+
+
+def find_plans(rows: Configurations, world: World) -> tuple[Configurations, NDArray[np.bool_]]:
+    """Give rows without a plan the fastest that fits, the thriftiest where none does.
+
+    Parameters
+    ----------
+    rows : Configurations
+        Their reasons and notes are added to.
+    world : World
+
+    A KeyboardInterrupt ends the search: rows whose plan was not found by then are left out, with
+    the reason :data:`INTERRUPTED`.
+
+    Returns
+    -------
+    Configurations
+        Without the rows that have no plan at all.
+    array of bool
+        Whose plan was searched.
+    """
+    searched = np.array([rows.searched[place] for place in rows.index], dtype=bool)
+    open_rows = np.flatnonzero(searched)
+    if not open_rows.size:
+        return rows, searched
+    plans = {field.name: getattr(rows.plans, field.name).copy() for field in _FIELDS}
+    coefficients = world.coefficients([rows.labels[row] for row in open_rows])
+    lost = np.zeros(len(rows), dtype=bool)
+    with interrupts.held():
+        for start in range(0, open_rows.size, ROWS_AT_ONCE):
+            block = np.arange(start, min(start + ROWS_AT_ONCE, open_rows.size))
+            try:
+                with interrupts.allowed():
+                    results = _search(rows.take(open_rows[block]), coefficients.take(block))
+            except KeyboardInterrupt:
+                interrupts.taken()
+                lost[open_rows[start:]] = True
+                for where in open_rows[start:]:
+                    rows.reason[rows.index[where]] = INTERRUPTED
+                break
+            for row, found in results.items():
+                where = open_rows[block][row]
+                place = rows.index[where]
+                if found is None:
+                    lost[where] = True
+                    rows.reason[place] = "no plan given, and none divides n_accelerators"
+                    continue
+                for name, value in found.values.items():
+                    plans[name][where] = value
+                rows.notes[place] += found.notes
+    changed = dataclasses.replace(rows, plans=Plans(**plans))
+    return changed.take(~lost), searched[~lost]
+
+
+_FIELDS = dataclasses.fields(Plans)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Found:
+    """The plan of one row."""
+
+    values: dict[str, float]
+    notes: list[str]
+
+
+def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Found | None]:
+    """Evaluate all plans of some rows; which is best for each."""
+    models, chips, batch = rows.models, rows.chips, rows.global_batch
+    candidates = enumerate_plans(models, chips, rows.plans.chips, batch)
+    row = candidates.row
+    plans = dataclasses.replace(
+        candidates.plans, **{name: getattr(rows.plans, name)[row] for name in SWITCHES}
+    )
+    shape, chip = models.take(row), chips.take(row)
+    used = memory_of(shape, chip, plans, batch[row], rows.memory.take(row))
+    seconds = step_seconds(shape, chip, plans, batch[row], coefficients.take(row))
+    fits = used <= chip.hbm_bytes
+    results: dict[int, _Found | None] = {}
+    for place in range(len(rows)):
+        mine = np.flatnonzero(row == place)
+        if not mine.size:
+            results[place] = None
+            continue
+        fitting = mine[fits[mine]]
+        best = fitting[np.argmin(seconds[fitting])] if fitting.size else mine[np.argmin(used[mine])]
+        chosen = plans.take(np.array([best]))
+        here = np.array([place])
+        unusual = judge(models.take(here), chips.take(here), chosen, batch[here]).notes[0]
+        values = {field.name: float(getattr(chosen, field.name)[0]) for field in _FIELDS}
+        results[place] = _Found(values, [_told(values, fits=bool(fitting.size)), *unusual])
+    return results
+
+
+def _told(values: dict[str, float], *, fits: bool) -> str:
+    """Say which plan was found; the usual sizes, and others where they are not 1."""
+    shown = [
+        f"{name}={values[name]:g}"
+        for name in ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "zero")
+        if name in ("tp", "pp", "dp", "micro_batch", "zero") or values[name] > 1
+    ]
+    etp = unusual_expert_tp(values["tp"], values["ep"], values["etp"])
+    shown += [f"etp={etp:g}"] if etp else []
+    which = "fastest plan that fits" if fits else "no plan fits; thriftiest plan"
+    allowed = "; the upper bound allows for a run whose plan is not the best" if fits else ""
+    return f"No plan given, {which}: {' '.join(shown)}{allowed}."

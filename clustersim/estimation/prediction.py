@@ -1,0 +1,132 @@
+"""Predicted step times with their intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.catalogue import Accelerator
+from clustersim.estimation.configurations import Configurations
+from clustersim.performance import AcceleratorArrays, Calibration, StepTime, World, evaluate
+from clustersim.performance.specification import draw_between
+from clustersim.performance.step_time import step_seconds
+
+__all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
+
+Array = NDArray[np.float64]
+
+DRAWS = 200
+"""Worlds drawn for an interval; its width is then known to 5 %."""
+ROWS_AT_ONCE = 512
+"""Label of a stack or source that is not known."""
+DRAWN_FIELDS = {
+    "peak_flops": "peak_flops.{precision}",
+    "bf16_flops": "peak_flops.bf16",
+    "hbm_Bps": "hbm_Bps",
+    "scaleup_Bps": "scaleup_Bps",
+    "nic_Bps": "nic_Bps",
+}
+"""Fields of :class:`AcceleratorArrays` that are drawn, and the range of the chip that they have."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Step times of some rows; arrays have the shape (R,).
+
+    Attributes
+    ----------
+    step : StepTime
+        The estimate of the posterior mean, with its parts and memory.
+    lo_s, hi_s : array
+        Bounds of the 90 % interval of a measured step time.
+    spread : array
+        Standard deviation of the logarithm that comes from the model (without the scatter of a
+        measurement).
+    """
+
+    step: StepTime
+    lo_s: Array
+    hi_s: Array
+    spread: Array
+
+
+def predict(
+    rows: Configurations, calibration: Calibration, *, draws: int = DRAWS, seed: int = 0
+) -> Prediction:
+    """Predict step times with 90 % intervals.
+
+    The model's part of the interval is the spread over worlds drawn from the posterior (effects
+    that no measurement knows from their priors) and over the stated ranges of a hypothetical chip;
+    the scatter of a measurement about the model is added in quadrature. A stack or source that is
+    not known counts as one more of its kind (:func:`clustersim.performance.labels_of`).
+
+    Parameters
+    ----------
+    rows : Configurations
+    calibration : Calibration
+    draws, seed : int
+    """
+    world = calibration.world()
+    step = evaluate(
+        rows.models,
+        rows.chips,
+        rows.plans,
+        global_batch=rows.global_batch,
+        coefficients=world.coefficients(rows.labels),
+        memory=rows.memory,
+    )
+    spread = spread_of(rows, calibration.draw(draws, seed))
+    half = calibration.reach * np.sqrt(spread**2 + calibration.scatter_of(rows.kinds) ** 2)
+    return Prediction(
+        step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
+    )
+
+
+def spread_of(rows: Configurations, worlds: World) -> Array:
+    """Standard deviation over drawn worlds of the logarithm of each row's step time."""
+    spread = np.zeros(len(rows))
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = rows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(rows))))
+        chips = draw_specifications(part.chips, part.accelerators, worlds)
+        seconds = step_seconds(
+            part.models,
+            chips,
+            part.plans,
+            part.global_batch,
+            worlds.coefficients(part.labels),
+        )
+        spread[start : start + len(part)] = np.log(seconds).std(axis=0)
+    return spread
+
+
+def draw_specifications(
+    chips: AcceleratorArrays, accelerators: Sequence[Accelerator], worlds: World
+) -> AcceleratorArrays:
+    """Draw what is not known of hypothetical chips, evenly between its low and high.
+
+    A network that a row states (another than its chip's) is known.
+
+    Returns
+    -------
+    AcceleratorArrays
+        Fields of shape (draws, rows) where a chip is hypothetical; the given ones where none is.
+    """
+    if not worlds.draws or not any(chip.hypothetical for chip in accelerators):
+        return chips
+    changed = {}
+    for name, key in DRAWN_FIELDS.items():
+        nominal = getattr(chips, name)
+        values = np.tile(nominal, (worlds.draws, 1))
+        for row, chip in enumerate(accelerators):
+            precision = "fp8" if chips.fp8[row] else "bf16"
+            limits = chip.ranges.get(key.format(precision=precision))
+            stated = name == "nic_Bps" and nominal[row] != chip.nic_Bps
+            if chip.hypothetical and limits is not None and not stated:
+                seed = worlds.seed or 0
+                values[:, row] = draw_between(chip.name, key, limits, seed, worlds.draws)
+        changed[name] = values
+    return dataclasses.replace(chips, **changed)

@@ -1,0 +1,379 @@
+"""Predictions for a table of configurations that a user brings."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustersim import interrupts
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.errors import InputError
+from clustersim.estimation.assumptions import chip_notes, unmeasured_notes
+from clustersim.estimation.column_names import with_known_columns
+from clustersim.estimation.configurations import (
+    COLUMNS,
+    KINDS,
+    Configurations,
+    read_configurations,
+)
+from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
+from clustersim.estimation.prediction import predict
+from clustersim.estimation.row import Row
+from clustersim.estimation.unknown_chips import unknown_chip
+from clustersim.meanings import same_meaning
+from clustersim.performance import Calibration, default_calibration, describe_memory
+from clustersim.plain_text import other_separator, what_is_not_utf8
+from clustersim.shipped import find_file
+from clustersim.spreadsheets import plain_cell
+
+__all__ = [
+    "FOR_UNKNOWN_CHIPS",
+    "PREDICTED",
+    "PredictedTable",
+    "misspelt_columns",
+    "predict_table",
+    "read_csv_as_text",
+    "refuse_existing",
+    "write_csv",
+]
+
+FOR_UNKNOWN_CHIPS: Mapping[str, str] = {
+    "peak_tflops": "dense peak in the row's precision, for a chip that the catalogue does not know",
+    "year": "year of the run, to find the chips that are most like it",
+}
+"""Columns that are read where the catalogue does not know a chip."""
+
+PREDICTED: Mapping[str, str] = {
+    "predicted_step_time_s": "seconds of one optimizer step",
+    "predicted_lo_s": "lower bound of its 90 % interval",
+    "predicted_hi_s": "upper bound of its 90 % interval",
+    "predicted_memory_bytes": "memory of the fullest chip",
+    "predicted_memory_basis": "whose bytes and which loss that counts",
+    "fits": "true where that is at most the chip's memory",
+    "reason": "why the row cannot be predicted; else empty",
+    "predicted_note": "what was assumed beyond the defaults of the columns; else empty",
+}
+"""Columns that a prediction adds."""
+
+BEHIND_THE_BEST = 0.21
+"""How much longer than with the best plan a run takes whose plan is not known (root mean square of
+the logarithm): 440 published pretraining runs with their plans taken away."""
+MOST_FAULTS = 10
+NEAR = 0.8
+"""Similarity from which a column that is not known is taken for a misspelt one."""
+
+
+@dataclass(frozen=True)
+class PredictedTable:
+    """A table with its predictions.
+
+    Attributes
+    ----------
+    table : DataFrame
+        All rows and columns of the input, and those of :data:`PREDICTED`; texts.
+    predicted : int
+        Rows with a prediction.
+    misspelt : mapping of str to str
+        Columns that are not known, by the known column that they seem to mean.
+    renamed : tuple of str
+        Which columns were read as which known ones.
+    interrupted : int
+        Rows that were left out as a signal came before their plan was searched.
+    """
+
+    table: pd.DataFrame
+    predicted: int
+    misspelt: Mapping[str, str]
+    renamed: tuple[str, ...] = ()
+    interrupted: int = 0
+
+
+def predict_table(
+    table: pd.DataFrame,
+    calibration: Calibration | None = None,
+    *,
+    catalogue: Catalogue | None = None,
+    source: str = "table",
+) -> PredictedTable:
+    """Predict the step time and memory of every row that is complete enough.
+
+    After a KeyboardInterrupt in the search for plans, the rows that were not reached say so in
+    their reason.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The columns of :data:`clustersim.calibration.COLUMNS` in any order, also under other usual
+        names (:data:`clustersim.estimation.column_names.ALIASES`), ``peak_tflops`` and
+        ``year`` for chips that the catalogue does not know, and any others. No measured result is
+        looked at.
+    calibration : Calibration, optional
+        Default: the project's own.
+    catalogue : Catalogue, optional
+    source : str
+        What to call the table in messages.
+
+    Raises
+    ------
+    InputError
+        Where the table has none of the known columns, one of the columns to be added, or no rows.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"accelerator": ["H100", "H1000"], "model": "llama3-8b", "n_accelerators": "8",
+    ...      "global_batch": "128", "tp": "2"}
+    ... )
+    >>> done = predict_table(table).table
+    >>> done["fits"].tolist(), done["reason"][1][:40]
+    (['true', ''], "accelerator: unknown accelerator 'H1000'")
+    """
+    texts = table.astype(object).where(table.notna(), "").astype(str)
+    texts, renamed = with_known_columns(texts)
+    _check_columns(table, texts, source)
+    calibration = default_calibration() if calibration is None else calibration
+    catalogue = load_catalogue() if catalogue is None else catalogue
+    notes: list[list[str]] = [[] for _ in range(len(texts))]
+    known, catalogue, lost = _with_unknown_chips(texts, catalogue, notes)
+    known = _with_known_kinds(known, notes)
+    rows = read_configurations(known, catalogue, assumed=calibration)
+    rows, searched = find_plans(rows, calibration.world())
+    reason = [lost.get(place, text) for place, text in enumerate(rows.reason)]
+    for place, told in enumerate(rows.notes):
+        notes[place] += told if not reason[place] else []
+    cut = reason.count(INTERRUPTED)
+    with interrupts.held() if cut else nullcontext():
+        columns = _predicted_columns(rows, searched, calibration, reason, notes)
+        added = pd.DataFrame(columns, index=table.index, dtype=object)
+        known_names = {*COLUMNS, *FOR_UNKNOWN_CHIPS}
+        unknown = [column for column in texts.columns if column not in known_names]
+        return PredictedTable(
+            pd.concat([table, added], axis=1),
+            len(rows),
+            misspelt_columns(unknown, set(texts.columns)),
+            tuple(renamed),
+            cut,
+        )
+
+
+def _check_columns(table: pd.DataFrame, texts: pd.DataFrame, source: str) -> None:
+    problems = [
+        f"{name}: stands already in the table, where the prediction goes; rename or remove it"
+        for name in PREDICTED
+        if name in table.columns
+    ]
+    if not set(COLUMNS) & set(texts.columns):
+        problems.append(
+            f"has none of the columns of a configuration: {', '.join(COLUMNS)}; "
+            f"its first line is {', '.join(map(str, table.columns))[:80]!r}"
+        )
+    if not problems and not len(table):
+        problems.append("has no rows")
+    if problems:
+        raise InputError(source, problems)
+
+
+def misspelt_columns(
+    unknown: Sequence[str], present: Collection[str], known: Iterable[str] = tuple(COLUMNS)
+) -> dict[str, str]:
+    """Return the columns that seem to mean a known one which is not present."""
+    missing = [name for name in known if name not in present]
+    near = {}
+    for column in unknown:
+        letters = difflib.get_close_matches(str(column).lower(), missing, n=1, cutoff=NEAR)
+        meant = letters[0] if letters else same_meaning(column, missing)
+        if meant is not None:
+            near[column] = meant
+    return near
+
+
+def _with_unknown_chips(
+    texts: pd.DataFrame, catalogue: Catalogue, notes: list[list[str]]
+) -> tuple[pd.DataFrame, Catalogue, dict[int, str]]:
+    """Put made-up chips in the place of unknown ones whose peak is given.
+
+    Returns
+    -------
+    DataFrame, Catalogue
+        With the names of the made-up chips, and the catalogue that knows them.
+    dict of int to str
+        The rows whose chip remains unknown, with the reason.
+    """
+    if "accelerator" not in texts:
+        return texts, catalogue, {}
+    names = texts["accelerator"].to_list()
+    extended, lost = catalogue, {}
+    for place, row in enumerate(texts.to_dict("records")):
+        name = names[place].strip()
+        if not name or _is_known(name, catalogue):
+            continue
+        precision = "fp8" if "fp8" in str(row.get("precision", "")).lower() else "bf16"
+        peak, year = str(row.get("peak_tflops", "")), str(row.get("year", ""))
+        made = unknown_chip(name, peak, precision, year, catalogue)
+        if made is None:
+            near = difflib.get_close_matches(name, catalogue.accelerators, n=1, cutoff=0.0)
+            lost[place] = (
+                f"accelerator: unknown accelerator {name!r}; did you mean {near[0]!r}? or give its "
+                "dense peak in a column peak_tflops"
+            )
+            continue
+        extended = extended.with_accelerator(made.accelerator)
+        names[place] = made.accelerator.name
+        notes[place].append(f"{made.note}.")
+    return texts.assign(accelerator=names), extended, lost
+
+
+def _with_known_kinds(texts: pd.DataFrame, notes: list[list[str]]) -> pd.DataFrame:
+    """Take training of a kind that is not known for pretraining: all weights are trained."""
+    if "kind" not in texts:
+        return texts
+    kinds = texts["kind"].to_list()
+    for place, kind in enumerate(kinds):
+        row = Row({"kind": kind})
+        row.choice("kind", "pretrain", KINDS)
+        if row.problems:
+            kinds[place] = ""
+            notes[place].append(f"kind {kind.strip()!r} is taken for training of all weights.")
+    return texts.assign(kind=kinds)
+
+
+def _is_known(name: str, catalogue: Catalogue) -> bool:
+    try:
+        catalogue.accelerator(name)
+    except InputError:
+        return False
+    return True
+
+
+def _predicted_columns(
+    rows: Configurations,
+    searched: NDArray[np.bool_],
+    calibration: Calibration,
+    reason: list[str],
+    notes: list[list[str]],
+) -> dict[str, list[str]]:
+    columns = {name: [""] * len(reason) for name in PREDICTED}
+    columns["reason"] = reason
+    columns["predicted_note"] = [" ".join(texts) for texts in notes]
+    if not len(rows):
+        return columns
+    found = predict(rows, calibration)
+    for place, chip, used in zip(
+        rows.index, rows.accelerators, found.step.memory_bytes, strict=True
+    ):
+        told = [*unmeasured_notes(chip, calibration), *chip_notes(chip, float(used))]
+        notes[place] += told
+        columns["predicted_note"][place] = " ".join(notes[place])
+    upper = np.log(found.hi_s / found.step.step_time_s)
+    behind = np.where(searched, calibration.reach * BEHIND_THE_BEST, 0.0)
+    hi_s = found.step.step_time_s * np.exp(np.hypot(upper, behind))
+    numbers: dict[str, tuple[NDArray[Any], str]] = {
+        "predicted_step_time_s": (found.step.step_time_s, ".6g"),
+        "predicted_lo_s": (found.lo_s, ".6g"),
+        "predicted_hi_s": (hi_s, ".6g"),
+        "predicted_memory_bytes": (np.round(found.step.memory_bytes), ".0f"),
+    }
+    for place, row in enumerate(rows.index):
+        for name, (values, form) in numbers.items():
+            columns[name][row] = format(values[place], form)
+        columns["fits"][row] = "true" if found.step.fits[place] else "false"
+        columns["predicted_memory_basis"][row] = describe_memory(
+            rows.stacks[place], rows.memory_options[place]
+        )
+    return columns
+
+
+def read_csv_as_text(path: str | Path) -> pd.DataFrame:
+    """Read a CSV file; every value stays the text that it is.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, is no text, has a column twice, or rows of another length
+        than its header.
+    """
+    source = os.fspath(path)
+    try:
+        with find_file(path).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            lines = [(reader.line_num, cells) for cells in reader if cells]
+    except OSError as error:
+        raise InputError(source, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected") from None
+    except (csv.Error, ValueError) as error:
+        if "\0" not in str(path) and b"\0" in Path(path).read_bytes():
+            raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected") from None
+        raise InputError(source, f"is no CSV table: {error}") from None
+    if not lines:
+        raise InputError(source, "is empty")
+    header = lines[0][1]
+    told = other_separator(",".join(header))
+    if told is not None:
+        raise InputError(source, told)
+    problems = [
+        f"column {name!r}: stands twice in the header"
+        for name in dict.fromkeys(header)
+        if header.count(name) > 1
+    ]
+    problems += [
+        f"line {number}: has {len(cells)} values, the header {len(header)}"
+        for number, cells in lines[1:]
+        if len(cells) != len(header)
+    ][:MOST_FAULTS]
+    if problems and any("\0" in cell for cell in header):
+        raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected")
+    if problems:
+        raise InputError(source, problems)
+    return pd.DataFrame([cells for _, cells in lines[1:]], columns=header, dtype=object)
+
+
+def refuse_existing(path: str | Path) -> None:
+    """Raise an `InputError` where a file stands already or its folder does not exist."""
+    place = Path(path)
+    if "\0" in str(place):
+        raise InputError(os.fspath(path), "cannot be written: no name of a file")
+    try:
+        exists, folder = place.exists() or place.is_symlink(), place.parent.is_dir()
+    except OSError as error:
+        raise InputError(os.fspath(path), f"cannot be written: {error.strerror}") from None
+    if exists:
+        raise InputError(os.fspath(path), "exists already; name a new file, nothing is overwritten")
+    if not folder:
+        raise InputError(os.fspath(path), f"cannot be written: no folder {place.parent}")
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of texts as CSV, all of it or nothing; an existing file is refused.
+
+    Raises
+    ------
+    InputError
+        Where the file exists or cannot be written.
+    """
+    refuse_existing(path)
+    place = Path(path)
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        try:
+            with part.open("x", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(map(plain_cell, table.columns))
+                for row in table.itertuples(index=False, name=None):
+                    writer.writerow(map(plain_cell, row))
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        fault = error.strerror or error
+        raise InputError(os.fspath(path), f"cannot be written: {fault}") from None

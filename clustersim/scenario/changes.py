@@ -1,0 +1,249 @@
+"""Changes of a scenario by dotted path: ``cluster.pools.h200.nodes = 64``."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml.error import YAMLError
+
+from clustersim.catalogue import Accelerator, load_catalogue
+from clustersim.errors import InputError, shown, unknown_name
+from clustersim.files import parse_yaml, read_yaml
+from clustersim.scenario.file_names import beside
+from clustersim.topology import find_topology
+from clustersim.workload import load_workload
+
+__all__ = [
+    "ASSUMPTIONS",
+    "change_items",
+    "key_of",
+    "named_element",
+    "open_path",
+    "set_path",
+    "split_path",
+]
+
+ASSUMPTIONS = "assumptions"
+"""Section of a catalogue that holds planning assumptions."""
+
+_PART = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([^."']+?))\s*(?:\.|$)""")
+
+
+def split_path(path: str) -> list[str]:
+    """Split a path at its dots; a name that has dots itself stands in quotes.
+
+    Raises
+    ------
+    InputError
+        If a part is empty or a quote is not closed.
+
+    Examples
+    --------
+    >>> split_path("cluster.pools.h200.nodes")
+    ['cluster', 'pools', 'h200', 'nodes']
+    >>> split_path("workload.generate.classes.'qwen2.5 tuning'.weight")
+    ['workload', 'generate', 'classes', 'qwen2.5 tuning', 'weight']
+    """
+    parts, at = [], 0
+    while at < len(path):
+        found = _PART.match(path, at)
+        if found is None:
+            break
+        parts.append(next(group for group in found.groups() if group is not None))
+        at = found.end()
+    if not parts or at < len(path) or path.rstrip().endswith("."):
+        told = "write for example workload.load, and a name with dots in quotes"
+        raise InputError(path, f"is not a path; {told}")
+    return parts
+
+
+def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+    """Return (path, value) of ``{"a.b": 1}`` or of ``["a.b=1"]``.
+
+    Raises
+    ------
+    InputError
+        If a text is not ``path.to.field=value`` with a value in YAML.
+    """
+    if isinstance(changes, Mapping):
+        return list(changes.items())
+    items = []
+    for text in changes:
+        key, equals, value = _at_equals(text)
+        if not equals or not key.strip():
+            raise InputError(f"--set {text}", "must be path.to.field=value")
+        with named_path(text):
+            split_path(key)
+        try:
+            items.append((key.strip(), parse_yaml(value)))
+        except (YAMLError, ValueError, RecursionError):
+            fault = f"the value {shown(value)} is not valid YAML"
+            raise InputError(f"--set {shown(text)[1:-1]}", fault) from None
+    return items
+
+
+def _at_equals(text: str) -> tuple[str, str, str]:
+    """Split ``path=value`` at the first equals sign that is not in quotes."""
+    outside = re.match(r"""(?:[^="']|"[^"]*"|'[^']*')*""", text)
+    at = 0 if outside is None else outside.end()
+    if text[at : at + 1] != "=":
+        return text.partition("=")
+    return text[:at], "=", text[at + 1 :]
+
+
+@contextmanager
+def named_path(text: str) -> Iterator[None]:
+    """Name the option in faults of its path."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"--set {text}", error.problems) from None
+
+
+def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
+    """Set the value at a path of a scenario's data.
+
+    Parameters
+    ----------
+    tree : dict
+        Data of a scenario, changed in place.
+    path : str
+        Keys with dots between, see :func:`split_path`.  A path may lead into the cluster or
+        workload model that the scenario names (``cluster.pools.h200.nodes``), to an element of a
+        list by its ``name`` (``workload.generate.classes.fine-tuning.weight``), to a chip or
+        model of the catalogue (``catalogue.SeedChip.hbm_bandwidth``), and to its planning
+        assumptions (``catalogue.assumptions.pue``).
+    value : object
+        In the units of the file format, such as ``"4 TB/s"``.
+    folder : Path
+        What names of files are relative to.
+
+    Raises
+    ------
+    InputError
+        If the path leads through something without fields.
+    """
+    with named_path(path):
+        parts = split_path(path)
+    if parts[0] == "cases":
+        raise InputError(f"--set {path}", "cases are written in a file; choose one by case=NAME")
+    here = open_path(tree, parts[:-1], folder, f"--set {path}")
+    key = key_of(here, parts[-1])
+    if len(parts) > 1 and isinstance(here.get(key), list) and not isinstance(value, list):
+        raise InputError(f"--set {path}", f"{parts[-1]} is a list; set it as a whole")
+    here[key] = value
+
+
+def key_of(mapping: Mapping[Any, Any], part: str) -> Any:
+    """Return the key of a mapping that a part of a path stands for: ``8`` may be a number."""
+    return next((key for key in mapping if str(key) == part), part)
+
+
+def open_path(
+    tree: dict[str, Any], parts: Sequence[str], folder: Path, source: str
+) -> dict[str, Any]:
+    """Return the mapping at a path, opening the files that it leads into; see :func:`set_path`.
+
+    What is absent on the way is made, as an empty mapping.
+    """
+    here: Any = tree
+    rest = list(parts)
+    if rest[:1] == ["catalogue"] and len(rest) > 1:
+        here = _own_entry(tree, rest[1], folder, source)
+        rest = rest[2:]
+    done = list(parts[: len(parts) - len(rest)])
+    for part in rest:
+        done.append(part)
+        if isinstance(here, list):
+            here = named_element(here, part, done, source)
+            continue
+        key = key_of(here, part)
+        below = here.get(key)
+        if isinstance(below, str):
+            below = here[key] = _opened(done, below, folder, source)
+        elif below is None:
+            below = here[key] = {}
+        if not isinstance(below, (dict, list)):
+            raise InputError(source, f"{'.'.join(done)} has no fields")
+        here = below
+    if isinstance(here, list):
+        raise InputError(source, f"{done[-1]} is a list; set it as a whole")
+    fields: dict[str, Any] = here
+    return fields
+
+
+def named_element(items: list[Any], name: str, path: Sequence[str], source: str) -> dict[str, Any]:
+    """Find the element of a list of mappings by its name."""
+    named = {item["name"]: item for item in items if isinstance(item, dict) and "name" in item}
+    if not named:
+        told = "set it as a whole, or give its elements a `name` and use that"
+        raise InputError(source, f"{path[-2]} is a list; {told}")
+    if name not in named:
+        raise InputError(source, unknown_name(f"name in {'.'.join(path[:-1])}", name, named))
+    found: dict[str, Any] = named[name]
+    return found
+
+
+def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> dict[str, Any]:
+    """Return the scenario's own entry of a chip or model, which extends that of the catalogue."""
+    listed = tree.setdefault("catalogue", [])
+    if not isinstance(listed, list):
+        raise InputError(source, f"catalogue must be a list of files, found {listed!r}")
+    if not listed or not _holds_changes_only(listed[-1]):
+        listed.append({})
+    if name == ASSUMPTIONS:
+        assumptions: dict[str, Any] = listed[-1].setdefault(ASSUMPTIONS, {})
+        return assumptions
+    given = [beside(folder, item) if isinstance(item, str) else item for item in listed[:-1]]
+    try:
+        found = load_catalogue(*given).find(name)
+    except InputError as error:
+        raise InputError(source, error.problems) from None
+    section = "accelerators" if isinstance(found, Accelerator) else "models"
+    entry: dict[str, Any] = listed[-1].setdefault(section, {}).setdefault(found.name, {})
+    entry.setdefault("extends", found.name)
+    return entry
+
+
+def _holds_changes_only(catalogue: Any) -> bool:
+    """Whether all entries of a catalogue extend those of their own name: those made here do."""
+    if not isinstance(catalogue, dict):
+        return False
+    if not catalogue.keys() <= {"accelerators", "models", ASSUMPTIONS}:
+        return False
+    sections = [catalogue.get(name) or {} for name in ("accelerators", "models")]
+    if not all(isinstance(section, dict) for section in sections):
+        return False
+    entries = [(name, entry) for section in sections for name, entry in section.items()]
+    return all(isinstance(entry, dict) and entry.get("extends") == name for name, entry in entries)
+
+
+def _opened(path: list[str], name: str, folder: Path, source: str) -> dict[str, Any]:
+    if path == ["cluster"]:
+        return _yaml(str(find_topology(beside(folder, name))))
+    if path == ["workload", "generate"]:
+        return _workload(str(beside(folder, name)))
+    raise InputError(source, f"{'.'.join(path)} is {name!r} and has no fields")
+
+
+def _yaml(path: str) -> dict[str, Any]:
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        content = b""  # what is wrong with it is told below
+    return copy.deepcopy(_read_once(path, content))
+
+
+@lru_cache(maxsize=32)
+def _read_once(path: str, _content: bytes) -> dict[str, Any]:
+    return read_yaml(path)
+
+
+def _workload(name: str) -> dict[str, Any]:
+    return load_workload(name).model_dump(mode="json", exclude_defaults=True)

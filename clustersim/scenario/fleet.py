@@ -1,0 +1,125 @@
+"""What a scenario's cluster is made of: its catalogue, topology, workload model and world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.errors import InputError, named_in, unknown_name
+from clustersim.performance import World
+from clustersim.scenario.file_names import beside
+from clustersim.scenario.scenario import LoadedScenario, Scenario
+from clustersim.scenario.worlds import draw_catalogue, open_world
+from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
+from clustersim.workload import WorkloadSpec, load_workload
+
+__all__ = ["Fleet", "check_classes", "open_fleet", "reference_chip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What a scenario's cluster is made of.
+
+    Attributes
+    ----------
+    catalogue : Catalogue
+        Built-in chips and models, and those of the scenario's files.
+    spec : ClusterSpec
+        The topology as it was written, completed.
+    cluster : Cluster
+        The topology compiled.
+    workload : WorkloadSpec or None
+        The workload model, where the scenario generates its jobs.
+    world : World
+        Values of the performance core's coefficients.
+    """
+
+    catalogue: Catalogue
+    spec: ClusterSpec
+    cluster: Cluster
+    workload: WorkloadSpec | None
+    world: World
+
+
+def open_fleet(loaded: LoadedScenario) -> Fleet:
+    """Load the catalogue, cluster and workload model that a scenario names.
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be used, or a name in the scenario is not in the catalogue.
+    """
+    scenario, folder = loaded.scenario, loaded.folder
+    with named_in(loaded.source, "catalogue"):
+        catalogue = load_catalogue(
+            *(beside(folder, own) if isinstance(own, str) else own for own in scenario.catalogue)
+        )
+    with named_in(loaded.source, "performance"):
+        world = open_world(scenario.performance, catalogue, folder)
+        catalogue = draw_catalogue(scenario.performance, catalogue)
+    with named_in(loaded.source, "cluster"):
+        if isinstance(scenario.cluster, str):
+            spec = load_cluster(beside(folder, scenario.cluster), catalogue)
+        else:
+            spec = resolve_cluster(scenario.cluster, catalogue)
+    workload = scenario.workload.generate
+    if isinstance(workload, str):
+        with named_in(loaded.source, "workload.generate"):
+            workload = load_workload(beside(folder, workload))
+    _check_names(loaded, catalogue, workload)
+    return Fleet(catalogue, spec, compile_cluster(spec), workload, world)
+
+
+def reference_chip(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
+    """The chip on which durations were measured: the scenario's word, else the model's."""
+    own = scenario.workload.reference_accelerator
+    return own if own is not None or workload is None else workload.reference_accelerator
+
+
+def check_classes(loaded: LoadedScenario, classes: Sequence[str]) -> None:
+    """Check that the reference models stand for classes of jobs that there are."""
+    problems = [
+        "workload.reference_models: " + unknown_name("job class", name, [*classes, "default"])
+        for name in loaded.scenario.workload.reference_models
+        if name not in classes and name != "default"
+    ]
+    if problems:
+        raise InputError(loaded.source, problems)
+
+
+def _check_names(
+    loaded: LoadedScenario, catalogue: Catalogue, workload: WorkloadSpec | None
+) -> None:
+    """Check that the chips and models that the workload names are in the catalogue."""
+    source = loaded.scenario.workload
+    chips = {"workload.reference_accelerator": source.reference_accelerator}
+    models = {f"workload.reference_models.{k}": v for k, v in source.reference_models.items()}
+    if workload is not None:
+        chips["workload.generate.reference_accelerator"] = workload.reference_accelerator
+        for job_class in workload.classes:
+            where = f"workload.generate.classes.{job_class.name}"
+            if job_class.model is not None:
+                models[f"{where}.model"] = job_class.model
+            for name in job_class.accelerators or ():
+                chips[f"{where}.accelerators"] = name
+    problems = []
+    for where, chip in chips.items():
+        if chip is not None:
+            problems += _lookup(where, catalogue.accelerator, chip)
+    for where, model in models.items():
+        problems += _lookup(where, catalogue.model, model)
+    if source.reference_models and reference_chip(loaded.scenario, workload) is None:
+        problems.append("workload.reference_models: needs workload.reference_accelerator")
+    if problems:
+        raise InputError(loaded.source, problems)
+    if workload is not None:
+        check_classes(loaded, [job_class.name for job_class in workload.classes])
+
+
+def _lookup(where: str, look_up: Callable[[str], object], name: str) -> list[str]:
+    try:
+        look_up(name)
+    except InputError as error:
+        return [f"{where}: {problem}" for problem in error.problems]
+    return []

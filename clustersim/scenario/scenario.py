@@ -1,0 +1,383 @@
+"""The scenario file: a cluster, a workload, a scheduler, a seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from clustersim.availability.failure_spec import Failures
+from clustersim.availability.serving_spec import Serving
+from clustersim.availability.supply import Supply
+from clustersim.costs.energy import EnergySpec
+from clustersim.costs.money import MoneySpec
+from clustersim.errors import InputError, unknown_name
+from clustersim.files import FileModel, read_yaml, validate
+from clustersim.performance import MEMORY_OPTIONS, parse_memory
+from clustersim.scenario.cases import Cases, apply_case
+from clustersim.scenario.changes import change_items, set_path
+from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar
+from clustersim.scheduling import POLICIES, SPEED_NOTE
+from clustersim.shipped import existing_file, find_file, missing_file
+from clustersim.simulation.software import Software
+from clustersim.units import Duration
+from clustersim.workload import FORMATS, WorkloadSpec
+
+__all__ = [
+    "Performance",
+    "Scenario",
+    "ScenarioWorkload",
+    "Scheduler",
+    "load_scenario",
+    "resolve_scenario",
+]
+
+DEEPEST_EXTENDS = 20
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Scheduler(FileModel):
+    """How jobs are scheduled."""
+
+    policy: str = Field("fcfs", description=f"{', '.join(POLICIES)}, or FILE.py:ClassName")
+    placement: str = Field(
+        "consolidate",
+        description=f"pooled, consolidate, spread, or FILE.py:ClassName; {SPEED_NOTE}",
+    )
+    choose: Literal["fastest", "best_value", "listed"] = Field(
+        "fastest",
+        description="which of the pools with room a job takes: where it finishes first, where the "
+        "price of a chip with its server (of the planning assumptions) x run time is least, or in "
+        "the order that the job lists",
+    )
+    wait_for_best: bool = Field(
+        False, description="whether a job waits for the pool it prefers rather than take another"
+    )
+    estimates: Literal["user", "exact"] = Field(
+        "user", description="whether policies see the jobs' own estimates or their real run times"
+    )
+
+
+class ScenarioWorkload(FileModel):
+    """Jobs from a log or from a workload model."""
+
+    trace: Text | None = Field(None, description="file of a log of jobs")
+    format: str | None = Field(None, description="format of the log; by default detected")
+    sort: bool = Field(False, description="whether to sort a log that is not in order")
+    generate: Text | WorkloadSpec | None = Field(
+        None, description="a workload model: a name, a file, or the model itself"
+    )
+    jobs: int | None = Field(None, ge=1, le=100_000_000, description="how many to generate")
+    duration: Duration | None = Field(None, description="submit jobs up to this time")
+    load: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="offered load of a workload model: the work that arrives over the most that "
+        "the fleet can do, so that a larger fleet is offered more jobs. By default the model's own "
+        "arrival rate",
+    )
+    jobs_per_day: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="instead of load, the mean arrival rate of a workload model, whatever the "
+        "fleet is; with growth, that of time 0",
+    )
+    scale: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="of a log, a factor on its arrival rate: the times between its submissions are "
+        "divided by it, so that hours of the day move too; durations stay",
+    )
+    reference_accelerator: str | None = Field(
+        None, description="the chip on which durations without a model were measured"
+    )
+    reference_models: dict[str, str] = Field(
+        default_factory=dict,
+        description="job class -> the model that stands for its jobs on other chips; "
+        "'default' for all other classes",
+    )
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, name: str | None) -> str | None:
+        if name is not None and name not in FORMATS:
+            raise ValueError(unknown_name("format", name, FORMATS))
+        return name
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ScenarioWorkload:
+        if (self.trace is None) == (self.generate is None):
+            raise ValueError("needs either trace or generate")
+        if self.generate is not None and self.jobs is None and self.duration is None:
+            raise ValueError("generate needs jobs (how many) or duration (up to when)")
+        if self.trace is not None:
+            scale = "; scale changes the arrival rate of a log"
+            hints = {"jobs": "", "duration": "", "load": scale, "jobs_per_day": scale}
+            for name, hint in hints.items():
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} goes with generate, not with trace{hint}")
+        elif self.scale is not None:
+            raise ValueError(
+                "scale goes with trace, not with generate; load and jobs_per_day set the arrival "
+                "rate of a workload model"
+            )
+        if self.load is not None and self.jobs_per_day is not None:
+            raise ValueError(
+                f"load ({self.load:g}) and jobs_per_day ({self.jobs_per_day:g}) both set the "
+                "arrival rate; leave one of them out, or set it to null where another file has it"
+            )
+        if self.generate is not None and (self.format is not None or self.sort):
+            raise ValueError("format and sort go with trace, not with generate")
+        return self
+
+
+class MemoryOptions(FileModel):
+    """What jobs keep on their chips; what is not given is as in their software stack."""
+
+    loss_fused: Literal["n", "kernel", "linear"] | None = Field(
+        None, description=MEMORY_OPTIONS["loss_fused"]
+    )
+    gradients: Literal["bf16", "fp32"] | None = Field(None, description=MEMORY_OPTIONS["gradients"])
+    optimizer: (
+        Literal["adamw", "adamw-8bit", "adamw-bf16", "muon", "lion", "sgd", "adafactor"] | None
+    ) = Field(None, description="moments and main weights that the optimizer keeps")
+    offload: Text | None = Field(None, description=MEMORY_OPTIONS["offload"])
+
+    @field_validator("offload")
+    @classmethod
+    def _is_offload(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else parse_memory({"offload": value})["offload"]
+        except InputError as error:
+            raise ValueError(error.problems[0].removeprefix("offload: ")) from None
+
+
+class Performance(FileModel):
+    """From what step times are estimated."""
+
+    stack: Text | dict[str, Text] | None = Field(
+        None,
+        description="software stack of all chips, or by chip ('default' for all others), such as "
+        "NeMo 24.07, or unknown; by default NeMo 25.01-25.04 on NVIDIA, MindSpeed-LLM 1.0.RC3 on "
+        "Ascend, and unknown (the mean of all) on others",
+    )
+    precision: Literal["bf16", "fp8"] = Field(
+        "bf16", description="of matrix products; chips without FP8 compute in BF16"
+    )
+    memory: MemoryOptions | None = Field(
+        None,
+        description="what jobs keep on their chips; by default what their software stack does",
+    )
+    calibration: Text | None = Field(
+        None, description="file that `clustersim fit` has written; by default the built-in one"
+    )
+    draw: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="which draw from the calibration's posterior, and from the range of "
+        "hypothetical chips; by default their means",
+    )
+
+
+class Scenario(Cases):
+    """One run: everything that its result depends on."""
+
+    name: str = Field("", description="name of the scenario")
+    description: str = Field("", description="what the scenario is")
+    catalogue: list[Text | dict[str, Any]] = Field(
+        default_factory=list,
+        description="accelerators and models of one's own: files, or their content itself",
+    )
+    plugins: list[Text] | None = Field(
+        None,
+        description="Python files of one's own that register metrics or plots: `clustersim run` "
+        "prints these metrics, and studies of this scenario can name them",
+    )
+    start: Start | None = Field(
+        None,
+        description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "
+        "2026-01-01T08:00+08:00, in place of the clock of a log; hours of prices, carbon, arrivals "
+        "and serving, months of costs and quarters of a study follow it; by default the clock of "
+        "the log, and without one midnight of a Monday and days of 24 hours",
+    )
+    time_zone: TimeZone | None = Field(
+        None,
+        description="of all local hours, with daylight saving time: a name of the IANA time zone "
+        "database such as Asia/Shanghai, or an offset such as UTC+08:00; by default that of "
+        "`start` or of the log, and without one days have 24 hours",
+    )
+    cluster: Text | dict[str, Any] = Field(
+        description="a topology: a name, a file, or the topology itself"
+    )
+    workload: ScenarioWorkload
+    scheduler: Scheduler = Scheduler()
+    performance: Performance = Performance()
+    failures: Failures | None = Field(
+        None, description="what fails, and how jobs come back; by default nothing does"
+    )
+    supply: Supply | None = Field(
+        None, description="what comes and leaves, and room for it; by default all is there"
+    )
+    energy: EnergySpec | None = Field(
+        None, description="power and electricity; by default not accounted for"
+    )
+    money: MoneySpec | None = Field(
+        None,
+        description="what the fleet costs, with electricity where energy is told; by default not "
+        "accounted for",
+    )
+    software: Software | None = Field(
+        None, description="from when jobs run on which chips, and how well; by default all do"
+    )
+    serving: Serving | None = Field(
+        None, description="services that reserve nodes by the hour; needs a horizon"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
+    replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
+    horizon: Duration | None = Field(
+        None, gt=0, description="when the simulation stops; by default when all jobs have ended"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_calendar(self) -> Scenario:
+        if self.workload.trace is None or self.start is not None:
+            try:
+                run_calendar(self.start, self.time_zone, source="")
+            except InputError as error:
+                told = error.source.removeprefix(": ")
+                raise ValueError(f"{told}: {error.problems[0]}") from None
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScenario:
+    """A scenario and where it came from.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        Checked, with `extends` and the changes applied.
+    source : str
+        Its file, for messages.
+    folder : Path
+        What its file names are relative to.
+    """
+
+    scenario: Scenario
+    source: str
+    folder: Path
+
+
+def load_scenario(
+    path: str | Path, changes: Mapping[str, Any] | Sequence[str] = ()
+) -> LoadedScenario:
+    """Read a scenario file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, or the name of one in a folder ``experiments``: the user's, else that of the
+        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
+    changes : mapping or sequence of str
+        ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
+        :func:`~clustersim.scenario.changes.set_path`.
+
+    Raises
+    ------
+    InputError
+        All faults of the file at once.
+    """
+    path = existing_file(path, within="experiments")
+    data = read_extended(path)
+    return resolve_scenario(data, changes, source=path, folder=path.parent)
+
+
+def resolve_scenario(
+    data: Mapping[str, Any],
+    changes: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    source: str | Path = "scenario",
+    folder: str | Path = ".",
+) -> LoadedScenario:
+    """Check a scenario that is already read; see :func:`load_scenario`."""
+    tree = copy.deepcopy(dict(data))
+    items = change_items(changes)
+    tree |= {key: value for key, value in items if key == "case"}
+    apply_case(tree, source, Path(folder))
+    for key, value in items:
+        if key != "case":
+            set_path(tree, key, value, Path(folder))
+    scenario = validate(Scenario, tree, source)
+    return LoadedScenario(scenario, str(source), Path(folder))
+
+
+def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a YAML file and what it `extends`.
+
+    Raises
+    ------
+    InputError
+        If one of the files cannot be read, or they extend each other in a circle.
+    """
+    if path.resolve() in trail or len(trail) > DEEPEST_EXTENDS:
+        circle = " -> ".join(file.name for file in (*trail, path))
+        raise InputError(path, f"extends: a circle of files: {circle}")
+    data = read_yaml(path)
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if not isinstance(base, str):
+        raise InputError(path, f"extends: must be the name of a file, found {base!r}")
+    beside = find_file(base, path.parent, within="experiments")
+    if not beside.is_file():
+        fault = (
+            "is not a file"
+            if beside.exists()
+            else missing_file(base, path.parent, within="experiments")
+        )
+        raise InputError(path, f"extends: {beside}: {fault}")
+    return merged(read_extended(beside, (*trail, path.resolve())), data)
+
+
+def read_version(path: Path, *, quick: bool) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Read a YAML file and what it `extends`, as it is or with what it says under ``quick``.
+
+    Returns
+    -------
+    fields : dict
+        The version that is asked for.
+    other : dict or None
+        The quick version where there is one and it is not asked for, to be checked too.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or ``quick`` is not a mapping, or asked for and not there.
+    """
+    fields = read_extended(path)
+    small = fields.pop("quick", None)
+    if small is not None and not isinstance(small, dict):
+        raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
+    if quick and small is None:
+        raise InputError(path, "quick: the file says nothing under this key")
+    other = None if small is None else merged(fields, small)
+    return (other, None) if quick and other is not None else (fields, other)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the keys of `over` over those of `base`, mappings key by key."""
+    both = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            both[key] = merged(base[key], value)
+        else:
+            both[key] = value
+    return both
