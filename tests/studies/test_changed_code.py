@@ -85,7 +85,7 @@ def test_the_hash_is_of_the_files_and_not_of_their_place(edit: Edit, tmp_path: P
     shutil.copyfile(PACKAGE / ENGINE, copy / ENGINE)
     (copy / "__pycache__").mkdir()
     (copy / "__pycache__" / "x.py").write_text("1")
-    (copy / "simulation" / "engine.py~").write_text("1")
+    (copy / "engine" / "engine.py~").write_text("1")
     assert code_in(copy) == here
     assert code_in(copy).hash == here.hash
 
@@ -348,7 +348,7 @@ def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
     for folder in folders:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGE, folder / "clustersim", ignore=ignore)
-    accounts = folders[1] / "clustersim" / "studies" / "measures.py"
+    accounts = folders[1] / "clustersim" / "analysis" / "measures.py"
     accounts.write_text(accounts.read_text() + "\n# An edit.\n")
     study = tmp_path / "study.yaml"
     study.write_text(json.dumps(SMALL))
@@ -365,6 +365,6 @@ def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
 
     assert conducted(folders[0]) == ""
     assert "4 runs in " in (told := conducted(folders[1], "--resume"))
-    assert "changed studies/measures.py. Those that the study needs are made again" in told
+    assert "changed analysis/measures.py. Those that the study needs are made again" in told
     codes = pd.read_csv(tmp_path / "out" / "runs.csv")["code"]
     assert set(codes) == {code_in(folders[1] / "clustersim").label}
