@@ -50,6 +50,10 @@ def test_by_hand() -> None:
         "for another reason": 1,
     }
     assert restart_causes(table.iloc[-2:], OUT) == {}
+    # No job started, nothing went out of service, or neither.
+    assert restart_causes(table.iloc[:0], OUT) == {}
+    assert restart_causes(table.iloc[:0], OUT.iloc[:0]) == {}
+    assert restart_causes(table, OUT.iloc[:0]) == {"for another reason": 5}
 
 
 def test_every_restart_of_a_run_has_a_cause() -> None:
