@@ -312,12 +312,19 @@ def descend(
 
 def _settled(problem: _Problem, effects: Array) -> Array:
     """Follow the gradient to the end, where differences of the cost drown in its rounding."""
-    factors = cho_factor(problem.hessian(effects))
+    try:
+        factors = cho_factor(problem.hessian(effects))
+    except (np.linalg.LinAlgError, ValueError):  # a saddle, or no number
+        note(
+            "The fit came to rest where its cost has no minimum; its coefficients may differ "
+            "elsewhere."
+        )
+        return effects
     gradient = problem.gradient(effects)
     while True:
         ahead = effects - cho_solve(factors, gradient)
         left = problem.gradient(ahead)
-        if np.linalg.norm(left) > 0.5 * np.linalg.norm(gradient):
+        if not np.linalg.norm(left) < 0.5 * np.linalg.norm(gradient):
             return effects
         effects, gradient = ahead, left
 

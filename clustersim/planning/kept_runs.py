@@ -199,10 +199,10 @@ def _reason(key: str, run: _Kept) -> str:
         what = "unknown" if run.code is None else changed_files(run.code, _code())
         by = run.code.version if run.code is not None else ""
         return (
-            f"they were made by clustersim {by}".rstrip() + f" (code {code_hash(key)}), and this "
-            f"is {now}; changed since: {what}"
+            f"made by clustersim {by}".rstrip() + f" (code {code_hash(key)}), and this is {now}; "
+            f"changed since: {what}"
         )
-    return "the scenario that they simulate has changed since, or a file that it reads"
+    return "the scenario or a file that it reads has changed since"
 
 
 def _checksum(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError, shown
-from clustersim.units import LONGEST_S, MOST_CHIPS, format_number
+from clustersim.notes import note
+from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, format_number
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "texts_of",
 ]
 
+UNUSUAL_S = 100 * SECONDS_PER_YEAR
+"""Times above this are told of: a month in milliseconds is nearly as long."""
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
 
 Mask = npt.NDArray[np.bool_]
@@ -99,6 +102,10 @@ def check_jobs(
         Numbers of the jobs in the file, to name in the message; by default their
         places in the table, from 1 on.
 
+    Notes
+    -----
+    Times of more than 100 years, which may be milliseconds, are told in a note.
+
     Raises
     ------
     InputError
@@ -123,6 +130,21 @@ def check_jobs(
         problems += _faults(jobs, np.arange(1, len(jobs) + 1) if records is None else records)
     if problems:
         raise InputError(source, problems)
+    _note_long_times(jobs)
+
+
+def _note_long_times(jobs: pd.DataFrame) -> None:
+    """Ask about times that no log spans: milliseconds, most likely, which nothing else shows."""
+    for name in ("submit_s", "duration_s", "estimate_s"):
+        if name not in jobs:
+            continue
+        longest = float(pd.to_numeric(jobs[name].astype(object), errors="coerce").max())
+        if longest > UNUSUAL_S:
+            note(
+                f"{name} is up to {format_number(longest, 3)} s, which is "
+                f"{longest / SECONDS_PER_YEAR:,.0f} years; check that it is in seconds, not in "
+                "milliseconds"
+            )
 
 
 def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
