@@ -381,9 +381,7 @@ def _given(row: Row, notes: list[str]) -> Given:
     given["zero"], given["zero_group"] = read_zero(row)
     for name, column in SWITCH_COLUMNS.items():
         given[name] = row.flag(column, 0.0) if row.text(column) else None
-    given["moe_recompute"] = (
-        row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else None
-    )
+    given["moe_recompute"] = row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else None
     given["lora"] = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     return given
 

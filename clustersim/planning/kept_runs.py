@@ -52,9 +52,7 @@ class KeptRuns:
         The question of the plan as plain data, which the file names.
     """
 
-    def __init__(
-        self, path: Path | None = None, question: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, path: Path | None = None, question: Mapping[str, Any] | None = None) -> None:
         self._path, self._question = path, question
         self._file: BinaryIO | None = None
         self._runs: dict[str, _Kept] = {}

@@ -136,9 +136,10 @@ def check_jobs(
 def _note_long_times(jobs: pd.DataFrame) -> None:
     """Ask about times that no log spans: milliseconds, most likely, which nothing else shows."""
     for name in ("submit_s", "duration_s", "estimate_s"):
-        if name not in jobs:
+        values = _values(jobs, name, np.arange(len(jobs)))
+        if values is None or isinstance(values, str):
             continue
-        longest = float(pd.to_numeric(jobs[name].astype(object), errors="coerce").max())
+        longest = float(np.fmax.reduce(values))
         if longest > UNUSUAL_S:
             note(
                 f"{name} is up to {format_number(longest, 3)} s, which is "
@@ -247,7 +248,9 @@ def _number_faults(
     if may_be_nan is not None:
         absent &= ~may_be_nan
     rule = f"{'more than' if open_end else 'at least'} {format_number(least, 6)} is needed"
-    most_told = "10,000 yr (3.16e11 s)" if most == LONGEST_S else f"{most:g}"
+    most_told = f"at most {most:g} is allowed"
+    if most == LONGEST_S:
+        most_told = "at most 10,000 yr (3.16e11 s) is allowed; is it in milliseconds?"
     too_low = values <= least if open_end else values < least
     for bad, what, told in (
         (absent, "without a value", "every job needs one"),
@@ -256,7 +259,7 @@ def _number_faults(
         (
             (values > most) & np.isfinite(values),
             "absurdly large",
-            f"at most {most_told} is allowed",
+            most_told,
         ),
     ):
         if bad.any():

@@ -289,7 +289,10 @@ def test_one_process_makes_a_plan(made: list[int], capsys: pytest.CaptureFixture
     assert plan("out", "--resume") in (0, 1)
     # Of two that begin in an empty folder, the second to write is refused.
     Path("empty").mkdir()
-    with plan_folder("empty", question) as (_, first), plan_folder("empty", question) as (_, second):
+    with (
+        plan_folder("empty", question) as (_, first),
+        plan_folder("empty", question) as (_, second),
+    ):
         first.begin()
         with pytest.raises(InputError, match="another process makes this plan"):
             second.begin()
