@@ -67,7 +67,8 @@ def test_by_hand() -> None:
 def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[Outage]) -> None:
     gone = [*gone, *(Outage(0.0, math.inf, 0, n, "gpu") for n in (1, 2))]
     log = jobs([(0, size, 1000.0)] * 2)
-    result = simulate(log, cluster(pool("a", 3, 8)), Scheduling("fcfs", "consolidate"), outages=gone)
+    fleet = cluster(pool("a", 3, 8))
+    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), outages=gone)
     assert result.attempts is not None
     assert result.attempts.empty
     told = result_text(result)

@@ -326,7 +326,9 @@ def test_a_year_in_milliseconds_is_told(column, capsys):
     table.loc[2, column] = 3.15576e10
     check_jobs(table, "a.csv")
     told = capsys.readouterr().err
-    assert told.startswith(f"Note: {column} is up to 3.16e10 s, which is 1,000 years; check that")
+    assert told.startswith(
+        f"Note: {column} is up to 31,600,000,000 s, which is 1,000 years; check that"
+    )
     table.loc[2, column] = 3.15576e11 * 1.01
     with pytest.raises(InputError, match=r"absurdly large \(row 3.*; is it in milliseconds\?"):
         check_jobs(table, "a.csv")
