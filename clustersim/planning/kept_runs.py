@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -59,15 +58,11 @@ class KeptRuns:
         if path is not None and path.exists():
             self._runs.update(_read(path))
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Close the file at the end; no other process may add to it until then."""
-        try:
-            yield
-        finally:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+    def close(self) -> None:
+        """Let other processes go on with the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def begin(self) -> None:
         """Make the file, or go on with it: what the folder holds can be continued from now on.

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,7 @@ def plan_folder(
             _refuse_to_resume(path)
         with new_folder(path) as made:
             kept = KeptRuns(made / KEPT_RUNS, asked)
-            with kept.kept():
+            with closing(kept):
                 yield made, kept
         return
     if not resume:
@@ -87,7 +87,7 @@ def plan_folder(
         )
     try:
         kept = KeptRuns(path / KEPT_RUNS, asked)
-        with kept.kept():
+        with closing(kept):
             kept.begin()
             yield path, kept
     except OSError as error:

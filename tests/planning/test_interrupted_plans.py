@@ -160,6 +160,23 @@ def test_runs_of_other_code_are_made_again_and_it_is_said_why(
     assert "changed since: changed engine/engine.py" in told
 
 
+def test_a_base_scenario_that_was_changed_is_told(
+    made: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = small()
+    base = fields["verify"]["base"]
+    fields["verify"]["base"] = "base.yaml"
+    for seed, place in ((1, 3), (2, -1)):
+        with Path("base.yaml").open("w", encoding="utf-8") as file:
+            YAML(typ="safe", pure=True).dump({**base, "seed": seed}, file)
+        write(fields)
+        made[:] = [place, 0]
+        capsys.readouterr()
+        plan("out", *["--resume"] * (place < 0))
+    told = capsys.readouterr().err
+    assert "3 runs are made again: the scenario or a file that it reads has changed since" in told
+
+
 def test_a_torn_line_does_not_take_the_next_one_with_it(made: list[int]) -> None:
     """A second interrupt after one within a line: what was done in between is kept."""
     write(small())
