@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.errors import shown
-from clustersim.posix_zone import is_posix_zone, posix_zone
+from clustersim.posix_zone import MOST_HOURS, is_posix_zone, posix_zone
 from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = [
@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
 LAST_CHANGE_YEARS = 200
-"""After so many years the clocks of a zone no longer change: nobody knows its rules until then."""
+"""After so many years the clocks of a zone no longer change: its rules are unknown until then."""
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _NEAREST_CITY = {
     **dict.fromkeys(("beijing", "shenzhen", "hangzhou", "guangzhou", "china"), "asia/shanghai"),
@@ -57,8 +57,6 @@ _SHORT = 4
 """Letters of an abbreviation, which resembles others that mean other zones."""
 _OF_THE_MACHINE = {"localtime", "Factory", "posixrules"}
 """Names in some time zone databases that mean another zone on each machine, or none."""
-_MOST_HOURS = 14
-"""The largest offset from UTC."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
 
@@ -360,7 +358,7 @@ the IANA time zone database, or an offset such as UTC+08:00
     offset = _OFFSET.fullmatch(text)
     if offset is not None:
         minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-        if minutes <= _MOST_HOURS * 60:
+        if minutes <= MOST_HOURS * 60:
             return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
     known = _zone_names()
     if text.lower() in known:
@@ -378,7 +376,7 @@ the IANA time zone database, or an offset such as UTC+08:00
 
 def _hours_as_offset(name: object) -> str | None:
     """Write a number of hours, as YAML reads ``+8``, as an offset from UTC; None for others."""
-    if isinstance(name, bool) or not isinstance(name, (int, float)) or not abs(name) <= _MOST_HOURS:
+    if isinstance(name, bool) or not isinstance(name, (int, float)) or not abs(name) <= MOST_HOURS:
         return None
     minutes = round(abs(name) * 60)
     return f"{'-' if name < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
@@ -442,11 +440,11 @@ def parse_start(value: object) -> datetime:
         raise ValueError(f"{shown(value)} is not a date; {allowed}")
     offset = value.utcoffset()
     if offset is not None and (
-        offset % timedelta(minutes=1) or abs(offset) > timedelta(hours=_MOST_HOURS)
+        offset % timedelta(minutes=1) or abs(offset) > timedelta(hours=MOST_HOURS)
     ):
         raise ValueError(
             f"{shown(str(value))} has an offset from UTC that no clock has; whole minutes up to "
-            f"{_MOST_HOURS} hours are allowed"
+            f"{MOST_HOURS} hours are allowed"
         )
     if not 1900 <= value.year <= 2200:
         raise ValueError(f"{value.date().isoformat()} is not between the years 1900 and 2200")

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["US_RULES", "PosixZone", "is_posix_zone", "posix_zone", "with_rules"]
+__all__ = ["MOST_HOURS", "US_RULES", "PosixZone", "is_posix_zone", "posix_zone", "with_rules"]
 
 US_RULES = ",M3.2.0,M11.1.0"
 """Rules where a string names daylight saving time and gives none, as in ``EST5EDT``: POSIX leaves
@@ -24,8 +24,13 @@ them open, and the C library of GNU takes these, the ones of the USA since 2007.
 _NAME = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 _TIME = r"[+-]?\d{1,3}(?::[0-5]?\d){0,2}"
 _STRING = re.compile(
-    rf"(?P<standard>{_NAME}{_TIME})(?P<summer>{_NAME}(?:{_TIME})?(?P<rules>,[^,]+,[^,]+)?)?"
+    rf"(?P<standard>{_NAME}(?P<offset>{_TIME}))"
+    rf"(?P<summer>{_NAME}(?P<summer_offset>{_TIME})?(?P<rules>,[^,]+,[^,]+)?)?"
 )
+
+
+MOST_HOURS = 14
+"""The largest offset from UTC of any zone, daylight saving time included."""
 
 
 class PosixZone(ZoneInfo):
@@ -69,7 +74,8 @@ def posix_zone(text: str) -> tzinfo:
     Raises
     ------
     ValueError
-        If it is no such string, or has daylight saving time without rules.
+        If it is no such string, has daylight saving time without rules, or an offset from UTC that
+        is not of whole minutes or beyond :data:`MOST_HOURS`.
 
     Examples
     --------
@@ -86,6 +92,12 @@ def posix_zone(text: str) -> tzinfo:
             f"{text!r} names no rules for its daylight saving time; append them, as in "
             f"{with_rules(text)!r} (those of the USA)"
         )
+    for offset_s in _offsets_s(found):
+        if offset_s % 60 or abs(offset_s) > MOST_HOURS * 3600:
+            raise ValueError(
+                f"{text!r} is {_clock(offset_s)} off UTC; offsets of whole minutes up to "
+                f"{MOST_HOURS} hours are allowed"
+            )
     try:
         zone: Any = PosixZone.from_file(io.BytesIO(_file(text)), key=text)
     except ValueError as error:
@@ -94,6 +106,27 @@ def posix_zone(text: str) -> tzinfo:
     if found["summer"] is None:
         return timezone(datetime(2000, 1, 1, tzinfo=zone).utcoffset() or timedelta())
     return zone  # type: ignore[no-any-return]
+
+
+def _offsets_s(found: re.Match[str]) -> list[int]:
+    """Return how far local time is ahead of UTC, in seconds: in standard and in summer time."""
+    standard = -_seconds(found["offset"])
+    if found["summer"] is None:
+        return [standard]
+    own = found["summer_offset"]
+    return [standard, standard + 3600 if own is None else -_seconds(own)]
+
+
+def _seconds(time: str) -> int:
+    parts = [int(part) for part in time.lstrip("+-").split(":")]
+    total = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    return -total if time.startswith("-") else total
+
+
+def _clock(seconds: int) -> str:
+    hours, rest = divmod(abs(seconds), 3600)
+    text = f"{hours}:{rest // 60:02}" + (f":{rest % 60:02}" if rest % 60 else "")
+    return f"{'-' if seconds < 0 else '+'}{text}"
 
 
 def _file(text: str) -> bytes:

@@ -315,6 +315,8 @@ def paired_difference(
     differences = ours - theirs
     difference = mean_interval(differences, level=level)
     if not differences.any():
+        if pairs == 1:
+            return PairedDifference(pairs, mean, *difference, 0.0, -math.inf, math.inf, _ONE_PAIR)
         return PairedDifference(pairs, mean, *difference, *(0.0,) * 3)
     if mean == 0:
         return PairedDifference(pairs, mean, *difference, *(math.nan,) * 3)
@@ -322,6 +324,7 @@ def paired_difference(
     return PairedDifference(pairs, mean, *difference, ratio, low, high, note)
 
 
+_ONE_PAIR = "one pair shows no spread"
 _SAME_SHARE = 1e-9
 """Spread of ratios, relative, that is rounding."""
 
@@ -339,7 +342,7 @@ def _relative(
     unknown = (ratio, -math.inf, math.inf)
     if count < 2:
         only = f"only 1 of {pairs} pairs has a value other than 0"
-        return (*unknown, "one pair shows no spread" if pairs == 1 else only)
+        return (*unknown, _ONE_PAIR if pairs == 1 else only)
     rest = total - theirs
     if not (rest * total > _SAME_SHARE * total**2).all():
         return (*unknown, f"the baseline's mean rests on 1 of {pairs} pairs")

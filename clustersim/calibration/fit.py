@@ -251,15 +251,15 @@ def fit(
     Notes
     -----
     Minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior spreads; r
-    are the logarithms of predicted over measured seconds over `scatter`. The cost has many hollows
-    and is kinked where a row changes from one regime of the model to another, so the corners of
-    the model are rounded, widely at first (graduated non-convexity: Blake and Zisserman 1987,
-    Visual Reconstruction), and each descent starts where the one before ended: Newton's method in
-    a trust region (`scipy.optimize.minimize`; Conn, Gould and Toint 2000), with the second
-    derivatives of Gauss and Newton while the corners are wide. So the end depends neither on the
-    start nor on the order in which a processor adds. The posterior is the normal distribution
-    whose precision is ``J' W J + I``, widened to the residuals where these scatter more than
-    stated. A note says where the descent did not come to rest.
+    are the logarithms of predicted over measured seconds over `scatter`. The cost has many local
+    minima and is not differentiable where a row changes from one regime of the model to another, so
+    the corners of the model are rounded, widely at first (graduated non-convexity: Blake and
+    Zisserman 1987, Visual Reconstruction), and each descent starts where the one before ended:
+    Newton's method in a trust region (`scipy.optimize.minimize`; Conn, Gould and Toint 2000), with
+    the second derivatives of Gauss and Newton while the corners are wide. So the end depends
+    neither on the start nor on the order in which a processor adds. The posterior is the normal
+    distribution whose precision is ``J' W J + I``, widened to the residuals where these scatter
+    more than stated. A note says where the descent did not come to rest.
     """
     keys = keys_of(rows)
     effects = np.zeros(len(keys))
@@ -312,12 +312,19 @@ def descend(
 
 def _settled(problem: _Problem, effects: Array) -> Array:
     """Follow the gradient to the end, where differences of the cost drown in its rounding."""
-    factors = cho_factor(problem.hessian(effects))
+    try:
+        factors = cho_factor(problem.hessian(effects))
+    except (np.linalg.LinAlgError, ValueError):  # a saddle, or no number
+        note(
+            "The fit came to rest where its cost has no minimum; its coefficients may differ "
+            "elsewhere."
+        )
+        return effects
     gradient = problem.gradient(effects)
     while True:
-        ahead = effects - cho_solve(factors, gradient)
+        ahead = effects - cho_solve(factors, gradient, check_finite=False)
         left = problem.gradient(ahead)
-        if np.linalg.norm(left) > 0.5 * np.linalg.norm(gradient):
+        if not np.linalg.norm(left) < 0.5 * np.linalg.norm(gradient):
             return effects
         effects, gradient = ahead, left
 
@@ -352,7 +359,7 @@ def _posterior(problem: _Problem, effects: Array) -> Calibration:
 def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibration:
     """Move the centre of draws so that drawn step times average to those of the posterior mean.
 
-    Gauss-Newton steps towards a mean of nought of the logarithm of drawn over expected step time
+    Gauss-Newton steps towards a mean of 0 of the logarithm of drawn over expected step time
     of each row, about the prior.
 
     Parameters

@@ -7,12 +7,13 @@ import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from clustersim.catalogue.assumptions import SECONDS_PER_YEAR, server_price_cny
+from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.cli.text import table
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plans import unusual_expert_tp
 from clustersim.units import (
+    SECONDS_PER_YEAR,
     format_count,
     format_duration,
     format_memory,

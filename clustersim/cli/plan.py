@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     ):
 
         def keep(plan: Plan) -> None:
+            kept.begin()
             write_plan(plan, folder, formats=())
             words.enter_context(last_words(told))
 
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             state=keep,
         )
         with held():
+            kept.begin()
             write_plan(plan, folder, formats)
     print(plan_text(plan))
     print(f"written to {args.out}")

@@ -78,7 +78,7 @@ def _preview(replications: object, path: str) -> str:
     """Say what a quick version of a study is worth."""
     count = f"{replications} replications" if isinstance(replications, int) else "few replications"
     if replications == 1:
-        count = "1 replication, which tells no interval between runs"
+        count = "1 replication, which gives no interval between runs"
     return textwrap.fill(
         f"Note: this is a preview (--quick) with {count}; for the answer run clustersim study "
         f"{path} --out DIR without --quick.",

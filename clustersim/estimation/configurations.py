@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from clustersim.estimation.given_plan import (
     read_zero,
 )
 from clustersim.estimation.memory_columns import MEMORY_COLUMNS, read_memory
+from clustersim.estimation.remarks import expert_tp_in, mixtures_in
 from clustersim.estimation.row import Row
 from clustersim.estimation.row_model import model_of_row
 from clustersim.performance import (
@@ -83,11 +83,13 @@ COLUMNS: Mapping[str, str] = {
     "vpp": "model chunks of a stage (default: 1)",
     "dp": "data parallel size (default: what is left)",
     "ep": "expert parallel size; experts over any chips of a stage (default: 1)",
-    "etp": "expert tensor parallel size, chips of an expert (default: 1 if ep > 1, else tp)",
+    "etp": "expert tensor parallel size, chips of an expert (default: what `notes` gives, as "
+    "`expert TP 2`; else 1 if ep > 1, else tp)",
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     "recompute": "none, selective or full (default: none)",
-    "moe_recompute": "0 or 1: mixtures of experts are computed again (default: 0)",
+    "moe_recompute": "0 or 1: mixtures of experts are computed again (default: what `recompute` or "
+    "`notes` lists, as `recompute layernorm+moe`; else 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, 0 where no ranks hold the same weights)",
     "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
@@ -100,16 +102,8 @@ COLUMNS: Mapping[str, str] = {
 """Columns that describe a run, with their defaults; all others are carried along."""
 
 REMARKS = "notes"
-"""A column of free text, in which published tables give the one size that they have no column for:
-:data:`EXPERT_TP`."""
-EXPERT_TP = re.compile(
-    r"\b(?:(?:expert[-_ ](?:tp|tensor[-_ ]parallel)(?:[-_ ]size)?|etp)(?: of)?[ =:]*)([1-9]\d*)\b",
-    re.IGNORECASE,
-)
-"""The words for an expert tensor parallel size, with its number."""
-MOE = re.compile(r"\bmoe\b(?!_act)", re.IGNORECASE)
-RECOMPUTE_MOE = re.compile(r"\brecompute [a-z_,+ ]*\bmoe\b", re.IGNORECASE)
-"""A list of modules that are computed again, with the mixture of experts as a whole."""
+"""A column of free text, in which published tables give what they have no column for
+(:mod:`clustersim.estimation.remarks`)."""
 
 
 @dataclass(frozen=True)
@@ -302,8 +296,8 @@ class _Reader:
         model = model_of_row(row, self.catalogue)
         given = _given(row, notes)
         searched = self.assumed is not None and is_searched(given)
-        if not searched and given["etp"] is None and model.get("n_experts", 0) > 0:
-            given["etp"] = _remarked_expert_tp(row, notes)
+        if not searched and model.get("n_experts", 0) > 0:
+            _read_remarks(row, given, notes)
         batch = _global_batch(row, self.catalogue)
         count = _count(row, given)
         if chip is None or row.problems:
@@ -387,30 +381,20 @@ def _given(row: Row, notes: list[str]) -> Given:
     given["zero"], given["zero_group"] = read_zero(row)
     for name, column in SWITCH_COLUMNS.items():
         given[name] = row.flag(column, 0.0) if row.text(column) else None
-    given["moe_recompute"] = (
-        row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else _said_moe(row, notes)
-    )
+    given["moe_recompute"] = row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else None
     given["lora"] = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     return given
 
 
-def _said_moe(row: Row, notes: list[str]) -> float | None:
-    """Whether the recompute, or a remark on it, speaks of mixtures: ``layernorm+moe``."""
-    for column, pattern in (("recompute", MOE), (REMARKS, RECOMPUTE_MOE)):
-        found = pattern.search(row.text(column))
-        if found is not None:
-            notes.append(f"moe_recompute 1 is taken from the column {column} ({found.group()}).")
-            return 1.0
-    return None
-
-
-def _remarked_expert_tp(row: Row, notes: list[str]) -> float | None:
-    """Read the expert tensor parallel size that a row's remarks speak of."""
-    found = EXPERT_TP.search(row.text(REMARKS))
-    if found is None:
-        return None
-    notes.append(f"etp {found.group(1)} is taken from the column {REMARKS} ({found.group()}).")
-    return float(found.group(1))
+def _read_remarks(row: Row, given: Given, notes: list[str]) -> None:
+    """Take of a mixture's plan what no column gives but a remark does."""
+    remark = row.text(REMARKS)
+    if given["moe_recompute"] is None and (told := mixtures_in(row.text("recompute"), remark)):
+        given["moe_recompute"] = 1.0
+        notes.append(f"moe_recompute 1 is taken from the column {told[0]} ({told[1]}).")
+    if given["etp"] is None and (size := expert_tp_in(remark)):
+        given["etp"] = float(size[0])
+        notes.append(f"etp {size[0]} is taken from the column {REMARKS} ({size[1]}).")
 
 
 def _count(row: Row, given: Given) -> float:

@@ -85,7 +85,7 @@ class Links:
         Start-up time of the protocol for large messages more than of the one for small messages,
         inside a domain, and for one doubling across domains.
     corner : float
-        How wide the corners are where the slower level or the protocol changes: nought in the
+        How wide the corners are where the slower level or the protocol changes: 0 in the
         model, rounded in a fit (:func:`clustersim.network.corners.smaller`).
     """
 

@@ -1,7 +1,7 @@
 """The smaller and the larger of two times, with a corner where they meet that can be rounded.
 
 The model takes them as they are. A fit rounds the corners: at a sharp one the derivatives jump, a
-row whose measurement lies on it holds the fit there, and a descent goes to and fro across it.
+row whose measurement lies on it holds the fit there, and a descent alternates between its sides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Ar
     Parameters
     ----------
     one, other : array
-        Nought or more, finite.
+        0 or more, finite.
     corner : float
         Width w of the corner; 0 is the plain minimum. Where both are equal the result is their
         value over 1 + w, and where they differ by a factor f much further apart than w it is less

@@ -4,7 +4,7 @@ A coefficient is a base value plus effects of what a row belongs to: the chip's 
 chip, the software product (NeMo, LLM Foundry, MindSpeed ...), the exact release, the three of
 architecture, product and precision together, and the source of a measurement. All live on an
 unbounded scale (logarithm, or logit of a fraction), where the base has a normal prior about `mean`
-and each effect a normal prior about nought: who has few rows leans on its relatives, who has none
+and each effect a normal prior about 0: who has few rows leans on its relatives, who has none
 is its relatives' mean with their spread (partial pooling: Gelman and Hill 2007, chapter 12).
 
 The prior means are orders of magnitude from first principles or from the sources that the parts'

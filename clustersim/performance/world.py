@@ -45,7 +45,7 @@ def labels_of(
         A chip without FP8 computes in BF16.
     source : str
         Family of the measurement (a paper or benchmark with its software), or ``""``: what is not
-        known counts as one more of its kind, nought in the mean and drawn in a draw.
+        known counts as one more of its kind, zero in the mean and drawn in a draw.
     """
     product = product_of(stack) or UNKNOWN
     family = accelerator.family
@@ -77,7 +77,7 @@ class World:
     draws : int
         0 for one world, otherwise the number of worlds held side by side.
     seed : int or None
-        None for the posterior mean, in which an effect that no measurement knows is nought; in a
+        None for the posterior mean, in which an effect that no measurement knows is 0; in a
         draw such an effect is drawn from its prior, by this seed and its key alone.
     stacks : mapping of str to str
         Software stack by chip or family of chips, and under ``""`` that of all others; where it

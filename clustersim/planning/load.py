@@ -97,7 +97,7 @@ def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator
         return
     count = 0 if spec.verify is None else spec.verify.replications
     runs = f"{count} replication{'' if count == 1 else 's'} of each simulated scenario"
-    worth = "one tells no interval" if count == 1 else "its intervals are wide"
+    worth = "one gives no interval" if count == 1 else "its intervals are wide"
     told = f" with {runs}, and {worth}" if count else ""
     yield (
         f"this is a preview (--quick){told}; for the decision run clustersim plan {path} "

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from clustersim.errors import InputError
+from clustersim.notes import note
 from clustersim.planning.assumption_table import assumption_table
 from clustersim.planning.kept_runs import FILE as KEPT_RUNS
-from clustersim.planning.kept_runs import KeptRuns
+from clustersim.planning.kept_runs import KeptRuns, question_of
 from clustersim.planning.load import PlanQuestion
 from clustersim.planning.tables import (
     allocation_table,
@@ -56,44 +57,79 @@ def plan_folder(
     ------
     InputError
         If the folder cannot be used: it holds something, and with `resume` no interrupted plan of
-        this question.
+        this question; or another process makes this plan.
     """
     path = Path(folder)
-    held = _interrupted_plan(path)
-    if held is None:
+    asked = question.spec.model_dump(mode="json", exclude_none=True)
+    if not _is_interrupted(path):
         if resume and (path / PLAN_FILE).exists():
-            raise InputError(path, "holds no interrupted plan; nothing is left to resume")
+            _refuse_to_resume(path)
         with new_folder(path) as made:
-            yield made, KeptRuns(made / KEPT_RUNS)
+            kept = KeptRuns(made / KEPT_RUNS, asked)
+            with closing(kept):
+                yield made, kept
         return
     if not resume:
         raise InputError(
             path, "holds an interrupted plan; continue it with --resume, or name a new folder"
         )
-    asked = question.spec.model_dump(mode="json", exclude_none=True)
-    if changed := [key for key in {**held, **asked} if held.get(key) != asked.get(key)]:
+    held = _question(path)
+    if held is None:
+        note(
+            f"{path / PLAN_FILE} and the first line of {KEPT_RUNS} are damaged and do not say of "
+            "which question the plan is; its runs are used where they fit this one"
+        )
+    elif changed := [key for key in {**held, **asked} if held.get(key) != asked.get(key)]:
         raise InputError(
             path,
             f"holds a plan of another question, which differs in {', '.join(changed)}; name a new "
             "folder",
         )
     try:
-        yield path, KeptRuns(path / KEPT_RUNS)
+        kept = KeptRuns(path / KEPT_RUNS, asked)
+        with closing(kept):
+            kept.begin()
+            yield path, kept
     except OSError as error:
         raise InputError(path, f"cannot be written: {error.strerror or error}") from None
 
 
-def _interrupted_plan(folder: Path) -> Mapping[str, Any] | None:
-    """Return the question of the interrupted plan that a folder holds; None if it holds none."""
+def _is_interrupted(folder: Path) -> bool:
+    """Whether a folder holds a plan that is not complete: its runs are kept, or parts missing."""
+    return (folder / KEPT_RUNS).is_file() or bool(_plan_file(folder).get("missing"))
+
+
+def _refuse_to_resume(folder: Path) -> None:
+    if "question" in _plan_file(folder):
+        raise InputError(folder, "holds no interrupted plan; nothing is left to resume")
+    raise InputError(
+        folder / PLAN_FILE,
+        f"is damaged, and there is no {KEPT_RUNS} to continue from; name a new folder",
+    )
+
+
+def _question(folder: Path) -> Mapping[str, Any] | None:
+    """Return the question of an interrupted plan; None if no file of it can be read."""
+    found = question_of(folder / KEPT_RUNS) if (folder / KEPT_RUNS).is_file() else None
+    if found is None:
+        found = _plan_file(folder).get("question")
+    return found if isinstance(found, dict) else None
+
+
+def _plan_file(folder: Path) -> Mapping[str, Any]:
+    """Return what the file of a plan says; nothing where it cannot be read."""
     try:
         told = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
-        return dict(told["question"]) if told["missing"] else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def write_plan(plan: Plan, folder: Path, formats: Sequence[str] = ("png", "svg")) -> None:
-    """Write a plan into a folder that exists and is empty.
+    """Write a plan into a folder that exists: its own, or an empty one.
+
+    ``plan.json`` comes last, and then the runs that were kept for it go: whenever the process is
+    killed, a folder with these runs holds an interrupted plan.
 
     Parameters
     ----------
@@ -107,22 +143,22 @@ def write_plan(plan: Plan, folder: Path, formats: Sequence[str] = ("png", "svg")
         plain_cells(table).to_csv(folder / f"{name}.csv", index=False)
     content = {**_facts(plan), **{name: _records(table) for name, table in tables.items()}}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    draft = folder / f".{PLAN_FILE}"
-    draft.write_text(text + "\n", encoding="utf-8")
-    os.replace(draft, folder / PLAN_FILE)
     if "purchases" in tables and formats:
         figure = draw_purchases(tables["purchases"], title=plan.question.spec.name)
         save_figure(figure, folder / "purchases", formats)
         if "regret" in tables and len(plan.problem.scenarios) > 1:
             figure = draw_regret(tables["regret"], title=plan.question.spec.name)
             save_figure(figure, folder / "regret", formats)
-    if not plan.missing:
-        (folder / KEPT_RUNS).unlink(missing_ok=True)
     if plan.verified is not None and plan.verified.complete:
         replication = plan.verified.replication
         for number, trial in enumerate(plan.verified.trials, 1):
             name = f"{number}-{_file_name(trial.scenario)}"
             _write_trial(trial, replication, folder / "scenarios", name)
+    draft = folder / f".{PLAN_FILE}"
+    draft.write_text(text + "\n", encoding="utf-8")
+    os.replace(draft, folder / PLAN_FILE)
+    if not plan.missing:
+        (folder / KEPT_RUNS).unlink(missing_ok=True)
 
 
 def plan_tables(plan: Plan) -> dict[str, pd.DataFrame]:

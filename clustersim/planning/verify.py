@@ -323,6 +323,8 @@ class _Runs:
         services = [self._kept.get(*task) for task in tasks]
         missing = [task for task, service in zip(tasks, services, strict=True) if service is None]
         self._total, self._done = len(tasks), len(tasks) - len(missing)
+        if missing:
+            self._kept.explain_unused()
 
         def done(number: int, service: Service) -> None:
             with interrupts.held():

@@ -216,9 +216,9 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         elif is_constant(row["metric"]):
             yield f"{head} {size} {word}."
         elif not (math.isfinite(low) and math.isfinite(high)):
+            told = "shows no difference" if row["relative"] == 0 else f"{size} {word}"
             yield (
-                f"{head} {size} {word} ({pairs}{_over_draws(row)}; no interval: "
-                f"{row['relative_note']})."
+                f"{head} {told} ({pairs}{_over_draws(row)}; no interval: {row['relative_note']})."
             )
         elif low <= 0 <= high:
             yield (

@@ -47,7 +47,7 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     {'on nodes that went to services': 1}
     """
     again = attempts["attempt"].to_numpy() > 0
-    stopped = attempts[np.r_[again[1:], False]]
+    stopped = attempts[np.append(again, False)[1:]]
     reason = pd.Series(_OTHER, index=stopped.index, dtype=object)
     place = pd.MultiIndex.from_arrays([stopped["pool"].astype(str), stopped["end_s"]])
     out = (outages["slowdown"] == np.inf).to_numpy()

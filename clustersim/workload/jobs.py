@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError, shown
-from clustersim.units import LONGEST_S, MOST_CHIPS, format_number
+from clustersim.notes import note
+from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, format_number
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "texts_of",
 ]
 
+UNUSUAL_S = 100 * SECONDS_PER_YEAR
+"""Times above this are told of: a month in milliseconds is nearly as long."""
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
 
 Mask = npt.NDArray[np.bool_]
@@ -99,6 +102,10 @@ def check_jobs(
         Numbers of the jobs in the file, to name in the message; by default their
         places in the table, from 1 on.
 
+    Notes
+    -----
+    Times of more than 100 years, which may be milliseconds, are told in a note.
+
     Raises
     ------
     InputError
@@ -123,6 +130,22 @@ def check_jobs(
         problems += _faults(jobs, np.arange(1, len(jobs) + 1) if records is None else records)
     if problems:
         raise InputError(source, problems)
+    _note_long_times(jobs)
+
+
+def _note_long_times(jobs: pd.DataFrame) -> None:
+    """Ask about times that no log spans: milliseconds, most likely, which nothing else shows."""
+    for name in ("submit_s", "duration_s", "estimate_s"):
+        values = _values(jobs, name, np.arange(len(jobs)))
+        if values is None or isinstance(values, str):
+            continue
+        longest = float(np.fmax.reduce(values))
+        if longest > UNUSUAL_S:
+            note(
+                f"{name} is up to {format_number(longest, 3)} s, which is "
+                f"{longest / SECONDS_PER_YEAR:,.0f} years; check that it is in seconds, not in "
+                "milliseconds"
+            )
 
 
 def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
@@ -225,7 +248,9 @@ def _number_faults(
     if may_be_nan is not None:
         absent &= ~may_be_nan
     rule = f"{'more than' if open_end else 'at least'} {format_number(least, 6)} is needed"
-    most_told = "10,000 yr (3.16e11 s)" if most == LONGEST_S else f"{most:g}"
+    most_told = f"at most {most:g} is allowed"
+    if most == LONGEST_S:
+        most_told = "at most 10,000 yr (3.16e11 s) is allowed; is it in milliseconds?"
     too_low = values <= least if open_end else values < least
     for bad, what, told in (
         (absent, "without a value", "every job needs one"),
@@ -234,7 +259,7 @@ def _number_faults(
         (
             (values > most) & np.isfinite(values),
             "absurdly large",
-            f"at most {most_told} is allowed",
+            most_told,
         ),
     ):
         if bad.any():

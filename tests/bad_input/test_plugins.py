@@ -129,5 +129,5 @@ def test_placement_that_places_nothing(
     assert main(["check-policy", "fcfs", "--placement", "mine.py"]) == 1
     assert "refuses a job of" in capsys.readouterr().out
     write_scenario({"scheduler/placement": "mine.py"})
-    assert main(RUN) == 0
+    assert main(RUN) == 1
     assert "which the placement cannot put on the nodes" in capsys.readouterr().out

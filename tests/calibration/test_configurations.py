@@ -351,6 +351,11 @@ class TestPlans:
             ({"ep": "4", "notes": "with expert_tensor_parallel_size=2"}, 2,
              "expert_tensor_parallel_size=2"),
             ({"ep": "4", "notes": "ETP 2"}, 2, "ETP 2"),
+            ({"ep": "4", "notes": "no overlap; expert TP 2, VPP 7"}, 2, "expert TP 2"),
+            ({"ep": "4", "notes": "ETP 2 was slower, whole experts here"}, 1, ""),
+            ({"ep": "4", "notes": "no expert TP 2; not ETP 2, unlike etp 2"}, 1, ""),
+            ({"ep": "4", "notes": "slower with ETP 2"}, 1, ""),
+            ({"ep": "4", "notes": "ETP 2; in the second table expert TP 4, ETP 4"}, 1, ""),
         ],
     )  # fmt: skip
     def test_expert_tensor_parallel_size(self, changes, etp, words):
@@ -375,6 +380,21 @@ class TestPlans:
              "notes (recompute layernorm+moe)"),
             ({"notes": "recompute moe_act; MoE of 8 experts"}, 0, ""),
             ({"moe_recompute": "0", "notes": "recompute moe"}, 0, ""),
+            ({"recompute": "selective: layernorm + moe"}, 1, "recompute (moe)"),
+            ({"notes": "VPP 2; recompute_modules=moe, layernorm; etp assumed"}, 1,
+             "notes (recompute_modules=moe, layernorm)"),
+            ({"notes": "TP 2, moe_recompute=1"}, 1, "notes (moe_recompute=1)"),
+            ({"notes": "no overlap. With recompute MoE"}, 1, "notes (recompute MoE)"),
+            ({"recompute": "selective (moe: none)"}, 0, ""),
+            ({"recompute": "selective (moe_act)"}, 0, ""),
+            ({"recompute": "selective except moe"}, 0, ""),
+            ({"notes": "same recompute settings as in the moe run"}, 0, ""),
+            ({"notes": "we do not recompute the moe layers"}, 0, ""),
+            ({"notes": "without recompute of moe"}, 0, ""),
+            ({"notes": "we did not, as others do, recompute moe"}, 0, ""),
+            ({"notes": "unlike NeMo, recompute layernorm+moe"}, 0, ""),
+            ({"notes": "recompute moe: none"}, 0, ""),
+            ({"notes": "recompute moe was slower; moe_recompute=0"}, 0, ""),
         ],
     )  # fmt: skip
     def test_recompute_of_mixtures(self, changes, again, told):
@@ -385,6 +405,25 @@ class TestPlans:
             [f"moe_recompute 1 is taken from the column {told}."] if told else []
         )
         assert found.plans.recompute.tolist() == [float("recompute" in changes)]
+
+    @pytest.mark.parametrize(
+        ("column", "text"),
+        [
+            ("notes", "same recompute settings as in the moe run"),
+            ("notes", "recompute layernorm+moe"),
+            ("notes", "moe_recompute=1; ETP 2"),
+            ("recompute", "none (moe: none)"),
+            ("recompute", "selective (layernorm, moe)"),
+        ],
+    )
+    def test_a_dense_model_has_no_mixtures_whatever_a_remark_says(self, column, text):
+        found = read({**DENSE, column: text})
+        assert (found.reason, found.plans.moe_recompute.tolist()) == ([""], [0])
+        assert "moe_recompute" not in "".join(found.notes[0])
+
+    def test_none_for_mixtures_is_none(self):
+        found = read({**MIXTURE, "recompute": "none (moe: none)"})
+        assert (found.reason, found.plans.moe_recompute.tolist()) == ([""], [0])
 
     def test_remarks_do_not_make_a_plan(self):
         frame = pd.DataFrame([{**MIXTURE, "notes": "expert TP 2"}])

@@ -11,6 +11,7 @@ from clustersim.calibration.fit import (
     NARROW,
     WIDE,
     _Problem,
+    _settled,
     descend,
     design_matrices,
     keys_of,
@@ -19,6 +20,7 @@ from clustersim.calibration.fit import (
 )
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import read_configurations
+from clustersim.notes import forget_notes
 from clustersim.performance import LEVELS, PARAMETERS, default_calibration, default_world
 from tests.calibration.steps import seconds, sizes
 
@@ -180,6 +182,40 @@ def test_derivatives_are_those_of_the_cost(rows, noisy, corner):
     assert slope == pytest.approx(problem.gradient(at) @ way, rel=1e-5)
     bend = (problem.gradient(ahead) - problem.gradient(behind)) / (2 * step)
     np.testing.assert_allclose(problem.hessian(at) @ way, bend, atol=1e-3 * np.abs(bend).max())
+
+
+class Flat:
+    """A cost whose gradient and second derivatives are given, counted so that no test hangs."""
+
+    def __init__(self, gradient, hessian):
+        self.given, self.bend, self.calls = gradient, hessian, 0
+
+    def gradient(self, effects):
+        self.calls += 1
+        assert self.calls < 100
+        return self.given(effects)
+
+    def hessian(self, _effects):
+        return self.bend
+
+
+@pytest.mark.parametrize("left", [0.0, np.nan, 1.0])
+def test_the_last_steps_end_where_no_gradient_is_left_or_none_is_known(left):
+    flat = Flat(lambda effects: np.full(2, left), np.eye(2))
+    assert _settled(flat, np.ones(2)).tolist() == [1.0, 1.0]
+
+
+def test_the_last_steps_go_on_while_the_gradient_falls():
+    bowl = Flat(lambda effects: effects + 0.1 * effects**2, np.eye(2))
+    np.testing.assert_allclose(_settled(bowl, np.full(2, 0.01)), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("bend", [np.diag([1.0, -1.0]), np.zeros((2, 2)), np.full((2, 2), np.nan)])
+def test_a_saddle_is_told_and_left_as_it_is(bend, capsys):
+    forget_notes()
+    saddle = Flat(lambda effects: effects * 1e-6, bend)
+    assert _settled(saddle, np.ones(2)).tolist() == [1.0, 1.0]
+    assert "came to rest where its cost has no minimum" in capsys.readouterr().err
 
 
 def test_a_fit_that_does_not_rest_says_so(problem, capsys):

@@ -38,12 +38,12 @@ def test_by_hand():
     assert float(larger(np.array(2.0), 3.0, 0.5)) == pytest.approx(5 - root)
 
 
-def test_where_one_is_nought_or_far_away_nothing_is_rounded():
+def test_where_one_is_zero_or_far_away_nothing_is_rounded():
     assert smaller(np.zeros(2), np.array([0.0, 3.0]), 0.1).tolist() == [0.0, 0.0]
     assert float(smaller(np.array(1.0), 1e9, 0.1)) == pytest.approx(1.0, rel=1e-9)
 
 
-def test_the_slope_turns_from_one_to_nought_without_a_jump():
+def test_the_slope_turns_from_one_to_zero_without_a_jump():
     size = np.linspace(0.5, 1.5, 2001)
     slopes = np.diff(smaller(size, 1.0, 0.05)) / np.diff(size)
     assert slopes[0] == pytest.approx(1.0, abs=0.02)

@@ -182,12 +182,12 @@ NEEDED = [
     ("h200", None, np.inf),
     ("h20", None, 0.005),
     ("910b", None, 0.02),
-    ("seedchip", None, 0.0004),
+    ("seedchip", None, 0.0003),
     ("seedchip", 0.0, 0.001),
 ]
 """By how much the cost rises at least without a chip, at a share of network and buildings beside
 the price; infinite where what must be met is not. At the assumed share of a fifth SeedChip saves
-0.05 % of the cost, without any 0.24 %."""
+0.04 % of the cost, without any 0.18 % (the gap of the search is 1e-6 at most)."""
 
 
 @pytest.mark.parametrize(("chip", "site_share", "least"), NEEDED)
@@ -220,7 +220,7 @@ def test_the_example_buys_ahead_because_supply_may_stop() -> None:
     ("replications", "worth"),
     [
         (None, "this is a preview (--quick); for the decision run"),
-        (1, "a preview (--quick) with 1 replication of each simulated scenario, and one tells no"),
+        (1, "a preview (--quick) with 1 replication of each simulated scenario, and one gives no"),
         (
             4,
             "a preview (--quick) with 4 replications of each simulated scenario, and its intervals",

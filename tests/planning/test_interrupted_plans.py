@@ -12,13 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from files import queue, two_chips
 from ruamel.yaml import YAML
 
 from clustersim.cli.main import main
-from clustersim.planning import define_plan, make_plan, result, verify
+from clustersim.errors import InputError
+from clustersim.planning import define_plan, kept_runs, load_plan, make_plan, output, result, verify
 from clustersim.planning.kept_runs import FILE
+from clustersim.planning.output import plan_folder, write_plan
+from clustersim.source_code import Code, this_code
 
 RUNS = 3 * 2 + 2
 """Runs of :func:`small`: three rounds of two replications, and two new ones."""
@@ -84,7 +88,7 @@ def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str
         assert f"interrupted in {where}" in facts["missing"][0]
         assert f", {done} of its 2 runs done" in facts["missing"][0]
         assert "purchases.csv" in files
-        assert files.get(FILE, b"").count(b"\n") == place
+        assert files[FILE].count(b"\n") == 1 + place
         assert plan(out) == 2
         assert "continue it with --resume" in capsys.readouterr().err
         made[:] = [-1, place]
@@ -129,8 +133,186 @@ def test_another_question_is_refused(made: list[int], capsys: pytest.CaptureFixt
     plan("other")
     Path("own.yaml").write_text("accelerators: {}\nmodels: {}\n")
     made[:] = [-1, 0]
+    capsys.readouterr()
     plan("other", "--resume")
     assert made[1] == RUNS
+    told = capsys.readouterr().err
+    assert f"Note: other/{FILE}: 1 run is made again: changed since: " in told
+    assert "own.yaml" in told
+
+
+def test_runs_of_other_code_are_made_again_and_it_is_said_why(
+    made: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(small())
+    made[0] = 3
+    plan("out")
+    now = this_code()
+    other = {**now.files, "engine/engine.py": "another hash"}
+    monkeypatch.setattr(kept_runs, "this_code", lambda: Code(now.version, other))
+    made[:] = [-1, 0]
+    capsys.readouterr()
+    plan("out", "--resume")
+    assert made[1] == RUNS
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("are made again") == 1
+    assert f"3 runs are made again: made by clustersim {now.version}" in told
+    assert "changed since: changed engine/engine.py" in told
+
+
+def test_a_base_scenario_that_was_changed_is_told(
+    made: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = small()
+    base = fields["verify"]["base"]
+    fields["verify"]["base"] = "base.yaml"
+    for seed, place in ((1, 3), (2, -1)):
+        with Path("base.yaml").open("w", encoding="utf-8") as file:
+            YAML(typ="safe", pure=True).dump({**base, "seed": seed}, file)
+        write(fields)
+        made[:] = [place, 0]
+        capsys.readouterr()
+        plan("out", *["--resume"] * (place < 0))
+    told = capsys.readouterr().err
+    assert "3 runs are made again: the scenario or a file that it reads has changed since" in told
+
+
+def test_a_torn_line_does_not_take_the_next_one_with_it(made: list[int]) -> None:
+    """A second interrupt after one within a line: what was done in between is kept."""
+    write(small())
+    made[0] = 3
+    plan("out")
+    path = Path("out", FILE)
+    path.write_bytes(path.read_bytes()[:-20])
+    made[:] = [2, 0]
+    plan("out", "--resume")
+    assert made[1] == 2
+    made[:] = [-1, 0]
+    plan("out", "--resume")
+    assert made[1] == RUNS - 4
+
+
+class Killed(BaseException):
+    """What ends a process at once."""
+
+
+def test_a_kill_at_any_write_leaves_what_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables, pictures, scenarios, ``plan.json``, and that the runs are no longer needed."""
+    question = define_plan(small())
+    complete = make_plan(question, workers=1)
+    whole = contents(str(complete.save("whole", ("svg",))))
+    writes = {
+        (pd.DataFrame, "to_csv"),
+        (pd.DataFrame, "to_parquet"),
+        (Path, "write_text"),
+        (Path, "unlink"),
+        (output, "save_figure"),
+        (output.os, "replace"),
+    }
+    left = [0]
+
+    def killing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return call(*arguments, **options)
+
+        return counted
+
+    for place, name in writes:
+        monkeypatch.setattr(place, name, killing(getattr(place, name)))
+    monkeypatch.setattr(output, "save_figure", killing(lambda *_: None))
+    pictures = {name for name in whole if name.endswith(".svg")}
+    for number in range(1, 1000):
+        out = f"out{number}"
+        left[0] = number
+        try:
+            with plan_folder(out, question) as (folder, kept):
+                kept.begin()
+                write_plan(complete, folder, ("svg",))
+            break
+        except Killed:
+            left[0] = -1
+        with (
+            pytest.raises(InputError, match="continue it with --resume"),
+            plan_folder(out, question),
+        ):
+            pass
+        with plan_folder(out, question, resume=True) as (folder, _):
+            write_plan(complete, folder, ("svg",))
+        assert contents(out) == {name: whole[name] for name in whole.keys() - pictures}
+    assert number > len(whole)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "absent", "empty", "a list"])
+def test_runs_are_found_whatever_became_of_the_plan_file(
+    made: list[int], capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    write(small())
+    made[0] = 4
+    plan("out")
+    path = Path("out/plan.json")
+    text = path.read_text()
+    path.unlink()
+    if damage != "absent":
+        path.write_text({"truncated": text[: len(text) // 2], "a list": "[]"}.get(damage, ""))
+    capsys.readouterr()
+    assert plan("out") == 2
+    assert "continue it with --resume" in capsys.readouterr().err
+    assert plan("out", "--resume", "--set", "verify.replications=3") == 2
+    assert "another question, which differs in verify; name a new" in capsys.readouterr().err
+    made[:] = [-1, 0]
+    assert plan("out", "--resume") in (0, 1)
+    assert made[1] == RUNS - 4
+    assert not Path("out", FILE).exists()
+    # A plan that is complete, but whose file was damaged later, has nothing to continue from.
+    path.write_text(text[: len(text) // 2])
+    assert plan("out", "--resume") == 2
+    assert f"plan.json: is damaged, and there is no {FILE} to con" in capsys.readouterr().err
+
+
+def test_a_plan_without_a_readable_question(
+    made: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its runs are used where they fit, and it is said that they may be another plan's."""
+    write(small())
+    made[0] = 2
+    plan("out")
+    Path("out/plan.json").unlink()
+    path = Path("out", FILE)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    made[:] = [-1, 0]
+    capsys.readouterr()
+    assert plan("out", "--resume") in (0, 1)
+    assert "do not say of which question the plan is" in capsys.readouterr().err
+    assert made[1] == RUNS - 2
+
+
+def test_one_process_makes_a_plan(made: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    write(small())
+    made[0] = 1
+    plan("out")
+    question = define_plan(small())
+    before = contents("out")
+    with plan_folder("out", load_plan("plan.yaml"), resume=True):
+        capsys.readouterr()
+        held = contents("out")
+        assert plan("out", "--resume") == 2
+        assert "another process makes this plan; wait for it or stop it" in capsys.readouterr().err
+        assert contents("out") == held
+    assert held[FILE].startswith(before[FILE])
+    made[0] = -1
+    assert plan("out", "--resume") in (0, 1)
+    # Of two that begin in an empty folder, the second to write is refused.
+    Path("empty").mkdir()
+    with (
+        plan_folder("empty", question) as (_, first),
+        plan_folder("empty", question) as (_, second),
+    ):
+        first.begin()
+        with pytest.raises(InputError, match="another process makes this plan"):
+            second.begin()
 
 
 def test_an_interrupt_of_the_regret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +354,18 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def kept_lines() -> int:
+    """Lines of the file of runs; the first names the question."""
+    path = Path("out", FILE)
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals(number: signal.Signals) -> None:
     """Also after SIGKILL there are the purchases and the runs that were done."""
     write(small())
     process = start()
-    wait_for(lambda: Path("out", FILE).exists())
+    wait_for(lambda: kept_lines() > 1)
     process.send_signal(number)
     printed, errors = process.communicate(timeout=30)
     killed = number == signal.SIGKILL
@@ -185,8 +373,7 @@ def test_signals(number: signal.Signals) -> None:
     assert ("Buy " in printed) != killed
     facts = json.loads(Path("out/plan.json").read_text())
     assert facts["missing"]
-    kept = Path("out", FILE).read_bytes().count(b"\n")
-    assert kept >= 1
+    assert kept_lines() > 1
     if not killed:
         return
     assert plan("out", "--resume") in (0, 1)
@@ -222,4 +409,4 @@ def test_compiled_code_that_does_not_return() -> None:
     facts = json.loads(Path("out/plan.json").read_text())
     assert "interrupted before the runs of round 2" in facts["missing"][0]
     assert len(facts["rounds"]) == 1
-    assert Path("out", FILE).read_bytes().count(b"\n") == 2
+    assert kept_lines() == 1 + 2

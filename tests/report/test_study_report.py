@@ -273,6 +273,10 @@ def test_a_share_that_rests_on_one_pair_is_told_without_an_interval(tmp_path: Pa
         "window": {"warm_up": 0, "cool_down": 0},
         "compare": {"of": of, "baseline": "10 min"},
     }
+    one = {**fields, "replications": 1, "base": {**base, "seed": 2}}
+    assert conduct_study(define_study(one), tmp_path / "one", workers=1)
+    (told,) = (line for line in findings(load_result(tmp_path / "one")) if "against" in line)
+    assert told.endswith("shows no difference (1 pair; no interval: one pair shows no spread).")
     assert conduct_study(define_study(fields), tmp_path / "study", workers=1)
     result = load_result(tmp_path / "study")
     waits = result.runs.groupby("replication")["mean_wait_s"].max()

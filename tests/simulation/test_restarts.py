@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+import pytest
 from fleets import cluster, jobs, pool
 
+from clustersim.cli.result_text import exit_code, result_text
 from clustersim.engine.outages import Outage
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -50,6 +52,28 @@ def test_by_hand() -> None:
         "for another reason": 1,
     }
     assert restart_causes(table.iloc[-2:], OUT) == {}
+    # No job started, nothing went out of service, or neither.
+    assert restart_causes(table.iloc[:0], OUT) == {}
+    assert restart_causes(table.iloc[:0], OUT.iloc[:0]) == {}
+    assert restart_causes(table, OUT.iloc[:0]) == {"for another reason": 5}
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [[], [Outage(0.0, math.inf, 0, 0, "retired", planned=True, absent=True)]],
+    ids=["all stay", "one leaves"],
+)
+@pytest.mark.parametrize("size", [24, 64])
+def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[Outage]) -> None:
+    gone = [*gone, *(Outage(0.0, math.inf, 0, n, "gpu") for n in (1, 2))]
+    log = jobs([(0, size, 1000.0)] * 2)
+    fleet = cluster(pool("a", 3, 8))
+    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), outages=gone)
+    assert result.attempts is not None
+    assert result.attempts.empty
+    told = result_text(result)
+    assert "2 times a node went out of service; 0 restarts of jobs" in told
+    assert exit_code(result) == 1
 
 
 def test_every_restart_of_a_run_has_a_cause() -> None:

@@ -238,6 +238,15 @@ def test_systems_that_are_equal_differ_by_nothing():
         assert found.relative_note == ""
 
 
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_one_pair_without_a_difference_does_not_show_that_there_is_none(value):
+    found = paired_difference([value], [value])
+    assert (found.difference, found.relative) == (0.0, 0.0)
+    bounds = (found.difference_low, found.difference_high, found.relative_low, found.relative_high)
+    assert bounds == (-math.inf, math.inf) * 2
+    assert found.relative_note == "one pair shows no spread"
+
+
 waits = st.one_of(st.just(0.0), st.floats(1e-3, 1e6))
 
 
@@ -246,6 +255,9 @@ waits = st.one_of(st.just(0.0), st.floats(1e-3, 1e6))
 def test_no_difference_has_an_interval_of_no_width(pairs):
     system, baseline = map(list, zip(*pairs, strict=True))
     found = paired_difference(system, baseline)
+    if system == baseline and len(pairs) == 1:
+        assert (found.relative_low, found.relative_high) == (-math.inf, math.inf)
+        return
     if system == baseline:
         assert found.relative_low == found.relative_high == 0.0
     elif any(baseline):

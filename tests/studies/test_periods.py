@@ -124,7 +124,7 @@ def test_waits_of_those_who_came_in_the_period() -> None:
     assert np.isnan(by_period(result, "mean_wait_s")[2])
     np.testing.assert_array_equal(by_period(result, "censored"), [0, 1, np.nan, 1])
     assert by_period(result, "mean_wait_s")[3] == 50.0, "until the horizon"
-    assert np.isnan(by_period(result, "p95_wait_s")[3]), "nobody knows"
+    assert np.isnan(by_period(result, "p95_wait_s")[3]), "unknown"
     assert by_period(result, "p95_wait_s")[0] == 0.0
 
 

@@ -260,7 +260,7 @@ def test_a_quick_study_says_that_it_is_a_preview() -> None:
 
     told = " ".join(_preview(1, "my.yaml").split())
     assert told == (
-        "Note: this is a preview (--quick) with 1 replication, which tells no interval between "
+        "Note: this is a preview (--quick) with 1 replication, which gives no interval between "
         "runs; for the answer run clustersim study my.yaml --out DIR without --quick."
     )
     assert "with 3 replications; for the answer" in " ".join(_preview(3, "my.yaml").split())

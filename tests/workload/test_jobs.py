@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from clustersim.errors import InputError
+from clustersim.notes import forget_notes
 from clustersim.workload import check_jobs, read_jobs
 
 
@@ -312,3 +313,28 @@ def test_usable_jobs_of_curie(shared_data: Path) -> None:
     assert log.rows_read == 312_826
     assert len(log.jobs) == 295_540
     assert log.rows_read == len(log.jobs) + sum(log.dropped.values())
+
+
+@pytest.mark.parametrize("column", ["submit_s", "duration_s", "estimate_s"])
+def test_a_year_in_milliseconds_is_told(column, capsys):
+    """3.2e10 ms are a year, as seconds 1,000 years, which no log spans."""
+    forget_notes()
+    table = good().assign(estimate_s=[1.0, 1.0, 1.0])
+    table[column] = table[column].astype(float)
+    check_jobs(table, "a.csv")
+    assert capsys.readouterr().err == ""
+    table.loc[2, column] = 3.15576e10
+    check_jobs(table, "a.csv")
+    told = capsys.readouterr().err
+    assert told.startswith(
+        f"Note: {column} is up to 31,600,000,000 s, which is 1,000 years; check that"
+    )
+    table.loc[2, column] = 3.15576e11 * 1.01
+    with pytest.raises(InputError, match=r"absurdly large \(row 3.*; is it in milliseconds\?"):
+        check_jobs(table, "a.csv")
+
+
+def test_a_log_of_a_century_is_not_told(capsys):
+    forget_notes()
+    check_jobs(edited("submit_s", 2, 99 * 365.25 * 86400), "a.csv")
+    assert capsys.readouterr().err == ""

@@ -65,6 +65,37 @@ def test_logs(tmp_path: Path, zone: str, first: str, later: str, words: str) -> 
     assert pickle.loads(pickle.dumps(log.origin)) == copy.deepcopy(log.origin) == log.origin
 
 
+@pytest.mark.parametrize(
+    ("zone", "offset"),
+    [
+        ("<+20>-20", "+20:00"),
+        ("<-15>15", "-15:00"),
+        ("<+03>-3:00:07", "+3:00:07"),
+        ("<+14>-14:01", "+14:01"),
+        ("AAA-1BBB-23,M3.5.0,M10.5.0", "+23:00"),
+        ("AAA-1BBB-2:00:30,M3.5.0,M10.5.0", "+2:00:30"),
+        ("AAA-14BBB,M3.5.0,M10.5.0", "+15:00"),  # summer time is an hour ahead by default
+        ("AAA-24BBB-1,M3.5.0,M10.5.0", "+24:00"),
+    ],
+)
+def test_offsets_are_of_whole_minutes_up_to_14_hours(zone: str, offset: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"is {offset} off UTC; offsets of whole min")):
+        parse_zone(zone)
+
+
+@pytest.mark.parametrize(("zone", "offset"), [("UTC-24", "+24:00"), ("CET-99", "+99:00")])
+def test_offsets_beyond_a_day_are_refused_in_our_words(zone: str, offset: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{zone!r} is {offset} off UTC")):
+        posix_zone(zone)
+
+
+@pytest.mark.parametrize(
+    "zone", ["<+14>-14", "<-12>12", "<+0545>-5:45", "<+13>-13<+14>,M9.5.0,M4.1.0"]
+)
+def test_offsets_at_the_limit(zone: str) -> None:
+    assert parse_zone(zone).utcoffset(datetime(2026, 1, 1)) is not None
+
+
 def test_zones_that_have_both() -> None:
     """After the last change that is written out, a zone of the database follows the POSIX string at
     the end of its file.

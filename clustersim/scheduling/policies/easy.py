@@ -6,6 +6,7 @@ estimates in scheduling the IBM SP2 with backfilling", IEEE TPDS 12(6), 2001.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,9 @@ from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["Easy", "EasySjbf"]
+
+_MOST_SETS = 1024
+"""Sets of reserved partitions whose answers are kept."""
 
 
 class Easy(Policy):
@@ -50,7 +54,7 @@ class Easy(Policy):
             index: np.array([index in choice for choice in queue.jobs.choices])
             for index in queue.members
         }
-        self._allow_others: dict[tuple[int, ...], npt.NDArray[np.bool_]] = {}
+        self._allow_others: dict[int, npt.NDArray[np.bool_]] = {}
 
     def submit(self, job: int) -> None:
         self._backlog.append(job)
@@ -113,7 +117,7 @@ class Easy(Policy):
             while cursor < backlog.end and not backlog.holds(cursor):
                 cursor += 1
             return cursor
-        allowed = self._allow_one_without(tuple(reserved))
+        allowed = self._allow_one_without(reserved)
         if backlog.holds(cursor) and allowed[backlog.choice[cursor]]:
             return cursor
         span = slice(cursor, backlog.end)
@@ -121,13 +125,18 @@ class Easy(Policy):
         first = int(found.argmax())
         return cursor + first if found[first] else backlog.end
 
-    def _allow_one_without(self, reserved: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    def _allow_one_without(self, reserved: Collection[int]) -> npt.NDArray[np.bool_]:
         """Tell which sets of partitions have one that is not among those `reserved`."""
-        allowed = self._allow_others.get(reserved)
+        bits = 0
+        for index in reserved:
+            bits |= 1 << index
+        allowed = self._allow_others.get(bits)
         if allowed is None:
+            if len(self._allow_others) == _MOST_SETS:
+                self._allow_others.clear()
             others = [index for index in self.queue.members if index not in reserved]
             allowed = np.logical_or.reduce([self._allows[index] for index in others])
-            self._allow_others[reserved] = allowed
+            self._allow_others[bits] = allowed
         return allowed
 
     def _start(self, at: int, now: float) -> bool:
