@@ -8,7 +8,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
-from clustersim.simulation.restarts import restart_causes
 from clustersim.units import SECONDS_PER_YEAR, format_duration, format_number
 
 if TYPE_CHECKING:
@@ -83,6 +82,8 @@ def result_text(result: Result) -> str:
 
 def _restarts_text(result: Result) -> str:
     """Say how often jobs were started again, and why."""
+    from clustersim.simulation.restarts import restart_causes
+
     assert result.attempts is not None
     assert result.outages is not None
     causes = restart_causes(result.attempts, result.outages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clustersim.catalogue import Accelerator, hypothetical_note
-from clustersim.errors import InputError, nearest_name, shown
+from clustersim.errors import nearest_name
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plan_rules import precision_note
@@ -45,15 +45,11 @@ def stack_used(
     stack: str | None,
     calibration: Calibration,
     notes: list[str],
-    *,
-    strict: bool = False,
 ) -> str:
-    """Return the stack by its known spelling; say what is assumed of one that was not measured.
+    """Return the stack by its known spelling; note what is assumed of one that was not measured.
 
-    Raises
-    ------
-    InputError
-        With `strict`, for a name that no product has; ``"unknown"`` stands for such a stack.
+    An unknown name is noted, with the nearest known one, and not refused: tables of other people's
+    runs name stacks of their own, and all entries give the same answer.
     """
     if stack is None:
         assumed = default_stack(chip.family)
@@ -80,12 +76,6 @@ def stack_used(
     near = nearest_name(stack, [*releases, *calibration.stacks, *(name for name, _ in PRODUCTS)])
     hint = "" if near is None else f"did you mean {near!r}? "
     known = f"{', '.join(releases[:NAMES_SHOWN])} and {len(releases) - NAMES_SHOWN} more"
-    if strict and not product:
-        raise InputError(
-            "stack",
-            f"unknown software stack {shown(stack)}; {hint}allowed: {known}, and {UNKNOWN!r} for "
-            f"one that was not measured ({spread})",
-        )
     notes.append(
         f"No run of the software stack {stack!r} is known: {spread}; {hint}known: {known}."
     )

@@ -230,7 +230,7 @@ def estimate(
     shape = dataclasses.replace(shape, seq_len=length)
     notes: list[str] = []
     number = precision_used(chip, precision, notes)
-    software = stack_used(chip, stack, calibration, notes, strict=True)
+    software = stack_used(chip, stack, calibration, notes)
     kept = parse_memory(memory)
     notes += memory_notes(kept)
     job = _Job(shape, chip, count, batch, network, number, software, kept, calibration)
