@@ -37,6 +37,8 @@ from clustersim.calibration.cross_validation import (
 from clustersim.performance import default_calibration
 from tests.calibration.steps import seconds, sizes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def calibrated():

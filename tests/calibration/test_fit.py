@@ -64,6 +64,7 @@ def test_known_coefficients_are_recovered(rows):
     assert found.calibration.facts["rows"] == len(rows)
 
 
+@pytest.mark.slow
 def test_noise_is_averaged_out(rows, noisy):
     true, seen = noisy
     found = fit(rows, seen, np.full(len(rows), SCATTER))
@@ -75,6 +76,7 @@ def test_noise_is_averaged_out(rows, noisy):
     assert 0.5 * SCATTER < found.residuals.std() < 1.2 * SCATTER
 
 
+@pytest.mark.slow
 def test_posterior_covers_the_truth(rows, noisy):
     """Nine in ten of the true effects lie in their 90 % intervals."""
     found = fit(rows, noisy[1], np.full(len(rows), SCATTER)).calibration
@@ -88,6 +90,7 @@ def test_posterior_covers_the_truth(rows, noisy):
     assert 0.8 < np.mean(np.abs(apart) < 1.645) < 0.97
 
 
+@pytest.mark.slow
 def test_outliers_do_not_spoil_the_rest(rows, noisy):
     true, seen = noisy
     bad = np.random.default_rng(2).choice(len(rows), len(rows) // 20, replace=False)

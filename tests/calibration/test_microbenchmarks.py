@@ -445,7 +445,13 @@ def files(request, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["with published runs", "alone"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param(True, id="with published runs", marks=pytest.mark.slow),
+        pytest.param(False, id="alone"),
+    ],
+)
 def test_whole_steps_that_nothing_was_fitted_on(files, own):
     calibrated = calibrate(load_measurements([files], own=own), validate=False)
     steps = step_errors(calibrated)
@@ -464,6 +470,7 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
     assert 0.6 < share < 0.85
 
 
+@pytest.mark.slow
 def test_a_noisy_chip_is_told_and_its_intervals_hold_its_values(tmp_path):
     """Times that are off by a factor of three either way, and one by 10^5, as on a busy machine."""
     table = SHIPPED["h200"].copy()
@@ -491,6 +498,7 @@ def test_small_products_do_not_tell_of_large_ones(tmp_path):
     assert told.startswith("note: the largest product has 3.4e+10 FLOPs; what large ones reach is")
 
 
+@pytest.mark.slow
 def test_a_slow_chip_of_a_kind_that_is_shipped(tmp_path):
     """A capped H200 is measured against itself, not against the one that comes with the package."""
     table = SHIPPED["h200"]

@@ -123,6 +123,7 @@ def test_report_has_text_figures_and_rows(capsys, mine):
     assert rows["fitted_error"].abs().median() < 0.08
 
 
+@pytest.mark.slow
 def test_own_measurements_beside_the_published(capsys, mine):
     printed = call(capsys, mine, "--no-validation", "--out", "both.json")
     assert "fitted to 591 runs of 23 families on 9 chips" in printed
@@ -139,6 +140,7 @@ def test_own_measurements_beside_the_published(capsys, mine):
     assert error < median_error(default_calibration())
 
 
+@pytest.mark.slow
 def test_published_runs_alone_give_what_is_shipped(capsys):
     printed = call(capsys, "--no-validation", "--out", "ours.json")
     assert "fitted to 567 runs of 22 families" in printed
@@ -151,6 +153,7 @@ def test_published_runs_alone_give_what_is_shipped(capsys):
     assert seconds[0] == pytest.approx(seconds[1], rel=2e-3)
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes_with_any_number_of_threads(mine):
     content = []
     for threads in ("1", "2"):
@@ -168,6 +171,7 @@ def test_same_input_same_bytes_with_any_number_of_threads(mine):
     assert content[0] == content[1]
 
 
+@pytest.mark.slow
 def test_seed_sets_the_folds(capsys, mine):
     for seed in (0, 1):
         call(capsys, mine, "--only", "--seed", seed, "--out", f"{seed}.json")
