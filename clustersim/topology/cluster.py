@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.brief import Brief
 from clustersim.errors import InputError
 from clustersim.topology.fabric import Trunk
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
@@ -77,8 +79,8 @@ class Pool:
         return ranges
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cluster:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Cluster(Brief):
     """One or several pools.
 
     Attributes
@@ -95,6 +97,13 @@ class Cluster:
     pools: tuple[Pool, ...]
     datacenter_latency_s: float | None = None
     empty_pools: tuple[str, ...] = ()
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        pools = [f"{pool.name}: {pool.n_chips:,} {pool.accelerator}" for pool in self.pools]
+        return f"Cluster {self.name!r}", {
+            "pools": str(len(self.pools)),
+            "accelerators": f"{self.n_chips:,} ({', '.join(pools)})",
+        }
 
     @property
     def n_chips(self) -> int:

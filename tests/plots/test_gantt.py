@@ -129,7 +129,7 @@ def test_nodes_that_run_no_jobs_are_grey_and_an_attempt_that_ended_is_not_hatche
     outages += [Outage(30, 50, 0, 0, "gpu")]
     log = jobs([(0, 8, 100), (1, 8, 10)])
     placed = Scheduling(placement="consolidate")
-    run = simulate(log, cluster(pool("h200", 2, 8)), placed, outages=outages, horizon_s=90)
+    run = simulate(log, cluster(pool("h200", 2, 8)), placed, node_events=outages, horizon_s=90)
     ax = plot_gantt(run)
     hatched = {(bar.get_x(), bar.get_width()): bar.get_hatch() for bar in ax.patches}
     assert [hatched[start, width] is not None for start, width in ((0, 30), (50, 40))] == [

@@ -55,7 +55,7 @@ def settled(
         fleet,
         Scheduling(policy="easy", placement="consolidate", choose="listed"),
         catalogue=catalogue(),
-        outages=outages,
+        node_events=outages,
         recovery=recovery,
         **options,
     )

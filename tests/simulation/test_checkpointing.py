@@ -79,7 +79,7 @@ def test_in_a_run_asynchronous_checkpoints_cost_less_and_lose_more() -> None:
     def ran(cost_s: float, write_s: float) -> tuple[float, float]:
         told = Recovery([[500.0]], [cost_s], [0.0], [write_s])
         placed = Scheduling(placement="consolidate")
-        table = simulate(log, fleet, placed, outages=outages, recovery=told).attempts
+        table = simulate(log, fleet, placed, node_events=outages, recovery=told).attempts
         return float(table["checkpoint_s"].sum()), float(table["lost_s"].sum())
 
     synchronous, asynchronous = ran(50, 0), ran(1, 50)

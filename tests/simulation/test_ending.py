@@ -100,7 +100,7 @@ def test_a_delivery_that_finds_no_power_waits_for_it() -> None:
         Streams(1),
         catalogue=load_catalogue(),
     )
-    result = simulate(jobs([(0, 16, HOUR)]), TWO_POOLS_OF_H200, placed(), outages=outages)
+    result = simulate(jobs([(0, 16, HOUR)]), TWO_POOLS_OF_H200, placed(), node_events=outages)
     assert result.jobs["start_s"].tolist() == [10 * DAY]
 
 
@@ -114,7 +114,7 @@ def test_a_job_that_can_never_start_again_ends_the_run_with_a_reason(policy: str
     leaves = Outage(50, math.inf, 0, 1, "retired", planned=True, absent=True)
     fails = [Outage(1000.0 * k, 1000.0 * k + 10, 0, 0, "f") for k in range(1, 10_000)]
     result = simulate(
-        log, cluster(pool("gpu", 2, 8)), placed(policy), outages=[leaves, *fails], check=True
+        log, cluster(pool("gpu", 2, 8)), placed(policy), node_events=[leaves, *fails], check=True
     )
     assert result.jobs["outcome"].tolist()[:2] == ["unfinished", "unfinished"]
     assert result.jobs["done"].tolist()[:2] == [0.5, 0.0], "what was saved when it had to leave"
@@ -142,7 +142,7 @@ def test_a_job_that_waits_for_a_node_that_comes_back_keeps_the_run_alive() -> No
         *(Outage(DAY * k, DAY * k + 60, 1, 0, "f") for k in range(1, 30)),
     ]
     log = jobs([(0, 16, 100)])
-    result = simulate(log, TWO_POOLS, placed(), outages=outages)
+    result = simulate(log, TWO_POOLS, placed(), node_events=outages)
     assert result.jobs["start_s"].tolist() == [10 * DAY]
     assert result.provenance["simulated_s"] == 10 * DAY + 100
 
@@ -156,7 +156,7 @@ class Never(Policy):
 
 def test_a_policy_that_starts_nothing_ends_the_run() -> None:
     outages = [Outage(1000.0 * k, 1000.0 * k + 10, 0, 0, "f") for k in range(1, 10_000)]
-    result = simulate(jobs([(0, 8, 100)]), TWO_POOLS, placed(Never), outages=outages)
+    result = simulate(jobs([(0, 8, 100)]), TWO_POOLS, placed(Never), node_events=outages)
     assert result.provenance["simulated_s"] == 0
     assert "the policy did not start it" in result.jobs["reason"][0]
 
@@ -164,7 +164,7 @@ def test_a_policy_that_starts_nothing_ends_the_run() -> None:
 def test_reasons_at_a_horizon_name_the_pools_and_what_is_in_service() -> None:
     log = jobs([(0, 16, 10), (0, 8, 1000), (900, 8, 1)])
     outages = [Outage(0, 500, 0, 0, "f")]
-    result = simulate(log, TWO_POOLS, placed("easy"), outages=outages, horizon_s=100)
+    result = simulate(log, TWO_POOLS, placed("easy"), node_events=outages, horizon_s=100)
     assert result.jobs["reason"].tolist() == [
         "still waited when the simulation ended: it needs 16 accelerators on a, where 8 are in "
         "service",
@@ -261,7 +261,7 @@ def test_a_run_ends_though_some_node_is_always_out_when_the_policy_lets_jobs_wit
     ]
     gone = Outage(1.0, math.inf, 0, 3, "gone", planned=True)
     log = jobs([(2.0, 32, 5.0), (3.0, 8, 5.0)])
-    ran = simulate(log, cluster(pool("a", 4, 8)), placed(InLine), outages=[gone, *turns])
+    ran = simulate(log, cluster(pool("a", 4, 8)), placed(InLine), node_events=[gone, *turns])
     assert ran.provenance["simulated_s"] == 3.0
     assert ran.jobs["outcome"].tolist() == ["unfinished"] * 2
     assert "behind a job that can never start" in ran.jobs["reason"].iloc[1]
@@ -271,7 +271,7 @@ def test_a_job_that_needs_a_node_that_is_out_is_waited_for_behind_one_that_has_r
     """The first job has no room until 40 s, and the second, which has, comes after it."""
     out = Outage(1.0, 40.0, 0, 0, "f", planned=False)
     log = jobs([(2.0, 16, 5.0), (3.0, 8, 5.0)])
-    ran = simulate(log, cluster(pool("a", 2, 8)), placed(InLine), outages=[out])
+    ran = simulate(log, cluster(pool("a", 2, 8)), placed(InLine), node_events=[out])
     assert ran.jobs["start_s"].tolist() == [40.0, 45.0]
 
 
@@ -323,7 +323,7 @@ def test_a_run_without_a_horizon_is_the_same_as_with_one_after_its_end(
             log,
             TWO_POOLS,
             placed(policy),
-            outages=happens,
+            node_events=happens,
             recovery=recovery,
             horizon_s=horizon_s,
             check=True,

@@ -107,7 +107,7 @@ def test_a_job_that_never_ran_bears_nothing_and_one_that_is_stopped_all_that_it_
         jobs([(0, 8, 2 * HOUR), (0, 999, 1)]),
         FLEET,
         energy=energy_spec(**ROUND),
-        outages=[Outage(HOUR, 2 * HOUR, 0, 0), Outage(0, 9 * HOUR, 1, 0), Outage(0, 9e4, 1, 1)],
+        outages=[Outage(0, 9 * HOUR, 1, 0), Outage(0, 9e4, 1, 1), Outage(HOUR, 2 * HOUR, 0, 0)],
     )
     assert result.jobs["finish_s"].tolist()[0] == 4 * HOUR, "it begins anew"
     assert result.jobs["energy_j"].tolist() == pytest.approx([8 * 3 * 1.125 * KWH, 0])

@@ -171,7 +171,7 @@ def test_arrays_and_pairs_are_the_same(
     for least in (1, 10**6):
         monkeypatch.setattr(placements, "_MANY", least)
         scheduling = Scheduling(policy=policy, placement=placement)
-        results.append(simulate(log, fleet, scheduling, outages=outages, check=True))
+        results.append(simulate(log, fleet, scheduling, node_events=outages, check=True))
     arrays, pairs = results
     assert arrays.attempts is not None
     assert (arrays.attempts["attempt"] > 0).sum() > 10
@@ -269,7 +269,7 @@ def test_memory_follows_attempts_and_not_their_nodes() -> None:
     )
     outages = [Outage(10.0 * k, 10.0 * k + 1, 0, 37 * k) for k in range(1, 101)]
     scheduling = Scheduling(placement="consolidate")
-    ran = simulate(log, cluster(pool("gpu", 4001)), scheduling, outages=outages)
+    ran = simulate(log, cluster(pool("gpu", 4001)), scheduling, node_events=outages)
     assert len(ran.allocation_ranges) == 101
     assert ran.allocation_ranges["nodes"].str.len().max() < 40
     assert len(ran.allocations) == 101 * 4000

@@ -44,7 +44,7 @@ def ran(
 ) -> Result:
     scheduling = Scheduling(policy=policy, placement=placement)
     return simulate(
-        log, fleet, scheduling, outages=outages, recovery=recovery, check=True, **options
+        log, fleet, scheduling, node_events=outages, recovery=recovery, check=True, **options
     )
 
 
@@ -171,7 +171,7 @@ def test_a_run_goes_on_to_its_horizon_when_all_jobs_have_ended() -> None:
     for outages in (None, [], [Outage(30, 50, 0, 0), Outage(300, 350, 0, 0)]):
         log = jobs([(0, 8, 100)])
         placed = Scheduling(placement="consolidate")
-        result = simulate(log, ONE, placed, outages=outages, horizon_s=400)
+        result = simulate(log, ONE, placed, node_events=outages, horizon_s=400)
         assert result.provenance["simulated_s"] == 400
         assert result.utilisation["time_s"].max() == 400
         if outages:

@@ -60,7 +60,7 @@ def test_every_restart_of_a_run_has_a_cause() -> None:
         Outage(600.0, 700.0, 0, 2, "serving chat", planned=True),
     ]
     log = jobs([(0, 8, 1000.0), (0, 8, 1000.0), (0, 8, 1000.0)], preemptible=True)
-    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), outages=gone)
+    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), node_events=gone)
     told = restart_causes(result.attempts, result.outages)
     assert sum(told.values()) == (result.attempts["attempt"] > 0).sum()
     assert "for another reason" not in told

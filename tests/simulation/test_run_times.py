@@ -26,7 +26,7 @@ ONE = cluster(pool("gpu", 1, 8))
 def ran(log: pd.DataFrame, fleet: Cluster, outages: Sequence[Outage], every_s: float) -> Result:
     recovery = Recovery([[every_s] * len(log)], [0.0] * len(log), [0.0] * len(log))
     scheduling = Scheduling(policy="fcfs", placement="consolidate")
-    return simulate(log, fleet, scheduling, outages=outages, recovery=recovery)
+    return simulate(log, fleet, scheduling, node_events=outages, recovery=recovery)
 
 
 def test_a_job_that_was_stopped() -> None:

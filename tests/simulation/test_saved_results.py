@@ -24,7 +24,8 @@ def result() -> Result:
     log["outcome"] = "a column of the log's own"
     fleet = cluster(pool("one", 2), pool("two", 3))
     scheduling = Scheduling(policy="easy", placement="consolidate")
-    return simulate(log, fleet, scheduling, provenance={"seed": 2, "note": "größer"})
+    result = simulate(log, fleet, scheduling)
+    return result.with_provenance({"seed": 2, "note": "größer"})
 
 
 def test_round_trip(result: Result, tmp_path: Path) -> None:

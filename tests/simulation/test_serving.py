@@ -32,7 +32,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.result import Result
-from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.simulate import NodeEvents, Scheduling, simulate
 
 FLEET = cluster(pool("h200", 4, 8), pool("h20", 2, 8))
 DAY_S = 86400.0
@@ -83,9 +83,8 @@ def run(
         log,
         FLEET,
         Scheduling(policy=policy, placement="consolidate"),
-        outages=outages,
+        node_events=NodeEvents(outages, told),
         recovery=recovery,
-        demands=told,
         horizon_s=horizon_s,
         check=True,
     )
@@ -357,7 +356,7 @@ def test_jobs_keep_their_own_recovery_where_others_never_run() -> None:
     failed = [Outage(1000.0, 1010.0, 0, node, "gpu") for node in range(4)]
     failed += [Outage(1000.0, 1010.0, 1, node, "gpu") for node in range(2)]
     result = simulate(
-        log, FLEET, Scheduling(placement="consolidate"), outages=failed, recovery=recovery
+        log, FLEET, Scheduling(placement="consolidate"), node_events=failed, recovery=recovery
     )
     # 3000 s of work are left: as many as 4 checkpoints of 60 s, after a restart of 300 s.
     assert result.attempts["kept_s"].tolist() == [600.0, 3000.0]

@@ -28,7 +28,7 @@ TWO = cluster(pool("gpu", 2, 8))
 
 def ran(rows: list[tuple[float, int, float]], outages: list[Outage], **options: object) -> Result:
     placed = Scheduling(policy="fcfs", placement="consolidate")
-    return simulate(jobs(rows), TWO, placed, outages=outages, check=True, **options)
+    return simulate(jobs(rows), TWO, placed, node_events=outages, check=True, **options)
 
 
 def slow(begin_s: float, end_s: float, node: int, slowdown: float) -> Outage:
@@ -122,7 +122,7 @@ def test_megascales_stragglers() -> None:
         jobs([(0, 12288, 150 * DAY)]),
         fleet,
         Scheduling(placement="consolidate"),
-        outages=[o for o in known if o.slows],
+        node_events=[o for o in known if o.slows],
     )
     # Nobody is slow at first: from the first until the end nearly always someone is.
     assert result.jobs["finish_s"][0] / (150 * DAY) == pytest.approx(1.013, abs=0.001)

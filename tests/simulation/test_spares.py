@@ -66,7 +66,7 @@ def test_the_gang_is_back_after_the_swap() -> None:
     spares = validate(Spares, {"nodes": {"gpu": 1}, "swap": "5 s"}, "spares")
     outages = with_spares([Outage(30, 500, 0, 3)], spares, FLEET)
     result = simulate(
-        jobs([(0, 32, 100)]), FLEET, Scheduling(placement="consolidate"), outages=outages
+        jobs([(0, 32, 100)]), FLEET, Scheduling(placement="consolidate"), node_events=outages
     )
     assert result.jobs["finish_s"].tolist() == [30 + 5 + 100]
 

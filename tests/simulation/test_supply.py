@@ -79,7 +79,7 @@ def test_a_cluster_that_grows_and_shrinks() -> None:
     absent = supplied(told, FLEET, Streams(1))
     log = jobs([(0, 32, 500), (0, 8, 50), (130, 8, 400)])
     only = cluster(FLEET.pools[0])
-    result = simulate(log, only, PLACED, outages=absent, check=True)
+    result = simulate(log, only, PLACED, node_events=absent, check=True)
     assert result.jobs["start_s"].tolist() == [120, 0, 300]
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished", "finished"]
     first = result.attempts[result.attempts["job_id"] == 1]
@@ -165,7 +165,7 @@ def test_chips_are_conserved_through_deliveries_failures_and_retirements(
     log = jobs([(float(t), int(draw.choice([1, 4, 8, 16])), 2.0) for t in range(8)])
     outages = sorted([*supplied(told, FLEET, Streams(1)), *failed])
     scheduling = Scheduling(policy=policy, placement="consolidate")
-    result = simulate(log, FLEET, scheduling, outages=outages, check=True)
+    result = simulate(log, FLEET, scheduling, node_events=outages, check=True)
     use = result.utilisation
     assert (use["allocated"] + use["out"] <= use["installed"]).all()
     assert (use["installed"] >= 0).all()

@@ -20,7 +20,7 @@ from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.metrics import summary, wait_s
 from clustersim.simulation.result import Result
-from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.simulate import RunTimeModel, Scheduling, simulate
 from clustersim.topology import Cluster
 
 ONE = cluster(pool("gpu", 1, 8))
@@ -39,7 +39,7 @@ def stopped(horizon_s: float | None = None) -> Result:
     """
     log = jobs([(0, 8, 100), (5, 8, 10)])
     scheduling = Scheduling(policy="fcfs", placement="consolidate")
-    return simulate(log, ONE, scheduling, outages=[Outage(30, 50, 0, 0)], horizon_s=horizon_s)
+    return simulate(log, ONE, scheduling, node_events=[Outage(30, 50, 0, 0)], horizon_s=horizon_s)
 
 
 # --- By hand ------------------------------------------------------------------------
@@ -174,9 +174,8 @@ def ran(outages: list[Outage], *, keeps_its_pool: bool = False) -> pd.DataFrame:
         two_speeds(),
         Scheduling(policy="fcfs", placement="consolidate"),
         catalogue=catalogue(),
-        reference_accelerator="H200",
-        reference_models={"default": "llama3-8b"},
-        outages=outages,
+        run_times=RunTimeModel("H200", {"default": "llama3-8b"}),
+        node_events=outages,
         check=True,
     ).jobs
 

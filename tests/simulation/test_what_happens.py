@@ -50,7 +50,7 @@ def test_a_spare_that_serves_at_once_stops_the_jobs_all_the_same() -> None:
     spared = happening([OFTEN], spares={"nodes": {"gpu": 50}, "swap": "0 s"})
     assert len(spared) > 30
     assert all(outage.begin_s == outage.end_s for outage in spared)
-    result = simulate(jobs([(0, 32, 100)]), FOUR, PLACED, outages=[Outage(30, 30, 0, 1)])
+    result = simulate(jobs([(0, 32, 100)]), FOUR, PLACED, node_events=[Outage(30, 30, 0, 1)])
     assert result.attempts["lost_s"].tolist() == [30, 0]
     assert result.jobs["finish_s"].tolist() == [130]
 
@@ -83,7 +83,7 @@ def test_a_node_under_repair_leaves_on_its_date() -> None:
     found = list(while_there(broken, absent))
     assert [(o.begin_s, o.end_s, o.node) for o in found] == [(5, 10, 0), (6, 10, 1)]
     merged = sorted([*absent, *found])
-    result = simulate(jobs([(0, 8, 40)]), FOUR, PLACED, outages=merged, horizon_s=60)
+    result = simulate(jobs([(0, 8, 40)]), FOUR, PLACED, node_events=merged, horizon_s=60)
     assert result.utilisation.set_index("time_s").loc[10, ["installed", "out"]].tolist() == [8, 0]
 
 
@@ -134,7 +134,7 @@ def test_a_virtual_cluster_is_used_as_far_as_it_is_there() -> None:
     fleet = cluster(pool("gpu", 4, 8, virtual_clusters={"a": 2}))
     log = jobs([(0, 8, 100)], vc=["a"])
     outages = [Outage(0, 50, 0, 1), Outage(0, 90, 0, 3)]
-    result = simulate(log, fleet, PLACED, outages=outages)
+    result = simulate(log, fleet, PLACED, node_events=outages)
     own = result.summary.set_index("scope").loc["vc a", "utilisation"]
     assert own == pytest.approx(800 / (1600 - 8 * 50))
 
@@ -155,7 +155,7 @@ def test_a_run_ends_when_nothing_can_go_on() -> None:
     """One node of four has gone for ever: a gang of four waits, and nobody else is there."""
     coming = [Outage(10.0, math.inf, 0, 3, "gone")]
     coming += [Outage(1000.0 * k, 1000.0 * k + 1, 0, 0) for k in range(1, 10**4)]
-    result = simulate(jobs([(0, 8, 50), (20, 32, 5)]), FOUR, PLACED, outages=iter(coming))
+    result = simulate(jobs([(0, 8, 50), (20, 32, 5)]), FOUR, PLACED, node_events=iter(coming))
     assert result.provenance["simulated_s"] < 3000
     assert result.jobs["reason"].fillna("").tolist() == [
         "",
@@ -166,7 +166,7 @@ def test_a_run_ends_when_nothing_can_go_on() -> None:
 
 def test_a_run_of_jobs_that_never_can_run_does_not_wait_for_the_end_of_time() -> None:
     rows = failures(FOUR, [validate(FailureSource, OFTEN, "failures")], Streams(1))
-    result = simulate(jobs([(0, 999, 50)]), FOUR, PLACED, outages=rows)
+    result = simulate(jobs([(0, 999, 50)]), FOUR, PLACED, node_events=rows)
     assert result.jobs["outcome"].tolist() == ["never runnable"]
     assert len(result.outages) <= 4
 
@@ -179,9 +179,9 @@ def test_exact_estimates_know_of_checkpoints() -> None:
     log = jobs([(0, 8, 105), (1, 16, 10), (2, 8, 100)])
     recovery = Recovery([[math.inf, math.inf, 10.0]], [1.0] * 3, [0.0] * 3)
     easy = Scheduling(policy="easy", placement="consolidate")
-    result = simulate(log, fleet, easy, outages=[], recovery=recovery)
+    result = simulate(log, fleet, easy, node_events=[], recovery=recovery)
     assert result.jobs["start_s"].tolist() == [0, 105, 115]
     fewer = Recovery([[math.inf, math.inf, 60.0]], [1.0] * 3, [0.0] * 3)
-    assert simulate(log, fleet, easy, outages=[], recovery=fewer).jobs["start_s"].tolist() == [
+    assert simulate(log, fleet, easy, node_events=[], recovery=fewer).jobs["start_s"].tolist() == [
         0, 105, 2,
     ]  # fmt: skip

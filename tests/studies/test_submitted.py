@@ -20,7 +20,7 @@ def ran(outages: list[Outage] | None, **options: float) -> Result:
         {"job_id": [7, 8, 9], "submit_s": [0.0, 5, 6], "n_accelerators": 8, "duration_s": 100.0}
     )
     placed = Scheduling(placement="consolidate")
-    return simulate(jobs, Cluster("one", (pool,)), placed, outages=outages, **options)
+    return simulate(jobs, Cluster("one", (pool,)), placed, node_events=outages, **options)
 
 
 def test_a_job_holds_nothing_while_its_node_is_out() -> None:

@@ -1,74 +1,15 @@
-"""What a scenario's cluster is made of: its catalogue, topology, workload model and world."""
+"""Checks of the names of chips, models and job classes in a scenario."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError, named_in, unknown_name
-from clustersim.performance import World
-from clustersim.scenario.file_names import beside
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError, unknown_name
 from clustersim.scenario.scenario import LoadedScenario, Scenario
-from clustersim.scenario.worlds import draw_catalogue, open_world
-from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
-from clustersim.workload import WorkloadSpec, load_workload
+from clustersim.workload import WorkloadSpec
 
-__all__ = ["Fleet", "check_classes", "open_fleet", "reference_chip"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """What a scenario's cluster is made of.
-
-    Attributes
-    ----------
-    catalogue : Catalogue
-        Built-in chips and models, and those of the scenario's files.
-    spec : ClusterSpec
-        The topology as it was written, completed.
-    cluster : Cluster
-        The topology compiled.
-    workload : WorkloadSpec or None
-        The workload model, where the scenario generates its jobs.
-    world : World
-        Values of the performance core's coefficients.
-    """
-
-    catalogue: Catalogue
-    spec: ClusterSpec
-    cluster: Cluster
-    workload: WorkloadSpec | None
-    world: World
-
-
-def open_fleet(loaded: LoadedScenario) -> Fleet:
-    """Load the catalogue, cluster and workload model that a scenario names.
-
-    Raises
-    ------
-    InputError
-        If one of them cannot be used, or a name in the scenario is not in the catalogue.
-    """
-    scenario, folder = loaded.scenario, loaded.folder
-    with named_in(loaded.source, "catalogue"):
-        catalogue = load_catalogue(
-            *(beside(folder, own) if isinstance(own, str) else own for own in scenario.catalogue)
-        )
-    with named_in(loaded.source, "performance"):
-        world = open_world(scenario.performance, catalogue, folder)
-        catalogue = draw_catalogue(scenario.performance, catalogue)
-    with named_in(loaded.source, "cluster"):
-        if isinstance(scenario.cluster, str):
-            spec = load_cluster(beside(folder, scenario.cluster), catalogue)
-        else:
-            spec = resolve_cluster(scenario.cluster, catalogue)
-    workload = scenario.workload.generate
-    if isinstance(workload, str):
-        with named_in(loaded.source, "workload.generate"):
-            workload = load_workload(beside(folder, workload))
-    _check_names(loaded, catalogue, workload)
-    return Fleet(catalogue, spec, compile_cluster(spec), workload, world)
+__all__ = ["check_classes", "check_names", "reference_chip"]
 
 
 def reference_chip(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
@@ -88,7 +29,7 @@ def check_classes(loaded: LoadedScenario, classes: Sequence[str]) -> None:
         raise InputError(loaded.source, problems)
 
 
-def _check_names(
+def check_names(
     loaded: LoadedScenario, catalogue: Catalogue, workload: WorkloadSpec | None
 ) -> None:
     """Check that the chips and models that the workload names are in the catalogue."""
