@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import named_in
+from clustersim.errors import InputError, named_in, unknown_name
 from clustersim.performance import World
 from clustersim.scenario.file_names import beside
-from clustersim.scenario.names import check_names, reference_chip
-from clustersim.scenario.scenario import LoadedScenario
+from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.worlds import draw_catalogue, open_world
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import WorkloadSpec, load_workload
 
-__all__ = ["Platform", "open_platform"]
+__all__ = ["Platform", "check_classes", "open_platform"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -79,13 +78,67 @@ def open_platform(loaded: LoadedScenario) -> Platform:
     if isinstance(workload, str):
         with named_in(loaded.source, "workload.generate"):
             workload = load_workload(beside(folder, workload))
-    check_names(loaded, catalogue, workload)
+    _check_names(loaded, catalogue, workload)
     cluster = compile_cluster(spec)
     model = RunTimeModel(
-        reference_accelerator=reference_chip(scenario, workload),
+        reference_accelerator=_reference_chip(scenario, workload),
         reference_models=scenario.workload.reference_models,
         world=world,
         precision=scenario.performance.precision,
     )
     speeds = Speeds(cluster, catalogue, model)
     return Platform(catalogue, spec, cluster, workload, speeds)
+
+
+def _reference_chip(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
+    """The chip on which durations were measured: the scenario's word, else the model's."""
+    own = scenario.workload.reference_accelerator
+    return own if own is not None or workload is None else workload.reference_accelerator
+
+
+def check_classes(loaded: LoadedScenario, classes: Sequence[str]) -> None:
+    """Check that the reference models stand for classes of jobs that there are."""
+    problems = [
+        "workload.reference_models: " + unknown_name("job class", name, [*classes, "default"])
+        for name in loaded.scenario.workload.reference_models
+        if name not in classes and name != "default"
+    ]
+    if problems:
+        raise InputError(loaded.source, problems)
+
+
+def _check_names(
+    loaded: LoadedScenario, catalogue: Catalogue, workload: WorkloadSpec | None
+) -> None:
+    """Check that the chips and models that the workload names are in the catalogue."""
+    source = loaded.scenario.workload
+    chips = {"workload.reference_accelerator": source.reference_accelerator}
+    models = {f"workload.reference_models.{k}": v for k, v in source.reference_models.items()}
+    if workload is not None:
+        chips["workload.generate.reference_accelerator"] = workload.reference_accelerator
+        for job_class in workload.classes:
+            where = f"workload.generate.classes.{job_class.name}"
+            if job_class.model is not None:
+                models[f"{where}.model"] = job_class.model
+            for name in job_class.accelerators or ():
+                chips[f"{where}.accelerators"] = name
+    problems = []
+    for where, chip in chips.items():
+        if chip is not None:
+            problems += _lookup(where, catalogue.accelerator, chip)
+    for where, model in models.items():
+        problems += _lookup(where, catalogue.model, model)
+    if source.reference_models and _reference_chip(loaded.scenario, workload) is None:
+        problems.append("workload.reference_models: needs workload.reference_accelerator")
+    if problems:
+        raise InputError(loaded.source, problems)
+    if workload is not None:
+        check_classes(loaded, [job_class.name for job_class in workload.classes])
+
+
+def _lookup(where: str, look_up: Callable[[str], object], name: str) -> list[str]:
+    try:
+        look_up(name)
+    except InputError as error:
+        return [f"{where}: {problem}" for problem in error.problems]
+    return []

@@ -18,8 +18,7 @@ from clustersim.costs.accounts import Accounts, open_accounts
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError, named_in
 from clustersim.scenario.file_names import beside
-from clustersim.scenario.names import check_classes
-from clustersim.scenario.platform import Platform, open_platform
+from clustersim.scenario.platform import Platform, check_classes, open_platform
 from clustersim.scenario.run_calendar import RunCalendar, run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario, ScenarioWorkload
 from clustersim.seeds import Streams

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
 import pandas as pd
@@ -18,7 +18,7 @@ from clustersim.simulation.speeds import RunTimeModel
 from clustersim.topology import Cluster, ClusterSpec
 from clustersim.workload import JobLog
 
-__all__ = ["check_arguments", "check_node_events", "check_run_times"]
+__all__ = ["check_arguments"]
 
 
 def check_arguments(
@@ -27,66 +27,35 @@ def check_arguments(
     scheduling: object,
     catalogue: object,
     run_times: object,
+    node_events: object,
     recovery: object,
     horizon_s: object,
 ) -> None:
-    """Check of which kind the arguments of a simulation are.
+    """Check of which kind the arguments of a simulation are, and that they fit together.
+
+    Node events that are made as the run goes on (an iterator) are checked by the engine alone.
 
     Raises
     ------
     InputError
-        For the first that is of another kind.
+        For the first that cannot be used.
     """
     for name, problem in (
         ("jobs", _jobs_problem(jobs)),
         ("cluster", _cluster_problem(cluster)),
         ("scheduling", _scheduling_problem(scheduling)),
         ("catalogue", _catalogue_problem(catalogue)),
-        ("run_times", _run_times_problem(run_times)),
         ("recovery", _recovery_problem(recovery)),
         ("horizon_s", _horizon_problem(horizon_s)),
     ):
         if problem:
             raise InputError(name, problem)
-
-
-def check_node_events(events: object, cluster: Cluster) -> None:
-    """Check that node events are in order and of nodes of the cluster.
-
-    Those that are made as the run goes on (an iterator) are checked by the engine alone.
-
-    Raises
-    ------
-    InputError
-        If they are not.
-    """
-    if events is None:
-        return
-    if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):
-        told = f"must be a list of Outage or an iterator of them, found {_kind(events)}"
-        raise InputError("node_events", told)
-    if isinstance(events, Sequence):
-        problems = list(_event_problems(events, cluster))
-        if problems:
-            raise InputError("node_events", problems)
-
-
-def check_run_times(runtimes: Runtimes, jobs: pd.DataFrame, cluster: Cluster) -> None:
-    """Check that run times are given for each pool and job.
-
-    Raises
-    ------
-    InputError
-        If they are not.
-    """
-    wanted = len(cluster.pools), len(jobs)
-    for name in ("run_s", "estimate_s"):
-        found = getattr(runtimes, name).shape
-        if found != wanted:
-            raise InputError(
-                "run_times",
-                f"{name}: has the shape {found}, must be {wanted} (pools of the cluster, jobs)",
-            )
+    assert isinstance(jobs, pd.DataFrame)
+    assert isinstance(cluster, Cluster)
+    if problem := _run_times_problem(run_times, jobs, cluster):
+        raise InputError("run_times", problem)
+    if problem := _node_events_problem(node_events, cluster):
+        raise InputError("node_events", problem)
 
 
 def _jobs_problem(jobs: object) -> str:
@@ -126,10 +95,47 @@ def _catalogue_problem(catalogue: object) -> str:
     return f"must be a catalogue, found {_kind(catalogue)}; clustersim.load_catalogue() gives one"
 
 
-def _run_times_problem(run_times: object) -> str:
-    if run_times is None or isinstance(run_times, Runtimes | RunTimeModel):
+def _run_times_problem(run_times: object, jobs: pd.DataFrame, cluster: Cluster) -> str:
+    if run_times is None or isinstance(run_times, RunTimeModel):
         return ""
-    return f"must be a RunTimeModel or Runtimes, found {_kind(run_times)}"
+    if not isinstance(run_times, Runtimes):
+        return f"must be a RunTimeModel or Runtimes, found {_kind(run_times)}"
+    wanted = len(cluster.pools), len(jobs)
+    for name in ("run_s", "estimate_s"):
+        found = getattr(run_times, name).shape
+        if found != wanted:
+            return f"{name}: has the shape {found}, must be {wanted}: pools of the cluster, jobs"
+    return ""
+
+
+def _node_events_problem(events: object, cluster: Cluster) -> str:
+    """Fault of node events, or of the first of a list that has one."""
+    if events is None:
+        return ""
+    if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):
+        return f"must be a list of Outage or an iterator of them, found {_kind(events)}"
+    last_s = -math.inf
+    for number, event in enumerate(events if isinstance(events, Sequence) else ()):
+        if problem := _event_problem(event, cluster, last_s):
+            return f"number {number}: {problem}"
+        last_s = event.begin_s
+    return ""
+
+
+def _event_problem(event: object, cluster: Cluster, last_s: float) -> str:
+    if not isinstance(event, Outage):
+        return f"must be an Outage, found {_kind(event)}"
+    if not 0 <= event.pool < len(cluster.pools):
+        return f"there is no pool {event.pool}; the cluster has {len(cluster.pools)} (from 0 on)"
+    pool = cluster.pools[event.pool]
+    if not 0 <= event.node < pool.n_nodes:
+        return f"there is no node {event.node}; pool {pool.name} has {pool.n_nodes:,} (from 0 on)"
+    if event.begin_s < last_s:
+        return (
+            f"begins at {event.begin_s:g} s, before the one ahead of it ({last_s:g} s); sort them "
+            "by their begin"
+        )
+    return ""
 
 
 def _recovery_problem(recovery: object) -> str:
@@ -144,33 +150,6 @@ def _horizon_problem(horizon_s: object) -> str:
     if isinstance(horizon_s, Real) and not isinstance(horizon_s, bool) and 0 < horizon_s < math.inf:
         return ""
     return f"must be a number of seconds above 0, found {shown(horizon_s)}"
-
-
-def _event_problems(events: Sequence[object], cluster: Cluster) -> Iterator[str]:
-    """Faults of the first event that has some."""
-    last_s = -math.inf
-    for number, event in enumerate(events):
-        if not isinstance(event, Outage):
-            yield f"number {number}: must be an Outage, found {_kind(event)}"
-            return
-        if not 0 <= event.pool < len(cluster.pools):
-            yield (
-                f"number {number}: there is no pool {event.pool}; the cluster has "
-                f"{len(cluster.pools)} (counted from 0)"
-            )
-            return
-        nodes = cluster.pools[event.pool].n_nodes
-        if not 0 <= event.node < nodes:
-            name = cluster.pools[event.pool].name
-            yield f"number {number}: there is no node {event.node}; pool {name} has {nodes:,}"
-            return
-        if event.begin_s < last_s:
-            yield (
-                f"number {number}: begins at {event.begin_s:g} s, before the one ahead of it "
-                f"({last_s:g} s); sort them by their begin"
-            )
-            return
-        last_s = event.begin_s
 
 
 def _kind(value: object) -> str:

@@ -33,16 +33,8 @@ from clustersim.scheduling import (
 from clustersim.scheduling.plugins import fault_in_plugin, interrupts_itself, plugin_file
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
-from clustersim.simulation.arguments import (
-    check_arguments,
-    check_node_events,
-    check_run_times,
-)
-from clustersim.simulation.eligibility import (
-    Eligibility,
-    find_eligibility,
-    ignored_virtual_clusters,
-)
+from clustersim.simulation.arguments import check_arguments
+from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
@@ -144,15 +136,14 @@ def simulate(
     began = time.perf_counter()
     scheduling = scheduling if scheduling is not None else Scheduling()
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
-    check_arguments(jobs, cluster, scheduling, catalogue, run_times, recovery, horizon_s)
-    check_node_events(None if events is None else events.outages, cluster)
+    outages = None if events is None else events.outages
+    check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
     policy = find_policy(scheduling.policy, folder=scheduling.folder)
     make_placement = find_placement(scheduling.placement, folder=scheduling.folder)
     check_jobs(jobs, "jobs")
     runtimes = run_times
     if not isinstance(runtimes, Runtimes):
         runtimes = find_runtimes(jobs, Speeds(cluster, catalogue, runtimes))
-    check_run_times(runtimes, jobs, cluster)
     if scheduling.exact_estimates:
         runtimes = replace(runtimes, estimate_s=runtimes.run_s)
     if recovery is not None:
@@ -177,7 +168,7 @@ def simulate(
             eligible,
             partitions,
             policy,
-            outages=None if events is None else events.outages,
+            outages=outages,
             recovery=recovery,
             horizon_s=horizon_s,
             longest_call_s=scheduling.longest_call_s,
@@ -187,7 +178,7 @@ def simulate(
         )
     result = _result(jobs, ran, cluster, eligible, services)
     told = _provenance(ran.record, time.perf_counter() - began)
-    notes = [*runtimes.notes, *ignored_virtual_clusters(jobs, cluster)]
+    notes = [*runtimes.notes, *eligible.notes]
     if notes:
         told["notes"] = notes
     return replace(result, provenance=told)
