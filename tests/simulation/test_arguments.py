@@ -39,7 +39,7 @@ class NotAPolicy:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a name for a cluster": (
         {"cluster": "mixed-small"},
-        r"cluster: .*found 'mixed-small'; .*compile_cluster\(clustersim\.load_cluster\('mixed-small'",
+        r"cluster: .*found 'mixed-small'; .*load_cluster\('mixed-small'",
     ),
     "a topology that is not compiled": ({"cluster": SPEC}, r"cluster: .*compile_cluster\(spec\)"),
     "a number for a cluster": ({"cluster": 64}, r"cluster: .*found 64; .*single_pool\(64\)"),
