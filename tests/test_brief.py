@@ -75,6 +75,7 @@ MADE: dict[str, tuple[Any, list[str]]] = {
         lambda: cs.estimate("llama3-405b", "H20", 1),
         ["llama3-405b on 1 H20", "reason", "needs at least"],
     ),
+    "estimate without a price": (lambda: cs.estimate("llama3-8b", "A800", 64), ["run 7"]),
     "plan of an estimate": (
         lambda: cs.estimate("llama3-70b", "H200", 512).plans[0],
         ["tp=", "step time", "90 % interval"],

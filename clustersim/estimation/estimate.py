@@ -164,7 +164,9 @@ class Estimate(Brief):
             days = (
                 f"{format_duration(self.cost.seconds)} for {format_number(self.cost.tokens)} tokens"
             )
-            facts |= {"run": days, "cost": f"{format_number(self.cost.total_cny)} CNY"}
+            cny = self.cost.total_cny
+            cost = "" if cny is None else f"{format_number(cny)} CNY"
+            facts |= {"run": days, "cost": cost}
         return title, facts
 
     @property

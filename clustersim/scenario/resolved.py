@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,12 +91,12 @@ class ResolvedScenario(Brief):
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         title, facts = self.loaded._brief()
-        rate = "" if self.arrival_per_s is None else self.arrival_per_s * SECONDS_PER_DAY
+        rate = math.nan if self.arrival_per_s is None else self.arrival_per_s * SECONDS_PER_DAY
         return f"Resolved{title}", {
             **facts,
             "accelerators": f"{self.cluster.n_chips:,}",
             "jobs": f"{len(self.jobs):,}",
-            "arrival rate": rate and f"{format_number(rate)} jobs a day",
+            "arrival rate": "" if math.isnan(rate) else f"{format_number(rate)} jobs a day",
         }
 
     @property
@@ -318,7 +319,7 @@ def _rate_scale(told: ScenarioWorkload, platform: Platform, arrival_per_s: float
     if told.load is None and told.jobs_per_day is None:
         return 1.0
     assert platform.workload is not None, "a load is of a workload model"
-    return arrival_per_s * platform.workload.arrivals.mean_interarrival
+    return arrival_per_s * float(platform.workload.arrivals.mean_interarrival)
 
 
 def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:

@@ -22,12 +22,12 @@ def with_plain_scenario(fields: Mapping[str, Any], key: str) -> Mapping[str, Any
     >>> plain["base"]["workload"]["jobs"]
     5000
     """
-    given = fields.get(key)
+    given: object = fields.get(key)
     folder = "."
     if isinstance(given, ResolvedScenario):
         given = given.loaded
     if isinstance(given, LoadedScenario):
-        given, folder = given.scenario, str(given.folder)
+        folder, given = str(given.folder), given.scenario
     if not isinstance(given, Scenario):
         return fields
     written = given.model_dump(mode="json", exclude_none=True)

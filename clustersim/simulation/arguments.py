@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
+from typing import ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -18,7 +20,34 @@ from clustersim.simulation.speeds import RunTimeModel
 from clustersim.topology import Cluster, ClusterSpec
 from clustersim.workload import JobLog
 
-__all__ = ["check_arguments"]
+__all__ = ["check_arguments", "names_former_arguments"]
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+_FORMER = {
+    **{
+        name: f"run_times=RunTimeModel({name}=...)"
+        for name in ("reference_accelerator", "reference_models", "world", "precision")
+    },
+    "ports": "run_times=with_software(find_runtimes(...), ...)",
+    "outages": "node_events=...",
+    "demands": "node_events=NodeEvents(events, services)",
+    "provenance": "simulate(...).with_provenance(...)",
+}
+"""What stands for arguments that the simulation had in earlier versions."""
+
+
+def names_former_arguments(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """Refuse arguments that a function had in earlier versions with what is given instead."""
+
+    @functools.wraps(function)
+    def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+        former = [f"{name}: is now given by {_FORMER[name]}" for name in kwargs if name in _FORMER]
+        if former:
+            raise InputError("simulate", former)
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def check_arguments(
@@ -147,7 +176,8 @@ def _recovery_problem(recovery: object) -> str:
 def _horizon_problem(horizon_s: object) -> str:
     if horizon_s is None:
         return ""
-    if isinstance(horizon_s, Real) and not isinstance(horizon_s, bool) and 0 < horizon_s < math.inf:
+    is_number = isinstance(horizon_s, Real) and not isinstance(horizon_s, bool)
+    if is_number and 0 < float(horizon_s) < math.inf:  # type: ignore[arg-type]
         return ""
     return f"must be a number of seconds above 0, found {shown(horizon_s)}"
 

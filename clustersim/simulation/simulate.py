@@ -33,7 +33,7 @@ from clustersim.scheduling import (
 from clustersim.scheduling.plugins import fault_in_plugin, interrupts_itself, plugin_file
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
-from clustersim.simulation.arguments import check_arguments
+from clustersim.simulation.arguments import check_arguments, names_former_arguments
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
@@ -53,17 +53,18 @@ class NodeEvents:
 
     Attributes
     ----------
-    outages : iterable of Outage
+    events : iterable of Outage
         Nodes that go out of service, in order of their begin; a failure of a node that is out
         already is passed over.
     services : sequence of ServiceDemand
-        What serves on some of the nodes; the reservations themselves are among the outages.
+        What serves on some of the nodes; the reservations themselves are among the events.
     """
 
-    outages: Iterable[Outage]
+    events: Iterable[Outage]
     services: Sequence[ServiceDemand] = ()
 
 
+@names_former_arguments
 def simulate(
     jobs: pd.DataFrame,
     cluster: Cluster,
@@ -136,7 +137,7 @@ def simulate(
     began = time.perf_counter()
     scheduling = scheduling if scheduling is not None else Scheduling()
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
-    outages = None if events is None else events.outages
+    outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
     policy = find_policy(scheduling.policy, folder=scheduling.folder)
     make_placement = find_placement(scheduling.placement, folder=scheduling.folder)

@@ -121,6 +121,24 @@ def test_all_faults_of_a_scheduling_are_told_at_once() -> None:
     assert len(error.value.problems) == 3
 
 
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("outages", "node_events"),
+        ("demands", "NodeEvents"),
+        ("reference_accelerator", "run_times=RunTimeModel"),
+        ("reference_models", "run_times=RunTimeModel"),
+        ("world", "run_times=RunTimeModel"),
+        ("precision", "run_times=RunTimeModel"),
+        ("ports", "with_software"),
+        ("provenance", "with_provenance"),
+    ],
+)
+def test_a_former_argument_is_refused_with_the_new_one(former: str, now: str) -> None:
+    with pytest.raises(cs.InputError, match=f"simulate: {former}: is now given by .*{now}"):
+        cs.simulate(JOBS, POOL, **{former: None})
+
+
 def test_simulate_takes_few_arguments() -> None:
     assert list(inspect.signature(cs.simulate).parameters) == [
         *("jobs", "cluster", "scheduling", "catalogue", "run_times", "node_events", "recovery"),
