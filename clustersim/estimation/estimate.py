@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
+from clustersim.errors import check_kind
 from clustersim.estimation.arguments import MOST_CHIPS, check_arguments
 from clustersim.estimation.assumptions import (
     chip_notes,
@@ -250,6 +251,8 @@ def estimate(
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     calibration = default_calibration() if calibration is None else calibration
+    check_kind("model", model, (str, Model), "a name or a model of the catalogue")
+    check_kind("accelerator", accelerator, (str, Accelerator), "a name or a chip of the catalogue")
     shape = catalogue.model(model) if isinstance(model, str) else model
     chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     batch = shape.global_batch if global_batch is None else global_batch

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.performance.arrays import (
     BINARY_GIGABYTE,
     RECOMPUTE,
@@ -158,8 +158,12 @@ def best_plans(
     >>> found.fits.tolist()
     [False, True]
     """
-    shapes = [models] if isinstance(models, Model) else list(models)
-    chips = [accelerators] if isinstance(accelerators, Accelerator) else list(accelerators)
+    shapes = [models] if isinstance(models, Model | str) else list(models)
+    chips = [accelerators] if isinstance(accelerators, Accelerator | str) else list(accelerators)
+    for kind, name, given in ((Model, "models", shapes), (Accelerator, "accelerators", chips)):
+        told = f"catalogue.{name[:-1]}(name) gives one"
+        for each in given:
+            check_kind(name, each, kind, f"of the catalogue ({kind.__name__})", told)
     check_precision(precision)
     rows = rows_of("best_plans", shapes, chips, counts, global_batch, nic_Bps, scaleup_size)
     distinct, inverse = np.unique(rows.matrix, axis=0, return_inverse=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.files import replacing
 from clustersim.notes import note
 from clustersim.plots.style import FORMATS, save_figure
@@ -182,6 +182,7 @@ def write_report(folder: str | Path) -> Path:
     InputError
         If it is no folder of a study, or the page cannot be written.
     """
+    check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)
     result = load_result(folder)
     for line in code_notes(result):

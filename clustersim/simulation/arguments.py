@@ -13,7 +13,7 @@ import pandas as pd
 from clustersim.catalogue import Catalogue
 from clustersim.engine.outages import Outage
 from clustersim.engine.recovery import Recovery
-from clustersim.errors import InputError, shown
+from clustersim.errors import InputError, kind_text, shown
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import RunTimeModel
@@ -93,7 +93,7 @@ def _jobs_problem(jobs: object) -> str:
     if isinstance(jobs, JobLog):
         return "must be a table of jobs (pandas.DataFrame), found a JobLog; give its .jobs"
     how = "clustersim.read_jobs(path).jobs reads one from a file"
-    return f"must be a table of jobs (pandas.DataFrame), found {_kind(jobs)}; {how}"
+    return f"must be a table of jobs (pandas.DataFrame), found {kind_text(jobs)}; {how}"
 
 
 def _cluster_problem(cluster: object) -> str:
@@ -102,7 +102,7 @@ def _cluster_problem(cluster: object) -> str:
     compiled = "clustersim.compile_cluster"
     if isinstance(cluster, ClusterSpec):
         return f"must be a compiled topology; {compiled}(spec) gives one"
-    found = f"must be a compiled topology, found {_kind(cluster)}"
+    found = f"must be a compiled topology, found {kind_text(cluster)}"
     if isinstance(cluster, int) and not isinstance(cluster, bool):
         return f"{found}; clustersim.single_pool({cluster}) is one pool of so many accelerators"
     named = shown(cluster) if isinstance(cluster, str) else "path"
@@ -115,20 +115,22 @@ def _scheduling_problem(scheduling: object) -> str:
     told = "Scheduling(policy=..., placement=...)"
     if isinstance(scheduling, str):
         told = f"Scheduling(policy={scheduling!r})"
-    return f"must be a Scheduling, found {_kind(scheduling)}; give clustersim.{told}"
+    return f"must be a Scheduling, found {kind_text(scheduling)}; give clustersim.{told}"
 
 
 def _catalogue_problem(catalogue: object) -> str:
     if catalogue is None or isinstance(catalogue, Catalogue):
         return ""
-    return f"must be a catalogue, found {_kind(catalogue)}; clustersim.load_catalogue() gives one"
+    return (
+        f"must be a catalogue, found {kind_text(catalogue)}; clustersim.load_catalogue() gives one"
+    )
 
 
 def _run_times_problem(run_times: object, jobs: pd.DataFrame, cluster: Cluster) -> str:
     if run_times is None or isinstance(run_times, RunTimeModel):
         return ""
     if not isinstance(run_times, Runtimes):
-        return f"must be a RunTimeModel or Runtimes, found {_kind(run_times)}"
+        return f"must be a RunTimeModel or Runtimes, found {kind_text(run_times)}"
     wanted = len(cluster.pools), len(jobs)
     for name in ("run_s", "estimate_s"):
         found = getattr(run_times, name).shape
@@ -142,7 +144,7 @@ def _node_events_problem(events: object, cluster: Cluster) -> str:
     if events is None:
         return ""
     if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):
-        return f"must be a list of Outage or an iterator of them, found {_kind(events)}"
+        return f"must be a list of Outage or an iterator of them, found {kind_text(events)}"
     last_s = -math.inf
     for number, event in enumerate(events if isinstance(events, Sequence) else ()):
         if problem := _event_problem(event, cluster, last_s):
@@ -153,7 +155,7 @@ def _node_events_problem(events: object, cluster: Cluster) -> str:
 
 def _event_problem(event: object, cluster: Cluster, last_s: float) -> str:
     if not isinstance(event, Outage):
-        return f"must be an Outage, found {_kind(event)}"
+        return f"must be an Outage, found {kind_text(event)}"
     if not 0 <= event.pool < len(cluster.pools):
         return f"there is no pool {event.pool}; the cluster has {len(cluster.pools)} (from 0 on)"
     pool = cluster.pools[event.pool]
@@ -170,7 +172,7 @@ def _event_problem(event: object, cluster: Cluster, last_s: float) -> str:
 def _recovery_problem(recovery: object) -> str:
     if recovery is None or isinstance(recovery, Recovery):
         return ""
-    return f"must be a Recovery, found {_kind(recovery)}"
+    return f"must be a Recovery, found {kind_text(recovery)}"
 
 
 def _horizon_problem(horizon_s: object) -> str:
@@ -180,10 +182,3 @@ def _horizon_problem(horizon_s: object) -> str:
     if is_number and 0 < float(horizon_s) < math.inf:  # type: ignore[arg-type]
         return ""
     return f"must be a number of seconds above 0, found {shown(horizon_s)}"
-
-
-def _kind(value: object) -> str:
-    """Show a short value, and name the kind of another."""
-    if isinstance(value, str | int | float | bool):
-        return shown(value)
-    return f"{'an' if type(value).__name__[0] in 'AEIOU' else 'a'} {type(value).__name__}"

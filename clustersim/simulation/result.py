@@ -20,7 +20,7 @@ import pandas as pd
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.engine.node_ranges import by_node, in_ranges
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.notes import note
 from clustersim.source_code import this_code
 from clustersim.units import format_count, format_duration
@@ -187,6 +187,7 @@ class Result(Brief):
             and of the other provenance are in ``provenance.json``.  A note tells where there is
             none, as in results of early versions.
         """
+        check_kind("folder", folder, (str, Path), "a path")
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")

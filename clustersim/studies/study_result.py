@@ -13,7 +13,7 @@ import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
 from clustersim.brief import Brief
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
@@ -182,6 +182,7 @@ def load_result(folder: str | Path) -> StudyResult:
     InputError
         If it is no folder of a study, or something in it is broken.
     """
+    check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(folder, "no such folder of a study")

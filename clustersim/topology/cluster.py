@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.brief import Brief
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.topology.fabric import Trunk
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
 
@@ -119,6 +119,8 @@ def compile_cluster(spec: ClusterSpec) -> Cluster:
     spec : ClusterSpec
         From :func:`~clustersim.topology.load_cluster`.
     """
+    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
+    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
     network = spec.datacenter_network
     pools = tuple(
         _compile_pool(name, pool, 0.0 if network is None else network.rate_of(name))
@@ -169,6 +171,7 @@ def single_pool(n_accelerators: int, *, accelerator: str = "") -> Cluster:
     >>> single_pool(100).pools[0].n_chips
     100
     """
+    check_kind("number of accelerators", n_accelerators, (int, np.integer), "a whole number")
     if not 1 <= n_accelerators <= MOST_CHIPS:
         raise InputError(
             "number of accelerators", f"found {n_accelerators}; allowed: 1 to {MOST_CHIPS:,}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clustersim.errors import check_kind
 from clustersim.topology.fabric import LinkLevel, Tier
 from clustersim.topology.spec import ClusterSpec, PoolSpec
 
@@ -100,6 +101,8 @@ class ClusterSummary:
 
 def summarise(spec: ClusterSpec) -> ClusterSummary:
     """Count and measure a loaded topology from closed forms; no graph is made."""
+    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
+    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
     network = spec.datacenter_network
     pools = tuple(
         _summarise_pool(name, pool, 0.0 if network is None else network.rate_of(name))

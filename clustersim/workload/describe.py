@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.calendar import WEEK_S, Calendar
+from clustersim.errors import check_kind
 
 __all__ = ["TraceStatistics", "clock_of", "describe_jobs", "size_bins", "window"]
 
@@ -115,6 +116,8 @@ def describe_jobs(
     -------
     TraceStatistics
     """
+    told = "clustersim.read_jobs(path).jobs reads one from a file"
+    check_kind("jobs", jobs, pd.DataFrame, "a table of jobs (pandas.DataFrame)", told)
     clock = clock_of(first_second) if calendar is None else calendar
     submit = jobs["submit_s"].to_numpy(dtype=np.float64)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.float64)

@@ -43,7 +43,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a topology that is not compiled": ({"cluster": SPEC}, r"cluster: .*compile_cluster\(spec\)"),
     "a number for a cluster": ({"cluster": 64}, r"cluster: .*found 64; .*single_pool\(64\)"),
-    "None for a cluster": ({"cluster": None}, r"cluster: .*found a NoneType"),
+    "None for a cluster": ({"cluster": None}, r"cluster: .*found None"),
     "a log for jobs": (
         {"jobs": cs.read_jobs("experiments/sample_jobs.csv")},
         r"jobs: .*found a JobLog; give its \.jobs",
