@@ -103,7 +103,7 @@ def test_a_job_that_still_runs_has_done_a_part() -> None:
 def test_work_that_a_failure_loses_is_not_useful() -> None:
     # Saved every 40 s: of 100 s until the failure 80 are kept, and 120 are left.
     lost = [Outage(100.0, 150.0, 0, 0, "chip")]
-    result = ran([0, 0, 390], [200, 400, 1], model=["llama3-8b", None, None], node_events=lost,
+    result = ran([0, 0, 390], [200, 400, 1], model=["llama3-8b", None, None], outages=lost,
                  interval_s=40.0)  # fmt: skip
     assert result.attempts is not None
     work = useful_work(result, CATALOGUE)
@@ -130,7 +130,7 @@ def test_waits_of_those_who_came_in_the_period() -> None:
 def test_accelerators_come_and_go() -> None:
     # The second node is there from 250 s on.
     absent = [Outage(0.0, 250.0, 0, 1, "not delivered", planned=True, absent=True)]
-    result = ran([0, 390], [300, 5], node_events=absent)
+    result = ran([0, 390], [300, 5], outages=absent)
     assert by_period(result, "accelerators") == [8.0, 8.0, 12.0, 16.0]
     assert by_period(result, "accelerators.a") == by_period(result, "accelerators")
     assert by_period(result, "availability") == [1.0] * 4
