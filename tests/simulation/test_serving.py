@@ -410,7 +410,11 @@ BAD = {
         r"serving: services\.chat\.pool: .*did you mean 'h200'",
     ),
     "no horizon": ({}, None, "serving: never ends: the scenario needs a horizon"),
-    "absurd": ({"peak_requests_per_s": 1e14}, 1.0, r"services\.chat: needs 99,999,999,999,900 accelerators"),
+    "absurd": (
+        {"peak_requests_per_s": 1e14},
+        1.0,
+        r"services\.chat: needs 99,999,999,999,900 accelerators",
+    ),
 }
 
 
