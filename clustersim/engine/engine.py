@@ -18,7 +18,7 @@ from clustersim.engine.allocation_log import Allocated, AllocationLog
 from clustersim.engine.attempts import Attempts, single_attempts
 from clustersim.engine.clock import COMPLETION, SCHEDULING, SUBMISSION, Clock
 from clustersim.engine.faults import Faults
-from clustersim.engine.outages import LAST_S, Outage
+from clustersim.engine.node_events import LAST_S, NodeEvent
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError
 from clustersim.interrupts import stopping
@@ -47,7 +47,7 @@ class RunRecord:
     allocated : Allocated
         On which nodes of its partition each attempt ran; none for partitions that do not tell
         nodes apart.
-    outages : list of Outage or None
+    outages : list of NodeEvent or None
         What went out of service, in order; the end is when it came back, infinite if it did not.
         None where nothing could.
     gone : list of int
@@ -67,7 +67,7 @@ class RunRecord:
     partition: npt.NDArray[np.int32]
     attempts: Attempts
     allocated: Allocated
-    outages: list[Outage] | None
+    outages: list[NodeEvent] | None
     gone: list[int]
     nothing_could_start: bool
     end_s: float
@@ -91,7 +91,7 @@ class Simulation:
     policy : type of Policy
         Instantiated once for each queue.  Partitions that share no job have queues
         of their own.
-    outages : iterable of Outage
+    outages : iterable of NodeEvent
         Nodes that go out of service, in order of their begin, none of a node that is out already;
         their placements tell nodes apart.
     recovery : Recovery, optional
@@ -115,7 +115,7 @@ class Simulation:
         partitions: Sequence[Partition],
         policy: type[Policy],
         *,
-        outages: Iterable[Outage] | None = None,
+        outages: Iterable[NodeEvent] | None = None,
         recovery: Recovery | None = None,
         horizon_s: float | None = None,
         by_node: bool = True,

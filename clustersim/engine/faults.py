@@ -13,8 +13,8 @@ from simpy.events import Event
 from clustersim.engine.attempts import AttemptLog
 from clustersim.engine.clock import COMPLETION, OUTAGE
 from clustersim.engine.ending import Ending
+from clustersim.engine.node_events import LAST_S, NodeEvent
 from clustersim.engine.node_state import JobsOnNodes, SlowNodes
-from clustersim.engine.outages import LAST_S, Outage
 from clustersim.engine.pace import Pace
 from clustersim.engine.recovery import NO_CHECKPOINTS, Checkpoints, Progress, Recovery
 from clustersim.scheduling.placement import Nodes
@@ -69,7 +69,7 @@ class Faults:
     Parameters
     ----------
     simulation : Simulation
-    outages : iterable of Outage
+    outages : iterable of NodeEvent
         See :class:`~clustersim.engine.engine.Simulation`.
     recovery : Recovery, optional
         By default a job that is stopped begins anew at once.
@@ -86,11 +86,11 @@ class Faults:
     def __init__(
         self,
         simulation: Simulation,
-        outages: Iterable[Outage],
+        outages: Iterable[NodeEvent],
         recovery: Recovery | None,
         run_s: Sequence[Sequence[float]],
     ) -> None:
-        self._noted: list[Outage] = []
+        self._noted: list[NodeEvent] = []
         self._is_over = bytearray()
         self._together: list[int] = []
         self._together_at = (-1.0, -1.0)
@@ -134,7 +134,7 @@ class Faults:
         return number
 
     @property
-    def log(self) -> list[Outage]:
+    def log(self) -> list[NodeEvent]:
         """What went out of service so far; the end is infinite of what has not come back."""
         return [
             outage if over else outage._replace(end_s=math.inf)
@@ -180,14 +180,14 @@ class Faults:
                 self._take_out(outage)
             self.ending.ask()
 
-    def _slow_down(self, outage: Outage) -> None:
+    def _slow_down(self, outage: NodeEvent) -> None:
         """Let the jobs on a node go on slower; nobody else is told."""
         partition, node = self._place(outage)
         self._slow[partition.index].add(node, outage.slowdown)
         self._change_pace(partition, node)
         self._note(outage)
 
-    def _speed_up(self, outage: Outage) -> None:
+    def _speed_up(self, outage: NodeEvent) -> None:
         partition, node = self._place(outage)
         self._slow[partition.index].remove(node, outage.slowdown)
         self._change_pace(partition, node)
@@ -202,11 +202,11 @@ class Faults:
                 pace = attempt.pace.changed(now, slowdown)
                 self._go_on(job, partition, replace(attempt, pace=pace))
 
-    def _take_out(self, outage: Outage) -> None:
+    def _take_out(self, outage: NodeEvent) -> None:
         simulation = self._simulation
         partition, node = self._place(outage)
         for job in self._on_node[partition.index].on(node):
-            self._stop(job, partition, saved=outage.planned)
+            self._stop(job, partition, saved=outage.kind.planned)
         if outage.end_s <= simulation.clock.now:  # a spare took over at once
             self._noted.append(outage)
             self._is_over.append(True)
@@ -218,7 +218,7 @@ class Faults:
         simulation.service_changed(partition)
         self._note(outage)
 
-    def _note(self, outage: Outage) -> None:
+    def _note(self, outage: NodeEvent) -> None:
         """Put an outage into the log, and have it end at its time.
 
         Nodes of a delivery, which are missing from one instant to another, come back in one event.
@@ -247,7 +247,7 @@ class Faults:
                 self._bring_back(outage)
         self.ending.ask()
 
-    def _place(self, outage: Outage) -> tuple[Partition, int]:
+    def _place(self, outage: NodeEvent) -> tuple[Partition, int]:
         """Return the partition of a node and its place there."""
         of_pool = self._of_pool[outage.pool]
         partition = of_pool[0]
@@ -255,7 +255,7 @@ class Faults:
             partition = [part for part in of_pool if part.first_node <= outage.node][-1]
         return partition, outage.node - partition.first_node
 
-    def _bring_back(self, outage: Outage) -> None:
+    def _bring_back(self, outage: NodeEvent) -> None:
         partition, node = self._place(outage)
         partition.restore(node, outage.end_s)
         self._simulation.service_changed(partition)

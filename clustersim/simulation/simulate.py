@@ -18,7 +18,7 @@ from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import RunRecord, Simulation
 from clustersim.engine.invariants import check_accelerators
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
@@ -98,7 +98,7 @@ def simulate(
     world: World | None = None,
     precision: str = "bf16",
     ports: Sequence[DatedPort] = (),
-    outages: Iterable[Outage] | None = None,
+    outages: Iterable[NodeEvent] | None = None,
     recovery: Recovery | None = None,
     demands: Sequence[ServiceDemand] = (),
     horizon_s: float | None = None,
@@ -123,7 +123,7 @@ def simulate(
         See :func:`~clustersim.simulation.runtimes.find_runtimes`.
     ports : sequence of DatedPort
         Software that is not there from the begin on, or not mature; needs a catalogue.
-    outages : iterable of Outage, optional
+    outages : iterable of NodeEvent, optional
         Nodes that go out of service, in order of their begin; a failure of a node that is out
         already is passed over.
     recovery : Recovery, optional
@@ -238,7 +238,7 @@ def _run(
     partitions: list[Partition],
     policy: type[Policy],
     *,
-    outages: Iterable[Outage] | None,
+    outages: Iterable[NodeEvent] | None,
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
