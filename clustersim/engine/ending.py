@@ -14,7 +14,6 @@ from simpy.core import StopSimulation
 from simpy.events import Event
 
 from clustersim.engine.clock import END_OF_INSTANT
-from clustersim.scheduling.queue import Partition
 
 if TYPE_CHECKING:
     from clustersim.engine.engine import Simulation
@@ -35,15 +34,9 @@ class Ending:
     simulation : Simulation
     running : sized
         The jobs that run, kept up to date by its owner.
-
-    Attributes
-    ----------
-    gone : list of int
-        Nodes of each partition that never serve again.
     """
 
     def __init__(self, simulation: Simulation, running: Sized) -> None:
-        self.gone = [0] * len(simulation.partitions)
         self._simulation = simulation
         self._running = running
         self._wanted = False
@@ -52,12 +45,8 @@ class Ending:
         self._waiting: dict[tuple[int, int], int] = {}
 
     def stop_when_nothing_can_start(self) -> None:
-        """Stop the run by itself; without this, `gone` is counted and nothing is stopped."""
+        """Stop the run by itself; without this nothing is stopped."""
         self._wanted = True
-
-    def lose(self, partition: Partition) -> None:
-        """Note that a node of a partition never serves again."""
-        self.gone[partition.index] += 1
 
     def ask(self) -> None:
         """Ask at the end of this instant whether the run is over; needless while jobs run."""
@@ -112,5 +101,6 @@ class Ending:
 
     def _most(self, index: int) -> int:
         """Accelerators of a partition that are in service or will be again."""
-        placement = self._simulation.partitions[index].placement
-        return placement.capacity - self.gone[index] * placement.chips_per_node
+        partition = self._simulation.partitions[index]
+        placement = partition.placement
+        return placement.capacity - partition.n_gone * placement.chips_per_node

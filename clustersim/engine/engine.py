@@ -50,8 +50,6 @@ class RunRecord:
     outages : list of NodeEvent or None
         What went out of service, in order; the end is when it came back, infinite if it did not.
         None where nothing could.
-    gone : list of int
-        Nodes of each partition that never serve again.
     nothing_could_start : bool
         Whether it ended because no job ran and nothing that was still to come could start one.
     end_s : float
@@ -68,7 +66,6 @@ class RunRecord:
     attempts: Attempts
     allocated: Allocated
     outages: list[NodeEvent] | None
-    gone: list[int]
     nothing_could_start: bool
     end_s: float
     passes: int
@@ -195,7 +192,6 @@ class Simulation:
             attempts=attempts,
             allocated=allocated,
             outages=None if self._faults is None else self._faults.log,
-            gone=[0] * len(self.partitions) if self._faults is None else self._faults.ending.gone,
             nothing_could_start=self._horizon_s is None
             and not interrupted
             and self.clock.now < LAST_S,

@@ -213,8 +213,6 @@ class Faults:
             simulation.service_changed(partition)
             return
         partition.withdraw(node, outage.end_s)
-        if outage.end_s == math.inf:
-            self.ending.lose(partition)
         simulation.service_changed(partition)
         self._note(outage)
 
@@ -257,7 +255,7 @@ class Faults:
 
     def _bring_back(self, outage: NodeEvent) -> None:
         partition, node = self._place(outage)
-        partition.restore(node, outage.end_s)
+        partition.restore(node)
         self._simulation.service_changed(partition)
 
     def _stop(self, job: int, partition: Partition, *, saved: bool) -> None:
