@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from clustersim.engine.engine import Simulation
 from clustersim.errors import ClusterSimError
 from clustersim.scheduling.placement import NodePlacement
@@ -28,9 +26,8 @@ def check_accelerators(simulation: Simulation) -> None:
     """
     sizes = simulation.jobs.n_accelerators
     allocated = [0] * len(simulation.partitions)
-    for job, index in enumerate(simulation.partition_of):
-        if index >= 0 and math.isnan(simulation.finish_s[job]):
-            allocated[index] += sizes[job]
+    for job, attempt in simulation.running.items():
+        allocated[attempt.partition.index] += sizes[job]
     for partition in simulation.partitions:
         placement, used = partition.placement, allocated[partition.index]
         used += len(partition.out_of_service) * placement.chips_per_node

@@ -16,10 +16,12 @@ import pandas as pd
 
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
-from clustersim.engine.engine import RunRecord, Simulation
+from clustersim.engine.engine import Simulation
 from clustersim.engine.invariants import check_accelerators
+from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
+from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.performance import World
@@ -229,6 +231,7 @@ class _Ran:
     rows: npt.NDArray[np.intp]
     partitions: list[Partition]
     record: RunRecord
+    node_events: list[NodeEvent] | None
 
 
 def _run(
@@ -261,15 +264,15 @@ def _run(
             _job_columns(jobs, rows, runtimes, eligible),
             partitions,
             policy,
-            outages=None if outages is None else without_overlaps(outages),
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
             **options,
         )
+        driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         record = simulation.run()
     if horizon_s is None and outages is None and not record.interrupted:
         _check_all_started(record.partition)
-    return _Ran(rows, partitions, record)
+    return _Ran(rows, partitions, record, None if driver is None else driver.log)
 
 
 def _result(
@@ -294,9 +297,9 @@ def _result(
     )
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
-    if record.outages is not None:
+    if ran.node_events is not None:
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
-        outages = tables.outages_table(record.outages, cluster)
+        outages = tables.outages_table(ran.node_events, cluster)
         if demands:
             serving = serving_table(demands, outages, cluster, record.end_s)
     use = tables.utilisation(allocated, cluster, record.end_s, outages, services=bool(demands))

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.engine.engine import RunRecord
 from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
 from clustersim.engine.node_ranges import range_texts
+from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.waits import total_wait_s

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.engine.engine import RunRecord
+from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
 
