@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator
 from heapq import heapreplace
 
 from clustersim.availability.failure_spec import Spares
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.topology import Cluster
 
 __all__ = ["with_spares"]
 
 
-def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> Iterator[Outage]:
+def with_spares(
+    outages: Iterable[NodeEvent], spares: Spares, cluster: Cluster
+) -> Iterator[NodeEvent]:
     """Yield outages, failures shortened to the time that a spare takes to serve instead.
 
     What fails goes to repair and is a spare after it.  The place of a failed node is taken by the
@@ -22,7 +24,7 @@ def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> 
 
     Parameters
     ----------
-    outages : iterable of Outage
+    outages : iterable of NodeEvent
         In order of their begin.
     spares : Spares
     cluster : Cluster
@@ -40,8 +42,8 @@ def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> 
 
 
 def _swapped(
-    outages: Iterable[Outage], ready_s: list[list[float]], swap_s: float
-) -> Iterator[Outage]:
+    outages: Iterable[NodeEvent], ready_s: list[list[float]], swap_s: float
+) -> Iterator[NodeEvent]:
     """Give each failure the spare of its pool that is ready first (`ready_s` are heaps)."""
     out_until: dict[tuple[int, int], float] = {}
     for outage in outages:
@@ -49,7 +51,7 @@ def _swapped(
         if outage.slows:
             yield outage
             continue
-        breaks = outage.repair or not outage.planned
+        breaks = outage.kind in (NodeEventKind.FAILURE, NodeEventKind.REPAIR)
         if breaks and outage.begin_s < out_until.get(place, 0.0):
             continue
         ready = ready_s[outage.pool]

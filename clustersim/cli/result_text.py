@@ -35,7 +35,7 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
-    from clustersim.engine.outages import LAST_S
+    from clustersim.engine.node_events import LAST_S
     from clustersim.simulation.tables import serves
 
     shown = [each for each in SUMMARY if each.heading and each.name in result.summary]

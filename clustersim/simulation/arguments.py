@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import pandas as pd
 
 from clustersim.catalogue import Catalogue
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError, kind_text, shown
 from clustersim.simulation.runtimes import Runtimes
@@ -144,7 +144,7 @@ def _node_events_problem(events: object, cluster: Cluster) -> str:
     if events is None:
         return ""
     if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):
-        return f"must be a list of Outage or an iterator of them, found {kind_text(events)}"
+        return f"must be a list of NodeEvent or an iterator of them, found {kind_text(events)}"
     last_s = -math.inf
     for number, event in enumerate(events if isinstance(events, Sequence) else ()):
         if problem := _event_problem(event, cluster, last_s):
@@ -154,8 +154,8 @@ def _node_events_problem(events: object, cluster: Cluster) -> str:
 
 
 def _event_problem(event: object, cluster: Cluster, last_s: float) -> str:
-    if not isinstance(event, Outage):
-        return f"must be an Outage, found {kind_text(event)}"
+    if not isinstance(event, NodeEvent):
+        return f"must be a NodeEvent, found {kind_text(event)}"
     if not 0 <= event.pool < len(cluster.pools):
         return f"there is no pool {event.pool}; the cluster has {len(cluster.pools)} (from 0 on)"
     pool = cluster.pools[event.pool]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,7 @@ from clustersim.source_code import this_code
 from clustersim.units import format_count, format_duration
 from clustersim.version import __version__
 
-__all__ = ["PROVENANCE", "Result", "new_folder", "versions"]
+__all__ = ["PROVENANCE", "Result", "new_folder", "versions", "with_kind"]
 
 _FILES = {
     "jobs": "jobs",
@@ -216,6 +217,8 @@ class Result(Brief):
                     told = "was changed or damaged since: its SHA-256 is not the one in "
                     raise InputError(path, f"{told}{PROVENANCE}; run the scenario again")
                 tables[name] = pd.read_parquet(path)
+                if name == "outages":
+                    tables[name] = with_kind(tables[name])
             except FileNotFoundError:
                 raise InputError(
                     folder, f"has no {path.name}; is it a folder of results?"
@@ -229,6 +232,19 @@ class Result(Brief):
                 "for each node, as earlier versions wrote)",
             )
         return cls(**tables, provenance=provenance)
+
+
+def with_kind(outages: pd.DataFrame) -> pd.DataFrame:
+    """Add the column ``kind`` to a table of an earlier version, which had causes and flags."""
+    if "kind" in outages:
+        return outages
+    planned, absent = outages["planned"].astype(bool), outages["absent"].astype(bool)
+    cause = outages["cause"].fillna("")
+    kind = pd.Series("failure", index=outages.index, dtype="string")
+    kind = kind.mask(planned, "maintenance").mask(outages["slowdown"] < math.inf, "slowdown")
+    kind = kind.mask(planned & cause.str.startswith("serving "), "service")
+    kind = kind.mask(absent, "late delivery").mask(absent & (cause == "retired"), "retirement")
+    return outages.assign(kind=kind.mask(absent & (cause == "no power or space"), "no room"))
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -15,10 +15,12 @@ import pandas as pd
 
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
-from clustersim.engine.engine import RunRecord, Simulation
+from clustersim.engine.engine import Simulation
 from clustersim.engine.invariants import check_accelerators
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_driver import NodeDriver
+from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
+from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import (
@@ -53,14 +55,14 @@ class NodeEvents:
 
     Attributes
     ----------
-    events : iterable of Outage
+    events : iterable of NodeEvent
         Nodes that go out of service, in order of their begin; a failure of a node that is out
         already is passed over.
     services : sequence of ServiceDemand
         What serves on some of the nodes; the reservations themselves are among the events.
     """
 
-    events: Iterable[Outage]
+    events: Iterable[NodeEvent]
     services: Sequence[ServiceDemand] = ()
 
 
@@ -72,7 +74,7 @@ def simulate(
     *,
     catalogue: Catalogue | None = None,
     run_times: Runtimes | RunTimeModel | None = None,
-    node_events: NodeEvents | Iterable[Outage] | None = None,
+    node_events: NodeEvents | Iterable[NodeEvent] | None = None,
     recovery: Recovery | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
@@ -95,7 +97,7 @@ def simulate(
         From what run times follow (the chip of recorded durations, models that stand for job
         classes, coefficients, precision), or the run times themselves, for each pool and job, as
         :func:`~clustersim.simulation.runtimes.find_runtimes` gives them.
-    node_events : NodeEvents or iterable of Outage, optional
+    node_events : NodeEvents or iterable of NodeEvent, optional
         Nodes that go out of service, in order of their begin.
     recovery : Recovery, optional
         How jobs that are stopped come back, a value for each row of `jobs`; by default they begin
@@ -192,6 +194,7 @@ class _Ran:
     rows: npt.NDArray[np.intp]
     partitions: list[Partition]
     record: RunRecord
+    node_events: list[NodeEvent] | None
 
 
 def _run(
@@ -201,7 +204,7 @@ def _run(
     partitions: list[Partition],
     policy: type[Policy],
     *,
-    outages: Iterable[Outage] | None,
+    outages: Iterable[NodeEvent] | None,
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
@@ -224,15 +227,15 @@ def _run(
             _job_columns(jobs, rows, runtimes, eligible),
             partitions,
             policy,
-            outages=None if outages is None else without_overlaps(outages),
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
             **options,
         )
+        driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         record = simulation.run()
     if horizon_s is None and outages is None and not record.interrupted:
         _check_all_started(record.partition)
-    return _Ran(rows, partitions, record)
+    return _Ran(rows, partitions, record, None if driver is None else driver.log)
 
 
 def _result(
@@ -257,9 +260,9 @@ def _result(
     )
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
-    if record.outages is not None:
+    if ran.node_events is not None:
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
-        outages = tables.outages_table(record.outages, cluster)
+        outages = tables.outages_table(ran.node_events, cluster)
         if demands:
             serving = serving_table(demands, outages, cluster, record.end_s)
     use = tables.utilisation(allocated, cluster, record.end_s, outages, services=bool(demands))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Recovery
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.simulate import NodeEvents
@@ -67,17 +67,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a table for node events": ({"node_events": JOBS}, r"node_events: .*found a DataFrame"),
     "a number for node events": ({"node_events": 3}, r"node_events: .*found 3"),
-    "a tuple for an event": ({"node_events": [(0, 1, 0, 0)]}, r"number 0: must be an Outage"),
+    "a tuple for an event": ({"node_events": [(0, 1, 0, 0)]}, r"number 0: must be a NodeEvent"),
     "an event of a pool that is not there": (
-        {"node_events": [Outage(0, 1, 2, 0)]},
+        {"node_events": [NodeEvent(0, 1, 2, 0)]},
         r"number 0: there is no pool 2; the cluster has 1",
     ),
     "an event of a node that is not there": (
-        {"node_events": NodeEvents([Outage(0, 1, 0, 0), Outage(0, 1, 0, 16)])},
+        {"node_events": NodeEvents([NodeEvent(0, 1, 0, 0), NodeEvent(0, 1, 0, 16)])},
         r"number 1: there is no node 16; pool \S+ has \d+",
     ),
     "events out of order": (
-        {"node_events": [Outage(5, 6, 0, 0), Outage(4, 5, 0, 0)]},
+        {"node_events": [NodeEvent(5, 6, 0, 0), NodeEvent(4, 5, 0, 0)]},
         r"number 1: begins at 4 s, before the one ahead of it \(5 s\)",
     ),
     "seconds for the recovery": ({"recovery": 60.0}, r"recovery: must be a Recovery, found 60\.0"),
@@ -185,7 +185,7 @@ def test_events_may_come_as_a_list_or_an_iterator() -> None:
     fleet = cs.compile_cluster(
         cs.load_cluster("mixed-small", CATALOGUE).model_copy(update={"datacenter_network": None})
     )
-    out = [Outage(10, 100, pool, 0) for pool in range(len(fleet.pools))]
+    out = [NodeEvent(10, 100, pool, 0) for pool in range(len(fleet.pools))]
     placed = cs.Scheduling(placement="consolidate")
     recovery = Recovery([[math.inf] * 3] * len(fleet.pools), [0.0] * 3, [0.0] * 3)
     tables = [

@@ -11,7 +11,7 @@ from fleets import cluster, jobs, pool
 from clustersim.availability.checkpointing import checkpoint_bytes, recovery_of
 from clustersim.availability.failure_spec import Checkpointing, Failures
 from clustersim.catalogue import load_catalogue
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Checkpoints, Recovery, optimal_interval_s
 from clustersim.errors import InputError
 from clustersim.files import validate
@@ -74,7 +74,7 @@ def test_a_checkpoint_counts_when_it_is_written(
 
 def test_in_a_run_asynchronous_checkpoints_cost_less_and_lose_more() -> None:
     fleet = cluster(pool("gpu", 64, 8))
-    log, outages = jobs([(0, 512, 1e4)]), [Outage(t, t + 10, 0, 0) for t in (2500.0, 6200.0)]
+    log, outages = jobs([(0, 512, 1e4)]), [NodeEvent(t, t + 10, 0, 0) for t in (2500.0, 6200.0)]
 
     def ran(cost_s: float, write_s: float) -> tuple[float, float]:
         told = Recovery([[500.0]], [cost_s], [0.0], [write_s])

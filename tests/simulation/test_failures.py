@@ -23,7 +23,7 @@ from clustersim.availability.failure_spec import (
 )
 from clustersim.availability.failures import failures, gang_mttf_s
 from clustersim.catalogue import load_catalogue
-from clustersim.engine.outages import without_overlaps
+from clustersim.engine.node_events import without_overlaps
 from clustersim.engine.recovery import Recovery, optimal_interval_s
 from clustersim.errors import InputError
 from clustersim.files import validate
