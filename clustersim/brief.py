@@ -39,6 +39,9 @@ class Brief:
         told = [f"{name} {_short(value)}" for name, value in facts.items() if value]
         return f"{title}: {'; '.join(told)}" if told else title
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def _repr_html_(self) -> str:
         """Return a small table for notebooks."""
         title, facts = self._brief()

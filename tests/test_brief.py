@@ -17,6 +17,7 @@ from clustersim.scenario.scenario import resolve_scenario
 from clustersim.studies.study_result import StudyResult
 
 CATALOGUE = cs.load_catalogue()
+SPEC = cs.load_cluster("mixed-small", CATALOGUE)
 H200, LLAMA = CATALOGUE.accelerator("H200"), CATALOGUE.model("llama3-8b")
 NASTY = "<script>alert('&')</script>"
 SCENARIO: dict[str, Any] = {
@@ -105,6 +106,19 @@ MADE: dict[str, tuple[Any, list[str]]] = {
     "question": (lambda: cs.define_plan(PLAN), ["quarters 1", "chips h200"]),
     "calibration": (default_calibration, ["measurements 567", "8.0 %"]),
     "world": (default_world, ["effects"]),
+    "chip": (
+        lambda: CATALOGUE.accelerator("SeedChip"),
+        ["peak 200 TFLOP/s bf16", "HBM 96 GB at 3.2 TB/s", "power 400 W", "hypothetical"],
+    ),
+    "model": (lambda: LLAMA, ["8.03 billion", "layers 32", "8,192 tokens"]),
+    "cost": (lambda: cs.estimate("llama3-8b", "H200", 8).cost, ["tokens", " kWh", " CNY"]),
+    "topology": (lambda: SPEC, ["'mixed-small'", "h200: 32 nodes, H200"]),
+    "topology in numbers": (lambda: cs.summarise(SPEC), ["nodes 60", "h200: 256 H200"]),
+    "workload": (lambda: cs.load_workload("philly-2017"), ["classes 15", "every 86.4 s"]),
+    "statistics": (
+        lambda: cs.describe_jobs(cs.read_jobs("experiments/sample_jobs.csv").jobs),
+        ["jobs 24", "jobs a day"],
+    ),
     "log": (lambda: cs.read_jobs("experiments/sample_jobs.csv"), ["jobs 24", "csv"]),
 }
 
