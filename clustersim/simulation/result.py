@@ -19,9 +19,9 @@ from typing import Any
 import pandas as pd
 
 from clustersim.calendar import Calendar
-from clustersim.engine.node_ranges import by_node, in_ranges
 from clustersim.errors import InputError
 from clustersim.notes import note
+from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
 from clustersim.version import __version__
 
