@@ -105,13 +105,13 @@ def _check_rate(source: FailureSource, pool: Pool) -> None:
 
 
 def _with_parts(
-    outages: Iterator[NodeEvent], source: FailureSource, generator: np.random.Generator
+    events: Iterator[NodeEvent], source: FailureSource, generator: np.random.Generator
 ) -> Iterator[NodeEvent]:
     """Say of each failure whether its repair needs a spare part."""
-    while rows := list(islice(outages, _CHUNK)):
+    while rows := list(islice(events, _CHUNK)):
         needs = generator.random(len(rows)) < source.spare_parts
-        for outage, part in zip(rows, needs.tolist(), strict=True):
-            yield outage if part else outage._replace(needs_part=False)
+        for event, part in zip(rows, needs.tolist(), strict=True):
+            yield event if part else event._replace(needs_part=False)
 
 
 def _of_pool(

@@ -171,11 +171,11 @@ def nodes_over_time(
     InputError
         See :func:`supplied`.
     """
-    outages = list(without_overlaps(supplied(supply, cluster, streams, catalogue)))
+    events = list(without_overlaps(supplied(supply, cluster, streams, catalogue)))
     parts = []
     for index, pool in enumerate(cluster.pools):
-        here = [outage for outage in outages if outage.pool == index]
-        times = np.array([t for outage in here for t in (outage.begin_s, outage.end_s)])
+        here = [event for event in events if event.pool == index]
+        times = np.array([t for event in here for t in (event.begin_s, event.end_s)])
         time_s, step = np.unique(np.append(times, 0.0), return_inverse=True)
         change = np.zeros(len(time_s), dtype=np.int64)
         np.add.at(change, step[:-1], np.tile([-1, 1], len(here)))
@@ -294,13 +294,13 @@ def _check(supply: Supply, cluster: Cluster) -> None:
 
 
 def without_spare_parts(
-    outages: Iterable[NodeEvent], supply: Supply, cluster: Cluster
+    events: Iterable[NodeEvent], supply: Supply, cluster: Cluster
 ) -> Iterator[NodeEvent]:
     """Yield failures, those without an end for whose repair an embargo leaves no spare part.
 
     Parameters
     ----------
-    outages : iterable of NodeEvent
+    events : iterable of NodeEvent
         Failures, in order of time.
     supply : Supply
     cluster : Cluster
@@ -312,6 +312,6 @@ def without_spare_parts(
         )
         for pool in cluster.pools
     ]
-    for outage in outages:
-        lost = outage.needs_part and not outage.slows and outage.begin_s >= stop_s[outage.pool]
-        yield outage._replace(end_s=math.inf) if lost else outage
+    for event in events:
+        lost = event.needs_part and not event.slows and event.begin_s >= stop_s[event.pool]
+        yield event._replace(end_s=math.inf) if lost else event

@@ -193,9 +193,9 @@ class AttemptLog:
             Work of each job by partition, seconds.
         """
         n = len(self._start_s)
-        job = np.array(self._job[:n], dtype=np.int64)
-        partition = np.array(self._partition[:n], dtype=np.int64)
-        end_s = np.array(self._end_s[:n])
+        job = np.frombuffer(self._job, dtype=np.int64)[:n]
+        partition = np.frombuffer(self._partition, dtype=np.int32)[:n].astype(np.int64)
+        start_s, end_s = (np.frombuffer(each)[:n] for each in (self._start_s, self._end_s))
         kept_s, done = np.full(n, np.nan), np.ones(n)
         for index, of_jobs in enumerate(work_s):
             here = partition == index
@@ -207,4 +207,4 @@ class AttemptLog:
             rows = np.fromiter(self._noted, dtype=np.int64, count=len(self._noted))
             noted = np.array(list(self._noted.values())).T
             kept_s[rows], rest[:, rows], done[rows] = noted[0], noted[1:-1], noted[-1]
-        return Attempts(job, partition, np.array(self._start_s), end_s, kept_s, *rest, done)
+        return Attempts(job, partition, start_s, end_s, kept_s, *rest, done)

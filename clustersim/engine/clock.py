@@ -55,6 +55,11 @@ class Clock(simpy.Environment):
         heappush(self._queue, (time, priority, next(self._eid), event))  # type: ignore[misc]
         return event
 
+    def cancel(self, event: Event) -> None:
+        """Let nothing happen at an event that is still to come; its time passes all the same."""
+        event.callbacks.clear()
+        event._value = None
+
     def stop(self) -> None:
         """End the run once all that happens at the next instant has happened.
 

@@ -255,7 +255,7 @@ class Simulation:
         """
         attempt = self._running(job, "stopped")
         now = self.clock.now
-        attempt.end.callbacks.clear()
+        self.clock.cancel(attempt.end)
         del self.running[job]
         progress = attempt.progress(now, saved=saved)
         done = self._share(progress.kept_s, attempt)
@@ -292,7 +292,7 @@ class Simulation:
             )
         if slowdown == attempt.slowdown:
             return
-        attempt.end.callbacks.clear()
+        self.clock.cancel(attempt.end)
         attempt.rerate(self.clock.now, slowdown)
         attempt.end = self.clock.at(attempt.end_s, COMPLETION, attempt)
         attempt.end.callbacks.append(self._complete)
@@ -321,7 +321,7 @@ class Simulation:
     def _complete(self, event: Event) -> None:
         """End a job: its attempt has come to its end."""
         attempt: Attempt = event._value
-        del self.running[attempt.job]
+        del self.running[attempt.job], attempt.end  # no circle of references
         now = self.clock._now
         self._log.end(attempt.number, now)
         if not attempt.is_plain:

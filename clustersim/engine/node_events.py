@@ -107,7 +107,7 @@ class NodeEvent(NamedTuple):
 
 
 class SoundEvents(Iterator[NodeEvent]):
-    """Outages of :func:`without_overlaps`, so that it is not applied to them again."""
+    """Events of :func:`without_overlaps`, so that it is not applied to them again."""
 
     def __init__(self, found: Iterator[NodeEvent]) -> None:
         self._found = found
@@ -120,18 +120,18 @@ class SoundEvents(Iterator[NodeEvent]):
 
 
 def without_overlaps(
-    outages: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None = None
+    events: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None = None
 ) -> SoundEvents:
-    """Return outages of which none begins while its node is out of service already.
+    """Return node events of which none begins while its node is out of service already.
 
-    What fails is a node in service: a failure while it is out does not happen.  A planned outage
-    (maintenance, of a node under repair) begins where the other ends, if it lasts longer; one that
-    is a repair itself is spared.  A node that is only slow can fail.  A failure stops the jobs of
+    What fails is a node in service: a failure while it is out does not happen.  A planned event
+    (maintenance of a node under repair) begins when the other ends, if it lasts longer; a repair
+    is left out.  A node that is only slow can fail.  A failure stops the jobs of
     its node also if a spare takes over at once.
 
     Parameters
     ----------
-    outages : iterable of NodeEvent
+    events : iterable of NodeEvent
         In order of their begin; those that this function returned are returned as they are.
     gone_s : sequence of float64 array (nodes,), optional
         By pool; where a node goes out of service for good, the time (seconds) is written to it.
@@ -140,36 +140,36 @@ def without_overlaps(
     --------
     >>> planned = NodeEvent(2, 9, 0, 0, "update", NodeEventKind.MAINTENANCE)
     >>> found = without_overlaps([NodeEvent(0, 5, 0, 0), planned, NodeEvent(3, 4, 0, 0)])
-    >>> [(outage.begin_s, outage.end_s) for outage in found]
+    >>> [(event.begin_s, event.end_s) for event in found]
     [(0, 5), (5, 9)]
     """
-    return outages if isinstance(outages, SoundEvents) else SoundEvents(_sound(outages, gone_s))
+    return events if isinstance(events, SoundEvents) else SoundEvents(_sound(events, gone_s))
 
 
 def _sound(
-    outages: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None
+    events: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None
 ) -> Iterator[NodeEvent]:
     out_until: dict[tuple[int, int], float] = {}
     deferred: list[NodeEvent] = []
-    coming = iter(outages)
+    coming = iter(events)
     following = next(coming, None)
     while deferred or following is not None:
         if deferred and (following is None or deferred[0] <= following):
-            outage = heappop(deferred)
+            event = heappop(deferred)
         else:
             assert following is not None
-            outage, following = following, next(coming, None)
-        if outage.slows:
-            yield outage
+            event, following = following, next(coming, None)
+        if event.slows:
+            yield event
             continue
-        key = outage.pool, outage.node
-        begin_s = max(outage.begin_s, out_until.get(key, 0.0))
-        if outage.end_s < begin_s or (outage.kind.planned and outage.end_s == begin_s):
+        key = event.pool, event.node
+        begin_s = max(event.begin_s, out_until.get(key, 0.0))
+        if event.end_s < begin_s or (event.kind.planned and event.end_s == begin_s):
             continue
-        if begin_s == outage.begin_s:
-            out_until[key] = outage.end_s
-            if gone_s is not None and outage.end_s == math.inf:
-                gone_s[outage.pool][outage.node] = begin_s
-            yield outage
-        elif outage.kind.planned and outage.kind is not NodeEventKind.REPAIR:
-            heappush(deferred, outage._replace(begin_s=begin_s))
+        if begin_s == event.begin_s:
+            out_until[key] = event.end_s
+            if gone_s is not None and event.end_s == math.inf:
+                gone_s[event.pool][event.node] = begin_s
+            yield event
+        elif event.kind.planned and event.kind is not NodeEventKind.REPAIR:
+            heappush(deferred, event._replace(begin_s=begin_s))

@@ -20,9 +20,9 @@ import pandas as pd
 
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
-from clustersim.engine.node_ranges import by_node, in_ranges
 from clustersim.errors import InputError, check_kind
 from clustersim.notes import note
+from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
 from clustersim.units import format_count, format_duration
 from clustersim.version import __version__

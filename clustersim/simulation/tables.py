@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
-from clustersim.engine.node_ranges import range_texts
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
 from clustersim.scheduling.queue import Partition
+from clustersim.simulation.node_ranges import range_texts
 from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
 
@@ -148,7 +148,7 @@ def allocation_ranges(
         ``end_s`` (seconds; of a job that still runs, the end of the simulation), in order of job,
         then of start.  ``nodes`` are ranges of indices in the pool, with the accelerators on each
         node (``0-63:8,70:4``); empty where nodes are not told apart.  See
-        :func:`~clustersim.engine.node_ranges.by_node` for a row for each node.
+        :func:`~clustersim.simulation.node_ranges.by_node` for a row for each node.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")

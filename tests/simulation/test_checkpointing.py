@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from fleets import cluster, jobs, pool
 
-from clustersim.availability.checkpointing import checkpoint_bytes, recovery_of
+from clustersim.availability.checkpointing import checkpoint_bytes, optimal_interval_s, recovery_of
 from clustersim.availability.failure_spec import Checkpointing, Failures
 from clustersim.catalogue import load_catalogue
 from clustersim.engine.node_events import NodeEvent
-from clustersim.engine.recovery import Checkpoints, Recovery, optimal_interval_s
+from clustersim.engine.recovery import Checkpoints, Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.simulation.simulate import Scheduling, simulate

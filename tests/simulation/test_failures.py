@@ -13,7 +13,7 @@ import pytest
 from fleets import cluster, jobs, pool, scenario
 from scipy import stats
 
-from clustersim.availability.checkpointing import recovery_of
+from clustersim.availability.checkpointing import optimal_interval_s, recovery_of
 from clustersim.availability.failure_spec import (
     Checkpointing,
     Failures,
@@ -24,7 +24,7 @@ from clustersim.availability.failure_spec import (
 from clustersim.availability.failures import failures, gang_mttf_s
 from clustersim.catalogue import load_catalogue
 from clustersim.engine.node_events import without_overlaps
-from clustersim.engine.recovery import Recovery, optimal_interval_s
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.timeline import chrome_trace

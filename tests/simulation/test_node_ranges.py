@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from clustersim.engine.allocation_log import AllocationLog
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
-from clustersim.engine.node_ranges import by_node, in_ranges
 from clustersim.engine.node_state import JobsOnNodes, SlowNodes
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.scheduling import placement as placements
 from clustersim.scheduling.placement import Consolidate, ManyNodes
+from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 
