@@ -126,11 +126,11 @@ def simulate(
     ports : sequence of DatedPort
         Software that is not there from the begin on, or not mature; needs a catalogue.
     outages : iterable of NodeEvent, optional
-        Nodes that go out of service, in order of their begin; a failure of a node that is out
-        already is passed over.
+        Nodes that go out of service or become slow, in order of their begin; a failure of a node
+        that is out already is passed over.
     recovery : Recovery, optional
-        How jobs that are stopped come back, a value for each row of `jobs`; by default they begin
-        anew at once.
+        How jobs save their state and come back after they were stopped, a value for each row of
+        `jobs`; by default they save nothing and begin anew at once.
     demands : sequence of ServiceDemand
         What serves; the reservations themselves are among the `outages`.
     horizon_s : float, optional
