@@ -207,4 +207,6 @@ class AttemptLog:
             rows = np.fromiter(self._noted, dtype=np.int64, count=len(self._noted))
             noted = np.array(list(self._noted.values())).T
             kept_s[rows], rest[:, rows], done[rows] = noted[0], noted[1:-1], noted[-1]
-        return Attempts(job, partition, start_s, end_s, kept_s, *rest, done)
+        lost_s, checkpoint_s, restart_s, slow_s = rest
+        split = kept_s, lost_s, checkpoint_s, restart_s, slow_s
+        return Attempts(job, partition, start_s, end_s, *split, done)

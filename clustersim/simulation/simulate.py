@@ -98,10 +98,10 @@ def simulate(
         classes, coefficients, precision), or the run times themselves, for each pool and job, as
         :func:`~clustersim.simulation.runtimes.find_runtimes` gives them.
     node_events : NodeEvents or iterable of NodeEvent, optional
-        Nodes that go out of service, in order of their begin.
+        Nodes that go out of service or become slow, in order of their begin.
     recovery : Recovery, optional
-        How jobs that are stopped come back, a value for each row of `jobs`; by default they begin
-        anew at once.
+        How jobs save their state and come back after they were stopped, a value for each row of
+        `jobs`; by default they save nothing and begin anew at once.
     horizon_s : float, optional
         When the simulation stops; by default when no job runs and nothing that is still to come
         can start one.

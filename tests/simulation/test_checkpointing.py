@@ -26,6 +26,14 @@ def recovery(**told: object) -> Recovery:
     return recovery_of(validate(Checkpointing, told, "checkpoints"), [MTTF_S], LOG, CATALOGUE)
 
 
+def test_checkpoints_take_time_also_where_nothing_can_fail() -> None:
+    """Ten checkpoints of 2 s in 110 s of work, none at the end; the result has no attempts."""
+    recovery = Recovery([[10.0]], [2.0], [5.0])
+    result = simulate(jobs([(0, 8, 110)]), cluster(pool("gpu")), recovery=recovery)
+    assert result.jobs["finish_s"].tolist() == [130.0]
+    assert result.attempts is None
+
+
 def test_a_checkpoint_has_14_bytes_for_each_parameter() -> None:
     size = checkpoint_bytes(LOG, CATALOGUE)
     np.testing.assert_allclose(size, [14 * 405.85e9, 14 * 8.03e9, 0], rtol=2e-3)
