@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from clustersim.seeds import Streams
     from clustersim.simulation.check_policy import check_policy
     from clustersim.simulation.result import Result
-    from clustersim.simulation.simulate import Scheduling, replay, simulate
+    from clustersim.simulation.scheduling import Scheduling
+    from clustersim.simulation.simulate import replay, simulate
+    from clustersim.simulation.speeds import RunTimeModel
     from clustersim.studies.conduct import run_study
     from clustersim.studies.plot_kinds import PlotKind, register_plot
     from clustersim.studies.study import Study, define_study, load_study
@@ -57,6 +59,7 @@ __all__ = [
     "PlotKind",
     "Policy",
     "Result",
+    "RunTimeModel",
     "Scheduling",
     "Streams",
     "Study",
@@ -104,7 +107,8 @@ _HOME = {
     "PlotKind": "studies.plot_kinds",
     "Policy": "scheduling",
     "Result": "simulation.result",
-    "Scheduling": "simulation.simulate",
+    "RunTimeModel": "simulation.speeds",
+    "Scheduling": "simulation.scheduling",
     "Streams": "seeds",
     "Study": "studies.study",
     "StudyResult": "studies.study_result",

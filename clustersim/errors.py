@@ -19,6 +19,8 @@ from clustersim.meanings import same_meaning
 __all__ = [
     "ClusterSimError",
     "InputError",
+    "check_kind",
+    "kind_text",
     "named_in",
     "nearest_hint",
     "nearest_name",
@@ -112,6 +114,58 @@ def shown(value: object, *, most: int = 60) -> str:
     """
     text = _BRIEF.repr(value) if isinstance(value, (dict, list, tuple)) else repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def check_kind(
+    name: str,
+    value: object,
+    kinds: type | tuple[type, ...],
+    wanted: str,
+    instead: str = "",
+) -> None:
+    """Refuse an argument of another kind than a function can use.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : object
+        What was given.
+    kinds : type or tuple of type
+        What can be used; True and False are no numbers.
+    wanted, instead : str
+        The same in words, and what to do instead.
+
+    Raises
+    ------
+    InputError
+        If `value` is of another kind.
+
+    Examples
+    --------
+    >>> check_kind("cluster", "mixed-small", dict, "a mapping", "load it first")
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: cluster: must be a mapping, found 'mixed-small'; load it first
+    """
+    if isinstance(value, kinds) and not isinstance(value, bool):
+        return
+    end = f"; {instead}" if instead else ""
+    raise InputError(name, f"must be {wanted}, found {kind_text(value)}{end}")
+
+
+def kind_text(value: object) -> str:
+    """Show a short value, and name the kind of another.
+
+    Examples
+    --------
+    >>> kind_text("easy"), kind_text([1, 2]), kind_text(None)
+    ("'easy'", 'a list', 'None')
+    """
+    if value is None or isinstance(value, str | int | float | bool):
+        return shown(value)
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 _TYPO = 0.85

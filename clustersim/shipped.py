@@ -11,7 +11,7 @@ import difflib
 import os
 from pathlib import Path, PurePath
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.notes import note
 
 __all__ = [
@@ -79,6 +79,7 @@ def find_file(
     >>> find_file("mixed_small", within="experiments").name
     'mixed_small.yaml'
     """
+    check_kind("file", name, (str, os.PathLike), "a path or name")
     own = Path(folder) / name
     if os.path.isfile(own):
         return own

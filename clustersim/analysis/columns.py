@@ -242,6 +242,11 @@ OUTAGES = (
         "how many times as long its jobs took meanwhile; infinite where it was out of service",
         "ratio",
     ),
+    Column(
+        "kind",
+        "`failure`, `slowdown`, `repair` (of what was slow), `maintenance`, `service`, "
+        "`late delivery`, `no room` (no power or space) or `retirement`",
+    ),
 )
 SERVING_TABLE = (
     Column("service", "name of the service"),

@@ -18,7 +18,7 @@ from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
 from clustersim.costs.money import MoneySpec
 from clustersim.errors import InputError
-from clustersim.scenario.fleet import Fleet
+from clustersim.scenario.platform import Platform
 from clustersim.simulation.result import Result
 
 __all__ = ["FleetView", "MeasuredRun", "Part", "half_width"]
@@ -206,14 +206,14 @@ class FleetView:
 
     Attributes
     ----------
-    fleet : Fleet
+    fleet : Platform
     money : MoneySpec, optional
         The scenario's; by default the planning assumptions hold.
     offered_load : float
         As stated, or of the jobs a day; NaN where none is known.
     """
 
-    fleet: Fleet
+    fleet: Platform
     money: MoneySpec | None = None
     offered_load: float = math.nan
 

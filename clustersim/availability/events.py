@@ -15,7 +15,7 @@ from clustersim.availability.serving import ServiceDemand, reservations
 from clustersim.availability.spares import with_spares
 from clustersim.availability.supply import Supply, supplied, without_spare_parts
 from clustersim.catalogue import Catalogue
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.seeds import Streams
 from clustersim.topology import Cluster
 
@@ -31,8 +31,8 @@ def what_happens(
     catalogue: Catalogue,
     demands: Sequence[ServiceDemand] = (),
     horizon_s: float | None = None,
-) -> Iterable[Outage] | None:
-    """Return the outages of a scenario in order of time; None where nothing ever changes.
+) -> Iterable[NodeEvent] | None:
+    """Return the node events of a scenario in order of time; None where nothing ever changes.
 
     None begins while its node is out of service, and none begins at the horizon or later.
 
@@ -57,7 +57,7 @@ def what_happens(
     """
     if spec is None and supply is None and not demands:
         return None
-    absent: list[Outage] = []
+    absent: list[NodeEvent] = []
     sources = [] if spec is None else failure_sources(spec)
     gone_s = [np.full(pool.n_nodes, np.inf) for pool in cluster.pools]
     until_s = math.inf if horizon_s is None else horizon_s
@@ -74,18 +74,18 @@ def what_happens(
         return without_overlaps(merge(absent, broken), gone_s)
     assert horizon_s is not None, "what serves has a horizon"
     until_then = list(broken)
-    missing = [*absent, *(outage for outage in until_then if not outage.slows)]
+    missing = [*absent, *(event for event in until_then if not event.slows)]
     return without_overlaps(merge(absent, until_then, reservations(demands, cluster, missing)))
 
 
-def while_there(outages: Iterable[Outage], absent: Iterable[Outage]) -> Iterator[Outage]:
+def while_there(events: Iterable[NodeEvent], absent: Iterable[NodeEvent]) -> Iterator[NodeEvent]:
     """Yield failures of nodes that are there, each to the time at which its node leaves.
 
     Parameters
     ----------
-    outages : iterable of Outage
+    events : iterable of NodeEvent
         Failures, in order of time.
-    absent : iterable of Outage
+    absent : iterable of NodeEvent
         When nodes are not there.
     """
     begins: dict[tuple[int, int], list[float]] = {}
@@ -94,13 +94,13 @@ def while_there(outages: Iterable[Outage], absent: Iterable[Outage]) -> Iterator
         key = gone.pool, gone.node
         begins.setdefault(key, []).append(gone.begin_s)
         ends.setdefault(key, []).append(gone.end_s)
-    for outage in outages:
-        key = outage.pool, outage.node
+    for event in events:
+        key = event.pool, event.node
         if key not in begins:
-            yield outage
+            yield event
             continue
-        number = bisect_right(begins[key], outage.begin_s)
-        if number and outage.begin_s < ends[key][number - 1]:
+        number = bisect_right(begins[key], event.begin_s)
+        if number and event.begin_s < ends[key][number - 1]:
             continue
         leaves_s = begins[key][number] if number < len(begins[key]) else math.inf
-        yield outage._replace(end_s=min(outage.end_s, leaves_s))
+        yield event._replace(end_s=min(event.end_s, leaves_s))

@@ -8,7 +8,6 @@ from importlib import resources
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -35,17 +34,10 @@ SECONDS_PER_DAY = 86400.0
 PublishedName = Annotated[str, Field(min_length=1)]
 
 
-def _not_reserved(name: str) -> str:
-    """Refuse names that stand for other reasons in the table of outages."""
-    if name.startswith("serving "):
-        raise ValueError(f"{name!r} is reserved (results call nodes that serve so); choose another")
-    return name
-
-
 class FailureSource(FileModel):
     """One kind of component that fails."""
 
-    name: Annotated[str, Field(min_length=1), AfterValidator(_not_reserved)] = Field(
+    name: Annotated[str, Field(min_length=1)] = Field(
         description="name of the source, unique in the list"
     )
     of: Literal["node", "leaf", "unit"] = Field(

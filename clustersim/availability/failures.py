@@ -13,7 +13,7 @@ import numpy.typing as npt
 from clustersim.availability.failure_spec import (
     FailureSource,
 )
-from clustersim.engine.outages import LAST_S, Outage
+from clustersim.engine.node_events import LAST_S, NodeEvent, NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.seeds import Streams
 from clustersim.topology import Cluster, Pool
@@ -36,11 +36,11 @@ def failures(
     *,
     until_s: float = LAST_S,
     gone_s: Sequence[Floats] | None = None,
-) -> Iterator[Outage]:
+) -> Iterator[NodeEvent]:
     """Draw what fails in a cluster, in order of time and as long as anything is left to fail.
 
     A component is as new after its repair.  What fails while its node is out of service for
-    another reason is drawn too; :func:`~clustersim.engine.outages.without_overlaps` passes
+    another reason is drawn too; :func:`~clustersim.engine.node_events.without_overlaps` passes
     over it, which is exact where the time to failure is exponential.
 
     Parameters
@@ -72,7 +72,7 @@ def _streams(
     streams: Streams,
     until_s: float,
     gone_s: Sequence[Floats],
-) -> list[Iterator[Outage]]:
+) -> list[Iterator[NodeEvent]]:
     names = [pool.name for pool in cluster.pools]
     found = []
     alike: Counter[str] = Counter()
@@ -105,13 +105,13 @@ def _check_rate(source: FailureSource, pool: Pool) -> None:
 
 
 def _with_parts(
-    outages: Iterator[Outage], source: FailureSource, generator: np.random.Generator
-) -> Iterator[Outage]:
+    events: Iterator[NodeEvent], source: FailureSource, generator: np.random.Generator
+) -> Iterator[NodeEvent]:
     """Say of each failure whether its repair needs a spare part."""
-    while rows := list(islice(outages, _CHUNK)):
+    while rows := list(islice(events, _CHUNK)):
         needs = generator.random(len(rows)) < source.spare_parts
-        for outage, part in zip(rows, needs.tolist(), strict=True):
-            yield outage if part else outage._replace(part=False)
+        for event, part in zip(rows, needs.tolist(), strict=True):
+            yield event if part else event._replace(needs_part=False)
 
 
 def _of_pool(
@@ -121,14 +121,14 @@ def _of_pool(
     generator: np.random.Generator,
     until_s: float,
     gone_s: Floats,
-) -> Iterator[Outage]:
+) -> Iterator[NodeEvent]:
     """Yield the failures of a source in a pool, a row for each node that is out."""
     first_node = _groups(source.of, pool)
     last_node = np.append(first_node[1:], pool.n_nodes)
     life = source.time_to_failure
     memoryless = isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
     draw = _poisson if memoryless else _renewals
-    taken_out: list[Outage] = []
+    taken_out: list[NodeEvent] = []
 
     def group_gone_s() -> Floats:
         return np.maximum.reduceat(gone_s, first_node)
@@ -139,15 +139,15 @@ def _of_pool(
         while taken_out and taken_out[0].begin_s < begin_s:
             yield heappop(taken_out)
         for node in range(int(first_node[group]), int(last_node[group])):
-            at = Outage(begin_s, end_s, index, node, source.name)
+            at = NodeEvent(begin_s, end_s, index, node, source.name)
             if source.slowdown is None:
                 yield at
                 continue
             if source.found is not None:
-                repair = at._replace(begin_s=found_s, planned=True, repair=True)
+                repair = at._replace(begin_s=found_s, kind=NodeEventKind.REPAIR)
                 heappush(taken_out, repair)
                 at = at._replace(end_s=found_s)
-            yield at._replace(slowdown=source.slowdown)
+            yield at._replace(kind=NodeEventKind.SLOWDOWN, slowdown=source.slowdown)
 
 
 def _groups(of: str, pool: Pool) -> Ints:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from clustersim.availability.serving_spec import Service, Serving
 from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
 from clustersim.errors import InputError, unknown_name
 from clustersim.topology import Cluster, Pool
 from clustersim.units import MOST_CHIPS, SECONDS_PER_YEAR
@@ -138,8 +138,8 @@ def _reserved_nodes(chips: Floats, service: Service, pool: Pool) -> Ints:
 
 
 def reservations(
-    demands: Sequence[ServiceDemand], cluster: Cluster, missing: Iterable[Outage] = ()
-) -> Iterator[Outage]:
+    demands: Sequence[ServiceDemand], cluster: Cluster, missing: Iterable[NodeEvent] = ()
+) -> Iterator[NodeEvent]:
     """Yield the nodes that serve as planned outages of training, in order of time.
 
     A service that needs more nodes takes the lowest that are in service and do not serve, the first
@@ -152,7 +152,7 @@ def reservations(
     ----------
     demands : sequence of ServiceDemand
     cluster : Cluster
-    missing : iterable of Outage
+    missing : iterable of NodeEvent
         Nodes that are not there or do not work.
     """
     gone_of = list(missing)
@@ -168,14 +168,18 @@ def reservations(
     pool_of = np.array([demand.pool for demand in demands])[service]
     for at in np.lexsort((node, pool_of, end, begin)).tolist():
         demand = demands[service[at]]
-        yield Outage(
-            float(begin[at]), float(end[at]), demand.pool, int(node[at]),
-            f"serving {demand.name}", planned=True,
-        )  # fmt: skip
+        yield NodeEvent(
+            float(begin[at]),
+            float(end[at]),
+            demand.pool,
+            int(node[at]),
+            demand.name,
+            NodeEventKind.SERVICE,
+        )
 
 
 def _of_pool(
-    demands: Sequence[tuple[int, ServiceDemand]], pool: Pool, absent: Sequence[Outage]
+    demands: Sequence[tuple[int, ServiceDemand]], pool: Pool, absent: Sequence[NodeEvent]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Ints, Ints]:
     """Begin, end, node and service of each span for which a node of a pool serves."""
     n_hours = min(len(demand.nodes) for _, demand in demands)
@@ -209,7 +213,7 @@ def _of_pool(
     return begin, end, nodes, services
 
 
-def _moves(absent: Sequence[Outage], begin_s: Floats) -> dict[int, list[tuple[int, int]]]:
+def _moves(absent: Sequence[NodeEvent], begin_s: Floats) -> dict[int, list[tuple[int, int]]]:
     """By hour, which nodes are from then on absent once more (1) or less (-1)."""
     moves: dict[int, list[tuple[int, int]]] = {}
     for outage in absent:
@@ -245,7 +249,9 @@ def serving_table(
     """
     parts = []
     for number, demand in enumerate(demands):
-        rows = outages[(outages["cause"] == f"serving {demand.name}").to_numpy(dtype=bool)]
+        serves = outages["kind"] == NodeEventKind.SERVICE.label
+        by_it = outages["cause"] == cause_text(NodeEventKind.SERVICE, demand.name)
+        rows = outages[(serves & by_it).to_numpy(dtype=bool)]
         begin = rows["begin_s"].to_numpy()
         end = np.minimum(rows["end_s"].to_numpy(), end_s)
         hours = demand.begin_s[np.flatnonzero(np.diff(demand.chips, prepend=-1))]

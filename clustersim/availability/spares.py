@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator
 from heapq import heapreplace
 
 from clustersim.availability.failure_spec import Spares
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.topology import Cluster
 
 __all__ = ["with_spares"]
 
 
-def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> Iterator[Outage]:
-    """Yield outages, failures shortened to the time that a spare takes to serve instead.
+def with_spares(
+    events: Iterable[NodeEvent], spares: Spares, cluster: Cluster
+) -> Iterator[NodeEvent]:
+    """Yield events, failures shortened to the time that a spare takes to serve instead.
 
     What fails goes to repair and is a spare after it.  The place of a failed node is taken by the
     spare that is ready first, which may be one that is still under repair; or the node itself
@@ -22,7 +24,7 @@ def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> 
 
     Parameters
     ----------
-    outages : iterable of Outage
+    events : iterable of NodeEvent
         In order of their begin.
     spares : Spares
     cluster : Cluster
@@ -36,27 +38,27 @@ def with_spares(outages: Iterable[Outage], spares: Spares, cluster: Cluster) -> 
     for name in spares.nodes:
         if name not in names and name not in cluster.empty_pools:
             raise InputError("failures", f"spares.nodes: {unknown_name('pool', name, names)}")
-    return _swapped(outages, [[0.0] * spares.nodes.get(name, 0) for name in names], spares.swap)
+    return _swapped(events, [[0.0] * spares.nodes.get(name, 0) for name in names], spares.swap)
 
 
 def _swapped(
-    outages: Iterable[Outage], ready_s: list[list[float]], swap_s: float
-) -> Iterator[Outage]:
+    events: Iterable[NodeEvent], ready_s: list[list[float]], swap_s: float
+) -> Iterator[NodeEvent]:
     """Give each failure the spare of its pool that is ready first (`ready_s` are heaps)."""
     out_until: dict[tuple[int, int], float] = {}
-    for outage in outages:
-        place = outage.pool, outage.node
-        if outage.slows:
-            yield outage
+    for event in events:
+        place = event.pool, event.node
+        if event.slows:
+            yield event
             continue
-        breaks = outage.repair or not outage.planned
-        if breaks and outage.begin_s < out_until.get(place, 0.0):
+        breaks = event.kind in (NodeEventKind.FAILURE, NodeEventKind.REPAIR)
+        if breaks and event.begin_s < out_until.get(place, 0.0):
             continue
-        ready = ready_s[outage.pool]
+        ready = ready_s[event.pool]
         if ready and breaks:
-            end_s = max(ready[0], outage.begin_s) + swap_s
-            if end_s < outage.end_s:
-                heapreplace(ready, outage.end_s)
-                outage = outage._replace(end_s=end_s)
-        out_until[place] = max(out_until.get(place, 0.0), outage.end_s)
-        yield outage
+            end_s = max(ready[0], event.begin_s) + swap_s
+            if end_s < event.end_s:
+                heapreplace(ready, event.end_s)
+                event = event._replace(end_s=end_s)
+        out_until[place] = max(out_until.get(place, 0.0), event.end_s)
+        yield event

@@ -15,7 +15,7 @@ from clustersim.availability.production import Memory, Production, made_at, with
 from clustersim.availability.site import Site, node_power_w, waits_for_room
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.catalogue.assumptions import assumed
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_events import NodeEvent, NodeEventKind, without_overlaps
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
@@ -37,7 +37,12 @@ __all__ = [
 ]
 
 NOT_DELIVERED, NO_ROOM, RETIRED = "not delivered", "no power or space", "retired"
-"""Causes of outages."""
+"""Causes of node events."""
+_CAUSE_OF = {
+    NodeEventKind.LATE_DELIVERY: NOT_DELIVERED,
+    NodeEventKind.NO_ROOM: NO_ROOM,
+    NodeEventKind.RETIREMENT: RETIRED,
+}
 
 Floats = npt.NDArray[np.float64]
 Name = Annotated[str, Field(min_length=1)]
@@ -98,7 +103,7 @@ class Supply(FileModel):
 
 def supplied(
     supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
-) -> list[Outage]:
+) -> list[NodeEvent]:
     """Return when nodes are not there or not switched on, in order of time.
 
     Nodes that are delivered are the last of their pool, in the order of the file, and those that
@@ -128,18 +133,18 @@ def supplied(
     found = []
     for pool, (comes, leaves) in enumerate(zip(comes_s, leaves_s, strict=True)):
         found += [
-            _absent(0.0, float(comes[node]), pool, int(node), NOT_DELIVERED)
+            _absent(0.0, float(comes[node]), pool, int(node), NodeEventKind.LATE_DELIVERY)
             for node in np.flatnonzero(comes > 0)
         ]
         found += [
-            _absent(float(leaves[node]), math.inf, pool, int(node), RETIRED)
+            _absent(float(leaves[node]), math.inf, pool, int(node), NodeEventKind.RETIREMENT)
             for node in np.flatnonzero(np.isfinite(leaves))
         ]
     if supply.site is not None:
         site = assumed(supply.site, catalogue.assumptions)
         power_w = node_power_w(site, cluster, catalogue)
         found += [
-            _absent(wait.begin_s, wait.end_s, wait.pool, wait.node, NO_ROOM)
+            _absent(wait.begin_s, wait.end_s, wait.pool, wait.node, NodeEventKind.NO_ROOM)
             for wait in waits_for_room(site, power_w, comes_s, leaves_s)
         ]
     return sorted(found)
@@ -166,11 +171,11 @@ def nodes_over_time(
     InputError
         See :func:`supplied`.
     """
-    outages = list(without_overlaps(supplied(supply, cluster, streams, catalogue)))
+    events = list(without_overlaps(supplied(supply, cluster, streams, catalogue)))
     parts = []
     for index, pool in enumerate(cluster.pools):
-        here = [outage for outage in outages if outage.pool == index]
-        times = np.array([t for outage in here for t in (outage.begin_s, outage.end_s)])
+        here = [event for event in events if event.pool == index]
+        times = np.array([t for event in here for t in (event.begin_s, event.end_s)])
         time_s, step = np.unique(np.append(times, 0.0), return_inverse=True)
         change = np.zeros(len(time_s), dtype=np.int64)
         np.add.at(change, step[:-1], np.tile([-1, 1], len(here)))
@@ -182,8 +187,8 @@ def nodes_over_time(
     return pd.concat(parts, ignore_index=True)
 
 
-def _absent(begin_s: float, end_s: float, pool: int, node: int, cause: str) -> Outage:
-    return Outage(begin_s, end_s, pool, node, cause, planned=True, absent=True)
+def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventKind) -> NodeEvent:
+    return NodeEvent(begin_s, end_s, pool, node, _CAUSE_OF[kind], kind)
 
 
 def _comes(
@@ -289,13 +294,13 @@ def _check(supply: Supply, cluster: Cluster) -> None:
 
 
 def without_spare_parts(
-    outages: Iterable[Outage], supply: Supply, cluster: Cluster
-) -> Iterator[Outage]:
+    events: Iterable[NodeEvent], supply: Supply, cluster: Cluster
+) -> Iterator[NodeEvent]:
     """Yield failures, those without an end for whose repair an embargo leaves no spare part.
 
     Parameters
     ----------
-    outages : iterable of Outage
+    events : iterable of NodeEvent
         Failures, in order of time.
     supply : Supply
     cluster : Cluster
@@ -307,6 +312,6 @@ def without_spare_parts(
         )
         for pool in cluster.pools
     ]
-    for outage in outages:
-        lost = outage.part and not outage.slows and outage.begin_s >= stop_s[outage.pool]
-        yield outage._replace(end_s=math.inf) if lost else outage
+    for event in events:
+        lost = event.needs_part and not event.slows and event.begin_s >= stop_s[event.pool]
+        yield event._replace(end_s=math.inf) if lost else event

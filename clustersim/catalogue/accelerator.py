@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from clustersim.brief import Brief
 from clustersim.catalogue.hbm import hbm_generation
 from clustersim.errors import InputError
+from clustersim.units import format_bytes, format_number, format_rate
 
 __all__ = ["Accelerator", "hypothetical_note"]
 
 
-@dataclass(frozen=True, slots=True)
-class Accelerator:
+@dataclass(frozen=True, slots=True, repr=False)
+class Accelerator(Brief):
     """A chip type.
 
     Attributes
@@ -99,6 +101,16 @@ class Accelerator:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        peaks = [f"{format_rate(rate, 'FLOP/s')} {name}" for name, rate in self.peak_flops.items()]
+        return f"Accelerator {self.name}", {
+            "peak": ", ".join(peaks),
+            "HBM": f"{format_bytes(self.hbm_bytes)} at {format_rate(self.hbm_Bps)}",
+            "network": format_rate(8 * self.nic_Bps, "b/s"),
+            "power": f"{format_number(self.power_w)} W",
+            "hypothetical": "yes" if self.hypothetical else "",
+        }
 
     @property
     def price(self) -> float | None:

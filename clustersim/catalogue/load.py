@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from clustersim.brief import Brief
 from clustersim.catalogue.accelerator import Accelerator
 from clustersim.catalogue.assumptions import ASSUMPTIONS_FILE, BUILT_IN, PlanningAssumptions
 from clustersim.catalogue.build import build_accelerator, build_model, merge_entry
@@ -39,8 +40,8 @@ Entry = TypeVar("Entry", bound=CatalogueEntry)
 Item = TypeVar("Item", bound=Accelerator | Model)
 
 
-@dataclass(frozen=True)
-class Catalogue:
+@dataclass(frozen=True, repr=False)
+class Catalogue(Brief):
     """Accelerators and models by name.
 
     Attributes
@@ -56,6 +57,13 @@ class Catalogue:
     accelerators: Mapping[str, Accelerator]
     models: Mapping[str, Model]
     assumptions: PlanningAssumptions = BUILT_IN
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        own = [name for name, chip in self.accelerators.items() if not chip.reference_only]
+        return "Catalogue", {
+            "accelerators": f"{len(self.accelerators)} ({', '.join(own)})",
+            "models": f"{len(self.models)} ({', '.join(self.models)})",
+        }
 
     def accelerator(self, name: str) -> Accelerator:
         """Look an accelerator up by name or alias, with or without its vendor's name.

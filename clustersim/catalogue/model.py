@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from clustersim.brief import Brief
 
 __all__ = ["Model"]
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+@dataclass(frozen=True, slots=True, repr=False)
+class Model(Brief):
     """The shape of a transformer.
 
     Attributes
@@ -60,6 +63,14 @@ class Model:
     tied_embeddings: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        return f"Model {self.name}", {
+            "parameters": f"{self.params / 1e9:,.3g} billion",
+            "layers": f"{self.layers:,}",
+            "sequence": f"{self.seq_len:,} tokens",
+            "batch": f"{self.global_batch:,} sequences",
+        }
 
     @property
     def assumptions(self) -> dict[str, str]:

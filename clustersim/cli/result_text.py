@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clustersim.analysis.columns import Column
     from clustersim.catalogue import Catalogue
     from clustersim.costs.money import MoneySpec
-    from clustersim.scenario.fleet import Fleet
+    from clustersim.scenario.platform import Platform
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
@@ -34,7 +34,7 @@ _MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
-    from clustersim.engine.outages import LAST_S
+    from clustersim.engine.node_events import LAST_S
     from clustersim.simulation.tables import serves
 
     shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
@@ -229,7 +229,7 @@ def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
 
 
 def plugins_text(
-    result: Result, plugins: Sequence[str], fleet: Fleet, money: MoneySpec | None
+    result: Result, plugins: Sequence[str], platform: Platform, money: MoneySpec | None
 ) -> str:
     """Say what the user's own metrics are of a whole run."""
     from clustersim.analysis.measures import fleet_facts, measure
@@ -242,9 +242,9 @@ def plugins_text(
     if not own:
         return "the plugins register no metric; their plots are for studies"
     found = measure(
-        result, warm_up=0.0, cool_down=0.0, catalogue=fleet.catalogue, plugins=plugins
+        result, warm_up=0.0, cool_down=0.0, catalogue=platform.catalogue, plugins=plugins
     ).metrics
-    found |= fleet_facts(FleetView(fleet, money), plugins=plugins)
+    found |= fleet_facts(FleetView(platform, money), plugins=plugins)
     told = [
         f"{axis_of(name).label} {axis_of(name).text(value)}"
         for name, value in found.items()

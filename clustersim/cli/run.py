@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.catalogue import hypothetical_note
     from clustersim.scenario.changes import change_items
-    from clustersim.scenario.fleet import open_fleet
     from clustersim.scenario.parameter_paths import removal_notes
+    from clustersim.scenario.resolved import resolve
     from clustersim.scenario.run import run_scenario
     from clustersim.scenario.run_calendar import calendar_text
     from clustersim.scenario.scenario import load_scenario
@@ -81,11 +81,10 @@ def run(args: argparse.Namespace) -> int:
         periods = len(spec.window.period_names) or None
         dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     plugins = [] if spec is not None else _plugin_files(loaded, args.plugins)
-    fleet = open_fleet(loaded)
+    resolved = resolve(loaded)
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
-            loaded,
-            fleet=fleet,
+            resolved,
             account_dates_s=dates_s,
             check=args.check,
             progress=progress,
@@ -97,16 +96,15 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(line, 100))
     print(result_text(result))
     if spec is not None and not result.interrupted:
-        print(
-            textwrap.fill(window_text(result, spec, fleet.catalogue), 100, subsequent_indent="  ")
-        )
+        told = window_text(result, spec, resolved.catalogue)
+        print(textwrap.fill(told, 100, subsequent_indent="  "))
     if plugins and not result.interrupted:
-        told = plugins_text(result, plugins, fleet, loaded.scenario.money)
+        told = plugins_text(result, plugins, resolved.platform, loaded.scenario.money)
         print(textwrap.fill(told, 100, subsequent_indent="  "))
     for line in [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]:
         print(textwrap.fill(line, 100, subsequent_indent="  "))
     note = hypothetical_note(
-        [fleet.catalogue.accelerator(pool.accelerator) for pool in fleet.cluster.pools]
+        [resolved.catalogue.accelerator(pool.accelerator) for pool in resolved.cluster.pools]
     )
     if note:
         print(textwrap.fill(note, 100))

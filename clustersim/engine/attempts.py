@@ -1,19 +1,129 @@
-"""What was run of which job, where and when: a job that is stopped has several attempts."""
+"""Attempts: a job that runs is one, and a job that is stopped and starts again has several."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from simpy.events import Event
 
-from clustersim.engine.recovery import Progress
+from clustersim.engine.recovery import NO_CHECKPOINTS, Checkpoints, Progress
+from clustersim.scheduling.queue import Partition
 
-__all__ = ["AttemptLog", "Attempts", "single_attempts"]
+__all__ = ["Attempt", "AttemptLog", "Attempts"]
 
 Floats = npt.NDArray[np.float64]
+
+
+class Attempt:
+    """A running attempt at a job, and how far it is.
+
+    Attributes
+    ----------
+    job, number : int
+        The job, and the row of the attempt in the log.
+    partition : Partition
+        Where it runs.
+    began_s, work_s : float
+        When it began, and the work that was left then, at full speed; seconds.
+    checkpoints : Checkpoints
+        How it saves its state.
+    again : bool
+        Whether the job was stopped before.
+    slowdown : float
+        How many times as long as at full speed everything takes at present.
+    end : Event
+        Its completion on the clock.
+
+    Examples
+    --------
+    >>> partition = Partition(0, 0, "gpu", "", 0, placement=None)
+    >>> attempt = Attempt(0, 0, partition, began_s=100.0, work_s=80.0)
+    >>> attempt.end_s
+    180.0
+    >>> attempt.rerate(150.0, 2.0)
+    >>> attempt.at_full_speed_s(170.0), attempt.end_s
+    (60.0, 210.0)
+    """
+
+    __slots__ = (
+        "_done_s",
+        "_since_s",
+        "_wall_s",
+        "again",
+        "began_s",
+        "checkpoints",
+        "end",
+        "job",
+        "number",
+        "partition",
+        "slowdown",
+        "work_s",
+    )
+    end: Event
+
+    def __init__(
+        self,
+        job: int,
+        number: int,
+        partition: Partition,
+        began_s: float,
+        work_s: float,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
+        again: bool = False,
+    ) -> None:
+        self.job = job
+        self.number = number
+        self.partition = partition
+        self.began_s = self._since_s = began_s
+        self.work_s = self._wall_s = work_s
+        if checkpoints is not NO_CHECKPOINTS:
+            self._wall_s = checkpoints.wall_s(work_s, again=again)
+        self.checkpoints = checkpoints
+        self.again = again
+        self._done_s = 0.0
+        self.slowdown = 1.0
+
+    @property
+    def end_s(self) -> float:
+        """When it completes its job at its present pace."""
+        return self._since_s + (self._wall_s - self._done_s) * self.slowdown
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all its time is work: first attempt, no checkpoints, full speed throughout."""
+        return (
+            self.checkpoints is NO_CHECKPOINTS
+            and not self.again
+            and self.slowdown == 1.0
+            and self._since_s == self.began_s
+        )
+
+    def at_full_speed_s(self, now: float) -> float:
+        """Return how long it would have taken at full speed for what it has done by `now`."""
+        return self._done_s + (now - self._since_s) / self.slowdown
+
+    def rerate(self, now: float, slowdown: float) -> None:
+        """Let it go on at another pace from `now` on."""
+        self._done_s = self.at_full_speed_s(now)
+        self._since_s = now
+        self.slowdown = slowdown
+
+    def progress(self, now: float, *, saved: bool) -> Progress:
+        """Account for its time until `now`, when it is stopped."""
+        elapsed_s = self.at_full_speed_s(now)
+        progress = self.checkpoints.progress(elapsed_s, self.work_s, again=self.again, saved=saved)
+        return progress._replace(slow_s=now - self.began_s - elapsed_s)
+
+    def whole(self, now: float) -> Progress:
+        """Account for its time when it completes its job."""
+        progress = self.checkpoints.whole(self.work_s, again=self.again)
+        at_one_pace = self._since_s == self.began_s and self.slowdown == 1.0
+        slow_s = 0.0 if at_one_pace else now - self.began_s - self._wall_s
+        return progress._replace(slow_s=slow_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,87 +154,59 @@ class Attempts:
     done: Floats
 
 
-def single_attempts(
-    start_s: Sequence[float],
-    finish_s: Sequence[float],
-    partition: Sequence[int],
-    expected_s: Callable[[int], float],
-    now: float,
-) -> tuple[Attempts, npt.NDArray[np.int64]]:
-    """Return the attempts of jobs that are never stopped, and the row of each job's.
-
-    Parameters
-    ----------
-    start_s, finish_s : sequence of float (jobs,)
-        NaN where it did not come to it.
-    partition : sequence of int (jobs,)
-        -1 of those that did not start.
-    expected_s : callable
-        How long a job runs where it was started.
-    now : float
-        When the simulation ended.
-
-    Returns
-    -------
-    attempts : Attempts
-        In order of job.
-    row_of_job : int64 array (jobs,)
-        -1 where there is none.
-    """
-    where = np.array(partition, dtype=np.int64)
-    job = np.flatnonzero(where >= 0)
-    row_of_job = np.full(len(where), -1, dtype=np.int64)
-    row_of_job[job] = np.arange(len(job))
-    start, end = np.array(start_s)[job], np.array(finish_s)[job]
-    nothing = np.zeros(len(job))
-    done = np.ones(len(job))
-    runs = np.isnan(end)
-    kept = np.where(runs, now, end) - start
-    whole_s = np.array([expected_s(each) for each in job[runs].tolist()])
-    done[runs] = (now - start[runs]) / whole_s
-    split = (kept, nothing, nothing, nothing, nothing)
-    return Attempts(job, where[job], start, end, *split, done), row_of_job
-
-
 @dataclass(slots=True)
 class AttemptLog:
-    """Attempts as they begin and end."""
+    """Attempts as they begin and end.
+
+    Most attempts are plain (:attr:`Attempt.is_plain`): of those only start and end are noted, and
+    the rest is filled in for all of them at once.
+    """
 
     _job: array[int] = field(default_factory=lambda: array("q"))
-    _partition: array[int] = field(default_factory=lambda: array("q"))
-    start_s: array[float] = field(default_factory=lambda: array("d"))
+    _partition: array[int] = field(default_factory=lambda: array("i"))
     _end_s: array[float] = field(default_factory=lambda: array("d"))
-    _split: list[array[float]] = field(
-        default_factory=lambda: [array("d") for _ in Progress._fields]
-    )
-    _done: array[float] = field(default_factory=lambda: array("d"))
+    _start_s: array[float] = field(default_factory=lambda: array("d"))
+    _noted: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
     def begin(self, job: int, partition: int, now: float) -> int:
         """Note that a job starts; return the number of its attempt."""
         self._job.append(job)
         self._partition.append(partition)
-        self.start_s.append(now)
         self._end_s.append(np.nan)
-        for column in self._split:
-            column.append(np.nan)
-        self._done.append(0.0)
-        return len(self._job) - 1
+        self._start_s.append(now)
+        return len(self._start_s) - 1
 
-    def end(self, attempt: int, now: float, progress: Progress, done: float) -> None:
-        """Note that an attempt ends, where its time went, and what share of the work it did."""
+    def end(self, attempt: int, now: float) -> None:
+        """Note that an attempt ends; unless more is noted of it, it is plain and did its job."""
         self._end_s[attempt] = now
-        self.note(attempt, progress, done)
 
     def note(self, attempt: int, progress: Progress, done: float) -> None:
         """Note where the time of an attempt went, and what share of its job's work it did."""
-        self._done[attempt] = done
-        for column, value in zip(self._split, progress, strict=True):
-            column[attempt] = value
+        self._noted[attempt] = (*progress, done)
 
-    def columns(self) -> Attempts:
-        """Return what was noted, as arrays."""
-        return Attempts(
-            np.array(self._job, dtype=np.int64),
-            np.array(self._partition, dtype=np.int64),
-            *(np.array(column) for column in (self.start_s, self._end_s, *self._split, self._done)),
-        )
+    def columns(self, work_s: Sequence[Sequence[float]]) -> Attempts:
+        """Return what was noted, as arrays; an attempt that was half noted is left out.
+
+        Parameters
+        ----------
+        work_s : sequence of sequence of float
+            Work of each job by partition, seconds.
+        """
+        n = len(self._start_s)
+        job = np.frombuffer(self._job, dtype=np.int64)[:n]
+        partition = np.frombuffer(self._partition, dtype=np.int32)[:n].astype(np.int64)
+        start_s, end_s = (np.frombuffer(each)[:n] for each in (self._start_s, self._end_s))
+        kept_s, done = np.full(n, np.nan), np.ones(n)
+        for index, of_jobs in enumerate(work_s):
+            here = partition == index
+            kept_s[here] = np.asarray(of_jobs)[job[here]]
+        rest = np.zeros((len(Progress._fields) - 1, n))
+        unknown = np.isnan(end_s)
+        kept_s[unknown], rest[:, unknown], done[unknown] = np.nan, np.nan, 0.0
+        if self._noted:
+            rows = np.fromiter(self._noted, dtype=np.int64, count=len(self._noted))
+            noted = np.array(list(self._noted.values())).T
+            kept_s[rows], rest[:, rows], done[rows] = noted[0], noted[1:-1], noted[-1]
+        lost_s, checkpoint_s, restart_s, slow_s = rest
+        split = kept_s, lost_s, checkpoint_s, restart_s, slow_s
+        return Attempts(job, partition, start_s, end_s, *split, done)

@@ -9,15 +9,24 @@ import simpy
 from simpy.core import StopSimulation
 from simpy.events import Event
 
-__all__ = ["COMPLETION", "END_OF_INSTANT", "OUTAGE", "SCHEDULING", "SUBMISSION", "Clock"]
+__all__ = [
+    "COMPLETION",
+    "END_OF_INSTANT",
+    "HORIZON",
+    "NODE_EVENT",
+    "SCHEDULING",
+    "SUBMISSION",
+    "Clock",
+]
 
+HORIZON: Final = 0
 COMPLETION: Final = 1
-OUTAGE: Final = 2
+NODE_EVENT: Final = 2
 SUBMISSION: Final = 3
 SCHEDULING: Final = 4
 END_OF_INSTANT: Final = 5
-"""Priorities at one instant: what ends, then what fails or comes back, then what is submitted, then
-the pass; last the question whether anything is left to happen."""
+"""Priorities at one instant: the end of the run, then what ends, what fails or comes back, what is
+submitted, then the pass; last the question whether anything is left to happen."""
 _STOP: Final = 9
 
 
@@ -38,13 +47,18 @@ class Clock(simpy.Environment):
         super().__init__(*arguments, **options)
         self.stopped = False
 
-    def at(self, time: float, priority: int) -> Event:
+    def at(self, time: float, priority: int, value: Any = None) -> Event:
         """Return an event that happens at `time` (seconds), after those of lower priority."""
         event = Event(self)
         event._ok = True
-        event._value = None
+        event._value = value
         heappush(self._queue, (time, priority, next(self._eid), event))  # type: ignore[misc]
         return event
+
+    def cancel(self, event: Event) -> None:
+        """Let nothing happen at an event that is still to come; its time passes all the same."""
+        event.callbacks.clear()
+        event._value = None
 
     def stop(self) -> None:
         """End the run once all that happens at the next instant has happened.

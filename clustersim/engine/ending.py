@@ -6,18 +6,15 @@ that comes back has not started its job yet, and the one that is delivered may f
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import TYPE_CHECKING
+from collections.abc import Sequence, Sized
 
 import numpy as np
 from simpy.core import StopSimulation
 from simpy.events import Event
 
-from clustersim.engine.clock import END_OF_INSTANT
-from clustersim.scheduling.queue import Partition
-
-if TYPE_CHECKING:
-    from clustersim.engine.engine import Simulation
+from clustersim.engine.clock import END_OF_INSTANT, Clock
+from clustersim.scheduling.policies import Policy
+from clustersim.scheduling.queue import JobColumns, Partition
 
 __all__ = ["Ending"]
 
@@ -32,85 +29,98 @@ class Ending:
 
     Parameters
     ----------
-    simulation : Simulation
+    clock : Clock
+    jobs : JobColumns
+    partitions : sequence of Partition
+    policies : sequence of Policy
+        That of each set of partitions in `jobs`.
     running : sized
         The jobs that run, kept up to date by its owner.
+    partition_of : sequence of int
+        Partition of each job that runs or has ended, -1 of others; kept up to date likewise.
 
     Attributes
     ----------
-    gone : list of int
-        Nodes of each partition that never serve again.
+    came : bool
+        Whether it has stopped the run.
     """
 
-    def __init__(self, simulation: Simulation, running: Sized) -> None:
-        self.gone = [0] * len(simulation.partitions)
-        self._simulation = simulation
+    def __init__(
+        self,
+        clock: Clock,
+        jobs: JobColumns,
+        partitions: Sequence[Partition],
+        policies: Sequence[Policy],
+        running: Sized,
+        partition_of: Sequence[int],
+    ) -> None:
+        self.came = False
+        self._clock = clock
+        self._jobs = jobs
+        self._partitions = partitions
+        self._policies = policies
         self._running = running
-        self._wanted = False
+        self._partition_of = partition_of
         self._asked = False
-        self._n_ended = -1
+        self._n_ended = self._n_ended_then = -1
         self._waiting: dict[tuple[int, int], int] = {}
 
-    def stop_when_nothing_can_start(self) -> None:
-        """Stop the run by itself; without this, `gone` is counted and nothing is stopped."""
-        self._wanted = True
+    def ask(self, n_ended: int) -> None:
+        """Ask at the end of this instant whether the run is over.
 
-    def lose(self, partition: Partition) -> None:
-        """Note that a node of a partition never serves again."""
-        self.gone[partition.index] += 1
-
-    def ask(self) -> None:
-        """Ask at the end of this instant whether the run is over; needless while jobs run."""
-        if self._wanted and not (self._asked or self._running) and self._simulation.all_submitted:
+        Parameters
+        ----------
+        n_ended : int
+            Jobs that have ended; all have been submitted, and none runs at present.
+        """
+        self._n_ended = n_ended
+        if not self._asked:
             self._asked = True
-            clock = self._simulation.clock
-            clock.at(clock.now, END_OF_INSTANT).callbacks.append(self._answer)
+            self._clock.at(self._clock.now, END_OF_INSTANT).callbacks.append(self._answer)
 
     def _answer(self, event: Event) -> None:
         self._asked = False
         if not self._running and not self._one_can_start():
+            self.came = True
             StopSimulation.callback(event)
 
     def _one_can_start(self) -> bool:
         """Whether a job that waits can start when nodes come back, while none runs."""
-        simulation = self._simulation
+        choices = self._jobs.choices
         policies = dict.fromkeys(
-            simulation.policy_of(job)
-            for (choice, n), job in self._waiting_jobs().items()
-            if any(self._waits_for_nodes(index, n) for index in simulation.jobs.choices[choice])
+            self._policies[choice]
+            for choice, n in self._waiting_jobs()
+            if any(self._waits_for_nodes(index, n) for index in choices[choice])
         )
         return any(policy.would_start(self._job_fits) for policy in policies)
 
     def _waiting_jobs(self) -> dict[tuple[int, int], int]:
         """One waiting job of each set of partitions and size, while none runs."""
-        simulation, jobs = self._simulation, self._simulation.jobs
-        if self._n_ended != simulation.n_ended:
-            self._n_ended = simulation.n_ended
+        jobs = self._jobs
+        if self._n_ended_then != self._n_ended:
+            self._n_ended_then = self._n_ended
             self._waiting = {
                 (jobs.choice_of[job], jobs.n_accelerators[job]): job
-                for job, partition in enumerate(simulation.partition_of)
+                for job, partition in enumerate(self._partition_of)
                 if partition < 0
             }
         return self._waiting
 
     def _job_fits(self, job: int, closed: int) -> bool:
         """Whether a job fits one of its partitions that are not closed, once all nodes are back."""
-        jobs = self._simulation.jobs
-        n = jobs.n_accelerators[job]
+        n = self._jobs.n_accelerators[job]
         return any(
-            not closed >> index & 1 and self._fits(index, n)
-            for index in jobs.choices[jobs.choice_of[job]]
+            not closed >> index & 1 and n <= self._most(index)
+            for index in self._jobs.choices[self._jobs.choice_of[job]]
         )
-
-    def _fits(self, index: int, n: int) -> bool:
-        return n <= self._most(index)
 
     def _waits_for_nodes(self, index: int, n: int) -> bool:
         """Whether a gang has no room on a partition, but may when nodes are back; no job runs."""
-        placement, most = self._simulation.partitions[index].placement, self._most(index)
+        placement, most = self._partitions[index].placement, self._most(index)
         return n <= most and placement.free < most and not placement.fits_each(np.array([n]))[0]
 
     def _most(self, index: int) -> int:
         """Accelerators of a partition that are in service or will be again."""
-        placement = self._simulation.partitions[index].placement
-        return placement.capacity - self.gone[index] * placement.chips_per_node
+        partition = self._partitions[index]
+        placement = partition.placement
+        return placement.capacity - partition.n_gone * placement.chips_per_node

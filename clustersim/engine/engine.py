@@ -1,25 +1,29 @@
-"""The simulation: jobs are submitted, start, run, are stopped by failures, and end.
+"""The simulation: jobs are submitted, start, run, may be stopped and start again, and end.
 
-Jobs are SimPy processes.  At one instant all completions come first, then nodes that
-fail or come back, then all submissions, then exactly one scheduling pass over the
-queues that they touched.
+Every start of a job is an attempt, whose completion is an event on the SimPy clock.  At one instant
+all completions come first, then nodes that fail or come back, then all submissions, then exactly
+one scheduling pass over the queues that they touched.
+
+The engine does not know why a job is stopped or slowed.  Whoever has a reason calls
+:meth:`Simulation.stop` or :meth:`Simulation.rerate`: today a
+:class:`~clustersim.engine.node_driver.NodeDriver`, for node events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Sequence
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
+from simpy.core import StopSimulation
 from simpy.events import Event
 
-from clustersim.engine.allocation_log import Allocated, AllocationLog
-from clustersim.engine.attempts import Attempts, single_attempts
-from clustersim.engine.clock import COMPLETION, SCHEDULING, SUBMISSION, Clock
-from clustersim.engine.faults import Faults
-from clustersim.engine.outages import LAST_S, Outage
-from clustersim.engine.recovery import Recovery
+from clustersim.engine.allocation_log import AllocationLog
+from clustersim.engine.attempts import Attempt, AttemptLog
+from clustersim.engine.clock import COMPLETION, HORIZON, SCHEDULING, SUBMISSION, Clock
+from clustersim.engine.ending import Ending
+from clustersim.engine.record import RunRecord
+from clustersim.engine.recovery import NO_CHECKPOINTS, Recovery
 from clustersim.errors import ClusterSimError
 from clustersim.interrupts import stopping
 from clustersim.scheduling.placement import Nodes
@@ -27,52 +31,19 @@ from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
-__all__ = ["RunRecord", "Simulation"]
+__all__ = ["Simulation", "Watcher"]
 
 _REPORT_EVERY = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """What happened to every job, a column an attribute.
+class Watcher(Protocol):
+    """Is told who starts and leaves where."""
 
-    Attributes
-    ----------
-    start_s, finish_s : float64 arrays (jobs,)
-        NaN where it did not come to it.
-    partition : int32 array (jobs,)
-        Partition it started on last, -1 where it did not start.
-    attempts : Attempts
-        What was run of which job, where and when.
-    allocated : Allocated
-        On which nodes of its partition each attempt ran; none for partitions that do not tell
-        nodes apart.
-    outages : list of Outage or None
-        What went out of service, in order; the end is when it came back, infinite if it did not.
-        None where nothing could.
-    gone : list of int
-        Nodes of each partition that never serve again.
-    nothing_could_start : bool
-        Whether it ended because no job ran and nothing that was still to come could start one.
-    end_s : float
-        When the simulation ended.
-    passes : int
-        Scheduling passes made.
-    interrupted : bool
-        Whether it was stopped from outside before its end.
-    """
+    def started(self, job: int, partition: Partition, nodes: Nodes) -> None:
+        """Note that a job has started; it may be given another pace at once."""
 
-    start_s: npt.NDArray[np.float64]
-    finish_s: npt.NDArray[np.float64]
-    partition: npt.NDArray[np.int32]
-    attempts: Attempts
-    allocated: Allocated
-    outages: list[Outage] | None
-    gone: list[int]
-    nothing_could_start: bool
-    end_s: float
-    passes: int
-    interrupted: bool
+    def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
+        """Note that a job ends or is stopped; it still holds the nodes."""
 
 
 class Simulation:
@@ -91,11 +62,9 @@ class Simulation:
     policy : type of Policy
         Instantiated once for each queue.  Partitions that share no job have queues
         of their own.
-    outages : iterable of Outage
-        Nodes that go out of service, in order of their begin, none of a node that is out already;
-        their placements tell nodes apart.
     recovery : Recovery, optional
-        How jobs that are stopped come back; by default they begin anew.
+        How jobs save their state and come back after they are stopped; by default they save
+        nothing and begin anew at once.
     horizon_s : float, optional
         Time at which the simulation stops; by default when no job runs and nothing that is still
         to come can start one.
@@ -105,6 +74,15 @@ class Simulation:
         Called with the simulation after every scheduling pass (debug runs).
     progress : callable, optional
         Called now and then with the number of jobs that have ended, and of all.
+
+    Attributes
+    ----------
+    clock : Clock
+        The SimPy environment; callers may add events and processes of their own.
+    running : dict of int to Attempt
+        The jobs that run, in order of their start.
+    partition_of : list of int
+        Partition of each job that runs or has ended, -1 of others.
     """
 
     def __init__(
@@ -115,7 +93,6 @@ class Simulation:
         partitions: Sequence[Partition],
         policy: type[Policy],
         *,
-        outages: Iterable[Outage] | None = None,
         recovery: Recovery | None = None,
         horizon_s: float | None = None,
         by_node: bool = True,
@@ -126,17 +103,19 @@ class Simulation:
         self.partitions = partitions
         self.jobs = jobs
         self.passes = 0
-        self.n_ended = 0
-        self.all_submitted = False
-        self.n_jobs = n_jobs = len(submit_s)
-        self.start_s: list[float] = [float("nan")] * n_jobs
-        self.finish_s: list[float] = [float("nan")] * n_jobs
-        self.partition_of: list[int] = [-1] * n_jobs
+        self.running: dict[int, Attempt] = {}
+        self.partition_of = [-1] * len(submit_s)
+        self.horizon_s = horizon_s
+        self._n_ended = 0
+        self._all_submitted = False
+        self._log = AttemptLog()
         self._allocated = AllocationLog()
-        self._faults = None if outages is None else Faults(self, outages, recovery, run_s)
+        self._watchers: list[Watcher] = []
+        self._recovery = recovery
+        self._left: dict[int, float] = {}
+        self._whole_estimate_s: dict[int, list[float]] = {}
         self._submit_s = submit_s
         self._run_s = run_s
-        self._horizon_s = horizon_s
         self._by_node = by_node
         self._check = check
         self._progress = progress
@@ -148,6 +127,9 @@ class Simulation:
             [each for each in dict.fromkeys(self._policy_of_choice) if index in each.queue.members]
             for index in range(len(partitions))
         ]
+        self._ending = Ending(
+            self.clock, jobs, partitions, self._policy_of_choice, self.running, self.partition_of
+        )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
         """Make one queue for each set of partitions that share jobs."""
@@ -160,7 +142,7 @@ class Simulation:
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
-                self.partitions, members, self.jobs, self._start, looks_ahead=policy.looks_ahead
+                self.partitions, members, self.jobs, self.start, looks_ahead=policy.looks_ahead
             )
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
@@ -168,45 +150,41 @@ class Simulation:
     def run(self) -> RunRecord:
         """Run to the end or the horizon; an interrupt keeps what is done."""
         self.clock.process(self._submissions())
-        if self._faults is not None:
-            self._faults.begin(self._horizon_s)
+        if self.horizon_s is not None:
+            self.clock.at(self.horizon_s, HORIZON).callbacks.append(StopSimulation.callback)
         try:
             with stopping(self.clock.stop):
-                self.clock.run(until=self._horizon_s if self._faults is None else None)
+                self.clock.run()
             interrupted = self.clock.stopped
         except KeyboardInterrupt as error:
             placements = {type(partition.placement) for partition in self.partitions}
             if interrupts_itself(error, (self._policy, *placements)):
                 raise
             interrupted = True
-        allocated = self._allocated.columns()
-        if self._faults is None:
-            attempts, row_of_job = single_attempts(
-                self.start_s, self.finish_s, self.partition_of, self._expected_s, self.clock.now
-            )
-            allocated = replace(allocated, attempt=row_of_job[allocated.attempt])
-        else:
-            self._faults.settle()
-            attempts = self._faults.attempts.columns()
+        return self._record(interrupted)
+
+    def _record(self, interrupted: bool) -> RunRecord:
+        """Return what happened, with what the jobs that still run have done: none of it is lost."""
+        for attempt in self.running.values():
+            progress = attempt.progress(self.clock.now, saved=True)
+            self._log.note(attempt.number, progress, self._share(progress.kept_s, attempt))
+        attempts = self._log.columns([self._run_s[part.pool] for part in self.partitions])
+        partition = np.array(self.partition_of, dtype=np.int32)
+        start_s, finish_s = np.full((2, len(partition)), np.nan)
+        start_s[attempts.job[::-1]] = attempts.start_s[::-1]
+        finish_s[attempts.job] = attempts.end_s
+        finish_s[partition < 0] = np.nan
         return RunRecord(
-            start_s=np.array(self.start_s),
-            finish_s=np.array(self.finish_s),
-            partition=np.array(self.partition_of, dtype=np.int32),
+            start_s=start_s,
+            finish_s=finish_s,
+            partition=partition,
             attempts=attempts,
-            allocated=allocated,
-            outages=None if self._faults is None else self._faults.log,
-            gone=[0] * len(self.partitions) if self._faults is None else self._faults.ending.gone,
-            nothing_could_start=self._horizon_s is None
-            and not interrupted
-            and self.clock.now < LAST_S,
+            allocated=self._allocated.columns(),
+            nothing_could_start=self._ending.came and not interrupted,
             end_s=self.clock.now,
             passes=self.passes,
             interrupted=interrupted,
         )
-
-    def _expected_s(self, job: int) -> float:
-        """How long a job runs where it was started."""
-        return self._run_s[self.partitions[self.partition_of[job]].pool][job]
 
     def _submissions(self) -> Generator[Event, None, None]:
         """Submit every job at its time (a SimPy process)."""
@@ -223,65 +201,166 @@ class Simulation:
                     touched.append(policy)
                 job += 1
             self._request_pass()
-        self.all_submitted = True
-        if self._faults is not None:
-            self._faults.ending.ask()
+        self._all_submitted = True
+        self._may_be_over()
 
-    def _start(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Start a job on accelerators that the scheduler has allocated."""
-        if self.partition_of[job] >= 0 or self._submit_s[job] > self.clock._now:
+    # --- What can be done with jobs -----------------------------------------------------
+
+    def start(self, job: int, partition: Partition, nodes: Nodes) -> None:
+        """Start a job that waits on accelerators that the scheduler has allocated.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job runs, has ended or was not submitted yet.
+        """
+        now = self.clock._now
+        if self.partition_of[job] >= 0 or self._submit_s[job] > now:
             fault = "had started" if self.partition_of[job] >= 0 else "was not submitted yet"
             raise ClusterSimError(f"started job {job} (counted from 0), which {fault}")
         self.partition_of[job] = partition.index
-        number = job
-        if self._faults is None:
-            self.start_s[job] = self.clock._now
-            self.clock.process(self._job(job, partition))
-        else:
-            number = self._faults.start(job, partition, nodes)
+        work_s = self._run_s[partition.pool][job]
+        if again := job in self._left:
+            work_s *= self._left[job]
+        number = self._log.begin(job, partition.index, now)
+        recovery = self._recovery
+        checkpoints = NO_CHECKPOINTS if recovery is None else recovery.of(job, partition.pool)
+        attempt = Attempt(job, number, partition, now, work_s, checkpoints, again)
+        self.running[job] = attempt
         if nodes:
             partition.nodes_of[job] = nodes
-        if nodes and self._by_node:
-            self._allocated.note(number, nodes)
+            if self._by_node:
+                self._allocated.note(number, nodes)
+        attempt.end = self.clock.at(attempt.end_s, COMPLETION, attempt)
+        attempt.end.callbacks.append(self._complete)
+        for watcher in self._watchers:
+            watcher.started(job, partition, nodes)
 
-    def _job(self, job: int, partition: Partition) -> Generator[Event, None, None]:
-        """One job from its start to its end (a SimPy process)."""
-        clock, started = self.clock, self.start_s[job]
-        yield clock.at(started + self._run_s[partition.pool][job], COMPLETION)
-        self.end(job, partition, started)
+    def stop(self, job: int, *, saved: bool) -> None:
+        """Stop a running job now and put it back into its line.
 
-    def end(self, job: int, partition: Partition, started: float) -> None:
-        """End a job, whose last attempt began at `started`."""
-        self.finish_s[job] = self.clock._now
-        self.leave(job, partition, started)
-        self._request_pass()
-        self.n_ended += 1
-        if self._progress is not None and not self.n_ended % _REPORT_EVERY:
-            self._progress(self.n_ended, len(self._submit_s))
+        It gives its accelerators back, keeps the work that its last checkpoint holds, and is
+        estimated anew.  A scheduling pass follows at this instant.
 
-    def policy_of(self, job: int) -> Policy:
-        """Return the policy in whose queue a job waits."""
-        return self._policy_of_choice[self.jobs.choice_of[job]]
+        Parameters
+        ----------
+        job : int
+        saved : bool
+            Whether it can save its state before, so that no work is lost.
 
-    def resubmit(self, job: int) -> None:
-        """Put a job that was stopped back into its line."""
+        Raises
+        ------
+        ClusterSimError
+            If the job does not run.
+        """
+        attempt = self._running(job, "stopped")
+        now = self.clock.now
+        self.clock.cancel(attempt.end)
+        del self.running[job]
+        progress = attempt.progress(now, saved=saved)
+        done = self._share(progress.kept_s, attempt)
+        self._log.end(attempt.number, now)
+        self._log.note(attempt.number, progress, done)
+        self._leave(attempt)
+        self.partition_of[job] = -1
+        self._left[job] = max(0.0, self._left.get(job, 1.0) - done)
+        self._estimate_again(job)
         self._policy_of_choice[self.jobs.choice_of[job]].resubmit(job)
+        self._request_pass(later=True)
+        self._may_be_over()
+
+    def rerate(self, job: int, slowdown: float) -> None:
+        """Let a running job go on at another pace from now on.
+
+        Its estimate stays as it is: nobody tells the scheduler.
+
+        Parameters
+        ----------
+        job : int
+        slowdown : float
+            How many times as long as at full speed everything takes; at least 1.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job does not run, or the slowdown is below 1 or infinite.
+        """
+        attempt = self._running(job, "slowed")
+        if not 1.0 <= slowdown < float("inf"):
+            raise ClusterSimError(
+                f"slowed job {job} by {slowdown}; at least 1 and finite is needed"
+            )
+        if slowdown == attempt.slowdown:
+            return
+        self.clock.cancel(attempt.end)
+        attempt.rerate(self.clock.now, slowdown)
+        attempt.end = self.clock.at(attempt.end_s, COMPLETION, attempt)
+        attempt.end.callbacks.append(self._complete)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have a watcher told from now on who starts and leaves where."""
+        self._watchers.append(watcher)
 
     def service_changed(self, partition: Partition) -> None:
-        """Tell the policies that draw on a partition that it has nodes more or less."""
+        """Tell the policies that draw on a partition that it has more or fewer nodes in service."""
         for policy in self._policies_on[partition.index]:
             policy.service_changed(partition)
             if policy not in self._touched:
                 self._touched.append(policy)
         self._request_pass(later=True)
+        self._may_be_over()
 
-    def leave(self, job: int, partition: Partition, started: float) -> None:
+    # --- What follows -------------------------------------------------------------------
+
+    def _running(self, job: int, what: str) -> Attempt:
+        attempt = self.running.get(job)
+        if attempt is None:
+            raise ClusterSimError(f"{what} job {job} (counted from 0), which does not run")
+        return attempt
+
+    def _complete(self, event: Event) -> None:
+        """End a job: its attempt has come to its end."""
+        attempt: Attempt = event._value
+        del self.running[attempt.job], attempt.end  # no circle of references
+        now = self.clock._now
+        self._log.end(attempt.number, now)
+        if not attempt.is_plain:
+            self._log.note(attempt.number, attempt.whole(now), self._left.get(attempt.job, 1.0))
+        self._leave(attempt)
+        self._request_pass()
+        self._n_ended += 1
+        if self._progress is not None and not self._n_ended % _REPORT_EVERY:
+            self._progress(self._n_ended, len(self._submit_s))
+        self._may_be_over()
+
+    def _leave(self, attempt: Attempt) -> None:
         """Give the accelerators of a job back."""
+        job, partition = attempt.job, attempt.partition
+        for watcher in self._watchers:
+            watcher.left(job, partition, partition.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
-        policy.queue.release(job, partition, started)
+        policy.queue.release(job, partition, attempt.began_s)
         policy.finish(job, partition)
         if policy not in self._touched:
             self._touched.append(policy)
+
+    def _may_be_over(self) -> None:
+        """Ask whether a run without a horizon is over; needless while jobs run."""
+        if not self.running and self._all_submitted and self.horizon_s is None:
+            self._ending.ask(self._n_ended)
+
+    def _share(self, kept_s: float, attempt: Attempt) -> float:
+        """Share of a job's whole work that so many seconds on a pool are."""
+        whole_s = self._run_s[attempt.partition.pool][attempt.job]
+        return kept_s / whole_s if whole_s > 0 else 0.0
+
+    def _estimate_again(self, job: int) -> None:
+        """Tell the scheduler how long the rest of a job takes, as far as its user can tell."""
+        estimate_s = self.jobs.estimate_s
+        whole = self._whole_estimate_s.setdefault(job, [column[job] for column in estimate_s])
+        restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
+        for column, seconds in zip(estimate_s, whole, strict=True):
+            column[job] = restart_s + seconds * self._left[job]  # type: ignore[index]
 
     def _request_pass(self, *, later: bool = False) -> None:
         """Have one scheduling pass made when all else of this instant has happened."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
 from clustersim.engine.engine import Simulation
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.queue import Partition
 
 __all__ = ["InvariantError", "check_accelerators"]
 
@@ -28,12 +26,11 @@ def check_accelerators(simulation: Simulation) -> None:
     """
     sizes = simulation.jobs.n_accelerators
     allocated = [0] * len(simulation.partitions)
-    for job, index in enumerate(simulation.partition_of):
-        if index >= 0 and math.isnan(simulation.finish_s[job]):
-            allocated[index] += sizes[job]
+    for job, attempt in simulation.running.items():
+        allocated[attempt.partition.index] += sizes[job]
     for partition in simulation.partitions:
         placement, used = partition.placement, allocated[partition.index]
-        used += sum(n for job, held in partition.nodes_of.items() if job < 0 for _, n in held)
+        used += len(partition.out_of_service) * placement.chips_per_node
         where = f"at {simulation.clock.now} s, {partition.name}"
         if placement.free < 0 or placement.free + used != placement.capacity:
             raise InvariantError(
@@ -41,12 +38,14 @@ def check_accelerators(simulation: Simulation) -> None:
                 f"{placement.capacity} installed"
             )
         if isinstance(placement, NodePlacement):
-            _check_nodes(placement, partition.nodes_of.values(), where)
+            _check_nodes(placement, partition, where)
 
 
-def _check_nodes(placement: NodePlacement, held: Iterable[Nodes], where: str) -> None:
+def _check_nodes(placement: NodePlacement, partition: Partition, where: str) -> None:
     on_node = [0] * placement.n_nodes
-    for nodes in held:
+    for node in partition.out_of_service:
+        on_node[node] = placement.chips_per_node
+    for nodes in partition.nodes_of.values():
         for node, chips in nodes:
             on_node[node] += chips
     for node, used in enumerate(on_node):

@@ -10,40 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery", "optimal_interval_s"]
-
-
-def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Work between checkpoints that wastes the least time.
-
-    Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", Future
-    Generation Computer Systems 22(3), 2006, equation 37; for a cost that is small against the mean
-    time to failure it is Young's ``sqrt(2 * cost * mttf)`` ("A first order approximation to the
-    optimum checkpoint interval", CACM 17(9), 1974).
-
-    Parameters
-    ----------
-    cost_s : array_like
-        How long the job stands still for a checkpoint, seconds.
-    mttf_s : array_like
-        Mean time to failure of the whole gang, seconds.
-
-    Returns
-    -------
-    float64 array
-        Seconds of work; infinite where nothing ever fails, zero where a checkpoint costs nothing.
-
-    Examples
-    --------
-    >>> float(optimal_interval_s(60.0, 86400.0).round(1))
-    3180.1
-    """
-    cost, mttf = (np.asarray(values, dtype=np.float64) for values in (cost_s, mttf_s))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        part = np.sqrt(np.divide(cost, 2.0 * mttf))
-        series = np.sqrt(2.0 * cost * mttf) * (1.0 + part / 3.0 + part**2 / 9.0) - cost
-    interval = np.where(cost < 2.0 * mttf, series, mttf)
-    return np.where(np.isinf(mttf), np.inf, np.maximum(interval, 0.0))
+__all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery"]
 
 
 class Progress(NamedTuple):

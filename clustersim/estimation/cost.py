@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, PlanningAssumptions
 from clustersim.catalogue.assumptions import (
     BUILT_IN,
@@ -12,7 +14,7 @@ from clustersim.catalogue.assumptions import (
     server_price_cny,
 )
 from clustersim.errors import InputError
-from clustersim.units import SECONDS_PER_YEAR
+from clustersim.units import SECONDS_PER_YEAR, format_duration, format_number
 
 __all__ = ["JOULES_PER_KWH", "Cost", "Prices", "cost_of"]
 
@@ -95,8 +97,8 @@ class Prices:
         return busy_power_w(chip, self.assumptions)
 
 
-@dataclass(frozen=True)
-class Cost:
+@dataclass(frozen=True, repr=False)
+class Cost(Brief):
     """Time and money for a number of tokens.
 
     Attributes
@@ -125,6 +127,15 @@ class Cost:
     energy_kwh: float
     energy_cny: float
     prices: Prices
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        total = self.total_cny
+        return "Cost", {
+            "tokens": format_number(self.tokens),
+            "time": format_duration(self.seconds),
+            "electricity": f"{format_number(self.energy_kwh)} kWh",
+            "together": "" if total is None else f"{format_number(total)} CNY",
+        }
 
     @property
     def total_cny(self) -> float | None:

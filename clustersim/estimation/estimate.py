@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
+from clustersim.errors import check_kind
 from clustersim.estimation.arguments import MOST_CHIPS, check_arguments
 from clustersim.estimation.assumptions import (
     chip_notes,
@@ -43,7 +45,7 @@ from clustersim.performance import (
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
-from clustersim.units import format_count, format_memory
+from clustersim.units import format_count, format_duration, format_memory, format_number
 
 __all__ = ["TOKENS_PER_PARAMETER", "Estimate", "PlanEstimate", "estimate"]
 
@@ -56,8 +58,8 @@ DOUBLINGS = 10
 """How far above the chips asked for a count is sought at which a plan fits."""
 
 
-@dataclass(frozen=True)
-class PlanEstimate:
+@dataclass(frozen=True, repr=False)
+class PlanEstimate(Brief):
     """What one plan gives.
 
     Attributes
@@ -84,9 +86,24 @@ class PlanEstimate:
     fits: bool
     notes: tuple[str, ...] = ()
 
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        sizes = [
+            f"{name}={value}" for name, value in self.plan.items() if value > 1 or name == "tp"
+        ]
+        return "PlanEstimate", {"plan": ",".join(sizes), **self._numbers()}
 
-@dataclass(frozen=True)
-class Estimate:
+    def _numbers(self) -> dict[str, str]:
+        low, high = format_duration(self.lo_s), format_duration(self.hi_s)
+        return {
+            "step time": f"{format_duration(self.step_time_s)} (90 % interval {low} to {high})",
+            "throughput": f"{format_number(self.tokens_per_s)} tokens/s",
+            "MFU": f"{100 * self.mfu:.1f} %",
+            "memory": format_memory(self.memory_bytes) + ("" if self.fits else " (does not fit)"),
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Estimate(Brief):
     """The estimate of one job.
 
     Attributes
@@ -138,6 +155,20 @@ class Estimate:
     cost: Cost | None
     notes: tuple[str, ...]
     drawn_s: Array
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        title = f"Estimate of {self.model.name} on {self.count:,} {self.accelerator.name}"
+        facts = {"reason": self.reason}
+        if self.plans:
+            facts = {**self.plans[0]._brief()[1], **facts}
+        if self.cost is not None:
+            days = (
+                f"{format_duration(self.cost.seconds)} for {format_number(self.cost.tokens)} tokens"
+            )
+            cny = self.cost.total_cny
+            cost = "" if cny is None else f"{format_number(cny)} CNY"
+            facts |= {"run": days, "cost": cost}
+        return title, facts
 
     @property
     def best(self) -> PlanEstimate | None:
@@ -220,6 +251,8 @@ def estimate(
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     calibration = default_calibration() if calibration is None else calibration
+    check_kind("model", model, (str, Model), "a name or a model of the catalogue")
+    check_kind("accelerator", accelerator, (str, Accelerator), "a name or a chip of the catalogue")
     shape = catalogue.model(model) if isinstance(model, str) else model
     chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     batch = shape.global_batch if global_batch is None else global_batch

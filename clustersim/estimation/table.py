@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim import interrupts
+from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumptions import chip_notes, unmeasured_notes
@@ -73,8 +74,8 @@ NEAR = 0.8
 """Similarity from which a column that is not known is taken for a misspelt one."""
 
 
-@dataclass(frozen=True)
-class PredictedTable:
+@dataclass(frozen=True, repr=False)
+class PredictedTable(Brief):
     """A table with its predictions.
 
     Attributes
@@ -96,6 +97,15 @@ class PredictedTable:
     misspelt: Mapping[str, str]
     renamed: tuple[str, ...] = ()
     interrupted: int = 0
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        return "PredictedTable", {
+            "rows": f"{len(self.table):,}",
+            "predicted": f"{self.predicted:,}",
+            "left out by an interrupt": f"{self.interrupted:,}" if self.interrupted else "",
+            "columns read under another name": ", ".join(self.renamed),
+            "columns not known": ", ".join(self.misspelt),
+        }
 
 
 def predict_table(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.performance.arrays import (
     BINARY_GIGABYTE,
     RECOMPUTE,
@@ -26,7 +27,7 @@ from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
 from clustersim.performance.world import World
-from clustersim.units import format_memory
+from clustersim.units import format_duration, format_memory
 
 __all__ = ["BestPlans", "best_plans"]
 
@@ -39,8 +40,8 @@ SIZES = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "recompute",
 RECOMPUTE_MODES = tuple(range(len(RECOMPUTE)))
 
 
-@dataclass(frozen=True, slots=True)
-class BestPlans:
+@dataclass(frozen=True, slots=True, repr=False)
+class BestPlans(Brief):
     """The fastest fitting plan of each row; all arrays have the shape (R,).
 
     Attributes
@@ -82,6 +83,19 @@ class BestPlans:
     parts: dict[str, Array]
     reason: list[str]
     notes: list[tuple[str, ...]]
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        rows, fitting = len(self.reason), np.flatnonzero(self.fits)
+        facts = {"rows": f"{rows:,}", "with a plan that fits": f"{len(fitting):,}"}
+        if len(fitting):
+            steps_s = self.step_time_s[fitting]
+            times = format_duration(float(steps_s.min()))
+            if len(fitting) > 1:
+                times += f" to {format_duration(float(steps_s.max()))}"
+            facts |= {"step time": times, "plan of the first": self.describe(int(fitting[0]))}
+        elif rows:
+            facts["reason of the first"] = self.reason[0]
+        return "BestPlans", facts
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -144,8 +158,12 @@ def best_plans(
     >>> found.fits.tolist()
     [False, True]
     """
-    shapes = [models] if isinstance(models, Model) else list(models)
-    chips = [accelerators] if isinstance(accelerators, Accelerator) else list(accelerators)
+    shapes = [models] if isinstance(models, Model | str) else list(models)
+    chips = [accelerators] if isinstance(accelerators, Accelerator | str) else list(accelerators)
+    for kind, name, given in ((Model, "models", shapes), (Accelerator, "accelerators", chips)):
+        told = f"catalogue.{name[:-1]}(name) gives one"
+        for each in given:
+            check_kind(name, each, kind, f"of the catalogue ({kind.__name__})", told)
     check_precision(precision)
     rows = rows_of("best_plans", shapes, chips, counts, global_batch, nic_Bps, scaleup_size)
     distinct, inverse = np.unique(rows.matrix, axis=0, return_inverse=True)

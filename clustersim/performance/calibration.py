@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.brief import Brief
 from clustersim.errors import InputError
 from clustersim.notes import note
 from clustersim.performance.parameters import LEVELS, PARAMETERS
@@ -33,8 +34,8 @@ MODEL = ("calibration", "catalogue", "network", "performance")
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, repr=False)
+class Calibration(Brief):
     """The posterior of the effects, and the scatter of measurements about it.
 
     In units of its prior spread each effect has a posterior mean `mean`; the covariance is
@@ -71,6 +72,16 @@ class Calibration:
     reach: float
     widening: float
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        facts = self.facts
+        error = facts.get("across_families", {}).get("median")
+        return "Calibration", {
+            "effects": f"{len(self.keys):,}",
+            "measurements": f"{facts['rows']:,}" if "rows" in facts else "",
+            "sources": f"{facts['families']:,}" if "families" in facts else "",
+            "median error on sources left out": "" if error is None else f"{100 * error:.1f} %",
+        }
 
     @property
     def spreads(self) -> Array:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
@@ -20,6 +21,7 @@ from clustersim.performance.plan_rules import judge, precision_note, switch_faul
 from clustersim.performance.plans import describe_plan, enumerate_plans, full_space
 from clustersim.performance.step_time import StepTime, evaluate, memory_of, step_seconds
 from clustersim.performance.world import World
+from clustersim.units import format_duration
 
 __all__ = ["SPACES", "SWITCHES", "PlanSearch", "search_plans"]
 
@@ -35,8 +37,8 @@ SAME_TIME = 1e-9
 """Plans whose step times differ by less than this share differ in nothing that takes time."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanSearch:
+@dataclass(frozen=True, slots=True, repr=False)
+class PlanSearch(Brief):
     """The fastest plans that fit, the fastest first.
 
     Attributes
@@ -64,6 +66,13 @@ class PlanSearch:
     least_memory_bytes: float
     reason: str
     notes: tuple[tuple[str, ...], ...]
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        facts = {"tried": f"{self.looked_at:,} plans", "fitting": f"{self.fitting:,}"}
+        if len(self):
+            facts["fastest"] = self.describe()
+            facts["step time"] = format_duration(float(np.atleast_1d(self.step.step_time_s)[0]))
+        return "PlanSearch", {**facts, "reason": self.reason}
 
     def __len__(self) -> int:
         return len(self.plans.tp)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.memory_rules import MemoryRules, memory_rules
@@ -66,8 +67,8 @@ def is_unknown(level: str, label: str) -> bool:
     return label == UNKNOWN
 
 
-@dataclass(frozen=True)
-class World:
+@dataclass(frozen=True, repr=False)
+class World(Brief):
     """Values of the effects, and with them the coefficients of any row.
 
     Attributes
@@ -92,6 +93,10 @@ class World:
     stacks: Mapping[str, str] = field(default_factory=dict)
     memory: Mapping[str, str] = field(default_factory=dict)
     _drawn: dict[Key, float | Array] = field(default_factory=dict, repr=False, compare=False)
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        drawn = "" if self.draws == 0 else f"{self.draws:,} side by side"
+        return "World", {"effects": f"{len(self.effects):,}", "draws": drawn}
 
     def stack_of(self, accelerator: Accelerator) -> str:
         """Return the software stack that a chip runs."""

@@ -21,6 +21,7 @@ from clustersim.scenario.file_names import beside, full_path
 from clustersim.scenario.scenario import read_extended, resolve_scenario
 from clustersim.shipped import existing_file
 from clustersim.simulation.runtimes import find_runtimes
+from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 
 __all__ = [
@@ -174,8 +175,8 @@ def throughput(question: PlanQuestion, base: BaseScenario | None = None) -> Thro
             "tokens": 1.0,
         }
     )
-    precision = spec.performance.precision
-    runtimes = find_runtimes(jobs, cluster, catalogue, world=question.world, precision=precision)
+    model = RunTimeModel(world=question.world, precision=spec.performance.precision)
+    runtimes = find_runtimes(jobs, Speeds(cluster, catalogue, model))
     rate = 1.0 / runtimes.run_s.T
     obstacles = {}
     for row, (name, demand) in enumerate(spec.demand.items()):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError, named_in
+from clustersim.errors import InputError, named_in, shown
 from clustersim.files import validate
 from clustersim.performance import World
 from clustersim.planning.assumed import assumed_plan, removal_notes
@@ -19,13 +20,14 @@ from clustersim.scenario.changes import change_items, key_of, split_path
 from clustersim.scenario.file_names import full_path
 from clustersim.scenario.scenario import read_version
 from clustersim.scenario.worlds import draw_catalogue, open_world
+from clustersim.scenario.written import with_plain_scenario
 from clustersim.shipped import existing_file
 
 __all__ = ["PlanQuestion", "define_plan", "load_plan"]
 
 
-@dataclass(frozen=True)
-class PlanQuestion:
+@dataclass(frozen=True, repr=False)
+class PlanQuestion(Brief):
     """A plan file, checked, with the chips and models that it names.
 
     Attributes
@@ -52,6 +54,15 @@ class PlanQuestion:
     folder: Path
     assumed: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        spec = self.spec
+        return f"PlanQuestion {spec.name!r}", {
+            "quarters": str(spec.quarters),
+            "chips": ", ".join(spec.chips),
+            "demand": ", ".join(spec.demand),
+            "scenarios": ", ".join(spec.scenarios),
+        }
 
 
 def load_plan(
@@ -106,14 +117,19 @@ def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator
 
 
 def define_plan(
-    fields: Mapping[str, Any], *, source: str | Path = "plan", folder: str | Path = "."
+    fields: str | Path | Mapping[str, Any] | PlanQuestion,
+    *,
+    source: str | Path = "plan",
+    folder: str | Path = ".",
 ) -> PlanQuestion:
     """Check a plan that is already read.
 
     Parameters
     ----------
-    fields : mapping
-        In the format of :class:`~clustersim.planning.spec.PlanSpec`.
+    fields : mapping, str, Path or PlanQuestion
+        In the format of :class:`~clustersim.planning.spec.PlanSpec`; its ``verify.base`` may also
+        be a scenario that is loaded.  A path is that of a file, see :func:`load_plan`; a question
+        is returned as it is.
     source : str or Path
         What to call it in messages.
     folder : str or Path
@@ -124,6 +140,15 @@ def define_plan(
     InputError
         All faults at once.
     """
+    if isinstance(fields, PlanQuestion):
+        return fields
+    if isinstance(fields, str | Path):
+        return load_plan(fields)
+    if not isinstance(fields, Mapping):
+        problem = "must be a path, a mapping or what load_plan gives"
+        raise InputError("plan", f"{problem}, found {shown(fields)}")
+    if isinstance(fields.get("verify"), Mapping):
+        fields = {**fields, "verify": with_plain_scenario(fields["verify"], "base")}
     folder = Path(folder)
     told = validate(PlanSpec, fields, source)
     with named_in(source, "catalogue"):

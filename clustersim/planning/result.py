@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from clustersim import interrupts
+from clustersim.brief import Brief
 from clustersim.planning.fleet import open_base_scenario, throughput
 from clustersim.planning.gangs import gangs_without_room
 from clustersim.planning.kept_runs import KeptRuns
-from clustersim.planning.load import PlanQuestion
+from clustersim.planning.load import PlanQuestion, define_plan
 from clustersim.planning.problem import Problem, problem_of
 from clustersim.planning.program import build_program
 from clustersim.planning.reference import reference_table
@@ -21,13 +23,14 @@ from clustersim.planning.shadow_prices import shadow_prices
 from clustersim.planning.shortfall import find_shortfall
 from clustersim.planning.solve import Effort, Schedule, solve, solve_relaxed
 from clustersim.planning.verify import Verified, verify
+from clustersim.planning.words import money_text
 from clustersim.simulation.result import new_folder
 
 __all__ = ["Plan", "make_plan"]
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Brief):
     """What should be bought, what it costs, and what that hangs on.
 
     Attributes
@@ -59,6 +62,24 @@ class Plan:
     shortfall: pd.DataFrame | None
     verified: Verified | None
     reference: pd.DataFrame | None = None
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        title = f"Plan {self.question.spec.name!r}"
+        if self.schedule is None:
+            return title, {"purchases": "none: the limits leave no plan"}
+        bought = self.schedule.bought.sum(axis=1)
+        nodes = []
+        for column, chip in enumerate(self.question.spec.chips):
+            low, high = int(bought[:, column].min()), int(bought[:, column].max())
+            nodes.append(f"{chip} {low:,}" + (f" to {high:,}" if high > low else ""))
+        served = "" if self.verified is None else self.verified.outcome
+        return title, {
+            "purchases": f"{', '.join(nodes)} nodes",
+            "expected cost": money_text(self.schedule.expected_cost),
+            "search": self.schedule.status,
+            "service in simulation": served,
+            "missing": ", ".join(self.missing),
+        }
 
     def save(self, folder: str | Path, formats: Sequence[str] = ("png", "svg")) -> Path:
         """Write tables, pictures, ``plan.json`` and the simulated scenarios to a new folder.
@@ -120,7 +141,7 @@ class Plan:
 
 
 def make_plan(
-    question: PlanQuestion,
+    question: str | Path | Mapping[str, Any] | PlanQuestion,
     *,
     workers: int | None = None,
     told: Callable[[str], None] | None = None,
@@ -131,8 +152,8 @@ def make_plan(
 
     Parameters
     ----------
-    question : PlanQuestion
-        Of :func:`~clustersim.planning.load_plan`.
+    question : PlanQuestion, str, Path or mapping
+        What :func:`~clustersim.planning.define_plan` takes.
     workers : int, optional
         Processes that simulate; by default one a core.
     told : callable, optional
@@ -156,28 +177,28 @@ def make_plan(
 
     Examples
     --------
-    >>> from clustersim.planning import define_plan
     >>> plan = make_plan(
-    ...     define_plan(
-    ...         {
-    ...             "name": "one chip",
-    ...             "quarters": 1,
-    ...             "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
-    ...             "demand": {
-    ...                 "tuning": {
-    ...                     "model": "llama3-8b",
-    ...                     "accelerators": 8,
-    ...                     "job_tokens": 1.0e9,
-    ...                     "tokens": 1.0e13,
-    ...                     "must_meet": 1,
-    ...                 }
-    ...             },
-    ...         }
-    ...     )
+    ...     {
+    ...         "name": "one chip",
+    ...         "quarters": 1,
+    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
+    ...         "demand": {
+    ...             "tuning": {
+    ...                 "model": "llama3-8b",
+    ...                 "accelerators": 8,
+    ...                 "job_tokens": 1.0e9,
+    ...                 "tokens": 1.0e13,
+    ...                 "must_meet": 1,
+    ...             }
+    ...         },
+    ...     }
     ... )
     >>> int(plan.schedule.bought.sum())
     16
+    >>> plan
+    Plan 'one chip': purchases h200 16 nodes; expected cost 1.8 million CNY; search optimal
     """
+    question = define_plan(question)
     spec = question.spec
     effort = Effort(spec.gap, spec.search_nodes)
     base = open_base_scenario(question)

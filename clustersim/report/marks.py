@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.availability.supply import NO_ROOM
+from clustersim.engine.node_events import NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.estimation.table import read_csv_as_text
 from clustersim.simulation.tables import serves
@@ -62,7 +63,7 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
     """
     absent = outages["absent"].to_numpy()
     serving = serves(outages)
-    waits = absent & (outages["cause"] == NO_ROOM).to_numpy()
+    waits = (outages["kind"] == NodeEventKind.NO_ROOM.label).to_numpy(dtype=bool)
     came = absent & ~waits & (outages["begin_s"] == 0) & np.isfinite(outages["end_s"])
     left = absent & ~waits & (outages["begin_s"] > 0)
     moves = [

@@ -8,13 +8,14 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.files import replacing
 from clustersim.notes import note
 from clustersim.plots.style import FORMATS, save_figure
@@ -25,7 +26,7 @@ from clustersim.report.study_page import fleet_notes, study_page, svg_text
 from clustersim.spreadsheets import plain_cells
 from clustersim.studies.conduct import Progress, run_study
 from clustersim.studies.plot_kinds import PLOT_KINDS
-from clustersim.studies.study import Study
+from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
 from clustersim.units import format_duration
 
@@ -36,7 +37,7 @@ WIDTH = 100
 
 
 def conduct_study(
-    study: Study,
+    study: str | Path | Mapping[str, Any] | Study,
     out: str | Path,
     *,
     workers: int | None = None,
@@ -66,6 +67,7 @@ def conduct_study(
         If the study or the folder cannot be used.
     """
     began = time.perf_counter()
+    study = define_study(study)
     if study.spec.question:
         print(textwrap.fill(study.spec.question, WIDTH))
     teller = _Teller()
@@ -180,6 +182,7 @@ def write_report(folder: str | Path) -> Path:
     InputError
         If it is no folder of a study, or the page cannot be written.
     """
+    check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)
     result = load_result(folder)
     for line in code_notes(result):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from clustersim.catalogue import Accelerator, load_catalogue
-from clustersim.errors import InputError, shown, unknown_name
+from clustersim.errors import InputError, check_kind, shown, unknown_name
 from clustersim.files import parse_yaml, read_yaml
 from clustersim.scenario.file_names import beside
 from clustersim.topology import find_topology
@@ -73,8 +73,12 @@ def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, 
     """
     if isinstance(changes, Mapping):
         return list(changes.items())
+    if isinstance(changes, str) or not isinstance(changes, Iterable):
+        told = 'a mapping such as {"seed": 3} or a list of texts such as ["seed=3"]'
+        check_kind("changes", changes, (), told)
     items = []
     for text in changes:
+        check_kind("changes", text, str, "texts such as seed=3")
         key, equals, value = _at_equals(text)
         if not equals or not key.strip():
             raise InputError(f"--set {text}", "must be path.to.field=value")

@@ -13,9 +13,10 @@ from pydantic import Field, field_validator, model_validator
 from clustersim.availability.failure_spec import Failures
 from clustersim.availability.serving_spec import Serving
 from clustersim.availability.supply import Supply
+from clustersim.brief import Brief
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.money import MoneySpec
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.performance import MEMORY_OPTIONS, parse_memory
 from clustersim.scenario.cases import Cases, apply_case
@@ -32,6 +33,7 @@ __all__ = [
     "Scenario",
     "ScenarioWorkload",
     "Scheduler",
+    "as_loaded",
     "load_scenario",
     "resolve_scenario",
 ]
@@ -257,8 +259,8 @@ class Scenario(Cases):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedScenario:
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadedScenario(Brief):
     """A scenario and where it came from.
 
     Attributes
@@ -274,6 +276,19 @@ class LoadedScenario:
     scenario: Scenario
     source: str
     folder: Path
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        scenario = self.scenario
+        named, jobs = scenario.cluster, scenario.workload
+        cluster = named if isinstance(named, str) else str(named.get("name", ""))
+        generated = jobs.generate if isinstance(jobs.generate, str) else "generated jobs"
+        return f"Scenario {scenario.name or self.source!r}", {
+            "source": self.source,
+            "cluster": cluster,
+            "workload": jobs.trace or generated,
+            "policy": scenario.scheduler.policy,
+            "seed": str(scenario.seed),
+        }
 
 
 def load_scenario(
@@ -298,6 +313,39 @@ def load_scenario(
     path = existing_file(path, within="experiments")
     data = read_extended(path)
     return resolve_scenario(data, changes, source=path, folder=path.parent)
+
+
+def as_loaded(
+    given: str | Path | Mapping[str, Any] | Scenario | LoadedScenario,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+) -> LoadedScenario:
+    """Return a scenario, with changes, that is given in any form.
+
+    Parameters
+    ----------
+    given : str, Path, mapping, Scenario or LoadedScenario
+        A file, what a file would say, or what :func:`load_scenario` gave.
+    changes : mapping or sequence of str
+        See :func:`load_scenario`.
+
+    Raises
+    ------
+    InputError
+        If it is of another kind, or cannot be used.
+    """
+    if isinstance(given, str | Path):
+        return load_scenario(given, changes)
+    if isinstance(given, Mapping):
+        return resolve_scenario(given, changes)
+    if isinstance(given, Scenario):
+        given = LoadedScenario(given, "scenario", Path())
+    if not isinstance(given, LoadedScenario):
+        told = "must be a path, a mapping or what load_scenario gives, found"
+        raise InputError("scenario", f"{told} {shown(given)}")
+    if not changes:
+        return given
+    tree = given.scenario.model_dump(mode="json", exclude_none=True)
+    return resolve_scenario(tree, changes, source=given.source, folder=given.folder)
 
 
 def resolve_scenario(

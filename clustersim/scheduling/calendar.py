@@ -1,21 +1,27 @@
-"""When running jobs are expected to give their accelerators back."""
+"""When accelerators are expected to become free again."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from typing import Final, TypeAlias
 
-__all__ = ["ReleaseCalendar"]
+__all__ = ["JOB", "NODE", "Release", "ReleaseCalendar"]
 
+NODE: Final = 0
+JOB: Final = 1
+"""What holds the accelerators of an entry: a node that is out of service, or a running job."""
+Release: TypeAlias = tuple[float, int, int, int]
+"""Expected time (seconds), ``NODE`` or ``JOB``, number of the node or job, accelerators."""
 _CHUNK = 256
 
 
 class ReleaseCalendar:
-    """Estimated ends of the jobs that run in one partition, in order of time.
+    """Estimated ends of a partition's running jobs, and when its nodes are back in service.
 
     Entries lie in sorted chunks, each with the sum of its accelerators, so that
     adding, removing and asking "when are n free?" cost about the square root of the
-    number of running jobs.
+    number of entries.
 
     Attributes
     ----------
@@ -25,19 +31,34 @@ class ReleaseCalendar:
 
     def __init__(self) -> None:
         self.version = 0
-        self._chunks: list[list[tuple[float, int, int]]] = []
-        self._lasts: list[tuple[float, int, int]] = []
+        self._chunks: list[list[Release]] = []
+        self._lasts: list[Release] = []
         self._sums: list[int] = []
 
-    def __iter__(self) -> Iterator[tuple[float, int, int]]:
-        """Iterate over (estimated end, job, accelerators) by estimated end."""
+    def __iter__(self) -> Iterator[Release]:
+        """Iterate over the entries in order of time."""
         for chunk in self._chunks:
             yield from chunk
 
     def add(self, end: float, job: int, n: int) -> None:
-        """Note that `job` is expected to give back `n` accelerators at `end`."""
+        """Note that a job is expected to give back `n` accelerators at `end`."""
+        self._add((end, JOB, job, n))
+
+    def remove(self, end: float, job: int, n: int) -> None:
+        """Forget the entry of a job."""
+        self._remove((end, JOB, job, n))
+
+    def add_node(self, end: float, node: int, n: int) -> None:
+        """Note that a node of `n` accelerators is expected back in service at `end`."""
+        self._add((end, NODE, node, n))
+
+    def remove_node(self, end: float, node: int, n: int) -> None:
+        """Forget the entry of a node."""
+        self._remove((end, NODE, node, n))
+
+    def _add(self, entry: Release) -> None:
         self.version += 1
-        entry = (end, job, n)
+        n = entry[3]
         if not self._chunks:
             self._chunks.append([entry])
             self._lasts.append(entry)
@@ -51,14 +72,12 @@ class ReleaseCalendar:
         if len(chunk) > 2 * _CHUNK:
             self._split(at)
 
-    def remove(self, end: float, job: int, n: int) -> None:
-        """Forget an entry that was added."""
+    def _remove(self, entry: Release) -> None:
         self.version += 1
-        entry = (end, job, n)
         at = bisect_left(self._lasts, entry)
         chunk = self._chunks[at]
         del chunk[bisect_left(chunk, entry)]
-        self._sums[at] -= n
+        self._sums[at] -= entry[3]
         if chunk:
             self._lasts[at] = chunk[-1]
         else:
@@ -70,14 +89,14 @@ class ReleaseCalendar:
         Returns
         -------
         end : float
-            The earliest estimated end by which at least `need` are given back.
+            The earliest estimated end by which at least `need` are given back or back in service.
         released : int
             All accelerators whose estimated end is not after it.
 
         Raises
         ------
         ValueError
-            If fewer than `need` run.
+            If fewer than `need` are held.
         """
         released = 0
         for at, chunk_sum in enumerate(self._sums):
@@ -85,11 +104,11 @@ class ReleaseCalendar:
                 released += chunk_sum
                 continue
             chunk = self._chunks[at]
-            for position, (end, _, n) in enumerate(chunk):
+            for position, (end, _, _, n) in enumerate(chunk):
                 released += n
                 if released >= need:
                     return end, released + self._ties(end, at, position + 1)
-        raise ValueError(f"{need} accelerators are never given back, only {released} run")
+        raise ValueError(f"{need} accelerators are never given back, only {released} are held")
 
     def _ties(self, end: float, at: int, position: int) -> int:
         total = 0
@@ -98,7 +117,7 @@ class ReleaseCalendar:
             while position < len(chunk):
                 if chunk[position][0] != end:
                     return total
-                total += chunk[position][2]
+                total += chunk[position][3]
                 position += 1
             at, position = at + 1, 0
         return total
@@ -108,5 +127,5 @@ class ReleaseCalendar:
         left, right = chunk[:_CHUNK], chunk[_CHUNK:]
         self._chunks[at : at + 1] = [left, right]
         self._lasts[at : at + 1] = [left[-1], right[-1]]
-        left_sum = sum(n for _, _, n in left)
+        left_sum = sum(entry[3] for entry in left)
         self._sums[at : at + 1] = [left_sum, self._sums[at] - left_sum]

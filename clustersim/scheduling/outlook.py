@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.scheduling.calendar import NODE
 from clustersim.scheduling.claims import Claim
 from clustersim.scheduling.placement import (
     IntArray,
@@ -149,15 +150,15 @@ def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tupl
     back_in_service: list[int] = []
     chips_per_node = placement.chips_per_node
     nodes_of = partition.nodes_of
-    for end, job, n_back in partition.calendar:
+    for end, holder, number, n_back in partition.calendar:
         if fits and end > shadow:
             break
-        if job < 0:
-            back_in_service.append(-1 - job)
-        elif len(nodes := nodes_of[job]) == 1:
+        if holder == NODE:
+            back_in_service.append(number)
+        elif len(nodes := nodes_of[number]) == 1:
             surplus[nodes[0][0]] += n_back
         else:
-            indices, chips = partition.node_arrays(job)
+            indices, chips = partition.node_arrays(number)
             if n_back == len(indices) * chips_per_node:
                 whole_again.append(indices)
             else:

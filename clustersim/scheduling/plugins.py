@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from clustersim.errors import ClusterSimError, InputError, nearest_hint, unknown_name
+from clustersim.errors import ClusterSimError, InputError, check_kind, nearest_hint, unknown_name
 from clustersim.scheduling.placement import (
     Consolidate,
     Placement,
@@ -115,6 +115,7 @@ def plugin_file(plugin: type[Policy] | type[Placement]) -> str:
 def _find(
     name: str, kind: str, known: dict[str, type[Plugin]], base: type[Plugin], folder: Path
 ) -> type[Plugin]:
+    check_kind(kind, name, str, f"a name, FILE.py:ClassName or a subclass of {base.__name__}")
     if name in known:
         return known[name]
     file_name, colon, class_name = name.partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -55,10 +56,14 @@ class Partition:
     placement : Placement
         Its free accelerators.
     calendar : ReleaseCalendar
-        Its running jobs by estimated end, where the policy looks ahead.
-    nodes_of : dict
-        Accelerators of each running job; of each node that is out of service, under a negative
-        number that stands for it.
+        When its accelerators become free: its running jobs by estimated end, where the policy looks
+        ahead, and its nodes that are out of service.
+    nodes_of : dict of int to Nodes
+        Accelerators of each running job, where the placement tells nodes apart.
+    out_of_service : dict of int to float
+        When each node that is out of service is expected back, seconds; infinite for never.
+    n_gone : int
+        Nodes that never serve again.
     """
 
     index: int
@@ -69,6 +74,8 @@ class Partition:
     placement: Placement
     calendar: ReleaseCalendar = field(default_factory=ReleaseCalendar)
     nodes_of: dict[int, Nodes] = field(default_factory=dict)
+    out_of_service: dict[int, float] = field(default_factory=dict)
+    n_gone: int = 0
     _claims: Claims = field(default_factory=Claims)
     _node_arrays: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
 
@@ -94,20 +101,20 @@ class Partition:
         return arrays
 
     def withdraw(self, node: int, until: float) -> None:
-        """Take a node out of service, on which nothing runs; it is expected back at `until`.
-
-        For policies it is one more job that holds accelerators until then.
-        """
+        """Take a node out of service, on which nothing runs; it is expected back at `until`."""
         chips = self.placement.chips_per_node
         self.placement.take_these(((node, chips),), chips)
-        self.nodes_of[-1 - node] = ((node, chips),)
-        self.calendar.add(until, -1 - node, chips)
+        self.out_of_service[node] = until
+        self.n_gone += until == math.inf
+        self.calendar.add_node(until, node, chips)
 
-    def restore(self, node: int, expected: float) -> None:
-        """Take a node back that was expected back at `expected`."""
+    def restore(self, node: int) -> None:
+        """Take a node back into service."""
         chips = self.placement.chips_per_node
-        self.calendar.remove(expected, -1 - node, chips)
-        self.placement.give(self.forget(-1 - node), chips)
+        until = self.out_of_service.pop(node)
+        self.n_gone -= until == math.inf
+        self.calendar.remove_node(until, node, chips)
+        self.placement.give(((node, chips),), chips)
 
     def forget(self, job: int) -> Nodes:
         """Forget the accelerators of a job that has ended, and return them."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clustersim.engine.node_ranges import by_node
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import Placement, Policy, find_placement, find_policy
 from clustersim.seeds import Streams
+from clustersim.simulation.node_ranges import by_node
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE

@@ -43,11 +43,14 @@ class Eligibility:
         Index into `choices`, -1 for a job that can never run.
     reasons : dict
         From the row of a job that can never run to the reason.
+    notes : tuple of str
+        What of the jobs was not considered.
     """
 
     choices: list[tuple[int, ...]]
     choice_of: npt.NDArray[np.int64]
     reasons: dict[int, str]
+    notes: tuple[str, ...] = ()
 
 
 def find_eligibility(
@@ -113,7 +116,8 @@ def find_eligibility(
         )
         for row in np.flatnonzero(choice_of < 0)
     }
-    return Eligibility(choices, choice_of, reasons)
+    notes = tuple(ignored_virtual_clusters(jobs, cluster))
+    return Eligibility(choices, choice_of, reasons, notes)
 
 
 def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:

@@ -10,21 +10,18 @@ of them needed more than all the time.  On one pool this is the familiar
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.catalogue import Catalogue
 from clustersim.engine.partitions import build_partitions
 from clustersim.errors import InputError
-from clustersim.performance import World
 from clustersim.scheduling import Pooled
 from clustersim.simulation.eligibility import Choose, find_eligibility
 from clustersim.simulation.runtimes import find_runtimes
-from clustersim.topology import Cluster
+from clustersim.simulation.speeds import Speeds
 from clustersim.workload import JobClass, WorkloadSpec
 
 __all__ = ["sustainable_rate"]
@@ -32,13 +29,8 @@ __all__ = ["sustainable_rate"]
 
 def sustainable_rate(
     workload: WorkloadSpec,
-    cluster: Cluster,
-    catalogue: Catalogue,
+    speeds: Speeds,
     *,
-    reference_accelerator: str | None = None,
-    reference_models: Mapping[str, str] | None = None,
-    world: World | None = None,
-    precision: str = "bf16",
     choose: Choose = "fastest",
     wait_for_best: bool = False,
 ) -> float:
@@ -52,15 +44,9 @@ def sustainable_rate(
     ----------
     workload : WorkloadSpec
         Classes of jobs; their mean durations and tokens count.
-    cluster : Cluster
-        The fleet.  Gaps that whole gangs leave are not considered: a fleet can rarely
-        carry a load of 1.
-    catalogue : Catalogue
-        Chips and models.
-    reference_accelerator : str, optional
-        The chip on which durations were measured; by default the workload's own.
-    reference_models, world, precision : optional
-        See :func:`~clustersim.simulation.runtimes.find_runtimes`.
+    speeds : Speeds
+        On the pools of the cluster, with a catalogue.  Gaps that whole gangs leave are not
+        considered: a fleet can rarely carry a load of 1.
     choose, wait_for_best
         Of the scheduling: where jobs wait for the pool that they prefer, only that one
         counts.
@@ -78,22 +64,14 @@ def sustainable_rate(
     kinds = pd.concat([_kinds(job_class) for job_class in workload.classes], ignore_index=True)
     if kinds["vc"].isna().all():
         kinds = kinds.drop(columns="vc")
-    partitions = build_partitions(cluster, Pooled)
-    runtimes = find_runtimes(
-        kinds,
-        cluster,
-        catalogue,
-        reference_accelerator=reference_accelerator or workload.reference_accelerator,
-        reference_models=reference_models,
-        world=world,
-        precision=precision,
-    )
+    partitions = build_partitions(speeds.cluster, Pooled)
+    runtimes = find_runtimes(kinds, speeds)
     eligible = find_eligibility(
         kinds,
-        cluster,
+        speeds.cluster,
         partitions,
         runtimes,
-        catalogue,
+        speeds.catalogue,
         choose=choose,
         wait_for_best=wait_for_best,
     )

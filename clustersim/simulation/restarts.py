@@ -40,7 +40,7 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     ...     {"job_id": [1, 1], "pool": ["a", "a"], "end_s": [5.0, 9.0], "attempt": [0, 1]}
     ... )
     >>> outages = pd.DataFrame(
-    ...     {"pool": ["a"], "begin_s": [5.0], "cause": ["serving chat"], "planned": [True],
+    ...     {"pool": ["a"], "begin_s": [5.0], "cause": ["serving chat"], "kind": ["service"],
     ...      "absent": [False], "slowdown": [np.inf]}
     ... )
     >>> restart_causes(attempts, outages)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -17,14 +18,16 @@ from typing import Any
 
 import pandas as pd
 
+from clustersim.brief import Brief
 from clustersim.calendar import Calendar
-from clustersim.engine.node_ranges import by_node, in_ranges
-from clustersim.errors import InputError
+from clustersim.errors import InputError, check_kind
 from clustersim.notes import note
+from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
+from clustersim.units import format_count, format_duration
 from clustersim.version import __version__
 
-__all__ = ["PROVENANCE", "Result", "new_folder", "versions"]
+__all__ = ["PROVENANCE", "Result", "new_folder", "versions", "with_kind"]
 
 _FILES = {
     "jobs": "jobs",
@@ -43,8 +46,8 @@ _HASHES = "sha256"
 _OPTIONAL = ("attempts", "outages", "serving", "costs")
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Brief):
     """Tables of one run.
 
     Attributes
@@ -82,6 +85,25 @@ class Result:
     serving: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
 
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        whole = self.summary.iloc[0].to_dict() if len(self.summary) else {}
+        scenario = self.provenance.get("scenario", {})
+        name = scenario.get("name", "") if isinstance(scenario, Mapping) else ""
+
+        def shown(column: str, text: Callable[[float], str]) -> str:
+            value = whole.get(column)
+            return "" if value is None or pd.isna(value) else text(float(value))
+
+        return f"Result of {name!r}" if name else "Result", {
+            "jobs": f"{len(self.jobs):,}",
+            "finished": shown("finished", format_count),
+            "mean wait": shown("mean_wait_s", format_duration),
+            "p95 wait": shown("p95_wait_s", format_duration),
+            "utilisation": shown("utilisation", lambda share: f"{100 * share:.1f} %"),
+            "makespan": shown("makespan_s", format_duration),
+            "interrupted": "yes" if self.interrupted else "",
+        }
+
     def __post_init__(self) -> None:
         if "node" in self.allocation_ranges:
             object.__setattr__(self, "allocation_ranges", in_ranges(self.allocation_ranges))
@@ -105,6 +127,10 @@ class Result:
     def interrupted(self) -> bool:
         """Whether the run was stopped before its end."""
         return bool(self.provenance.get("interrupted", False))
+
+    def with_provenance(self, facts: Mapping[str, Any]) -> Result:
+        """Return the result with facts before those that its provenance has."""
+        return replace(self, provenance={**facts, **self.provenance})
 
     def first_jobs(self, count: int) -> Result:
         """Return the result with the jobs that were submitted first, and their allocations, alone.
@@ -162,6 +188,7 @@ class Result:
             and of the other provenance are in ``provenance.json``.  A note tells where there is
             none, as in results of early versions.
         """
+        check_kind("folder", folder, (str, Path), "a path")
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")
@@ -190,6 +217,8 @@ class Result:
                     told = "was changed or damaged since: its SHA-256 is not the one in "
                     raise InputError(path, f"{told}{PROVENANCE}; run the scenario again")
                 tables[name] = pd.read_parquet(path)
+                if name == "outages":
+                    tables[name] = with_kind(tables[name])
             except FileNotFoundError:
                 raise InputError(
                     folder, f"has no {path.name}; is it a folder of results?"
@@ -203,6 +232,19 @@ class Result:
                 "for each node, as earlier versions wrote)",
             )
         return cls(**tables, provenance=provenance)
+
+
+def with_kind(outages: pd.DataFrame) -> pd.DataFrame:
+    """Add the column ``kind`` to a table of an earlier version, which had causes and flags."""
+    if "kind" in outages:
+        return outages
+    planned, absent = outages["planned"].astype(bool), outages["absent"].astype(bool)
+    cause = outages["cause"].fillna("")
+    kind = pd.Series("failure", index=outages.index, dtype="string")
+    kind = kind.mask(planned, "maintenance").mask(outages["slowdown"] < math.inf, "slowdown")
+    kind = kind.mask(planned & cause.str.startswith("serving "), "service")
+    kind = kind.mask(absent, "late delivery").mask(absent & (cause == "retired"), "retirement")
+    return outages.assign(kind=kind.mask(absent & (cause == "no power or space"), "no room"))
 
 
 def _write_json(path: Path, content: Any) -> None:

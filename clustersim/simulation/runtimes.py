@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
-from clustersim.performance import World, best_plans, default_world, relative_speed
-from clustersim.performance.plan_rules import precision_note
-from clustersim.topology import Cluster, Pool
+from clustersim.simulation.speeds import Speeds
 
 __all__ = ["Runtimes", "find_runtimes"]
 
@@ -52,17 +49,7 @@ class Runtimes:
         return self.obstacles[model, size, pool]
 
 
-def find_runtimes(
-    jobs: pd.DataFrame,
-    cluster: Cluster,
-    catalogue: Catalogue | None,
-    *,
-    reference_accelerator: str | None = None,
-    reference_models: Mapping[str, str] | None = None,
-    world: World | None = None,
-    precision: str = "bf16",
-    exact_estimates: bool = False,
-) -> Runtimes:
+def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
     """Find the run time of each job on each pool.
 
     A job with a ``model`` takes its ``tokens`` over the tokens per second of the best
@@ -74,23 +61,8 @@ def find_runtimes(
     ----------
     jobs : pandas.DataFrame
         A jobs table.
-    cluster : Cluster
-        Pools with their chips and links.
-    catalogue : Catalogue, optional
-        Chips and models, needed where jobs have models or pools differ in speed.
-    reference_accelerator : str, optional
-        The chip on which the recorded durations were measured.
-    reference_models : mapping of str to str, optional
-        From job class to the model of the catalogue that stands for its jobs without
-        one; the key ``default`` for all other classes.  Without these two, durations
-        hold on every chip.
-    world : World, optional
-        Values of the performance core's coefficients; by default the posterior mean of the
-        built-in calibration.
-    precision : {"bf16", "fp8"}
-        Of matrix products; a chip without FP8 computes in BF16.
-    exact_estimates : bool
-        Whether to ignore the table's own estimates.
+    speeds : Speeds
+        Of models on the pools; needs a catalogue where jobs have models instead of durations.
 
     Returns
     -------
@@ -102,51 +74,39 @@ def find_runtimes(
     InputError
         If a model or chip is not in the catalogue.
     """
-    n_pools = len(cluster.pools)
-    steps = _Steps(world or default_world(), precision)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     duration = jobs["duration_s"].to_numpy(dtype=np.float64, na_value=np.nan)
-    slowdown = np.ones((n_pools, 1))
+    slowdown = np.ones((len(speeds.cluster.pools), 1))
     notes: list[str] = []
-    if catalogue is not None and reference_accelerator is not None and reference_models:
-        reference = catalogue.accelerator(reference_accelerator)
-        chips = [catalogue.accelerator(pool.accelerator) for pool in cluster.pools]
-        notes += [precision_note(chip, precision) for chip in (reference, *chips)]
-        stand_in = _stand_ins(jobs, reference_models)
-        slowdown = _slowdowns(sizes, stand_in, cluster, catalogue, reference, steps)
+    if speeds.scales_durations:
+        notes += [speeds.reference_note, *speeds.precision_notes]
+        stand_in = _stand_ins(jobs, speeds.model.reference_models)
+        slowdown = _slowdowns(sizes, stand_in, speeds)
     run_s = duration * slowdown
     estimate_s = run_s.copy()
     told = np.full(len(jobs), np.nan)
-    if "estimate_s" in jobs and not exact_estimates:
+    if "estimate_s" in jobs:
         told = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
         estimate_s = np.where(np.isfinite(told), told, duration) * slowdown
     obstacles: dict[tuple[str, int, int], str] = {}
     by_model = _model_rows(jobs)
-    if catalogue is None:
+    if speeds.catalogue is None:
         by_model = by_model[np.isnan(duration[by_model])]
     if len(by_model):
-        if catalogue is None:
+        if speeds.catalogue is None:
             raise InputError(
                 "jobs",
                 f"{len(by_model):,} have a model and tokens instead of duration_s; they need "
                 "chips: name the log as workload.trace in a scenario for `clustersim run`",
             )
-        of_models = _model_run_s(jobs.iloc[by_model], cluster, catalogue, steps, obstacles, notes)
+        of_models = _model_run_s(jobs.iloc[by_model], speeds, obstacles, notes)
         run_s[:, by_model] = of_models
-        if "estimate_factor" in jobs and not exact_estimates:
+        if "estimate_factor" in jobs:
             of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
         estimate_s[:, by_model] = np.where(np.isfinite(told[by_model]), told[by_model], of_models)
     return Runtimes(
         run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """From what step times are estimated."""
-
-    world: World
-    precision: str
 
 
 def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:
@@ -165,82 +125,38 @@ def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.
 
 
 def _slowdowns(
-    sizes: npt.NDArray[np.int64],
-    stand_in: npt.NDArray[np.object_],
-    cluster: Cluster,
-    catalogue: Catalogue,
-    reference: Accelerator,
-    steps: _Steps,
+    sizes: npt.NDArray[np.int64], stand_in: npt.NDArray[np.object_], speeds: Speeds
 ) -> Floats:
     """Run time on each pool's chip over that on the reference, (pools, jobs)."""
-    slowdown = np.ones((len(cluster.pools), len(sizes)))
+    slowdown = np.ones((len(speeds.cluster.pools), len(sizes)))
     for name in sorted(set(stand_in) - {""}):
-        model, rows = catalogue.model(name), np.flatnonzero(stand_in == name)
+        rows = np.flatnonzero(stand_in == name)
         distinct, index = np.unique(sizes[rows], return_inverse=True)
-        for row, pool in enumerate(cluster.pools):
-            chip = _chip(pool, catalogue)
-            if chip.name != reference.name:
-                speed = relative_speed(
-                    model,
-                    chip,
-                    reference,
-                    distinct,
-                    nic_Bps=(pool.nic_Bps, None),
-                    scaleup_size=(pool.scaleup_size, None),
-                    precision=steps.precision,
-                    world=steps.world,
-                )
-                slowdown[row, rows] = 1.0 / speed[index]
+        slowdown[:, rows] = speeds.slowdowns(name, distinct.tolist())[:, index]
     return slowdown
 
 
 def _model_run_s(
     jobs: pd.DataFrame,
-    cluster: Cluster,
-    catalogue: Catalogue,
-    steps: _Steps,
+    speeds: Speeds,
     obstacles: dict[tuple[str, int, int], str],
     notes: list[str],
 ) -> Floats:
     """Run times of jobs that have a model, (pools, jobs); `obstacles` and `notes` are added to."""
     names, name_of = np.unique(jobs["model"].to_numpy(dtype=str), return_inverse=True)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
-    pairs, pair_of = np.unique(np.stack([name_of, sizes]), axis=1, return_inverse=True)
-    models = [catalogue.model(str(name)) for name in names]
-    pools = cluster.pools
-    chips = [_chip(pool, catalogue) for pool in pools]
-    n_pairs = pairs.shape[1]
-    plans = best_plans(
-        [models[name] for _ in pools for name in pairs[0]],
-        [chip for chip in chips for _ in range(n_pairs)],
-        np.tile(pairs[1], len(pools)),
-        nic_Bps=np.repeat([pool.nic_Bps for pool in pools], n_pairs),
-        scaleup_size=np.repeat([pool.scaleup_size for pool in pools], n_pairs),
-        precision=steps.precision,
-        world=steps.world,
-    )
-    rate = np.asarray(plans.tokens_per_s).reshape(len(pools), n_pairs)
-    step_s = np.asarray(plans.step_time_s).reshape(len(pools), n_pairs)
-    for pool, pair in zip(*np.nonzero(~np.isfinite(step_s)), strict=True):
-        key = (str(names[pairs[0, pair]]), int(pairs[1, pair]), int(pool))
-        obstacles[key] = plans.reason[pool * n_pairs + pair]
-    of_chips = [precision_note(chip, steps.precision) for chip in chips]
+    distinct, pair_of = np.unique(np.stack([name_of, sizes]), axis=1, return_inverse=True)
+    pairs = [(str(names[name]), int(size)) for name, size in distinct.T]
+    found = speeds.of_models(pairs)
+    of_chips = speeds.precision_notes
     notes += of_chips
-    for row, told in enumerate(plans.notes):
-        pool, pair = divmod(row, n_pairs)
-        where = f"{names[pairs[0, pair]]} on {int(pairs[1, pair]):,} {chips[pool].name}"
-        notes += [f"{where}: {note}" for note in told if note not in of_chips]
+    for pool in range(len(speeds.cluster.pools)):
+        for (name, size), speed in zip(pairs, found, strict=True):
+            if speed.obstacles[pool]:
+                obstacles[name, size, pool] = speed.obstacles[pool]
+            where = f"{name} on {size:,} {speeds.chip_name(pool)}"
+            notes += [f"{where}: {note}" for note in speed.notes[pool] if note not in of_chips]
+    seconds_per_token = np.stack([speed.seconds_per_token for speed in found], axis=1)
     tokens = jobs["tokens"].to_numpy(dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        seconds_per_token = np.where(np.isfinite(step_s), 1.0 / rate, np.inf)
-    return tokens * seconds_per_token[:, pair_of.ravel()]
-
-
-def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
-    """The pool's chip with the scale-up link that the topology gives it."""
-    chip = catalogue.accelerator(pool.accelerator)
-    return replace(
-        chip,
-        scaleup_Bps=chip.scaleup_Bps if pool.scaleup_Bps is None else pool.scaleup_Bps,
-        scaleup_shape=pool.scaleup_shape or chip.scaleup_shape,
-    )
+    run_s: Floats = tokens * seconds_per_token[:, pair_of.ravel()]
+    return run_s

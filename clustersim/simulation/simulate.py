@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,14 @@ import pandas as pd
 
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
-from clustersim.engine.engine import RunRecord, Simulation
+from clustersim.engine.engine import Simulation
 from clustersim.engine.invariants import check_accelerators
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_driver import NodeDriver
+from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
+from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
-from clustersim.performance import World
 from clustersim.scheduling import (
     JobColumns,
     NodePlacement,
@@ -33,79 +33,53 @@ from clustersim.scheduling import (
     find_policy,
 )
 from clustersim.scheduling.plugins import fault_in_plugin, interrupts_itself, plugin_file
-from clustersim.scheduling.stalls import LONGEST_CALL_S, stopped_when_stalled
+from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
-from clustersim.simulation.eligibility import (
-    Choose,
-    Eligibility,
-    find_eligibility,
-    ignored_virtual_clusters,
-)
+from clustersim.simulation.arguments import check_arguments, names_former_arguments
+from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
-from clustersim.simulation.software import DatedPort, with_software
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 
-__all__ = ["Scheduling", "replay", "simulate"]
+__all__ = ["NodeEvents", "RunTimeModel", "Scheduling", "replay", "simulate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduling:
-    """How jobs are scheduled.
+class NodeEvents:
+    """What happens to nodes during a run.
 
     Attributes
     ----------
-    policy : str or type of Policy
-        A name in ``clustersim.scheduling.POLICIES`` such as ``fcfs``, a class, or
-        ``FILE.py:ClassName``.
-    placement : str or type of Placement
-        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which
-        nodes stay free for other jobs, not how fast a job runs: that does not depend on where in
-        the network its nodes are (slow nodes and failures aside).
-    choose : {"fastest", "best_value", "listed"}
-        Which of the pools with room a job takes.
-    wait_for_best : bool
-        Whether a job waits for the pool that it prefers.
-    exact_estimates : bool
-        Whether to ignore the jobs' own estimates.
-    folder : str or Path
-        Where files of the user's own are looked for.
-    longest_call_s : float
-        How long one call of a policy or placement of the user's own may take (seconds) until the
-        run fails.
+    events : iterable of NodeEvent
+        Nodes that go out of service, in order of their begin; a failure of a node that is out
+        already is passed over.
+    services : sequence of ServiceDemand
+        What serves on some of the nodes; the reservations themselves are among the events.
     """
 
-    policy: str | type[Policy] = "fcfs"
-    placement: str | type[Placement] = "pooled"
-    choose: Choose = "fastest"
-    wait_for_best: bool = False
-    exact_estimates: bool = False
-    folder: str | Path = "."
-    longest_call_s: float = LONGEST_CALL_S
+    events: Iterable[NodeEvent]
+    services: Sequence[ServiceDemand] = ()
 
 
+@names_former_arguments
 def simulate(
     jobs: pd.DataFrame,
     cluster: Cluster,
     scheduling: Scheduling | None = None,
     *,
     catalogue: Catalogue | None = None,
-    reference_accelerator: str | None = None,
-    reference_models: Mapping[str, str] | None = None,
-    world: World | None = None,
-    precision: str = "bf16",
-    ports: Sequence[DatedPort] = (),
-    outages: Iterable[Outage] | None = None,
+    run_times: Runtimes | RunTimeModel | None = None,
+    node_events: NodeEvents | Iterable[NodeEvent] | None = None,
     recovery: Recovery | None = None,
-    demands: Sequence[ServiceDemand] = (),
     horizon_s: float | None = None,
     by_node: bool = True,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    provenance: Mapping[str, Any] | None = None,
 ) -> Result:
     """Run jobs through a cluster.
 
@@ -119,18 +93,15 @@ def simulate(
         By default first come, first served, counting accelerators.
     catalogue : Catalogue, optional
         Needed where jobs have models or pools differ in speed.
-    reference_accelerator, reference_models, world, precision
-        See :func:`~clustersim.simulation.runtimes.find_runtimes`.
-    ports : sequence of DatedPort
-        Software that is not there from the begin on, or not mature; needs a catalogue.
-    outages : iterable of Outage, optional
-        Nodes that go out of service, in order of their begin; a failure of a node that is out
-        already is passed over.
+    run_times : RunTimeModel or Runtimes, optional
+        From what run times follow (the chip of recorded durations, models that stand for job
+        classes, coefficients, precision), or the run times themselves, for each pool and job, as
+        :func:`~clustersim.simulation.runtimes.find_runtimes` gives them.
+    node_events : NodeEvents or iterable of NodeEvent, optional
+        Nodes that go out of service or become slow, in order of their begin.
     recovery : Recovery, optional
-        How jobs that are stopped come back, a value for each row of `jobs`; by default they begin
-        anew at once.
-    demands : sequence of ServiceDemand
-        What serves; the reservations themselves are among the `outages`.
+        How jobs save their state and come back after they were stopped, a value for each row of
+        `jobs`; by default they save nothing and begin anew at once.
     horizon_s : float, optional
         When the simulation stops; by default when no job runs and nothing that is still to come
         can start one.
@@ -140,8 +111,6 @@ def simulate(
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
         Called now and then with the number of jobs that have ended, and of all.
-    provenance : mapping, optional
-        What to keep with the result, such as the scenario.
 
     Returns
     -------
@@ -152,32 +121,50 @@ def simulate(
     Raises
     ------
     InputError
-        If the jobs, or what `scheduling` names, cannot be used.
+        If an argument is of another kind, or the jobs, or what `scheduling` names, cannot be used.
+
+    Examples
+    --------
+    >>> from clustersim.topology import single_pool
+    >>> jobs = pd.DataFrame(
+    ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 8], "duration_s": [60, 60]}
+    ... )
+    >>> simulate(jobs, single_pool(8), Scheduling(policy="fcfs")).jobs["start_s"].tolist()
+    [0.0, 60.0]
+    >>> simulate(jobs, "mixed-small")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: cluster: must be a compiled topology, found 'mixed-small'; ...
     """
     began = time.perf_counter()
-    scheduling = scheduling or Scheduling()
+    scheduling = scheduling if scheduling is not None else Scheduling()
+    events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
+    outages = None if events is None else events.events
+    check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
     policy = find_policy(scheduling.policy, folder=scheduling.folder)
     make_placement = find_placement(scheduling.placement, folder=scheduling.folder)
     check_jobs(jobs, "jobs")
-    runtimes = find_runtimes(
-        jobs,
-        cluster,
-        catalogue,
-        reference_accelerator=reference_accelerator,
-        reference_models=reference_models,
-        world=world,
-        precision=precision,
-        exact_estimates=scheduling.exact_estimates,
-    )
-    if ports:
-        assert catalogue is not None, "chips and models that ports name are of a catalogue"
-        runtimes = with_software(runtimes, jobs, cluster, catalogue, ports)
+    runtimes = run_times
+    if not isinstance(runtimes, Runtimes):
+        runtimes = find_runtimes(jobs, Speeds(cluster, catalogue, runtimes))
+    if scheduling.exact_estimates:
+        runtimes = replace(runtimes, estimate_s=runtimes.run_s)
     if recovery is not None:
         runtimes = _with_checkpoints(runtimes, recovery)
+    services = () if events is None else events.services
     with _faults_of(policy, make_placement):
         with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
             partitions = build_partitions(cluster, make_placement)
-        eligible = _eligibility(jobs, cluster, partitions, runtimes, catalogue, scheduling, demands)
+        eligible = find_eligibility(
+            jobs,
+            cluster,
+            partitions,
+            runtimes,
+            catalogue,
+            choose=scheduling.choose,
+            wait_for_best=scheduling.wait_for_best,
+            lends=[service.pool for service in services if service.lends],
+        )
         ran = _run(
             jobs,
             runtimes,
@@ -192,34 +179,12 @@ def simulate(
             check=check_accelerators if check else None,
             progress=progress,
         )
-    result = _result(jobs, ran, cluster, eligible, demands)
-    told = {**(provenance or {}), **_provenance(ran.record, time.perf_counter() - began)}
-    notes = [*runtimes.notes, *ignored_virtual_clusters(jobs, cluster)]
+    result = _result(jobs, ran, cluster, eligible, services)
+    told = _provenance(ran.record, time.perf_counter() - began)
+    notes = [*runtimes.notes, *eligible.notes]
     if notes:
         told["notes"] = notes
     return replace(result, provenance=told)
-
-
-def _eligibility(
-    jobs: pd.DataFrame,
-    cluster: Cluster,
-    partitions: list[Partition],
-    runtimes: Runtimes,
-    catalogue: Catalogue | None,
-    scheduling: Scheduling,
-    demands: Sequence[ServiceDemand],
-) -> Eligibility:
-    """Find where each job can run."""
-    return find_eligibility(
-        jobs,
-        cluster,
-        partitions,
-        runtimes,
-        catalogue,
-        choose=scheduling.choose,
-        wait_for_best=scheduling.wait_for_best,
-        lends=[demand.pool for demand in demands if demand.lends],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +194,7 @@ class _Ran:
     rows: npt.NDArray[np.intp]
     partitions: list[Partition]
     record: RunRecord
+    node_events: list[NodeEvent] | None
 
 
 def _run(
@@ -238,7 +204,7 @@ def _run(
     partitions: list[Partition],
     policy: type[Policy],
     *,
-    outages: Iterable[Outage] | None,
+    outages: Iterable[NodeEvent] | None,
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
@@ -261,15 +227,15 @@ def _run(
             _job_columns(jobs, rows, runtimes, eligible),
             partitions,
             policy,
-            outages=None if outages is None else without_overlaps(outages),
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
             **options,
         )
+        driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         record = simulation.run()
     if horizon_s is None and outages is None and not record.interrupted:
         _check_all_started(record.partition)
-    return _Ran(rows, partitions, record)
+    return _Ran(rows, partitions, record, None if driver is None else driver.log)
 
 
 def _result(
@@ -294,9 +260,9 @@ def _result(
     )
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
-    if record.outages is not None:
+    if ran.node_events is not None:
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
-        outages = tables.outages_table(record.outages, cluster)
+        outages = tables.outages_table(ran.node_events, cluster)
         if demands:
             serving = serving_table(demands, outages, cluster, record.end_s)
     use = tables.utilisation(allocated, cluster, record.end_s, outages, services=bool(demands))
@@ -419,8 +385,10 @@ def replay(
         ``pooled``.
     exact_estimates : bool
         Whether to ignore the jobs' own estimates.
-    check, progress, provenance
+    check, progress
         See :func:`simulate`.
+    provenance : mapping, optional
+        What to keep with the result beside what the run itself tells.
 
     Returns
     -------
@@ -450,6 +418,5 @@ def replay(
     scheduling = Scheduling(
         policy=policy, placement=placement or "consolidate", exact_estimates=exact_estimates
     )
-    return simulate(
-        jobs, cluster, scheduling, check=check, progress=progress, provenance=provenance
-    )
+    result = simulate(jobs, cluster, scheduling, check=check, progress=progress)
+    return result.with_provenance(provenance or {})

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.engine.engine import RunRecord
-from clustersim.engine.node_ranges import range_texts
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
+from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
 from clustersim.scheduling.queue import Partition
+from clustersim.simulation.node_ranges import range_texts
 from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
 
@@ -148,7 +148,7 @@ def allocation_ranges(
         ``end_s`` (seconds; of a job that still runs, the end of the simulation), in order of job,
         then of start.  ``nodes`` are ranges of indices in the pool, with the accelerators on each
         node (``0-63:8,70:4``); empty where nodes are not told apart.  See
-        :func:`~clustersim.engine.node_ranges.by_node` for a row for each node.
+        :func:`~clustersim.simulation.node_ranges.by_node` for a row for each node.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -231,7 +231,7 @@ def attempts_table(
     )
 
 
-def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
+def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFrame:
     """Return a row for each time that a node was out of service or slow.
 
     Returns
@@ -240,7 +240,8 @@ def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
         ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
         infinite if it was still out when the simulation ended), ``cause``, ``planned``, ``absent``
         (not delivered yet, or retired), ``slowdown`` (how many times as long its jobs took
-        meanwhile; infinite where it was out).
+        meanwhile; infinite where it was out), ``kind`` (the label of a
+        :class:`~clustersim.engine.node_events.NodeEventKind`).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
     pool = np.array([outage.pool for outage in outages], dtype=np.int64)
@@ -251,19 +252,20 @@ def outages_table(outages: Sequence[Outage], cluster: Cluster) -> pd.DataFrame:
             "n_accelerators": chips[pool],
             "begin_s": np.array([outage.begin_s for outage in outages], dtype=np.float64),
             "end_s": np.array([outage.end_s for outage in outages], dtype=np.float64),
-            "cause": pd.Series([outage.cause for outage in outages], dtype="string"),
-            "planned": np.array([outage.planned for outage in outages], dtype=bool),
-            "absent": np.array([outage.absent for outage in outages], dtype=bool),
+            "cause": pd.Series(
+                [cause_text(outage.kind, outage.cause) for outage in outages], dtype="string"
+            ),
+            "planned": np.array([outage.kind.planned for outage in outages], dtype=bool),
+            "absent": np.array([outage.kind.absent for outage in outages], dtype=bool),
             "slowdown": np.array([outage.slowdown for outage in outages], dtype=np.float64),
+            "kind": pd.Series([outage.kind.label for outage in outages], dtype="string"),
         }
     )
 
 
 def serves(outages: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Tell of each row of an outages table whether its node was not broken but served requests."""
-    planned = outages["planned"].to_numpy(dtype=bool) & ~outages["absent"].to_numpy(dtype=bool)
-    named = outages["cause"].str.startswith("serving ").to_numpy(dtype=bool)
-    return np.asarray(planned & named)
+    return np.asarray((outages["kind"] == NodeEventKind.SERVICE.label).to_numpy(dtype=bool))
 
 
 def utilisation(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.engine.engine import RunRecord
+from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
 
@@ -72,8 +72,10 @@ def _why_it_waits(
     pools = " or ".join(partitions[index].name for index in choice)
     size = {index: partitions[index].placement.chips_per_node for index in choice}
     capacity = {index: partitions[index].placement.capacity for index in choice}
-    most = max(capacity[index] - record.gone[index] * size[index] for index in choice)
-    now = max(capacity[index] - _n_out(partitions[index]) * size[index] for index in choice)
+    gone = {index: partitions[index].n_gone for index in choice}
+    out = {index: len(partitions[index].out_of_service) for index in choice}
+    most = max(capacity[index] - gone[index] * size[index] for index in choice)
+    now = max(capacity[index] - out[index] * size[index] for index in choice)
     if n > most:
         return f": it needs {n:,} accelerators on {pools}, where at most {most:,} {GONE}"
     if n > now:
@@ -81,11 +83,6 @@ def _why_it_waits(
     if record.nothing_could_start:
         return f": the policy did not start it, though it would fit; {STUCK}"
     return ""
-
-
-def _n_out(partition: Partition) -> int:
-    """Nodes of a partition that are out of service."""
-    return sum(job < 0 for job in partition.nodes_of)
 
 
 def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:

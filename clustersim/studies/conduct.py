@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -25,7 +26,7 @@ from clustersim.studies.executors import Crew, dask_crew, executor_crew, process
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.spec import Replications
 from clustersim.studies.store import DRAFT, FILE, LOCK, Outcome, Store, open_store
-from clustersim.studies.study import Study
+from clustersim.studies.study import Study, define_study
 
 __all__ = ["STUDY_FILE", "Progress", "run_study"]
 
@@ -70,7 +71,7 @@ class Progress:
 
 
 def run_study(
-    study: Study,
+    study: str | Path | Mapping[str, Any] | Study,
     out: str | Path,
     *,
     workers: int | None = None,
@@ -84,7 +85,8 @@ def run_study(
 
     Parameters
     ----------
-    study : Study
+    study : Study, str, Path or mapping
+        What :func:`~clustersim.studies.study.define_study` takes.
     out : str or Path
         A folder for the store: new, or with `resume` that of an earlier run of this study (also of
         one that was changed since: runs whose hash is the same are taken from it).
@@ -114,6 +116,7 @@ def run_study(
         If the folder cannot be used: it exists and `resume` was not given, holds another study, or
         another process is running a study in it.
     """
+    study = define_study(study)
     if workers is not None and workers < 1:
         raise InputError("workers", f"must be 1 or more, found {workers}")
     folder = Path(out)

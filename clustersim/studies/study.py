@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.errors import InputError, named_in
+from clustersim.brief import Brief
+from clustersim.errors import InputError, named_in, shown
 from clustersim.files import validate
 from clustersim.scenario.changes import change_items
 from clustersim.scenario.file_names import FILE_FIELDS, full_path
-from clustersim.scenario.run import scenario_calendar, scenario_jobs
+from clustersim.scenario.resolved import resolve
 from clustersim.scenario.scenario import read_version
+from clustersim.scenario.written import with_plain_scenario
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.shipped import existing_file, find_file
 from clustersim.studies.base import Base, open_base
@@ -32,8 +34,8 @@ MOST_CHECKED = 64
 """Points whose scenario is opened before the first run, to tell faults early."""
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Brief):
     """A study that can be run.
 
     Attributes
@@ -52,6 +54,17 @@ class Study:
     base: Base
     points: list[Point]
     source: str
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        spec, told = self.spec, self.spec.replications
+        replications = f"{told:,}" if isinstance(told, int) else f"up to {told.at_most:,}"
+        return f"Study {spec.name!r}", {
+            "points": f"{len(self.points):,}",
+            "parameters": ", ".join(spec.varied),
+            "replications": replications,
+            "draws": f"{spec.worlds:,}" if spec.worlds else "",
+            "base": self.base.source,
+        }
 
     def document(self) -> dict[str, Any]:
         """Return the study as plain data that names no other file but logs and policies.
@@ -105,7 +118,7 @@ def load_study(
 
 
 def define_study(
-    fields: Mapping[str, Any],
+    fields: str | Path | Mapping[str, Any] | Study,
     *,
     source: str | Path = "study",
     folder: str | Path = ".",
@@ -115,8 +128,10 @@ def define_study(
 
     Parameters
     ----------
-    fields : mapping
-        In the format of :class:`~clustersim.studies.spec.StudySpec`.
+    fields : mapping, str, Path or Study
+        In the format of :class:`~clustersim.studies.spec.StudySpec`; its ``base`` may also be a
+        scenario that is loaded.  A path is that of a file, see :func:`load_study`; a study is
+        returned as it is.
     source : str or Path
         What to call it in messages.
     folder : str or Path
@@ -144,6 +159,14 @@ def define_study(
     >>> len(study.points)
     3
     """
+    if isinstance(fields, Study):
+        return fields
+    if isinstance(fields, str | Path):
+        return load_study(fields)
+    if not isinstance(fields, Mapping):
+        told = "must be a path, a mapping or what load_study gives"
+        raise InputError("study", f"{told}, found {shown(fields)}")
+    fields = with_plain_scenario(fields, "base")
     plugins = study_plugins(fields, source, Path(folder))
     spec = _with_full_paths(_read_spec(fields, source), Path(folder))
     spec = spec.model_copy(update={"plugins": [plugin.file for plugin in plugins]})
@@ -249,17 +272,17 @@ def _point_problems(
 ) -> list[str]:
     """Faults of the scenario with some changes; `pools` learns the names of its pools."""
     try:
-        loaded, fleet = open_changed(study.base.tree, changes)
-        pools |= {pool.name for pool in fleet.cluster.pools}
+        loaded, platform = open_changed(study.base.tree, changes)
+        pools |= {pool.name for pool in platform.cluster.pools}
         scheduler = loaded.scenario.scheduler
         with named_in("scenario", "scheduler.policy"):
             find_policy(scheduler.policy, folder=loaded.folder)
         with named_in("scenario", "scheduler.placement"):
             find_placement(scheduler.placement, folder=loaded.folder)
         if jobs or "horizon" in changes:
-            own, log = scenario_jobs(loaded, fleet)
-            calendar = scenario_calendar(loaded, log).calendar
-            submit_s = own["submit_s"].to_numpy(dtype=np.float64)
+            resolved = resolve(loaded, platform=platform)
+            submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
+            calendar = resolved.dated.calendar
             return window_faults(submit_s, study.spec.window, loaded.scenario.horizon, calendar)
     except InputError as error:
         inner = error.source.removeprefix("scenario").removeprefix(": ")

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
-from clustersim.errors import InputError
+from clustersim.brief import Brief
+from clustersim.errors import InputError, check_kind
 from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
@@ -35,8 +36,8 @@ __all__ = ["StudyResult", "load_result"]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class StudyResult:
+@dataclass(frozen=True, repr=False)
+class StudyResult(Brief):
     """Tables of a study.
 
     Attributes
@@ -54,6 +55,16 @@ class StudyResult:
     runs: pd.DataFrame
     series: dict[str, Floats] = field(default_factory=dict, repr=False)
     codes: Mapping[str, Code] = field(default_factory=dict, repr=False)
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        failed = int((self.runs["status"] == "failed").sum()) if "status" in self.runs else 0
+        return f"StudyResult {self.study.spec.name!r}", {
+            "points": f"{len(self.study.points):,}",
+            "runs": f"{len(self.runs):,}",
+            "failed": f"{failed:,}" if failed else "",
+            "parameters": ", ".join(self.parameters),
+            "metrics": ", ".join(self.metrics),
+        }
 
     @property
     def parameters(self) -> list[str]:
@@ -171,6 +182,7 @@ def load_result(folder: str | Path) -> StudyResult:
     InputError
         If it is no folder of a study, or something in it is broken.
     """
+    check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(folder, "no such folder of a study")

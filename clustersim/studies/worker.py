@@ -14,8 +14,9 @@ from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
 from clustersim.errors import InputError
-from clustersim.scenario.fleet import Fleet, open_fleet
-from clustersim.scenario.run import run_scenario, sustainable_per_s
+from clustersim.scenario.platform import Platform, open_platform
+from clustersim.scenario.resolved import ResolvedScenario, resolve, sustainable_per_s
+from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import LoadedScenario, Scenario, resolve_scenario
 from clustersim.simulation.result import Result
 from clustersim.source_code import this_code
@@ -49,11 +50,11 @@ def make_run(
     began = time.perf_counter()
     try:
         _check_code(key)
-        result, fleet = simulate_changed(tree, changes, periods=window.get("periods"))
-        scenario = resolve_scenario(tree, changes).scenario
+        result, resolved = simulate_changed(tree, changes, periods=window.get("periods"))
+        scenario = resolved.scenario
         _check_unchanged(files)
-        measured = measure(result, **window, catalogue=fleet.catalogue)
-        view = FleetView(fleet, scenario.money, _offered_load(scenario))
+        measured = measure(result, **window, catalogue=resolved.catalogue)
+        view = FleetView(resolved.platform, scenario.money, _offered_load(scenario))
         facts = fleet_facts(view, plugins=window.get("plugins", ()))
     except (Exception, SystemExit) as error:
         told = str(error) if isinstance(error, InputError) else traceback.format_exc()
@@ -95,8 +96,8 @@ def _check_unchanged(files: Mapping[str, str]) -> None:
 
 def simulate_changed(
     tree: Mapping[str, Any], changes: Mapping[str, Any], *, periods: int | None = None
-) -> tuple[Result, Fleet]:
-    """Run a scenario with some changes; return its result and the fleet that it ran on.
+) -> tuple[Result, ResolvedScenario]:
+    """Run a scenario with some changes; return its result and what it was run on.
 
     Accounts are settled at the ends of each of the `periods` of its horizon too.
 
@@ -107,23 +108,22 @@ def simulate_changed(
     KeyboardInterrupt
         If it was stopped before its end.
     """
-    loaded, fleet = open_changed(tree, changes)
+    loaded, platform = open_changed(tree, changes)
     sustainable = None
     if loaded.scenario.workload.load is not None:
         sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
+    resolved = resolve(loaded, platform=platform, sustainable=sustainable)
     dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
-    result = run_scenario(
-        loaded, fleet=fleet, sustainable=sustainable, by_node=False, account_dates_s=dates_s
-    )
+    result = run_scenario(resolved, by_node=False, account_dates_s=dates_s)
     if result.interrupted:
         raise KeyboardInterrupt
-    return result, fleet
+    return result, resolved
 
 
 def open_changed(
     tree: Mapping[str, Any], changes: Mapping[str, Any]
-) -> tuple[LoadedScenario, Fleet]:
-    """Check a scenario with some changes, and open its fleet.
+) -> tuple[LoadedScenario, Platform]:
+    """Check a scenario with some changes, and open what it runs on.
 
     Raises
     ------
@@ -131,15 +131,15 @@ def open_changed(
         If it cannot be used.
     """
     loaded = resolve_scenario(tree, changes)
-    return loaded, _fleet_of(*_told(loaded.scenario))
+    return loaded, _platform_of(*_told(loaded.scenario))
 
 
-# Runs of a study share their fleets.  What was opened is kept by the part of the scenario that it
-# depends on, so that a worker opens each fleet once and not for every run.
+# Runs of a study share their platforms.  What was opened is kept by the part of the scenario that
+# it depends on, so that a worker opens each platform once and not for every run.
 
 
 def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
-    """Write down what a fleet depends on; its rate depends on the scheduler, and on no draw.
+    """Write down what a platform depends on; its rate depends on the scheduler, and on no draw.
 
     With it come the hashes of the files that it names.
     """
@@ -150,7 +150,7 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
         | ({"scheduler"} if scheduler else set()),
     )
     if "generate" in part["workload"]:
-        # Any number of jobs and any load will do: neither is part of the fleet or of its rate.
+        # Any number of jobs and any load will do: neither is part of the platform or of its rate.
         for name in ("load", "jobs_per_day", "duration"):
             part["workload"].pop(name, None)
         part["workload"]["jobs"] = 1
@@ -168,14 +168,14 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=16)
-def _fleet_of(told: str, _files: str) -> Fleet:
-    return open_fleet(_loaded(told))
+def _platform_of(told: str, _files: str) -> Platform:
+    return open_platform(_loaded(told))
 
 
 @lru_cache(maxsize=16)
 def _sustainable_of(told: str, _files: str) -> float:
     loaded = _loaded(told)
-    return sustainable_per_s(loaded, _fleet_of(*_told(loaded.scenario)))
+    return sustainable_per_s(loaded, _platform_of(*_told(loaded.scenario)))
 
 
 def _loaded(told: str) -> LoadedScenario:

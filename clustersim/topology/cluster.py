@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.errors import InputError
+from clustersim.brief import Brief
+from clustersim.errors import InputError, check_kind
 from clustersim.topology.fabric import Trunk
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
 
@@ -77,8 +79,8 @@ class Pool:
         return ranges
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cluster:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Cluster(Brief):
     """One or several pools.
 
     Attributes
@@ -96,6 +98,13 @@ class Cluster:
     datacenter_latency_s: float | None = None
     empty_pools: tuple[str, ...] = ()
 
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        pools = [f"{pool.name}: {pool.n_chips:,} {pool.accelerator}" for pool in self.pools]
+        return f"Cluster {self.name!r}", {
+            "pools": str(len(self.pools)),
+            "accelerators": f"{self.n_chips:,} ({', '.join(pools)})",
+        }
+
     @property
     def n_chips(self) -> int:
         """Chips in all pools."""
@@ -110,6 +119,8 @@ def compile_cluster(spec: ClusterSpec) -> Cluster:
     spec : ClusterSpec
         From :func:`~clustersim.topology.load_cluster`.
     """
+    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
+    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
     network = spec.datacenter_network
     pools = tuple(
         _compile_pool(name, pool, 0.0 if network is None else network.rate_of(name))
@@ -160,6 +171,7 @@ def single_pool(n_accelerators: int, *, accelerator: str = "") -> Cluster:
     >>> single_pool(100).pools[0].n_chips
     100
     """
+    check_kind("number of accelerators", n_accelerators, (int, np.integer), "a whole number")
     if not 1 <= n_accelerators <= MOST_CHIPS:
         raise InputError(
             "number of accelerators", f"found {n_accelerators}; allowed: 1 to {MOST_CHIPS:,}"

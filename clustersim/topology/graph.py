@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clustersim.errors import check_kind
 from clustersim.topology.fabric import Fabric, Wiring
 from clustersim.topology.spec import ClusterSpec, PoolSpec
 
@@ -37,6 +38,8 @@ def build_graph(spec: ClusterSpec, *, merge_rails: bool = True) -> nx.Graph[str]
     """
     import networkx as nx
 
+    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
+    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
     graph: nx.Graph[str] = nx.Graph(name=spec.name)
     for name, pool in spec.pools.items():
         add_pool(graph, name, pool.build_fabric(), merge=merge_rails)

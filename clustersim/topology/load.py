@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from clustersim.errors import InputError, nearest_hint, unknown_name
+from clustersim.errors import InputError, check_kind, nearest_hint, unknown_name
 from clustersim.files import read_yaml, validate
 from clustersim.shipped import find_file, shipped_files
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
@@ -41,6 +41,10 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
     InputError
         All faults of the file at once.
     """
+    from clustersim.catalogue import Catalogue
+
+    told = "clustersim.load_catalogue() gives one"
+    check_kind("catalogue", catalogue, Catalogue, "a catalogue", told)
     path = find_topology(path_or_name)
     return resolve_cluster(read_yaml(path), catalogue, source=path)
 

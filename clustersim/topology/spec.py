@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from clustersim.brief import Brief
 from clustersim.errors import ClusterSimError
 from clustersim.files import FileModel
 from clustersim.topology.dragonfly import Dragonfly
@@ -202,7 +203,7 @@ class DatacenterNetwork(FileModel):
         return float(self.rates.get(pool, self.rate))
 
 
-class ClusterSpec(FileModel):
+class ClusterSpec(Brief, FileModel):
     """A topology file: one cluster of one or several pools."""
 
     name: Name = Field(description="short name of the cluster")
@@ -218,3 +219,9 @@ class ClusterSpec(FileModel):
     )
     notes: list[str] = Field(default_factory=list, description="arithmetic behind the numbers")
     sources: list[str] = Field(default_factory=list, description="where the numbers are from")
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        pools = [
+            f"{name}: {pool.nodes} nodes, {pool.accelerator}" for name, pool in self.pools.items()
+        ]
+        return f"ClusterSpec {self.name!r}", {"pools": "; ".join(pools)}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clustersim.brief import Brief
+from clustersim.errors import check_kind
 from clustersim.topology.fabric import LinkLevel, Tier
 from clustersim.topology.spec import ClusterSpec, PoolSpec
 
@@ -64,13 +67,20 @@ class PoolSummary:
         return self.port_Bps / self.nic_Bps
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterSummary:
+@dataclass(frozen=True, slots=True, repr=False)
+class ClusterSummary(Brief):
     """All pools of a cluster; the totals are sums over them."""
 
     name: str
     description: str
     pools: tuple[PoolSummary, ...]
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        pools = [f"{pool.name}: {pool.chips:,} {pool.accelerator}" for pool in self.pools]
+        return f"ClusterSummary {self.name!r}", {
+            "nodes": f"{self.nodes:,}",
+            "accelerators": ", ".join(pools),
+        }
 
     @property
     def nodes(self) -> int:
@@ -100,6 +110,8 @@ class ClusterSummary:
 
 def summarise(spec: ClusterSpec) -> ClusterSummary:
     """Count and measure a loaded topology from closed forms; no graph is made."""
+    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
+    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
     network = spec.datacenter_network
     pools = tuple(
         _summarise_pool(name, pool, 0.0 if network is None else network.rate_of(name))

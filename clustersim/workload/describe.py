@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.brief import Brief
 from clustersim.calendar import WEEK_S, Calendar
+from clustersim.errors import check_kind
+from clustersim.units import format_duration, format_number
 
 __all__ = ["TraceStatistics", "clock_of", "describe_jobs", "size_bins", "window"]
 
@@ -17,8 +21,8 @@ Floats = npt.NDArray[np.float64]
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
-@dataclass(frozen=True, slots=True)
-class TraceStatistics:
+@dataclass(frozen=True, slots=True, repr=False)
+class TraceStatistics(Brief):
     """Statistics of a jobs table.
 
     Parameters
@@ -63,6 +67,15 @@ class TraceStatistics:
     by_hour: Floats
     by_weekday: Floats
     by_week_hour: Floats
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        return "TraceStatistics", {
+            "jobs": f"{self.jobs:,}",
+            "span": format_duration(self.span_s),
+            "rate": f"{format_number(86400 * self.rate_per_s)} jobs a day",
+            "accelerators of the largest": f"{self.max_size:,}",
+            "mean duration": format_duration(self.mean_duration_s),
+        }
 
     @property
     def mean_demand(self) -> float:
@@ -115,6 +128,8 @@ def describe_jobs(
     -------
     TraceStatistics
     """
+    told = "clustersim.read_jobs(path).jobs reads one from a file"
+    check_kind("jobs", jobs, pd.DataFrame, "a table of jobs (pandas.DataFrame)", told)
     clock = clock_of(first_second) if calendar is None else calendar
     submit = jobs["submit_s"].to_numpy(dtype=np.float64)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.calendar import UNDATED, Calendar
+from clustersim.errors import check_kind
 from clustersim.workload.arrivals import arrival_times
 from clustersim.workload.spec import JobClass, WorkloadSpec
 
@@ -74,6 +75,10 @@ def generate_jobs(
     >>> len(jobs), bool((jobs["duration_s"] > 0).all())
     (1000, True)
     """
+    told = "clustersim.load_workload(path_or_name) gives one"
+    check_kind("workload", spec, WorkloadSpec, "a workload model", told)
+    if not callable(streams):
+        check_kind("streams", streams, (), "from purpose to generator", "clustersim.Streams(seed)")
     submit = arrival_times(
         spec.arrivals,
         streams("arrivals"),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.brief import Brief
 from clustersim.errors import InputError, shown
 from clustersim.notes import note
 from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, format_number
@@ -32,8 +33,8 @@ Mask = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class JobLog:
+@dataclass(frozen=True, slots=True, repr=False)
+class JobLog(Brief):
     """The jobs of one file, and what became of its other rows.
 
     Parameters
@@ -63,6 +64,13 @@ class JobLog:
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
     origin: datetime | None = None
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        return f"JobLog {self.source}", {
+            "format": self.format,
+            "jobs": f"{len(self.jobs):,}",
+            "rows dropped": f"{sum(self.dropped.values()):,}" if self.dropped else "",
+        }
 
     def report(self) -> str:
         """Say in a few lines how many rows were read, kept and dropped, and why."""

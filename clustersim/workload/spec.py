@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -10,10 +11,11 @@ from typing import TypeVar
 from pydantic import Field, field_validator, model_validator
 from ruamel.yaml import YAML
 
+from clustersim.brief import Brief
 from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.shipped import find_file
-from clustersim.units import MOST_CHIPS
+from clustersim.units import MOST_CHIPS, format_duration
 from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.distributions import DurationDistribution, NumberDistribution
 
@@ -91,7 +93,7 @@ def _weights(weights: dict[Key, float]) -> dict[Key, float]:
     return weights
 
 
-class WorkloadSpec(FileModel):
+class WorkloadSpec(Brief, FileModel):
     """A stream of jobs: when they arrive and what they are."""
 
     name: str = Field("", description="name of the workload")
@@ -102,6 +104,13 @@ class WorkloadSpec(FileModel):
     arrivals: Arrivals
     classes: tuple[JobClass, ...]
     sources: dict[str, str] = Field(default_factory=dict, description="where numbers come from")
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        every = format_duration(float(self.arrivals.mean_interarrival))
+        return f"WorkloadSpec {self.name!r}", {
+            "classes": f"{len(self.classes)} ({', '.join(each.name for each in self.classes)})",
+            "arrivals": f"every {every} on average",
+        }
 
     @model_validator(mode="after")
     def _classes_are_told_apart(self) -> WorkloadSpec:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from clustersim.scenario.fleet import Fleet, open_fleet
+from clustersim.scenario.platform import Platform, open_platform
+from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.result import Result
@@ -75,12 +76,13 @@ TREE: dict[str, Any] = {
 
 
 @lru_cache(maxsize=1)
-def small_run() -> tuple[Result, Fleet]:
-    """Return the result, with accounts at noon of the first day too, and its fleet."""
+def small_run() -> tuple[Result, Platform]:
+    """Return the result, with accounts at noon of the first day too, and what it ran on."""
     loaded = resolve_scenario(TREE)
-    fleet = open_fleet(loaded)
+    platform = open_platform(loaded)
 
     def dates_s(_calendar: Any) -> list[float]:
         return [0.0, HORIZON_S / 2, HORIZON_S]
 
-    return run_scenario(loaded, fleet=fleet, account_dates_s=dates_s), fleet
+    resolved = resolve(loaded, platform=platform)
+    return run_scenario(resolved, account_dates_s=dates_s), platform

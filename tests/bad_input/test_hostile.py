@@ -243,15 +243,6 @@ def test_names_that_pools_cannot_have(
     refuse(RUN, "cluster: pools: ", words)
 
 
-def test_a_source_of_failures_cannot_be_called_like_a_service(
-    refuse: Refuse, write_scenario: Callable[..., None]
-) -> None:
-    life = {"kind": "constant", "value": "1 d"}
-    source = {"name": "serving chat", "time_to_failure": life, "repair": life}
-    write_scenario({"failures": {"sources": [source]}, "scheduler/placement": "consolidate"})
-    refuse(RUN, "failures.sources", "'serving chat' is reserved")
-
-
 def test_a_path_leads_to_names_with_dots_in_quotes() -> None:
     assert split_path('catalogue."My.Chip".price') == ["catalogue", "My.Chip", "price"]
     for wrong in ("", "a..b", ".a", "a.", "a.'b", 'a."".c'):

@@ -34,6 +34,7 @@ from clustersim.performance import (
 from clustersim.performance.plan_rules import RULES, judge
 from clustersim.performance.plans import enumerate_plans, full_space
 from clustersim.simulation.runtimes import find_runtimes
+from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import single_pool
 from tests.performance.strategies import memory_options
 
@@ -363,7 +364,8 @@ def test_run_times_of_a_simulation(name: str, precision: str) -> None:
         cluster.pools[0], nic_Bps=chip.nic_Bps, scaleup_size=chip.scaleup_size
     )
     cluster = dataclasses.replace(cluster, pools=(pool,))
-    found = find_runtimes(jobs, cluster, CATALOGUE, precision=precision)
+    speeds = Speeds(cluster, CATALOGUE, RunTimeModel(precision=precision))
+    found = find_runtimes(jobs, speeds)
     told = []
     for place, size in enumerate(sizes):
         alone = estimate(name, "A100-80GB", size, precision=precision)

@@ -31,8 +31,8 @@ from clustersim.files import read_yaml
 from clustersim.planning import define_plan, load_plan, make_plan
 from clustersim.planning.fleet import throughput
 from clustersim.planning.problem import problem_of
-from clustersim.scenario.fleet import open_fleet
 from clustersim.scenario.parameter_paths import check_path
+from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import load_scenario, resolve_scenario
 from clustersim.topology import load_cluster
@@ -96,8 +96,8 @@ def test_estimate_run_study_and_plan_take_the_same_numbers(chip: str, catalogue:
     assert cost.prices.chip_cny == pytest.approx(price, rel=1e-12)
 
     loaded = resolve_scenario(one_job(chip, catalogue))
-    fleet = open_fleet(loaded)
-    result = run_scenario(loaded, fleet=fleet)
+    fleet = resolve(loaded)
+    result = run_scenario(fleet)
     told = known.assumptions
     job = result.jobs.iloc[0]
     seconds = job["finish_s"] - job["start_s"]

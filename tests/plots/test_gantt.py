@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.errors import InputError
 from clustersim.plots.gantt import LEAST_WIDTH, plot_gantt
 from clustersim.plots.style import COLOURS, new_figure, save_figure
@@ -125,11 +125,11 @@ def test_many_classes_with_long_names_are_still_legible(result):
 
 def test_nodes_that_run_no_jobs_are_grey_and_an_attempt_that_ended_is_not_hatched():
     """Node 0 fails at 30 s and is back at 50 s; its job begins anew and still runs at 90 s."""
-    outages = [Outage(0, 60, 0, 1, "not delivered", planned=True, absent=True)]
-    outages += [Outage(30, 50, 0, 0, "gpu")]
+    outages = [NodeEvent(0, 60, 0, 1, "not delivered", kind=NodeEventKind.LATE_DELIVERY)]
+    outages += [NodeEvent(30, 50, 0, 0, "gpu")]
     log = jobs([(0, 8, 100), (1, 8, 10)])
     placed = Scheduling(placement="consolidate")
-    run = simulate(log, cluster(pool("h200", 2, 8)), placed, outages=outages, horizon_s=90)
+    run = simulate(log, cluster(pool("h200", 2, 8)), placed, node_events=outages, horizon_s=90)
     ax = plot_gantt(run)
     hatched = {(bar.get_x(), bar.get_width()): bar.get_hatch() for bar in ax.patches}
     assert [hatched[start, width] is not None for start, width in ((0, 30), (50, 40))] == [

@@ -60,7 +60,7 @@ def worked_out() -> Result:
     fleet = cluster(pool("gpu", 2, 4))
     scheduling = Scheduling(policy="fcfs", placement="consolidate")
     provenance = {"seed": 7, "scenario": {"name": "by hand", "scheduler": {"policy": "fcfs"}}}
-    return simulate(log, fleet, scheduling, horizon_s=20, provenance=provenance)
+    return simulate(log, fleet, scheduling, horizon_s=20).with_provenance(provenance)
 
 
 def test_the_events_of_a_run_worked_out_by_hand(worked_out: Result) -> None:

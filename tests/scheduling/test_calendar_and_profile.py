@@ -7,23 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.scheduling.calendar import ReleaseCalendar
+from clustersim.scheduling.calendar import JOB, NODE, Release, ReleaseCalendar
 from clustersim.scheduling.policies.profile import Profile
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=200)
-Entry = tuple[float, int, int]
 
 
-def earliest(entries: list[Entry], need: int) -> tuple[float, int] | None:
+def earliest(entries: list[Release], need: int) -> tuple[float, int] | None:
     """The definition: first time at which `need` are back, and all that are back then."""
-    for end, _, _ in sorted(entries):
-        back = sum(n for other, _, n in entries if other <= end)
+    for end, *_ in sorted(entries):
+        back = sum(n for other, *_, n in entries if other <= end)
         if back >= need:
             return end, back
     return None
 
 
-def check(calendar: ReleaseCalendar, entries: list[Entry], needs: list[int]) -> None:
+def check(calendar: ReleaseCalendar, entries: list[Release], needs: list[int]) -> None:
     assert list(calendar) == sorted(entries)
     for need in needs:
         expected = earliest(entries, need)
@@ -34,19 +33,35 @@ def check(calendar: ReleaseCalendar, entries: list[Entry], needs: list[int]) -> 
             assert calendar.earliest(need) == expected
 
 
+def add(calendar: ReleaseCalendar, entry: Release) -> None:
+    end, holder, number, n = entry
+    (calendar.add if holder == JOB else calendar.add_node)(end, number, n)
+
+
+def remove(calendar: ReleaseCalendar, entry: Release) -> None:
+    end, holder, number, n = entry
+    (calendar.remove if holder == JOB else calendar.remove_node)(end, number, n)
+
+
 @repeatable
 @given(
-    ops=st.lists(st.tuples(st.integers(0, 6), st.integers(1, 9), st.booleans()), max_size=40),
+    ops=st.lists(
+        st.tuples(
+            st.integers(0, 6), st.integers(1, 9), st.booleans(), st.sampled_from([JOB, NODE])
+        ),
+        max_size=40,
+    ),
     need=st.integers(1, 60),
 )
-def test_calendar_is_a_sorted_list(ops: list[tuple[int, int, bool]], need: int) -> None:
+def test_calendar_is_a_sorted_list(ops: list[tuple[int, int, bool, int]], need: int) -> None:
+    """A job and a node of one number are two entries."""
     calendar, entries = ReleaseCalendar(), []
-    for job, (end, n, remove) in enumerate(ops):
-        if remove and entries:
-            calendar.remove(*entries.pop(end % len(entries)))
+    for number, (end, n, removed, holder) in enumerate(ops):
+        if removed and entries:
+            remove(calendar, entries.pop(end % len(entries)))
         else:
-            entries.append((end / 2, job, n))
-            calendar.add(*entries[-1])
+            entries.append((end / 2, holder, number // 2, n))
+            add(calendar, entries[-1])
         check(calendar, entries, [need])
 
 
@@ -55,15 +70,16 @@ def test_calendar_of_thousands() -> None:
     calendar, entries = ReleaseCalendar(), []
     for job in range(3000):
         if entries and draw.random() < (0.2 if job < 2000 else 0.9):
-            calendar.remove(*entries.pop(int(draw.integers(len(entries)))))
-        entries.append((float(draw.integers(60)), job, int(draw.integers(1, 9))))
-        calendar.add(*entries[-1])
+            remove(calendar, entries.pop(int(draw.integers(len(entries)))))
+        holder = int(draw.integers(2))
+        entries.append((float(draw.integers(60)), holder, job, int(draw.integers(1, 9))))
+        add(calendar, entries[-1])
         if job % 300 == 299:
-            total = sum(n for _, _, n in entries)
+            total = sum(n for *_, n in entries)
             check(calendar, entries, [1, total // 3, total // 2, total, total + 1])
     assert len(entries) > 1500, "enough for several chunks"
-    for entry in draw.permutation(np.array(entries)).tolist():
-        calendar.remove(entry[0], int(entry[1]), int(entry[2]))
+    for at in draw.permutation(len(entries)).tolist():
+        remove(calendar, entries[at])
     assert list(calendar) == []
     calendar.add(1.0, 1, 1)
     assert calendar.earliest(1) == (1.0, 1)

@@ -12,7 +12,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.costs.accounts import open_accounts
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.money import MoneySpec
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
 from clustersim.simulation.result import Result
@@ -45,7 +45,7 @@ def settled(
     *,
     energy: EnergySpec | None = None,
     money: MoneySpec | None = None,
-    outages: Sequence[Outage] | None = None,
+    outages: Sequence[NodeEvent] | None = None,
     recovery: Recovery | None = None,
     **options: Any,
 ) -> Result:
@@ -55,7 +55,7 @@ def settled(
         fleet,
         Scheduling(policy="easy", placement="consolidate", choose="listed"),
         catalogue=catalogue(),
-        outages=outages,
+        node_events=outages,
         recovery=recovery,
         **options,
     )

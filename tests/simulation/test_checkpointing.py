@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from fleets import cluster, jobs, pool
 
-from clustersim.availability.checkpointing import checkpoint_bytes, recovery_of
+from clustersim.availability.checkpointing import checkpoint_bytes, optimal_interval_s, recovery_of
 from clustersim.availability.failure_spec import Checkpointing, Failures
 from clustersim.catalogue import load_catalogue
-from clustersim.engine.outages import Outage
-from clustersim.engine.recovery import Checkpoints, Recovery, optimal_interval_s
+from clustersim.engine.node_events import NodeEvent
+from clustersim.engine.recovery import Checkpoints, Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -24,6 +24,14 @@ MTTF_S = np.array([3e4, 3e5, 3e6])
 
 def recovery(**told: object) -> Recovery:
     return recovery_of(validate(Checkpointing, told, "checkpoints"), [MTTF_S], LOG, CATALOGUE)
+
+
+def test_checkpoints_take_time_also_where_nothing_can_fail() -> None:
+    """Ten checkpoints of 2 s in 110 s of work, none at the end; the result has no attempts."""
+    recovery = Recovery([[10.0]], [2.0], [5.0])
+    result = simulate(jobs([(0, 8, 110)]), cluster(pool("gpu")), recovery=recovery)
+    assert result.jobs["finish_s"].tolist() == [130.0]
+    assert result.attempts is None
 
 
 def test_a_checkpoint_has_14_bytes_for_each_parameter() -> None:
@@ -74,12 +82,12 @@ def test_a_checkpoint_counts_when_it_is_written(
 
 def test_in_a_run_asynchronous_checkpoints_cost_less_and_lose_more() -> None:
     fleet = cluster(pool("gpu", 64, 8))
-    log, outages = jobs([(0, 512, 1e4)]), [Outage(t, t + 10, 0, 0) for t in (2500.0, 6200.0)]
+    log, outages = jobs([(0, 512, 1e4)]), [NodeEvent(t, t + 10, 0, 0) for t in (2500.0, 6200.0)]
 
     def ran(cost_s: float, write_s: float) -> tuple[float, float]:
         told = Recovery([[500.0]], [cost_s], [0.0], [write_s])
         placed = Scheduling(placement="consolidate")
-        table = simulate(log, fleet, placed, outages=outages, recovery=told).attempts
+        table = simulate(log, fleet, placed, node_events=outages, recovery=told).attempts
         return float(table["checkpoint_s"].sum()), float(table["lost_s"].sum())
 
     synchronous, asynchronous = ran(50, 0), ran(1, 50)

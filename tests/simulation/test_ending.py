@@ -17,7 +17,7 @@ from clustersim.availability.events import what_happens
 from clustersim.availability.failure_spec import Failures
 from clustersim.availability.supply import Supply
 from clustersim.catalogue import load_catalogue
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
 from clustersim.scenario.run import run_scenario
@@ -100,7 +100,7 @@ def test_a_delivery_that_finds_no_power_waits_for_it() -> None:
         Streams(1),
         catalogue=load_catalogue(),
     )
-    result = simulate(jobs([(0, 16, HOUR)]), TWO_POOLS_OF_H200, placed(), outages=outages)
+    result = simulate(jobs([(0, 16, HOUR)]), TWO_POOLS_OF_H200, placed(), node_events=outages)
     assert result.jobs["start_s"].tolist() == [10 * DAY]
 
 
@@ -111,10 +111,10 @@ TWO_POOLS_OF_H200 = cluster(pool("a", 2, 8, accelerator="H200"), pool("b", 1, 8,
 def test_a_job_that_can_never_start_again_ends_the_run_with_a_reason(policy: str) -> None:
     """Of the two nodes that the first job needs, one leaves before it starts; failures go on."""
     log = jobs([(0, 16, 100), (5, 16, 100), (6, 8, 20)])
-    leaves = Outage(50, math.inf, 0, 1, "retired", planned=True, absent=True)
-    fails = [Outage(1000.0 * k, 1000.0 * k + 10, 0, 0, "f") for k in range(1, 10_000)]
+    leaves = NodeEvent(50, math.inf, 0, 1, "retired", kind=NodeEventKind.RETIREMENT)
+    fails = [NodeEvent(1000.0 * k, 1000.0 * k + 10, 0, 0, "f") for k in range(1, 10_000)]
     result = simulate(
-        log, cluster(pool("gpu", 2, 8)), placed(policy), outages=[leaves, *fails], check=True
+        log, cluster(pool("gpu", 2, 8)), placed(policy), node_events=[leaves, *fails], check=True
     )
     assert result.jobs["outcome"].tolist()[:2] == ["unfinished", "unfinished"]
     assert result.jobs["done"].tolist()[:2] == [0.5, 0.0], "what was saved when it had to leave"
@@ -138,11 +138,11 @@ def test_a_job_that_can_never_start_again_ends_the_run_with_a_reason(policy: str
 def test_a_job_that_waits_for_a_node_that_comes_back_keeps_the_run_alive() -> None:
     """Nothing runs for ten days, and the other pool, of no use to the job, fails meanwhile."""
     outages = [
-        Outage(0, 10 * DAY, 0, 0, "repair"),
-        *(Outage(DAY * k, DAY * k + 60, 1, 0, "f") for k in range(1, 30)),
+        NodeEvent(0, 10 * DAY, 0, 0, "repair"),
+        *(NodeEvent(DAY * k, DAY * k + 60, 1, 0, "f") for k in range(1, 30)),
     ]
     log = jobs([(0, 16, 100)])
-    result = simulate(log, TWO_POOLS, placed(), outages=outages)
+    result = simulate(log, TWO_POOLS, placed(), node_events=outages)
     assert result.jobs["start_s"].tolist() == [10 * DAY]
     assert result.provenance["simulated_s"] == 10 * DAY + 100
 
@@ -155,16 +155,16 @@ class Never(Policy):
 
 
 def test_a_policy_that_starts_nothing_ends_the_run() -> None:
-    outages = [Outage(1000.0 * k, 1000.0 * k + 10, 0, 0, "f") for k in range(1, 10_000)]
-    result = simulate(jobs([(0, 8, 100)]), TWO_POOLS, placed(Never), outages=outages)
+    outages = [NodeEvent(1000.0 * k, 1000.0 * k + 10, 0, 0, "f") for k in range(1, 10_000)]
+    result = simulate(jobs([(0, 8, 100)]), TWO_POOLS, placed(Never), node_events=outages)
     assert result.provenance["simulated_s"] == 0
     assert "the policy did not start it" in result.jobs["reason"][0]
 
 
 def test_reasons_at_a_horizon_name_the_pools_and_what_is_in_service() -> None:
     log = jobs([(0, 16, 10), (0, 8, 1000), (900, 8, 1)])
-    outages = [Outage(0, 500, 0, 0, "f")]
-    result = simulate(log, TWO_POOLS, placed("easy"), outages=outages, horizon_s=100)
+    outages = [NodeEvent(0, 500, 0, 0, "f")]
+    result = simulate(log, TWO_POOLS, placed("easy"), node_events=outages, horizon_s=100)
     assert result.jobs["reason"].tolist() == [
         "still waited when the simulation ended: it needs 16 accelerators on a, where 8 are in "
         "service",
@@ -176,7 +176,7 @@ def test_reasons_at_a_horizon_name_the_pools_and_what_is_in_service() -> None:
 # --- Nothing is drawn that nobody needs --------------------------------------------------
 
 
-def often(nodes: int, supply: dict[str, Any], **source: Any) -> list[Outage]:
+def often(nodes: int, supply: dict[str, Any], **source: Any) -> list[NodeEvent]:
     """All outages of a pool whose nodes fail twice a day each."""
     told = {
         "name": "f",
@@ -255,13 +255,10 @@ def test_a_run_ends_though_some_node_is_always_out_when_the_policy_lets_jobs_wit
     None
 ):
     """Four nodes, one gone at 1 s; two others take turns to be out, so all are never back."""
-    turns = [
-        Outage(10.0 * turn, 10.0 * turn + 15, 0, turn % 2, "f", planned=False)
-        for turn in range(1, 1000)
-    ]
-    gone = Outage(1.0, math.inf, 0, 3, "gone", planned=True)
+    turns = [NodeEvent(10.0 * turn, 10.0 * turn + 15, 0, turn % 2, "f") for turn in range(1, 1000)]
+    gone = NodeEvent(1.0, math.inf, 0, 3, "gone", kind=NodeEventKind.MAINTENANCE)
     log = jobs([(2.0, 32, 5.0), (3.0, 8, 5.0)])
-    ran = simulate(log, cluster(pool("a", 4, 8)), placed(InLine), outages=[gone, *turns])
+    ran = simulate(log, cluster(pool("a", 4, 8)), placed(InLine), node_events=[gone, *turns])
     assert ran.provenance["simulated_s"] == 3.0
     assert ran.jobs["outcome"].tolist() == ["unfinished"] * 2
     assert "behind a job that can never start" in ran.jobs["reason"].iloc[1]
@@ -269,9 +266,9 @@ def test_a_run_ends_though_some_node_is_always_out_when_the_policy_lets_jobs_wit
 
 def test_a_job_that_needs_a_node_that_is_out_is_waited_for_behind_one_that_has_room() -> None:
     """The first job has no room until 40 s, and the second, which has, comes after it."""
-    out = Outage(1.0, 40.0, 0, 0, "f", planned=False)
+    out = NodeEvent(1.0, 40.0, 0, 0, "f")
     log = jobs([(2.0, 16, 5.0), (3.0, 8, 5.0)])
-    ran = simulate(log, cluster(pool("a", 2, 8)), placed(InLine), outages=[out])
+    ran = simulate(log, cluster(pool("a", 2, 8)), placed(InLine), node_events=[out])
     assert ran.jobs["start_s"].tolist() == [40.0, 45.0]
 
 
@@ -279,7 +276,7 @@ def test_a_job_that_needs_a_node_that_is_out_is_waited_for_behind_one_that_has_r
 
 
 @st.composite
-def happenings(draw: st.DrawFn) -> list[Outage]:
+def happenings(draw: st.DrawFn) -> list[NodeEvent]:
     """Outages of three nodes, many at one instant, some for good."""
     rows = draw(
         st.lists(
@@ -287,14 +284,14 @@ def happenings(draw: st.DrawFn) -> list[Outage]:
                 st.integers(0, 30),
                 st.sampled_from([1, 2, 5, 10, math.inf]),
                 st.sampled_from([(0, 0), (0, 1), (1, 0)]),
-                st.booleans(),
+                st.sampled_from([NodeEventKind.FAILURE, NodeEventKind.MAINTENANCE]),
             ),
             max_size=25,
         )
     )
     found = [
-        Outage(10.0 * begin, 10.0 * (begin + span), *place, "f", planned=planned)
-        for begin, span, place, planned in rows
+        NodeEvent(10.0 * begin, 10.0 * (begin + span), *place, "f", kind)
+        for begin, span, place, kind in rows
     ]
     return sorted(found)
 
@@ -313,7 +310,7 @@ def happenings(draw: st.DrawFn) -> list[Outage]:
 )
 @settings(max_examples=100, deadline=None)
 def test_a_run_without_a_horizon_is_the_same_as_with_one_after_its_end(
-    happens: list[Outage], rows: list[tuple[int, int, int]], policy: str, interval_s: float
+    happens: list[NodeEvent], rows: list[tuple[int, int, int]], policy: str, interval_s: float
 ) -> None:
     log = jobs([(10.0 * at, n, float(run)) for at, n, run in sorted(rows)])
     recovery = Recovery([[interval_s] * len(log)] * 2, [0.0] * len(log), [1.0] * len(log))
@@ -323,7 +320,7 @@ def test_a_run_without_a_horizon_is_the_same_as_with_one_after_its_end(
             log,
             TWO_POOLS,
             placed(policy),
-            outages=happens,
+            node_events=happens,
             recovery=recovery,
             horizon_s=horizon_s,
             check=True,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.integrals import DailyRate, LinearPieces
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 
 FLEET = cluster(pool("h200", accelerator="H200"), pool("seed", 2, accelerator="SeedChip"))
 # H200: 700 W a chip, so 900 W busy and 240 W idle with the host's share; SeedChip: 400 W, 600 W
@@ -55,9 +55,9 @@ def test_a_job_across_midnight_a_node_that_comes_and_one_that_leaves() -> None:
     20:00, having failed from 5:00 to 6:00.
     """
     outages = [
-        Outage(0, 10 * HOUR, 1, 1, "not delivered", planned=True, absent=True),
-        Outage(5 * HOUR, 6 * HOUR, 1, 0, "gpu"),
-        Outage(20 * HOUR, math.inf, 1, 0, "retired", planned=True, absent=True),
+        NodeEvent(0, 10 * HOUR, 1, 1, "not delivered", kind=NodeEventKind.LATE_DELIVERY),
+        NodeEvent(5 * HOUR, 6 * HOUR, 1, 0, "gpu"),
+        NodeEvent(20 * HOUR, math.inf, 1, 0, "retired", kind=NodeEventKind.RETIREMENT),
     ]
     spec = energy_spec(**ROUND, price_cny_per_kwh=NIGHT, carbon_g_per_kwh=500)
     log = jobs([(23 * HOUR, 4, 2 * HOUR)])
@@ -93,7 +93,7 @@ def test_what_differs_in_a_pool_and_what_is_out_of_service() -> None:
         price_cny_per_kwh=1,
         pools={"seed": {"pue": 1, "price_cny_per_kwh": 0, "out_of_service": 0}},
     )
-    outages = [Outage(0, HOUR, 0, 0), Outage(0, HOUR, 1, 1)]
+    outages = [NodeEvent(0, HOUR, 0, 0), NodeEvent(0, HOUR, 1, 1)]
     log = jobs([(HOUR, 1, HOUR)])
     result = settled(log, FLEET, energy=spec, outages=outages)
     assert by_use(result, "h200", "energy_j")["out of service"] == pytest.approx(8 * 0.15 * KWH)
@@ -107,7 +107,11 @@ def test_a_job_that_never_ran_bears_nothing_and_one_that_is_stopped_all_that_it_
         jobs([(0, 8, 2 * HOUR), (0, 999, 1)]),
         FLEET,
         energy=energy_spec(**ROUND),
-        outages=[Outage(HOUR, 2 * HOUR, 0, 0), Outage(0, 9 * HOUR, 1, 0), Outage(0, 9e4, 1, 1)],
+        outages=[
+            NodeEvent(0, 9 * HOUR, 1, 0),
+            NodeEvent(0, 9e4, 1, 1),
+            NodeEvent(HOUR, 2 * HOUR, 0, 0),
+        ],
     )
     assert result.jobs["finish_s"].tolist()[0] == 4 * HOUR, "it begins anew"
     assert result.jobs["energy_j"].tolist() == pytest.approx([8 * 3 * 1.125 * KWH, 0])

@@ -13,7 +13,7 @@ import pytest
 from fleets import cluster, jobs, pool, scenario
 from scipy import stats
 
-from clustersim.availability.checkpointing import recovery_of
+from clustersim.availability.checkpointing import optimal_interval_s, recovery_of
 from clustersim.availability.failure_spec import (
     Checkpointing,
     Failures,
@@ -23,8 +23,8 @@ from clustersim.availability.failure_spec import (
 )
 from clustersim.availability.failures import failures, gang_mttf_s
 from clustersim.catalogue import load_catalogue
-from clustersim.engine.outages import without_overlaps
-from clustersim.engine.recovery import Recovery, optimal_interval_s
+from clustersim.engine.node_events import without_overlaps
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.timeline import chrome_trace
@@ -74,7 +74,7 @@ def test_availability_is_up_time_over_all_time(shape: float) -> None:
     fleet = cluster(pool("gpu", n_nodes, 8))
     drawn = failures(fleet, [source(20 * DAY, 5 * DAY, shape)], Streams(3))
     log = jobs([(0, 8, 9e9)])
-    result = simulate(log, fleet, PLACED, outages=drawn, horizon_s=horizon_s)
+    result = simulate(log, fleet, PLACED, node_events=drawn, horizon_s=horizon_s)
     steps = result.utilisation
     later = accelerator_seconds(steps, begin_s=100 * DAY).loc["gpu", "available"]
     up = later / (8 * n_nodes * 300 * DAY)
@@ -143,7 +143,7 @@ def long_run(
 ) -> Any:
     """One job, with nodes enough to take over and repairs that hardly take time."""
     drawn = failures(fleet, [source(mttf_s, 60.0)], Streams(seed))
-    return simulate(jobs([(0, chips, work_s)]), fleet, PLACED, outages=drawn, recovery=recovery)
+    return simulate(jobs([(0, chips, work_s)]), fleet, PLACED, node_events=drawn, recovery=recovery)
 
 
 def test_mean_time_to_failure_of_a_gang() -> None:
@@ -213,7 +213,7 @@ def test_llama_3_on_16384_chips() -> None:
     for replication in range(5):
         drawn = failures(fleet, spec.sources, Streams(4, replication=replication))
         result = simulate(
-            log, fleet, PLACED, outages=drawn, recovery=recovery, horizon_s=days * DAY
+            log, fleet, PLACED, node_events=drawn, recovery=recovery, horizon_s=days * DAY
         )
         counts.append(len(result.attempts) - 1)
         shares.append(effective_time(result.attempts))

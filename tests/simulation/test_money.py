@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from clustersim.costs.accounts import open_accounts
 from clustersim.costs.depreciation import spans_there
 from clustersim.costs.money import purchase_price_cny
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.performance import ModelArrays
@@ -32,8 +32,8 @@ FLEET = cluster(H200, SEED)
 TOTALS = ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")
 
 
-def absent(begin_s: float, end_s: float, pool: int, node: int) -> Outage:
-    return Outage(begin_s, end_s, pool, node, "absent", planned=True, absent=True)
+def absent(begin_s: float, end_s: float, pool: int, node: int) -> NodeEvent:
+    return NodeEvent(begin_s, end_s, pool, node, "absent", kind=NodeEventKind.LATE_DELIVERY)
 
 
 # --- By hand ------------------------------------------------------------------------
@@ -254,9 +254,13 @@ def living_runs(draw: st.DrawFn) -> Result:
         elif kind == 1:
             outages.append(absent(at_s, math.inf, *place))
         elif kind == 2:
-            outages.append(Outage(at_s, at_s + 10, *place, "gpu"))
+            outages.append(NodeEvent(at_s, at_s + 10, *place, "gpu"))
         elif kind == 3:
-            outages.append(Outage(at_s, at_s + 10, *place, "slow", slowdown=2.0))
+            outages.append(
+                NodeEvent(
+                    at_s, at_s + 10, *place, "slow", kind=NodeEventKind.SLOWDOWN, slowdown=2.0
+                )
+            )
         else:
             outages += [absent(0, at_s, *place), absent(at_s + 20, math.inf, *place)]
     hourly = st.lists(st.floats(0, 2, allow_subnormal=False), min_size=24, max_size=24)

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.engine.allocation_log import AllocationLog
-from clustersim.engine.node_ranges import by_node, in_ranges
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.node_state import JobsOnNodes, SlowNodes
-from clustersim.engine.outages import Outage
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.scheduling import placement as placements
 from clustersim.scheduling.placement import Consolidate, ManyNodes
+from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 
@@ -158,20 +158,22 @@ def test_arrays_and_pairs_are_the_same(
     fleet = cluster(pool("a", 7, virtual_clusters={"x": 2}), pool("b", 3))
     draw = np.random.default_rng(3)
     outages = sorted(
-        Outage(
+        NodeEvent(
             float(begin),
             float(begin + draw.integers(1, 40)),
             which := int(draw.integers(0, 2)),
             int(draw.integers(0, (7, 3)[which])),
-            slowdown=float(draw.choice([np.inf, np.inf, 1.5])),
+            kind=NodeEventKind.SLOWDOWN if slowdown < np.inf else NodeEventKind.FAILURE,
+            slowdown=slowdown,
         )
         for begin in draw.integers(0, 400, 40)
+        for slowdown in [float(draw.choice([np.inf, np.inf, 1.5]))]
     )
     results = []
     for least in (1, 10**6):
         monkeypatch.setattr(placements, "_MANY", least)
         scheduling = Scheduling(policy=policy, placement=placement)
-        results.append(simulate(log, fleet, scheduling, outages=outages, check=True))
+        results.append(simulate(log, fleet, scheduling, node_events=outages, check=True))
     arrays, pairs = results
     assert arrays.attempts is not None
     assert (arrays.attempts["attempt"] > 0).sum() > 10
@@ -267,9 +269,9 @@ def test_memory_follows_attempts_and_not_their_nodes() -> None:
     log = pd.DataFrame(
         {"job_id": [1], "submit_s": [0.0], "n_accelerators": [32_000], "duration_s": [1e4]}
     )
-    outages = [Outage(10.0 * k, 10.0 * k + 1, 0, 37 * k) for k in range(1, 101)]
+    outages = [NodeEvent(10.0 * k, 10.0 * k + 1, 0, 37 * k) for k in range(1, 101)]
     scheduling = Scheduling(placement="consolidate")
-    ran = simulate(log, cluster(pool("gpu", 4001)), scheduling, outages=outages)
+    ran = simulate(log, cluster(pool("gpu", 4001)), scheduling, node_events=outages)
     assert len(ran.allocation_ranges) == 101
     assert ran.allocation_ranges["nodes"].str.len().max() < 40
     assert len(ran.allocations) == 101 * 4000

@@ -14,7 +14,7 @@ from fleets import cluster, jobs, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_events import NodeEvent, NodeEventKind, without_overlaps
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.simulation.metrics import accelerator_seconds
@@ -36,7 +36,7 @@ def every(
 def ran(
     log: pd.DataFrame,
     fleet: Cluster,
-    outages: list[Outage],
+    outages: list[NodeEvent],
     recovery: Recovery | None = None,
     policy: str = "fcfs",
     placement: str = "consolidate",
@@ -44,7 +44,7 @@ def ran(
 ) -> Result:
     scheduling = Scheduling(policy=policy, placement=placement)
     return simulate(
-        log, fleet, scheduling, outages=outages, recovery=recovery, check=True, **options
+        log, fleet, scheduling, node_events=outages, recovery=recovery, check=True, **options
     )
 
 
@@ -60,7 +60,7 @@ def attempts(result: Result) -> list[tuple[float, ...]]:
 
 
 def test_a_job_without_checkpoints_begins_anew_when_its_node_is_back() -> None:
-    result = ran(jobs([(0, 8, 100)]), ONE, [Outage(30, 50, 0, 0, "gpu")])
+    result = ran(jobs([(0, 8, 100)]), ONE, [NodeEvent(30, 50, 0, 0, "gpu")])
     assert attempts(result) == [(0, 30, 0, 30, 0, 0), (50, 150, 100, 0, 0, 0)]
     assert result.jobs[["start_s", "finish_s"]].to_numpy().tolist() == [[0, 150]]
     assert result.outages is not None
@@ -68,6 +68,7 @@ def test_a_job_without_checkpoints_begins_anew_when_its_node_is_back() -> None:
         {
             "pool": "gpu", "node": 0, "n_accelerators": 8, "begin_s": 30.0, "end_s": 50.0,
             "cause": "gpu", "planned": False, "absent": False, "slowdown": math.inf,
+            "kind": "failure",
         }
     ]  # fmt: skip
     steps = result.utilisation[["time_s", "allocated", "out"]].to_numpy().tolist()
@@ -79,14 +80,18 @@ def test_a_job_without_checkpoints_begins_anew_when_its_node_is_back() -> None:
 
 def test_a_checkpoint_keeps_work_and_costs_time() -> None:
     """Cycles of 10 s of work and 1 s of saving: at 30 s two are whole, and 8 s are lost."""
-    result = ran(jobs([(0, 8, 100)]), ONE, [Outage(30, 50, 0, 0)], every(10, cost_s=1, restart_s=5))
+    result = ran(
+        jobs([(0, 8, 100)]), ONE, [NodeEvent(30, 50, 0, 0)], every(10, cost_s=1, restart_s=5)
+    )
     # Then 80 s are left: 5 s to come back, and 7 checkpoints, none at the end.
     assert attempts(result) == [(0, 30, 20, 8, 2, 0), (50, 142, 80, 0, 7, 5)]
 
 
 def test_a_failure_in_the_middle_of_a_checkpoint_or_of_a_restart() -> None:
     recovery = every(10, cost_s=4, restart_s=6)
-    result = ran(jobs([(0, 8, 20)]), ONE, [Outage(12, 13, 0, 0), Outage(17, 18, 0, 0)], recovery)
+    result = ran(
+        jobs([(0, 8, 20)]), ONE, [NodeEvent(12, 13, 0, 0), NodeEvent(17, 18, 0, 0)], recovery
+    )
     assert attempts(result) == [
         (0, 12, 0, 10, 2, 0),
         (13, 17, 0, 0, 0, 4),
@@ -95,13 +100,13 @@ def test_a_failure_in_the_middle_of_a_checkpoint_or_of_a_restart() -> None:
 
 
 def test_who_is_told_before_loses_nothing() -> None:
-    planned = Outage(30, 50, 0, 0, "maintenance", planned=True)
+    planned = NodeEvent(30, 50, 0, 0, "maintenance", kind=NodeEventKind.MAINTENANCE)
     result = ran(jobs([(0, 8, 100)]), ONE, [planned])
     assert attempts(result) == [(0, 30, 30, 0, 0, 0), (50, 120, 70, 0, 0, 0)]
 
 
 def test_a_spare_node_takes_over_at_once() -> None:
-    result = ran(jobs([(0, 8, 100), (1, 4, 10)]), TWO, [Outage(30, 500, 0, 0)], every(10))
+    result = ran(jobs([(0, 8, 100), (1, 4, 10)]), TWO, [NodeEvent(30, 500, 0, 0)], every(10))
     assert attempts(result)[:2] == [(0, 30, 30, 0, 0, 0), (30, 100, 70, 0, 0, 0)]
     nodes = result.allocations[["job_id", "node", "start_s"]].to_numpy().tolist()
     assert nodes == [[1, 0, 0], [1, 1, 30], [2, 1, 1]]
@@ -109,7 +114,7 @@ def test_a_spare_node_takes_over_at_once() -> None:
 
 def test_only_who_is_on_the_node_is_stopped_and_all_of_the_gang() -> None:
     log = jobs([(0, 16, 100), (0, 8, 100)])
-    result = ran(log, cluster(pool("gpu", 3, 8)), [Outage(40, 60, 0, 1)])
+    result = ran(log, cluster(pool("gpu", 3, 8)), [NodeEvent(40, 60, 0, 1)])
     assert attempts(result) == [
         (0, 40, 0, 40, 0, 0),
         (60, 160, 100, 0, 0, 0),
@@ -120,7 +125,7 @@ def test_only_who_is_on_the_node_is_stopped_and_all_of_the_gang() -> None:
 @pytest.mark.parametrize("policy", ["fcfs", "easy", "conservative"])
 def test_a_stopped_job_has_its_old_place_in_the_line(policy: str) -> None:
     log = jobs([(0, 8, 100), (5, 8, 100), (6, 8, 100)])
-    result = ran(log, ONE, [Outage(30, 50, 0, 0)], policy=policy)
+    result = ran(log, ONE, [NodeEvent(30, 50, 0, 0)], policy=policy)
     assert result.jobs["finish_s"].tolist() == [150, 250, 350]
 
 
@@ -130,13 +135,13 @@ def test_who_looks_ahead_knows_when_a_node_is_back(policy: str) -> None:
     not.
     """
     log = jobs([(0, 16, 50), (1, 8, 60), (2, 8, 150)])
-    result = ran(log, TWO, [Outage(0, 100, 0, 1)], policy=policy)
+    result = ran(log, TWO, [NodeEvent(0, 100, 0, 1)], policy=policy)
     assert result.jobs["start_s"].tolist() == [100, 1, 150]
 
 
 def test_a_node_that_never_comes_back() -> None:
     result = ran(
-        jobs([(0, 16, 50), (1, 8, 20)]), TWO, [Outage(10, math.inf, 0, 1, "gone")], policy="easy"
+        jobs([(0, 16, 50), (1, 8, 20)]), TWO, [NodeEvent(10, math.inf, 0, 1, "gone")], policy="easy"
     )
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished"]
     told = (
@@ -152,12 +157,12 @@ def test_a_node_that_never_comes_back() -> None:
 def test_virtual_clusters_lose_their_own_nodes() -> None:
     fleet = cluster(pool("gpu", 2, 8, virtual_clusters={"a": 1}))
     log = jobs([(0, 8, 100), (0, 8, 100)], vc=["a", ""])
-    result = ran(log, fleet, [Outage(30, 50, 0, 1)])
+    result = ran(log, fleet, [NodeEvent(30, 50, 0, 1)])
     assert result.jobs["finish_s"].tolist() == [100, 150]
 
 
 def test_the_horizon_ends_what_still_runs() -> None:
-    result = ran(jobs([(0, 8, 100)]), ONE, [Outage(30, 50, 0, 0)], every(10), horizon_s=60)
+    result = ran(jobs([(0, 8, 100)]), ONE, [NodeEvent(30, 50, 0, 0)], every(10), horizon_s=60)
     assert result.jobs["outcome"].tolist() == ["unfinished"]
     found = attempts(result)
     assert found[0] == (0, 30, 30, 0, 0, 0)
@@ -168,10 +173,10 @@ def test_the_horizon_ends_what_still_runs() -> None:
 
 
 def test_a_run_goes_on_to_its_horizon_when_all_jobs_have_ended() -> None:
-    for outages in (None, [], [Outage(30, 50, 0, 0), Outage(300, 350, 0, 0)]):
+    for outages in (None, [], [NodeEvent(30, 50, 0, 0), NodeEvent(300, 350, 0, 0)]):
         log = jobs([(0, 8, 100)])
         placed = Scheduling(placement="consolidate")
-        result = simulate(log, ONE, placed, outages=outages, horizon_s=400)
+        result = simulate(log, ONE, placed, node_events=outages, horizon_s=400)
         assert result.provenance["simulated_s"] == 400
         assert result.utilisation["time_s"].max() == 400
         if outages:
@@ -188,18 +193,18 @@ def test_what_is_done_without_outages() -> None:
 def test_what_comes_at_one_instant() -> None:
     """A job that ends just as its node fails has ended; a node is back for who comes then."""
     log = jobs([(0, 8, 30), (50, 8, 10)])
-    result = ran(log, ONE, [Outage(30, 50, 0, 0)])
+    result = ran(log, ONE, [NodeEvent(30, 50, 0, 0)])
     assert result.jobs["finish_s"].tolist() == [30, 60]
     assert len(attempts(result)) == 2
 
 
 def test_a_placement_that_counts_cannot_lose_a_node() -> None:
     with pytest.raises(InputError, match="placement: nodes that go out of service need one that"):
-        ran(jobs([(0, 8, 30)]), ONE, [Outage(1, 2, 0, 0)], placement="pooled")
+        ran(jobs([(0, 8, 30)]), ONE, [NodeEvent(1, 2, 0, 0)], placement="pooled")
 
 
 def test_tables_are_saved_and_read_back(tmp_path: Path) -> None:
-    result = ran(jobs([(0, 8, 100)]), ONE, [Outage(30, 50, 0, 0, "gpu")])
+    result = ran(jobs([(0, 8, 100)]), ONE, [NodeEvent(30, 50, 0, 0, "gpu")])
     again = Result.load(result.save(tmp_path / "out"))
     for name in ("attempts", "outages"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(result, name))
@@ -227,16 +232,17 @@ MOMENTS = st.sampled_from([0, 0.5, 1, 2, 2.5, 3, 4, 5.5, 7, 9, 12])
 
 
 @st.composite
-def troubles(draw: st.DrawFn) -> list[Outage]:
+def troubles(draw: st.DrawFn) -> list[NodeEvent]:
     """Outages of any node and slow ones, some at one instant, some one within the other."""
     found = []
     for _ in range(draw(st.integers(0, 12))):
         begin = draw(MOMENTS)
         place = draw(st.integers(0, 1)), draw(st.integers(0, 4))
         slowdown = draw(st.sampled_from([math.inf, math.inf, 1.5, 4.0]))
-        planned = slowdown == math.inf and draw(st.booleans())
+        stops = draw(st.sampled_from([NodeEventKind.FAILURE, NodeEventKind.MAINTENANCE]))
+        kind = NodeEventKind.SLOWDOWN if slowdown < math.inf else stops
         end = begin + draw(MOMENTS)
-        found.append(Outage(begin, end, *place, "x", planned=planned, slowdown=slowdown))
+        found.append(NodeEvent(begin, end, *place, "x", kind, slowdown))
     return sorted(found)
 
 
@@ -270,7 +276,7 @@ RECOVERIES = st.sampled_from(
 @pytest.mark.parametrize("placement", ["consolidate", "spread"])
 def test_work_is_conserved_and_no_node_is_used_while_it_is_out(
     log: pd.DataFrame,
-    outages: list[Outage],
+    outages: list[NodeEvent],
     recovery: Recovery | None,
     fleet: str,
     policy: str,
@@ -323,7 +329,7 @@ def check_nodes_in_service(result: Result) -> None:
 
 
 @given(troubles())
-def test_outages_of_a_node_do_not_overlap(outages: list[Outage]) -> None:
+def test_outages_of_a_node_do_not_overlap(outages: list[NodeEvent]) -> None:
     found = list(without_overlaps(outages))
     slow = [outage for outage in outages if outage.slows]
     assert [outage for outage in found if outage.slows] == slow, "all of them"
@@ -332,14 +338,14 @@ def test_outages_of_a_node_do_not_overlap(outages: list[Outage]) -> None:
     for one, two in itertools.combinations(found, 2):
         assert (one.pool, one.node) != (two.pool, two.node) or one.end_s <= two.begin_s
     for outage in outages:  # a planned one is served to its end
-        if outage.planned and outage.end_s > outage.begin_s:
+        if outage.kind.planned and outage.end_s > outage.begin_s:
             own = [o for o in found if (o.pool, o.node) == (outage.pool, outage.node)]
             assert any(o.begin_s <= outage.end_s <= o.end_s for o in own)
 
 
 def test_what_has_no_overlaps_is_not_looked_at_again() -> None:
     """A scenario's outages pass once: twice gives the same, and the same iterator."""
-    outages = [Outage(0, 5, 0, 0), Outage(3, 4, 0, 0), Outage(6, 7, 0, 0)]
+    outages = [NodeEvent(0, 5, 0, 0), NodeEvent(3, 4, 0, 0), NodeEvent(6, 7, 0, 0)]
     found = without_overlaps(outages)
     assert without_overlaps(found) is found
     assert next(found) == outages[0]

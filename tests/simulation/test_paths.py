@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from clustersim.catalogue import Accelerator
 from clustersim.errors import InputError
 from clustersim.scenario.changes import set_path
-from clustersim.scenario.fleet import Fleet, open_fleet
 from clustersim.scenario.parameter_paths import check_path
+from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 
@@ -60,8 +60,8 @@ def changed(*changes: tuple[str, Any], tree: dict[str, Any] = SCENARIO) -> dict[
     return own
 
 
-def fleet(*changes: tuple[str, Any], tree: dict[str, Any] = SCENARIO) -> Fleet:
-    return open_fleet(resolve_scenario(changed(*changes, tree=tree)))
+def fleet(*changes: tuple[str, Any], tree: dict[str, Any] = SCENARIO) -> Platform:
+    return open_platform(resolve_scenario(changed(*changes, tree=tree)))
 
 
 def chip(name: str, *changes: tuple[str, Any], tree: dict[str, Any] = SCENARIO) -> Accelerator:
@@ -77,7 +77,7 @@ def test_an_element_of_a_list_is_found_by_its_name() -> None:
     first, second = tree["workload"]["generate"]["classes"]
     assert (first["weight"], second["weight"]) == (1, 5)
     assert first["sizes"] == {8: 2, 16: 7}, "16 is the number, not a new key"
-    workload = open_fleet(resolve_scenario(tree)).workload
+    workload = open_platform(resolve_scenario(tree)).workload
     assert workload is not None
     assert [own.weight for own in workload.classes] == [1, 5]
     assert dict(workload.classes[0].sizes) == {8: 2, 16: 7}
@@ -106,7 +106,7 @@ def test_a_new_name_may_stand_for_a_value() -> None:
     assert tree["workload"]["reference_models"] == {"tests": "llama3-8b"}
     assert tree["performance"] == {"stack": {"H200": "unknown"}}
     loaded = resolve_scenario(tree)
-    workload = open_fleet(loaded).workload
+    workload = open_platform(loaded).workload
     assert workload is not None
     assert dict(workload.classes[1].sizes) == {1: 1, 2: 3}
 

@@ -11,7 +11,7 @@ from fleets import cluster, jobs, pool
 
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.simulation.result import Result
-from clustersim.simulation.simulate import Scheduling, replay, simulate
+from clustersim.simulation.simulate import RunTimeModel, Scheduling, replay, simulate
 from clustersim.topology import Cluster
 
 
@@ -31,8 +31,7 @@ def run(log: pd.DataFrame, policy: str = "fcfs", *, speeds: bool = True, **how: 
         two_pools(),
         Scheduling(policy=policy, **how),
         catalogue=catalogue(),
-        reference_accelerator="H200" if speeds else None,
-        reference_models={"default": "llama3-8b"} if speeds else None,
+        run_times=RunTimeModel("H200", {"default": "llama3-8b"}) if speeds else None,
         check=True,
     )
 

@@ -280,7 +280,7 @@ def test_jobs_run_on_what_is_made(policy: str) -> None:
         log,
         SEED,
         Scheduling(policy=policy, placement="consolidate"),
-        outages=supplied(told, SEED, Streams(1)),
+        node_events=supplied(told, SEED, Streams(1)),
         check=True,
     )
     starts = (result.jobs["start_s"] / DAY_S).tolist()

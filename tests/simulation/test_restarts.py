@@ -9,7 +9,7 @@ import pytest
 from fleets import cluster, jobs, pool
 
 from clustersim.cli.result_text import exit_code, result_text
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.simulate import Scheduling, simulate
 
@@ -18,18 +18,18 @@ def attempts(*rows: tuple[int, str, float, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["job_id", "pool", "end_s", "attempt"])
 
 
-def outages(*rows: tuple[str, float, str, bool, bool, float]) -> pd.DataFrame:
-    columns = ["pool", "begin_s", "cause", "planned", "absent", "slowdown"]
+def outages(*rows: tuple[str, float, str, str, bool, float]) -> pd.DataFrame:
+    columns = ["pool", "begin_s", "cause", "kind", "absent", "slowdown"]
     return pd.DataFrame(rows, columns=columns)
 
 
 OUT = outages(
-    ("a", 5.0, "gpu", False, False, math.inf),
-    ("a", 7.0, "serving chat", True, False, math.inf),
-    ("b", 7.0, "retired", True, True, math.inf),
-    ("b", 8.0, "slow", False, False, 1.5),
-    ("b", 9.0, "serving chat", True, False, math.inf),
-    ("b", 9.0, "gpu", False, False, math.inf),
+    ("a", 5.0, "gpu", "failure", False, math.inf),
+    ("a", 7.0, "serving chat", "service", False, math.inf),
+    ("b", 7.0, "retired", "retirement", True, math.inf),
+    ("b", 8.0, "slow", "slowdown", False, 1.5),
+    ("b", 9.0, "serving chat", "service", False, math.inf),
+    ("b", 9.0, "gpu", "failure", False, math.inf),
 )
 
 
@@ -60,15 +60,15 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize(
     "gone",
-    [[], [Outage(0.0, math.inf, 0, 0, "retired", planned=True, absent=True)]],
+    [[], [NodeEvent(0.0, math.inf, 0, 0, "retired", NodeEventKind.RETIREMENT)]],
     ids=["all stay", "one leaves"],
 )
 @pytest.mark.parametrize("size", [24, 64])
-def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[Outage]) -> None:
-    gone = [*gone, *(Outage(0.0, math.inf, 0, n, "gpu") for n in (1, 2))]
+def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[NodeEvent]) -> None:
+    gone = [*gone, *(NodeEvent(0.0, math.inf, 0, n, "gpu") for n in (1, 2))]
     log = jobs([(0, size, 1000.0)] * 2)
     fleet = cluster(pool("a", 3, 8))
-    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), outages=gone)
+    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), node_events=gone)
     assert result.attempts is not None
     assert result.attempts.empty
     told = result_text(result)
@@ -79,12 +79,12 @@ def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[Outage
 def test_every_restart_of_a_run_has_a_cause() -> None:
     fleet = cluster(pool("a", 3, 8))
     gone = [
-        Outage(100.0, 400.0, 0, 0, "gpu"),
-        Outage(250.0, math.inf, 0, 1, "retired", planned=True, absent=True),
-        Outage(600.0, 700.0, 0, 2, "serving chat", planned=True),
+        NodeEvent(100.0, 400.0, 0, 0, "gpu"),
+        NodeEvent(250.0, math.inf, 0, 1, "retired", kind=NodeEventKind.RETIREMENT),
+        NodeEvent(600.0, 700.0, 0, 2, "chat", kind=NodeEventKind.SERVICE),
     ]
     log = jobs([(0, 8, 1000.0), (0, 8, 1000.0), (0, 8, 1000.0)], preemptible=True)
-    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), outages=gone)
+    result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), node_events=gone)
     told = restart_causes(result.attempts, result.outages)
     assert sum(told.values()) == (result.attempts["attempt"] > 0).sum()
     assert "for another reason" not in told

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.analysis.measures import measure
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.recovery import Recovery
 from clustersim.simulation.metrics import bounded_slowdown, jct_s, run_s
 from clustersim.simulation.result import Result
@@ -23,17 +23,17 @@ from clustersim.topology import Cluster
 ONE = cluster(pool("gpu", 1, 8))
 
 
-def ran(log: pd.DataFrame, fleet: Cluster, outages: Sequence[Outage], every_s: float) -> Result:
+def ran(log: pd.DataFrame, fleet: Cluster, outages: Sequence[NodeEvent], every_s: float) -> Result:
     recovery = Recovery([[every_s] * len(log)], [0.0] * len(log), [0.0] * len(log))
     scheduling = Scheduling(policy="fcfs", placement="consolidate")
-    return simulate(log, fleet, scheduling, outages=outages, recovery=recovery)
+    return simulate(log, fleet, scheduling, node_events=outages, recovery=recovery)
 
 
 def test_a_job_that_was_stopped() -> None:
     """It runs from 0 to 30 s, when it has saved 20 s; waits for its node until 1030 s; ends at
     1110 s.  So it held the node for 110 s, of which 10 s were lost, and was 1110 s in the system.
     """
-    result = ran(jobs([(0, 8, 100)]), ONE, [Outage(30, 1030, 0, 0)], 20)
+    result = ran(jobs([(0, 8, 100)]), ONE, [NodeEvent(30, 1030, 0, 0)], 20)
     assert result.jobs["finish_s"].tolist() == [1110.0]
     assert result.jobs["total_wait_s"].tolist() == [1000.0]
     assert run_s(result.jobs).tolist() == [110.0]
@@ -47,7 +47,7 @@ def test_a_job_that_was_stopped() -> None:
 
 def test_run_times_below_ten_seconds_count_as_ten() -> None:
     """Feitelson's bound: 4 s of run time and 46 s of waits, before and between the attempts."""
-    result = ran(jobs([(0, 8, 4)]), ONE, [Outage(0, 26, 0, 0), Outage(28, 48, 0, 0)], 1)
+    result = ran(jobs([(0, 8, 4)]), ONE, [NodeEvent(0, 26, 0, 0), NodeEvent(28, 48, 0, 0)], 1)
     assert result.jobs["finish_s"].tolist() == [50.0]
     assert run_s(result.jobs).tolist() == [4.0]
     assert bounded_slowdown(result.jobs).tolist() == [5.0]
@@ -64,7 +64,7 @@ def test_run_times_are_what_attempts_held(
 ) -> None:
     """JCT = total wait + run time; the plain twin adds up the attempts; a study measures alike."""
     fleet = cluster(pool("gpu", 2, 8))
-    outages = without_overlaps([Outage(at, at + gap, 0, node) for at, gap, node in times])
+    outages = without_overlaps([NodeEvent(at, at + gap, 0, node) for at, gap, node in times])
     result = ran(jobs(sorted(log)), fleet, outages, every_s)
     table = result.jobs
     ended = table["finish_s"].notna()

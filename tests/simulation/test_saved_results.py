@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 from fleets import cluster, crowd, pool
 
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.errors import InputError
-from clustersim.simulation.result import Result
+from clustersim.simulation.result import Result, with_kind
 from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.tables import serves
 
 TABLES = ("jobs", "allocations", "utilisation", "summary")
 
@@ -24,7 +27,8 @@ def result() -> Result:
     log["outcome"] = "a column of the log's own"
     fleet = cluster(pool("one", 2), pool("two", 3))
     scheduling = Scheduling(policy="easy", placement="consolidate")
-    return simulate(log, fleet, scheduling, provenance={"seed": 2, "note": "größer"})
+    result = simulate(log, fleet, scheduling)
+    return result.with_provenance({"seed": 2, "note": "größer"})
 
 
 def test_round_trip(result: Result, tmp_path: Path) -> None:
@@ -49,6 +53,46 @@ def test_a_result_can_be_replayed_again_and_again(result: Result) -> None:
     assert again["start_s"].equals(result.jobs["start_s"])
     assert again["recorded_start_s"].equals(result.jobs["start_s"].rename("recorded_start_s"))
     assert set(again["recorded_recorded_outcome"]) == {"a column of the log's own"}
+
+
+def test_an_old_table_of_outages_gets_the_kinds_of_its_events(tmp_path: Path) -> None:
+    """Version 0.1 told them by cause and flags; its folders have no checksums."""
+    kinds = list(NodeEventKind)
+    causes = {
+        NodeEventKind.LATE_DELIVERY: "not delivered",
+        NodeEventKind.NO_ROOM: "no power or space",
+        NodeEventKind.RETIREMENT: "retired",
+    }
+    events = [
+        NodeEvent(
+            float(k),
+            k + 0.5,
+            0,
+            0,
+            causes.get(kind, "chat"),
+            kind,
+            2.0 if kind is NodeEventKind.SLOWDOWN else math.inf,
+        )
+        for k, kind in enumerate(kinds)
+    ]
+    scheduling = Scheduling(placement="consolidate")
+    table = simulate(crowd(2, 3), cluster(pool("one", 2)), scheduling, node_events=events).outages
+    assert table is not None
+    assert table["kind"].tolist() == [kind.label for kind in kinds]
+    told = with_kind(table.drop(columns="kind"))["kind"].tolist()
+    # A repair was a planned outage like any other.
+    assert told == ["maintenance" if each == "repair" else each for each in table["kind"]]
+    assert with_kind(table) is table
+
+
+def test_a_failure_may_be_named_like_a_service() -> None:
+    events = [NodeEvent(1.0, 2.0, 0, 0, "serving chat")]
+    scheduling = Scheduling(placement="consolidate")
+    result = simulate(crowd(2, 3), cluster(pool("one", 2)), scheduling, node_events=events)
+    assert result.outages is not None
+    assert result.outages["kind"].tolist() == ["failure"]
+    assert not serves(result.outages).any()
+    assert result.utilisation["out"].max() > 0
 
 
 def test_nothing_is_overwritten(result: Result, tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from ruamel.yaml import YAML
 from clustersim.catalogue import load_catalogue
 from clustersim.files import validate
 from clustersim.performance import relative_speed
-from clustersim.scenario.fleet import open_fleet
-from clustersim.scenario.run import run, run_scenario, scenario_jobs
+from clustersim.scenario.resolved import resolve
+from clustersim.scenario.run import run, run_scenario
 from clustersim.scenario.scenario import load_scenario, resolve_scenario
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
+from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import WorkloadSpec
 
@@ -114,19 +115,18 @@ def test_changes_lead_into_what_the_scenario_names(tmp_path: Path) -> None:
         "scheduler.policy=fcfs",
     ]
     loaded = load_scenario(path, changes)
-    fleet = open_fleet(loaded)
-    plain = open_fleet(load_scenario(path))
+    fleet = resolve(loaded)
+    plain = resolve(load_scenario(path))
     assert fleet.cluster.pools[0].n_nodes == 3
     assert [p.n_chips for p in fleet.cluster.pools[1:]] == [
         p.n_chips for p in plain.cluster.pools[1:]
     ]
-    assert fleet.workload is not None
-    assert plain.workload is not None
-    assert fleet.workload.arrivals.mean_interarrival == 540
-    assert fleet.workload.classes == plain.workload.classes
-    jobs, log = scenario_jobs(loaded, fleet)
-    assert len(jobs) == 30
-    assert log is None
+    assert fleet.platform.workload is not None
+    assert plain.platform.workload is not None
+    assert fleet.platform.workload.arrivals.mean_interarrival == 540
+    assert fleet.platform.workload.classes == plain.platform.workload.classes
+    assert len(fleet.jobs) == 30
+    assert fleet.log is None
     as_mapping: dict[str, Any] = dict(change.split("=") for change in changes)
     as_mapping |= {"workload.jobs": 30, "cluster.pools.h200.nodes": 3}
     assert load_scenario(path, as_mapping).scenario == loaded.scenario
@@ -239,7 +239,7 @@ def test_replications_differ_and_each_is_repeatable(tmp_path: Path) -> None:
 def jobs_at(tmp_path: Path, load: float, policy: str = "easy") -> pd.DataFrame:
     path = write(tmp_path / "scenario.yaml", SCENARIO)
     loaded = load_scenario(path, [f"workload.load={load}", f"scheduler.policy={policy}"])
-    return scenario_jobs(loaded, open_fleet(loaded))[0]
+    return resolve(loaded).jobs
 
 
 def test_load_stretches_time_and_changes_nothing_else(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_offered_load_is_what_was_asked_for(tmp_path: Path) -> None:
     tree["workload"]["generate"]["classes"] = [kind]
     tree["workload"] |= {"reference_models": {}, "jobs": 100_000, "load": 0.8}
     loaded = load_scenario(write(tmp_path / "scenario.yaml", tree))
-    jobs, _ = scenario_jobs(loaded, open_fleet(loaded))
+    jobs = resolve(loaded).jobs
     load = len(jobs) * 4 * 600 / (32 * jobs["submit_s"].iloc[-1])
     assert load == pytest.approx(0.8, rel=0.015)  # 4 standard errors of 1e5 exponential gaps
 
@@ -288,13 +288,17 @@ def test_sustainable_rate_of_one_pool() -> None:
         kind("a", 8, 100, weight=1),
         {**kind("b", 1, 40, weight=3), "sizes": {1: 2.0, 4: 2.0}},
     )
-    assert sustainable_rate(spec, fleet(H200=16), CATALOGUE) == pytest.approx(128 / 275, rel=1e-9)
+    assert sustainable_rate(spec, Speeds(fleet(H200=16), CATALOGUE)) == pytest.approx(
+        128 / 275, rel=1e-9
+    )
 
 
 def test_sustainable_rate_leaves_out_jobs_that_can_never_run() -> None:
     """Of 32 chips only the half that is small enough counts: 32 / (0.5 x 8 x 100)."""
     spec = workload(kind("fits", 8, 100), kind("too large", 64, 100))
-    assert sustainable_rate(spec, fleet(H200=4), CATALOGUE) == pytest.approx(32 / 400, rel=1e-9)
+    assert sustainable_rate(spec, Speeds(fleet(H200=4), CATALOGUE)) == pytest.approx(
+        32 / 400, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,7 +315,7 @@ def test_sustainable_rate_where_some_jobs_must_have_one_chip(share: float, rate:
         kind("any", 8, 100, weight=1 - share),
     )
     two = fleet(H200=4, H20=8)
-    assert sustainable_rate(spec, two, CATALOGUE) == pytest.approx(rate, rel=1e-9)
+    assert sustainable_rate(spec, Speeds(two, CATALOGUE)) == pytest.approx(rate, rel=1e-9)
 
 
 def speed(cluster: Cluster, model: str) -> float:
@@ -329,10 +333,7 @@ def test_sustainable_rate_of_two_speeds() -> None:
     assert 0.1 < s < 0.9
     rate = sustainable_rate(
         workload(kind("a", 8, 100)),
-        two,
-        CATALOGUE,
-        reference_accelerator="H200",
-        reference_models={"default": "llama3-8b"},
+        Speeds(two, CATALOGUE, RunTimeModel("H200", {"default": "llama3-8b"})),
     )
     assert rate == pytest.approx((32 + 64 * s) / 800, rel=1e-6)
 
@@ -355,10 +356,7 @@ def test_sustainable_rate_sends_jobs_where_they_are_relatively_fast() -> None:
     each = (n1 + s * n2) / 2 if n1 >= s * n2 else (n1 + t * n2) / (1 + t / s)
     rate = sustainable_rate(
         workload(kind("quick", 8, 100), kind("slow", 8, 100)),
-        two,
-        CATALOGUE,
-        reference_accelerator="H200",
-        reference_models={"quick": quick, "slow": slow},
+        Speeds(two, CATALOGUE, RunTimeModel("H200", {"quick": quick, "slow": slow})),
     )
     assert rate == pytest.approx(2 * each / w, rel=1e-6)
 
@@ -371,8 +369,8 @@ def test_the_scenario_says_which_chip_durations_are_of(tmp_path: Path) -> None:
     for chip in ("H200", "H20"):
         tree["workload"]["reference_accelerator"] = chip
         loaded = load_scenario(write(tmp_path / f"{chip}.yaml", tree))
-        rates[chip] = 1 / scenario_jobs(loaded, open_fleet(loaded))[0]["submit_s"].mean()
-    two = open_fleet(loaded).cluster
+        rates[chip] = 1 / resolve(loaded).jobs["submit_s"].mean()
+    two = resolve(loaded).cluster
     s = speed(two, "llama3-8b")
     # On reference H20 the same seconds are less work: 32 (1/s) + 32 chips against 32 + 32 s.
     assert rates["H20"] / rates["H200"] == pytest.approx(1 / s, rel=1e-6)

@@ -21,7 +21,7 @@ from clustersim.availability.serving_spec import Serving, serving_shapes
 from clustersim.availability.spares import with_spares
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.result_text import result_text
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
@@ -32,7 +32,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.result import Result
-from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.simulate import NodeEvents, Scheduling, simulate
 
 FLEET = cluster(pool("h200", 4, 8), pool("h20", 2, 8))
 DAY_S = 86400.0
@@ -71,10 +71,10 @@ def run(
     log: pd.DataFrame,
     told: list[ServiceDemand],
     *,
-    absent: list[Outage] | None = None,
+    absent: list[NodeEvent] | None = None,
     horizon_s: float = 2 * DAY_S,
     policy: str = "easy",
-    failed: list[Outage] | None = None,
+    failed: list[NodeEvent] | None = None,
     recovery: Recovery | None = None,
 ) -> Result:
     away = absent or []
@@ -83,9 +83,8 @@ def run(
         log,
         FLEET,
         Scheduling(policy=policy, placement="consolidate"),
-        outages=outages,
+        node_events=NodeEvents(outages, told),
         recovery=recovery,
-        demands=told,
         horizon_s=horizon_s,
         check=True,
     )
@@ -114,11 +113,11 @@ def test_what_is_not_lent_is_reserved_for_the_peak() -> None:
 def test_the_lowest_nodes_serve() -> None:
     told = demands({"lend": True, "peak_requests_per_s": 24})
     assert spans(reservations(told, FLEET), 24 + 7) == [
-        (0, math.inf, 0, "serving chat"),
-        (6, 18, 2, "serving chat"),
-        (6, 24, 1, "serving chat"),
-        (30, 42, 2, "serving chat"),
-        (30, 48, 1, "serving chat"),
+        (0, math.inf, 0, "chat"),
+        (6, 18, 2, "chat"),
+        (6, 24, 1, "chat"),
+        (30, 42, 2, "chat"),
+        (30, 48, 1, "chat"),
     ]
 
 
@@ -133,11 +132,11 @@ def test_no_service_takes_the_nodes_of_another() -> None:
         {"name": "image", **steady, "shape": TIDE, "peak_requests_per_s": 16, "lend": True},
     )
     assert spans(reservations(told, FLEET), 31) == [
-        (0, math.inf, 0, "serving chat"),
-        (0, math.inf, 1, "serving video"),
-        (0, math.inf, 2, "serving image"),
-        (6, 18, 3, "serving chat"),
-        (30, 42, 3, "serving chat"),
+        (0, math.inf, 0, "chat"),
+        (0, math.inf, 1, "video"),
+        (0, math.inf, 2, "image"),
+        (6, 18, 3, "chat"),
+        (30, 42, 3, "chat"),
     ]
     result = run(jobs([(0, 8, 2 * DAY_S)], preemptible=True), told)
     short = result.serving[result.serving["service"] == "image"].set_index("time_s")["short"]
@@ -146,14 +145,14 @@ def test_no_service_takes_the_nodes_of_another() -> None:
 
 def test_nodes_that_are_not_there_do_not_serve() -> None:
     """Node 0 retires at 5.5 h and the service moves on; node 3 comes within the first peak."""
-    gone = Outage(5.5 * 3600, math.inf, 0, 0, "retired", planned=True, absent=True)
-    late = Outage(0, 7.5 * 3600, 0, 3, "not delivered", planned=True, absent=True)
+    gone = NodeEvent(5.5 * 3600, math.inf, 0, 0, "retired", kind=NodeEventKind.RETIREMENT)
+    late = NodeEvent(0, 7.5 * 3600, 0, 3, "not delivered", kind=NodeEventKind.LATE_DELIVERY)
     told = demands({"lend": True})
     assert spans(reservations(told, FLEET, [late, gone]), 25) == [
-        (0, 5, 0, "serving chat"),
-        (5, math.inf, 1, "serving chat"),
-        (6, 24, 2, "serving chat"),
-        (8, 18, 3, "serving chat"),
+        (0, 5, 0, "chat"),
+        (5, math.inf, 1, "chat"),
+        (6, 24, 2, "chat"),
+        (8, 18, 3, "chat"),
     ]
 
 
@@ -204,7 +203,10 @@ def test_what_a_broken_node_leaves_undone() -> None:
     """A node fails at 5 h for 3 h: from 6 h to 8 h the service has 8 chips too few.  What strikes
     a node that serves is passed over.
     """
-    failed = [Outage(5 * 3600, 8 * 3600, 0, 3, "gpu"), Outage(7 * 3600, 9 * 3600, 0, 0, "gpu")]
+    failed = [
+        NodeEvent(5 * 3600, 8 * 3600, 0, 3, "gpu"),
+        NodeEvent(7 * 3600, 9 * 3600, 0, 0, "gpu"),
+    ]
     log = jobs([(0, 8, 60), (DAY_S, 8, 60)], preemptible=True)
     result = run(log, demands({"lend": True}), failed=failed, horizon_s=DAY_S)
     table = result.serving
@@ -244,11 +246,11 @@ def test_chips_are_conserved_through_serving_and_failures(
     draw = np.random.default_rng(seed)
     begins = np.sort(draw.uniform(0, 40 * 3600, 12))
     failed = [
-        Outage(float(t), float(t) + float(draw.exponential(7200)), int(draw.integers(2)),
+        NodeEvent(float(t), float(t) + float(draw.exponential(7200)), int(draw.integers(2)),
                int(draw.integers(2)), "gpu")
         for t in begins
     ]  # fmt: skip
-    away = [Outage(0.0, 9.5 * 3600, 0, 3, "not delivered", planned=True, absent=True)]
+    away = [NodeEvent(0.0, 9.5 * 3600, 0, 3, "not delivered", kind=NodeEventKind.LATE_DELIVERY)]
     submits = np.sort(draw.uniform(0, 30 * 3600, 14))
     log = jobs(
         [(float(t), int(draw.choice([1, 4, 8, 16])), float(draw.integers(1, 9)) * 3600)
@@ -268,7 +270,7 @@ def test_chips_are_conserved_through_serving_and_failures(
     total = (held["n_accelerators"] * (held["end_s"] - held["start_s"])).sum()
     assert accelerator_seconds(use)["allocated"].sum() == pytest.approx(total, rel=1e-12)
     # Nothing runs on a node while it serves.
-    taken = result.outages[result.outages["cause"].str.startswith("serving ")]
+    taken = result.outages[result.outages["kind"] == "service"]
     both = held.merge(taken, on=["pool", "node"])
     assert (np.minimum(both["end_s_x"], both["end_s_y"]) <= np.maximum(both["start_s"],
             both["begin_s"])).all()  # fmt: skip
@@ -326,7 +328,7 @@ def test_tidal_sharing_trains_more_and_serves_as_much() -> None:
 def test_a_service_takes_nodes_that_work() -> None:
     """Two of eight are needed: while the lowest four are broken, two others serve."""
     (told,) = demands({"lend": True, "peak_requests_per_s": 16.0, "shape": [1.0] * 24})
-    broken = [Outage(3600.0 * 5.5, 3600.0 * 20.5, 0, node, "gpu") for node in range(2)]
+    broken = [NodeEvent(3600.0 * 5.5, 3600.0 * 20.5, 0, node, "gpu") for node in range(2)]
     found = [
         (o.begin_s / 3600, o.end_s / 3600, o.node) for o in reservations([told], FLEET, broken)
     ]
@@ -354,10 +356,10 @@ def test_jobs_keep_their_own_recovery_where_others_never_run() -> None:
     """The first job fits nowhere; the second still saves its state as the second row says."""
     log = jobs([(0, 999, 60), (0, 8, 3600)])
     recovery = Recovery([[math.inf, 600.0]] * 2, [1.0, 60.0], [0.0, 300.0], [0.0, 100.0])
-    failed = [Outage(1000.0, 1010.0, 0, node, "gpu") for node in range(4)]
-    failed += [Outage(1000.0, 1010.0, 1, node, "gpu") for node in range(2)]
+    failed = [NodeEvent(1000.0, 1010.0, 0, node, "gpu") for node in range(4)]
+    failed += [NodeEvent(1000.0, 1010.0, 1, node, "gpu") for node in range(2)]
     result = simulate(
-        log, FLEET, Scheduling(placement="consolidate"), outages=failed, recovery=recovery
+        log, FLEET, Scheduling(placement="consolidate"), node_events=failed, recovery=recovery
     )
     # 3000 s of work are left: as many as 4 checkpoints of 60 s, after a restart of 300 s.
     assert result.attempts["kept_s"].tolist() == [600.0, 3000.0]
@@ -393,7 +395,7 @@ def test_what_serves_draws_power_and_costs_but_not_for_jobs() -> None:
 
 def test_a_spare_is_not_for_a_node_that_serves() -> None:
     """The spare is still there for the node that fails while a job runs on it."""
-    strikes = [Outage(3600.0, 9e9, 0, 0, "gpu"), Outage(7200.0, 9e9, 0, 3, "gpu")]
+    strikes = [NodeEvent(3600.0, 9e9, 0, 0, "gpu"), NodeEvent(7200.0, 9e9, 0, 3, "gpu")]
     serves = reservations(demands({"peak_requests_per_s": 8}), FLEET)
     spares = Spares.model_validate({"nodes": {"h200": 1}, "swap": "10 min"})
     kept = [

@@ -195,7 +195,7 @@ def run(told: Supply, policy: str, rows: list[tuple[float, int, float]]) -> Resu
         jobs(rows),
         H200,
         Scheduling(policy=policy, placement="consolidate"),
-        outages=supplied(told, H200, Streams(1)),
+        node_events=supplied(told, H200, Streams(1)),
         check=True,
     )
 

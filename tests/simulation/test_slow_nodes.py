@@ -11,7 +11,7 @@ from fleets import cluster, jobs, pool, scenario
 
 from clustersim.availability.failure_spec import Failures, FailureSource, failure_sources
 from clustersim.availability.failures import failures, gang_mttf_s
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
@@ -26,13 +26,17 @@ DAY = 86400.0
 TWO = cluster(pool("gpu", 2, 8))
 
 
-def ran(rows: list[tuple[float, int, float]], outages: list[Outage], **options: object) -> Result:
+def ran(
+    rows: list[tuple[float, int, float]], outages: list[NodeEvent], **options: object
+) -> Result:
     placed = Scheduling(policy="fcfs", placement="consolidate")
-    return simulate(jobs(rows), TWO, placed, outages=outages, check=True, **options)
+    return simulate(jobs(rows), TWO, placed, node_events=outages, check=True, **options)
 
 
-def slow(begin_s: float, end_s: float, node: int, slowdown: float) -> Outage:
-    return Outage(begin_s, end_s, 0, node, "slow", slowdown=slowdown)
+def slow(begin_s: float, end_s: float, node: int, slowdown: float) -> NodeEvent:
+    return NodeEvent(
+        begin_s, end_s, 0, node, "slow", kind=NodeEventKind.SLOWDOWN, slowdown=slowdown
+    )
 
 
 def straggler(**fields: object) -> FailureSource:
@@ -67,7 +71,7 @@ def test_who_starts_on_a_slow_node_and_who_is_beside_it() -> None:
 
 def test_a_slow_node_that_fails_and_one_that_is_slow_twice() -> None:
     """10 s at full speed, 10 s at half: 15 s are done and lost; back at 30, half, then full."""
-    result = ran([(0, 16, 40)], [slow(10, 50, 0, 2), slow(12, 14, 0, 1.5), Outage(20, 30, 0, 1)])
+    result = ran([(0, 16, 40)], [slow(10, 50, 0, 2), slow(12, 14, 0, 1.5), NodeEvent(20, 30, 0, 1)])
     table = result.attempts[["start_s", "end_s", "lost_s", "slow_s", "kept_s"]].to_numpy().tolist()
     assert table == [[0, 20, 15, 5, 0], [30, 80, 0, 10, 40]]
 
@@ -75,7 +79,7 @@ def test_a_slow_node_that_fails_and_one_that_is_slow_twice() -> None:
 def test_checkpoints_and_restarts_are_slower_too() -> None:
     """At half speed a cycle of 10 s and 2 s takes 24 s: at 50 s two are whole."""
     recovery = Recovery([[10.0]], [2.0], [6.0])
-    outages = [slow(0, 500, 0, 2), Outage(50, 60, 0, 1)]
+    outages = [slow(0, 500, 0, 2), NodeEvent(50, 60, 0, 1)]
     result = ran([(0, 16, 30)], outages, recovery=recovery)
     columns = ["end_s", "kept_s", "lost_s", "checkpoint_s", "restart_s", "slow_s"]
     expected = [[50, 20, 1, 4, 0, 25], [60 + 2 * (6 + 10), 10, 0, 0, 6, 16]]
@@ -94,7 +98,7 @@ def test_what_slows_until_it_is_found_and_then_is_out() -> None:
     out = [outage for outage in first if not outage.slows]
     assert all(outage.end_s - outage.begin_s == pytest.approx(2 * DAY) for outage in slowed)
     assert [o.begin_s for o in out] == [o.end_s for o in slowed][: len(out)]
-    assert all(o.planned and o.end_s - o.begin_s == pytest.approx(DAY) for o in out)
+    assert all(o.kind.planned and o.end_s - o.begin_s == pytest.approx(DAY) for o in out)
 
 
 def test_without_finding_it_is_mended_while_it_serves() -> None:
@@ -122,7 +126,7 @@ def test_megascales_stragglers() -> None:
         jobs([(0, 12288, 150 * DAY)]),
         fleet,
         Scheduling(placement="consolidate"),
-        outages=[o for o in known if o.slows],
+        node_events=[o for o in known if o.slows],
     )
     # Nobody is slow at first: from the first until the end nearly always someone is.
     assert result.jobs["finish_s"][0] / (150 * DAY) == pytest.approx(1.013, abs=0.001)

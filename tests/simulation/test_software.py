@@ -16,8 +16,10 @@ from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
+from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.simulation.software import DatedPort, Software, dated_ports
+from clustersim.simulation.software import DatedPort, Software, dated_ports, with_software
+from clustersim.simulation.speeds import Speeds
 
 CATALOGUE = load_catalogue()
 DAY_S = 86400.0
@@ -31,12 +33,13 @@ def ports(*told: dict[str, Any], log: Any = None, replication: int = 0) -> list[
 
 
 def simulated(log: Any, *told: dict[str, Any]) -> Result:
+    mature = find_runtimes(log, Speeds(FLEET, CATALOGUE))
     return simulate(
         log,
         FLEET,
         Scheduling(placement="consolidate"),
         catalogue=CATALOGUE,
-        ports=ports(*told, log=log),
+        run_times=with_software(mature, log, FLEET, CATALOGUE, ports(*told, log=log)),
         check=True,
     )
 

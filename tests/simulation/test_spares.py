@@ -15,7 +15,7 @@ from scipy.special import factorial
 from clustersim.availability.failure_spec import FailureSource, Spares
 from clustersim.availability.failures import failures
 from clustersim.availability.spares import with_spares
-from clustersim.engine.outages import Outage, without_overlaps
+from clustersim.engine.node_events import NodeEvent, NodeEventKind, without_overlaps
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.seeds import Streams
@@ -25,34 +25,38 @@ DAY = 86400.0
 FLEET = cluster(pool("gpu", 4, 8))
 
 
-def spared(outages: list[Outage], n: int, swap_s: float = 1.0) -> list[tuple[float, float]]:
+def spared(outages: list[NodeEvent], n: int, swap_s: float = 1.0) -> list[tuple[float, float]]:
     spares = validate(Spares, {"nodes": {"gpu": n}, "swap": f"{swap_s} s"}, "spares")
     return [(o.begin_s, o.end_s) for o in with_spares(outages, spares, FLEET)]
 
 
 def test_a_spare_takes_over_and_what_is_mended_is_the_next() -> None:
     """One spare: the second failure waits for the first node's repair (at 50)."""
-    outages = [Outage(10, 50, 0, 0), Outage(20, 90, 0, 1), Outage(60, 95, 0, 2)]
+    outages = [NodeEvent(10, 50, 0, 0), NodeEvent(20, 90, 0, 1), NodeEvent(60, 95, 0, 2)]
     assert spared(outages, 1) == [(10, 11), (20, 51), (60, 91)]
     assert spared(outages, 3) == [(10, 11), (20, 21), (60, 61)]
     assert spared(outages, 0) == [(10, 50), (20, 90), (60, 95)]
 
 
 def test_a_node_that_is_back_sooner_stays() -> None:
-    assert spared([Outage(10, 10.5, 0, 0), Outage(20, 90, 0, 1)], 1) == [(10, 10.5), (20, 21)]
+    assert spared([NodeEvent(10, 10.5, 0, 0), NodeEvent(20, 90, 0, 1)], 1) == [(10, 10.5), (20, 21)]
 
 
 def test_without_spare_parts_the_stock_runs_out() -> None:
-    outages = [Outage(10, math.inf, 0, 0), Outage(20, math.inf, 0, 1), Outage(30, 80, 0, 2)]
+    outages = [
+        NodeEvent(10, math.inf, 0, 0),
+        NodeEvent(20, math.inf, 0, 1),
+        NodeEvent(30, 80, 0, 2),
+    ]
     assert spared(outages, 1) == [(10, 11), (20, math.inf), (30, 80)]
 
 
 def test_planned_and_slow_ones_take_no_spare() -> None:
     outages = [
-        Outage(5, 50, 0, 0, planned=True),
-        Outage(6, 60, 0, 1, slowdown=2),
-        Outage(7, 70, 0, 0),
-        Outage(8, 80, 0, 2),
+        NodeEvent(5, 50, 0, 0, kind=NodeEventKind.MAINTENANCE),
+        NodeEvent(6, 60, 0, 1, kind=NodeEventKind.SLOWDOWN, slowdown=2),
+        NodeEvent(7, 70, 0, 0),
+        NodeEvent(8, 80, 0, 2),
     ]
     assert spared(outages, 1) == [(5, 50), (6, 60), (8, 9)], "a node that is out cannot fail"
 
@@ -64,9 +68,9 @@ def test_an_unknown_pool() -> None:
 
 def test_the_gang_is_back_after_the_swap() -> None:
     spares = validate(Spares, {"nodes": {"gpu": 1}, "swap": "5 s"}, "spares")
-    outages = with_spares([Outage(30, 500, 0, 3)], spares, FLEET)
+    outages = with_spares([NodeEvent(30, 500, 0, 3)], spares, FLEET)
     result = simulate(
-        jobs([(0, 32, 100)]), FLEET, Scheduling(placement="consolidate"), outages=outages
+        jobs([(0, 32, 100)]), FLEET, Scheduling(placement="consolidate"), node_events=outages
     )
     assert result.jobs["finish_s"].tolist() == [30 + 5 + 100]
 
@@ -110,7 +114,7 @@ def test_places_without_a_node_by_the_machine_repair_model() -> None:
 def test_spares_never_make_an_outage_longer_nor_serve_twice(
     rows: list[tuple[int, int, int]], n: int
 ) -> None:
-    outages = sorted(Outage(float(b), float(b + d), 0, node) for node, b, d in rows)
+    outages = sorted(NodeEvent(float(b), float(b + d), 0, node) for node, b, d in rows)
     spares = Spares(nodes={"gpu": n}, swap="0 s")
     found = list(with_spares(outages, spares, FLEET))
     repairs: dict[tuple[float, int], float] = {}

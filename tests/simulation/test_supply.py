@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustersim.availability.supply import Supply, supplied, without_spare_parts
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
@@ -30,7 +30,7 @@ def supply(**fields: Any) -> Supply:
     return validate(Supply, fields, "supply")
 
 
-def spans(found: list[Outage]) -> list[tuple[float, float, int, int, str]]:
+def spans(found: list[NodeEvent]) -> list[tuple[float, float, int, int, str]]:
     return [(o.begin_s, o.end_s, o.pool, o.node, o.cause) for o in found]
 
 
@@ -61,7 +61,7 @@ def test_an_embargo_stops_what_comes_later_and_the_yield_what_is_bad() -> None:
 
 
 def test_an_embargo_takes_the_spare_parts() -> None:
-    failures = [Outage(10, 20, 0, 0), Outage(150, 160, 0, 1), Outage(151, 152, 1, 0)]
+    failures = [NodeEvent(10, 20, 0, 0), NodeEvent(150, 160, 0, 1), NodeEvent(151, 152, 1, 0)]
     told = supply(embargoes=[{"pools": ["h200"], "at": "100 s"}])
     assert [o.end_s for o in without_spare_parts(failures, told, FLEET)] == [20, math.inf, 152]
     told = supply(embargoes=[{"pools": ["h200"], "at": "100 s", "spare_parts": True}])
@@ -79,7 +79,7 @@ def test_a_cluster_that_grows_and_shrinks() -> None:
     absent = supplied(told, FLEET, Streams(1))
     log = jobs([(0, 32, 500), (0, 8, 50), (130, 8, 400)])
     only = cluster(FLEET.pools[0])
-    result = simulate(log, only, PLACED, outages=absent, check=True)
+    result = simulate(log, only, PLACED, node_events=absent, check=True)
     assert result.jobs["start_s"].tolist() == [120, 0, 300]
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished", "finished"]
     first = result.attempts[result.attempts["job_id"] == 1]
@@ -159,13 +159,13 @@ def test_chips_are_conserved_through_deliveries_failures_and_retirements(
     )
     draw = np.random.default_rng(seed)
     failed = [
-        Outage(float(t), float(t) + 1.5, int(draw.integers(2)), int(draw.integers(2)))
+        NodeEvent(float(t), float(t) + 1.5, int(draw.integers(2)), int(draw.integers(2)))
         for t in np.sort(draw.uniform(0, 10, 6))
     ]
     log = jobs([(float(t), int(draw.choice([1, 4, 8, 16])), 2.0) for t in range(8)])
     outages = sorted([*supplied(told, FLEET, Streams(1)), *failed])
     scheduling = Scheduling(policy=policy, placement="consolidate")
-    result = simulate(log, FLEET, scheduling, outages=outages, check=True)
+    result = simulate(log, FLEET, scheduling, node_events=outages, check=True)
     use = result.utilisation
     assert (use["allocated"] + use["out"] <= use["installed"]).all()
     assert (use["installed"] >= 0).all()

@@ -15,12 +15,12 @@ from clustersim.analysis.part import MeasuredRun
 from clustersim.analysis.submitted import Submitted
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.cli.result_text import result_text
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.metrics import summary, wait_s
 from clustersim.simulation.result import Result
-from clustersim.simulation.simulate import Scheduling, simulate
+from clustersim.simulation.simulate import RunTimeModel, Scheduling, simulate
 from clustersim.topology import Cluster
 
 ONE = cluster(pool("gpu", 1, 8))
@@ -39,7 +39,9 @@ def stopped(horizon_s: float | None = None) -> Result:
     """
     log = jobs([(0, 8, 100), (5, 8, 10)])
     scheduling = Scheduling(policy="fcfs", placement="consolidate")
-    return simulate(log, ONE, scheduling, outages=[Outage(30, 50, 0, 0)], horizon_s=horizon_s)
+    return simulate(
+        log, ONE, scheduling, node_events=[NodeEvent(30, 50, 0, 0)], horizon_s=horizon_s
+    )
 
 
 # --- By hand ------------------------------------------------------------------------
@@ -165,7 +167,7 @@ def two_speeds() -> Cluster:
     return cluster(pool("fast", accelerator="H200"), pool("slow", accelerator="H20"))
 
 
-def ran(outages: list[Outage], *, keeps_its_pool: bool = False) -> pd.DataFrame:
+def ran(outages: list[NodeEvent], *, keeps_its_pool: bool = False) -> pd.DataFrame:
     """Job 1 holds the fast node until 100; job 2 takes the slow one, job 3 waits for it."""
     own = ["", "H20" if keeps_its_pool else "", "H20"]
     log = jobs([(0, 8, 100), (0, 8, 1000), (1, 8, 10)], accelerators=own)
@@ -174,9 +176,8 @@ def ran(outages: list[Outage], *, keeps_its_pool: bool = False) -> pd.DataFrame:
         two_speeds(),
         Scheduling(policy="fcfs", placement="consolidate"),
         catalogue=catalogue(),
-        reference_accelerator="H200",
-        reference_models={"default": "llama3-8b"},
-        outages=outages,
+        run_times=RunTimeModel("H200", {"default": "llama3-8b"}),
+        node_events=outages,
         check=True,
     ).jobs
 
@@ -186,7 +187,7 @@ def test_a_failure_can_free_a_job_of_a_slow_pool() -> None:
     which is free by then: it ends at 1,200, long before it would have ended, and job 3 starts at
     210.
     """
-    failure = Outage(200, 210, 1, 0)
+    failure = NodeEvent(200, 210, 1, 0)
     calm, failed = ran([]), ran([failure])
     slow_s = calm["finish_s"][1]
     assert slow_s > 2000, "1,000 s of an H200 take an H20 at least twice as long"
@@ -200,7 +201,7 @@ def test_it_does_not_if_the_job_keeps_its_pool() -> None:
     """The same failure with job 2 bound to the slow pool: it begins anew there at 210, and all ends
     later than without a failure.
     """
-    calm, failed = (ran(each, keeps_its_pool=True) for each in ([], [Outage(200, 210, 1, 0)]))
+    calm, failed = (ran(each, keeps_its_pool=True) for each in ([], [NodeEvent(200, 210, 1, 0)]))
     slow_s = calm["finish_s"][1]
     assert failed["finish_s"][1] == pytest.approx(210 + slow_s)
     assert failed["start_s"].tolist() == [0, 0, pytest.approx(210 + slow_s)]

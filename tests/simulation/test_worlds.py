@@ -8,8 +8,9 @@ import pytest
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import best_plans, default_calibration
-from clustersim.scenario.fleet import open_fleet
-from clustersim.scenario.run import run_scenario, scenario_jobs
+from clustersim.scenario.platform import open_platform
+from clustersim.scenario.resolved import resolve
+from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 
 BASE = {
@@ -96,7 +97,7 @@ def test_a_draw_is_one_world_and_leaves_the_arrivals_alone():
     submitted = []
     for performance in ({}, {"draw": 1}):
         loaded = scenario(**performance)
-        jobs, _ = scenario_jobs(loaded, open_fleet(loaded))
+        jobs = resolve(loaded).jobs
         submitted.append(jobs["submit_s"].to_numpy())
     np.testing.assert_array_equal(*submitted)
 
@@ -104,7 +105,7 @@ def test_a_draw_is_one_world_and_leaves_the_arrivals_alone():
 def test_draws_scatter_as_the_posterior_says():
     """One H100 in 200 draws: the standard deviation of the best plan's time is that of the plan."""
     loaded = scenario()
-    fleet = open_fleet(loaded)
+    fleet = open_platform(loaded)
     model, chip = fleet.catalogue.model("llama3-8b"), fleet.catalogue.accelerator("H100")
     calibration = default_calibration()
     times = [
@@ -117,14 +118,14 @@ def test_draws_scatter_as_the_posterior_says():
 
 
 def test_a_draw_draws_the_hypothetical_chip_within_its_range():
-    nominal = open_fleet(scenario()).catalogue.accelerator("SeedChip")
-    drawn = [open_fleet(scenario(draw=k)).catalogue.accelerator("SeedChip") for k in range(8)]
+    nominal = open_platform(scenario()).catalogue.accelerator("SeedChip")
+    drawn = [open_platform(scenario(draw=k)).catalogue.accelerator("SeedChip") for k in range(8)]
     low, high = nominal.ranges["hbm_Bps"]
     assert all(low <= chip.hbm_Bps <= high for chip in drawn)
     assert len({chip.hbm_Bps for chip in drawn}) == 8
     ratio = [chip.peak_flops["fp8"] / chip.peak_flops["bf16"] for chip in drawn]
     assert ratio == pytest.approx([2.0] * 8)
-    assert open_fleet(scenario(draw=3)).catalogue.accelerator("H100").hbm_Bps == 3.35e12
+    assert open_platform(scenario(draw=3)).catalogue.accelerator("H100").hbm_Bps == 3.35e12
 
 
 def test_a_calibration_of_ones_own(tmp_path):
@@ -155,5 +156,5 @@ def test_a_calibration_of_ones_own(tmp_path):
 )
 def test_faults(performance, words):
     with pytest.raises(InputError) as caught:
-        open_fleet(scenario(**performance))
+        open_platform(scenario(**performance))
     assert all(word in str(caught.value) for word in words), str(caught.value)

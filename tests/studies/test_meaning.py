@@ -15,9 +15,9 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.report.findings import warnings
 from clustersim.report.study import write_report
-from clustersim.scenario.fleet import open_fleet
 from clustersim.scenario.parameter_paths import removal_notes
-from clustersim.scenario.run import arrival_rate_per_s, run_scenario, scenario_jobs
+from clustersim.scenario.resolved import resolve
+from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.schemas import schema
 from clustersim.studies.meaning import load_notes, paths_that_set_the_rate
@@ -55,20 +55,15 @@ def scenario(nodes: int = 4, **workload: Any) -> dict[str, Any]:
 def test_jobs_a_day_are_those_whatever_the_fleet(nodes: int) -> None:
     """The load is 48 jobs a day over the 24 n that the fleet does."""
     loaded = resolve_scenario(scenario(nodes, jobs_per_day=48))
-    fleet = open_fleet(loaded)
-    assert arrival_rate_per_s(loaded, fleet) == pytest.approx(48 / 86400)
+    resolved = resolve(loaded)
+    assert resolved.arrival_per_s == pytest.approx(48 / 86400)
     same = resolve_scenario(scenario(nodes, load=2 / nodes))
-    jobs, _ = scenario_jobs(loaded, fleet)
-    told, _ = scenario_jobs(same, fleet)
-    pd.testing.assert_frame_equal(jobs, told)
+    pd.testing.assert_frame_equal(resolved.jobs, resolve(same, platform=resolved.platform).jobs)
     assert run_scenario(loaded).provenance["arrival_rate_per_s"] == pytest.approx(48 / 86400)
 
 
 def test_more_jobs_a_day_are_the_same_jobs_closer_together() -> None:
-    fleet = open_fleet(resolve_scenario(scenario(jobs_per_day=10)))
-    one, three = (
-        scenario_jobs(resolve_scenario(scenario(jobs_per_day=rate)), fleet)[0] for rate in (10, 30)
-    )
+    one, three = (resolve(resolve_scenario(scenario(jobs_per_day=rate))).jobs for rate in (10, 30))
     assert three["submit_s"].to_numpy() == pytest.approx(one["submit_s"].to_numpy() / 3)
     pd.testing.assert_frame_equal(one.drop(columns="submit_s"), three.drop(columns="submit_s"))
 
@@ -133,7 +128,7 @@ def test_the_schema_has_both() -> None:
 def test_a_change_takes_the_load_away() -> None:
     changes = {"workload.load": None, "workload.jobs_per_day": 12}
     loaded = resolve_scenario(scenario(load=0.5), changes)
-    assert arrival_rate_per_s(loaded, open_fleet(loaded)) == pytest.approx(12 / 86400)
+    assert resolve(loaded).arrival_per_s == pytest.approx(12 / 86400)
 
 
 # --- In studies ---------------------------------------------------------------------

@@ -10,7 +10,7 @@ from clustersim.analysis.measures import fleet_facts, measure
 from clustersim.analysis.metrics import is_metric, metric_names
 from clustersim.analysis.part import FleetView
 from clustersim.errors import InputError
-from clustersim.scenario.fleet import open_fleet
+from clustersim.scenario.platform import open_platform
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import resolve_scenario
 from clustersim.simulation.simulate import replay, simulate
@@ -150,7 +150,7 @@ def test_facts_of_a_fleet():
         "b": {"accelerator": "910B", "nodes": 3},
     }
     workload = {"generate": "philly-2017", "jobs": 1}
-    fleet = open_fleet(
+    fleet = open_platform(
         resolve_scenario({"cluster": {"name": "two", "pools": pools}, "workload": workload})
     )
     facts = fleet_facts(FleetView(fleet))

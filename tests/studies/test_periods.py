@@ -13,7 +13,7 @@ from clustersim.analysis.measures import measure
 from clustersim.analysis.metrics import period_of
 from clustersim.analysis.periods import period_ends_s
 from clustersim.catalogue import load_catalogue
-from clustersim.engine.outages import Outage
+from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.performance.arrays import ModelArrays
@@ -36,7 +36,7 @@ def ran(
     *,
     model: list[str | None] | None = None,
     horizon_s: float = 400.0,
-    outages: list[Outage] | None = None,
+    outages: list[NodeEvent] | None = None,
     interval_s: float = 1e9,
 ) -> Result:
     """Jobs of 8 accelerators with 1,000 tokens each, on two nodes of 8, first come first served."""
@@ -59,11 +59,10 @@ def ran(
         jobs,
         cluster,
         Scheduling(policy="fcfs", placement="consolidate"),
-        outages=outages,
+        node_events=outages,
         recovery=Recovery([[interval_s] * len(jobs)], [0.0] * len(jobs), [0.0] * len(jobs)),
         horizon_s=horizon_s,
-        provenance={"scenario": {"horizon": f"{horizon_s} s"}},
-    )
+    ).with_provenance({"scenario": {"horizon": f"{horizon_s} s"}})
 
 
 def by_period(result: Result, metric: str, periods: int = 4) -> list[float]:
@@ -103,7 +102,7 @@ def test_a_job_that_still_runs_has_done_a_part() -> None:
 
 def test_work_that_a_failure_loses_is_not_useful() -> None:
     # Saved every 40 s: of 100 s until the failure 80 are kept, and 120 are left.
-    lost = [Outage(100.0, 150.0, 0, 0, "chip")]
+    lost = [NodeEvent(100.0, 150.0, 0, 0, "chip")]
     result = ran([0, 0, 390], [200, 400, 1], model=["llama3-8b", None, None], outages=lost,
                  interval_s=40.0)  # fmt: skip
     assert result.attempts is not None
@@ -130,7 +129,7 @@ def test_waits_of_those_who_came_in_the_period() -> None:
 
 def test_accelerators_come_and_go() -> None:
     # The second node is there from 250 s on.
-    absent = [Outage(0.0, 250.0, 0, 1, "not delivered", planned=True, absent=True)]
+    absent = [NodeEvent(0.0, 250.0, 0, 1, "not delivered", kind=NodeEventKind.LATE_DELIVERY)]
     result = ran([0, 390], [300, 5], outages=absent)
     assert by_period(result, "accelerators") == [8.0, 8.0, 12.0, 16.0]
     assert by_period(result, "accelerators.a") == by_period(result, "accelerators")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from clustersim.scheduling.calendar import JOB
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.profile import Profile
 from clustersim.scheduling.queue import Partition, Queue
@@ -91,9 +92,11 @@ class Conservative(Policy):
             partition = self.queue.partitions[index]
             profile = Profile(now, partition.placement.capacity)
             held: dict[float, int] = {}
-            for end, job, n in partition.calendar:
+            for end, holder, number, n in partition.calendar:
                 # A job past its estimate may end any moment, but has not.
-                expected = self._expected_end[job] = end if end > now else now + _SOON_S
+                expected = end if end > now else now + _SOON_S
+                if holder == JOB:
+                    self._expected_end[number] = expected
                 held[expected] = held.get(expected, 0) + n
             for expected, n in held.items():  # nodes of a delivery come at one time
                 profile.change(now, expected, -n)

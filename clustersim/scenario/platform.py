@@ -1,49 +1,60 @@
-"""What a scenario's cluster is made of: its catalogue, topology, workload model and world."""
+"""What a scenario runs on: catalogue, cluster, workload model and speeds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, unknown_name
 from clustersim.performance import World
 from clustersim.scenario.file_names import beside
 from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.worlds import draw_catalogue, open_world
+from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import WorkloadSpec, load_workload
 
-__all__ = ["Fleet", "check_classes", "open_fleet", "reference_chip"]
+__all__ = ["Platform", "check_classes", "open_platform"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """What a scenario's cluster is made of.
+@dataclass(frozen=True, slots=True, repr=False)
+class Platform(Brief):
+    """What a scenario runs on; runs that differ in seed, load or policy alone share it.
 
     Attributes
     ----------
     catalogue : Catalogue
-        Built-in chips and models, and those of the scenario's files.
+        Built-in chips and models, and those of the scenario's files, at the scenario's draw.
     spec : ClusterSpec
         The topology as it was written, completed.
     cluster : Cluster
         The topology compiled.
     workload : WorkloadSpec or None
         The workload model, where the scenario generates its jobs.
-    world : World
-        Values of the performance core's coefficients.
+    speeds : Speeds
+        Of models on the pools of the cluster, with the scenario's coefficients.
     """
 
     catalogue: Catalogue
     spec: ClusterSpec
     cluster: Cluster
     workload: WorkloadSpec | None
-    world: World
+    speeds: Speeds
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        return "Platform", self.cluster._brief()[1]
+
+    @property
+    def world(self) -> World:
+        """Values of the performance core's coefficients."""
+        assert self.speeds.model.world is not None, "a scenario's are always given"
+        return self.speeds.model.world
 
 
-def open_fleet(loaded: LoadedScenario) -> Fleet:
-    """Load the catalogue, cluster and workload model that a scenario names.
+def open_platform(loaded: LoadedScenario) -> Platform:
+    """Load the catalogue, cluster, coefficients and workload model that a scenario names.
 
     Raises
     ------
@@ -68,10 +79,18 @@ def open_fleet(loaded: LoadedScenario) -> Fleet:
         with named_in(loaded.source, "workload.generate"):
             workload = load_workload(beside(folder, workload))
     _check_names(loaded, catalogue, workload)
-    return Fleet(catalogue, spec, compile_cluster(spec), workload, world)
+    cluster = compile_cluster(spec)
+    model = RunTimeModel(
+        reference_accelerator=_reference_chip(scenario, workload),
+        reference_models=scenario.workload.reference_models,
+        world=world,
+        precision=scenario.performance.precision,
+    )
+    speeds = Speeds(cluster, catalogue, model)
+    return Platform(catalogue, spec, cluster, workload, speeds)
 
 
-def reference_chip(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
+def _reference_chip(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
     """The chip on which durations were measured: the scenario's word, else the model's."""
     own = scenario.workload.reference_accelerator
     return own if own is not None or workload is None else workload.reference_accelerator
@@ -109,7 +128,7 @@ def _check_names(
             problems += _lookup(where, catalogue.accelerator, chip)
     for where, model in models.items():
         problems += _lookup(where, catalogue.model, model)
-    if source.reference_models and reference_chip(loaded.scenario, workload) is None:
+    if source.reference_models and _reference_chip(loaded.scenario, workload) is None:
         problems.append("workload.reference_models: needs workload.reference_accelerator")
     if problems:
         raise InputError(loaded.source, problems)

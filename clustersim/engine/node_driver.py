@@ -1,0 +1,161 @@
+"""Carries out node events: takes nodes out of service and back, and slows or stops their jobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable
+
+from simpy.core import StopSimulation
+from simpy.events import Event
+
+from clustersim.engine.clock import HORIZON, NODE_EVENT
+from clustersim.engine.engine import Simulation
+from clustersim.engine.node_events import LAST_S, NodeEvent
+from clustersim.engine.node_state import JobsOnNodes, SlowNodes
+from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.queue import Partition
+
+__all__ = ["NodeDriver"]
+
+
+class NodeDriver:
+    """Lets node events happen in a simulation, which must not have begun.
+
+    Which jobs are on which nodes of a partition is only kept from its first event on.
+
+    Parameters
+    ----------
+    simulation : Simulation
+        Its placements tell nodes apart.  Without a horizon it ends after 100 years, so that events
+        may go on without an end.
+    events : iterable of NodeEvent
+        In order of their begin; no event takes a node out of service that is out already (see
+        :func:`~clustersim.engine.node_events.without_overlaps`).
+    """
+
+    def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
+        self._simulation = simulation
+        self._events = events
+        self._begun: list[NodeEvent] = []
+        self._is_over = bytearray()
+        self._together: list[int] = []
+        self._together_at = (-1.0, -1.0)
+        self._on_node: dict[int, JobsOnNodes] = {}
+        self._slow: dict[int, SlowNodes] = {}
+        self._of_pool: dict[int, list[Partition]] = {}
+        for partition in sorted(simulation.partitions, key=lambda part: part.first_node):
+            self._of_pool.setdefault(partition.pool, []).append(partition)
+        clock = simulation.clock
+        clock.process(self._take_turns())
+        if simulation.horizon_s is None:
+            clock.at(LAST_S, HORIZON).callbacks.append(StopSimulation.callback)
+
+    @property
+    def log(self) -> list[NodeEvent]:
+        """The events that have begun; the end is infinite of those that are not over."""
+        return [
+            event if over else event._replace(end_s=math.inf)
+            for event, over in zip(self._begun, self._is_over, strict=True)
+        ]
+
+    def started(self, job: int, partition: Partition, nodes: Nodes) -> None:
+        """Note that a job has started, and slow it down if one of its nodes is slow."""
+        if (on_node := self._on_node.get(partition.index)) is not None:
+            on_node.add(job, nodes)
+        if (slow := self._slow.get(partition.index)) is not None:
+            self._simulation.rerate(job, slow.slowdown(nodes))
+
+    def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
+        """Note that a job leaves its nodes."""
+        if (on_node := self._on_node.get(partition.index)) is not None:
+            on_node.remove(job, nodes)
+
+    def _take_turns(self) -> Generator[Event, None, None]:
+        """Let one event after the other begin (a SimPy process)."""
+        clock = self._simulation.clock
+        for event in self._events:
+            if event.begin_s > clock.now:
+                yield clock.at(event.begin_s, NODE_EVENT)
+            if event.slows:
+                self._slow_down(event)
+            else:
+                self._take_out(event)
+
+    def _take_out(self, event: NodeEvent) -> None:
+        partition, node = self._place(event)
+        for job in self._jobs_on(partition, node):
+            self._simulation.stop(job, saved=event.kind.planned)
+        if event.end_s <= self._simulation.clock.now:  # a spare took over at once
+            self._begun.append(event)
+            self._is_over.append(True)
+        else:
+            partition.withdraw(node, event.end_s)
+            self._begin(event)
+        self._simulation.service_changed(partition)
+
+    def _slow_down(self, event: NodeEvent) -> None:
+        """Let the jobs on a node go on slower; nobody else is told."""
+        partition, node = self._place(event)
+        if partition.index not in self._slow:
+            self._slow[partition.index] = SlowNodes(partition.placement.n_nodes)
+        self._slow[partition.index].add(node, event.slowdown)
+        self._change_pace(partition, node)
+        self._begin(event)
+
+    def _begin(self, event: NodeEvent) -> None:
+        """Put an event into the log, and have it end at its time.
+
+        Nodes of a delivery, which are missing from one instant to another, come back in one event.
+        """
+        clock, number = self._simulation.clock, len(self._begun)
+        self._begun.append(event)
+        self._is_over.append(False)
+        if event.end_s == math.inf:
+            return
+        at = (clock.now, event.end_s)
+        if at == self._together_at and not event.slows:
+            self._together.append(number)
+            return
+        numbers = [number]
+        clock.at(event.end_s, NODE_EVENT, numbers).callbacks.append(self._end)
+        self._together, self._together_at = numbers, (-1.0, -1.0) if event.slows else at
+
+    def _end(self, ending: Event) -> None:
+        """Let node events end, all at this instant."""
+        for number in ending._value:
+            self._is_over[number] = True
+            event = self._begun[number]
+            partition, node = self._place(event)
+            if event.slows:
+                self._slow[partition.index].remove(node, event.slowdown)
+                self._change_pace(partition, node)
+            else:
+                partition.restore(node)
+                self._simulation.service_changed(partition)
+
+    def _change_pace(self, partition: Partition, node: int) -> None:
+        """Give the jobs on a node the pace of the slowest of their nodes."""
+        slow = self._slow[partition.index]
+        for job in self._jobs_on(partition, node):
+            self._simulation.rerate(job, slow.slowdown(partition.nodes_of[job]))
+
+    def _jobs_on(self, partition: Partition, node: int) -> list[int]:
+        """Return the jobs that hold chips of a node, in order of their start."""
+        on_node = self._on_node.get(partition.index)
+        if on_node is None:
+            if not self._on_node:
+                self._simulation.watch(self)
+            placement = partition.placement
+            on_node = JobsOnNodes(placement.n_nodes, placement.chips_per_node)
+            for job, nodes in partition.nodes_of.items():
+                on_node.add(job, nodes)
+            self._on_node[partition.index] = on_node
+        return on_node.on(node)
+
+    def _place(self, event: NodeEvent) -> tuple[Partition, int]:
+        """Return the partition of a node and its place there."""
+        of_pool = self._of_pool[event.pool]
+        partition = of_pool[0]
+        if len(of_pool) > 1:
+            partition = [part for part in of_pool if part.first_node <= event.node][-1]
+        return partition, event.node - partition.first_node

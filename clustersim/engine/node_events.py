@@ -1,0 +1,175 @@
+"""Events of nodes: failures, slowdowns, late deliveries, retirements, services."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.units import SECONDS_PER_YEAR
+
+__all__ = ["LAST_S", "NodeEvent", "NodeEventKind", "SoundEvents", "cause_text", "without_overlaps"]
+
+LAST_S = 100 * SECONDS_PER_YEAR
+"""Seconds; nothing fails later, and a run with node events and without a horizon ends here."""
+
+
+class NodeEventKind(IntEnum):
+    """What happens to a node.
+
+    The numbers order events of one node that begin and end together.
+    """
+
+    SLOWDOWN = 0
+    """It serves, but its jobs take longer."""
+    FAILURE = 1
+    """Its jobs are stopped without warning."""
+    MAINTENANCE = 2
+    """It is taken out of service for a planned while."""
+    SERVICE = 3
+    """It is given to an inference service."""
+    REPAIR = 4
+    """It is taken out to repair what was found to slow it."""
+    LATE_DELIVERY = 5
+    """It has not been delivered yet."""
+    NO_ROOM = 6
+    """It has been delivered, but there is no power or space for it."""
+    RETIREMENT = 7
+    """It leaves the fleet."""
+
+    @property
+    def planned(self) -> bool:
+        """Whether jobs can save their state before they are stopped."""
+        return self not in _UNPLANNED
+
+    @property
+    def absent(self) -> bool:
+        """Whether the node is not part of the fleet meanwhile, or is switched off."""
+        return self in _ABSENT
+
+    @property
+    def label(self) -> str:
+        """Name of the kind in tables."""
+        return self.name.lower().replace("_", " ")
+
+
+_UNPLANNED = frozenset({NodeEventKind.SLOWDOWN, NodeEventKind.FAILURE})
+_ABSENT = frozenset({NodeEventKind.LATE_DELIVERY, NodeEventKind.NO_ROOM, NodeEventKind.RETIREMENT})
+
+
+def cause_text(kind: NodeEventKind, cause: str) -> str:
+    """Return the cause of an event as tables and timelines show it.
+
+    Examples
+    --------
+    >>> cause_text(NodeEventKind.SERVICE, "chat")
+    'serving chat'
+    """
+    return f"serving {cause}" if kind is NodeEventKind.SERVICE else cause
+
+
+class NodeEvent(NamedTuple):
+    """A node that is out of service, or slow, for a while.
+
+    Attributes
+    ----------
+    begin_s, end_s : float
+        When it begins and ends, seconds; the end is infinite if it never does.
+    pool, node : int
+        Index of the pool in the cluster and of the node in the pool.
+    cause : str
+        Name of the source of the failure, or of the inference service; for tables and timelines.
+    kind : NodeEventKind
+    slowdown : float
+        How many times as long its jobs take meanwhile; infinite unless it is a slowdown.
+    needs_part : bool
+        Whether its repair needs a spare part.
+    """
+
+    begin_s: float
+    end_s: float
+    pool: int
+    node: int
+    cause: str = ""
+    kind: NodeEventKind = NodeEventKind.FAILURE
+    slowdown: float = math.inf
+    needs_part: bool = True
+
+    @property
+    def slows(self) -> bool:
+        """Whether the node still serves, only slower."""
+        return self.kind is NodeEventKind.SLOWDOWN
+
+
+class SoundEvents(Iterator[NodeEvent]):
+    """Events of :func:`without_overlaps`, so that it is not applied to them again."""
+
+    def __init__(self, found: Iterator[NodeEvent]) -> None:
+        self._found = found
+
+    def __iter__(self) -> Iterator[NodeEvent]:
+        return self._found
+
+    def __next__(self) -> NodeEvent:
+        return next(self._found)
+
+
+def without_overlaps(
+    events: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None = None
+) -> SoundEvents:
+    """Return node events of which none begins while its node is out of service already.
+
+    What fails is a node in service: a failure while it is out does not happen.  A planned event
+    (maintenance of a node under repair) begins when the other ends, if it lasts longer; a repair
+    is left out.  A node that is only slow can fail.  A failure stops the jobs of
+    its node also if a spare takes over at once.
+
+    Parameters
+    ----------
+    events : iterable of NodeEvent
+        In order of their begin; those that this function returned are returned as they are.
+    gone_s : sequence of float64 array (nodes,), optional
+        By pool; where a node goes out of service for good, the time (seconds) is written to it.
+
+    Examples
+    --------
+    >>> planned = NodeEvent(2, 9, 0, 0, "update", NodeEventKind.MAINTENANCE)
+    >>> found = without_overlaps([NodeEvent(0, 5, 0, 0), planned, NodeEvent(3, 4, 0, 0)])
+    >>> [(event.begin_s, event.end_s) for event in found]
+    [(0, 5), (5, 9)]
+    """
+    return events if isinstance(events, SoundEvents) else SoundEvents(_sound(events, gone_s))
+
+
+def _sound(
+    events: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None
+) -> Iterator[NodeEvent]:
+    out_until: dict[tuple[int, int], float] = {}
+    deferred: list[NodeEvent] = []
+    coming = iter(events)
+    following = next(coming, None)
+    while deferred or following is not None:
+        if deferred and (following is None or deferred[0] <= following):
+            event = heappop(deferred)
+        else:
+            assert following is not None
+            event, following = following, next(coming, None)
+        if event.slows:
+            yield event
+            continue
+        key = event.pool, event.node
+        begin_s = max(event.begin_s, out_until.get(key, 0.0))
+        if event.end_s < begin_s or (event.kind.planned and event.end_s == begin_s):
+            continue
+        if begin_s == event.begin_s:
+            out_until[key] = event.end_s
+            if gone_s is not None and event.end_s == math.inf:
+                gone_s[event.pool][event.node] = begin_s
+            yield event
+        elif event.kind.planned and event.kind is not NodeEventKind.REPAIR:
+            heappush(deferred, event._replace(begin_s=begin_s))

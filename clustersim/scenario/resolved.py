@@ -1,0 +1,341 @@
+"""A scenario with all that a run of it needs, each part found once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pandas as pd
+
+from clustersim.availability.checkpointing import recovery_in
+from clustersim.availability.events import what_happens
+from clustersim.availability.serving import ServiceDemand, service_demands
+from clustersim.brief import Brief
+from clustersim.catalogue import Catalogue
+from clustersim.costs.accounts import Accounts, open_accounts
+from clustersim.engine.recovery import Recovery
+from clustersim.errors import InputError, named_in
+from clustersim.scenario.file_names import beside
+from clustersim.scenario.platform import Platform, check_classes, open_platform
+from clustersim.scenario.run_calendar import RunCalendar, run_calendar
+from clustersim.scenario.scenario import LoadedScenario, Scenario, ScenarioWorkload
+from clustersim.seeds import Streams
+from clustersim.simulation.load import sustainable_rate
+from clustersim.simulation.runtimes import Runtimes, find_runtimes
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.simulate import NodeEvents
+from clustersim.simulation.software import dated_ports, with_software
+from clustersim.topology import Cluster
+from clustersim.units import format_number
+from clustersim.workload import JobLog, generate_jobs, read_jobs
+
+__all__ = [
+    "ResolvedScenario",
+    "fields_named",
+    "resolve",
+    "scheduling_of",
+    "sustainable_per_s",
+]
+
+SECONDS_PER_DAY = 86400.0
+
+
+@dataclass(frozen=True, repr=False)
+class ResolvedScenario(Brief):
+    """A scenario with all that a run of it needs, made by :func:`resolve`.
+
+    Attributes
+    ----------
+    loaded : LoadedScenario
+        The scenario, checked, and where it came from.
+    platform : Platform
+        Catalogue, cluster, workload model and speeds.
+    scheduling : Scheduling
+        Policy, placement, and the choice among pools.
+    arrival_per_s : float or None
+        Mean arrival rate of the workload model, jobs/s; None for a log.
+    log : JobLog or None
+        The log of jobs as it was read; None where a workload model generates them.
+    jobs : pandas.DataFrame
+        The jobs table: those of the log, or those that were generated.
+    dated : RunCalendar
+        The calendar of the run, and where it is from.
+    run_times : Runtimes
+        Of each job on each pool, with the software at its submission.
+    services : list of ServiceDemand
+        What serves, and how many nodes each hour needs.
+    accounts : Accounts
+        What energy and money of the run follow from.
+
+    Examples
+    --------
+    >>> from clustersim.scenario.scenario import load_scenario
+    >>> resolved = resolve(load_scenario("mixed_small.yaml", {"workload.jobs": 100}))
+    >>> len(resolved.jobs), resolved.run_times.run_s.shape
+    (100, (4, 100))
+    """
+
+    loaded: LoadedScenario
+    platform: Platform
+    scheduling: Scheduling
+    arrival_per_s: float | None
+    log: JobLog | None
+    jobs: pd.DataFrame
+    dated: RunCalendar
+    run_times: Runtimes
+    services: list[ServiceDemand]
+    accounts: Accounts
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        title, facts = self.loaded._brief()
+        rate = math.nan if self.arrival_per_s is None else self.arrival_per_s * SECONDS_PER_DAY
+        return f"Resolved{title}", {
+            **facts,
+            "accelerators": f"{self.cluster.n_chips:,}",
+            "jobs": f"{len(self.jobs):,}",
+            "arrival rate": "" if math.isnan(rate) else f"{format_number(rate)} jobs a day",
+        }
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario alone."""
+        return self.loaded.scenario
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Chips, models and planning assumptions."""
+        return self.platform.catalogue
+
+    @property
+    def cluster(self) -> Cluster:
+        """The topology compiled."""
+        return self.platform.cluster
+
+    def node_events(self) -> NodeEvents | None:
+        """Begin the sequence of what happens to nodes; None where nothing ever does.
+
+        Raises
+        ------
+        InputError
+            If failures or supply name what is not there.
+        """
+        happens = what_happens(
+            self.scenario.failures,
+            self.scenario.supply,
+            self.cluster,
+            _streams(self.scenario),
+            catalogue=self.catalogue,
+            demands=self.services,
+            horizon_s=self.scenario.horizon,
+        )
+        return None if happens is None else NodeEvents(happens, self.services)
+
+    def recovery(self) -> Recovery:
+        """How each job saves its state and comes back when it is stopped."""
+        return recovery_in(self.scenario.failures, self.cluster, self.jobs, self.catalogue)
+
+
+def resolve(
+    loaded: LoadedScenario,
+    *,
+    platform: Platform | None = None,
+    sustainable: float | None = None,
+) -> ResolvedScenario:
+    """Find all that a run of a scenario needs.
+
+    Parameters
+    ----------
+    loaded : LoadedScenario
+    platform : Platform, optional
+        What :func:`~clustersim.scenario.platform.open_platform` gave for it, to save finding it
+        again.
+    sustainable : float, optional
+        What :func:`sustainable_per_s` gave for it, likewise.
+
+    Raises
+    ------
+    InputError
+        If something that the scenario names cannot be used, or it has no jobs.
+    """
+    scenario = loaded.scenario
+    platform = platform or open_platform(loaded)
+    arrival_per_s = _arrival_rate(loaded, platform, sustainable)
+    log = _read_log(loaded)
+    clock = None if log is None else log.origin
+    dated = run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
+    if log is not None:
+        jobs = _at_scale(log.jobs, scenario.workload.scale)
+    else:
+        jobs = _generate(loaded, platform, arrival_per_s, dated)
+    cluster, catalogue, calendar = platform.cluster, platform.catalogue, dated.calendar
+    with fields_named(loaded):
+        services = service_demands(scenario.serving, cluster, scenario.horizon, calendar)
+        accounts = open_accounts(
+            scenario.energy,
+            scenario.money,
+            cluster,
+            catalogue,
+            spares=_spares(scenario),
+            calendar=calendar,
+        )
+        ports = dated_ports(scenario.software, jobs, catalogue, _streams(scenario), calendar)
+        run_times = find_runtimes(jobs, platform.speeds)
+        if ports:
+            run_times = with_software(run_times, jobs, cluster, catalogue, ports)
+    return ResolvedScenario(
+        loaded=loaded,
+        platform=platform,
+        scheduling=scheduling_of(loaded),
+        arrival_per_s=arrival_per_s,
+        log=log,
+        jobs=jobs,
+        dated=dated,
+        run_times=run_times,
+        services=services,
+        accounts=accounts,
+    )
+
+
+def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
+    """Find the arrival rate (jobs/s) at which the offered load of a scenario's workload is 1.
+
+    Scenarios that differ in their draw only have the same jobs: it is that of the posterior's mean.
+
+    Raises
+    ------
+    InputError
+        If no job of the workload can run on the cluster.
+    """
+    assert platform.workload is not None, "only a workload model has an offered load"
+    performance = loaded.scenario.performance
+    with named_in(loaded.source, "workload.load"):
+        if performance.draw is not None:
+            mean = performance.model_copy(update={"draw": None})
+            scenario = loaded.scenario.model_copy(update={"performance": mean})
+            platform = open_platform(dataclasses.replace(loaded, scenario=scenario))
+        assert platform.workload is not None, "a draw leaves the workload model as it is"
+        scheduling = scheduling_of(loaded)
+        return sustainable_rate(
+            platform.workload,
+            platform.speeds,
+            choose=scheduling.choose,
+            wait_for_best=scheduling.wait_for_best,
+        )
+
+
+def scheduling_of(loaded: LoadedScenario) -> Scheduling:
+    """Return the scheduling that a scenario asks for."""
+    scheduler = loaded.scenario.scheduler
+    return Scheduling(
+        policy=scheduler.policy,
+        placement=scheduler.placement,
+        choose=scheduler.choose,
+        wait_for_best=scheduler.wait_for_best,
+        exact_estimates=scheduler.estimates == "exact",
+        folder=loaded.folder,
+    )
+
+
+@contextmanager
+def fields_named(loaded: LoadedScenario) -> Iterator[None]:
+    """Say of faults that are found in here which field of the scenario holds them."""
+    try:
+        yield
+    except InputError as error:
+        if error.source not in _FIELDS:
+            raise
+        source = f"{loaded.source}: {_FIELDS[error.source]}"
+        raise InputError(source, error.problems) from error.__cause__
+
+
+_FIELDS = {
+    "policy": "scheduler.policy",
+    "placement": "scheduler.placement",
+    "failures": "failures",
+    "supply": "supply",
+    "software": "software",
+    "serving": "serving",
+    "energy": "energy",
+    "money": "money",
+    "scheduler.choose": "scheduler.choose",
+    "jobs": "workload",
+    "catalogue": "workload",
+}
+"""Field of the scenario that holds what a fault of the simulation is about."""
+
+
+def _arrival_rate(
+    loaded: LoadedScenario, platform: Platform, sustainable: float | None
+) -> float | None:
+    """Mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
+    if platform.workload is None:
+        return None
+    told = loaded.scenario.workload
+    if told.jobs_per_day is not None:
+        return told.jobs_per_day / SECONDS_PER_DAY
+    if told.load is None:
+        return 1.0 / float(platform.workload.arrivals.mean_interarrival)
+    return told.load * (sustainable_per_s(loaded, platform) if sustainable is None else sustainable)
+
+
+def _read_log(loaded: LoadedScenario) -> JobLog | None:
+    """Read the log of jobs that a scenario names, if it names one."""
+    told = loaded.scenario.workload
+    if told.trace is None:
+        return None
+    with named_in(loaded.source, "workload.trace"):
+        path = beside(loaded.folder, told.trace)
+        log = read_jobs(path, format=told.format, sort=told.sort)
+    known = log.jobs["job_class"].dropna().unique() if "job_class" in log.jobs else ()
+    check_classes(loaded, [str(name) for name in known])
+    return log
+
+
+def _generate(
+    loaded: LoadedScenario, platform: Platform, arrival_per_s: float | None, dated: RunCalendar
+) -> pd.DataFrame:
+    """Generate the jobs of a scenario's workload model at an arrival rate."""
+    scenario, workload = loaded.scenario, platform.workload
+    assert workload is not None, "a scenario without a log has a workload model"
+    assert arrival_per_s is not None, "a workload model has a rate"
+    jobs = generate_jobs(
+        workload,
+        _streams(scenario),
+        n_jobs=scenario.workload.jobs,
+        horizon_s=scenario.workload.duration,
+        rate_scale=_rate_scale(scenario.workload, platform, arrival_per_s),
+        calendar=dated.calendar,
+    )
+    if jobs.empty:
+        raise InputError(loaded.source, "workload: no job arrives before its duration is over")
+    return jobs
+
+
+def _rate_scale(told: ScenarioWorkload, platform: Platform, arrival_per_s: float) -> float:
+    """Return the arrival rate over the model's own."""
+    if told.load is None and told.jobs_per_day is None:
+        return 1.0
+    assert platform.workload is not None, "a load is of a workload model"
+    return arrival_per_s * float(platform.workload.arrivals.mean_interarrival)
+
+
+def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
+    """Jobs of a log whose arrival rate is multiplied, from its first submission on."""
+    if scale is None or scale == 1 or jobs.empty:
+        return jobs
+    first = jobs["submit_s"].iloc[0]
+    return jobs.assign(submit_s=first + (jobs["submit_s"] - first) / scale)
+
+
+def _spares(scenario: Scenario) -> Mapping[str, int]:
+    """Hot spares of a scenario by pool, nodes."""
+    failures = scenario.failures
+    return {} if failures is None or failures.spares is None else failures.spares.nodes
+
+
+def _streams(scenario: Scenario) -> Streams:
+    """Random numbers of a scenario's seed and replication, by purpose."""
+    return Streams(scenario.seed, replication=scenario.replication)

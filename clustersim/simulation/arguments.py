@@ -1,0 +1,184 @@
+"""Checks of the arguments of a simulation, with messages that say what to give instead."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
+from typing import ParamSpec, TypeVar
+
+import pandas as pd
+
+from clustersim.catalogue import Catalogue
+from clustersim.engine.node_events import NodeEvent
+from clustersim.engine.recovery import Recovery
+from clustersim.errors import InputError, kind_text, shown
+from clustersim.simulation.runtimes import Runtimes
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.speeds import RunTimeModel
+from clustersim.topology import Cluster, ClusterSpec
+from clustersim.workload import JobLog
+
+__all__ = ["check_arguments", "names_former_arguments"]
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+_FORMER = {
+    **{
+        name: f"run_times=RunTimeModel({name}=...)"
+        for name in ("reference_accelerator", "reference_models", "world", "precision")
+    },
+    "ports": "run_times=with_software(find_runtimes(...), ...)",
+    "outages": "node_events=...",
+    "demands": "node_events=NodeEvents(events, services)",
+    "provenance": "simulate(...).with_provenance(...)",
+}
+"""What stands for arguments that the simulation had in earlier versions."""
+
+
+def names_former_arguments(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """Refuse arguments that a function had in earlier versions with what is given instead."""
+
+    @functools.wraps(function)
+    def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+        former = [f"{name}: is now given by {_FORMER[name]}" for name in kwargs if name in _FORMER]
+        if former:
+            raise InputError("simulate", former)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def check_arguments(
+    jobs: object,
+    cluster: object,
+    scheduling: object,
+    catalogue: object,
+    run_times: object,
+    node_events: object,
+    recovery: object,
+    horizon_s: object,
+) -> None:
+    """Check of which kind the arguments of a simulation are, and that they fit together.
+
+    Node events that are made as the run goes on (an iterator) are checked by the engine alone.
+
+    Raises
+    ------
+    InputError
+        For the first that cannot be used.
+    """
+    for name, problem in (
+        ("jobs", _jobs_problem(jobs)),
+        ("cluster", _cluster_problem(cluster)),
+        ("scheduling", _scheduling_problem(scheduling)),
+        ("catalogue", _catalogue_problem(catalogue)),
+        ("recovery", _recovery_problem(recovery)),
+        ("horizon_s", _horizon_problem(horizon_s)),
+    ):
+        if problem:
+            raise InputError(name, problem)
+    assert isinstance(jobs, pd.DataFrame)
+    assert isinstance(cluster, Cluster)
+    if problem := _run_times_problem(run_times, jobs, cluster):
+        raise InputError("run_times", problem)
+    if problem := _node_events_problem(node_events, cluster):
+        raise InputError("node_events", problem)
+
+
+def _jobs_problem(jobs: object) -> str:
+    if isinstance(jobs, pd.DataFrame):
+        return ""
+    if isinstance(jobs, JobLog):
+        return "must be a table of jobs (pandas.DataFrame), found a JobLog; give its .jobs"
+    how = "clustersim.read_jobs(path).jobs reads one from a file"
+    return f"must be a table of jobs (pandas.DataFrame), found {kind_text(jobs)}; {how}"
+
+
+def _cluster_problem(cluster: object) -> str:
+    if isinstance(cluster, Cluster):
+        return ""
+    compiled = "clustersim.compile_cluster"
+    if isinstance(cluster, ClusterSpec):
+        return f"must be a compiled topology; {compiled}(spec) gives one"
+    found = f"must be a compiled topology, found {kind_text(cluster)}"
+    if isinstance(cluster, int) and not isinstance(cluster, bool):
+        return f"{found}; clustersim.single_pool({cluster}) is one pool of so many accelerators"
+    named = shown(cluster) if isinstance(cluster, str) else "path"
+    return f"{found}; {compiled}(clustersim.load_cluster({named}, catalogue)) gives one"
+
+
+def _scheduling_problem(scheduling: object) -> str:
+    if isinstance(scheduling, Scheduling):
+        return ""
+    told = "Scheduling(policy=..., placement=...)"
+    if isinstance(scheduling, str):
+        told = f"Scheduling(policy={scheduling!r})"
+    return f"must be a Scheduling, found {kind_text(scheduling)}; give clustersim.{told}"
+
+
+def _catalogue_problem(catalogue: object) -> str:
+    if catalogue is None or isinstance(catalogue, Catalogue):
+        return ""
+    return (
+        f"must be a catalogue, found {kind_text(catalogue)}; clustersim.load_catalogue() gives one"
+    )
+
+
+def _run_times_problem(run_times: object, jobs: pd.DataFrame, cluster: Cluster) -> str:
+    if run_times is None or isinstance(run_times, RunTimeModel):
+        return ""
+    if not isinstance(run_times, Runtimes):
+        return f"must be a RunTimeModel or Runtimes, found {kind_text(run_times)}"
+    wanted = len(cluster.pools), len(jobs)
+    for name in ("run_s", "estimate_s"):
+        found = getattr(run_times, name).shape
+        if found != wanted:
+            return f"{name}: has the shape {found}, must be {wanted}: pools of the cluster, jobs"
+    return ""
+
+
+def _node_events_problem(events: object, cluster: Cluster) -> str:
+    """Fault of node events, or of the first of a list that has one."""
+    if events is None:
+        return ""
+    if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):
+        return f"must be a list of NodeEvent or an iterator of them, found {kind_text(events)}"
+    last_s = -math.inf
+    for number, event in enumerate(events if isinstance(events, Sequence) else ()):
+        if problem := _event_problem(event, cluster, last_s):
+            return f"number {number}: {problem}"
+        last_s = event.begin_s
+    return ""
+
+
+def _event_problem(event: object, cluster: Cluster, last_s: float) -> str:
+    if not isinstance(event, NodeEvent):
+        return f"must be a NodeEvent, found {kind_text(event)}"
+    if not 0 <= event.pool < len(cluster.pools):
+        return f"there is no pool {event.pool}; the cluster has {len(cluster.pools)} (from 0 on)"
+    pool = cluster.pools[event.pool]
+    if not 0 <= event.node < pool.n_nodes:
+        return f"there is no node {event.node}; pool {pool.name} has {pool.n_nodes:,} (from 0 on)"
+    if event.begin_s < last_s:
+        return (
+            f"begins at {event.begin_s:g} s, before the one ahead of it ({last_s:g} s); sort them "
+            "by their begin"
+        )
+    return ""
+
+
+def _recovery_problem(recovery: object) -> str:
+    if recovery is None or isinstance(recovery, Recovery):
+        return ""
+    return f"must be a Recovery, found {kind_text(recovery)}"
+
+
+def _horizon_problem(horizon_s: object) -> str:
+    if horizon_s is None:
+        return ""
+    is_number = isinstance(horizon_s, Real) and not isinstance(horizon_s, bool)
+    if is_number and 0 < float(horizon_s) < math.inf:  # type: ignore[arg-type]
+        return ""
+    return f"must be a number of seconds above 0, found {shown(horizon_s)}"

@@ -1,0 +1,90 @@
+"""How the jobs of a run are scheduled: policy, placement, and the choice among pools."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any, get_args
+
+from clustersim.errors import InputError, shown, unknown_name
+from clustersim.scheduling import Placement, Policy
+from clustersim.scheduling.stalls import LONGEST_CALL_S
+from clustersim.simulation.eligibility import Choose
+
+__all__ = ["Scheduling"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """How jobs are scheduled.
+
+    Attributes
+    ----------
+    policy : str or type of Policy
+        A name in ``clustersim.scheduling.POLICIES`` such as ``fcfs``, a class, or
+        ``FILE.py:ClassName``.
+    placement : str or type of Placement
+        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which
+        nodes stay free for other jobs, not how fast a job runs: that does not depend on where in
+        the network its nodes are (slow nodes and failures aside).
+    choose : {"fastest", "best_value", "listed"}
+        Which of the pools with room a job takes.
+    wait_for_best : bool
+        Whether a job waits for the pool that it prefers.
+    exact_estimates : bool
+        Whether to ignore the jobs' own estimates.
+    folder : str or Path
+        Where files of the user's own are looked for.
+    longest_call_s : float
+        How long one call of a policy or placement of the user's own may take (seconds) until the
+        run fails.
+
+    Raises
+    ------
+    InputError
+        If a value is not allowed.  Names of policies and placements are looked up by
+        :func:`~clustersim.simulation.simulate.simulate`, which may read their files.
+
+    Examples
+    --------
+    >>> Scheduling(choose="fast")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: Scheduling: choose: unknown choice 'fast'; did you mean ...
+    """
+
+    policy: str | type[Policy] = "fcfs"
+    placement: str | type[Placement] = "pooled"
+    choose: Choose = "fastest"
+    wait_for_best: bool = False
+    exact_estimates: bool = False
+    folder: str | Path = "."
+    longest_call_s: float = LONGEST_CALL_S
+
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise InputError("Scheduling", problems)
+
+    def _problems(self) -> Iterator[str]:
+        kinds: tuple[tuple[str, type], ...] = (("policy", Policy), ("placement", Placement))
+        for name, kind in kinds:
+            value: Any = getattr(self, name)
+            own = isinstance(value, type) and issubclass(value, kind)
+            if not (own or isinstance(value, str)):
+                yield (
+                    f"{name}: must be a name, FILE.py:ClassName or a subclass of "
+                    f"{kind.__name__}, found {shown(value)}"
+                )
+        if self.choose not in get_args(Choose):
+            yield f"choose: {unknown_name('choice', self.choose, get_args(Choose))}"
+        for name in ("wait_for_best", "exact_estimates"):
+            if not isinstance(getattr(self, name), bool):
+                yield f"{name}: must be True or False, found {shown(getattr(self, name))}"
+        if not isinstance(self.folder, str | Path):
+            yield f"folder: must be a path, found {shown(self.folder)}"
+        call_s = self.longest_call_s
+        if isinstance(call_s, bool) or not isinstance(call_s, Real) or not 0 < call_s < math.inf:
+            yield f"longest_call_s: must be a number of seconds above 0, found {shown(call_s)}"

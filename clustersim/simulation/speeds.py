@@ -1,0 +1,220 @@
+"""How fast models run on the pools of a cluster, each distinct case evaluated once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.catalogue import Accelerator, Catalogue
+from clustersim.performance import World, best_plans, default_world, relative_speed
+from clustersim.performance.plan_rules import precision_note
+from clustersim.topology import Cluster, Pool
+
+__all__ = ["ModelSpeed", "RunTimeModel", "Speeds"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimeModel:
+    """From what run times of jobs follow.
+
+    Attributes
+    ----------
+    reference_accelerator : str, optional
+        The chip on which the recorded durations were measured.
+    reference_models : mapping of str to str
+        From job class to the model of the catalogue that stands for its jobs without
+        one; the key ``default`` for all other classes.  Without these two, durations
+        hold on every chip.
+    world : World, optional
+        Values of the performance core's coefficients; by default the posterior mean of the
+        built-in calibration.
+    precision : {"bf16", "fp8"}
+        Of matrix products; a chip without FP8 computes in BF16.
+    """
+
+    reference_accelerator: str | None = None
+    reference_models: Mapping[str, str] = field(default_factory=dict)
+    world: World | None = None
+    precision: str = "bf16"
+
+
+class ModelSpeed(NamedTuple):
+    """How fast a model trains on some number of the chips of each pool, with the best plan.
+
+    Attributes
+    ----------
+    seconds_per_token : float64 array (pools,)
+        Infinite where no plan fits.
+    obstacles : tuple of str (pools,)
+        Why none fits; empty where one does.
+    notes : tuple of tuple of str (pools,)
+        What is unusual of the plan (:mod:`clustersim.performance.plan_rules`).
+    """
+
+    seconds_per_token: Floats
+    obstacles: tuple[str, ...]
+    notes: tuple[tuple[str, ...], ...]
+
+
+class Speeds:
+    """Speeds of models on the pools of a cluster.
+
+    A speed depends on the model, the pool and the number of chips, not on the job, and is
+    evaluated when it is first asked for.  The offered load and the run, and all runs of a study on
+    the same cluster, share one object: no plan is searched twice.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Pools with their chips and links.
+    catalogue : Catalogue, optional
+        Chips and models; without it durations hold on every chip.
+    model : RunTimeModel, optional
+        Coefficients, precision and references.
+
+    Raises
+    ------
+    InputError
+        If the reference accelerator is not in the catalogue.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.topology import compile_cluster, load_cluster
+    >>> catalogue = load_catalogue()
+    >>> speeds = Speeds(compile_cluster(load_cluster("mixed-small", catalogue)), catalogue)
+    >>> [speed] = speeds.of_models([("llama3-8b", 8)])
+    >>> bool((speed.seconds_per_token < 1e-3).all())
+    True
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        catalogue: Catalogue | None = None,
+        model: RunTimeModel | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.catalogue = catalogue
+        self.model = model or RunTimeModel()
+        self._world = self.model.world or default_world()
+        self._of_models: dict[tuple[str, int], ModelSpeed] = {}
+        self._slowdowns: dict[tuple[str, int], Floats] = {}
+        self._reference: Accelerator | None = None
+        named = self.model.reference_accelerator
+        if catalogue is not None and named is not None and self.model.reference_models:
+            self._reference = catalogue.accelerator(named)
+
+    @cached_property
+    def _chips(self) -> list[Accelerator]:
+        assert self.catalogue is not None, "chips are of a catalogue"
+        return [_chip(pool, self.catalogue) for pool in self.cluster.pools]
+
+    @property
+    def scales_durations(self) -> bool:
+        """Whether recorded durations differ from chip to chip."""
+        return self._reference is not None
+
+    @property
+    def precision_notes(self) -> list[str]:
+        """Where a pool's chip computes in another precision than asked for; empty where not."""
+        return [precision_note(chip, self.model.precision) for chip in self._chips]
+
+    @property
+    def reference_note(self) -> str:
+        """The same of the reference accelerator."""
+        assert self._reference is not None, "durations have a reference"
+        return precision_note(self._reference, self.model.precision)
+
+    def chip_name(self, pool: int) -> str:
+        """Name of a pool's chip as the catalogue writes it."""
+        return self._chips[pool].name
+
+    def slowdowns(self, name: str, sizes: Sequence[int]) -> Floats:
+        """Run time on each pool's chip over that on the reference for a model, (pools, sizes).
+
+        Raises
+        ------
+        InputError
+            If the model is not in the catalogue.
+        """
+        missing = [size for size in dict.fromkeys(sizes) if (name, size) not in self._slowdowns]
+        if missing:
+            assert self.catalogue is not None, "models are of a catalogue"
+            assert self._reference is not None, "durations have a reference"
+            model = self.catalogue.model(name)
+            found = np.ones((len(self._chips), len(missing)))
+            for row, (pool, chip) in enumerate(zip(self.cluster.pools, self._chips, strict=True)):
+                if chip.name != self._reference.name:
+                    found[row] = 1.0 / relative_speed(
+                        model,
+                        chip,
+                        self._reference,
+                        missing,
+                        nic_Bps=(pool.nic_Bps, None),
+                        scaleup_size=(pool.scaleup_size, None),
+                        precision=self.model.precision,
+                        world=self._world,
+                    )
+            self._slowdowns |= {
+                (name, size): found[:, column] for column, size in enumerate(missing)
+            }
+        return np.stack([self._slowdowns[name, size] for size in sizes], axis=1)
+
+    def of_models(self, pairs: Sequence[tuple[str, int]]) -> list[ModelSpeed]:
+        """Speed of each pair of a model's name and a number of chips.
+
+        Raises
+        ------
+        InputError
+            If a model is not in the catalogue.
+        """
+        missing = [pair for pair in dict.fromkeys(pairs) if pair not in self._of_models]
+        if missing:
+            self._of_models |= zip(missing, self._evaluated(missing), strict=True)
+        return [self._of_models[pair] for pair in pairs]
+
+    def _evaluated(self, pairs: Sequence[tuple[str, int]]) -> list[ModelSpeed]:
+        """Search the best plan of each pair on each pool, all in one call."""
+        assert self.catalogue is not None, "models are of a catalogue"
+        models = {name: self.catalogue.model(name) for name in dict.fromkeys(n for n, _ in pairs)}
+        pools, n_pairs = self.cluster.pools, len(pairs)
+        plans = best_plans(
+            [models[name] for _ in pools for name, _ in pairs],
+            [chip for chip in self._chips for _ in pairs],
+            np.tile([size for _, size in pairs], len(pools)),
+            nic_Bps=np.repeat([pool.nic_Bps for pool in pools], n_pairs),
+            scaleup_size=np.repeat([pool.scaleup_size for pool in pools], n_pairs),
+            precision=self.model.precision,
+            world=self._world,
+        )
+        rate = np.asarray(plans.tokens_per_s).reshape(len(pools), n_pairs)
+        fits = np.isfinite(np.asarray(plans.step_time_s)).reshape(len(pools), n_pairs)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            seconds_per_token = np.where(fits, 1.0 / rate, np.inf)
+        rows = [range(pair, len(pools) * n_pairs, n_pairs) for pair in range(n_pairs)]
+        return [
+            ModelSpeed(
+                seconds_per_token[:, pair],
+                tuple(plans.reason[row] for row in rows[pair]),
+                tuple(plans.notes[row] for row in rows[pair]),
+            )
+            for pair in range(n_pairs)
+        ]
+
+
+def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
+    """The pool's chip with the scale-up link that the topology gives it."""
+    chip = catalogue.accelerator(pool.accelerator)
+    return replace(
+        chip,
+        scaleup_Bps=chip.scaleup_Bps if pool.scaleup_Bps is None else pool.scaleup_Bps,
+        scaleup_shape=pool.scaleup_shape or chip.scaleup_shape,
+    )
