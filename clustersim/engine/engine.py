@@ -292,9 +292,11 @@ class Simulation:
             )
         if slowdown == attempt.slowdown:
             return
+        now = self.clock.now
         self.clock.cancel(attempt.end)
-        attempt.rerate(self.clock.now, slowdown)
-        attempt.end = self.clock.at(attempt.end_s, COMPLETION, attempt)
+        attempt.rerate(now, slowdown)
+        # Rounding must not put the end of what is nearly done before the present.
+        attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION, attempt)
         attempt.end.callbacks.append(self._complete)
 
     def watch(self, watcher: Watcher) -> None:
