@@ -14,7 +14,7 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.workload.columns import absent_columns
 from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog, check_jobs
-from clustersim.workload.readers.observed import ignored_note
+from clustersim.workload.readers.observed import early_note, ignored_note
 
 __all__ = ["as_numbers", "finish", "log_of", "require_columns", "rounded_up", "seconds_since"]
 
@@ -216,6 +216,7 @@ def finish(
         raise InputError(source, f"no usable job among {rows_read:,} rows ({reasons})")
     table, filled = _fill_estimates(as_numbers(table))
     notes += filled
+    notes += _early_starts(table)
     submits = table.get("submit_s")
     if sort and isinstance(submits, pd.Series) and not submits.is_monotonic_increasing:
         table = table.sort_values("submit_s", kind="stable")
@@ -230,6 +231,16 @@ def finish(
         table["duration_s"] = table["duration_s"].where(~over, table["estimate_s"])
         notes.append(f"{int(over.sum()):,} jobs ran over their estimate: ended there")
     return JobLog(table, rows_read, source, format, MappingProxyType(dropped), tuple(notes), origin)
+
+
+def _early_starts(table: pd.DataFrame) -> list[str]:
+    """Say which jobs start before they were submitted."""
+    if not {"submit_s", "start_s"} <= set(table.columns):
+        return []
+    submits, starts = _floats(table["submit_s"]), _floats(table["start_s"])
+    if submits is None or starts is None:
+        return []
+    return early_note(pd.Series(starts < submits, index=table.index))
 
 
 def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -21,6 +21,7 @@ __all__ = [
     "NEVER_STARTED",
     "STILL_RUNNING",
     "chips_note",
+    "early_note",
     "first_reason",
     "ignored_note",
     "is_running",
@@ -144,6 +145,28 @@ def observed_run(
         },
     )
     return run.mask(why.notna()), why
+
+
+def early_note(early: pd.Series) -> list[str]:
+    """Say how many jobs a log lets start before their submission; nothing where none does.
+
+    Parameters
+    ----------
+    early : pandas.Series
+        True for such a job; the index is the record's place in the file, from 0 on.
+
+    Examples
+    --------
+    >>> early_note(pd.Series([False, True]))
+    ['1 job starts before its submission in the log (row 2): submissions are taken as they stand']
+    """
+    rows = early.index[early.fillna(False).astype(bool)]
+    if not len(rows):
+        return []
+    first = f"row {rows[0] + 1}" if len(rows) == 1 else f"the first in row {rows[0] + 1}"
+    said = "job starts before its submission"
+    said = f"1 {said}" if len(rows) == 1 else f"{len(rows):,} jobs start before their submission"
+    return [f"{said} in the log ({first}): submissions are taken as they stand"]
 
 
 def first_reason(index: pd.Index, reasons: Mapping[str, pd.Series]) -> pd.Series:
