@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clustersim.cli.options import add_changes, add_plugins
+from clustersim.cli.options import add_changes, add_plugins, whole_number
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import exit_code, plugins_text, result_text, window_text
 from clustersim.errors import InputError, named_in
@@ -41,7 +41,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--run", dest="key", metavar="HASH", help=RUN_HELP)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
+    parser.add_argument(
+        "--seed", type=whole_number, metavar="N", help="seed instead of the scenario's"
+    )
     add_changes(parser, "")
     add_plugins(parser)
     parser.add_argument(

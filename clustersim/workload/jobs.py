@@ -199,6 +199,7 @@ def _values(
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+_INFINITE = "infinite, or too large for a number of the computer,"
 _NEEDED = {
     "submit_s": "a number of seconds is needed; dates are read from a column submit_time",
     "duration_s": "a number of seconds is needed",
@@ -254,7 +255,7 @@ def _number_faults(
     too_low = values <= least if open_end else values < least
     for bad, what, told in (
         (absent, "without a value", "every job needs one"),
-        (np.isinf(values), "infinite", "a finite number is needed"),
+        (np.isinf(values), _INFINITE, "a finite number is needed"),
         (too_low & np.isfinite(values), "too low" if least > 0 else "not positive", rule),
         (
             (values > most) & np.isfinite(values),
@@ -278,7 +279,7 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     finite = np.isfinite(values)
     for bad, what, rule in (
         (np.isnan(values), "without a value", "every job needs one"),
-        (np.isinf(values), "infinite", "a whole number is needed"),
+        (np.isinf(values), _INFINITE, "a whole number is needed"),
         (values < 1, "below 1", "1 or more needed"),
         (
             values > MOST_CHIPS,
@@ -287,7 +288,7 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         ),
         (values != np.floor(values), "with part of an accelerator", "a whole number is needed"),
     ):
-        bad = bad & finite if what not in ("without a value", "infinite") else bad
+        bad = bad & finite if what not in ("without a value", _INFINITE) else bad
         if bad.any():
             yield _say("n_accelerators", bad, values, records, what, rule)
 

@@ -88,7 +88,11 @@ TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "open quote": (b'tp,pp\n1,"2\n', ("is no CSV table",)),
     "predicted already": (
         b"tp,fits,reason\n1,true,\n",
-        ("2 problems", "fits: stands already", "reason: stands already"),
+        (
+            "2 problems",
+            "fits: the input already has a column",
+            "reason: the input already has a column",
+        ),
     ),
 }
 
