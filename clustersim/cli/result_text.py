@@ -35,6 +35,7 @@ def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
     from clustersim.engine.outages import LAST_S
+    from clustersim.simulation.no_progress import progress_notes
     from clustersim.simulation.tables import serves
 
     shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
@@ -70,6 +71,10 @@ def result_text(result: Result) -> str:
                 f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
             )
     lines += _never_text(result)
+    lines += [
+        textwrap.fill(line, 100, subsequent_indent="  ")
+        for line in progress_notes(result.jobs, result.attempts)
+    ]
     lines += _notes_text(result.provenance.get("notes", ()))
     if result.interrupted:
         end_s = float(result.provenance["simulated_s"])
@@ -120,12 +125,16 @@ def _cannot_run(result: Result) -> npt.NDArray[np.bool_]:
 
 def _never_text(result: Result) -> list[str]:
     """Count the jobs that can never run, where others can."""
-    never = _cannot_run(result)
+    from clustersim.simulation.unfinished import waits_for_ever
+
+    never = _cannot_run(result) | waits_for_ever(result.jobs)
     count = int(never.sum())
     if not 0 < count < len(never):
         return []
     why = _commonest(result.jobs.loc[never, "reason"])
-    told = f"Note: {count:,} of {len(never):,} jobs can never run: {why}"
+    ran = int(result.jobs.loc[never, "start_s"].notna().sum())
+    again = f" ({ran:,} of them ran before, and cannot go on)" if ran else ""
+    told = f"Note: {count:,} of {len(never):,} jobs can never run{again}: {why}"
     return [textwrap.fill(told, 100, subsequent_indent="  ")]
 
 

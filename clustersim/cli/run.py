@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.scenario.run import run_scenario
     from clustersim.scenario.run_calendar import calendar_text
     from clustersim.scenario.scenario import load_scenario
+    from clustersim.simulation.no_progress import checkpoint_notes
     from clustersim.simulation.result import new_folder
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
@@ -84,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     plugins = [] if spec is not None else _plugin_files(loaded, args.plugins)
     fleet = open_fleet(loaded)
+    for line in checkpoint_notes(loaded.scenario.failures):
+        print(textwrap.fill(line, 100, subsequent_indent="  "), flush=True)
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
             loaded,

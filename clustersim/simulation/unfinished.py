@@ -12,7 +12,7 @@ from clustersim.engine.engine import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
 
-__all__ = ["can_never_run", "unfinished_reasons"]
+__all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
 
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
@@ -103,8 +103,23 @@ def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     bool array (jobs,)
     """
     waits = jobs["start_s"].isna().to_numpy()
-    reasons = jobs["reason"].fillna("").astype("string")
-    for_ever = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
     never = (jobs["outcome"] == NEVER_RUNNABLE).to_numpy(dtype=bool)
-    found: npt.NDArray[np.bool_] = never | (waits & for_ever)
+    found: npt.NDArray[np.bool_] = never | (waits & waits_for_ever(jobs))
+    return found
+
+
+def waits_for_ever(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which jobs of a result wait and always would; some may have run before.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        Of a result.
+
+    Returns
+    -------
+    bool array (jobs,)
+    """
+    reasons = jobs["reason"].fillna("").astype("string")
+    found: npt.NDArray[np.bool_] = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
     return found

@@ -199,7 +199,7 @@ def _values(
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-_INFINITE = "infinite, or too large for a number of the computer,"
+_INFINITE = "infinite or beyond 1.8e308"
 _NEEDED = {
     "submit_s": "a number of seconds is needed; dates are read from a column submit_time",
     "duration_s": "a number of seconds is needed",

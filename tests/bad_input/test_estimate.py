@@ -43,7 +43,10 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "bare network": ([*JOB, "--network", "400"], ("--network: '400' has no unit",)),
     "no network": ([*JOB, "--network", "0"], ("network: must be more than 0",)),
     "network in bytes": ([*JOB, "--network", "4 GB"], ("--network", "'GB'")),
-    "price": ([*JOB, "--price", "-5", "--pue", "0.5"], ("prices: 2 problems", "price", "pue")),
+    "price": (
+        [*JOB, "--price", "-5", "--pue", "0.5"],
+        ("estimate: 2 problems", "--price: ", "--pue: "),
+    ),
     "no calibration": ([*JOB, "--calibration", "no.json"], ("no.json: cannot be read",)),
     "calibration of runs": ([*JOB, "--calibration", "runs.csv"], ("is no calibration",)),
     "no catalogue": ([*JOB, "--catalogue", "no.yaml"], ("no.yaml: no such file",)),

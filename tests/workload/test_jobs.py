@@ -63,7 +63,10 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: edited("submit_s", 1, np.nan),
         "submit_s: 1 row without a value (row 2)",
     ),
-    "submit inf": (lambda: edited("submit_s", 2, np.inf), "submit_s: 1 row infinite (row 3: inf)"),
+    "submit inf": (
+        lambda: edited("submit_s", 2, np.inf),
+        "submit_s: 1 row infinite or beyond 1.8e308 (row 3: inf)",
+    ),
     "submit negative": (
         lambda: edited("submit_s", 0, -1.5),
         "submit_s: 1 row negative (row 1: -1.5)",
