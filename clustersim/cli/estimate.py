@@ -178,7 +178,7 @@ def _run_table(args: argparse.Namespace) -> int:
         refuse_existing,
         write_csv,
     )
-    from clustersim.units import format_count
+    from clustersim.units import counted, format_count
 
     refuse_existing(args.out)
     calibration, catalogue = _opened(args)
@@ -192,8 +192,8 @@ def _run_table(args: argparse.Namespace) -> int:
         used = f" The rows predicted have the default of {meant}." if found.predicted else ""
         print(f"Note: column {column!r} is not known; did you mean {meant!r}?{used}")
     missing = len(table) - found.predicted
-    rows = "row" if found.predicted == 1 else "rows"
-    print(f"{format_count(found.predicted)} {rows} predicted, {format_count(missing)} not", end="")
+    rows = counted(found.predicted, "row")
+    print(f"{rows} predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
     if found.interrupted:

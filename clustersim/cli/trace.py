@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clustersim.units import format_number
+from clustersim.units import counted, format_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,10 +149,12 @@ def _print_statistics(
     print("\nRun times")
     print(table([(name, f"{q:,.0f}", format_duration(q)) for name, q in runs], ["", "s", ""]))
     if statistics.jobs_without_duration:
-        print(f"{_jobs(statistics.jobs_without_duration)} with a model instead of a run time")
+        print(
+            f"{counted(statistics.jobs_without_duration, 'job')} with a model instead of a run time"
+        )
     print("\nArrivals")
     print(
-        f"{_jobs(statistics.jobs)} in {format_duration(statistics.span_s)}: "
+        f"{counted(statistics.jobs, 'job')} in {format_duration(statistics.span_s)}: "
         f"{format_number(statistics.rate_per_s * 3600)} an hour; gaps vary with a coefficient of "
         f"{statistics.interarrival_cv:.2f}"
     )
@@ -161,7 +163,8 @@ def _print_statistics(
         print("hour of the day, rate over the mean:", _relative(statistics.by_hour))
         print("day of the week, rate over the mean:", _relative(statistics.by_weekday))
         if statistics.jobs < FEW_JOBS:
-            print(f"Note: {_jobs(statistics.jobs)}: too few for rates by hour and day to mean much")
+            few = counted(statistics.jobs, "job is", "jobs are")
+            print(f"Note: {few} too few for rates by hour and day to mean much")
     print(
         f"\nWork: {statistics.work_accelerator_s / 3600:,.0f} accelerator-hours, which is ", end=""
     )
@@ -175,7 +178,7 @@ def _print_statistics(
         over = int((jobs["n_accelerators"] > largest).sum())
         if over:
             are = "is" if over == 1 else "are"
-            print(f"{_jobs(over)} {are} larger than the largest pool ({largest:,})")
+            print(f"{counted(over, 'job')} {are} larger than the largest pool ({largest:,})")
 
 
 def _relative(rates: npt.NDArray[np.float64]) -> str:
@@ -185,10 +188,6 @@ def _relative(rates: npt.NDArray[np.float64]) -> str:
     known = rates[~np.isnan(rates)]
     told = rates / known.mean() if known.any() else rates
     return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in told)
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job{'' if count == 1 else 's'}"
 
 
 def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar) -> None:

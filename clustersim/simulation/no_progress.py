@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from clustersim.availability.failure_spec import Failures, failure_sources
-from clustersim.units import format_duration
+from clustersim.units import counted, format_duration
 
 __all__ = ["checkpoint_notes", "progress_notes"]
 
@@ -106,9 +106,10 @@ stopped before its first checkpoint
     notes = []
     if nothing.any():
         which = judged[nothing]
+        longest = format_duration(float(which["longest_s"].max()))
         notes.append(
-            f"Note: {_jobs(len(which))} kept no work in {int(which['n'].sum()):,} attempts, of "
-            f"which the longest took {format_duration(float(which['longest_s'].max()))}: each was "
+            f"Note: {counted(len(which), 'unfinished job')} kept no work in "
+            f"{int(which['n'].sum()):,} attempts, of which the longest took {longest}: each was "
             "stopped before its first checkpoint"
         )
     if len(hardly):
@@ -117,12 +118,8 @@ stopped before its first checkpoint
         share = float(total[cause] / total["held_s"])
         kept = float(total["kept_s"] / total["held_s"])
         notes.append(
-            f"Note: {_jobs(len(hardly))} got hardly anywhere: {kept:.2%} of the time of "
-            f"{int(hardly['n'].sum()):,} attempts is work that was kept; "
+            f"Note: {counted(len(hardly), 'unfinished job')} got hardly anywhere: "
+            f"{kept:.2%} of the time of {int(hardly['n'].sum()):,} attempts is work that was kept; "
             + _CAUSES[cause].format(share=share)
         )
     return notes
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} unfinished job{'' if count == 1 else 's'}"

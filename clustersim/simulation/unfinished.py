@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.engine.engine import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.units import counted
 
 __all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
 
@@ -74,10 +75,11 @@ def _why_it_waits(
     capacity = {index: partitions[index].placement.capacity for index in choice}
     most = max(capacity[index] - record.gone[index] * size[index] for index in choice)
     now = max(capacity[index] - _n_out(partitions[index]) * size[index] for index in choice)
+    needs = f"it needs {counted(n, 'accelerator')} on {pools}"
     if n > most:
-        return f": it needs {n:,} accelerators on {pools}, where at most {most:,} {GONE}"
+        return f": {needs}, where at most {most:,} {GONE}"
     if n > now:
-        return f": it needs {n:,} accelerators on {pools}, where {now:,} are in service"
+        return f": {needs}, where {now:,} {'is' if now == 1 else 'are'} in service"
     if record.nothing_could_start:
         return f": the policy did not start it, though it would fit; {STUCK}"
     return ""

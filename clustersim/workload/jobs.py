@@ -14,7 +14,7 @@ import pandas as pd
 
 from clustersim.errors import InputError, shown
 from clustersim.notes import note
-from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, format_number
+from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, counted, format_number
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
@@ -66,7 +66,8 @@ class JobLog:
 
     def report(self) -> str:
         """Say in a few lines how many rows were read, kept and dropped, and why."""
-        lines = [f"{self.source} ({self.format}): {self.rows_read:,} rows, {len(self.jobs):,} jobs"]
+        rows = counted(self.rows_read, "row")
+        lines = [f"{self.source} ({self.format}): {rows}, {counted(len(self.jobs), 'job')}"]
         lines += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
@@ -330,4 +331,5 @@ def _identity_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         names = column[twice].drop_duplicates()
         first = ", ".join(shown(name) for name in names.iloc[:3].tolist())
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-        yield f"job_id: {len(names):,} occur more than once: {first}{more}; each must be unique"
+        occur = counted(len(names), "id occurs", "ids occur")
+        yield f"job_id: {occur} more than once: {first}{more}; each must be unique"

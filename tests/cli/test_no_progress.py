@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clustersim.cli.main import main
+from clustersim.cli.result_text import _ENERGY, _MASS, _MONEY, _in_unit
 
 CLUSTER = "cluster: {name: c, pools: {a: {accelerator: H200, nodes: 2}}}\n"
 JOBS = """\
@@ -108,4 +109,42 @@ def test_rates_by_hour_are_at_most_24_times_their_mean(capsys: pytest.CaptureFix
     )
     assert hours == [24.0, *[0.0] * 23]
     assert sum(days) == pytest.approx(7.0, abs=0.05)
-    assert "Note: 3 jobs: too few for rates" in told
+    assert "Note: 3 jobs are too few for rates" in told
+
+
+@pytest.mark.parametrize(
+    ("amount", "units", "told"),
+    [
+        (53.35, _MONEY, "53.35 CNY"),
+        (2.5e6, _MONEY, "2.5 million CNY"),
+        (3.2e8, _ENERGY, "88.89 kWh"),
+        (7.2e9, _ENERGY, "2 MWh"),
+        (0.0, _MASS, "0 kg"),
+    ],
+)
+def test_small_runs_have_small_units(amount: float, units: dict[str, float], told: str) -> None:
+    assert _in_unit(amount, units) == told
+
+
+def test_names_that_cannot_be_are_described_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("s.yaml").write_text(CLUSTER.replace("{a:", "{-a:") + JOBS)
+    assert main(["run", "s.yaml", "--out", "out"]) == 2
+    told = capsys.readouterr().err
+    assert "must begin with a letter or digit, and hold nothing but letters" in told
+    assert "pattern" not in told
+
+
+def test_one_job_is_one_job(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("log.csv").write_text("jobid,arrival,num_gpu,runtime,status\n1,0,0.5,10,COMPLETED\n")
+    assert main(["trace", "log.csv", "--accelerators", "8"]) == 0
+    told = capsys.readouterr().out
+    assert "1 row, 1 job\n" in told
+    assert "1 job asks for part of an accelerator" in told
+
+
+def test_columns_that_were_found_have_their_own_names(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("log.csv").write_text("jobid,arrival,num_gpu,iterations,job_type\n1,0,8,100,x\n")
+    assert main(["trace", "log.csv"]) == 2
+    told = capsys.readouterr().err
+    assert "duration_s: this column is required but absent; found jobid, arrival, num_gpu" in told
+    assert "n_accelerators" not in told

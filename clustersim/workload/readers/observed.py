@@ -15,6 +15,7 @@ import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
+from clustersim.units import counted
 
 __all__ = [
     "BACKWARD",
@@ -164,8 +165,9 @@ def early_note(early: pd.Series) -> list[str]:
     if not len(rows):
         return []
     first = f"row {rows[0] + 1}" if len(rows) == 1 else f"the first in row {rows[0] + 1}"
-    said = "job starts before its submission"
-    said = f"1 {said}" if len(rows) == 1 else f"{len(rows):,} jobs start before their submission"
+    said = counted(
+        len(rows), "job starts before its submission", "jobs start before their submission"
+    )
     return [f"{said} in the log ({first}): submissions are taken as they stand"]
 
 
@@ -211,7 +213,7 @@ catalogue lacks: T4 (1)']
         if len(given) and (name not in shared or given.nunique() > 1):
             count = f"{len(given):,} job{'' if len(given) == 1 else 's'}"
             of_all = 0 if records is None else len(_given(records, name))
-            more = f" of {of_all:,} records" if of_all > len(given) else ""
+            more = f" of {counted(of_all, 'record')}" if of_all > len(given) else ""
             told.append(f"{name} ({count}{more})")
     if not told:
         return []
