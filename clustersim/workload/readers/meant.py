@@ -176,7 +176,8 @@ def _read_estimate(meant: Meant) -> None:
 def _clock_seconds(values: pd.Series) -> pd.Series:
     """Seconds of texts such as ``1-02:30:00``, ``2:30:00`` and ``30:00``; NaN for others."""
     if pd.api.types.is_timedelta64_dtype(values):
-        return values.dt.total_seconds()
+        elapsed: pd.Series = values.dt.total_seconds()
+        return elapsed
     text = values.astype("string").str.strip()
     parts = text.str.extract(r"^(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)$").astype(float)
     days, hours, minutes, seconds = (parts[place] for place in range(4))
