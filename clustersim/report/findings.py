@@ -225,7 +225,7 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         low, high = row["relative_low"], row["relative_high"]
         beyond = low < -1.0 and not _is_users(row["metric"])
         low = -1.0 if beyond else low  # less than nothing cannot be
-        if row["pairs"] < FEW_PAIRS:
+        if row["pairs"] < FEW_PAIRS and low < high:  # not NaN, and not the same in all pairs
             pairs += ", which are too few for a narrow interval"
         word = "less" if row["relative"] < 0 else "more"
         size = _percent(abs(row["relative"]))
