@@ -223,9 +223,9 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
             yield f"{head} {size} {word} ({pairs}); there is no share, as the baseline's mean is 0."
             continue
         low, high = row["relative_low"], row["relative_high"]
-        beyond = low < -1.0 and not _is_users(row["metric"])
+        beyond = -math.inf < low < -1.0 and not _is_users(row["metric"])
         low = -1.0 if beyond else low  # less than nothing cannot be
-        if row["pairs"] < FEW_PAIRS and low < high:  # not NaN, and not the same in all pairs
+        if row["pairs"] < FEW_PAIRS and low < high and math.isfinite(low) and math.isfinite(high):
             pairs += ", which are too few for a narrow interval"
         word = "less" if row["relative"] < 0 else "more"
         size = _percent(abs(row["relative"]))
