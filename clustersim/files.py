@@ -260,6 +260,13 @@ def _without_other_branches(faults: Iterable[Any], data: Any) -> list[Any]:
     return kept
 
 
+_PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$": "begin with a letter or digit, and hold nothing but "
+    "letters (a to z), digits, blanks and the characters _ . + -",
+}
+"""What patterns of names say, in words."""
+
+
 def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
     location = tuple(fault["loc"])
     keys = _keys_of(fault, data)
@@ -286,6 +293,8 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
     message = fault["msg"].removeprefix("Value error, ").replace(" after validation", "")
     if kind == "value_error":
         return f"{where}: {message}" if where else message
+    if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
+        message = f"must {_PATTERNS[context['pattern']]}"
     if kind in _NEEDED:
         subject = "the key" if location[-1] == "[key]" else "input"
         message = f"{subject} should be {fault.get('needed', _NEEDED[kind])}"

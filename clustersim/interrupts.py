@@ -26,11 +26,15 @@ __all__ = [
     "SIGNALS",
     "Interrupted",
     "allowed",
+    "by_signal",
     "check",
+    "end_process",
     "exit_code",
     "held",
+    "is_ours",
     "keeping",
     "last_words",
+    "own_process",
     "stopping",
     "taken",
     "watched",
@@ -44,6 +48,8 @@ AGAIN_S = 1.0
 """Signals that come sooner after another are one request; `timeout` sends each signal twice."""
 RESPONSE_S = 2.0
 """A request that had no effect for so long is repeated."""
+MOST_REPEATS = 2
+"""A command that goes on after so many repeats, as it catches them, is ended at the next."""
 LAST_REQUEST = 3
 """The request that ends the process at once."""
 
@@ -62,12 +68,14 @@ class _State:
     received: int = 0
     handled: bool = True
     requests: int = 0
+    repeats: int = 0
     last_s: float = -1e9
     timer: bool = False
     words: str = ""
 
 
 _state = _State()
+_worker = False
 
 
 @contextmanager
@@ -217,6 +225,36 @@ def taken() -> None:
     _disarm()
 
 
+def own_process() -> None:
+    """Say that this process is a worker of ours, which may be ended."""
+    global _worker
+    _worker = True
+
+
+def is_ours() -> bool:
+    """Whether this process is a command or a worker of ours, and not a program of the user's."""
+    return _state.command or _worker
+
+
+def end_process(code: int, line: str) -> None:
+    """End this process at once with a message, if it is ours; else do nothing.
+
+    For code that catches whatever is raised to stop it.
+    """
+    if is_ours():
+        with suppress(Exception):
+            sys.stdout.flush()
+        _say(line)
+        os._exit(code)
+
+
+def by_signal(error: KeyboardInterrupt) -> bool | None:
+    """Whether a signal brought an error; None if that is not known, as signals are not watched."""
+    if isinstance(error, Interrupted) or _state.received:
+        return True
+    return False if _state.command else None
+
+
 def exit_code(code: int) -> int:
     """Return the exit code of a command that would have ended with `code`: 128 + the signal."""
     return 128 + _state.received if _state.received else code
@@ -271,8 +309,12 @@ def _take() -> None:
 
 
 def _repeat(_number: int, _frame: FrameType | None) -> None:
-    """Raise a request again that had no effect."""
+    """Raise a request again that had no effect; end a command that goes on all the same."""
     if _state.mode != "hold":
+        _state.repeats += 1
+        if _state.repeats > MOST_REPEATS and _state.command:
+            words = _state.words or "the interrupt was caught, so what was computed is lost"
+            end_process(exit_code(130), f"interrupted; {words}")
         _arm(RESPONSE_S)
         raise Interrupted
 
@@ -293,6 +335,7 @@ def _arm(seconds: float) -> bool:
 
 
 def _disarm() -> None:
+    _state.repeats = 0
     if _state.timer:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 

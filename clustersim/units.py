@@ -310,6 +310,17 @@ def format_count(count: float) -> str:
     return f"{count:,.0f}"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number of things, in the singular where there is one.
+
+    Examples
+    --------
+    >>> counted(1, "job"), counted(1200, "job"), counted(2, "job has", "jobs have")
+    ('1 job', '1,200 jobs', '2 jobs have')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def format_number(value: float, digits: int = 4) -> str:
     """A number of so many digits, with thousands separators and without an exponent.
 

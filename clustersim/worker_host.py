@@ -21,6 +21,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from clustersim import interrupts
+
 __all__ = ["receive", "send", "serve"]
 
 LENGTH = struct.Struct("!Q")
@@ -94,6 +96,7 @@ def _next_socket(control: socket.socket, children: set[int]) -> int | None:
 
 def _work(connection: socket.socket) -> None:
     """Answer calls until the other end is gone; this never returns."""
+    interrupts.own_process()
     try:
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
         send(connection, pickle.dumps(os.getpid()))

@@ -15,12 +15,11 @@ import numpy.typing as npt
 from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
 from clustersim.analysis.periods import period_ends_s
-from clustersim.analysis.registry import load_plugins, place_and_error
+from clustersim.analysis.registry import load_plugins, users_code
 from clustersim.analysis.submitted import Submitted
 from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
-from clustersim.scheduling.stalls import LONGEST_CALL_S, StalledError, stopped_when_stalled
 from clustersim.simulation.result import Result
 from clustersim.units import parse_quantity
 
@@ -208,12 +207,8 @@ def _values_by_pool(each: Metric, of: Any) -> dict[str, float]:
 
 def _called(each: Metric, compute: Callable[[Any], Any], of: Any) -> Any:
     """Call a function of the user's, and say where it fails."""
-    try:
-        with stopped_when_stalled(lambda: None, LONGEST_CALL_S):
-            return compute(of)
-    except (Exception, SystemExit, StalledError) as error:
-        told = place_and_error(error, each.file)
-        raise PluginError(each.file, f"metric {each.name!r}: {told}") from None
+    with users_code(each.file, f"metric {each.name!r}", PluginError):
+        return compute(of)
 
 
 def _number(each: Metric, name: str, value: Any) -> float:

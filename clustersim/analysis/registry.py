@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from clustersim.errors import ClusterSimError, InputError
-from clustersim.scheduling.plugins import load_module, module_being_loaded
-from clustersim.scheduling.stalls import StalledError
+from clustersim.errors import InputError
+from clustersim.scheduling.plugins import is_own, load_module, module_being_loaded, told_by
+from clustersim.scheduling.stalls import LONGEST_CALL_S, stopped_when_stalled
 
-__all__ = ["SESSION", "Plugin", "Registry", "load_plugins", "place_and_error"]
+__all__ = ["SESSION", "Plugin", "Registry", "load_plugins", "users_code"]
 
 SESSION = "<session>"
 """In the place of a file, of what was registered outside any plugin file."""
@@ -163,13 +164,32 @@ def _loaded(file: str) -> Plugin:
     return Plugin(file, tuple(items))
 
 
-def place_and_error(error: BaseException, file: str) -> str:
-    """Return the line of a user's file that led to an error, and what the error says."""
+@contextmanager
+def users_code(file: str, what: str, kind: type[InputError] = InputError) -> Iterator[None]:
+    """Say of whatever fails in here, or does not come to an end, which file of a user has it.
+
+    Parameters
+    ----------
+    file : str
+    what : str
+        What of that file is called, as ``metric 'spread'``.
+    kind : type
+        Of what is raised instead; only a signal is raised as it is.
+    """
+    try:
+        with stopped_when_stalled(lambda: None, LONGEST_CALL_S):
+            yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not is_own(error, {os.path.abspath(file)}):
+            raise
+        raise kind(file, f"{what}: {_place(error, file)}{told_by(error)}") from None
+
+
+def _place(error: BaseException, file: str) -> str:
+    """The line of a user's file that led to an error."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.lineno for f in frames if os.path.abspath(f.filename) == os.path.abspath(file)]
-    own = isinstance(error, (ClusterSimError, StalledError))
-    told = str(error) if own else f"{type(error).__name__}: {error}"
-    return f"line {lines[-1]}: {told}" if lines else told
+    return f"line {lines[-1]}: " if lines else ""
 
 
 def _of_file(item: Any, file: str) -> Any:

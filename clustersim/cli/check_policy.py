@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 
+from clustersim.cli.options import whole_number
 from clustersim.cli.text import table
 
 __all__ = ["add_parser", "run"]
@@ -28,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="consolidate, spread, pooled, or FILE.py:ClassName; it decides which nodes stay free, "
         "not how fast a job runs",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="N")
     parser.set_defaults(run=run)
 
 

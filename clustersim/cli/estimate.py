@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue
+from clustersim.cli.options import add_catalogue, number, whole_number
 from clustersim.errors import InputError
 from clustersim.interrupts import held
 
@@ -35,6 +35,13 @@ JOB_ONLY = (
 )
 """Options that a table does not take: its columns say all that."""
 
+OPTION_OF = {
+    "price": "--price",
+    "depreciation_years": "--depreciation (in years)",
+    "tariff": "--tariff",
+    "pue": "--pue",
+}
+"""Options by what a message calls their values."""
 SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
@@ -70,10 +77,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_job(job: argparse._ArgumentGroup) -> None:
     job.add_argument("--model", metavar="NAME", help="model of the catalogue")
     job.add_argument("--accelerator", metavar="NAME", help="chip of the catalogue")
-    job.add_argument("--count", type=int, metavar="N", help="chips of the job")
+    job.add_argument("--count", type=whole_number, metavar="N", help="chips of the job")
     job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: the best is searched)")
-    job.add_argument("--global-batch", type=int, metavar="N", help="sequences of a step")
-    job.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence")
+    job.add_argument("--global-batch", type=whole_number, metavar="N", help="sequences of a step")
+    job.add_argument("--seq-len", type=whole_number, metavar="N", help="tokens of a sequence")
     job.add_argument(
         "--precision", metavar="bf16|fp8", help="bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)"
     )
@@ -84,7 +91,9 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
         help="options of the memory; --columns lists them (default: what the stack does)",
     )
     job.add_argument("--network", metavar="RATE", help="of one chip, as 400Gb/s")
-    job.add_argument("--draws", type=int, metavar="N", help="also draw N worlds from the posterior")
+    job.add_argument(
+        "--draws", type=whole_number, metavar="N", help="also draw N worlds from the posterior"
+    )
     job.add_argument("--json", action="store_true", help="print the same as JSON")
 
 
@@ -94,7 +103,7 @@ def _add_cost(cost: argparse._ArgumentGroup) -> None:
     )
     cost.add_argument(
         "--price",
-        type=float,
+        type=number,
         metavar="CNY",
         help="of one chip with its share of the server (default: the catalogue's)",
     )
@@ -102,11 +111,11 @@ def _add_cost(cost: argparse._ArgumentGroup) -> None:
         "--depreciation", metavar="TIME", help="of the purchase (default: the planning assumption)"
     )
     cost.add_argument(
-        "--tariff", type=float, metavar="CNY", help="of a kWh (default: the planning assumption)"
+        "--tariff", type=number, metavar="CNY", help="of a kWh (default: the planning assumption)"
     )
     cost.add_argument(
         "--pue",
-        type=float,
+        type=number,
         metavar="X",
         help="power of the site over that of its nodes (default: the planning assumption)",
     )
@@ -169,7 +178,7 @@ def _run_table(args: argparse.Namespace) -> int:
         refuse_existing,
         write_csv,
     )
-    from clustersim.units import format_count
+    from clustersim.units import counted, format_count
 
     refuse_existing(args.out)
     calibration, catalogue = _opened(args)
@@ -183,7 +192,8 @@ def _run_table(args: argparse.Namespace) -> int:
         used = f" The rows predicted have the default of {meant}." if found.predicted else ""
         print(f"Note: column {column!r} is not known; did you mean {meant!r}?{used}")
     missing = len(table) - found.predicted
-    print(f"{format_count(found.predicted)} rows predicted, {format_count(missing)} not", end="")
+    rows = counted(found.predicted, "row")
+    print(f"{rows} predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
     if found.interrupted:
@@ -252,7 +262,16 @@ def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
         given["tariff_cny_per_kwh"] = args.tariff
     if args.pue is not None:
         given["pue"] = args.pue
-    return Prices.of(catalogue.assumptions, **given)
+    try:
+        return Prices.of(catalogue.assumptions, **given)
+    except InputError as error:
+        problems = [
+            f"{option}{told.removeprefix(name)}"
+            for told in error.problems
+            for name, option in OPTION_OF.items()
+            if told.startswith(f"{name}:")
+        ]
+        raise InputError("estimate", problems) from None
 
 
 def _quantity(text: str, option: str, dimension: str) -> float:

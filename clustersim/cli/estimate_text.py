@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.cli.text import table
+from clustersim.estimation.given_plan import USUAL, plan_text, unusual_etp
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import BINARY_GIGABYTE
-from clustersim.performance.plans import unusual_expert_tp
 from clustersim.units import (
     SECONDS_PER_YEAR,
     format_count,
@@ -34,7 +34,6 @@ WIDTH = 100
 BAR = 50
 LEAST_SHARE = 0.0005
 """Parts of less than this share of a step are left out of the bars."""
-USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 DAY_S = 86400.0
 
@@ -112,37 +111,6 @@ def _head(found: Estimate) -> str:
             tried, fitting = map(format_count, found.searched)
             lines.append(f"        the fastest of {fitting} plans that fit, of {tried} searched")
     return "\n".join(lines)
-
-
-def plan_text(plan: Mapping[str, int]) -> str:
-    """Return a plan as ``--plan`` reads it: what differs from 1, and the usual keys.
-
-    Examples
-    --------
-    >>> plan_text({"tp": 8, "pp": 1, "dp": 4, "micro_batch": 2, "recompute": 2, "zero": 1})
-    'tp=8,pp=1,dp=4,micro_batch=2,recompute=full,zero=1'
-    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 4, "etp": 1})
-    'tp=2,pp=1,dp=4,ep=4,etp=1'
-    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 1, "etp": 2})
-    'tp=2,pp=1,dp=4'
-    """
-    parts = []
-    for name, value in plan.items():
-        usual = {"zero_group": 0, "lora": 0, "moe_recompute": 0}.get(name, 1)
-        if name == "recompute":
-            parts.append(f"recompute={RECOMPUTE[value]}")
-        elif name == "etp":
-            known = plan["tp"] == 1 or plan["ep"] == 1  # else Megatron-Core's default is another
-            parts += [f"etp={value}"] if _unusual_etp(plan) or (value and not known) else []
-        elif name in USUAL or (
-            value != usual and not (name == "sequence_parallel" and plan["tp"] == 1)
-        ):
-            parts.append(f"{name}={value}")
-    return ",".join(parts)
-
-
-def _unusual_etp(plan: Mapping[str, int]) -> float:
-    return unusual_expert_tp(plan["tp"], plan["ep"], plan["etp"])
 
 
 def _step(found: Estimate, best: PlanEstimate) -> str:
@@ -260,7 +228,7 @@ def _plans(plans: tuple[PlanEstimate, ...]) -> str:
         for name in ("tp", "pp", "dp", "cp", "ep", "etp", "vpp")
         if name in USUAL
         or any(
-            _unusual_etp(found.plan) if name == "etp" else found.plan[name] > 1 for found in plans
+            unusual_etp(found.plan) if name == "etp" else found.plan[name] > 1 for found in plans
         )
     ]
     rows = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clustersim import interrupts
-from clustersim.cli.options import add_catalogue
+from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.cli.text import table
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("measurements", nargs="*", metavar="MEASUREMENTS.csv")
     parser.add_argument("--out", required=True, metavar="CALIBRATION.json", help="new file")
     parser.add_argument("--only", action="store_true", help="leave the published runs out")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the left-out rows")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="of the left-out rows"
+    )
     parser.add_argument(
         "--report", metavar="DIR", help="new folder for the report (default: beside the output)"
     )

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from clustersim import interrupts
 from clustersim.errors import InputError
@@ -62,6 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 141
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says of a value of an option that cannot be used what all other faults of input say."""
+
+    def error(self, message: str) -> NoReturn:
+        option, colon, told = message.removeprefix("argument ").partition(": ")
+        if colon and message.startswith("argument ") and not told.startswith("invalid choice"):
+            raise InputError(option, told)
+        super().error(message)
+
+
 class _Version(argparse.Action):
     """Prints the version and the hash of the code, which takes reading its files."""
 
@@ -77,7 +87,7 @@ class _Version(argparse.Action):
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="clustersim",
         description="Simulate training jobs on a datacenter of mixed accelerators.",
         epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",

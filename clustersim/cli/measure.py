@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from clustersim.cli.options import add_catalogue
+from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.cli.text import table
 from clustersim.interrupts import check, held, taken
 
@@ -56,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--ranks",
-        type=int,
+        type=whole_number,
         metavar="N",
         help="processes of the collectives, a device each (default: all devices of the machine)",
     )

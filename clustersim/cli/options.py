@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from typing import Any
 
+from clustersim.errors import shown
 from clustersim.notes import note
 
-__all__ = ["OldName", "add_catalogue", "add_changes", "add_formats", "add_plugins", "add_quick"]
+__all__ = [
+    "OldName",
+    "add_catalogue",
+    "add_changes",
+    "add_formats",
+    "add_plugins",
+    "add_quick",
+    "number",
+    "whole_number",
+]
 
 
 def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> None:
@@ -78,3 +90,38 @@ def add_quick(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="the small version that the file gives under `quick`"
     )
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number, also as 1e3 or 1,024.
+
+    Examples
+    --------
+    >>> whole_number("1e3"), whole_number("1,024")
+    (1000, 1024)
+    """
+    plain = text.strip()
+    if re.fullmatch(r"\d{1,3}(,\d{3})+", plain):
+        plain = plain.replace(",", "")
+    try:
+        return int(plain)
+    except ValueError:
+        value = _float(plain)
+    if not value.is_integer():
+        raise argparse.ArgumentTypeError(f"must be a whole number, found {shown(text)}")
+    return int(value)
+
+
+def number(text: str) -> float:
+    """Read a finite number."""
+    value = _float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a number, found {shown(text)}")
+    return value
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

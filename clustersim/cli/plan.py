@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from clustersim.cli.options import add_changes, add_formats, add_quick
+from clustersim.cli.options import add_changes, add_formats, add_quick, whole_number
 from clustersim.interrupts import held, last_words
 
 if TYPE_CHECKING:
@@ -38,7 +38,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_quick(parser)
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes that simulate (default: one a core)"
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="processes that simulate (default: one a core)",
     )
     add_changes(parser, " of the plan; null takes it away, and the output says what holds instead")
     add_formats(parser)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from clustersim.cli.options import add_catalogue
+from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import exit_code, result_text
 from clustersim.errors import InputError
@@ -35,7 +35,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="a name such as fcfs or easy, or FILE.py:ClassName; a wrong name lists all names",
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--accelerators", type=int, metavar="N", help="a pool without topology")
+    where.add_argument(
+        "--accelerators", type=whole_number, metavar="N", help="a pool without topology"
+    )
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
     parser.add_argument(
         "--placement",

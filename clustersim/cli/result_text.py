@@ -8,10 +8,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
-from clustersim.units import SECONDS_PER_YEAR, format_duration, format_number
+from clustersim.units import SECONDS_PER_YEAR, counted, format_duration, format_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -28,13 +28,18 @@ __all__ = ["exit_code", "plugins_text", "result_text", "window_text"]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
-_MWH, _MILLION, _TONNE, _PFLOP_DAY = 3.6e9, 1e6, 1e3, 1e15 * 86400.0
+_MILLION, _PFLOP_DAY = 1e6, 1e15 * 86400.0
+_ENERGY = {"MWh": 3.6e9, "kWh": 3.6e6}
+_MONEY = {"million CNY": 1e6, "CNY": 1.0}
+_MASS = {"t": 1e3, "kg": 1.0}
+"""Units, the largest first; an amount is shown in the first of which it is one or more."""
 
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
     from clustersim.engine.node_events import LAST_S
+    from clustersim.simulation.no_progress import progress_notes
     from clustersim.simulation.tables import serves
 
     shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
@@ -46,7 +51,9 @@ def result_text(result: Result) -> str:
     if result.outages is not None and result.attempts is not None:
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
-        lines.append(f"{times:,} times a node went out of service; {_restarts_text(result)}")
+        lines.append(
+            f"{counted(times, 'time')} a node went out of service; {_restarts_text(result)}"
+        )
         lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) == LAST_S:
             lines.append(
@@ -70,6 +77,10 @@ def result_text(result: Result) -> str:
                 f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
             )
     lines += _never_text(result)
+    lines += [
+        textwrap.fill(line, 100, subsequent_indent="  ")
+        for line in progress_notes(result.jobs, result.attempts)
+    ]
     lines += _notes_text(result.provenance.get("notes", ()))
     if result.interrupted:
         end_s = float(result.provenance["simulated_s"])
@@ -120,12 +131,16 @@ def _cannot_run(result: Result) -> npt.NDArray[np.bool_]:
 
 def _never_text(result: Result) -> list[str]:
     """Count the jobs that can never run, where others can."""
-    never = _cannot_run(result)
+    from clustersim.simulation.unfinished import waits_for_ever
+
+    never = _cannot_run(result) | waits_for_ever(result.jobs)
     count = int(never.sum())
     if not 0 < count < len(never):
         return []
     why = _commonest(result.jobs.loc[never, "reason"])
-    told = f"Note: {count:,} of {len(never):,} jobs can never run: {why}"
+    ran = int(result.jobs.loc[never, "start_s"].notna().sum())
+    again = f" ({ran:,} of them ran before, and cannot go on)" if ran else ""
+    told = f"Note: {count:,} of {len(never):,} jobs can never run{again}: {why}"
     return [textwrap.fill(told, 100, subsequent_indent="  ")]
 
 
@@ -183,17 +198,29 @@ def _accounts_text(result: Result) -> list[str]:
     lines = []
     if "energy_j" in whole:
         lines.append(
-            f"energy: {format_number(whole['energy_j'] / _MWH)} MWh, {borne['energy_j']:.0%} by "
-            "jobs; "
-            f"{format_number(whole['electricity_cny'] / _MILLION)} million CNY, "
-            f"{format_number(whole['carbon_kg'] / _TONNE)} t of carbon dioxide"
+            f"energy: {_in_unit(whole['energy_j'], _ENERGY)}, {borne['energy_j']:.0%} by jobs; "
+            f"{_in_unit(whole['electricity_cny'], _MONEY)}, "
+            f"{_in_unit(whole['carbon_kg'], _MASS)} of carbon dioxide"
         )
     if "cost_cny" in whole:
         lines.append(
-            f"cost: {format_number(whole['cost_cny'] / _MILLION)} million CNY, "
+            f"cost: {_in_unit(whole['cost_cny'], _MONEY)}, "
             f"{borne['cost_cny']:.0%} by jobs{_unit_costs_text(whole)}"
         )
     return lines
+
+
+def _in_unit(amount: float, units: Mapping[str, float]) -> str:
+    """Show an amount in the largest unit of which there is one, else in the smallest.
+
+    Examples
+    --------
+    >>> _in_unit(53.35, _MONEY), _in_unit(2.5e6, _MONEY), _in_unit(3.2e8, _ENERGY)
+    ('53.35 CNY', '2.5 million CNY', '88.89 kWh')
+    """
+    fitting = (name for name, size in units.items() if abs(amount) >= size)
+    name = next(fitting, list(units)[-1])
+    return f"{format_number(amount / units[name])} {name}"
 
 
 def _unit_costs_text(whole: pd.Series[Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clustersim.cli.options import add_changes, add_plugins
+from clustersim.cli.options import add_changes, add_plugins, whole_number
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import exit_code, plugins_text, result_text, window_text
 from clustersim.errors import InputError, named_in
@@ -41,7 +41,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--run", dest="key", metavar="HASH", help=RUN_HELP)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
+    parser.add_argument(
+        "--seed", type=whole_number, metavar="N", help="seed instead of the scenario's"
+    )
     add_changes(parser, "")
     add_plugins(parser)
     parser.add_argument(
@@ -59,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.scenario.run import run_scenario
     from clustersim.scenario.run_calendar import calendar_text
     from clustersim.scenario.scenario import load_scenario
+    from clustersim.simulation.no_progress import checkpoint_notes
     from clustersim.simulation.result import new_folder
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
@@ -82,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     plugins = [] if spec is not None else _plugin_files(loaded, args.plugins)
     resolved = resolve(loaded)
+    for line in checkpoint_notes(loaded.scenario.failures):
+        print(textwrap.fill(line, 100, subsequent_indent="  "), flush=True)
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
             resolved,

@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from pathlib import Path
 
-from clustersim.cli.options import add_changes, add_formats, add_plugins, add_quick
+from clustersim.cli.options import add_changes, add_formats, add_plugins, add_quick, whole_number
 from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
@@ -26,7 +26,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("study", metavar="STUDY.yaml")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for runs and results")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    where.add_argument(
+        "--workers", type=whole_number, metavar="N", help="processes (default: one a core)"
+    )
     where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to run on")
     parser.add_argument("--resume", action="store_true", help="continue the study that DIR holds")
     parser.add_argument(

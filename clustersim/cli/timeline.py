@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
+from clustersim.cli.options import whole_number
+
 __all__ = ["add_parser", "run"]
 
 _EXAMPLE = """\
@@ -37,7 +39,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="marks to show: time_s, kind and optionally pool, node, text",
     )
     parser.add_argument(
-        "--most-jobs", type=int, metavar="N", help="only the first N jobs; counters are of all"
+        "--most-jobs",
+        type=whole_number,
+        metavar="N",
+        help="only the first N jobs; counters are of all",
     )
     parser.add_argument(
         "--plot",

@@ -6,15 +6,19 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clustersim.units import format_number
+from clustersim.units import counted, format_number
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from clustersim.calendar import Calendar
     from clustersim.workload import JobLog, TraceStatistics
 
 DAY_S = 86400.0
+FEW_JOBS = 240
+"""With fewer, an hour of the day has fewer than ten on average."""
 _EXAMPLE = """\
 example:
   clustersim trace philly_2017.parquet --accelerators 2816 --plot philly.png
@@ -145,18 +149,22 @@ def _print_statistics(
     print("\nRun times")
     print(table([(name, f"{q:,.0f}", format_duration(q)) for name, q in runs], ["", "s", ""]))
     if statistics.jobs_without_duration:
-        print(f"{statistics.jobs_without_duration:,} jobs have a model instead of a run time")
+        print(
+            f"{counted(statistics.jobs_without_duration, 'job')} with a model instead of a run time"
+        )
     print("\nArrivals")
     print(
-        f"{statistics.jobs:,} jobs in {format_duration(statistics.span_s)}: "
+        f"{counted(statistics.jobs, 'job')} in {format_duration(statistics.span_s)}: "
         f"{format_number(statistics.rate_per_s * 3600)} an hour; gaps vary with a coefficient of "
         f"{statistics.interarrival_cv:.2f}"
     )
-    mean = statistics.rate_per_s
     if statistics.span_s >= DAY_S:
         print(f"hours and days: {hours}")
-        print("hour of the day, rate over the mean:", _relative(statistics.by_hour, mean))
-        print("day of the week, rate over the mean:", _relative(statistics.by_weekday, mean))
+        print("hour of the day, rate over the mean:", _relative(statistics.by_hour))
+        print("day of the week, rate over the mean:", _relative(statistics.by_weekday))
+        if statistics.jobs < FEW_JOBS:
+            few = counted(statistics.jobs, "job is", "jobs are")
+            print(f"Note: {few} too few for rates by hour and day to mean much")
     print(
         f"\nWork: {statistics.work_accelerator_s / 3600:,.0f} accelerator-hours, which is ", end=""
     )
@@ -169,13 +177,16 @@ def _print_statistics(
         )
         over = int((jobs["n_accelerators"] > largest).sum())
         if over:
-            print(f"{over:,} jobs are larger than the largest pool ({largest:,})")
+            are = "is" if over == 1 else "are"
+            print(f"{counted(over, 'job')} {are} larger than the largest pool ({largest:,})")
 
 
-def _relative(rates: object, mean: float) -> str:
+def _relative(rates: npt.NDArray[np.float64]) -> str:
+    """Show rates over the mean of those that are known; all of them have the mean 1."""
     import numpy as np
 
-    told = np.asarray(rates) / mean
+    known = rates[~np.isnan(rates)]
+    told = rates / known.mean() if known.any() else rates
     return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in told)
 
 

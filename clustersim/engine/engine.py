@@ -231,8 +231,8 @@ class Simulation:
             partition.nodes_of[job] = nodes
             if self._by_node:
                 self._allocated.note(number, nodes)
-        attempt.end = self.clock.at(attempt.end_s, COMPLETION, attempt)
-        attempt.end.callbacks.append(self._complete)
+        attempt.end = self.clock.at(attempt.end_s, COMPLETION)
+        self.clock.process(self._run_attempt(attempt, attempt.end))
         for watcher in self._watchers:
             watcher.started(job, partition, nodes)
 
@@ -296,8 +296,8 @@ class Simulation:
         self.clock.cancel(attempt.end)
         attempt.rerate(now, slowdown)
         # Rounding must not put the end of what is nearly done before the present.
-        attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION, attempt)
-        attempt.end.callbacks.append(self._complete)
+        attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION)
+        self.clock.process(self._run_attempt(attempt, attempt.end))
 
     def watch(self, watcher: Watcher) -> None:
         """Have a watcher told from now on who starts and leaves where."""
@@ -320,9 +320,14 @@ class Simulation:
             raise ClusterSimError(f"{what} job {job} (counted from 0), which does not run")
         return attempt
 
-    def _complete(self, event: Event) -> None:
+    def _run_attempt(self, attempt: Attempt, end: Event) -> Generator[Event, None, None]:
+        """Run a job to the end of an attempt, unless it is stopped or rerated (a SimPy process)."""
+        yield end
+        if self.running.get(attempt.job) is attempt and attempt.end is end:
+            self._complete(attempt)
+
+    def _complete(self, attempt: Attempt) -> None:
         """End a job: its attempt has come to its end."""
-        attempt: Attempt = event._value
         del self.running[attempt.job], attempt.end  # no circle of references
         now = self.clock._now
         self._log.end(attempt.number, now)

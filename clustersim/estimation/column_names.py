@@ -7,13 +7,23 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from clustersim.estimation.configurations import COLUMNS
+from clustersim.estimation.configurations import COLUMNS, SWITCH_COLUMNS
+from clustersim.estimation.given_plan import ALIASES as PLAN_ALIASES
 from clustersim.meanings import squashed
 
-__all__ = ["ALIASES", "with_known_columns"]
+__all__ = ["ALIASES", "twice", "with_known_columns"]
 
 _CHIP = ("gpu", "npu", "chip", "device", "accelerator", "accel")
+_LABELS = ("accelerator", "framework")
+"""Columns beside which others of such names often describe the same."""
 _PARALLEL = {"tp": "tensor", "pp": "pipeline", "dp": "data", "cp": "context", "ep": "expert"}
+
+
+def _of_plan(key: str) -> frozenset[str]:
+    """What else a key of a plan is called there, and the key itself."""
+    names = {name for name, known in PLAN_ALIASES.items() if known == key}
+    return frozenset(map(squashed, names | {key}))
+
 
 ALIASES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -33,6 +43,7 @@ ALIASES: Mapping[str, frozenset[str]] = MappingProxyType(
             }
         ),
         "global_batch": frozenset({"gbs", "globalbatchsize", "globalbs"}),
+        **{column: _of_plan(key) for key, column in SWITCH_COLUMNS.items()},
         "micro_batch": frozenset({"mbs", "microbatchsize", "microbs"}),
         "seq_len": frozenset({"seqlen", "sequencelength", "seqlength", "contextlength"}),
         "framework": frozenset({"stack", "softwarestack", "software"}),
@@ -51,6 +62,8 @@ ALIASES: Mapping[str, frozenset[str]] = MappingProxyType(
             )
             for short, kind in _PARALLEL.items()
         },
+        "etp": _of_plan("etp"),
+        "zero_group": frozenset({"zerogroupsize", "shardinggroup", "shardgroup"}),
     }
 )
 """What else a column is called, letters and digits only; a name that may be a chip's or a number of
@@ -69,7 +82,7 @@ def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     -------
     DataFrame, list of str
         The table with the names of :data:`clustersim.calibration.COLUMNS`, and what was renamed.
-        Where two columns may mean the same one, neither is renamed.
+        Where two columns may mean the same one, neither is renamed, which is said too.
 
     Examples
     --------
@@ -78,14 +91,43 @@ def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     ["column 'GPU' is read as accelerator", "column 'gpus' is read as n_accelerators"]
     """
     found: dict[str, list[str]] = {}
+    second = []
     for name in table.columns:
         if name not in COLUMNS:
             for known in _meant(name, table[name]):
                 if known not in table:
                     found.setdefault(known, []).append(name)
+                elif known not in _LABELS:
+                    second.append((name, known))
     renamed = {names[0]: known for known, names in found.items() if len(names) == 1}
     told = [f"column {name!r} is read as {known}" for name, known in renamed.items()]
+    told += [
+        f"columns {' and '.join(map(repr, names))} may each mean {known}: none is read"
+        for known, names in found.items()
+        if len(names) > 1
+    ]
+    told += [f"column {name!r} is ignored: {known} is a column too" for name, known in second]
     return table.rename(columns=renamed), told
+
+
+def twice(columns: Iterable[object]) -> list[str]:
+    """Say which known columns stand twice, in another spelling.
+
+    Examples
+    --------
+    >>> twice(["tp", "TP", "note"])
+    ["column 'tp' stands twice: 'tp' and 'TP'; remove one"]
+    """
+    spelt: dict[str, list[str]] = {}
+    for name in columns:
+        for known in COLUMNS:
+            if squashed(known) == squashed(name):
+                spelt.setdefault(known, []).append(str(name))
+    return [
+        f"column {known!r} stands twice: {' and '.join(map(repr, names))}; remove one"
+        for known, names in spelt.items()
+        if len(names) > 1
+    ]
 
 
 def _meant(name: object, cells: Iterable[object]) -> list[str]:

@@ -42,7 +42,6 @@ from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plan_rules import judge
 from clustersim.performance.step_time import step_seconds
 from clustersim.performance.world import UNKNOWN
-from clustersim.units import MOST_CHIPS
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
@@ -78,7 +77,7 @@ COLUMNS: Mapping[str, str] = {
     "global_batch": "sequences of a step",
     "micro_batch": "sequences of a micro-batch (default: 1)",
     "tp": "tensor parallel size (default: 1; a row that gives none of tp, pp, dp, cp, ep, etp, "
-    "vpp, micro_batch, recompute and zero has its plan searched)",
+    "vpp, micro_batch, recompute, zero and zero_group has its plan searched)",
     "pp": "pipeline stages (default: 1)",
     "vpp": "model chunks of a stage (default: 1)",
     "dp": "data parallel size (default: what is left)",
@@ -91,11 +90,13 @@ COLUMNS: Mapping[str, str] = {
     "moe_recompute": "0 or 1: mixtures of experts are computed again (default: what `recompute` or "
     "`notes` lists, as `recompute layernorm+moe`; else 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, 0 where no ranks hold the same weights)",
+    "zero_group": "ranks among which ZeRO splits (default: all, or what zero says)",
     "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
     "comm_overlap": "0 or 1 (default: 1)",
     "framework": "software stack (default: the most measured one of the chip)",
     "kind": "pretrain, SFT, LoRA or RL-update (default: pretrain)",
+    "lora": "0 or 1: low-rank adapters (default: 1 where kind is LoRA or QLoRA)",
     "family": "source of the row (optional)",
     **MEMORY_COLUMNS,
 }
@@ -378,11 +379,13 @@ def _given(row: Row, notes: list[str]) -> Given:
     for name in ("dp", "etp"):
         given[name] = row.number(name, 0.0, least=0.0) or None
     given["recompute"] = read_recompute(row, notes)
-    given["zero"], given["zero_group"] = read_zero(row)
+    given["zero"], said = read_zero(row)
+    given["zero_group"] = row.number("zero_group", 0.0, least=0.0) or said
     for name, column in SWITCH_COLUMNS.items():
         given[name] = row.flag(column, 0.0) if row.text(column) else None
     given["moe_recompute"] = row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else None
-    given["lora"] = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
+    adapts = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
+    given["lora"] = row.flag("lora", adapts)
     return given
 
 
@@ -404,7 +407,7 @@ def _count(row: Row, given: Given) -> float:
         inner *= given[name] or 1.0
     dp = given["dp"]
     default = inner * dp if dp and np.isfinite(inner * dp) else None
-    return row.number("n_accelerators", default, most=MOST_CHIPS)
+    return row.number("n_accelerators", default)
 
 
 def _stack(entries: list[_Entry], index: NDArray[np.intp]) -> Configurations:

@@ -15,7 +15,7 @@ import numpy as np
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.estimation.row import Row
-from clustersim.performance import AcceleratorArrays, ModelArrays, Plans
+from clustersim.performance import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.arrays import default_expert_tp
 from clustersim.performance.plan_rules import (
     data_parallel_size,
@@ -23,18 +23,22 @@ from clustersim.performance.plan_rules import (
     judge,
     switch_faults,
 )
+from clustersim.performance.plans import unusual_expert_tp
 from clustersim.performance.search import SWITCHES
 
 __all__ = [
     "PLAN_KEYS",
     "SIZES",
+    "USUAL",
     "check_switches",
     "completed",
     "is_searched",
+    "plan_text",
     "read_plan",
     "read_recompute",
     "read_zero",
     "settle_plan",
+    "unusual_etp",
 ]
 
 PLAN_KEYS: Mapping[str, str] = {
@@ -56,6 +60,8 @@ PLAN_KEYS: Mapping[str, str] = {
     "moe_recompute": "mixtures of experts are computed again, 1 or 0 (default)",
 }
 """Keys of a plan; unless it says otherwise, a size that is not given is 1, and a switch is on."""
+USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
+"""Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
 """Keys of which one makes a plan; without any the plan is searched."""
 
@@ -286,3 +292,35 @@ def settle_plan(
         raise InputError("plan", faults)
     notes += told + verdicts.notes[0]
     return {name: int(value) for name, value in values.items()}
+
+
+def plan_text(plan: Mapping[str, int]) -> str:
+    """Return a plan as ``--plan`` reads it: what differs from 1, and the usual keys.
+
+    Examples
+    --------
+    >>> plan_text({"tp": 8, "pp": 1, "dp": 4, "micro_batch": 2, "recompute": 2, "zero": 1})
+    'tp=8,pp=1,dp=4,micro_batch=2,recompute=full,zero=1'
+    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 4, "etp": 1})
+    'tp=2,pp=1,dp=4,ep=4,etp=1'
+    >>> plan_text({"tp": 2, "pp": 1, "dp": 4, "ep": 1, "etp": 2})
+    'tp=2,pp=1,dp=4'
+    """
+    parts = []
+    for name, value in plan.items():
+        usual = {"zero_group": 0, "lora": 0, "moe_recompute": 0}.get(name, 1)
+        if name == "recompute":
+            parts.append(f"recompute={RECOMPUTE[value]}")
+        elif name == "etp":
+            known = plan["tp"] == 1 or plan["ep"] == 1  # else Megatron-Core's default is another
+            parts += [f"etp={value}"] if unusual_etp(plan) or (value and not known) else []
+        elif name in USUAL or (
+            value != usual and not (name == "sequence_parallel" and plan["tp"] == 1)
+        ):
+            parts.append(f"{name}={value}")
+    return ",".join(parts)
+
+
+def unusual_etp(plan: Mapping[str, int]) -> float:
+    """Return the expert tensor parallel size of a plan where it is not the default; else 0."""
+    return unusual_expert_tp(plan["tp"], plan["ep"], plan["etp"])

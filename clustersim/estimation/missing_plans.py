@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from clustersim import interrupts
 from clustersim.estimation.configurations import Configurations
+from clustersim.estimation.given_plan import PLAN_KEYS, plan_text
 from clustersim.performance import Coefficients, Plans, World
 from clustersim.performance.plan_rules import judge
-from clustersim.performance.plans import enumerate_plans, unusual_expert_tp
+from clustersim.performance.plans import enumerate_plans
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import memory_of, step_seconds
 
@@ -117,14 +118,8 @@ def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Foun
 
 
 def _told(values: dict[str, float], *, fits: bool) -> str:
-    """Say which plan was found; the usual sizes, and others where they are not 1."""
-    shown = [
-        f"{name}={values[name]:g}"
-        for name in ("tp", "pp", "dp", "cp", "ep", "vpp", "micro_batch", "zero")
-        if name in ("tp", "pp", "dp", "micro_batch", "zero") or values[name] > 1
-    ]
-    etp = unusual_expert_tp(values["tp"], values["ep"], values["etp"])
-    shown += [f"etp={etp:g}"] if etp else []
+    """Say which plan was found, as ``--plan`` reads it."""
+    text = plan_text({name: int(values[name]) for name in PLAN_KEYS})
     which = "fastest plan that fits" if fits else "no plan fits; thriftiest plan"
     allowed = "; the upper bound allows for a run whose plan is not the best" if fits else ""
-    return f"No plan given, {which}: {' '.join(shown)}{allowed}."
+    return f"No plan given, {which}: {text}{allowed}."

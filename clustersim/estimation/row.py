@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.units import format_number
+from clustersim.units import MOST_CHIPS, format_number
 
 __all__ = ["Row"]
 
 MOST = 1e9
+MOST_OF = dict.fromkeys(("n_accelerators", "global_batch", "seq_len"), float(MOST_CHIPS))
+"""The same limits as an estimate of one job has."""
 FLAGS = {"true": 1.0, "false": 0.0}
 """Words for a switch that is on or off."""
 DENIALS = {"not", "no", "non", "without"}
@@ -46,7 +48,7 @@ class Row:
         default: float | None = None,
         *,
         least: float = 1.0,
-        most: float = MOST,
+        most: float | None = None,
         whole: bool = True,
     ) -> float:
         """Read a number; `default` where it is missing, a problem where there is none."""
@@ -66,6 +68,7 @@ class Row:
                 f"{name}: must be {kind} of at least {format_number(least, 6)}, found {text!r}"
             )
             return np.nan
+        most = MOST_OF.get(name, MOST) if most is None else most
         if value > most:
             self.problems.append(
                 f"{name}: must be at most {format_number(most, 6)}, found {text!r}"

@@ -33,17 +33,39 @@ def model_of_row(row: Row, catalogue: Catalogue) -> dict[str, float]:
     """
     known = _known_model(row, catalogue)
     model = _of_catalogue(row, known) if known is not None else _of_row(row)
-    heads, kv_heads = row.number("heads", known.heads if known else None), row.number("kv_heads", 0)
+    if known is None:
+        _name_unknown(row, catalogue)
+    heads, kv_heads = row.number("heads", known.heads if known else 0), row.number("kv_heads", 0)
     if not row.problems and kv_heads and heads % kv_heads:
         row.problems.append(f"kv_heads: must divide the {heads:g} heads, found {kv_heads:g}")
     return {} if row.problems else model
+
+
+def _name_unknown(row: Row, catalogue: Catalogue) -> None:
+    """Say that the model is not known, rather than which parts of its shape are missing."""
+    missing = [f"{name}: missing" for name in (*SHAPE, "seq_len")]
+    name = row.text("model")
+    absent = [told.partition(":")[0] for told in row.problems if told in missing]
+    if not name or not absent:
+        return
+    try:
+        _catalogue_model(name, catalogue)
+        told = f"model: {name!r} of the catalogue has another shape"
+    except InputError as error:
+        told = f"model: {error.problems[0]}"
+    row.problems[:] = [each for each in row.problems if each not in missing]
+    row.problems.append(f"{told}; or give its {', '.join(absent)}")
+
+
+def _catalogue_model(name: str, catalogue: Catalogue) -> Model:
+    return catalogue.model(re.sub(r"\s*\(.*\)|\s+MoE$|\s+truncated.*", "", name))
 
 
 def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
     """Return the model of the catalogue that the row names, unless its shape is another."""
     name = row.text("model")
     try:
-        model = catalogue.model(re.sub(r"\s*\(.*\)|\s+MoE$|\s+truncated.*", "", name))
+        model = _catalogue_model(name, catalogue)
     except InputError:
         return None
     for column in ("layers", "hidden", "heads", "n_experts"):

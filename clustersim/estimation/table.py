@@ -20,7 +20,7 @@ from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumptions import chip_notes, unmeasured_notes
-from clustersim.estimation.column_names import with_known_columns
+from clustersim.estimation.column_names import twice, with_known_columns
 from clustersim.estimation.configurations import (
     COLUMNS,
     KINDS,
@@ -87,7 +87,7 @@ class PredictedTable(Brief):
     misspelt : mapping of str to str
         Columns that are not known, by the known column that they seem to mean.
     renamed : tuple of str
-        Which columns were read as which known ones.
+        Which columns were read as which known ones, and which were not read for another.
     interrupted : int
         Rows that were left out as a signal came before their plan was searched.
     """
@@ -178,10 +178,11 @@ def predict_table(
 
 def _check_columns(table: pd.DataFrame, texts: pd.DataFrame, source: str) -> None:
     problems = [
-        f"{name}: stands already in the table, where the prediction goes; rename or remove it"
+        f"{name}: the input already has a column of this name; rename or remove it"
         for name in PREDICTED
         if name in table.columns
     ]
+    problems += twice(table.columns)
     if not set(COLUMNS) & set(texts.columns):
         problems.append(
             f"has none of the columns of a configuration: {', '.join(COLUMNS)}; "

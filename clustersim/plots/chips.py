@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from clustersim.plots.style import MARKERS, colour, new_figure, style
+from clustersim.units import counted
 
 __all__ = ["draw_chip_comparison", "plot_chips"]
 
@@ -82,7 +83,10 @@ def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> 
         for edge in np.arange(1, len(models)) - 0.5:
             ax.axhline(edge, color="#bbbbbb", lw=0.6)
         count = table.groupby("model")["chips"].first()
-        ax.set_yticks(range(len(models)), [f"{model}\n{count[model]:,} chips" for model in models])
+        ax.set_yticks(
+            range(len(models)),
+            [f"{model}\n{counted(int(count[model]), 'chip')}" for model in models],
+        )
         ax.set_ylim(len(models) - 0.5, -0.5)
         ax.grid(axis="y", visible=False)
         ax.set_xscale("log")

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from clustersim.calendar import Calendar
 from clustersim.plots.style import COLOURS, new_figure, style
-from clustersim.units import format_duration
+from clustersim.units import counted, format_duration
 from clustersim.workload.describe import TraceStatistics, clock_of, describe_jobs, size_bins
 
 __all__ = [
@@ -75,7 +75,7 @@ def plot_trace(
         known = origin is not None or first_second > 0 or (calendar is not None and clock.is_dated)
         plot_week(statistics, weekdays_known=known, ax=axes[1, 1])
         figure.suptitle(
-            f"{title}: {statistics.jobs:,} jobs in {format_duration(statistics.span_s)}",
+            f"{title}: {counted(statistics.jobs, 'job')} in {format_duration(statistics.span_s)}",
             fontsize=12,
         )
     return figure
@@ -267,7 +267,7 @@ def plot_fit(model_jobs: pd.DataFrame, jobs: pd.DataFrame, *, title: str) -> Fig
             ax.yaxis.set_minor_locator(NullLocator())
             ax.tick_params(axis="x", rotation=45)
             plural = "" if labels[k] == "1" else "s"
-            ax.set_title(f"{labels[k]} accelerator{plural} ({counts[k]:,} jobs)")
+            ax.set_title(f"{labels[k]} accelerator{plural} ({counted(int(counts[k]), 'job')})")
         for ax in panels[len(bins) :]:
             ax.set_visible(False)
         figure.supxlabel("run time in the log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -191,6 +192,19 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         )
 
 
+FEW_PAIRS = 5
+"""With fewer, Student's t makes an interval several times as wide as the spread."""
+
+
+def _is_users(metric: str) -> bool:
+    """Tell whether a metric is a user's, which may be negative; all others are not."""
+    from clustersim.analysis.metrics import METRICS
+
+    name = re.split(r"[.@]", metric)[0]
+    found = METRICS.get(name)
+    return found is None or bool(found.file)
+
+
 def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     table = result.differences
     for row in table.to_dict("records") if table is not None else ():
@@ -209,6 +223,10 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
             yield f"{head} {size} {word} ({pairs}); there is no share, as the baseline's mean is 0."
             continue
         low, high = row["relative_low"], row["relative_high"]
+        beyond = -math.inf < low < -1.0 and not _is_users(row["metric"])
+        low = -1.0 if beyond else low  # less than nothing cannot be
+        if row["pairs"] < FEW_PAIRS and low < high and math.isfinite(low) and math.isfinite(high):
+            pairs += ", which are too few for a narrow interval"
         word = "less" if row["relative"] < 0 else "more"
         size = _percent(abs(row["relative"]))
         if low == high == 0:
@@ -224,6 +242,11 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
             yield (
                 f"{head} does not clearly differ ({_signed(row['relative'])}, 95 % interval "
                 f"{_signed(low)} to {_signed(high)}; {pairs}{_over_draws(row)})."
+            )
+        elif beyond:
+            yield (
+                f"{head} {size} {word} (95 % interval {_signed(low)} to {_signed(high)}; {pairs}"
+                f"{_over_draws(row)})."
             )
         else:
             half = _percent((high - low) / 2)

@@ -28,7 +28,7 @@ from clustersim.studies.conduct import Progress, run_study
 from clustersim.studies.plot_kinds import PLOT_KINDS
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
-from clustersim.units import format_duration
+from clustersim.units import counted, format_duration
 
 __all__ = ["conduct_study", "write_report", "write_results"]
 
@@ -87,7 +87,9 @@ def conduct_study(
         print("interrupted before the first run was done")
         return complete
     if not complete:
-        print(f"interrupted; writing what follows from {len(result.runs):,} runs", flush=True)
+        print(
+            f"interrupted; writing what follows from {counted(len(result.runs), 'run')}", flush=True
+        )
     try:
         figures, problems = write_results(result, Path(out), formats)
     except KeyboardInterrupt:
@@ -226,7 +228,7 @@ class _Teller:
         if self._last.kept_old:
             reused += f" ({self._last.kept_old:,} by other code)"
         failed = f", {self._last.failed:,} failed" if self._last.failed else ""
-        return f"{self._last.done:,} runs{reused}{failed}"
+        return f"{counted(self._last.done, 'run')}{reused}{failed}"
 
 
 def _line(now: Progress) -> str:

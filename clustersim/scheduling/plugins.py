@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from clustersim import interrupts
 from clustersim.errors import ClusterSimError, InputError, check_kind, nearest_hint, unknown_name
 from clustersim.scheduling.placement import (
     Consolidate,
@@ -23,7 +24,12 @@ from clustersim.scheduling.placement import (
     Spread,
 )
 from clustersim.scheduling.policies import POLICIES, Policy
-from clustersim.scheduling.stalls import LONGEST_CALL_S, StalledError, stopped_when_stalled
+from clustersim.scheduling.stalls import (
+    LONGEST_LOAD_S,
+    PLUGIN,
+    StalledError,
+    stopped_when_stalled,
+)
 
 __all__ = [
     "PLACEMENTS",
@@ -31,9 +37,11 @@ __all__ = [
     "find_placement",
     "find_policy",
     "interrupts_itself",
+    "is_own",
     "load_module",
     "module_being_loaded",
     "plugin_file",
+    "told_by",
 ]
 
 PLACEMENTS: dict[str, type[Placement]] = {
@@ -43,7 +51,6 @@ PLACEMENTS: dict[str, type[Placement]] = {
 }
 
 Plugin = TypeVar("Plugin")
-_MARK = "clustersim_plugin_"
 _LOADING = threading.RLock()
 _BEING_LOADED: ContextVar[ModuleType | None] = ContextVar("being loaded", default=None)
 
@@ -88,9 +95,7 @@ def fault_in_plugin(
         The policy and the placement; those of clustersim itself do not count.
     """
     files = {file: cls for cls in plugins if (file := plugin_file(cls))}
-    said = f"{type(error).__name__}: {error}"
-    if isinstance(error, (ClusterSimError, StalledError)):
-        said = str(error)
+    said = told_by(error)
     cause: BaseException | None = error
     while cause is not None:
         frames = traceback.extract_tb(cause.__traceback__)
@@ -154,7 +159,7 @@ def load_module(path: Path) -> ModuleType:
         source = path.read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
-    name = _MARK + hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]
+    name = PLUGIN + hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]
     with _LOADING:  # a second thread waits until the module is whole
         return sys.modules[name] if name in sys.modules else _executed(name, path)
 
@@ -172,18 +177,13 @@ def _executed(name: str, path: Path) -> ModuleType:
     sys.modules[name] = module
     token = _BEING_LOADED.set(module)
     try:
-        with stopped_when_stalled(lambda: None, LONGEST_CALL_S):
+        with stopped_when_stalled(lambda: len(sys.modules), LONGEST_LOAD_S):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit, StalledError) as error:
-        del sys.modules[name]
-        own = isinstance(error, (ClusterSimError, StalledError))
-        told = error if own else f"{type(error).__name__}: {error}"
-        raise InputError(path, f"fails to load: {told}") from None
-    except KeyboardInterrupt as error:
-        del sys.modules[name]
-        if not _raised_in(error, {str(path)}):
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, KeyboardInterrupt) and not is_own(error, {str(module.__file__)}):
             raise
-        raise InputError(path, "fails to load: raises KeyboardInterrupt") from None
+        raise InputError(path, f"fails to load: {told_by(error)}") from None
     finally:
         _BEING_LOADED.reset(token)
     return module
@@ -203,10 +203,30 @@ def interrupts_itself(
     files = {plugin_file(cls) for cls in plugins} - {""}
     cause: BaseException | None = error
     while cause is not None:  # SimPy raises what a process raises anew
-        if _raised_in(cause, files):
+        if isinstance(cause, KeyboardInterrupt) and is_own(cause, files):
             return True
         cause = cause.__cause__
     return False
+
+
+def is_own(error: KeyboardInterrupt, files: Set[str]) -> bool:
+    """Whether code raised an interrupt, and no signal: by the rule below where that is not known.
+
+    With no file of the user's there is nothing but signals.
+    """
+    brought = interrupts.by_signal(error)
+    return bool(files) and (_raised_in(error, files) if brought is None else not brought)
+
+
+def told_by(error: BaseException) -> str:
+    """Return what an error says; its class too, where it is not an error of ours."""
+    if isinstance(error, (ClusterSimError, StalledError)):
+        return str(error)
+    try:
+        text = str(error)
+    except Exception:  # a class of the user's
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _raised_in(error: BaseException, files: Set[str]) -> bool:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
-__all__ = ["LONGEST_CALL_S", "StalledError", "stopped_when_stalled"]
+from clustersim import interrupts
+
+__all__ = ["LONGEST_CALL_S", "LONGEST_LOAD_S", "PLUGIN", "StalledError", "stopped_when_stalled"]
 
 LONGEST_CALL_S = 60.0
 """How long one call of a policy or placement of a user's own may take, seconds."""
+LONGEST_LOAD_S = 20.0
+"""How long a file of a user's own may take to load, seconds, without importing another module."""
+GRACE_S = 5.0
+"""Code that catches what is raised to stop it ends the process after so many seconds."""
+PLUGIN = "clustersim_plugin_"
+"""Begins the name of a module that is a user's file."""
 _LOOK_EVERY_S = 0.5
 
 
@@ -20,12 +31,39 @@ class StalledError(BaseException):
     """Raised into code that does not come to an end; no `except Exception` of it holds this up."""
 
 
+@dataclass
+class _Watched:
+    """How long a value has not changed."""
+
+    progress: Callable[[], object]
+    limit_s: float
+
+    def __post_init__(self) -> None:
+        self._last, self._since_s = self.progress(), time.monotonic()
+
+    def beyond_s(self) -> float:
+        """Seconds beyond the limit; negative within it."""
+        value, now_s = self.progress(), time.monotonic()
+        if value != self._last:
+            self._last, self._since_s = value, now_s
+        return now_s - self._since_s - self.limit_s
+
+    def message(self) -> str:
+        return f"did not come to an end within {self.limit_s:g} s"
+
+
 @contextmanager
 def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iterator[None]:
     """Raise :class:`StalledError` when a value has not changed for a while.
 
     A thread watches, and interrupts the main thread by the signal ``SIGVTALRM``, which nothing else
-    here uses.  In another thread, and where there is no such signal (Windows), there is no limit.
+    here uses.  A timer of that signal does the same in compiled code that lets no thread run but
+    looks at signals, such as a regular expression.  In another thread, and where there is no such
+    signal (Windows), there is no limit.
+
+    Code may catch what is raised, or run compiled code that looks at nothing.  Where the process is
+    a command or a worker of clustersim, it is then ended, :data:`GRACE_S` or twice that after the
+    limit: with exit code 2, or with 1 and a traceback where not even a thread can run.
 
     Parameters
     ----------
@@ -48,26 +86,50 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
         yield
         return
     over = threading.Event()
+    watched = _Watched(progress, limit_s)
 
     def raise_it(_signal: int, _frame: FrameType | None) -> None:
-        if not over.is_set():
-            raise StalledError(f"did not come to an end within {limit_s:g} s")
+        if not over.is_set() and watched.beyond_s() >= 0:
+            raise StalledError(watched.message())
+
+    def end_later() -> None:
+        if interrupts.is_ours():
+            faulthandler.dump_traceback_later(limit_s + 2 * GRACE_S, exit=True, file=2)
 
     def watch() -> None:
-        last, since_s = progress(), time.monotonic()
         while not over.wait(_LOOK_EVERY_S):
-            value, now_s = progress(), time.monotonic()
-            if value != last:
-                last, since_s = value, now_s
-            elif now_s - since_s >= limit_s and main.ident is not None:
+            beyond_s = watched.beyond_s()
+            end_later()
+            if beyond_s >= GRACE_S:
+                interrupts.end_process(2, f"error: {_place(main)}{watched.message()}; {_CAUGHT}")
+            if beyond_s >= 0 and main.ident is not None:
                 signal.pthread_kill(main.ident, signal.SIGVTALRM)
 
     before = signal.signal(signal.SIGVTALRM, raise_it)
+    timer = signal.setitimer(signal.ITIMER_VIRTUAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
     watcher = threading.Thread(target=watch, daemon=True, name="stalls")
+    end_later()
     watcher.start()
     try:
         yield
     finally:
         over.set()
+        signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
         watcher.join()
+        if interrupts.is_ours():
+            faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGVTALRM, before)
+
+
+_CAUGHT = "it catches the error that should stop it, so the process was ended"
+
+
+def _place(thread: threading.Thread) -> str:
+    """The line of a user's file that a thread is at, as a message begins."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith(PLUGIN):
+            code = frame.f_code
+            return f"{code.co_filename}: line {frame.f_lineno}, in {code.co_name}: "
+        frame = frame.f_back
+    return ""

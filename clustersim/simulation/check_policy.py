@@ -10,6 +10,7 @@ import pandas as pd
 
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import Placement, Policy, find_placement, find_policy
+from clustersim.scheduling.stalls import StalledError
 from clustersim.seeds import Streams
 from clustersim.simulation.node_ranges import by_node
 from clustersim.simulation.result import Result
@@ -65,7 +66,7 @@ def check_policy(
     Returns
     -------
     list of Finding
-        One for each trial.
+        One for each trial, up to the first in which a call does not come to an end.
 
     Raises
     ------
@@ -79,16 +80,24 @@ def check_policy(
         placement=find_placement(placement, folder=folder),
         longest_call_s=_LONGEST_CALL_S,
     )
-    return [
-        Finding(name, _fault(jobs, cluster, scheduling)) for name, cluster, jobs in _trials(seed)
-    ]
+    findings: list[Finding] = []
+    for name, cluster, jobs in _trials(seed):
+        try:
+            findings.append(Finding(name, _fault(jobs, cluster, scheduling)))
+        except StalledError as error:
+            told = f"{error}; the other trials were left out"
+            return [*findings, Finding(name, told)]
+    return findings
 
 
 def _fault(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
+    """Return what is wrong; raises StalledError if a call does not come to an end."""
     try:
         first = simulate(jobs, cluster, scheduling, check=True)
         second = simulate(jobs, cluster, scheduling)
     except ClusterSimError as error:
+        if isinstance(error.__cause__, StalledError):
+            raise StalledError(str(error)) from None
         return str(error)
     except Exception as error:
         return f"raised {type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster, Pool
+from clustersim.units import counted
 from clustersim.workload.jobs import texts_of
 
 __all__ = [
@@ -136,8 +137,8 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     if named.nunique() < 2:
         return []
     return [
-        f"{len(named):,} jobs name one of {named.nunique():,} virtual clusters (vc), but the "
-        "cluster has none: they share all of it"
+        f"{counted(len(named), 'job names', 'jobs name')} one of {named.nunique():,} virtual "
+        "clusters (vc), but the cluster has none: they share all of it"
     ]
 
 
@@ -292,7 +293,7 @@ def _reason(
     largest = max(partitions[place[pool, row]].placement.capacity for pool in mine)
     where = f"virtual cluster {vc!r}" if vc else "the largest pool it may use"
     if size > largest:
-        return f"needs {size:,} accelerators, {where} has {largest:,}"
+        return f"needs {counted(size, 'accelerator')}, {where} has {largest:,}"
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]
     if not fitting:
         model = str(jobs["model"].iloc[row]) if "model" in jobs else ""
@@ -301,4 +302,5 @@ def _reason(
             for pool in mine
         ]
         return "; ".join(told)
-    return f"needs {size:,} accelerators, which the placement cannot put on the nodes of {where}"
+    needs = f"needs {counted(size, 'accelerator')}"
+    return f"{needs}, which the placement cannot put on the nodes of {where}"

@@ -11,8 +11,9 @@ import pandas as pd
 from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.units import counted
 
-__all__ = ["can_never_run", "unfinished_reasons"]
+__all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
 
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
@@ -76,10 +77,11 @@ def _why_it_waits(
     out = {index: len(partitions[index].out_of_service) for index in choice}
     most = max(capacity[index] - gone[index] * size[index] for index in choice)
     now = max(capacity[index] - out[index] * size[index] for index in choice)
+    needs = f"it needs {counted(n, 'accelerator')} on {pools}"
     if n > most:
-        return f": it needs {n:,} accelerators on {pools}, where at most {most:,} {GONE}"
+        return f": {needs}, where at most {most:,} {GONE}"
     if n > now:
-        return f": it needs {n:,} accelerators on {pools}, where {now:,} are in service"
+        return f": {needs}, where {now:,} {'is' if now == 1 else 'are'} in service"
     if record.nothing_could_start:
         return f": the policy did not start it, though it would fit; {STUCK}"
     return ""
@@ -100,8 +102,23 @@ def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     bool array (jobs,)
     """
     waits = jobs["start_s"].isna().to_numpy()
-    reasons = jobs["reason"].fillna("").astype("string")
-    for_ever = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
     never = (jobs["outcome"] == NEVER_RUNNABLE).to_numpy(dtype=bool)
-    found: npt.NDArray[np.bool_] = never | (waits & for_ever)
+    found: npt.NDArray[np.bool_] = never | (waits & waits_for_ever(jobs))
+    return found
+
+
+def waits_for_ever(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which jobs of a result wait and always would; some may have run before.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        Of a result.
+
+    Returns
+    -------
+    bool array (jobs,)
+    """
+    reasons = jobs["reason"].fillna("").astype("string")
+    found: npt.NDArray[np.bool_] = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
     return found

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from clustersim.analysis.metrics import is_metric, metric_names
-from clustersim.analysis.registry import Registry, place_and_error
+from clustersim.analysis.registry import Registry, users_code
 from clustersim.errors import InputError, nearest_hint, shown
 
 if TYPE_CHECKING:
@@ -175,13 +175,11 @@ class PlotKind:
 @contextmanager
 def _named(kind: PlotKind) -> Iterator[None]:
     """Say of an error in here which kind of the user's leads to it."""
-    try:
+    if not kind.file:
         yield
-    except (Exception, SystemExit) as error:
-        if not kind.file:
-            raise
-        told = place_and_error(error, kind.file)
-        raise InputError(kind.file, f"plot kind {kind.name!r}: {told}") from None
+        return
+    with users_code(kind.file, f"plot kind {kind.name!r}"):
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,28 @@ _MEANT: dict[str, tuple[frozenset[str], ...]] = {
             }
         ),
     ),
+    "estimate_s": (
+        frozenset(
+            {
+                *("estimate", "estimates", "userestimate", "estimatedtime", "estimatedruntime"),
+                *("estimatedduration", "runtimeestimate", "durationestimate", "timeestimate"),
+                *("estruntime", "estduration", "esttime", "expectedruntime", "expectedduration"),
+                *("predictedruntime", "predictedduration"),
+            }
+        ),
+        frozenset(
+            {
+                *("reqtime", "requestedtime", "timerequested", "requestedruntime", "timereq"),
+                *("requestedduration", "requestedwalltime", "walltimerequested", "reqwalltime"),
+                *("timelimit", "timelimitraw", "timelim", "runtimelimit", "durationlimit"),
+                *("walltimelimit", "wallclocklimit", "maxruntime", "maxduration", "maxwalltime"),
+            }
+        ),
+        frozenset({"walltime", "wallclock", "wallclocktime"}),
+    ),
 }
-"""What else a required column is called, letters and digits only; the first group counts first."""
+"""What else a required column (or the estimate) is called, letters and digits only; the first group
+counts first."""
 _PERHAPS = {
     "job_id": {"jobname", "name", "taskid", "applicationid", "appid", "pod", "podname"},
     "n_accelerators": {
@@ -132,7 +152,7 @@ def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
     Parameters
     ----------
     wanted : str
-        ``job_id``, ``submit_s``, ``n_accelerators`` or ``duration_s``.
+        ``job_id``, ``submit_s``, ``n_accelerators``, ``duration_s`` or ``estimate_s``.
     columns : iterable of str
         Columns of the file.
 

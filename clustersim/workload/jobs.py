@@ -15,7 +15,7 @@ import pandas as pd
 from clustersim.brief import Brief
 from clustersim.errors import InputError, shown
 from clustersim.notes import note
-from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, format_number
+from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, counted, format_number
 from clustersim.workload.columns import absent_columns
 
 __all__ = [
@@ -74,7 +74,8 @@ class JobLog(Brief):
 
     def report(self) -> str:
         """Say in a few lines how many rows were read, kept and dropped, and why."""
-        lines = [f"{self.source} ({self.format}): {self.rows_read:,} rows, {len(self.jobs):,} jobs"]
+        rows = counted(self.rows_read, "row")
+        lines = [f"{self.source} ({self.format}): {rows}, {counted(len(self.jobs), 'job')}"]
         lines += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
@@ -207,6 +208,7 @@ def _values(
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+_INFINITE = "infinite or beyond 1.8e308"
 _NEEDED = {
     "submit_s": "a number of seconds is needed; dates are read from a column submit_time",
     "duration_s": "a number of seconds is needed",
@@ -262,7 +264,7 @@ def _number_faults(
     too_low = values <= least if open_end else values < least
     for bad, what, told in (
         (absent, "without a value", "every job needs one"),
-        (np.isinf(values), "infinite", "a finite number is needed"),
+        (np.isinf(values), _INFINITE, "a finite number is needed"),
         (too_low & np.isfinite(values), "too low" if least > 0 else "not positive", rule),
         (
             (values > most) & np.isfinite(values),
@@ -286,7 +288,7 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     finite = np.isfinite(values)
     for bad, what, rule in (
         (np.isnan(values), "without a value", "every job needs one"),
-        (np.isinf(values), "infinite", "a whole number is needed"),
+        (np.isinf(values), _INFINITE, "a whole number is needed"),
         (values < 1, "below 1", "1 or more needed"),
         (
             values > MOST_CHIPS,
@@ -295,7 +297,7 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         ),
         (values != np.floor(values), "with part of an accelerator", "a whole number is needed"),
     ):
-        bad = bad & finite if what not in ("without a value", "infinite") else bad
+        bad = bad & finite if what not in ("without a value", _INFINITE) else bad
         if bad.any():
             yield _say("n_accelerators", bad, values, records, what, rule)
 
@@ -337,4 +339,5 @@ def _identity_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         names = column[twice].drop_duplicates()
         first = ", ".join(shown(name) for name in names.iloc[:3].tolist())
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-        yield f"job_id: {len(names):,} occur more than once: {first}{more}; each must be unique"
+        occur = counted(len(names), "id occurs", "ids occur")
+        yield f"job_id: {occur} more than once: {first}{more}; each must be unique"

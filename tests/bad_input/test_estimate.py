@@ -43,7 +43,10 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "bare network": ([*JOB, "--network", "400"], ("--network: '400' has no unit",)),
     "no network": ([*JOB, "--network", "0"], ("network: must be more than 0",)),
     "network in bytes": ([*JOB, "--network", "4 GB"], ("--network", "'GB'")),
-    "price": ([*JOB, "--price", "-5", "--pue", "0.5"], ("prices: 2 problems", "price", "pue")),
+    "price": (
+        [*JOB, "--price", "-5", "--pue", "0.5"],
+        ("estimate: 2 problems", "--price: ", "--pue: "),
+    ),
     "no calibration": ([*JOB, "--calibration", "no.json"], ("no.json: cannot be read",)),
     "calibration of runs": ([*JOB, "--calibration", "runs.csv"], ("is no calibration",)),
     "no catalogue": ([*JOB, "--catalogue", "no.yaml"], ("no.yaml: no such file",)),
@@ -88,7 +91,11 @@ TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "open quote": (b'tp,pp\n1,"2\n', ("is no CSV table",)),
     "predicted already": (
         b"tp,fits,reason\n1,true,\n",
-        ("2 problems", "fits: stands already", "reason: stands already"),
+        (
+            "2 problems",
+            "fits: the input already has a column",
+            "reason: the input already has a column",
+        ),
     ),
 }
 

@@ -55,7 +55,7 @@ VALUES = {
     ("estimate_s", "inf"): "infinite",
     ("estimate_s", "soon"): "'soon'",
     ("job_id", ""): "every job needs one",
-    ("job_id", "2"): "occur more than once: 2",
+    ("job_id", "2"): "1 id occurs more than once: 2",
 }
 
 
@@ -112,7 +112,7 @@ TABLES = {
     "blanks": (GOOD.replace(",", " "), "is not a table with commas: its first line is 'job_id su"),
     "no header": (GOOD.removeprefix(HEADER), "has no header: its first line is '1,0,8,60'"),
     "out of order": (HEADER + "1,5,8,60\n2,0,8,60\n", "row 2 (0) comes after row 1 (5)"),
-    "id twice": (HEADER + "7,0,8,60\n7,5,8,60\n", "job_id: 1 occur more than once: 7"),
+    "id twice": (HEADER + "7,0,8,60\n7,5,8,60\n", "job_id: 1 id occurs more than once: 7"),
     "all rows too long": (HEADER + "1,1,000,8,60\n", "rows have 5 fields, its header 4"),
     "one row too long": (HEADER + "1,0,8,60\n2,5,8,60,9\n", "line 3"),
     "row cut short": (HEADER + "1,0\n", "n_accelerators"),

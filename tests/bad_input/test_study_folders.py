@@ -117,7 +117,7 @@ def test_a_study_is_not_a_scenario(refuse: Refuse) -> None:
 
 OPTIONS: dict[str, tuple[list[str], str]] = {
     "no worker": (["--workers", "0"], "workers: must be 1 or more, found 0"),
-    "workers in words": (["--workers", "two"], "argument --workers: invalid int value: 'two'"),
+    "workers in words": (["--workers", "two"], "--workers: must be a whole number, found 'two'"),
     "nonsense for a scheduler": (
         ["--dask", "nonsense"],
         "--dask: must be a scheduler's address such as tcp:",

@@ -73,7 +73,7 @@ class TestTable:
         path, out = tmp_path / "runs.csv", tmp_path / "out.csv"
         write_csv(pd.DataFrame([{**ROW, **texts}]), path)
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n")  # as Excel writes it
-        assert "1 rows predicted, 0 not\n" in call(capsys, "--table", str(path), "--out", str(out))
+        assert "1 row predicted, 0 not\n" in call(capsys, "--table", str(path), "--out", str(out))
         row = read_csv_as_text(out).iloc[0]
         assert {name: row[name] for name in texts} == texts
         assert row["predicted_note"] == ""
@@ -153,7 +153,7 @@ class TestTable:
             best.step_time_s[0], rel=0.03
         ), "the row's source has an effect of its own"
         assert first["predicted_note"].startswith("No plan given, fastest plan that fits: tp=")
-        assert f"dp={best.dp[0]} micro_batch={best.micro_batch[0]}" in first["predicted_note"]
+        assert f"dp={best.dp[0]},micro_batch={best.micro_batch[0]}" in first["predicted_note"]
         assert table["predicted_note"][1].startswith("dp 8 is taken for 64")
         assert table["reason"][2].startswith("dp: must be 64 (64 chips over tp pp cp 1)")
         assert table["predicted_step_time_s"][2] == ""
@@ -225,7 +225,8 @@ class TestTable:
     def test_two_columns_that_may_mean_the_same_are_not_guessed(self) -> None:
         table = pd.DataFrame([{**ROW, "gpus": "64", "chips": "64"}]).drop(columns="n_accelerators")
         found = predict_table(table)
-        assert (found.renamed, found.predicted) == ((), 0)
+        told = "columns 'gpus' and 'chips' may each mean n_accelerators: none is read"
+        assert (found.renamed, found.predicted) == ((told,), 0)
         assert found.table["reason"][0] == "n_accelerators: missing"
 
     def test_kinds_that_are_not_known(self) -> None:

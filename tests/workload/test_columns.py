@@ -301,3 +301,77 @@ def test_openb_of_the_reference_logs(shared_data: Path) -> None:
     dropped = dict(log.dropped)
     assert dropped["never started, or its start not recorded"] == 897
     assert dropped["still running when the log ends, or its end not recorded"] == 34
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "seconds", "unit"),
+    [
+        ("estimate_h", ["1", "2"], [3600.0, 7200.0], "hours"),
+        ("walltime", ["100", "90"], [100.0, 90.0], "seconds"),
+        ("Timelimit", ["100", "90"], [100.0, 90.0], "seconds"),
+        ("TimelimitRaw", ["100", "90"], [6000.0, 5400.0], "minutes"),
+        ("time_limit_min", ["100", "1.5"], [6000.0, 90.0], "minutes"),
+        ("requested_time", ["100", "-1"], [100.0, 90.0], "seconds"),
+        (
+            "Timelimit",
+            ["1-00:00:01", "02:30"],
+            [86401.0, 150.0],
+            "days, hours, minutes and seconds",
+        ),
+        (
+            "Timelimit",
+            ["UNLIMITED", "01:00:00"],
+            [10.0, 3600.0],
+            "days, hours, minutes and seconds",
+        ),
+    ],
+)
+def test_estimates_under_other_names(
+    tmp_path: Path, column: str, cells: list[str], seconds: list[float], unit: str
+) -> None:
+    path = tmp_path / "log.csv"
+    rows = [f"1,0,8,10,{cells[0]}", f"2,0,8,90,{cells[1]}"]
+    path.write_text("\n".join([f"job,submit,gpus,runtime,{column}", *rows, ""]))
+    log = read_jobs(path)
+    assert log.jobs["estimate_s"].tolist() == seconds
+    assert any(f"{column} is read as estimate_s, in {unit}" in note for note in log.notes)
+
+
+def test_an_estimate_stays_and_a_doubtful_one_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("job,submit,gpus,runtime,estimate_s,walltime\n1,0,8,10,20,100\n")
+    assert read_jobs(path).jobs["estimate_s"].tolist() == [20.0]
+    path.write_text("job,submit,gpus,runtime,timelimit,req_time\n1,0,8,10,20,100\n")
+    log = read_jobs(path)
+    assert "estimate_s" not in log.jobs
+    assert any("each of timelimit and req_time may be estimate_s" in note for note in log.notes)
+    path.write_text("job,submit,gpus,runtime,walltime\n1,0,8,10,long\n")
+    log = read_jobs(path)
+    assert "estimate_s" not in log.jobs
+    assert any("walltime is ignored as estimate_s" in note for note in log.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,submit,n_gpus,start,end,duration\n1,0,8,10,20,99\n2,60,8,5,7,99\n",
+        "job_id,submit_s,n_accelerators,start_time,duration_s\n1,0,8,10,99\n2,60,8,5,99\n",
+        "job_id,submit_s,n_accelerators,start_s,duration_s\n1,0,8,10,99\n2,60,8,5,99\n",
+        "job_id,submit_s,n_accelerators,start_s,duration_s,status\n"
+        "1,0,8,10,99,COMPLETED\n2,60,8,5,99,COMPLETED\n",
+        "id,submitted_at,gpus,started_at,ended_at\n"
+        "1,2026-01-01 12:00,8,2026-01-01 12:00,2026-01-01 13:00\n"
+        "2,2026-01-01 12:00,8,2026-01-01 11:00,2026-01-01 13:00\n",
+        "job_id,user,node_num,gpu_num,cpu_num,mem_per_pod_GB,shared_mem_per_pod,type,state,"
+        "submit_time,start_time,end_time,fail_time,stop_time,duration,queue,gpu_time\n"
+        "s1,u,1,8,8,1,1,x,COMPLETED,2023-07-01 12:00:00+08:00,2023-07-01 12:00:00+08:00,"
+        "2023-07-01 13:00:00+08:00,,,1,1,1\n"
+        "s2,u,1,8,8,1,1,x,COMPLETED,2023-07-01 12:00:00+08:00,2023-07-01 11:00:00+08:00,"
+        "2023-07-01 13:00:00+08:00,,,1,1,1\n",
+    ],
+)
+def test_a_start_before_the_submission_is_told_once(tmp_path: Path, text: str) -> None:
+    notes = read(tmp_path, text).notes
+    told = [note for note in notes if "before its submission" in note]
+    assert len(told) == 1
+    assert told[0].startswith("1 job starts before its submission in the log (row 2)")

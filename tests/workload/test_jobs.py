@@ -63,7 +63,10 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: edited("submit_s", 1, np.nan),
         "submit_s: 1 row without a value (row 2)",
     ),
-    "submit inf": (lambda: edited("submit_s", 2, np.inf), "submit_s: 1 row infinite (row 3: inf)"),
+    "submit inf": (
+        lambda: edited("submit_s", 2, np.inf),
+        "submit_s: 1 row infinite or beyond 1.8e308 (row 3: inf)",
+    ),
     "submit negative": (
         lambda: edited("submit_s", 0, -1.5),
         "submit_s: 1 row negative (row 1: -1.5)",
@@ -125,10 +128,10 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: good().assign(estimate_s=[1, np.nan, 1]),
         "estimate_s: 1 row without a value",
     ),
-    "id twice": (lambda: edited("job_id", 2, 1), "job_id: 1 occur more than once: 1;"),
+    "id twice": (lambda: edited("job_id", 2, 1), "job_id: 1 id occurs more than once: 1;"),
     "text id twice": (
         lambda: good().assign(job_id=["a", "b", "a"]),
-        "job_id: 1 occur more than once: 'a';",
+        "job_id: 1 id occurs more than once: 'a';",
     ),
     "id missing": (
         lambda: good().assign(job_id=["a", None, "c"]),
@@ -172,7 +175,7 @@ def test_all_faults_at_once() -> None:
 
 def test_many_duplicates_are_counted() -> None:
     table = pd.concat([good().assign(job_id=range(k, k + 3), submit_s=0) for k in (0, 3, 0, 3)])
-    with pytest.raises(InputError, match="6 occur more than once: 0, 1, 2 and 3 more"):
+    with pytest.raises(InputError, match="6 ids occur more than once: 0, 1, 2 and 3 more"):
         check_jobs(table, "x")
 
 
@@ -241,8 +244,8 @@ def test_recorded_log(tmp_path: Path) -> None:
         assert log.jobs["n_accelerators"].tolist() == [1, 1]
         assert log.jobs["estimate_s"].tolist() == [90, 30]
         assert log.notes == (
-            "1 jobs ask for part of an accelerator: rounded up to whole ones",
-            "1 jobs without an estimate: their run time is taken for it",
+            "1 job asks for part of an accelerator: rounded up to whole ones",
+            "1 job without an estimate: the run time is taken for it",
         )
 
 

@@ -79,7 +79,7 @@ def test_philly_over_the_begin_of_daylight_saving_time(tmp_path: Path) -> None:
     )
     assert log.jobs["duration_s"].tolist() == [23 * 3600, 31 * 60]
     assert log.notes == (
-        "1 times lie in an hour that the clocks of America/Los_Angeles skip: they are taken an "
+        "1 time lies in an hour that the clocks of America/Los_Angeles skip: it is taken an "
         "hour later",
     )
 

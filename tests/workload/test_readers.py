@@ -52,7 +52,7 @@ def test_swf(tmp_path: Path) -> None:
     assert jobs["start_s"].isna().tolist() == [False, True]
     assert jobs["user"].tolist() == ["3", "4"]
     assert jobs["status"].tolist() == ["completed", "failed"]
-    assert any("1 jobs without an estimate" in note for note in log.notes)
+    assert any("1 job without an estimate" in note for note in log.notes)
     assert log.origin is not None
     assert log.origin.isoformat() == "1996-09-19T10:00:00+02:00"
 
@@ -86,7 +86,7 @@ def test_swf_clip_to_estimate(tmp_path: Path) -> None:
     assert read_jobs(path).jobs["duration_s"].tolist() == [600, 60]
     clipped = read_jobs(path, clip_to_estimate=True)
     assert clipped.jobs["duration_s"].tolist() == [500, 60]
-    assert "1 jobs ran over their estimate: ended there" in clipped.notes
+    assert "1 job ran over the estimate: ended there" in clipped.notes
 
 
 def attempt(start: str | None, end: str | None, *gpus: int) -> dict[str, object]:
@@ -143,7 +143,7 @@ def test_philly(tmp_path: Path, name: str) -> None:
     assert log.jobs["duration_s"].tolist() == [60, 660]  # both attempts, not the wait between
     assert log.jobs["n_accelerators"].tolist() == [1, 16]
     assert log.jobs["attempts"].tolist() == [1, 2]
-    assert log.notes == ("1 jobs changed size between attempts: the largest is taken",)
+    assert log.notes == ("1 job changed size between attempts: the largest is taken",)
     assert log.origin == datetime(2017, 10, 2, tzinfo=ZoneInfo("America/Los_Angeles"))
 
 
@@ -154,7 +154,7 @@ def test_philly(tmp_path: Path, name: str) -> None:
         ('{"jobs": []}', "is a JSON object .keys jobs.; the only JSON that is read is Philly"),
         ('[{"jobid": "x"}]', "job 1 has no list of attempts"),
         ("[]", "holds no jobs"),
-        (json.dumps(PHILLY[2:3]), "no usable job among 1 rows"),
+        (json.dumps(PHILLY[2:3]), "no usable job among 1 row"),
     ],
 )
 def test_philly_faults(tmp_path: Path, text: str, said: str) -> None:
@@ -252,7 +252,7 @@ def test_pai_tasks_alone(tmp_path: Path) -> None:
     assert log.jobs["duration_s"].tolist() == [40, 90]
     assert log.jobs["submit_s"].tolist() == [0, 60]
     assert any("no pai_job_table.csv" in note for note in log.notes)
-    assert any("1 jobs ask for part of an accelerator" in note for note in log.notes)
+    assert any("1 job asks for part of an accelerator" in note for note in log.notes)
 
 
 def test_pai_with_its_job_table(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_openb(tmp_path: Path) -> None:
     assert log.jobs["submit_s"].tolist() == [0, 60]
     assert log.jobs["vc"].tolist() == ["Burstable", "BE"]
     assert log.notes == (
-        "1 jobs ask for part of an accelerator: rounded up to whole ones",
+        "1 job asks for part of an accelerator: rounded up to whole ones",
         "not simulated, although the log has it: gpu_spec (1 job), cpu_milli (2 jobs "
         "of 5 records), memory_mib (2 jobs of 5 records)",
         "gpu_spec: jobs bound to types of chip may run on any chip here, for as long as the log "

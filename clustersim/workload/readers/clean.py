@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError
+from clustersim.units import counted
 from clustersim.workload.columns import absent_columns
 from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog, check_jobs
-from clustersim.workload.readers.observed import ignored_note
+from clustersim.workload.readers.observed import early_note, ignored_note
 
 __all__ = ["as_numbers", "finish", "log_of", "require_columns", "rounded_up", "seconds_since"]
 
@@ -83,7 +84,8 @@ def rounded_up(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     parts = np.isfinite(sizes) & (sizes != np.floor(sizes)) & (sizes > 0)
     if not parts.any():
         return table, []
-    note = f"{int(parts.sum()):,} jobs ask for part of an accelerator: rounded up to whole ones"
+    asks = counted(int(parts.sum()), "job asks", "jobs ask")
+    note = f"{asks} for part of an accelerator: rounded up to whole ones"
     return table.assign(n_accelerators=np.ceil(sizes)), [note]
 
 
@@ -213,9 +215,10 @@ def finish(
     dropped = dropped or {}
     if len(table) == 0 and dropped:
         reasons = ", ".join(f"{count:,}: {reason}" for reason, count in dropped.items())
-        raise InputError(source, f"no usable job among {rows_read:,} rows ({reasons})")
+        raise InputError(source, f"no usable job among {counted(rows_read, 'row')} ({reasons})")
     table, filled = _fill_estimates(as_numbers(table))
     notes += filled
+    notes += _early_starts(table)
     submits = table.get("submit_s")
     if sort and isinstance(submits, pd.Series) and not submits.is_monotonic_increasing:
         table = table.sort_values("submit_s", kind="stable")
@@ -228,8 +231,18 @@ def finish(
     if clip_to_estimate and "estimate_s" in table:
         over = table["duration_s"] > table["estimate_s"]
         table["duration_s"] = table["duration_s"].where(~over, table["estimate_s"])
-        notes.append(f"{int(over.sum()):,} jobs ran over their estimate: ended there")
+        notes.append(f"{counted(int(over.sum()), 'job')} ran over the estimate: ended there")
     return JobLog(table, rows_read, source, format, MappingProxyType(dropped), tuple(notes), origin)
+
+
+def _early_starts(table: pd.DataFrame) -> list[str]:
+    """Say which jobs start before they were submitted."""
+    if not {"submit_s", "start_s"} <= set(table.columns):
+        return []
+    submits, starts = _floats(table["submit_s"]), _floats(table["start_s"])
+    if submits is None or starts is None:
+        return []
+    return early_note(pd.Series(starts < submits, index=table.index))
 
 
 def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -243,5 +256,5 @@ def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not unknown.any():
         return table, []
     filled = table["estimate_s"].mask(unknown, table["duration_s"])
-    note = f"{int(unknown.sum()):,} jobs without an estimate: their run time is taken for it"
+    note = f"{counted(int(unknown.sum()), 'job')} without an estimate: the run time is taken for it"
     return as_numbers(table.assign(estimate_s=filled)), [note]

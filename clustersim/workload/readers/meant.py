@@ -11,7 +11,7 @@ import pandas as pd
 from clustersim.meanings import squashed
 from clustersim.workload.columns import Found, find_column
 from clustersim.workload.readers.cells import ISO_DATE, cell_fault, given_cells, not_numbers
-from clustersim.workload.readers.observed import are_states, observed_run
+from clustersim.workload.readers.observed import are_states, early_note, observed_run
 
 __all__ = ["Meant", "as_jobs_table"]
 
@@ -80,6 +80,9 @@ in seconds']
                 _take(meant, wanted, found)
     if "duration_s" not in table:
         _read_run(meant)
+    meant.notes += _early_starts(table)
+    if "duration_s" in meant.table and not {"estimate_s", "req_time_s"} & set(table.columns):
+        _read_estimate(meant)
     return meant
 
 
@@ -117,6 +120,69 @@ def _take(meant: Meant, wanted: str, found: Found) -> None:
         return
     meant.table = meant.table.rename(columns={found.name: wanted}).assign(**{wanted: values})
     meant.notes.append(f"{found.name} is read as {wanted}{unit}")
+
+
+def _early_starts(table: pd.DataFrame) -> list[str]:
+    """Say which jobs start before they were submitted, where a log has both times alike.
+
+    A column ``start_s`` is left to :func:`~clustersim.workload.readers.clean.finish`.
+    """
+    start = _named(table, _START)
+    submit = Found("submit_s") if "submit_s" in table else find_column("submit_s", table.columns)
+    if start in (None, "start_s") or not isinstance(submit, Found):
+        return []
+    submits = table[submit.name]
+    try:
+        starts = _moments(str(start), table[start])
+        if _are_numbers(submits):
+            submitted: pd.Series | None = _seconds(pd.to_numeric(submits), submit)[0]
+        else:
+            submitted = _moments(submit.name, submits)
+        early = None if starts is None or submitted is None else starts < submitted
+    except (TypeError, _UnreadError):  # not alike, or refused elsewhere
+        return []
+    return [] if early is None else early_note(early)
+
+
+def _read_estimate(meant: Meant) -> None:
+    """Read a column of run times that users expect or ask for; say so where that cannot be."""
+    found = find_column("estimate_s", meant.table.columns)
+    if isinstance(found, list):
+        if found:
+            told = f"each of {' and '.join(found)} may be estimate_s: rename the right one"
+            meant.notes.append(f"estimates are ignored: {told}")
+        return
+    values = meant.table[found.name]
+    given = given_cells(values)
+    if not given.any():
+        return
+    seconds, unit = _clock_seconds(values), "days, hours, minutes and seconds"
+    if seconds[given].isna().all():
+        scale, unit = found.scale, found.unit
+        if squashed(found.name) == "timelimitraw":  # of Slurm
+            scale, unit = 60.0, "minutes"
+        seconds = pd.to_numeric(values.mask(not_numbers(values)), errors="coerce") * scale
+    seconds = seconds.mask(~(seconds >= 0) | np.isinf(seconds))
+    unread = int((given & seconds.isna()).sum())
+    if seconds.isna().all():
+        told = f"{found.name} is ignored as estimate_s: no row has a number of {found.unit}"
+        meant.notes.append(told)
+        return
+    name = f"{found.name} is read as estimate_s, in {unit}"
+    meant.notes.append(name + (f"; {unread:,} of its values cannot be read" if unread else ""))
+    meant.table = meant.table.drop(columns=found.name).assign(estimate_s=seconds)
+
+
+def _clock_seconds(values: pd.Series) -> pd.Series:
+    """Seconds of texts such as ``1-02:30:00``, ``2:30:00`` and ``30:00``; NaN for others."""
+    if pd.api.types.is_timedelta64_dtype(values):
+        elapsed: pd.Series = values.dt.total_seconds()
+        return elapsed
+    text = values.astype("string").str.strip()
+    parts = text.str.extract(r"^(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)$").astype(float)
+    days, hours, minutes, seconds = (parts[place] for place in range(4))
+    whole = minutes * 60.0 + seconds + hours.fillna(0.0) * 3600.0 + days.fillna(0.0) * 86400.0
+    return whole.mask(days.notna() & hours.isna())  # in Slurm 1-02:30 is days-hours:minutes
 
 
 def _are_numbers(values: pd.Series) -> bool:

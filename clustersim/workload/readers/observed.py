@@ -15,12 +15,14 @@ import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
+from clustersim.units import counted
 
 __all__ = [
     "BACKWARD",
     "NEVER_STARTED",
     "STILL_RUNNING",
     "chips_note",
+    "early_note",
     "first_reason",
     "ignored_note",
     "is_running",
@@ -146,6 +148,29 @@ def observed_run(
     return run.mask(why.notna()), why
 
 
+def early_note(early: pd.Series) -> list[str]:
+    """Say how many jobs a log lets start before their submission; nothing where none does.
+
+    Parameters
+    ----------
+    early : pandas.Series
+        True for such a job; the index is the record's place in the file, from 0 on.
+
+    Examples
+    --------
+    >>> early_note(pd.Series([False, True]))
+    ['1 job starts before its submission in the log (row 2): submissions are taken as they stand']
+    """
+    rows = early.index[early.fillna(False).astype(bool)]
+    if not len(rows):
+        return []
+    first = f"row {rows[0] + 1}" if len(rows) == 1 else f"the first in row {rows[0] + 1}"
+    said = counted(
+        len(rows), "job starts before its submission", "jobs start before their submission"
+    )
+    return [f"{said} in the log ({first}): submissions are taken as they stand"]
+
+
 def first_reason(index: pd.Index, reasons: Mapping[str, pd.Series]) -> pd.Series:
     """Return for each row the first of the `reasons` that holds, absent where none does."""
     why = pd.Series(None, index=index, dtype=object)
@@ -188,7 +213,7 @@ catalogue lacks: T4 (1)']
         if len(given) and (name not in shared or given.nunique() > 1):
             count = f"{len(given):,} job{'' if len(given) == 1 else 's'}"
             of_all = 0 if records is None else len(_given(records, name))
-            more = f" of {of_all:,} records" if of_all > len(given) else ""
+            more = f" of {counted(of_all, 'record')}" if of_all > len(given) else ""
             told.append(f"{name} ({count}{more})")
     if not told:
         return []

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from clustersim.errors import InputError
+from clustersim.units import counted
 from clustersim.workload.columns import shortened
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.cells import refuse_faults, time_fault
@@ -86,7 +87,7 @@ def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog
     )
     kept = reasons.isna()
     resized = int((per_job["gpus"].nunique().reindex(jobs.index, fill_value=0)[kept] > 1).sum())
-    notes = [f"{resized:,} jobs changed size between attempts: the largest is taken"]
+    notes = [f"{counted(resized, 'job')} changed size between attempts: the largest is taken"]
     origin = submitted.min()
     jobs["submit_s"] = seconds_since(submitted, origin)
     jobs["start_s"] = seconds_since(per_job["start"].min().reindex(jobs.index), origin)

@@ -113,12 +113,16 @@ def jobs_of_table(
     InputError
         As :func:`~clustersim.workload.jobs.check_jobs`.
     """
+    given = [str(name) for name in table.columns]
     meant = as_jobs_table(table.reset_index(drop=True))
     table = meant.table
     if meant.problems:
         others = [name for name in REQUIRED_COLUMNS if name not in meant.problems]
-        columns = [str(name) for name in table.columns]
-        raise InputError(source, [*meant.problems.values(), *absent_columns(others, columns)])
+        others = [name for name in others if name not in table]
+        raise InputError(source, [*meant.problems.values(), *absent_columns(others, given)])
+    absent = [name for name in REQUIRED_COLUMNS if name not in table]
+    if absent:
+        raise InputError(source, absent_columns(absent, given))
     if not any(name in table for name in _LOG_COLUMNS) and meant.reasons is None:
         return finish(
             table,

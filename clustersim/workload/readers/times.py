@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustersim.units import counted
+
 __all__ = ["Clock", "instants", "local_start"]
 
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)\s*$"
@@ -76,13 +78,14 @@ class Clock:
         told = []
         if self.twice:
             told.append(
-                f"{self.twice:,} times lie in an hour that the clocks of {self.zone} show twice: "
-                "the first that keeps the order of events is taken"
+                f"{counted(self.twice, 'time lies', 'times lie')} in an hour that the clocks of "
+                f"{self.zone} show twice: the first that keeps the order of events is taken"
             )
         if self.skipped:
+            they = "it is" if self.skipped == 1 else "they are"
             told.append(
-                f"{self.skipped:,} times lie in an hour that the clocks of {self.zone} skip: "
-                "they are taken an hour later"
+                f"{counted(self.skipped, 'time lies', 'times lie')} in an hour that the clocks of "
+                f"{self.zone} skip: {they} taken an hour later"
             )
         return told
 

@@ -1,0 +1,125 @@
+"""Why jobs make no progress: failures before the first checkpoint, or checkpoints all the time."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from clustersim.availability.failure_spec import Failures, failure_sources
+from clustersim.units import counted, format_duration
+
+__all__ = ["checkpoint_notes", "progress_notes"]
+
+_FEW_ATTEMPTS = 3
+"""Attempts of a job from which on its progress is judged."""
+_HARDLY = 0.1
+"""Share of the time of its attempts that is kept work, below which a job gets hardly anywhere."""
+_CAUSES = {
+    "checkpoint_s": "checkpoints took {share:.1%}: a checkpoint costs more than the work between "
+    "two of them is long (failures.checkpoints)",
+    "lost_s": "failures undid {share:.1%}: checkpoints are too far apart, or failures too frequent "
+    "for jobs of this size",
+    "restart_s": "restarts took {share:.1%}: a restart takes longer than the time between failures",
+}
+
+
+def checkpoint_notes(failures: Failures | None) -> list[str]:
+    """Say before a run of which settings no job can make progress, or hardly any.
+
+    Parameters
+    ----------
+    failures : Failures, optional
+        Of a scenario.
+
+    Examples
+    --------
+    >>> life = {"kind": "constant", "value": "1 h"}
+    >>> source = {"name": "disk", "time_to_failure": life, "repair": life}
+    >>> spec = {"sources": [source], "checkpoints": {"interval": "1 h"}}
+    >>> checkpoint_notes(Failures.model_validate(spec))
+    ['Note: failures: disk: a node serves exactly 60 min until it fails, and a checkpoint is made \
+after 60 min: no job that runs longer than that can make progress']
+    """
+    if failures is None:
+        return []
+    checkpoints, notes = failures.checkpoints, []
+    interval = checkpoints.interval
+    if isinstance(interval, float) and checkpoints.storage is None and checkpoints.cost >= interval:
+        share = checkpoints.cost / (checkpoints.cost + interval)
+        notes.append(
+            f"Note: failures.checkpoints: jobs spend {share:.1%} of their time on checkpoints, "
+            f"each of which costs {format_duration(checkpoints.cost)} after every "
+            f"{format_duration(interval)} of work"
+        )
+    for source in failure_sources(failures):
+        life = source.time_to_failure
+        if source.slowdown is not None or life.kind != "constant":
+            continue
+        if isinstance(interval, float) and interval < life.value:
+            continue
+        if interval == "optimal":
+            continue
+        after = "never" if isinstance(interval, str) else f"after {format_duration(interval)}"
+        notes.append(
+            f"Note: failures: {source.name}: a {source.of} serves exactly "
+            f"{format_duration(life.value)} until it fails, and a checkpoint is made {after}: no "
+            "job that runs longer than that can make progress"
+        )
+    return notes
+
+
+def progress_notes(jobs: pd.DataFrame, attempts: pd.DataFrame | None) -> list[str]:
+    """Say after a run which unfinished jobs got hardly anywhere, and what took their time.
+
+    Parameters
+    ----------
+    jobs, attempts : pandas.DataFrame
+        Of a result; attempts are None where nothing fails.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"job_id": [1], "outcome": ["unfinished"]})
+    >>> attempts = pd.DataFrame(
+    ...     {"job_id": [1] * 3, "start_s": [0.0, 50.0, 90.0], "end_s": [40.0, 80.0, 120.0],
+    ...      "kept_s": 0.0, "lost_s": 30.0, "checkpoint_s": 0.0, "restart_s": 2.0}
+    ... )
+    >>> print(progress_notes(jobs, attempts)[0])
+    Note: 1 unfinished job kept no work in 3 attempts, of which the longest took 40 s: each was \
+stopped before its first checkpoint
+    """
+    if attempts is None:
+        return []
+    unfinished = jobs.loc[jobs["outcome"] == "unfinished", "job_id"]
+    tried = attempts[attempts["job_id"].isin(unfinished)]
+    if tried.empty:
+        return []
+    parts = ["kept_s", *_CAUSES]
+    rows = tried[["job_id", *parts]].assign(
+        held_s=tried["end_s"] - tried["start_s"], longest_s=tried["end_s"] - tried["start_s"], n=1
+    )
+    by_job = rows.groupby("job_id", sort=False).agg(
+        {**dict.fromkeys((*parts, "held_s", "n"), "sum"), "longest_s": "max"}
+    )
+    swamped = by_job["checkpoint_s"] > 0.5 * by_job["held_s"]
+    judged = by_job[(by_job["n"] >= _FEW_ATTEMPTS) | swamped]
+    nothing = judged["kept_s"] <= 0.0
+    hardly = judged[~nothing & (judged["kept_s"] < _HARDLY * judged["held_s"])]
+    notes = []
+    if nothing.any():
+        which = judged[nothing]
+        longest = format_duration(float(which["longest_s"].max()))
+        notes.append(
+            f"Note: {counted(len(which), 'unfinished job')} kept no work in "
+            f"{int(which['n'].sum()):,} attempts, of which the longest took {longest}: each was "
+            "stopped before its first checkpoint"
+        )
+    if len(hardly):
+        total = hardly[[*parts, "held_s"]].sum()
+        cause = max(_CAUSES, key=lambda name: float(total[name]))
+        share = float(total[cause] / total["held_s"])
+        kept = float(total["kept_s"] / total["held_s"])
+        notes.append(
+            f"Note: {counted(len(hardly), 'unfinished job')} got hardly anywhere: "
+            f"{kept:.2%} of the time of {int(hardly['n'].sum()):,} attempts is work that was kept; "
+            + _CAUSES[cause].format(share=share)
+        )
+    return notes

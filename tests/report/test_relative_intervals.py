@@ -1,0 +1,47 @@
+"""What a report says of differences whose intervals reach below nothing, or have few pairs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from clustersim.report.findings import _differences
+
+
+def said(metric: str, relative: float, low: float, high: float, pairs: int) -> str:
+    row: dict[str, Any] = {
+        "metric": metric,
+        "system": "easy",
+        "baseline": "fcfs",
+        "pairs": pairs,
+        "difference": relative,
+        "relative": relative,
+        "relative_low": low,
+        "relative_high": high,
+        "relative_note": "",
+    }
+    spec = SimpleNamespace(compare=None)
+    result: Any = SimpleNamespace(
+        differences=pd.DataFrame([row]), parameters=(), study=SimpleNamespace(spec=spec)
+    )
+    return next(_differences(result, {}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("mean_wait_s", -0.37, -2.69, 1.95, 2), "interval -100 % to +195 %; 2 pairs, which are"),
+        (("mean_wait_s", -0.37, -2.69, -0.05, 9), "(95 % interval -100 % to -5.0 %; 9 pairs)"),
+        (("mean_wait_s", -0.37, -0.5, -0.24, 9), "± 13 % less (9 pairs)"),
+        (("of_a_user", -0.37, -2.69, 1.95, 9), "interval -269 % to +195 %; 9 pairs)"),
+    ],
+)
+def test_no_wait_is_more_than_all_of_it_shorter(
+    arguments: tuple[str, float, float, float, int], words: str
+) -> None:
+    told = said(*arguments)
+    assert words in told.replace("−", "-")
+    assert ("too few for a narrow interval" in told) == (arguments[4] == 2)
