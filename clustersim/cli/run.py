@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.catalogue import hypothetical_note
     from clustersim.scenario.changes import change_items
     from clustersim.scenario.parameter_paths import removal_notes
-    from clustersim.scenario.resolved import resolve
+    from clustersim.scenario.resolved import fields_named, resolve
     from clustersim.scenario.run import run_scenario
     from clustersim.scenario.run_calendar import calendar_text
     from clustersim.scenario.scenario import load_scenario
@@ -85,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
         dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     plugins = [] if spec is not None else _plugin_files(loaded, args.plugins)
     resolved = resolve(loaded)
-    for line in checkpoint_notes(loaded.scenario.failures):
+    with fields_named(loaded):
+        notes = checkpoint_notes(loaded.scenario.failures)
+    for line in notes:
         print(textwrap.fill(line, 100, subsequent_indent="  "), flush=True)
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
