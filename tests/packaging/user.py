@@ -174,7 +174,8 @@ USERS_OWN = {
     "my-chips.yaml": lambda: "accelerators:\n  MyChip: {extends: H200, source: a test}\n",
     "my_metrics.py": lambda: (
         "from clustersim import Metric, register_metric\n\n"
-        "register_metric(Metric('mine', 'own metric', 'A metric.', compute=lambda part: 1.0))\n"
+        "register_metric(Metric(name='mine', label='own metric', definition='One.',"
+        " compute=lambda part: 1.0))\n"
     ),
     "my_policy.py": lambda: (
         "from clustersim.scheduling.policies import Sjf\n\n\nclass NarrowestFirst(Sjf):\n    pass\n"
