@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from heapq import heappush
 from typing import Any, Final
 
 import simpy
 from simpy.core import StopSimulation
-from simpy.events import Event
+from simpy.events import NORMAL, Event, EventPriority, Process
 
 __all__ = [
     "COMPLETION",
@@ -17,6 +18,7 @@ __all__ = [
     "SCHEDULING",
     "SUBMISSION",
     "Clock",
+    "ImmediateProcess",
 ]
 
 HORIZON: Final = 0
@@ -28,6 +30,27 @@ END_OF_INSTANT: Final = 5
 """Priorities at one instant: the end of the run, then what ends, what fails or comes back, what is
 submitted, then the pass; last the question whether anything is left to happen."""
 _STOP: Final = 9
+
+
+class ImmediateProcess(Process):
+    """A SimPy process that starts and ends without events of its own.
+
+    SimPy starts a process in an event at the present time, and its end is an event too, for those
+    who wait for it.  A job has one process for each attempt, and these two events would be half of
+    all events of a simulation.
+
+    Parameters
+    ----------
+    clock : Clock
+    steps : generator of Event
+        What the process does; it runs to its first ``yield`` at once.
+    """
+
+    def __init__(self, clock: Clock, steps: Generator[Event, Any, Any]) -> None:
+        Event.__init__(self, clock)
+        self._generator = steps
+        self._target = next(steps)
+        self._target.callbacks.append(self._resume)
 
 
 class Clock(simpy.Environment):
@@ -54,6 +77,19 @@ class Clock(simpy.Environment):
         event._value = value
         heappush(self._queue, (time, priority, next(self._eid), event))  # type: ignore[misc]
         return event
+
+    def start(self, steps: Generator[Event, Any, Any]) -> ImmediateProcess:
+        """Start a process at once; see :class:`ImmediateProcess`."""
+        return ImmediateProcess(self, steps)
+
+    def schedule(
+        self, event: Event, priority: EventPriority = NORMAL, delay: simpy.core.SimTime = 0
+    ) -> None:
+        """Schedule an event as SimPy does, except for the end of a process that nobody awaits."""
+        if type(event) is ImmediateProcess and event._ok and not event.callbacks:
+            event.callbacks = None  # type: ignore[assignment]  # SimPy's mark of what has happened
+        else:
+            super().schedule(event, priority, delay)
 
     def cancel(self, event: Event) -> None:
         """Let nothing happen at an event that is still to come; its time passes all the same."""

@@ -232,7 +232,7 @@ class Simulation:
             if self._by_node:
                 self._allocated.note(number, nodes)
         attempt.end = self.clock.at(attempt.end_s, COMPLETION)
-        self.clock.process(self._run_attempt(attempt, attempt.end))
+        self.clock.start(self._run_attempt(attempt, attempt.end))
         for watcher in self._watchers:
             watcher.started(job, partition, nodes)
 
@@ -297,7 +297,7 @@ class Simulation:
         attempt.rerate(now, slowdown)
         # Rounding must not put the end of what is nearly done before the present.
         attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION)
-        self.clock.process(self._run_attempt(attempt, attempt.end))
+        self.clock.start(self._run_attempt(attempt, attempt.end))
 
     def watch(self, watcher: Watcher) -> None:
         """Have a watcher told from now on who starts and leaves where."""

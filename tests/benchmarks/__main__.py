@@ -107,8 +107,8 @@ def curie(path: Path, folder: Path) -> list[tuple[object, ...]]:
             n,
             fcfs,
             measured=f"{fcfs / bare:.2f} x bare",
-            bound="<= 2 x bare",
-            kept=fcfs <= 2 * bare,
+            bound="<= 1.5 x bare",
+            kept=fcfs <= 1.5 * bare,
         ),
         _row(
             "EASY, Curie, reading and writing",
