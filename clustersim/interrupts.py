@@ -10,6 +10,7 @@ third ends the process at once.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import stat
@@ -115,9 +116,11 @@ def watched(*signals: int, command: bool = False) -> Iterator[None]:
         _state.timer = True
     sys.unraisablehook = _swallowed
     ended = _start_watch() if command else None
+    state = _state
     try:
         yield
     finally:
+        state.mode = "hold"  # nothing is raised between these lines
         _disarm()
         if ended is not None:
             ended()
@@ -337,6 +340,13 @@ def _arm(seconds: float) -> bool:
 def _disarm() -> None:
     _state.repeats = 0
     if _state.timer:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+@atexit.register
+def _switch_off() -> None:
+    """Switch off a timer that an interrupt left on: while Python shuts down it ends the process."""
+    if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) is _repeat:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import signal
 import sys
@@ -85,19 +86,15 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
     if threading.current_thread() is not main or not hasattr(signal, "SIGVTALRM"):
         yield
         return
-    over = threading.Event()
     watched = _Watched(progress, limit_s)
-
-    def raise_it(_signal: int, _frame: FrameType | None) -> None:
-        if not over.is_set() and watched.beyond_s() >= 0:
-            raise StalledError(watched.message())
+    alarm = _Alarm(watched)
 
     def end_later() -> None:
         if interrupts.is_ours():
             faulthandler.dump_traceback_later(limit_s + 2 * GRACE_S, exit=True, file=2)
 
     def watch() -> None:
-        while not over.wait(_LOOK_EVERY_S):
+        while not alarm.over.wait(_LOOK_EVERY_S):
             beyond_s = watched.beyond_s()
             end_later()
             if beyond_s >= GRACE_S:
@@ -105,20 +102,46 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
             if beyond_s >= 0 and main.ident is not None:
                 signal.pthread_kill(main.ident, signal.SIGVTALRM)
 
-    before = signal.signal(signal.SIGVTALRM, raise_it)
-    timer = signal.setitimer(signal.ITIMER_VIRTUAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
+    before = signal.getsignal(signal.SIGVTALRM)
+    timer = signal.getitimer(signal.ITIMER_VIRTUAL)
     watcher = threading.Thread(target=watch, daemon=True, name="stalls")
-    end_later()
-    watcher.start()
     try:
+        signal.signal(signal.SIGVTALRM, alarm)
+        signal.setitimer(signal.ITIMER_VIRTUAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
+        end_later()
+        watcher.start()
         yield
     finally:
-        over.set()
-        signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
-        watcher.join()
-        if interrupts.is_ours():
-            faulthandler.cancel_dump_traceback_later()
-        signal.signal(signal.SIGVTALRM, before)
+        try:
+            alarm.over.set()
+            signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
+            if watcher.is_alive():
+                watcher.join()
+        finally:  # an interrupt may come between any two lines
+            alarm.over.set()
+            signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
+            signal.signal(signal.SIGVTALRM, before)
+            if interrupts.is_ours():
+                faulthandler.cancel_dump_traceback_later()
+
+
+class _Alarm:
+    """Handler of the signal: raises in code that has stalled, until it is over."""
+
+    def __init__(self, watched: _Watched) -> None:
+        self.over = threading.Event()
+        self._watched = watched
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        if not self.over.is_set() and self._watched.beyond_s() >= 0:
+            raise StalledError(self._watched.message())
+
+
+@atexit.register
+def _switch_off() -> None:
+    """Switch off a timer that an interrupt left on: while Python shuts down it ends the process."""
+    if hasattr(signal, "SIGVTALRM") and isinstance(signal.getsignal(signal.SIGVTALRM), _Alarm):
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
 
 
 _CAUGHT = "it catches the error that should stop it, so the process was ended"

@@ -58,7 +58,8 @@ def test_an_immediate_process_that_nobody_awaits_makes_no_event() -> None:
     assert len(clock._queue) == 1
     clock.step()
     assert not clock._queue
-    assert process.processed and not process.is_alive
+    assert process.processed
+    assert not process.is_alive
 
 
 def test_what_fails_in_an_immediate_process_is_raised() -> None:
