@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clustersim.errors import InputError
     from clustersim.estimation.estimate import Estimate, estimate
     from clustersim.performance import best_plans
-    from clustersim.planning import Plan, define_plan, load_plan, make_plan
+    from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
     from clustersim.report import conduct_study, write_report
     from clustersim.scenario.run import run
     from clustersim.scenario.scenario import load_scenario
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from clustersim.simulation.scheduling import Scheduling
     from clustersim.simulation.simulate import replay, simulate
     from clustersim.simulation.speeds import RunTimeModel
-    from clustersim.studies.conduct import run_study
+    from clustersim.studies.execution import make_runs
     from clustersim.studies.plot_kinds import PlotKind, register_plot
     from clustersim.studies.study import Study, define_study, load_study
     from clustersim.studies.study_result import StudyResult, load_result
@@ -55,9 +55,9 @@ __all__ = [
     "Metric",
     "NodePlacement",
     "Placement",
-    "Plan",
     "PlotKind",
     "Policy",
+    "PurchasePlan",
     "Result",
     "RunTimeModel",
     "Scheduling",
@@ -82,14 +82,14 @@ __all__ = [
     "load_scenario",
     "load_study",
     "load_workload",
-    "make_plan",
+    "make_runs",
     "nodes_over_time",
+    "plan_purchases",
     "read_jobs",
     "register_metric",
     "register_plot",
     "replay",
     "run",
-    "run_study",
     "schema",
     "simulate",
     "single_pool",
@@ -103,7 +103,7 @@ _HOME = {
     "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",
     "Placement": "scheduling",
-    "Plan": "planning",
+    "PurchasePlan": "procurement",
     "PlotKind": "studies.plot_kinds",
     "Policy": "scheduling",
     "Result": "simulation.result",
@@ -117,26 +117,26 @@ _HOME = {
     "check_policy": "simulation.check_policy",
     "compile_cluster": "topology",
     "conduct_study": "report",
-    "define_plan": "planning",
+    "define_plan": "procurement",
     "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "estimation.estimate",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
-    "load_plan": "planning",
+    "load_plan": "procurement",
     "load_result": "studies.study_result",
     "load_scenario": "scenario.scenario",
     "load_study": "studies.study",
     "load_workload": "workload",
-    "make_plan": "planning",
+    "plan_purchases": "procurement",
     "nodes_over_time": "availability.supply",
     "read_jobs": "workload",
     "register_metric": "analysis.metrics",
     "register_plot": "studies.plot_kinds",
     "replay": "simulation.simulate",
     "run": "scenario.run",
-    "run_study": "studies.conduct",
+    "make_runs": "studies.conduct",
     "schema": "schemas",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
@@ -148,7 +148,7 @@ _HOME = {
 _PACKAGES = (
     "catalogue",
     "performance",
-    "planning",
+    "procurement",
     "scheduling",
     "simulation",
     "studies",

@@ -55,10 +55,10 @@ class InputError(ClusterSimError):
     Parameters
     ----------
     source : str or Path
-        The file (or option, or argument) that holds the fault.
+        The file (or option, or argument) that holds the problem.
     problems : str or sequence of str
-        One line a fault: the field, what was found, what is allowed.  All the
-        faults of a source are reported at once.
+        One line a problem: the field, what was found, what is allowed.  All the
+        problems of a source are reported at once.
     """
 
     def __init__(self, source: str | Path, problems: str | Sequence[str]) -> None:

@@ -105,7 +105,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except DuplicateKeyError as error:
         raise InputError(path, _twice(error)) from None
     except YAMLError as error:
-        raise InputError(path, f"is not valid YAML: {_yaml_fault(error)}") from None
+        raise InputError(path, f"is not valid YAML: {_yaml_problem(error)}") from None
     except RecursionError:
         raise InputError(path, "is not usable YAML: nested too deeply") from None
     except ValueError as error:
@@ -192,13 +192,13 @@ def _n_values(value: Any, known: dict[int, int | None]) -> int:
 def _twice(error: DuplicateKeyError) -> str:
     key = re.search(r'found duplicate key "(.*?)" with value', error.problem or "")
     if key is None or error.problem_mark is None:
-        return _yaml_fault(error)
+        return _yaml_problem(error)
     return (
         f"the key {key[1]!r} occurs twice (the second time in line {error.problem_mark.line + 1})"
     )
 
 
-def _yaml_fault(error: Exception) -> str:
+def _yaml_problem(error: Exception) -> str:
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         problem = (error.problem or "").split("\n")[0]
@@ -212,14 +212,14 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str | Path) ->
     Raises
     ------
     InputError
-        All faults at once, one line each: the field's path, what was found, what
+        All problems at once, one line each: the field's path, what was found, what
         is allowed, and the nearest valid name.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = _without_other_branches(error.errors(), data)
-        problems = [_fault_line(fault, model, data) for fault in faults]
+        errors = _without_other_branches(error.errors(), data)
+        problems = [_problem_line(each, model, data) for each in errors]
         raise InputError(source, list(dict.fromkeys(problems))) from None
 
 
@@ -237,25 +237,25 @@ _NEEDED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-"""What is needed instead, by pydantic's type of fault."""
+"""What is needed instead, by pydantic's type of problem."""
 
 
-def _without_other_branches(faults: Iterable[Any], data: Any) -> list[Any]:
+def _without_other_branches(problems: Iterable[Any], data: Any) -> list[Any]:
     """Tell what is wrong with a value only by the branch of a union that it was meant for.
 
-    Where a text or a mapping may stand, a mapping with a fault in it is not also "no
+    Where a text or a mapping may stand, a mapping with a problem in it is not also "no
     text"; a value that is neither is told what all the branches need.
     """
     kept: list[Any] = []
     by_place: dict[tuple[Any, ...], list[Any]] = {}
-    for fault in faults:
-        by_place.setdefault(_keys_of(fault, data), []).append(fault)
+    for problem in problems:
+        by_place.setdefault(_keys_of(problem, data), []).append(problem)
     for place, group in by_place.items():
         other = [f for f in group if f["type"] not in _NEEDED or f["loc"][-1] == "[key]"]
         below = any(inner[: len(place)] == place and inner != place for inner in by_place)
         kept += other
         if not other and not below:
-            needed = dict.fromkeys(_NEEDED[fault["type"]] for fault in group)
+            needed = dict.fromkeys(_NEEDED[problem["type"]] for problem in group)
             kept.append({**group[0], "needed": " or ".join(needed)})
     return kept
 
@@ -267,11 +267,11 @@ _PATTERNS = {
 """What patterns of names say, in words."""
 
 
-def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
-    location = tuple(fault["loc"])
-    keys = _keys_of(fault, data)
+def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:
+    location = tuple(problem["loc"])
+    keys = _keys_of(problem, data)
     where = _dotted(keys)
-    kind, found, context = fault["type"], fault.get("input"), fault.get("ctx", {})
+    kind, found, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = allowed_keys(model, location[:-1])
         return f"{where}: unknown key; {nearest_hint(location[-1], allowed)}"
@@ -290,24 +290,24 @@ def _fault_line(fault: Any, model: type[BaseModel], data: Any) -> str:
         )
     if kind == "union_tag_not_found":
         return f"{where}: needs the key {context['discriminator']}"
-    message = fault["msg"].removeprefix("Value error, ").replace(" after validation", "")
+    message = problem["msg"].removeprefix("Value error, ").replace(" after validation", "")
     if kind == "value_error":
         return f"{where}: {message}" if where else message
     if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
         message = f"must {_PATTERNS[context['pattern']]}"
     if kind in _NEEDED:
         subject = "the key" if location[-1] == "[key]" else "input"
-        message = f"{subject} should be {fault.get('needed', _NEEDED[kind])}"
+        message = f"{subject} should be {problem.get('needed', _NEEDED[kind])}"
     return f"{where}: {message[0].lower()}{message[1:]}, found {shown(found)}"
 
 
-def _keys_of(fault: Any, data: Any) -> tuple[Any, ...]:
-    """Keys (an index of a list as a tuple) that lead to a fault; no tags of unions."""
+def _keys_of(problem: Any, data: Any) -> tuple[Any, ...]:
+    """Keys (an index of a list as a tuple) that lead to a problem; no tags of unions."""
     keys: list[Any] = []
     here = data
-    location = fault["loc"][:-2] if fault["loc"][-1:] == ("[key]",) else fault["loc"]
+    location = problem["loc"][:-2] if problem["loc"][-1:] == ("[key]",) else problem["loc"]
     for index, part in enumerate(location):
-        absent = fault["type"] == "missing" and index == len(location) - 1
+        absent = problem["type"] == "missing" and index == len(location) - 1
         if isinstance(here, list) and isinstance(part, int):
             keys.append((part,))
             here = here[part] if part < len(here) else None

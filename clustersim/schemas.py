@@ -9,7 +9,7 @@ from clustersim.analysis.metrics import metric_schema
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
-from clustersim.planning.spec import PlanSpec
+from clustersim.procurement.spec import PlanSpec
 from clustersim.scenario.scenario import Scenario
 from clustersim.studies.plot_kinds import plot_kind_schema
 from clustersim.studies.spec import StudySpec

@@ -20,7 +20,7 @@ __all__ = ["Code", "changed_files", "this_code"]
 
 PACKAGE = Path(__file__).resolve().parent
 SUFFIXES = (".csv", ".json", ".py", ".yaml")
-NOT_IN_A_RUN = ("calibration/data", "cli", "planning", "plots", "report", "resources")
+NOT_IN_A_RUN = ("calibration/data", "cli", "procurement", "plots", "report", "resources")
 """What no run of a scenario depends on: commands, plans, pictures, pages, and the measurements from
 which the built-in calibration (a file that is part of the hash) was fitted.  The contents of
 topologies and scenarios, also of those in ``resources``, are part of each run."""

@@ -11,9 +11,9 @@ import pytest
 import clustersim as cs
 from clustersim.brief import Brief
 from clustersim.estimation.table import predict_table
-from clustersim.performance import default_calibration, default_world, search_plans
+from clustersim.performance import default_calibration, default_draw, search_plans
 from clustersim.scenario.resolved import resolve
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.studies.study_result import StudyResult
 
 CATALOGUE = cs.load_catalogue()
@@ -60,12 +60,12 @@ MADE: dict[str, tuple[Any, list[str]]] = {
         ["'mixed-small'", "pools 4", "480", "h200: 256 H200"],
     ),
     "result": (lambda: cs.run(SCENARIO), [NASTY, "jobs 30", "finished 30", "utilisation", " %"]),
-    "loaded scenario": (lambda: resolve_scenario(SCENARIO), [NASTY, "mixed-small", "policy fcfs"]),
+    "loaded scenario": (lambda: define_scenario(SCENARIO), [NASTY, "mixed-small", "policy fcfs"]),
     "resolved scenario": (
-        lambda: resolve(resolve_scenario(SCENARIO)),
+        lambda: resolve(define_scenario(SCENARIO)),
         ["accelerators 480", "jobs 30", "jobs a day"],
     ),
-    "platform": (lambda: resolve(resolve_scenario(SCENARIO)).platform, ["accelerators 480"]),
+    "platform": (lambda: resolve(define_scenario(SCENARIO)).platform, ["accelerators 480"]),
     "study": (study, [NASTY, "points 2", "scheduler.policy", "replications 5"]),
     "study result": (study_result, [NASTY, "runs 2", "failed 1"]),
     "estimate": (
@@ -99,13 +99,13 @@ MADE: dict[str, tuple[Any, list[str]]] = {
         ["fitting 0", "reason"],
     ),
     "purchase plan": (
-        lambda: cs.make_plan(PLAN),
+        lambda: cs.plan_purchases(PLAN),
         [NASTY, "h200 16 nodes", "1.8 million CNY", "optimal"],
     ),
-    "no purchase plan": (lambda: cs.make_plan({**PLAN, "budget": "1 CNY"}), ["none"]),
+    "no purchase plan": (lambda: cs.plan_purchases({**PLAN, "budget": "1 CNY"}), ["none"]),
     "question": (lambda: cs.define_plan(PLAN), ["quarters 1", "chips h200"]),
     "calibration": (default_calibration, ["measurements 567", "8.0 %"]),
-    "world": (default_world, ["effects"]),
+    "draw": (default_draw, ["effects"]),
     "chip": (
         lambda: CATALOGUE.accelerator("SeedChip"),
         ["peak 200 TFLOP/s bf16", "HBM 96 GB at 3.2 TB/s", "power 400 W", "hypothetical"],

@@ -15,7 +15,7 @@ SCENARIO = (
 )
 METRICS = (
     *("mean_wait_s", "p95_wait_s", "p99_wait_s", "waited", "mean_jct_s", "utilisation", "cost_cny"),
-    *("mean_bounded_slowdown", "effective_time", "jobs_done_per_day", "makespan_s", "served"),
+    *("mean_bounded_slowdown", "ettr", "jobs_done_per_day", "makespan_s", "served"),
 )
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.planning.words import amount_text, metric_text, money_text
+from clustersim.procurement.summary_text import amount_text, metric_text, money_text
 from clustersim.report.cells import format_money
 from clustersim.topology.fabric import ratio_note
 from clustersim.units import (

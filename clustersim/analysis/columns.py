@@ -196,7 +196,7 @@ SUMMARY = (
     Column("accelerator_s", "accelerator-seconds allocated", "duration"),
     Column("makespan_s", "from the first submission to the last finish", "duration"),
     Column(
-        "effective_time",
+        "ettr",
         "accelerator-seconds of kept work over all that attempts held; NaN of a virtual cluster",
         "share",
         FAILURES,

@@ -12,13 +12,13 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.costs.unit_costs import work_done
 from clustersim.simulation.result import Result
 
-__all__ = ["UsefulWork", "useful_work"]
+__all__ = ["Goodput", "goodput_of"]
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class UsefulWork:
+class Goodput:
     """Attempts at jobs and the work of each that is kept, spread evenly over its time.
 
     Attributes
@@ -46,7 +46,7 @@ class UsefulWork:
         return done.groupby(self.attempts["pool"], observed=False).sum()
 
 
-def useful_work(result: Result, catalogue: Catalogue | None = None) -> UsefulWork:
+def goodput_of(result: Result, catalogue: Catalogue | None = None) -> Goodput:
     """Return the work of a result that is kept.
 
     Parameters
@@ -63,4 +63,4 @@ def useful_work(result: Result, catalogue: Catalogue | None = None) -> UsefulWor
     times = {"begin_s": parts["start_s"].to_numpy(), "end_s": end_s.to_numpy()}
     began = parts["start_s"].notna().to_numpy(dtype=bool)
     columns = {"pool": parts["pool"].array, **times}  # with the pools that did nothing
-    return UsefulWork(work[["flop", "token"]].assign(**columns)[began])
+    return Goodput(work[["flop", "token"]].assign(**columns)[began])

@@ -148,12 +148,12 @@ class Metric:
     file: str = ""
 
     def __post_init__(self) -> None:
-        for fault in self._faults():
-            raise InputError(f"metric {self.name!r}", fault)
+        for problem in self._problems():
+            raise InputError(f"metric {self.name!r}", problem)
         if not self.unit:
             object.__setattr__(self, "unit", DIMENSIONS.get(self.dimension, ""))
 
-    def _faults(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[str]:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z]\w*", self.name, re.ASCII):
             yield "name must be letters, digits and underscores, and start with a letter"
         for field in ("label", "definition"):
@@ -186,7 +186,7 @@ def _built_in() -> Iterator[Metric]:
         yield from import_module(f"clustersim.analysis.{subject}").METRICS
 
 
-def _name_fault(name: str) -> str:
+def _name_problem(name: str) -> str:
     from clustersim.scenario.scenario import Scenario
 
     if name in _COLUMNS or name in Scenario.model_fields:
@@ -196,7 +196,7 @@ def _name_fault(name: str) -> str:
     return ""
 
 
-METRICS: Registry[Metric] = Registry("metric", _built_in, _name_fault)
+METRICS: Registry[Metric] = Registry("metric", _built_in, _name_problem)
 
 
 def register_metric(metric: Metric) -> None:

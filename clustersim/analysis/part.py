@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.analysis.goodput import UsefulWork, useful_work
+from clustersim.analysis.goodput import Goodput, goodput_of
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
 from clustersim.catalogue import Catalogue
@@ -47,9 +47,9 @@ class MeasuredRun:
         return Submitted.of(self.result)
 
     @cached_property
-    def work(self) -> UsefulWork:
+    def work(self) -> Goodput:
         """The work that is kept, attempt by attempt."""
-        return useful_work(self.result, self.catalogue)
+        return goodput_of(self.result, self.catalogue)
 
     @cached_property
     def steps_by_pool(self) -> dict[str, pd.DataFrame]:

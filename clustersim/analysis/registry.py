@@ -90,8 +90,8 @@ class Registry(Generic[Item]):
         """Refuse an item whose name is built in or reserved."""
         if item.name in self.built_in:
             raise InputError(source, f"{self.kind} {item.name!r} is built in; choose another name")
-        if fault := self._check(item.name):
-            raise InputError(source, f"{self.kind} {item.name!r}: {fault}")
+        if problem := self._check(item.name):
+            raise InputError(source, f"{self.kind} {item.name!r}: {problem}")
 
     def add(self, items: Iterable[Any]) -> None:
         """Make items known by their names; one of the same name is replaced."""

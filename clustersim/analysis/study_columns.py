@@ -16,7 +16,7 @@ RUNS = (
     Column("run", "hash of the run: of its scenario, what is measured, and the code"),
     Column("point", "number of the point of the design, from 0 on"),
     _PARAMETER,
-    Column("world", "draw of the calibration; -1 for the mean of its posterior"),
+    Column("draw", "draw of the calibration; -1 for the mean of its posterior"),
     Column("replication", "number of the replication, from 0 on"),
     Column("status", "`finished` or `failed`"),
     Column("code", "version and hash of the code that made the run"),
@@ -42,8 +42,8 @@ POINTS = (
     Column(
         "METRIC_high", "upper end of its 95 % interval", only="unless all replications are alike"
     ),
-    Column("METRIC_world_low", "5th percentile of its means over the draws", only=DRAWS),
-    Column("METRIC_world_high", "95th percentile of its means over the draws", only=DRAWS),
+    Column("METRIC_draw_low", "5th percentile of its means over the draws", only=DRAWS),
+    Column("METRIC_draw_high", "95th percentile of its means over the draws", only=DRAWS),
 )
 
 
@@ -55,7 +55,7 @@ def _with_ends(name: str, meaning: str, what: str = "") -> Iterator[Column]:
 
 def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
     for end, q in (("low", "5th"), ("high", "95th")):
-        yield Column(f"{name}_world_{end}", f"{q} percentile over the draws", only=only)
+        yield Column(f"{name}_draw_{end}", f"{q} percentile over the draws", only=only)
 
 
 CAPACITIES = (

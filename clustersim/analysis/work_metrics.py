@@ -12,7 +12,7 @@ from clustersim.analysis.part import Part
 from clustersim.calendar import DAY_S
 from clustersim.simulation.metrics import (
     accelerator_seconds,
-    effective_time,
+    ettr,
     lost_work,
     mean_utilisation,
 )
@@ -133,12 +133,12 @@ def _metrics() -> Iterator[Metric]:
         subject="work",
     )
     yield Metric(
-        name="effective_time",
+        name="ettr",
         label="effective share of the time of jobs",
         definition="Accelerator-seconds of kept work over all that the attempts held which ended "
         "within the time (ETTR without the waits; Kokolis et al., arXiv 2410.21680, section II-E); "
         "1 where nothing fails.",
-        compute=lambda part: 1.0 if part.attempts is None else effective_time(part.attempts),
+        compute=lambda part: 1.0 if part.attempts is None else ettr(part.attempts),
         per_period=True,
         dimension="share",
         better="more",

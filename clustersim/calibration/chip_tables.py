@@ -73,12 +73,12 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
     micro = calibrated.measured.micro
     if micro is None:
         return pd.DataFrame()
-    known, shipped = calibrated.calibration, default_calibration().world()
+    known, shipped = calibrated.calibration, default_calibration().mean_draw()
     drawn = dataclasses.replace(known, centre=known.mean).draw(DRAWS)
     records = []
     for place, told in _first_rows(micro, chips):
         chip, labels = micro.accelerators[place], micro.labels[place]
-        value = known.world().coefficients([labels])
+        value = known.mean_draw().coefficients([labels])
         published = shipped.coefficients([labels_of(chip, default_stack(chip.family))])
         possible = drawn.coefficients([labels])
         for parameter in PARAMETERS:

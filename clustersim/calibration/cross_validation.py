@@ -158,7 +158,7 @@ def left_out(measured: Measurements, fold: Integers, start: Calibration) -> Left
             rows.chips,
             rows.plans,
             rows.global_batch,
-            found.world().coefficients(rows.labels),
+            found.mean_draw().coefficients(rows.labels),
         )
         log_error[held] = np.log(seconds / unseen.step_time_s)
         spread[held] = spread_of(rows, found.draw(DRAWS))

@@ -14,7 +14,7 @@ from clustersim.calibration.coverage import nested_covered
 from clustersim.calibration.fit import log_seconds
 from clustersim.estimation.configurations import Configurations
 from clustersim.performance import LEVELS, PARAMETERS, Calibration, evaluate
-from clustersim.performance.world import Key
+from clustersim.performance.coefficient_draw import Key
 
 __all__ = [
     "GROUPS",
@@ -147,7 +147,7 @@ def _largest_part(rows: Configurations, calibration: Calibration) -> list[str]:
         rows.chips,
         rows.plans,
         global_batch=rows.global_batch,
-        coefficients=calibration.world().coefficients(rows.labels),
+        coefficients=calibration.mean_draw().coefficients(rows.labels),
         memory=rows.memory,
     )
     names = [name for name in step.parts if name != "matmul"]
@@ -315,7 +315,7 @@ def uncertainty_by_group(
 ) -> pd.DataFrame:
     """Say which coefficients the uncertainty of the rows' step times comes from.
 
-    Worlds are drawn from the posterior. To first order the logarithm of a row's step time is the
+    Draws are taken from the posterior. To first order the logarithm of a row's step time is the
     sum of its slopes in the coefficients times their drawn values; the share of a group is the
     covariance of its terms with that sum over the variance of the sum. Shares add up to 1; a group
     whose errors others offset can have a negative one, and less than its own `spread` says.
@@ -351,7 +351,7 @@ def uncertainty_by_group(
 
 def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Array]:
     """Derivative of the logarithm of each row's step time in each coefficient (unbounded)."""
-    coefficients = calibration.world().coefficients(rows.labels)
+    coefficients = calibration.mean_draw().coefficients(rows.labels)
     base = np.stack(
         [
             _unbounded(parameter.name, getattr(coefficients, parameter.name))

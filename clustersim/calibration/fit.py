@@ -16,9 +16,9 @@ from scipy.sparse import coo_matrix, csr_matrix, diags_array, vstack
 from clustersim.calibration.timed import Timed
 from clustersim.notes import note
 from clustersim.performance.calibration import Calibration
+from clustersim.performance.coefficient_draw import CoefficientDraw, Key, is_unknown
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.parameters import LEVELS, PARAMETERS
-from clustersim.performance.world import Key, World, is_unknown
 
 __all__ = ["Fit", "fit", "recentred"]
 
@@ -369,7 +369,7 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibrat
         The rows that it was fitted on.
     scatter : array, shape (R,)
     """
-    expected = log_seconds_in(calibration.world(), rows)
+    expected = log_seconds_in(calibration.mean_draw(), rows)
     weight = 1.0 / scatter
     problem = _Problem(rows, np.exp(expected), weight, calibration.keys, NARROW[-1][0])
     slopes = problem.jacobian(calibration.mean)
@@ -382,6 +382,6 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibrat
     return calibration
 
 
-def log_seconds_in(world: World, rows: Timed) -> Array:
-    """Logarithm of the seconds of some rows in a world, shape (rows,) or (draws, rows)."""
-    return rows.log_seconds(world.coefficients(rows.labels))
+def log_seconds_in(draw: CoefficientDraw, rows: Timed) -> Array:
+    """Logarithm of the seconds of some rows in a draw, shape (rows,) or (draws, rows)."""
+    return rows.log_seconds(draw.coefficients(rows.labels))

@@ -10,7 +10,7 @@ from clustersim.calibration.measurements import Measurements
 from clustersim.catalogue import Catalogue
 from clustersim.estimation.configurations import Configurations
 from clustersim.performance import ModelArrays
-from clustersim.performance.world import RELATIVES
+from clustersim.performance.coefficient_draw import RELATIVES
 
 __all__ = ["FEW", "count_limits"]
 

@@ -26,8 +26,8 @@ from clustersim.calibration.markdown import markdown_table
 from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.network.fit import LinkFit
+from clustersim.performance.coefficient_draw import Key
 from clustersim.performance.step_time import memory_of
-from clustersim.performance.world import Key
 
 __all__ = ["count_text", "few_text", "microbenchmark_text", "report_text"]
 
@@ -356,7 +356,7 @@ def _uncertainty(calibrated: Calibrated) -> list[str]:
         [str(name), f"{row['share']:.0%}", f"{row['spread']:.1%}"] for name, row in found.iterrows()
     ]
     return [
-        "Variance of the logarithm of the step time over drawn worlds, by the coefficients that it "
+        "Variance of the logarithm of the step time over draws, by the coefficients that it "
         "comes from (mean over the rows), and the spread by these coefficients alone.",
         markdown_table(["coefficients of", "share of the variance", "spread alone"], cells),
     ]

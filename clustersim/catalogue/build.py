@@ -1,4 +1,4 @@
-"""From validated file entries to accelerators and models; every fault is listed."""
+"""From validated file entries to accelerators and models; every problem is listed."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def build_accelerator(
     where = f"accelerators.{name}"
     fallback = entry.source or default_source
     entry = _with_derived_memory(entry, where, problems)
-    if faults := _absent_fields(entry, where):
-        problems.extend(faults)
+    if found := _absent_fields(entry, where):
+        problems.extend(found)
         return None
     # the checks above, for the type checker
     assert entry.vendor is not None
@@ -212,9 +212,9 @@ def build_model(
 ) -> Model | None:
     """Turn a complete entry into a model, or add to `problems` and return None."""
     where = f"models.{name}"
-    faults = _model_field_faults(entry, where)
-    if faults:
-        problems.extend(faults)
+    found = _check_model_field(entry, where)
+    if found:
+        problems.extend(found)
         return None
     # the checks above, for the type checker
     assert entry.kind is not None
@@ -230,9 +230,9 @@ def build_model(
     moe_layers = (
         entry.moe_layers if entry.moe_layers is not None else entry.layers * (n_experts > 0)
     )
-    faults = _shape_faults(where, entry, kv_heads, n_experts, moe_layers)
-    if faults:
-        problems.extend(faults)
+    found = _check_shape(where, entry, kv_heads, n_experts, moe_layers)
+    if found:
+        problems.extend(found)
         return None
     projections = 2.0 * entry.hidden * head_dim * (entry.heads + kv_heads)
     fallback = entry.source or default_source
@@ -264,46 +264,46 @@ def build_model(
     return _with_counted_params(model, entry, where, problems)
 
 
-def _model_field_faults(entry: ModelEntry, where: str) -> list[str]:
-    faults = [
+def _check_model_field(entry: ModelEntry, where: str) -> list[str]:
+    found = [
         f"{where}.{key}: is required but absent"
         for key in (*_MODEL_REQUIRED, *(("vocab",) if entry.kind == "language" else ()))
         if getattr(entry, key) is None
     ]
-    faults += [
+    found += [
         f"{where}.sources.{key}: unknown field; {nearest_hint(key, _MODEL_FIELDS)}"
         for key in entry.sources
         if key not in _MODEL_FIELDS
     ]
-    return faults
+    return found
 
 
-def _shape_faults(
+def _check_shape(
     where: str, entry: ModelEntry, kv_heads: int, n_experts: int, moe_layers: int
 ) -> list[str]:
-    faults = []
+    found = []
     if entry.heads and entry.heads % kv_heads:
-        faults.append(f"{where}.kv_heads: must divide heads ({entry.heads}), found {kv_heads}")
+        found.append(f"{where}.kv_heads: must divide heads ({entry.heads}), found {kv_heads}")
     if moe_layers > (entry.layers or 0):
-        faults.append(f"{where}.moe_layers: at most layers ({entry.layers}), found {moe_layers}")
+        found.append(f"{where}.moe_layers: at most layers ({entry.layers}), found {moe_layers}")
     if n_experts:
         if not 1 <= (entry.top_k or 0) <= n_experts:
-            faults.append(
+            found.append(
                 f"{where}.top_k: must be 1 to n_experts ({n_experts}), found {entry.top_k or 0}"
             )
         if not entry.expert_ffn_hidden:
-            faults.append(f"{where}.expert_ffn_hidden: is required where n_experts is set")
+            found.append(f"{where}.expert_ffn_hidden: is required where n_experts is set")
         if not moe_layers:
-            faults.append(f"{where}.moe_layers: must be 1 or more where n_experts is set")
+            found.append(f"{where}.moe_layers: must be 1 or more where n_experts is set")
     else:
-        faults += [
+        found += [
             f"{where}.{key}: needs n_experts"
             for key in ("top_k", "shared_experts", "moe_layers", "expert_ffn_hidden")
             if getattr(entry, key)
         ]
     if entry.kind == "language" and not entry.vocab:
-        faults.append(f"{where}.vocab: a language model needs 1 or more, found {entry.vocab}")
-    return faults
+        found.append(f"{where}.vocab: a language model needs 1 or more, found {entry.vocab}")
+    return found
 
 
 def _with_counted_params(
@@ -311,7 +311,7 @@ def _with_counted_params(
 ) -> Model | None:
     """Fill the parameter counts from the shape, or check those given against it (25 %)."""
     total, active = model.count_params()
-    faults = [
+    found = [
         f"{where}.{key}: {given:.4g} is more than 25 % off the {counted:.4g} that the shape gives"
         for key, given, counted in (
             ("params", entry.params, total),
@@ -319,8 +319,8 @@ def _with_counted_params(
         )
         if given is not None and abs(given / counted - 1) > 0.25
     ]
-    problems.extend(faults)
-    if faults:
+    problems.extend(found)
+    if found:
         return None
     return dataclasses.replace(
         model, params=entry.params or total, active_params=entry.active_params or active

@@ -170,7 +170,7 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
     Raises
     ------
     InputError
-        With every fault of a file at once.
+        With every problem of a file at once.
 
     Examples
     --------
@@ -308,21 +308,21 @@ def _canonical(name: str, pool: Mapping[str, CatalogueEntry]) -> str | None:
 def _clashes(section: str, items: Iterable[Item]) -> list[str]:
     """Names and aliases that stand for two entries (case and separators apart)."""
     owner: dict[str, str] = {}
-    faults = []
+    problems = []
     for item in items:
         for name in (item.name, *item.aliases):
             other = owner.setdefault(_key(name), item.name)
             if other != item.name:
-                faults.append(
+                problems.append(
                     f"{section}.{item.name}: the name {name!r} already stands for {other!r}"
                 )
-    return faults
+    return problems
 
 
 def _resolve(
     section: str, entries: dict[str, Entry], known: dict[str, Entry], problems: list[str]
 ) -> dict[str, Entry]:
-    """Apply `extends`, also among the entries of one file; a cycle is a fault."""
+    """Apply `extends`, also among the entries of one file; a cycle is a problem."""
     resolved: dict[str, Entry] = {}
 
     def resolve(name: str, trail: tuple[str, ...]) -> Entry | None:

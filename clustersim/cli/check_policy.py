@@ -43,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
     print(
         "twice or lost, every job ends, nothing starts early, sizes kept, the same schedule twice"
     )
-    print(table([(f.trial, f.fault or "ok") for f in findings], ["trial", "finding"]))
+    print(table([(f.trial, f.problem or "ok") for f in findings], ["trial", "finding"]))
     print(textwrap.fill(f"Note: {SPEED_NOTE}.", 100, subsequent_indent="  "))
-    return 1 if any(finding.fault for finding in findings) else 0
+    return 1 if any(finding.problem for finding in findings) else 0

@@ -92,7 +92,7 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
     )
     job.add_argument("--network", metavar="RATE", help="of one chip, as 400Gb/s")
     job.add_argument(
-        "--draws", type=whole_number, metavar="N", help="also draw N worlds from the posterior"
+        "--draws", type=whole_number, metavar="N", help="also make N draws from the posterior"
     )
     job.add_argument("--json", action="store_true", help="print the same as JSON")
 

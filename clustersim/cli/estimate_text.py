@@ -129,7 +129,7 @@ def _step(found: Estimate, best: PlanEstimate) -> str:
             f"{share:.0%} {_seconds(value)}" for share, value in zip(QUANTILES, values, strict=True)
         )
         rows += [
-            f"Worlds      quantiles of {found.drawn_s.size} drawn: {shown}",
+            f"Draws       quantiles of {found.drawn_s.size} drawn: {shown}",
             "            (of the model alone, without the scatter of a measurement)",
         ]
     return "\n".join(rows)

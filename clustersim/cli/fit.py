@@ -137,8 +137,8 @@ def _new_file(path: Path) -> Iterator[None]:
         if not is_empty_file(path):
             raise InputError(path, "exists already; nothing is overwritten") from None
     except (OSError, ValueError) as error:
-        fault = error.strerror if isinstance(error, OSError) else error
-        raise InputError(path, f"cannot be written: {fault}") from None
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise InputError(path, f"cannot be written: {problem}") from None
     try:
         yield
     finally:

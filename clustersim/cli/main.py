@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says of a value of an option that cannot be used what all other faults of input say."""
+    """Says of a value of an option that cannot be used what all other problems of input say."""
 
     def error(self, message: str) -> NoReturn:
         option, colon, told = message.removeprefix("argument ").partition(": ")

@@ -11,7 +11,7 @@ from clustersim.cli.options import add_changes, add_formats, add_quick, whole_nu
 from clustersim.interrupts import held, last_words
 
 if TYPE_CHECKING:
-    from clustersim.planning import Plan
+    from clustersim.procurement import PurchasePlan
 
 __all__ = ["add_parser", "run"]
 
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.cli.plan_text import plan_text
     from clustersim.errors import InputError
-    from clustersim.planning import load_plan, make_plan
-    from clustersim.planning.output import plan_folder, write_plan
     from clustersim.plots.style import picture_formats
+    from clustersim.procurement import load_plan, plan_purchases
+    from clustersim.procurement.output import plan_folder, write_plan
 
     formats = picture_formats(args.formats, "--format")
     if args.workers is not None and args.workers < 1:
@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> int:
         ExitStack() as words,
     ):
 
-        def keep(plan: Plan) -> None:
+        def keep(plan: PurchasePlan) -> None:
             kept.begin()
             write_plan(plan, folder, formats=())
             words.enter_context(last_words(told))
 
-        plan = make_plan(
+        plan = plan_purchases(
             question,
             workers=args.workers,
             told=_told if sys.stderr.isatty() else None,

@@ -10,13 +10,19 @@ import pandas as pd
 
 from clustersim.catalogue import hypothetical_note
 from clustersim.cli.text import table
-from clustersim.planning import Plan
-from clustersim.planning.assumption_table import assumption_table
-from clustersim.planning.regret import Regret
-from clustersim.planning.shadow_prices import ALL
-from clustersim.planning.tables import purchase_table
-from clustersim.planning.verify import worst_place
-from clustersim.planning.words import amount_text, conclusion, metric_text, money_scale, money_text
+from clustersim.procurement import PurchasePlan
+from clustersim.procurement.assumption_table import assumption_table
+from clustersim.procurement.regret import Regret
+from clustersim.procurement.shadow_prices import ALL
+from clustersim.procurement.summary_text import (
+    amount_text,
+    conclusion,
+    metric_text,
+    money_scale,
+    money_text,
+)
+from clustersim.procurement.tables import purchase_table
+from clustersim.procurement.verify import worst_place
 from clustersim.units import format_number
 
 __all__ = ["plan_text"]
@@ -25,7 +31,7 @@ MOST_PRICES = 12
 """Shadow prices that are shown; the table has all."""
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: PurchasePlan) -> str:
     """Say what a plan is, and what it hangs on."""
     spec = plan.question.spec
     parts = [textwrap.fill(f"{spec.name}: {spec.question}".rstrip(": "), 100)]
@@ -46,7 +52,7 @@ def plan_text(plan: Plan) -> str:
     return "\n\n".join([*parts, *([textwrap.fill(note, 100)] if note else [])])
 
 
-def _purchases(plan: Plan) -> str:
+def _purchases(plan: PurchasePlan) -> str:
     """Nodes bought, a row a scenario and quarter; what all scenarios share once."""
     assert plan.schedule is not None, "there is a plan"
     bought = purchase_table(plan, plan.schedule)
@@ -65,7 +71,7 @@ def _purchases(plan: Plan) -> str:
     return f"nodes bought, and what is paid for them\n{table(rows, headers)}"
 
 
-def _costs(plan: Plan) -> str:
+def _costs(plan: PurchasePlan) -> str:
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
     costs = schedule.costs()
@@ -89,7 +95,7 @@ def _costs(plan: Plan) -> str:
     return f"cost that the plan is charged with, {unit}\n{table(rows, headers)}\n{bound}"
 
 
-def _utilisation(plan: Plan) -> str:
+def _utilisation(plan: PurchasePlan) -> str:
     """Planning utilisation, and where it is from."""
     used, stated = plan.problem.utilisation, plan.question.spec.planning_utilisation
     if plan.verified is None:
@@ -100,13 +106,13 @@ def _utilisation(plan: Plan) -> str:
     return f"planning utilisation {used:.3f} ({found}; tried by simulation)"
 
 
-def _assumptions(plan: Plan) -> str:
+def _assumptions(plan: PurchasePlan) -> str:
     """Prices, power and times that the plan rests on, and where each is from."""
     rows = assumption_table(plan.question, plan.problem).to_numpy().tolist()
     return f"assumptions\n{table(rows, ['assumption', 'value', 'from'])}"
 
 
-def _reference(plan: Plan) -> str:
+def _reference(plan: PurchasePlan) -> str:
     """Chips at the end of the plan beside those of the reference fleet."""
     told, found = plan.question.spec.reference_fleet, plan.reference
     assert told is not None, "there is a reference fleet"
@@ -121,7 +127,7 @@ def _reference(plan: Plan) -> str:
     return f"fleet at the end of the plan beside {told.cluster}\n{table(rows, headers)}\n{why}"
 
 
-def _prices(plan: Plan) -> str:
+def _prices(plan: PurchasePlan) -> str:
     prices = plan.shadow_prices
     assert prices is not None, "there is a plan"
     saves, demand = prices["saves_cny"], prices["constraint"] == "demand"
@@ -191,7 +197,7 @@ def _rounds(rounds: pd.DataFrame) -> str:
     return f"simulated, in the worst scenario and quarter\n{table(rows, headers)}"
 
 
-def _shortfall(plan: Plan) -> str:
+def _shortfall(plan: PurchasePlan) -> str:
     assert plan.shortfall is not None, "there is no plan"
     rows = [
         [

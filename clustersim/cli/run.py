@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
             resolved,
-            account_dates_s=dates_s,
+            cost_dates_s=dates_s,
             check=args.check,
             progress=progress,
         )

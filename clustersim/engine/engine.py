@@ -216,8 +216,8 @@ class Simulation:
         """
         now = self.clock._now
         if self.partition_of[job] >= 0 or self._submit_s[job] > now:
-            fault = "had started" if self.partition_of[job] >= 0 else "was not submitted yet"
-            raise ClusterSimError(f"started job {job} (counted from 0), which {fault}")
+            problem = "had started" if self.partition_of[job] >= 0 else "was not submitted yet"
+            raise ClusterSimError(f"started job {job} (counted from 0), which {problem}")
         self.partition_of[job] = partition.index
         work_s = self._run_s[partition.pool][job]
         if again := job in self._left:

@@ -8,9 +8,9 @@ from clustersim.catalogue import Accelerator, hypothetical_note
 from clustersim.errors import nearest_name
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.plan_rules import precision_note
 from clustersim.performance.stacks import PRODUCTS
-from clustersim.performance.world import UNKNOWN
 from clustersim.units import format_memory
 
 __all__ = [

@@ -38,10 +38,10 @@ from clustersim.performance import (
     memory_rules,
 )
 from clustersim.performance.arrays import scaleup_domain
+from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plan_rules import judge
 from clustersim.performance.step_time import step_seconds
-from clustersim.performance.world import UNKNOWN
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
@@ -117,7 +117,7 @@ class Configurations:
         Structs of arrays of shape (R,) for the R rows that are complete enough.
     global_batch : array, shape (R,)
     labels : list of tuple of str
-        What each row belongs to, for :meth:`clustersim.performance.World.coefficients`.
+        What each row belongs to, for :meth:`clustersim.performance.CoefficientDraw.coefficients`.
     accelerators : list of Accelerator
         The chip of each row.
     index : array of int, shape (R,)
@@ -245,10 +245,10 @@ def read_configurations(
     index = np.array(places, dtype=np.intp)
     rows = _stack(entries, index)
     verdicts = judge(rows.models, rows.chips, rows.plans, rows.global_batch)
-    for place, entry, faults, unusual in zip(
-        places, entries, verdicts.faults, verdicts.notes, strict=True
+    for place, entry, problems, unusual in zip(
+        places, entries, verdicts.problems, verdicts.notes, strict=True
     ):
-        reason[place] += faults
+        reason[place] += problems
         searched[place] = entry.searched
         notes[place] = entry.notes + ([] if entry.searched else unusual)
     whole = np.array([not reason[place] for place in places], dtype=bool)
@@ -290,7 +290,7 @@ class _Reader:
     stacks: dict[tuple[str, str], tuple[str, list[str]]]
 
     def entry(self, row: Row) -> _Entry | None:
-        """Read one row; None where it has problems other than faults of its plan."""
+        """Read one row; None where it has problems other than problems of its plan."""
         notes: list[str] = []
         chip = _chip(row, self.catalogue)
         word = row.choice("precision", "bf16", tuple(PRECISIONS))
@@ -311,10 +311,10 @@ class _Reader:
         memory = read_memory(row, row.choice("kind", "pretrain", KINDS), notes)
         if row.problems:
             return None
-        plan, faults, told = completed(given, count, experts=model["n_experts"] > 0)
+        plan, problems, told = completed(given, count, experts=model["n_experts"] > 0)
         if searched and given["sequence_parallel"] is None:
             plan["sequence_parallel"] = 1.0
-        row.problems += faults
+        row.problems += problems
         precision_notes: list[str] = []
         precision = precision_used(chip, word, precision_notes)
         stack, stack_notes = self.stack(row, chip)

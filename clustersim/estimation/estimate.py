@@ -135,7 +135,7 @@ class Estimate(Brief):
     notes : tuple of str
         What was assumed, and what is unusual of the first plan.
     drawn_s : array, shape (draws,)
-        Step times of the first plan in worlds drawn from the calibration, without the scatter of
+        Step times of the first plan in draws from the calibration, without the scatter of
         a measurement about the model.
     """
 
@@ -234,7 +234,7 @@ def estimate(
         Default: the project's own.
     catalogue : Catalogue, optional
     draws, seed : int
-        Worlds to draw for `drawn_s`, and the seed of all draws.
+        Number of draws for `drawn_s`, and the seed of all draws.
 
     Raises
     ------
@@ -356,7 +356,7 @@ def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tupl
         precision=job.precision,
         stack=job.stack,
         memory=job.memory,
-        world=job.calibration.world(),
+        draw=job.calibration.mean_draw(),
         keep=PLANS_KEPT,
         switches={name: value for name, value in switches.items() if value is not None},
     )
@@ -439,10 +439,10 @@ def _cost(job: _Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost
 
 
 def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Array:
-    """Step times of one row in drawn worlds, shape (draws,)."""
+    """Step times of one row in each draw, shape (draws,)."""
     if not draws:
         return np.zeros(0)
-    worlds = calibration.draw(draws, seed)
-    chips = draw_specifications(rows.chips, rows.accelerators, worlds)
-    coefficients = worlds.coefficients(rows.labels)
+    sampled = calibration.draw(draws, seed)
+    chips = draw_specifications(rows.chips, rows.accelerators, sampled)
+    coefficients = sampled.coefficients(rows.labels)
     return step_seconds(rows.models, chips, rows.plans, rows.global_batch, coefficients)[:, 0]

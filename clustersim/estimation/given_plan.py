@@ -21,7 +21,7 @@ from clustersim.performance.plan_rules import (
     data_parallel_size,
     default_zero,
     judge,
-    switch_faults,
+    switch_problems,
 )
 from clustersim.performance.plans import unusual_expert_tp
 from clustersim.performance.search import SWITCHES
@@ -95,7 +95,7 @@ def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
     Raises
     ------
     InputError
-        All faults at once: unknown keys, and values that cannot be.
+        All problems at once: unknown keys, and values that cannot be.
 
     Examples
     --------
@@ -204,10 +204,10 @@ def completed(
         Fields of :class:`clustersim.performance.Plans`; a `dp` of 0 where the sizes do not divide
         the chips, an `etp` of 0 without experts.
     list of str, list of str
-        Faults and notes of the job's size.
+        Problems and notes of the job's size.
     """
     sizes = {name: given[name] for name in ("tp", "pp", "cp")}
-    dp, fault, note = data_parallel_size(count, sizes, given["dp"])
+    dp, problem, note = data_parallel_size(count, sizes, given["dp"])
     values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
     values["dp"] = dp
     for name in ("recompute", "zero_group", "lora", "moe_recompute", "etp"):
@@ -224,18 +224,18 @@ def completed(
             "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp, "
             f"{values['tp']:.0f}."
         )
-    return values, [fault] if fault else [], told
+    return values, [problem] if problem else [], told
 
 
 def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
     """Raise InputError where a plan that is searched has a switch that the model cannot have."""
-    faults = switch_faults(
+    problems = switch_problems(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),
         {name: given[name] for name in SWITCHES},
     )
-    if faults:
-        raise InputError("plan", faults)
+    if problems:
+        raise InputError("plan", problems)
 
 
 def settle_plan(
@@ -269,7 +269,7 @@ def settle_plan(
     Raises
     ------
     InputError
-        All faults at once.
+        All problems at once.
 
     Examples
     --------
@@ -280,16 +280,16 @@ def settle_plan(
     >>> found["dp"], found["recompute"], found["zero"]
     (4, 2, 1)
     """
-    values, faults, told = completed(given, count, experts=model.n_experts > 0)
+    values, problems, told = completed(given, count, experts=model.n_experts > 0)
     verdicts = judge(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),
         Plans.of(**{name: [value] for name, value in values.items()}),
         np.array([float(global_batch)]),
     )
-    faults += verdicts.faults[0]
-    if faults:
-        raise InputError("plan", faults)
+    problems += verdicts.problems[0]
+    if problems:
+        raise InputError("plan", problems)
     notes += told + verdicts.notes[0]
     return {name: int(value) for name, value in values.items()}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clustersim import interrupts
 from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.given_plan import PLAN_KEYS, plan_text
-from clustersim.performance import Coefficients, Plans, World
+from clustersim.performance import CoefficientDraw, Coefficients, Plans
 from clustersim.performance.plan_rules import judge
 from clustersim.performance.plans import enumerate_plans
 from clustersim.performance.search import SWITCHES
@@ -26,14 +26,16 @@ INTERRUPTED = (
 """The reason of rows whose plan was still to be searched when a signal came."""
 
 
-def find_plans(rows: Configurations, world: World) -> tuple[Configurations, NDArray[np.bool_]]:
+def find_plans(
+    rows: Configurations, draw: CoefficientDraw
+) -> tuple[Configurations, NDArray[np.bool_]]:
     """Give rows without a plan the fastest that fits, the thriftiest where none does.
 
     Parameters
     ----------
     rows : Configurations
         Their reasons and notes are added to.
-    world : World
+    draw : CoefficientDraw
 
     A KeyboardInterrupt ends the search: rows whose plan was not found by then are left out, with
     the reason :data:`INTERRUPTED`.
@@ -50,7 +52,7 @@ def find_plans(rows: Configurations, world: World) -> tuple[Configurations, NDAr
     if not open_rows.size:
         return rows, searched
     plans = {field.name: getattr(rows.plans, field.name).copy() for field in _FIELDS}
-    coefficients = world.coefficients([rows.labels[row] for row in open_rows])
+    coefficients = draw.coefficients([rows.labels[row] for row in open_rows])
     lost = np.zeros(len(rows), dtype=bool)
     with interrupts.held():
         for start in range(0, open_rows.size, ROWS_AT_ONCE):

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from clustersim.catalogue import Accelerator
 from clustersim.estimation.configurations import Configurations
-from clustersim.performance import AcceleratorArrays, Calibration, StepTime, World, evaluate
+from clustersim.performance import (
+    AcceleratorArrays,
+    Calibration,
+    CoefficientDraw,
+    StepTime,
+    evaluate,
+)
 from clustersim.performance.specification import draw_between
 from clustersim.performance.step_time import step_seconds
 
@@ -20,7 +26,7 @@ __all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
 Array = NDArray[np.float64]
 
 DRAWS = 200
-"""Worlds drawn for an interval; its width is then known to 5 %."""
+"""Draws for an interval; its width is then known to 5 %."""
 ROWS_AT_ONCE = 512
 """Label of a stack or source that is not known."""
 DRAWN_FIELDS = {
@@ -59,7 +65,7 @@ def predict(
 ) -> Prediction:
     """Predict step times with 90 % intervals.
 
-    The model's part of the interval is the spread over worlds drawn from the posterior (effects
+    The model's part of the interval is the spread over draws from the posterior (effects
     that no measurement knows from their priors) and over the stated ranges of a hypothetical chip;
     the scatter of a measurement about the model is added in quadrature. A stack or source that is
     not known counts as one more of its kind (:func:`clustersim.performance.labels_of`).
@@ -70,13 +76,13 @@ def predict(
     calibration : Calibration
     draws, seed : int
     """
-    world = calibration.world()
+    draw = calibration.mean_draw()
     step = evaluate(
         rows.models,
         rows.chips,
         rows.plans,
         global_batch=rows.global_batch,
-        coefficients=world.coefficients(rows.labels),
+        coefficients=draw.coefficients(rows.labels),
         memory=rows.memory,
     )
     spread = spread_of(rows, calibration.draw(draws, seed))
@@ -86,25 +92,25 @@ def predict(
     )
 
 
-def spread_of(rows: Configurations, worlds: World) -> Array:
-    """Standard deviation over drawn worlds of the logarithm of each row's step time."""
+def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Array:
+    """Standard deviation over draws of the logarithm of each row's step time."""
     spread = np.zeros(len(rows))
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = rows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(rows))))
-        chips = draw_specifications(part.chips, part.accelerators, worlds)
+        chips = draw_specifications(part.chips, part.accelerators, sampled)
         seconds = step_seconds(
             part.models,
             chips,
             part.plans,
             part.global_batch,
-            worlds.coefficients(part.labels),
+            sampled.coefficients(part.labels),
         )
         spread[start : start + len(part)] = np.log(seconds).std(axis=0)
     return spread
 
 
 def draw_specifications(
-    chips: AcceleratorArrays, accelerators: Sequence[Accelerator], worlds: World
+    chips: AcceleratorArrays, accelerators: Sequence[Accelerator], sampled: CoefficientDraw
 ) -> AcceleratorArrays:
     """Draw what is not known of hypothetical chips, evenly between its low and high.
 
@@ -115,18 +121,18 @@ def draw_specifications(
     AcceleratorArrays
         Fields of shape (draws, rows) where a chip is hypothetical; the given ones where none is.
     """
-    if not worlds.draws or not any(chip.hypothetical for chip in accelerators):
+    if not sampled.draws or not any(chip.hypothetical for chip in accelerators):
         return chips
     changed = {}
     for name, key in DRAWN_FIELDS.items():
         nominal = getattr(chips, name)
-        values = np.tile(nominal, (worlds.draws, 1))
+        values = np.tile(nominal, (sampled.draws, 1))
         for row, chip in enumerate(accelerators):
             precision = "fp8" if chips.fp8[row] else "bf16"
             limits = chip.ranges.get(key.format(precision=precision))
             stated = name == "nic_Bps" and nominal[row] != chip.nic_Bps
             if chip.hypothetical and limits is not None and not stated:
-                seed = worlds.seed or 0
-                values[:, row] = draw_between(chip.name, key, limits, seed, worlds.draws)
+                seed = sampled.seed or 0
+                values[:, row] = draw_between(chip.name, key, limits, seed, sampled.draws)
         changed[name] = values
     return dataclasses.replace(chips, **changed)

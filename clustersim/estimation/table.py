@@ -157,7 +157,7 @@ def predict_table(
     known, catalogue, lost = _with_unknown_chips(texts, catalogue, notes)
     known = _with_known_kinds(known, notes)
     rows = read_configurations(known, catalogue, assumed=calibration)
-    rows, searched = find_plans(rows, calibration.world())
+    rows, searched = find_plans(rows, calibration.mean_draw())
     reason = [lost.get(place, text) for place, text in enumerate(rows.reason)]
     for place, told in enumerate(rows.notes):
         notes[place] += told if not reason[place] else []
@@ -386,5 +386,5 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        fault = error.strerror or error
-        raise InputError(os.fspath(path), f"cannot be written: {fault}") from None
+        problem = error.strerror or error
+        raise InputError(os.fspath(path), f"cannot be written: {problem}") from None

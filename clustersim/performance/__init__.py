@@ -11,9 +11,10 @@ from clustersim.performance.best import BestPlans, best_plans
 from clustersim.performance.calibration import (
     Calibration,
     default_calibration,
-    default_world,
+    default_draw,
     load_calibration,
 )
+from clustersim.performance.coefficient_draw import CoefficientDraw, labels_of
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.memory_rules import (
     MEMORY_OPTIONS,
@@ -27,7 +28,6 @@ from clustersim.performance.relative import relative_speed
 from clustersim.performance.search import PlanSearch, search_plans
 from clustersim.performance.stacks import default_stack, product_of
 from clustersim.performance.step_time import PARTS, StepTime, evaluate
-from clustersim.performance.world import World, labels_of
 
 __all__ = [
     "LEVELS",
@@ -38,6 +38,7 @@ __all__ = [
     "AcceleratorArrays",
     "BestPlans",
     "Calibration",
+    "CoefficientDraw",
     "Coefficients",
     "MemoryRules",
     "ModelArrays",
@@ -45,12 +46,11 @@ __all__ = [
     "PlanSearch",
     "Plans",
     "StepTime",
-    "World",
     "attended_tokens",
     "best_plans",
     "default_calibration",
+    "default_draw",
     "default_stack",
-    "default_world",
     "describe_memory",
     "evaluate",
     "labels_of",

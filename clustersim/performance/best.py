@@ -20,13 +20,13 @@ from clustersim.performance.arrays import (
     Plans,
     scaleup_domain,
 )
-from clustersim.performance.calibration import default_world
+from clustersim.performance.calibration import default_draw
+from clustersim.performance.coefficient_draw import CoefficientDraw
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.memory_rules import MemoryRules, parse_memory
 from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
-from clustersim.performance.world import World
 from clustersim.units import format_duration, format_memory
 
 __all__ = ["BestPlans", "best_plans"]
@@ -121,7 +121,7 @@ def best_plans(
     precision: str = "bf16",
     stack: str | None = None,
     memory: str | Mapping[str, object] | None = None,
-    world: World | None = None,
+    draw: CoefficientDraw | None = None,
 ) -> BestPlans:
     """Find the fastest plan that fits in memory, for every row at once.
 
@@ -142,7 +142,7 @@ def best_plans(
         Software stack (default: that of :func:`clustersim.performance.default_stack`).
     memory : str or mapping, optional
         Options of :data:`clustersim.performance.MEMORY_OPTIONS`; by default what the stack does.
-    world : World, optional
+    draw : CoefficientDraw, optional
         The values of the coefficients (default: the posterior mean of the default calibration).
 
     Raises
@@ -174,9 +174,9 @@ def best_plans(
         nic_Bps=distinct[:, 4],
         scaleup_size=distinct[:, 5],
     )
-    world = default_world() if world is None else world
-    coefficients = world.for_chips(rows.chips, stack, precision).take(chip_index)
-    kept = world.memory_rules(rows.chips, stack, parse_memory(memory)).take(chip_index)
+    draw = default_draw() if draw is None else draw
+    coefficients = draw.for_chips(rows.chips, stack, precision).take(chip_index)
+    kept = draw.memory_rules(rows.chips, stack, parse_memory(memory)).take(chip_index)
     found = _search(model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3], coefficients, kept)
     best = _assemble(
         rows, distinct, model_arrays, chip_arrays, found, coefficients, kept, precision

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from clustersim.brief import Brief
 from clustersim.errors import InputError
 from clustersim.notes import note
+from clustersim.performance.coefficient_draw import CoefficientDraw, Key
 from clustersim.performance.parameters import LEVELS, PARAMETERS
-from clustersim.performance.world import Key, World
 from clustersim.shipped import find_file
 from clustersim.source_code import this_code
 
-__all__ = ["Calibration", "default_calibration", "default_world", "load_calibration"]
+__all__ = ["Calibration", "default_calibration", "default_draw", "load_calibration"]
 
 Array = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Calibration(Brief):
         Parameter, level and label of each of the K effects.
     mean : array, shape (K,)
     centre : array, shape (K,)
-        About what worlds are drawn.  A step time is convex in many effects, so that draws about
+        About what draws are made.  A step time is convex in many effects, so that draws about
         the mean would be too slow on average; about the centre they are not.
     strength : array, shape (R,)
     basis : array, shape (K, R)
@@ -88,10 +88,10 @@ class Calibration(Brief):
         """Prior standard deviation of each effect, shape (K,)."""
         return np.array([SPREADS[name][level] for name, level, _ in self.keys])
 
-    def world(self) -> World:
+    def mean_draw(self) -> CoefficientDraw:
         """Return the posterior mean."""
         effects = self.spreads * self.mean
-        return World(dict(zip(self.keys, effects.tolist(), strict=True)))
+        return CoefficientDraw(dict(zip(self.keys, effects.tolist(), strict=True)))
 
     @property
     def stacks(self) -> list[str]:
@@ -100,15 +100,15 @@ class Calibration(Brief):
             dict.fromkeys(label for _, level, label in self.keys if level in ("product", "release"))
         )
 
-    def draw(self, draws: int = 0, seed: int = 0) -> World:
-        """Draw consistent worlds from the posterior.
+    def draw(self, draws: int = 0, seed: int = 0) -> CoefficientDraw:
+        """Draw consistent coefficients from the posterior.
 
         Parameters
         ----------
         draws : int
-            Number of worlds held side by side; 0 for one, whose coefficients have no axis of draws.
+            Number of draws held side by side; 0 for one, whose coefficients have no axis of draws.
         seed : int
-            The same seed gives the same worlds.
+            The same seed gives the same draws.
         """
         generator = np.random.default_rng(np.random.SeedSequence([seed, draws]))
         normal = generator.standard_normal((len(self.keys), draws or 1))
@@ -116,7 +116,7 @@ class Calibration(Brief):
         normal -= self.basis @ (shrink[:, None] * (self.basis.T @ normal))
         values = self.spreads[:, None] * (self.centre[:, None] + self.widening * normal)
         effects = values if draws else values[:, 0].tolist()
-        return World(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
+        return CoefficientDraw(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
     def standard_errors(self) -> Array:
         """Posterior standard deviation of each effect on the unbounded scale, shape (K,)."""
@@ -251,6 +251,6 @@ def default_calibration() -> Calibration:
 
 
 @functools.cache
-def default_world() -> World:
+def default_draw() -> CoefficientDraw:
     """Return the posterior mean of the default calibration."""
-    return default_calibration().world()
+    return default_calibration().mean_draw()

@@ -313,7 +313,7 @@ def parse_memory(
     Raises
     ------
     InputError
-        All faults at once: unknown keys or values.
+        All problems at once: unknown keys or values.
 
     Examples
     --------

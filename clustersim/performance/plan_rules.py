@@ -65,7 +65,7 @@ __all__ = [
     "default_zero",
     "judge",
     "precision_note",
-    "switch_faults",
+    "switch_problems",
 ]
 
 Array = NDArray[np.float64]
@@ -321,13 +321,13 @@ class Verdicts:
 
     Attributes
     ----------
-    faults : list of list of str
+    problems : list of list of str
         Why a plan is refused, as ``key: what must be, found what``.
     notes : list of list of str
         What is unusual of it, as sentences.
     """
 
-    faults: list[list[str]]
+    problems: list[list[str]]
     notes: list[list[str]]
 
 
@@ -358,7 +358,7 @@ def judge(
     ...     Plans.of(tp=[2.0], pp=8, dp=1, ep=8),
     ...     np.array([512.0]),
     ... )
-    >>> found.faults
+    >>> found.problems
     [['ep: must divide the 2 chips of a stage (tp dp cp), found 8']]
     """
     terms = terms_of(models, chips, plans, global_batch)
@@ -370,12 +370,12 @@ def judge(
         if rule.needs_dp:
             broken = broken & known
         for place in np.flatnonzero(broken):
-            lines = (found.faults if rule.refuses else found.notes)[place]
+            lines = (found.problems if rule.refuses else found.notes)[place]
             lines.append(rule.text(terms.row(int(place))))
     return found
 
 
-def switch_faults(
+def switch_problems(
     model: ModelArrays, chip: AcceleratorArrays, switches: Mapping[str, float | None]
 ) -> list[str]:
     """Say which switches no plan of one model on one chip can have, whatever its sizes.
@@ -386,18 +386,18 @@ def switch_faults(
     >>> catalogue = load_catalogue()
     >>> model = ModelArrays.of([catalogue.model("gpt3-5b")])
     >>> chip = AcceleratorArrays.of([catalogue.accelerator("H100")])
-    >>> switch_faults(model, chip, {"moe_recompute": 1.0})
+    >>> switch_problems(model, chip, {"moe_recompute": 1.0})
     ['moe_recompute: the model has no experts, found 1']
     """
     given = {name: value for name, value in switches.items() if value is not None}
     rules = [rule for rule in RULES if rule.refuses and rule.name in given]
-    return judge(model, chip, Plans.of(tp=[1.0], dp=0, **given), np.ones(1), rules).faults[0]
+    return judge(model, chip, Plans.of(tp=[1.0], dp=0, **given), np.ones(1), rules).problems[0]
 
 
 def data_parallel_size(
     count: float, sizes: Mapping[str, float | None], dp: float | None
 ) -> tuple[float, str, str]:
-    """Return the data-parallel size of a job with a fault or a note of it, empty where none is.
+    """Return the data-parallel size of a job with a problem or a note of it, empty where none is.
 
     Parameters
     ----------
@@ -413,7 +413,7 @@ def data_parallel_size(
     float
         ``count / (tp pp cp)``; 0 where these do not divide the chips.
     str, str
-        A `dp` that contradicts this is a fault; where a `tp` that is not given may be the reason it
+        A `dp` that contradicts this is a problem; where a `tp` that is not given may be the reason it
         is a note.
 
     Examples

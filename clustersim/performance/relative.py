@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clustersim.catalogue import Accelerator, Model
 from clustersim.performance.best import best_plans
-from clustersim.performance.world import World
+from clustersim.performance.coefficient_draw import CoefficientDraw
 
 __all__ = ["relative_speed"]
 
@@ -25,7 +25,7 @@ def relative_speed(
     scaleup_size: tuple[int | None, int | None] = (None, None),
     precision: str = "bf16",
     stack: str | None = None,
-    world: World | None = None,
+    draw: CoefficientDraw | None = None,
 ) -> NDArray[np.float64]:
     """Throughput of `accelerator` over that of `reference`, each with its best plan.
 
@@ -43,7 +43,7 @@ def relative_speed(
         Network of one chip of `accelerator` and of `reference` (default: their own).
     scaleup_size : pair of int or None
         Chips of one scale-up domain of each (default: their own).
-    precision, stack, world : optional
+    precision, stack, draw : optional
         As for :func:`best_plans`.
 
     Returns
@@ -81,7 +81,7 @@ def relative_speed(
                 scaleup_size=size,
                 precision=precision,
                 stack=stack,
-                world=world,
+                draw=draw,
             )
             for chip, nic, size in zip((accelerator, reference), nic_Bps, scaleup_size, strict=True)
         ]

@@ -15,12 +15,12 @@ from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.best import check_precision, reason_of, rows_of
-from clustersim.performance.calibration import default_world
+from clustersim.performance.calibration import default_draw
+from clustersim.performance.coefficient_draw import CoefficientDraw
 from clustersim.performance.memory_rules import parse_memory
-from clustersim.performance.plan_rules import judge, precision_note, switch_faults
+from clustersim.performance.plan_rules import judge, precision_note, switch_problems
 from clustersim.performance.plans import describe_plan, enumerate_plans, full_space
 from clustersim.performance.step_time import StepTime, evaluate, memory_of, step_seconds
-from clustersim.performance.world import World
 from clustersim.units import format_duration
 
 __all__ = ["SPACES", "SWITCHES", "PlanSearch", "search_plans"]
@@ -93,7 +93,7 @@ def search_plans(
     precision: str = "bf16",
     stack: str | None = None,
     memory: str | Mapping[str, object] | None = None,
-    world: World | None = None,
+    draw: CoefficientDraw | None = None,
     keep: int = 5,
     space: str = "usual",
     switches: Mapping[str, float] | None = None,
@@ -106,7 +106,7 @@ def search_plans(
     ----------
     model, accelerator, count
         The job.
-    global_batch, nic_Bps, scaleup_size, precision, stack, memory, world : optional
+    global_batch, nic_Bps, scaleup_size, precision, stack, memory, draw : optional
         As for :func:`clustersim.performance.best_plans`.
     keep : int
         How many plans are kept. Of plans that differ only in what has no effect on the step time
@@ -150,12 +150,12 @@ def search_plans(
     chips = dataclasses.replace(
         AcceleratorArrays.of([accelerator], precision), nic_Bps=nic, scaleup_size=domain
     )
-    faults = switch_faults(models, chips, switches)
-    if faults:
-        raise InputError("search_plans", faults)
-    world = default_world() if world is None else world
-    coefficients = world.for_chips([accelerator], stack, precision)
-    rules = world.memory_rules([accelerator], stack, parse_memory(memory))
+    problems = switch_problems(models, chips, switches)
+    if problems:
+        raise InputError("search_plans", problems)
+    draw = default_draw() if draw is None else draw
+    coefficients = draw.for_chips([accelerator], stack, precision)
+    rules = draw.memory_rules([accelerator], stack, parse_memory(memory))
     fastest = _Fastest(keep)
     looked_at = fitting = 0
     least = np.inf

@@ -145,7 +145,7 @@ def evaluate(
     global_batch : array_like
         Sequences of one step.
     coefficients : Coefficients
-        As :meth:`clustersim.performance.World.coefficients` resolves them for the chips; with an
+        As :meth:`clustersim.performance.CoefficientDraw.coefficients` resolves them for the chips; with an
         axis of draws before that of the plans, `step_time_s` and the parts have it too.
     memory : MemoryRules, optional
         What the software stack keeps on a chip (:func:`clustersim.performance.memory_rules`); by
@@ -158,7 +158,7 @@ def evaluate(
     Examples
     --------
     >>> from clustersim.catalogue import load_catalogue
-    >>> from clustersim.performance import default_world
+    >>> from clustersim.performance import default_draw
     >>> catalogue = load_catalogue()
     >>> h100 = catalogue.accelerator("H100")
     >>> step = evaluate(
@@ -166,7 +166,7 @@ def evaluate(
     ...     AcceleratorArrays.of([h100]),
     ...     Plans.of(tp=[2.0], dp=4, zero=1),
     ...     global_batch=128,
-    ...     coefficients=default_world().for_chips([h100]),
+    ...     coefficients=default_draw().for_chips([h100]),
     ... )
     >>> bool(step.fits[0]), bool(0.3 < step.mfu[0] < 0.7)
     (True, True)

@@ -306,11 +306,11 @@ def plot_coefficient(
     ax : Axes, optional
     """
     found = next(entry for entry in PARAMETERS if entry.name == parameter)
-    world = calibration.draw(DRAWS)
-    base = np.asarray(world.effects.get((parameter, "base", ""), 0.0))
+    draw = calibration.draw(DRAWS)
+    base = np.asarray(draw.effects.get((parameter, "base", ""), 0.0))
     labels = [key[2] for key in calibration.keys if key[:2] == (parameter, level)]
     draws = {
-        label: found.natural(found.centre + base + world.effects[parameter, level, label])
+        label: found.natural(found.centre + base + draw.effects[parameter, level, label])
         for label in labels
     }
     draws = dict(sorted(draws.items(), key=lambda item: float(np.median(item[1]))))

@@ -38,7 +38,7 @@ _NUMBERS = ("difference", "relative")
 _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean"} | {
     f"{number}{end}"
     for number in _NUMBERS
-    for end in ("", "_low", "_high", "_world_low", "_world_high")
+    for end in ("", "_low", "_high", "_draw_low", "_draw_high")
 }
 _TINT = "#009E73"
 _FOOT = 0.12
@@ -141,17 +141,17 @@ def plot_differences(
 def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
     """A row for each system and point; returns the label of the x axis."""
     numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
-    worlds = _worlds(rows, value)
-    edges = finite(worlds)
+    draws = _draws(rows, value)
+    edges = finite(draws)
     fits = set_axis(ax, "x", axis, [*numbers.ravel(), *edges, 0.0], from_zero=False)
     systems = list(dict.fromkeys(rows["system"]))
-    for place, (system, (middle, low, high), world) in enumerate(
-        zip(rows["system"], numbers, worlds, strict=True)
+    for place, (system, (middle, low, high), draw) in enumerate(
+        zip(rows["system"], numbers, draws, strict=True)
     ):
         index = systems.index(system)
         if np.isfinite(middle):
-            if np.isfinite(world).all():
-                ax.hlines(place, *world, color=colour(index), lw=5.0, alpha=0.25)
+            if np.isfinite(draw).all():
+                ax.hlines(place, *draw, color=colour(index), lw=5.0, alpha=0.25)
             if np.isfinite([low, high]).all():
                 ax.hlines(place, low, high, color=colour(index), lw=1.4)
             ax.plot(
@@ -169,9 +169,9 @@ def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
     return fits.title
 
 
-def _worlds(rows: pd.DataFrame, value: str) -> npt.NDArray[np.float64]:
+def _draws(rows: pd.DataFrame, value: str) -> npt.NDArray[np.float64]:
     """Range over draws of the calibration of each row, (rows, 2); NaN where there is none."""
-    names = [f"{value}_world_low", f"{value}_world_high"]
+    names = [f"{value}_draw_low", f"{value}_draw_high"]
     return rows.reindex(columns=names).to_numpy(dtype=np.float64)
 
 

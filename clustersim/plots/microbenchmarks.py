@@ -177,7 +177,7 @@ def _surfaces(
         (calibration, labels, MEASURED, "-", "fitted with microbenchmarks"),
         (default_calibration(), published, PUBLISHED, "--", named),
     ):
-        middle = _efficiency(chip, precision, known.world().coefficients([own]), intensity)
+        middle = _efficiency(chip, precision, known.mean_draw().coefficients([own]), intensity)
         drawn = known.draw(DRAWS).coefficients([own])
         low, high = np.quantile(_efficiency(chip, precision, drawn, intensity), (0.05, 0.95), 0)
         ax.fill_between(intensity, low, high, color=ink, alpha=0.15, lw=0)
@@ -222,7 +222,7 @@ def plot_attention(
         flops = np.where(forward, 1.0, 3.5) * 4.0 * micro.sizes["micro_batch"][rows]
         flops = flops * models.seq_len * models.span * models.attention_width
         reached = flops / micro.seconds[rows] / micro.chips.bf16_flops[rows]
-        own = calibration.world().coefficients([micro.labels[int(rows[0])]])
+        own = calibration.mean_draw().coefficients([micro.labels[int(rows[0])]])
         for place, size in enumerate(np.unique(width)):
             ink, marker = colour(place), MARKERS[place % len(MARKERS)]
             for direction, face in ((True, ink), (False, "white")):

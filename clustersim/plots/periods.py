@@ -24,7 +24,7 @@ from clustersim.plots.ticks import set_axis
 
 __all__ = ["period_rows", "plot_periods"]
 
-_ENDS = ("", "_low", "_high", "_world_low", "_world_high")
+_ENDS = ("", "_low", "_high", "_draw_low", "_draw_high")
 
 
 def period_rows(

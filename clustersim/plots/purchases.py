@@ -36,7 +36,7 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
     Parameters
     ----------
     purchases : DataFrame
-        Of :func:`clustersim.planning.tables.purchase_table`.
+        Of :func:`clustersim.procurement.tables.purchase_table`.
     title : str
     """
     scenarios = list(dict.fromkeys(purchases["scenario"]))
@@ -70,7 +70,7 @@ def plot_purchases(
     Parameters
     ----------
     purchases : DataFrame
-        Rows of one scenario, of :func:`clustersim.planning.tables.purchase_table`.
+        Rows of one scenario, of :func:`clustersim.procurement.tables.purchase_table`.
     most : float, optional
         Where the vertical axis ends.
     ax : Axes, optional
@@ -109,7 +109,7 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
     Parameters
     ----------
     regret : DataFrame
-        Of :func:`clustersim.planning.tables.regret_table`.
+        Of :func:`clustersim.procurement.tables.regret_table`.
     title : str
     """
     table = regret.assign(regret_cny=regret["regret_cny"].replace(math.inf, math.nan))

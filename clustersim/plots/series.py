@@ -194,7 +194,7 @@ def draw_series(
     series : sequence of Series
     places : Places
     value : str
-        Column drawn, with ``_low`` and ``_high`` and perhaps ``_world_low`` and ``_world_high``.
+        Column drawn, with ``_low`` and ``_high`` and perhaps ``_draw_low`` and ``_draw_high``.
     bars : bool
         Whether each point of a line has an error bar besides the shade.
     joined : bool
@@ -205,7 +205,7 @@ def draw_series(
         rows = one.rows if places.categories else one.rows.sort_values(places.column, kind="stable")
         x, y = places.of(rows), rows[value].to_numpy(dtype=np.float64)
         beside = _beside(ax, one, len(series), places)
-        for part, low, high in _bands(rows, value, "_world"):
+        for part, low, high in _bands(rows, value, "_draw"):
             if places.categories or len(part) == 1:
                 said.append(f"Broad pale bars: {WORLDS}.")
                 ax.vlines(x[part], low, high, color=one.ink, lw=5.0, alpha=0.25, transform=beside)
@@ -364,7 +364,7 @@ def edge_room(places: Places, which: Sequence[BoolArray]) -> float:
 
 def edges_of(rows: pd.DataFrame, value: str) -> FloatArray:
     """All finite edges of the bands of a column."""
-    names = [f"{value}{kind}_{end}" for kind in ("", "_world") for end in ("low", "high")]
+    names = [f"{value}{kind}_{end}" for kind in ("", "_draw") for end in ("low", "high")]
     stays = np.isfinite(rows[value].to_numpy(dtype=np.float64))
     return finite(*(rows.loc[stays, name] for name in names if name in rows), [])
 

@@ -139,7 +139,7 @@ def _format_of(name: str, values: pd.DataFrame) -> Format:
 
 
 def _unit_suffix(name: str) -> str:
-    bare = re.sub("_(world|half)$", "", name)
+    bare = re.sub("_(draw|half)$", "", name)
     return next((suffix for suffix in _BY_SUFFIX if bare.endswith(suffix)), "")
 
 
@@ -241,4 +241,4 @@ def _label(name: str) -> str:
     if "." in name:
         return name
     suffix = _unit_suffix(name)
-    return re.sub(f"{suffix}(?=_world$|_half$|$)", "", name).replace("_", " ")
+    return re.sub(f"{suffix}(?=_draw$|_half$|$)", "", name).replace("_", " ")

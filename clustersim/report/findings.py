@@ -159,12 +159,12 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if of == LOAD:
             sentence += f"; {row['jobs_per_day']:,.0f} jobs a day"
         sentence += f"; {row['runs']} runs)"
-        if "capacity_world_low" in row:
+        if "capacity_draw_low" in row:
             low, high = (
-                number_in_words(row[f"capacity_world_{end}"], searched) for end in ("low", "high")
+                number_in_words(row[f"capacity_draw_{end}"], searched) for end in ("low", "high")
             )
             sentence += (
-                f"; over {spec.worlds} draws of the calibration {low} to {high} (5th to 95th "
+                f"; over {spec.draws} draws of the calibration {low} to {high} (5th to 95th "
                 "percentile)"
             )
         yield sentence + (f". Note: {row['note']}." if row["note"] else ".")
@@ -263,7 +263,7 @@ def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
 
 def _over_draws(row: Mapping[Hashable, Any]) -> str:
     """The range of a relative difference over the draws of the calibration, where there are any."""
-    low, high = (row.get(f"relative_world_{end}", math.nan) for end in ("low", "high"))
+    low, high = (row.get(f"relative_draw_{end}", math.nan) for end in ("low", "high"))
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     return f"; over draws of the calibration {_signed(low)} to {_signed(high)}"

@@ -135,9 +135,9 @@ def read_marks(
     if not problems:
         told = table.astype(object).where(table.notna(), "")
         for number, row in enumerate(told.to_dict("records"), start=1):
-            faults = [f"row {number}: {fault}" for fault in _faults(row, pools, end_s)]
-            problems += faults
-            if not faults:
+            found = [f"row {number}: {problem}" for problem in _problems(row, pools, end_s)]
+            problems += found
+            if not found:
                 marks.append(_mark(row))
     if len(problems) > _MOST_PROBLEMS:
         more = len(problems) - _MOST_PROBLEMS
@@ -147,7 +147,7 @@ def read_marks(
     return marks
 
 
-def _faults(row: dict[Any, Any], pools: Sequence[str], end_s: float) -> Iterator[str]:
+def _problems(row: dict[Any, Any], pools: Sequence[str], end_s: float) -> Iterator[str]:
     time, pool, node = row["time_s"], _text(row, "pool"), row.get("node", "")
     if not 0 <= _number(time) <= end_s:
         yield f"time_s {time!r} is not in the run, which lasts from 0 to {end_s:.15g} s"

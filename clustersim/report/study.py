@@ -24,7 +24,7 @@ from clustersim.report.page import write_page
 from clustersim.report.study_figures import NamedFigure, draw_plots
 from clustersim.report.study_page import fleet_notes, study_page, svg_text
 from clustersim.spreadsheets import plain_cells
-from clustersim.studies.conduct import Progress, run_study
+from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.plot_kinds import PLOT_KINDS
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
@@ -52,7 +52,7 @@ def conduct_study(
     Parameters
     ----------
     study, out, workers, executor, dask, resume, keep_old
-        See :func:`~clustersim.studies.conduct.run_study`.
+        See :func:`~clustersim.studies.execution.make_runs`.
     formats : sequence of str
         Of the pictures.
 
@@ -71,7 +71,7 @@ def conduct_study(
     if study.spec.question:
         print(textwrap.fill(study.spec.question, WIDTH))
     teller = _Teller()
-    complete = run_study(
+    complete = make_runs(
         study,
         out,
         workers=workers,

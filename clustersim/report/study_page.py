@@ -23,7 +23,7 @@ from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.study_figures import NamedFigure
 from clustersim.scenario.assumed import assumption_lines
 from clustersim.simulation.result import versions
-from clustersim.studies.conduct import STUDY_FILE
+from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.study_result import StudyResult
 from clustersim.studies.worker import open_changed
 from clustersim.units import format_bytes, format_duration, format_rate
@@ -188,8 +188,8 @@ def _table(
             continue
         if axis.dimension in _FORMATS and pd.api.types.is_float_dtype(frame[column]):
             formats[column] = _FORMATS[axis.dimension]
-        draws = f"5th to 95th percentile over {result.study.spec.worlds} draws of the calibration"
-        labels[f"{column}_world"] = f"{axis.label}, {draws}"
+        draws = f"5th to 95th percentile over {result.study.spec.draws} draws of the calibration"
+        labels[f"{column}_draw"] = f"{axis.label}, {draws}"
     labels |= {"capacity": _capacity_label(result), "relative": "relative difference"}
     formats["relative"] = format_percent
     if same_as and (dimension := axis_of(same_as).dimension) in _FORMATS:
@@ -210,7 +210,7 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
         parts.append(f"{len(failed)} runs failed. The first: {first['error'].strip()}")
         parts.append(Listing("Redo it alone", _redo(folder, str(first["run"]))))
     mixed = ["code"] if result.runs["code"].nunique() > 1 else []
-    fixed = ["world", "replication", "status", *mixed]
+    fixed = ["draw", "replication", "status", *mixed]
     shown = [*result.parameters, *fixed, *result.study.spec.metrics]
     columns = ["run", "point", *(name for name in dict.fromkeys(shown) if name in result.runs)]
     parts.append(
@@ -218,7 +218,7 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
             result,
             "Runs",
             result.runs[columns],
-            "World -1 is the mean of the calibration's posterior; equal replications have the "
+            "Draw -1 is the mean of the calibration's posterior; equal replications have the "
             "same random numbers.",
             "runs.csv",
         )

@@ -61,7 +61,9 @@ def apply_case(tree: dict[str, Any], source: str | Path, folder: Path) -> None:
         try:
             set_path(tree, path, value, folder)
         except InputError as error:
-            raise InputError(source, [f"{where}: {fault}" for fault in error.problems]) from None
+            raise InputError(
+                source, [f"{where}: {problem}" for problem in error.problems]
+            ) from None
 
 
 def changed_cases(

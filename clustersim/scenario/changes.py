@@ -87,8 +87,8 @@ def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, 
         try:
             items.append((key.strip(), parse_yaml(value)))
         except (YAMLError, ValueError, RecursionError):
-            fault = f"the value {shown(value)} is not valid YAML"
-            raise InputError(f"--set {shown(text)[1:-1]}", fault) from None
+            problem = f"the value {shown(value)} is not valid YAML"
+            raise InputError(f"--set {shown(text)[1:-1]}", problem) from None
     return items
 
 
@@ -103,7 +103,7 @@ def _at_equals(text: str) -> tuple[str, str, str]:
 
 @contextmanager
 def named_path(text: str) -> Iterator[None]:
-    """Name the option in faults of its path."""
+    """Name the option in problems of its path."""
     try:
         yield
     except InputError as error:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, unknown_name
-from clustersim.performance import World
+from clustersim.performance import CoefficientDraw
+from clustersim.scenario.draws import draw_catalogue, open_draw
 from clustersim.scenario.file_names import beside
 from clustersim.scenario.scenario import LoadedScenario, Scenario
-from clustersim.scenario.worlds import draw_catalogue, open_world
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import WorkloadSpec, load_workload
@@ -47,10 +47,10 @@ class Platform(Brief):
         return "Platform", self.cluster._brief()[1]
 
     @property
-    def world(self) -> World:
+    def draw(self) -> CoefficientDraw:
         """Values of the performance core's coefficients."""
-        assert self.speeds.model.world is not None, "a scenario's are always given"
-        return self.speeds.model.world
+        assert self.speeds.model.draw is not None, "a scenario's are always given"
+        return self.speeds.model.draw
 
 
 def open_platform(loaded: LoadedScenario) -> Platform:
@@ -67,7 +67,7 @@ def open_platform(loaded: LoadedScenario) -> Platform:
             *(beside(folder, own) if isinstance(own, str) else own for own in scenario.catalogue)
         )
     with named_in(loaded.source, "performance"):
-        world = open_world(scenario.performance, catalogue, folder)
+        draw = open_draw(scenario.performance, catalogue, folder)
         catalogue = draw_catalogue(scenario.performance, catalogue)
     with named_in(loaded.source, "cluster"):
         if isinstance(scenario.cluster, str):
@@ -83,7 +83,7 @@ def open_platform(loaded: LoadedScenario) -> Platform:
     model = RunTimeModel(
         reference_accelerator=_reference_chip(scenario, workload),
         reference_models=scenario.workload.reference_models,
-        world=world,
+        draw=draw,
         precision=scenario.performance.precision,
     )
     speeds = Speeds(cluster, catalogue, model)

@@ -15,7 +15,7 @@ from clustersim.availability.events import what_happens
 from clustersim.availability.serving import ServiceDemand, service_demands
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue
-from clustersim.costs.accounts import Accounts, open_accounts
+from clustersim.costs.run_costs import RunCosts, open_costs
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError, named_in
 from clustersim.scenario.file_names import beside
@@ -67,7 +67,7 @@ class ResolvedScenario(Brief):
         Of each job on each pool, with the software at its submission.
     services : list of ServiceDemand
         What serves, and how many nodes each hour needs.
-    accounts : Accounts
+    costs : RunCosts
         What energy and money of the run follow from.
 
     Examples
@@ -87,7 +87,7 @@ class ResolvedScenario(Brief):
     dated: RunCalendar
     run_times: Runtimes
     services: list[ServiceDemand]
-    accounts: Accounts
+    costs: RunCosts
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         title, facts = self.loaded._brief()
@@ -173,7 +173,7 @@ def resolve(
     cluster, catalogue, calendar = platform.cluster, platform.catalogue, dated.calendar
     with fields_named(loaded):
         services = service_demands(scenario.serving, cluster, scenario.horizon, calendar)
-        accounts = open_accounts(
+        costs = open_costs(
             scenario.energy,
             scenario.money,
             cluster,
@@ -195,7 +195,7 @@ def resolve(
         dated=dated,
         run_times=run_times,
         services=services,
-        accounts=accounts,
+        costs=costs,
     )
 
 
@@ -241,7 +241,7 @@ def scheduling_of(loaded: LoadedScenario) -> Scheduling:
 
 @contextmanager
 def fields_named(loaded: LoadedScenario) -> Iterator[None]:
-    """Say of faults that are found in here which field of the scenario holds them."""
+    """Say of problems that are found in here which field of the scenario holds them."""
     try:
         yield
     except InputError as error:
@@ -264,7 +264,7 @@ _FIELDS = {
     "jobs": "workload",
     "catalogue": "workload",
 }
-"""Field of the scenario that holds what a fault of the simulation is about."""
+"""Field of the scenario that holds what a problem of the simulation is about."""
 
 
 def _arrival_rate(

@@ -65,14 +65,14 @@ def run_scenario(
     scenario: LoadedScenario | ResolvedScenario,
     *,
     by_node: bool = True,
-    account_dates_s: Callable[[Calendar], Sequence[float]] | None = None,
+    cost_dates_s: Callable[[Calendar], Sequence[float]] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a scenario that is already read; see :func:`run`.
 
-    For `by_node` see :func:`~clustersim.simulation.simulate.simulate`; `account_dates_s` gives the
-    dates of :meth:`~clustersim.costs.accounts.Accounts.settle` on the calendar of the run.
+    For `by_node` see :func:`~clustersim.simulation.simulate.simulate`; `cost_dates_s` gives the
+    dates of :meth:`~clustersim.costs.run_costs.RunCosts.attach` on the calendar of the run.
     """
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)
     with fields_named(resolved.loaded):
@@ -91,5 +91,5 @@ def run_scenario(
             progress=progress,
         )
     result = result.with_provenance(provenance(resolved))
-    dates_s = () if account_dates_s is None else account_dates_s(resolved.dated.calendar)
-    return resolved.accounts.settle(result, dates_s=dates_s)
+    dates_s = () if cost_dates_s is None else cost_dates_s(resolved.dated.calendar)
+    return resolved.costs.attach(result, dates_s=dates_s)

@@ -34,8 +34,8 @@ __all__ = [
     "ScenarioWorkload",
     "Scheduler",
     "as_loaded",
+    "define_scenario",
     "load_scenario",
-    "resolve_scenario",
 ]
 
 DEEPEST_EXTENDS = 20
@@ -308,11 +308,11 @@ def load_scenario(
     Raises
     ------
     InputError
-        All faults of the file at once.
+        All problems of the file at once.
     """
     path = existing_file(path, within="experiments")
     data = read_extended(path)
-    return resolve_scenario(data, changes, source=path, folder=path.parent)
+    return define_scenario(data, changes, source=path, folder=path.parent)
 
 
 def as_loaded(
@@ -336,7 +336,7 @@ def as_loaded(
     if isinstance(given, str | Path):
         return load_scenario(given, changes)
     if isinstance(given, Mapping):
-        return resolve_scenario(given, changes)
+        return define_scenario(given, changes)
     if isinstance(given, Scenario):
         given = LoadedScenario(given, "scenario", Path())
     if not isinstance(given, LoadedScenario):
@@ -345,10 +345,10 @@ def as_loaded(
     if not changes:
         return given
     tree = given.scenario.model_dump(mode="json", exclude_none=True)
-    return resolve_scenario(tree, changes, source=given.source, folder=given.folder)
+    return define_scenario(tree, changes, source=given.source, folder=given.folder)
 
 
-def resolve_scenario(
+def define_scenario(
     data: Mapping[str, Any],
     changes: Mapping[str, Any] | Sequence[str] = (),
     *,
@@ -386,12 +386,12 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise InputError(path, f"extends: must be the name of a file, found {base!r}")
     beside = find_file(base, path.parent, within="experiments")
     if not beside.is_file():
-        fault = (
+        problem = (
             "is not a file"
             if beside.exists()
             else missing_file(base, path.parent, within="experiments")
         )
-        raise InputError(path, f"extends: {beside}: {fault}")
+        raise InputError(path, f"extends: {beside}: {problem}")
     return merged(read_extended(beside, (*trail, path.resolve())), data)
 
 

@@ -33,7 +33,7 @@ from clustersim.scheduling.stalls import (
 
 __all__ = [
     "PLACEMENTS",
-    "fault_in_plugin",
+    "error_in_plugin",
     "find_placement",
     "find_policy",
     "interrupts_itself",
@@ -82,7 +82,7 @@ def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> 
     return _find(name, "placement", PLACEMENTS, Placement, Path(folder))
 
 
-def fault_in_plugin(
+def error_in_plugin(
     error: BaseException, plugins: Sequence[type[Policy] | type[Placement]]
 ) -> InputError | None:
     """Describe an error to which a user's own class led; None if there is no such class.

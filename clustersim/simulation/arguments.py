@@ -27,7 +27,7 @@ Returned = TypeVar("Returned")
 _FORMER = {
     **{
         name: f"run_times=RunTimeModel({name}=...)"
-        for name in ("reference_accelerator", "reference_models", "world", "precision")
+        for name in ("reference_accelerator", "reference_models", "draw", "precision")
     },
     "ports": "run_times=with_software(find_runtimes(...), ...)",
     "outages": "node_events=...",
@@ -140,7 +140,7 @@ def _run_times_problem(run_times: object, jobs: pd.DataFrame, cluster: Cluster) 
 
 
 def _node_events_problem(events: object, cluster: Cluster) -> str:
-    """Fault of node events, or of the first of a list that has one."""
+    """Problem of node events, or of the first of a list that has one."""
     if events is None:
         return ""
     if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):

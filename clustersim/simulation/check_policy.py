@@ -33,12 +33,12 @@ class Finding:
     ----------
     trial : str
         The cluster of the trial.
-    fault : str
+    problem : str
         What rule was broken and how; empty if none was.
     """
 
     trial: str
-    fault: str
+    problem: str
 
 
 def check_policy(
@@ -83,14 +83,14 @@ def check_policy(
     findings: list[Finding] = []
     for name, cluster, jobs in _trials(seed):
         try:
-            findings.append(Finding(name, _fault(jobs, cluster, scheduling)))
+            findings.append(Finding(name, _problem(jobs, cluster, scheduling)))
         except StalledError as error:
             told = f"{error}; the other trials were left out"
             return [*findings, Finding(name, told)]
     return findings
 
 
-def _fault(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
+def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
     """Return what is wrong; raises StalledError if a call does not come to an end."""
     try:
         first = simulate(jobs, cluster, scheduling, check=True)

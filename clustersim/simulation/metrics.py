@@ -6,7 +6,7 @@ practice in parallel job scheduling", JSSPP 1997).  A job that failures stop wai
 wait is the time in the queue over all its attempts, and without failures equal to its wait.  Its
 run time is the time that it held accelerators, over all its attempts: JCT = total wait + run time.
 Work that was lost, checkpoints and restarts are part of it; what of it was useful is
-:func:`effective_time`.
+:func:`ettr`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from clustersim.workload.jobs import texts_of
 __all__ = [
     "accelerator_seconds",
     "bounded_slowdown",
-    "effective_time",
+    "ettr",
     "jct_s",
     "lost_work",
     "makespan_s",
@@ -164,7 +164,7 @@ def summary(
         that never ran count under no pool); mean, median, 95th and 99th percentile of
         wait; mean JCT, run time (without waits between attempts) and bounded slowdown;
         utilisation from the first submission on, accelerator-seconds, makespan.  With
-        `attempts`, in the rows of all and of pools, ``effective_time``: accelerator-seconds of
+        `attempts`, in the rows of all and of pools, ``ettr``: accelerator-seconds of
         work that is kept over all that attempts held (ETTR; Kokolis et al., "Revisiting
         Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680, section
         II-E, without the waits).  With `serving`, in the row
@@ -190,12 +190,11 @@ def summary(
     table = pd.DataFrame(rows)
     if attempts is None:
         return table
-    shares = {WHOLE: effective_time(attempts)}
+    shares = {WHOLE: ettr(attempts)}
     shares |= {
-        ("pool", str(name)): effective_time(part)
-        for name, part in attempts.groupby("pool", observed=True)
+        ("pool", str(name)): ettr(part) for name, part in attempts.groupby("pool", observed=True)
     }
-    table = with_column(table, "effective_time", shares)
+    table = with_column(table, "ettr", shares)
     if serving is None:
         return table
     return with_column(table, "served", {WHOLE: served(serving)})
@@ -240,7 +239,7 @@ def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
     return met / needed if needed > 0 else float("nan")
 
 
-def effective_time(attempts: pd.DataFrame) -> float:
+def ettr(attempts: pd.DataFrame) -> float:
     """Accelerator-seconds of kept work over all that attempts held; NaN if none held any."""
     return _share_of_time(attempts, "kept_s")
 

@@ -297,8 +297,8 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     except NotADirectoryError:
         raise InputError(path, "cannot be made: a part of its path is a file") from None
     except (OSError, ValueError) as error:
-        fault = error.strerror if isinstance(error, OSError) else error
-        raise InputError(path, f"cannot be made: {fault}") from None
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise InputError(path, f"cannot be made: {problem}") from None
     try:
         yield path
     except OSError as error:

@@ -32,7 +32,7 @@ from clustersim.scheduling import (
     find_placement,
     find_policy,
 )
-from clustersim.scheduling.plugins import fault_in_plugin, interrupts_itself, plugin_file
+from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import check_arguments, names_former_arguments
@@ -152,7 +152,7 @@ def simulate(
     if recovery is not None:
         runtimes = _with_checkpoints(runtimes, recovery)
     services = () if events is None else events.services
-    with _faults_of(policy, make_placement):
+    with _errors_of(policy, make_placement):
         with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
             partitions = build_partitions(cluster, make_placement)
         eligible = find_eligibility(
@@ -311,7 +311,7 @@ def _job_columns(
 
 
 @contextmanager
-def _faults_of(policy: type[Policy], placement: type[Placement]) -> Iterator[None]:
+def _errors_of(policy: type[Policy], placement: type[Placement]) -> Iterator[None]:
     """Name the user's file where a policy or placement of their own fails or breaks a rule."""
     try:
         yield
@@ -320,14 +320,16 @@ def _faults_of(policy: type[Policy], placement: type[Placement]) -> Iterator[Non
     except KeyboardInterrupt as error:
         if not interrupts_itself(error, (policy, placement)):
             raise
-        raise _fault(error, policy, placement) from error
+        raise _problem(error, policy, placement) from error
     except BaseException as error:
-        raise _fault(error, policy, placement) from error
+        raise _problem(error, policy, placement) from error
 
 
-def _fault(error: BaseException, policy: type[Policy], placement: type[Placement]) -> BaseException:
+def _problem(
+    error: BaseException, policy: type[Policy], placement: type[Placement]
+) -> BaseException:
     """Return what to raise instead of an error: itself, where no class of the user's led to it."""
-    return fault_in_plugin(error, (policy, placement)) or error
+    return error_in_plugin(error, (policy, placement)) or error
 
 
 def _stopped_when_stalled(

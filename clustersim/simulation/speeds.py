@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.catalogue import Accelerator, Catalogue
-from clustersim.performance import World, best_plans, default_world, relative_speed
+from clustersim.performance import CoefficientDraw, best_plans, default_draw, relative_speed
 from clustersim.performance.plan_rules import precision_note
 from clustersim.topology import Cluster, Pool
 
@@ -32,7 +32,7 @@ class RunTimeModel:
         From job class to the model of the catalogue that stands for its jobs without
         one; the key ``default`` for all other classes.  Without these two, durations
         hold on every chip.
-    world : World, optional
+    draw : CoefficientDraw, optional
         Values of the performance core's coefficients; by default the posterior mean of the
         built-in calibration.
     precision : {"bf16", "fp8"}
@@ -41,7 +41,7 @@ class RunTimeModel:
 
     reference_accelerator: str | None = None
     reference_models: Mapping[str, str] = field(default_factory=dict)
-    world: World | None = None
+    draw: CoefficientDraw | None = None
     precision: str = "bf16"
 
 
@@ -104,7 +104,7 @@ class Speeds:
         self.cluster = cluster
         self.catalogue = catalogue
         self.model = model or RunTimeModel()
-        self._world = self.model.world or default_world()
+        self._draw = self.model.draw or default_draw()
         self._of_models: dict[tuple[str, int], ModelSpeed] = {}
         self._slowdowns: dict[tuple[str, int], Floats] = {}
         self._reference: Accelerator | None = None
@@ -161,7 +161,7 @@ class Speeds:
                         nic_Bps=(pool.nic_Bps, None),
                         scaleup_size=(pool.scaleup_size, None),
                         precision=self.model.precision,
-                        world=self._world,
+                        draw=self._draw,
                     )
             self._slowdowns |= {
                 (name, size): found[:, column] for column, size in enumerate(missing)
@@ -193,7 +193,7 @@ class Speeds:
             nic_Bps=np.repeat([pool.nic_Bps for pool in pools], n_pairs),
             scaleup_size=np.repeat([pool.scaleup_size for pool in pools], n_pairs),
             precision=self.model.precision,
-            world=self._world,
+            draw=self._draw,
         )
         rate = np.asarray(plans.tokens_per_s).reshape(len(pools), n_pairs)
         fits = np.isfinite(np.asarray(plans.step_time_s)).reshape(len(pools), n_pairs)

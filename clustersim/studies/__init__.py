@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clustersim.studies.conduct import Progress, run_study
+    from clustersim.studies.execution import Progress, make_runs
     from clustersim.studies.study import Study, define_study, load_study
     from clustersim.studies.study_result import StudyResult, load_result
 
@@ -17,17 +17,17 @@ __all__ = [
     "define_study",
     "load_result",
     "load_study",
-    "run_study",
+    "make_runs",
 ]
 
 _HOME = {
-    "Progress": "conduct",
+    "Progress": "execution",
     "Study": "study",
     "StudyResult": "study_result",
     "define_study": "study",
     "load_result": "study_result",
     "load_study": "study",
-    "run_study": "conduct",
+    "make_runs": "execution",
 }
 
 

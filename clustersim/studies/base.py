@@ -21,8 +21,8 @@ from clustersim.scenario.parameter_paths import check_path
 from clustersim.scenario.scenario import (
     LoadedScenario,
     Scenario,
+    define_scenario,
     read_extended,
-    resolve_scenario,
 )
 from clustersim.shipped import existing_file
 from clustersim.source_code import this_code
@@ -32,10 +32,10 @@ from clustersim.studies.spec import StudySpec, Window
 from clustersim.topology import ClusterSpec, find_topology
 from clustersim.workload import load_workload, log_files
 
-__all__ = ["MEAN_WORLD", "Base", "PointRuns", "Run", "open_base"]
+__all__ = ["POSTERIOR_MEAN", "Base", "PointRuns", "Run", "open_base"]
 
-MEAN_WORLD = -1
-"""World of the posterior's mean."""
+POSTERIOR_MEAN = -1
+"""Number of the draw that stands for the posterior's mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Run:
     key : str
         Hash of all that its result depends on, the code among it; see
         :func:`~clustersim.studies.run_key.run_key`.
-    world, replication : int
+    draw, replication : int
     changes : dict of str to object
-        Of the base scenario, by path; world and replication among them.
+        Of the base scenario, by path; draw and replication among them.
     written : dict of str to object
         The same, with the content of the topologies, workload models and chips that files among
         them hold: what its hash was taken of, whatever becomes of the files.
@@ -58,7 +58,7 @@ class Run:
     """
 
     key: str
-    world: int
+    draw: int
     replication: int
     changes: Mapping[str, Any]
     written: Mapping[str, Any]
@@ -106,7 +106,7 @@ class Base:
         # What names a whole part is set before what leads into it.
         ordered = dict(sorted(changes.items(), key=lambda item: item[0].count(".")))
         try:
-            loaded = resolve_scenario(self.tree, ordered, source=self.source)
+            loaded = define_scenario(self.tree, ordered, source=self.source)
             whole = _written_out(loaded.scenario, Path())
             files = _file_hashes(whole)
             scenario = _content(whole, files)
@@ -124,7 +124,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class PointRuns:
-    """The runs of one scenario, in any world and replication.
+    """The runs of one scenario, in any draw and replication.
 
     Attributes
     ----------
@@ -141,17 +141,17 @@ class PointRuns:
     identity: Mapping[str, Any]
     files: Mapping[str, str]
 
-    def run(self, world: int, replication: int) -> Run:
+    def run(self, draw: int, replication: int) -> Run:
         """Return one run."""
         scenario = {**self.identity["scenario"], "replication": replication}
         own: dict[str, Any] = {"replication": replication}
-        if world != MEAN_WORLD:
-            own = {"performance.draw": world, **own}
-            scenario["performance"] = {**scenario["performance"], "draw": world}
+        if draw != POSTERIOR_MEAN:
+            own = {"performance.draw": draw, **own}
+            scenario["performance"] = {**scenario["performance"], "draw": draw}
         identity = {**self.identity, "scenario": scenario}
         return Run(
             key=run_key(identity, this_code()),
-            world=world,
+            draw=draw,
             replication=replication,
             changes={**self.changes, **own},
             written={**self.written, **own},
@@ -177,7 +177,7 @@ def open_base(
     Raises
     ------
     InputError
-        All faults at once.
+        All problems at once.
     """
     plain, folder, named = _read_base(spec, source, folder)
     tree = copy.deepcopy(plain)
@@ -192,9 +192,9 @@ def open_base(
         raise InputError(source, list(dict.fromkeys(problems)))
     cases = changed_cases(tree, spec.set, partial(_case_value, folder))
     loaded = _resolved(_without_case(tree), _without_case(plain), source, named, folder)
-    if spec.worlds and loaded.scenario.performance.draw is not None:
+    if spec.draws and loaded.scenario.performance.draw is not None:
         told = f"the base scenario has performance.draw = {loaded.scenario.performance.draw}"
-        raise InputError(source, f"worlds: {told}, and the worlds are draws; leave one of them out")
+        raise InputError(source, f"draws: {told}, and `draws` makes others; leave one of them out")
     written = _written_out(loaded.scenario, folder, named)
     written.pop("plugins", None)  # the study's, of which these are a part
     return Base({**written, **cases}, named, spec.window, plugins)
@@ -237,7 +237,7 @@ def _read_base(
 def _problems(
     field: str, check: Callable[..., object], tree: dict[str, Any], path: str, *arguments: Any
 ) -> list[str]:
-    """Faults that a check of a path finds, each with the field of the study that names it."""
+    """Problems that a check of a path finds, each with the field of the study that names it."""
     try:
         check(tree, path, *arguments)
     except InputError as error:
@@ -276,12 +276,12 @@ def _resolved(
     named: str,
     folder: Path,
 ) -> LoadedScenario:
-    """Check the base scenario with the study's changes; say whose fault it is if it is wrong."""
+    """Check the base scenario with the study's changes; say whose problem it is if it is wrong."""
     try:
-        return resolve_scenario(tree, source=named, folder=folder)
+        return define_scenario(tree, source=named, folder=folder)
     except InputError as error:
         try:
-            resolve_scenario(plain, source=named, folder=folder)
+            define_scenario(plain, source=named, folder=folder)
         except InputError:
             raise error from None
         raise InputError(source, [f"set: {problem}" for problem in error.problems]) from None

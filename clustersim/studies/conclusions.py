@@ -19,10 +19,10 @@ from clustersim.analysis.statistics import (
 )
 from clustersim.analysis.steady import is_overloaded, is_rising
 from clustersim.seeds import Streams
-from clustersim.studies.base import MEAN_WORLD
-from clustersim.studies.demands import root_search, tried_metric
+from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
 from clustersim.studies.points import WORLD_QUANTILES, groups_by
+from clustersim.studies.run_requests import root_search, tried_metric
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 from clustersim.studies.study import Study
 
@@ -53,8 +53,8 @@ def capacities_table(
         the objective's metric over the replications equals its limit), ``capacity_low`` and
         ``capacity_high`` (95 %, by inversion of the t interval; see
         :class:`~clustersim.analysis.root_search.RootSearch`), ``jobs_per_day`` offered there, with
-        the same ends, ``runs`` and ``note``.  With worlds, ``_world_low`` and ``_world_high`` are
-        the 5th and 95th percentile of the worlds' capacities.
+        the same ends, ``runs`` and ``note``.  With draws, ``_draw_low`` and ``_draw_high`` are
+        the 5th and 95th percentile of the draws' capacities.
     """
     rows = [
         {**values, **_capacity(group, search, objective)}
@@ -70,40 +70,40 @@ _CAPACITY = tuple(
 
 def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) -> dict[str, Any]:
     finished = runs[runs["status"] == "finished"]
-    mean_world = finished[finished["world"] == MEAN_WORLD]
+    at_mean = finished[finished["draw"] == POSTERIOR_MEAN]
     finder = root_search(search, objective)
-    if mean_world.empty:
+    if at_mean.empty:
         return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": "every run failed"}
-    root = finder.result(_tried(mean_world, search, objective, whole=True))
+    root = finder.result(_tried(at_mean, search, objective, whole=True))
     row: dict[str, Any] = {
         "capacity": root.value,
         "capacity_low": root.low,
         "capacity_high": root.high,
     }
     row |= {
-        f"jobs_per_day{end}": _jobs_per_day(mean_world, search.of, row[f"capacity{end}"])
+        f"jobs_per_day{end}": _jobs_per_day(at_mean, search.of, row[f"capacity{end}"])
         for end in ("", "_low", "_high")
     }
-    drawn = finished[finished["world"] != MEAN_WORLD]
-    worlds = [world for _, world in drawn.groupby("world")]
-    if worlds:
-        roots = [_world_capacity(world, search, objective) for world in worlds]
-        rates = [_jobs_per_day(w, search.of, root) for w, root in zip(worlds, roots, strict=True)]
+    drawn = finished[finished["draw"] != POSTERIOR_MEAN]
+    draws = [draw for _, draw in drawn.groupby("draw")]
+    if draws:
+        roots = [_draw_capacity(draw, search, objective) for draw in draws]
+        rates = [_jobs_per_day(w, search.of, root) for w, root in zip(draws, roots, strict=True)]
         for name, values in (("capacity", roots), ("jobs_per_day", rates)):
             for end, q in zip(("low", "high"), WORLD_QUANTILES, strict=True):
-                row[f"{name}_world_{end}"] = quantile_interval(values, q)[0]
+                row[f"{name}_draw_{end}"] = quantile_interval(values, q)[0]
     failed = len(runs) - len(finished)
     notes = [root.note, f"{failed} runs failed" if failed else ""]
-    if lost := runs["world"].nunique() - finished["world"].nunique():
+    if lost := runs["draw"].nunique() - finished["draw"].nunique():
         notes.append(f"{lost} draws of the calibration have no run")
-    if _rises_near(mean_world, search.of, root.value):
+    if _rises_near(at_mean, search.of, root.value):
         notes.append("waits still rise there within the runs: longer runs show less capacity")
     if search.load_of(root.high) == 1.0:
         notes.append("the interval ends at a load of 1, from where on all is overload")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
 
 
-def _world_capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) -> float:
+def _draw_capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) -> float:
     """Capacity of a draw; infinite beyond the range on the side of what is broken everywhere."""
     tried = _tried(runs, search, objective, whole=False)
     root = root_search(search, objective).result(tried)
@@ -165,7 +165,7 @@ def gains_table(
         and ``same_jobs``: whether a value of the searched parameter brings both the same jobs a
         day.  Where the compared parameter changes what the fleet can do, a load does not.
     """
-    finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
+    finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []
     for values, group in groups_by(finished, [name for name in others if name != compare.of]):
         own = {
@@ -257,8 +257,8 @@ def differences_table(
         ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
         and ``_high`` (95 %, see :func:`~clustersim.analysis.statistics.paired_difference`), and
         ``relative_note``.  Facts of the fleet differ by exactly so much.  Where one of the two is
-        overloaded, waits and slowdowns have no difference.  With worlds, ``relative_world_low`` and
-        ``_high`` are the 5th and 95th percentile of the worlds'.
+        overloaded, waits and slowdowns have no difference.  With draws, ``relative_draw_low`` and
+        ``_high`` are the 5th and 95th percentile of the draws'.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]
@@ -266,7 +266,9 @@ def differences_table(
     for values, group in groups_by(finished, others):
         for system, members in group.groupby(of, sort=False):
             reference = group[group[of] == baseline]
-            if system == baseline or not {*members["world"]} & {*reference["world"]} & {MEAN_WORLD}:
+            if system == baseline or not {*members["draw"]} & {*reference["draw"]} & {
+                POSTERIOR_MEAN
+            }:
                 continue
             told = {**values, "system": system, "baseline": baseline}
             rows += [
@@ -282,20 +284,20 @@ def _pairs(
     """Difference at the posterior's mean, and the range of its relative over the draws."""
     told: dict[str, Any] = {}
     relatives = []
-    for world in sorted({MEAN_WORLD, *system["world"]} & {MEAN_WORLD, *baseline["world"]}):
+    for draw in sorted({POSTERIOR_MEAN, *system["draw"]} & {POSTERIOR_MEAN, *baseline["draw"]}):
         # A draw of the design may repeat another one.
         ours, theirs = (
-            runs[runs["world"] == world].drop_duplicates("run").set_index("replication")
+            runs[runs["draw"] == draw].drop_duplicates("run").set_index("replication")
             for runs in (system, baseline)
         )
         pair = _pair(ours, theirs, metric, steady=steady)
-        if world == MEAN_WORLD:
+        if draw == POSTERIOR_MEAN:
             told = pair
         else:
             relatives.append(pair["relative"])
     if len(relatives) > 1:
         ends = (quantile_interval(relatives, q)[0] for q in WORLD_QUANTILES)
-        told |= dict(zip(("relative_world_low", "relative_world_high"), ends, strict=True))
+        told |= dict(zip(("relative_draw_low", "relative_draw_high"), ends, strict=True))
     return told
 
 
@@ -353,7 +355,7 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _point_means(runs: pd.DataFrame, metrics: Sequence[str], *, steady: bool) -> pd.DataFrame:
     """Mean of each metric by point at the posterior's mean; infinite waits under overload."""
-    finished = runs[(runs["status"] == "finished") & (runs["world"] == MEAN_WORLD)]
+    finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     means = finished.groupby("point", sort=True)[list(metrics)].mean()
     groups = finished.groupby("point") if steady else ()
     overloaded = [point for point, group in groups if is_overloaded(group)]

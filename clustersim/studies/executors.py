@@ -26,7 +26,7 @@ from clustersim.studies.base import Base, Run
 from clustersim.studies.store import Outcome
 from clustersim.studies.worker import make_run
 
-__all__ = ["Crew", "dask_crew", "executor_crew", "process_crew"]
+__all__ = ["WorkerPool", "dask_worker_pool", "executor_worker_pool", "process_worker_pool"]
 
 MOST_DEATHS = 3
 """A run whose worker dies so often is given up."""
@@ -39,7 +39,7 @@ CONNECT_S = 10
 """How long a Dask scheduler may take to answer, and to have a worker."""
 
 
-class Crew(ABC):
+class WorkerPool(ABC):
     """Makes runs, a few ahead of what its workers are at.
 
     Parameters
@@ -107,14 +107,14 @@ class Crew(ABC):
         return Outcome(run.key, {}, error=told)
 
 
-class SerialCrew(Crew):
+class SerialWorkerPool(WorkerPool):
     """Makes one run after the other, in this process."""
 
     def __init__(self) -> None:
         super().__init__(1)
 
     def stop(self) -> None:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
 
     def _under_way(self) -> int:
         return 0
@@ -126,7 +126,7 @@ class SerialCrew(Crew):
         yield run, outcome
 
 
-class ProcessCrew(Crew):
+class ProcessWorkerPool(WorkerPool):
     """Makes runs on processes of this machine; replaces those that die.
 
     Parameters
@@ -140,7 +140,7 @@ class ProcessCrew(Crew):
         self._workers = Workers(workers, ["clustersim.studies.worker"])
 
     def stop(self) -> None:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         self._workers.stop()
 
     def _under_way(self) -> int:
@@ -172,7 +172,7 @@ class ProcessCrew(Crew):
         return self._after_death(run, 1, f"{type(value).__name__}: {value}")
 
 
-class ExecutorCrew(Crew):
+class ExecutorWorkerPool(WorkerPool):
     """Makes runs on an executor of the caller's.
 
     Parameters
@@ -190,7 +190,7 @@ class ExecutorCrew(Crew):
         self._futures: dict[Future[Outcome], Run] = {}
 
     def stop(self) -> None:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         for future in self._futures:
             future.cancel()
 
@@ -250,8 +250,8 @@ def _has_no_result(future: Future[Outcome]) -> bool:
 
 
 @contextmanager
-def process_crew(workers: int | None = None) -> Iterator[Crew]:
-    """Yield a crew of processes of this machine; of this process alone for one worker.
+def process_worker_pool(workers: int | None = None) -> Iterator[WorkerPool]:
+    """Yield a pool of processes of this machine; of this process alone for one worker.
 
     Parameters
     ----------
@@ -259,18 +259,18 @@ def process_crew(workers: int | None = None) -> Iterator[Crew]:
         By default one a core that this process may use.
     """
     count = workers or cores()
-    crew = SerialCrew() if count == 1 else ProcessCrew(count)
+    pool = SerialWorkerPool() if count == 1 else ProcessWorkerPool(count)
     try:
-        yield crew
+        yield pool
     finally:
-        crew.stop()
+        pool.stop()
 
 
 @contextmanager
-def executor_crew(
+def executor_worker_pool(
     executor: Executor, workers: int | None = None, *, ahead: int | None = None
-) -> Iterator[Crew]:
-    """Yield a crew on an executor of the caller's, who ends it.
+) -> Iterator[WorkerPool]:
+    """Yield a pool on an executor of the caller's, who ends it.
 
     Parameters
     ----------
@@ -281,16 +281,16 @@ def executor_crew(
         How many more it is given; by default as many.
     """
     known = int(workers or getattr(executor, "_max_workers", None) or cores())
-    crew = ExecutorCrew(executor, known, ahead=known if ahead is None else ahead)
+    pool = ExecutorWorkerPool(executor, known, ahead=known if ahead is None else ahead)
     try:
-        yield crew
+        yield pool
     finally:
-        crew.stop()
+        pool.stop()
 
 
 @contextmanager
-def dask_crew(address: str) -> Iterator[Crew]:
-    """Yield a crew of the workers of a Dask cluster.
+def dask_worker_pool(address: str) -> Iterator[WorkerPool]:
+    """Yield a pool of the workers of a Dask cluster.
 
     Parameters
     ----------
@@ -324,8 +324,8 @@ def dask_crew(address: str) -> Iterator[Crew]:
         _check_versions(client)
         threads = sum(client.nthreads().values())
         executor = client.get_executor(pure=False)
-        with executor_crew(executor, threads, ahead=QUEUED_BY_DASK) as crew:
-            yield crew
+        with executor_worker_pool(executor, threads, ahead=QUEUED_BY_DASK) as pool:
+            yield pool
 
 
 @contextmanager

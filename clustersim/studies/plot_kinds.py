@@ -30,10 +30,10 @@ __all__ = [
     "Panel",
     "PlotKind",
     "PlotKindName",
+    "check_plots",
     "find_plot_kind",
     "known_names",
     "parameters_of",
-    "plot_kind_faults",
     "plot_kind_schema",
     "register_plot",
     "unknown",
@@ -115,10 +115,10 @@ class PlotKind:
     file: str = ""
 
     def __post_init__(self) -> None:
-        for fault in self._faults():
-            raise InputError(f"plot kind {self.name!r}", fault)
+        for problem in self._problems():
+            raise InputError(f"plot kind {self.name!r}", problem)
 
-    def _faults(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[str]:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
             yield "name must be small letters, digits and dashes, and start with a letter"
         for field in ("title", "description"):
@@ -152,12 +152,12 @@ class PlotKind:
             raise InputError(self.file or "plots", f"plot kind {self.name!r}: it has no panel")
         return [_Guarded(self, panel) for panel in panels] if self.file else panels
 
-    def faults(self, spec: StudySpec, plot: Plot) -> Iterator[str]:
+    def problems(self, spec: StudySpec, plot: Plot) -> Iterator[str]:
         """Yield what is wrong with an entry, with the field where it has one."""
         given = plot.named
         with _named(self):
             lacks = [] if self.check is None else list(self.check(spec, plot))
-        yield from (f": {fault}" for fault in lacks)
+        yield from (f": {problem}" for problem in lacks)
         for field in self.needs:
             if field not in given:
                 yield f".{field}: is required but absent"
@@ -169,7 +169,7 @@ class PlotKind:
             for name in names if field in self.takes else ():
                 with _named(self):
                     found = list(self.check_name(spec, plot, field, name))
-                yield from (f".{field}: {fault}" for fault in found)
+                yield from (f".{field}: {problem}" for problem in found)
 
 
 @contextmanager
@@ -276,9 +276,9 @@ def find_plot_kind(name: str) -> PlotKind | None:
     return PLOT_KINDS.get(name)
 
 
-def plot_kind_faults(spec: StudySpec) -> Iterator[str]:
+def check_plots(spec: StudySpec) -> Iterator[str]:
     """Yield what is wrong with the plots of a study, one line each."""
     for index, plot in enumerate(spec.plots):
         kind = find_plot_kind(plot.kind)
         assert kind is not None, "the name of the kind was checked"
-        yield from (f"plots[{index}]{fault}" for fault in kind.faults(spec, plot))
+        yield from (f"plots[{index}]{problem}" for problem in kind.problems(spec, plot))

@@ -11,9 +11,9 @@ import pandas as pd
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.statistics import mean_interval, quantile_interval
 from clustersim.analysis.steady import is_overloaded, is_rising
-from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.base import POSTERIOR_MEAN
 
-__all__ = ["groups_by", "points_table", "world_range"]
+__all__ = ["draw_range", "groups_by", "points_table"]
 
 WORLD_QUANTILES = (0.05, 0.95)
 
@@ -46,13 +46,13 @@ def points_table(
         replications at the posterior's mean, with ``m_low`` and ``m_high``, the 95 % interval
         (Student t; by batch means, or of a quantile by order statistics, where there is one
         replication alone); facts of the fleet and the offered jobs a day are numbers without one.
-        Where there are worlds, ``m_world_low`` and ``m_world_high`` are the 5th and 95th
-        percentile of the worlds' means; NaN where a world has no run, as at a value that a
+        Where there are draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th
+        percentile of the draws' means; NaN where a draw has no run, as at a value that a
         capacity search tried in one of them alone.
     """
-    n_worlds = runs.loc[runs["world"] != MEAN_WORLD, "world"].nunique()
+    n_draws = runs.loc[runs["draw"] != POSTERIOR_MEAN, "draw"].nunique()
     rows = [
-        _point(values, group, metrics, n_worlds, steady=steady)
+        _point(values, group, metrics, n_draws, steady=steady)
         for values, group in groups_by(runs, ["point", *parameters])
     ]
     return pd.DataFrame(rows)
@@ -74,33 +74,31 @@ def _point(
     values: dict[str, Any],
     group: pd.DataFrame,
     metrics: Sequence[str],
-    n_worlds: int,
+    n_draws: int,
     *,
     steady: bool,
 ) -> dict[str, Any]:
     finished = group[group["status"] == "finished"]
-    mean_world = finished[finished["world"] == MEAN_WORLD]
-    judged = steady and len(mean_world) > 0
-    overload = judged and is_overloaded(mean_world)
-    rising = (
-        judged and not overload and is_rising(mean_world["wait_rise_s"], mean_world["mean_wait_s"])
-    )
+    at_mean = finished[finished["draw"] == POSTERIOR_MEAN]
+    judged = steady and len(at_mean) > 0
+    overload = judged and is_overloaded(at_mean)
+    rising = judged and not overload and is_rising(at_mean["wait_rise_s"], at_mean["mean_wait_s"])
     row: dict[str, Any] = {
         **values,
-        "replications": len(mean_world),
+        "replications": len(at_mean),
         "failed": len(group) - len(finished),
         "overload": overload,
         "rising": rising,
     }
-    drawn = finished[finished["world"] != MEAN_WORLD]
-    whole = drawn["world"].nunique() == n_worlds
+    drawn = finished[finished["draw"] != POSTERIOR_MEAN]
+    whole = drawn["draw"].nunique() == n_draws
     for name in dict.fromkeys(metrics):
-        row |= _interval(name, mean_world, overload)
-        if n_worlds and not is_constant(name):
+        row |= _interval(name, at_mean, overload)
+        if n_draws and not is_constant(name):
             low, high = np.nan, np.nan
             if whole:
-                low, high = world_range(finished, name, steady=steady)
-            row |= {f"{name}_world_low": low, f"{name}_world_high": high}
+                low, high = draw_range(finished, name, steady=steady)
+            row |= {f"{name}_draw_low": low, f"{name}_draw_high": high}
     return row
 
 
@@ -132,18 +130,18 @@ def _bounds(name: str) -> tuple[float, float]:
     return (-np.inf, np.inf) if found is None else (found.least, found.most)
 
 
-def world_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
-    """Return the 5th and 95th percentile of the means of a metric over worlds.
+def draw_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
+    """Return the 5th and 95th percentile of the means of a metric over draws.
 
-    Every world has the same replications, so that the worlds differ by the calibration alone.  A
-    world that is overloaded counts as infinite, where a steady state is looked for.  NaN of fewer
-    than two worlds.
+    Every draw has the same replications, so that the draws differ by the calibration alone.  A
+    draw that is overloaded counts as infinite, where a steady state is looked for.  NaN of fewer
+    than two draws.
     """
     endless = steady and is_service(name)
-    drawn = runs[runs["world"] != MEAN_WORLD]
+    drawn = runs[runs["draw"] != POSTERIOR_MEAN]
     means = [
-        np.inf if endless and is_overloaded(world) else float(world[name].mean())
-        for _, world in drawn.groupby("world", sort=True)
+        np.inf if endless and is_overloaded(draw) else float(draw[name].mean())
+        for _, draw in drawn.groupby("draw", sort=True)
     ]
     if len(means) < 2:
         return np.nan, np.nan

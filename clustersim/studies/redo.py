@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from clustersim.errors import InputError
-from clustersim.scenario.scenario import LoadedScenario, resolve_scenario
+from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.source_code import Code, changed_files, this_code
-from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.runs_table import parameter_columns
 from clustersim.studies.spec import StudySpec
@@ -42,12 +42,12 @@ def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
     source = f"{folder}: run {key}"
     study = define_study(document, source=source, check=False)
     point = {path: changes[path] for path in parameter_columns(study) if path in changes}
-    drawn = changes.get("performance.draw", MEAN_WORLD)
-    world = MEAN_WORLD if "performance.draw" in point else int(drawn)
-    run = study.base.at(point).run(world, int(changes["replication"]))
+    drawn = changes.get("performance.draw", POSTERIOR_MEAN)
+    draw = POSTERIOR_MEAN if "performance.draw" in point else int(drawn)
+    run = study.base.at(point).run(draw, int(changes["replication"]))
     if run.key != key:
         raise InputError(source, _changed(key, run.key, made_by))
-    return resolve_scenario(study.base.tree, run.written, source=source), study.spec
+    return define_scenario(study.base.tree, run.written, source=source), study.spec
 
 
 def _changed(key: str, now: str, made_by: Code | None) -> list[str]:

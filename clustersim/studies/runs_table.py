@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from clustersim.source_code import Code
-from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
 from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
@@ -19,7 +19,7 @@ __all__ = ["LEADING", "parameter_columns", "runs_table"]
 Wanted = tuple[int, Mapping[str, Any], str]
 LEADING = ("run", "point")
 """Columns before those of the parameters."""
-FOLLOWING = ("world", "replication", "status", "code")
+FOLLOWING = ("draw", "replication", "status", "code")
 """Columns behind those of the parameters and before the metrics."""
 
 
@@ -35,7 +35,7 @@ def runs_table(
     ----------
     study : Study
     wanted : sequence of (int, dict, str)
-        Runs that the study wants: the number of the demand, the changes and the hash; see
+        Runs that the study wants: the number of the request, the changes and the hash; see
         :meth:`~clustersim.studies.store.Store.study`.
     outcomes : mapping of str to Outcome
         By the hash of the run; also others than the study's.
@@ -45,7 +45,7 @@ def runs_table(
     Returns
     -------
     pandas.DataFrame
-        ``run`` (its hash), ``point``, the parameters by path (quantities in SI), ``world`` (-1 for
+        ``run`` (its hash), ``point``, the parameters by path (quantities in SI), ``draw`` (-1 for
         the mean of the calibration's posterior, k for its k-th draw), ``replication``, ``status``
         (``finished`` or ``failed``), ``code`` (version and hash of the code that made it; see
         :class:`~clustersim.source_code.Code`), the metrics, and ``error``.  Points are numbered as
@@ -54,14 +54,14 @@ def runs_table(
     parameters = parameter_columns(study)
     searched = "" if study.spec.capacity is None else study.spec.capacity.of
     rows: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    for demand, changes, key in wanted:
+    for request, changes, key in wanted:
         if key not in outcomes:
             continue
         values = {path: column_value(changes[path]) for path in parameters}
-        row = _row(key, changes, values, outcomes[key], study.spec.worlds)
+        row = _row(key, changes, values, outcomes[key], study.spec.draws)
         made_by = codes.get(code_hash(key))
         row["code"] = code_hash(key) if made_by is None else made_by.label
-        place = (demand, values.get(searched, 0), row["world"], row["replication"])
+        place = (request, values.get(searched, 0), row["draw"], row["replication"])
         rows.append((place, row))
     rows.sort(key=lambda item: item[0])
     points: dict[tuple[Any, ...], int] = {}
@@ -92,13 +92,13 @@ def _row(
     changes: Mapping[str, Any],
     values: Mapping[str, Any],
     outcome: Outcome,
-    worlds: int,
+    draws: int,
 ) -> dict[str, Any]:
     return {
         "run": key,
         "point": 0,
         **values,
-        "world": int(changes.get("performance.draw", MEAN_WORLD)) if worlds else MEAN_WORLD,
+        "draw": int(changes.get("performance.draw", POSTERIOR_MEAN)) if draws else POSTERIOR_MEAN,
         "replication": int(changes["replication"]),
         "status": "failed" if outcome.failed else "finished",
         "code": "",

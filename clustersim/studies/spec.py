@@ -304,7 +304,7 @@ class StudySpec(FileModel):
         default_factory=list, description="lists of one length that advance together"
     )
     sample: Sample | None = None
-    worlds: int = Field(
+    draws: int = Field(
         0, ge=0, le=10_000, description="draws from the calibration's posterior at every point"
     )
     replications: Annotated[int, Field(strict=True)] | Replications = 5

@@ -67,11 +67,11 @@ CREATE TABLE runs (
 );
 CREATE TABLE wanted (
     study INTEGER NOT NULL REFERENCES studies,
-    demand INTEGER NOT NULL,
+    request INTEGER NOT NULL,
     changes TEXT NOT NULL,
     key TEXT NOT NULL,
     checksum INTEGER NOT NULL,
-    PRIMARY KEY (study, demand, changes)
+    PRIMARY KEY (study, request, changes)
 ) WITHOUT ROWID;
 CREATE TABLE codes (
     hash TEXT PRIMARY KEY,
@@ -160,22 +160,22 @@ class Store:
         found = self._connection.execute("SELECT hash, version, files FROM codes")
         return {key: Code(version, json.loads(files)) for key, version, files in found}
 
-    def want(self, study: int, demand: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
-        """Note which runs, as changes and hash, a demand of a study wants, made or not.
+    def want(self, study: int, request: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+        """Note which runs, as changes and hash, a request of a study wants, made or not.
 
         Those that it wanted before are forgotten: a search may go another way once a file that its
         runs read was changed.
         """
-        rows = [(study, demand, json.dumps(changes), key) for changes, key in runs]
+        rows = [(study, request, json.dumps(changes), key) for changes, key in runs]
         with self._connection:
             self._write(
                 "wanted",
                 list({row[:3]: row for row in rows}.values()),
-                instead_of=("study = ? AND demand = ?", (study, demand)),
+                instead_of=("study = ? AND request = ?", (study, request)),
             )
 
     def study(self) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any], str]]] | None:
-        """Return the study that was begun last, and what it wants: demand, changes and hash.
+        """Return the study that was begun last, and what it wants: request, changes and hash.
 
         None where none was begun.
         """
@@ -185,9 +185,9 @@ class Store:
         if found is None:
             return None
         rows = self._connection.execute(
-            "SELECT demand, changes, key FROM wanted WHERE study = ?", (found[0],)
+            "SELECT request, changes, key FROM wanted WHERE study = ?", (found[0],)
         )
-        wanted = [(demand, json.loads(changes), key) for demand, changes, key in rows]
+        wanted = [(request, json.loads(changes), key) for request, changes, key in rows]
         return json.loads(found[1]), wanted
 
     def add(self, outcome: Outcome, *, study: int, changes: Mapping[str, Any]) -> None:
@@ -347,12 +347,12 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
             what = "it is the folder of a run, not of a study"
         raise InputError(folder, f"has no {FILE}; {what}")
     with _lock(folder) if write else nullcontext():
-        with _faults(path, "is not a usable store of runs", UNUSABLE):
+        with _problems(path, "is not a usable store of runs", UNUSABLE):
             if write:
                 _prepare(path)
             connection = _connect(path, write)
         told = f"cannot be {'written' if write else 'read'}"
-        with closing(connection), _faults(path, told):
+        with closing(connection), _problems(path, told):
             try:
                 yield Store(path, connection)
             finally:
@@ -394,8 +394,8 @@ def _prepare(path: Path) -> None:
         return
     with closing(_open(path, "rw")) as connection:
         _check_format(path, connection)
-        faults = _found(connection)
-        if not faults:
+        problems = _found(connection)
+        if not problems:
             return
         studies, codes, runs = (
             sound_rows(connection, table) for table in ("studies", "codes", "runs")
@@ -412,7 +412,7 @@ def _prepare(path: Path) -> None:
     for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
     print(
-        f"Note: {path} was damaged: {'; '.join(faults)}. {len(kept):,} runs are kept and the others"
+        f"Note: {path} was damaged: {'; '.join(problems)}. {len(kept):,} runs are kept and the others"
         f" are made again{again}. The damaged file is {aside}.",
         file=sys.stderr,
     )
@@ -457,9 +457,9 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = NORMAL")
         else:
             _check_format(path, connection)
-            if faults := _found(connection):
+            if problems := _found(connection):
                 told = "continue the study with --resume, which makes the damaged runs again"
-                raise InputError(path, f"is damaged: {'; '.join(faults)}; {told}")
+                raise InputError(path, f"is damaged: {'; '.join(problems)}; {told}")
     except BaseException:
         connection.close()
         raise
@@ -484,8 +484,8 @@ def _finish(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _faults(path: Path, told: str, hint: str = "") -> Iterator[None]:
-    """Say of which file a fault of SQLite is."""
+def _problems(path: Path, told: str, hint: str = "") -> Iterator[None]:
+    """Say of which file a problem of SQLite is."""
     try:
         yield
     except SQLITE_ERRORS as error:

@@ -30,11 +30,11 @@ COLUMNS = {
     "about": ("name", "value"),
     "studies": ("id", "document"),
     "runs": ("key", "study", "changes", "metrics", "series", "error", "wall_s"),
-    "wanted": ("study", "demand", "changes", "key"),
+    "wanted": ("study", "request", "changes", "key"),
     "codes": ("hash", "version", "files"),
 }
 """Columns of each table, which its checksum covers, in their order."""
-KEYS = {"studies": "id", "runs": "key", "wanted": "demand", "codes": "hash"}
+KEYS = {"studies": "id", "runs": "key", "wanted": "request", "codes": "hash"}
 """Tables that have a total, and the column that names a row in messages."""
 MOST_NAMED = 3
 SQLITE_ERRORS = (sqlite3.Error, MemoryError, OverflowError, UnicodeError)

@@ -21,17 +21,17 @@ from clustersim.scenario.written import with_plain_scenario
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.shipped import existing_file, find_file
 from clustersim.studies.base import Base, open_base
+from clustersim.studies.checks import check_pools, check_study
 from clustersim.studies.design import Point, column_value, design
-from clustersim.studies.faults import pool_faults, study_faults
 from clustersim.studies.spec import StudySpec
-from clustersim.studies.study_plugins import metric_files, plugin_faults, study_plugins
-from clustersim.studies.window import window_faults
+from clustersim.studies.study_plugins import check_plugins, metric_files, study_plugins
+from clustersim.studies.window import check_window
 from clustersim.studies.worker import open_changed
 
 __all__ = ["Study", "define_study", "load_study"]
 
 MOST_CHECKED = 64
-"""Points whose scenario is opened before the first run, to tell faults early."""
+"""Points whose scenario is opened before the first run, to tell problems early."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +62,7 @@ class Study(Brief):
             "points": f"{len(self.points):,}",
             "parameters": ", ".join(spec.varied),
             "replications": replications,
-            "draws": f"{spec.worlds:,}" if spec.worlds else "",
+            "draws": f"{spec.draws:,}" if spec.draws else "",
             "base": self.base.source,
         }
 
@@ -101,7 +101,7 @@ def load_study(
     Raises
     ------
     InputError
-        All faults of the file at once.
+        All problems of the file at once.
     """
     path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
@@ -137,12 +137,12 @@ def define_study(
     folder : str or Path
         What file names in it are relative to.
     check : bool
-        Whether to open the scenarios of its points, to tell their faults before any run.
+        Whether to open the scenarios of its points, to tell their problems before any run.
 
     Raises
     ------
     InputError
-        All faults at once.
+        All problems at once.
 
     Examples
     --------
@@ -170,8 +170,8 @@ def define_study(
     plugins = study_plugins(fields, source, Path(folder))
     spec = _with_full_paths(_read_spec(fields, source), Path(folder))
     spec = spec.model_copy(update={"plugins": [plugin.file for plugin in plugins]})
-    if faults := [*_alike_in_tables(spec), *plugin_faults(spec, plugins)]:
-        raise InputError(source, faults)
+    if problems := [*_alike_in_tables(spec), *check_plugins(spec, plugins)]:
+        raise InputError(source, problems)
     own = metric_files(plugins)
     base = open_base(spec, source=source, folder=Path(folder), plugins=own)
     try:
@@ -201,16 +201,16 @@ def _with_plugins(fields: dict[str, Any], plugins: Sequence[str | Path]) -> dict
 
 
 def _blamed(problems: list[str], changes: Mapping[str, Any] | list[str]) -> list[str]:
-    """Say of faults of the changes beside the file that they are not the file's."""
+    """Say of problems of the changes beside the file that they are not the file's."""
     own = tuple(f"set: {name}{end}" for name, _ in change_items(changes) for end in ": ")
     return [f"--{problem}" if problem.startswith(own) else problem for problem in problems]
 
 
 def _read_spec(fields: Mapping[str, Any], source: str | Path) -> StudySpec:
     spec = validate(StudySpec, fields, source)
-    faults = study_faults(spec)
-    if faults:
-        raise InputError(source, faults)
+    problems = check_study(spec)
+    if problems:
+        raise InputError(source, problems)
     return spec
 
 
@@ -235,7 +235,7 @@ def _with_full_paths(spec: StudySpec, folder: Path) -> StudySpec:
 
 
 def _alike_in_tables(spec: StudySpec) -> Iterator[str]:
-    """Faults of files among a parameter's values that tables, which name the file alone, mix up."""
+    """Problems of files among a parameter's values that tables, which name the file alone, mix up."""
     fields = {path: field for field, path in spec.named_paths}
     for path in spec.varied:
         told: dict[Any, Any] = {}
@@ -247,7 +247,7 @@ def _alike_in_tables(spec: StudySpec) -> Iterator[str]:
 
 
 def _check_points(study: Study) -> None:
-    """Open the scenarios of the points, and tell all faults together.
+    """Open the scenarios of the points, and tell all problems together.
 
     Of a large design, those in which each value of each parameter occurs.
     """
@@ -262,7 +262,7 @@ def _check_points(study: Study) -> None:
             if problem not in told:
                 cause = _cause(study, changes, problem)
                 told[problem] = f"{cause}: {problem}" if cause else problem
-    problems = [*told.values()] or pool_faults(study.spec, pools)
+    problems = [*told.values()] or check_pools(study.spec, pools)
     if problems:
         raise InputError(study.source, problems)
 
@@ -270,7 +270,7 @@ def _check_points(study: Study) -> None:
 def _point_problems(
     study: Study, changes: Mapping[str, Any], pools: set[str], *, jobs: bool = False
 ) -> list[str]:
-    """Faults of the scenario with some changes; `pools` learns the names of its pools."""
+    """Problems of the scenario with some changes; `pools` learns the names of its pools."""
     try:
         loaded, platform = open_changed(study.base.tree, changes)
         pools |= {pool.name for pool in platform.cluster.pools}
@@ -283,7 +283,7 @@ def _point_problems(
             resolved = resolve(loaded, platform=platform)
             submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
             calendar = resolved.dated.calendar
-            return window_faults(submit_s, study.spec.window, loaded.scenario.horizon, calendar)
+            return check_window(submit_s, study.spec.window, loaded.scenario.horizon, calendar)
     except InputError as error:
         inner = error.source.removeprefix("scenario").removeprefix(": ")
         return [f"{inner}: {problem}" if inner else problem for problem in error.problems]
@@ -291,7 +291,7 @@ def _point_problems(
 
 
 def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
-    """Return what of a study brings a fault about: its base, one value, or several together."""
+    """Return what of a study brings a problem about: its base, one value, or several together."""
     if problem.startswith("window: "):
         return ""
     if problem in _point_problems(study, {}, set(), jobs=True):

@@ -15,7 +15,7 @@ from clustersim.shipped import existing_file
 from clustersim.studies.plot_kinds import find_plot_kind
 from clustersim.studies.spec import StudySpec
 
-__all__ = ["metric_files", "plugin_faults", "study_plugins"]
+__all__ = ["check_plugins", "metric_files", "study_plugins"]
 
 
 def study_plugins(fields: Mapping[str, Any], source: str | Path, folder: Path) -> list[Plugin]:
@@ -38,7 +38,7 @@ def _of_base(base: Any, folder: Path) -> Iterator[str]:
             path = existing_file(base, folder, within="experiments")
             yield from _named(read_extended(path), path.parent)
         except InputError:
-            return  # the base is read again, and its faults are told then
+            return  # the base is read again, and its problems are told then
     elif isinstance(base, Mapping):
         yield from _named(base, folder)
 
@@ -56,7 +56,7 @@ def metric_files(plugins: Sequence[Plugin]) -> tuple[str, ...]:
     return tuple(plugin.file for plugin in plugins if plugin.of(METRICS))
 
 
-def plugin_faults(spec: StudySpec, plugins: Sequence[Plugin]) -> Iterator[str]:
+def check_plugins(spec: StudySpec, plugins: Sequence[Plugin]) -> Iterator[str]:
     """Yield a line for each metric or plot of a user's that the study's own plugins do not have."""
     files = {plugin.file for plugin in plugins}
     known = [name for name in metric_names() if METRICS.items[name].file in ("", *files)]

@@ -17,15 +17,15 @@ from clustersim.errors import InputError, check_kind
 from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
-from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.conclusions import (
     capacities_table,
     differences_table,
     gains_table,
     indices_table,
 )
-from clustersim.studies.conduct import STUDY_FILE
 from clustersim.studies.design import column_value
+from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.points import points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
 from clustersim.studies.store import open_store
@@ -163,7 +163,7 @@ class StudyResult(Brief):
         float64 array (replications, bins)
             At the posterior's mean; cut to the shortest.
         """
-        chosen = (self.runs["point"] == point) & (self.runs["world"] == MEAN_WORLD)
+        chosen = (self.runs["point"] == point) & (self.runs["draw"] == POSTERIOR_MEAN)
         found = [self.series[key] for key in self.runs.loc[chosen, "run"] if key in self.series]
         found = [series for series in found if len(series)]
         if not found:

@@ -10,10 +10,10 @@ from clustersim.calendar import UNDATED, Calendar
 from clustersim.studies.spec import Window
 from clustersim.units import find_quantity, format_duration
 
-__all__ = ["window_faults"]
+__all__ = ["check_window"]
 
 
-def window_faults(
+def check_window(
     submit_s: npt.NDArray[np.float64],
     window: Window,
     horizon_s: float | None,

@@ -17,7 +17,7 @@ from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import ResolvedScenario, resolve, sustainable_per_s
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import LoadedScenario, Scenario, resolve_scenario
+from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
 from clustersim.simulation.result import Result
 from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
@@ -99,7 +99,7 @@ def simulate_changed(
 ) -> tuple[Result, ResolvedScenario]:
     """Run a scenario with some changes; return its result and what it was run on.
 
-    Accounts are settled at the ends of each of the `periods` of its horizon too.
+    Costs are attached at the ends of each of the `periods` of its horizon too.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def simulate_changed(
         sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
     resolved = resolve(loaded, platform=platform, sustainable=sustainable)
     dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
-    result = run_scenario(resolved, by_node=False, account_dates_s=dates_s)
+    result = run_scenario(resolved, by_node=False, cost_dates_s=dates_s)
     if result.interrupted:
         raise KeyboardInterrupt
     return result, resolved
@@ -130,7 +130,7 @@ def open_changed(
     InputError
         If it cannot be used.
     """
-    loaded = resolve_scenario(tree, changes)
+    loaded = define_scenario(tree, changes)
     return loaded, _platform_of(*_told(loaded.scenario))
 
 
@@ -179,4 +179,4 @@ def _sustainable_of(told: str, _files: str) -> float:
 
 
 def _loaded(told: str) -> LoadedScenario:
-    return resolve_scenario(json.loads(told))
+    return define_scenario(json.loads(told))

@@ -76,7 +76,7 @@ class DragonflyFabric(Fabric):
         self.local_Bps = self.link_Bps if spec.local_rate is None else spec.local_rate
         self.global_Bps = self.link_Bps if spec.global_rate is None else spec.global_rate
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What makes this fabric impossible."""
         most, room = self.a * self.h + 1, self.p * self.a * self.groups
         if self.groups > most:

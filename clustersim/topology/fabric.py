@@ -239,7 +239,7 @@ class Fabric(ABC):
         self.endpoints = endpoints
 
     @abstractmethod
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What makes this fabric impossible (empty if it can be built)."""
 
     @abstractmethod

@@ -89,7 +89,7 @@ class FatTreeFabric(Fabric):
         self.edge_up_Bps = self.link_Bps / spec.oversubscription.edge
         self.core_Bps = self.edge_up_Bps / spec.oversubscription.aggregation
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What makes this fabric impossible."""
         nodes = self.endpoints.nodes
         if self.k % 2:

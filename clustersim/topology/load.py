@@ -39,7 +39,7 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
     Raises
     ------
     InputError
-        All faults of the file at once.
+        All problems of the file at once.
     """
     from clustersim.catalogue import Catalogue
 
@@ -65,7 +65,7 @@ def resolve_cluster(
     Raises
     ------
     InputError
-        All faults at once.
+        All problems at once.
     """
     problems: list[str] = []
     spec: ClusterSpec | None = None
@@ -84,9 +84,9 @@ def resolve_cluster(
         empty = ", ".join(f"pools.{name}.nodes" for name in readable)
         problems.append(f"{empty}: 0, so that the cluster has 0 nodes; at least 1 is needed")
     for name, pool in pools.items():
-        problems += [f"pools.{name}.{fault}" for fault in _pool_faults(pool)]
+        problems += [f"pools.{name}.{problem}" for problem in _check_pool(pool)]
     if spec is not None:
-        problems += _cluster_faults(spec, pools)
+        problems += _check_cluster(spec, pools)
     if problems or spec is None:
         raise InputError(source, problems)
     without = [name for name, pool in readable.items() if not pool.nodes]
@@ -145,7 +145,7 @@ def _unknown_chips(data: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
 
 
 def _readable_pools(data: Mapping[str, Any]) -> dict[str, PoolSpec]:
-    """The pools that are in order by themselves, so that their other faults are told too."""
+    """The pools that are in order by themselves, so that their other problems are told too."""
     pools = {}
     for name, pool in _raw_pools(data).items():
         try:
@@ -193,50 +193,50 @@ def _zero_rates(model: Any, prefix: str = "") -> Iterable[str]:
             yield f"{prefix}{name}: is 0; a link must have a rate, for example 400 Gb/s"
 
 
-def _pool_faults(pool: PoolSpec) -> list[str]:
-    """What is wrong with a completed pool; ``field: fault`` each."""
-    faults = [*_zero_rates(pool), *_zero_rates(pool.fabric, "fabric.")]
+def _check_pool(pool: PoolSpec) -> list[str]:
+    """What is wrong with a completed pool; ``field: problem`` each."""
+    problems = [*_zero_rates(pool), *_zero_rates(pool.fabric, "fabric.")]
     chips = pool.chips_per_node or 0
     if pool.nodes * chips > MOST_CHIPS:
         return [
-            *faults,
+            *problems,
             f"nodes: {pool.nodes:,} nodes of {chips:,} chips are {pool.nodes * chips:,} chips; "
             f"allowed: up to {MOST_CHIPS:,}",
         ]
     size = pool.scale_up.size or 1
     if size % chips and chips % size:
-        faults.append(
+        problems.append(
             f"scale_up.size: {size} chips are neither a multiple nor a part of the {chips} chips "
             "of a node"
         )
     if size > 1 and pool.scale_up.bandwidth == 0:
-        faults.append(f"scale_up.bandwidth: is 0, but {size} chips are to share a domain")
+        problems.append(f"scale_up.bandwidth: is 0, but {size} chips are to share a domain")
     taken = sum(pool.virtual_cluster_nodes().values())
     if taken > pool.nodes:
-        faults.append(
+        problems.append(
             f"virtual_clusters: they own {taken:,} nodes together, but the pool has {pool.nodes:,}"
         )
-    if not faults:
-        faults += [f"fabric.{fault}" for fault in pool.build_fabric().faults()]
-    return faults
+    if not problems:
+        problems += [f"fabric.{problem}" for problem in pool.build_fabric().problems()]
+    return problems
 
 
-def _cluster_faults(spec: ClusterSpec, pools: Mapping[str, PoolSpec]) -> list[str]:
+def _check_cluster(spec: ClusterSpec, pools: Mapping[str, PoolSpec]) -> list[str]:
     """What is wrong with the cluster as a whole."""
-    faults = []
+    problems = []
     chips = sum(pool.endpoints().chips for pool in pools.values())
     largest = max((pool.endpoints().chips for pool in pools.values()), default=0)
     if chips > MOST_CHIPS >= largest:
-        faults.append(f"pools: {chips:,} chips together; allowed: up to {MOST_CHIPS:,}")
+        problems.append(f"pools: {chips:,} chips together; allowed: up to {MOST_CHIPS:,}")
     network = spec.datacenter_network
     if network is not None:
-        faults += [
+        problems += [
             f"datacenter_network.rates.{name}: " + unknown_name("pool", name, spec.pools)
             for name in network.rates
             if name not in spec.pools
         ]
         if min([network.rate, *network.rates.values()]) == 0:
-            faults.append(
+            problems.append(
                 "datacenter_network.rate: is 0; leave datacenter_network out to keep pools apart"
             )
-    return faults
+    return problems

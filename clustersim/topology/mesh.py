@@ -75,7 +75,7 @@ class FullMeshFabric(_Flat):
         rate = endpoints.node_Bps / max(1, endpoints.nodes - 1)
         self.link_Bps = rate if spec.link_rate is None else spec.link_rate
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What makes this fabric impossible."""
         if self.endpoints.nodes <= MOST_MESH_NODES:
             return []
@@ -122,7 +122,7 @@ class IdealFabric(_Flat):
         super().__init__(endpoints)
         self.spec = spec
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Nothing can be wrong."""
         return []
 

@@ -143,7 +143,7 @@ class RailFabric(Fabric):
         """Cores that serve the spines of one position in their plane."""
         return _ceil(self.pods * self.spine_up / self.spec.radix)
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What makes this fabric impossible."""
         spec, chips = self.spec, self.endpoints.chips_per_node
         if chips % self.rails:

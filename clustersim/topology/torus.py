@@ -62,7 +62,7 @@ class TorusFabric(Fabric):
         rate = endpoints.node_Bps / (2 * max(1, len(self.wrapped)))
         self.link_Bps = rate if spec.link_rate is None else spec.link_rate
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What makes this fabric impossible."""
         product, nodes = math.prod(self.dims), self.endpoints.nodes
         if product == nodes:

@@ -118,7 +118,7 @@ def check_jobs(
     Raises
     ------
     InputError
-        All faults at once: missing columns, no rows, columns that hold no
+        All problems at once: missing columns, no rows, columns that hold no
         numbers, values that are missing, infinite, negative or absurd, parts of
         accelerators, submit times out of order, job ids that occur twice.
 
@@ -136,7 +136,7 @@ def check_jobs(
     if len(jobs) == 0:
         problems.append("holds no jobs")
     else:
-        problems += _faults(jobs, np.arange(1, len(jobs) + 1) if records is None else records)
+        problems += _problems(jobs, np.arange(1, len(jobs) + 1) if records is None else records)
     if problems:
         raise InputError(source, problems)
     _note_long_times(jobs)
@@ -164,20 +164,20 @@ def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
         yield f"{name}: there is more than one column of this name"
 
 
-def _faults(jobs: pd.DataFrame, records: Records) -> list[str]:
+def _problems(jobs: pd.DataFrame, records: Records) -> list[str]:
     by_model = _model_rows(jobs)
-    problems = list(_number_faults(jobs, records, "submit_s", least=0.0, most=LONGEST_S))
-    problems += _size_faults(jobs, records)
+    problems = list(_check_numbers(jobs, records, "submit_s", least=0.0, most=LONGEST_S))
+    problems += _check_size(jobs, records)
     for name in ("duration_s", "estimate_s"):
-        problems += _number_faults(
+        problems += _check_numbers(
             jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=by_model
         )
     if by_model is not None and by_model.any():
-        problems += _number_faults(
+        problems += _check_numbers(
             jobs[by_model], records[by_model], "tokens", least=0.0, most=1e20, open_end=True
         )
-    problems += _order_faults(jobs, records)
-    return problems + list(_identity_faults(jobs, records))
+    problems += _check_order(jobs, records)
+    return problems + list(_check_identity(jobs, records))
 
 
 def _model_rows(jobs: pd.DataFrame) -> Mask | None:
@@ -235,7 +235,7 @@ def _say(
     return f"{name}: {rows} {what} (row {records[at]}{first}); {rule}"
 
 
-def _number_faults(
+def _check_numbers(
     jobs: pd.DataFrame,
     records: Records,
     name: str,
@@ -278,7 +278,7 @@ def _number_faults(
             yield _say(name, bad, values, records, what, told)
 
 
-def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+def _check_size(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     values = _values(jobs, "n_accelerators", records)
     if values is None:
         return
@@ -302,7 +302,7 @@ def _size_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
             yield _say("n_accelerators", bad, values, records, what, rule)
 
 
-def _order_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+def _check_order(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     values = _values(jobs, "submit_s", records)
     if values is None or isinstance(values, str):
         return
@@ -316,7 +316,7 @@ def _order_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         )
 
 
-def _identity_faults(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+def _check_identity(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     column = jobs.get("job_id")
     if not isinstance(column, pd.Series):
         return

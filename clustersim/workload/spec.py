@@ -150,7 +150,7 @@ def load_workload(name_or_path: str | Path) -> WorkloadSpec:
     Raises
     ------
     InputError
-        For an unknown name, a missing file, or a file with faults (all at once).
+        For an unknown name, a missing file, or a file with problems (all at once).
     """
     names = workload_names()
     if str(name_or_path) in names:

@@ -8,7 +8,7 @@ from typing import Any
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.result import Result
 
 HORIZON_S = 2 * 86400.0
@@ -78,11 +78,11 @@ TREE: dict[str, Any] = {
 @lru_cache(maxsize=1)
 def small_run() -> tuple[Result, Platform]:
     """Return the result, with accounts at noon of the first day too, and what it ran on."""
-    loaded = resolve_scenario(TREE)
+    loaded = define_scenario(TREE)
     platform = open_platform(loaded)
 
     def dates_s(_calendar: Any) -> list[float]:
         return [0.0, HORIZON_S / 2, HORIZON_S]
 
     resolved = resolve(loaded, platform=platform)
-    return run_scenario(resolved, account_dates_s=dates_s), platform
+    return run_scenario(resolved, cost_dates_s=dates_s), platform

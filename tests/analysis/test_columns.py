@@ -13,14 +13,14 @@ from clustersim.analysis.column_page import TABLES, column_rows, columns_page, u
 from clustersim.analysis.metrics import METRICS, metric_names
 from clustersim.cli.main import main
 from clustersim.estimation.table import predict_table
-from clustersim.planning.output import plan_tables
+from clustersim.procurement.output import plan_tables
 from clustersim.report.study import write_results
 from clustersim.simulation.simulate import replay
-from clustersim.studies.conduct import run_study
+from clustersim.studies.execution import make_runs
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import StudyResult, load_result
 from tests.analysis.small_run import small_run
-from tests.planning.files import planned, queue, two_chips
+from tests.procurement.files import planned, queue, two_chips
 from tests.studies.conducted import QUEUE, TRAINING
 from tests.studies.test_measures import every_10_s
 
@@ -63,7 +63,7 @@ def test_tables_of_the_simplest_run() -> None:
 
 
 def study(out: Path, **fields: Any) -> StudyResult:
-    assert run_study(define_study({"name": "columns", **fields}), out, workers=1)
+    assert make_runs(define_study({"name": "columns", **fields}), out, workers=1)
     return load_result(out)
 
 
@@ -81,7 +81,7 @@ def test_tables_of_a_study_with_a_search(tmp_path: Path) -> None:
         base=TRAINING | {"workload": {**TRAINING["workload"], "jobs": 60}},
         parameters={"scheduler.policy": ["fcfs", "easy"]},
         replications=2,
-        worlds=2,
+        draws=2,
         objective={"metric": "mean_wait_s", "at_most": "5 min"},
         capacity={"between": [0.5, 0.9], "tolerance": 0.2},
         compare={"of": "scheduler.policy", "baseline": "fcfs"},

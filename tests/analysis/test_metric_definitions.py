@@ -103,7 +103,7 @@ def of_time(begin: float, end: float, pool: str | None = None) -> Values:
         **found,
         "tokens_per_day": tokens / (span / DAY_S),
         "jobs_done_per_day": sum(begin < j["finish_s"] <= end for j in JOBS) / (span / DAY_S),
-        "effective_time": sum(a["n_accelerators"] * a["kept_s"] for a in ended) / held,
+        "ettr": sum(a["n_accelerators"] * a["kept_s"] for a in ended) / held,
         "lost_work": sum(a["n_accelerators"] * a["lost_s"] for a in ended) / held,
         "availability": use(lambda step: step["installed"] - step["out"]) / installed,
     }

@@ -90,4 +90,4 @@ def test_bad_account(refuse: Refuse, write_scenario: Callable[..., None], case: 
     edits, words = CASES[case]
     write_scenario(edits)
     message = refuse(RUN, "scenario.yaml: ", *words)
-    assert "problems" not in message, "one fault, one line"
+    assert "problems" not in message, "one problem, one line"

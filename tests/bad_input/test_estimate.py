@@ -27,7 +27,7 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "unknown chip": ([*JOB, "--accelerator", "H101"], ("did you mean 'H100'", "'H101'")),
     "no chips": ([*JOB, "--count", "0"], ("count: must be a whole number from 1", "found 0")),
     "count as text": ([*JOB, "--count", "many"], ("'many'",)),
-    "all faults at once": (
+    "all problems at once": (
         [*JOB, "--count", "-1", "--global-batch", "0", "--precision", "int4"],
         (
             "3 problems",
@@ -158,7 +158,7 @@ def test_bad_plan(refuse: Refuse, plan: str) -> None:
     refuse([*JOB, "--plan", plan], "plan: ", PLANS[plan])
 
 
-def test_all_faults_of_a_plan_at_once(refuse: Refuse) -> None:
+def test_all_problems_of_a_plan_at_once(refuse: Refuse) -> None:
     refuse([*JOB, "--plan", "ttp=1,micro_batch=x"], "2 problems", "ttp", "micro_batch")
     refuse([*JOB, "--plan", "tp=3,pp=40,ep=2"], "4 problems", "product 120", "heads", "layers")
 

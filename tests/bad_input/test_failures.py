@@ -52,8 +52,8 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_failures(refuse: Refuse, write_scenario: Callable[..., None], fault: str) -> None:
-    failures, told = FAULTS[fault]
+@pytest.mark.parametrize("problem", FAULTS)
+def test_failures(refuse: Refuse, write_scenario: Callable[..., None], problem: str) -> None:
+    failures, told = FAULTS[problem]
     write_scenario({"failures": failures, "scheduler/placement": "consolidate"})
     refuse(RUN, "scenario.yaml: ", "failures", *told)

@@ -196,7 +196,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"verify": {"base": "nothing.yaml"}},
         ("verify.base: ", "nothing.yaml: no such file"),
     ),
-    "a fault of the base": (
+    "a problem of the base": (
         {"verify": {"base": {**BASE, "scheduler": {"polcy": "easy"}}}},
         ("verify.base: scheduler.polcy: unknown key", "'policy'"),
     ),
@@ -216,13 +216,13 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_fault(refuse: Refuse, case: str) -> None:
+def test_one_problem(refuse: Refuse, case: str) -> None:
     edits, words = CASES[case]
     write_plan(edits)
     refuse(RUN, "plan.yaml", *words)
 
 
-def test_all_faults_at_once(refuse: Refuse) -> None:
+def test_all_problems_at_once(refuse: Refuse) -> None:
     write_plan({"chips/h200/accelerator": "HH200", "decide_first": 3, "demand/tuning/model": "x"})
     refuse(RUN, "plan.yaml: 3 problems", "decide_first", "chips.h200", "demand.tuning")
 

@@ -36,7 +36,7 @@ MISSPELT = {
 def test_misspelt_key(refuse: Refuse, write_scenario: Callable[..., None], key: str) -> None:
     write_scenario({key: 1})
     message = refuse(RUN, "scenario.yaml: ", "allowed: ", *MISSPELT[key])
-    assert "problems" not in message, "one fault, one line"
+    assert "problems" not in message, "one problem, one line"
 
 
 VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -256,10 +256,10 @@ def test_bad_value(refuse: Refuse, write_scenario: Callable[..., None], case: st
     edits, words = VALUES[case]
     write_scenario(edits)
     message = refuse(RUN, "scenario.yaml: ", *words)
-    assert "problems" not in message, "one fault, one line"
+    assert "problems" not in message, "one problem, one line"
 
 
-def test_all_faults_at_once(refuse: Refuse, write_scenario: Callable[..., None]) -> None:
+def test_all_problems_at_once(refuse: Refuse, write_scenario: Callable[..., None]) -> None:
     write_scenario({VALUE: "3 TB", CLASS + "weight": -1, "seed": -1, "sheduler": {}})
     refuse(RUN, "4 problems", "'3 TB'", "weight", "seed", "did you mean 'scheduler'")
 

@@ -188,14 +188,14 @@ FIELDS: Cases = {
         | {"sample": {"method": "sobol-indices", "points": 4}},
         ("parameters.cluster.pools.a.nodes: sobol-indices need fractions", "write 1.0 and 4.0"),
     ),
-    # Worlds, replications, window
-    "worlds twice": (
-        {"parameters/performance.draw": [1, 2], "worlds": 2},
-        ("worlds: performance.draw is a parameter already",),
+    # Draws, replications, window
+    "draws twice": (
+        {"parameters/performance.draw": [1, 2], "draws": 2},
+        ("draws: performance.draw is a parameter already",),
     ),
-    "worlds of a draw": (
-        {"base/performance": {"draw": 3}, "worlds": 2},
-        ("worlds: the base scenario has performance.draw = 3",),
+    "draws of a draw": (
+        {"base/performance": {"draw": 3}, "draws": 2},
+        ("draws: the base scenario has performance.draw = 3",),
     ),
     "no replication": ({"replications": 0}, ("replications: must be 1 to 100,000, found 0",)),
     "replications are true": (
@@ -297,15 +297,13 @@ def test_bad_field(refuse: Refuse, case: str) -> None:
     assert_one_line(refuse(RUN, "study.yaml: ", *words))
 
 
-def test_all_faults_at_once(refuse: Refuse) -> None:
-    write_study({LOAD: [0.5, 0.5], "window": {"warm_up": 3}, "replicatons": 3, "worlds": -1})
-    message = refuse(
-        RUN, "4 problems", "0.5 is listed twice", "'replications'", "worlds", "warm_up"
-    )
-    assert len(message.splitlines()) == 5, "one line a fault"
+def test_all_problems_at_once(refuse: Refuse) -> None:
+    write_study({LOAD: [0.5, 0.5], "window": {"warm_up": 3}, "replicatons": 3, "draws": -1})
+    message = refuse(RUN, "4 problems", "0.5 is listed twice", "'replications'", "draws", "warm_up")
+    assert len(message.splitlines()) == 5, "one line a problem"
     write_study({"capacity": {}, "compare": {"baseline": "fcfs"}, "labels": {"x": "y"}})
     message = refuse(RUN, "3 problems", "an objective", "'scheduler.policy'", "labels: unknown")
-    assert len(message.splitlines()) == 4, "one line a fault"
+    assert len(message.splitlines()) == 4, "one line a problem"
 
 
 def test_file_that_is_no_study(refuse: Refuse) -> None:

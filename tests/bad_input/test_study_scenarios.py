@@ -113,7 +113,7 @@ def test_value_that_the_scenario_refuses(refuse: Refuse, case: str) -> None:
 def test_values_are_told_once_and_all(refuse: Refuse) -> None:
     write_study({LOAD: ["50%", "70%"], "parameters/scheduler.policy": ["fcfs", "easy"]})
     message = refuse(RUN, "2 problems", "= 50%: workload.load: ", "= 70%: workload.load: ")
-    assert len(message.splitlines()) == 3, "one line a fault"
+    assert len(message.splitlines()) == 3, "one line a problem"
 
 
 def test_fault_of_two_values_together(refuse: Refuse) -> None:

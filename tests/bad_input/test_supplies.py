@@ -88,4 +88,4 @@ def test_bad_supply(refuse: Refuse, write_scenario: Callable[..., None], case: s
     edits, words = BAD[case]
     write_scenario(edits)
     message = refuse(["run", "scenario.yaml", "--out", "out"], "scenario.yaml: ", *words)
-    assert "problems" not in message, "one fault, one line"
+    assert "problems" not in message, "one problem, one line"

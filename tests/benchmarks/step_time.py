@@ -16,7 +16,7 @@ from clustersim.performance import (
     ModelArrays,
     Plans,
     best_plans,
-    default_world,
+    default_draw,
     evaluate,
 )
 
@@ -31,9 +31,9 @@ PLAIN_BOUND = 400_000
 FULL_SEARCH = """
 import json, pathlib, time
 from clustersim.catalogue import load_catalogue
-from clustersim.performance import default_world, search_plans
+from clustersim.performance import default_draw, search_plans
 catalogue = load_catalogue()
-default_world()
+default_draw()
 began = time.perf_counter()
 model, chip = catalogue.model("gpt3-175b"), catalogue.accelerator("A100-80GB")
 found = search_plans(model, chip, 4096, space="full")
@@ -96,7 +96,7 @@ def _configurations(name: str, *, mixed: bool) -> tuple[object, ...]:
     )
     shapes = ModelArrays.of(models).take(draw.integers(len(models), size=ROWS))
     accelerators = AcceleratorArrays.of(chips, precision).take(chip)
-    coefficients = default_world().for_chips(chips, None, precision).take(chip)
+    coefficients = default_draw().for_chips(chips, None, precision).take(chip)
     batch = 64.0 * power(5)
     seconds = _least_seconds(
         lambda: evaluate(

@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from clustersim.scenario.run import run
-from clustersim.studies.conduct import run_study
+from clustersim.studies.execution import make_runs
 from clustersim.studies.store import open_store
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
@@ -68,7 +68,7 @@ def _row(name: str, runs: int, seconds: float, measured: str, bound: str, kept: 
 def _conduct(fields: dict[str, Any], out: Path, workers: int) -> float:
     study = define_study(fields)
     began = time.perf_counter()
-    assert run_study(study, out, workers=workers)
+    assert make_runs(study, out, workers=workers)
     return time.perf_counter() - began
 
 
@@ -116,14 +116,14 @@ def overhead(folder: Path) -> list[Row]:
 
 CONDUCTOR = """
 import json, resource, sys
-from clustersim.studies.conduct import run_study
+from clustersim.studies.execution import make_runs
 from clustersim.studies.study import define_study
 
 def tell(now):
     if now.done in (1000, 10000):
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
-run_study(define_study(json.loads(sys.argv[1])), sys.argv[2], workers=2, progress=tell)
+make_runs(define_study(json.loads(sys.argv[1])), sys.argv[2], workers=2, progress=tell)
 """
 
 

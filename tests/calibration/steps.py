@@ -1,4 +1,4 @@
-"""Step times of the rows of a table in a world."""
+"""Step times of the rows of a table in a draw."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from clustersim.performance import evaluate
 
 
-def seconds(world, rows):
+def seconds(draw, rows):
     """Step time of each row, shape (R,) or (draws, R)."""
     step = evaluate(
         rows.models,
         rows.chips,
         rows.plans,
         global_batch=rows.global_batch,
-        coefficients=world.coefficients(rows.labels),
+        coefficients=draw.coefficients(rows.labels),
     )
     return step.step_time_s
 

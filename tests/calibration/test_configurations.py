@@ -222,7 +222,7 @@ class TestMessages:
         text = reason(accelerator="H1000")
         assert text.startswith("accelerator: unknown accelerator 'H1000'; did you mean 'H100")
 
-    def test_several_faults_of_a_row(self):
+    def test_several_problems_of_a_row(self):
         text = reason(accelerator="", hidden="x", precision="int4", global_batch="")
         told = [part.split(":")[0] for part in text.split("; ")]
         assert told == ["accelerator", "precision", "hidden", "global_batch"]

@@ -27,7 +27,7 @@ from clustersim.performance import (
     ModelArrays,
     Plans,
     best_plans,
-    default_world,
+    default_draw,
     evaluate,
     search_plans,
 )
@@ -77,9 +77,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one entry says: faults, or numbers with notes."""
+    """What one entry says: problems, or numbers with notes."""
 
-    faults: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     numbers: tuple[float, ...] = ()
     fits: bool = False
     notes: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ def by_python(job: Job) -> Answer:
     try:
         found = estimate(job.model, job.chip, job.count, plan=dict(job.plan), **job.options)
     except InputError as error:
-        return Answer(faults=tuple(error.problems))
+        return Answer(problems=tuple(error.problems))
     best = found.best
     numbers = (best.step_time_s, best.lo_s, best.hi_s, best.memory_bytes)
     return Answer((), numbers, best.fits, found.notes)
@@ -106,9 +106,9 @@ def by_plan_option(job: Job) -> Answer:
         code = main(["estimate", "--json", *arguments])
     printed = out.getvalue()
     if code == 2:
-        faults = printed.removeprefix("clustersim: error: plan: ").strip().split("\n")
-        many = [line.strip().removeprefix("- ") for line in faults[1:]]
-        return Answer(faults=tuple(many or faults))
+        problems = printed.removeprefix("clustersim: error: plan: ").strip().split("\n")
+        many = [line.strip().removeprefix("- ") for line in problems[1:]]
+        return Answer(problems=tuple(many or problems))
     content = json.loads(printed)
     best = content["plans"][0]
     numbers = tuple(best[name] for name in ("step_time_s", "lo_s", "hi_s", "memory_bytes"))
@@ -119,7 +119,7 @@ def by_plan_option(job: Job) -> Answer:
 def by_table(job: Job) -> Answer:
     row = predict_table(pd.DataFrame([job.row])).table.iloc[0]
     if row["reason"]:
-        return Answer(faults=tuple(row["reason"].split("; ")))
+        return Answer(problems=tuple(row["reason"].split("; ")))
     names = ("step_time_s", "lo_s", "hi_s", "memory_bytes")
     numbers = tuple(float(row[f"predicted_{name}"]) for name in names)
     return Answer((), numbers, row["fits"] == "true", (row["predicted_note"],))
@@ -129,13 +129,13 @@ def by_fit_row(job: Job, stack: str) -> Answer:
     """As a measured run of `stack` is read, which nothing is assumed of."""
     rows = read_configurations(pd.DataFrame([{**job.row, "framework": stack}]), CATALOGUE)
     if rows.reason[0]:
-        return Answer(faults=tuple(rows.reason[0].split("; ")))
+        return Answer(problems=tuple(rows.reason[0].split("; ")))
     step = evaluate(
         rows.models,
         rows.chips,
         rows.plans,
         global_batch=rows.global_batch,
-        coefficients=default_world().coefficients(rows.labels),
+        coefficients=default_draw().coefficients(rows.labels),
         memory=rows.memory,
     )
     numbers = (float(step.step_time_s[0]), float(step.memory_bytes[0]))
@@ -148,8 +148,8 @@ def by_search(job: Job) -> Answer | None:
     batch = np.array([float(job.batch)])
     plans = enumerate_plans(*arrays, np.array([float(job.count)]), batch).plans
     experts = CATALOGUE.model(job.model).n_experts > 0
-    own, faults, _ = completed(read_plan(dict(job.plan), []), job.count, experts=experts)
-    same = np.full(plans.tp.shape, not faults)
+    own, problems, _ = completed(read_plan(dict(job.plan), []), job.count, experts=experts)
+    same = np.full(plans.tp.shape, not problems)
     for name, value in own.items():
         if name != "sequence_parallel" or own["tp"] > 1:
             same &= getattr(plans, name) == value
@@ -159,8 +159,8 @@ def by_search(job: Job) -> Answer | None:
     plan = plans.take(np.flatnonzero(same))
     stack = estimate(job.model, job.chip, job.count, plan=dict(job.plan), **job.options).stack
     chip = [CATALOGUE.accelerator(job.chip)]
-    coefficients = default_world().for_chips(chip, stack, PRECISIONS[job.precision])
-    kept = default_world().memory_rules(chip, stack, dict(job.memory))
+    coefficients = default_draw().for_chips(chip, stack, PRECISIONS[job.precision])
+    kept = default_draw().memory_rules(chip, stack, dict(job.memory))
     step = evaluate(*arrays, plan, global_batch=batch, coefficients=coefficients, memory=kept)
     numbers = (float(step.step_time_s[0]), float(step.memory_bytes[0]))
     return Answer((), numbers, bool(step.fits[0]), tuple(judge(*arrays, plan, batch).notes[0]))
@@ -240,18 +240,18 @@ DEFAULT_STACK = Job("llama3-8b", "H100", 8, 512, (("tp", "1"),))
 def test_a_given_plan(job: Job) -> None:
     python, table = by_python(job), by_table(job)
     assert by_plan_option(job) == python
-    assert table.faults == python.faults
+    assert table.problems == python.problems
     found = by_search(job)
-    assert not (found and python.faults), "the search tries no plan that is refused"
+    assert not (found and python.problems), "the search tries no plan that is refused"
     assert table.fits == python.fits
     assert table.numbers == pytest.approx(python.numbers, rel=1e-5)
     assert table.notes == ((" ".join(python.notes),) if python.numbers else ())
     stack = ""
-    if not python.faults:
+    if not python.problems:
         stack = estimate(job.model, job.chip, job.count, plan=dict(job.plan), **job.options).stack
     fit = by_fit_row(job, stack)
-    assert fit.faults == python.faults
-    for other in (fit, found) if not python.faults else ():
+    assert fit.problems == python.problems
+    for other in (fit, found) if not python.problems else ():
         if other is not None:
             numbers = (python.numbers[0], python.numbers[3])
             assert other.numbers == pytest.approx(numbers, rel=1e-12)
@@ -347,7 +347,7 @@ def test_no_searched_plan_breaks_a_rule(job: Job, full: bool) -> None:
         blocks = [enumerate_plans(models, chips, np.array([float(count)]), batch).plans]
     for plans in blocks:
         verdicts = judge(models, chips, plans, batch)
-        assert not any(verdicts.faults)
+        assert not any(verdicts.problems)
         assert (plans.chips == count).all()
 
 
@@ -409,11 +409,11 @@ def test_no_rule_is_idle() -> None:
     every = judge(models, chips, plans, batch)
     for rule in RULES:
         alone = judge(models, chips, plans, batch, rules=(rule,))
-        told = alone.faults if rule.refuses else alone.notes
+        told = alone.problems if rule.refuses else alone.notes
         broken = np.array([bool(lines) for lines in told])
         assert 0 < broken.sum() < size, rule.name
-        assert not any(alone.notes if rule.refuses else alone.faults)
-        whole = every.faults if rule.refuses else every.notes
+        assert not any(alone.notes if rule.refuses else alone.problems)
+        whole = every.problems if rule.refuses else every.notes
         for place in np.flatnonzero(broken):
             assert told[place][0] in whole[place]
 

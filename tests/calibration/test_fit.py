@@ -21,12 +21,12 @@ from clustersim.calibration.fit import (
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import read_configurations
 from clustersim.notes import forget_notes
-from clustersim.performance import LEVELS, PARAMETERS, default_calibration, default_world
+from clustersim.performance import LEVELS, PARAMETERS, default_calibration, default_draw
 from tests.calibration.steps import seconds, sizes
 
 SCATTER = 0.02
 TRUTH = default_calibration().draw(0, seed=7)
-"""The world in which the made-up runs were measured."""
+"""The draw in which the made-up runs were measured."""
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def refit(measured):
 
 def test_known_coefficients_are_recovered(rows):
     true = seconds(TRUTH, rows)
-    prior = sizes(seconds(default_world(), rows), true)
+    prior = sizes(seconds(default_draw(), rows), true)
     found = fit(rows, true, np.full(len(rows), SCATTER))
-    error = sizes(seconds(found.calibration.world(), rows), true)
-    assert prior.mean() > 0.02  # the drawn world is another one than the shipped
+    error = sizes(seconds(found.calibration.mean_draw(), rows), true)
+    assert prior.mean() > 0.02  # the drawn draw is another one than the shipped
     assert error.mean() < 0.006
     assert error.max() < 0.05
     assert found.calibration.widening == 1.0
@@ -68,10 +68,10 @@ def test_known_coefficients_are_recovered(rows):
 def test_noise_is_averaged_out(rows, noisy):
     true, seen = noisy
     found = fit(rows, seen, np.full(len(rows), SCATTER))
-    error = sizes(seconds(found.calibration.world(), rows), true)
+    error = sizes(seconds(found.calibration.mean_draw(), rows), true)
     assert error.mean() < 0.8 * np.abs(seen / true - 1).mean()
     assert found.residuals == pytest.approx(
-        np.log(seconds(found.calibration.world(), rows) / seen), abs=1e-12
+        np.log(seconds(found.calibration.mean_draw(), rows) / seen), abs=1e-12
     )
     assert 0.5 * SCATTER < found.residuals.std() < 1.2 * SCATTER
 
@@ -98,7 +98,7 @@ def test_outliers_do_not_spoil_the_rest(rows, noisy):
     spoilt[bad] *= 3.0
     found = fit(rows, spoilt, np.full(len(rows), SCATTER)).calibration
     good = np.setdiff1d(np.arange(len(rows)), bad)
-    error = sizes(seconds(found.world(), rows), true)[good]
+    error = sizes(seconds(found.mean_draw(), rows), true)[good]
     assert np.median(error) < 0.02
     assert found.widening > 1.2
 
@@ -106,7 +106,7 @@ def test_outliers_do_not_spoil_the_rest(rows, noisy):
 def test_refit_is_the_shipped_calibration(measured, refit):
     rows, shipped = measured.rows, default_calibration()
     assert refit.calibration.keys == shipped.keys
-    again, before = (seconds(c.world(), rows) for c in (refit.calibration, shipped))
+    again, before = (seconds(c.mean_draw(), rows) for c in (refit.calibration, shipped))
     np.testing.assert_allclose(again, before, rtol=1e-5)
     mean = [Errors.of(step / measured.step_time_s - 1).mean for step in (again, before)]
     assert mean[0] == pytest.approx(mean[1], rel=1e-5)
@@ -120,7 +120,7 @@ def test_refit_is_the_shipped_calibration(measured, refit):
 
 def test_draws_average_to_the_posterior_mean(measured, refit):
     """A step is convex in many effects, so draws about the mean of these would be too slow."""
-    mean = log_seconds_in(default_world(), measured.rows)
+    mean = log_seconds_in(default_draw(), measured.rows)
 
     def bias(calibration):
         return log_seconds_in(calibration.draw(400, seed=1), measured.rows).mean(axis=0) - mean
@@ -252,7 +252,7 @@ def test_what_is_not_named_has_no_effects_of_its_own():
     assert labels["architecture"] == {"hopper"}
 
 
-def test_a_design_is_what_a_world_adds_up(rows):
+def test_a_design_is_what_a_draw_adds_up(rows):
     keys = keys_of(rows)
     designs = design_matrices(rows, keys)
     effects = np.random.default_rng(3).standard_normal(len(keys))

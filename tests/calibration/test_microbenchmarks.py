@@ -26,7 +26,7 @@ from clustersim.microbenchmarks import COLUMNS, KINDS
 from clustersim.microbenchmarks.grid import grid
 from clustersim.microbenchmarks.schema import SHAPE
 from clustersim.network.collectives import all_reduce_seconds
-from clustersim.performance import PARAMETERS, World, default_calibration
+from clustersim.performance import PARAMETERS, CoefficientDraw, default_calibration
 from clustersim.performance.rates import rates_of
 
 CATALOGUE = load_catalogue()
@@ -54,13 +54,13 @@ def rows_of(*rows, family="desk"):
     return read_microbenchmarks(table.astype(object), CATALOGUE)
 
 
-def shipped(name, world=None):
-    """The shapes of a shipped file; measured in a world, if one is given."""
+def shipped(name, draw=None):
+    """The shapes of a shipped file; measured in a draw, if one is given."""
     table = SHIPPED[name].assign(family=name, source=name, row="0")
     micro, _ = read_microbenchmarks(table, CATALOGUE)
-    if world is None:
+    if draw is None:
         return micro
-    seconds = np.exp(micro.log_seconds(world.coefficients(micro.labels)))
+    seconds = np.exp(micro.log_seconds(draw.coefficients(micro.labels)))
     return dataclasses.replace(micro, seconds=seconds)
 
 
@@ -90,7 +90,7 @@ def predicted(row):
             value = VALUES[parameter.name]
             unbounded = np.log(value / (1 - value) if parameter.scale == "logit" else value)
             effects[parameter.name, "base", ""] = float(unbounded) - parameter.centre
-    coefficients = World(effects).coefficients(micro.labels)
+    coefficients = CoefficientDraw(effects).coefficients(micro.labels)
     return float(np.exp(micro.log_seconds(coefficients))[0])
 
 
@@ -165,7 +165,7 @@ def test_a_layer_is_its_products_attention_and_streaming():
 def test_launches_and_work_overlap():
     """A call takes as long as the longer of its launch and its work."""
     micro, _ = rows_of({"kind": "copy", "elements": 10**4}, {"kind": "copy", "elements": 10**9})
-    launch = default_calibration().world().coefficients(micro.labels)
+    launch = default_calibration().mean_draw().coefficients(micro.labels)
     seconds = np.exp(micro.log_seconds(launch))
     assert seconds[0] == pytest.approx(float(launch.launch_s[0]), rel=1e-3)
     work = 4e9 / (4.8e12 * launch.memory_efficiency[0])
@@ -174,7 +174,7 @@ def test_launches_and_work_overlap():
 
 def test_collectives_are_those_of_the_network_model():
     micro, _ = rows_of({"kind": "all_reduce", "size_bytes": 2**30, "ranks": 8})
-    coefficients = default_calibration().world().coefficients(micro.labels)
+    coefficients = default_calibration().mean_draw().coefficients(micro.labels)
     links = rates_of(micro.chips, coefficients).links
     expected = all_reduce_seconds(np.array([2.0**30]), np.array([8.0]), np.ones(1), links)
     assert np.exp(micro.log_seconds(coefficients)) == pytest.approx(expected)
@@ -183,8 +183,8 @@ def test_collectives_are_those_of_the_network_model():
 def test_a_kind_depends_on_the_coefficients_that_it_says():
     """No other coefficient moves it, and each of these does."""
     micro = shipped("h200")
-    world = default_calibration().world()
-    base = world.coefficients(micro.labels)
+    draw = default_calibration().mean_draw()
+    base = draw.coefficients(micro.labels)
     before = micro.log_seconds(base)
     for parameter in PARAMETERS:
         value = getattr(base, parameter.name)
@@ -375,7 +375,7 @@ NOISE = 0.02
 
 @pytest.fixture(scope="module")
 def truth():
-    """A world that is not the prior's, drawn from it."""
+    """A draw that is not the prior's, drawn from it."""
     return default_calibration().draw(0, seed=11)
 
 
@@ -391,7 +391,7 @@ def recovered(truth):
 def test_known_coefficients_are_recovered(truth, recovered):
     micro, found = recovered
     labels = [micro.labels[0]]
-    true, seen = (world.coefficients(labels) for world in (truth, found.calibration.world()))
+    true, seen = (draw.coefficients(labels) for draw in (truth, found.calibration.mean_draw()))
     for name, most in {
         "matmul_efficiency": 0.01,
         "attention_efficiency": 0.08,
@@ -402,7 +402,7 @@ def test_known_coefficients_are_recovered(truth, recovered):
         "launch_s": 0.05,
     }.items():
         assert getattr(seen, name)[0] == pytest.approx(getattr(true, name)[0], rel=most), name
-    seconds = np.exp(micro.log_seconds(found.calibration.world().coefficients(micro.labels)))
+    seconds = np.exp(micro.log_seconds(found.calibration.mean_draw().coefficients(micro.labels)))
     assert np.abs(seconds / micro.seconds - 1).max() < 5 * NOISE
 
 

@@ -10,7 +10,7 @@ from clustersim.calibration import load_measurements
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import predict, read_configurations
 from clustersim.estimation.prediction import draw_specifications
-from clustersim.performance import default_calibration, default_stack, default_world
+from clustersim.performance import default_calibration, default_draw, default_stack
 from tests.calibration.steps import seconds
 
 CATALOGUE = load_catalogue()
@@ -42,7 +42,7 @@ def predicted(measured):
 
 
 def test_estimate_is_that_of_the_posterior_mean(measured, predicted):
-    expected = seconds(default_world(), measured.rows)
+    expected = seconds(default_draw(), measured.rows)
     np.testing.assert_allclose(predicted.step.step_time_s, expected, rtol=1e-12)
     assert (predicted.lo_s < expected).all()
     np.testing.assert_allclose(predicted.lo_s * predicted.hi_s, expected**2, rtol=1e-9)
@@ -94,9 +94,9 @@ def test_more_draws_settle_the_width():
 
 
 def test_a_hypothetical_chip_is_drawn_from_its_ranges():
-    worlds = CALIBRATION.draw(300, seed=4)
+    sampled = CALIBRATION.draw(300, seed=4)
     found = rows({"accelerator": "SeedChip"}, {}, {"accelerator": "SeedChip", "precision": "fp8"})
-    drawn = draw_specifications(found.chips, found.accelerators, worlds)
+    drawn = draw_specifications(found.chips, found.accelerators, sampled)
     ranges = CATALOGUE.accelerator("SeedChip").ranges
     for name in ("hbm_Bps", "scaleup_Bps", "nic_Bps"):
         values, (low, high) = getattr(drawn, name), ranges[name]

@@ -190,7 +190,7 @@ def test_bad_models(load, old, new, text):
     assert text in problems_of(load, MODEL.replace(old, new))
 
 
-def test_all_faults_at_once(load):
+def test_all_problems_at_once(load):
     text = CHIP.replace("128 GB", "128 TB").replace("vendor", "vendr") + MODEL.replace(
         "layers: 40", "layers: -1"
     )

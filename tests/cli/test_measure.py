@@ -151,9 +151,9 @@ def test_a_fit_to_it(measured, capsys, tmp_path):
     count = sum(not row["fault"] and row["kind"] in DEPENDS for row in read(measured))
     assert f"fitted to {count} microbenchmarks: {count} of {measured}" in printed
     assert "Whole training steps, which nothing was fitted on: 4, median error" in printed
-    world = load_calibration(out).world()
+    draw = load_calibration(out).mean_draw()
     labels = ("", "TestCPU", "TestCPU", "PyTorch eager", "", "", "")
-    found = world.coefficients([labels])
+    found = draw.coefficients([labels])
     assert 0.01 < found.matmul_efficiency[0] < 1.0
     steps = pd.read_csv(tmp_path / "mine-report" / "steps.csv")
     assert len(steps) == 4

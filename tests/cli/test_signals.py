@@ -172,7 +172,7 @@ WAITS_IN_C = """
 import pathlib
 from scipy import optimize
 import numpy as np
-import clustersim.planning as planning
+import clustersim.procurement as planning
 def slow(*_arguments, **_options):
     draw = np.random.default_rng(0)
     weights = draw.integers(1, 1000, (40, 90)).astype(float)
@@ -181,7 +181,7 @@ def slow(*_arguments, **_options):
     gain = -draw.integers(1, 1000, 90).astype(float)
     optimize.milp(gain, integrality=np.ones(90), bounds=optimize.Bounds(0, 1), constraints=rule,
                   options={"time_limit": 60})
-planning.make_plan = slow
+procurement.plan_purchases = slow
 """
 PLAN = """
 name: one chip

@@ -30,7 +30,7 @@ REDUCED = (
     # my-study.yaml: fewer and shorter runs.
     (r"(?<=workload\.jobs: )2000\b", "200"),
     (r"(?m)^replications: \d+", "replications: 2"),
-    (r"(?m)^worlds: \d+", "worlds: 1"),
+    (r"(?m)^draws: \d+", "draws: 1"),
     (r"(?<=to: 16, steps: )3\b", "2"),
     (r"(?<=tolerance: )0\.05\b", "0.2"),
 )

@@ -13,7 +13,7 @@ from clustersim import shipped
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.notes import forget_notes
-from clustersim.planning.load import define_plan
+from clustersim.procurement.load import define_plan
 from clustersim.scenario.file_names import full_path
 from clustersim.scenario.run import run_scenario
 from tests.packaging.user import ROOT
@@ -319,7 +319,7 @@ def test_what_is_not_there_is_said_with_what_is(
 
 
 def test_a_plan_of_the_users_own_is_verified_in_a_scenario_of_the_package(wheel: Path) -> None:
-    from clustersim.planning.fleet import open_base_scenario
+    from clustersim.procurement.fleet import open_base_scenario
 
     fields = cs.files.read_yaml(wheel / "resources" / PLAN)
     fields.pop("quick")

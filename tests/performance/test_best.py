@@ -18,7 +18,7 @@ from clustersim.performance import (
     ModelArrays,
     Plans,
     best_plans,
-    default_world,
+    default_draw,
     evaluate,
     relative_speed,
 )
@@ -58,8 +58,8 @@ def test_reported_plan_is_what_evaluate_gives():
         AcceleratorArrays.of(chips),
         Plans.of(**{name: getattr(best, name) for name in sizes}),
         global_batch=[model.global_batch for model in models],
-        coefficients=default_world().for_chips(chips),
-        memory=default_world().memory_rules(chips),
+        coefficients=default_draw().for_chips(chips),
+        memory=default_draw().memory_rules(chips),
     )
     assert step.fits.all()
     np.testing.assert_array_equal(step.step_time_s, best.step_time_s)
@@ -139,7 +139,7 @@ def test_splitting_experts_that_could_be_whole_is_never_faster_nor_thriftier():
         AcceleratorArrays.of([chip]),
         plans,
         global_batch=256,
-        coefficients=default_world().for_chips([chip]),
+        coefficients=default_draw().for_chips([chip]),
     )
     for split, whole in ((0, 1), (2, 3)):
         assert step.step_time_s[whole] < step.step_time_s[split]

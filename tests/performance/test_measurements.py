@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from clustersim.calibration import Errors, load_measurements
-from clustersim.performance import default_world, evaluate
+from clustersim.performance import default_draw, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def step(measured):
         rows.chips,
         rows.plans,
         global_batch=rows.global_batch,
-        coefficients=default_world().coefficients(rows.labels),
+        coefficients=default_draw().coefficients(rows.labels),
         memory=rows.memory,
     )
 

@@ -19,8 +19,8 @@ from clustersim.performance import (
     ModelArrays,
     Plans,
     best_plans,
+    default_draw,
     default_stack,
-    default_world,
     describe_memory,
     evaluate,
     memory_rules,
@@ -331,10 +331,10 @@ def test_default_stacks_have_bytes_of_their_own():
     for accelerator in CATALOGUE.accelerators.values():
         stack = default_stack(accelerator.family)
         assert bool(stack_memory(stack).words) == bool(stack)
-    world = default_world()
-    rules = world.memory_rules([CATALOGUE.accelerator(name) for name in ("H100", "910B2")])
+    draw = default_draw()
+    rules = draw.memory_rules([CATALOGUE.accelerator(name) for name in ("H100", "910B2")])
     assert rules.gradients.tolist() == [2, 4]
-    one = world.memory_rules([CATALOGUE.accelerator("H100")], options={"gradients": "fp32"})
+    one = draw.memory_rules([CATALOGUE.accelerator("H100")], options={"gradients": "fp32"})
     assert float(one.gradients) == 4
 
 

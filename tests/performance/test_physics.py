@@ -15,7 +15,7 @@ from clustersim.performance import (
     Plans,
     best_plans,
     default_calibration,
-    default_world,
+    default_draw,
     evaluate,
 )
 from tests.performance.plain import chip, model, step
@@ -80,7 +80,7 @@ def test_the_roofline_holds_where_the_coefficients_do_not():
 
 @settings(repeatable, max_examples=150)
 @given(some_models, some_names, plans(), BATCHES, st.sampled_from(["bf16", "fp8"]))
-def test_no_drawn_world_beats_the_roofline(model, name, plan, batch, precision):
+def test_no_drawn_draw_beats_the_roofline(model, name, plan, batch, precision):
     accelerator = CATALOGUE.accelerator(name)
     shape = ModelArrays.of([CATALOGUE.model(model)])
     chip = AcceleratorArrays.of([accelerator], precision)
@@ -132,7 +132,7 @@ def test_each_bandwidth_matters_somewhere():
     """The property above would hold of a model that ignores the chip."""
     accelerator = CATALOGUE.accelerator("H100")
     shape = ModelArrays.of([CATALOGUE.model("llama3-70b")])
-    chip, values = AcceleratorArrays.of([accelerator]), default_world().for_chips([accelerator])
+    chip, values = AcceleratorArrays.of([accelerator]), default_draw().for_chips([accelerator])
     plan = Plans.of(tp=[8], dp=16, zero=3)
     before = evaluate(shape, chip, plan, global_batch=64, coefficients=values).step_time_s[0]
     for name in ("hbm_Bps", "scaleup_Bps", "nic_Bps", "peak_flops"):

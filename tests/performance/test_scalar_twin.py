@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.calibration import load_measurements
-from clustersim.performance import PARTS, ModelArrays, default_world, evaluate
+from clustersim.performance import PARTS, ModelArrays, default_draw, evaluate
 from tests.performance.strategies import (
     CATALOGUE,
     chips,
@@ -61,8 +61,8 @@ def test_any_plan_model_and_chip(shape, chip, plan, batch, values, kept):
 def test_catalogue_with_the_shipped_calibration(model, name, precision, plan, batch):
     accelerator = CATALOGUE.accelerator(name)
     shape, chip = ModelArrays.of([CATALOGUE.model(model)]), chips(name, precision)
-    values = default_world().for_chips([accelerator], precision=precision)
-    kept = default_world().memory_rules([accelerator])
+    values = default_draw().for_chips([accelerator], precision=precision)
+    kept = default_draw().memory_rules([accelerator])
     step = evaluate(shape, chip, plan, global_batch=batch, coefficients=values, memory=kept)
     rows = (row_of(shape, 0), row_of(chip, 0), row_of(plan, 0))
     assert_same(step, Twin(*rows, batch, row_of(values, 0), row_of(kept, 0)))
@@ -71,7 +71,7 @@ def test_catalogue_with_the_shipped_calibration(model, name, precision, plan, ba
 def test_all_published_runs():
     measured = load_measurements().rows
     assert len(measured) == 567
-    values = default_world().coefficients(measured.labels)
+    values = default_draw().coefficients(measured.labels)
     structs = (measured.models, measured.chips, measured.plans)
     kept = measured.memory
     step = evaluate(*structs, global_batch=measured.global_batch, coefficients=values, memory=kept)
@@ -82,7 +82,7 @@ def test_all_published_runs():
 
 def test_no_row_depends_on_its_neighbours():
     rows = load_measurements().rows
-    values = default_world().coefficients(rows.labels)
+    values = default_draw().coefficients(rows.labels)
 
     def seconds(chosen):
         part, known = rows.take(chosen), values.take(chosen)

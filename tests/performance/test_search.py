@@ -19,7 +19,7 @@ from clustersim.performance import (
     Plans,
     best_plans,
     default_calibration,
-    default_world,
+    default_draw,
     evaluate,
     search_plans,
 )
@@ -148,8 +148,8 @@ def test_full_search_times_every_plan_that_fits():
         AcceleratorArrays.of([A100]),
         Plans(*rows.T),
         global_batch=32,
-        coefficients=default_world().for_chips([A100]),
-        memory=default_world().memory_rules([A100]),
+        coefficients=default_draw().for_chips([A100]),
+        memory=default_draw().memory_rules([A100]),
     )
     found = search_plans(model, A100, 8, global_batch=32, space="full", keep=3)
     assert found.looked_at == len(space)
@@ -204,8 +204,8 @@ def test_blocks_change_nothing():
     chip = np.arange(rows) % 2
     plans = Plans.of(tp=4.0, pp=2.0 ** (np.arange(rows) % 5), dp=8.0, zero=np.arange(rows) % 4)
     arrays = ModelArrays.of([GPT3]), AcceleratorArrays.of(chips).take(chip)
-    for world in (default_world(), default_calibration().draw(3, 1)):
-        coefficients = world.coefficients([("",) * 7])
+    for draw in (default_draw(), default_calibration().draw(3, 1)):
+        coefficients = draw.coefficients([("",) * 7])
         whole = evaluate(*arrays, plans, global_batch=256, coefficients=coefficients)
         assert whole.step_time_s.shape[-1] == rows
         assert all(held.shape == (rows,) for held in whole.memory.values())

@@ -9,17 +9,17 @@ LOADS = tuple(np.round(np.arange(0.5, 1.11, 0.1), 2))
 LIMITS = (0.78, 1.0, 1.02, 0.97)
 
 
-def _with_intervals(row: dict, name: str, value: float, width: float, *, world: bool) -> None:
+def _with_intervals(row: dict, name: str, value: float, width: float, *, draw: bool) -> None:
     row[name] = value
     if np.isfinite(value):
         row[f"{name}_low"], row[f"{name}_high"] = value * (1 - width), value * (1 + width)
     else:
         row[f"{name}_low"] = row[f"{name}_high"] = value
-    if world:
-        row[f"{name}_world_low"], row[f"{name}_world_high"] = value * 0.6, value * 1.8
+    if draw:
+        row[f"{name}_draw_low"], row[f"{name}_draw_high"] = value * 0.6, value * 1.8
 
 
-def point_table(policies: tuple[str, ...], *, world: bool = True) -> pd.DataFrame:
+def point_table(policies: tuple[str, ...], *, draw: bool = True) -> pd.DataFrame:
     """Waits that grow toward the policy's limit and are infinite beyond."""
     rows = []
     for index, policy in enumerate(policies):
@@ -28,10 +28,10 @@ def point_table(policies: tuple[str, ...], *, world: bool = True) -> pd.DataFram
             wait = 60 * (4 - index % 4) * load**4 / (1 - load / limit) if load < limit else np.inf
             row = {"point": len(rows), "workload.load": load, "scheduler.policy": policy}
             row |= {"replications": 10, "overload": load >= limit, "rising": wait > 1500}
-            _with_intervals(row, "mean_wait_s", wait, 0.2, world=world)
-            _with_intervals(row, "p95_wait_s", 40 * wait, 0.2, world=world)
-            _with_intervals(row, "mean_bounded_slowdown", 1 + wait / 600, 0.1, world=world)
-            _with_intervals(row, "utilisation", min(load, limit) * 0.9, 0.02, world=False)
+            _with_intervals(row, "mean_wait_s", wait, 0.2, draw=draw)
+            _with_intervals(row, "p95_wait_s", 40 * wait, 0.2, draw=draw)
+            _with_intervals(row, "mean_bounded_slowdown", 1 + wait / 600, 0.1, draw=draw)
+            _with_intervals(row, "utilisation", min(load, limit) * 0.9, 0.02, draw=False)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -49,9 +49,9 @@ def capacity_table() -> pd.DataFrame:
             if (policy, nodes) == ("easy", 128):
                 found, note = np.inf, "kept at every value up to 1"
             for name, scale in (("capacity", 1.0), ("jobs_per_day", 900 + 15 * nodes)):
-                _with_intervals(row, name, found * scale, 0.03, world=True)
-                row[f"{name}_world_low"] = found * scale * 0.93
-                row[f"{name}_world_high"] = found * scale * 1.06
+                _with_intervals(row, name, found * scale, 0.03, draw=True)
+                row[f"{name}_draw_low"] = found * scale * 0.93
+                row[f"{name}_draw_high"] = found * scale * 1.06
             rows.append({**row, "runs": 40, "note": note})
     return pd.DataFrame(rows)
 
@@ -80,9 +80,9 @@ def period_table(cases: tuple[str, ...], periods: int = 4) -> pd.DataFrame:
         row: dict = {"point": index, "case": case}
         for period in range(1, periods + 1):
             flop = 1e20 * (1 + 0.4 * period) * (1 - 0.15 * index)
-            _with_intervals(row, f"useful_flop_per_s@{period}", flop, 0.1, world=True)
+            _with_intervals(row, f"useful_flop_per_s@{period}", flop, 0.1, draw=True)
             wait = np.nan if (index, period) == (len(cases) - 1, 2) else 3e4 * period * (index + 1)
-            _with_intervals(row, f"p95_wait_s@{period}", wait, 0.4, world=False)
+            _with_intervals(row, f"p95_wait_s@{period}", wait, 0.4, draw=False)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -101,8 +101,8 @@ def fleet_table() -> pd.DataFrame:
                 over = policy == "fcfs" and seedchip == 8
                 row |= {"replications": 10, "overload": over, "chips": chips}
                 row |= {"utilisation": 0.9 - chips / 5e3}
-                _with_intervals(row, "fleet_cost_cny", cost, 0.0, world=False)
-                _with_intervals(row, "p95_wait_s", np.inf if over else wait, 0.2, world=False)
+                _with_intervals(row, "fleet_cost_cny", cost, 0.0, draw=False)
+                _with_intervals(row, "p95_wait_s", np.inf if over else wait, 0.2, draw=False)
                 rows.append(row)
     return pd.DataFrame(rows)
 

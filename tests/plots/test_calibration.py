@@ -117,10 +117,10 @@ def test_coefficient_with_its_interval_and_prior():
         label: part.get_segments()[0][:, 0]
         for label, part in zip(labels, ax.collections, strict=True)
     }
-    world = calibration.draw(4000, seed=1).effects
+    draw = calibration.draw(4000, seed=1).effects
     for label, (low, high) in bars.items():
-        unbounded = np.log(0.72 / 0.28) + world["matmul_efficiency", "base", ""]
-        values = unbounded + world["matmul_efficiency", "architecture", label]
+        unbounded = np.log(0.72 / 0.28) + draw["matmul_efficiency", "base", ""]
+        values = unbounded + draw["matmul_efficiency", "architecture", label]
         values = 1 / (1 + np.exp(-values))
         assert np.quantile(values, (0.05, 0.95)) == pytest.approx([low, high], abs=0.01)
     prior = ax.patches[0].get_extents()

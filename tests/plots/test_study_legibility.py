@@ -46,7 +46,7 @@ PLOTS = {
         point_table(POLICIES), LOAD, "mean_wait_s", by=POLICY, objective=3600.0, ax=ax
     ),
     "one line": lambda ax: plot_curve(
-        point_table(("easy",), world=False), LOAD, "mean_bounded_slowdown", ax=ax
+        point_table(("easy",), draw=False), LOAD, "mean_bounded_slowdown", ax=ax
     ),
     "one point": lambda ax: plot_curve(
         point_table(("easy",)).iloc[:1], LOAD, "p95_wait_s", by=POLICY, ax=ax
@@ -82,7 +82,7 @@ PLOTS = {
     "differences over draws": lambda ax: plot_differences(
         difference_table()
         .query(f"`{LOAD}` == 0.9")
-        .assign(relative_world_low=-0.9, relative_world_high=0.6),
+        .assign(relative_draw_low=-0.9, relative_draw_high=0.6),
         "mean_wait_s",
         ax=ax,
     ),

@@ -47,7 +47,7 @@ def band_edges(ax, index: int) -> np.ndarray:
 
 
 def test_a_curve_is_the_table():
-    points = point_table(("fcfs", "easy"), world=False)
+    points = point_table(("fcfs", "easy"), draw=False)
     ax = plot_curve(points.iloc[::-1], LOAD, "mean_wait_s", by=POLICY)
     for policy, marker in (("easy", "o"), ("fcfs", "s")):
         rows = points[(points[POLICY] == policy) & ~points["overload"]]
@@ -58,7 +58,7 @@ def test_a_curve_is_the_table():
 
 
 def test_a_band_is_the_interval():
-    points = point_table(("easy",), world=False)
+    points = point_table(("easy",), draw=False)
     rows = points[~points["overload"]]
     ax = plot_curve(points, LOAD, "mean_wait_s")
     edges = band_edges(ax, 0)
@@ -71,7 +71,7 @@ def test_a_band_is_the_interval():
 
 
 def test_the_two_kinds_of_bands_look_different_and_are_named():
-    points = point_table(("easy",), world=True)
+    points = point_table(("easy",), draw=True)
     ax = plot_curve(points, LOAD, "mean_wait_s")
     hatched = [band for band in ax.collections if band.get_hatch()]
     shaded = [band for band in ax.collections if len(band.get_facecolor()) and not band.get_hatch()]
@@ -79,7 +79,7 @@ def test_the_two_kinds_of_bands_look_different_and_are_named():
     assert len(shaded) >= 1
     rows = points[~points["overload"]]
     edges = hatched[0].get_paths()[0].vertices[:, 1]
-    assert edges.max() == pytest.approx(rows["mean_wait_s_world_high"].max())
+    assert edges.max() == pytest.approx(rows["mean_wait_s_draw_high"].max())
     assert "Shaded: 95 % interval over replications." in caption(ax)
     hatch = "Hatched, dashed edge: 5th to 95th percentile over draws of the calibration"
     assert hatch in caption(ax)
@@ -122,7 +122,7 @@ def test_a_missing_point_leaves_a_gap_and_a_cross():
 
 
 def test_one_replication_is_drawn_without_a_band():
-    points = point_table(("easy",), world=False)
+    points = point_table(("easy",), draw=False)
     points["mean_wait_s_low"], points["mean_wait_s_high"] = -np.inf, np.inf
     ax = plot_curve(points, LOAD, "mean_wait_s")
     assert "interval" not in caption(ax)

@@ -86,12 +86,12 @@ def test_range_without_middle_is_a_column():
         "wait_s": [60.0],
         "wait_s_low": [50.0],
         "wait_s_high": [70.0],
-        "wait_s_world_low": [40.0],
-        "wait_s_world_high": [90.0],
+        "wait_s_draw_low": [40.0],
+        "wait_s_draw_high": [90.0],
         "replications": [8],
     }
     columns = columns_of(frame)
-    assert [column.label for column in columns] == ["wait", "wait world", "replications"]
+    assert [column.label for column in columns] == ["wait", "wait draw", "replications"]
     assert [column.cells[0].text for column in columns] == ["60 s (50 to 70)", "40 to 90 s", "8"]
     assert columns[1].cells[0].value == 40.0
     ends = {"load_low": [0.5, np.nan, 0.7, np.inf], "load_high": [0.6, 0.7, 0.7, np.inf]}

@@ -219,7 +219,7 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
 
 
 def test_values_that_a_draw_alone_tried_are_not_in_a_curve(tmp_path: Path) -> None:
-    fields = json.loads(json.dumps({**FIELDS, "worlds": 2, "replications": 2}))
+    fields = json.loads(json.dumps({**FIELDS, "draws": 2, "replications": 2}))
     fields["base"]["workload"]["generate"]["classes"][0] = {
         "name": "job", "weight": 1, "sizes": {8: 1}, "model": "llama3-8b",
         "tokens": {"kind": "lognormal", "median": 3e7, "sigma": 0.8},
@@ -230,9 +230,9 @@ def test_values_that_a_draw_alone_tried_are_not_in_a_curve(tmp_path: Path) -> No
     points = result.points
     alone = points["replications"] == 0
     assert alone.any()
-    drawn = result.runs[result.runs["world"] >= 0]
-    draws = drawn.groupby("point")["world"].nunique().reindex(points["point"], fill_value=0)
-    assert points["mean_wait_s_world_low"].isna().tolist() == (draws < 2).tolist()
+    drawn = result.runs[result.runs["draw"] >= 0]
+    draws = drawn.groupby("point")["draw"].nunique().reindex(points["point"], fill_value=0)
+    assert points["mean_wait_s_draw_low"].isna().tolist() == (draws < 2).tolist()
     listed = points[points["workload.load"].isin([0.5, 0.7])]
     assert listed["replications"].tolist() == [2] * 4
     (figure,), _ = draw_plots(result)

@@ -10,7 +10,7 @@ import pytest
 
 from clustersim.cli.main import main
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.schemas import schema
 from clustersim.studies.meaning import placement_notes
 from clustersim.studies.study import define_study, load_study
@@ -47,7 +47,7 @@ def scenario(placement: str = "consolidate") -> dict[str, Any]:
 def test_the_note_is_true() -> None:
     """If this fails, placements change speeds: remove the note everywhere."""
     tables = [
-        run_scenario(resolve_scenario(scenario(name))).jobs
+        run_scenario(define_scenario(scenario(name))).jobs
         for name in ("pooled", "consolidate", "spread")
     ]
     times = [(table["finish_s"] - table["start_s"]).round(6).tolist() for table in tables]

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.costs.accounts import open_accounts
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.money import MoneySpec
+from clustersim.costs.run_costs import open_costs
 from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
@@ -59,7 +59,7 @@ def settled(
         recovery=recovery,
         **options,
     )
-    return open_accounts(energy, money, fleet, catalogue()).settle(result)
+    return open_costs(energy, money, fleet, catalogue()).attach(result)
 
 
 def by_use(result: Result, pool: str, column: str) -> Mapping[str, float]:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 
 SCENARIO = {
     "cluster": "mixed-small",
@@ -21,7 +21,7 @@ SCENARIO = {
 
 
 def test_only_the_rows_of_nodes_are_left_out() -> None:
-    loaded = resolve_scenario(SCENARIO)
+    loaded = define_scenario(SCENARIO)
     whole, short = (run_scenario(loaded, by_node=by_node) for by_node in (True, False))
     assert whole.attempts is not None
     assert (whole.attempts["attempt"] > 0).sum() > 20

@@ -182,10 +182,10 @@ def test_names_of_zones(name: str, canonical: str) -> None:
 def test_unknown_zones_name_the_nearest(name: object, near: str) -> None:
     with pytest.raises(
         ValueError, match=f"unknown time zone {re.escape(repr(name)[:50])}.*{near}"
-    ) as fault:
+    ) as problem:
         parse_zone(name)
-    assert len(str(fault.value)) < 250
-    assert "localtime'?" not in str(fault.value), "another zone on each machine"
+    assert len(str(problem.value)) < 250
+    assert "localtime'?" not in str(problem.value), "another zone on each machine"
 
 
 def test_starts_and_times_that_the_clock_shows_twice() -> None:

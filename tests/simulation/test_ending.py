@@ -21,7 +21,7 @@ from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -37,7 +37,7 @@ def placed(policy: str | type[Policy] = "fcfs") -> Scheduling:
 
 
 def ran(told: dict[str, Any]) -> Result:
-    return run_scenario(resolve_scenario(told))
+    return run_scenario(define_scenario(told))
 
 
 # --- By hand ------------------------------------------------------------------------

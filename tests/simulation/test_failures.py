@@ -29,11 +29,11 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.timeline import chrome_trace
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
-from clustersim.simulation.metrics import accelerator_seconds, effective_time
+from clustersim.simulation.metrics import accelerator_seconds, ettr
 from clustersim.simulation.simulate import Scheduling, simulate
-from clustersim.studies import define_study, load_result, run_study
+from clustersim.studies import define_study, load_result, make_runs
 from clustersim.topology import Cluster, Pool
 
 HOUR, DAY = 3600.0, 86400.0
@@ -216,7 +216,7 @@ def test_llama_3_on_16384_chips() -> None:
             log, fleet, PLACED, node_events=drawn, recovery=recovery, horizon_s=days * DAY
         )
         counts.append(len(result.attempts) - 1)
-        shares.append(effective_time(result.attempts))
+        shares.append(ettr(result.attempts))
     print(f"interruptions {np.mean(counts):.0f}, effective time {np.mean(shares):.1%}")
     assert np.mean(counts) == pytest.approx(419, abs=4 * math.sqrt(419 / 5))
     assert min(shares) > 0.9
@@ -297,10 +297,10 @@ SCENARIO = {
 
 def test_policies_see_the_same_failures_and_a_run_is_the_same_again() -> None:
     runs = {
-        policy: run_scenario(resolve_scenario(SCENARIO, {"scheduler.policy": policy}))
+        policy: run_scenario(define_scenario(SCENARIO, {"scheduler.policy": policy}))
         for policy in ("easy", "fcfs")
     }
-    again = run_scenario(resolve_scenario(SCENARIO))
+    again = run_scenario(define_scenario(SCENARIO))
     for name in ("jobs", "attempts", "outages", "utilisation"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(runs["easy"], name))
     both = [
@@ -310,7 +310,7 @@ def test_policies_see_the_same_failures_and_a_run_is_the_same_again() -> None:
     assert shorter > 10
     pd.testing.assert_series_equal(both[0][:shorter], both[1][:shorter])
     told = again.provenance["scenario"]
-    pd.testing.assert_frame_equal(run_scenario(resolve_scenario(told)).jobs, again.jobs)
+    pd.testing.assert_frame_equal(run_scenario(define_scenario(told)).jobs, again.jobs)
 
 
 def test_more_failures_less_effective_time_and_availability(tmp_path: Path) -> None:
@@ -321,12 +321,12 @@ def test_more_failures_less_effective_time_and_availability(tmp_path: Path) -> N
             "base": SCENARIO,
             "parameters": {"failures.rate": rates},
             "replications": 4,
-            "metrics": ["effective_time", "availability"],
+            "metrics": ["ettr", "availability"],
         }
     )
-    assert run_study(study, tmp_path / "out", workers=1)
+    assert make_runs(study, tmp_path / "out", workers=1)
     points = load_result(tmp_path / "out").points
-    for name in ("effective_time", "availability"):
+    for name in ("ettr", "availability"):
         assert (np.diff(points[name]) < 0).all()
         assert points[name].between(0, 1).all()
     sources = failure_sources(Failures(sources="meta-llama3"))
@@ -336,7 +336,7 @@ def test_more_failures_less_effective_time_and_availability(tmp_path: Path) -> N
 
 
 def test_failures_are_marks_of_the_timeline() -> None:
-    result = run_scenario(resolve_scenario(SCENARIO))
+    result = run_scenario(define_scenario(SCENARIO))
     events = list(chrome_trace(result).events())
     marks = [event for event in events if str(event.get("name", "")).startswith("failure: ")]
     assert len(marks) == len(result.outages)

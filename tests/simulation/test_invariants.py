@@ -168,14 +168,14 @@ def test_an_unlawful_placement_is_found(placement: type[NodePlacement]) -> None:
         simulate(
             crowd(1, 50, largest=4), FLEETS["one pool"], Scheduling(placement=placement), check=True
         )
-    assert any(finding.fault for finding in check_policy("fcfs", placement))
+    assert any(finding.problem for finding in check_policy("fcfs", placement))
 
 
 def test_a_policy_that_leaves_jobs_behind_is_found() -> None:
-    assert any("never started" in finding.fault for finding in check_policy(Idle))
+    assert any("never started" in finding.problem for finding in check_policy(Idle))
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_built_in_ones_keep_the_rules(policy: str, placement: str) -> None:
-    assert [finding.fault for finding in check_policy(policy, placement, seed=3)] == [""] * 4
+    assert [finding.problem for finding in check_policy(policy, placement, seed=3)] == [""] * 4

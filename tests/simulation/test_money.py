@@ -14,16 +14,16 @@ from fleets import cluster, crowd, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.costs.accounts import open_accounts
 from clustersim.costs.depreciation import spans_there
 from clustersim.costs.money import purchase_price_cny
+from clustersim.costs.run_costs import open_costs
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.result import Result
 
 H200, SEED = pool("h200", accelerator="H200"), pool("seed", 2, accelerator="SeedChip")
@@ -100,7 +100,7 @@ def test_hot_spares_cost_what_idle_nodes_do() -> None:
     told = scenario(jobs=3, load=0.5, sizes={8: 1}, average="1 h")
     told |= {"energy": {}, "money": {}}
     told["failures"] = {"sources": "meta-llama3", "spares": {"nodes": {"gpu": 2}}}
-    result = run_scenario(resolve_scenario(told))
+    result = run_scenario(define_scenario(told))
     spare = {name: by_use(result, "gpu", name)["spare"] for name in ("accelerator_s", *TOTALS)}
     idle = {name: by_use(result, "gpu", name)["idle"] for name in ("accelerator_s", *TOTALS)}
     end_s = float(result.utilisation["time_s"].max())
@@ -166,10 +166,10 @@ def test_the_rent_in_dollars_and_a_price_with_its_server() -> None:
 def test_a_chip_without_a_price_and_a_pool_that_is_not_there_are_refused() -> None:
     fleet = cluster(pool("a", accelerator="P800"))
     with pytest.raises(InputError, match=r"P800 is not known; give money\.pools\.a\.price"):
-        open_accounts(None, money_spec(), fleet, catalogue())
-    open_accounts(None, money_spec(pools={"a": {"rent_per_hour": "5 CNY"}}), fleet, catalogue())
+        open_costs(None, money_spec(), fleet, catalogue())
+    open_costs(None, money_spec(pools={"a": {"rent_per_hour": "5 CNY"}}), fleet, catalogue())
     with pytest.raises(InputError, match="did you mean 'seed'"):
-        open_accounts(None, money_spec(pools={"sede": {}}), FLEET, catalogue())
+        open_costs(None, money_spec(pools={"sede": {}}), FLEET, catalogue())
 
 
 def test_a_pool_of_no_nodes_may_have_a_price() -> None:
@@ -177,9 +177,9 @@ def test_a_pool_of_no_nodes_may_have_a_price() -> None:
     told = scenario(jobs=3, load=0.5, sizes={8: 1}, average="1 h")
     told["cluster"]["pools"]["seed"] = {"accelerator": "SeedChip", "nodes": 1}
     told["money"] = {"pools": {"seed": {"price": "70000 CNY"}}}
-    result = run_scenario(resolve_scenario(told, {"cluster.pools.seed.nodes": 0}))
+    result = run_scenario(define_scenario(told, {"cluster.pools.seed.nodes": 0}))
     assert set(result.costs["pool"]) == {"gpu"}
-    again = run_scenario(resolve_scenario(result.provenance["scenario"]))
+    again = run_scenario(define_scenario(result.provenance["scenario"]))
     assert again.costs.to_dict("list") == result.costs.to_dict("list")
 
 

@@ -17,7 +17,7 @@ from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.node_state import JobsOnNodes, SlowNodes
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.scheduling import placement as placements
 from clustersim.scheduling.placement import Consolidate, ManyNodes
 from clustersim.simulation.node_ranges import by_node, in_ranges
@@ -229,7 +229,7 @@ SCENARIO = {
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return run_scenario(resolve_scenario(SCENARIO))
+    return run_scenario(define_scenario(SCENARIO))
 
 
 def test_one_row_an_attempt_and_the_rows_of_its_nodes(result: Result) -> None:

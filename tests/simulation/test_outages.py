@@ -74,7 +74,7 @@ def test_a_job_without_checkpoints_begins_anew_when_its_node_is_back() -> None:
     steps = result.utilisation[["time_s", "allocated", "out"]].to_numpy().tolist()
     assert steps == [[0, 8, 0], [30, 0, 8], [50, 8, 0], [150, 0, 0]]
     (row,) = result.summary[result.summary["scope"] == "all"].to_dict("records")
-    assert row["effective_time"] == 100 / 130
+    assert row["ettr"] == 100 / 130
     assert row["utilisation"] == 1.0, "it ran whenever the node was there"
 
 
@@ -167,7 +167,7 @@ def test_the_horizon_ends_what_still_runs() -> None:
     found = attempts(result)
     assert found[0] == (0, 30, 30, 0, 0, 0)
     assert found[1] == (50, 60, 10, 0, 0, 0), "nothing is lost yet"
-    assert result.summary["effective_time"][0] == 1.0
+    assert result.summary["ettr"][0] == 1.0
     assert result.attempts["done"].tolist() == [0.3, 0.1]
     assert result.jobs["done"].tolist() == [0.4]
 

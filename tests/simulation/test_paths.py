@@ -15,7 +15,7 @@ from clustersim.scenario.changes import set_path
 from clustersim.scenario.parameter_paths import check_path
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 
 HERE = Path()
 SCENARIO: dict[str, Any] = {
@@ -61,7 +61,7 @@ def changed(*changes: tuple[str, Any], tree: dict[str, Any] = SCENARIO) -> dict[
 
 
 def fleet(*changes: tuple[str, Any], tree: dict[str, Any] = SCENARIO) -> Platform:
-    return open_platform(resolve_scenario(changed(*changes, tree=tree)))
+    return open_platform(define_scenario(changed(*changes, tree=tree)))
 
 
 def chip(name: str, *changes: tuple[str, Any], tree: dict[str, Any] = SCENARIO) -> Accelerator:
@@ -77,7 +77,7 @@ def test_an_element_of_a_list_is_found_by_its_name() -> None:
     first, second = tree["workload"]["generate"]["classes"]
     assert (first["weight"], second["weight"]) == (1, 5)
     assert first["sizes"] == {8: 2, 16: 7}, "16 is the number, not a new key"
-    workload = open_platform(resolve_scenario(tree)).workload
+    workload = open_platform(define_scenario(tree)).workload
     assert workload is not None
     assert [own.weight for own in workload.classes] == [1, 5]
     assert dict(workload.classes[0].sizes) == {8: 2, 16: 7}
@@ -105,7 +105,7 @@ def test_a_new_name_may_stand_for_a_value() -> None:
     )
     assert tree["workload"]["reference_models"] == {"tests": "llama3-8b"}
     assert tree["performance"] == {"stack": {"H200": "unknown"}}
-    loaded = resolve_scenario(tree)
+    loaded = define_scenario(tree)
     workload = open_platform(loaded).workload
     assert workload is not None
     assert dict(workload.classes[1].sizes) == {1: 1, 2: 3}
@@ -125,7 +125,7 @@ def test_a_value_arrives_at_the_chip_and_in_the_run_times() -> None:
 
     def training_s(*changes: tuple[str, Any]) -> float:
         only = [("cluster.pools.seedchip.nodes", 0), ("cluster.pools.old.nodes", 0), *changes]
-        jobs = run_scenario(resolve_scenario(changed(*only))).jobs
+        jobs = run_scenario(define_scenario(changed(*only))).jobs
         ran = jobs[jobs["job_class"] == "pretraining"]
         return float((ran["finish_s"] - ran["start_s"]).sum())
 
@@ -216,8 +216,8 @@ def test_a_pool_of_0_nodes_is_left_out() -> None:
     assert [pool.name for pool in none.cluster.pools] == ["new", "old"]
     without = copy.deepcopy(SCENARIO)
     del without["cluster"]["pools"]["seedchip"]
-    zero = run_scenario(resolve_scenario(changed(("cluster.pools.seedchip.nodes", 0))))
-    absent = run_scenario(resolve_scenario(without))
+    zero = run_scenario(define_scenario(changed(("cluster.pools.seedchip.nodes", 0))))
+    absent = run_scenario(define_scenario(without))
     assert zero.jobs.equals(absent.jobs)
     assert (
         zero.utilisation["pool"].unique().tolist() == absent.utilisation["pool"].unique().tolist()

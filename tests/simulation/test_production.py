@@ -15,7 +15,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
@@ -303,7 +303,7 @@ def test_memory_and_foundry_change_a_scenario_by_path() -> None:
     tree = {**base, "supply": told}
 
     def mean_wait_s(**changes: Any) -> float:
-        result = run_scenario(resolve_scenario(tree, changes), check=True)
+        result = run_scenario(define_scenario(tree, changes), check=True)
         return float((result.jobs["start_s"] - result.jobs["submit_s"]).mean())
 
     waits = [

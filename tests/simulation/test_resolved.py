@@ -18,7 +18,7 @@ from clustersim.performance import default_calibration
 from clustersim.scenario.platform import open_platform
 from clustersim.scenario.resolved import resolve, sustainable_per_s
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import LoadedScenario, resolve_scenario
+from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.simulation import speeds as speeds_module
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.studies.worker import simulate_changed
@@ -137,18 +137,18 @@ def test_runs_of_a_study_search_each_plan_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_shared_platform_gives_the_tables_of_one_of_its_own() -> None:
-    loaded = resolve_scenario(SCENARIO)
+    loaded = define_scenario(SCENARIO)
     platform = open_platform(loaded)
     rate = sustainable_per_s(loaded, platform)
     for seed in (1, 2):
-        other = resolve_scenario(SCENARIO, {"seed": seed, "scheduler.policy": "fcfs"})
+        other = define_scenario(SCENARIO, {"seed": seed, "scheduler.policy": "fcfs"})
         shared = resolve(other, platform=platform, sustainable=rate)
         same(run_scenario(shared), run_scenario(other))
 
 
 def test_a_draw_has_the_jobs_of_the_mean_and_speeds_of_its_own() -> None:
     mean, drawn = (
-        resolve(resolve_scenario(SCENARIO, changes)) for changes in ({}, {"performance.draw": 4})
+        resolve(define_scenario(SCENARIO, changes)) for changes in ({}, {"performance.draw": 4})
     )
     pd.testing.assert_frame_equal(mean.jobs, drawn.jobs)
     assert mean.arrival_per_s == drawn.arrival_per_s
@@ -156,7 +156,7 @@ def test_a_draw_has_the_jobs_of_the_mean_and_speeds_of_its_own() -> None:
     expected = Speeds(
         drawn.cluster,
         drawn.catalogue,
-        dataclasses.replace(drawn.platform.speeds.model, world=default_calibration().draw(seed=4)),
+        dataclasses.replace(drawn.platform.speeds.model, draw=default_calibration().draw(seed=4)),
     )
     pair = [("llama3-8b", 8)]
     np.testing.assert_array_equal(
@@ -172,7 +172,7 @@ def test_a_resolved_scenario_runs_again_with_the_same_events() -> None:
         "repair": {"kind": "constant", "value": "1 h"},
     }
     tree = {**SCENARIO, "failures": {"sources": [often]}}
-    resolved = resolve(resolve_scenario(tree))
+    resolved = resolve(define_scenario(tree))
     first, again = cs.run(resolved), cs.run(resolved)
     assert first.outages is not None
     assert len(first.outages)
@@ -227,7 +227,7 @@ def test_a_mapping_with_a_fault_is_refused_as_a_file_is() -> None:
 
 
 def test_parts_of_a_loaded_scenario() -> None:
-    loaded = resolve_scenario(SCENARIO)
+    loaded = define_scenario(SCENARIO)
     assert isinstance(loaded, LoadedScenario)
     resolved = resolve(loaded)
     assert resolved.log is None

@@ -20,7 +20,7 @@ from clustersim.errors import InputError
 from clustersim.report.timeline import chrome_trace
 from clustersim.scenario.run import run, run_scenario
 from clustersim.scenario.run_calendar import run_calendar
-from clustersim.scenario.scenario import load_scenario, resolve_scenario
+from clustersim.scenario.scenario import define_scenario, load_scenario
 from clustersim.simulation.result import Result
 from clustersim.simulation.software import DatedPort, Port
 from clustersim.studies import load_study
@@ -170,9 +170,9 @@ def test_which_clock_counts(
 
 def test_what_cannot_be_a_calendar(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="time_zone: has no effect without a date; add `start`"):
-        resolve_scenario({**CYCLES, "time_zone": "Asia/Tokyo"})
+        define_scenario({**CYCLES, "time_zone": "Asia/Tokyo"})
     with pytest.raises(InputError, match="start: 2026-03-29 02:30 does not exist in Europe/Berlin"):
-        resolve_scenario({**CYCLES, "start": "2026-03-29T02:30", "time_zone": "Europe/Berlin"})
+        define_scenario({**CYCLES, "start": "2026-03-29T02:30", "time_zone": "Europe/Berlin"})
     (tmp_path / "log.swf").write_text(swf("2020-06-09T18:00", None))
     (tmp_path / "sc.yaml").write_text(TARIFF.replace("LOG", "log.swf") + "time_zone: Asia/Tokyo\n")
     with pytest.raises(InputError, match=r"sc.yaml: time_zone: has no effect without a date"):
@@ -191,20 +191,20 @@ CYCLES["workload"]["load"] = None
 
 def test_generated_jobs_come_at_the_hours_of_the_calendar() -> None:
     for changes in ({}, {"start": "2026-03-01T22:15", "time_zone": "America/Los_Angeles"}):
-        result = run_scenario(resolve_scenario(CYCLES, changes))
+        result = run_scenario(define_scenario(CYCLES, changes))
         hours = result.calendar.hour_of_day(result.jobs["submit_s"])
         assert set(hours.tolist()) == {9}
         # What is kept with the result runs again to the same tables.
-        again = run_scenario(resolve_scenario(result.provenance["scenario"]))
+        again = run_scenario(define_scenario(result.provenance["scenario"]))
         pd.testing.assert_frame_equal(again.jobs, result.jobs)
         assert again.provenance["calendar"] == result.provenance["calendar"]
 
 
 def test_months_of_the_table_of_costs() -> None:
     tree = {**CYCLES, "horizon": "70 d", "energy": {"price_cny_per_kwh": [1.0] * 24}, "money": {}}
-    plain = run_scenario(resolve_scenario(tree))
+    plain = run_scenario(define_scenario(tree))
     dated = {"start": "2026-01-31", "time_zone": "Europe/Berlin"}
-    result = run_scenario(resolve_scenario(tree, dated))
+    result = run_scenario(define_scenario(tree, dated))
     assert plain.costs is not None
     assert result.costs is not None
     assert plain.costs["begin_s"].unique() / DAY_S == pytest.approx([0, 30.4375, 60.875])
@@ -224,14 +224,14 @@ def test_months_of_the_table_of_costs() -> None:
     assert result.costs["end_local"].iloc[-1] == "2026-04-11T01:00:00+02:00"
     for column in ("energy_j", "cost_cny"):
         assert result.costs[column].sum() == pytest.approx(plain.costs[column].sum(), rel=1e-3)
-    fixed = run_scenario(resolve_scenario(tree, {**dated, "money.period": "35 d"}))
+    fixed = run_scenario(define_scenario(tree, {**dated, "money.period": "35 d"}))
     assert fixed.costs is not None
     assert fixed.costs["begin_s"].unique().tolist() == [0.0, 35 * DAY_S]
 
 
 def test_quarters_of_a_study_add_up_to_its_costs() -> None:
     tree = {**CYCLES, "horizon": "365 d", "energy": {}, "start": "2026-01-01"}
-    result = run_scenario(resolve_scenario(tree))
+    result = run_scenario(define_scenario(tree))
     found = measure(result, warm_up=0.0, cool_down=0.0, periods=4).metrics
     quarters = [found[f"energy_j@{k}"] for k in (1, 2, 3, 4)]
     assert sum(quarters) == pytest.approx(found["energy_j"])
@@ -342,18 +342,18 @@ def test_a_number_of_hours_is_taken_for_an_offset_in_the_hint(hours: float, mean
     """YAML reads ``time_zone: +8`` as a number."""
     told = rf"time_zone: unknown time zone {hours}; did you mean '\{meant}'\? allowed: names of"
     with pytest.raises(InputError, match=told):
-        resolve_scenario({**CYCLES, "start": "2026-01-01", "time_zone": hours})
-    resolve_scenario({**CYCLES, "start": "2026-01-01", "time_zone": meant})
+        define_scenario({**CYCLES, "start": "2026-01-01", "time_zone": hours})
+    define_scenario({**CYCLES, "start": "2026-01-01", "time_zone": meant})
 
 
 @pytest.mark.parametrize("zone", [True, 15, 99, "+05:30:15", "+15"])
 def test_what_is_no_offset_has_no_such_hint(zone: object) -> None:
     with pytest.raises(InputError, match=r"time_zone: unknown time zone [^ ]+; allowed: "):
-        resolve_scenario({**CYCLES, "start": "2026-01-01", "time_zone": zone})
+        define_scenario({**CYCLES, "start": "2026-01-01", "time_zone": zone})
 
 
 @pytest.mark.parametrize("offset", ["+05:30:15", "-00:00:30", "+14:30", "-23:59"])
 def test_an_offset_that_no_clock_has_is_refused(offset: str) -> None:
     with pytest.raises(InputError, match=r"start: .* offset from UTC that no clock has; whole"):
-        resolve_scenario({**CYCLES, "start": f"2026-01-01T08:00:00{offset}"})
-    assert resolve_scenario({**CYCLES, "start": "2026-01-01T08:00+05:45"}).scenario.start
+        define_scenario({**CYCLES, "start": f"2026-01-01T08:00:00{offset}"})
+    assert define_scenario({**CYCLES, "start": "2026-01-01T08:00+05:45"}).scenario.start

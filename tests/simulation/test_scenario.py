@@ -18,7 +18,7 @@ from clustersim.files import validate
 from clustersim.performance import relative_speed
 from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run, run_scenario
-from clustersim.scenario.scenario import load_scenario, resolve_scenario
+from clustersim.scenario.scenario import define_scenario, load_scenario
 from clustersim.simulation.load import sustainable_rate
 from clustersim.simulation.result import Result
 from clustersim.simulation.speeds import RunTimeModel, Speeds
@@ -178,7 +178,7 @@ def test_provenance_runs_again_to_the_same_bits(tmp_path: Path, changes: list[st
     result = run(write(tmp_path / "scenario.yaml", SCENARIO), changes)
     saved = Result.load(result.save(tmp_path / "out"))
     assert_same(saved, result)
-    again = run_scenario(resolve_scenario(saved.provenance["scenario"]))
+    again = run_scenario(define_scenario(saved.provenance["scenario"]))
     assert_same(again, result)
     assert again.provenance["scenario"] == saved.provenance["scenario"]
     assert result.jobs["outcome"].eq("finished").sum() > 20
@@ -191,7 +191,7 @@ def test_named_models_run_again_to_the_same_bits(tmp_path: Path, names: tuple[st
     tree = {"cluster": names[0], "workload": {"generate": names[1], "jobs": 60}}
     result = run(write(tmp_path / "scenario.yaml", tree))
     kept = json.loads(json.dumps(result.provenance["scenario"]))
-    assert_same(run_scenario(resolve_scenario(kept)), result)
+    assert_same(run_scenario(define_scenario(kept)), result)
 
 
 def test_a_log_and_files_run_again_from_any_folder(
@@ -217,7 +217,7 @@ def test_a_log_and_files_run_again_from_any_folder(
     result = run(write(home / "scenario.yaml", tree))
     assert (result.jobs["outcome"] == "finished").all()
     monkeypatch.chdir(away)
-    again = run_scenario(resolve_scenario(result.provenance["scenario"]))
+    again = run_scenario(define_scenario(result.provenance["scenario"]))
     assert_same(again, result)
     assert os.listdir(away) == []
 

@@ -27,7 +27,7 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.restarts import restart_causes
@@ -299,7 +299,7 @@ def tidal(lend: bool, **changes: Any) -> Any:
     chat = {**CHAT, "pool": "gpu", "peak_requests_per_s": 56.0, "lend": lend}
     base |= {"serving": {"services": [chat]}, "horizon": "4 d"}
     base["failures"] = {"sources": "meta-llama3", "rate": 50}
-    return run_scenario(resolve_scenario(base, changes))
+    return run_scenario(define_scenario(base, changes))
 
 
 def test_tidal_sharing_trains_more_and_serves_as_much() -> None:
@@ -346,7 +346,7 @@ def test_a_run_can_be_made_again_from_its_provenance() -> None:
         "serving.services.chat.growth": 50,
     })  # fmt: skip
     assert set(first.jobs["outcome"]) == {"finished", "unfinished", "never runnable"}
-    again = run_scenario(resolve_scenario(first.provenance["scenario"]))
+    again = run_scenario(define_scenario(first.provenance["scenario"]))
     pd.testing.assert_frame_equal(first.jobs, again.jobs)
     pd.testing.assert_frame_equal(first.serving, again.serving)
     assert first.serving["needed"].max() > 56

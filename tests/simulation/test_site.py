@@ -18,7 +18,7 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -241,7 +241,7 @@ def test_power_changes_a_scenario_by_path() -> None:
     tree = {**base, "supply": own}
 
     def mean_wait_s(**changes: Any) -> float:
-        result = run_scenario(resolve_scenario(tree, changes))
+        result = run_scenario(define_scenario(tree, changes))
         return float((result.jobs["start_s"] - result.jobs["submit_s"]).mean())
 
     waits = [

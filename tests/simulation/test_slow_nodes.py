@@ -16,7 +16,7 @@ from clustersim.engine.recovery import Recovery
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
@@ -61,7 +61,7 @@ def test_a_gang_goes_on_at_the_speed_of_its_slowest_node() -> None:
     assert (attempt["kept_s"], attempt["slow_s"], attempt["done"]) == (100, 27.5, 1)
     assert result.utilisation["out"].tolist() == [0, 0], "they serve"
     assert result.outages["slowdown"].tolist() == [2, 4]
-    assert result.summary["effective_time"][0] == 100 / 127.5
+    assert result.summary["ettr"][0] == 100 / 127.5
 
 
 def test_who_starts_on_a_slow_node_and_who_is_beside_it() -> None:
@@ -141,9 +141,9 @@ def test_in_a_scenario_it_costs_time_and_no_availability() -> None:
         "slowdown": 1.5,
     }
     base = scenario(jobs=60, load=0.5, sizes={8: 1}, average="5 h")
-    plain = run_scenario(resolve_scenario(base))
+    plain = run_scenario(define_scenario(base))
     slowed = run_scenario(
-        resolve_scenario(base | {"failures": {"sources": [often, "megascale-stragglers"]}})
+        define_scenario(base | {"failures": {"sources": [often, "megascale-stragglers"]}})
     )
     assert slowed.summary["mean_run_s"][0] > 1.05 * plain.summary["mean_run_s"][0]
     assert slowed.attempts["slow_s"].sum() > 0
@@ -154,4 +154,4 @@ def test_in_a_scenario_it_costs_time_and_no_availability() -> None:
     assert use == pytest.approx(whole - lost)
     kinds = {mark.kind for mark in outage_marks(slowed.outages)}
     assert "slow by 50.0%: link" in kinds
-    assert math.isfinite(slowed.summary["effective_time"][0])
+    assert math.isfinite(slowed.summary["ettr"][0])

@@ -13,7 +13,7 @@ from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 from clustersim.simulation.runtimes import find_runtimes
@@ -137,9 +137,9 @@ SCENARIO: dict[str, Any] = {
 
 def test_a_port_that_is_removed_changes_the_answer() -> None:
     """Diffusion tied to CUDA waits for the H200; the same jobs come at the same times."""
-    tied = run_scenario(resolve_scenario(SCENARIO)).jobs
-    free = run_scenario(resolve_scenario(SCENARIO, {"software.ports": []})).jobs
-    moved = run_scenario(resolve_scenario(SCENARIO, {"software.ports.video.at": "0 d"})).jobs
+    tied = run_scenario(define_scenario(SCENARIO)).jobs
+    free = run_scenario(define_scenario(SCENARIO, {"software.ports": []})).jobs
+    moved = run_scenario(define_scenario(SCENARIO, {"software.ports.video.at": "0 d"})).jobs
     np.testing.assert_array_equal(tied["submit_s"], free["submit_s"])
     np.testing.assert_array_equal(moved["finish_s"], free["finish_s"])
     of_video = tied["job_class"] == "diffusion"
@@ -166,4 +166,4 @@ def test_names_that_are_not_known(case: str) -> None:
     tree = copy.deepcopy(SCENARIO)
     tree["software"] = {"ports": [{"name": "p", **fields}]}
     with pytest.raises(InputError, match=words):
-        run_scenario(resolve_scenario(tree))
+        run_scenario(define_scenario(tree))

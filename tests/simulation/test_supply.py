@@ -17,7 +17,7 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.report.marks import outage_marks
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -191,10 +191,10 @@ def test_a_later_delivery_makes_jobs_wait(late: dict[str, Any]) -> None:
     waits = [
         (result.jobs["start_s"] - result.jobs["submit_s"]).mean()
         for result in (
-            run_scenario(resolve_scenario(SCENARIO)),
-            run_scenario(resolve_scenario(late)),
+            run_scenario(define_scenario(SCENARIO)),
+            run_scenario(define_scenario(late)),
             run_scenario(
-                resolve_scenario(late, {"supply.embargoes": [{"pools": ["gpu"], "at": "1 h"}]})
+                define_scenario(late, {"supply.embargoes": [{"pools": ["gpu"], "at": "1 h"}]})
             ),
         )
     ]

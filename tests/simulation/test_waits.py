@@ -17,7 +17,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.cli.result_text import result_text
 from clustersim.engine.node_events import NodeEvent
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.metrics import summary, wait_s
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import RunTimeModel, Scheduling, simulate
@@ -132,7 +132,7 @@ SCENARIO = {
 
 
 def test_without_failures_both_waits_are_the_same() -> None:
-    result = run_scenario(resolve_scenario(SCENARIO))
+    result = run_scenario(define_scenario(SCENARIO))
     pd.testing.assert_series_equal(
         result.jobs["total_wait_s"], wait_s(result.jobs), check_names=False, check_exact=True
     )
@@ -144,7 +144,7 @@ def test_without_failures_both_waits_are_the_same() -> None:
 
 def test_time_in_the_queue_and_time_that_is_held_are_all_time() -> None:
     changes = {"failures": {"sources": "meta-llama3", "rate": 2000}, "horizon": "20 d"}
-    result = run_scenario(resolve_scenario({**SCENARIO, **changes}))
+    result = run_scenario(define_scenario({**SCENARIO, **changes}))
     assert result.attempts is not None
     assert (result.attempts["attempt"] > 0).sum() > 20
     held_s = (result.attempts["end_s"] - result.attempts["start_s"]).groupby(

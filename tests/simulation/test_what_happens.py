@@ -20,7 +20,7 @@ from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import Scheduling, simulate
 
@@ -124,10 +124,10 @@ def test_a_pool_without_nodes_may_be_named() -> None:
         "supply": {"embargoes": [{"pools": ["gone"], "at": "1 d"}]},
         "money": {"pools": {"gone": {"price": "1000 CNY"}}},
     }
-    result = run_scenario(resolve_scenario(BASE | told))
+    result = run_scenario(define_scenario(BASE | told))
     assert result.outages is not None
     assert result.outages.empty
-    again = run_scenario(resolve_scenario(result.provenance["scenario"]))
+    again = run_scenario(define_scenario(result.provenance["scenario"]))
     assert again.jobs.equals(result.jobs)
 
 
@@ -135,7 +135,7 @@ def test_a_pool_without_nodes_may_be_named() -> None:
 def test_nothing_comes_to_a_pool_without_nodes(event: str) -> None:
     told = {"supply": {event: [{"pool": "gone", "nodes": 1, "at": "1 d"}]}}
     with pytest.raises(InputError, match=f"{event}: pool gone has 0 nodes"):
-        run_scenario(resolve_scenario(BASE | told))
+        run_scenario(define_scenario(BASE | told))
 
 
 def test_a_virtual_cluster_is_used_as_far_as_it_is_there() -> None:
@@ -153,7 +153,7 @@ def test_services_do_not_take_the_nodes_of_virtual_clusters() -> None:
     tree = {**BASE, "horizon": "2 d", "serving": {"services": [chat]}}
     changes = {"cluster.pools.gpu.virtual_clusters": {"a": {"nodes": 1}}}
     with pytest.raises(InputError, match="pool gpu has virtual clusters"):
-        run_scenario(resolve_scenario(tree, changes))
+        run_scenario(define_scenario(tree, changes))
 
 
 # --- Runs that cannot go on ------------------------------------------------------------

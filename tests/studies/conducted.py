@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from clustersim.studies.conduct import run_study
+from clustersim.studies.execution import make_runs
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import load_result
 
@@ -65,7 +65,7 @@ TRAINING = {
     "scheduler": {"policy": "fcfs", "placement": "consolidate"},
     "seed": 3,
 }
-"""A scenario that depends on the world."""
+"""A scenario that depends on the draw."""
 
 GRID = {
     "name": "grid",
@@ -84,7 +84,7 @@ CAPACITY = {
     "base": TRAINING,
     "parameters": {"scheduler.policy": ["fcfs", "easy"]},
     "replications": 2,
-    "worlds": 2,
+    "draws": 2,
     "objective": {"metric": "mean_wait_s", "at_most": "5 min"},
     "capacity": {"between": [0.3, 1.0], "tolerance": 0.05},
 }
@@ -96,7 +96,7 @@ def conduct(
     fields: dict[str, Any], out: Path, *, check: bool = True, **options: Any
 ) -> pd.DataFrame:
     """Run a study and return the table of its runs."""
-    assert run_study(define_study(fields, check=check), out, **options)
+    assert make_runs(define_study(fields, check=check), out, **options)
     return load_result(out).runs
 
 
@@ -134,10 +134,10 @@ def policy_file(path: Path, body: str) -> str:
 
 CONDUCTOR = """
 import json, sys
-from clustersim.studies.conduct import run_study
+from clustersim.studies.execution import make_runs
 from clustersim.studies.study import define_study
 study = define_study(json.loads(sys.argv[1]))
-sys.exit(0 if run_study(study, sys.argv[2], **json.loads(sys.argv[3])) else 130)
+sys.exit(0 if make_runs(study, sys.argv[2], **json.loads(sys.argv[3])) else 130)
 """
 
 

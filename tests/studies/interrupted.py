@@ -25,7 +25,7 @@ NURSERY = """
 import os, sys, json
 import clustersim.report.study
 from clustersim.cli.main import main
-import clustersim.cli.run, clustersim.scenario.run, clustersim.planning.output
+import clustersim.cli.run, clustersim.scenario.run, clustersim.procurement.output
 clustersim.report.study.TELL_EVERY_S = 0.0
 print("ready", flush=True)
 for line in sys.stdin:

@@ -14,7 +14,7 @@ from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.report.findings import findings, warnings
 from clustersim.report.study_figures import default_plots, draw_plots
-from clustersim.scenario.scenario import load_scenario, resolve_scenario
+from clustersim.scenario.scenario import define_scenario, load_scenario
 from clustersim.simulation.result import Result
 from clustersim.studies import define_study, load_result
 from clustersim.studies.redo import load_run
@@ -28,7 +28,7 @@ LIVING = {**QUEUE, "cases": CASES, "scheduler": {"policy": "fcfs", "placement": 
 
 
 def nodes(changes: dict[str, Any], tree: dict[str, Any] = LIVING) -> int:
-    scenario = resolve_scenario(tree, changes).scenario
+    scenario = define_scenario(tree, changes).scenario
     assert isinstance(scenario.cluster, dict)
     return int(scenario.cluster["pools"]["gpu"]["nodes"])
 
@@ -38,7 +38,7 @@ def test_a_case_is_changes_between_the_file_and_those_of_the_caller() -> None:
     assert nodes({"case": "half"}) == nodes({}, {**LIVING, "case": "half"}) == 1
     assert nodes({"cluster.pools.gpu.nodes": 7, "case": "half"}) == 7
     assert nodes({"case": "now"}, {**LIVING, "case": "half"}) == 2
-    supply = resolve_scenario(LIVING, ["case=stopped"]).scenario.supply
+    supply = define_scenario(LIVING, ["case=stopped"]).scenario.supply
     assert supply is not None
     assert supply.retirements[0].at == 3600.0
 
@@ -47,7 +47,7 @@ def test_a_resolved_scenario_is_as_if_it_had_been_written_so() -> None:
     written = copy.deepcopy(LIVING)
     del written["cases"]
     written["cluster"]["pools"]["gpu"]["nodes"] = 1
-    assert resolve_scenario(LIVING, {"case": "half"}).scenario == resolve_scenario(written).scenario
+    assert define_scenario(LIVING, {"case": "half"}).scenario == define_scenario(written).scenario
 
 
 def test_cases_are_extended_one_by_one(tmp_path: Path) -> None:
@@ -162,4 +162,4 @@ def test_a_redone_run_settles_its_accounts_where_the_periods_end(tmp_path: Path)
 
 def test_a_case_of_another_name_is_told_with_the_nearest() -> None:
     with pytest.raises(InputError, match="unknown case 'halve'; did you mean 'half'"):
-        resolve_scenario(LIVING, {"case": "halve"})
+        define_scenario(LIVING, {"case": "halve"})

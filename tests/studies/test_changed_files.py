@@ -12,7 +12,7 @@ import pytest
 from conducted import GRID, QUEUE, TRAINING, conduct, exact, policy_file
 
 from clustersim.cli.main import main
-from clustersim.studies import define_study, load_result, run_study
+from clustersim.studies import define_study, load_result, make_runs
 from clustersim.studies.worker import make_run
 from clustersim.workload import log_files
 
@@ -114,7 +114,7 @@ def test_threads_load_a_policy_once(tmp_path: Path) -> None:
     for name in [name for name in sys.modules if name.startswith("clustersim_plugin_")]:
         del sys.modules[name]  # as in a worker that is new
     with ThreadPoolExecutor(4) as threads:
-        run_study(study, tmp_path / "out", executor=threads)
+        make_runs(study, tmp_path / "out", executor=threads)
     runs = load_result(tmp_path / "out").runs
     assert runs["error"].tolist() == [""] * 12
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conducted import GRID, conduct, policy_file
 
-from clustersim.studies import define_study, load_result, run_study
+from clustersim.studies import define_study, load_result, make_runs
 from clustersim.studies.conclusions import capacities_table, differences_table, gains_table
 from clustersim.studies.points import points_table
 from clustersim.studies.spec import CapacitySearch, Comparison, Objective
@@ -27,7 +27,7 @@ def row(policy: str, load: float, replication: int, wait: float, **more: Any) ->
         "point": LOADS.index(load) if load in LOADS else len(LOADS),
         "scheduler.policy": policy,
         "workload.load": load,
-        "world": -1,
+        "draw": -1,
         "replication": replication,
         "status": "finished",
         "mean_wait_s": wait,
@@ -55,15 +55,15 @@ def capacities(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def test_a_draw_that_breaks_the_objective_everywhere_is_below_the_range() -> None:
-    kept = [each for world in range(5) for each in curve("fcfs", 1.0, world=world)]
-    broken = [row("fcfs", x, k, 50.0, world=w) for w in range(5, 10) for x in LOADS for k in (0, 1)]
+    kept = [each for draw in range(5) for each in curve("fcfs", 1.0, draw=draw)]
+    broken = [row("fcfs", x, k, 50.0, draw=w) for w in range(5, 10) for x in LOADS for k in (0, 1)]
     (found,) = capacities([*curve("fcfs", 1.0), *kept, *broken]).to_dict("records")
-    assert found["capacity_world_low"] == found["jobs_per_day_world_low"] == -np.inf
-    assert 0.6 < found["capacity_world_high"] < 0.8
+    assert found["capacity_draw_low"] == found["jobs_per_day_draw_low"] == -np.inf
+    assert 0.6 < found["capacity_draw_high"] < 0.8
 
 
 def test_draws_without_a_run_are_told() -> None:
-    lost = [row("fcfs", 0.5, 0, np.nan, world=3, status="failed")]
+    lost = [row("fcfs", 0.5, 0, np.nan, draw=3, status="failed")]
     (found,) = capacities([*curve("fcfs", 1.0), *lost]).to_dict("records")
     assert "1 runs failed; 1 draws of the calibration have no run" in found["note"]
 
@@ -126,14 +126,14 @@ def test_a_point_that_a_design_repeats_is_one_pair() -> None:
 
 
 def test_overload_is_one_thing_in_all_tables() -> None:
-    full = [row(p, 1.0, k, 50.0 + k, world=w) for p in ("fcfs", "easy") for k in (0, 1)
+    full = [row(p, 1.0, k, 50.0 + k, draw=w) for p in ("fcfs", "easy") for k in (0, 1)
             for w in (-1, 0, 1)]  # fmt: skip
     runs = pd.DataFrame([*curve("fcfs", 1.0), *curve("easy", 0.5), *full])
     parameters = ["scheduler.policy", "workload.load"]
     points = points_table(runs, parameters, ["mean_wait_s"]).set_index(parameters)
     assert points["overload"].to_dict() == {key: key[1] == 1.0 for key in points.index}
     assert points.loc[("fcfs", 1.0), "mean_wait_s"] == np.inf
-    assert points.loc[("fcfs", 1.0), "mean_wait_s_world_low"] == np.inf
+    assert points.loc[("fcfs", 1.0), "mean_wait_s_draw_low"] == np.inf
     pairs = differences_table(
         runs, parameters, of="scheduler.policy", baseline="fcfs", metrics=["mean_wait_s"]
     ).set_index("workload.load")
@@ -143,7 +143,7 @@ def test_overload_is_one_thing_in_all_tables() -> None:
 
 def test_overload_of_a_base_scenario_is_told(tmp_path: Path) -> None:
     fields = {**GRID, "set": {"workload.load": 1.0}, "parameters": {"scheduler.policy": ["fcfs"]}}
-    assert run_study(define_study(fields), tmp_path / "out", workers=1)
+    assert make_runs(define_study(fields), tmp_path / "out", workers=1)
     assert load_result(tmp_path / "out").points["overload"].tolist() == [True]
 
 
@@ -161,7 +161,7 @@ SOBOL = {
 
 def test_indices_of_a_part_of_a_study_leave_out_what_is_not_whole(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert run_study(define_study(SOBOL), out, workers=1)
+    assert make_runs(define_study(SOBOL), out, workers=1)
     whole = load_result(out).indices
     assert whole["first"].notna().all()
     keep_runs(out, 16)
@@ -192,7 +192,7 @@ def test_files_among_parameters_lie_beside_the_study(
     fields = {**GRID, "parameters": {"scheduler.policy": ["fcfs", "own.py:Own"]}}
     compare = {"compare": {"of": "scheduler.policy", "baseline": "own.py:Own"}}
     study = define_study({**fields, **compare, "replications": 2}, folder=tmp_path)
-    assert run_study(study, tmp_path / "out", workers=1)
+    assert make_runs(study, tmp_path / "out", workers=1)
     result = load_result(tmp_path / "out")
     assert result.runs["scheduler.policy"].unique().tolist() == ["fcfs", "own.py:Own"]
     assert set(result.differences["baseline"]) == {"own.py:Own"}

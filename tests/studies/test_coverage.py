@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from clustersim.analysis.statistics import mean_interval, paired_difference
-from clustersim.studies import define_study, load_result, run_study
+from clustersim.studies import define_study, load_result, make_runs
 from clustersim.studies.study_result import StudyResult
 
 SERVERS, STUDIES, REPLICATIONS = 2, 400, 6
@@ -21,7 +21,7 @@ LEAST, MOST = 0.92, 0.98
 
 
 def conduct(out: Path, **fields: Any) -> StudyResult:
-    assert run_study(define_study({"name": "coverage", **fields}), out, workers=1)
+    assert make_runs(define_study({"name": "coverage", **fields}), out, workers=1)
     return load_result(out)
 
 

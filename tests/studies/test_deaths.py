@@ -34,7 +34,7 @@ from dask_cluster import DaskCluster, dask_cluster
 from distributed import Client
 
 from clustersim.errors import InputError
-from clustersim.studies.conduct import Progress
+from clustersim.studies.execution import Progress
 from clustersim.studies.study_result import load_result
 
 DIES_ONCE = """
@@ -135,10 +135,10 @@ def test_killed_processes_leave_nothing(tmp_path: Path, who: str) -> None:
 
 UNGUARDED = f"""
 from pathlib import Path
-from clustersim.studies.conduct import run_study
+from clustersim.studies.execution import make_runs
 from clustersim.studies.study import define_study
 Path("times").open("a").write("x")
-run_study(define_study({GRID!r}), "out", workers=2)
+make_runs(define_study({GRID!r}), "out", workers=2)
 """
 
 

@@ -17,7 +17,7 @@ from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
 from clustersim.scenario.run import run_scenario
 from clustersim.simulation.result import Result
-from clustersim.studies.conduct import Progress
+from clustersim.studies.execution import Progress
 from clustersim.studies.redo import load_run
 from clustersim.studies.store import open_store
 from clustersim.studies.study_result import load_result
@@ -103,14 +103,14 @@ def test_searches_and_stopping_rules_end_where_all_runs_fail(tmp_path: Path) -> 
 
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Path, pd.DataFrame, str]:
-    """The folder, table and policy of a study of worlds."""
+    """The folder, table and policy of a study of draws."""
     own = policy_file(tmp_path / "own.py", "pass")
     fields = {
         **CAPACITY,
         "parameters": {"scheduler.policy": ["fcfs", own]},
         "capacity": {"between": [0.3, 0.9], "tolerance": 0.3},
         "window": {"warm_up": 0.1},
-        "worlds": 1,
+        "draws": 1,
     }
     return tmp_path / "out", conduct(fields, tmp_path / "out", workers=1), own
 
@@ -124,7 +124,7 @@ def test_run_again_is_the_same_run(made: tuple[Path, pd.DataFrame, str]) -> None
     chosen = runs[
         (runs["scheduler.policy"] == own.rpartition("/")[2]) | (runs["workload.load"] == 0.3)
     ]
-    chosen = chosen.groupby(["world", "scheduler.policy"]).tail(1)
+    chosen = chosen.groupby(["draw", "scheduler.policy"]).tail(1)
     assert len(chosen) == 4
     for row in chosen.to_dict("records"):
         result = run_scenario(load_run(folder, row["run"])[0])

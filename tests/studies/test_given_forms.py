@@ -91,7 +91,7 @@ def test_a_plan_in_every_form(tmp_path: Path) -> None:
     assert cs.define_plan(loaded) is loaded
     for given in (path, str(path), PLAN, loaded):
         assert cs.define_plan(given).spec == loaded.spec
-        plan = cs.make_plan(given)
+        plan = cs.plan_purchases(given)
         assert plan.schedule is not None
         assert int(plan.schedule.bought.sum()) == 16
 
@@ -102,7 +102,7 @@ def test_a_plan_in_every_form(tmp_path: Path) -> None:
     [
         (cs.define_study, r"study: must be a path, a mapping or what load_study gives, found "),
         (cs.define_plan, r"plan: must be a path, a mapping or what load_plan gives, found "),
-        (cs.make_plan, r"plan: must be a path, a mapping or what load_plan gives, found "),
+        (cs.plan_purchases, r"plan: must be a path, a mapping or what load_plan gives, found "),
         (lambda given: cs.run_study(given, "out"), r"study: must be a path, .*, found "),
         (lambda given: cs.conduct_study(given, "out"), r"study: must be a path, .*, found "),
     ],

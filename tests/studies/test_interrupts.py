@@ -36,7 +36,7 @@ from interrupted import (
 )
 
 from clustersim.cli.main import main
-from clustersim.studies.conduct import Progress, run_study
+from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
 
@@ -52,7 +52,7 @@ def test_interrupt_between_runs(tmp_path: Path, workers: int) -> None:
             raise KeyboardInterrupt
 
     study = define_study(GRID)
-    assert run_study(study, tmp_path / "out", workers=workers, progress=interrupt) is False
+    assert make_runs(study, tmp_path / "out", workers=workers, progress=interrupt) is False
     assert time.monotonic() - interrupted_at < 2
     assert multiprocessing.active_children() == []
     assert len(load_result(tmp_path / "out").runs) == rows_in(tmp_path / "out") == 7

@@ -18,7 +18,7 @@ from clustersim.report.study import write_report
 from clustersim.scenario.parameter_paths import removal_notes
 from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.schemas import schema
 from clustersim.studies.meaning import load_notes, paths_that_set_the_rate
 from clustersim.studies.study import define_study
@@ -54,16 +54,16 @@ def scenario(nodes: int = 4, **workload: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("nodes", [1, 4, 16])
 def test_jobs_a_day_are_those_whatever_the_fleet(nodes: int) -> None:
     """The load is 48 jobs a day over the 24 n that the fleet does."""
-    loaded = resolve_scenario(scenario(nodes, jobs_per_day=48))
+    loaded = define_scenario(scenario(nodes, jobs_per_day=48))
     resolved = resolve(loaded)
     assert resolved.arrival_per_s == pytest.approx(48 / 86400)
-    same = resolve_scenario(scenario(nodes, load=2 / nodes))
+    same = define_scenario(scenario(nodes, load=2 / nodes))
     pd.testing.assert_frame_equal(resolved.jobs, resolve(same, platform=resolved.platform).jobs)
     assert run_scenario(loaded).provenance["arrival_rate_per_s"] == pytest.approx(48 / 86400)
 
 
 def test_more_jobs_a_day_are_the_same_jobs_closer_together() -> None:
-    one, three = (resolve(resolve_scenario(scenario(jobs_per_day=rate))).jobs for rate in (10, 30))
+    one, three = (resolve(define_scenario(scenario(jobs_per_day=rate))).jobs for rate in (10, 30))
     assert three["submit_s"].to_numpy() == pytest.approx(one["submit_s"].to_numpy() / 3)
     pd.testing.assert_frame_equal(one.drop(columns="submit_s"), three.drop(columns="submit_s"))
 
@@ -81,11 +81,11 @@ def test_a_scale_divides_the_times_between_submissions(tmp_path: Path) -> None:
     """From the first on; a factor of 4 brings 60, 100, 500 to 60, 70, 170; durations stay."""
     tree = log(tmp_path, [60.0, 100.0, 500.0])
     tree["workload"]["scale"] = 4
-    result = run_scenario(resolve_scenario(tree))
+    result = run_scenario(define_scenario(tree))
     assert result.jobs["submit_s"].tolist() == [60, 70, 170]
     assert (result.jobs["finish_s"] - result.jobs["start_s"]).tolist() == [601, 602, 603]
     tree["workload"]["scale"] = 1
-    assert run_scenario(resolve_scenario(tree)).jobs["submit_s"].tolist() == [60, 100, 500]
+    assert run_scenario(define_scenario(tree)).jobs["submit_s"].tolist() == [60, 100, 500]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_scale_divides_the_times_between_submissions(tmp_path: Path) -> None:
 )
 def test_what_sets_the_rate_twice_is_refused(workload: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        resolve_scenario(scenario(**workload))
+        define_scenario(scenario(**workload))
 
 
 @pytest.mark.parametrize("name", ["load", "jobs_per_day"])
@@ -114,10 +114,10 @@ def test_a_log_has_a_scale_alone(name: str, tmp_path: Path) -> None:
     tree = log(tmp_path, [0.0])
     tree["workload"][name] = 1
     with pytest.raises(InputError, match=f"{name} goes with generate, not with trace; scale"):
-        resolve_scenario(tree)
+        define_scenario(tree)
     tree["workload"] = {"trace": tree["workload"]["trace"], "scale": 0}
     with pytest.raises(InputError, match=r"workload\.scale: input should be greater than 0"):
-        resolve_scenario(tree)
+        define_scenario(tree)
 
 
 def test_the_schema_has_both() -> None:
@@ -127,7 +127,7 @@ def test_the_schema_has_both() -> None:
 
 def test_a_change_takes_the_load_away() -> None:
     changes = {"workload.load": None, "workload.jobs_per_day": 12}
-    loaded = resolve_scenario(scenario(load=0.5), changes)
+    loaded = define_scenario(scenario(load=0.5), changes)
     assert resolve(loaded).arrival_per_s == pytest.approx(12 / 86400)
 
 

@@ -12,7 +12,7 @@ from clustersim.analysis.part import FleetView
 from clustersim.errors import InputError
 from clustersim.scenario.platform import open_platform
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.simulate import replay, simulate
 from clustersim.topology import single_pool
 
@@ -151,7 +151,7 @@ def test_facts_of_a_fleet():
     }
     workload = {"generate": "philly-2017", "jobs": 1}
     fleet = open_platform(
-        resolve_scenario({"cluster": {"name": "two", "pools": pools}, "workload": workload})
+        define_scenario({"cluster": {"name": "two", "pools": pools}, "workload": workload})
     )
     facts = fleet_facts(FleetView(fleet))
     h20, ascend = (fleet.catalogue.accelerator(name) for name in ("H20", "910B"))
@@ -181,8 +181,8 @@ def test_energy_and_money_of_the_whole_run():
             "jobs": 20,
         },
     }
-    without = measure(run_scenario(resolve_scenario(told))).metrics
-    result = run_scenario(resolve_scenario(told | {"energy": {}, "money": {}}))
+    without = measure(run_scenario(define_scenario(told))).metrics
+    result = run_scenario(define_scenario(told | {"energy": {}, "money": {}}))
     found = measure(result).metrics
     names = ["energy_j", "electricity_cny", "carbon_kg", "cost_cny", "cost_per_job_cny"]
     names += ["cost_per_million_tokens_cny", "cost_per_useful_pflop_day_cny"]

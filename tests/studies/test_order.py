@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.result import Result
-from clustersim.studies.conduct import run_study
+from clustersim.studies.execution import make_runs
 from clustersim.studies.redo import load_run
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import load_result
@@ -55,7 +55,7 @@ def same(one: Result, other: Result) -> bool:
 
 
 def test_a_study_runs_the_scenario_as_it_is_written() -> None:
-    plain = run_scenario(resolve_scenario(SCENARIO, {"workload.load": 0.7}), by_node=False)
+    plain = run_scenario(define_scenario(SCENARIO, {"workload.load": 0.7}), by_node=False)
     made = study()
     run = made.base.at(made.points[0].changes).run(-1, 0)
     assert same(simulate_changed(made.base.tree, run.changes)[0], plain)
@@ -71,14 +71,14 @@ def test_another_order_is_another_run(path: str) -> None:
     here[last] = dict(reversed(here[last].items()))
     keys = [made.base.at({}).run(-1, 0).key for made in (study(), study(tree))]
     assert keys[0] != keys[1]
-    results = [run_scenario(resolve_scenario(own)) for own in (SCENARIO, tree)]
+    results = [run_scenario(define_scenario(own)) for own in (SCENARIO, tree)]
     assert not same(*results)
 
 
 def test_a_run_is_redone_in_the_order_that_it_had(tmp_path: Path) -> None:
-    run_study(study(), tmp_path / "out", workers=1)
+    make_runs(study(), tmp_path / "out", workers=1)
     runs = load_result(tmp_path / "out").runs
     loaded, _ = load_run(tmp_path / "out", runs["run"].iloc[1])
     assert list(loaded.scenario.cluster["pools"]) == ["west", "east"]  # type: ignore[index]
-    plain = resolve_scenario(SCENARIO, {"workload.load": 0.7, "replication": 1})
+    plain = define_scenario(SCENARIO, {"workload.load": 0.7, "replication": 1})
     assert same(run_scenario(loaded), run_scenario(plain))

@@ -8,7 +8,7 @@ import pytest
 from conducted import QUEUE
 
 from clustersim.analysis.cost_metrics import ACCOUNTS
-from clustersim.analysis.goodput import useful_work
+from clustersim.analysis.goodput import goodput_of
 from clustersim.analysis.measures import measure
 from clustersim.analysis.metrics import period_of
 from clustersim.analysis.periods import period_ends_s
@@ -19,7 +19,7 @@ from clustersim.errors import InputError
 from clustersim.performance.arrays import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.scenario.run import run_scenario
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import compile_cluster, resolve_cluster
@@ -106,13 +106,13 @@ def test_work_that_a_failure_loses_is_not_useful() -> None:
     result = ran([0, 0, 390], [200, 400, 1], model=["llama3-8b", None, None], outages=lost,
                  interval_s=40.0)  # fmt: skip
     assert result.attempts is not None
-    work = useful_work(result, CATALOGUE)
+    work = goodput_of(result, CATALOGUE)
     assert work.attempts["flop"].sum() == pytest.approx(1000 * LLAMA)
     first = by_period(result, "tokens_per_day")[0] / 86400 * 100
     assert first == pytest.approx(0.4 * 1000)
     # Of both nodes one is out for 50 of the second 100 s.
     assert by_period(result, "availability") == pytest.approx([1.0, 0.75, 1.0, 1.0])
-    assert by_period(result, "effective_time")[0] == pytest.approx(0.8)
+    assert by_period(result, "ettr")[0] == pytest.approx(0.8)
     assert by_period(result, "lost_work")[0] == pytest.approx(0.2)
 
 
@@ -138,7 +138,7 @@ def test_accelerators_come_and_go() -> None:
 
 def test_energy_and_money_of_the_periods_add_up() -> None:
     tree = {**QUEUE, "horizon": "8 h", "energy": {}, "money": {"period": "2 h"}}
-    result = run_scenario(resolve_scenario(tree))
+    result = run_scenario(define_scenario(tree))
     found = measure(result, **KEPT, periods=4).metrics
     for name in (account.name for account in ACCOUNTS):
         parts = [found[f"{name}@{k}"] for k in (1, 2, 3, 4)]
@@ -156,9 +156,9 @@ def test_the_costs_of_a_period_do_not_hang_on_the_rows_of_the_table(period: str)
     late = {"deliveries": [{"pool": "gpu", "nodes": 1, "at": "6 h"}]}
     placed = {**QUEUE["scheduler"], "placement": "consolidate"}
     tree = {**QUEUE, "horizon": "8 h", "supply": late, "money": {"period": period}}
-    loaded = resolve_scenario({**tree, "scheduler": placed})
+    loaded = define_scenario({**tree, "scheduler": placed})
     ends = period_ends_s(loaded.scenario.horizon, 4)
-    ran_by_period = run_scenario(loaded, account_dates_s=lambda _: ends)
+    ran_by_period = run_scenario(loaded, cost_dates_s=lambda _: ends)
     found = measure(ran_by_period, **KEPT, periods=4).metrics
     costs = [found[f"cost_cny@{k}"] for k in (1, 2, 3, 4)]
     assert costs == pytest.approx([costs[0], costs[0], costs[0], 2 * costs[0]])

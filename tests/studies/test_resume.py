@@ -12,7 +12,7 @@ from conducted import CAPACITY, GRID, QUEUE, SEQUENTIAL, conduct, exact, policy_
 import clustersim.studies.executors
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
-from clustersim.studies.conduct import Progress, run_study
+from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.study import define_study
 from clustersim.studies.worker import make_run
 
@@ -74,7 +74,7 @@ CHANGES: dict[str, tuple[dict[str, Any], int]] = {
         {"parameters": {"workload.load": [0.5, 0.7], "scheduler.policy": ["fcfs", "sjf"]}},
         4,
     ),
-    "a worlds' draw": ({"worlds": 1}, 4),
+    "a draws' draw": ({"draws": 1}, 4),
     "what is measured": ({"window": {"warm_up": 0.3}}, 4),
     "the seed": ({"base": {**QUEUE, "seed": 6}}, 4),
     "a name in the scenario": ({"base": {**QUEUE, "name": "n", "description": "d"}}, 0),
@@ -92,7 +92,7 @@ def test_changed_study_makes_what_is_new(calls: list[str], tmp_path: Path, chang
 
 
 def test_wider_search_reuses_runs(calls: list[str], tmp_path: Path) -> None:
-    coarse = {**CAPACITY, "parameters": {}, "worlds": 1}
+    coarse = {**CAPACITY, "parameters": {}, "draws": 1}
     n_first, _ = made_by(calls, coarse, tmp_path)
     finely = {"between": [0.3, 1.0], "tolerance": 0.01}
     n_more, finer = made_by(calls, {**coarse, "capacity": finely}, tmp_path)
@@ -132,20 +132,20 @@ def test_folder_is_never_taken_by_mistake(tmp_path: Path) -> None:
     conduct(SMALL, out, workers=1)
     study = define_study(SMALL)
     with pytest.raises(InputError, match="holds the study 'grid'; continue it with --resume, or"):
-        run_study(study, out, workers=1)
+        make_runs(study, out, workers=1)
     other = define_study({**SMALL, "name": "other"})
     with pytest.raises(InputError, match="holds the study 'grid', not 'other'; name another fold"):
-        run_study(other, out, workers=1, resume=True)
+        make_runs(other, out, workers=1, resume=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("a")
     for resume in (False, True):
         with pytest.raises(InputError, match="exists and is not the folder of a study; name a n"):
-            run_study(study, tmp_path / "mine", workers=1, resume=resume)
+            make_runs(study, tmp_path / "mine", workers=1, resume=resume)
         with pytest.raises(InputError, match="exists and is not a folder"):
-            run_study(study, tmp_path / "mine" / "thesis.txt", workers=1, resume=resume)
+            make_runs(study, tmp_path / "mine" / "thesis.txt", workers=1, resume=resume)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
     with pytest.raises(InputError, match="workers: must be 1 or more, found 0"):
-        run_study(study, tmp_path / "new", workers=0)
+        make_runs(study, tmp_path / "new", workers=0)
     assert not (tmp_path / "new").exists()
 
 

@@ -315,7 +315,7 @@ def test_hard_shapes_take_less_than_twice_the_values_of_bisection(measure):
 # What cannot be
 
 
-def test_all_faults_are_told_at_once():
+def test_all_problems_are_told_at_once():
     with pytest.raises(InputError) as told:
         RootSearch(at_most=0.0, low=2.0, high=1.0, tolerance=-1.0, most_values=1)
     assert len(told.value.problems) == 4

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 import clustersim.performance
 from clustersim.files import read_yaml
-from clustersim.studies.base import MEAN_WORLD
+from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study import Study, define_study, load_study
 from clustersim.topology import find_topology
 
@@ -62,11 +62,11 @@ def study(base: Tree | str = SCENARIO, **fields: Any) -> Study:
 
 
 def key(
-    base: Tree | str = SCENARIO, *, world: int = MEAN_WORLD, run: int = 0, **fields: Any
+    base: Tree | str = SCENARIO, *, draw: int = POSTERIOR_MEAN, run: int = 0, **fields: Any
 ) -> str:
     """Hash of the run of the study's first point."""
     made = study(base, **fields)
-    return made.base.at(made.points[0].changes).run(world, run).key
+    return made.base.at(made.points[0].changes).run(draw, run).key
 
 
 def edited(path: str, value: Any, tree: Tree = SCENARIO) -> Tree:
@@ -182,13 +182,13 @@ def test_what_is_concluded_does_not_matter() -> None:
         "labels": {"waited": "share"},
         "question": "why?",
         "replications": 9,
-        "worlds": 4,
+        "draws": 4,
     }
     assert key(**concluded) == key()
 
 
 def first_runs(made: Study) -> list[Any]:
-    return [made.base.at(point.changes).run(MEAN_WORLD, 0) for point in made.points]
+    return [made.base.at(point.changes).run(POSTERIOR_MEAN, 0) for point in made.points]
 
 
 # --- Runs that are not equal --------------------------------------------------------
@@ -196,9 +196,9 @@ def first_runs(made: Study) -> list[Any]:
 OTHER: dict[str, Callable[[], str]] = {
     "seed": lambda: key(edited("seed", 8)),
     "replication": lambda: key(run=1),
-    "world": lambda: key(world=0),
-    "another world": lambda: key(world=1),
-    "both": lambda: key(world=1, run=1),
+    "draw": lambda: key(draw=0),
+    "another draw": lambda: key(draw=1),
+    "both": lambda: key(draw=1, run=1),
     "a draw of the base": lambda: key(edited("performance/draw", 2)),
     "warm-up": lambda: key(window={"warm_up": 0.3}),
     "cool-down": lambda: key(window={"cool_down": "1 h"}),
@@ -319,9 +319,9 @@ def test_every_run_of_a_grid_has_its_own_hash() -> None:
         paired=[{"cluster.pools.new.nodes": [3, 4], "cluster.pools.old.nodes": [4, 3]}],
     )
     runs = [
-        made.base.at(point.changes).run(world, replication)
+        made.base.at(point.changes).run(draw, replication)
         for point in made.points
-        for world in (-1, 0, 1)
+        for draw in (-1, 0, 1)
         for replication in (0, 1)
     ]
     assert len(runs) == 4 * 2 * 2 * 2 * 6
@@ -331,10 +331,10 @@ def test_every_run_of_a_grid_has_its_own_hash() -> None:
 def test_a_run_says_what_it_changes() -> None:
     made = study(parameters={"workload.load": [0.6], "cluster.pools.new.nodes": [3]})
     point = made.base.at(made.points[0].changes)
-    mean, drawn = point.run(MEAN_WORLD, 2), point.run(5, 2)
+    mean, drawn = point.run(POSTERIOR_MEAN, 2), point.run(5, 2)
     assert dict(mean.changes) == {**made.points[0].changes, "replication": 2}
     assert dict(drawn.changes) == {**mean.changes, "performance.draw": 5}
-    assert (drawn.world, drawn.replication) == (5, 2)
+    assert (drawn.draw, drawn.replication) == (5, 2)
 
 
 def test_a_run_that_cannot_be_used_has_a_hash_too() -> None:

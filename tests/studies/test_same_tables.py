@@ -45,7 +45,7 @@ def test_studies_are_of_three_kinds(alone: dict[str, EXACT], tmp_path: Path) -> 
     assert n_runs["capacity"] > 2 * 3 * 2 * 4, "searches that go on after the ends"
 
 
-def test_runs_differ_by_world_load_and_replication(alone: dict[str, EXACT]) -> None:
+def test_runs_differ_by_draw_load_and_replication(alone: dict[str, EXACT]) -> None:
     jct = alone["capacity"]["mean_jct_s"][1]
     assert isinstance(jct, bytes)
     different = {jct[k : k + 8] for k in range(0, len(jct), 8)}

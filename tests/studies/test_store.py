@@ -35,16 +35,16 @@ def fill(folder: Path, n_runs: int) -> None:
 
 def test_outcome_comes_back_bit_for_bit(tmp_path: Path) -> None:
     with open_store(tmp_path, write=True) as store:
-        study = store.begin_study({"name": "s", "worlds": 3})
+        study = store.begin_study({"name": "s", "draws": 3})
         store.add(outcome(77), study=study, changes={"workload.load": 0.1, "a": "ü", "b": True})
         store.add(outcome(78, "first\nsecond: ü"), study=study, changes={})
-        assert store.begin_study({"name": "s", "worlds": 3}) == study
+        assert store.begin_study({"name": "s", "draws": 3}) == study
         assert store.begin_study({"name": "t"}) != study
     with open_store(tmp_path) as store:
         found, failed = store.get(f"{77:016x}"), store.get(f"{78:016x}")
         assert store.get("absent") is None
         assert store.origin(f"{77:016x}") == (
-            {"name": "s", "worlds": 3},
+            {"name": "s", "draws": 3},
             {"workload.load": 0.1, "a": "ü", "b": True},
         )
         assert store.finished() == {f"{77:016x}"}

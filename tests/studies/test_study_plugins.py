@@ -16,7 +16,7 @@ from clustersim.analysis.metrics import METRICS as REGISTRY
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
-from clustersim.scenario.scenario import resolve_scenario
+from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.simulate import replay
 from clustersim.studies.run_key import scenario_hash
 from clustersim.studies.study import define_study
@@ -195,7 +195,7 @@ def test_a_study_without_plugins_has_the_hash_that_it_always_had() -> None:
     base = study.base
     assert base.measured == base.window.measured
     assert "plugins" not in study.document()
-    scenario = resolve_scenario(base.tree).scenario.model_dump(mode="json", exclude_none=True)
+    scenario = define_scenario(base.tree).scenario.model_dump(mode="json", exclude_none=True)
     assert "plugins" not in scenario
 
 

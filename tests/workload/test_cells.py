@@ -167,7 +167,7 @@ def test_helios(tmp_path: Path, right: str, wrong: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("absent", ["", "None", "Unknown", "NULL"])
-def test_absent_times_are_no_fault(tmp_path: Path, absent: str) -> None:
+def test_absent_times_are_no_problem(tmp_path: Path, absent: str) -> None:
     path = tmp_path / "cluster_log.csv"
     path.write_text(HELIOS.replace("2020-06-09 18:45:36,189,60\n2", f"{absent},189,60\n2"))
     assert dict(read_jobs(path).dropped) == {

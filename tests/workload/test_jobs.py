@@ -159,7 +159,7 @@ def test_faults(name: str) -> None:
     assert str(caught.value).startswith("jobs.csv: ")
 
 
-def test_all_faults_at_once() -> None:
+def test_all_problems_at_once() -> None:
     table = good().assign(
         job_id=[1, 1, 1], submit_s=[5, np.nan, 3], n_accelerators=[0, 1, 2], duration_s=[-1, 2, 3]
     )

@@ -30,7 +30,7 @@ def parquet(tmp_path: Path, rows: str) -> Path:
 
 @pytest.mark.parametrize("write", [csv, parquet])
 def test_order(tmp_path: Path, write: Callable[[Path, str], Path]) -> None:
-    """Rows 2 to 4 are dropped; the fault is in records 6 and 5."""
+    """Rows 2 to 4 are dropped; the problem is in records 6 and 5."""
     path = write(tmp_path, "5,40,8,60,completed\n6,35,8,60,completed\n")
     with pytest.raises(InputError) as caught:
         read_jobs(path)

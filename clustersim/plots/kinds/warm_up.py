@@ -18,7 +18,7 @@ __all__ = ["KIND"]
 
 def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
     """The way into the steady state where jobs wait longest within the objective."""
-    runs = result.runs[(result.runs["status"] == "finished") & (result.runs["world"] == -1)]
+    runs = result.runs[(result.runs["status"] == "finished") & (result.runs["draw"] == -1)]
     if runs.empty:
         raise InputError(result.study.source, "plots: no run finished")
     point = _most_loaded(result, runs)

@@ -12,10 +12,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.scheduling.outlook import Reservation, reserve, soonest
 from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.reservation import Reservation, reserve, soonest
 
 __all__ = ["Easy", "EasySjbf"]
 

@@ -14,12 +14,12 @@ from clustersim.errors import InputError, shown
 __all__ = [
     "ISO_DATE",
     "SECONDS",
-    "cell_fault",
+    "cell_problem",
     "given_cells",
     "not_numbers",
-    "number_fault",
-    "refuse_faults",
-    "time_fault",
+    "number_problem",
+    "refuse_problems",
+    "time_problem",
 ]
 
 Mask = npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ def not_numbers(values: pd.Series) -> Mask:
     return np.asarray(numbers.isna() & values.notna(), dtype=bool)
 
 
-def cell_fault(name: object, values: pd.Series, bad: Mask, what: str, needed: str) -> str:
+def cell_problem(name: object, values: pd.Series, bad: Mask, what: str, needed: str) -> str:
     """Say of a column which of its rows cannot be read.
 
     Parameters
@@ -65,7 +65,7 @@ def cell_fault(name: object, values: pd.Series, bad: Mask, what: str, needed: st
 
     Examples
     --------
-    >>> cell_fault("gpus", pd.Series(["8", "two"]), np.array([False, True]), "no number", "write 2")
+    >>> cell_problem("gpus", pd.Series(["8", "two"]), np.array([False, True]), "no number", "write 2")
     "gpus: 1 row has no number (row 2: 'two'); write 2"
     """
     count, at = int(bad.sum()), int(np.argmax(bad))
@@ -75,33 +75,35 @@ def cell_fault(name: object, values: pd.Series, bad: Mask, what: str, needed: st
     return f"{name}: {rows} {what} (row {record:,}: {shown(found)}); {needed}"
 
 
-def number_fault(name: object, values: pd.Series, needed: str = "a number is needed") -> str | None:
+def number_problem(
+    name: object, values: pd.Series, needed: str = "a number is needed"
+) -> str | None:
     """Say of a column of numbers which rows hold something else; None where none does."""
-    return _fault(name, values, not_numbers(values), "no number", needed)
+    return _problem(name, values, not_numbers(values), "no number", needed)
 
 
-def time_fault(
+def time_problem(
     name: object, texts: pd.Series, times: pd.Series, needed: str = ISO_DATE
 ) -> str | None:
     """Say of a column of texts which were not read as times; None where all that are given were."""
-    return _fault(name, texts, np.asarray(times.isna()), "no time that can be read", needed)
+    return _problem(name, texts, np.asarray(times.isna()), "no time that can be read", needed)
 
 
-def _fault(name: object, values: pd.Series, unread: Mask, what: str, needed: str) -> str | None:
+def _problem(name: object, values: pd.Series, unread: Mask, what: str, needed: str) -> str | None:
     unread = unread & np.asarray(values.notna(), dtype=bool)
     if unread.any():  # the words for absent values are looked at only then
         unread = unread & given_cells(values)
-    return cell_fault(name, values, unread, what, needed) if unread.any() else None
+    return cell_problem(name, values, unread, what, needed) if unread.any() else None
 
 
-def refuse_faults(source: str | Path, faults: Iterable[str | None]) -> None:
-    """Refuse a file with any fault.
+def refuse_problems(source: str | Path, problems: Iterable[str | None]) -> None:
+    """Refuse a file with any problem.
 
     Raises
     ------
     InputError
         With all of them.
     """
-    told = [fault for fault in faults if fault is not None]
+    told = [problem for problem in problems if problem is not None]
     if told:
         raise InputError(source, told)

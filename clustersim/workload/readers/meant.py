@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.meanings import squashed
 from clustersim.workload.columns import Found, find_column
-from clustersim.workload.readers.cells import ISO_DATE, cell_fault, given_cells, not_numbers
+from clustersim.workload.readers.cells import ISO_DATE, cell_problem, given_cells, not_numbers
 from clustersim.workload.readers.observed import are_states, early_note, observed_run
 
 __all__ = ["Meant", "as_jobs_table"]
@@ -192,7 +192,7 @@ def _are_numbers(values: pd.Series) -> bool:
 def _numbers(name: str, values: pd.Series, needed: str) -> pd.Series:
     bad = not_numbers(values)
     if bad.any():
-        raise _UnreadError(cell_fault(name, values, bad, "no number", needed))
+        raise _UnreadError(cell_problem(name, values, bad, "no number", needed))
     return pd.to_numeric(values)
 
 
@@ -265,17 +265,17 @@ def _check_dates(
     bad = given & (np.asarray(times.isna()) | numbers)
     if bad.any() and 2 * int(numbers.sum()) > int(given.sum()):
         needed = f"{number} is needed, as in the other rows"
-        raise _UnreadError(cell_fault(name, values, given & ~numbers, "no number", needed))
+        raise _UnreadError(cell_problem(name, values, given & ~numbers, "no number", needed))
     if bad.any():
         needed = f"{ISO_DATE}, or {number} in every row"
-        raise _UnreadError(cell_fault(name, values, bad, "no date that can be read", needed))
+        raise _UnreadError(cell_problem(name, values, bad, "no date that can be read", needed))
     with_offset = np.asarray(zoned, dtype=bool)
     if with_offset.any() and not with_offset[given].all():
         rare = 2 * int(with_offset.sum()) < int(given.sum())
         odd = given & (with_offset if rare else ~with_offset)
         what = "an offset from UTC" if rare else "no offset from UTC"
         needed = "give it in every row or in none"
-        raise _UnreadError(cell_fault(name, values, odd, what, needed))
+        raise _UnreadError(cell_problem(name, values, odd, what, needed))
 
 
 def _read_run(meant: Meant) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import pandas as pd
 
 from clustersim.workload.jobs import JobLog
-from clustersim.workload.readers.cells import SECONDS, number_fault, refuse_faults
+from clustersim.workload.readers.cells import SECONDS, number_problem, refuse_problems
 from clustersim.workload.readers.clean import log_of, require_columns
 from clustersim.workload.readers.observed import is_running, observed_run
 from clustersim.workload.readers.source import Source, read_csv
@@ -40,10 +40,10 @@ def read_openb(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """
     pods = read_csv(source, dtype={"name": str})
     require_columns(pods, _COLUMNS, source.path)
-    refuse_faults(
+    refuse_problems(
         source.path,
         (
-            number_fault(name, pods[name], SECONDS if name in _TIMES else "a number is needed")
+            number_problem(name, pods[name], SECONDS if name in _TIMES else "a number is needed")
             for name in _COLUMNS[1:]
         ),
     )

@@ -14,7 +14,7 @@ import pandas as pd
 
 from clustersim.errors import InputError
 from clustersim.workload.jobs import JobLog
-from clustersim.workload.readers.cells import number_fault, refuse_faults
+from clustersim.workload.readers.cells import number_problem, refuse_problems
 from clustersim.workload.readers.clean import log_of
 from clustersim.workload.readers.observed import observed_run
 from clustersim.workload.readers.source import Source, open_source, read_csv
@@ -123,7 +123,7 @@ def _table(source: Source, columns: tuple[str, ...], numbers: tuple[str, ...]) -
     table.columns = pd.Index(columns)
     if tuple(table.iloc[0]) == columns:
         table = table.iloc[1:].reset_index(drop=True)
-    refuse_faults(source.path, (number_fault(name, table[name]) for name in numbers))
+    refuse_problems(source.path, (number_problem(name, table[name]) for name in numbers))
     for name in numbers:
         table[name] = pd.to_numeric(table[name], errors="coerce")
     return table

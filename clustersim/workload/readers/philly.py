@@ -17,7 +17,7 @@ from clustersim.errors import InputError
 from clustersim.units import counted
 from clustersim.workload.columns import shortened
 from clustersim.workload.jobs import JobLog
-from clustersim.workload.readers.cells import refuse_faults, time_fault
+from clustersim.workload.readers.cells import refuse_problems, time_problem
 from clustersim.workload.readers.clean import log_of, seconds_since
 from clustersim.workload.readers.observed import first_reason
 from clustersim.workload.readers.source import Source, reading
@@ -206,5 +206,5 @@ def _times(texts: pd.Series, name: str, source: Source) -> pd.Series:
     """
     times = pd.to_datetime(texts, format=_TIME, errors="coerce").astype("datetime64[ns]")
     needed = "a time such as 2017-10-09 07:01:55 is needed; a row is a job of the list"
-    refuse_faults(source.path, [time_fault(name, texts, times, needed)])
+    refuse_problems(source.path, [time_problem(name, texts, times, needed)])
     return times

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clustersim.workload.jobs import JobLog
-from clustersim.workload.readers.cells import number_fault, refuse_faults, time_fault
+from clustersim.workload.readers.cells import number_problem, refuse_problems, time_problem
 from clustersim.workload.readers.clean import log_of, require_columns, seconds_since
 from clustersim.workload.readers.observed import observed_run
 from clustersim.workload.readers.source import Source, read_csv
@@ -57,14 +57,14 @@ def read_accounting(
     require_columns(table, columns, source.path)
     clock = Clock(zone)
     submit, start, end = instants([table[name] for name in _TIMES], clock)
-    refuse_faults(
+    refuse_problems(
         source.path,
         (
             *(
-                time_fault(name, table[name], times)
+                time_problem(name, table[name], times)
                 for name, times in zip(_TIMES, (submit, start, end), strict=True)
             ),
-            number_fault("gpu_num", table["gpu_num"], "a whole number is needed"),
+            number_problem("gpu_num", table["gpu_num"], "a whole number is needed"),
         ),
     )
     run, reasons = observed_run(start, end, table.get("state"))

@@ -82,11 +82,11 @@ def reading(path: Path) -> Iterator[None]:
     except pd.errors.EmptyDataError:
         raise InputError(path, "is empty") from None
     except pd.errors.ParserError as error:
-        fault = str(error).replace("Error tokenizing data. C error: ", "").strip()
-        raise InputError(path, f"is not a table with commas: {fault}") from None
+        problem = str(error).replace("Error tokenizing data. C error: ", "").strip()
+        raise InputError(path, f"is not a table with commas: {problem}") from None
     except OSError as error:
-        fault = str(error.strerror or error).splitlines()[0]
-        raise InputError(path, f"cannot be read: {fault}") from None
+        problem = str(error.strerror or error).splitlines()[0]
+        raise InputError(path, f"cannot be read: {problem}") from None
 
 
 def open_source(path: str | Path) -> Source:

@@ -4,7 +4,7 @@ A table with a column ``status`` or ``req_time_s`` is a *recorded log*: rows tha
 are no jobs (no accelerators, no run time) are left out and counted, parts of
 accelerators are rounded up, and the requested time ``req_time_s`` is the
 estimate where there is no ``estimate_s``.  Any other table is a list of jobs to
-run as it stands: there the same rows are faults, and a run time of 0 is allowed.
+run as it stands: there the same rows are problems, and a run time of 0 is allowed.
 
 Columns under another usual name are recognised, see
 :mod:`clustersim.workload.columns`, and a note says which.
@@ -25,8 +25,8 @@ from clustersim.workload.readers.cells import (
     SECONDS,
     given_cells,
     not_numbers,
-    number_fault,
-    refuse_faults,
+    number_problem,
+    refuse_problems,
 )
 from clustersim.workload.readers.clean import finish, log_of
 from clustersim.workload.readers.meant import as_jobs_table
@@ -134,7 +134,7 @@ def jobs_of_table(
             sort=sort,
             clip_to_estimate=clip_to_estimate,
         )
-    refuse_faults(source, _mixed_columns(table))
+    refuse_problems(source, _mixed_columns(table))
     if "estimate_s" not in table and "req_time_s" in table and table["req_time_s"].notna().any():
         table = table.assign(estimate_s=table["req_time_s"])
     return log_of(
@@ -158,7 +158,7 @@ def _mixed_columns(table: pd.DataFrame) -> Iterator[str | None]:
         if isinstance(column, pd.Series):
             bad = not_numbers(column) & given_cells(column)
             if bad.any() and not bad[given_cells(column)].all():
-                yield number_fault(name, column, SECONDS)
+                yield number_problem(name, column, SECONDS)
 
 
 def _not_run(table: pd.DataFrame) -> pd.Series | None:

@@ -1,0 +1,193 @@
+"""A draw of the coefficients: one value of each for every chip and stack, or many side by side."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.brief import Brief
+from clustersim.catalogue import Accelerator
+from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.memory_rules import MemoryRules, memory_rules
+from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
+from clustersim.performance.stacks import default_stack, product_of
+
+__all__ = ["UNKNOWN", "CoefficientDraw", "Key", "is_unknown", "labels_of"]
+
+Array = NDArray[np.float64]
+
+Key = tuple[str, str, str]
+"""Parameter, level and label of one effect."""
+
+
+UNKNOWN = "unknown"
+"""Label of a stack or source that is not named; never one that measurements tell about."""
+UNMEASURED = 0.5
+"""Spread of a chip without measurements about its architecture, over that of architectures."""
+RELATIVES = {"hopper-h20": "hopper"}
+"""Families that have no measurements and are another architecture with parts switched off."""
+
+
+def labels_of(
+    accelerator: Accelerator, stack: str, precision: str = "bf16", source: str = ""
+) -> tuple[str, ...]:
+    """Return the labels of one row, a label per level of :data:`LEVELS`.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    stack : str
+        Software stack, such as ``NeMo 24.07``; ``""`` for an unknown one.
+    precision : str
+        A chip without FP8 computes in BF16.
+    source : str
+        Family of the measurement (a paper or benchmark with its software), or ``""``: what is not
+        known counts as one more of its kind, zero in the mean and drawn in a draw.
+    """
+    product = product_of(stack) or UNKNOWN
+    family = accelerator.family
+    own = accelerator.name if family == "other" else family
+    family = RELATIVES.get(own, own)
+    number = "fp8" if precision == "fp8" and "fp8" in accelerator.peak_flops else "bf16"
+    combined = f"{own} {product} {number}"
+    measured = f"{source or UNKNOWN} {family} {number}"
+    return ("", family, accelerator.name, product, stack or UNKNOWN, combined, measured)
+
+
+def is_unknown(level: str, label: str) -> bool:
+    """Whether a label of :func:`labels_of` stands for a stack or source that is not named."""
+    if level == "combination":
+        return label.split(" ")[1:-1] == [UNKNOWN]
+    if level == "source":
+        return label.startswith(f"{UNKNOWN} ")
+    return label == UNKNOWN
+
+
+@dataclass(frozen=True, repr=False)
+class CoefficientDraw(Brief):
+    """Values of the effects, and with them the coefficients of any row.
+
+    Attributes
+    ----------
+    effects : mapping of Key to float or array of shape (draws,)
+        Offsets on the unbounded scale of each parameter.
+    draws : int
+        0 for one value of each coefficient, otherwise the number of draws held side by side.
+    seed : int or None
+        None for the posterior mean, in which an effect that no measurement knows is 0; in a
+        draw such an effect is drawn from its prior, by this seed and its key alone.
+    stacks : mapping of str to str
+        Software stack by chip or family of chips, and under ``""`` that of all others; where it
+        says nothing, :func:`clustersim.performance.default_stack` does.
+    memory : mapping of str to str
+        Options of the memory of all jobs (:func:`clustersim.performance.parse_memory`).
+    """
+
+    effects: Mapping[Key, float | Array]
+    draws: int = 0
+    seed: int | None = None
+    stacks: Mapping[str, str] = field(default_factory=dict)
+    memory: Mapping[str, str] = field(default_factory=dict)
+    _drawn: dict[Key, float | Array] = field(default_factory=dict, repr=False, compare=False)
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        drawn = "" if self.draws == 0 else f"{self.draws:,} side by side"
+        return "CoefficientDraw", {"effects": f"{len(self.effects):,}", "draws": drawn}
+
+    def stack_of(self, accelerator: Accelerator) -> str:
+        """Return the software stack that a chip runs."""
+        for name in (accelerator.name, accelerator.family, ""):
+            if name in self.stacks:
+                return self.stacks[name]
+        return default_stack(accelerator.family)
+
+    def for_chips(
+        self, accelerators: Sequence[Accelerator], stack: str | None = None, precision: str = "bf16"
+    ) -> Coefficients:
+        """Resolve the coefficients of some chips, an element a chip.
+
+        Parameters
+        ----------
+        accelerators : sequence of Accelerator
+        stack : str, optional
+            Software stack of all of them (default: :meth:`stack_of` each).
+        precision : str
+        """
+        return self.coefficients(
+            [
+                labels_of(chip, self.stack_of(chip) if stack is None else stack, precision)
+                for chip in accelerators
+            ]
+        )
+
+    def memory_rules(
+        self,
+        accelerators: Sequence[Accelerator],
+        stack: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> MemoryRules:
+        """Resolve what jobs on some chips keep in memory, an element a chip.
+
+        Parameters
+        ----------
+        accelerators : sequence of Accelerator
+        stack : str, optional
+            Software stack of all of them (default: :meth:`stack_of` each).
+        options : mapping of str to str, optional
+            As :func:`clustersim.performance.parse_memory` returns them; they precede those of
+            `memory`.
+        """
+        return memory_rules(
+            [self.stack_of(chip) if stack is None else stack for chip in accelerators],
+            [chip.family for chip in accelerators],
+            {**self.memory, **(options or {})},
+        )
+
+    def coefficients(self, labels: Sequence[tuple[str, ...]]) -> Coefficients:
+        """Resolve the coefficients of rows with these labels.
+
+        Returns
+        -------
+        Coefficients
+            Arrays of shape (rows,), or (draws, rows) where it holds several draws.
+        """
+        distinct = list(dict.fromkeys(labels))
+        drawn = self.seed is not None
+        measured = {label for _, level, label in self.effects if drawn and level == "chip"}
+        place = {label: index for index, label in enumerate(distinct)}
+        rows = np.array([place[label] for label in labels], dtype=np.intp)
+        values = []
+        for parameter in PARAMETERS:
+            columns = [self._unbounded(parameter, label, measured) for label in distinct]
+            table = parameter.natural(np.stack(columns, axis=-1))
+            values.append(table[..., rows])
+        return Coefficients(*values)
+
+    def _unbounded(
+        self, parameter: Parameter, labels: tuple[str, ...], measured: set[str]
+    ) -> Array:
+        shape = (self.draws,) if self.draws else ()
+        total = np.full(shape, parameter.centre)
+        for level, label in zip(LEVELS, labels, strict=True):
+            spread = parameter.spread.get(level, 0.0)
+            if level == "chip" and self.seed is not None and label not in measured:
+                spread = max(spread, UNMEASURED * parameter.spread.get("architecture", 0.0))
+            if spread > 0 and (label or level == "base"):
+                total = total + self._effect((parameter.name, level, label), spread)
+        return total
+
+    def _effect(self, key: Key, spread: float) -> float | Array:
+        known = self.effects.get(key)
+        if known is not None:
+            return known
+        if self.seed is None:
+            return 0.0
+        if key not in self._drawn:
+            number = zlib.crc32("\t".join(key).encode())
+            generator = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
+            self._drawn[key] = spread * generator.standard_normal(self.draws or None)
+        return self._drawn[key]

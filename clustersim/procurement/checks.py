@@ -1,0 +1,149 @@
+"""What is wrong with a plan beyond the form of its fields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.analysis.metrics import METRICS
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError, unknown_name
+from clustersim.procurement.spec import MOST_TOKENS, Growth, PlanSpec
+
+__all__ = ["check_plan", "supply_stops"]
+
+
+def check_plan(spec: PlanSpec, catalogue: Catalogue) -> list[str]:
+    """Return the problems of a plan that one field alone does not show."""
+    problems = [
+        *_check_quarter(spec),
+        *_check_chip(spec, catalogue),
+        *_check_demand(spec, catalogue),
+        *_check_scenario(spec),
+        *_check_verification(spec),
+    ]
+    return problems or list(_check_spare_part(spec))
+
+
+def _check_quarter(spec: PlanSpec) -> Iterator[str]:
+    for field, values in spec.lists_by_quarter().items():
+        if len(values) != spec.quarters:
+            yield f"{field}: needs one for each of the {spec.quarters} quarters, has {len(values)}"
+    if spec.decide_first > spec.quarters:
+        yield f"decide_first: there are {spec.quarters} quarters, found {spec.decide_first}"
+
+
+def _check_chip(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
+    first_of: dict[str, str] = {}
+    for name, chip in spec.chips.items():
+        where = f"chips.{name}"
+        problems = _unknown(f"{where}.accelerator", catalogue.accelerator, chip.accelerator)
+        yield from problems
+        if chip.price_per_node is not None and chip.price_per_chip is not None:
+            yield f"{where}: has price_per_node and price_per_chip; one of them is needed"
+        if problems:
+            continue
+        known = catalogue.accelerator(chip.accelerator)
+        if chip.price_per_node is None and chip.price_per_chip is None and known.price is None:
+            yield (
+                f"{where}: needs price_per_node or price_per_chip; the catalogue has no price of "
+                f"{known.name}"
+            )
+        if known.name in first_of:
+            yield f"{where}.accelerator: {known.name} is that of {first_of[known.name]} already"
+        first_of.setdefault(known.name, name)
+
+
+def _check_demand(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
+    for name, demand in spec.demand.items():
+        where = f"demand.{name}"
+        yield from _unknown(f"{where}.model", catalogue.model, demand.model)
+        values = (demand.value_per_million_tokens, demand.value_per_exaflop)
+        if all(value is not None for value in values):
+            yield f"{where}: has value_per_million_tokens and value_per_exaflop; one is needed"
+        if demand.must_meet < 1 and not any(value is not None for value in values):
+            yield (
+                f"{where}: needs must_meet: 1, or value_per_million_tokens for what is not met "
+                f"beyond a share of {demand.must_meet:g}"
+            )
+        for chip in demand.chips or ():
+            if chip not in spec.chips:
+                yield f"{where}.chips: {unknown_name('chip', chip, spec.chips)}"
+        if isinstance(demand.tokens, Growth) and max(spec.tokens_of(demand)) > MOST_TOKENS:
+            yield (
+                f"{where}.tokens: grow to {max(spec.tokens_of(demand)):.3g} a quarter, at most "
+                f"{MOST_TOKENS:g} can be planned"
+            )
+        if not isinstance(demand.job_tokens, float | int) and not demand.job_tokens.mean() > 0:
+            yield f"{where}.job_tokens: its mean must be more than 0"
+
+
+def _check_scenario(spec: PlanSpec) -> Iterator[str]:
+    total = math.fsum(scenario.probability for scenario in spec.scenarios.values())
+    if not math.isclose(total, 1.0, rel_tol=1e-9):
+        yield f"scenarios: their probabilities must be 1 together, found {total:.12g}"
+    for name, scenario in spec.scenarios.items():
+        for chip, supply in scenario.available.items():
+            where = f"scenarios.{name}.available.{chip}"
+            if chip not in spec.chips:
+                told = unknown_name("chip", chip, spec.chips)
+                yield f"scenarios.{name}.available: {told}"
+            elif supply.factor is not None and spec.chips[chip].available is None:
+                yield f"{where}: a factor needs chips.{chip}.available"
+
+
+def _check_verification(spec: PlanSpec) -> Iterator[str]:
+    if spec.verify is None:
+        return
+    for name in spec.verify.scenarios or ():
+        if name not in spec.scenarios:
+            yield f"verify.scenarios: {unknown_name('scenario', name, spec.scenarios)}"
+    metric = spec.verify.objective.metric
+    allowed = [name for name, each in METRICS.built_in.items() if each.service]
+    if metric not in allowed:
+        yield (
+            f"verify.objective.metric: {metric} is no service to a quarter's jobs; allowed are "
+            f"{', '.join(allowed)}"
+        )
+
+
+def _check_spare_part(spec: PlanSpec) -> Iterator[str]:
+    for name, scenario in spec.scenarios.items():
+        stops = dict(zip(spec.chips, supply_stops(spec.available_in(scenario)), strict=True))
+        for chip, supply in scenario.available.items():
+            if not supply.spare_parts and stops[chip] is None:
+                yield (
+                    f"scenarios.{name}.available.{chip}.spare_parts: false needs a quarter from "
+                    "which on none can be bought, after one in which some could"
+                )
+
+
+def supply_stops(available: npt.NDArray[np.float64]) -> list[int | None]:
+    """From which quarter on none of each chip can be bought any more; None if never.
+
+    Parameters
+    ----------
+    available : float64 array (quarters, chips)
+        Nodes that can be bought.
+
+    Examples
+    --------
+    >>> supply_stops(np.array([[5.0, 0.0, 5.0], [0.0, 0.0, 0.0], [0.0, 0.0, 5.0]]))
+    [1, None, None]
+    """
+    stops: list[int | None] = []
+    for nodes in available.T:
+        last = int(np.flatnonzero(nodes).max(initial=-1))
+        stops.append(last + 1 if 0 <= last < len(nodes) - 1 else None)
+    return stops
+
+
+def _unknown(where: str, look_up: Callable[[str], object], name: str) -> Sequence[str]:
+    try:
+        look_up(name)
+    except InputError as error:
+        return [f"{where}: {problem}" for problem in error.problems]
+    return []

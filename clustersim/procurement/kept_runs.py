@@ -1,0 +1,230 @@
+"""Verification runs of a plan that are done, kept until the plan is complete.
+
+One line of JSON a run, appended as soon as the run is done: whatever ends the process, and when,
+the lines before it are in the file.  A line before them says of which question the plan is and
+which code makes the runs, so that the plan can be continued whatever became of its other files.
+Each line has a checksum, so that a damaged one is simulated again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from clustersim.errors import InputError
+from clustersim.notes import note
+from clustersim.procurement.simulated_check import Service, SimulatedCheck
+from clustersim.source_code import Code, changed_files, this_code
+from clustersim.studies.file_hash import file_hash
+from clustersim.studies.run_key import code_hash, run_key
+
+__all__ = ["FILE", "KeptRuns", "question_of"]
+
+FILE = "verification.jsonl"
+DIGITS = 16
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A run of the file: what it showed, what it was made of, and whether it was asked for."""
+
+    service: Service
+    files: Mapping[str, str] = field(default_factory=dict)
+    code: Code | None = None
+    used: bool = False
+
+
+class KeptRuns:
+    """Runs by what they simulate: the scenario with its files, the replication, and the code.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Where they are kept; its runs are read.  Without it they are held in memory alone.
+    question : mapping, optional
+        The question of the plan as plain data, which the file names.
+    """
+
+    def __init__(self, path: Path | None = None, question: Mapping[str, Any] | None = None) -> None:
+        self._path, self._question = path, question
+        self._file: BinaryIO | None = None
+        self._runs: dict[str, _Kept] = {}
+        if path is not None and path.exists():
+            self._runs.update(_read(path))
+
+    def close(self) -> None:
+        """Let other processes go on with the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def begin(self) -> None:
+        """Make the file, or go on with it: what the folder holds can be continued from now on.
+
+        Raises
+        ------
+        InputError
+            If another process does so.
+        """
+        if self._path is None or self._file is not None:
+            return
+        file = self._path.open("a+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise InputError(
+                self._path.parent, "another process makes this plan; wait for it or stop it"
+            ) from None
+        except OSError as error:
+            file.close()
+            raise InputError(self._path, f"cannot be locked: {error.strerror}") from None
+        self._file = file
+        if file.seek(0, 2):
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":  # an interrupt came within a line
+                self._append(b"\n")
+        code = _code()
+        self._write(
+            {"question": self._question, "version": code.version, "files": dict(code.files)}
+        )
+
+    def get(self, check: SimulatedCheck, replication: int) -> Service | None:
+        """Return a run that is done; None if it is not."""
+        run = self._runs.get(_key(check, replication))
+        if run is None:
+            return None
+        run.used = True
+        return run.service
+
+    def add(self, check: SimulatedCheck, replication: int, service: Service) -> None:
+        """Keep a run; it is in the file when this returns."""
+        key = _key(check, replication)
+        self._runs[key] = _Kept(service, used=True)
+        if self._path is None:
+            return
+        self.begin()
+        row = {
+            "run": key,
+            "scenario": check.scenario,
+            "replication": replication,
+            "values": service.values,
+            "jobs": service.jobs,
+            "read": _files(check),
+        }
+        self._write(row)
+
+    def explain_unused(self) -> None:
+        """Say, once a run is missing, why runs of the file are of no use: what changed since.
+
+        Runs are made round by round, so none of the file is of a later round than a missing one.
+        """
+        unused = {key: run for key, run in self._runs.items() if not run.used}
+        reasons = Counter(_reason(key, run) for key, run in unused.items())
+        for reason, count in reasons.items():
+            what = "1 run is" if count == 1 else f"{count:,} runs are"
+            note(f"{self._path}: {what} made again: {reason}")
+        for run in unused.values():
+            run.used = True
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        row = json.loads(json.dumps(row))
+        self._append(json.dumps({**row, "checksum": _checksum(row)}).encode() + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        assert self._file is not None
+        self._file.write(line)
+        self._file.flush()
+
+
+def question_of(path: Path) -> Mapping[str, Any] | None:
+    """Return the question of the plan that a file of runs belongs to; None if it does not say."""
+    rows = [row for row in _rows(path) if row is not None and "question" in row]
+    question = rows[-1]["question"] if rows else None
+    return question if isinstance(question, dict) else None
+
+
+def _key(check: SimulatedCheck, replication: int) -> str:
+    identity: dict[str, Any] = {
+        "tree": check.tree,
+        "workloads": check.workloads,
+        "metric": check.metric,
+        "replication": replication,
+        "files": _files(check),
+        "check": file_hash(str(Path(__file__).with_name("simulated_check.py"))),
+    }
+    return run_key(json.loads(json.dumps(identity, default=str)), this_code())
+
+
+def _files(check: SimulatedCheck) -> dict[str, str]:
+    """Hashes of the files that a run reads, by their names."""
+    tree = check.tree
+    named = [str(name) for name in tree.get("catalogue", ()) if isinstance(name, str)]
+    named += [
+        str(name).rpartition(":")[0] or str(name)
+        for section in ("performance", "scheduler")
+        for name in tree.get(section, {}).values()
+        if isinstance(name, str)
+    ]
+    return {name: file_hash(name) for name in named}
+
+
+def _code() -> Code:
+    """Return what makes the runs: the code of all runs, and that of plans."""
+    code, folder = this_code(), Path(__file__).parent
+    own = {f"procurement/{path.name}": file_hash(str(path)) for path in sorted(folder.glob("*.py"))}
+    return Code(code.version, {**code.files, **own})
+
+
+def _reason(key: str, run: _Kept) -> str:
+    """Say what changed since a run was made that is no longer found."""
+    changed = [name for name, told in run.files.items() if file_hash(name) != told]
+    if changed:
+        return f"changed since: {', '.join(changed)}"
+    now = this_code()
+    if code_hash(key) != now.hash or (run.code is not None and run.code != _code()):
+        what = "unknown" if run.code is None else changed_files(run.code, _code())
+        by = run.code.version if run.code is not None else ""
+        return (
+            f"made by clustersim {by}".rstrip() + f" (code {code_hash(key)}), and this is {now}; "
+            f"changed since: {what}"
+        )
+    return "the scenario or a file that it reads has changed since"
+
+
+def _checksum(row: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+def _read(path: Path) -> Iterator[tuple[str, _Kept]]:
+    bad, code = 0, None
+    for row in _rows(path):
+        try:
+            if row is None:
+                raise ValueError
+            if "question" in row:
+                code = Code(row["version"], row["files"])
+                continue
+            service = Service(row["values"], row["jobs"])
+            yield row["run"], _Kept(service, row.get("read", {}), code)
+        except (ValueError, KeyError, TypeError):
+            bad += 1
+    if bad:
+        note(f"{path}: {bad} of its lines are damaged or incomplete; these runs are made again")
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any] | None]:
+    """Read the lines of a file; None for those that are damaged."""
+    for line in path.read_bytes().splitlines():
+        try:
+            row = json.loads(line)
+            told = row.pop("checksum")
+            yield row if told == _checksum(row) else None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            yield None

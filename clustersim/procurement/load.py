@@ -1,0 +1,184 @@
+"""Reading a plan file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clustersim.brief import Brief
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.errors import InputError, named_in, shown
+from clustersim.files import validate
+from clustersim.performance import CoefficientDraw
+from clustersim.procurement.assumed import assumed_plan, removal_notes
+from clustersim.procurement.checks import check_plan
+from clustersim.procurement.spec import PlanSpec
+from clustersim.scenario.changes import change_items, key_of, split_path
+from clustersim.scenario.draws import draw_catalogue, open_draw
+from clustersim.scenario.file_names import full_path
+from clustersim.scenario.scenario import read_version
+from clustersim.scenario.written import with_plain_scenario
+from clustersim.shipped import existing_file
+
+__all__ = ["PlanQuestion", "define_plan", "load_plan"]
+
+
+@dataclass(frozen=True, repr=False)
+class PlanQuestion(Brief):
+    """A plan file, checked, with the chips and models that it names.
+
+    Attributes
+    ----------
+    spec : PlanSpec
+        What the file says.
+    catalogue : Catalogue
+    draw : CoefficientDraw
+        Values of the performance core's coefficients.
+    source : str
+        Its file, for messages.
+    folder : Path
+        What file names in it are relative to.
+    assumed : frozenset of str
+        Fields that the planning assumptions have filled.
+    notes : tuple of str
+        What a reader must know of changes that were made to the file.
+    """
+
+    spec: PlanSpec
+    catalogue: Catalogue
+    draw: CoefficientDraw
+    source: str
+    folder: Path
+    assumed: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        spec = self.spec
+        return f"PlanQuestion {spec.name!r}", {
+            "quarters": str(spec.quarters),
+            "chips": ", ".join(spec.chips),
+            "demand": ", ".join(spec.demand),
+            "scenarios": ", ".join(spec.scenarios),
+        }
+
+
+def load_plan(
+    path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | Sequence[str] = ()
+) -> PlanQuestion:
+    """Read a plan file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, or the name of one in a folder ``experiments``: the user's, else that of the
+        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
+    quick : bool
+        Whether to apply what the file says under ``quick``.
+    changes : mapping or sequence of str
+        ``{"budget": "80e9 CNY"}`` or ``["budget=80e9 CNY"]``; paths have dots between.
+
+    Raises
+    ------
+    InputError
+        All problems of the file at once.
+    """
+    named, path = path, existing_file(path, within="experiments")
+    fields, small = read_version(path, quick=quick)
+    if small is not None:
+        validate(PlanSpec, small, f"{path}: quick")
+    removed: dict[str, Any] = {}
+    for key, value in change_items(changes):
+        was = _set(fields, key, value)
+        if value is None and was is not None:
+            removed[key] = was
+    question = define_plan(fields, source=path, folder=path.parent)
+    notes = (
+        *_preview_notes(question.spec, named, quick=quick),
+        *removal_notes(question.spec, removed),
+    )
+    return dataclasses.replace(question, notes=notes)
+
+
+def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator[str]:
+    """Say what a quick version of a plan is worth."""
+    if not quick:
+        return
+    count = 0 if spec.verify is None else spec.verify.replications
+    runs = f"{count} replication{'' if count == 1 else 's'} of each simulated scenario"
+    worth = "one gives no interval" if count == 1 else "its intervals are wide"
+    told = f" with {runs}, and {worth}" if count else ""
+    yield (
+        f"this is a preview (--quick){told}; for the decision run clustersim plan {path} "
+        "--out DIR without --quick"
+    )
+
+
+def define_plan(
+    fields: str | Path | Mapping[str, Any] | PlanQuestion,
+    *,
+    source: str | Path = "plan",
+    folder: str | Path = ".",
+) -> PlanQuestion:
+    """Check a plan that is already read.
+
+    Parameters
+    ----------
+    fields : mapping, str, Path or PlanQuestion
+        In the format of :class:`~clustersim.procurement.spec.PlanSpec`; its ``verify.base`` may also
+        be a scenario that is loaded.  A path is that of a file, see :func:`load_plan`; a question
+        is returned as it is.
+    source : str or Path
+        What to call it in messages.
+    folder : str or Path
+        What file names in it are relative to.
+
+    Raises
+    ------
+    InputError
+        All problems at once.
+    """
+    if isinstance(fields, PlanQuestion):
+        return fields
+    if isinstance(fields, str | Path):
+        return load_plan(fields)
+    if not isinstance(fields, Mapping):
+        problem = "must be a path, a mapping or what load_plan gives"
+        raise InputError("plan", f"{problem}, found {shown(fields)}")
+    if isinstance(fields.get("verify"), Mapping):
+        fields = {**fields, "verify": with_plain_scenario(fields["verify"], "base")}
+    folder = Path(folder)
+    told = validate(PlanSpec, fields, source)
+    with named_in(source, "catalogue"):
+        catalogue = load_catalogue(*(full_path(folder, own) for own in told.catalogue))
+    spec, filled = assumed_plan(told, catalogue.assumptions)
+    problems = check_plan(spec, catalogue)
+    if problems:
+        raise InputError(source, problems)
+    with named_in(source, "performance"):
+        draw = open_draw(spec.performance, catalogue, folder)
+        catalogue = draw_catalogue(spec.performance, catalogue)
+    return PlanQuestion(spec, catalogue, draw, str(source), folder, filled)
+
+
+def _set(fields: dict[str, Any], path: str, value: Any) -> Any:
+    """Set the value at a path of a plan's data, or with None take it away; return what it was."""
+    *above, last = split_path(path)
+    here = fields
+    for part in above:
+        key = key_of(here, part)
+        below = here.get(key)
+        if below is not None and not isinstance(below, dict):
+            raise InputError(f"--set {path}", f"{part} has no fields")
+        copied: dict[str, Any] = dict(below or {})
+        here[key] = copied
+        here = copied
+    key = key_of(here, last)
+    was = here.get(key)
+    if value is None:
+        here.pop(key, None)
+    else:
+        here[key] = value
+    return was

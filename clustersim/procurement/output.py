@@ -1,0 +1,249 @@
+"""The folder of a plan: everything as JSON, tables, pictures, scenarios that can be run again."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from clustersim.errors import InputError
+from clustersim.notes import note
+from clustersim.plots.purchases import draw_purchases, draw_regret
+from clustersim.plots.style import save_figure
+from clustersim.procurement.assumption_table import assumption_table
+from clustersim.procurement.kept_runs import FILE as KEPT_RUNS
+from clustersim.procurement.kept_runs import KeptRuns, question_of
+from clustersim.procurement.load import PlanQuestion
+from clustersim.procurement.simulated_check import SimulatedCheck, simulated_check_jobs
+from clustersim.procurement.summary_text import conclusion
+from clustersim.procurement.tables import (
+    allocation_table,
+    cost_table,
+    purchase_table,
+    regret_table,
+)
+from clustersim.simulation.result import new_folder, versions
+from clustersim.spreadsheets import plain_cells
+
+if TYPE_CHECKING:
+    from clustersim.procurement.result import PurchasePlan
+
+__all__ = ["plan_folder", "write_plan"]
+
+PLAN_FILE = "plan.json"
+
+
+@contextmanager
+def plan_folder(
+    folder: str | Path, question: PlanQuestion, *, resume: bool = False
+) -> Iterator[tuple[Path, KeptRuns]]:
+    """Open the folder of a plan, and the verification runs that it keeps until it is complete.
+
+    Parameters
+    ----------
+    folder : str or Path
+        New or empty; with `resume` also that of an interrupted plan.
+    question : PlanQuestion
+    resume : bool
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be used: it holds something, and with `resume` no interrupted plan of
+        this question; or another process makes this plan.
+    """
+    path = Path(folder)
+    asked = question.spec.model_dump(mode="json", exclude_none=True)
+    if not _is_interrupted(path):
+        if resume and (path / PLAN_FILE).exists():
+            _refuse_to_resume(path)
+        with new_folder(path) as made:
+            kept = KeptRuns(made / KEPT_RUNS, asked)
+            with closing(kept):
+                yield made, kept
+        return
+    if not resume:
+        raise InputError(
+            path, "holds an interrupted plan; continue it with --resume, or name a new folder"
+        )
+    held = _question(path)
+    if held is None:
+        note(
+            f"{path / PLAN_FILE} and the first line of {KEPT_RUNS} are damaged and do not say of "
+            "which question the plan is; its runs are used where they fit this one"
+        )
+    elif changed := [key for key in {**held, **asked} if held.get(key) != asked.get(key)]:
+        raise InputError(
+            path,
+            f"holds a plan of another question, which differs in {', '.join(changed)}; name a new "
+            "folder",
+        )
+    try:
+        kept = KeptRuns(path / KEPT_RUNS, asked)
+        with closing(kept):
+            kept.begin()
+            yield path, kept
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+
+
+def _is_interrupted(folder: Path) -> bool:
+    """Whether a folder holds a plan that is not complete: its runs are kept, or parts missing."""
+    return (folder / KEPT_RUNS).is_file() or bool(_plan_file(folder).get("missing"))
+
+
+def _refuse_to_resume(folder: Path) -> None:
+    if "question" in _plan_file(folder):
+        raise InputError(folder, "holds no interrupted plan; nothing is left to resume")
+    raise InputError(
+        folder / PLAN_FILE,
+        f"is damaged, and there is no {KEPT_RUNS} to continue from; name a new folder",
+    )
+
+
+def _question(folder: Path) -> Mapping[str, Any] | None:
+    """Return the question of an interrupted plan; None if no file of it can be read."""
+    found = question_of(folder / KEPT_RUNS) if (folder / KEPT_RUNS).is_file() else None
+    if found is None:
+        found = _plan_file(folder).get("question")
+    return found if isinstance(found, dict) else None
+
+
+def _plan_file(folder: Path) -> Mapping[str, Any]:
+    """Return what the file of a plan says; nothing where it cannot be read."""
+    try:
+        told = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png", "svg")) -> None:
+    """Write a plan into a folder that exists: its own, or an empty one.
+
+    ``plan.json`` comes last, and then the runs that were kept for it go: whenever the process is
+    killed, a folder with these runs holds an interrupted plan.
+
+    Parameters
+    ----------
+    plan : PurchasePlan
+    folder : Path
+    formats : sequence of str
+        Of the pictures; none for tables alone.
+    """
+    tables = plan_tables(plan)
+    for name, table in tables.items():
+        plain_cells(table).to_csv(folder / f"{name}.csv", index=False)
+    content = {**_facts(plan), **{name: _records(table) for name, table in tables.items()}}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    if "purchases" in tables and formats:
+        figure = draw_purchases(tables["purchases"], title=plan.question.spec.name)
+        save_figure(figure, folder / "purchases", formats)
+        if "regret" in tables and len(plan.problem.scenarios) > 1:
+            figure = draw_regret(tables["regret"], title=plan.question.spec.name)
+            save_figure(figure, folder / "regret", formats)
+    if plan.verified is not None and plan.verified.complete:
+        replication = plan.verified.replication
+        for number, check in enumerate(plan.verified.checks, 1):
+            name = f"{number}-{_file_name(check.scenario)}"
+            _write_check(check, replication, folder / "scenarios", name)
+    draft = folder / f".{PLAN_FILE}"
+    draft.write_text(text + "\n", encoding="utf-8")
+    os.replace(draft, folder / PLAN_FILE)
+    if not plan.missing:
+        (folder / KEPT_RUNS).unlink(missing_ok=True)
+
+
+def plan_tables(plan: PurchasePlan) -> dict[str, pd.DataFrame]:
+    """Return the tables of a plan by the names of their files."""
+    tables: dict[str, pd.DataFrame] = {}
+    if plan.schedule is not None:
+        tables["purchases"] = purchase_table(plan, plan.schedule)
+        tables["costs"] = cost_table(plan.schedule)
+        tables["allocation"] = allocation_table(plan.schedule)
+    tables["assumptions"] = assumption_table(plan.question, plan.problem)
+    if plan.reference is not None:
+        tables["reference_fleet"] = plan.reference
+    if plan.shadow_prices is not None:
+        tables["shadow_prices"] = plan.shadow_prices
+    if plan.regret is not None:
+        tables["regret"] = regret_table(plan.regret, plan.problem.scenarios)
+    if plan.shortfall is not None:
+        tables["shortfall"] = plan.shortfall
+    if plan.verified is not None and len(plan.verified.rounds):
+        tables["rounds"] = plan.verified.rounds
+    return tables
+
+
+def _facts(plan: PurchasePlan) -> dict[str, Any]:
+    spec = plan.question.spec.model_dump(mode="json", exclude_none=True)
+    facts: dict[str, Any] = {"question": spec, "versions": dict(versions())}
+    schedule, regret = plan.schedule, plan.regret
+    facts["conclusion"] = conclusion(plan)
+    facts["warnings"] = plan.warnings
+    facts["notes"] = plan.notes
+    facts["status"] = "no plan" if schedule is None else schedule.status
+    if plan.missing:
+        facts["missing"] = plan.missing
+    if schedule is not None:
+        facts |= {
+            "planning_utilisation": plan.problem.utilisation,
+            "expected_cost_cny": schedule.expected_cost,
+            "gap": schedule.gap,
+            "lp_bound_cny": plan.bound,
+        }
+    if schedule is not None and regret is not None:
+        facts |= {
+            "expected_cost_with_foresight_cny": regret.expected_with_foresight,
+            "value_of_perfect_information_cny": regret.value_of_perfect_information,
+            "value_of_stochastic_solution_cny": _number(regret.value_of_stochastic_solution),
+        }
+    if plan.verified is not None:
+        names = ("meets", "outcome", "note")
+        facts["verified"] = {name: getattr(plan.verified, name) for name in names}
+    return facts
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else "infinite"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain data; no number is null, an infinite one is a text."""
+    rows: list[dict[str, Any]] = []
+    for record in table.astype(object).to_dict("records"):
+        row: dict[str, Any] = {}
+        for name, value in record.items():
+            if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+                row[str(name)] = None
+            else:
+                row[str(name)] = _number(value) if isinstance(value, float) else value
+        rows.append(row)
+    return rows
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+
+
+def _write_check(check: SimulatedCheck, replication: int, folder: Path, name: str) -> None:
+    """Write a scenario and its jobs, so that it can be run by itself; none where no job comes."""
+    jobs = simulated_check_jobs(check, replication)
+    if jobs.empty:
+        return
+    folder.mkdir(exist_ok=True)
+    jobs.to_parquet(folder / f"{name}.parquet", index=False)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.default_flow_style = False
+    workload = {"trace": f"{name}.parquet"}
+    tree = {**check.tree, "workload": workload, "replication": replication}
+    with (folder / f"{name}.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file)

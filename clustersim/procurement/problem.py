@@ -1,0 +1,291 @@
+"""A plan as numbers: what the program that is solved is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.catalogue import Accelerator
+from clustersim.catalogue.assumptions import (
+    PlanningAssumptions,
+    busy_power_w,
+    full_power_w,
+    server_price_cny,
+)
+from clustersim.estimation.cost import JOULES_PER_KWH
+from clustersim.performance import ModelArrays
+from clustersim.performance.step_time import model_flops_per_token
+from clustersim.procurement.fleet import Throughput
+from clustersim.procurement.load import PlanQuestion
+from clustersim.procurement.spec import QUARTER_S, Budget, ChipSpec, PlanSpec, by_quarter
+from clustersim.units import SECONDS_PER_YEAR
+
+__all__ = ["Problem", "problem_of"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Amounts of a plan; money in yuan, power in watts, chips counted in nodes.
+
+    Attributes
+    ----------
+    chips, classes, scenarios : tuple of str
+        K, C and S names; there are Q quarters.
+    quarters, first : int
+        `first` of the quarters are decided before the scenario is known.
+    probability : float array (S,)
+    lot : int array (K,)
+        Nodes of a lot.
+    price : float array (K,)
+        Of a node.
+    charge : float array (Q,)
+        Share of the price of a purchase in each quarter that the plan is charged with.
+    interest : float array (Q,)
+        The same of interest on what is not written off.
+    site_share : float
+        Price of network and buildings over that of the nodes; they are charged likewise.
+    drawn : float array (K,)
+        Power of a node that works, for electricity; `power` is the most that it draws.
+    operating : float array (K,)
+        Of a node for a quarter in place.
+    energy : float array (K,)
+        Of a node that works for a quarter.
+    existing : float array (K,)
+        Nodes at the start.
+    available : float array (S, Q, K)
+        Nodes that can be bought; may be infinite.
+    node_tokens : float array (C, K)
+        Tokens that a node does in a quarter in which it works all the time; 0 where it cannot.
+    demand : float array (C, Q)
+        Tokens.
+    must_meet : float array (C, Q)
+        Share of the demand.
+    value : float array (C,)
+        Of a token that is not processed.
+    budget : float
+    quarter_budget : float array (Q,)
+    power, rack_units : float array (K,)
+        Of a node.
+    power_limit, rack_limit : float array (Q,)
+    utilisation : float
+        Share of the nodes that the plan counts on.
+    """
+
+    chips: tuple[str, ...]
+    classes: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    quarters: int
+    first: int
+    probability: Floats
+    lot: npt.NDArray[np.int64]
+    price: Floats
+    charge: Floats
+    operating: Floats
+    energy: Floats
+    existing: Floats
+    available: Floats
+    node_tokens: Floats
+    demand: Floats
+    must_meet: Floats
+    value: Floats
+    budget: float
+    quarter_budget: Floats
+    power: Floats
+    rack_units: Floats
+    power_limit: Floats
+    rack_limit: Floats
+    utilisation: float
+    interest: Floats | None = None
+    site_share: float = 0.0
+    drawn: Floats | None = None
+
+    @property
+    def capital(self) -> Floats:
+        """Share of a price that is charged, with network, buildings and interest, (Q,)."""
+        interest = 0.0 if self.interest is None else self.interest
+        return np.asarray((self.charge + interest) * (1.0 + self.site_share), dtype=np.float64)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Scenarios, quarters, classes, chips."""
+        return len(self.scenarios), self.quarters, len(self.classes), len(self.chips)
+
+    @property
+    def fixed_cost(self) -> float:
+        """Yuan for the existing nodes in place, whatever is bought."""
+        return float((self.existing * self.operating).sum()) * self.quarters
+
+    def only(self, scenario: int) -> Problem:
+        """The same in one scenario, which is sure."""
+        return dataclasses.replace(
+            self,
+            scenarios=(self.scenarios[scenario],),
+            probability=np.ones(1),
+            available=self.available[scenario : scenario + 1],
+        )
+
+    def expected(self) -> Problem:
+        """The same with the mean supply of all scenarios, which is sure."""
+        weights = self.probability[:, None, None]
+        return dataclasses.replace(
+            self,
+            scenarios=("expected",),
+            probability=np.ones(1),
+            available=(weights * self.available).sum(axis=0, keepdims=True),
+        )
+
+    def at(self, utilisation: float) -> Problem:
+        """The same with another planning utilisation."""
+        return dataclasses.replace(self, utilisation=utilisation)
+
+
+def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
+    """Turn a plan file and the speeds of its chips into numbers.
+
+    Parameters
+    ----------
+    question : PlanQuestion
+    speed : Throughput
+        Of :func:`~clustersim.procurement.fleet.throughput`.
+    """
+    spec = question.spec
+    quarters, chips, classes = spec.quarters, spec.chips.values(), spec.demand.values()
+    known = [question.catalogue.accelerator(chip.accelerator) for chip in chips]
+    per_chip = speed.gang_tokens_per_s / np.array([[d.accelerators] for d in classes])
+    assumptions = dataclasses.replace(
+        question.catalogue.assumptions, cny_per_usd=spec.cny_per_usd, host_price=spec.host_price
+    )
+    nodes = list(zip(chips, known, speed.chips_per_node.tolist(), strict=True))
+    prices = [
+        _price_of_a_node(spec, chip, found, count, assumptions) for chip, found, count in nodes
+    ]
+    power = [
+        full_power_w(found, assumptions, chips_per_node=count) if chip.power is None else chip.power
+        for chip, found, count in nodes
+    ]
+    drawn = [
+        count * busy_power_w(found, assumptions, chips_per_node=count)
+        if chip.average_power is None
+        else chip.average_power
+        for chip, found, count in nodes
+    ]
+    assert spec.depreciation is not None, "it is filled where the file is read"
+    residual, charged_at_once = assumptions.residual_share, spec.depreciation == 0
+    budget, quarter_budget = _budgets(question)
+    return Problem(
+        chips=tuple(spec.chips),
+        classes=tuple(spec.demand),
+        scenarios=tuple(spec.scenarios),
+        quarters=quarters,
+        first=spec.decide_first,
+        probability=np.array([each.probability for each in spec.scenarios.values()]),
+        lot=np.array([chip.lot for chip in chips], dtype=np.int64),
+        price=np.array(prices, dtype=np.float64),
+        charge=_charge(spec.depreciation, quarters, residual),
+        interest=np.zeros(quarters)
+        if charged_at_once
+        else assumptions.interest_per_year * _held(spec.depreciation, quarters, residual),
+        site_share=assumptions.site_share,
+        drawn=np.array(drawn, dtype=np.float64),
+        operating=np.array([spec.in_cny(chip.operating_cost) / 4 for chip in chips]),
+        energy=np.array(drawn) * _price_of_a_watt(question),
+        existing=np.array([chip.existing for chip in chips], dtype=np.float64),
+        available=np.stack([spec.available_in(each) for each in spec.scenarios.values()]),
+        node_tokens=per_chip * speed.chips_per_node * QUARTER_S * spec.ettr,
+        demand=np.array([spec.tokens_of(demand) for demand in classes], dtype=np.float64),
+        must_meet=np.repeat([[demand.must_meet] for demand in classes], quarters, axis=1),
+        value=_values(question),
+        budget=budget,
+        quarter_budget=quarter_budget,
+        power=np.array(power, dtype=np.float64),
+        rack_units=np.array([chip.rack_units for chip in chips], dtype=np.float64),
+        power_limit=_limit(spec.limits.power, quarters),
+        rack_limit=_limit(spec.limits.rack_units, quarters),
+        utilisation=spec.planning_utilisation,
+    )
+
+
+def _price_of_a_node(
+    spec: PlanSpec,
+    chip: ChipSpec,
+    found: Accelerator,
+    count: int,
+    assumptions: PlanningAssumptions,
+) -> float:
+    """Yuan for a node of so many chips and its server."""
+    if chip.price_per_node is not None:
+        return spec.in_cny(chip.price_per_node)
+    if chip.price_per_chip is not None:
+        return count * spec.in_cny(chip.price_per_chip) + spec.in_cny(spec.host_price)
+    price = server_price_cny(found, assumptions, chips_per_node=count)
+    assert price is not None, "checked with the file"
+    return count * price[1]
+
+
+def _limit(told: float | list[float] | None, quarters: int) -> Floats:
+    return np.array(by_quarter(math.inf if told is None else told, quarters), dtype=np.float64)
+
+
+def _charge(depreciation_s: float, quarters: int, residual: float) -> Floats:
+    """Share of a price that is charged, by the quarter of the purchase."""
+    if depreciation_s == 0:
+        return np.ones(quarters)
+    left_s = QUARTER_S * (quarters - np.arange(quarters))
+    written_off = np.minimum(1.0, left_s / depreciation_s)
+    return np.asarray((1.0 - residual) * written_off, dtype=np.float64)
+
+
+def _held(depreciation_s: float, quarters: int, residual: float) -> Floats:
+    """Share of a price that is not written off, over the years left of the plan.
+
+    It falls evenly to the residual value, by the quarter of the purchase.
+    """
+    left_s = QUARTER_S * (quarters - np.arange(quarters))
+    young_s = np.minimum(left_s, depreciation_s)
+    fallen = (1.0 - residual) * young_s / depreciation_s
+    held_s = young_s * (1.0 - 0.5 * fallen) + residual * (left_s - young_s)
+    return np.asarray(held_s / SECONDS_PER_YEAR, dtype=np.float64)
+
+
+def _price_of_a_watt(question: PlanQuestion) -> float:
+    """Yuan for a watt that a node draws for a quarter."""
+    electricity = question.spec.electricity
+    if electricity is None:
+        return 0.0
+    per_joule = question.spec.in_cny(electricity.price_per_kwh) / JOULES_PER_KWH
+    return per_joule * QUARTER_S * electricity.pue
+
+
+def _budgets(question: PlanQuestion) -> tuple[float, Floats]:
+    spec, told = question.spec, question.spec.budget
+    unlimited = np.full(spec.quarters, math.inf)
+    if told is None:
+        return math.inf, unlimited
+    if not isinstance(told, Budget):
+        return spec.in_cny(told), unlimited
+    total = math.inf if told.total is None else spec.in_cny(told.total)
+    if told.by_quarter is None:
+        return total, unlimited
+    return total, np.array([spec.in_cny(money) for money in told.by_quarter])
+
+
+def _values(question: PlanQuestion) -> Floats:
+    """Yuan for a token of each class that is not processed."""
+    spec = question.spec
+    values = []
+    for demand in spec.demand.values():
+        value = 0.0
+        if demand.value_per_million_tokens is not None:
+            value = spec.in_cny(demand.value_per_million_tokens) / 1e6
+        elif demand.value_per_exaflop is not None:
+            model = ModelArrays.of([question.catalogue.model(demand.model)])
+            flops = float(model_flops_per_token(model)[0])
+            value = spec.in_cny(demand.value_per_exaflop) * flops / 1e18
+        values.append(value)
+    return np.array(values, dtype=np.float64)

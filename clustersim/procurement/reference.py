@@ -1,0 +1,52 @@
+"""The planned fleet beside a fleet that is described elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from clustersim.errors import named_in
+from clustersim.procurement.fleet import chips_per_node
+from clustersim.procurement.load import PlanQuestion
+from clustersim.procurement.solve import Schedule
+from clustersim.scenario.file_names import beside
+from clustersim.topology import load_cluster
+
+__all__ = ["reference_table"]
+
+
+def reference_table(question: PlanQuestion, schedule: Schedule) -> pd.DataFrame | None:
+    """Return the chips at the end of a plan beside those of its reference fleet.
+
+    Returns
+    -------
+    DataFrame or None
+        A row a chip type: ``chip, accelerator, reference_chips, least_chips, most_chips`` (of the
+        plan at its end, over its scenarios); chips that the plan does not know come last, without
+        a name. None where the plan has no reference fleet.
+
+    Raises
+    ------
+    InputError
+        If the topology cannot be used.
+    """
+    told = question.spec.reference_fleet
+    if told is None:
+        return None
+    with named_in(question.source, "reference_fleet.cluster"):
+        cluster = load_cluster(beside(question.folder, told.cluster), question.catalogue)
+    reference: Counter[str] = Counter()
+    for pool in cluster.pools.values():
+        chip = question.catalogue.accelerator(pool.accelerator)
+        reference[chip.name] += pool.nodes * (pool.chips_per_node or chip.chips_per_node)
+    per_node, last = chips_per_node(question), schedule.nodes[:, -1]
+    rows = []
+    for index, (name, spec) in enumerate(question.spec.chips.items()):
+        accelerator = question.catalogue.accelerator(spec.accelerator).name
+        chips = last[:, index] * per_node[name]
+        rows.append((name, accelerator, reference.pop(accelerator, 0), chips.min(), chips.max()))
+    rows += [("", accelerator, count, 0, 0) for accelerator, count in reference.items()]
+    columns = ["chip", "accelerator", "reference_chips", "least_chips", "most_chips"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype(dict.fromkeys(columns[2:], "int64"))

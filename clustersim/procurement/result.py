@@ -1,0 +1,255 @@
+"""Making a plan: solved, priced, tried by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clustersim import interrupts
+from clustersim.brief import Brief
+from clustersim.procurement.fleet import open_base_scenario, throughput
+from clustersim.procurement.gangs import gangs_without_room
+from clustersim.procurement.kept_runs import KeptRuns
+from clustersim.procurement.load import PlanQuestion, define_plan
+from clustersim.procurement.problem import Problem, problem_of
+from clustersim.procurement.program import build_program
+from clustersim.procurement.reference import reference_table
+from clustersim.procurement.regret import Regret, find_regret
+from clustersim.procurement.shadow_prices import shadow_prices
+from clustersim.procurement.shortfall import find_shortfall
+from clustersim.procurement.solve import Effort, Schedule, solve, solve_relaxed
+from clustersim.procurement.summary_text import money_text
+from clustersim.procurement.verify import Verified, verify
+from clustersim.simulation.result import new_folder
+
+__all__ = ["PurchasePlan", "plan_purchases"]
+
+
+@dataclass(frozen=True, repr=False)
+class PurchasePlan(Brief):
+    """What should be bought, what it costs, and what that hangs on.
+
+    Attributes
+    ----------
+    question : PlanQuestion
+    problem : Problem
+        With the planning utilisation of the plan.
+    schedule : Schedule or None
+        None where the limits leave no plan.
+    bound : float
+        Least expected cost (yuan) of the linear relaxation; NaN without a plan.
+    shadow_prices : DataFrame or None
+        See :func:`~clustersim.procurement.shadow_prices.shadow_prices`.
+    regret : Regret or None
+    shortfall : DataFrame or None
+        Where there is no plan, see :func:`~clustersim.procurement.shortfall.find_shortfall`.
+    verified : Verified or None
+        Where the file asks for it.
+    reference : DataFrame or None
+        See :func:`~clustersim.procurement.reference.reference_table`.
+    """
+
+    question: PlanQuestion
+    problem: Problem
+    schedule: Schedule | None
+    bound: float
+    shadow_prices: pd.DataFrame | None
+    regret: Regret | None
+    shortfall: pd.DataFrame | None
+    verified: Verified | None
+    reference: pd.DataFrame | None = None
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        title = f"PurchasePlan {self.question.spec.name!r}"
+        if self.schedule is None:
+            return title, {"purchases": "none: the limits leave no plan"}
+        bought = self.schedule.bought.sum(axis=1)
+        nodes = []
+        for column, chip in enumerate(self.question.spec.chips):
+            low, high = int(bought[:, column].min()), int(bought[:, column].max())
+            nodes.append(f"{chip} {low:,}" + (f" to {high:,}" if high > low else ""))
+        served = "" if self.verified is None else self.verified.outcome
+        return title, {
+            "purchases": f"{', '.join(nodes)} nodes",
+            "expected cost": money_text(self.schedule.expected_cost),
+            "search": self.schedule.status,
+            "service in simulation": served,
+            "missing": ", ".join(self.missing),
+        }
+
+    def save(self, folder: str | Path, formats: Sequence[str] = ("png", "svg")) -> Path:
+        """Write tables, pictures, ``plan.json`` and the simulated scenarios to a new folder.
+
+        Raises
+        ------
+        InputError
+            If `folder` exists or cannot be made; nothing is overwritten.
+        """
+        from clustersim.procurement.output import write_plan
+
+        with new_folder(folder) as path:
+            write_plan(self, path, formats)
+        return path
+
+    @property
+    def meets(self) -> bool:
+        """Whether there is a plan, and its simulated service, if any, meets the objective.
+
+        That is by the means; how sure it is, `verified.outcome` tells.
+        """
+        return self.schedule is not None and (self.verified is None or self.verified.meets)
+
+    @property
+    def missing(self) -> list[str]:
+        """What an interrupt has left out: the verification, the regret."""
+        parts = []
+        if self.verified is not None and not self.verified.complete:
+            parts.append(f"the verification by simulation ({self.verified.note})")
+        if self.schedule is not None and self.regret is None:
+            parts.append("the regret of the purchases in each scenario")
+        return parts
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know before comparing this plan with others."""
+        spec, notes = self.question.spec, list(self.question.notes)
+        if self.missing:
+            notes.append(
+                f"this plan is incomplete, as it was interrupted. It lacks "
+                f"{' and '.join(self.missing)}. The same command with --resume continues it; runs "
+                "that are done are not repeated"
+            )
+        if spec.verify is None and self.schedule is not None:
+            stated = "planning_utilisation" in spec.model_fields_set
+            notes.append(
+                f"the planning utilisation of {self.problem.utilisation:g} is "
+                f"{'that of the plan file' if stated else 'the default'} and is not verified: the "
+                "plan has no `verify`, so that no simulation shows whether queues stay short"
+            )
+        if spec.electricity is None:
+            notes.append("electricity is not counted: the plan has no `electricity`")
+        return notes
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the plan's averages do not see."""
+        return [] if self.schedule is None else gangs_without_room(self.question, self.schedule)
+
+
+def plan_purchases(
+    question: str | Path | Mapping[str, Any] | PlanQuestion,
+    *,
+    workers: int | None = None,
+    told: Callable[[str], None] | None = None,
+    kept: KeptRuns | None = None,
+    state: Callable[[PurchasePlan], None] | None = None,
+) -> PurchasePlan:
+    """Find what should be bought.
+
+    Parameters
+    ----------
+    question : PlanQuestion, str, Path or mapping
+        What :func:`~clustersim.procurement.define_plan` takes.
+    workers : int, optional
+        Processes that simulate; by default one a core.
+    told : callable, optional
+        Called with a line after each round of the verification.
+    kept : KeptRuns, optional
+        Runs of the verification that are done; see
+        :class:`~clustersim.procurement.kept_runs.KeptRuns`.
+    state : callable, optional
+        Called, once there are purchases, with the plan as it is so far, each time that more of it
+        is known.
+
+    Returns
+    -------
+    PurchasePlan
+        After a KeyboardInterrupt once there are purchases, an incomplete one: see `missing`.
+
+    Raises
+    ------
+    InputError
+        If a class of the demand can run on none of its chips, or the base scenario cannot be used.
+
+    Examples
+    --------
+    >>> plan = plan_purchases(
+    ...     {
+    ...         "name": "one chip",
+    ...         "quarters": 1,
+    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
+    ...         "demand": {
+    ...             "tuning": {
+    ...                 "model": "llama3-8b",
+    ...                 "accelerators": 8,
+    ...                 "job_tokens": 1.0e9,
+    ...                 "tokens": 1.0e13,
+    ...                 "must_meet": 1,
+    ...             }
+    ...         },
+    ...     }
+    ... )
+    >>> int(plan.schedule.bought.sum())
+    16
+    >>> plan
+    PurchasePlan 'one chip': purchases h200 16 nodes; expected cost 1.8 million CNY; search optimal
+    """
+    question = define_plan(question)
+    spec = question.spec
+    effort = Effort(spec.gap, spec.search_nodes)
+    base = open_base_scenario(question)
+    problem = problem_of(question, throughput(question, base))
+    schedule = solve(problem, effort=effort)
+    if schedule is None:
+        shortfall = find_shortfall(problem, effort)
+        return PurchasePlan(question, problem, None, float("nan"), None, None, shortfall, None)
+
+    def plan_of(
+        schedule: Schedule, verified: Verified | None, regret: Regret | None
+    ) -> PurchasePlan:
+        program = build_program(schedule.problem)
+        relaxed = solve_relaxed(program)
+        return PurchasePlan(
+            question=question,
+            problem=schedule.problem,
+            schedule=schedule,
+            bound=float(relaxed.fun) * program.money_unit + schedule.problem.fixed_cost,
+            shadow_prices=shadow_prices(program, relaxed),
+            regret=regret,
+            shortfall=None,
+            verified=verified,
+            reference=reference_table(question, schedule),
+        )
+
+    def so_far(schedule: Schedule, verified: Verified | None) -> None:
+        if state is not None:
+            with interrupts.held():
+                state(plan_of(schedule, verified, None))
+            interrupts.check()
+
+    verified = regret = None
+    with interrupts.watched():
+        try:
+            if base is not None:
+                verified = verify(
+                    question,
+                    base,
+                    problem,
+                    schedule,
+                    workers=workers,
+                    told=told,
+                    kept=kept,
+                    state=lambda verified: so_far(verified.schedule, verified),
+                )
+                schedule = verified.schedule
+            if verified is None or verified.complete:
+                so_far(schedule, verified)
+                regret = find_regret(schedule.problem, schedule, effort)
+        except KeyboardInterrupt:
+            interrupts.taken()
+        with interrupts.held():
+            return plan_of(schedule, verified, regret)

@@ -1,0 +1,92 @@
+"""What each limit of a plan is worth: the shadow prices of its linear relaxation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.procurement.program import Program, Row
+
+__all__ = ["ALL", "UNITS", "shadow_prices"]
+
+UNITS = {
+    "budget": ("CNY", 1.0),
+    "power": ("MW", 1e6),
+    "rack_units": ("rack unit", 1.0),
+    "available": ("node", 1.0),
+    "demand": ("million tokens", 1e6),
+}
+"""Of which one more is priced, and how many SI units that is, by constraint."""
+ALL = "all"
+"""Scenarios."""
+NOTHING = 1e-7
+"""Price, in the units of the program, that the solver does not tell from none."""
+
+
+def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
+    """Price one more of everything that limits a plan.
+
+    Parameters
+    ----------
+    program : Program
+    solution : scipy.optimize.OptimizeResult
+        Of :func:`~clustersim.procurement.solve.solve_relaxed`.
+
+    Returns
+    -------
+    DataFrame
+        A row a limit: ``constraint, of`` (chip or class), ``scenario`` in which there is one more
+        (``all``: in every one), ``quarter`` (from 1; empty for all together), ``unit, saves_cny``:
+        how much less the expected cost is for each unit more.  Negative for demand, which costs.
+        It holds for small changes.  Supply of quarters that are decided first is priced in all
+        scenarios only; of limits that are the same in all, ``all`` is the sum over them.
+    """
+    marginal = np.zeros(len(program.rows))
+    marginal[~program.equal] = solution.ineqlin.marginals
+    marginal[program.equal] = solution.eqlin.marginals
+    names = program.problem.scenarios
+    prices: dict[tuple[str, int | None, str, str], float] = {}
+    for row, value in zip(program.rows, marginal, strict=True):
+        if row.kind not in UNITS:
+            continue
+        scaled = float(value)
+        if row.kind == "demand":
+            scaled += _of_the_bound(program, solution, row)
+        saves = 0.0 if abs(scaled) < NOTHING else -scaled * program.money_unit / row.unit
+        places = []
+        if row.scenario is None or len(names) == 1 or row.kind != "available":
+            places.append(ALL)
+        if row.scenario is not None and len(names) > 1:
+            places.append(names[row.scenario])
+        for place in places:
+            key = (row.kind, row.quarter, row.of, place)
+            prices[key] = prices.get(key, 0.0) + saves
+    kinds = list(UNITS)
+    ordered = sorted(
+        prices, key=lambda key: (kinds.index(key[0]), -1 if key[1] is None else key[1])
+    )
+    return pd.DataFrame(
+        {
+            "constraint": [kind for kind, _, _, _ in ordered],
+            "of": [of for _, _, of, _ in ordered],
+            "scenario": [scenario for _, _, _, scenario in ordered],
+            "quarter": pd.array(
+                [None if quarter is None else quarter + 1 for _, quarter, _, _ in ordered],
+                dtype="Int64",
+            ),
+            "unit": [UNITS[kind][0] for kind, _, _, _ in ordered],
+            "saves_cny": [prices[key] * UNITS[key[0]][1] for key in ordered],
+        }
+    )
+
+
+def _of_the_bound(program: Program, solution: Any, row: Row) -> float:
+    """What more demand costs by letting more of it be left undone, in the units of its row."""
+    assert row.scenario is not None, "demand is met in each scenario"
+    assert row.quarter is not None, "demand is met in its quarter"
+    index = program.problem.classes.index(row.of)
+    column = program.unmet[row.scenario, row.quarter, index]
+    share = 1.0 - program.problem.must_meet[index, row.quarter]
+    return float(solution.upper.marginals[column]) * float(share)

@@ -1,0 +1,198 @@
+"""Why limits leave no plan: which of them, and how much is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array, hstack
+
+from clustersim.procurement.problem import Problem
+from clustersim.procurement.program import Program, build_program
+from clustersim.procurement.solve import INFEASIBLE, OPTIMAL, Effort
+
+__all__ = ["CANNOT", "TOGETHER", "find_shortfall", "with_more"]
+
+Key = tuple[str, str, int | None]
+TOGETHER = "together"
+CANNOT = "cannot help alone"
+KINDS = ("budget", "available", "power", "rack_units", "demand")
+NOTHING = 1e-9
+"""Amounts below this share of their limit are none."""
+
+
+def find_shortfall(problem: Problem, effort: Effort | None = None) -> pd.DataFrame:
+    """Find how much more of what would make a plan possible.
+
+    First the least total of amounts, each relative to its limit, if all limits may grow together;
+    then for each limit the least amount if it grows alone.  Lots stay whole.
+
+    Parameters
+    ----------
+    problem : Problem
+        One that has no plan.
+    effort : Effort, optional
+
+    Returns
+    -------
+    DataFrame
+        ``grows`` (``together``, or the limit that grows alone), ``constraint, of, quarter`` (from
+        1; empty for all together), ``amount`` (yuan, nodes, watts, rack units, or tokens less to
+        be met), ``relative`` (to the limit), ``helps`` (whether more of it makes a plan possible;
+        empty where the search did not tell), ``note``.
+    """
+    effort = effort or Effort()
+    program = build_program(problem)
+    keys = list(dict.fromkeys(_key(row) for row in program.rows if row.kind in KINDS))
+    scale = {key: _scale(program, key) for key in keys}
+    groups: dict[str, list[Key]] = {TOGETHER: [key for key in keys if key[0] != "demand"]}
+    for key in sorted(keys, key=lambda key: KINDS.index(key[0])):
+        if key[0] == "available":
+            groups.setdefault("supply of all chips", []).append(key)
+        groups.setdefault(_group(key), []).append(key)
+    records = []
+    for group, chosen in groups.items():
+        found = _least(program, chosen, scale, effort) if chosen else None
+        if found is None or found.x is None:
+            kind = chosen[0][0] if chosen else ""
+            cannot = found is None or found.status == INFEASIBLE
+            told = CANNOT if found is None or cannot else f"not known: {found.message}"
+            helps = False if cannot else None
+            record = _record(group, (kind, "", None), math.nan, math.nan)
+            records.append({**record, "helps": helps, "note": told})
+            continue
+        told = "" if found.status == OPTIMAL else f"less may do: {found.message}"
+        for key, share in zip(chosen, found.x[program.matrix.shape[1] :], strict=True):
+            if share > NOTHING:
+                record = _record(group, key, share * scale[key], share)
+                records.append({**record, "helps": True, "note": told})
+    table = pd.DataFrame(records)
+    return table.astype({"quarter": "Int64", "helps": "boolean"})
+
+
+def _key(row: Any) -> Key:
+    return row.kind, row.of, row.quarter
+
+
+def _group(key: Key) -> str:
+    """What grows alone: one chip's supply, one class's demand, or a limit of all."""
+    words = {"available": "supply", "rack_units": "rack units"}
+    kind = words.get(key[0], key[0])
+    return f"{kind} of {key[1]}" if key[1] else kind
+
+
+def _record(group: str, key: Key, amount: float, relative: float) -> dict[str, Any]:
+    kind, of, quarter = key
+    return {
+        "grows": group,
+        "constraint": kind,
+        "of": of,
+        "quarter": None if quarter is None else quarter + 1,
+        "amount": amount,
+        "relative": relative,
+    }
+
+
+def _scale(program: Program, key: Key) -> float:
+    """What an amount is relative to: the limit, or if that is 0 the largest of its kind."""
+    problem = program.problem
+    kind, of, quarter = key
+    if kind == "budget":
+        own = problem.budget if quarter is None else float(problem.quarter_budget[quarter])
+        others = problem.quarter_budget
+    elif kind == "available":
+        own = float(problem.available[:, quarter, problem.chips.index(of)].min())
+        others = problem.available
+    elif kind == "demand":
+        own = float(problem.demand[problem.classes.index(of), quarter])
+        others = problem.demand
+    else:
+        limits = problem.power_limit if kind == "power" else problem.rack_limit
+        own, others = float(limits[quarter or 0]), limits
+    largest = float(others[np.isfinite(others)].max(initial=0.0))
+    return own or largest or 1.0
+
+
+def _least(program: Program, keys: Sequence[Key], scale: dict[Key, float], effort: Effort) -> Any:
+    """Search for the least shares, in total, of themselves by which these limits grow."""
+    place = {key: number for number, key in enumerate(keys)}
+    at, of, by = [], [], []
+    for number, row in enumerate(program.rows):
+        if _key(row) in place:
+            at.append(number)
+            of.append(place[_key(row)])
+            sign = 1.0 if row.kind == "demand" else -1.0
+            by.append(sign * scale[_key(row)] / row.unit)
+    shape = (len(program.rows), len(keys))
+    grown: Any = coo_array((by, (at, of)), shape=shape)
+    columns = program.matrix.shape[1]
+    cost = np.concatenate([np.zeros(columns), np.ones(len(keys))])
+    most = [math.inf if key[0] != "demand" else _met(program, key) / scale[key] for key in keys]
+    return milp(
+        cost,
+        integrality=np.concatenate([program.integral, np.zeros(len(keys), dtype=np.int64)]),
+        bounds=Bounds(
+            np.concatenate([program.low, np.zeros(len(keys))]),
+            np.concatenate([program.high, most]),
+        ),
+        constraints=LinearConstraint(
+            hstack([program.matrix, grown], format="csr"),
+            np.where(program.equal, program.limit, -math.inf),
+            program.limit,
+        ),
+        options={"mip_rel_gap": effort.gap, "node_limit": effort.nodes},
+    )
+
+
+def _met(program: Program, key: Key) -> float:
+    """Tokens of a class and quarter that must be met."""
+    problem, (_, of, quarter) = program.problem, key
+    index = problem.classes.index(of)
+    return float(problem.must_meet[index, quarter] * problem.demand[index, quarter])
+
+
+def with_more(problem: Problem, amounts: pd.DataFrame, *, margin: float = 1e-9) -> Problem:
+    """Return the problem with limits that have grown.
+
+    Parameters
+    ----------
+    problem : Problem
+    amounts : DataFrame
+        Rows of :func:`find_shortfall`.
+    margin : float
+        By what share of itself each amount is larger, for rounding.
+    """
+    budget, quarter_budget = problem.budget, problem.quarter_budget.copy()
+    available = problem.available.copy()
+    power, racks = problem.power_limit.copy(), problem.rack_limit.copy()
+    must_meet = problem.must_meet.copy()
+    for row in amounts.to_dict("records"):
+        amount = row["amount"] * (1 + margin)
+        quarter = None if pd.isna(row["quarter"]) else int(row["quarter"]) - 1
+        if row["constraint"] == "budget" and quarter is None:
+            budget += amount
+        elif row["constraint"] == "budget":
+            quarter_budget[quarter] += amount
+        elif row["constraint"] == "available":
+            available[:, quarter, problem.chips.index(row["of"])] += amount
+        elif row["constraint"] == "demand":
+            index = problem.classes.index(row["of"])
+            must_meet[index, quarter] -= min(
+                must_meet[index, quarter], amount / problem.demand[index, quarter]
+            )
+        else:
+            (power if row["constraint"] == "power" else racks)[quarter] += amount
+    return dataclasses.replace(
+        problem,
+        budget=budget,
+        quarter_budget=quarter_budget,
+        available=available,
+        power_limit=power,
+        rack_limit=racks,
+        must_meet=must_meet,
+    )

@@ -1,0 +1,251 @@
+"""A plan as scenarios that can be simulated: its fleet, its deliveries, its jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.analysis.metrics import metric_of
+from clustersim.analysis.part import MeasuredRun, Part
+from clustersim.procurement.checks import supply_stops
+from clustersim.procurement.fleet import BaseScenario, cluster_of
+from clustersim.procurement.gangs import LEAST_SHARE
+from clustersim.procurement.load import PlanQuestion
+from clustersim.procurement.solve import Schedule
+from clustersim.procurement.spec import QUARTER_S, Verification
+from clustersim.scenario.file_names import full_path
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import define_scenario
+from clustersim.seeds import Streams
+from clustersim.simulation.result import Result
+from clustersim.workload import WorkloadSpec, generate_jobs
+
+__all__ = [
+    "Service",
+    "SimulatedCheck",
+    "run_simulated_check",
+    "simulated_check_jobs",
+    "simulated_check_of",
+]
+
+
+@dataclass(frozen=True)
+class SimulatedCheck:
+    """One scenario of a plan, to be simulated.
+
+    Attributes
+    ----------
+    scenario : str
+        Its name in the plan.
+    tree : dict
+        A scenario as plain data, but for its jobs.
+    workloads : list of dict
+        For each quarter a workload model by class.
+    metric : str
+        What is measured in each quarter.
+    """
+
+    scenario: str
+    tree: Mapping[str, Any]
+    workloads: list[dict[str, Mapping[str, Any]]]
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a simulation shows in each quarter.
+
+    Attributes
+    ----------
+    values : list of float
+        The metric; infinite where a job never ends, NaN where none was submitted.
+    jobs : list of int
+        Submitted.
+    """
+
+    values: list[float]
+    jobs: list[int]
+
+
+def simulated_check_of(
+    question: PlanQuestion, base: BaseScenario, schedule: Schedule, scenario: int
+) -> SimulatedCheck:
+    """Make what is simulated of a plan in one of its scenarios.
+
+    A pool has the existing nodes and all that is bought; these are delivered at the start of their
+    quarter.  The jobs of each quarter are those that the plan processes.  Fleet and demand are
+    multiplied by `verify.scale`.
+    """
+    spec, verify = question.spec, base.verification
+    scaled = np.rint(schedule.nodes[scenario] * verify.scale).astype(int)
+    nodes = {name: int(scaled[-1, chip]) for chip, name in enumerate(spec.chips)}
+    steps = np.diff(scaled, axis=0)
+    deliveries = [
+        {"pool": name, "nodes": int(steps[quarter - 1, chip]), "at": f"{quarter * QUARTER_S} s"}
+        for quarter in range(1, spec.quarters)
+        for chip, name in enumerate(spec.chips)
+        if steps[quarter - 1, chip]
+    ]
+    tree = {
+        **base.tree,
+        "name": f"{spec.name}: {schedule.problem.scenarios[scenario]}",
+        "catalogue": [full_path(question.folder, own) for own in spec.catalogue],
+        "cluster": cluster_of(question, base, nodes),
+        "performance": spec.performance.model_dump(mode="json", exclude_none=True),
+        "supply": {
+            "deliveries": deliveries,
+            "embargoes": _embargoes(question, schedule, scenario),
+        },
+    }
+    if "calibration" in tree["performance"]:
+        path = full_path(question.folder, tree["performance"]["calibration"])
+        tree["performance"]["calibration"] = path
+    return SimulatedCheck(
+        scenario=schedule.problem.scenarios[scenario],
+        tree=tree,
+        workloads=[
+            _workloads(question, verify, schedule, scenario, quarter)
+            for quarter in range(spec.quarters)
+        ],
+        metric=verify.objective.metric,
+    )
+
+
+def _embargoes(question: PlanQuestion, schedule: Schedule, scenario: int) -> list[dict[str, Any]]:
+    """When nodes are no longer repaired, of the chips that the scenario says so of."""
+    told = question.spec.scenarios[schedule.problem.scenarios[scenario]].available
+    stops = supply_stops(schedule.problem.available[scenario])
+    return [
+        {"pools": [name], "at": f"{stop * QUARTER_S} s"}
+        for name, stop in zip(question.spec.chips, stops, strict=True)
+        if stop is not None and name in told and not told[name].spare_parts
+    ]
+
+
+def _workloads(
+    question: PlanQuestion,
+    verify: Verification,
+    schedule: Schedule,
+    scenario: int,
+    quarter: int,
+) -> dict[str, Mapping[str, Any]]:
+    """Workload model of each class in a quarter, at the rate that the plan processes."""
+    spec = question.spec
+    models: dict[str, Mapping[str, Any]] = {}
+    for index, (name, demand) in enumerate(spec.demand.items()):
+        wanted = schedule.problem.demand[index, quarter]
+        tokens = (wanted - schedule.unmet[scenario, quarter, index]) * verify.scale
+        job = demand.job_tokens
+        constant = isinstance(job, float | int)
+        average = float(job) if isinstance(job, float | int) else float(job.mean())
+        if tokens <= 1e-9 * average:
+            continue
+        one = {
+            "name": name,
+            "weight": 1,
+            "sizes": {demand.accelerators: 1},
+            "model": demand.model,
+            "tokens": {"kind": "constant", "value": job} if constant else job,
+            "accelerators": _accelerators(question, verify, schedule, (scenario, quarter, index)),
+        }
+        gap_s = QUARTER_S * average / tokens
+        models[name] = {
+            "arrivals": {"mean_interarrival": f"{gap_s} s", "process": verify.arrivals},
+            "classes": [one],
+        }
+    return models
+
+
+def _accelerators(
+    question: PlanQuestion, verify: Verification, schedule: Schedule, place: tuple[int, int, int]
+) -> list[str]:
+    """Chips that jobs of a scenario, quarter and class may run on, the most used first."""
+    busy = schedule.busy[place]
+    chosen = [int(chip) for chip in np.argsort(-busy, kind="stable")]
+    if verify.routing == "planned":
+        chosen = [chip for chip in chosen if busy[chip] > LEAST_SHARE * busy.sum()]
+    else:
+        chosen = [chip for chip in chosen if schedule.problem.node_tokens[place[2], chip] > 0]
+    names = list(question.spec.chips.values())
+    return [question.catalogue.accelerator(names[chip].accelerator).name for chip in chosen]
+
+
+class _PartStreams(Streams):
+    """Streams of one class in one quarter, so that no other part of a demand moves its jobs."""
+
+    def __init__(self, whole: Streams, part: str) -> None:
+        super().__init__(whole.seed, replication=whole.replication)
+        self.part = part
+
+    def __call__(self, purpose: str) -> np.random.Generator:
+        return super().__call__(f"{purpose} of {self.part}")
+
+
+def simulated_check_jobs(check: SimulatedCheck, replication: int) -> pd.DataFrame:
+    """Draw the jobs of a check, in order of time; the same for the same seed and replication.
+
+    There may be none, in a table without columns.
+    """
+    streams = Streams(int(check.tree.get("seed", 0)), replication=replication)
+    parts = []
+    for quarter, models in enumerate(check.workloads):
+        for name, model in models.items():
+            jobs = generate_jobs(
+                WorkloadSpec.model_validate(model),
+                _PartStreams(streams, f"{name} in quarter {quarter + 1}"),
+                horizon_s=QUARTER_S,
+            )
+            jobs["submit_s"] += quarter * QUARTER_S
+            parts.append(jobs.astype({"job_class": "string"}))
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    table = table.sort_values("submit_s", kind="stable", ignore_index=True)
+    table["job_id"] = np.arange(1, len(table) + 1)
+    return table
+
+
+def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
+    """Simulate a check once and measure each quarter; where no job comes, there is no service.
+
+    Raises
+    ------
+    InputError
+        If its scenario cannot be used.
+    """
+    quarters = range(len(check.workloads))
+    jobs = simulated_check_jobs(check, replication)
+    if jobs.empty:
+        return Service([math.nan for _ in quarters], [0 for _ in quarters])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "jobs.parquet"
+        jobs.to_parquet(path, index=False)
+        tree = {**check.tree, "workload": {"trace": str(path)}, "replication": replication}
+        result = run_scenario(define_scenario(tree, source=f"scenario {check.scenario!r}"))
+    if result.interrupted:
+        raise KeyboardInterrupt
+    measured = [_measured(result, check.metric, quarter) for quarter in quarters]
+    return Service([value for value, _ in measured], [count for _, count in measured])
+
+
+def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:
+    """A metric of the jobs that were submitted in a quarter, and how many they are."""
+    jobs = result.jobs[result.jobs["submit_s"] // QUARTER_S == quarter]
+    if jobs.empty:
+        return math.nan, 0
+    if jobs["finish_s"].isna().any():
+        return math.inf, len(jobs)
+    own = MeasuredRun(dataclasses.replace(result, jobs=jobs))
+    part = Part(own, 0, len(jobs), 0.0, math.inf)
+    compute = metric_of(metric).compute
+    assert compute is not None, "the plan file was checked"
+    return compute(part), len(jobs)

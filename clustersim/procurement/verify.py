@@ -1,0 +1,361 @@
+"""Planning and simulating in turn, until the simulated service meets the objective."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim import interrupts
+from clustersim.analysis.statistics import mean_interval
+from clustersim.errors import InputError, named_in
+from clustersim.processes import WorkerDied, cores, run_calls
+from clustersim.procurement.correction import Correction
+from clustersim.procurement.fleet import BaseScenario
+from clustersim.procurement.gangs import check_scale
+from clustersim.procurement.kept_runs import KeptRuns
+from clustersim.procurement.load import PlanQuestion
+from clustersim.procurement.problem import Problem
+from clustersim.procurement.simulated_check import (
+    Service,
+    SimulatedCheck,
+    run_simulated_check,
+    simulated_check_of,
+)
+from clustersim.procurement.solve import Effort, Schedule, solve
+from clustersim.procurement.spec import Verification
+from clustersim.studies.spec import Objective
+from clustersim.units import format_number
+
+__all__ = ["INTERRUPTED", "KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
+
+KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
+"""Outcomes of an objective by the interval of what was simulated."""
+INTERRUPTED = "interrupted"
+"""The outcome of a verification that was not completed."""
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What trying a plan has shown.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        The plan with the largest planning utilisation at which the search's replications kept the
+        objective; where none did, that with the smallest one tried.
+    outcome : {"kept", "missed", "undecided", "interrupted"}
+        Of the objective, by the intervals over replications that the search has not seen.
+        Interrupted: these were not simulated, and `rounds` has the rounds that are complete.
+    meets : bool
+        Whether their means meet it.
+    rounds : DataFrame
+        A row for each round, scenario and quarter: ``round, fresh`` (the last round, with new
+        replications), ``planning_utilisation, possible, expected_cost_cny, scenario, quarter, jobs,
+        metric, mean, low, high`` (95 % interval over replications), ``outcome`` (empty without
+        jobs).
+    checks : list of SimulatedCheck
+        What was simulated of that plan.
+    replication : int
+        The first of the new ones.
+    note : str
+        Why the search ended.
+    """
+
+    schedule: Schedule
+    outcome: str
+    meets: bool
+    rounds: pd.DataFrame
+    checks: list[SimulatedCheck]
+    replication: int
+    note: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was not interrupted."""
+        return self.outcome != INTERRUPTED
+
+    @property
+    def fresh(self) -> pd.DataFrame:
+        """Rows of the new replications."""
+        return self.rounds[self.rounds["fresh"]]
+
+
+def verify(
+    question: PlanQuestion,
+    base: BaseScenario,
+    problem: Problem,
+    first: Schedule,
+    *,
+    workers: int | None = None,
+    told: Told | None = None,
+    kept: KeptRuns | None = None,
+    state: Callable[[Verified], None] | None = None,
+) -> Verified:
+    """Try a plan by simulation, and plan with less utilisation until the service is good enough.
+
+    All rounds and scenarios see the same random numbers.  The service of a round is the worst upper
+    end of the 95 % interval over the replications, of all scenarios and quarters.  These numbers
+    have chosen the plan, so new ones tell its service: kept where the intervals of all scenarios
+    and quarters are within the objective, missed where one is beyond it.  A run begins with no job
+    in the system.
+
+    Parameters
+    ----------
+    question : PlanQuestion
+    base : BaseScenario
+    problem : Problem
+    first : Schedule
+        The plan at its planning utilisation.
+    workers : int, optional
+        Processes; by default one a core.
+    told : callable, optional
+        Called with a line after each round.
+    kept : KeptRuns, optional
+        Runs that are done and are not made again; those made here are added as they are done.
+    state : callable, optional
+        Called before the first round and after each with what an interrupt then would leave.
+
+    Returns
+    -------
+    Verified
+        After a KeyboardInterrupt, that of the rounds that are complete; see `outcome`.
+
+    Raises
+    ------
+    InputError
+        If a scenario cannot be simulated, or the scale is too small for the first plan.
+    """
+    spec, chosen = base.verification, _scenarios(question, base.verification)
+    check_scale(question, first, chosen, spec.scale)
+    seen, new = range(spec.replications), range(spec.replications, 2 * spec.replications)
+    effort = Effort(question.spec.gap, question.spec.search_nodes)
+    search = Correction(
+        begin=problem.utilisation,
+        lowest=min(spec.lowest_utilisation, problem.utilisation),
+        at_most=spec.objective.limit,
+        tolerance=spec.tolerance,
+    )
+    tried: dict[float, float | None] = {}
+    plans: dict[float, tuple[Schedule, list[SimulatedCheck]]] = {}
+    tables: list[pd.DataFrame] = []
+
+    def interrupted(now: str) -> Verified:
+        best = search.result(tried)
+        return Verified(
+            schedule=plans[min(plans) if best is None else best][0] if plans else first,
+            outcome=INTERRUPTED,
+            meets=False,
+            rounds=pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+            checks=[],
+            replication=new.start,
+            note=now,
+        )
+
+    with _runs(workers, kept) as runs:
+        try:
+            while len(tried) < spec.rounds and (value := search.next_value(tried)) is not None:
+                number = len(tried) + 1
+                runs.begin(f"round {number} of at most {spec.rounds}")
+                if state is not None:
+                    state(interrupted(runs.text()))
+                plan = first if not tried else solve(problem.at(value), effort=effort)
+                if plan is None:
+                    table = _impossible(number, value)
+                else:
+                    checks = [simulated_check_of(question, base, plan, s) for s in chosen]
+                    with named_in(question.source, "verify"):
+                        table = _round(number, plan, checks, spec.objective, seen, runs)
+                    table = table.assign(fresh=False)
+                    plans[value] = plan, checks
+                tables.append(table)
+                tried[value] = None if plan is None else _service(table)
+                if told is not None:
+                    told(_line(number, value, tried[value]))
+            best = search.result(tried)
+            schedule, checks = plans[min(plans) if best is None else best]
+            runs.begin("the round of new replications")
+            if state is not None:
+                state(interrupted(runs.text()))
+            with named_in(question.source, "verify"):
+                fresh = _round(len(tried) + 1, schedule, checks, spec.objective, new, runs)
+        except KeyboardInterrupt:
+            interrupts.taken()
+            return interrupted(runs.text())
+    return Verified(
+        schedule=schedule,
+        outcome=_worst(fresh["outcome"]),
+        meets=not (fresh["mean"].fillna(math.inf) > spec.objective.limit)[fresh["jobs"] > 0].any(),
+        rounds=pd.concat([*tables, fresh.assign(fresh=True)], ignore_index=True),
+        checks=checks,
+        replication=new.start,
+        note=_note(search, tried, best),
+    )
+
+
+def _scenarios(question: PlanQuestion, spec: Verification) -> list[int]:
+    names = list(question.spec.scenarios)
+    wanted = names if spec.scenarios is None else spec.scenarios
+    return [names.index(name) for name in dict.fromkeys(wanted)]
+
+
+def _round(
+    number: int,
+    plan: Schedule,
+    checks: list[SimulatedCheck],
+    objective: Objective,
+    replications: range,
+    runs: _Runs,
+) -> pd.DataFrame:
+    count = len(replications)
+    services = runs([(check, each) for check in checks for each in replications])
+    records = []
+    for index, check in enumerate(checks):
+        own = services[index * count : (index + 1) * count]
+        for quarter in range(plan.problem.quarters):
+            jobs = sum(service.jobs[quarter] for service in own)
+            mean, low, high = _interval([service.values[quarter] for service in own])
+            records.append(
+                {
+                    "round": number,
+                    "planning_utilisation": plan.problem.utilisation,
+                    "possible": True,
+                    "expected_cost_cny": plan.expected_cost,
+                    "scenario": check.scenario,
+                    "quarter": quarter + 1,
+                    "jobs": jobs,
+                    "metric": objective.metric,
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "outcome": _outcome(mean, low, high, objective.limit) if jobs else None,
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def _service(table: pd.DataFrame) -> float:
+    """The worst upper end of all scenarios and quarters; 0 where nothing is done."""
+    return float(_upper_ends(table).max(initial=0.0))
+
+
+def worst_place(table: pd.DataFrame) -> pd.Series:
+    """Return the row of the scenario and quarter with the worst upper end; some have jobs."""
+    return table[table["jobs"] > 0].iloc[int(_upper_ends(table).argmax())]
+
+
+def _upper_ends(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Upper ends of the rows with jobs; means where there is none, as of one replication."""
+    told = table[table["jobs"] > 0]
+    ends = told["high"].where(np.isfinite(told["high"]), told["mean"])
+    return ends.fillna(math.inf).to_numpy(dtype=np.float64)
+
+
+def _outcome(mean: float, low: float, high: float, limit: float) -> str:
+    if high <= limit:
+        return KEPT
+    return MISSED if math.isnan(mean) or low > limit else UNDECIDED
+
+
+def _worst(outcomes: pd.Series) -> str:
+    return next((told for told in (MISSED, UNDECIDED) if (outcomes == told).any()), KEPT)
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95 % interval over replications; infinite if one is."""
+    if np.isinf(values).any():
+        return math.inf, math.inf, math.inf
+    return mean_interval(values)
+
+
+def _impossible(number: int, utilisation: float) -> pd.DataFrame:
+    row = {"round": number, "planning_utilisation": utilisation, "possible": False, "fresh": False}
+    return pd.DataFrame([row])
+
+
+def _line(number: int, utilisation: float, value: float | None) -> str:
+    if value is None:
+        return f"round {number}: no plan at a planning utilisation of {utilisation:.3f}"
+    head = f"round {number}: planning utilisation {utilisation:.3f}"
+    return f"{head}, measured at most {format_number(value)}"
+
+
+def _note(search: Correction, tried: dict[float, float | None], best: float | None) -> str:
+    done = search.next_value(tried) is None
+    if best is not None:
+        if len(tried) == 1:
+            return "met by the first plan"
+        ended = f"known to {search.tolerance:g}" if done else f"after {len(tried)} rounds"
+        return f"met by a planning utilisation of {best:.3f}, {ended}"
+    floor = max((value for value, measure in tried.items() if measure is None), default=None)
+    if floor is not None:
+        return f"not met: at a planning utilisation of {floor:.3f} the limits leave no plan"
+    lowest = min(tried)
+    return f"not met in {len(tried)} rounds, down to a planning utilisation of {lowest:.3f}"
+
+
+class _Runs:
+    """Makes runs, in the order in which they are asked for, but those that are kept."""
+
+    def __init__(
+        self,
+        calls: Callable[..., list[Service]],
+        count: int,
+        kept: KeptRuns,
+    ) -> None:
+        self._calls, self._count, self._kept = calls, count, kept
+        self._round, self._total, self._done = "", 0, 0
+
+    def begin(self, name: str) -> None:
+        """Note that a round begins."""
+        self._round, self._total, self._done = name, 0, 0
+
+    def text(self) -> str:
+        """Say how far the round is."""
+        if not self._total:
+            return f"interrupted before the runs of {self._round}"
+        return f"interrupted in {self._round}, {self._done} of its {self._total} runs done"
+
+    def __call__(self, tasks: Sequence[tuple[SimulatedCheck, int]]) -> list[Service]:
+        """Make runs that are not kept, and return all in order."""
+        services = [self._kept.get(*task) for task in tasks]
+        missing = [task for task, service in zip(tasks, services, strict=True) if service is None]
+        self._total, self._done = len(tasks), len(tasks) - len(missing)
+        if missing:
+            self._kept.explain_unused()
+
+        def done(number: int, service: Service) -> None:
+            with interrupts.held():
+                self._kept.add(*missing[number], service)
+                self._done += 1
+            interrupts.check()
+
+        if min(self._count, len(missing)) <= 1:
+            for number, task in enumerate(missing):
+                done(number, run_simulated_check(*task))
+        else:
+            try:
+                self._calls([(run_simulated_check, task) for task in missing], done)
+            except WorkerDied as error:
+                raise InputError("workers", str(error)) from None
+        found = [self._kept.get(*task) for task in tasks]
+        return [service for service in found if service is not None]
+
+
+@contextmanager
+def _runs(workers: int | None, kept: KeptRuns | None) -> Iterator[_Runs]:
+    """Yield what makes runs."""
+    if workers is not None and workers < 1:
+        raise InputError("workers", f"must be 1 or more, found {workers}")
+    count = workers or cores()
+    with run_calls(
+        count, ["clustersim.procurement.simulated_check"]
+    ) as calls:  # starts none before the first
+        yield _Runs(calls, count, kept or KeptRuns())

@@ -1,0 +1,138 @@
+"""What is wrong with a study file as a whole: fields that do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clustersim.analysis.metrics import is_metric, metric_names, period_of, pool_of
+from clustersim.analysis.values import Scalar
+from clustersim.errors import unknown_name
+from clustersim.studies.plot_kinds import check_plots, parameters_of
+from clustersim.studies.spec import Range, Replications, StudySpec
+
+__all__ = ["check_pools", "check_study"]
+
+
+def check_study(spec: StudySpec) -> list[str]:
+    """Return what is wrong with a study whose fields are in order by themselves, one line each."""
+    problems = [
+        *_check_path(spec),
+        *_check_sample(spec),
+        *_check_capacity(spec),
+        *_check_comparison(spec),
+        *_check_period(spec),
+        *check_plots(spec),
+    ]
+    known = [*parameters_of(spec), *metric_names(), "capacity"]
+    problems += [
+        f"labels: {unknown_name('parameter or metric', name, known)}"
+        for name in spec.labels
+        if name not in known and not is_metric(name)
+    ]
+    return problems
+
+
+def check_pools(spec: StudySpec, pools: set[str]) -> list[str]:
+    """Return a line for each metric of a pool that no point of the study has."""
+    return [
+        f"{field}: {name}: {unknown_name('pool', pool, pools)}"
+        for field, name in spec.named_metrics
+        if is_metric(name) and (pool := pool_of(name)) not in {*pools, ""}
+    ]
+
+
+def _check_path(spec: StudySpec) -> Iterator[str]:
+    paths = spec.varied
+    for path in sorted({path for path in paths if paths.count(path) > 1}):
+        yield f"parameters: {path} varies twice"
+    for field, path in spec.named_paths:
+        if path in ("replication", "seed"):
+            yield f"{field}: {path} is what `replications` varies"
+        if path in ("name", "description"):
+            yield f"{field}: {path} is for readers; no result depends on it"
+        if path == "plugins":
+            yield f"{field}: {path} cannot vary; name the files under the study's own `plugins`"
+        for fixed in spec.set:
+            if fixed == path:
+                yield f"set: {fixed} has no effect, for it varies under {field}"
+            elif fixed.startswith(f"{path}."):
+                yield f"set: {fixed} has no effect, for all of {path} varies under {field}"
+    if "plugins" in spec.set:
+        yield "set: name the files under the study's own `plugins`, or with --plugins"
+    if spec.draws and "performance.draw" in paths:
+        yield "draws: performance.draw is a parameter already"
+    if not paths and spec.capacity is None:
+        yield "parameters: nothing varies; `clustersim run` runs one scenario"
+
+
+def _check_sample(spec: StudySpec) -> Iterator[str]:
+    drawn = spec.sampled
+    if spec.sample is None:
+        for path in drawn:
+            yield f"parameters.{path}: give the range steps, or say how to `sample` it"
+        return
+    if not drawn:
+        yield "sample: there is no range without steps to be drawn"
+    if spec.sample.method == "sobol-indices":
+        if len(drawn) == 1:
+            yield f"sample: sobol-indices need two or more ranges without steps, found {drawn[0]}"
+        if spec.capacity is not None:
+            yield "sample: sobol-indices do not go with a capacity search"
+        for path in drawn:
+            values = spec.parameters[path]
+            if isinstance(values, Range) and values.whole:
+                yield (
+                    f"parameters.{path}: sobol-indices need fractions, found whole numbers; write "
+                    f"{values.begin}.0 and {values.end}.0 if fractions will do"
+                )
+
+
+def _check_capacity(spec: StudySpec) -> Iterator[str]:
+    if spec.capacity is None:
+        return
+    if spec.objective is None:
+        yield "capacity: needs an objective, such as objective: {metric: p95_wait_s, at_most: 1 h}"
+    if isinstance(spec.replications, Replications):
+        yield "replications: a capacity search needs a fixed number of them"
+    elif spec.replications == 1:
+        yield "replications: a capacity search needs two or more, found 1"
+    for value in spec.listed(spec.capacity.of):
+        if isinstance(value, (bool, str)):
+            yield f"parameters.{spec.capacity.of}: is searched and needs numbers, found {value!r}"
+
+
+def _check_comparison(spec: StudySpec) -> Iterator[str]:
+    compare = spec.compare
+    if compare is None:
+        return
+    if compare.of not in spec.varied:
+        yield f"compare.of: {unknown_name('parameter', compare.of, spec.varied)}"
+        return
+    listed = spec.listed(compare.of)
+    if not listed:
+        yield f"compare.of: {compare.of} is a range; systems that are compared are listed"
+    elif not any(_same(value, compare.baseline) for value in listed):
+        yield f"compare.baseline: {unknown_name('value', compare.baseline, map(str, listed))}"
+    elif len(listed) == 1:
+        yield f"compare.of: {compare.of} has one value, {listed[0]!r}; nothing to compare it with"
+    if spec.capacity is not None and compare.of == spec.capacity.of:
+        yield f"compare.of: {compare.of} is what the capacity search varies"
+
+
+def _check_period(spec: StudySpec) -> Iterator[str]:
+    count = len(spec.window.period_names)
+    for field, name in spec.named_metrics:
+        period = period_of(name)[1]
+        if period is not None and not count:
+            yield f"{field}: {name} needs window: {{periods: {max(4, period)}}}"
+        elif period is not None and period > count:
+            yield f"{field}: {name}: there are {count} periods"
+    if count and spec.capacity is not None:
+        yield (
+            "window.periods: do not go with a capacity search, which looks for a steady state; "
+            "leave one of them out"
+        )
+
+
+def _same(one: Scalar, other: Scalar) -> bool:
+    return one == other and isinstance(one, bool) == isinstance(other, bool)

@@ -1,0 +1,250 @@
+"""Which runs a study needs: all at once, until an interval is narrow, or as a search goes on.
+
+A request is asked again when all that it asked for is done.  What it asks is a function of the
+outcomes alone, never of the order in which they came, so that a study is the same on any number
+of workers and however often it was stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from clustersim.analysis.root_search import RootSearch
+from clustersim.analysis.statistics import replications_needed
+from clustersim.analysis.steady import piles_up
+from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
+from clustersim.studies.design import Point, column_value
+from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
+from clustersim.studies.store import Outcome
+
+__all__ = ["Known", "RunRequest", "run_requests"]
+
+MOST_TRIES = 40
+"""Values that a capacity search tries at most."""
+Known = Mapping[str, Outcome]
+"""Outcomes of runs that are done, by the hash of the run."""
+
+
+class RunRequest(Protocol):
+    """Runs that belong together."""
+
+    def wanted(self, known: Known) -> list[Run]:
+        """All runs that are needed as far as can be told from these outcomes, in order."""
+
+    def at_least(self) -> int:
+        """How many runs it will want, as far as can be told beforehand."""
+
+
+def run_requests(spec: StudySpec, base: Base, points: Sequence[Point]) -> list[RunRequest]:
+    """Return what a study needs, in the order of its design."""
+    if spec.capacity is not None:
+        return [*_capacity_requests(spec, base, points)]
+    if isinstance(spec.replications, Replications):
+        return [
+            SequentialRequest(base, point.changes, spec.draws, spec.replications)
+            for point in points
+        ]
+    return [FixedRequest(base, point.changes, spec.draws, spec.replications) for point in points]
+
+
+@dataclass(slots=True)
+class FixedRequest:
+    """Every draw and replication of a point."""
+
+    base: Base
+    changes: Mapping[str, Any]
+    draws: int
+    replications: int
+    _runs: list[Run] | None = None
+
+    def wanted(self, _known: Known) -> list[Run]:
+        """See :class:`RunRequest`."""
+        if self._runs is None:
+            point = self.base.at(self.changes)
+            self._runs = _all_runs(point, self.draws, self.replications)
+        return self._runs
+
+    def at_least(self) -> int:
+        """See :class:`RunRequest`."""
+        return (self.draws + 1) * self.replications
+
+
+@dataclass(slots=True)
+class SequentialRequest:
+    """Replications of a point until the interval of a metric is narrow enough.
+
+    The sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1, on the
+    posterior's mean; the draws get as many replications.
+    """
+
+    base: Base
+    changes: Mapping[str, Any]
+    draws: int
+    rule: Replications
+    _point: PointRuns | None = None
+
+    def wanted(self, known: Known) -> list[Run]:
+        """See :class:`RunRequest`."""
+        point = self._point = self._point or self.base.at(self.changes)
+        count = self.rule.least
+        runs = _all_runs(point, 0, count)
+        while all(run.key in known for run in runs):
+            values = [_metric(known[run.key], self.rule.metric) for run in runs]
+            more = replications_needed(values, self.rule.relative_width, at_most=self.rule.at_most)
+            if more <= count:
+                return _all_runs(point, self.draws, count)
+            runs += [point.run(POSTERIOR_MEAN, k) for k in range(count, more)]
+            count = more
+        return runs
+
+    def at_least(self) -> int:
+        """See :class:`RunRequest`."""
+        return (self.draws + 1) * self.rule.least
+
+
+def _all_runs(point: PointRuns, draws: int, replications: int) -> list[Run]:
+    return [
+        point.run(draw, k) for draw in range(POSTERIOR_MEAN, draws) for k in range(replications)
+    ]
+
+
+def _metric(outcome: Outcome, name: str) -> float:
+    return outcome.metrics.get(name, math.nan)
+
+
+def _capacity_requests(
+    spec: StudySpec, base: Base, points: Sequence[Point]
+) -> Iterable[CapacityRequest]:
+    """One search for each combination of the other parameters."""
+    assert spec.capacity is not None
+    assert spec.objective is not None
+    assert isinstance(spec.replications, int)
+    given: dict[str, tuple[dict[str, Any], list[float]]] = {}
+    for point in points:
+        others = {path: v for path, v in point.changes.items() if path != spec.capacity.of}
+        _, values = given.setdefault(repr(others), (others, []))
+        if spec.capacity.of in point.changes:
+            values.append(column_value(point.changes[spec.capacity.of]))
+    for others, values in given.values():
+        yield CapacityRequest(
+            base, others, tuple(values), spec.capacity, spec.objective, spec.replications,
+            spec.draws,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class CapacityRequest:
+    """A search for the value of one parameter at which an objective is just kept.
+
+    Attributes
+    ----------
+    others : dict
+        Changes of the other parameters, by path.
+    given : tuple of float
+        Values of the searched parameter that are run in any case (for a curve).
+    """
+
+    base: Base
+    others: Mapping[str, Any]
+    given: tuple[float, ...]
+    search: CapacitySearch
+    objective: Objective
+    replications: int
+    draws: int
+    _runs: dict[tuple[float, int], list[Run]] = field(default_factory=dict)
+
+    def wanted(self, known: Known) -> list[Run]:
+        """See :class:`RunRequest`.
+
+        The posterior's mean is searched first; then every draw, which needs no interval of its
+        own, with the same random numbers.
+        """
+        runs, done = self._walk(POSTERIOR_MEAN, known)
+        for draw in range(self.draws) if done else ():
+            runs += self._walk(draw, known)[0]
+        return runs
+
+    def at_least(self) -> int:
+        """See :class:`RunRequest`."""
+        return self.replications * ((self.draws + 1) * 2 + len(self.given))
+
+    def _walk(self, draw: int, known: Known) -> tuple[list[Run], bool]:
+        """Runs that the search of a draw needs so far, and whether it is done.
+
+        It ends early at a value of which every run failed: nothing is known there.
+        """
+        search = root_search(self.search, self.objective, given=len(self.given))
+        tried: dict[float, list[float]] = {}
+        values = self.given if draw == POSTERIOR_MEAN else ()
+        runs: list[Run] = []
+        while values := values or search.next_values(tried):
+            made = {value: self._at(value, draw) for value in values}
+            runs += [run for each in made.values() for run in each]
+            if not all(run.key in known for run in runs):
+                return runs, False
+            for value, each in made.items():
+                done = [known[run.key] for run in each]
+                if done and all(outcome.failed for outcome in done):
+                    return runs, True
+                tried[value] = self._measured(done, whole=draw == POSTERIOR_MEAN)
+            values = ()
+        return runs, True
+
+    def _measured(self, done: Sequence[Outcome], *, whole: bool) -> list[float]:
+        if not done:
+            return [math.inf]
+        metrics, growth, loads = (
+            [_metric(outcome, name) for outcome in done]
+            for name in (self.objective.metric, "backlog_growth", "offered_load")
+        )
+        return tried_metric(metrics, growth, loads, whole=whole)
+
+    def _at(self, value: float, draw: int) -> list[Run]:
+        """The runs of a value and draw; none where a search would try what is overload anyway."""
+        load = self.search.load_of(value)
+        if load is not None and load >= 1 and value not in self.given:
+            return []
+        if (value, draw) not in self._runs:
+            told = int(value) if self.search.whole else float(value)
+            point = self.base.at({**self.others, self.search.of: told})
+            runs = [point.run(draw, k) for k in range(self.replications)]
+            self._runs[value, draw] = runs
+        return self._runs[value, draw]
+
+
+def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
+    """Return the search as a study file describes it, `given` values being tried in any case."""
+    low, high = search.between
+    return RootSearch(
+        at_most=objective.limit,
+        low=low,
+        high=high,
+        tolerance=search.width,
+        whole=search.whole,
+        rising=search.more_is == "worse",
+        most_values=MOST_TRIES + given,
+    )
+
+
+def tried_metric(
+    metrics: Sequence[float], growth: Sequence[float], loads: Sequence[float], *, whole: bool
+) -> list[float]:
+    """Return what a tried value gave, as a root search takes it.
+
+    Parameters
+    ----------
+    metrics, growth, loads : sequence of float (replications,)
+        The objective's metric, the share of the work that piled up, and the offered load (NaN
+        where it is not known).
+    whole : bool
+        Whether every replication counts (for an interval), or only their mean.
+    """
+    if any(load >= 1 for load in loads) or piles_up(growth):
+        return [math.inf]
+    known = [metric for metric in metrics if not math.isnan(metric)]
+    if whole or not known:
+        return list(metrics)
+    return [sum(known) / len(known)]

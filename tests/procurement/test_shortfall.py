@@ -1,0 +1,123 @@
+"""Why there is no plan: the limit that is named is the one, and the amount is what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+import scipy.optimize
+from files import two_chips
+from problems import one_chip, tightened
+
+from clustersim.cli.plan_text import plan_text
+from clustersim.procurement import define_plan, plan_purchases
+from clustersim.procurement.problem import Problem
+from clustersim.procurement.shortfall import CANNOT, TOGETHER, find_shortfall, with_more
+from clustersim.procurement.solve import Effort, solve
+from clustersim.procurement.summary_text import conclusion
+
+EXACT = Effort(gap=0.0)
+
+
+def shortfall(problem: Problem) -> pd.DataFrame:
+    assert solve(problem) is None
+    return find_shortfall(problem, EXACT)
+
+
+def amounts(table: pd.DataFrame, group: str) -> dict[tuple[str, str], float]:
+    rows = table[(table["grows"] == group) & table["helps"]]
+    return {(row["constraint"], row["of"]): row["amount"] for row in rows.to_dict("records")}
+
+
+def cannot(table: pd.DataFrame) -> set[str]:
+    return set(table[table["note"] == CANNOT]["grows"])
+
+
+def test_a_budget_by_hand() -> None:
+    """Five nodes cost 50."""
+    table = shortfall(one_chip(budget=38.0, available=[[[100.0]]]))
+    assert amounts(table, TOGETHER) == {("budget", ""): pytest.approx(12.0)}
+    assert amounts(table, "budget") == {("budget", ""): pytest.approx(12.0)}
+    assert amounts(table, "demand of train") == {("demand", "train"): pytest.approx(150.0)}
+    assert cannot(table) == {"supply of a", "supply of all chips"}
+    assert table.loc[table["grows"] == "budget", "relative"].item() == pytest.approx(12 / 38)
+
+
+def test_supply_by_hand() -> None:
+    table = shortfall(one_chip(budget=80.0, available=[[[3.0]]]))
+    assert amounts(table, TOGETHER) == {("available", "a"): pytest.approx(2.0)}
+    assert cannot(table) == {"budget"}
+
+
+def test_two_limits_together() -> None:
+    """Neither power for 5 nodes nor room for them: only both help."""
+    table = shortfall(one_chip(power=[100.0], power_limit=[450.0], rack_limit=[4.0]))
+    assert amounts(table, TOGETHER) == {
+        ("power", ""): pytest.approx(50.0),
+        ("rack_units", ""): pytest.approx(1.0),
+    }
+    assert cannot(table) == {"power", "rack units"}
+
+
+def test_a_limit_of_nothing() -> None:
+    """A supply of 0 is not divided by."""
+    table = shortfall(one_chip(available=[[[0.0]]]))
+    assert amounts(table, "supply of a") == {("available", "a"): pytest.approx(5.0)}
+
+
+def test_power_that_existing_nodes_exceed() -> None:
+    table = shortfall(one_chip(existing=[9.0], power_limit=[7.0], available=[[[9.0]]]))
+    assert amounts(table, TOGETHER) == {("power", ""): pytest.approx(2.0)}
+    assert cannot(table) == {"supply of a", "supply of all chips", "demand of train"}
+
+
+@pytest.mark.parametrize("status", [1, 4])
+def test_a_search_that_is_cut_short_is_not_a_limit_that_cannot_help(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """With no answer it is not known; with one that is not proven, less may do."""
+    problem = one_chip(budget=38.0)
+    real = scipy.optimize.milp
+
+    def cut(*args: Any, **kwargs: Any) -> Any:
+        found = real(*args, **kwargs)
+        if status == 4:
+            found.x = None
+        found.update(status=status, message="stopped")
+        return found
+
+    monkeypatch.setattr("clustersim.procurement.shortfall.milp", cut)
+    table = find_shortfall(problem)
+    assert not cannot(table)
+    told = {1: "less may do: stopped", 4: "not known: stopped"}[status]
+    assert set(table["note"]) == {told}
+    assert table["helps"].isna().all() == (status == 4)
+    monkeypatch.setattr("clustersim.procurement.result.find_shortfall", lambda *_: table)
+    plan = plan_purchases(define_plan(two_chips(budget="0 CNY")))
+    assert "cut short" in conclusion(plan)
+    assert "No single limit" not in conclusion(plan)
+    assert told in plan_text(plan)
+
+
+IMPOSSIBLE = [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("seed", IMPOSSIBLE)
+def test_the_amounts_make_a_plan_possible_and_less_does_not(seed: int) -> None:
+    problem = tightened(seed)
+    table = shortfall(problem)
+    assert TOGETHER in set(table["grows"])
+    for group, rows in table.groupby("grows"):
+        if not rows["helps"].all():
+            continue
+        assert solve(with_more(problem, rows, margin=1e-6)) is not None, group
+        less = rows.assign(amount=0.98 * rows["amount"])
+        assert solve(with_more(problem, less)) is None, group
+
+
+def test_the_random_cases_are_of_both_kinds() -> None:
+    """Some limits could do alone and some could not."""
+    tables = [shortfall(tightened(seed)) for seed in IMPOSSIBLE]
+    assert sum(bool(set(table["grows"]) - cannot(table) - {TOGETHER}) for table in tables) >= 1
+    assert sum(bool(cannot(table)) for table in tables) >= 2
