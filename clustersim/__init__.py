@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from clustersim.errors import RenamedError
 from clustersim.version import __version__
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from clustersim.estimation.estimate import Estimate, estimate
     from clustersim.performance import best_plans
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
-    from clustersim.report import conduct_study, write_report
+    from clustersim.report import run_study, write_report
     from clustersim.scenario.run import run
-    from clustersim.scenario.scenario import load_scenario
+    from clustersim.scenario.scenario import define_scenario, load_scenario
     from clustersim.scheduling import NodePlacement, Placement, Policy
     from clustersim.schemas import schema
     from clustersim.seeds import Streams
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from clustersim.simulation.scheduling import Scheduling
     from clustersim.simulation.simulate import replay, simulate
     from clustersim.simulation.speeds import RunTimeModel
-    from clustersim.studies.execution import make_runs
     from clustersim.studies.plot_kinds import PlotKind, register_plot
     from clustersim.studies.study import Study, define_study, load_study
     from clustersim.studies.study_result import StudyResult, load_result
@@ -69,8 +69,8 @@ __all__ = [
     "build_graph",
     "check_policy",
     "compile_cluster",
-    "conduct_study",
     "define_plan",
+    "define_scenario",
     "define_study",
     "describe_jobs",
     "estimate",
@@ -82,7 +82,6 @@ __all__ = [
     "load_scenario",
     "load_study",
     "load_workload",
-    "make_runs",
     "nodes_over_time",
     "plan_purchases",
     "read_jobs",
@@ -90,6 +89,7 @@ __all__ = [
     "register_plot",
     "replay",
     "run",
+    "run_study",
     "schema",
     "simulate",
     "single_pool",
@@ -116,8 +116,8 @@ _HOME = {
     "build_graph": "topology",
     "check_policy": "simulation.check_policy",
     "compile_cluster": "topology",
-    "conduct_study": "report",
     "define_plan": "procurement",
+    "define_scenario": "scenario.scenario",
     "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "estimation.estimate",
@@ -136,7 +136,7 @@ _HOME = {
     "register_plot": "studies.plot_kinds",
     "replay": "simulation.simulate",
     "run": "scenario.run",
-    "make_runs": "studies.conduct",
+    "run_study": "report",
     "schema": "schemas",
     "simulate": "simulation.simulate",
     "single_pool": "topology",
@@ -157,9 +157,19 @@ _PACKAGES = (
 )
 
 
+_RENAMED = {
+    "Plan": "PurchasePlan",
+    "conduct_study": "run_study, with report=True",
+    "make_plan": "plan_purchases",
+    "planning": "procurement",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _RENAMED:
+        raise RenamedError(__name__, name, _RENAMED[name])
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -19,11 +19,13 @@ from clustersim.meanings import same_meaning
 __all__ = [
     "ClusterSimError",
     "InputError",
+    "RenamedError",
     "check_kind",
     "kind_text",
     "named_in",
     "nearest_hint",
     "nearest_name",
+    "new_name",
     "shown",
     "unknown_name",
 ]
@@ -221,6 +223,43 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
     return f"{hint}allowed: {shown}"
 
 
+RENAMED = {"effective_time": "ettr", "worlds": "draws"}
+"""Keys and metrics of earlier versions, and what they are called now."""
+
+
+class RenamedError(ImportError):
+    """A Python name of an earlier version.
+
+    It is an ImportError, as `from` would otherwise put a message of its own in the place of this.
+    """
+
+    def __init__(self, module: str, name: str, new: str) -> None:
+        super().__init__(f"{module}.{name} is now called {new}", name=name)
+
+
+def new_name(name: object, allowed: Iterable[str]) -> str | None:
+    """Return what a key or metric of an earlier version is called now.
+
+    Parameters
+    ----------
+    name : object
+        Also of a metric of one pool or period.
+    allowed : iterable of str
+        Names that can stand in its place; None is returned where the new one is not among them.
+
+    Examples
+    --------
+    >>> new_name("effective_time.h200@2", ["ettr", "utilisation"])
+    'ettr.h200@2'
+    """
+    base = re.split("[.@]", str(name), maxsplit=1)[0]
+    new = RENAMED.get(base)
+    return f"{new}{str(name)[len(base) :]}" if new is not None and new in allowed else None
+
+
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
     """One line for a name that is not among `allowed` (``kind`` says of what)."""
+    allowed = list(allowed)
+    if new := new_name(name, allowed):
+        return f"{kind} {shown(name)} is now called {new!r}"
     return f"unknown {kind} {shown(name)}; {nearest_hint(name, allowed)}"

@@ -16,7 +16,7 @@ from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from clustersim.errors import InputError, nearest_hint, shown
+from clustersim.errors import InputError, nearest_hint, new_name, shown
 from clustersim.plain_text import NOT_TEXT, not_utf8, other_content
 from clustersim.shipped import missing_file
 
@@ -274,6 +274,8 @@ def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:
     kind, found, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = allowed_keys(model, location[:-1])
+        if new := new_name(location[-1], allowed):
+            return f"{where}: is now called {new!r}"
         return f"{where}: unknown key; {nearest_hint(location[-1], allowed)}"
     if kind == "missing":
         return f"{where}: is required but absent"

@@ -62,7 +62,7 @@ def result_text(result: Result) -> str:
     if result.serving is not None:
         share = result.summary["served"].iloc[0]
         lines.append(f"services had {share:.2%} of the accelerators that they needed")
-    lines += _accounts_text(result)
+    lines += _costs_text(result)
     lines += [
         textwrap.fill(str(line), 100, subsequent_indent="  ")
         for name in ("assumptions", "topology")
@@ -188,7 +188,7 @@ def _waits_text(whole: pd.Series[Any]) -> list[str]:
     return [f"wait over all attempts: {total}; until the first start, as in the table: {first}"]
 
 
-def _accounts_text(result: Result) -> list[str]:
+def _costs_text(result: Result) -> list[str]:
     """Say what the run took in energy and money, in human units."""
     if result.costs is None:
         return []

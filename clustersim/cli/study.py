@@ -47,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.plots.style import picture_formats
-    from clustersim.report.study import conduct_study
+    from clustersim.report.study import run_study
     from clustersim.scenario.changes import change_items
     from clustersim.scenario.parameter_paths import removal_notes
     from clustersim.studies.store import open_store
@@ -61,13 +61,14 @@ def run(args: argparse.Namespace) -> int:
         print(_preview(study.spec.replications, args.study))
     for line in removal_notes(change_items(args.changes)):
         print(line)
-    complete = conduct_study(
+    complete = run_study(
         study,
         args.out,
         workers=args.workers,
         dask=args.dask,
         resume=args.resume,
         keep_old=args.keep_old,
+        report=True,
         formats=formats,
     )
     if not complete:

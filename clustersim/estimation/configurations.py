@@ -290,7 +290,7 @@ class _Reader:
     stacks: dict[tuple[str, str], tuple[str, list[str]]]
 
     def entry(self, row: Row) -> _Entry | None:
-        """Read one row; None where it has problems other than problems of its plan."""
+        """Read one row; None where it has problems other than those of its plan."""
         notes: list[str] = []
         chip = _chip(row, self.catalogue)
         word = row.choice("precision", "bf16", tuple(PRECISIONS))

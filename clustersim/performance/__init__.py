@@ -1,5 +1,8 @@
 """Step time and memory of training jobs, vectorised over models, accelerators and plans."""
 
+from typing import NoReturn
+
+from clustersim.errors import RenamedError
 from clustersim.performance.arrays import (
     RECOMPUTE,
     AcceleratorArrays,
@@ -61,3 +64,11 @@ __all__ = [
     "relative_speed",
     "search_plans",
 ]
+
+_RENAMED = {"World": "CoefficientDraw", "default_world": "default_draw"}
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name in _RENAMED:
+        raise RenamedError(__name__, name, _RENAMED[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,9 +19,9 @@ class Coefficients:
     """One value, or an array with an element a row, of every coefficient.
 
     :data:`clustersim.performance.PARAMETERS` says what each means and in which unit;
-    :class:`clustersim.performance.CoefficientDraw` resolves them for chips and a software stack. `corner` is
-    none of them: how wide the corners of the model are (:mod:`clustersim.network.corners`), which
-    are sharp everywhere but in a fit.
+    :class:`clustersim.performance.CoefficientDraw` resolves them for chips and a software stack.
+    `corner` is none of them: how wide the corners of the model are
+    (:mod:`clustersim.network.corners`), which are sharp everywhere but in a fit.
     """
 
     matmul_efficiency: Array

@@ -413,8 +413,8 @@ def data_parallel_size(
     float
         ``count / (tp pp cp)``; 0 where these do not divide the chips.
     str, str
-        A `dp` that contradicts this is a problem; where a `tp` that is not given may be the reason it
-        is a note.
+        A `dp` that contradicts this is a problem; where a `tp` that is not given may be the reason
+        it is a note.
 
     Examples
     --------

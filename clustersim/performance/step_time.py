@@ -145,8 +145,9 @@ def evaluate(
     global_batch : array_like
         Sequences of one step.
     coefficients : Coefficients
-        As :meth:`clustersim.performance.CoefficientDraw.coefficients` resolves them for the chips; with an
-        axis of draws before that of the plans, `step_time_s` and the parts have it too.
+        As :meth:`clustersim.performance.CoefficientDraw.coefficients` resolves them for the
+        chips; with an axis of draws before that of the plans, `step_time_s` and the parts have it
+        too.
     memory : MemoryRules, optional
         What the software stack keeps on a chip (:func:`clustersim.performance.memory_rules`); by
         default the mixed precision of the ZeRO paper, 16 bytes a parameter.

@@ -16,8 +16,8 @@ from clustersim.plots.direct_labels import label_ends
 from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import (
+    OVER_DRAWS,
     REPLICATIONS,
-    WORLDS,
     axis_for,
     check_columns,
     draw_series,
@@ -165,7 +165,7 @@ def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
     ax.vlines(0.0, -0.5, len(rows) - 0.5, color="#333333", lw=0.9)
     describe(ax, f"Bars: {REPLICATIONS}.")
     if len(edges):
-        describe(ax, f"Broad pale bars: {WORLDS}.")
+        describe(ax, f"Broad pale bars: {OVER_DRAWS}.")
     return fits.title
 
 

@@ -21,8 +21,8 @@ from clustersim.plots.style import LINE_STYLES, MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
 
 __all__ = [
+    "OVER_DRAWS",
     "REPLICATIONS",
-    "WORLDS",
     "Places",
     "Series",
     "axis_for",
@@ -46,7 +46,7 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 REPLICATIONS = "95 % interval over replications"
-WORLDS = "5th to 95th percentile over draws of the calibration"
+OVER_DRAWS = "5th to 95th percentile over draws of the calibration"
 _HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
 _DODGE = 7.0
 """Points between the marks of two series at the same category."""
@@ -207,10 +207,10 @@ def draw_series(
         beside = _beside(ax, one, len(series), places)
         for part, low, high in _bands(rows, value, "_draw"):
             if places.categories or len(part) == 1:
-                said.append(f"Broad pale bars: {WORLDS}.")
+                said.append(f"Broad pale bars: {OVER_DRAWS}.")
                 ax.vlines(x[part], low, high, color=one.ink, lw=5.0, alpha=0.25, transform=beside)
             else:
-                said.append(f"Hatched, dashed edge: {WORLDS}.")
+                said.append(f"Hatched, dashed edge: {OVER_DRAWS}.")
                 _hatch(ax, x[part], low, high, one)
         for part, low, high in _bands(rows, value, ""):
             alone = bool(places.categories) or len(part) == 1

@@ -127,9 +127,9 @@ def define_plan(
     Parameters
     ----------
     fields : mapping, str, Path or PlanQuestion
-        In the format of :class:`~clustersim.procurement.spec.PlanSpec`; its ``verify.base`` may also
-        be a scenario that is loaded.  A path is that of a file, see :func:`load_plan`; a question
-        is returned as it is.
+        In the format of :class:`~clustersim.procurement.spec.PlanSpec`; its ``verify.base`` may
+        also be a scenario that is loaded.  A path is that of a file, see :func:`load_plan`; a
+        question is returned as it is.
     source : str or Path
         What to call it in messages.
     folder : str or Path

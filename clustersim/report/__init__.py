@@ -2,6 +2,6 @@
 
 from clustersim.report.experiment import run_experiment
 from clustersim.report.output import unused_folder
-from clustersim.report.study import conduct_study, write_report
+from clustersim.report.study import run_study, write_report
 
-__all__ = ["conduct_study", "run_experiment", "unused_folder", "write_report"]
+__all__ = ["run_experiment", "run_study", "unused_folder", "write_report"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clustersim.errors import InputError
 from clustersim.report.output import unused_folder
-from clustersim.report.study import conduct_study, write_report
+from clustersim.report.study import run_study, write_report
 from clustersim.studies.study import load_study
 
 __all__ = ["run_experiment"]
@@ -38,8 +38,13 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
     try:
         study = load_study(study_file, quick=args.quick)
         out = args.out or unused_folder(Path("out") / study.spec.name)
-        complete = conduct_study(
-            study, out, workers=args.workers, resume=args.resume, keep_old=args.keep_old
+        complete = run_study(
+            study,
+            out,
+            workers=args.workers,
+            resume=args.resume,
+            keep_old=args.keep_old,
+            report=True,
         )
         print(f"page: {write_report(out)}")
     except InputError as error:

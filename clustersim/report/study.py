@@ -8,7 +8,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,13 @@ from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
 from clustersim.units import counted, format_duration
 
-__all__ = ["conduct_study", "write_report", "write_results"]
+__all__ = ["run_study", "write_report", "write_results"]
 
 TELL_EVERY_S = 10.0
 WIDTH = 100
 
 
-def conduct_study(
+def run_study(
     study: str | Path | Mapping[str, Any] | Study,
     out: str | Path,
     *,
@@ -45,14 +45,20 @@ def conduct_study(
     dask: str | None = None,
     resume: bool = False,
     keep_old: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    report: bool = False,
     formats: Sequence[str] = ("png", "svg"),
 ) -> bool:
-    """Run a study, tell how far it is, and write its tables and pictures.
+    """Run a study: make the runs that its folder does not have yet.
 
     Parameters
     ----------
-    study, out, workers, executor, dask, resume, keep_old
+    study, out, workers, executor, dask, resume, keep_old, progress
         See :func:`~clustersim.studies.execution.make_runs`.
+    report : bool
+        Whether to print how far it is and what follows from it, and to write its tables and
+        pictures, as the command does.  Without it nothing is printed, and
+        :func:`clustersim.load_result` gives the tables.
     formats : sequence of str
         Of the pictures.
 
@@ -68,9 +74,9 @@ def conduct_study(
     """
     began = time.perf_counter()
     study = define_study(study)
-    if study.spec.question:
+    teller = _Teller(report=report, progress=progress)
+    if report and study.spec.question:
         print(textwrap.fill(study.spec.question, WIDTH))
-    teller = _Teller()
     complete = make_runs(
         study,
         out,
@@ -81,17 +87,24 @@ def conduct_study(
         keep_old=keep_old,
         progress=teller.tell,
     )
-    teller.end()
+    if report:
+        teller.end()
+        _report(Path(out), formats, complete=complete, done=teller.summary(), began=began)
+    return complete
+
+
+def _report(out: Path, formats: Sequence[str], *, complete: bool, done: str, began: float) -> None:
+    """Write the tables and pictures of a study, and print what follows from it."""
     result = load_result(out)
     if result.runs.empty:
         print("interrupted before the first run was done")
-        return complete
+        return
     if not complete:
         print(
             f"interrupted; writing what follows from {counted(len(result.runs), 'run')}", flush=True
         )
     try:
-        figures, problems = write_results(result, Path(out), formats)
+        figures, problems = write_results(result, out, formats)
     except KeyboardInterrupt:
         told = "its tables and pictures are incomplete; --resume writes them"
         print(f"all runs that were done are in {out}; {told}", file=sys.stderr)
@@ -106,11 +119,10 @@ def conduct_study(
         print(f"not drawn: {problem}")
     if not complete:
         print(f"interrupted; --resume goes on where it was, in {out}")
-    print(f"{teller.summary()} in {time.perf_counter() - began:.0f} s")
+    print(f"{done} in {time.perf_counter() - began:.0f} s")
     for figure in figures:
-        print(f"picture: {Path(out) / f'{figure.name}.{formats[0]}'}")
+        print(f"picture: {out / f'{figure.name}.{formats[0]}'}")
     print(f"tables: {out}; for a page with all of it: clustersim report {shlex.quote(str(out))}")
-    return complete
 
 
 def write_results(
@@ -196,9 +208,10 @@ def write_report(folder: str | Path) -> Path:
 
 
 class _Teller:
-    """Tells how far a study is: in one line of a terminal, or now and then in a pipe."""
+    """Tells how far a study is: a caller, and a terminal in one line or a pipe now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, report: bool, progress: Callable[[Progress], None] | None) -> None:
+        self._reports, self._progress = report, progress
         self._last: Progress | None = None
         self._told_at = time.perf_counter()
         self._on_terminal = sys.stderr.isatty()
@@ -206,6 +219,10 @@ class _Teller:
     def tell(self, now: Progress) -> None:
         """Tell, if it is time."""
         self._last = now
+        if self._progress is not None:
+            self._progress(now)
+        if not self._reports:
+            return
         passed = time.perf_counter() - self._told_at
         if self._on_terminal:
             if passed > 0.1 or now.done == now.planned:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from clustersim.errors import RenamedError
+
 if TYPE_CHECKING:
     from clustersim.studies.execution import Progress, make_runs
     from clustersim.studies.study import Study, define_study, load_study
@@ -32,6 +34,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "run_study":
+        raise RenamedError(__name__, name, "clustersim.run_study")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -276,7 +276,7 @@ def _resolved(
     named: str,
     folder: Path,
 ) -> LoadedScenario:
-    """Check the base scenario with the study's changes; say whose problem it is if it is wrong."""
+    """Check the base scenario with the study's changes; say which of the two is wrong."""
     try:
         return define_scenario(tree, source=named, folder=folder)
     except InputError as error:

@@ -21,7 +21,7 @@ from clustersim.analysis.steady import is_overloaded, is_rising
 from clustersim.seeds import Streams
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
-from clustersim.studies.points import WORLD_QUANTILES, groups_by
+from clustersim.studies.points import DRAW_QUANTILES, groups_by
 from clustersim.studies.run_requests import root_search, tried_metric
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 from clustersim.studies.study import Study
@@ -90,7 +90,7 @@ def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) 
         roots = [_draw_capacity(draw, search, objective) for draw in draws]
         rates = [_jobs_per_day(w, search.of, root) for w, root in zip(draws, roots, strict=True)]
         for name, values in (("capacity", roots), ("jobs_per_day", rates)):
-            for end, q in zip(("low", "high"), WORLD_QUANTILES, strict=True):
+            for end, q in zip(("low", "high"), DRAW_QUANTILES, strict=True):
                 row[f"{name}_draw_{end}"] = quantile_interval(values, q)[0]
     failed = len(runs) - len(finished)
     notes = [root.note, f"{failed} runs failed" if failed else ""]
@@ -296,7 +296,7 @@ def _pairs(
         else:
             relatives.append(pair["relative"])
     if len(relatives) > 1:
-        ends = (quantile_interval(relatives, q)[0] for q in WORLD_QUANTILES)
+        ends = (quantile_interval(relatives, q)[0] for q in DRAW_QUANTILES)
         told |= dict(zip(("relative_draw_low", "relative_draw_high"), ends, strict=True))
     return told
 

@@ -15,7 +15,7 @@ from clustersim.studies.base import POSTERIOR_MEAN
 
 __all__ = ["draw_range", "groups_by", "points_table"]
 
-WORLD_QUANTILES = (0.05, 0.95)
+DRAW_QUANTILES = (0.05, 0.95)
 
 
 def points_table(
@@ -145,5 +145,5 @@ def draw_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[f
     ]
     if len(means) < 2:
         return np.nan, np.nan
-    low, high = (quantile_interval(means, q)[0] for q in WORLD_QUANTILES)
+    low, high = (quantile_interval(means, q)[0] for q in DRAW_QUANTILES)
     return low, high

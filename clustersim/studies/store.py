@@ -46,7 +46,7 @@ __all__ = ["Outcome", "Store", "open_store"]
 FILE, LOCK = "runs.sqlite", "study.lock"
 DRAFT = ".runs.draft.sqlite"
 """A store that is being made: one that was made is never empty."""
-FORMAT = 4
+FORMAT = 5
 """Version of the tables; a store of another one is refused."""
 
 _TABLES = """
@@ -412,8 +412,8 @@ def _prepare(path: Path) -> None:
     for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
     print(
-        f"Note: {path} was damaged: {'; '.join(problems)}. {len(kept):,} runs are kept and the others"
-        f" are made again{again}. The damaged file is {aside}.",
+        f"Note: {path} was damaged: {'; '.join(problems)}. {len(kept):,} runs are kept and the "
+        f"others are made again{again}. The damaged file is {aside}.",
         file=sys.stderr,
     )
 

@@ -235,7 +235,7 @@ def _with_full_paths(spec: StudySpec, folder: Path) -> StudySpec:
 
 
 def _alike_in_tables(spec: StudySpec) -> Iterator[str]:
-    """Problems of files among a parameter's values that tables, which name the file alone, mix up."""
+    """Name files among a parameter's values that tables, which name the file alone, mix up."""
     fields = {path: field for field, path in spec.named_paths}
     for path in spec.varied:
         told: dict[Any, Any] = {}

@@ -31,7 +31,7 @@ from tests.performance.strategies import (
 BATCHES = st.integers(1, 8192)
 ROUNDING = 1 + 1e-12
 DRAWS = 16
-WORLDS = default_calibration().draw(DRAWS, seed=5)
+SAMPLED = default_calibration().draw(DRAWS, seed=5)
 some_models = st.sampled_from(sorted(CATALOGUE.models))
 some_names = st.sampled_from(sorted(CATALOGUE.accelerators))
 
@@ -84,7 +84,7 @@ def test_no_drawn_draw_beats_the_roofline(model, name, plan, batch, precision):
     accelerator = CATALOGUE.accelerator(name)
     shape = ModelArrays.of([CATALOGUE.model(model)])
     chip = AcceleratorArrays.of([accelerator], precision)
-    values = WORLDS.for_chips([accelerator], precision=precision)
+    values = SAMPLED.for_chips([accelerator], precision=precision)
     step = evaluate(shape, chip, plan, global_batch=batch, coefficients=values)
     assert step.step_time_s.shape == (DRAWS, 1)
     assert np.all(step.step_time_s * ROUNDING >= least(shape, chip, plan, batch))

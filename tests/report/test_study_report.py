@@ -10,7 +10,7 @@ import pytest
 
 from clustersim.cli.main import main
 from clustersim.plots.study_axes import study_axes
-from clustersim.report import conduct_study, write_report
+from clustersim.report import run_study, write_report
 from clustersim.report.findings import findings, warnings
 from clustersim.report.study_figures import draw_plots
 from clustersim.studies import define_study, load_result
@@ -52,7 +52,7 @@ FIELDS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study with a capacity search and a comparison."""
     out = tmp_path_factory.mktemp("report") / "study"
-    assert conduct_study(define_study(FIELDS), out, workers=1)
+    assert run_study(define_study(FIELDS), out, workers=1, report=True)
     return out
 
 
@@ -149,7 +149,7 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
         "scheduler.policy": ["fcfs", "sjf", "easy"],
     }
     fields["plots"] = [{"kind": "curve", "x": "workload.load"}, {"kind": "warm-up"}]
-    assert conduct_study(define_study(fields), tmp_path / "out", workers=1)
+    assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     printed = capsys.readouterr().out
     assert "not drawn: plot 1 (curve): plots: 9 lines are too many for one picture" in printed
     assert (tmp_path / "out" / "2-warm-up.png").is_file()
@@ -173,7 +173,7 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
         "compare": {"of": "scheduler.policy", "baseline": "fcfs"},
         "plots": [{"kind": "trade-off", "x": "jobs_per_day", "y": "capacity"}],
     }
-    assert conduct_study(define_study(fields), tmp_path / "out", workers=1)
+    assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     result = load_result(tmp_path / "out")
     told = capsys.readouterr().out
     assert (result.gains["gain"] < 0).all()
@@ -197,7 +197,7 @@ def test_values_of_which_some_are_no_numbers(tmp_path: Path, capsys) -> None:
         "metrics": ["chips"],
     }
     study = define_study({**fields, "replications": 1, "set": {"workload.jobs": 20}})
-    assert conduct_study(study, tmp_path / "out", workers=1)
+    assert run_study(study, tmp_path / "out", workers=1, report=True)
     assert "2 of 70 runs failed" in capsys.readouterr().out
     points = pd.read_parquet(tmp_path / "out" / "points.parquet")
     assert points["cluster.pools.h20.nodes"].tolist()[-2:] == ["-1", "x"]
@@ -212,7 +212,7 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
         "workload.load": [0.5, 0.7],
     }
     fields["replications"] = 2
-    assert conduct_study(define_study(fields), tmp_path / "out", workers=1)
+    assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     figures, problems = draw_plots(load_result(tmp_path / "out"))
     assert not problems
     assert "1-differences" in [figure.name for figure in figures]
@@ -225,7 +225,7 @@ def test_values_that_a_draw_alone_tried_are_not_in_a_curve(tmp_path: Path) -> No
         "tokens": {"kind": "lognormal", "median": 3e7, "sigma": 0.8},
     }  # fmt: skip
     fields["plots"] = [{"kind": "curve", "x": "workload.load", "y": "mean_wait_s"}]
-    assert conduct_study(define_study(fields), tmp_path / "out", workers=1)
+    assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     result = load_result(tmp_path / "out")
     points = result.points
     alone = points["replications"] == 0
@@ -274,10 +274,10 @@ def test_a_share_that_rests_on_one_pair_is_told_without_an_interval(tmp_path: Pa
         "compare": {"of": of, "baseline": "10 min"},
     }
     one = {**fields, "replications": 1, "base": {**base, "seed": 2}}
-    assert conduct_study(define_study(one), tmp_path / "one", workers=1)
+    assert run_study(define_study(one), tmp_path / "one", workers=1, report=True)
     (told,) = (line for line in findings(load_result(tmp_path / "one")) if "against" in line)
     assert told.endswith("shows no difference (1 pair; no interval: one pair shows no spread).")
-    assert conduct_study(define_study(fields), tmp_path / "study", workers=1)
+    assert run_study(define_study(fields), tmp_path / "study", workers=1, report=True)
     result = load_result(tmp_path / "study")
     waits = result.runs.groupby("replication")["mean_wait_s"].max()
     assert sorted(waits > 0) == [False, True]

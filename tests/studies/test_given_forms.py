@@ -104,7 +104,6 @@ def test_a_plan_in_every_form(tmp_path: Path) -> None:
         (cs.define_plan, r"plan: must be a path, a mapping or what load_plan gives, found "),
         (cs.plan_purchases, r"plan: must be a path, a mapping or what load_plan gives, found "),
         (lambda given: cs.run_study(given, "out"), r"study: must be a path, .*, found "),
-        (lambda given: cs.conduct_study(given, "out"), r"study: must be a path, .*, found "),
     ],
 )
 def test_something_else_is_refused_in_words(take: Any, words: str, wrong: Any) -> None:

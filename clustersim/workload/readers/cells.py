@@ -65,7 +65,8 @@ def cell_problem(name: object, values: pd.Series, bad: Mask, what: str, needed: 
 
     Examples
     --------
-    >>> cell_problem("gpus", pd.Series(["8", "two"]), np.array([False, True]), "no number", "write 2")
+    >>> gpus, bad = pd.Series(["8", "two"]), np.array([False, True])
+    >>> cell_problem("gpus", gpus, bad, "no number", "write 2")
     "gpus: 1 row has no number (row 2: 'two'); write 2"
     """
     count, at = int(bad.sum()), int(np.argmax(bad))

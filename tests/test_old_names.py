@@ -1,0 +1,108 @@
+"""What earlier versions called otherwise is refused with the name that it has now."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from clustersim.cli.main import main
+
+STUDY: Mapping[str, Any] = {
+    "name": "old names",
+    "base": "mixed_small.yaml",
+    "parameters": {"scheduler.policy": ["fcfs", "easy"]},
+}
+PLAN: Mapping[str, Any] = {"extends": "plan_2026.yaml"}
+METRIC = "effective_time"
+FILES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
+    "worlds": ("study", {**STUDY, "worlds": 2}, "worlds: is now called 'draws'"),
+    "worlds of the quick version": (
+        "study --quick",
+        {**STUDY, "quick": {"worlds": 1}},
+        "worlds: is now called 'draws'",
+    ),
+    "metrics": (
+        "study",
+        {**STUDY, "metrics": [METRIC]},
+        "metrics[0]: metric 'effective_time' is now called 'ettr'",
+    ),
+    "metric of a period": (
+        "study",
+        {**STUDY, "window": {"periods": 4}, "metrics": [f"{METRIC}@2"]},
+        "metrics[0]: metric 'effective_time@2' is now called 'ettr@2'",
+    ),
+    "objective": (
+        "study",
+        {**STUDY, "objective": {"metric": METRIC, "at_most": 0.9}},
+        "objective.metric: metric 'effective_time' is now called 'ettr'",
+    ),
+    "replications": (
+        "study",
+        {**STUDY, "replications": {"at_most": 20, "relative_width": 0.1, "metric": METRIC}},
+        "replications.metric: metric 'effective_time' is now called 'ettr'",
+    ),
+    "comparison": (
+        "study",
+        {
+            **STUDY,
+            "compare": {"of": "scheduler.policy", "baseline": "fcfs", "metrics": [METRIC]},
+        },
+        "compare.metrics[0]: metric 'effective_time' is now called 'ettr'",
+    ),
+    "plot": (
+        "study",
+        {**STUDY, "plots": [{"kind": "curve", "x": "scheduler.policy", "y": METRIC}]},
+        "plots[0].y: metric 'effective_time' is now called 'ettr'",
+    ),
+    "label": (
+        "study",
+        {**STUDY, "labels": {METRIC: "share"}},
+        "labels: parameter or metric 'effective_time' is now called 'ettr'",
+    ),
+    "plan's objective": (
+        "plan",
+        {**PLAN, "verify": {"objective": {"metric": METRIC, "at_most": 0.9}}},
+        "verify.objective.metric: ",
+    ),
+    "plan": ("plan", {**PLAN, METRIC: 0.9}, "effective_time: is now called 'ettr'"),
+}
+NAMES = {
+    "clustersim.Plan": "clustersim.Plan is now called PurchasePlan",
+    "clustersim.conduct_study": "conduct_study is now called run_study, with report=True",
+    "clustersim.make_plan": "clustersim.make_plan is now called plan_purchases",
+    "clustersim.planning": "clustersim.planning is now called procurement",
+    "clustersim.performance.World": "clustersim.performance.World is now called CoefficientDraw",
+    "clustersim.performance.default_world": "default_world is now called default_draw",
+    "clustersim.studies.run_study": "studies.run_study is now called clustersim.run_study",
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_keys_and_metrics_of_files(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, fields, message = FILES[what]
+    path = tmp_path / "old.yaml"
+    YAML(typ="safe").dump(dict(fields), path)
+    verb, *options = command.split()
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as ended:
+        raise SystemExit(main([verb, str(path), *options, "--out", str(out)]))
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err.strip()
+    assert printed.startswith(f"clustersim: error: {path}")
+    assert message in printed
+    assert "\n" not in printed
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("old", NAMES)
+def test_python_names(old: str) -> None:
+    module, _, name = old.rpartition(".")
+    with pytest.raises(ImportError, match=NAMES[old].replace(".", r"\.")):
+        getattr(import_module(module), name)
+    with pytest.raises(ImportError, match=NAMES[old].replace(".", r"\.")):
+        exec(f"from {module} import {name}")
