@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 
 from clustersim.analysis.metrics import is_metric, metric_names
 from clustersim.analysis.registry import Registry, users_code
-from clustersim.errors import InputError, nearest_hint, shown
+from clustersim.errors import InputError, nearest_hint, shown, unknown_name
 
 if TYPE_CHECKING:
     from clustersim.studies.spec import Plot, StudySpec
@@ -69,7 +69,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
     """Say if a name is not among those that are known."""
     known = list(known)
     if name not in known:
-        yield f"unknown {kind} {shown(name)}; {nearest_hint(name, known)}"
+        yield unknown_name(kind, name, known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
