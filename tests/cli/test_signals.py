@@ -172,7 +172,7 @@ WAITS_IN_C = """
 import pathlib
 from scipy import optimize
 import numpy as np
-import clustersim.procurement as planning
+from clustersim import procurement
 def slow(*_arguments, **_options):
     draw = np.random.default_rng(0)
     weights = draw.integers(1, 1000, (40, 90)).astype(float)
