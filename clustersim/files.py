@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,11 +21,10 @@ from clustersim.shipped import missing_file
 __all__ = [
     "FileModel",
     "allowed_keys",
-    "is_empty_file",
     "parse_yaml",
     "read_yaml",
-    "replacing",
     "validate",
+    "yaml_text",
 ]
 
 MOST_BYTES = 1_000_000
@@ -119,29 +116,29 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def is_empty_file(path: str | Path) -> bool:
-    """Whether there is a regular file of no bytes, such as a killed process leaves."""
-    try:
-        told = Path(path).stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(told.st_mode) and told.st_size == 0
+def yaml_text(data: Mapping[str, Any], *, compact: bool = False) -> str:
+    """Return plain data as YAML, its keys in the order given.
 
+    Parameters
+    ----------
+    data : mapping
+    compact : bool
+        Write the innermost lists and mappings in one line each.
 
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield the path of a draft that takes the place of `path` once it is complete.
-
-    A reader finds the file as it was or as it is to be, whatever ends this process in between.
-    If the block fails, the draft is removed and the file is left as it was.
+    Examples
+    --------
+    >>> print(yaml_text({"b": [1, 2], "a": "x"}, compact=True), end="")
+    b: [1, 2]
+    a: x
     """
-    path = Path(path)
-    draft = path.with_name(f".{path.stem}.draft{path.suffix}")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    yaml, text = YAML(typ="safe", pure=True), StringIO()
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    if compact:
+        yaml.width = 100
+    else:
+        yaml.default_flow_style = False
+    yaml.dump(dict(data), text)
+    return text.getvalue()
 
 
 def parse_yaml(text: str) -> Any:

@@ -13,10 +13,10 @@ from pathlib import Path
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.estimation.chip_comparison import compare_chips
 from clustersim.estimation.cost import Prices
+from clustersim.outputs import new_folder
 from clustersim.plots.chips import draw_chip_comparison
 from clustersim.plots.style import save_figure
 from clustersim.report import unused_folder
-from clustersim.simulation.result import new_folder
 
 JOBS = {
     "llama3-8b": 64,

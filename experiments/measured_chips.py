@@ -21,10 +21,10 @@ from clustersim.calibration.chip_tables import chip_coefficients, step_errors
 from clustersim.calibration.measurements import shipped_microbenchmarks
 from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.catalogue import load_catalogue
+from clustersim.outputs import new_folder
 from clustersim.plots.microbenchmarks import draw_chip
 from clustersim.plots.style import save_figure
 from clustersim.report import unused_folder
-from clustersim.simulation.result import new_folder
 
 FILES = resources.files("clustersim.calibration") / "data" / "microbenchmarks"
 LARGE_FLOPS = 1e12

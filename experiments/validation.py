@@ -17,10 +17,10 @@ from clustersim.calibration.calibrate import FOLDS
 from clustersim.calibration.coverage import BY_CONSTRUCTION, coverage_text
 from clustersim.calibration.diagnostics import row_table
 from clustersim.calibration.peers import peer_errors, worse_than_peers
+from clustersim.outputs import new_folder
 from clustersim.plots.calibration import draw_validation
 from clustersim.plots.style import save_figure
 from clustersim.report import unused_folder
-from clustersim.simulation.result import new_folder
 
 QUICK_FAMILIES = ("bloom", "korth22", "mlperf-gpt3", "nemo2407", "sc21t1", "sc21t2")
 ASKED = {

@@ -172,12 +172,8 @@ def _opened(args: argparse.Namespace) -> tuple[Calibration, Catalogue]:
 
 
 def _run_table(args: argparse.Namespace) -> int:
-    from clustersim.estimation.table import (
-        predict_table,
-        read_csv_as_text,
-        refuse_existing,
-        write_csv,
-    )
+    from clustersim.estimation.table import predict_table, read_csv_as_text, write_csv
+    from clustersim.outputs import refuse_existing
     from clustersim.units import counted, format_count
 
     refuse_existing(args.out)

@@ -7,8 +7,6 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.calibration.report import report_text
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
+    from clustersim.outputs import new_folder, reserved
     from clustersim.performance.calibration import MODEL
-    from clustersim.simulation.result import new_folder
     from clustersim.source_code import this_code
     from clustersim.spreadsheets import plain_cells
 
@@ -93,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     measured = load_measurements(args.measurements, own=not args.only, catalogue=catalogue)
     out = Path(args.out)
     report = Path(args.report) if args.report else out.with_name(f"{out.stem}-report")
-    with _new_file(out), new_folder(report) as folder:
+    with reserved(out), new_folder(report) as folder:
         calibrated = calibrate(measured, seed=args.seed, validate=not args.no_validation)
         with interrupts.held():
             calibration = calibrated.calibration
@@ -123,27 +121,6 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(_summary(calibrated, rows, steps, mine, only=args.only)))
     print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and tables")
     return 0
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[None]:
-    """Make a file before the work that fills it starts; remove it if it is still empty then."""
-    from clustersim.errors import InputError
-    from clustersim.files import is_empty_file
-
-    try:
-        path.open("x", encoding="utf-8").close()
-    except FileExistsError:
-        if not is_empty_file(path):
-            raise InputError(path, "exists already; nothing is overwritten") from None
-    except (OSError, ValueError) as error:
-        problem = error.strerror if isinstance(error, OSError) else error
-        raise InputError(path, f"cannot be written: {problem}") from None
-    try:
-        yield
-    finally:
-        if is_empty_file(path):
-            path.unlink()
 
 
 def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> LinkFit:

@@ -56,8 +56,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from clustersim.outputs import new_folder
     from clustersim.scenario.run_calendar import calendar_text, run_calendar
-    from clustersim.simulation.result import new_folder
     from clustersim.simulation.simulate import replay
     from clustersim.topology import compile_cluster, load_cluster
     from clustersim.workload import read_jobs

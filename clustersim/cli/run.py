@@ -55,6 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.catalogue import hypothetical_note
+    from clustersim.outputs import new_folder
     from clustersim.scenario.changes import change_items
     from clustersim.scenario.parameter_paths import removal_notes
     from clustersim.scenario.resolved import fields_named, resolve
@@ -62,7 +63,6 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.scenario.run_calendar import calendar_text
     from clustersim.scenario.scenario import load_scenario
     from clustersim.simulation.no_progress import checkpoint_notes
-    from clustersim.simulation.result import new_folder
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
     if (args.scenario is None) == (args.study is None):

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_names(out: Path, plot: Path | None) -> None:
     """Refuse files that exist or have the wrong suffix before anything is written."""
     from clustersim.errors import InputError
-    from clustersim.estimation.table import refuse_existing
+    from clustersim.outputs import refuse_existing
 
     if not out.name.lower().endswith((".json", ".json.gz")):
         raise InputError("--out", f"{str(out)!r} ends in neither .json nor .json.gz")

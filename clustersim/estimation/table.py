@@ -32,6 +32,7 @@ from clustersim.estimation.prediction import predict
 from clustersim.estimation.row import Row
 from clustersim.estimation.unknown_chips import unknown_chip
 from clustersim.meanings import same_meaning
+from clustersim.outputs import new_file
 from clustersim.performance import Calibration, default_calibration, describe_memory
 from clustersim.plain_text import other_separator, what_is_not_utf8
 from clustersim.shipped import find_file
@@ -44,7 +45,6 @@ __all__ = [
     "misspelt_columns",
     "predict_table",
     "read_csv_as_text",
-    "refuse_existing",
     "write_csv",
 ]
 
@@ -349,21 +349,6 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
     return pd.DataFrame([cells for _, cells in lines[1:]], columns=header, dtype=object)
 
 
-def refuse_existing(path: str | Path) -> None:
-    """Raise an `InputError` where a file stands already or its folder does not exist."""
-    place = Path(path)
-    if "\0" in str(place):
-        raise InputError(os.fspath(path), "cannot be written: no name of a file")
-    try:
-        exists, folder = place.exists() or place.is_symlink(), place.parent.is_dir()
-    except OSError as error:
-        raise InputError(os.fspath(path), f"cannot be written: {error.strerror}") from None
-    if exists:
-        raise InputError(os.fspath(path), "exists already; name a new file, nothing is overwritten")
-    if not folder:
-        raise InputError(os.fspath(path), f"cannot be written: no folder {place.parent}")
-
-
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table of texts as CSV, all of it or nothing; an existing file is refused.
 
@@ -372,19 +357,8 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     InputError
         Where the file exists or cannot be written.
     """
-    refuse_existing(path)
-    place = Path(path)
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("x", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(map(plain_cell, table.columns))
-                for row in table.itertuples(index=False, name=None):
-                    writer.writerow(map(plain_cell, row))
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        problem = error.strerror or error
-        raise InputError(os.fspath(path), f"cannot be written: {problem}") from None
+    with new_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(map(plain_cell, table.columns))
+        for row in table.itertuples(index=False, name=None):
+            writer.writerow(map(plain_cell, row))

@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
-from clustersim.errors import InputError
-from clustersim.files import is_empty_file
 from clustersim.microbenchmarks.case import Case
 from clustersim.microbenchmarks.device import Device
 from clustersim.microbenchmarks.operations import OPERATIONS
 from clustersim.microbenchmarks.schema import CHECKSUM, COLUMNS, row_checksum
 from clustersim.microbenchmarks.timing import Pace, TooSlowError, time_work
 from clustersim.microbenchmarks.training import TRAINING
+from clustersim.outputs import reserved
 from clustersim.units import format_number
 
 __all__ = ["Measured", "MeasurementFile", "chosen", "measure", "new_measurement_file"]
@@ -36,7 +35,6 @@ class MeasurementFile:
         self._file = file
         self._environment = environment
         self._writer = csv.DictWriter(file, tuple(COLUMNS), restval="", lineterminator="\n")
-        self._writer.writeheader()
         self.rows = 0
 
     def write(self, row: Measured) -> None:
@@ -46,6 +44,8 @@ class MeasurementFile:
             for column, value in row.items()
         }
         whole = {**texts, **self._environment}
+        if not self.rows:
+            self._writer.writeheader()
         self._writer.writerow({**whole, CHECKSUM: row_checksum(whole)})
         self._file.flush()
         self.rows += 1
@@ -62,21 +62,8 @@ def new_measurement_file(
     InputError
         Where the file exists or cannot be written.
     """
-    with ExitStack() as stack:
-        try:
-            mode: Literal["w", "x"] = "w" if is_empty_file(path) else "x"
-            file = stack.enter_context(Path(path).open(mode, encoding="utf-8", newline=""))
-        except FileExistsError:
-            raise InputError(str(path), "exists already; nothing is overwritten") from None
-        except (OSError, ValueError) as error:
-            fault = error.strerror if isinstance(error, OSError) else error
-            raise InputError(str(path), f"cannot be written: {fault}") from None
-        measurements = MeasurementFile(file, environment)
-        try:
-            yield measurements
-        finally:
-            if not measurements.rows:
-                Path(path).unlink()
+    with reserved(path), Path(path).open("w", encoding="utf-8", newline="") as file:
+        yield MeasurementFile(file, environment)
 
 
 def measure(

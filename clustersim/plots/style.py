@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from clustersim.errors import InputError, unknown_name
-from clustersim.files import replacing
+from clustersim.outputs import replacing, write_errors
 
 __all__ = [
     "COLOURS",
@@ -159,11 +159,9 @@ def save_figure(
     written = []
     for name in formats:
         target = Path(f"{path}.{name}")
-        try:
+        with write_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with style(), replacing(target) as draft:
-                figure.savefig(draft, format=name, metadata=FORMATS[name])
-        except OSError as error:
-            raise InputError(target, f"cannot be written: {error.strerror or error}") from None
+        with style(), replacing(target) as draft:
+            figure.savefig(draft, format=name, metadata=FORMATS[name])
         written.append(target)
     return written

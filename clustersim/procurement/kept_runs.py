@@ -8,17 +8,17 @@ Each line has a checksum, so that a damaged one is simulated again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clustersim.errors import InputError
 from clustersim.notes import note
+from clustersim.outputs import locked
 from clustersim.procurement.simulated_check import Service, SimulatedCheck
 from clustersim.source_code import Code, changed_files, this_code
 from clustersim.studies.file_hash import file_hash
@@ -54,15 +54,15 @@ class KeptRuns:
     def __init__(self, path: Path | None = None, question: Mapping[str, Any] | None = None) -> None:
         self._path, self._question = path, question
         self._file: BinaryIO | None = None
+        self._stack = ExitStack()
         self._runs: dict[str, _Kept] = {}
         if path is not None and path.exists():
             self._runs.update(_read(path))
 
     def close(self) -> None:
         """Let other processes go on with the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._stack.close()
+        self._file = None
 
     def begin(self) -> None:
         """Make the file, or go on with it: what the folder holds can be continued from now on.
@@ -74,17 +74,11 @@ class KeptRuns:
         """
         if self._path is None or self._file is not None:
             return
-        file = self._path.open("a+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise InputError(
-                self._path.parent, "another process makes this plan; wait for it or stop it"
-            ) from None
-        except OSError as error:
-            file.close()
-            raise InputError(self._path, f"cannot be locked: {error.strerror}") from None
+        with ExitStack() as stack:
+            file = stack.enter_context(self._path.open("a+b"))
+            busy = "another process makes this plan; wait for it or stop it"
+            stack.enter_context(locked(self._path, busy))
+            self._stack = stack.pop_all()
         self._file = file
         if file.seek(0, 2):
             file.seek(-1, 2)

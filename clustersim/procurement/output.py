@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from ruamel.yaml import YAML
 
 from clustersim.errors import InputError
+from clustersim.files import yaml_text
 from clustersim.notes import note
+from clustersim.outputs import new_folder, replacing, write_errors
 from clustersim.plots.purchases import draw_purchases, draw_regret
 from clustersim.plots.style import save_figure
 from clustersim.procurement.assumption_table import assumption_table
@@ -29,7 +29,7 @@ from clustersim.procurement.tables import (
     purchase_table,
     regret_table,
 )
-from clustersim.simulation.result import new_folder, versions
+from clustersim.simulation.result import versions
 from clustersim.spreadsheets import plain_cells
 
 if TYPE_CHECKING:
@@ -85,13 +85,9 @@ def plan_folder(
             f"holds a plan of another question, which differs in {', '.join(changed)}; name a new "
             "folder",
         )
-    try:
-        kept = KeptRuns(path / KEPT_RUNS, asked)
-        with closing(kept):
-            kept.begin()
-            yield path, kept
-    except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+    with write_errors(path), closing(KeptRuns(path / KEPT_RUNS, asked)) as kept:
+        kept.begin()
+        yield path, kept
 
 
 def _is_interrupted(folder: Path) -> bool:
@@ -154,9 +150,8 @@ def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png"
         for number, check in enumerate(plan.verified.checks, 1):
             name = f"{number}-{_file_name(check.scenario)}"
             _write_check(check, replication, folder / "scenarios", name)
-    draft = folder / f".{PLAN_FILE}"
-    draft.write_text(text + "\n", encoding="utf-8")
-    os.replace(draft, folder / PLAN_FILE)
+    with replacing(folder / PLAN_FILE) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
     if not plan.missing:
         (folder / KEPT_RUNS).unlink(missing_ok=True)
 
@@ -240,10 +235,6 @@ def _write_check(check: SimulatedCheck, replication: int, folder: Path, name: st
         return
     folder.mkdir(exist_ok=True)
     jobs.to_parquet(folder / f"{name}.parquet", index=False)
-    yaml = YAML(typ="safe", pure=True)
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.default_flow_style = False
     workload = {"trace": f"{name}.parquet"}
     tree = {**check.tree, "workload": workload, "replication": replication}
-    with (folder / f"{name}.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(tree, file)
+    (folder / f"{name}.yaml").write_text(yaml_text(tree), encoding="utf-8")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from clustersim import interrupts
 from clustersim.brief import Brief
+from clustersim.outputs import new_folder
 from clustersim.procurement.fleet import open_base_scenario, throughput
 from clustersim.procurement.gangs import gangs_without_room
 from clustersim.procurement.kept_runs import KeptRuns
@@ -24,7 +25,6 @@ from clustersim.procurement.shortfall import find_shortfall
 from clustersim.procurement.solve import Effort, Schedule, solve, solve_relaxed
 from clustersim.procurement.summary_text import money_text
 from clustersim.procurement.verify import Verified, verify
-from clustersim.simulation.result import new_folder
 
 __all__ = ["PurchasePlan", "plan_purchases"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from clustersim.errors import InputError
+from clustersim.outputs import replacing, write_errors
 from clustersim.report.cells import Format, table_columns
 from clustersim.report.inline_svg import inline_svg
 
@@ -168,16 +167,10 @@ def write_page(page: Page, path: str | Path) -> Path:
     """
     path = Path(path)
     text = render_page(page).encode("utf-8", errors="xmlcharrefreplace")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(text)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+    with replacing(path) as draft:
+        draft.write_bytes(text)
     return path
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from clustersim.errors import InputError, check_kind
-from clustersim.files import replacing
+from clustersim.errors import check_kind
 from clustersim.notes import note
+from clustersim.outputs import replacing
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings, warnings
 from clustersim.report.page import write_page
@@ -169,13 +169,10 @@ def _remove_old(folder: Path, tables: Iterable[str]) -> None:
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    try:
-        with replacing(path.with_suffix(".csv")) as draft:
-            plain_cells(table).to_csv(draft, index=False)
-        with replacing(path.with_suffix(".parquet")) as draft:
-            _with_texts(table).to_parquet(draft, index=False)
-    except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+    with replacing(path.with_suffix(".csv")) as draft:
+        plain_cells(table).to_csv(draft, index=False)
+    with replacing(path.with_suffix(".parquet")) as draft:
+        _with_texts(table).to_parquet(draft, index=False)
 
 
 def _with_texts(table: pd.DataFrame) -> pd.DataFrame:

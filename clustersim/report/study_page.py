@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 
 import pandas as pd
-from ruamel.yaml import YAML
 
 from clustersim.analysis.metrics import find_metric
 from clustersim.catalogue import Accelerator, hypothetical_note
 from clustersim.costs.money import MoneySpec
 from clustersim.errors import InputError
+from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import save_figure
@@ -231,11 +230,6 @@ def _redo(folder: Path, key: str) -> str:
 
 
 def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
-    text = StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.default_flow_style = False
-    yaml.dump(dict(result.study.base.tree), text)
     study = (folder / STUDY_FILE).read_text(encoding="utf-8")
     made_by = (result.codes.get(own, f"code {own}") for own in result.runs["code"].unique())
     told = "\n".join(
@@ -255,7 +249,7 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
         "numbers; an offered load stretches the times between the same jobs.",
         Listing("Commands", commands),
         Listing(STUDY_FILE, study),
-        Listing("The scenario, resolved", text.getvalue()),
+        Listing("The scenario, resolved", yaml_text(result.study.base.tree)),
         Listing("Versions", told),
     ]
 

@@ -12,16 +12,15 @@ import gzip
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from clustersim.errors import InputError
-from clustersim.estimation.table import refuse_existing
+from clustersim.outputs import new_file
 from clustersim.plots.gantt_layout import lay_out
 from clustersim.report.marks import Mark, outage_marks, read_marks
 from clustersim.simulation.result import Result
@@ -100,10 +99,12 @@ class ChromeTrace:
             If the file exists or cannot be written.
         """
         path = Path(path)
-        refuse_existing(path)
-        with _new_file(path) as file:
-            for chunk in self.chunks():
-                file.write(chunk)
+        with new_file(path) as draft, draft.open("wb") as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+                    packed.writelines(self.chunks())
+            else:
+                file.writelines(self.chunks())
         return path
 
     def _names(self) -> Iterator[Event]:
@@ -348,21 +349,3 @@ def _texts(jobs: pd.DataFrame, name: str) -> list[str | None]:
         return [None] * len(jobs)
     there = ((jobs[name] != "") & jobs[name].notna()).fillna(False).tolist()
     return [str(v) if told else None for v, told in zip(jobs[name].tolist(), there, strict=True)]
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file to write, packed by gzip if its name says so; remove it if that fails."""
-    try:
-        with path.open("xb") as file:
-            try:
-                if path.suffix == ".gz":
-                    with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                        yield cast(IO[bytes], packed)
-                else:
-                    yield file
-            except BaseException:
-                path.unlink()
-                raise
-    except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror or error}") from None

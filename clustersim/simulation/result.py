@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import metadata
@@ -22,12 +20,13 @@ from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError, check_kind
 from clustersim.notes import note
+from clustersim.outputs import new_folder
 from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
 from clustersim.units import format_count, format_duration
 from clustersim.version import __version__
 
-__all__ = ["PROVENANCE", "Result", "new_folder", "versions", "with_kind"]
+__all__ = ["PROVENANCE", "Result", "versions", "with_kind"]
 
 _FILES = {
     "jobs": "jobs",
@@ -272,49 +271,6 @@ def _facts_hash(facts: Mapping[str, Any]) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Make a folder for output before the work that fills it starts.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made, or exists already and is not an empty folder.  What was made is
-        removed again, with the parents made for it, if the work fails before anything was written.
-    """
-    path = Path(folder)
-    try:
-        made = [path, *itertools.takewhile(lambda parent: not parent.exists(), path.parents)]
-        path.mkdir(parents=True)
-    except FileExistsError:
-        made = []
-        if not _is_empty(path):
-            raise InputError(
-                path, "exists already; name a new folder, nothing is overwritten"
-            ) from None
-    except NotADirectoryError:
-        raise InputError(path, "cannot be made: a part of its path is a file") from None
-    except (OSError, ValueError) as error:
-        problem = error.strerror if isinstance(error, OSError) else error
-        raise InputError(path, f"cannot be made: {problem}") from None
-    try:
-        yield path
-    except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            for empty in made:
-                empty.rmdir()
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether this is a folder without anything in it, such as a killed process leaves."""
-    try:
-        return path.is_dir() and next(path.iterdir(), None) is None
-    except OSError:
-        return False
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -12,13 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from clustersim import interrupts
 from clustersim.errors import InputError
-from clustersim.files import read_yaml
+from clustersim.files import read_yaml, yaml_text
 from clustersim.notes import note
-from clustersim.simulation.result import new_folder
+from clustersim.outputs import new_folder, replacing
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.base import Run
 from clustersim.studies.executors import (
@@ -189,16 +186,8 @@ def _conduct(
 
 def _write_study(study: Study, path: Path) -> None:
     """Write the study as it is resolved, whole or not at all."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.default_flow_style = False
-    draft = path.with_suffix(".draft")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            yaml.dump(study.document(), file)
-        os.replace(draft, path)
-    except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror}") from None
+    with replacing(path) as draft:
+        draft.write_text(yaml_text(study.document()), encoding="utf-8")
 
 
 def _old_runs(store: Store, stored: set[str], *, keep: bool) -> dict[str, str]:

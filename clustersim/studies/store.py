@@ -10,7 +10,6 @@ study writes.
 from __future__ import annotations
 
 import difflib
-import fcntl
 import json
 import os
 import shutil
@@ -20,12 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from clustersim.errors import InputError, shown
+from clustersim.outputs import locked
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.run_key import code_hash
@@ -346,7 +346,8 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
         if (Path(folder) / PROVENANCE).is_file():
             what = "it is the folder of a run, not of a study"
         raise InputError(folder, f"has no {FILE}; {what}")
-    with _lock(folder) if write else nullcontext():
+    busy = "another study is running here (process {owner}); wait or stop it"
+    with locked(folder / LOCK, busy, shows_owner=True) if write else nullcontext():
         with _problems(path, "is not a usable store of runs", UNUSABLE):
             if write:
                 _prepare(path)
@@ -509,28 +510,3 @@ def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     found = "none" if told is None else told[0]
     told = "another version of clustersim made it; make the study in a new folder"
     raise InputError(path, f"is of format {found}; this version reads format {FORMAT}: {told}")
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Keep other studies out of the folder; the system gives the lock back whatever happens."""
-    path = folder / LOCK
-    try:
-        file: TextIO = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise InputError(folder, f"cannot be written: {error.strerror}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise InputError(
-                folder, f"another study is running here (process {owner}); wait or stop it"
-            ) from None
-        except OSError as error:
-            raise InputError(path, f"cannot be locked: {error.strerror}") from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield

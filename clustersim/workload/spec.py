@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import Field, field_validator, model_validator
-from ruamel.yaml import YAML
 
 from clustersim.brief import Brief
 from clustersim.errors import InputError, shown, unknown_name
-from clustersim.files import FileModel, read_yaml, validate
+from clustersim.files import FileModel, read_yaml, validate, yaml_text
+from clustersim.outputs import new_file
 from clustersim.shipped import find_file
 from clustersim.units import MOST_CHIPS, format_duration
 from clustersim.workload.arrivals import Arrivals
@@ -173,13 +173,5 @@ def save_workload(spec: WorkloadSpec, path: str | Path) -> None:
     data = spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for entry, job_class in zip(data["classes"], spec.classes, strict=True):
         entry["sizes"] = dict(job_class.sizes)
-    yaml = YAML(typ="safe", pure=True)
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.width = 100
-    try:
-        with Path(path).open("x", encoding="utf-8") as file:
-            yaml.dump(data, file)
-    except FileExistsError:
-        raise InputError(path, "exists already; nothing is overwritten") from None
-    except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror or error}") from None
+    with new_file(path) as draft:
+        draft.write_text(yaml_text(data, compact=True), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_a_full_disk_leaves_nothing(refuse: Refuse, monkeypatch: pytest.MonkeyPa
     def full(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     refuse(TABLE, "out.csv: cannot be written: No space left on device")
 
 

@@ -215,7 +215,7 @@ def test_a_kill_at_any_write_leaves_what_can_be_resumed(monkeypatch: pytest.Monk
         (Path, "write_text"),
         (Path, "unlink"),
         (output, "save_figure"),
-        (output.os, "replace"),
+        (os, "replace"),
     }
     left = [0]
 

@@ -1,0 +1,208 @@
+"""New files and folders, files that are replaced whole, and locks.
+
+Every command makes its output with these helpers, so that nothing is overwritten unasked, no reader
+ever meets half of a file, and a file that cannot be written is named in one line.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from clustersim.errors import InputError
+
+__all__ = [
+    "is_empty_file",
+    "locked",
+    "new_file",
+    "new_folder",
+    "refuse_existing",
+    "replacing",
+    "reserved",
+    "write_errors",
+]
+
+
+@contextmanager
+def write_errors(path: str | Path) -> Iterator[None]:
+    """Raise an `InputError` that names `path` where writing fails in the block."""
+    try:
+        yield
+    except OSError as error:
+        problem = error.strerror or error
+        raise InputError(os.fspath(path), f"cannot be written: {problem}") from None
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield the path of a draft that takes the place of `path` once the block is complete.
+
+    A reader finds the old file or the new one, whatever ends this process in between.  If the block
+    fails, the draft is removed and the file is left as it was.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    with write_errors(path):
+        try:
+            yield draft
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[Path]:
+    """Yield the path of a draft of a new file, which appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file exists or cannot be written.
+    """
+    refuse_existing(path)
+    with replacing(path) as draft:
+        yield draft
+
+
+@contextmanager
+def reserved(path: str | Path) -> Iterator[None]:
+    """Make an empty file before the work that fills it; remove it if it is still empty afterwards.
+
+    An empty file, such as a killed process leaves, is used again.
+
+    Raises
+    ------
+    InputError
+        If the file exists and is not empty, or cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.open("x", encoding="utf-8").close()
+    except FileExistsError:
+        if not is_empty_file(path):
+            raise InputError(path, "exists already; nothing is overwritten") from None
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise InputError(path, f"cannot be written: {problem}") from None
+    try:
+        yield
+    finally:
+        if is_empty_file(path):
+            path.unlink()
+
+
+def refuse_existing(path: str | Path) -> None:
+    """Raise an `InputError` if the file exists or its folder does not."""
+    place = Path(path)
+    if "\0" in str(place):
+        raise InputError(os.fspath(path), "cannot be written: a zero byte is not allowed in a name")
+    with write_errors(path):
+        exists, folder = place.exists() or place.is_symlink(), place.parent.is_dir()
+    if exists:
+        raise InputError(os.fspath(path), "exists already; name a new file, nothing is overwritten")
+    if not folder:
+        raise InputError(
+            os.fspath(path), f"cannot be written: there is no folder {os.fspath(place.parent)}"
+        )
+
+
+def is_empty_file(path: str | Path) -> bool:
+    """Whether there is a regular file of no bytes, such as a killed process leaves."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """Make a folder for output before the work that fills it starts.
+
+    An empty folder, such as a killed process leaves, is used again.  A folder in which nothing was
+    written is removed again, with the parents that were made for it.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made, or exists and is not empty; also if a file in it cannot be
+        written.
+    """
+    path = Path(folder)
+    try:
+        made = [path, *itertools.takewhile(lambda parent: not parent.exists(), path.parents)]
+        path.mkdir(parents=True)
+    except FileExistsError:
+        made = []
+        if not _is_empty_folder(path):
+            raise InputError(
+                path, "exists already; name a new folder, nothing is overwritten"
+            ) from None
+    except NotADirectoryError:
+        raise InputError(path, "cannot be made: a part of its path is a file") from None
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise InputError(path, f"cannot be made: {problem}") from None
+    try:
+        with write_errors(path):
+            yield path
+    finally:
+        with suppress(OSError):
+            for empty in made:
+                empty.rmdir()
+
+
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        return path.is_dir() and next(path.iterdir(), None) is None
+    except OSError:
+        return False
+
+
+@contextmanager
+def locked(path: Path, refusal: str, *, shows_owner: bool = False) -> Iterator[None]:
+    """Keep other processes out; the system frees the lock when this process ends, however it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The file to lock, which is made where it is missing and stays.
+    refusal : str
+        The message of the error while another process holds the lock.
+    shows_owner : bool
+        Keep the id of the process in the file, and put it in `refusal` in the place of
+        ``{owner}``.
+
+    Raises
+    ------
+    InputError
+        If another process, or another block of this one, holds the lock, or the file cannot be
+        written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
+    with write_errors(path.parent):
+        try:
+            lock.acquire()
+        except Timeout:
+            if shows_owner:
+                owner = path.read_text(encoding="utf-8").strip() or "unknown"
+                refusal = refusal.format(owner=owner)
+            raise InputError(path.parent, refusal) from None
+    try:
+        if shows_owner:
+            with write_errors(path):
+                path.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
