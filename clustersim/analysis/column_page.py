@@ -6,17 +6,15 @@ with real tables.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from clustersim.analysis.columns import RUN_TABLES, Column, Table
+from clustersim.analysis.columns import RUN_TABLES, Table
 from clustersim.analysis.metric_list import by_heading, definition_of, names_of
-from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.analysis.study_columns import ESTIMATE_TABLES, STUDY_TABLES
 
-__all__ = ["TABLES", "column_rows", "columns_page", "undocumented"]
+__all__ = ["TABLES", "column_rows", "columns_page"]
 
 _PARTS = {
     "Tables of a run": RUN_TABLES,
@@ -26,54 +24,6 @@ _PARTS = {
 }
 TABLES = {table.name: table for part in _PARTS.values() for table in part}
 """Tables by name: those of a run, of a study, of a plan, and that of estimates."""
-
-
-def undocumented(
-    table: str, columns: Iterable[str], parameters: Iterable[str] = ()
-) -> dict[str, list[str]]:
-    """Compare the columns of a real table with the dictionary.
-
-    Parameters
-    ----------
-    table : str
-        Its name in :data:`TABLES`.
-    columns : iterable of str
-        Of the real table.
-    parameters : iterable of str
-        Those of its study.
-
-    Returns
-    -------
-    dict of str to list of str
-        ``unknown``: real columns that the dictionary does not have; ``missing``: columns of the
-        dictionary that every such table has, and this one does not.  In order.
-
-    Examples
-    --------
-    >>> undocumented("utilisation", ["pool", "time_s", "allocated", "idle"])
-    {'unknown': ['idle'], 'missing': ['installed']}
-    """
-    real, known = list(columns), TABLES[table].columns
-    parameters = set(parameters)
-    unknown = [name for name in real if not any(_is(c, name, parameters) for c in known)]
-    missing = [
-        column.name
-        for column in known
-        if not column.only and column.name not in real and not column.name.isupper()
-    ]
-    return {"unknown": unknown, "missing": missing}
-
-
-def _is(column: Column, name: str, parameters: set[str]) -> bool:
-    """Whether a real column is one of the dictionary."""
-    if column.name == "PARAMETER":
-        return name in parameters
-    if column.name == "INPUT":
-        return False
-    if found := re.fullmatch(r"METRIC(_\w+)?", column.name):
-        end = found[1] or ""
-        return name.endswith(end) and find_metric(name.removesuffix(end)) is not None
-    return name == column.name
 
 
 def column_rows() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from clustersim.catalogue.assumptions import CNY_PER_USD, PlanningAssumptions
 from clustersim.catalogue.hbm import HBM_GENERATIONS, HbmGeneration
 from clustersim.catalogue.load import Catalogue, load_catalogue, seedchip
 from clustersim.catalogue.model import Model
-from clustersim.catalogue.schema import CatalogueFile, accelerator_schema
+from clustersim.catalogue.schema import CatalogueFile
 
 __all__ = [
     "CNY_PER_USD",
@@ -16,7 +16,6 @@ __all__ = [
     "HbmGeneration",
     "Model",
     "PlanningAssumptions",
-    "accelerator_schema",
     "hypothetical_note",
     "load_catalogue",
     "seedchip",

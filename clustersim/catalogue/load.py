@@ -128,11 +128,6 @@ class Catalogue(Brief):
         added = {**self.accelerators, accelerator.name: accelerator}
         return dataclasses.replace(self, accelerators=MappingProxyType(added))
 
-    def with_model(self, model: Model) -> Catalogue:
-        """Return a catalogue that also holds `model` (in the place of one of its name)."""
-        added = {**self.models, model.name: model}
-        return dataclasses.replace(self, models=MappingProxyType(added))
-
 
 def _key(name: object) -> str:
     """Reduce a name to what a look-up compares: no case, and one sign for all separators."""

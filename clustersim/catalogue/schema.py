@@ -25,7 +25,6 @@ __all__ = [
     "ModelEntry",
     "PriceRange",
     "Sourced",
-    "accelerator_schema",
 ]
 
 Confidence = Literal["official", "press", "estimate"]
@@ -291,14 +290,3 @@ class CatalogueFile(FileModel):
     )
     accelerators: dict[Text, AcceleratorEntry] = Field(default_factory=dict)
     models: dict[Text, ModelEntry] = Field(default_factory=dict)
-
-
-def accelerator_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a catalogue file.
-
-    Examples
-    --------
-    >>> sorted(accelerator_schema()["properties"])
-    ['accelerators', 'assumptions', 'models', 'prices']
-    """
-    return CatalogueFile.model_json_schema()

@@ -207,10 +207,6 @@ class LinkFit:
     link: tuple[str, ...]
     error: tuple[float, ...]
 
-    def median_error(self, *, link: str | None = None, accelerator: str | None = None) -> float:
-        """Median absolute error of all rows, or of those of a link or accelerator."""
-        return float(np.median(np.abs(self._errors(link, accelerator))))
-
     def _errors(self, link: str | None, accelerator: str | None) -> Array:
         rows = zip(self.error, self.link, self.accelerator, strict=True)
         return np.array([e for e, a, b in rows if link in (None, a) and accelerator in (None, b)])

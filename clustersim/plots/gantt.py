@@ -82,7 +82,7 @@ def plot_gantt(
             "gantt",
             f"the run has {len(bars):,} bars in {len(rows):,} rows; at most {MOST_BARS} in "
             f"{MOST_ROWS} can be read: draw its first (--most-jobs), or open its timeline in a "
-            "viewer (clustersim timeline, or write_chrome_trace)",
+            "viewer (clustersim timeline)",
         )
     end_s = float(result.utilisation["time_s"].max())
     if most_jobs is not None and len(bars):

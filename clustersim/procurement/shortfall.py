@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from clustersim.procurement.problem import Problem
 from clustersim.procurement.program import Program, build_program
 from clustersim.procurement.solve import INFEASIBLE, OPTIMAL, Effort
 
-__all__ = ["CANNOT", "TOGETHER", "find_shortfall", "with_more"]
+__all__ = ["CANNOT", "TOGETHER", "find_shortfall"]
 
 Key = tuple[str, str, int | None]
 TOGETHER = "together"
@@ -154,45 +153,3 @@ def _met(program: Program, key: Key) -> float:
     problem, (_, of, quarter) = program.problem, key
     index = problem.classes.index(of)
     return float(problem.must_meet[index, quarter] * problem.demand[index, quarter])
-
-
-def with_more(problem: Problem, amounts: pd.DataFrame, *, margin: float = 1e-9) -> Problem:
-    """Return the problem with limits that have grown.
-
-    Parameters
-    ----------
-    problem : Problem
-    amounts : DataFrame
-        Rows of :func:`find_shortfall`.
-    margin : float
-        By what share of itself each amount is larger, for rounding.
-    """
-    budget, quarter_budget = problem.budget, problem.quarter_budget.copy()
-    available = problem.available.copy()
-    power, racks = problem.power_limit.copy(), problem.rack_limit.copy()
-    must_meet = problem.must_meet.copy()
-    for row in amounts.to_dict("records"):
-        amount = row["amount"] * (1 + margin)
-        quarter = None if pd.isna(row["quarter"]) else int(row["quarter"]) - 1
-        if row["constraint"] == "budget" and quarter is None:
-            budget += amount
-        elif row["constraint"] == "budget":
-            quarter_budget[quarter] += amount
-        elif row["constraint"] == "available":
-            available[:, quarter, problem.chips.index(row["of"])] += amount
-        elif row["constraint"] == "demand":
-            index = problem.classes.index(row["of"])
-            must_meet[index, quarter] -= min(
-                must_meet[index, quarter], amount / problem.demand[index, quarter]
-            )
-        else:
-            (power if row["constraint"] == "power" else racks)[quarter] += amount
-    return dataclasses.replace(
-        problem,
-        budget=budget,
-        quarter_budget=quarter_budget,
-        available=available,
-        power_limit=power,
-        rack_limit=racks,
-        must_meet=must_meet,
-    )

@@ -27,7 +27,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 from clustersim.units import format_duration
 
-__all__ = ["ChromeTrace", "chrome_trace", "write_chrome_trace"]
+__all__ = ["ChromeTrace", "chrome_trace"]
 
 Event = dict[str, Any]
 Ints = npt.NDArray[np.int64]
@@ -245,38 +245,6 @@ def chrome_trace(
     if result.outages is not None:
         marks = sorted([*outage_marks(result.outages), *marks], key=lambda mark: mark.time_s)
     return ChromeTrace(result, by, marks, len(result.jobs) if most_jobs is None else most_jobs)
-
-
-def write_chrome_trace(
-    result: Result,
-    path: str | Path,
-    *,
-    by: Literal["node", "pool"] = "node",
-    events: pd.DataFrame | str | Path | None = None,
-    most_jobs: int | None = None,
-) -> ChromeTrace:
-    """Write the timeline of a run to a new file, packed by gzip where it ends in ``.gz``.
-
-    Parameters
-    ----------
-    result, by, events, most_jobs
-        See :func:`chrome_trace`.
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    ChromeTrace
-        What was written.
-
-    Raises
-    ------
-    InputError
-        If an argument cannot be used, or the file exists or cannot be written.
-    """
-    trace = chrome_trace(result, by=by, events=events, most_jobs=most_jobs)
-    trace.write(path)
-    return trace
 
 
 def _other_data(result: Result, by: str, left_out: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from clustersim.topology.cluster import Cluster, Pool, compile_cluster, single_pool
 from clustersim.topology.fabric import Fabric, LinkLevel, Tier, Trunk
-from clustersim.topology.graph import build_graph, build_node_graph
+from clustersim.topology.graph import build_graph
 from clustersim.topology.load import (
     find_topology,
     load_cluster,
@@ -39,7 +39,6 @@ __all__ = [
     "Trunk",
     "VirtualCluster",
     "build_graph",
-    "build_node_graph",
     "compile_cluster",
     "find_topology",
     "load_cluster",

@@ -142,11 +142,6 @@ class LinkLevel:
     oversubscription: float | None
     bisection_Bps: float | None
 
-    @property
-    def capacity_Bps(self) -> float:
-        """Rate of all cables together, one direction (bytes/s)."""
-        return self.links * self.link_Bps
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trunk:

@@ -8,12 +8,12 @@ import numpy as np
 
 from clustersim.errors import check_kind
 from clustersim.topology.fabric import Fabric, Wiring
-from clustersim.topology.spec import ClusterSpec, PoolSpec
+from clustersim.topology.spec import ClusterSpec
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["build_graph", "build_node_graph"]
+__all__ = ["build_graph"]
 
 
 def build_graph(spec: ClusterSpec, *, merge_rails: bool = True) -> nx.Graph[str]:
@@ -111,42 +111,6 @@ def _top_vertices(graph: nx.Graph[str], pool: str, fabric: Fabric) -> list[str]:
     while f"{pool}/{kind}/{len(members)}" in graph:
         members.append(f"{pool}/{kind}/{len(members)}")
     return members
-
-
-def build_node_graph(pool: PoolSpec) -> nx.Graph[str]:
-    """Build the graph of one scale-up domain: its chips, their links, their network ports.
-
-    Parameters
-    ----------
-    pool : PoolSpec
-        Of a loaded topology.
-
-    Returns
-    -------
-    networkx.Graph
-        Vertices ``chip/i`` and ``nic/i``, and ``switch/0`` where the domain is switched.  In a
-        full mesh (HCCS) of k chips each pair has ``bandwidth / (k - 1)``.
-    """
-    import networkx as nx
-
-    nic_Bps, link = pool.endpoints().nic_Bps, pool.scale_up
-    size, bandwidth = link.size or 1, link.bandwidth or 0.0
-    graph: nx.Graph[str] = nx.Graph(name=f"{pool.accelerator} scale-up domain")
-    for kind, level in (("chip", 0), ("nic", 1)):
-        graph.add_nodes_from((f"{kind}/{i}", _vertex(kind, level, i)) for i in range(size))
-    graph.add_edges_from((f"chip/{i}", f"nic/{i}", _edge("chip-nic", nic_Bps)) for i in range(size))
-    if link.shape == "switch" and size > 1:
-        graph.add_node("switch/0", **_vertex("switch", 1, 0))
-        graph.add_edges_from(
-            (f"chip/{i}", "switch/0", _edge("scale-up", bandwidth)) for i in range(size)
-        )
-    elif link.shape == "mesh" and size > 1:
-        graph.add_edges_from(
-            (f"chip/{i}", f"chip/{j}", _edge("scale-up", bandwidth / (size - 1)))
-            for i in range(size)
-            for j in range(i + 1, size)
-        )
-    return graph
 
 
 def _vertex(kind: str, level: int, index: int) -> dict[str, Any]:

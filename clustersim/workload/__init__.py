@@ -5,7 +5,7 @@ Fitting models to logs is in :mod:`clustersim.workload.fit`.
 
 from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.describe import TraceStatistics, describe_jobs
-from clustersim.workload.generate import Runtime, generate_jobs, mean_work
+from clustersim.workload.generate import Runtime, generate_jobs
 from clustersim.workload.jobs import JobLog, check_jobs
 from clustersim.workload.readers import FORMATS, log_files, read_jobs
 from clustersim.workload.spec import (
@@ -29,7 +29,6 @@ __all__ = [
     "generate_jobs",
     "load_workload",
     "log_files",
-    "mean_work",
     "read_jobs",
     "save_workload",
     "workload_names",

@@ -12,9 +12,9 @@ import pandas as pd
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.errors import check_kind
 from clustersim.workload.arrivals import arrival_times
-from clustersim.workload.spec import JobClass, WorkloadSpec
+from clustersim.workload.spec import WorkloadSpec
 
-__all__ = ["Runtime", "generate_jobs", "mean_work"]
+__all__ = ["Runtime", "generate_jobs"]
 
 Floats = npt.NDArray[np.float64]
 Streams = Callable[[str], np.random.Generator]
@@ -172,39 +172,3 @@ def _labels(
             index = _pick(dict(enumerate(shares.values())), u[rows])
             labels[rows] = np.array(list(shares), dtype=object)[index]
     return pd.Series(labels, dtype="string")
-
-
-def mean_work(spec: WorkloadSpec, *, runtime: Runtime | None = None) -> float:
-    """Mean accelerator-seconds of a job, in closed form.
-
-    Parameters
-    ----------
-    spec : WorkloadSpec
-        The workload model.
-    runtime : callable, optional
-        Run time of model jobs, linear in the tokens; needed if there are any.
-
-    Returns
-    -------
-    float
-        Sum over the classes of share * E[n * run time]; size and duration of a
-        class are independent, and a model's run time counts at the mean tokens.
-
-    Raises
-    ------
-    ValueError
-        If a class has a model and `runtime` is not given.
-    """
-    total = sum(c.weight for c in spec.classes)
-    return sum(c.weight / total * _mean_class_work(c, runtime) for c in spec.classes)
-
-
-def _mean_class_work(job_class: JobClass, runtime: Runtime | None) -> float:
-    if job_class.duration is not None:
-        return job_class.mean_size() * float(job_class.duration.mean())
-    if runtime is None or job_class.model is None or job_class.tokens is None:
-        raise ValueError(f"class {job_class.name!r} has a model: give its run time")
-    sizes = np.array(list(job_class.sizes), dtype=np.int64)
-    shares = np.array(list(job_class.sizes.values()))
-    seconds = runtime(job_class.model, sizes, job_class.tokens.mean())
-    return float(np.sum(shares / shares.sum() * sizes * seconds))

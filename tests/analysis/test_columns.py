@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from clustersim.analysis.column_page import TABLES, column_rows, columns_page, undocumented
-from clustersim.analysis.metrics import METRICS, metric_names
+from clustersim.analysis.column_page import TABLES, column_rows, columns_page
+from clustersim.analysis.columns import Column
+from clustersim.analysis.metrics import METRICS, find_metric, metric_names
 from clustersim.cli.main import main
 from clustersim.estimation.table import predict_table
 from clustersim.procurement.output import plan_tables
@@ -26,6 +29,40 @@ from tests.studies.test_measures import every_10_s
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "columns.md"
 AGREES: dict[str, list[str]] = {"unknown": [], "missing": []}
+
+
+def undocumented(
+    table: str, columns: Iterable[str], parameters: Iterable[str] = ()
+) -> dict[str, list[str]]:
+    """Compare the columns of a real table with the dictionary.
+
+    Returns
+    -------
+    dict of str to list of str
+        ``unknown``: real columns that the dictionary does not have; ``missing``: columns of the
+        dictionary that every such table has, and this one does not.  In order.
+    """
+    real, known = list(columns), TABLES[table].columns
+    parameters = set(parameters)
+    unknown = [name for name in real if not any(_is(c, name, parameters) for c in known)]
+    missing = [
+        column.name
+        for column in known
+        if not column.only and column.name not in real and not column.name.isupper()
+    ]
+    return {"unknown": unknown, "missing": missing}
+
+
+def _is(column: Column, name: str, parameters: set[str]) -> bool:
+    """Whether a real column is one of the dictionary."""
+    if column.name == "PARAMETER":
+        return name in parameters
+    if column.name == "INPUT":
+        return False
+    if found := re.fullmatch(r"METRIC(_\w+)?", column.name):
+        end = found[1] or ""
+        return name.endswith(end) and find_metric(name.removesuffix(end)) is not None
+    return name == column.name
 
 
 def test_the_document_is_fresh() -> None:

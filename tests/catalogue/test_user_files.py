@@ -6,10 +6,11 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from clustersim.catalogue import HBM_GENERATIONS, accelerator_schema, load_catalogue
+from clustersim.catalogue import HBM_GENERATIONS, load_catalogue
 from clustersim.catalogue.assumptions import ASSUMPTIONS_FILE
 from clustersim.catalogue.load import BUILT_IN_FILES
 from clustersim.errors import InputError
+from clustersim.schemas import schema as schema_of
 
 CHIP = """
 accelerators:
@@ -115,7 +116,7 @@ def test_a_later_file_wins(load):
 
 
 def test_built_in_files_follow_the_schema():
-    schema = accelerator_schema()
+    schema = schema_of("catalogue")
     for path in (*BUILT_IN_FILES, ASSUMPTIONS_FILE):
         data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         jsonschema.validate(data, schema)

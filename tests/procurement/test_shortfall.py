@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from problems import one_chip, tightened
 from clustersim.cli.plan_text import plan_text
 from clustersim.procurement import define_plan, plan_purchases
 from clustersim.procurement.problem import Problem
-from clustersim.procurement.shortfall import CANNOT, TOGETHER, find_shortfall, with_more
+from clustersim.procurement.shortfall import CANNOT, TOGETHER, find_shortfall
 from clustersim.procurement.solve import Effort, solve
 from clustersim.procurement.summary_text import conclusion
 
@@ -101,6 +102,48 @@ def test_a_search_that_is_cut_short_is_not_a_limit_that_cannot_help(
 
 
 IMPOSSIBLE = [0, 1, 2, 3]
+
+
+def with_more(problem: Problem, amounts: pd.DataFrame, *, margin: float = 1e-9) -> Problem:
+    """Return the problem with limits that have grown.
+
+    Parameters
+    ----------
+    problem : Problem
+    amounts : DataFrame
+        Rows of :func:`find_shortfall`.
+    margin : float
+        By what share of itself each amount is larger, for rounding.
+    """
+    budget, quarter_budget = problem.budget, problem.quarter_budget.copy()
+    available = problem.available.copy()
+    power, racks = problem.power_limit.copy(), problem.rack_limit.copy()
+    must_meet = problem.must_meet.copy()
+    for row in amounts.to_dict("records"):
+        amount = row["amount"] * (1 + margin)
+        quarter = None if pd.isna(row["quarter"]) else int(row["quarter"]) - 1
+        if row["constraint"] == "budget" and quarter is None:
+            budget += amount
+        elif row["constraint"] == "budget":
+            quarter_budget[quarter] += amount
+        elif row["constraint"] == "available":
+            available[:, quarter, problem.chips.index(row["of"])] += amount
+        elif row["constraint"] == "demand":
+            index = problem.classes.index(row["of"])
+            must_meet[index, quarter] -= min(
+                must_meet[index, quarter], amount / problem.demand[index, quarter]
+            )
+        else:
+            (power if row["constraint"] == "power" else racks)[quarter] += amount
+    return dataclasses.replace(
+        problem,
+        budget=budget,
+        quarter_budget=quarter_budget,
+        available=available,
+        power_limit=power,
+        rack_limit=racks,
+        must_meet=must_meet,
+    )
 
 
 @pytest.mark.parametrize("seed", IMPOSSIBLE)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.plots.gantt_layout import lanes, lay_out
-from clustersim.report.timeline import chrome_trace, write_chrome_trace
+from clustersim.report.timeline import chrome_trace
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from clustersim.topology import Cluster
@@ -289,7 +289,8 @@ def test_text_ids_and_awkward_names(tmp_path: Path) -> None:
     )
     log["job_id"] = ["a\\b", "007"]
     result = replay(log, policy="fcfs", accelerators=8)
-    trace = write_chrome_trace(result, tmp_path / "t.json")
+    trace = chrome_trace(result)
+    trace.write(tmp_path / "t.json")
     told = json.loads((tmp_path / "t.json").read_text())
     slices = [e for e in told["traceEvents"] if e["ph"] == "X"]
     assert [e["name"] for e in slices] == ['größer "x"', "\u2028"]
@@ -303,7 +304,7 @@ def test_same_bytes_packed_or_not_and_after_loading(worked_out: Result, tmp_path
     plain = [tmp_path / f"{k}.json" for k in range(2)]
     packed = [tmp_path / f"{k}.json.gz" for k in range(2)]
     for result, path in zip((worked_out, loaded) * 2, (*plain, *packed), strict=True):
-        write_chrome_trace(result, path)
+        chrome_trace(result).write(path)
     assert plain[0].read_bytes() == plain[1].read_bytes()
     assert packed[0].read_bytes() == packed[1].read_bytes()
     assert packed[0].read_bytes()[4:8] == bytes(4), "no time of writing in the file"
@@ -328,7 +329,7 @@ def test_a_full_disk_leaves_nothing(
     monkeypatch.setattr("clustersim.report.timeline.ChromeTrace.chunks", fill)
     for name in ("t.json", "t.json.gz"):
         with pytest.raises(InputError, match="No space left"):
-            write_chrome_trace(worked_out, tmp_path / name)
+            chrome_trace(worked_out).write(tmp_path / name)
         assert not (tmp_path / name).exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 
-from clustersim.topology import build_graph, build_node_graph, resolve_cluster, summarise
+from clustersim.topology import build_graph, resolve_cluster, summarise
 
 NIC = 10e9
 
@@ -260,21 +260,6 @@ def test_torus_rate_is_bound_by_its_bisection(make_spec):
     # 2 * 64/16 links of 10/4 GB/s; 4 B / n
     assert pool.bisection_Bps == pytest.approx(8 * NIC / 4)
     assert pool.nic_Bps == pytest.approx(4 * 8 * NIC / 4 / 64)
-
-
-def test_hccs_node_is_a_full_mesh(catalogue):
-    pools = {"a": {"accelerator": "910B", "nodes": 1}, "h": {"accelerator": "H200", "nodes": 1}}
-    spec = resolve_cluster({"name": "nodes", "pools": pools}, catalogue)
-    mesh = build_node_graph(spec.pools["a"])
-    chips = [f"chip/{i}" for i in range(8)]
-    inner = mesh.subgraph(chips)
-    assert inner.number_of_edges() == 28
-    pair = catalogue.accelerator("910B").scaleup_Bps / 7
-    assert {data["bandwidth_Bps"] for *_, data in inner.edges(data=True)} == {pair}
-    switched = build_node_graph(spec.pools["h"])
-    assert sorted(switched["switch/0"]) == chips
-    nic = catalogue.accelerator("H200").nic_Bps
-    assert switched["chip/3"]["nic/3"]["bandwidth_Bps"] == nic
 
 
 def test_pools_are_joined_by_the_datacenter_network_or_apart(catalogue):

@@ -10,10 +10,11 @@ import pytest
 
 from clustersim.errors import InputError
 from clustersim.seeds import Streams
-from clustersim.workload import WorkloadSpec, generate_jobs, load_workload, mean_work, read_jobs
+from clustersim.workload import WorkloadSpec, generate_jobs, load_workload, read_jobs
 from clustersim.workload.describe import window
 from clustersim.workload.distributions import LogNormalDuration, WeibullDuration
 from clustersim.workload.fit import fit_distance, fit_workload
+from tests.workload.closed_form import mean_work
 
 DAY = 86400.0
 

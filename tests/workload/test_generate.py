@@ -22,12 +22,12 @@ from clustersim.workload import (
     check_jobs,
     generate_jobs,
     load_workload,
-    mean_work,
     save_workload,
     workload_names,
 )
 from clustersim.workload.arrivals import arrival_times
 from clustersim.workload.distributions import DurationDistribution, NumberDistribution
+from tests.workload.closed_form import mean_work
 
 U = (np.arange(200_000) + 0.5) / 200_000
 
