@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +33,7 @@ __all__ = [
     "picture_formats",
     "save_figure",
     "style",
+    "svg_text",
 ]
 
 #: Okabe & Ito, "Color Universal Design" (2008): told apart with any common colour blindness.
@@ -127,6 +129,14 @@ def picture_formats(text: str, source: str) -> tuple[str, ...]:
         if name not in FORMATS:
             raise InputError(source, unknown_name("format", name, FORMATS))
     return formats
+
+
+def svg_text(figure: Figure) -> str:
+    """Return a picture as the text of an SVG file."""
+    text = StringIO()
+    with style():
+        figure.savefig(text, format="svg", metadata=FORMATS["svg"])
+    return text.getvalue()
 
 
 def save_figure(

@@ -19,7 +19,6 @@ from markupsafe import Markup, escape
 
 from clustersim.outputs import replacing, write_errors
 from clustersim.report.cells import Format, table_columns
-from clustersim.report.inline_svg import inline_svg
 
 __all__ = ["Figure", "Listing", "Page", "Section", "Table", "render_page", "write_page"]
 
@@ -126,13 +125,7 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """HTML text of a report, the same for the same page.
-
-    Raises
-    ------
-    InputError
-        If a picture is no SVG or refers to something outside itself.
-    """
+    """HTML text of a report, the same for the same page."""
     counts: Counter[str] = Counter()
     sections = [
         {
@@ -163,7 +156,7 @@ def write_page(page: Page, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        As :func:`render_page` does, or if the file cannot be written.
+        If the file cannot be written.
     """
     path = Path(path)
     text = render_page(page).encode("utf-8", errors="xmlcharrefreplace")
@@ -205,17 +198,16 @@ def _view(part: str | Figure | Table | Listing, counts: Counter[str]) -> dict[st
     counts[kind] += 1
     view: dict[str, Any] = {"kind": kind, "id": f"{kind}-{counts[kind]}", "part": part}
     if isinstance(part, Figure):
-        view["svg"] = Markup(
-            inline_svg(
-                part.svg,
-                key=f"{view['id']}-picture",
-                label=part.title,
-                described_by=f"{view['id']}-caption" if part.caption else "",
-            )
-        )
+        view["source"] = _data_uri(part.svg)
     elif isinstance(part, Table):
         view |= _table_view(part)
     return view
+
+
+def _data_uri(svg: str) -> str:
+    """Return a picture as the address of an image, in which nothing runs or loads anything."""
+    data = svg.encode("utf-8", errors="xmlcharrefreplace")
+    return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"
 
 
 def _table_view(table: Table) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +21,7 @@ from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings, warnings
 from clustersim.report.page import write_page
 from clustersim.report.study_figures import NamedFigure, draw_plots
-from clustersim.report.study_page import fleet_notes, study_page, svg_text
+from clustersim.report.study_page import fleet_notes, study_page
 from clustersim.spreadsheets import plain_cells
 from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.plot_kinds import PLOT_KINDS
@@ -199,9 +198,7 @@ def write_report(folder: str | Path) -> Path:
     for line in code_notes(result):
         note(line.removeprefix("Note: "))
     figures, _ = draw_plots(result) if len(result.runs) else ([], [])
-    with tempfile.TemporaryDirectory() as aside:
-        svgs = [svg_text(figure, Path(aside)) for figure in figures]
-    return write_page(study_page(result, folder, figures, svgs), folder / "report.html")
+    return write_page(study_page(result, folder, figures), folder / "report.html")
 
 
 class _Teller:

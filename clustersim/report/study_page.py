@@ -15,7 +15,7 @@ from clustersim.errors import InputError
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
-from clustersim.plots.style import save_figure
+from clustersim.plots.style import svg_text
 from clustersim.report.cells import format_money, format_percent
 from clustersim.report.findings import constant_facts, findings, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
@@ -42,9 +42,7 @@ _FORMATS: Mapping[str, Callable[[float], str]] = {
 """How a number of a dimension is written."""
 
 
-def study_page(
-    result: StudyResult, folder: Path, figures: Sequence[NamedFigure], svgs: Sequence[str]
-) -> Page:
+def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]) -> Page:
     """Return the page of a study.
 
     Parameters
@@ -53,13 +51,10 @@ def study_page(
     folder : Path
         The study's folder, in which the page will lie.
     figures : sequence of NamedFigure
-    svgs : sequence of str
-        Text of their SVG files.
     """
     spec = result.study.spec
     pictures = [
-        Figure(figure.title, svg, figure.figure.caption)
-        for figure, svg in zip(figures, svgs, strict=True)
+        Figure(figure.title, svg_text(figure.figure), figure.figure.caption) for figure in figures
     ]
     sections = [
         Section("Pictures", pictures or ["No run is there yet."]),
@@ -252,9 +247,3 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
         Listing("The scenario, resolved", yaml_text(result.study.base.tree)),
         Listing("Versions", told),
     ]
-
-
-def svg_text(figure: NamedFigure, folder: Path) -> str:
-    """Return a picture as the text of an SVG file."""
-    (path,) = save_figure(figure.figure, folder / figure.name, ["svg"])
-    return path.read_text(encoding="utf-8")

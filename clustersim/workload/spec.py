@@ -78,11 +78,6 @@ class JobClass(FileModel):
             raise ValueError(f"class {self.name!r}: model and tokens belong together")
         return self
 
-    def mean_size(self) -> float:
-        """Mean number of accelerators."""
-        total = sum(self.sizes.values())
-        return sum(size * weight for size, weight in self.sizes.items()) / total
-
 
 def _weights(weights: dict[Key, float]) -> dict[Key, float]:
     for key, weight in weights.items():

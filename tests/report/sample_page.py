@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Drawing
 
-from clustersim.plots.style import new_figure, style
+from clustersim.plots.style import new_figure, style, svg_text
 from clustersim.report.cells import format_percent
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.units import format_rate
@@ -69,14 +67,6 @@ def runs(count: int = 1200) -> pd.DataFrame:
             "error": ["ran out of memory" if number == 5 else "" for number in range(count)],
         }
     )
-
-
-def svg_text(drawing: Drawing) -> str:
-    """A figure as the text of an SVG file."""
-    text = io.StringIO()
-    with style():
-        drawing.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
 
 
 def curves(column: str, label: str) -> str:

@@ -75,7 +75,7 @@ def test_structure(html, document):
     counts = Counter(tag for tag, _ in document.elements)
     assert counts["h1"] == counts["main"] == counts["nav"] == 1
     assert counts["h2"] == 3
-    assert counts["svg"] == 2
+    assert counts["img"] == 2
     assert counts["table"] == 3
     assert counts["details"] == 2
     assert counts["tbody"] == 3
@@ -83,14 +83,12 @@ def test_structure(html, document):
 
 def test_ids_are_unique_and_references_reach_one(html, document):
     ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
-    assert len(ids) == len(set(ids)) > 100
+    assert len(ids) == len(set(ids)) == 20
     linked = [a["href"] for _, a in document.elements if a.get("href", "").startswith("#")]
-    linked += re.findall(r"url\((#[^)]+)\)", html)
     for _, attributes in document.elements:
         for name in ("aria-labelledby", "aria-describedby"):
             linked += [f"#{attributes[name]}"] if name in attributes else []
     assert {link[1:] for link in linked} <= set(ids)
-    assert sum("figure-2-picture" in link for link in linked) > 10
 
 
 def test_nothing_is_loaded_from_outside(html, document):
@@ -98,7 +96,7 @@ def test_nothing_is_loaded_from_outside(html, document):
         for name in REFERENCES:
             value = attributes.get(name, "#")
             assert value.startswith(("#", "data:")) or value in ("points.csv", "runs.csv")
-    assert set(re.findall(r"url\(\s*(.)", html)) == {"#"}
+    assert "url(" not in html
     assert "@import" not in html
     assert not re.search(r"https?://(?!www\.w3\.org/)", html)
 
@@ -132,17 +130,17 @@ def test_hostile_texts_are_shown_not_run():
     assert counts["b"] == 0
     for tag in ("h1", "h2", "h3", "p", "li", "td", "summary", "code", "a", "footer", "title"):
         assert any(HOSTILE in text for text in document.text[tag]), tag
-    assert {svg["aria-label"] for svg in document.all("svg")} == {HOSTILE}
+    assert {image["alt"] for image in document.all("img")} == {HOSTILE}
 
 
 def test_pictures_are_told_of_and_fit_the_page(document):
-    first, second = document.all("svg")
-    assert first["role"] == second["role"] == "img"
-    assert (first["aria-label"], second["aria-label"]) == ("Mean wait against load", "Utilisation")
+    first, second = document.all("img")
+    assert (first["alt"], second["alt"]) == ("Mean wait against load", "Utilisation")
     assert first["aria-describedby"] == "figure-1-caption"
     assert "aria-describedby" not in second
-    assert "width" not in first
-    assert first["style"] == "max-width: 864px"
+    kind, _, data = first["src"].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(data).decode() == curves("mean_wait_s", "mean wait (s)")
 
 
 def test_short_table_has_no_filter_and_long_one_says_where_the_rest_is():

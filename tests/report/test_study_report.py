@@ -93,7 +93,7 @@ def test_the_page_in_a_browser(folder: Path, browser: Browser) -> None:
         assert sentence in text
     for words in ("seed is 3", "clustersim run --from", "Capacity at the objective"):
         assert words in browser.run("return document.body.textContent")
-    assert browser.run("return document.querySelectorAll('svg').length") == 4
+    assert browser.run("return document.querySelectorAll('img').length") == 4
     header = "document.querySelectorAll('table')[0].querySelectorAll('th')[1]"
     cells = (
         "[...document.querySelectorAll('table')[0].tBodies[0].rows].map(r=>r.cells[1].innerText)"

@@ -35,7 +35,8 @@ def mean_work(spec: WorkloadSpec, *, runtime: Runtime | None = None) -> float:
 
 def _mean_class_work(job_class: JobClass, runtime: Runtime | None) -> float:
     if job_class.duration is not None:
-        return job_class.mean_size() * float(job_class.duration.mean())
+        weights = list(job_class.sizes.values())
+        return float(np.average(list(job_class.sizes), weights=weights) * job_class.duration.mean())
     if runtime is None or job_class.model is None or job_class.tokens is None:
         raise ValueError(f"class {job_class.name!r} has a model: give its run time")
     sizes = np.array(list(job_class.sizes), dtype=np.int64)
