@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +15,12 @@ from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from clustersim.errors import InputError, nearest_hint, new_name, shown
+from clustersim.json_schema import Place
 from clustersim.plain_text import NOT_TEXT, not_utf8, other_content
 from clustersim.shipped import missing_file
 
 __all__ = [
     "FileModel",
-    "allowed_keys",
     "parse_yaml",
     "read_yaml",
     "validate",
@@ -270,7 +270,7 @@ def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:
     where = _dotted(keys)
     kind, found, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "extra_forbidden":
-        allowed = allowed_keys(model, location[:-1])
+        allowed = sorted(Place.top(model).follow(location[:-1]).fields)
         if new := new_name(location[-1], allowed):
             return f"{where}: is now called {new!r}"
         return f"{where}: unknown key; {nearest_hint(location[-1], allowed)}"
@@ -320,48 +320,3 @@ def _dotted(keys: tuple[Any, ...]) -> str:
     """Write ``("classes", (0,), "name")`` as ``classes[0].name``."""
     parts = (f"[{key[0]}]" if isinstance(key, tuple) else f".{key}" for key in keys)
     return "".join(parts).lstrip(".")
-
-
-def allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Field names at a place of the format, found by walking the JSON Schema."""
-    schema = model.model_json_schema()
-    definitions = schema.get("$defs", {})
-
-    def resolve(node: Any) -> Iterator[dict[str, Any]]:
-        if "$ref" in node:
-            yield from resolve(definitions[node["$ref"].rsplit("/", 1)[1]])
-            return
-        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
-            yield from resolve(branch)
-        yield node
-
-    nodes = list(resolve(schema))
-    for part in location:
-        below: list[dict[str, Any]] = []
-        for node in nodes:
-            if isinstance(part, int):
-                child = node.get("items")
-            else:
-                patterns = next(iter(node.get("patternProperties", {}).values()), None)
-                child = (
-                    node.get("properties", {}).get(part)
-                    or node.get("additionalProperties")
-                    or patterns
-                )
-            if isinstance(child, dict):
-                below.extend(resolve(child))
-        tagged = [
-            node
-            for node in nodes
-            for value in node.get("properties", {}).values()
-            if value.get("const") == part
-        ]
-        nodes = below or tagged or nodes
-    named = {name for node in nodes for name in node.get("properties", {})}
-    return sorted(named | {key for node in nodes for key in _keys_allowed(node)})
-
-
-def _keys_allowed(node: Mapping[str, Any]) -> list[str]:
-    """Keys of a mapping whose keys are given, such as precisions."""
-    allowed: list[str] = node.get("propertyNames", {}).get("enum", [])
-    return allowed

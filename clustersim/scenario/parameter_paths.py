@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from pydantic import BaseModel
 from clustersim.catalogue.assumptions import AssumptionsSection
 from clustersim.catalogue.schema import AcceleratorEntry, ModelEntry
 from clustersim.errors import InputError, nearest_hint
+from clustersim.json_schema import Place
 from clustersim.scenario.changes import (
     ASSUMPTIONS,
     key_of,
@@ -60,19 +59,19 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
     parts = split_path(path)
     data = copy.deepcopy(dict(tree))
     here: Any = data
-    place = _Place.top(Scenario)
+    place = Place.top(Scenario)
     begin = 0
     if parts[0] == "catalogue" and len(parts) > 1:
         here, begin = open_path(data, parts[:2], folder, path), 2
         chips = data["catalogue"][-1].get("accelerators", {}).values()
-        place = _Place.top(AcceleratorEntry if any(e is here for e in chips) else ModelEntry)
+        place = Place.top(AcceleratorEntry if any(e is here for e in chips) else ModelEntry)
         if parts[1] == ASSUMPTIONS:
-            place = _Place.top(AssumptionsSection)
+            place = Place.top(AssumptionsSection)
     above: Any = None
     for depth in range(begin, len(parts)):
         if tuple(parts[:depth]) in _OPENED:
             here = open_path(data, parts[:depth], folder, path)
-            place = _Place.top(_OPENED[tuple(parts[:depth])])
+            place = Place.top(_OPENED[tuple(parts[:depth])])
         above = here
         here, place = _step(here, place, parts[: depth + 1], path)
     if isinstance(above, list) or len(parts) == begin:
@@ -92,7 +91,7 @@ def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
     for path, value in changes:
         if value is not None:
             continue
-        place, text = _Place.top(Scenario), ""
+        place, text = Place.top(Scenario), ""
         for part in split_path(path):
             place = place.at(part)
             text = next(
@@ -104,67 +103,7 @@ def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
     return notes
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a file format allows at a place: the alternatives of its JSON Schema there."""
-
-    definitions: Mapping[str, Any]
-    nodes: Sequence[Mapping[str, Any]]
-
-    @classmethod
-    def top(cls, model: type[BaseModel]) -> _Place:
-        """Return the whole of a format."""
-        schema = _schema(model)
-        return cls(schema.get("$defs", {}), [schema])
-
-    @property
-    def fields(self) -> list[str]:
-        """Keys that the format names."""
-        names: dict[str, None] = {}
-        for node in self._alternatives():
-            names |= dict.fromkeys(node.get("properties", {}))
-            names |= dict.fromkeys(node.get("propertyNames", {}).get("enum", ()))
-        return list(names)
-
-    def at(self, field: str) -> _Place:
-        """Return what may stand at one of the fields."""
-        below = (node.get("properties", {}).get(field) for node in self._alternatives())
-        found = [node for node in below if node is not None]
-        return _Place(self.definitions, found) if found else self.of_names
-
-    @property
-    def of_names(self) -> _Place:
-        """What may stand at a key that the user chooses."""
-        found = []
-        for node in self._alternatives():
-            below = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
-            found += [child for child in below if isinstance(child, dict)]
-        return _Place(self.definitions, found)
-
-    @property
-    def of_elements(self) -> _Place:
-        """What may stand in a list."""
-        items = (node.get("items") for node in self._alternatives())
-        return _Place(self.definitions, [node for node in items if isinstance(node, dict)])
-
-    def _alternatives(self) -> Iterator[Mapping[str, Any]]:
-        waiting = list(self.nodes)
-        while waiting:
-            node = waiting.pop(0)
-            if "$ref" in node:
-                waiting.insert(0, self.definitions[node["$ref"].rsplit("/", 1)[1]])
-                continue
-            yield node
-            for kind in ("anyOf", "oneOf", "allOf"):
-                waiting += node.get(kind, ())
-
-
-@lru_cache(maxsize=8)
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema()
-
-
-def _step(here: Any, place: _Place, parts: Sequence[str], path: str) -> tuple[Any, _Place]:
+def _step(here: Any, place: Place, parts: Sequence[str], path: str) -> tuple[Any, Place]:
     """Go one part on; return what is there and what may be there."""
     part, where = parts[-1], ".".join(parts[:-1]) or "the scenario"
     if isinstance(here, list):
