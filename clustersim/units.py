@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -21,6 +22,7 @@ from clustersim.errors import shown
 __all__ = [
     "LONGEST_S",
     "MOST_CHIPS",
+    "SCALES",
     "SECONDS_PER_YEAR",
     "Bandwidth",
     "Bytes",
@@ -29,14 +31,20 @@ __all__ = [
     "Money",
     "Power",
     "Quantity",
+    "counted",
     "find_quantity",
     "format_bytes",
     "format_count",
     "format_duration",
+    "format_memory",
+    "format_money",
     "format_number",
+    "format_percent",
+    "format_quantity",
     "format_rate",
     "known_units",
     "parse_quantity",
+    "scale_of",
 ]
 
 SECONDS_PER_YEAR = 365.25 * 86400.0
@@ -268,12 +276,75 @@ Money = Annotated[
 ]
 
 
-def format_duration(seconds: float) -> str:
-    """Seconds as a short text in the unit that fits (``"2.5 h"``)."""
+SCALES: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
+    {
+        "duration": ((1e-6, "µs"), (1e-3, "ms"), (1, "s"), (60, "min"), (3600, "h"), (86400, "d")),
+        "bytes": tuple((_DECIMAL[prefix], f"{prefix}B") for prefix in ("", *"kMGTP")),
+        "memory": ((2.0**30, "GiB"),),
+        "bandwidth": tuple((_DECIMAL[prefix], f"{prefix}B/s") for prefix in ("", *"kMGTP")),
+        "flop rate": ((1e12, "TFLOP/s"), (1e15, "PFLOP/s"), (1e18, "EFLOP/s")),
+        "power": ((1, "W"), (1e3, "kW"), (1e6, "MW"), (1e9, "GW")),
+        "money": ((1, "CNY"), (1e6, "million CNY"), (1e9, "billion CNY")),
+        "count": ((1, ""), (1e6, "million"), (1e9, "billion")),
+        "share": ((0.01, "%"),),
+        "ratio": ((1, ""),),
+        "energy": ((1, "J"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"), (3.6e15, "TWh")),
+        "mass": ((1, "kg"), (1e3, "t"), (1e6, "kt"), (1e9, "Mt")),
+    }
+)
+"""Sizes in SI and names of the units in which numbers of a dimension are shown, in order."""
+
+
+def scale_of(dimension: str, values: Iterable[float]) -> tuple[float, str]:
+    """Return size and name of the unit in which to show some numbers: the one for the largest.
+
+    Examples
+    --------
+    >>> scale_of("money", [3.0e6, 2.5e9, math.inf])
+    (1000000000.0, 'billion CNY')
+    """
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    enough, scales = 1.0, SCALES[dimension]
+    if dimension == "duration":
+        enough, scales = (2.0, scales) if largest else (0.0, scales[2:3])
+    fitting = (scale for scale in reversed(scales) if largest >= enough * scale[0])
+    return next(fitting, scales[0])
+
+
+def format_quantity(value: float, dimension: str, digits: int = 4) -> str:
+    """Return a number of SI units in the unit that fits, with the name of the unit.
+
+    Examples
+    --------
+    >>> format_quantity(3.2e8, "energy"), format_quantity(2500.0, "mass")
+    ('88.89 kWh', '2.5 t')
+    >>> format_quantity(0.732, "share"), format_quantity(9000.0, "duration")
+    ('73.2 %', '2.5 h')
+    """
+    if dimension == "duration":
+        return format_duration(value)
+    if dimension == "share":
+        return format_percent(value)
+    if dimension == "money":
+        return format_money(value)
+    size, unit = scale_of(dimension, [value])
+    return f"{format_number(value / size, digits)} {unit}".strip()
+
+
+def format_duration(seconds: float, *, whole: bool = False) -> str:
+    """Seconds as a short text in the unit that fits (``"2.5 h"``).
+
+    Parameters
+    ----------
+    seconds : float
+    whole : bool
+        Show exactly a minute, an hour or a day as such, not as 60 s, 60 min or 24 h: for values
+        that somebody chose.
+    """
     if not math.isfinite(seconds):
         return str(seconds)
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if abs(seconds) >= 2 * size:
+        if abs(seconds) >= 2 * size or (whole and abs(seconds) == size):
             return f"{format_number(seconds / size, 3)} {unit}"
     if abs(seconds) >= 1 or seconds == 0:
         return f"{format_number(seconds, 3)} s"
@@ -283,16 +354,9 @@ def format_duration(seconds: float) -> str:
     return f"{format_number(seconds / 1e-9, 3)} ns"
 
 
-def _scaled(value: float, unit: str) -> str:
-    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= size:
-            return f"{format_number(value / size)} {prefix}{unit}"
-    return f"{format_number(value)} {unit}"
-
-
 def format_bytes(size: float) -> str:
     """Bytes with a decimal prefix (``"141 GB"``)."""
-    return _scaled(size, "B")
+    return format_rate(size, "B")
 
 
 def format_memory(size: float) -> str:
@@ -302,7 +366,36 @@ def format_memory(size: float) -> str:
 
 def format_rate(rate: float, unit: str = "B/s") -> str:
     """A rate with a decimal prefix (``"4.8 TB/s"``, ``"989 TFLOP/s"``)."""
-    return _scaled(rate, unit)
+    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(rate) >= size:
+            return f"{format_number(rate / size)} {prefix}{unit}"
+    return f"{format_number(rate)} {unit}"
+
+
+def format_money(amount: float, currency: str = "CNY") -> str:
+    """An amount of money, in millions or billions if it is that large.
+
+    Examples
+    --------
+    >>> format_money(83.2e9), format_money(-1500.0), format_money(53.351), format_money(0.0)
+    ('83.2 billion CNY', '-1,500 CNY', '53.35 CNY', '0 CNY')
+    """
+    size, unit = scale_of("money", [amount])
+    if size == 1 and abs(amount) >= 1000:
+        return f"{amount:,.0f} {currency}"
+    return f"{format_number(amount / size)} {unit.replace('CNY', currency)}"
+
+
+def format_percent(share: float, decimals: int = 1, *, signed: bool = False) -> str:
+    """A share as a percentage.
+
+    Examples
+    --------
+    >>> format_percent(0.7321), format_percent(0.9, 0), format_percent(0.05, signed=True)
+    ('73.2 %', '90 %', '+5.0 %')
+    """
+    sign = "+" if signed else "-"
+    return f"{100 * share:{sign}z,.{decimals}f} %"
 
 
 def format_count(count: float) -> str:

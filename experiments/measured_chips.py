@@ -25,6 +25,7 @@ from clustersim.outputs import new_folder
 from clustersim.plots.microbenchmarks import draw_chip
 from clustersim.plots.style import save_figure
 from clustersim.report import unused_folder
+from clustersim.units import format_percent
 
 FILES = resources.files("clustersim.calibration") / "data" / "microbenchmarks"
 LARGE_FLOPS = 1e12
@@ -52,8 +53,9 @@ def product_text(table: pd.DataFrame, chip: str) -> str:
     peak = load_catalogue().accelerator(chip).peak_flops["bf16"]
     share = (large["flops"] / large["median_s"] / peak).median()
     return (
-        f"{len(large)} products of over 1e12 FLOPs in BF16: {share:.1%} of the peak in the median, "
-        f"at {large['power_W'].median():.0f} W and {1e-6 * large['clock_Hz'].median():.0f} MHz"
+        f"{len(large)} products of over 1e12 FLOPs in BF16: {format_percent(share)} of the "
+        f"peak in the median, at {large['power_W'].median():.0f} W and "
+        f"{1e-6 * large['clock_Hz'].median():.0f} MHz"
     )
 
 

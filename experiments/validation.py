@@ -21,6 +21,7 @@ from clustersim.outputs import new_folder
 from clustersim.plots.calibration import draw_validation
 from clustersim.plots.style import save_figure
 from clustersim.report import unused_folder
+from clustersim.units import format_percent
 
 QUICK_FAMILIES = ("bloom", "korth22", "mlperf-gpt3", "nemo2407", "sc21t1", "sc21t2")
 ASKED = {
@@ -41,12 +42,16 @@ def error_lines(rows: pd.DataFrame, *, judge: bool = True) -> list[str]:
         for measure, most in asked if judge else ():
             value = getattr(found, measure)
             verdict = "met" if value <= most else "not met"
-            lines.append(f"  {measure} {value:.1%}, aim at most {most:.0%}: {verdict}")
+            lines.append(
+                f"  {measure} {format_percent(value)}, aim at most {format_percent(most, 0)}: "
+                f"{verdict}"
+            )
         lines.append(f"{WORDS[name]}, all rows: {everything}")
     for peer, count, errors in peer_errors(rows):
         lines.append(
-            f"{peer.rows} ({count} complete rows): mean {errors['within']:.1%} with rows left out, "
-            f"{errors['across']:.1%} with families left out; {peer.error}"
+            f"{peer.rows} ({count} complete rows): mean "
+            f"{format_percent(errors['within'])} with rows left out, "
+            f"{format_percent(errors['across'])} with families left out; {peer.error}"
         )
     return [*lines, *worse_than_peers(rows)]
 
@@ -58,10 +63,14 @@ def coverage_lines(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
     for name, words in WORDS.items():
         covered = whole[f"{name}_covered"].mean()
         width = (whole[f"{name}_hi_s"] / whole[f"{name}_lo_s"]) ** 0.5 - 1.0
-        lines.append(f"{words}: {covered:.1%} of complete rows in the shipped 90 % interval")
+        lines.append(
+            f"{words}: {format_percent(covered)} of complete rows in the shipped 90 % interval"
+        )
         by_chip = width.groupby(whole["chip"]).median().sort_values()
         count = whole["chip"].value_counts().to_dict()
-        shown = ", ".join(f"{chip} {half:.0%} ({count[chip]})" for chip, half in by_chip.items())
+        shown = ", ".join(
+            f"{chip} {format_percent(half, 0)} ({count[chip]})" for chip, half in by_chip.items()
+        )
         lines.append(f"  median half width by chip (rows): {shown}")
     return lines
 

@@ -111,7 +111,7 @@ MADE: dict[str, tuple[Any, list[str]]] = {
         ["peak 200 TFLOP/s bf16", "HBM 96 GB at 3.2 TB/s", "power 400 W", "hypothetical"],
     ),
     "model": (lambda: LLAMA, ["8.03 billion", "layers 32", "8,192 tokens"]),
-    "cost": (lambda: cs.estimate("llama3-8b", "H200", 8).cost, ["tokens", " kWh", " CNY"]),
+    "cost": (lambda: cs.estimate("llama3-8b", "H200", 8).cost, ["tokens", " MWh", " CNY"]),
     "topology": (lambda: SPEC, ["'mixed-small'", "h200: 32 nodes, H200"]),
     "topology in numbers": (lambda: cs.summarise(SPEC), ["nodes 60", "h200: 256 H200"]),
     "workload": (lambda: cs.load_workload("philly-2017"), ["classes 15", "every 86.4 s"]),

@@ -17,7 +17,7 @@ from clustersim.catalogue.assumptions import BUILT_IN
 from clustersim.errors import InputError
 from clustersim.files import FileModel
 from clustersim.topology import MOST_CHIPS, Cluster
-from clustersim.units import Duration, Power, format_number
+from clustersim.units import Duration, Power, format_rate
 
 __all__ = ["Site", "SiteLimit", "WaitForRoom", "node_power_w", "waits_for_room"]
 
@@ -205,8 +205,8 @@ class _Room:
         told = f"site.limits: the {sum(counts):,} nodes that are there from the start need "
         if needed_w > self.most_w * (1 + _ROUNDING):
             problems.append(
-                f"{told}{format_number(needed_w / 1e6)} MW (PUE {self.site.pue:g}, host_factor "
-                f"{self.site.host_factor:g}), {format_number((needed_w - self.most_w) / 1e6)} MW "
+                f"{told}{format_rate(needed_w, 'W')} (PUE {self.site.pue:g}, host_factor "
+                f"{self.site.host_factor:g}), {format_rate(needed_w - self.most_w, 'W')} "
                 "more than "
                 f"the power at 0 s"
             )

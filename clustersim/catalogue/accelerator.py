@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from clustersim.brief import Brief
 from clustersim.catalogue.hbm import hbm_generation
 from clustersim.errors import InputError
-from clustersim.units import format_bytes, format_number, format_rate
+from clustersim.units import format_bytes, format_rate
 
 __all__ = ["Accelerator", "hypothetical_note"]
 
@@ -108,7 +108,7 @@ class Accelerator(Brief):
             "peak": ", ".join(peaks),
             "HBM": f"{format_bytes(self.hbm_bytes)} at {format_rate(self.hbm_Bps)}",
             "network": format_rate(8 * self.nic_Bps, "b/s"),
-            "power": f"{format_number(self.power_w)} W",
+            "power": format_rate(self.power_w, "W"),
             "hypothetical": "yes" if self.hypothetical else "",
         }
 

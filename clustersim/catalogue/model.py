@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clustersim.brief import Brief
+from clustersim.units import format_quantity
 
 __all__ = ["Model"]
 
@@ -66,7 +67,7 @@ class Model(Brief):
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"Model {self.name}", {
-            "parameters": f"{self.params / 1e9:,.3g} billion",
+            "parameters": format_quantity(self.params, "count", 3),
             "layers": f"{self.layers:,}",
             "sequence": f"{self.seq_len:,} tokens",
             "batch": f"{self.global_batch:,} sequences",

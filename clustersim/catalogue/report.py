@@ -12,7 +12,7 @@ from clustersim.catalogue.assumptions import (
 )
 from clustersim.catalogue.load import Catalogue
 from clustersim.catalogue.model import Model
-from clustersim.units import format_count, format_rate
+from clustersim.units import format_money, format_rate
 
 __all__ = [
     "ACCELERATOR_HEADERS",
@@ -117,7 +117,7 @@ def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
         fields.append(((key, text, "", "", ""), chip.sources.get(key, "")))
     low, high = chip.price_low, chip.price_high
     if low is not None and high is not None:
-        shown = [f"{format_count(v)} CNY" for v in (chip.price, low, high) if v is not None]
+        shown = [format_money(v) for v in (chip.price, low, high) if v is not None]
         host = "with" if chip.price_with_host else "without"
         source = f"{host} its server; {_price_source(chip)}"
         fields.append((("price", *shown, chip.confidence.get("price", "")), source))

@@ -17,7 +17,10 @@ from clustersim.units import (
     format_count,
     format_duration,
     format_memory,
+    format_money,
     format_number,
+    format_percent,
+    format_quantity,
     format_rate,
 )
 
@@ -119,14 +122,15 @@ def _step(found: Estimate, best: PlanEstimate) -> str:
         f"(90 % interval {_seconds(best.lo_s)} to {_seconds(best.hi_s)})",
         f"Throughput  {format_count(best.tokens_per_s)} tokens/s, "
         f"{format_count(best.tokens_per_s / found.count)} a chip",
-        f"MFU         {best.mfu:.1%} of the {found.precision.upper()} peak",
+        f"MFU         {format_percent(best.mfu)} of the {found.precision.upper()} peak",
     ]
     if found.drawn_s.size:
         import numpy as np
 
         values = np.quantile(found.drawn_s, QUANTILES)
         shown = ", ".join(
-            f"{share:.0%} {_seconds(value)}" for share, value in zip(QUANTILES, values, strict=True)
+            f"{format_percent(share, 0)} {_seconds(value)}"
+            for share, value in zip(QUANTILES, values, strict=True)
         )
         rows += [
             f"Draws       quantiles of {found.drawn_s.size} drawn: {shown}",
@@ -139,8 +143,8 @@ def _bars(title: str, values: Mapping[str, float], whole: float, form: Any) -> s
     shown = {name: value for name, value in values.items() if value >= LEAST_SHARE * whole}
     width, longest = max(len(name) for name in shown), max(shown.values())
     lines = [
-        f"  {name.replace('_', ' '):<{width}}  {form(value):>8}  {value / whole:>6.1%}  "
-        f"{'#' * round(BAR * value / longest)}".rstrip()
+        f"  {name.replace('_', ' '):<{width}}  {form(value):>8}  "
+        f"{format_percent(value / whole):>7}  {'#' * round(BAR * value / longest)}".rstrip()
         for name, value in sorted(shown.items(), key=lambda item: -item[1])
     ]
     return "\n".join([title, *lines])
@@ -148,24 +152,26 @@ def _bars(title: str, values: Mapping[str, float], whole: float, form: Any) -> s
 
 def _cost(found: Estimate, cost: Cost) -> str:
     prices, told = cost.prices, cost.prices.assumptions
-    time, low, high = _durations(cost.seconds, cost.lo_s, cost.hi_s)
+    time, low, high = map(format_duration, (cost.seconds, cost.lo_s, cost.hi_s))
     chip_days = found.count * cost.seconds / DAY_S
     lines = [
         f"Training on {format_number(cost.tokens)} tokens (--tokens; default 20 a parameter, "
         "Hoffmann et al. 2022)",
         f"  time        {time}   (90 % interval {low} to {high}), "
         f"{format_count(chip_days)} chip-days",
-        f"  electricity {_money(cost.energy_cny)}   ({cost.energy_kwh:,.0f} kWh)",
+        f"  electricity {format_money(cost.energy_cny)}   "
+        f"({format_quantity(3.6e6 * cost.energy_kwh, 'energy')})",
     ]
     if cost.chips_cny is None or cost.total_cny is None:
         lines.append("  chips       no price is known; give --price")
     else:
         per_billion = cost.total_cny / cost.tokens * 1e9
         lines += [
-            f"  servers     {_money(cost.chips_cny)}   (chips with their servers)",
-            f"  site        {_money(cost.site_cny or 0.0)}   (network and buildings)",
-            *([f"  interest    {_money(cost.interest_cny)}"] if cost.interest_cny else []),
-            f"  together    {_money(cost.total_cny)}   ({_money(per_billion)} per 1e9 tokens)",
+            f"  servers     {format_money(cost.chips_cny)}   (chips with their servers)",
+            f"  site        {format_money(cost.site_cny or 0.0)}   (network and buildings)",
+            *([f"  interest    {format_money(cost.interest_cny)}"] if cost.interest_cny else []),
+            f"  together    {format_money(cost.total_cny)}   "
+            f"({format_money(per_billion)} per 1e9 tokens)",
         ]
     assumed = [
         f"network and buildings {100 * told.site_share:g} % of the servers",
@@ -178,7 +184,7 @@ def _cost(found: Estimate, cost: Cost) -> str:
     if prices.chip_cny is not None:
         assumed.insert(
             0,
-            f"{prices.chip_cny:,.0f} CNY a chip with its share of the server (--price) over "
+            f"{format_money(prices.chip_cny)} a chip with its share of the server (--price) over "
             f"{prices.depreciation_years:g} years of full use (--depreciation)",
         )
     own = _from_own_file(found.accelerator, prices)
@@ -206,19 +212,9 @@ def _from_own_file(chip: Accelerator, prices: Prices) -> list[str]:
     return own
 
 
-def _durations(*seconds: float) -> list[str]:
-    """Return durations in one unit: all in days where the longest is a day or more."""
-    if max(seconds) < DAY_S:
-        return [format_duration(value) for value in seconds]
-    days = [value / DAY_S for value in seconds]
-    return [f"{value:,.0f} days" if value >= 100 else f"{value:.3g} days" for value in days]
-
-
-def _money(cny: float) -> str:
-    for name, size in (("thousand million CNY", 1e9), ("million CNY", 1e6)):
-        if cny >= size:
-            return f"{format_number(cny / size, 3)} {name}"
-    return f"{cny:,.3g} CNY" if cny < 1e3 else f"{cny:,.0f} CNY"
+def _range(low: str, high: str) -> str:
+    """Join the ends of a range, with the unit once if both have the same."""
+    return f"{low.removesuffix(high[high.index(' ') :])} to {high}"
 
 
 def _plans(plans: tuple[PlanEstimate, ...]) -> str:
@@ -238,9 +234,11 @@ def _plans(plans: tuple[PlanEstimate, ...]) -> str:
             RECOMPUTE[found.plan["recompute"]],
             found.plan["zero"],
             _seconds(found.step_time_s),
-            f"{found.step_time_s / plans[0].step_time_s - 1:+.1%}" if place else "",
-            f"{_seconds(found.lo_s)} to {_seconds(found.hi_s)}",
-            f"{found.mfu:.1%}",
+            format_percent(found.step_time_s / plans[0].step_time_s - 1, signed=True)
+            if place
+            else "",
+            _range(_seconds(found.lo_s), _seconds(found.hi_s)),
+            format_percent(found.mfu),
             format_memory(found.memory_bytes),
         )
         for place, found in enumerate(plans)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from clustersim import interrupts
 from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.cli.text import table
+from clustersim.units import format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,8 +267,8 @@ def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
             if len(size):
                 numbers = (size.median(), size.mean(), size.quantile(0.9))
                 covered = rows.loc[chosen, f"{name}_covered"].mean()
-                shown = [f"{x:.1%}" for x in numbers]
-                cells.append([words, label, str(len(size)), *shown, f"{covered:.0%}"])
+                shown = [format_percent(x) for x in numbers]
+                cells.append([words, label, str(len(size)), *shown, format_percent(covered, 0)])
     headers = ["left out", "of", "rows", "median error", "mean", "90th percentile"]
     lines = [*coverage_text(calibrated), table(cells, [*headers, "in the shipped 90 % interval"])]
     if "across_error" not in rows:

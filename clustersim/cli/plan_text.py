@@ -14,16 +14,10 @@ from clustersim.procurement import PurchasePlan
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret
 from clustersim.procurement.shadow_prices import ALL
-from clustersim.procurement.summary_text import (
-    amount_text,
-    conclusion,
-    metric_text,
-    money_scale,
-    money_text,
-)
+from clustersim.procurement.summary_text import amount_text, conclusion, metric_text
 from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import worst_place
-from clustersim.units import format_number
+from clustersim.units import format_money, format_number, scale_of
 
 __all__ = ["plan_text"]
 
@@ -61,7 +55,7 @@ def _purchases(plan: PurchasePlan) -> str:
         shared = (bought["decided"] == "first") & (bought["scenario"] == bought["scenario"].iloc[0])
         first = bought[shared].assign(scenario="(all)")
         bought = pd.concat([first, bought[bought["decided"] == "later"]])
-    scale, unit = money_scale(bought.groupby(["scenario", "quarter"])["spending_cny"].sum())
+    scale, unit = scale_of("money", bought.groupby(["scenario", "quarter"])["spending_cny"].sum())
     rows = []
     for (scenario, quarter), group in bought.groupby(["scenario", "quarter"], sort=False):
         nodes = [f"{count:,}" for count in group["nodes"]]
@@ -75,7 +69,7 @@ def _costs(plan: PurchasePlan) -> str:
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
     costs = schedule.costs()
-    scale, unit = money_scale(schedule.cost)
+    scale, unit = scale_of("money", schedule.cost)
     costs = {kind: values for kind, values in costs.items() if kind != "interest" or values.any()}
     rows = [
         [
@@ -89,8 +83,8 @@ def _costs(plan: PurchasePlan) -> str:
     kinds = [kind.replace("_", " ") for kind in costs]
     headers = ["scenario", "probability", *kinds, "cost"]
     bound = (
-        f"expected cost {money_text(schedule.expected_cost)}; bound of the linear relaxation "
-        f"{money_text(plan.bound)}; {_utilisation(plan)}"
+        f"expected cost {format_money(schedule.expected_cost)}; bound of the linear relaxation "
+        f"{format_money(plan.bound)}; {_utilisation(plan)}"
     )
     return f"cost that the plan is charged with, {unit}\n{table(rows, headers)}\n{bound}"
 
@@ -157,7 +151,7 @@ def _quarter(quarter: object) -> str:
 
 
 def _regret(regret: Regret, scenarios: tuple[str, ...]) -> str:
-    scale, unit = money_scale([*regret.regret.ravel(), *regret.expected])
+    scale, unit = scale_of("money", [*regret.regret.ravel(), *regret.expected])
 
     def shown(cny: float) -> str:
         return f"{cny / scale:.3f}" if math.isfinite(cny) else "-"

@@ -8,10 +8,18 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.text import table
-from clustersim.units import SECONDS_PER_YEAR, counted, format_duration, format_number
+from clustersim.units import (
+    SECONDS_PER_YEAR,
+    counted,
+    format_duration,
+    format_money,
+    format_number,
+    format_percent,
+    format_quantity,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -29,10 +37,6 @@ __all__ = ["exit_code", "plugins_text", "result_text", "window_text"]
 _MOST_REASONS = 5
 _MOST_NOTES = 5
 _MILLION, _PFLOP_DAY = 1e6, 1e15 * 86400.0
-_ENERGY = {"MWh": 3.6e9, "kWh": 3.6e6}
-_MONEY = {"million CNY": 1e6, "CNY": 1.0}
-_MASS = {"t": 1e3, "kg": 1.0}
-"""Units, the largest first; an amount is shown in the first of which it is one or more."""
 
 
 def result_text(result: Result) -> str:
@@ -61,7 +65,9 @@ def result_text(result: Result) -> str:
             )
     if result.serving is not None:
         share = result.summary["served"].iloc[0]
-        lines.append(f"services had {share:.2%} of the accelerators that they needed")
+        lines.append(
+            f"services had {format_percent(share, 2)} of the accelerators that they needed"
+        )
     lines += _costs_text(result)
     lines += [
         textwrap.fill(str(line), 100, subsequent_indent="  ")
@@ -161,7 +167,7 @@ def _cell(value: Any, column: Column) -> str:
     if column.dimension == "ratio":
         return format_number(value, 3)
     if column.dimension == "share":
-        return "" if column.only and math.isnan(value) else f"{value:z.1%}"
+        return "" if column.only and math.isnan(value) else format_percent(value)
     return f"{value:,}" if column.dimension == "count" else str(value)
 
 
@@ -198,29 +204,17 @@ def _costs_text(result: Result) -> list[str]:
     lines = []
     if "energy_j" in whole:
         lines.append(
-            f"energy: {_in_unit(whole['energy_j'], _ENERGY)}, {borne['energy_j']:.0%} by jobs; "
-            f"{_in_unit(whole['electricity_cny'], _MONEY)}, "
-            f"{_in_unit(whole['carbon_kg'], _MASS)} of carbon dioxide"
+            f"energy: {format_quantity(whole['energy_j'], 'energy')}, "
+            f"{format_percent(borne['energy_j'], 0)} by jobs; "
+            f"{format_money(whole['electricity_cny'])}, "
+            f"{format_quantity(whole['carbon_kg'], 'mass')} of carbon dioxide"
         )
     if "cost_cny" in whole:
         lines.append(
-            f"cost: {_in_unit(whole['cost_cny'], _MONEY)}, "
-            f"{borne['cost_cny']:.0%} by jobs{_unit_costs_text(whole)}"
+            f"cost: {format_money(whole['cost_cny'])}, "
+            f"{format_percent(borne['cost_cny'], 0)} by jobs{_unit_costs_text(whole)}"
         )
     return lines
-
-
-def _in_unit(amount: float, units: Mapping[str, float]) -> str:
-    """Show an amount in the largest unit of which there is one, else in the smallest.
-
-    Examples
-    --------
-    >>> _in_unit(53.35, _MONEY), _in_unit(2.5e6, _MONEY), _in_unit(3.2e8, _ENERGY)
-    ('53.35 CNY', '2.5 million CNY', '88.89 kWh')
-    """
-    fitting = (name for name, size in units.items() if abs(amount) >= size)
-    name = next(fitting, list(units)[-1])
-    return f"{format_number(amount / units[name])} {name}"
 
 
 def _unit_costs_text(whole: pd.Series[Any]) -> str:
@@ -231,7 +225,7 @@ def _unit_costs_text(whole: pd.Series[Any]) -> str:
         ("cost_per_flop_cny", _PFLOP_DAY, "a useful PFLOP/s for a day"),
     )
     told = [
-        f"{format_number(whole[name] * size)} CNY {words}"
+        f"{format_money(whole[name] * size)} {words}"
         for name, size, words in units
         if not math.isnan(whole[name])
     ]

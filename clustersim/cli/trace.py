@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clustersim.units import counted, format_number
+from clustersim.units import counted, format_number, format_percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,13 +137,13 @@ def _print_statistics(
 
     mix = statistics.size_mix
     sizes = [
-        (row.bin, f"{row.jobs_share:.2%}", f"{row.work_share:.2%}")
+        (row.bin, format_percent(row.jobs_share, 2), format_percent(row.work_share, 2))
         for row in mix.itertuples(index=False)
     ]
     print("\nSizes")
     print(table(sizes, ["accelerators", "of jobs", "of work"]))
     runs = [
-        *((f"{p:.0%}", q) for p, q in statistics.duration_quantiles_s.items()),
+        *((format_percent(p, 0), q) for p, q in statistics.duration_quantiles_s.items()),
         ("mean", statistics.mean_duration_s),
     ]
     print("\nRun times")

@@ -14,7 +14,13 @@ from clustersim.catalogue.assumptions import (
     server_price_cny,
 )
 from clustersim.errors import InputError
-from clustersim.units import SECONDS_PER_YEAR, format_duration, format_number
+from clustersim.units import (
+    SECONDS_PER_YEAR,
+    format_duration,
+    format_money,
+    format_number,
+    format_quantity,
+)
 
 __all__ = ["JOULES_PER_KWH", "Cost", "Prices", "cost_of"]
 
@@ -133,8 +139,8 @@ class Cost(Brief):
         return "Cost", {
             "tokens": format_number(self.tokens),
             "time": format_duration(self.seconds),
-            "electricity": f"{format_number(self.energy_kwh)} kWh",
-            "together": "" if total is None else f"{format_number(total)} CNY",
+            "electricity": format_quantity(3.6e6 * self.energy_kwh, "energy"),
+            "together": "" if total is None else format_money(total),
         }
 
     @property

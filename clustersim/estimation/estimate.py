@@ -45,7 +45,14 @@ from clustersim.performance import (
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
-from clustersim.units import format_count, format_duration, format_memory, format_number
+from clustersim.units import (
+    format_count,
+    format_duration,
+    format_memory,
+    format_money,
+    format_number,
+    format_percent,
+)
 
 __all__ = ["TOKENS_PER_PARAMETER", "Estimate", "PlanEstimate", "estimate"]
 
@@ -97,7 +104,7 @@ class PlanEstimate(Brief):
         return {
             "step time": f"{format_duration(self.step_time_s)} (90 % interval {low} to {high})",
             "throughput": f"{format_number(self.tokens_per_s)} tokens/s",
-            "MFU": f"{100 * self.mfu:.1f} %",
+            "MFU": format_percent(self.mfu),
             "memory": format_memory(self.memory_bytes) + ("" if self.fits else " (does not fit)"),
         }
 
@@ -166,7 +173,7 @@ class Estimate(Brief):
                 f"{format_duration(self.cost.seconds)} for {format_number(self.cost.tokens)} tokens"
             )
             cny = self.cost.total_cny
-            cost = "" if cny is None else f"{format_number(cny)} CNY"
+            cost = "" if cny is None else format_money(cny)
             facts |= {"run": days, "cost": cost}
         return title, facts
 

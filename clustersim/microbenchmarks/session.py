@@ -16,7 +16,7 @@ from clustersim.microbenchmarks.schema import CHECKSUM, COLUMNS, row_checksum
 from clustersim.microbenchmarks.timing import Pace, TooSlowError, time_work
 from clustersim.microbenchmarks.training import TRAINING
 from clustersim.outputs import reserved
-from clustersim.units import format_number
+from clustersim.units import format_bytes, format_duration
 
 __all__ = ["Measured", "MeasurementFile", "chosen", "measure", "new_measurement_file"]
 
@@ -105,18 +105,19 @@ def _row(case: Case, device: Device, pace: Pace, fastest: float) -> Measured:
         what["bytes"] = case.least_bytes
     free = device.free_bytes
     if case.held_bytes > free:
-        needed, there = (format_number(size / 1e9, 3) for size in (case.held_bytes, free))
-        told = f"out of memory: needs {needed} GB at least; {there} GB are free"
+        needed, there = map(format_bytes, (case.held_bytes, free))
+        told = f"out of memory: needs {needed} at least; {there} are free"
         return {**what, "fault": told}
     if fastest and (expected := case.flops / fastest) > pace.longest_s:
-        fault = f"too long: one call would take {expected:.3g} s, over {pace.longest_s:g} s"
+        longest = format_duration(pace.longest_s)
+        fault = f"too long: one call would take {format_duration(expected)}, over {longest}"
         return {**what, "fault": fault}
     try:
         return what | _measured(case, device, pace)
     except TooSlowError as error:
         return {**what, "fault": f"too long: {error}"}
     except device.torch.OutOfMemoryError:
-        return {**what, "fault": f"out of memory: {format_number(free / 1e9, 3)} GB were free"}
+        return {**what, "fault": f"out of memory: {format_bytes(free)} were free"}
     except (RuntimeError, NotImplementedError, AttributeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         return {**what, "fault": f"cannot be done: {first}"}

@@ -10,6 +10,7 @@ import numpy as np
 
 from clustersim.microbenchmarks.case import Work
 from clustersim.microbenchmarks.device import Device
+from clustersim.units import format_duration
 
 __all__ = ["Pace", "Timing", "TooSlowError", "time_work"]
 
@@ -96,7 +97,8 @@ def time_work(
     seconds_of(1)  # libraries load, choose kernels and take memory
     once = seconds_of(1)
     if once > pace.longest_s:
-        raise TooSlowError(f"one call took {once:.3g} s, over {pace.longest_s:g} s")
+        longest = format_duration(pace.longest_s)
+        raise TooSlowError(f"one call took {format_duration(once)}, over {longest}")
     calls = 1 if work.alone else max(1, math.ceil(pace.repetition_s / once))
     # The second call may still have been slower than those to come.
     once = min(once, seconds_of(calls) / calls)

@@ -31,6 +31,7 @@ from clustersim.network.collectives import (
     point_to_point_seconds,
 )
 from clustersim.network.constants import FABRICS, GENERATIONS, Constant, links_of_constants
+from clustersim.units import format_percent
 
 __all__ = ["LinkFit", "MeasuredCollectives", "fit_links", "predicted_seconds", "read_collectives"]
 
@@ -226,7 +227,10 @@ class LinkFit:
             errors = self._errors(link, chip)
             worst = errors[np.argmax(np.abs(errors))]
             median = np.median(np.abs(errors))
-            lines.append(f"{label:<23}{len(errors):>6}{median:>16.1%} {worst:>+8.1%}")
+            lines.append(
+                f"{label:<23}{len(errors):>6}{format_percent(median):>17}"
+                f"{format_percent(worst, signed=True):>10}"
+            )
         return "\n".join(lines)
 
     def to_csv(self) -> str:

@@ -22,6 +22,7 @@ from clustersim.performance.coefficient_draw import CoefficientDraw, Key
 from clustersim.performance.parameters import LEVELS, PARAMETERS
 from clustersim.shipped import find_file
 from clustersim.source_code import this_code
+from clustersim.units import format_percent
 
 __all__ = ["Calibration", "default_calibration", "default_draw", "load_calibration"]
 
@@ -80,7 +81,7 @@ class Calibration(Brief):
             "effects": f"{len(self.keys):,}",
             "measurements": f"{facts['rows']:,}" if "rows" in facts else "",
             "sources": f"{facts['families']:,}" if "families" in facts else "",
-            "median error on sources left out": "" if error is None else f"{100 * error:.1f} %",
+            "median error on sources left out": "" if error is None else format_percent(error),
         }
 
     @property

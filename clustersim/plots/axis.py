@@ -13,28 +13,10 @@ import numpy.typing as npt
 
 from clustersim.analysis.metrics import find_metric, period_of, pool_of
 from clustersim.errors import InputError, unknown_name
-from clustersim.units import format_duration
+from clustersim.units import SCALES, format_duration, format_number, scale_of
 
-__all__ = ["Axis", "axis_of", "duration_text"]
+__all__ = ["Axis", "axis_of"]
 
-_LADDERS: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
-    {
-        "duration": ((1e-6, "µs"), (1e-3, "ms"), (1, "s"), (60, "min"), (3600, "h"), (86400, "d")),
-        "bytes": ((1, "B"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB"), (1e15, "PB")),
-        "memory": ((2.0**30, "GiB"),),
-        "bandwidth": ((1, "B/s"), (1e6, "MB/s"), (1e9, "GB/s"), (1e12, "TB/s")),
-        "flop rate": ((1e12, "TFLOP/s"), (1e15, "PFLOP/s"), (1e18, "EFLOP/s")),
-        "power": ((1, "W"), (1e3, "kW"), (1e6, "MW"), (1e9, "GW")),
-        "money": ((1, "CNY"), (1e3, "thousand CNY"), (1e6, "million CNY"), (1e9, "billion CNY")),
-        "count": ((1, ""), (1e6, "million"), (1e9, "billion")),
-        "share": ((0.01, "%"),),
-        "ratio": ((1, ""),),
-        "energy": ((1, "J"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"), (3.6e15, "TWh")),
-        "mass": ((1, "kg"), (1e3, "t"), (1e6, "kt"), (1e9, "Mt")),
-    }
-)
-"""Units of each dimension and their sizes in SI, from small to large."""
-_SHORT_UNITS = {"thousand CNY": "k CNY", "million CNY": "M CNY", "billion CNY": "bn CNY"}
 _WIDE, _NARROW = 30.0, 5.0
 """Ratio of the largest value to the smallest from which on an axis is logarithmic, and below which
 none is: it would have hardly a tick."""
@@ -72,8 +54,8 @@ class Axis:
     noun: str = ""
 
     def __post_init__(self) -> None:
-        if self.dimension and self.dimension not in _LADDERS:
-            raise InputError("axis", unknown_name("dimension", self.dimension, _LADDERS))
+        if self.dimension and self.dimension not in SCALES:
+            raise InputError("axis", unknown_name("dimension", self.dimension, SCALES))
         if self.better not in ("", "less", "more"):
             raise InputError("axis", unknown_name("direction", self.better, ("less", "more")))
         if not (math.isfinite(self.scale) and self.scale > 0):
@@ -95,14 +77,7 @@ class Axis:
         positive = numbers[numbers > 0]
         fits = self
         if not self.unit and self.dimension:
-            enough = 2.0 if self.dimension == "duration" else 1.0
-            ladder = _LADDERS[self.dimension]
-            if largest == 0.0 and self.dimension == "duration":
-                ladder = ladder[2:]
-            scale, unit = next(
-                ((size, name) for size, name in reversed(ladder) if largest >= enough * size),
-                ladder[0],
-            )
+            scale, unit = scale_of(self.dimension, [largest])
             fits = replace(fits, scale=scale, unit=unit)
         if signed:
             fits = replace(fits, logarithmic=False)
@@ -132,7 +107,7 @@ class Axis:
             return "no number" if math.isnan(shown) else "no limit"
         if abs(shown) >= 1000:
             digits = max(digits, len(f"{abs(shown):.0f}"))
-        return f"{float(f'{shown:.{digits}g}'):,.12g}".replace("-", "−")
+        return format_number(shown, digits).replace("-", "−")
 
     def text(self, value: float, digits: int = 3) -> str:
         """A value with its unit in a few characters.
@@ -143,26 +118,9 @@ class Axis:
         ('2.5 h', '84 %')
         """
         if self.dimension == "duration" and not self.unit and math.isfinite(value):
-            return duration_text(value)
+            return format_duration(value, whole=True).replace("-", "−")
         fits = self if self.unit else self.fitted([value])
-        unit = _SHORT_UNITS.get(fits.unit, fits.unit)
-        return f"{fits.number(value, digits)} {unit}".strip()
-
-
-def duration_text(seconds: float) -> str:
-    """A duration as one says it: a few whole hours or days as such, else to three digits.
-
-    Examples
-    --------
-    >>> duration_text(3600.0), duration_text(5400.0)
-    ('1 h', '90 min')
-    """
-    if seconds == 0:
-        return "0"
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds % size == 0 and 1 <= seconds / size < (1e3 if unit == "d" else 48):
-            return f"{seconds / size:.0f} {unit}"
-    return format_duration(seconds).replace("-", "−")
+        return f"{fits.number(value, digits)} {fits.unit}".strip()
 
 
 _COLUMNS: Mapping[str, Axis] = MappingProxyType(

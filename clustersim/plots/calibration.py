@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from clustersim.calibration.cross_validation import SOURCES
 from clustersim.performance import PARAMETERS, Calibration
 from clustersim.plots.style import COLOURS, colour, new_figure, style
+from clustersim.units import format_percent
 
 __all__ = [
     "draw_coefficients",
@@ -212,12 +213,13 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
         size, good = rows[f"{left}_error"].abs(), rows["complete"]
         nested = rows.loc[rows["whole"], f"{left}_covered_nested"]
         others = {"within": "folds", "across": "families"}[left]
-        best = f", {100 * size[good].median():.1f} % of {good.sum()} of quality A"
+        best = f", {format_percent(size[good].median())} of {good.sum()} of quality A"
         _say(
             ax,
-            f"{100 * nested.mean():.0f} % of {len(nested)} complete rows in their 90 % interval,\n"
+            f"{format_percent(nested.mean(), 0)} of {len(nested)} complete rows "
+            "in their 90 % interval,\n"
             f"width set by the other {others} alone; grey: within 10 %\n"
-            f"median error {100 * size.median():.1f} % of all {len(rows)}"
+            f"median error {format_percent(size.median())} of all {len(rows)}"
             f"{best if good.any() else ''}",
         )
     return ax
@@ -257,7 +259,7 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.set_yticks(place, names, fontsize=7.5)
         ax.set_ylim(-0.7, len(means) + 0.9)
         ax.set_xlim(0.0, max(0.35, 1.1 * means["across"].max()))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f} %"))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.set_xlabel("mean absolute error of the step time")
         ax.set_title("By family, all its rows (count)", loc="left")
         labels = [(0.02, "● rows left out", "blue"), (0.28, "◆ family left out", "vermilion")]

@@ -24,6 +24,7 @@ from clustersim.performance import (
 from clustersim.performance.matmul import matmul_seconds
 from clustersim.performance.rates import rates_of
 from clustersim.plots.style import COLOURS, MARKERS, colour, new_figure, style
+from clustersim.units import format_percent
 
 __all__ = ["draw_chip", "plot_attention", "plot_products", "plot_steps"]
 
@@ -156,7 +157,7 @@ def plot_products(
         _plain_logarithmic(ax, grid)
         ax.set_xlabel("FLOPs per byte, at 2 bytes an element")
         ax.set_ylabel("share of the peak")
-        ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.legend(loc="lower right" if reached.max() > LOW else "upper left", fontsize=8.5)
     return ax
 
@@ -244,7 +245,7 @@ def plot_attention(
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("tokens of a sequence")
         ax.set_ylabel("share of the BF16 peak, causal half counted")
-        ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.plot([], [], color="#555555", lw=1.2, label="fitted")
         ax.legend(loc="upper left", fontsize=8.5, ncols=2, title="filled: forward; hollow: both")
     return ax
@@ -302,7 +303,7 @@ def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def _median(name: str, error: pd.Series[float]) -> str:
-    return f"{name} (median error {100 * error.abs().median():.1f} %)"
+    return f"{name} (median error {format_percent(error.abs().median())})"
 
 
 def _step_names(steps: pd.DataFrame) -> Sequence[str]:
@@ -319,10 +320,6 @@ def _nothing(ax: Axes, why: str) -> Axes:
     ax.set_xticks([])
     ax.set_yticks([])
     return ax
-
-
-def _percent(x: float, _: int | None = None) -> str:
-    return f"{100 * x:.0f} %"
 
 
 def _plain_logarithmic(ax: Axes, grid: Array) -> None:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from clustersim.plots.axis import Axis, duration_text
+from clustersim.plots.axis import Axis
 from clustersim.plots.figure import SINGLE, panel_width
+from clustersim.units import format_duration
 
 __all__ = ["finite", "set_axis", "set_ticks"]
 
@@ -86,7 +87,11 @@ def set_axis(
         threshold = _threshold(numbers)
         low = 0.0
         getattr(ax, f"set_{which}scale")("symlog", linthresh=threshold, linscale=0.5)
-        fits = replace(fits, label=f"{axis.label} (log above {duration_text(threshold)})", unit="")
+        fits = replace(
+            fits,
+            label=f"{axis.label} (log above {format_duration(threshold, whole=True)})",
+            unit="",
+        )
     elif fits.logarithmic:
         getattr(ax, f"set_{which}scale")("log")
     elif from_zero and 0 <= low <= 0.5 * high:
@@ -162,7 +167,8 @@ def set_ticks(
     if axis.logarithmic and axis.dimension == "duration":
         ticks = _duration_ticks(known, limits)
         line.set_major_locator(FixedLocator(ticks))
-        line.set_major_formatter(FixedFormatter([duration_text(tick) for tick in ticks]))
+        labels = [format_duration(tick, whole=True) if tick else "0" for tick in ticks]
+        line.set_major_formatter(FixedFormatter(labels))
         return
     line.set_major_formatter(FuncFormatter(lambda value, _: axis.number(value, 6)))
     if axis.logarithmic:

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from clustersim.calendar import Calendar
 from clustersim.plots.style import COLOURS, new_figure, style
-from clustersim.units import counted, format_duration
+from clustersim.units import counted, format_duration, format_percent
 from clustersim.workload.describe import TraceStatistics, clock_of, describe_jobs, size_bins
 
 __all__ = [
@@ -260,7 +260,11 @@ def plot_fit(model_jobs: pd.DataFrame, jobs: pd.DataFrame, *, title: str) -> Fig
                 point = (float(np.interp(p, chances, real)), float(np.interp(p, chances, model)))
                 ax.plot(*point, "o", color=COLOURS["vermilion"], markersize=6)
                 ax.annotate(
-                    f"{p:.0%}", point, xytext=(6, -10), textcoords="offset points", fontsize=8
+                    format_percent(p, 0),
+                    point,
+                    xytext=(6, -10),
+                    textcoords="offset points",
+                    fontsize=8,
                 )
             ax.set_ylim(ax.get_xlim())
             ax.set_yticks(ax.get_xticks(), [label.get_text() for label in ax.get_xticklabels()])

@@ -23,8 +23,8 @@ from clustersim.procurement.regret import Regret, find_regret
 from clustersim.procurement.shadow_prices import shadow_prices
 from clustersim.procurement.shortfall import find_shortfall
 from clustersim.procurement.solve import Effort, Schedule, solve, solve_relaxed
-from clustersim.procurement.summary_text import money_text
 from clustersim.procurement.verify import Verified, verify
+from clustersim.units import format_money
 
 __all__ = ["PurchasePlan", "plan_purchases"]
 
@@ -75,7 +75,7 @@ class PurchasePlan(Brief):
         served = "" if self.verified is None else self.verified.outcome
         return title, {
             "purchases": f"{', '.join(nodes)} nodes",
-            "expected cost": money_text(self.schedule.expected_cost),
+            "expected cost": format_money(self.schedule.expected_cost),
             "search": self.schedule.status,
             "service in simulation": served,
             "missing": ", ".join(self.missing),

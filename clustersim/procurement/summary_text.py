@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,42 +13,15 @@ import pandas as pd
 from clustersim.analysis.metrics import metric_of
 from clustersim.procurement.shortfall import CANNOT, TOGETHER
 from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED, worst_place
-from clustersim.units import format_duration, format_number
+from clustersim.units import format_duration, format_money, format_number, format_rate
 
 if TYPE_CHECKING:
     from clustersim.procurement.result import PurchasePlan
 
-__all__ = ["amount_text", "conclusion", "listed", "metric_text", "money_scale", "money_text"]
+__all__ = ["amount_text", "conclusion", "listed", "metric_text"]
 
 NO_REGRET = 1e-6
 """Regret below this share of the cost is none: it is within the gap of the search."""
-SCALES = ((1e9, "billion CNY"), (1e6, "million CNY"), (1e3, "thousand CNY"))
-
-
-def money_text(cny: float) -> str:
-    """Yuan in a few characters.
-
-    Examples
-    --------
-    >>> money_text(83.2e9), money_text(-1500.0), money_text(0.0)
-    ('83.2 billion CNY', '-1.5 thousand CNY', '0 CNY')
-    """
-    if not math.isfinite(cny):
-        return "no plan"
-    scale, name = money_scale([cny])
-    return f"{format_number(cny / scale)} {name}"
-
-
-def money_scale(amounts: Iterable[float]) -> tuple[float, str]:
-    """Return the unit in which to write some amounts of yuan, that of the largest.
-
-    Examples
-    --------
-    >>> money_scale([3.0e6, 2.5e9, math.inf])
-    (1000000000.0, 'billion CNY')
-    """
-    largest = max((abs(cny) for cny in amounts if math.isfinite(cny)), default=0.0)
-    return next(((scale, name) for scale, name in SCALES if largest >= scale), (1.0, "CNY"))
 
 
 def amount_text(constraint: str, amount: float) -> str:
@@ -60,9 +33,9 @@ def amount_text(constraint: str, amount: float) -> str:
     ('25 MW', '64 nodes')
     """
     if constraint == "budget":
-        return money_text(amount)
+        return format_money(amount)
     if constraint == "power":
-        return f"{format_number(amount / 1e6)} MW"
+        return format_rate(amount, "W")
     if constraint == "available":
         return f"{format_number(amount)} nodes" if amount < 1e4 else f"{amount:,.0f} nodes"
     if constraint == "rack_units":
@@ -130,7 +103,7 @@ def _costs(plan: PurchasePlan) -> str:
     spending = _range_text(schedule.spending.sum(axis=1))
     stopped = "" if schedule.status == "optimal" else " (the search was stopped)"
     return (
-        f"Expected cost {money_text(schedule.expected_cost)}, at most {100 * schedule.gap:.2g} % "
+        f"Expected cost {format_money(schedule.expected_cost)}, at most {100 * schedule.gap:.2g} % "
         f"above the least possible{stopped}. The purchases are paid with {spending}"
         f"{_charged(plan)}."
     )
@@ -156,7 +129,7 @@ def _charged(plan: PurchasePlan) -> str:
 def _range_text(amounts: npt.NDArray[np.float64]) -> str:
     """The least and the most of an amount over the scenarios."""
     low, high = float(amounts.min()), float(amounts.max())
-    return money_text(low) if low == high else f"{money_text(low)} to {money_text(high)}"
+    return format_money(low) if low == high else f"{format_money(low)} to {format_money(high)}"
 
 
 def _knowledge(plan: PurchasePlan) -> str:
@@ -166,21 +139,21 @@ def _knowledge(plan: PurchasePlan) -> str:
     own = regret.regret[0]
     worst = int(np.argmax(own))
     regretted = (
-        f"If {plan.problem.scenarios[worst]!r} comes true, {money_text(float(own[worst]))} of it "
+        f"If {plan.problem.scenarios[worst]!r} comes true, {format_money(float(own[worst]))} of it "
         "are regretted"
         if own[worst] > NO_REGRET * regret.expected_of_plan
         else "No scenario makes it regretted"
     )
     value = regret.value_of_stochastic_solution
     planned = (
-        f"counting on the mean supply would cost {money_text(value)} more"
+        f"counting on the mean supply would cost {format_money(value)} more"
         if math.isfinite(value)
         else "counting on the mean supply would leave no plan in some scenario, or order there "
         "what cannot be had"
     )
     return (
         f"{regretted}; knowing the scenario before would be worth "
-        f"{money_text(regret.value_of_perfect_information)}, and {planned}."
+        f"{format_money(regret.value_of_perfect_information)}, and {planned}."
     )
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.units import format_bytes, format_duration, format_number, format_rate
+from clustersim.units import format_bytes, format_duration, format_money, format_rate
 
-__all__ = ["Cell", "Column", "Format", "format_money", "format_percent", "table_columns"]
+__all__ = ["Cell", "Column", "Format", "table_columns"]
 
 Format = Callable[[float], str]
 """Text of a finite number of a column."""
@@ -45,31 +45,6 @@ class Column:
     label: str
     numeric: bool
     cells: Sequence[Cell]
-
-
-def format_percent(share: float) -> str:
-    """A share as a percentage (``"73.2 %"``).
-
-    Examples
-    --------
-    >>> format_percent(0.7321)
-    '73.2 %'
-    """
-    return f"{100 * share:z.1f} %"
-
-
-def format_money(amount: float, currency: str = "CNY") -> str:
-    """An amount of money in millions or billions where it is that large.
-
-    Examples
-    --------
-    >>> format_money(160e9), format_money(1250.0)
-    ('160 bn CNY', '1,250 CNY')
-    """
-    for name, size in (("bn", 1e9), ("M", 1e6)):
-        if abs(amount) >= size:
-            return f"{format_number(amount / size)} {name} {currency}"
-    return f"{amount:z,.0f} {currency}"
 
 
 _BY_SUFFIX: Mapping[str, Format] = {

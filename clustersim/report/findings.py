@@ -16,6 +16,7 @@ from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
+from clustersim.units import format_percent
 
 __all__ = ["code_notes", "constant_facts", "findings", "warnings"]
 
@@ -270,8 +271,8 @@ def _over_draws(row: Mapping[Hashable, Any]) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share in per cent, to a tenth where it is small."""
-    return f"{100 * share:z.{0 if abs(share) >= 0.1 or share == 0 else 1}f} %"
+    """A share, to a tenth of a per cent where it is small."""
+    return format_percent(share, 0 if abs(share) >= 0.1 or share == 0 else 1)
 
 
 def _signed(share: float) -> str:

@@ -16,7 +16,7 @@ from clustersim.engine.node_events import NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.estimation.table import read_csv_as_text
 from clustersim.simulation.tables import serves
-from clustersim.units import format_duration
+from clustersim.units import format_duration, format_percent
 
 __all__ = ["COLUMNS", "Mark", "outage_marks", "read_marks"]
 
@@ -82,7 +82,7 @@ def _outage_mark(row: Any) -> Mark:
     what = "planned outage" if row.planned else "failure"
     after = f"{format_duration(row.end_s - row.begin_s)}" if math.isfinite(row.end_s) else ""
     if math.isfinite(row.slowdown):
-        what = f"slow by {row.slowdown - 1:.1%}"
+        what = f"slow by {format_percent(row.slowdown - 1)}"
         text = f"for {after}" if after else "to the end"
     else:
         text = f"back after {after}" if after else "never back"

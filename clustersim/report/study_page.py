@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,6 @@ from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import svg_text
-from clustersim.report.cells import format_money, format_percent
 from clustersim.report.findings import constant_facts, findings, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.study_figures import NamedFigure
@@ -25,21 +25,14 @@ from clustersim.simulation.result import versions
 from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.study_result import StudyResult
 from clustersim.studies.worker import open_changed
-from clustersim.units import format_bytes, format_duration, format_rate
+from clustersim.units import format_percent, format_quantity
 
 __all__ = ["fleet_notes", "study_page"]
 
 MOST_FLEETS = 16
 MOST_ASSUMED = 3
-_FORMATS: Mapping[str, Callable[[float], str]] = {
-    "share": format_percent,
-    "duration": format_duration,
-    "bandwidth": format_rate,
-    "bytes": format_bytes,
-    "flop rate": lambda rate: format_rate(rate, "FLOP/s"),
-    "money": format_money,
-}
-"""How a number of a dimension is written."""
+_SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "money")
+"""Dimensions whose numbers are shown in the unit that fits."""
 
 
 def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]) -> Page:
@@ -180,14 +173,15 @@ def _table(
             labels[column] = axis.label
         if column.endswith(("_low", "_high")):
             continue
-        if axis.dimension in _FORMATS and pd.api.types.is_float_dtype(frame[column]):
-            formats[column] = _FORMATS[axis.dimension]
+        if axis.dimension in _SHOWN and pd.api.types.is_float_dtype(frame[column]):
+            formats[column] = partial(format_quantity, dimension=axis.dimension)
         draws = f"5th to 95th percentile over {result.study.spec.draws} draws of the calibration"
         labels[f"{column}_draw"] = f"{axis.label}, {draws}"
     labels |= {"capacity": _capacity_label(result), "relative": "relative difference"}
     formats["relative"] = format_percent
-    if same_as and (dimension := axis_of(same_as).dimension) in _FORMATS:
-        formats |= dict.fromkeys(("baseline_mean", "difference"), _FORMATS[dimension])
+    if same_as and (dimension := axis_of(same_as).dimension) in _SHOWN:
+        to_text = partial(format_quantity, dimension=dimension)
+        formats |= dict.fromkeys(("baseline_mean", "difference"), to_text)
     return Table(title, frame, caption, labels=labels, formats=formats, file=file)
 
 

@@ -9,7 +9,7 @@ from clustersim.costs.energy import EnergySpec, assumed_energy
 from clustersim.costs.money import MoneySpec, purchase_price_cny
 from clustersim.scenario.scenario import Scenario
 from clustersim.topology import Cluster
-from clustersim.units import SECONDS_PER_YEAR, format_number
+from clustersim.units import SECONDS_PER_YEAR, format_money
 
 __all__ = ["assumption_lines", "with_assumptions"]
 
@@ -62,9 +62,9 @@ def _money_line(money: MoneySpec, cluster: Cluster, catalogue: Catalogue) -> str
         own = money.of(pool.name)
         chip = catalogue.accelerator(pool.accelerator)
         if own.rent_per_hour is not None:
-            amount = f"rented at {format_number(money.cny(own.rent_per_hour))} CNY an hour"
+            amount = f"rented at {format_money(money.cny(own.rent_per_hour))} an hour"
         else:
-            amount = f"{purchase_price_cny(money, pool, chip):,.0f} CNY with its server"
+            amount = f"{format_money(purchase_price_cny(money, pool, chip))} with its server"
         years = (money.life if own.life is None else own.life) / SECONDS_PER_YEAR
         life = "" if own.life is None else f" over {years:.3g} years"
         prices[f"{chip.name} {amount}{life}"] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from clustersim.availability.failure_spec import Failures, failure_sources
-from clustersim.units import counted, format_duration
+from clustersim.units import counted, format_duration, format_percent
 
 __all__ = ["checkpoint_notes", "progress_notes"]
 
@@ -14,11 +14,11 @@ _FEW_ATTEMPTS = 3
 _HARDLY = 0.1
 """Share of the time of its attempts that is kept work, below which a job gets hardly anywhere."""
 _CAUSES = {
-    "checkpoint_s": "checkpoints took {share:.1%}: a checkpoint costs more than the work between "
+    "checkpoint_s": "checkpoints took {share}: a checkpoint costs more than the work between "
     "two of them is long (failures.checkpoints)",
-    "lost_s": "failures undid {share:.1%}: checkpoints are too far apart, or failures too frequent "
+    "lost_s": "failures undid {share}: checkpoints are too far apart, or failures too frequent "
     "for jobs of this size",
-    "restart_s": "restarts took {share:.1%}: a restart takes longer than the time between failures",
+    "restart_s": "restarts took {share}: a restart takes longer than the time between failures",
 }
 
 
@@ -46,8 +46,8 @@ after 60 min: no job that runs longer than that can make progress']
     if isinstance(interval, float) and checkpoints.storage is None and checkpoints.cost >= interval:
         share = checkpoints.cost / (checkpoints.cost + interval)
         notes.append(
-            f"Note: failures.checkpoints: jobs spend {share:.1%} of their time on checkpoints, "
-            f"each of which costs {format_duration(checkpoints.cost)} after every "
+            f"Note: failures.checkpoints: jobs spend {format_percent(share)} of their time on "
+            f"checkpoints, each of which costs {format_duration(checkpoints.cost)} after every "
             f"{format_duration(interval)} of work"
         )
     for source in failure_sources(failures):
@@ -119,7 +119,7 @@ stopped before its first checkpoint
         kept = float(total["kept_s"] / total["held_s"])
         notes.append(
             f"Note: {counted(len(hardly), 'unfinished job')} got hardly anywhere: "
-            f"{kept:.2%} of the time of {int(hardly['n'].sum()):,} attempts is work that was kept; "
-            + _CAUSES[cause].format(share=share)
+            f"{format_percent(kept, 2)} of the time of {int(hardly['n'].sum()):,} attempts is "
+            "work that was kept; " + _CAUSES[cause].format(share=format_percent(share))
         )
     return notes

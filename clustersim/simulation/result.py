@@ -23,7 +23,7 @@ from clustersim.notes import note
 from clustersim.outputs import new_folder
 from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.source_code import this_code
-from clustersim.units import format_count, format_duration
+from clustersim.units import format_count, format_duration, format_percent
 from clustersim.version import __version__
 
 __all__ = ["PROVENANCE", "Result", "versions", "with_kind"]
@@ -98,7 +98,7 @@ class Result(Brief):
             "finished": shown("finished", format_count),
             "mean wait": shown("mean_wait_s", format_duration),
             "p95 wait": shown("p95_wait_s", format_duration),
-            "utilisation": shown("utilisation", lambda share: f"{100 * share:.1f} %"),
+            "utilisation": shown("utilisation", format_percent),
             "makespan": shown("makespan_s", format_duration),
             "interrupted": "yes" if self.interrupted else "",
         }

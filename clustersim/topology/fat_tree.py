@@ -26,7 +26,7 @@ from clustersim.topology.fabric import (
     Wiring,
     ratio_note,
 )
-from clustersim.units import Bandwidth, Duration, format_number
+from clustersim.units import Bandwidth, Duration, format_rate
 
 __all__ = ["FatTree", "FatTreeFabric", "FatTreeOversubscription"]
 
@@ -144,8 +144,8 @@ class FatTreeFabric(Fabric):
                 rate = share
         end_to_end = self.port_Bps() / self.effective_nic_Bps()
         why = (
-            f"a link has {format_number(self.link_Bps * 8 / 1e9)} Gb/s, a node enters with "
-            f"{format_number(self.port_Bps() * chips / self.planes * 8 / 1e9)} Gb/s a plane"
+            f"a link has {format_rate(8 * self.link_Bps, 'b/s')}, a node enters with "
+            f"{format_rate(8 * self.port_Bps() * chips / self.planes, 'b/s')} a plane"
         )
         return ratio_note(asked, built, end_to_end, why)
 

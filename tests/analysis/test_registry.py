@@ -24,8 +24,9 @@ from clustersim.analysis.metrics import (
 )
 from clustersim.analysis.registry import SESSION, Registry, load_plugins
 from clustersim.errors import InputError
-from clustersim.plots.axis import _LADDERS, axis_of
+from clustersim.plots.axis import axis_of
 from clustersim.studies.plot_kinds import PLOT_KINDS, PlotKind
+from clustersim.units import SCALES
 
 FIELDS: dict[str, Any] = {
     "name": "own",
@@ -79,7 +80,7 @@ def test_every_built_in_metric_says_what_it_is() -> None:
 
 
 def test_dimensions_are_those_that_pictures_can_write() -> None:
-    assert DIMENSIONS.keys() == _LADDERS.keys()
+    assert DIMENSIONS.keys() == SCALES.keys()
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"supply/site": {"limits": [{"power": "10 kW"}]}},
         (
             "scenario.yaml: supply: site.limits: the 2 nodes that are there from the start need",
-            "0.01498 MW",
-            "0.004976 MW more",
+            "14.98 kW",
+            "4.976 kW more",
         ),
     ),
 }

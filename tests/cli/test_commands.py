@@ -15,7 +15,7 @@ from clustersim.cli.main import COMMANDS, main
 from clustersim.files import read_yaml
 from clustersim.simulation.result import Result
 from clustersim.studies import load_result
-from clustersim.units import format_number
+from clustersim.units import format_money
 from clustersim.version import __version__
 from clustersim.workload import load_workload
 
@@ -126,7 +126,7 @@ def test_a_run_tells_its_energy_and_money(
     assert result.costs is not None
     mwh, cny = result.costs["energy_j"].sum() / 3.6e9, result.costs["cost_cny"].sum()
     assert f"energy: {mwh:.4g} MWh, " in printed
-    assert f"cost: {format_number(cny)} CNY, " in printed
+    assert f"cost: {format_money(cny)}, " in printed
     assert f"; {cny / 50:,.4g} CNY a job, " in printed
 
 

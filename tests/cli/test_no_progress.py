@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clustersim.cli.main import main
-from clustersim.cli.result_text import _ENERGY, _MASS, _MONEY, _in_unit
+from clustersim.units import format_quantity
 
 CLUSTER = "cluster: {name: c, pools: {a: {accelerator: H200, nodes: 2}}}\n"
 JOBS = """\
@@ -63,9 +63,9 @@ def test_jobs_that_progress_get_no_note(capsys: pytest.CaptureFixture[str]) -> N
 def test_checkpoints_that_take_all_the_time_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = "failures: {sources: meta-llama3, checkpoints: {interval: 1e-9 s, cost: 1 s}}\n"
     told = run(CLUSTER + JOBS + checkpoints, capsys)
-    assert "jobs spend 100.0% of their time on checkpoints, each of which costs 1 s" in told
-    assert re.search(r"Note: \d unfinished jobs? got hardly anywhere: 0\.00% of the time", told)
-    assert "checkpoints took 100.0%: a checkpoint costs more than the work" in told
+    assert "jobs spend 100.0 % of their time on checkpoints, each of which costs 1 s" in told
+    assert re.search(r"Note: \d unfinished jobs? got hardly anywhere: 0\.00 % of the time", told)
+    assert "checkpoints took 100.0 %: a checkpoint costs more than the work" in told
 
 
 STUCK = """\
@@ -113,17 +113,17 @@ def test_rates_by_hour_are_at_most_24_times_their_mean(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("amount", "units", "told"),
+    ("amount", "dimension", "text"),
     [
-        (53.35, _MONEY, "53.35 CNY"),
-        (2.5e6, _MONEY, "2.5 million CNY"),
-        (3.2e8, _ENERGY, "88.89 kWh"),
-        (7.2e9, _ENERGY, "2 MWh"),
-        (0.0, _MASS, "0 kg"),
+        (53.35, "money", "53.35 CNY"),
+        (2.5e6, "money", "2.5 million CNY"),
+        (3.2e8, "energy", "88.89 kWh"),
+        (7.2e9, "energy", "2 MWh"),
+        (0.0, "mass", "0 kg"),
     ],
 )
-def test_small_runs_have_small_units(amount: float, units: dict[str, float], told: str) -> None:
-    assert _in_unit(amount, units) == told
+def test_small_runs_have_small_units(amount: float, dimension: str, text: str) -> None:
+    assert format_quantity(amount, dimension) == text
 
 
 def test_names_that_cannot_be_are_described_in_words(capsys: pytest.CaptureFixture[str]) -> None:

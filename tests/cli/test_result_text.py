@@ -20,8 +20,8 @@ def test_no_share_is_minus_zero(utilisation: float) -> None:
     )
     result = replay(jobs, policy="fcfs", accelerators=8)
     told = result_text(replace(result, summary=result.summary.assign(utilisation=utilisation)))
-    assert "-0.0%" not in told
-    assert "0.0%" in told
+    assert "-0.0 %" not in told
+    assert "0.0 %" in told
     assert _percent(utilisation) in ("0 %", "0.0 %")
 
 

@@ -21,6 +21,7 @@ from clustersim.network.constants import (
     links_of_constants,
 )
 from clustersim.network.fit import LinkFit, fit_links, predicted_seconds, read_collectives
+from clustersim.units import format_percent
 
 GB = 1e9
 
@@ -167,7 +168,7 @@ def test_report_names_constants_and_errors(fit):
     text = fit.report()
     assert "nvlink4          reduce_efficiency" in text
     assert "910B" in text
-    assert f"{median_error(fit):.1%}" in text
+    assert format_percent(median_error(fit)) in text
 
 
 def test_rows_are_those_of_the_table_of_measurements(shared_data):

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from clustersim.plots.style import new_figure, style, svg_text
-from clustersim.report.cells import format_percent
 from clustersim.report.page import Figure, Listing, Page, Section, Table
-from clustersim.units import format_rate
+from clustersim.units import format_percent, format_rate
 
 LOADS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
 POLICIES = ("easy_backfill", "fcfs")

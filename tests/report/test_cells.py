@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.report.cells import format_money, format_percent, table_columns
+from clustersim.report.cells import table_columns
+from clustersim.units import format_money, format_percent
 
 
 def columns_of(frame, **options):
@@ -50,7 +51,7 @@ def test_default_texts(values, expected):
         ("fleet_power_w", 7.4e6, "7.4 MW", "fleet power"),
         ("hbm_bytes", 141e9, "141 GB", "hbm"),
         ("bandwidth_Bps", 4.8e12, "4.8 TB/s", "bandwidth"),
-        ("fleet_cost_cny", 160e9, "160 bn CNY", "fleet cost"),
+        ("fleet_cost_cny", 160e9, "160 billion CNY", "fleet cost"),
         ("jobs", 1000.0, "1,000", "jobs"),
         ("workload.mean_gap_s", 90.0, "90 s", "workload.mean_gap_s"),
     ],
@@ -126,5 +127,5 @@ def test_only_numbers_are_set_flush_right():
 
 
 def test_amounts_of_money():
-    assert format_money(2.5e6, "USD") == "2.5 M USD"
+    assert format_money(2.5e6, "USD") == "2.5 million USD"
     assert format_money(999.0) == "999 CNY"

@@ -256,8 +256,8 @@ def test_power_changes_a_scenario_by_path() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no power from the start": (
         limits({"power": "20 kW"}),
-        r"supply: site.limits: the 4 nodes that are there from the start need 0.0224 MW "
-        r"\(PUE 1, host_factor 1\), 0.0024 MW more than the power at 0 s",
+        r"supply: site.limits: the 4 nodes that are there from the start need 22.4 kW "
+        r"\(PUE 1, host_factor 1\), 2.4 kW more than the power at 0 s",
     ),
     "no space from the start": (limits({"nodes": 3}), "need space for 1 more than the 3 at 0 s"),
     "limits nothing": (limits({"at": "1 s"}), r"limits\[0\]: needs power, nodes, or both"),

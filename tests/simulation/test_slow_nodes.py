@@ -153,5 +153,5 @@ def test_in_a_scenario_it_costs_time_and_no_availability() -> None:
     lost = (out["n_accelerators"] * (out["end_s"].clip(upper=whole / 64) - out["begin_s"])).sum()
     assert use == pytest.approx(whole - lost)
     kinds = {mark.kind for mark in outage_marks(slowed.outages)}
-    assert "slow by 50.0%: link" in kinds
+    assert "slow by 50.0 %: link" in kinds
     assert math.isfinite(slowed.summary["ettr"][0])
