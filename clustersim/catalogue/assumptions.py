@@ -48,11 +48,8 @@ Value = TypeVar("Value")
 Spec = TypeVar("Spec", bound=FileModel)
 
 
-class Told(FileModel, Generic[Value]):
-    """A value and its source; a file may write the value alone."""
-
-    value: Value = Field(description="the value itself")
-    source: str | None = Field(None, min_length=1, description="where it is from, or assumption")
+class ValueAlone(FileModel):
+    """A mapping with the key `value`, which a file may write alone."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,6 +62,13 @@ class Told(FileModel, Generic[Value]):
     ) -> dict[str, Any]:
         schema = handler.resolve_ref_schema(handler(core_schema))
         return {"anyOf": [schema["properties"]["value"], schema]}
+
+
+class Told(ValueAlone, Generic[Value]):
+    """A value and its source; a file may write the value alone."""
+
+    value: Value = Field(description="the value itself")
+    source: str | None = Field(None, min_length=1, description="where it is from, or assumption")
 
 
 Share = Annotated[float, Field(ge=0, le=1)]

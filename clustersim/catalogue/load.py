@@ -85,6 +85,10 @@ class Catalogue(Brief):
             raise InputError("catalogue", unknown_name("accelerator", name, self.accelerators))
         return found
 
+    def has_accelerator(self, name: str) -> bool:
+        """Whether :meth:`accelerator` finds one."""
+        return _key(name) in self._accelerator_index
+
     def model(self, name: str) -> Model:
         """Look a model up by name or alias.
 

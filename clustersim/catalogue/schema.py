@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     Field,
-    GetJsonSchemaHandler,
     StringConstraints,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
-from clustersim.catalogue.assumptions import AssumptionsSection
+from clustersim.catalogue.assumptions import AssumptionsSection, ValueAlone
 from clustersim.catalogue.hbm import HBM_GENERATIONS
 from clustersim.files import FileModel
 from clustersim.units import Bandwidth, Bytes, FlopRate, Money, Power
@@ -31,7 +29,7 @@ Confidence = Literal["official", "press", "estimate"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class Sourced(FileModel):
+class Sourced(ValueAlone):
     """A number with its range, confidence and source; a file may write the number alone."""
 
     value: float
@@ -43,11 +41,6 @@ class Sourced(FileModel):
     least: ClassVar[float] = 0.0
     most: ClassVar[float] = float("inf")
     most_text: ClassVar[str] = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _number_alone(cls, data: Any) -> Any:
-        return data if isinstance(data, dict) else {"value": data}
 
     @field_validator("value", "low", "high")
     @classmethod
@@ -67,13 +60,6 @@ class Sourced(FileModel):
                 f"needs low <= value <= high, found {low:g}, {self.value:g}, {high:g} (SI)"
             )
         return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        return {"anyOf": [schema["properties"]["value"], schema]}
 
 
 class PeakRate(Sourced):

@@ -226,7 +226,7 @@ def _with_unknown_chips(
     extended, lost = catalogue, {}
     for place, row in enumerate(texts.to_dict("records")):
         name = names[place].strip()
-        if not name or _is_known(name, catalogue):
+        if not name or catalogue.has_accelerator(name):
             continue
         precision = "fp8" if "fp8" in str(row.get("precision", "")).lower() else "bf16"
         peak, year = str(row.get("peak_tflops", "")), str(row.get("year", ""))
@@ -256,14 +256,6 @@ def _with_known_kinds(texts: pd.DataFrame, notes: list[list[str]]) -> pd.DataFra
             kinds[place] = ""
             notes[place].append(f"kind {kind.strip()!r} is taken for training of all weights.")
     return texts.assign(kind=kinds)
-
-
-def _is_known(name: str, catalogue: Catalogue) -> bool:
-    try:
-        catalogue.accelerator(name)
-    except InputError:
-        return False
-    return True
 
 
 def _predicted_columns(

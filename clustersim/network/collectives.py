@@ -109,8 +109,15 @@ def members_inside(ranks: Array, stride: Array, links: Links) -> Array:
     return np.clip(np.floor(links.scaleup_size / stride), 1.0, ranks)
 
 
-def _seconds(near_s: Array, far_s: Array, inside: Array, domains: Array, links: Links) -> Array:
-    """Add the start-up times and the protocol switch to the slower level."""
+def _seconds(
+    size_bytes: Array, near: Array, far: Array, inside: Array, domains: Array, links: Links
+) -> Array:
+    """Add the start-up times and the protocol switch to the slower level.
+
+    `near` and `far` are what a rank sends within its domain and beyond, over `size_bytes`.
+    """
+    near_s = near * (size_bytes / links.scaleup_Bps)
+    far_s = far * (size_bytes / links.nic_Bps)
     doublings = np.log2(domains)
     start = links.scaleup_latency_s * (inside > 1) + links.nic_latency_s * doublings
     corner = links.corner
@@ -148,13 +155,7 @@ def all_gather_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
         near = np.where(links.mesh, _mesh_volume(inside, links), ring)
         far = np.where(links.mesh, (domains - 1.0) / domains, ring)
     near, far = near * (inside > 1), far * (domains > 1) / inside
-    return _seconds(
-        near * (size_bytes / links.scaleup_Bps),
-        far * (size_bytes / links.nic_Bps),
-        inside,
-        domains,
-        links,
-    )
+    return _seconds(size_bytes, near, far, inside, domains, links)
 
 
 def reduce_scatter_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
@@ -174,13 +175,7 @@ def all_reduce_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
         near = np.where(links.mesh, 2.0 * _mesh_volume(inside, links), near)
         far = np.where(links.mesh, 2.0 * (domains - 1.0) / domains, far)
     near, far = near * (inside > 1), far * (domains > 1) / inside
-    return _seconds(
-        near * (size_bytes / links.scaleup_Bps),
-        far * (size_bytes / links.nic_Bps),
-        inside,
-        domains,
-        links,
-    )
+    return _seconds(size_bytes, near, far, inside, domains, links)
 
 
 def all_to_all_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
@@ -189,13 +184,7 @@ def all_to_all_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
     peers = np.where(links.mesh, np.maximum(inside - 1.0, links.mesh_peers), inside - 1.0)
     near = peers * (inside > 1) / ranks
     far = (ranks - inside) / ranks
-    return _seconds(
-        near * (size_bytes / links.scaleup_Bps),
-        far * (size_bytes / links.nic_Bps),
-        inside,
-        ranks / inside,
-        links,
-    )
+    return _seconds(size_bytes, near, far, inside, ranks / inside, links)
 
 
 def point_to_point_seconds(size_bytes: Array, stride: Array, links: Links) -> Array:

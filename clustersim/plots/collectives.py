@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from clustersim.network.constants import FABRICS, GENERATIONS
@@ -71,7 +71,7 @@ def plot_busbw(
             ax.plot([], [], lw=1.3, linestyle=dashes, label=name, **look)
         ax.set(xscale="log", yscale="log", xlim=(1e3, 4e10), ylim=(5e-3, 2e3))
         ax.xaxis.set_major_locator(FixedLocator((1e3, 1e6, 1e9)))
-        ax.xaxis.set_major_formatter(FixedFormatter(("1 kB", "1 MB", "1 GB")))
+        ax.xaxis.set_major_formatter(EngFormatter("B"))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("message")
         ax.set_ylabel("bus bandwidth (GB/s a chip)")

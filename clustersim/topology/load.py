@@ -78,7 +78,7 @@ def resolve_cluster(
     pools = {
         name: _complete(pool, catalogue.accelerator(pool.accelerator))
         for name, pool in readable.items()
-        if _is_known(pool.accelerator, catalogue) and pool.nodes > 0
+        if catalogue.has_accelerator(pool.accelerator) and pool.nodes > 0
     }
     if readable and not any(pool.nodes for pool in readable.values()):
         empty = ", ".join(f"pools.{name}.nodes" for name in readable)
@@ -115,14 +115,6 @@ def find_topology(path_or_name: str | Path) -> Path:
     raise InputError(path_or_name, f"no such topology file; {nearest_hint(name, topology_names())}")
 
 
-def _is_known(name: str, catalogue: Catalogue) -> bool:
-    try:
-        catalogue.accelerator(name)
-    except InputError:
-        return False
-    return True
-
-
 def _raw_pools(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     pools = data.get("pools")
     if not isinstance(pools, Mapping):
@@ -140,7 +132,7 @@ def _unknown_chips(data: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
         + unknown_name("accelerator", pool["accelerator"], catalogue.accelerators)
         for name, pool in _raw_pools(data).items()
         if isinstance(pool.get("accelerator"), str)
-        and not _is_known(pool["accelerator"], catalogue)
+        and not catalogue.has_accelerator(pool["accelerator"])
     ]
 
 

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError
+from clustersim.catalogue import load_catalogue
 from clustersim.units import counted
 
 __all__ = [
@@ -247,7 +246,7 @@ def chips_note(name: str, given: pd.Series) -> str:
     lacking: dict[str, int] = {}
     jobs = 0
     for one, count in zip(lists, counts.tolist(), strict=True):
-        unknown = {each for each in one if each and not _is_known(each, catalogue)}
+        unknown = {each for each in one if each and not catalogue.has_accelerator(each)}
         jobs += count if unknown else 0
         for each in unknown:
             lacking[each] = lacking.get(each, 0) + count
@@ -261,14 +260,6 @@ def chips_note(name: str, given: pd.Series) -> str:
     more = ", ..." if len(ordered) > MOST_TYPES else ""
     names = "names a type" if jobs == 1 else "name types"
     return f"{told}. {jobs:,} of them {names} that the catalogue lacks: {shown}{more}"
-
-
-def _is_known(chip: str, catalogue: Catalogue) -> bool:
-    try:
-        catalogue.accelerator(chip)
-    except InputError:
-        return False
-    return True
 
 
 def _given(table: pd.DataFrame, name: str) -> pd.Series:
