@@ -9,20 +9,22 @@ everything that is computed from it is computed for whole arrays.
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.errors import shown
-from clustersim.posix_zone import MOST_HOURS, is_posix_zone, posix_zone
+from clustersim.time_zones import (
+    DAY_S,
+    clock_changes,
+    parse_zone,
+    utc_offset_s,
+    zone_name,
+)
 from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = [
@@ -31,33 +33,15 @@ __all__ = [
     "UNDATED",
     "WEEK_S",
     "Calendar",
-    "in_zone",
-    "is_twice",
-    "parse_start",
-    "parse_zone",
     "piece_of",
-    "zone_name",
 ]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
+HOUR_S, WEEK_S = 3600.0, 604800.0
 LAST_CHANGE_YEARS = 200
 """After so many years the clocks of a zone no longer change: its rules are unknown until then."""
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_NEAREST_CITY = {
-    **dict.fromkeys(("beijing", "shenzhen", "hangzhou", "guangzhou", "china"), "asia/shanghai"),
-    **dict.fromkeys(("mumbai", "delhi", "bangalore", "bengaluru", "india"), "asia/kolkata"),
-    **dict.fromkeys(("seattle", "san_francisco", "pacific"), "america/los_angeles"),
-    **dict.fromkeys(("pst", "pdt", "pt"), "america/los_angeles"),
-    **dict.fromkeys(("edt", "et"), "america/new_york"),
-}
-"""Places and abbreviations after which no zone is named, and the zone that they are in."""
-_SHORT = 4
-"""Letters of an abbreviation, which resembles others that mean other zones."""
-_OF_THE_MACHINE = {"localtime", "Factory", "posixrules"}
-"""Names in some time zone databases that mean another zone on each machine, or none."""
-_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +58,8 @@ class Calendar:
     Examples
     --------
     >>> night = Calendar(datetime(2026, 3, 28, 18, tzinfo=ZoneInfo("Europe/Berlin")))
-    >>> night.hour_of_day(np.array([0.0, 7 * 3600.0, 8 * 3600.0])).tolist()  # clocks skip hour 2
-    [18, 1, 3]
+    >>> night.hour_of_week(np.array([0.0, 7 * 3600.0, 8 * 3600.0])).tolist()  # clocks skip hour 2
+    [138, 145, 147]
     >>> night.text(8 * 3600.0), Calendar().text(8 * 3600.0)
     ('2026-03-29 03:00', 'Monday 08:00')
     """
@@ -169,10 +153,6 @@ class Calendar:
         before = np.concatenate([[0.0], np.cumsum(whole)]) - first
         piece = piece_of(begin_s, times)
         return np.asarray(before[piece] + of_local(times + shift_s[piece]))
-
-    def hour_of_day(self, time_s: npt.ArrayLike) -> Ints:
-        """Return the hour that the local clock shows, 0 to 23."""
-        return (self.local_s(time_s) // HOUR_S).astype(np.int64) % 24
 
     def hour_of_week(self, time_s: npt.ArrayLike) -> Ints:
         """Return the hour of the week that the local clock shows, 0 (Monday, 00:00) to 167."""
@@ -296,10 +276,10 @@ class Calendar:
         first = self.start.astimezone(UTC)
         years = int(min(max(until_s, 0.0) / (365.0 * DAY_S), LAST_CHANGE_YEARS)) + 1
         begin_s, shifts = [0.0], [shift_s]
-        own_s = _offset_s(self.start)
+        own_s = utc_offset_s(self.start)
         epoch_s = first.timestamp()
         for year in range(first.year, min(first.year + years, 9998) + 1):
-            for moment_s, offset_s in _changes(zone.key, year):
+            for moment_s, offset_s in clock_changes(zone.key, year):
                 if moment_s > epoch_s:
                     begin_s.append(moment_s - epoch_s)
                     shifts.append(shift_s + offset_s - own_s)
@@ -329,160 +309,6 @@ UNDATED = Calendar()
 """No date: time 0 is midnight of a Monday, and every day has 24 hours."""
 
 
-def parse_zone(name: object) -> tzinfo:
-    """Return the time zone of a name.
-
-    Parameters
-    ----------
-    name : object
-        A name of the IANA time zone database, such as ``Asia/Shanghai``, a fixed offset from
-        UTC, such as ``UTC+08:00``, or a string of POSIX with its rules
-        (:mod:`clustersim.posix_zone`).
-
-    Raises
-    ------
-    ValueError
-        If it is none of these, with the nearest name.
-
-    Examples
-    --------
-    >>> parse_zone("Asia/Shangai")
-    Traceback (most recent call last):
-        ...
-    ValueError: unknown time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? allowed: names of \
-the IANA time zone database, or an offset such as UTC+08:00
-    """
-    text = name.strip() if isinstance(name, str) else ""
-    if text.upper() in ("UTC", "Z", "GMT"):
-        return UTC
-    offset = _OFFSET.fullmatch(text)
-    if offset is not None:
-        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-        if minutes <= MOST_HOURS * 60:
-            return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
-    known = _zone_names()
-    if text.lower() in known:
-        return ZoneInfo(known[text.lower()])
-    if is_posix_zone(text):
-        return posix_zone(text)
-    near = known.get(_nearest_zone(text.lower().replace(" ", "_"), known) or "")
-    near = near or _hours_as_offset(name)
-    hint = f"did you mean {near!r}? " if near else ""
-    raise ValueError(
-        f"unknown time zone {shown(name)}; {hint}allowed: names of the IANA time zone database, "
-        "or an offset such as UTC+08:00"
-    )
-
-
-def _hours_as_offset(name: object) -> str | None:
-    """Write a number of hours, as YAML reads ``+8``, as an offset from UTC; None for others."""
-    if isinstance(name, bool) or not isinstance(name, (int, float)) or not abs(name) <= MOST_HOURS:
-        return None
-    minutes = round(abs(name) * 60)
-    return f"{'-' if name < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
-
-
-def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
-    """Zone that a name most likely means: of its city where that is known, else by its letters."""
-    if len(name) > 60:
-        return None
-    city = name.rpartition("/")[2]
-    cities = {key.rpartition("/")[2]: key for key in known} | _NEAREST_CITY
-    if city in cities:
-        return cities[city]
-    if len(name) <= _SHORT:
-        return None
-    for names, text, cutoff in ((known, name, 0.6), (cities, city, 0.7)):
-        if near := difflib.get_close_matches(text, names, n=1, cutoff=cutoff):
-            return cities.get(near[0], near[0])
-    return None
-
-
-def zone_name(zone: tzinfo | None) -> str | None:
-    """Return the name of a time zone that :func:`parse_zone` reads; None without a zone."""
-    if zone is None:
-        return None
-    if isinstance(zone, ZoneInfo):
-        return zone.key
-    offset = zone.utcoffset(None)
-    if offset is None:
-        return str(zone)
-    minutes = round(offset.total_seconds() / 60)
-    sign, minutes = "-" if minutes < 0 else "+", abs(minutes)
-    return "UTC" if minutes == 0 else f"UTC{sign}{minutes // 60:02}:{minutes % 60:02}"
-
-
-def parse_start(value: object) -> datetime:
-    """Return the date and time of a value such as ``2026-01-01`` or ``2026-01-01T08:00+08:00``.
-
-    Raises
-    ------
-    ValueError
-        If it is none, before the year 1900 or after 2200, or has an offset from UTC of more than 14
-        hours or with seconds.
-
-    Examples
-    --------
-    >>> parse_start("2026-01-01")
-    datetime.datetime(2026, 1, 1, 0, 0)
-    """
-    allowed = "write a date such as 2026-01-01, or a date and time such as 2026-01-01T08:00"
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if isinstance(value, str):
-        text = value
-        try:
-            value = datetime.fromisoformat(text.strip())
-        except ValueError as error:
-            why = f": {error}" if re.fullmatch(r"\d{4}-\d\d-\d\d.{,20}", text) else ""
-            raise ValueError(f"{shown(text)} is not a date{why}; {allowed}") from None
-    if not isinstance(value, datetime):
-        raise ValueError(f"{shown(value)} is not a date; {allowed}")
-    offset = value.utcoffset()
-    if offset is not None and (
-        offset % timedelta(minutes=1) or abs(offset) > timedelta(hours=MOST_HOURS)
-    ):
-        raise ValueError(
-            f"{shown(str(value))} has an offset from UTC that no clock has; whole minutes up to "
-            f"{MOST_HOURS} hours are allowed"
-        )
-    if not 1900 <= value.year <= 2200:
-        raise ValueError(f"{value.date().isoformat()} is not between the years 1900 and 2200")
-    return value
-
-
-def in_zone(start: datetime, zone: tzinfo | None) -> datetime:
-    """Return a start in a time zone: a local time is taken as that zone's, an instant converted.
-
-    Raises
-    ------
-    ValueError
-        If the clocks of the zone skip that local time.
-
-    Examples
-    --------
-    >>> in_zone(datetime(2026, 3, 29, 2, 30), ZoneInfo("Europe/Berlin"))
-    Traceback (most recent call last):
-        ...
-    ValueError: 2026-03-29 02:30 does not exist in Europe/Berlin, whose clocks skip it
-    """
-    if zone is None:
-        return start
-    if start.tzinfo is not None:
-        return start.astimezone(zone)
-    there = start.replace(tzinfo=zone)
-    if there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != start:
-        raise ValueError(
-            f"{start:%Y-%m-%d %H:%M} does not exist in {zone_name(zone)}, whose clocks skip it"
-        )
-    return there
-
-
-def is_twice(start: datetime) -> bool:
-    """Tell whether the clocks of its zone show a local time twice."""
-    return _offset_s(start.replace(fold=0)) > _offset_s(start.replace(fold=1))
-
-
 def _wall(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None, fold=0)
 
@@ -491,43 +317,3 @@ def _monday(moment: datetime) -> datetime:
     """Midnight of the Monday on or before a date, as a local clock shows it."""
     wall = _wall(moment)
     return datetime(wall.year, wall.month, wall.day) - timedelta(days=wall.weekday())
-
-
-def _offset_s(moment: datetime) -> float:
-    offset = moment.utcoffset()
-    return 0.0 if offset is None else offset.total_seconds()
-
-
-@lru_cache(maxsize=1)
-def _zone_names() -> dict[str, str]:
-    return {name.lower(): name for name in sorted(available_timezones() - _OF_THE_MACHINE)}
-
-
-@lru_cache(maxsize=4096)
-def _changes(key: str, year: int) -> tuple[tuple[float, float], ...]:
-    """When the clocks of a zone change in a year (Unix time), and their offset from then on.
-
-    The offsets of all days are compared, and a change between two is found by bisection.
-    """
-    zone = parse_zone(key)
-
-    def offset_s(moment_s: int) -> float:
-        return _offset_s(datetime.fromtimestamp(moment_s, zone))
-
-    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
-    last = int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp())
-    days = range(first, last + 1, int(DAY_S))
-    offsets = [offset_s(moment) for moment in days]
-    found = []
-    for day, before, after in zip(days, offsets, offsets[1:], strict=False):
-        if before != after:
-            found.append((float(_bisect(offset_s, before, day, day + int(DAY_S))), after))
-    return tuple(found)
-
-
-def _bisect(offset_s: Callable[[int], float], before: float, low: int, high: int) -> int:
-    """First second at which an offset is no longer that of `low`."""
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if offset_s(middle) == before else (low, middle)
-    return high

@@ -9,16 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from clustersim.calendar import (
-    UNDATED,
-    Calendar,
-    in_zone,
-    is_twice,
-    parse_start,
-    parse_zone,
-    zone_name,
-)
+from clustersim.calendar import UNDATED, Calendar
 from clustersim.errors import InputError
+from clustersim.time_zones import in_zone, is_twice, parse_start, parse_zone, zone_name
 
 __all__ = ["RunCalendar", "Start", "TimeZone", "calendar_text", "run_calendar"]
 

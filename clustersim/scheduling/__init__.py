@@ -1,13 +1,7 @@
 """Who runs next, and where: policies and placements."""
 
-from clustersim.scheduling.placement import (
-    SPEED_NOTE,
-    Consolidate,
-    NodePlacement,
-    Placement,
-    Pooled,
-    Spread,
-)
+from clustersim.scheduling.bucket_placements import Consolidate, Spread
+from clustersim.scheduling.placement import SPEED_NOTE, NodePlacement, Placement, Pooled
 from clustersim.scheduling.plugins import PLACEMENTS, find_placement, find_policy
 from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue

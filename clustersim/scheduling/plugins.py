@@ -17,12 +17,8 @@ from typing import TypeVar
 
 from clustersim import interrupts
 from clustersim.errors import ClusterSimError, InputError, check_kind, nearest_hint, unknown_name
-from clustersim.scheduling.placement import (
-    Consolidate,
-    Placement,
-    Pooled,
-    Spread,
-)
+from clustersim.scheduling.bucket_placements import Consolidate, Spread
+from clustersim.scheduling.placement import Placement, Pooled
 from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.stalls import (
     LONGEST_LOAD_S,

@@ -18,20 +18,11 @@ from hypothesis import strategies as st
 from clustersim.analysis.periods import period_ends_s
 from clustersim.availability.serving import service_demands
 from clustersim.availability.serving_spec import Serving
-from clustersim.calendar import (
-    DAY_S,
-    HOUR_S,
-    UNDATED,
-    WEEK_S,
-    Calendar,
-    is_twice,
-    parse_start,
-    parse_zone,
-    zone_name,
-)
+from clustersim.calendar import DAY_S, HOUR_S, UNDATED, WEEK_S, Calendar
 from clustersim.costs.integrals import DailyRate
 from clustersim.files import validate
 from clustersim.seeds import Streams
+from clustersim.time_zones import is_twice, parse_start, parse_zone, zone_name
 from clustersim.workload.arrivals import Arrivals, arrival_times
 
 Floats = npt.NDArray[np.float64]
@@ -71,7 +62,7 @@ def dated(text: str, zone: str | None = None) -> Calendar:
 def test_the_local_clock_is_that_of_the_standard_library(start: datetime, times: list[int]) -> None:
     calendar = Calendar(start)
     by_hand = [shown(start, time_s) for time_s in times]
-    assert calendar.hour_of_day(times).tolist() == [at.hour for at in by_hand]
+    assert (calendar.hour_of_week(times) % 24).tolist() == [at.hour for at in by_hand]
     assert calendar.hour_of_week(times).tolist() == [at.weekday() * 24 + at.hour for at in by_hand]
     seconds = [(at.minute * 60 + at.second) for at in by_hand]
     assert (calendar.local_s(times) % HOUR_S).tolist() == seconds
@@ -142,7 +133,7 @@ def test_a_century_and_the_end_of_dates() -> None:
     far = 9000 * 365.25 * DAY_S
     assert "years after 2026-01-01" in calendar.text(far)
     assert calendar.iso(far) == ""
-    assert 0 <= calendar.hour_of_day(far) < 24
+    assert 0 <= calendar.hour_of_week(far) < 168
 
 
 @pytest.mark.parametrize(
@@ -211,7 +202,7 @@ def test_a_daily_rate_on_a_clock_adds_up_minute_by_minute(
 ) -> None:
     start = start.replace(second=0)
     calendar = Calendar(start)
-    each = np.array(values)[calendar.hour_of_day(np.arange(minutes) * 60.0)]
+    each = np.array(values)[calendar.hour_of_week(np.arange(minutes) * 60.0) % 24]
     found = DailyRate(values, calendar).until(np.array([0.0, minutes * 60.0]))
     np.testing.assert_allclose(found, [0.0, 60.0 * each.sum()], rtol=1e-12, atol=1e-6)
 
@@ -234,7 +225,7 @@ def drawn(process: Arrivals, calendar: Calendar, days: float = 365) -> Floats:
 def test_arrivals_keep_their_local_hour_all_year(zone: str, growth: float) -> None:
     calendar = dated("2026-02-10T18:23:11", zone)
     found = drawn(arrivals(daily=NINE, growth=growth), calendar)
-    assert set(calendar.hour_of_day(found).tolist()) == {9}
+    assert set((calendar.hour_of_week(found) % 24).tolist()) == {9}
     assert (np.diff(found) >= 0).all()
     of_day = np.bincount((calendar.local_s(found) // DAY_S).astype(int))
     assert (of_day[2:365] > 0).all(), "every day has its hour"

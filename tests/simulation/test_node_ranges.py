@@ -19,7 +19,8 @@ from clustersim.errors import ClusterSimError, InputError
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
 from clustersim.scheduling import placement as placements
-from clustersim.scheduling.placement import Consolidate, ManyNodes
+from clustersim.scheduling.bucket_placements import Consolidate
+from clustersim.scheduling.placement import ManyNodes
 from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate

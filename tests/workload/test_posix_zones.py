@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 import pytest
 
-from clustersim.calendar import Calendar, parse_zone, zone_name
+from clustersim.calendar import Calendar
 from clustersim.cli.main import main
 from clustersim.posix_zone import US_RULES, posix_zone, with_rules
+from clustersim.time_zones import parse_zone, zone_name
 from clustersim.workload import read_jobs
 
 UNIX = int(datetime(2019, 3, 31, 0, 59, 59, tzinfo=UTC).timestamp())

@@ -20,9 +20,9 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 import numpy as np
 import pandas as pd
 
-from clustersim.calendar import parse_zone, zone_name
 from clustersim.errors import InputError, shown
 from clustersim.posix_zone import posix_zone, with_rules
+from clustersim.time_zones import parse_zone, zone_name
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.clean import log_of
 from clustersim.workload.readers.source import Source, read_csv, reading

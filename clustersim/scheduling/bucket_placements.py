@@ -1,0 +1,253 @@
+"""Placements that tell nodes apart and search none: those of a gang packed, and spread."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.scheduling.placement import IntArray, ManyNodes, NodeFree, NodePlacement, Nodes
+
+__all__ = ["BucketPlacement", "Consolidate", "Spread"]
+
+_MANY = 32
+"""Nodes from which on an array is faster than a loop."""
+
+
+class BucketPlacement(NodePlacement):
+    """Keeps for each number of free chips the set of nodes with so many, so that none is searched.
+
+    A set is a byte a node, 1 for its members; its lowest member is found by a search for
+    a byte, from a hint on below which there is none.
+    """
+
+    def __init__(self, n_nodes: int, chips_per_node: int) -> None:
+        super().__init__(n_nodes, chips_per_node)
+        self._with_free = [bytearray(n_nodes) for _ in range(chips_per_node)]
+        self._with_free.append(bytearray(b"\x01") * n_nodes)
+        self._hint = [0] * (chips_per_node + 1)
+        self._count = [0] * chips_per_node + [n_nodes]
+        self._free_view = np.frombuffer(self.node_free, dtype=self.node_free.typecode)
+        self._wholly_free = np.frombuffer(self._with_free[chips_per_node], dtype=np.bool_)
+
+    def take_these(self, nodes: Nodes, n: int) -> None:
+        pairs = nodes
+        if isinstance(nodes, ManyNodes):
+            whole, pairs = nodes.whole(self.chips_per_node)
+            self._set_taken(whole)
+        node_free = self.node_free
+        for node, chips in pairs:
+            self._set_free(node, node_free[node] - chips)
+        self.free -= n
+
+    def give(self, nodes: Nodes, n: int) -> None:
+        pairs = nodes
+        if isinstance(nodes, ManyNodes):
+            whole, pairs = nodes.whole(self.chips_per_node)
+            self._set_wholly_free(whole)
+        node_free = self.node_free
+        for node, chips in pairs:
+            self._set_free(node, node_free[node] + chips)
+        self.free += n
+
+    def _set_taken(self, nodes: IntArray) -> None:
+        """Take all chips of nodes that are wholly free."""
+        self._free_view[nodes] = 0
+        self._wholly_free[nodes] = False
+        self._count[self.chips_per_node] -= len(nodes)
+        self._count[0] += len(nodes)
+
+    def _set_wholly_free(self, nodes: IntArray) -> None:
+        """Give back all chips of nodes of which none is free."""
+        if not len(nodes):
+            return
+        chips = self.chips_per_node
+        self._free_view[nodes] = chips
+        self._wholly_free[nodes] = True
+        self._count[0] -= len(nodes)
+        self._count[chips] += len(nodes)
+        self._hint[chips] = min(self._hint[chips], int(np.minimum.reduce(nodes)))
+
+    def _set_free(self, node: int, free: int) -> None:
+        before = self.node_free[node]
+        self._count[before] -= 1
+        self._count[free] += 1
+        self.node_free[node] = free
+        self._with_free[before][node] = 0
+        self._with_free[free][node] = 1
+        if node < self._hint[free]:
+            self._hint[free] = node
+
+    def _lowest(self, free: int) -> int:
+        """Lowest index of a node with exactly `free` free chips, of which there is one."""
+        self._hint[free] = node = self._with_free[free].find(1, self._hint[free])
+        return node
+
+
+class Consolidate(BucketPlacement):
+    """As few nodes as can be.
+
+    Up to a node's chips: on one node, the fullest on which the job fits, ties by the
+    lowest index.  Multiples of a node: wholly free nodes, lowest index first.  Other
+    sizes: whole free nodes, and the remainder on the next node in the order of
+    decreasing free chips.
+    """
+
+    def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
+        chips = self.chips_per_node
+        if n <= chips:
+            too_full = node_free < n
+            least = int((node_free + too_full * node_free.dtype.type(chips + 1)).min())
+            return ((int((node_free == least).argmax()), n),) if least <= chips else None
+        whole, rest = divmod(n, chips)
+        wholly_free = (node_free == chips).nonzero()[0]
+        if len(wholly_free) < whole:
+            return None
+        if rest == 0:
+            return self._gang(wholly_free[:whole])
+        if len(wholly_free) > whole:
+            return self._gang(wholly_free[:whole], int(wholly_free[whole]), rest)
+        partly_free = np.where(node_free == chips, 0, node_free)
+        node = int(partly_free.argmax())
+        return self._gang(wholly_free, node, rest) if partly_free[node] >= rest else None
+
+    def _gang(self, whole: IntArray, node: int = 0, rest: int = 0) -> Nodes:
+        """Chips of a gang on some whole nodes, and the rest of it on one more."""
+        nodes = np.append(whole, node) if rest else whole
+        chips = np.full(len(nodes), self.chips_per_node)
+        if rest:
+            chips[-1] = rest
+        gang = ManyNodes(nodes, chips)
+        return gang if len(nodes) >= _MANY else list(gang)
+
+    def take(self, n: int) -> Nodes | None:
+        if n > self.free:
+            return None
+        chips, count = self.chips_per_node, self._count
+        if n <= chips:
+            for free in range(n, chips + 1):
+                if count[free]:
+                    node = self._lowest(free)
+                    self._set_free(node, free - n)
+                    self.free -= n
+                    return ((node, n),)
+            return None
+        if n > self.largest_gang():
+            return None
+        self.free -= n
+        whole, rest = divmod(n, chips)
+        if whole >= _MANY:
+            taken = self._lowest_whole(whole)
+            self._set_taken(taken)
+            return self._gang(taken, self._take_rest(rest), rest) if rest else self._gang(taken)
+        nodes = [(self._take_whole(), chips) for _ in range(whole)]
+        if rest:
+            nodes.append((self._take_rest(rest), rest))
+        return nodes
+
+    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return sizes <= self.largest_gang()
+
+    def fits_each_of(
+        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
+    ) -> npt.NDArray[np.bool_]:
+        return sizes <= self.largest_gang_in(node_free)
+
+    def fits_in(self, n: int, node_free: NodeFree) -> bool:
+        chips = self.chips_per_node
+        wholly_free = node_free == chips
+        room = int(np.count_nonzero(wholly_free)) * chips
+        return n <= room or (n < room + chips and n <= room + _freest(node_free, ~wholly_free))
+
+    def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
+        return self.choose(n, node_free)  # which looks itself whether there is room
+
+    def largest_gang(self) -> int:
+        """Return the largest gang that fits: wholly free nodes and the freest of the others."""
+        chips, count = self.chips_per_node, self._count
+        partly_free = chips - 1
+        while partly_free and not count[partly_free]:
+            partly_free -= 1
+        return count[chips] * chips + partly_free
+
+    def largest_gang_in(self, node_free: NodeFree) -> int:
+        wholly_free = node_free == self.chips_per_node
+        room = int(np.count_nonzero(wholly_free)) * self.chips_per_node
+        return room + _freest(node_free, ~wholly_free)
+
+    def remove(self, n: int, node_free: NodeFree) -> None:
+        whole, rest = divmod(n, self.chips_per_node)
+        if whole == 0 or rest:
+            super().remove(n, node_free)
+        else:
+            node_free[(node_free == self.chips_per_node).nonzero()[0][:whole]] = 0
+
+    def _take_whole(self) -> int:
+        """Take all chips of the lowest wholly free node."""
+        node = self._lowest(self.chips_per_node)
+        self._set_free(node, 0)
+        return node
+
+    def _take_rest(self, rest: int) -> int:
+        """Take chips of a node with most free chips."""
+        free = max(level for level, nodes_there in enumerate(self._count) if nodes_there)
+        node = self._lowest(free)
+        self._set_free(node, free - rest)
+        return node
+
+    def _lowest_whole(self, n_nodes: int) -> IntArray:
+        """Find the wholly free nodes with the lowest indices, of which there are enough."""
+        begin, window = self._lowest(self.chips_per_node), 4 * n_nodes
+        found: list[IntArray] = []
+        missing = n_nodes
+        while missing > 0:
+            part = self._wholly_free[begin : begin + window].nonzero()[0] + begin
+            found.append(part[:missing])
+            missing -= len(part)
+            begin, window = begin + window, 2 * window
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def _freest(node_free: NodeFree, where: npt.NDArray[np.bool_]) -> int:
+    """Return the most free chips of a node among some; 0 of none."""
+    return int((node_free * where).max())  # a product, for it is vectorised where np.where is not
+
+
+class Spread(BucketPlacement):
+    """As many nodes as can be: each chip from the node with most free chips.
+
+    Ties go to the lowest index, so a job of n chips on an empty partition takes one
+    chip on each of the first n nodes.
+    """
+
+    def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
+        if n > int(node_free.sum()):
+            return None
+        level = int(node_free.max())
+        while level > 0 and int(np.maximum(node_free - level + 1, 0).sum()) < n:
+            level -= 1
+        taken = np.maximum(node_free - level, 0)
+        last = np.flatnonzero(node_free >= level)[: n - int(taken.sum())]
+        taken[last] += 1
+        return [(int(node), int(taken[node])) for node in np.flatnonzero(taken)]
+
+    def take(self, n: int) -> Nodes | None:
+        if n > self.free:
+            return None
+        taken: dict[int, int] = {}
+        free = self.chips_per_node
+        for _ in range(n):
+            while not self._count[free]:
+                free -= 1
+            node = self._lowest(free)
+            self._set_free(node, free - 1)
+            taken[node] = taken.get(node, 0) + 1
+        self.free -= n
+        return sorted(taken.items())
+
+    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return sizes <= self.free
+
+    def fits_each_of(
+        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
+    ) -> npt.NDArray[np.bool_]:
+        return sizes <= int(node_free.sum())
