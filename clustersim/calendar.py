@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Floats, Ints
 from clustersim.time_zones import (
     DAY_S,
     clock_changes,
@@ -36,8 +37,6 @@ __all__ = [
     "piece_of",
 ]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 HOUR_S, WEEK_S = 3600.0, 604800.0
 LAST_CHANGE_YEARS = 200
 """After so many years the clocks of a zone no longer change: its rules are unknown until then."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
@@ -13,8 +12,6 @@ from clustersim.costs.unit_costs import work_done
 from clustersim.simulation.result import Result
 
 __all__ = ["Goodput", "goodput_of"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
@@ -18,14 +17,13 @@ from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.registry import load_plugins, users_code
 from clustersim.analysis.submitted import Submitted
 from clustersim.analysis.warm_up import mser5, series_bins
+from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.simulation.result import Result
 from clustersim.units import parse_quantity
 
 __all__ = ["Measured", "PluginError", "fleet_facts", "measure", "period_metrics"]
-
-Floats = npt.NDArray[np.float64]
 
 
 class PluginError(InputError):

@@ -14,6 +14,7 @@ import pandas as pd
 from clustersim.analysis.goodput import Goodput, goodput_of
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
+from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
 from clustersim.costs.money import MoneySpec
@@ -23,7 +24,6 @@ from clustersim.simulation.result import Result
 
 __all__ = ["FleetView", "MeasuredRun", "Part", "half_width"]
 
-Floats = npt.NDArray[np.float64]
 BATCHES, LEAST_IN_A_BATCH = 20, 50
 
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from clustersim.analysis.metrics import Metric
 from clustersim.analysis.part import Part, half_width
+from clustersim.array_types import Floats
 from clustersim.simulation.metrics import SHORTEST_RUN_S
 
 __all__ = ["METRICS"]
 
-Floats = npt.NDArray[np.float64]
 Series = Callable[[Part], Floats]
 _STILL = "A job that had not started when the run stopped counts with its wait until then."
 _ATTEMPTS = (

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.availability.failure_spec import Checkpointing, Failures, failure_sources
 from clustersim.availability.failures import gang_mttf_s
 from clustersim.catalogue import Catalogue
@@ -24,7 +25,6 @@ __all__ = [
     "recovery_of",
 ]
 
-Floats = npt.NDArray[np.float64]
 STATE_BYTES_PER_PARAMETER = 14.0
 """BF16 weights, FP32 master weights and two moments of Adam; gradients are not saved
 (Rajbhandari et al., "ZeRO", SC 2020, section 3.1, which counts 16 with them)."""

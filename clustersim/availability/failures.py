@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Floats, Ints
 from clustersim.availability.failure_spec import (
     FailureSource,
 )
@@ -22,8 +23,6 @@ from clustersim.workload.distributions import Exponential
 
 __all__ = ["failures", "gang_mttf_s"]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 _CHUNK = 512
 _LEAST_BETWEEN_S = 1.0
 """Between two failures of a source in a pool."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.files import FileModel
@@ -22,7 +23,6 @@ from clustersim.workload.distributions import DurationDistribution
 
 __all__ = ["MONTH_S", "Memory", "Production", "RateStep", "made_at", "with_purpose"]
 
-Floats = npt.NDArray[np.float64]
 Name = Annotated[str, Field(min_length=1)]
 
 

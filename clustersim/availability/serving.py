@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats, Ints
 from clustersim.availability.serving_spec import Service, Serving
 from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar
 from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
@@ -21,8 +22,6 @@ __all__ = ["ServiceDemand", "reservations", "service_demands", "serving_table"]
 
 YEAR_HOURS = SECONDS_PER_YEAR / 3600.0
 MOST_YEARS = 100
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

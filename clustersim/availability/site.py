@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import BUILT_IN
 from clustersim.errors import InputError
@@ -22,7 +22,6 @@ from clustersim.units import Duration, Power, format_rate
 __all__ = ["Site", "SiteLimit", "WaitForRoom", "node_power_w", "waits_for_room"]
 
 Name = Annotated[str, Field(min_length=1)]
-Floats = npt.NDArray[np.float64]
 _ROUNDING = 1e-9
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from clustersim.array_types import Floats
 from clustersim.availability.production import Memory, Production, made_at, with_purpose
 from clustersim.availability.site import Site, node_power_w, waits_for_room
 from clustersim.catalogue import Catalogue, load_catalogue
@@ -44,7 +44,6 @@ _CAUSE_OF = {
     NodeEventKind.RETIREMENT: RETIRED,
 }
 
-Floats = npt.NDArray[np.float64]
 Name = Annotated[str, Field(min_length=1)]
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.costs.integrals import Rate
 
 __all__ = ["ALLOCATED", "SERVING", "SPARE", "USES", "PoolRates", "allocation_costs", "costs_table"]
 
-Floats = npt.NDArray[np.float64]
 ALLOCATED = "allocated"
 USES = (ALLOCATED, "idle", "out of service")
 """What an accelerator that is there can be; jobs bear the first alone."""

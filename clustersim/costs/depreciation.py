@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.costs.integrals import LinearPieces
 
 __all__ = ["Span", "capital_rates", "spans_there"]
-
-Floats = npt.NDArray[np.float64]
 
 
 class Span(NamedTuple):

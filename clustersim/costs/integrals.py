@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.calendar import DAY_S, HOUR_S, UNDATED, Calendar
 
 __all__ = ["HOURS", "DailyRate", "LinearPieces", "Rate"]
 
-Floats = npt.NDArray[np.float64]
 HOURS = 24
 
 

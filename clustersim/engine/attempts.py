@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from simpy.events import Event
 
+from clustersim.array_types import Floats
 from clustersim.engine.recovery import NO_CHECKPOINTS, Checkpoints, Progress
 from clustersim.scheduling.queue import Partition
 
 __all__ = ["Attempt", "AttemptLog", "Attempts"]
-
-Floats = npt.NDArray[np.float64]
 
 
 class Attempt:

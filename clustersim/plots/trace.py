@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
+from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
 from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.units import counted, format_duration, format_percent
@@ -25,7 +25,6 @@ __all__ = [
     "plot_week",
 ]
 
-Floats = npt.NDArray[np.float64]
 _DAY_S = 86400.0
 _TIME_TICKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
 _TIME_TICKS |= {86400: "1 d", 864000: "10 d", 8640000: "100 d"}

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError, named_in
 from clustersim.procurement.load import PlanQuestion
 from clustersim.procurement.spec import Verification
@@ -33,7 +34,6 @@ __all__ = [
     "throughput",
 ]
 
-Floats = npt.NDArray[np.float64]
 LENT = {"scheduler", "failures", "software", "seed", "start", "time_zone"}
 KEPT_OF_A_POOL = ("nic", "scale_up", "fabric")
 

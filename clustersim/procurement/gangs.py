@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.procurement.fleet import chips_per_node
 from clustersim.procurement.load import PlanQuestion
@@ -22,7 +23,6 @@ NO_NODE = 1e-6
 MOST_ROUNDING = 0.05
 """Of a pool's nodes, at a smaller scale."""
 
-Floats = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.bool_]
 
 

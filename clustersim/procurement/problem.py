@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator
 from clustersim.catalogue.assumptions import (
     PlanningAssumptions,
@@ -25,8 +26,6 @@ from clustersim.procurement.spec import QUARTER_S, Budget, ChipSpec, PlanSpec, b
 from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["Problem", "problem_of"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

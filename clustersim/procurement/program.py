@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
+from clustersim.array_types import Floats, Ints
 from clustersim.procurement.problem import Problem
 
 __all__ = ["Program", "Row", "build_program"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 LATER, LISTED = 1e-7, 1e-8
 """What a purchase costs more by each quarter that it is earlier, and by each chip that is listed
 before its own, as shares of its price: so that of plans that cost the same one is chosen."""

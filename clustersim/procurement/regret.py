@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustersim.array_types import Floats, Ints
 from clustersim.procurement.problem import Problem
 from clustersim.procurement.solve import Effort, Schedule, solve
 
 __all__ = ["EXPECTED", "STOCHASTIC", "Regret", "find_regret"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 STOCHASTIC, EXPECTED = "this plan", "for the mean supply"
 
 

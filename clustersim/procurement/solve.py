@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
+from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError
 from clustersim.procurement.problem import Problem
 from clustersim.procurement.program import Program, build_program
 
 __all__ = ["Effort", "Schedule", "solve", "solve_relaxed"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 OPTIMAL, LIMIT, INFEASIBLE = 0, 1, 2
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Ints
 from clustersim.errors import InputError
 from clustersim.outputs import new_file
 from clustersim.plots.gantt_layout import lay_out
@@ -30,7 +30,6 @@ from clustersim.units import format_duration
 __all__ = ["ChromeTrace", "chrome_trace"]
 
 Event = dict[str, Any]
-Ints = npt.NDArray[np.int64]
 _CHUNK = 8192
 _LATEST_US = 2**53
 """Viewers count microseconds in floats, exactly up to here (285 years)."""

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.simulation.speeds import Speeds
 
 __all__ = ["Runtimes", "find_runtimes"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from pydantic import (
     model_validator,
 )
 
+from clustersim.array_types import Floats
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import InputError, unknown_name
@@ -49,7 +50,6 @@ __all__ = ["DatedPort", "Port", "Software", "dated_ports", "with_software"]
 
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Name], Field(min_length=1)]
-Floats = npt.NDArray[np.float64]
 
 
 class Port(FileModel):

@@ -8,16 +8,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.performance import CoefficientDraw, best_plans, default_draw, relative_speed
 from clustersim.performance.plan_rules import precision_note
 from clustersim.topology import Cluster, Pool
 
 __all__ = ["ModelSpeed", "RunTimeModel", "Speeds"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

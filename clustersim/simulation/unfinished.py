@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Ints
 from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -18,8 +19,6 @@ __all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
 """Ends of reasons that hold however long a run goes on."""
-
-Ints = npt.NDArray[np.int64]
 
 
 def unfinished_reasons(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["total_wait_s"]
+from clustersim.array_types import Floats
 
-Floats = npt.NDArray[np.float64]
+__all__ = ["total_wait_s"]
 
 
 def total_wait_s(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant, is_service
@@ -18,6 +17,7 @@ from clustersim.analysis.statistics import (
     quantile_interval,
 )
 from clustersim.analysis.steady import is_overloaded, is_rising
+from clustersim.array_types import Floats
 from clustersim.seeds import Streams
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
@@ -28,7 +28,6 @@ from clustersim.studies.study import Study
 
 __all__ = ["capacities_table", "differences_table", "gains_table", "indices_table"]
 
-Floats = npt.NDArray[np.float64]
 SAME = 1e-9
 
 

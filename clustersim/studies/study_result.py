@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
+from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.errors import InputError, check_kind
 from clustersim.files import read_yaml
@@ -32,8 +32,6 @@ from clustersim.studies.store import open_store
 from clustersim.studies.study import Study, define_study
 
 __all__ = ["StudyResult", "load_result"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)

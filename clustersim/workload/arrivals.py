@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from typing import Annotated, Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from clustersim.array_types import Floats
 from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar, piece_of
 from clustersim.files import FileModel
 from clustersim.units import SECONDS_PER_YEAR, Duration
 
 __all__ = ["Arrivals", "Batch", "Hyperexponential", "Poisson", "arrival_times"]
 
-Floats = npt.NDArray[np.float64]
 _CHUNK = 65536
 
 

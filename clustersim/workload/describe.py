@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.calendar import WEEK_S, Calendar
 from clustersim.errors import check_kind
@@ -17,7 +18,6 @@ from clustersim.units import format_duration, format_number
 
 __all__ = ["TraceStatistics", "clock_of", "describe_jobs", "size_bins", "window"]
 
-Floats = npt.NDArray[np.float64]
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 

@@ -11,10 +11,10 @@ from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 from scipy import special
 
+from clustersim.array_types import Floats
 from clustersim.files import FileModel
 from clustersim.units import Duration
 
@@ -34,7 +34,6 @@ __all__ = [
     "WeibullDuration",
 ]
 
-Floats = npt.NDArray[np.float64]
 _LEAST, _LARGEST = 1e-9, 1e24
 """What is beyond is a slip of the pen."""
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, special, stats
 
+from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError
 from clustersim.workload.arrivals import Arrivals, Batch, Hyperexponential, Poisson
@@ -36,7 +37,6 @@ from clustersim.workload.spec import JobClass, WorkloadSpec
 
 __all__ = ["DISTANCE_QUANTILES", "fit_distance", "fit_workload"]
 
-Floats = npt.NDArray[np.float64]
 Duration = LogNormalDuration | WeibullDuration
 Process = Poisson | Hyperexponential | Batch
 DISTANCE_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.errors import check_kind
 from clustersim.workload.arrivals import arrival_times
@@ -16,7 +17,6 @@ from clustersim.workload.spec import WorkloadSpec
 
 __all__ = ["Runtime", "generate_jobs"]
 
-Floats = npt.NDArray[np.float64]
 Streams = Callable[[str], np.random.Generator]
 
 
