@@ -137,8 +137,10 @@ def _print_statistics(
 
     mix = statistics.size_mix
     sizes = [
-        (row.bin, format_percent(row.jobs_share, 2), format_percent(row.work_share, 2))
-        for row in mix.itertuples(index=False)
+        (name, format_percent(jobs_share, 2), format_percent(work_share, 2))
+        for name, jobs_share, work_share in zip(
+            mix["bin"], mix["jobs_share"], mix["work_share"], strict=True
+        )
     ]
     print("\nSizes")
     print(table(sizes, ["accelerators", "of jobs", "of work"]))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.scheduling.placement import IntArray, ManyNodes, Nodes
+from clustersim.array_types import Ints
+from clustersim.scheduling.placement import ManyNodes, Nodes
 
 __all__ = ["Allocated", "AllocationLog"]
 
@@ -30,7 +31,7 @@ class Allocated:
         nodes it has, and the accelerators on each.
     """
 
-    attempt: IntArray
+    attempt: Ints
     n_ranges: Int32s
     first_node: Int32s
     n_nodes: Int32s

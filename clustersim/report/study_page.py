@@ -17,6 +17,7 @@ from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import svg_text
+from clustersim.report.cells import Format
 from clustersim.report.findings import constant_facts, findings, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.study_figures import NamedFigure
@@ -166,7 +167,8 @@ def _table(
     same_as: str = "",
 ) -> Table:
     """A table with the words and units of its columns."""
-    axes, labels, formats = study_axes(result), {}, {}
+    axes, labels = study_axes(result), {}
+    formats: dict[str, Format] = {}
     for column in map(str, frame.columns):
         axis = axes.get(column, axis_of(column))
         if column in axes or axis.dimension or column in result.parameters:

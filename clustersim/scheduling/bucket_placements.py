@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.scheduling.placement import IntArray, ManyNodes, NodeFree, NodePlacement, Nodes
+from clustersim.array_types import Ints
+from clustersim.scheduling.placement import ManyNodes, NodeFree, NodePlacement, Nodes
 
 __all__ = ["BucketPlacement", "Consolidate", "Spread"]
 
@@ -49,14 +50,14 @@ class BucketPlacement(NodePlacement):
             self._set_free(node, node_free[node] + chips)
         self.free += n
 
-    def _set_taken(self, nodes: IntArray) -> None:
+    def _set_taken(self, nodes: Ints) -> None:
         """Take all chips of nodes that are wholly free."""
         self._free_view[nodes] = 0
         self._wholly_free[nodes] = False
         self._count[self.chips_per_node] -= len(nodes)
         self._count[0] += len(nodes)
 
-    def _set_wholly_free(self, nodes: IntArray) -> None:
+    def _set_wholly_free(self, nodes: Ints) -> None:
         """Give back all chips of nodes of which none is free."""
         if not len(nodes):
             return
@@ -110,7 +111,7 @@ class Consolidate(BucketPlacement):
         node = int(partly_free.argmax())
         return self._gang(wholly_free, node, rest) if partly_free[node] >= rest else None
 
-    def _gang(self, whole: IntArray, node: int = 0, rest: int = 0) -> Nodes:
+    def _gang(self, whole: Ints, node: int = 0, rest: int = 0) -> Nodes:
         """Chips of a gang on some whole nodes, and the rest of it on one more."""
         nodes = np.append(whole, node) if rest else whole
         chips = np.full(len(nodes), self.chips_per_node)
@@ -194,10 +195,10 @@ class Consolidate(BucketPlacement):
         self._set_free(node, free - rest)
         return node
 
-    def _lowest_whole(self, n_nodes: int) -> IntArray:
+    def _lowest_whole(self, n_nodes: int) -> Ints:
         """Find the wholly free nodes with the lowest indices, of which there are enough."""
         begin, window = self._lowest(self.chips_per_node), 4 * n_nodes
-        found: list[IntArray] = []
+        found: list[Ints] = []
         missing = n_nodes
         while missing > 0:
             part = self._wholly_free[begin : begin + window].nonzero()[0] + begin

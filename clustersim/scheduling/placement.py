@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Ints
 from clustersim.errors import ClusterSimError
 
 __all__ = [
@@ -39,7 +40,6 @@ Nodes: TypeAlias = Sequence[tuple[int, int]]
 """Chips of one job: (node, chips) pairs; empty where nodes are not told apart."""
 NodeFree: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 """Free chips by node."""
-IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 class ManyNodes(Sequence[tuple[int, int]]):
@@ -58,10 +58,10 @@ class ManyNodes(Sequence[tuple[int, int]]):
 
     __slots__ = ("_whole", "chips", "nodes")
 
-    def __init__(self, nodes: IntArray, chips: IntArray) -> None:
+    def __init__(self, nodes: Ints, chips: Ints) -> None:
         self.nodes = nodes
         self.chips = chips
-        self._whole: tuple[int, IntArray, Nodes] | None = None
+        self._whole: tuple[int, Ints, Nodes] | None = None
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -78,7 +78,7 @@ class ManyNodes(Sequence[tuple[int, int]]):
             return ManyNodes(self.nodes[at], self.chips[at])
         return int(self.nodes[at]), int(self.chips[at])
 
-    def whole(self, chips_per_node: int) -> tuple[IntArray, Nodes]:
+    def whole(self, chips_per_node: int) -> tuple[Ints, Nodes]:
         """Split into the nodes of which the gang has all chips, and the pairs of the others."""
         if self._whole is None or self._whole[0] != chips_per_node:
             all_of_it = self.chips == chips_per_node

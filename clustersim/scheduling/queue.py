@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from clustersim.array_types import Ints
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
-from clustersim.scheduling.placement import IntArray, ManyNodes, Nodes, Placement
+from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
 
 __all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
 
@@ -77,7 +78,7 @@ class Partition:
     out_of_service: dict[int, float] = field(default_factory=dict)
     n_gone: int = 0
     _claims: Claims = field(default_factory=Claims)
-    _node_arrays: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
+    _node_arrays: dict[int, tuple[Ints, Ints]] = field(default_factory=dict)
 
     @property
     def state(self) -> tuple[int, int]:
@@ -89,7 +90,7 @@ class Partition:
         """What gangs that wait claim of it as it is now."""
         return self._claims.of(self.state)
 
-    def node_arrays(self, job: int) -> tuple[IntArray, IntArray]:
+    def node_arrays(self, job: int) -> tuple[Ints, Ints]:
         """Return the nodes of a running job and its chips on each, as arrays."""
         held = self.nodes_of[job]
         if isinstance(held, ManyNodes):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Ints
 from clustersim.scheduling.calendar import NODE
 from clustersim.scheduling.claims import Claim
 from clustersim.scheduling.placement import (
-    IntArray,
     ManyNodes,
     NodeFree,
     NodePlacement,
@@ -146,7 +146,7 @@ def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tupl
     """Let running jobs end until a gang of `n` fits: when that is, and what is free then."""
     surplus, free = np.array(placement.free_by_node()), placement.free
     shadow, fits = -np.inf, False
-    whole_again: list[IntArray] = []
+    whole_again: list[Ints] = []
     back_in_service: list[int] = []
     chips_per_node = placement.chips_per_node
     nodes_of = partition.nodes_of
@@ -173,9 +173,7 @@ def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tupl
     return shadow, surplus
 
 
-def _set_whole(
-    surplus: NodeFree, gangs: list[IntArray], nodes: list[int], chips_per_node: int
-) -> None:
+def _set_whole(surplus: NodeFree, gangs: list[Ints], nodes: list[int], chips_per_node: int) -> None:
     """Set nodes of gangs and single nodes, all of which were held, wholly free."""
     if gangs:
         surplus[np.concatenate(gangs)] = chips_per_node

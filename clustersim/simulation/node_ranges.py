@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clustersim.array_types import Ints
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling.placement import IntArray
 
 __all__ = ["by_node", "in_ranges", "range_texts"]
 
@@ -98,7 +98,7 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     return expanded
 
 
-def _read(table: pd.DataFrame) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+def _read(table: pd.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
     """Row, first node, number of nodes and accelerators on each, of each range of a table."""
     text = pa.array(table["nodes"].astype("str").to_numpy(dtype=object), pa.large_string())
     lists = pc.split_pattern(text, ",")
@@ -119,10 +119,10 @@ def _read(table: pd.DataFrame) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     return row, first, count, chips
 
 
-def _numbers(texts: pa.LargeStringArray) -> IntArray:
+def _numbers(texts: pa.LargeStringArray) -> Ints:
     """Numbers of texts; -1 of those that are empty or null."""
     filled = pc.if_else(pc.greater(pc.binary_length(pc.fill_null(texts, "")), 0), texts, "-1")
-    numbers: IntArray = pc.cast(filled, pa.int64()).to_numpy(zero_copy_only=False)
+    numbers: Ints = pc.cast(filled, pa.int64()).to_numpy(zero_copy_only=False)
     return numbers
 
 
