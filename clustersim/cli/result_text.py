@@ -200,19 +200,19 @@ def _costs_text(result: Result) -> list[str]:
         return []
     whole = result.summary.iloc[0]
     by_use = result.costs.drop(columns="pool").groupby("use").sum(numeric_only=True)
-    borne = by_use.loc["allocated"] / by_use.sum()
+    borne: dict[Any, Any] = (by_use.loc["allocated"] / by_use.sum()).to_dict()
     lines = []
     if "energy_j" in whole:
         lines.append(
             f"energy: {format_quantity(whole['energy_j'], 'energy')}, "
-            f"{format_percent(float(borne['energy_j']), 0)} by jobs; "
+            f"{format_percent(borne['energy_j'], 0)} by jobs; "
             f"{format_money(whole['electricity_cny'])}, "
             f"{format_quantity(whole['carbon_kg'], 'mass')} of carbon dioxide"
         )
     if "cost_cny" in whole:
         lines.append(
             f"cost: {format_money(whole['cost_cny'])}, "
-            f"{format_percent(float(borne['cost_cny']), 0)} by jobs{_unit_costs_text(whole)}"
+            f"{format_percent(borne['cost_cny'], 0)} by jobs{_unit_costs_text(whole)}"
         )
     return lines
 
