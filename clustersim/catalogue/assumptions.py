@@ -262,7 +262,7 @@ CNY_PER_USD = BUILT_IN.cny_per_usd
 
 
 def assumed(spec: Spec, assumptions: PlanningAssumptions, **names: str) -> Spec:
-    """Fill the fields that a section of a file omits from the planning assumptions.
+    """Return a section of a file with omitted fields set from the planning assumptions.
 
     Parameters
     ----------

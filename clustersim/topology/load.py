@@ -157,7 +157,7 @@ def _readable_pools(data: Mapping[str, Any]) -> dict[str, PoolSpec]:
 
 
 def _complete(pool: PoolSpec, chip: Accelerator) -> PoolSpec:
-    """Fill in the values that the file omits from the catalogue."""
+    """Return the pool with omitted values set from the catalogue."""
     chips_per_node = pool.chips_per_node or chip.chips_per_node
     link = pool.scale_up
     shape = link.shape or chip.scaleup_shape

@@ -251,17 +251,17 @@ def chips_note(name: str, given: pd.Series) -> str:
         jobs += count if unknown else 0
         for each in unknown:
             lacking[each] = lacking.get(each, 0) + count
-    freedom = (
+    assumed = (
         f"{name}: jobs restricted to certain chip types can run on any chip here, with the run "
         "time of the log"
     )
     if not jobs:
-        return f"{freedom}. To restrict them, add a column accelerators with names of the catalogue"
+        return f"{assumed}. To restrict them, add a column accelerators with names of the catalogue"
     ordered = sorted(lacking.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{each} ({count:,})" for each, count in ordered[:MOST_TYPES])
     more = ", ..." if len(ordered) > MOST_TYPES else ""
     names = "names a type that is" if jobs == 1 else "name types that are"
-    return f"{freedom}. {jobs:,} of them {names} not in the catalogue: {shown}{more}"
+    return f"{assumed}. {jobs:,} of them {names} not in the catalogue: {shown}{more}"
 
 
 def _is_known(chip: str, catalogue: Catalogue) -> bool:
