@@ -96,7 +96,10 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "negative size": ({CLASS + "sizes": {-8: 1}}, ("sizes", "-8 is not a number")),
     "absurd size": ({CLASS + "sizes": {10**12: 1}}, ("sizes", "1000000000000 is not")),
     "no sizes": ({CLASS + "sizes": {}}, ("sizes", "at least one size", "{8: 1}")),
-    "weights of 0": ({CLASS + "sizes": {8: 0}}, ("sizes", "at least one weight must be more than 0")),
+    "weights of 0": (
+        {CLASS + "sizes": {8: 0}},
+        ("sizes", "at least one weight must be more than 0"),
+    ),
     "weight is NaN": ({CLASS + "sizes": {8: math.nan}}, ("sizes", "finite number, found nan")),
     "class of weight 0": (
         {CLASS + "weight": 0},
@@ -121,7 +124,10 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("must have the same length, found 2 and 3",),
     ),
     "day of 23 hours": ({ARRIVALS + "daily": [1.0] * 23}, ("arrivals.daily", "24", "23")),
-    "negative hour": ({ARRIVALS + "daily": [-1.0] * 24}, ("daily: relative rates must be 0 or more",)),
+    "negative hour": (
+        {ARRIVALS + "daily": [-1.0] * 24},
+        ("daily: relative rates must be 0 or more",),
+    ),
     "bursts of no burst": (
         {ARRIVALS + "process": {"kind": "hyperexponential", "cv": 1}},
         ("process.cv", "greater than 1"),
