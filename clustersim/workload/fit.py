@@ -338,7 +338,7 @@ def _ks(values: Floats, cdf: Callable[[Floats], Floats]) -> float:
 
 
 def _likeliest_phases(gaps: Floats) -> list[Process]:
-    """Return the most likely two-phase hyperexponential; an empty list if it is no burstier."""
+    """Return the most likely two-phase hyperexponential; empty if its cv is at most 1.02."""
 
     def phases(theta: Floats) -> tuple[float, float, float]:
         p, short = special.expit(np.clip(theta, -12, 12))
