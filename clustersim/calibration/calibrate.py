@@ -70,7 +70,7 @@ class Calibrated:
     def half_width(self, left: LeftOut) -> Array:
         """Half width of each left-out row's 90 % interval (of the logarithm), shape (R,)."""
         scatter = self.calibration.scatter_of(self.measured.rows.kinds)
-        return self.calibration.reach * np.sqrt(left.spread**2 + scatter**2)
+        return self.calibration.coverage_factor * np.sqrt(left.spread**2 + scatter**2)
 
 
 def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -> Calibrated:
@@ -119,7 +119,11 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     if len(measured):
         calibration = recentred(calibration, measured.rows, measured.scatter)
     return Calibrated(
-        _rounded(dataclasses.replace(calibration, reach=reach)), measured, found, within, across
+        _rounded(dataclasses.replace(calibration, coverage_factor=reach)),
+        measured,
+        found,
+        within,
+        across,
     )
 
 
@@ -137,8 +141,8 @@ def _rounded(calibration: Calibration) -> Calibration:
         mean=np.round(calibration.mean, 6) + 0.0,
         centre=np.round(calibration.centre, 5) + 0.0,
         basis=np.round(calibration.basis, 6) + 0.0,
-        reach=round(calibration.reach, 4),
-        widening=round(calibration.widening, 4),
+        coverage_factor=round(calibration.coverage_factor, 4),
+        overdispersion=round(calibration.overdispersion, 4),
     )
 
 
@@ -170,5 +174,5 @@ def _reach(calibration: Calibration, measured: Measurements, left: list[LeftOut]
     whole = measured.whole
     sizes = [part.standardised(scatter)[whole] for part in left]
     if sum(part.size for part in sizes) < LEAST_ROWS:
-        return default_calibration().reach
+        return default_calibration().coverage_factor
     return float(np.quantile(np.concatenate(sizes), COVERED))

@@ -219,7 +219,9 @@ def base_coefficients(calibration: Calibration) -> pd.DataFrame:
             "prior": parameter.mean,
             "prior_error": slopes[0] * spread,
             "estimate": estimate,
-            "standard_error": slopes[1] * error * (1.0 if index is None else calibration.widening),
+            "standard_error": slopes[1]
+            * error
+            * (1.0 if index is None else calibration.overdispersion),
             "moved": moved,
             "known": 1.0 - (error / spread) ** 2 if spread else 0.0,
             "meaning": parameter.meaning,
@@ -237,7 +239,10 @@ def effects(calibration: Calibration) -> pd.DataFrame:
         or logit), ``ratio`` of the two, and ``value``: the base with this effect alone, in natural
         units.
     """
-    spreads, errors = calibration.spreads, calibration.standard_errors() * calibration.widening
+    spreads, errors = (
+        calibration.spreads,
+        calibration.standard_errors() * calibration.overdispersion,
+    )
     bases = {
         name: spread * value
         for (name, level, _), spread, value in zip(

@@ -350,8 +350,8 @@ def _posterior(problem: _Problem, effects: Array) -> Calibration:
         strength=strength[kept],
         basis=basis,
         scatter={"": float(np.median(1.0 / problem.weight))},
-        reach=NORMAL_REACH,
-        widening=float(widening),
+        coverage_factor=NORMAL_REACH,
+        overdispersion=float(widening),
         facts={"effective_parameters": round(told, 1), "rows": count},
     )
 

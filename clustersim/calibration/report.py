@@ -127,9 +127,9 @@ def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
     return (
         f"{'; '.join(counts)}. {len(calibration.keys)} effects, of which "
         f"the measurements tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The "
-        f"posterior is widened by {calibration.widening:.2f} to the residuals; half a 90 % "
+        f"posterior is widened by {calibration.overdispersion:.2f} to the residuals; half a 90 % "
         f"interval is "
-        f"{calibration.reach:.2f} standard deviations."
+        f"{calibration.coverage_factor:.2f} standard deviations."
         + "".join(f" {line}" for line in few_text(calibrated))
     )
 

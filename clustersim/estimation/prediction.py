@@ -86,7 +86,9 @@ def predict(
         memory=rows.memory,
     )
     spread = spread_of(rows, calibration.draw(draws, seed))
-    half = calibration.reach * np.sqrt(spread**2 + calibration.scatter_of(rows.kinds) ** 2)
+    half = calibration.coverage_factor * np.sqrt(
+        spread**2 + calibration.scatter_of(rows.kinds) ** 2
+    )
     return Prediction(
         step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
     )

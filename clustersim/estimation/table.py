@@ -286,7 +286,7 @@ def _predicted_columns(
         notes[place] += told
         columns["predicted_note"][place] = " ".join(notes[place])
     upper = np.log(found.hi_s / found.step.step_time_s)
-    behind = np.where(searched, calibration.reach * BEHIND_THE_BEST, 0.0)
+    behind = np.where(searched, calibration.coverage_factor * BEHIND_THE_BEST, 0.0)
     hi_s = found.step.step_time_s * np.exp(np.hypot(upper, behind))
     numbers: dict[str, tuple[NDArray[Any], str]] = {
         "predicted_step_time_s": (found.step.step_time_s, ".6g"),
