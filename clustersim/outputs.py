@@ -89,7 +89,7 @@ def reserved(path: str | Path) -> Iterator[None]:
         path.open("x", encoding="utf-8").close()
     except FileExistsError:
         if not is_empty_file(path):
-            raise InputError(path, "exists already; nothing is overwritten") from None
+            raise InputError(path, "exists already and is not overwritten") from None
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else error
         raise InputError(path, f"cannot be written: {problem}") from None
@@ -104,11 +104,11 @@ def refuse_existing(path: str | Path) -> None:
     """Raise an `InputError` if the file exists or its folder does not."""
     place = Path(path)
     if "\0" in str(place):
-        raise InputError(os.fspath(path), "cannot be written: a zero byte is not allowed in a name")
+        raise InputError(os.fspath(path), "cannot be written: the name has a null character")
     with write_errors(path):
         exists, folder = place.exists() or place.is_symlink(), place.parent.is_dir()
     if exists:
-        raise InputError(os.fspath(path), "exists already; name a new file, nothing is overwritten")
+        raise InputError(os.fspath(path), "exists already and is not overwritten; name a new file")
     if not folder:
         raise InputError(
             os.fspath(path), f"cannot be written: there is no folder {os.fspath(place.parent)}"
@@ -145,7 +145,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         made = []
         if not _is_empty_folder(path):
             raise InputError(
-                path, "exists already; name a new folder, nothing is overwritten"
+                path, "exists already and is not overwritten; name a new folder"
             ) from None
     except NotADirectoryError:
         raise InputError(path, "cannot be made: a part of its path is a file") from None
