@@ -13,6 +13,7 @@ from clustersim.calibration.chip_tables import (
 )
 from clustersim.calibration.markdown import markdown_table
 from clustersim.performance import LEVELS
+from clustersim.units import format_percent
 
 __all__ = ["chip_sections", "coefficient_cells", "doubt_text", "step_text", "user_stacks"]
 
@@ -33,7 +34,7 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
     cells = [
         [
             *(row["chip"], row["kind"], row["precision"], str(row["rows"])),
-            *(f"{row['median']:.1%}", f"{row['worst']:+.1%}"),
+            *(format_percent(row["median"]), format_percent(row["worst"], signed=True)),
         ]
         for row in errors.to_dict("records")
     ]
@@ -53,7 +54,7 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
             [
                 *(row["chip"], row["model"], row["recompute"], str(row["global_batch"])),
                 *(f"{row['measured_s']:.4g} s", f"{row['predicted_s']:.4g} s"),
-                f"{row['error']:+.1%}",
+                format_percent(row["error"], signed=True),
             ]
             for row in steps.to_dict("records")
         ]
@@ -101,9 +102,9 @@ def step_text(steps: pd.DataFrame) -> list[str]:
     doubt += "names the right chip, that its peaks are right, that the machine was idle, and that "
     doubt += "all kinds were measured"
     return [
-        f"{STEPS}: {len(steps)}, median error {size.median():.1%}, largest {largest:+.1%}, "
-        f"{inside} in their 90 % interval; "
-        f"with published runs alone the median error is {published.median():.1%}",
+        f"{STEPS}: {len(steps)}, median error {format_percent(size.median())}, largest "
+        f"{format_percent(largest, signed=True)}, {inside} in their 90 % interval; "
+        f"with published runs alone the median error is {format_percent(published.median())}",
         *([doubt] if inside < len(steps) / 2 else []),
     ]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clustersim.calibration.calibrate import COVERED, Calibrated, scatter_by_kind
 from clustersim.calibration.cross_validation import LeftOut
+from clustersim.units import counted, format_percent
 
 __all__ = [
     "BY_CONSTRUCTION",
@@ -97,9 +98,9 @@ def coverage_text(calibrated: Calibrated) -> list[str]:
         (coverage_of_unseen_rows(calibrated), "left out at random", "folds"),
     )
     lines = [
-        f"{found.pooled:.1%} of complete rows {what} are in their 90 % interval if its width is "
-        f"set by the other {others} only ({found.rows} rows; mean over {found.families} "
-        f"{'family' if found.families == 1 else 'families'}: {found.mean:.1%})."
+        f"{format_percent(found.pooled)} of complete rows {what} are in their 90 % interval if "
+        f"its width is set by the other {others} only ({found.rows} rows; mean over "
+        f"{counted(found.families, 'family', 'families')}: {format_percent(found.mean)})."
         for found, what, others in kinds
         if found is not None
     ]

@@ -14,6 +14,7 @@ from clustersim.calibration.measurements import Measurements
 from clustersim.estimation.prediction import spread_of
 from clustersim.performance import Calibration
 from clustersim.performance.step_time import step_seconds
+from clustersim.units import format_percent
 
 __all__ = [
     "SIBLINGS",
@@ -115,8 +116,8 @@ class Errors:
 
     def __str__(self) -> str:
         return (
-            f"median {self.median:.1%}, mean {self.mean:.1%}, 90th percentile {self.p90:.1%} "
-            f"({self.rows} rows)"
+            f"median {format_percent(self.median)}, mean {format_percent(self.mean)}, "
+            f"90th percentile {format_percent(self.p90)} ({self.rows} rows)"
         )
 
 

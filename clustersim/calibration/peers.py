@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from clustersim.units import format_percent
+
 __all__ = ["PEERS", "Peer", "peer_errors", "worse_than_peers"]
 
 
@@ -84,8 +86,8 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
 def worse_than_peers(rows: pd.DataFrame) -> list[str]:
     """Report the rows on which another model has a smaller error than ours on left-out families."""
     return [
-        f"Less accurate than the peer: {peer.rows}, {errors['across']:.1%} with the families left "
-        f"out against {peer.error}."
+        f"Less accurate than the peer: {peer.rows}, {format_percent(errors['across'])} with the "
+        f"families left out against {peer.error}."
         for peer, _, errors in peer_errors(rows)
         if peer.most is not None and "across" in errors and errors["across"] > peer.most
     ]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from clustersim.calibration.measurements import Measurements
 from clustersim.microbenchmarks.schema import SHAPE
+from clustersim.units import format_percent
 
 __all__ = ["repeat_text", "repeated_cases"]
 
@@ -63,8 +64,8 @@ def repeat_text(cases: pd.DataFrame) -> list[str]:
         apart = cases.loc[chosen, "apart"].to_numpy()
         if apart.size:
             parts.append(
-                f"{words} ({apart.size}): {np.median(apart):.1%} median difference, "
-                f"{np.quantile(apart, 0.9):.1%} at the 90th percentile"
+                f"{words} ({apart.size}): {format_percent(np.median(apart))} median difference, "
+                f"{format_percent(np.quantile(apart, 0.9))} at the 90th percentile"
             )
     lines = [f"cases in more than one file: {'; '.join(parts)}"] if parts else []
     if long.any() and cases.loc[long, "apart"].median() > BUSY:

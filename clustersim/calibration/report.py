@@ -28,6 +28,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.network.fit import LinkFit
 from clustersim.performance.coefficient_draw import Key
 from clustersim.performance.step_time import memory_of
+from clustersim.units import format_percent
 
 __all__ = ["count_text", "few_text", "microbenchmark_text", "report_text"]
 
@@ -217,7 +218,7 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
                 errors = Errors.of(part[f"{name}_error"].to_numpy())
                 covered = part[f"{name}_covered"].mean()
                 width = (part[f"{name}_hi_s"] / part[f"{name}_lo_s"]).median()
-                last = [f"{covered:.0%}", f"{np.sqrt(width) - 1.0:.1%}"]
+                last = [format_percent(covered, 0), format_percent(np.sqrt(width) - 1.0)]
                 cells.append([words[name], label, *_errors(errors), *last])
     headers = ["left out", "rows", "count", "median", "mean", "90th percentile"]
     parts = [
@@ -235,12 +236,15 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
 
 
 def _errors(errors: Errors) -> list[str]:
-    return [str(errors.rows), *(f"{x:.1%}" for x in (errors.median, errors.mean, errors.p90))]
+    return [
+        str(errors.rows),
+        *(format_percent(x) for x in (errors.median, errors.mean, errors.p90)),
+    ]
 
 
 def _peer_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
     cells = [
-        [peer.rows, str(count), *(f"{errors[name]:.1%}" for name in names), peer.error]
+        [peer.rows, str(count), *(format_percent(errors[name]) for name in names), peer.error]
         for peer, count, errors in peer_errors(rows)
     ]
     return markdown_table(["rows", "count", *_headers(names), "peer"], cells)
@@ -260,8 +264,14 @@ def _family_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
     for family, row in errors.iterrows():
         line = [str(family), SOURCES.get(str(family), "your own"), f"{row['rows']:.0f}"]
         for name in names:
-            line += [f"{row[f'{name}_median']:.1%}", f"{row[f'{name}_mean']:.1%}"]
-            line += [f"{row[f'{name}_bias']:+.1%}", f"{row[f'{name}_covered']:.0%}"]
+            line += [
+                format_percent(row[f"{name}_median"]),
+                format_percent(row[f"{name}_mean"]),
+            ]
+            line += [
+                format_percent(row[f"{name}_bias"], signed=True),
+                format_percent(row[f"{name}_covered"], 0),
+            ]
         cells.append(line)
     return markdown_table(headers, cells)
 
@@ -276,7 +286,7 @@ def _worst(rows: pd.DataFrame) -> str:
             f"{row['measured_s']:.3g} s",
             f"{row['within_s']:.3g} s",
             f"{row['within_lo_s']:.3g} to {row['within_hi_s']:.3g} s",
-            f"{row['within_error']:+.0%}",
+            format_percent(row["within_error"], 0, signed=True),
         ]
         for row in worst.to_dict("records")
     ]
@@ -292,11 +302,14 @@ def _groups(rows: pd.DataFrame) -> list[str]:
     for column, name in GROUPED:
         cells = []
         for label, row in group_errors(rows, column).iterrows():
-            line = [str(label), f"{row['rows']:.0f}", f"{row['fitted_median']:.1%}"]
-            line.append(f"{row['fitted_bias']:+.1%}")
+            line = [str(label), f"{row['rows']:.0f}", format_percent(row["fitted_median"])]
+            line.append(format_percent(row["fitted_bias"], signed=True))
             for left in names:
-                line += [f"{row[f'{left}_median']:.1%}", f"{row[f'{left}_bias']:+.1%}"]
-                line.append(f"{row[f'{left}_covered']:.0%}")
+                line += [
+                    format_percent(row[f"{left}_median"]),
+                    format_percent(row[f"{left}_bias"], signed=True),
+                ]
+                line.append(format_percent(row[f"{left}_covered"], 0))
             cells.append(line)
         parts.append(markdown_table([name, *headers], cells))
     return parts
@@ -310,7 +323,7 @@ def _coefficients(calibrated: Calibrated) -> list[str]:
             f"{row['prior']:.3g} ± {row['prior_error']:.2g}",
             f"{row['estimate']:.3g} ± {row['standard_error']:.2g}",
             f"{row['moved']:+.1f}",
-            f"{row['known']:.0%}",
+            format_percent(row["known"], 0),
             str(row["meaning"]),
         ]
         for name, row in base_coefficients(calibration).iterrows()
@@ -353,7 +366,8 @@ def _key(key: Key) -> str:
 def _uncertainty(calibrated: Calibrated) -> list[str]:
     found = uncertainty_by_group(calibrated).sort_values("share", ascending=False, kind="stable")
     cells = [
-        [str(name), f"{row['share']:.0%}", f"{row['spread']:.1%}"] for name, row in found.iterrows()
+        [str(name), format_percent(row["share"], 0), format_percent(row["spread"])]
+        for name, row in found.iterrows()
     ]
     return [
         "Variance of the logarithm of the step time over draws, by group of coefficients (mean "
@@ -376,7 +390,7 @@ def _links(links: LinkFit) -> list[str]:
     error: NDArray[np.float64] = np.abs(np.array(links.error))
     return [
         f"{error.size} measured collectives, fitted separately; median error "
-        f"{np.median(error):.1%}. The performance model uses the constants of the package, not "
-        "those of this fit.",
+        f"{format_percent(np.median(error))}. The performance model uses the "
+        "constants of the package, not those of this fit.",
         f"```\n{links.report()}\n```",
     ]

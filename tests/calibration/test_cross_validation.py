@@ -184,7 +184,7 @@ def test_errors_by_hand():
     assert (found.rows, found.median) == (5, 0.04)
     assert found.mean == pytest.approx(0.048)
     assert found.p90 == pytest.approx(0.08)
-    assert str(found) == "median 4.0%, mean 4.8%, 90th percentile 8.0% (5 rows)"
+    assert str(found) == "median 4.0 %, mean 4.8 %, 90th percentile 8.0 % (5 rows)"
 
 
 def test_left_out_by_hand():

@@ -315,7 +315,7 @@ def test_cases_that_two_files_measured(tmp_path):
     shapes = one[one["kind"] != "softmax"].drop_duplicates(list(SHAPE))
     assert len(cases) == len(shapes)
     text, warning = repeat_text(cases)
-    assert "10.0% median difference" in text
+    assert "10.0 % median difference" in text
     assert warning.startswith("Warning: the differences are large")
     cases["apart"] = 0.01
     assert len(repeat_text(cases)) == 1

@@ -31,6 +31,7 @@ from clustersim.calibration.report import markdown_table, report_text
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import predict
 from clustersim.performance import PARAMETERS, default_calibration
+from clustersim.units import format_percent
 from tests.calibration.small_fit import small_fit, small_rows
 
 
@@ -65,7 +66,7 @@ def test_errors_of_left_out_rows_are_those_of_the_fit(text):
     for name, left in (("rows, 10 folds", fitted.within), ("whole families", fitted.across)):
         size = np.abs(left.error[good])
         expected = [str(size.size)]
-        expected += [f"{x:.1%}" for x in (np.median(size), size.mean(), np.quantile(size, 0.9))]
+        expected += map(format_percent, (np.median(size), size.mean(), np.quantile(size, 0.9)))
         assert found[name, "quality A, complete"][:4] == expected
 
 
@@ -200,8 +201,8 @@ def test_own_error_has_no_say_in_the_width():
 
 def test_honest_coverage_comes_first(text):
     first, second, note = coverage_text(small_fit())
-    assert f"{coverage_of_unseen_families(small_fit()).pooled:.1%} of complete rows" in first
-    assert f"{coverage_of_unseen_rows(small_fit()).pooled:.1%} of complete rows" in second
+    for text_of, found in ((first, coverage_of_unseen_families), (second, coverage_of_unseen_rows)):
+        assert f"{format_percent(found(small_fit()).pooled)} of complete rows" in text_of
     assert "by construction" in note
     assert text.index("## Errors") < text.index(first) < text.index("| left out ")
 
@@ -210,7 +211,7 @@ def test_what_a_peer_does_better_is_told():
     rows = small_rows().assign(across_error=0.2)
     (line,) = worse_than_peers(rows)
     assert line.startswith("Less accurate than the peer: Megatron-LM at SC'21")
-    assert "20.0%" in line
+    assert "20.0 %" in line
     assert worse_than_peers(small_rows().assign(across_error=0.05)) == []
 
 
