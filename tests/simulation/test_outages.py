@@ -21,6 +21,7 @@ from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
+from tests.examples import examples
 
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
 ONE, TWO = cluster(pool("gpu", 1, 8)), cluster(pool("gpu", 2, 8))
@@ -270,7 +271,7 @@ RECOVERIES = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(log=logs(), outages=troubles(), recovery=RECOVERIES, fleet=st.sampled_from(sorted(FLEETS)))
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("placement", ["consolidate", "spread"])
