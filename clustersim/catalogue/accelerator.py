@@ -21,7 +21,7 @@ class Accelerator(Brief):
     Attributes
     ----------
     name, vendor, family : str
-        `family` names the architecture whose efficiencies the performance core uses.
+        Chips of one `family` (architecture) share fitted efficiencies in the performance core.
     year : int
         First year of delivery.
     peak_flops : dict of str to float
@@ -30,44 +30,44 @@ class Accelerator(Brief):
     hbm_bytes, hbm_Bps : float
         Memory capacity (bytes) and bandwidth (bytes/s).
     hbm_type : str
-        ``HBM2e`` ... ; ``unknown`` where no source says.
+        ``HBM2e``, ``HBM3`` ...; ``unknown`` if no source states it.
     hbm_stacks : int or None
-        Stacks of memory, where known.
+        Number of memory stacks; None if unknown.
     scaleup_Bps : float
-        Bandwidth of the scale-up link of one chip, one direction, to all its peers together
-        (bytes/s).
+        Scale-up bandwidth of one chip to all its peers together, in one direction (bytes/s).
     scaleup_shape : {"switch", "mesh", "none"}
-        A switch gives all of `scaleup_Bps` to any peer; in a full mesh of k chips a peer gets
+        A switch gives all of `scaleup_Bps` to any peer. In a full mesh of k chips, each peer gets
         ``scaleup_Bps / (k - 1)``.
     scaleup_size, chips_per_node : int
-        Chips in one scale-up domain, and in one server.
+        Number of chips in one scale-up domain and in one server.
     nic_Bps : float
-        Scale-out network of one chip, one direction (bytes/s).
+        Scale-out network bandwidth of one chip, in one direction (bytes/s).
     power_w : float
         Thermal design power of one chip (W).
     price_low, price_high : float or None
-        Price range in CNY; `price_basis` says of what.
+        Price range in CNY; `price_basis` states what the price covers.
     price_value : float or None
-        What is taken as the price (CNY); by default the middle of the range.
+        Price used in estimates (CNY); by default the middle of the range.
     price_currency : {"CNY", "USD"}
-        In which it is quoted; dollars are converted at the rate of the planning assumptions.
+        Currency of the quote. Dollars are converted at the rate of the planning assumptions.
     price_with_host : bool
-        Whether the chip's share of its server is in the price.
+        Whether the price includes the chip's share of its server.
     price_file : str
-        The user's catalogue file that gives the price; empty for one of the built-in catalogue.
+        The user's catalogue file that sets the price; empty for a price of the built-in catalogue.
     export_status : str
-        Status of export to China.
+        Export status for China.
     hypothetical : bool
-        True for a chip without a published specification: a scenario, never a calibrated chip.
+        True for a chip without a published specification. Such a chip is a scenario and is never
+        calibrated.
     reference_only : bool
-        True for a chip that is there so that published training runs on it can be predicted; no
-        list of candidates shows it unless asked.
+        True for a chip that is listed only to predict published training runs on it. Lists of
+        candidates show it only on request.
     confidence : dict of str to str
-        By attribute: ``official``, ``press`` or ``estimate``.
+        Confidence by attribute: ``official``, ``press`` or ``estimate``.
     ranges : dict of str to (float, float)
         Low and high of each uncertain number, by attribute (``peak_flops.bf16`` for a precision).
     sources : dict of str to str
-        By attribute; a text that starts with ``assumption:`` has no source.
+        Source by attribute. A text that starts with ``assumption:`` means that no source was found.
     aliases : tuple of str
         Other names.
     """
@@ -114,7 +114,7 @@ class Accelerator(Brief):
 
     @property
     def price(self) -> float | None:
-        """Price (CNY): as stated, else the middle of the range; None where no price is known."""
+        """Price (CNY): `price_value`, else the middle of the range; None if no price is known."""
         if self.price_low is None or self.price_high is None:
             return None
         if self.price_value is not None:
@@ -122,19 +122,21 @@ class Accelerator(Brief):
         return (self.price_low + self.price_high) / 2
 
     def with_hbm(self, hbm_type: str, hbm_stacks: int) -> Accelerator:
-        """Return the same chip with other memory: capacity and bandwidth follow from the stacks.
+        """Return the same chip with different memory.
+
+        Capacity and bandwidth are derived from the memory type and the number of stacks.
 
         Parameters
         ----------
         hbm_type : str
-            A name of :data:`clustersim.catalogue.HBM_GENERATIONS`.
+            A key of :data:`clustersim.catalogue.HBM_GENERATIONS`.
         hbm_stacks : int
             1 to 16.
 
         Raises
         ------
         InputError
-            For an unknown generation or an impossible number of stacks.
+            If the generation is unknown or the number of stacks is out of range.
         """
         generation = hbm_generation(hbm_type)
         if not 1 <= hbm_stacks <= 16:
@@ -163,7 +165,7 @@ class Accelerator(Brief):
         )
 
     def at(self, **values: float | Mapping[str, float]) -> Accelerator:
-        """Return the same chip with some numbers replaced (a draw from its ranges, say)."""
+        """Return the same chip with some values replaced, for example by a draw from its ranges."""
         changed = {**values}
         if "peak_flops" in changed:
             changed["peak_flops"] = {**self.peak_flops, **dict(changed["peak_flops"])}  # type: ignore[arg-type]
@@ -171,20 +173,20 @@ class Accelerator(Brief):
 
 
 def hypothetical_note(accelerators: Iterable[Accelerator]) -> str | None:
-    """Say which of `accelerators` have no published specification.
+    """Return a note that names the chips without a published specification.
 
-    Every printed summary that uses such a chip prints this line.
+    Every printed summary that uses such a chip prints this note.
 
     Returns
     -------
     str or None
-        One line, or None where every chip is published.
+        One line, or None if every chip has a published specification.
     """
     names = sorted({chip.name for chip in accelerators if chip.hypothetical})
     if not names:
         return None
-    verb = "is" if len(names) == 1 else "are"
+    verb, whose = ("is", "its") if len(names) == 1 else ("are", "their")
     return (
         f"Note: {', '.join(names)} {verb} hypothetical: no specification is published; "
-        "its numbers are assumptions to be swept, not measurements."
+        f"{whose} numbers are assumptions to be swept, not measurements."
     )

@@ -1,9 +1,9 @@
-"""Planning assumptions: prices, life, tariffs and power that all estimates of cost share.
+"""Planning assumptions: the prices, lifetime, tariffs and power shared by all cost estimates.
 
 The numbers are in ``data/planning_assumptions.yaml``, each with its source. `clustersim estimate`,
-the energy and money of scenarios, the metrics of studies and plans take them from the catalogue
-(:attr:`clustersim.catalogue.Catalogue.assumptions`). A catalogue file of the user's own with a
-section ``assumptions:`` therefore changes all of them together.
+scenarios (energy and money), the metrics of studies and plans read them from the catalogue
+(:attr:`clustersim.catalogue.Catalogue.assumptions`). The section ``assumptions:`` of a user's
+catalogue file therefore changes all of these results together.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ Value = TypeVar("Value")
 Spec = TypeVar("Spec", bound=FileModel)
 
 
-class Told(FileModel, Generic[Value]):
-    """A value and its source; a file may write the value alone."""
+class SourcedValue(FileModel, Generic[Value]):
+    """A value and its source; a file may give the value alone."""
 
     value: Value = Field(description="the value itself")
-    source: str | None = Field(None, min_length=1, description="where it is from, or assumption")
+    source: str | None = Field(
+        None, min_length=1, description="source of the value, or a text starting with assumption:"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -73,7 +75,7 @@ Life = Annotated[Duration, Field(ge=86400.0, le=100 * SECONDS_PER_YEAR)]
 
 
 def _at_most(most: float) -> AfterValidator:
-    """Refuse more money than is sensible."""
+    """Return a validator that rejects amounts of money above `most`."""
 
     def check(money: tuple[float, str]) -> tuple[float, str]:
         if not money[0] <= most:
@@ -90,64 +92,78 @@ Watts = Annotated[Power, Field(ge=0, le=1e6)]
 
 
 class AssumptionsSection(FileModel):
-    """Section ``assumptions`` of a catalogue file; what it does not say stays as it was."""
+    """Section ``assumptions`` of a catalogue file; fields that it omits keep their values."""
 
-    cny_per_usd: Told[Rate] | None = Field(None, description="yuan a dollar")
-    host_price: Told[HostPrice] | None = Field(
-        None, description="of a node besides its accelerators, where a price excludes the server"
+    cny_per_usd: SourcedValue[Rate] | None = Field(None, description="exchange rate, CNY per USD")
+    host_price: SourcedValue[HostPrice] | None = Field(
+        None,
+        description="price of a node without its accelerators; "
+        "added where the price of a chip excludes the server",
     )
-    life: Told[Life] | None = Field(None, description="of straight-line depreciation")
-    residual_share: Told[Share] | None = Field(
-        None, description="of the price that is left at the end of the life"
+    life: SourcedValue[Life] | None = Field(
+        None, description="lifetime for straight-line depreciation"
     )
-    interest_per_year: Told[Share] | None = Field(
-        None, description="on what is not written off yet"
+    residual_share: SourcedValue[Share] | None = Field(
+        None, description="residual value at the end of the lifetime, as a share of the price"
     )
-    site_share: Told[Annotated[float, Field(ge=0, le=10)]] | None = Field(
-        None, description="price of network and buildings over that of the servers"
+    interest_per_year: SourcedValue[Share] | None = Field(
+        None, description="interest rate on the value not yet written off"
     )
-    pue: Told[Annotated[float, Field(ge=1, le=10)]] | None = Field(
-        None, description="power of the site over that of its nodes"
+    site_share: SourcedValue[Annotated[float, Field(ge=0, le=10)]] | None = Field(
+        None, description="price of network and buildings divided by the price of the servers"
     )
-    electricity_per_kwh: Told[PerKWh] | None = Field(None, description="price of a kWh")
-    carbon_g_per_kwh: Told[Annotated[float, Field(ge=0, le=1e4)]] | None = Field(
-        None, description="carbon dioxide of a kWh"
+    pue: SourcedValue[Annotated[float, Field(ge=1, le=10)]] | None = Field(
+        None, description="power of the site divided by the power of its nodes"
     )
-    host_factor: Told[Annotated[float, Field(ge=1, le=10)]] | None = Field(
-        None, description="most power of a node over the thermal design power of its chips"
+    electricity_per_kwh: SourcedValue[PerKWh] | None = Field(None, description="price of a kWh")
+    carbon_g_per_kwh: SourcedValue[Annotated[float, Field(ge=0, le=1e4)]] | None = Field(
+        None, description="carbon dioxide emitted per kWh, in grams"
     )
-    load_factor: Told[Annotated[float, Field(ge=0, le=2)]] | None = Field(
-        None, description="mean power of an allocated accelerator over its thermal design power"
+    host_factor: SourcedValue[Annotated[float, Field(ge=1, le=10)]] | None = Field(
+        None,
+        description="maximum power of a node divided by the thermal design power of its chips",
     )
-    idle_share: Told[Share] | None = Field(None, description="the same of one that is idle")
-    host_busy: Told[Watts] | None = Field(
-        None, description="power of a node besides its accelerators, all of them allocated"
+    load_factor: SourcedValue[Annotated[float, Field(ge=0, le=2)]] | None = Field(
+        None,
+        description="mean power of an allocated accelerator divided by its thermal design power",
     )
-    host_idle: Told[Watts] | None = Field(None, description="the same, none of them allocated")
-    out_of_service: Told[Share] | None = Field(
-        None, description="power of a node out of service over that of an idle one"
+    idle_share: SourcedValue[Share] | None = Field(
+        None, description="power of an idle accelerator divided by its thermal design power"
+    )
+    host_busy: SourcedValue[Watts] | None = Field(
+        None,
+        description="power of a node without its accelerators while all of them are allocated",
+    )
+    host_idle: SourcedValue[Watts] | None = Field(
+        None,
+        description="power of a node without its accelerators while none of them is allocated",
+    )
+    out_of_service: SourcedValue[Share] | None = Field(
+        None, description="power of a node out of service divided by the power of an idle node"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class PlanningAssumptions:
-    """Prices, life, tariffs and power that all estimates of cost share.
+    """Prices, lifetime, tariffs and power shared by all cost estimates.
+
+    :class:`AssumptionsSection` describes each number.
 
     Attributes
     ----------
     cny_per_usd : float
     host_price, electricity_per_kwh : (float, str)
-        Amount and currency; of a node besides its accelerators, and of a kWh.
+        Amount and currency: the price of a node without its accelerators, and of a kWh.
     life : float
-        Of straight-line depreciation, seconds.
+        Lifetime for straight-line depreciation, in seconds.
     residual_share, interest_per_year, site_share, pue, carbon_g_per_kwh : float
     host_factor, load_factor, idle_share, out_of_service : float
     host_busy, host_idle : float
-        W.
+        Power in W.
     sources : mapping of str to str
-        By attribute.
+        Source by attribute.
     own : frozenset of str
-        Attributes that a file of the user's own has replaced.
+        Attributes that a user's file has replaced.
     """
 
     cny_per_usd: float
@@ -169,7 +185,7 @@ class PlanningAssumptions:
     own: frozenset[str] = frozenset()
 
     def cny(self, money: tuple[float, str]) -> float:
-        """Convert an amount with its currency to yuan."""
+        """Convert an amount and its currency to yuan (CNY)."""
         return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
 
     @property
@@ -178,29 +194,29 @@ class PlanningAssumptions:
         return self.cny(self.electricity_per_kwh)
 
     def replaced(self, section: AssumptionsSection, name: str) -> PlanningAssumptions:
-        """Return these with what a section of a user's file says.
+        """Return a copy with the values that a section of a user's file sets.
 
         Parameters
         ----------
         section : AssumptionsSection
         name : str
-            Of the file, for the source of what has none.
+            Name of the file; cited as the source of values without one.
 
         Raises
         ------
         InputError
-            If an idle chip or host would draw more than a busy one.
+            If an idle chip or host would draw more power than a busy one.
         """
-        told = {key: getattr(section, key) for key in section.model_fields_set}
-        told = {key: entry for key, entry in told.items() if entry is not None}
+        given = {key: getattr(section, key) for key in section.model_fields_set}
+        given = {key: entry for key, entry in given.items() if entry is not None}
         default = f"assumption: {name} gives no source"
         changed = dataclasses.replace(
             self,
-            **{key: entry.value for key, entry in told.items()},
+            **{key: entry.value for key, entry in given.items()},
             sources=MappingProxyType(
-                {**self.sources, **{key: entry.source or default for key, entry in told.items()}}
+                {**self.sources, **{key: entry.source or default for key, entry in given.items()}}
             ),
-            own=self.own | told.keys(),
+            own=self.own | given.keys(),
         )
         for idle, busy in (("idle_share", "load_factor"), ("host_idle", "host_busy")):
             least, most = getattr(changed, idle), getattr(changed, busy)
@@ -232,28 +248,28 @@ class PlanningAssumptions:
 def _built_in() -> PlanningAssumptions:
     data = read_yaml(ASSUMPTIONS_FILE).get("assumptions", {})
     section = validate(AssumptionsSection, data, ASSUMPTIONS_FILE)
-    told = {key: getattr(section, key) for key in AssumptionsSection.model_fields}
+    given = {key: getattr(section, key) for key in AssumptionsSection.model_fields}
     return PlanningAssumptions(
-        **{key: entry.value for key, entry in told.items()},
-        sources=MappingProxyType({key: entry.source for key, entry in told.items()}),
+        **{key: entry.value for key, entry in given.items()},
+        sources=MappingProxyType({key: entry.source for key, entry in given.items()}),
     )
 
 
 BUILT_IN = _built_in()
-"""Of ``data/planning_assumptions.yaml``."""
+"""The assumptions of ``data/planning_assumptions.yaml``."""
 CNY_PER_USD = BUILT_IN.cny_per_usd
-"""At which the catalogue converts prices in dollars."""
+"""Exchange rate at which the catalogue converts prices in dollars."""
 
 
 def assumed(spec: Spec, assumptions: PlanningAssumptions, **names: str) -> Spec:
-    """Return a part of a file in which assumptions stand for what it does not say.
+    """Return a section of a file with omitted fields set from the planning assumptions.
 
     Parameters
     ----------
     spec : FileModel
     assumptions : PlanningAssumptions
     **names : str
-        By field of `spec`, the attribute of the assumptions; by default that of the same name.
+        Attribute of the assumptions for a field of `spec`, where the two names differ.
     """
     fields = {key: names.get(key, key) for key in type(spec).model_fields}
     values = {
@@ -268,7 +284,7 @@ def assumed(spec: Spec, assumptions: PlanningAssumptions, **names: str) -> Spec:
 def chip_price_cny(
     chip: Accelerator, assumptions: PlanningAssumptions
 ) -> tuple[float, float, float] | None:
-    """Return the price of a chip as it is quoted: low, value, high (CNY); None if not known."""
+    """Return the quoted price of a chip: low, value, high (CNY); None if no price is known."""
     price = chip.price
     if price is None or chip.price_low is None or chip.price_high is None:
         return None
@@ -285,14 +301,14 @@ def server_price_cny(
     ----------
     chip : Accelerator
     assumptions : PlanningAssumptions
-        Of the host, where the price of the chip excludes its server, and of dollars.
+        Sets the exchange rate, and the price of the host where the chip's price excludes it.
     chips_per_node : int, optional
-        By default the chip's own.
+        By default the `chips_per_node` of the chip.
 
     Returns
     -------
     tuple of float or None
-        Low, value, high (CNY); None where no price is known.
+        Low, value, high (CNY); None if no price is known.
 
     Examples
     --------
@@ -314,7 +330,7 @@ def server_price_cny(
 def busy_power_w(
     chip: Accelerator, assumptions: PlanningAssumptions, *, chips_per_node: int | None = None
 ) -> float:
-    """Return the mean power of a chip that works with its share of the host, without cooling (W).
+    """Return the mean power of a busy chip with its share of the host, without cooling (W).
 
     Examples
     --------
@@ -329,5 +345,5 @@ def busy_power_w(
 def full_power_w(
     chip: Accelerator, assumptions: PlanningAssumptions, *, chips_per_node: int | None = None
 ) -> float:
-    """Return the most power of a node, without cooling (W)."""
+    """Return the maximum power of a node, without cooling (W)."""
     return (chips_per_node or chip.chips_per_node) * chip.power_w * assumptions.host_factor

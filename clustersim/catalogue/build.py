@@ -1,4 +1,4 @@
-"""From validated file entries to accelerators and models; every problem is listed."""
+"""Build accelerators and models from validated file entries, collecting all problems."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ Entry = TypeVar("Entry", bound=CatalogueEntry)
 
 
 def merge_entry(base: Entry, change: Entry, *, keep_aliases: bool) -> Entry:
-    """Lay the fields that `change` sets over `base`.
+    """Return `base` with the fields that `change` sets.
 
-    Peaks and sources merge by key. What extends a chip that is only a reference is not one itself
-    unless it says so. An accelerator whose memory type or number of stacks changes
-    derives capacity and bandwidth anew, and a model whose shape changes its counts of parameters,
-    unless they are given too.
+    Peaks and sources merge by key. `reference_only` is not inherited. If `change` sets the memory
+    type or the number of stacks of an accelerator, capacity and bandwidth are derived again unless
+    `change` sets them too. The same holds for the parameter counts of a model whose shape changes.
     """
     update = _overrides(base, change)
     if not keep_aliases:
@@ -78,7 +77,7 @@ def build_accelerator(
     if found := _absent_fields(entry, where):
         problems.extend(found)
         return None
-    # the checks above, for the type checker
+    # The type checker does not see the checks above.
     assert entry.vendor is not None
     assert entry.year is not None
     assert entry.peak_flops is not None
@@ -160,7 +159,7 @@ def _price_cny(price: PriceRange | None) -> tuple[float | None, float | None, fl
 def _with_derived_memory(
     entry: AcceleratorEntry, where: str, problems: list[str]
 ) -> AcceleratorEntry:
-    """Fill capacity and bandwidth from the memory's type and number of stacks where absent."""
+    """Derive missing capacity and bandwidth from the memory type and the number of stacks."""
     if entry.hbm_capacity is not None and entry.hbm_bandwidth is not None:
         return entry
     if entry.hbm_type is None or entry.hbm_stacks is None:
@@ -169,8 +168,8 @@ def _with_derived_memory(
     if generation is None:
         hint = nearest_hint(entry.hbm_type, HBM_GENERATIONS)
         problems.append(
-            f"{where}.hbm_type: {entry.hbm_type!r} is not in the table of memory generations, so "
-            f"hbm_capacity and hbm_bandwidth are needed; {hint}"
+            f"{where}.hbm_type: {entry.hbm_type!r} is not a known memory generation, so "
+            f"hbm_capacity and hbm_bandwidth must be given; {hint}"
         )
         return entry
     stacks = entry.hbm_stacks
@@ -216,7 +215,7 @@ def build_model(
     if found:
         problems.extend(found)
         return None
-    # the checks above, for the type checker
+    # The type checker does not see the checks above.
     assert entry.kind is not None
     assert entry.layers is not None
     assert entry.hidden is not None
@@ -285,34 +284,37 @@ def _check_shape(
     if entry.heads and entry.heads % kv_heads:
         found.append(f"{where}.kv_heads: must divide heads ({entry.heads}), found {kv_heads}")
     if moe_layers > (entry.layers or 0):
-        found.append(f"{where}.moe_layers: at most layers ({entry.layers}), found {moe_layers}")
+        found.append(
+            f"{where}.moe_layers: must be at most layers ({entry.layers}), found {moe_layers}"
+        )
     if n_experts:
         if not 1 <= (entry.top_k or 0) <= n_experts:
             found.append(
                 f"{where}.top_k: must be 1 to n_experts ({n_experts}), found {entry.top_k or 0}"
             )
         if not entry.expert_ffn_hidden:
-            found.append(f"{where}.expert_ffn_hidden: is required where n_experts is set")
+            found.append(f"{where}.expert_ffn_hidden: is required if n_experts is set")
         if not moe_layers:
-            found.append(f"{where}.moe_layers: must be 1 or more where n_experts is set")
+            found.append(f"{where}.moe_layers: must be 1 or more if n_experts is set")
     else:
         found += [
-            f"{where}.{key}: needs n_experts"
+            f"{where}.{key}: can only be set together with n_experts"
             for key in ("top_k", "shared_experts", "moe_layers", "expert_ffn_hidden")
             if getattr(entry, key)
         ]
     if entry.kind == "language" and not entry.vocab:
-        found.append(f"{where}.vocab: a language model needs 1 or more, found {entry.vocab}")
+        found.append(f"{where}.vocab: must be 1 or more for a language model, found {entry.vocab}")
     return found
 
 
 def _with_counted_params(
     model: Model, entry: ModelEntry, where: str, problems: list[str]
 ) -> Model | None:
-    """Fill the parameter counts from the shape, or check those given against it (25 %)."""
+    """Fill in parameter counts from the shape; given counts must agree with it within 25 %."""
     total, active = model.count_params()
     found = [
-        f"{where}.{key}: {given:.4g} is more than 25 % off the {counted:.4g} that the shape gives"
+        f"{where}.{key}: {given:.4g} differs by more than 25 % from {counted:.4g}, the count that "
+        "follows from the shape"
         for key, given, counted in (
             ("params", entry.params, total),
             ("active_params", entry.active_params, active),

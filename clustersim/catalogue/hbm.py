@@ -11,19 +11,18 @@ __all__ = ["HBM_GENERATIONS", "HbmGeneration", "hbm_generation"]
 
 @dataclass(frozen=True, slots=True)
 class HbmGeneration:
-    """One stack of a memory generation, as deployed on shipping accelerators.
+    """One stack of a memory generation, as deployed on accelerators that are sold.
 
     Attributes
     ----------
     name : str
         ``HBM2e``, ``HBM3`` or ``HBM3E``.
     stack_bytes, stack_bytes_high : float
-        Capacity of a stack in bytes: the usual one, and the largest sold.
+        Capacity of a stack in bytes: usual and largest sold.
     stack_Bps, stack_Bps_low, stack_Bps_high : float
-        Bandwidth of a stack in bytes/s: as deployed, the least seen, and the
-        interface's limit.
+        Bandwidth of a stack in bytes/s: as deployed, lowest deployed, and interface limit.
     source : str
-        Where the numbers come from.
+        Source of the numbers.
     """
 
     name: str
@@ -59,12 +58,12 @@ HBM_GENERATIONS: dict[str, HbmGeneration] = {
 
 
 def hbm_generation(name: str) -> HbmGeneration:
-    """Look a memory generation up, whatever the case of its letters.
+    """Look up a memory generation by name, ignoring case.
 
     Raises
     ------
     InputError
-        For a name that is not in the table.
+        If the name is not in the table.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Reading catalogues: the built-in data files and the user's own."""
+"""Read catalogues: the built-in data files and the user's files."""
 
 from __future__ import annotations
 
@@ -47,11 +47,10 @@ class Catalogue(Brief):
     Attributes
     ----------
     accelerators : mapping of str to Accelerator
-        Those that are there only as references for published training runs have
-        ``reference_only``.
+        Chips that are listed only to predict published training runs have `reference_only` set.
     models : mapping of str to Model
     assumptions : PlanningAssumptions
-        What all estimates of cost share.
+        Assumptions shared by all cost estimates.
     """
 
     accelerators: Mapping[str, Accelerator]
@@ -66,14 +65,14 @@ class Catalogue(Brief):
         }
 
     def accelerator(self, name: str) -> Accelerator:
-        """Look an accelerator up by name or alias, with or without its vendor's name.
+        """Look up an accelerator by name or alias, with or without its vendor's name.
 
-        The case of letters does not matter, and ``-``, ``_`` and blanks are alike.
+        Case is ignored, and ``-``, ``_`` and blanks are equivalent.
 
         Raises
         ------
         InputError
-            With the nearest names.
+            If there is no such accelerator. The message suggests the nearest names.
 
         Examples
         --------
@@ -86,14 +85,14 @@ class Catalogue(Brief):
         return found
 
     def model(self, name: str) -> Model:
-        """Look a model up by name or alias.
+        """Look up a model by name or alias.
 
-        The case of letters does not matter, and ``-``, ``_`` and blanks are alike.
+        Case is ignored, and ``-``, ``_`` and blanks are equivalent.
 
         Raises
         ------
         InputError
-            With the nearest names.
+            If there is no such model. The message suggests the nearest names.
         """
         found = self._model_index.get(_key(name))
         if found is None:
@@ -101,12 +100,12 @@ class Catalogue(Brief):
         return found
 
     def find(self, name: str) -> Accelerator | Model:
-        """Look an accelerator or a model up.
+        """Look up an accelerator or a model.
 
         Raises
         ------
         InputError
-            With the nearest names of both.
+            If there is neither. The message suggests the nearest names of both kinds.
         """
         key = _key(name)
         found = self._accelerator_index.get(key) or self._model_index.get(key)
@@ -124,23 +123,26 @@ class Catalogue(Brief):
         return _index(self.models.values())
 
     def with_accelerator(self, accelerator: Accelerator) -> Catalogue:
-        """Return a catalogue that also holds `accelerator` (in the place of one of its name)."""
+        """Return a catalogue with `accelerator` added; it replaces one of the same name."""
         added = {**self.accelerators, accelerator.name: accelerator}
         return dataclasses.replace(self, accelerators=MappingProxyType(added))
 
     def with_model(self, model: Model) -> Catalogue:
-        """Return a catalogue that also holds `model` (in the place of one of its name)."""
+        """Return a catalogue with `model` added; it replaces one of the same name."""
         added = {**self.models, model.name: model}
         return dataclasses.replace(self, models=MappingProxyType(added))
 
 
 def _key(name: object) -> str:
-    """Reduce a name to what a look-up compares: no case, and one sign for all separators."""
+    """Normalise a name for look-ups: lower case, one sign for all separators."""
     return "-".join(str(name).lower().replace("-", " ").replace("_", " ").split())
 
 
 def _index(items: Iterable[Item]) -> dict[str, Item]:
-    """Items by the keys of their spellings; a name goes before an alias, the vendor's last."""
+    """Map normalised spellings to items.
+
+    A name takes precedence over an alias, and an alias over a spelling with the vendor's name.
+    """
     known = list(items)
     by_vendor = {
         _key(f"{item.vendor} {name}"): item
@@ -153,15 +155,15 @@ def _index(items: Iterable[Item]) -> dict[str, Item]:
 
 
 def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
-    """Load the built-in catalogue and lay the user's entries over it, in order.
+    """Load the built-in catalogue and apply the user's entries to it, in order.
 
     Parameters
     ----------
     *sources : str, Path or mapping
-        YAML files of the same format, or what such a file would hold. An entry replaces an
-        earlier one of its name or, with ``extends: NAME``, takes what it does not say from the
-        entry NAME. ``prices: {NAME: ...}`` replaces the price of a chip alone, ``assumptions:``
-        those of :class:`PlanningAssumptions` that it says.
+        YAML files in the catalogue format, or the contents of such a file as a mapping. An entry
+        replaces an earlier entry of the same name. With ``extends: NAME`` it takes the fields that
+        it omits from the entry NAME. ``prices: {NAME: ...}`` replaces only the price of a chip, and
+        ``assumptions:`` the given attributes of :class:`PlanningAssumptions`.
 
     Returns
     -------
@@ -170,7 +172,7 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
     Raises
     ------
     InputError
-        With every problem of a file at once.
+        If a file is invalid. The error lists all problems of the file.
 
     Examples
     --------
@@ -207,7 +209,8 @@ def _built_in() -> Loaded:
         file = file.model_copy(update={"accelerators": entries})
         loaded = _add(file, path, path.name, *loaded, own=False)
     if prices:
-        raise InputError(ASSUMPTIONS_FILE, [f"prices.{name}: no such chip" for name in prices])
+        problems = [f"prices.{name}: the catalogue has no such chip" for name in prices]
+        raise InputError(ASSUMPTIONS_FILE, problems)
     return loaded
 
 
@@ -233,15 +236,15 @@ def _add(
 ) -> Loaded:
     problems: list[str] = []
     source = f"assumption: {name} gives no source"
-    told = _with_prices(file.accelerators, file.prices, accelerators, problems)
-    shaped = file.models
+    chip_entries = _with_prices(file.accelerators, file.prices, accelerators, problems)
+    model_entries = file.models
     if own:
-        told, shaped = (
+        chip_entries, model_entries = (
             {key: with_sources(entry, entry.source or source) for key, entry in entries.items()}
-            for entries in (told, shaped)
+            for entries in (chip_entries, model_entries)
         )
-    new_chips = _resolve("accelerators", told, accelerators, problems)
-    new_models = _resolve("models", shaped, models, problems)
+    new_chips = _resolve("accelerators", chip_entries, accelerators, problems)
+    new_models = _resolve("models", model_entries, models, problems)
     chips = [build_accelerator(name, entry, source, problems) for name, entry in new_chips.items()]
     if own:
         chips = [_with_price_of(chip, new_chips, str(name)) for chip in chips]
@@ -262,7 +265,7 @@ def _add(
 def _with_price_of(
     chip: Accelerator | None, entries: Mapping[str, AcceleratorEntry], file: str
 ) -> Accelerator | None:
-    """Say of a chip whose price is not one of the built-in catalogue from which file it is."""
+    """Record the file of a price that is not from the built-in catalogue."""
     if chip is None or chip.price is None:
         return chip
     price = entries[chip.name].price
@@ -278,7 +281,7 @@ def _with_prices(
     known: Mapping[str, AcceleratorEntry],
     problems: list[str],
 ) -> dict[str, AcceleratorEntry]:
-    """Lay the prices of a user's file over its own entries and those of the catalogue."""
+    """Apply the section `prices` of a file to its entries and to those of the catalogue."""
     found = dict(entries)
     for name, price in prices.items():
         own, there = _canonical(name, entries), _canonical(name, known)
@@ -295,7 +298,7 @@ def _with_prices(
 
 
 def _canonical(name: str, pool: Mapping[str, CatalogueEntry]) -> str | None:
-    """Return the key of the entry that a spelling stands for; None if there is none."""
+    """Return the key of the entry that a spelling refers to; None if there is none."""
     for key, entry in pool.items():
         spellings = [key, *entry.aliases]
         if isinstance(entry, AcceleratorEntry):
@@ -306,7 +309,7 @@ def _canonical(name: str, pool: Mapping[str, CatalogueEntry]) -> str | None:
 
 
 def _clashes(section: str, items: Iterable[Item]) -> list[str]:
-    """Names and aliases that stand for two entries (case and separators apart)."""
+    """List names and aliases that two entries share, ignoring case and separators."""
     owner: dict[str, str] = {}
     problems = []
     for item in items:
@@ -314,7 +317,7 @@ def _clashes(section: str, items: Iterable[Item]) -> list[str]:
             other = owner.setdefault(_key(name), item.name)
             if other != item.name:
                 problems.append(
-                    f"{section}.{item.name}: the name {name!r} already stands for {other!r}"
+                    f"{section}.{item.name}: the name {name!r} is already used by {other!r}"
                 )
     return problems
 
@@ -322,7 +325,7 @@ def _clashes(section: str, items: Iterable[Item]) -> list[str]:
 def _resolve(
     section: str, entries: dict[str, Entry], known: dict[str, Entry], problems: list[str]
 ) -> dict[str, Entry]:
-    """Apply `extends`, also among the entries of one file; a cycle is a problem."""
+    """Apply `extends`, also among the entries of one file; a cycle is an error."""
     resolved: dict[str, Entry] = {}
 
     def resolve(name: str, trail: tuple[str, ...]) -> Entry | None:
@@ -337,7 +340,7 @@ def _resolve(
         if here is not None and here != name:
             if here in trail:
                 circle = " -> ".join((*trail, here))
-                problems.append(f"{section}.{name}.extends: a circle: {circle}")
+                problems.append(f"{section}.{name}.extends: entries extend each other: {circle}")
                 return None
             base = resolve(here, (*trail, here))
         elif there is not None:
@@ -367,14 +370,14 @@ def seedchip(
     hbm_type : str, optional
         ``HBM2e``, ``HBM3`` or ``HBM3E``.
     hbm_stacks : int, optional
-        4 to 6. Capacity and bandwidth follow from type and stacks.
+        4 to 6. Capacity and bandwidth are derived from the type and the number of stacks.
     peak_bf16 : float, optional
-        Dense BF16 peak in FLOP/s; the FP8 peak keeps its ratio to it.
+        Dense BF16 peak in FLOP/s; the FP8 peak scales with it.
 
     Raises
     ------
     InputError
-        Outside the range of the scenario.
+        If a value is outside its range.
 
     Examples
     --------
@@ -384,7 +387,7 @@ def seedchip(
     chip = load_catalogue().accelerator("SeedChip")
     stacks = hbm_stacks if hbm_stacks is not None else (chip.hbm_stacks or 4)
     if not 4 <= stacks <= 6:
-        raise InputError("hbm_stacks", f"SeedChip has 4 to 6 stacks, found {stacks}")
+        raise InputError("hbm_stacks", f"must be 4 to 6 for SeedChip, found {stacks}")
     if hbm_type is not None or hbm_stacks is not None:
         chip = chip.with_hbm(hbm_type or chip.hbm_type, stacks)
     if peak_bf16 is not None:

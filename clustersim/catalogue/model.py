@@ -18,26 +18,28 @@ class Model(Brief):
     ----------
     name : str
     kind : {"language", "video-diffusion"}
-        A language model attends causally and has a vocabulary; a video diffusion transformer
-        attends to the whole sequence and has none.
+        A language model has causal attention and a vocabulary. A video diffusion transformer
+        attends to the whole sequence and has no vocabulary.
     layers, hidden, heads, kv_heads, head_dim : int
-        For unequal score and value heads `head_dim` is their mean (same FLOPs).
+        If score and value heads differ in width, `head_dim` is their mean (same FLOPs).
     ffn_hidden : int
-        Width of the MLP of a dense layer; `gated_mlp` says that it has three matrices, not two.
+        Width of the MLP of a dense layer. If `gated_mlp` is set, the MLP has three matrices
+        instead of two.
     vocab : int
-        0 for a model without vocabulary; `tied_embeddings`: input and output share one matrix.
+        Size of the vocabulary; 0 for a model without one. If `tied_embeddings` is set, input and
+        output share one embedding matrix.
     seq_len : int
-        Tokens of one training sequence.
+        Tokens in one training sequence.
     n_experts, top_k, shared_experts, moe_layers, expert_ffn_hidden : int
         Mixture of experts; all 0 for a dense model.
     attention_params_per_layer : float
-        Parameters of the attention projections that each token passes, in one layer.
+        Parameters of the attention projections that process each token, in one layer.
     params, active_params : float
-        All parameters, and those that one token passes.
+        Total parameters, and the parameters that process one token.
     global_batch : int
-        Default sequences of one optimizer step.
+        Default number of sequences per optimizer step.
     sources : dict of str to str
-        By attribute; a text that starts with ``assumption:`` has no source.
+        Source by attribute. A text that starts with ``assumption:`` means that no source was found.
     """
 
     name: str
@@ -74,14 +76,14 @@ class Model(Brief):
 
     @property
     def assumptions(self) -> dict[str, str]:
-        """The fields that have no source, with what was assumed."""
+        """Fields without a source, each with the assumption made."""
         return {key: text for key, text in self.sources.items() if text.startswith("assumption:")}
 
     def count_params(self) -> tuple[float, float]:
-        """Count parameters from the shape: all of them, and those that one token passes.
+        """Count total and active parameters from the shape.
 
-        Norms, biases and positions are left out (less than 0.1 %). The input embedding counts as
-        passed once, as published counts of active parameters do.
+        Active parameters are those that process one token. Norms, biases and position embeddings
+        are ignored (less than 0.1 %). The input embedding counts as active, as in published counts.
         """
         matrices = 3.0 if self.gated_mlp else 2.0
         dense_mlp = matrices * self.hidden * self.ffn_hidden

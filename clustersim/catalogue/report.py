@@ -1,4 +1,4 @@
-"""The catalogue as rows of text for tables."""
+"""Format the catalogue as rows of text for tables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Row = tuple[str, ...]
 
 
 def accelerator_rows(accelerators: Iterable[Accelerator]) -> list[Row]:
-    """One row a chip under ``ACCELERATOR_HEADERS``; ``*`` marks a hypothetical chip."""
+    """Return one row per chip for ``ACCELERATOR_HEADERS``; ``*`` marks a hypothetical chip."""
     return [
         (
             chip.name + ("*" if chip.hypothetical else ""),
@@ -74,7 +74,7 @@ def _price(chip: Accelerator) -> str:
 
 
 def model_rows(models: Iterable[Model]) -> list[Row]:
-    """One row a model under ``MODEL_HEADERS``."""
+    """Return one row per model for ``MODEL_HEADERS``."""
     return [
         (
             model.name,
@@ -96,7 +96,7 @@ def model_rows(models: Iterable[Model]) -> list[Row]:
 
 
 def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
-    """Every field of a chip: a row under ``FIELD_HEADERS``, and its source."""
+    """Return every field of a chip: a row for ``FIELD_HEADERS``, and its source."""
     quantities = [
         *((f"peak_flops.{key}", peak, "FLOP/s") for key, peak in chip.peak_flops.items()),
         ("hbm_bytes", chip.hbm_bytes, "B"),
@@ -125,15 +125,18 @@ def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
 
 
 def assumption_rows(assumptions: PlanningAssumptions) -> list[Row]:
-    """One row a planning assumption under ``ASSUMPTION_HEADERS``; its source comes last."""
+    """Return one row per assumption for ``ASSUMPTION_HEADERS``, with its source at the end."""
     return [
-        (key, assumptions.text(key), "own file" if key in assumptions.own else "", source)
+        (key, assumptions.text(key), "user file" if key in assumptions.own else "", source)
         for key, source in assumptions.sources.items()
     ]
 
 
 def price_rows(catalogue: Catalogue) -> list[Row]:
-    """One row a chip that has a price, with its share of the server, under ``PRICE_HEADERS``."""
+    """Return one row per chip with a price for ``PRICE_HEADERS``, with its source at the end.
+
+    The price includes the chip's share of its server.
+    """
     rows: list[Row] = []
     for chip in catalogue.accelerators.values():
         quoted = chip_price_cny(chip, catalogue.assumptions)
@@ -147,12 +150,12 @@ def price_rows(catalogue: Catalogue) -> list[Row]:
 
 
 def _price_source(chip: Accelerator) -> str:
-    """What a price is of and where it is from, as far as that is said."""
+    """Return the basis and the source of a price, where they are given."""
     return "; ".join(filter(None, (chip.price_basis, chip.sources.get("price", ""))))
 
 
 def model_fields(model: Model) -> list[tuple[Row, str]]:
-    """Every field of a model: a row under ``MODEL_FIELD_HEADERS``, and its source."""
+    """Return every field of a model: a row for ``MODEL_FIELD_HEADERS``, and its source."""
     fields: list[tuple[Row, str]] = []
     for key, source in model.sources.items():
         value = getattr(model, key)

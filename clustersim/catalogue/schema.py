@@ -33,13 +33,15 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Sourced(FileModel):
-    """A number with its range, confidence and source; a file may write the number alone."""
+    """A number with its range, confidence and source; a file may give the number alone."""
 
     value: float
     low: float | None = None
     high: float | None = None
-    confidence: Confidence = Field("estimate", description="how good the source is")
-    source: Text | None = Field(None, description="where the numbers are from, or assumption")
+    confidence: Confidence = Field("estimate", description="quality of the source")
+    source: Text | None = Field(
+        None, description="source of the numbers, or a text starting with assumption:"
+    )
 
     least: ClassVar[float] = 0.0
     most: ClassVar[float] = float("inf")
@@ -128,30 +130,37 @@ class ChipPower(Sourced):
 
 
 class PriceRange(FileModel):
-    """What one chip costs."""
+    """Price of one chip."""
 
     low: Money = Field(description="low end of the range")
-    value: Money | None = Field(None, description="what counts; by default the middle of the range")
+    value: Money | None = Field(
+        None, description="price used in estimates; by default the middle of the range"
+    )
     high: Money = Field(description="high end of the range")
     basis: str = Field(
-        "", description="what the price is of, such as one chip of a server of eight"
+        "", description="what the price covers, such as one chip of an 8-chip server"
     )
-    with_host: bool = Field(False, description="whether the chip's share of its server is in it")
-    confidence: Confidence = Field("estimate", description="how good the source is")
-    source: Text | None = Field(None, description="where the numbers are from, or assumption")
+    with_host: bool = Field(
+        False, description="whether the price includes the chip's share of its server"
+    )
+    confidence: Confidence = Field("estimate", description="quality of the source")
+    source: Text | None = Field(
+        None, description="source of the numbers, or a text starting with assumption:"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> PriceRange:
         if self.low[1] != self.high[1]:
             raise ValueError(
-                f"low and high need one currency, found {self.low[1]} and {self.high[1]}"
+                f"low and high must have the same currency, found {self.low[1]} and {self.high[1]}"
             )
         if not 0 < self.low[0] <= self.high[0] <= 1e8:
             raise ValueError("needs 0 < low <= high <= 1e8")
         if self.value is not None:
             if self.value[1] != self.low[1]:
                 raise ValueError(
-                    f"value and low need one currency, found {self.value[1]} and {self.low[1]}"
+                    "value and low must have the same currency, found "
+                    f"{self.value[1]} and {self.low[1]}"
                 )
             if not self.low[0] <= self.value[0] <= self.high[0]:
                 raise ValueError("needs low <= value <= high")
@@ -159,58 +168,60 @@ class PriceRange(FileModel):
 
 
 class CatalogueEntry(FileModel):
-    """What accelerators and models share; `source` is that of every field without its own."""
+    """Fields shared by accelerators and models; `source` applies to fields without a source."""
 
     extends: Text | None = Field(
-        None, description="an entry to take from what this one does not say"
+        None, description="name of an entry that supplies the fields omitted here"
     )
     aliases: list[Text] = Field(default_factory=list, description="other names of the entry")
-    source: Text | None = Field(
-        None, description="where the numbers without a source of their own are from"
-    )
+    source: Text | None = Field(None, description="source of all numbers that do not give one")
 
 
 class AcceleratorEntry(CatalogueEntry):
-    """One accelerator. With `extends`, only what differs from the accelerator named."""
+    """One accelerator. With `extends`, only the fields that differ from the named accelerator."""
 
-    vendor: Text | None = Field(None, description="who designs the chip")
-    family: Text | None = Field(None, description="chips whose measured efficiency is alike")
-    year: Annotated[int, Field(ge=2000, le=2100)] | None = Field(None, description="of its release")
+    vendor: Text | None = Field(None, description="company that designs the chip")
+    family: Text | None = Field(
+        None, description="architecture; chips of one family share measured efficiencies"
+    )
+    year: Annotated[int, Field(ge=2000, le=2100)] | None = Field(
+        None, description="year of first delivery"
+    )
     hypothetical: bool = Field(False, description="whether the chip has no published specification")
     reference_only: bool = Field(
-        False, description="whether the chip is only a reference for published training runs"
+        False, description="whether the chip is listed only to predict published training runs"
     )
     peak_flops: dict[Literal["bf16", "fp8"], PeakRate] | None = Field(
-        None, description="peak of dense products, by precision"
+        None, description="dense peak by precision"
     )
     hbm_type: str | None = Field(None, description="generation of the memory, such as HBM3E")
     hbm_stacks: Annotated[int, Field(ge=1, le=16)] | None = Field(
-        None, description="stacks of memory on a chip"
+        None, description="number of memory stacks on a chip"
     )
-    hbm_stacks_source: Text | None = Field(None, description="where the number of stacks is from")
-    hbm_capacity: MemorySize | None = Field(None, description="memory of a chip")
-    hbm_bandwidth: MemoryRate | None = Field(None, description="bandwidth of that memory")
+    hbm_stacks_source: Text | None = Field(None, description="source of the number of stacks")
+    hbm_capacity: MemorySize | None = Field(None, description="memory capacity of a chip")
+    hbm_bandwidth: MemoryRate | None = Field(None, description="memory bandwidth of a chip")
     scaleup_shape: Literal["switch", "mesh", "none"] | None = Field(
         None, description="how the chips of a scale-up domain are connected"
     )
     scaleup_bandwidth: LinkRate | None = Field(
-        None, description="of a chip within its scale-up domain, in one direction"
+        None, description="bandwidth of a chip within its scale-up domain, in one direction"
     )
     scaleup_size: Annotated[int, Field(ge=1, le=65536)] | None = Field(
-        None, description="chips of a scale-up domain"
+        None, description="number of chips in a scale-up domain"
     )
-    scaleup_source: Text | None = Field(None, description="where the scale-up numbers are from")
+    scaleup_source: Text | None = Field(None, description="source of the scale-up shape and size")
     nic_bandwidth: LinkRate | None = Field(
-        None, description="of a chip on the network between nodes, in one direction"
+        None, description="bandwidth of a chip on the network between nodes, in one direction"
     )
     chips_per_node: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="accelerators of a server"
+        None, description="number of accelerators in a server"
     )
-    chips_per_node_source: Text | None = Field(None, description="where chips_per_node is from")
+    chips_per_node_source: Text | None = Field(None, description="source of chips_per_node")
     power: ChipPower | None = Field(None, description="thermal design power of a chip")
     price: PriceRange | None = Field(None, description="price of a chip")
-    export_status: Text | None = Field(None, description="under which export rules the chip is")
-    export_source: Text | None = Field(None, description="where the export status is from")
+    export_status: Text | None = Field(None, description="export rules that apply to the chip")
+    export_source: Text | None = Field(None, description="source of the export status")
 
     @field_validator("hbm_type")
     @classmethod
@@ -224,25 +235,26 @@ Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class ModelEntry(CatalogueEntry):
-    """One model. With `extends`, only what differs from the model named."""
+    """One model. With `extends`, only the fields that differ from the named model."""
 
     kind: Literal["language", "video-diffusion"] | None = Field(
         None, description="architecture of the model"
     )
     sources: dict[str, Text] = Field(
-        default_factory=dict, description="where single numbers are from, by their key"
+        default_factory=dict, description="sources of single numbers, by key"
     )
     layers: Annotated[int, Field(ge=1, le=2000)] | None = Field(
-        None, description="transformer layers"
+        None, description="number of transformer layers"
     )
     hidden: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
         None, description="width of the residual stream"
     )
     heads: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="attention heads"
+        None, description="number of attention heads"
     )
     kv_heads: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="heads of keys and values; fewer than heads with grouped-query attention"
+        None,
+        description="number of key and value heads; fewer than heads for grouped-query attention",
     )
     head_dim: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="width of a head"
@@ -251,43 +263,45 @@ class ModelEntry(CatalogueEntry):
     gated_mlp: bool | None = Field(
         None, description="whether the feed-forward network has a gate (three matrices)"
     )
-    vocab: Count | None = Field(None, description="tokens of the vocabulary")
+    vocab: Count | None = Field(None, description="size of the vocabulary in tokens")
     tied_embeddings: bool | None = Field(
         None, description="whether the output layer shares the embedding matrix"
     )
-    seq_len: Positive | None = Field(None, description="tokens of a training sequence")
+    seq_len: Positive | None = Field(None, description="length of a training sequence in tokens")
     n_experts: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
-        None, description="experts of a mixture-of-experts layer"
+        None, description="number of routed experts in a mixture-of-experts layer"
     )
     top_k: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
-        None, description="experts that each token is sent to"
+        None, description="number of routed experts that each token is sent to"
     )
     shared_experts: Annotated[int, Field(ge=0, le=1_000)] | None = Field(
-        None, description="experts that every token passes"
+        None, description="number of experts that process every token"
     )
     moe_layers: Annotated[int, Field(ge=0, le=2000)] | None = Field(
-        None, description="layers that have experts"
+        None, description="number of layers with experts"
     )
     expert_ffn_hidden: Count | None = Field(None, description="inner width of an expert")
     attention_params_per_layer: Annotated[float, Field(gt=0, le=1e13)] | None = Field(
         None,
-        description="attention parameters of a layer, where they do not follow from the widths",
+        description="attention parameters of a layer; by default derived from the widths",
     )
     params: Annotated[float, Field(gt=0, le=1e15)] | None = Field(
-        None, description="parameters, where they do not follow from the widths"
+        None, description="total parameters; by default counted from the shape"
     )
     active_params: Annotated[float, Field(gt=0, le=1e15)] | None = Field(
-        None, description="parameters that a token passes, where they do not follow"
+        None, description="parameters that process one token; by default counted from the shape"
     )
-    global_batch: Positive | None = Field(None, description="sequences of an optimizer step")
+    global_batch: Positive | None = Field(
+        None, description="number of sequences per optimizer step"
+    )
 
 
 class CatalogueFile(FileModel):
-    """A catalogue: accelerators and models by name, and what all estimates of cost assume."""
+    """A catalogue: accelerators and models by name, and assumptions shared by cost estimates."""
 
     assumptions: AssumptionsSection | None = None
     prices: dict[Text, PriceRange] = Field(
-        default_factory=dict, description="of chips of the catalogue, instead of their own"
+        default_factory=dict, description="prices that replace those of chips in the catalogue"
     )
     accelerators: dict[Text, AcceleratorEntry] = Field(default_factory=dict)
     models: dict[Text, ModelEntry] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The source of each field of an entry, kept where one entry extends another."""
+"""Attach a source to each field of an entry, so that sources survive `extends`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _OF_TEXTS = {
     "chips_per_node": "chips_per_node_source",
     "export_status": "export_source",
 }
-"""Where the source of a field stands that is no quantity."""
+"""For each field that is not a quantity, the field that holds its source."""
 _NO_SHAPE = {"extends", "aliases", "source", "sources"}
 
 
 def with_sources(entry: CatalogueEntry, source: str) -> Any:
-    """Return an entry in which every field that it gives has a source.
+    """Return a copy of an entry in which every field that is set has a source.
 
-    So each keeps its own where another entry is laid over this one, or this one over another.
+    Each field then keeps its source when the entry extends another one or is extended.
 
     Parameters
     ----------
     entry : AcceleratorEntry or ModelEntry
     source : str
-        Of the fields without one.
+        Source of the fields without one.
     """
     if isinstance(entry, AcceleratorEntry):
         return entry.model_copy(update=_of_accelerator(entry, source))

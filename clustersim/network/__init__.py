@@ -1,1 +1,1 @@
-"""Links and collectives: what communication costs, fitted to measurements."""
+"""Links and collectives: communication times, fitted to measurements."""

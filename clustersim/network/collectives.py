@@ -1,19 +1,20 @@
-"""Collectives: start-up times, the protocol switch, and bytes over the slower level of links.
+"""Time of collectives: start-up, protocol switch, and transfer over the slower level of links.
 
-Groups are laid over the cluster at a *stride*: rank i of a group of n is chip ``i * stride``, so
-``k`` of them (:func:`members_inside`) share each of ``D = n / k`` scale-up domains. Seconds are
+Groups are placed on the cluster at a *stride*: rank i of a group of n is chip ``i * stride``.
+``k`` of these chips (:func:`members_inside`) share each of ``D = n / k`` scale-up domains. The time
+in seconds is
 
     max(near, far) + start-up + min(scaleup_slope near, scaleup_step_s)
                               + min(nic_slope far, nic_step_s log2 D)
 
-*near* and *far* are the bytes of the busiest chip over its links in the domain and over its own
-network interface (rails: one a chip); both levels work at the same time, so the slower counts.
-The start-up is ``scaleup_latency_s`` where ``k > 1`` plus ``nic_latency_s log2 D`` (32 bytes on 1,
-2 and 4 nodes of H100: 16, 25 and 35 us). The last two terms are the protocol switch: a protocol
-for small messages takes longer a byte, one for large messages longer to start, and the library
-takes the faster (NCCL: LL or LL128, and Simple).
+*near* and *far* are the transfer times of the busiest chip over its links within the domain and
+over its network interface (one per chip, on separate rails). Both levels work at the same time, so
+the slower one counts. The start-up time is ``scaleup_latency_s`` if ``k > 1``, plus ``nic_latency_s
+log2 D`` (measured for 32 bytes on 1, 2 and 4 nodes of H100: 16, 25 and 35 us). The last two terms
+model the protocol switch. A protocol for small messages takes longer per byte, a protocol for large
+messages takes longer to start, and the library chooses the faster (NCCL: LL or LL128, and Simple).
 
-Bytes of a tensor of S bytes, in units of S:
+Bytes transferred for a tensor of S bytes, in units of S:
 
 ==================  ==================================  =======================================
 collective          near                                far
@@ -24,16 +25,17 @@ all-reduce          ring: 2 (n - 1) / n; in the switch  2 domains, tree: 1 / k; 
 mesh of links       1 / k over each of `mesh_peers`     (n - k) / (n k)
 ==================  ==================================  =======================================
 
-Sources: ring volumes are those of Thakur, Rabenseifner and Gropp, "Optimization of collective
-communication operations in MPICH" (2005). A switch that reduces (NVLink SHARP) takes each chip's
-shard sums and gives back the whole: S out and S / k in, then S / k out and S in, (1 + 1 / k) S each
-way; with it 5 to 8 H200 keep 304 to 311 GB/s a chip, while the ring's 365 GB/s would need 480
-(stas00/ml-engineering). Between two nodes NCCL takes a tree (its maintainer in NVIDIA/nccl-tests
-issue 196). In a full mesh shards are exchanged directly over the link that each pair has for
-itself, and between domains hierarchically.
+Sources: the ring volumes follow Thakur, Rabenseifner and Gropp, "Optimization of collective
+communication operations in MPICH" (2005). With reduction in the switch (NVLink SHARP), the switch
+sums the shard of each chip and returns the whole tensor: a chip sends S and receives S / k, then
+sends S / k and receives S, which is (1 + 1 / k) S in each direction. With it, 5 to 8 H200 reach 304
+to 311 GB/s a chip, while a ring at 365 GB/s would need 480 (stas00/ml-engineering). Between two
+nodes NCCL uses a tree (its maintainer in NVIDIA/nccl-tests issue 196). In a full mesh, shards are
+exchanged directly over the dedicated link of each pair, and hierarchically between domains.
 
-No time beats S over the nominal links where efficiencies are at most 1: a gather must bring
-``(n - 1) / n`` S into each chip, and an all-reduce S; the latter is half of what a ring moves.
+As efficiencies are at most 1, no time is shorter than the least transfer over the nominal links: a
+gather must bring ``(n - 1) / n`` S into each chip, and an all-reduce S, half of the volume of a
+ring.
 """
 
 from __future__ import annotations
@@ -60,33 +62,33 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What a chip's links reach in practice; all arrays broadcast with the sizes.
+    """Achievable performance of the links of a chip; all arrays broadcast with the sizes.
 
-    :func:`clustersim.network.constants.links_of_constants` makes them with the measured constants.
+    :func:`clustersim.network.constants.links_of_constants` builds it from the measured constants.
 
     Attributes
     ----------
     scaleup_Bps, nic_Bps : array
-        One chip, one direction, after efficiency (bytes/s).
+        Bandwidth of one chip, one direction, including efficiency (bytes/s).
     scaleup_size : array
-        Chips of one scale-up domain.
+        Number of chips in one scale-up domain.
     mesh : array of bool
-        True where the domain is a full mesh of links, False behind a switch.
+        True if the domain is a full mesh of links, False if it has a switch.
     mesh_peers : array
-        Links among which a mesh chip divides its bandwidth.
+        Number of links among which a chip in a mesh divides its bandwidth.
     scaleup_latency_s, nic_latency_s : array
-        Start-up time of one collective inside a domain, and of one doubling across domains.
+        Start-up time of one collective within a domain, and of one doubling across domains.
     reduce_cost : array
-        Time of a byte that the switch reduces over that of a byte in a ring; infinite where it
-        does not reduce.
+        Time per byte of a reduction in the switch divided by the time per byte of a ring; infinite
+        if the switch does not reduce.
     scaleup_slope, nic_slope : array
-        Time of a byte of a small message over that of a large one, less 1.
+        Time per byte of a small message divided by the time per byte of a large one, minus 1.
     scaleup_step_s, nic_step_s : array
-        Start-up time of the protocol for large messages more than of the one for small messages,
-        inside a domain, and for one doubling across domains.
+        Additional start-up time of the protocol for large messages over the protocol for small
+        messages, within a domain and for one doubling across domains.
     corner : float
-        How wide the corners are where the slower level or the protocol changes: 0 in the
-        model, rounded in a fit (:func:`clustersim.network.corners.smaller`).
+        Width of the corners at which the slower level or the protocol changes. 0 in the model; a
+        fit rounds the corners (:func:`clustersim.network.corners.smaller`).
     """
 
     scaleup_Bps: Array
@@ -105,12 +107,12 @@ class Links:
 
 
 def members_inside(ranks: Array, stride: Array, links: Links) -> Array:
-    """Ranks of a group at `stride` that share one scale-up domain (1 or more)."""
+    """Return the number of ranks of a group at `stride` in one scale-up domain (1 or more)."""
     return np.clip(np.floor(links.scaleup_size / stride), 1.0, ranks)
 
 
 def _seconds(near_s: Array, far_s: Array, inside: Array, domains: Array, links: Links) -> Array:
-    """Add the start-up times and the protocol switch to the slower level."""
+    """Add start-up times and the protocol switch to the time of the slower level."""
     doublings = np.log2(domains)
     start = links.scaleup_latency_s * (inside > 1) + links.nic_latency_s * doublings
     corner = links.corner
@@ -120,25 +122,28 @@ def _seconds(near_s: Array, far_s: Array, inside: Array, domains: Array, links: 
 
 
 def _mesh_volume(inside: Array, links: Links) -> Array:
-    """Bytes over the bandwidth of all links, of a gather of one byte among `inside` chips."""
+    """Return the volume of a gather of one byte among `inside` chips.
+
+    The volume is in bytes at the bandwidth of all links of a chip together.
+    """
     return np.maximum(inside - 1.0, links.mesh_peers) / inside
 
 
 def all_gather_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
-    """Gather a tensor of `size_bytes` from equal shards of all `ranks` on every rank.
+    """Return the time to gather equal shards of a tensor from all ranks on every rank.
 
     Parameters
     ----------
     size_bytes : array
-        Bytes of the whole tensor.
+        Size of the whole tensor in bytes.
     ranks, stride : array
-        Size of the group, and the distance of its ranks in chips.
+        Size of the group, and the distance between its ranks in chips.
     links : Links
 
     Returns
     -------
     array
-        Seconds; 0 for one rank.
+        Time in seconds; 0 for one rank.
     """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
@@ -158,12 +163,18 @@ def all_gather_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
 
 
 def reduce_scatter_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
-    """Sum a tensor of `size_bytes` over `ranks`, a shard on each: an all-gather backwards."""
+    """Return the time to sum a tensor over all ranks and leave one shard on each.
+
+    It equals the time of :func:`all_gather_seconds`.
+    """
     return all_gather_seconds(size_bytes, ranks, stride, links)
 
 
 def all_reduce_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
-    """Sum a tensor of `size_bytes` over `ranks`, whole on each; see :func:`all_gather_seconds`."""
+    """Return the time to sum a tensor over all ranks and leave the whole result on each.
+
+    Parameters are as in :func:`all_gather_seconds`.
+    """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
     ring = 2.0 * (ranks - 1.0) / ranks
@@ -184,7 +195,7 @@ def all_reduce_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
 
 
 def all_to_all_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
-    """Exchange: every rank sends an equal part of its `size_bytes` to every rank."""
+    """Return the time of an exchange: each rank sends an equal part of its bytes to every rank."""
     inside = members_inside(ranks, stride, links)
     peers = np.where(links.mesh, np.maximum(inside - 1.0, links.mesh_peers), inside - 1.0)
     near = peers * (inside > 1) / ranks
@@ -199,7 +210,10 @@ def all_to_all_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
 
 
 def point_to_point_seconds(size_bytes: Array, stride: Array, links: Links) -> Array:
-    """Send `size_bytes` to the chip `stride` away: one mesh link, the switch, or the network."""
+    """Return the time to send `size_bytes` to the chip at distance `stride`.
+
+    The transfer uses one mesh link, the switch, or the network.
+    """
     within = stride < links.scaleup_size
     inside_Bps = links.scaleup_Bps / np.where(links.mesh, links.mesh_peers, 1.0)
     wire = size_bytes / np.where(within, inside_Bps, links.nic_Bps)

@@ -1,7 +1,7 @@
 """Measured constants of links: efficiencies, start-up times and the protocol switch.
 
-``data/links.csv`` holds what :mod:`clustersim.network.fit` finds on ``data/collectives.csv`` (see
-``data/README.md``); reading it needs no optimiser.
+:mod:`clustersim.network.fit` fits the constants to ``data/collectives.csv`` (see
+``data/README.md``). The result is stored in ``data/links.csv``, so reading it needs no optimiser.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 GENERATIONS = ("switch", "nvlink3", "nvlink4", "nvlink5", "mesh")
-"""Kinds of scale-up links; ``switch`` is any that was not measured."""
+"""Kinds of scale-up links; ``switch`` stands for all switched links without measurements."""
 
 FABRICS = ("rdma", "efa", "tcpx")
 """Networks between nodes: InfiniBand or RoCE, AWS EFA, and Google's GPUDirect-TCPX."""
@@ -54,7 +54,7 @@ class Constant:
 
 
 def generation_of(family: str, *, mesh: bool = False) -> int:
-    """Return the place in :data:`GENERATIONS` of a chip family's scale-up links.
+    """Return the index in :data:`GENERATIONS` of the scale-up links of a chip family.
 
     Examples
     --------
@@ -73,9 +73,9 @@ def link_constants() -> Mapping[tuple[str, str], Constant]:
     Returns
     -------
     mapping of (kind, name) to Constant
-        Kinds are those of :data:`GENERATIONS` and :data:`FABRICS`; names are ``efficiency`` (of
-        the nominal bandwidth, one direction), ``reduce_efficiency`` (the same, of an all-reduce in
-        the switch), ``latency_s``, ``slope`` and ``step_s``, as in
+        Kinds are those of :data:`GENERATIONS` and :data:`FABRICS`. Names are ``efficiency``
+        (fraction of the nominal bandwidth, one direction), ``reduce_efficiency`` (the same for an
+        all-reduce in the switch), ``latency_s``, ``slope`` and ``step_s``, as in
         :class:`clustersim.network.collectives.Links`.
     """
     text = resources.files("clustersim.network").joinpath("data", "links.csv").read_text("utf-8")
@@ -110,17 +110,18 @@ def links_of_constants(
     generation: NDArray[Any],
     fabric: NDArray[Any],
 ) -> Links:
-    """Apply constants (as :func:`link_constants`, values only) to nominal bandwidths.
+    """Apply constants to nominal bandwidths.
 
     Parameters
     ----------
     values : mapping of (kind, name) to float
+        Constants as in :func:`link_constants`, without standard errors.
     scaleup_Bps, nic_Bps : array
         Nominal bandwidth of one chip, one direction (bytes/s).
     scaleup_size, mesh, mesh_peers : array
         As in :class:`clustersim.network.collectives.Links`.
     generation, fabric : array of int
-        Places in :data:`GENERATIONS` and :data:`FABRICS`.
+        Indices in :data:`GENERATIONS` and :data:`FABRICS`.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def links_of_constants(
 
     Examples
     --------
-    Eight H100 sum 1 GiB in 4.1 ms (measured: 4.03 ms):
+    An all-reduce of 1 GiB on eight H100 takes 4.1 ms (measured: 4.03 ms):
 
     >>> from clustersim.network.collectives import all_reduce_seconds
     >>> number = np.float64

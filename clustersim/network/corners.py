@@ -1,7 +1,8 @@
-"""The smaller and the larger of two times, with a corner where they meet that can be rounded.
+"""Minimum and maximum of two times, optionally with a rounded corner where they are equal.
 
-The model takes them as they are. A fit rounds the corners: at a sharp one the derivatives jump, a
-row whose measurement lies on it holds the fit there, and a descent alternates between its sides.
+The model uses sharp corners. A fit rounds them, because derivatives jump at a sharp corner: a row
+whose measurement lies on the corner would hold the fit there, and a descent would alternate between
+its sides.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ Array = NDArray[np.float64]
 
 
 def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Array:
-    """Return the smaller of two quantities, rounded where they meet.
+    """Return the smaller of two quantities, rounded near the point where they are equal.
 
     Parameters
     ----------
     one, other : array
-        0 or more, finite.
+        Finite numbers, 0 or more.
     corner : float
-        Width w of the corner; 0 is the plain minimum. Where both are equal the result is their
-        value over 1 + w, and where they differ by a factor f much further apart than w it is less
-        than the smaller by about the share ``w**2 / (f - 1)``.
+        Width w of the corner; 0 is the plain minimum. Where both quantities are equal, the result
+        is their value divided by 1 + w. Where they differ by a factor f, with f - 1 much larger
+        than w, the result is below the smaller one by a fraction of about ``w**2 / (f - 1)``.
 
     Notes
     -----
-    The smaller root h of ``(1 - w**2) h**2 - (a + b) h + a b = 0``, a hyperbola within its two
-    asymptotes h = a and h = b (the non-rectangular hyperbola of Thornley 1976, Mathematical Models
-    in Plant Physiology, chapter 4).
+    The result is the smaller root h of ``(1 - w**2) h**2 - (a + b) h + a b = 0``, a hyperbola with
+    the asymptotes h = a and h = b (the non-rectangular hyperbola of Thornley 1976, Mathematical
+    Models in Plant Physiology, chapter 4).
 
     Examples
     --------
@@ -42,7 +43,7 @@ def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Ar
     if not np.any(corner):
         return np.minimum(one, other)
     least, most = np.minimum(one, other), np.maximum(one, other)
-    # Without squares and products of the two, which very small ones would lose to underflow.
+    # Squares and products of very small numbers would underflow, so none are formed.
     root = np.hypot(most - least, 2.0 * corner * np.sqrt(least) * np.sqrt(most))
     total = np.where(most > 0.0, least + most + root, 1.0)
     result: Array = least * (2.0 * most / total)
@@ -50,7 +51,7 @@ def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Ar
 
 
 def larger(one: Array, other: Array | float, corner: Array | float = 0.0) -> Array:
-    """Return the larger of two quantities, rounded as :func:`smaller`: all three add up.
+    """Return the larger of two quantities, rounded so that ``smaller + larger = one + other``.
 
     Examples
     --------

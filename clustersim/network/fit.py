@@ -1,14 +1,17 @@
 """Fit the constants of links to measured collectives.
 
-The parameters of all kinds of links are fitted together, as the logarithm of measured over
-predicted time under the ``soft_l1`` loss, so that one odd system does not move them. Generations
-lean on their common mean (normal in the logit of an efficiency and in the logarithm of anything
-else, see ``_SPREAD``), as do the efficiencies of fabrics; what no row measures, such as the ring
-of NVLink 5 or the start-up times of a mesh, is that mean with the spread in its standard error.
-Efficiencies are fractions by construction, so no prediction beats the nominal links.
+The parameters of all kinds of links are fitted together. The residual of a row is the logarithm of
+predicted over measured time, under the ``soft_l1`` loss, so that a single outlier has little
+influence. The parameters of the generations are shrunk towards their common mean (a normal prior on
+the logit of an efficiency and on the logarithm of any other constant, see ``_SPREAD``), and so are
+the efficiencies of the fabrics. A constant without measurements, such as the ring efficiency of
+NVLink 5 or the start-up times of a mesh, takes that mean, and its standard error includes the
+spread. Efficiencies are fractions by construction, so no prediction is faster than the nominal
+links.
 
-Rows of one benchmark come from few systems and do not err independently: the standard errors are
-those of the Jacobian, widened to the residuals where these are larger than ``_NOISE``.
+The rows of one benchmark come from few systems, so their errors are not independent. The standard
+errors follow from the Jacobian and are scaled up to the residuals where these are larger than
+``_NOISE``.
 """
 
 from __future__ import annotations
@@ -39,10 +42,10 @@ Key = tuple[str, str]
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "send_recv")
 BENCH = "all_reduce_bench"
-"""Benchmark whose single calls wait for the host; the same chips without it start 20 us sooner."""
+"""Benchmark whose calls wait for the host; the same chips start 20 us sooner without it."""
 
 LARGE_BYTES = 2.0**32
-"""Size of a row that says only that its message is large."""
+"""Size assumed for a row whose source only states that the message is large."""
 
 _NAMES = ("efficiency", "latency_s", "slope", "step_s")
 _MEASURED = ("nvlink3", "nvlink4", "nvlink5")
@@ -62,19 +65,21 @@ _DOMAIN = 8.0
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCollectives:
-    """Measured collectives, one element a row.
+    """Measured collectives; each array has one element per row.
 
     Attributes
     ----------
     id, accelerator, collective : tuple of str
     seconds, size_bytes, ranks : array
     scaleup_Bps, nic_Bps : array
-        Nominal, one chip, one direction; a single node has 1 byte/s of network, unused.
+        Nominal bandwidth of one chip, one direction (bytes/s). Rows on a single node do not use the
+        network and have a `nic_Bps` of 1.
     generation, fabric : array of int
-        Places in :data:`GENERATIONS` and :data:`FABRICS`.
+        Indices in :data:`GENERATIONS` and :data:`FABRICS`.
     nodes : array
     ring, bench : array of bool
-        Reduction in the switch turned off; run by a benchmark that waits for the host.
+        Whether reduction in the switch was turned off, and whether the benchmark waits for the
+        host.
     """
 
     id: tuple[str, ...]
@@ -97,7 +102,10 @@ def _number(row: Mapping[str, str], name: str, otherwise: float) -> float:
 
 
 def _seconds_of(row: Mapping[str, str], size: float, ranks: float) -> float:
-    """Time as published, or from the bandwidth (busbw: NVIDIA/nccl-tests doc/PERFORMANCE.md)."""
+    """Return the published time, or derive it from the published bandwidth.
+
+    NVIDIA/nccl-tests, doc/PERFORMANCE.md, defines algbw and busbw.
+    """
     if row["time_us"]:
         return 1e-6 * float(row["time_us"])
     if row["algbw_GBps"]:
@@ -131,7 +139,7 @@ def read_collectives() -> MeasuredCollectives:
 
 
 def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) -> Array:
-    """Seconds of every row by the model with some constants."""
+    """Return the time of every row that the model predicts with the given constants."""
     links = links_of_constants(
         values,
         scaleup_Bps=rows.scaleup_Bps,
@@ -159,7 +167,7 @@ def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) ->
 
 
 def _leaning() -> list[tuple[int, int, float]]:
-    """Pairs of places in :data:`_KEYS`: the first leans on the second with a standard deviation."""
+    """Return triples (i, j, s): constant i of :data:`_KEYS` has a prior N(constant j, s)."""
     pairs: list[tuple[Key, Key]] = [
         ((kind, name), ("switch", name)) for kind in _MEASURED for name in _NAMES
     ]
@@ -173,7 +181,7 @@ def _is_fraction(key: Key) -> bool:
 
 
 def _values(free: Array) -> dict[Key, float]:
-    """Constants of free parameters: logits of efficiencies, logarithms of anything else."""
+    """Return the constants of free parameters: logits of efficiencies, else logarithms."""
     return {
         key: float(1.0 / (1.0 + np.exp(-x)) if _is_fraction(key) else np.exp(x))
         for key, x in zip(_KEYS, free, strict=True)
@@ -188,17 +196,17 @@ def _start() -> Array:
 
 @dataclass(frozen=True, slots=True)
 class LinkFit:
-    """Fitted constants, and how far the rows are from them.
+    """Fitted constants, and the errors of the rows.
 
     Attributes
     ----------
     constants : mapping of (kind, name) to Constant
-        As :func:`clustersim.network.constants.link_constants`, and the waiting of the benchmark
-        :data:`BENCH` and the mean of the networks (``network``).
+        As :func:`clustersim.network.constants.link_constants`, plus the waiting time of the
+        benchmark :data:`BENCH` and the mean of the fabrics (``network``).
     id, accelerator, link : tuple of str
-        Of every row; the link is its fabric, or its generation within one node.
+        By row; the link is the fabric, or the generation for a row within one node.
     error : tuple of float
-        Predicted over measured seconds, less 1.
+        Predicted divided by measured time, minus 1.
     """
 
     constants: Mapping[Key, Constant]
@@ -208,7 +216,7 @@ class LinkFit:
     error: tuple[float, ...]
 
     def median_error(self, *, link: str | None = None, accelerator: str | None = None) -> float:
-        """Median absolute error of all rows, or of those of a link or accelerator."""
+        """Return the median absolute error of all rows, or of one link or accelerator."""
         return float(np.median(np.abs(self._errors(link, accelerator))))
 
     def _errors(self, link: str | None, accelerator: str | None) -> Array:
@@ -216,7 +224,7 @@ class LinkFit:
         return np.array([e for e, a, b in rows if link in (None, a) and accelerator in (None, b)])
 
     def report(self) -> str:
-        """Return the constants with their standard errors, and the errors of rows, as text."""
+        """Return the constants with standard errors, and the errors of the rows, as text."""
         lines = [f"{'kind':<17}{'constant':<19}{'value':>11}{'± se':>11}"]
         for (kind, name), constant in self.constants.items():
             scale, unit = (1e6, " us") if name.endswith("_s") else (1.0, "")
@@ -234,7 +242,7 @@ class LinkFit:
         return "\n".join(lines)
 
     def to_csv(self) -> str:
-        """Return the constants in the form of the package's ``data/links.csv``."""
+        """Return the constants in the format of ``data/links.csv``."""
         lines = ["kind,name,value,standard_error"]
         lines += [
             f"{kind},{name},{constant.value!r},{constant.standard_error!r}"
@@ -243,7 +251,7 @@ class LinkFit:
         return "\n".join(lines) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists and numbers, as for JSON."""
+        """Return the fit as plain lists and numbers that JSON can hold."""
         return {
             "constants": [
                 {"kind": kind, "name": name, "value": c.value, "standard_error": c.standard_error}
@@ -259,12 +267,12 @@ class LinkFit:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make a fit of what :meth:`to_dict` returned.
+        """Create a fit from the result of :meth:`to_dict`.
 
         Raises
         ------
         InputError
-            A part or a constant is missing.
+            If a part or a constant is missing.
         """
         missing = [part for part in ("constants", "rows") if part not in data]
         if missing:
@@ -273,9 +281,11 @@ class LinkFit:
             (c["kind"], c["name"]): Constant(float(c["value"]), float(c["standard_error"]))
             for c in data["constants"]
         }
-        lost = [f"constants: no {key[1]} of {key[0]}" for key in _KEYS if key not in constants]
-        if lost:
-            raise InputError("link fit", lost)
+        absent = [
+            f"constants: {key[1]} of {key[0]} is missing" for key in _KEYS if key not in constants
+        ]
+        if absent:
+            raise InputError("link fit", absent)
         rows = data["rows"]
         return cls(
             constants=MappingProxyType(constants),
@@ -287,7 +297,7 @@ class LinkFit:
 
 
 def _standard_errors(free: Array, jacobian: Array, cost: float, rows: int) -> Array:
-    """Standard errors of the constants, in their own units."""
+    """Return the standard errors of the constants, in the units of the constants."""
     widening = max(1.0, 2.0 * cost / max(rows - len(free), 1))
     variance = np.diag(np.linalg.pinv(jacobian.T @ jacobian)) * widening
     spread = [_SPREAD.get(name, 0.0) if kind == "switch" else 0.0 for kind, name in _KEYS]
@@ -304,12 +314,12 @@ def fit_links(rows: MeasuredCollectives | None = None) -> LinkFit:
     Parameters
     ----------
     rows : MeasuredCollectives, optional
-        The rows of the package where not given.
+        By default the rows of the package.
 
     Returns
     -------
     LinkFit
-        The same for the same rows: the fit starts at fixed values and draws nothing.
+        The fit is deterministic: it starts at fixed values and uses no random numbers.
     """
     from scipy.optimize import least_squares
 

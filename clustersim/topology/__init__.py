@@ -1,4 +1,4 @@
-"""Clusters: their topology files, networkx graphs, compiled arrays and summaries."""
+"""Clusters: topology files, networkx graphs, compiled arrays and summaries."""
 
 from clustersim.topology.cluster import Cluster, Pool, compile_cluster, single_pool
 from clustersim.topology.fabric import Fabric, LinkLevel, Tier, Trunk

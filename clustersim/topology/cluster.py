@@ -1,4 +1,4 @@
-"""A topology compiled to what the simulation uses: counts and arrays, no graph."""
+"""Compiled topologies: the counts and arrays that the simulation uses, without a graph."""
 
 from __future__ import annotations
 
@@ -27,26 +27,28 @@ class Pool:
         Name in the catalogue.
     n_nodes, chips_per_node : int
     nic_Bps : float
-        Network of one chip when all of the pool sends to all: after oversubscription (bytes/s).
+        Network bandwidth of one chip when all chips of the pool send to all, that is, after
+        oversubscription (bytes/s).
     scaleup_size : int
-        Chips in one scale-up domain.
+        Number of chips in one scale-up domain.
     leaf_of_node, unit_of_node : array of int32, shape (n_nodes,)
-        First switch (group), and scalable unit, pod or group of each node; both never decrease.
+        Index of the first switch (or group of switches) of each node, and of its scalable unit, pod
+        or group. Neither array ever decreases.
     virtual_clusters : dict of str to int
-        Nodes of each; they own disjoint consecutive ranges in this order, and the nodes left over
-        belong to none.
+        Number of nodes by virtual cluster. The virtual clusters own disjoint consecutive ranges in
+        this order; the remaining nodes belong to none.
     scaleup_Bps : float or None
-        Scale-up link of one chip, one direction (bytes/s); None: the catalogue's.
+        Scale-up bandwidth of one chip, one direction (bytes/s); None for the catalogue's value.
     scaleup_shape : str or None
-        ``switch``, ``mesh`` or ``none``; None: the catalogue's.
+        ``switch``, ``mesh`` or ``none``; None for the catalogue's value.
     port_Bps : float
-        Network of one chip before oversubscription (bytes/s).
+        Network bandwidth of one chip before oversubscription (bytes/s).
     trunks : tuple of Trunk
         Bundles of links that groups of nodes share, innermost first.
     datacenter_Bps : float
-        To the other pools, one direction; 0 where the pools are apart.
+        Bandwidth to the other pools, one direction (bytes/s); 0 if the pools are not connected.
     notes : tuple of str
-        Where the oversubscription that is built is not the one that was asked for.
+        Differences between the requested and the built oversubscription.
     """
 
     name: str
@@ -67,11 +69,11 @@ class Pool:
 
     @property
     def n_chips(self) -> int:
-        """Chips in the pool."""
+        """Number of chips in the pool."""
         return self.n_nodes * self.chips_per_node
 
     def virtual_cluster_ranges(self) -> dict[str, range]:
-        """Node indices that each virtual cluster owns."""
+        """Return the node indices that each virtual cluster owns."""
         ranges, start = {}, 0
         for name, nodes in self.virtual_clusters.items():
             ranges[name] = range(start, start + nodes)
@@ -88,9 +90,9 @@ class Cluster(Brief):
     name : str
     pools : tuple of Pool
     datacenter_latency_s : float or None
-        Between pools; None where they are apart.
+        Latency between pools (seconds); None if they are not connected.
     empty_pools : tuple of str
-        Names of pools that have no nodes.
+        Names of pools without nodes.
     """
 
     name: str
@@ -107,20 +109,20 @@ class Cluster(Brief):
 
     @property
     def n_chips(self) -> int:
-        """Chips in all pools."""
+        """Number of chips in all pools."""
         return sum(pool.n_chips for pool in self.pools)
 
 
 def compile_cluster(spec: ClusterSpec) -> Cluster:
-    """Derive the arrays of a topology from its closed forms; no graph is made.
+    """Compute the arrays of a topology from closed forms, without building a graph.
 
     Parameters
     ----------
     spec : ClusterSpec
-        From :func:`~clustersim.topology.load_cluster`.
+        A topology loaded by :func:`~clustersim.topology.load_cluster`.
     """
-    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
-    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
+    advice = "use clustersim.load_cluster(path_or_name, catalogue)"
+    check_kind("cluster", spec, ClusterSpec, "a loaded topology that is not compiled", advice)
     network = spec.datacenter_network
     pools = tuple(
         _compile_pool(name, pool, 0.0 if network is None else network.rate_of(name))
@@ -153,13 +155,13 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
 
 
 def single_pool(n_accelerators: int, *, accelerator: str = "") -> Cluster:
-    """A pool named ``pool``: one node with all chips, without topology.
+    """Return a cluster with one pool named ``pool``: one node with all chips, without topology.
 
     Parameters
     ----------
     n_accelerators : int
     accelerator : str
-        Name in the catalogue, where the chip matters.
+        Name in the catalogue; needed only if results depend on the chip.
 
     Raises
     ------

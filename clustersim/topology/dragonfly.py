@@ -1,8 +1,8 @@
-"""Dragonfly: groups of fully joined routers, groups joined pairwise by global links.
+"""Dragonfly: groups of fully connected routers; global links connect every pair of groups.
 
 Kim, Dally, Scott and Abts, "Technology-Driven, Highly-Scalable Dragonfly Topology" (ISCA 2008):
-p nodes a router, a routers a group, h global links a router, at most a h + 1 groups; balanced
-where a = 2 p = 2 h.  A server of several chips has one port in each of several parallel networks
+p nodes per router, a routers per group, h global links per router, at most a h + 1 groups; balanced
+if a = 2 p = 2 h. A server with several chips has one port in each of several parallel networks
 ("planes").
 """
 
@@ -23,23 +23,28 @@ __all__ = ["Dragonfly", "DragonflyFabric"]
 
 
 class Dragonfly(FileModel):
-    """Dragonfly with full local meshes and evenly spread global links."""
+    """Dragonfly with full local meshes and evenly distributed global links."""
 
     type: Literal["dragonfly"] = Field(description="kind of fabric")
-    nodes_per_router: int = Field(ge=1, le=1024, description="p: nodes on one router")
-    routers_per_group: int = Field(ge=1, le=1024, description="a: routers of a group")
+    nodes_per_router: int = Field(ge=1, le=1024, description="p: nodes per router")
+    routers_per_group: int = Field(ge=1, le=1024, description="a: routers per group")
     global_links: int = Field(ge=1, le=1024, description="h: links of a router to other groups")
     groups: int | None = Field(
-        None, ge=1, le=1_000_000, description="at most a h + 1; by default as many as are needed"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="number of groups, at most a h + 1; by default as many as the nodes need",
     )
     planes: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="parallel networks, one port of each node in each; by default one per chip",
+        description="parallel networks; each node has one port in each; by default one per chip",
     )
     link_rate: Bandwidth | None = Field(
-        None, description="rate of a node's port; by default its network over its planes"
+        None,
+        description="rate of a node's port; by default the node's network bandwidth divided by "
+        "the number of planes",
     )
     local_rate: Bandwidth | None = Field(
         None, description="rate of a link within a group; by default the link rate"
@@ -47,7 +52,7 @@ class Dragonfly(FileModel):
     global_rate: Bandwidth | None = Field(
         None, description="rate of a link between groups; by default the link rate"
     )
-    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> DragonflyFabric:
         """Return the fabric for these servers."""
@@ -61,7 +66,7 @@ class DragonflyFabric(Fabric):
     ----------
     p, a, h, groups, planes : int
     pair_links : int
-        Global links between any two groups, in one plane; ports left over stay unused.
+        Global links between any two groups in one plane; leftover ports are unused.
     """
 
     def __init__(self, spec: Dragonfly, endpoints: Endpoints) -> None:
@@ -77,34 +82,34 @@ class DragonflyFabric(Fabric):
         self.global_Bps = self.link_Bps if spec.global_rate is None else spec.global_rate
 
     def problems(self) -> list[str]:
-        """What makes this fabric impossible."""
+        """Return the reasons why this fabric cannot be built."""
         most, room = self.a * self.h + 1, self.p * self.a * self.groups
         if self.groups > most:
             return [
-                f"groups: {self.groups} groups, but {self.a} routers of {self.h} global links can "
-                f"join at most {most}; use more routers_per_group or global_links"
+                f"groups: {self.a} routers with {self.h} global links each connect at most {most} "
+                f"groups, found {self.groups}; use more routers_per_group or global_links"
             ]
         if self.endpoints.nodes > room:
             return [
-                f"groups: {self.groups} groups have room for {room} nodes, fewer than "
+                f"groups: {self.groups} groups have room for {room} nodes, but the pool has "
                 f"{self.endpoints.nodes}"
             ]
         return []
 
     def port_Bps(self) -> float:
-        """Rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip enters the fabric (bytes/s)."""
         ends = self.endpoints
         return min(ends.nic_Bps, self.planes * self.link_Bps / ends.chips_per_node)
 
     def tiers(self) -> list[Tier]:
-        """Routers: a g a plane."""
+        """Return the routers: a g in each plane, for g groups."""
         return [Tier("router", self.planes * self.a * self.groups)]
 
     def levels(self) -> list[LinkLevel]:
-        """Node to router, within groups, between groups.
+        """Return the levels node to router, within groups, and between groups.
 
-        The global bisection separates half of the groups from the others; within a single group
-        the local mesh is cut into halves of its routers.
+        The global bisection separates one half of the groups from the other. With a single group,
+        the bisection cuts its local mesh into two halves of the routers.
         """
         latency, g, planes = self.spec.latency, self.groups, self.planes
         down = planes * self.p * self.a * g * self.link_Bps
@@ -117,7 +122,7 @@ class DragonflyFabric(Fabric):
         ]  # fmt: skip
         if self.a > 1:
             local = planes * g * self.a * (self.a - 1) // 2
-            # each router sends over a - 1 links: both directions of a cable carry traffic up
+            # Both directions of a local cable carry traffic upwards: each router uses a - 1 links.
             ratio = down / (2 * local * self.local_Bps)
             half = (self.a // 2) * (self.a - self.a // 2) * planes * self.local_Bps
             found.append(
@@ -136,32 +141,32 @@ class DragonflyFabric(Fabric):
         return found
 
     def count_notes(self) -> list[str]:
-        """Global ports that do not divide among the other groups, and room for more nodes."""
+        """Return notes on unused global ports and on groups with room for more nodes."""
         notes = []
         unused = self.a * self.h - self.pair_links * (self.groups - 1)
         if self.groups > 1 and unused:
             notes.append(
-                f"{unused} of {self.a * self.h} global links of a group are not used: each of the "
-                f"{self.groups - 1} other groups gets {self.pair_links}"
+                f"{unused} of {self.a * self.h} global links of a group are not used: "
+                f"{self.pair_links} go to each of the {self.groups - 1} other groups"
             )
         room = self.p * self.a * self.groups
         if room != self.endpoints.nodes:
             notes.append(
-                f"{self.groups:,} groups have room for {room:,} nodes, the pool has "
-                f"{self.endpoints.nodes:,}; routers and links are those of full groups"
+                f"{self.groups:,} groups have room for {room:,} nodes, but the pool has "
+                f"{self.endpoints.nodes:,}; the routers and links of full groups are counted"
             )
         return notes
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """Router of each node (the same number in every plane)."""
+        """Return the router of each node (the same index in every plane)."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.p)
 
     def unit_of_node(self) -> NDArray[np.int32]:
-        """Group of each node."""
+        """Return the group of each node."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.p * self.a)
 
     def trunks(self) -> tuple[Trunk, ...]:
-        """Routers to all others, groups to all others."""
+        """Return the trunks from a router to all others, and from a group to all others."""
         outside = self.pair_links * (self.groups - 1) * self.global_Bps
         router_up = self.planes * ((self.a - 1) * self.local_Bps + outside / self.a)
         return (
@@ -170,7 +175,7 @@ class DragonflyFabric(Fabric):
         )
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Nodes and routers; merged: the planes as one."""
+        """Return nodes and routers; with `merge`, parallel planes are merged."""
         each = self.planes if merge else 1
         routers = self.tiers()[0].switches // each
         return [
@@ -179,7 +184,7 @@ class DragonflyFabric(Fabric):
         ]
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Plane p's routers are numbered after those of plane p - 1."""
+        """Yield the edges; the routers of plane p are numbered after those of plane p - 1."""
         per_plane = self.a * self.groups
         planes = np.arange(1 if merge else self.planes)[:, None] * per_plane
         cables = self.planes if merge else 1
@@ -201,10 +206,10 @@ class DragonflyFabric(Fabric):
             ).merged()
 
     def _global_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Router pairs of the global links of one plane.
+        """Return the router pairs of the global links of one plane.
 
-        Group i's ports are numbered by the distance d = 1 .. g - 1 to the group they lead to
-        (`pair_links` ports each) and dealt to its routers in turn.
+        The ports of a group are numbered by the distance d = 1 .. g - 1 to the group at their
+        other end (`pair_links` ports each) and assigned to its routers round robin.
         """
         one, other = np.triu_indices(self.groups, k=1)
         copy = np.arange(self.pair_links)[:, None]

@@ -1,7 +1,7 @@
-"""What every fabric tells: its switches, links, trunks and wiring, in closed form.
+"""Interface of all fabrics: switches, links, trunks and wiring in closed form.
 
-A fabric is asked for arrays and counts; the networkx graph is made from the same answers
-(:mod:`clustersim.topology.graph`), so neither needs the other.
+A fabric returns counts and arrays. The simulation uses them directly, and
+:mod:`clustersim.topology.graph` builds the networkx graph from the same counts and arrays.
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ __all__ = [
 
 IntArray = NDArray[np.int32]
 Ratio = Annotated[float, Field(ge=1, le=1000)]
-"""An oversubscription: capacity downwards over capacity upwards."""
+"""Oversubscription: capacity downwards divided by capacity upwards."""
 DIFFERS = 0.005
-"""Relative difference of a ratio from what was asked for that is told."""
+"""Relative difference between the requested and the built ratio above which a note is made."""
 
 
 def ratio_note(
-    asked: Mapping[str, float], built: Mapping[str, float], end_to_end: float, why: str
+    requested: Mapping[str, float], built: Mapping[str, float], end_to_end: float, why: str
 ) -> list[str]:
-    """Say what oversubscription was asked for and built, where they differ.
+    """Return notes on the differences between the requested and the built oversubscription.
 
     Parameters
     ----------
-    asked, built : mapping of str to float
-        By tier; a tier that is not built has no effect.
+    requested, built : mapping of str to float
+        Oversubscription by tier; a tier that is not built has no effect.
     end_to_end : float
-        That is built, of a chip when all of the pool sends to all.
+        Oversubscription of one chip as built, when all chips of the pool send to all.
     why : str
         What was rounded.
 
     Examples
     --------
     >>> ratio_note({"leaf": 4.0, "spine": 4.0}, {"leaf": 4.0}, 4.0, "")
-    ['oversubscription.spine of 4:1 has no effect: the pool has nothing above it']
+    ['oversubscription.spine of 4:1 has no effect: the pool has no tier above it']
     >>> print(*ratio_note({"leaf": 3.0}, {"leaf": 2.9}, 2.9, "why"))
-    oversubscription: asked for leaf 3:1, 3:1 end to end; built leaf 2.9:1, 2.9:1 end to end (why)
+    oversubscription: requested leaf 3:1, 3:1 end to end; built leaf 2.9:1, 2.9:1 end to end (why)
     """
     notes = [
         f"oversubscription.{tier} of {format_number(ratio, 3)}:1 has no effect: the pool has "
-        "nothing above it"
-        for tier, ratio in asked.items()
+        "no tier above it"
+        for tier, ratio in requested.items()
         if tier not in built and ratio != 1
     ]
-    wanted = math.prod(asked[tier] for tier in built)
-    pairs = [(asked[tier], ratio) for tier, ratio in built.items()]
+    wanted = math.prod(requested[tier] for tier in built)
+    pairs = [(requested[tier], ratio) for tier, ratio in built.items()]
     pairs += [(wanted, end_to_end)] if built else []
-    if any(abs(ratio / told - 1) > DIFFERS for told, ratio in pairs):
-        told = ", ".join(f"{tier} {format_number(asked[tier], 3)}:1" for tier in built)
+    if any(abs(actual / target - 1) > DIFFERS for target, actual in pairs):
+        targets = ", ".join(f"{tier} {format_number(requested[tier], 3)}:1" for tier in built)
         made = ", ".join(f"{tier} {format_number(ratio, 3)}:1" for tier, ratio in built.items())
         notes.append(
-            f"oversubscription: asked for {told}, {format_number(wanted, 3)}:1 end to end; "
+            f"oversubscription: requested {targets}, {format_number(wanted, 3)}:1 end to end; "
             f"built {made}, {format_number(end_to_end, 3)}:1 end to end ({why})"
         )
     return notes
@@ -79,13 +79,13 @@ def ratio_note(
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The servers that a fabric joins.
+    """The servers that a fabric connects.
 
     Attributes
     ----------
     nodes, chips_per_node : int
     nic_Bps : float
-        Scale-out network of one chip, one direction (bytes/s).
+        Scale-out network bandwidth of one chip, one direction (bytes/s).
     """
 
     nodes: int
@@ -94,18 +94,18 @@ class Endpoints:
 
     @property
     def chips(self) -> int:
-        """Chips in all nodes."""
+        """Number of chips in all nodes."""
         return self.nodes * self.chips_per_node
 
     @property
     def node_Bps(self) -> float:
-        """Network of one node, one direction (bytes/s)."""
+        """Network bandwidth of one node, one direction (bytes/s)."""
         return self.chips_per_node * self.nic_Bps
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A layer of switches: its kind and how many there are."""
+    """A layer of switches: their kind and their number."""
 
     kind: str
     switches: int
@@ -118,19 +118,19 @@ class LinkLevel:
     Attributes
     ----------
     name, lower, upper : str
-        The level, and the kinds of vertices that it joins.
+        Name of the level, and the kinds of vertices that it connects.
     links : int
-        Cables (full duplex).
+        Number of cables (full duplex).
     link_Bps : float
         Rate of one cable, one direction (bytes/s).
     latency_s : float
-        Of one hop.
+        Latency of one hop (seconds).
     oversubscription : float or None
-        Capacity that enters the lower layer from below / capacity of this level; None where
-        there is nothing below.
+        Capacity that enters the lower layer from below / capacity of this level; None for the
+        lowest level.
     bisection_Bps : float or None
-        Capacity between two halves of the pool at this level, one direction; None where halves
-        are not separated by this level.
+        Capacity between two halves of the pool at this level, one direction (bytes/s); None if
+        this level does not separate the halves.
     """
 
     name: str
@@ -144,24 +144,24 @@ class LinkLevel:
 
     @property
     def capacity_Bps(self) -> float:
-        """Rate of all cables together, one direction (bytes/s)."""
+        """Total rate of all cables, one direction (bytes/s)."""
         return self.links * self.link_Bps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trunk:
-    """The bundle of links by which a group of nodes reaches the rest of its pool.
+    """The bundle of links that connects a group of nodes to the rest of its pool.
 
     Attributes
     ----------
     name : str
-        The group: ``leaf``, ``pod``, ``router`` ...
+        Kind of group: ``leaf``, ``pod``, ``router`` ...
     group_of_node : array of int32, shape (n_nodes,)
     group_nodes : int
-        Nodes in a full group.
+        Number of nodes in a full group.
     up_Bps : float
-        Capacity of the bundle of one full group, one direction (bytes/s); the mean where the
-        links do not divide evenly.
+        Capacity of the bundle of one full group, one direction (bytes/s); the mean over groups if
+        the links do not divide evenly.
     """
 
     name: str
@@ -171,15 +171,15 @@ class Trunk:
 
     @property
     def n_groups(self) -> int:
-        """Groups that hold a node."""
+        """Number of groups with at least one node."""
         return int(self.group_of_node[-1]) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Vertices:
-    """`count` vertices of one kind, each for `multiplicity` parallel switches.
+    """`count` vertices of one kind; each represents `multiplicity` parallel switches.
 
-    `level` is 0 for nodes and grows upwards.
+    `level` is 0 for nodes and increases upwards.
     """
 
     kind: str
@@ -190,7 +190,7 @@ class Vertices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wiring:
-    """Edges of one level: vertex `lower[i]` to `upper[i]` by `multiplicity[i]` cables.
+    """Edges of one level: `multiplicity[i]` cables connect vertex `lower[i]` to `upper[i]`.
 
     Attributes
     ----------
@@ -198,7 +198,7 @@ class Wiring:
     lower_kind, upper_kind : str
     lower, upper, multiplicity : array of int, shape (n_edges,)
     link_Bps, latency_s : float
-        Of one cable, one direction.
+        Rate (bytes/s) and latency (seconds) of one cable, one direction.
     """
 
     level: str
@@ -211,7 +211,7 @@ class Wiring:
     latency_s: float
 
     def merged(self) -> Wiring:
-        """Return the same cables with parallel edges as one."""
+        """Return the same cables with parallel edges merged into one."""
         width = int(self.upper.max(initial=0)) + 1
         keys, inverse = np.unique(self.lower * width + self.upper, return_inverse=True)
         cables = np.bincount(inverse, weights=self.multiplicity).astype(np.int64)
@@ -240,45 +240,48 @@ class Fabric(ABC):
 
     @abstractmethod
     def problems(self) -> list[str]:
-        """What makes this fabric impossible (empty if it can be built)."""
+        """Return the reasons why this fabric cannot be built; empty if it can."""
 
     @abstractmethod
     def tiers(self) -> list[Tier]:
-        """Layers of switches from the nodes upwards."""
+        """Return the layers of switches, from the nodes upwards."""
 
     @abstractmethod
     def levels(self) -> list[LinkLevel]:
-        """Levels of links from the nodes upwards, in closed form."""
+        """Return the levels of links in closed form, from the nodes upwards."""
 
     @abstractmethod
     def leaf_of_node(self) -> IntArray:
-        """First switch (group) of each node, shape (n_nodes,)."""
+        """Return the first switch (or group of switches) of each node, shape (n_nodes,)."""
 
     @abstractmethod
     def unit_of_node(self) -> IntArray:
-        """Scalable unit, pod or group of each node, shape (n_nodes,)."""
+        """Return the scalable unit, pod or group of each node, shape (n_nodes,)."""
 
     @abstractmethod
     def trunks(self) -> tuple[Trunk, ...]:
-        """Bundles that groups of nodes share, innermost first; empty where there are none."""
+        """Return the bundles that groups of nodes share, innermost first; empty if none."""
 
     @abstractmethod
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Vertices of the graph from the nodes upwards; `merge` puts parallel rails in one."""
+        """Return the vertices of the graph, from the nodes upwards.
+
+        With `merge`, parallel switches (rails or planes) become one vertex.
+        """
 
     @abstractmethod
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Edges of the graph; `merge` as in :meth:`vertices`."""
+        """Yield the edges of the graph; `merge` as in :meth:`vertices`."""
 
     def port_Bps(self) -> float:
-        """Rate at which one chip enters the fabric, one direction (bytes/s)."""
+        """Return the rate at which one chip enters the fabric, one direction (bytes/s)."""
         return self.endpoints.nic_Bps
 
     def effective_nic_Bps(self) -> float:
-        """Rate of every chip when all send to all (bytes/s).
+        """Return the rate of every chip when all chips send to all (bytes/s).
 
-        The tightest of the chip's own port and its share of each trunk that a collective over
-        the whole pool crosses: ``up_Bps / (group_nodes * chips_per_node)``.
+        The rate is the minimum of the chip's port and its share of each trunk that a collective
+        over the whole pool crosses, ``up_Bps / (group_nodes * chips_per_node)``.
         """
         shares = [
             trunk.up_Bps / (trunk.group_nodes * self.endpoints.chips_per_node)
@@ -288,14 +291,14 @@ class Fabric(ABC):
         return min([self.port_Bps(), *shares])
 
     def ratio_notes(self) -> list[str]:
-        """Where the oversubscription that is built is not the one that was asked for."""
+        """Return the differences between the requested and the built oversubscription."""
         return []
 
     def count_notes(self) -> list[str]:
-        """Where counts are rounded: units, pods or groups that are not full, ports left over."""
+        """Return notes on rounded counts: units, pods or groups not full, and unused ports."""
         return []
 
     def bisection_Bps(self) -> float:
-        """Capacity between two halves of the pool, one direction (bytes/s)."""
+        """Return the capacity between two halves of the pool, one direction (bytes/s)."""
         cuts = [level.bisection_Bps for level in self.levels() if level.bisection_Bps is not None]
         return min(cuts, default=0.0)

@@ -1,8 +1,8 @@
 """The k-ary fat tree of Al-Fares, Loukissas and Vahdat (SIGCOMM 2008).
 
-k pods of k/2 edge and k/2 aggregation switches, (k/2)^2 cores, k^3/4 hosts; every switch has k
-ports.  A server of several chips is one host of several parallel trees ("planes"), one port in
-each.
+k pods with k/2 edge and k/2 aggregation switches each, (k/2)^2 cores, k^3/4 hosts; every switch has
+k ports. A server with several chips is one host in several parallel trees ("planes"), with one port
+in each.
 """
 
 from __future__ import annotations
@@ -32,36 +32,37 @@ __all__ = ["FatTree", "FatTreeFabric", "FatTreeOversubscription"]
 
 
 class FatTreeOversubscription(FileModel):
-    """Capacity downwards / capacity upwards, per tier; the links upwards are that much slower."""
+    """Capacity downwards / capacity upwards, per tier; the rate of uplinks is divided by it."""
 
-    edge: Ratio = Field(1.0, description="of the edge switches")
-    aggregation: Ratio = Field(1.0, description="of the aggregation switches")
+    edge: Ratio = Field(1.0, description="oversubscription of the edge switches")
+    aggregation: Ratio = Field(1.0, description="oversubscription of the aggregation switches")
 
 
 class FatTree(FileModel):
-    """k-ary fat tree, in as many parallel planes as a node has network ports."""
+    """k-ary fat tree with one parallel plane per network port of a node."""
 
     type: Literal["fat-tree"] = Field(description="kind of fabric")
     k: int | None = Field(
         None,
         ge=2,
         le=1024,
-        description="ports of a switch, an even number; k^3/4 nodes fit. By default the "
-        "smallest that fits",
+        description="ports per switch, an even number; the tree has room for k^3/4 nodes; "
+        "by default the smallest k with room for the pool",
     )
     planes: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="parallel trees, one port of each node in each; by default one per chip",
+        description="parallel trees; each node has one port in each; by default one per chip",
     )
     link_rate: Bandwidth | None = Field(
         None,
-        description="rate of a link, one direction; by default a node's network over its planes",
+        description="rate of a link, one direction; by default the node's network bandwidth "
+        "divided by the number of planes",
     )
-    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
     oversubscription: FatTreeOversubscription = Field(
-        default_factory=FatTreeOversubscription, description="per tier of switches"
+        default_factory=FatTreeOversubscription, description="oversubscription per tier of switches"
     )
 
     def build(self, endpoints: Endpoints) -> FatTreeFabric:
@@ -90,24 +91,24 @@ class FatTreeFabric(Fabric):
         self.core_Bps = self.edge_up_Bps / spec.oversubscription.aggregation
 
     def problems(self) -> list[str]:
-        """What makes this fabric impossible."""
+        """Return the reasons why this fabric cannot be built."""
         nodes = self.endpoints.nodes
         if self.k % 2:
-            return [f"k: {self.k} is odd; a fat tree needs an even k, {self.k + 1} for example"]
+            return [f"k: must be even, found {self.k}; use {self.k + 1}, for example"]
         if nodes > self.k**3 // 4:
             return [
-                f"k: a {self.k}-ary fat tree has room for {self.k**3 // 4} nodes, fewer than "
+                f"k: a {self.k}-ary fat tree has room for {self.k**3 // 4} nodes, but the pool has "
                 f"{nodes}; use k of {_smallest_k(nodes)} or more"
             ]
         return []
 
     def port_Bps(self) -> float:
-        """Rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip enters the fabric (bytes/s)."""
         ends = self.endpoints
         return min(ends.nic_Bps, self.planes * self.link_Bps / ends.chips_per_node)
 
     def tiers(self) -> list[Tier]:
-        """Edge, aggregation and core switches of all planes: 5 k^2 / 4 a plane."""
+        """Return edge, aggregation and core switches of all planes: 5 k^2 / 4 per plane."""
         per_pod_layer = self.planes * self.k * self.half
         return [
             Tier("edge", per_pod_layer),
@@ -116,9 +117,10 @@ class FatTreeFabric(Fabric):
         ]
 
     def levels(self) -> list[LinkLevel]:
-        """Node to edge, edge to aggregation, aggregation to core: k^3/4 links a plane each.
+        """Return the levels node-edge, edge-aggregation and aggregation-core.
 
-        Bisection counts the nodes that are there; the upper levels count all hosts that fit.
+        Each level of a full tree has k^3/4 links per plane. The node-edge level counts only the
+        nodes of the pool; the upper levels count the full tree.
         """
         over, latency = self.spec.oversubscription, self.spec.latency
         links, nodes = self.planes * self.k**3 // 4, self.endpoints.nodes
@@ -133,42 +135,46 @@ class FatTreeFabric(Fabric):
         ]
 
     def ratio_notes(self) -> list[str]:
-        """Links faster than the nodes' ports, and what is above the only switch or pod."""
+        """Return the differences between the requested and the built oversubscription.
+
+        They arise if links are faster than the ports of the nodes, or if the pool has a single edge
+        switch or a single pod.
+        """
         over, chips = self.spec.oversubscription, self.endpoints.chips_per_node
-        asked = {"edge": over.edge, "aggregation": over.aggregation}
+        requested = {"edge": over.edge, "aggregation": over.aggregation}
         rate, built = self.port_Bps(), {}
-        for tier, trunk in zip(asked, self.trunks(), strict=True):
+        for tier, trunk in zip(requested, self.trunks(), strict=True):
             if trunk.n_groups > 1:
                 share = trunk.up_Bps / (trunk.group_nodes * chips)
                 built[tier] = rate / share
                 rate = share
         end_to_end = self.port_Bps() / self.effective_nic_Bps()
         why = (
-            f"a link has {format_number(self.link_Bps * 8 / 1e9)} Gb/s, a node enters with "
-            f"{format_number(self.port_Bps() * chips / self.planes * 8 / 1e9)} Gb/s a plane"
+            f"a link has {format_number(self.link_Bps * 8 / 1e9)} Gb/s, a node sends "
+            f"{format_number(self.port_Bps() * chips / self.planes * 8 / 1e9)} Gb/s into each plane"
         )
-        return ratio_note(asked, built, end_to_end, why)
+        return ratio_note(requested, built, end_to_end, why)
 
     def count_notes(self) -> list[str]:
-        """Hosts that fit and are not there, whose switches and links are counted."""
+        """Return a note if the tree has room for more nodes than the pool has."""
         room, nodes = self.k**3 // 4, self.endpoints.nodes
         if room == nodes:
             return []
         return [
-            f"a {self.k}-ary fat tree has room for {room:,} nodes, the pool has {nodes:,}; "
-            "switches and links are those of the full tree"
+            f"a {self.k}-ary fat tree has room for {room:,} nodes, but the pool has {nodes:,}; "
+            "the switches and links of the full tree are counted"
         ]
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """Edge switch of each node (the same number in every plane)."""
+        """Return the edge switch of each node (the same index in every plane)."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.half)
 
     def unit_of_node(self) -> NDArray[np.int32]:
-        """Pod of each node."""
+        """Return the pod of each node."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.half**2)
 
     def trunks(self) -> tuple[Trunk, ...]:
-        """Edge switches to their pod, pods to the cores."""
+        """Return the trunks from edge switches to their pod, and from pods to the cores."""
         edge_up = self.planes * self.half * self.edge_up_Bps
         pod_up = self.planes * self.half**2 * self.core_Bps
         return (
@@ -177,7 +183,7 @@ class FatTreeFabric(Fabric):
         )
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Nodes, edge, aggregation, core switches; merged: the planes as one."""
+        """Return nodes and edge, aggregation and core switches; `merge` merges parallel planes."""
         each = self.planes if merge else 1
         found = [Vertices("node", self.endpoints.nodes, 1, 0)]
         for level, tier in enumerate(self.tiers(), start=1):
@@ -185,7 +191,7 @@ class FatTreeFabric(Fabric):
         return found
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Plane p's switches are numbered after those of plane p - 1."""
+        """Yield the edges; the switches of plane p are numbered after those of plane p - 1."""
         half, layer = self.half, self.k * self.half
         planes = np.arange(1 if merge else self.planes)[:, None]
         cables = self.planes if merge else 1
@@ -210,7 +216,7 @@ class FatTreeFabric(Fabric):
 
 
 def _smallest_k(nodes: int) -> int:
-    """Smallest even k with k^3/4 >= nodes."""
+    """Return the smallest even k with k^3/4 >= nodes."""
     k = 2
     while k**3 // 4 < nodes:
         k += 2

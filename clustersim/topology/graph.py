@@ -1,4 +1,4 @@
-"""The networkx graph of a topology: for description, routing and pictures."""
+"""The networkx graph of a topology, for descriptions, routing and pictures."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ __all__ = ["build_graph", "build_node_graph"]
 
 
 def build_graph(spec: ClusterSpec, *, merge_rails: bool = True) -> nx.Graph[str]:
-    """Build the graph of a whole cluster; nodes (servers) are its leaves.
+    """Build the graph of a whole cluster, with nodes (servers) as its lowest vertices.
 
     Parameters
     ----------
     spec : ClusterSpec
-        From :func:`~clustersim.topology.load_cluster`.
+        A topology loaded by :func:`~clustersim.topology.load_cluster`.
     merge_rails : bool
-        One vertex for parallel switches (the rails of a unit, planes) and one edge for parallel
-        cables, with their number as `multiplicity`: the capacities between groups of nodes stay
-        the same.
+        If True, parallel switches (the rails of a unit, or planes) become one vertex and parallel
+        cables one edge. Their number is the attribute `multiplicity`. The capacities between
+        groups of nodes do not change.
 
     Returns
     -------
     networkx.Graph
-        Vertices ``"{pool}/{kind}/{index}"`` with the attributes kind (node, leaf, spine, core,
-        edge, aggregation, router, ideal, gateway, datacenter), pool, level (0 for nodes), index
-        and multiplicity.  Edges with level (name), bandwidth_Bps (of all parallel cables, one
-        direction), latency_s and multiplicity.
+        Vertices are named ``"{pool}/{kind}/{index}"``. They have the attributes kind (node, leaf,
+        spine, core, edge, aggregation, router, ideal, gateway, datacenter), pool, level (0 for
+        nodes), index and multiplicity. Edges have the attributes level (name), bandwidth_Bps (of
+        all parallel cables, one direction), latency_s and multiplicity.
     """
     import networkx as nx
 
-    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
-    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
+    advice = "use clustersim.load_cluster(path_or_name, catalogue)"
+    check_kind("cluster", spec, ClusterSpec, "a loaded topology that is not compiled", advice)
     graph: nx.Graph[str] = nx.Graph(name=spec.name)
     for name, pool in spec.pools.items():
         add_pool(graph, name, pool.build_fabric(), merge=merge_rails)
@@ -83,7 +83,7 @@ def _add_wiring(graph: nx.Graph[str], pool: str, wiring: Wiring) -> None:
 
 
 def _join_pools(graph: nx.Graph[str], spec: ClusterSpec) -> None:
-    """Add a gateway per pool, over its topmost switches, and the network between gateways."""
+    """Add one gateway above the topmost switches of each pool, and connect the gateways."""
     network = spec.datacenter_network
     if network is None:
         return
@@ -105,7 +105,7 @@ def _join_pools(graph: nx.Graph[str], spec: ClusterSpec) -> None:
 
 
 def _top_vertices(graph: nx.Graph[str], pool: str, fabric: Fabric) -> list[str]:
-    """Vertices of the topmost layer of one pool."""
+    """Return the vertices of the topmost layer of one pool."""
     kind = fabric.vertices(merge=True)[-1].kind
     members: list[str] = []
     while f"{pool}/{kind}/{len(members)}" in graph:
@@ -114,18 +114,18 @@ def _top_vertices(graph: nx.Graph[str], pool: str, fabric: Fabric) -> list[str]:
 
 
 def build_node_graph(pool: PoolSpec) -> nx.Graph[str]:
-    """Build the graph of one scale-up domain: its chips, their links, their network ports.
+    """Build the graph of one scale-up domain: its chips, their links and their network ports.
 
     Parameters
     ----------
     pool : PoolSpec
-        Of a loaded topology.
+        A pool of a loaded topology.
 
     Returns
     -------
     networkx.Graph
-        Vertices ``chip/i`` and ``nic/i``, and ``switch/0`` where the domain is switched.  In a
-        full mesh (HCCS) of k chips each pair has ``bandwidth / (k - 1)``.
+        Vertices ``chip/i`` and ``nic/i``, and ``switch/0`` if the domain has a switch. In a full
+        mesh (HCCS) of k chips, each pair has ``bandwidth / (k - 1)``.
     """
     import networkx as nx
 

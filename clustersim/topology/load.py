@@ -1,4 +1,4 @@
-"""Reading a topology file: format, catalogue, and what only the whole can tell."""
+"""Read a topology file, fill it in from the catalogue, and check pools and cluster."""
 
 from __future__ import annotations
 
@@ -26,25 +26,24 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
     Parameters
     ----------
     path_or_name : str or Path
-        A file, or the name of one in a folder ``topologies``: the user's, else that of the
-        package (``"h200-superpod"``).
+        A file, or the name of a file in the user's folder ``topologies`` or else in the folder of
+        the package (``"h200-superpod"``).
     catalogue : Catalogue
-        Where chips per node, network and scale-up link come from.
+        Supplies chips per node, network and scale-up link where the file omits them.
 
     Returns
     -------
     ClusterSpec
-        With every value filled in.
+        The topology with every value filled in.
 
     Raises
     ------
     InputError
-        All problems of the file at once.
+        If the file is invalid. The error lists all problems of the file.
     """
     from clustersim.catalogue import Catalogue
 
-    told = "clustersim.load_catalogue() gives one"
-    check_kind("catalogue", catalogue, Catalogue, "a catalogue", told)
+    check_kind("catalogue", catalogue, Catalogue, "a catalogue", "use clustersim.load_catalogue()")
     path = find_topology(path_or_name)
     return resolve_cluster(read_yaml(path), catalogue, source=path)
 
@@ -52,7 +51,7 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
 def resolve_cluster(
     data: Mapping[str, Any], catalogue: Catalogue, *, source: str | Path = "cluster"
 ) -> ClusterSpec:
-    """Check and complete a topology that is already read (inline in a scenario, say).
+    """Check and complete a topology given as a mapping, for example inline in a scenario.
 
     Parameters
     ----------
@@ -60,12 +59,12 @@ def resolve_cluster(
         In the format of :class:`ClusterSpec`.
     catalogue : Catalogue
     source : str or Path
-        What to call it in an error.
+        Name of the topology in error messages.
 
     Raises
     ------
     InputError
-        All problems at once.
+        If the topology is invalid. The error lists all problems.
     """
     problems: list[str] = []
     spec: ClusterSpec | None = None
@@ -82,7 +81,7 @@ def resolve_cluster(
     }
     if readable and not any(pool.nodes for pool in readable.values()):
         empty = ", ".join(f"pools.{name}.nodes" for name in readable)
-        problems.append(f"{empty}: 0, so that the cluster has 0 nodes; at least 1 is needed")
+        problems.append(f"{empty}: the cluster has 0 nodes; at least 1 is needed")
     for name, pool in pools.items():
         problems += [f"pools.{name}.{problem}" for problem in _check_pool(pool)]
     if spec is not None:
@@ -95,18 +94,20 @@ def resolve_cluster(
 
 
 def topology_names() -> list[str]:
-    """Names that :func:`load_cluster` takes without a path: of the user's folder, and shipped."""
+    """Return the names that :func:`load_cluster` accepts: of the user's folder and the package."""
     own = (path.name for path in Path("topologies").glob("*.yaml"))
     return sorted({Path(name).stem for name in (*own, *shipped_files("topologies", ".yaml"))})
 
 
 def find_topology(path_or_name: str | Path) -> Path:
-    """Path of a topology given by path or by name; see :func:`~clustersim.shipped.find_file`.
+    """Return the path of a topology given by path or name.
+
+    See :func:`~clustersim.shipped.find_file`.
 
     Raises
     ------
     InputError
-        If there is neither; with the nearest name.
+        If there is no such file. The message suggests the nearest name.
     """
     path = find_file(path_or_name, within="topologies")
     if os.path.exists(path):
@@ -145,7 +146,7 @@ def _unknown_chips(data: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
 
 
 def _readable_pools(data: Mapping[str, Any]) -> dict[str, PoolSpec]:
-    """The pools that are in order by themselves, so that their other problems are told too."""
+    """Return the pools with a valid format, so that their other problems are reported too."""
     pools = {}
     for name, pool in _raw_pools(data).items():
         try:
@@ -156,7 +157,7 @@ def _readable_pools(data: Mapping[str, Any]) -> dict[str, PoolSpec]:
 
 
 def _complete(pool: PoolSpec, chip: Accelerator) -> PoolSpec:
-    """Fill in what the file leaves to the catalogue."""
+    """Return the pool with omitted values set from the catalogue."""
     chips_per_node = pool.chips_per_node or chip.chips_per_node
     link = pool.scale_up
     shape = link.shape or chip.scaleup_shape
@@ -178,7 +179,7 @@ def _complete(pool: PoolSpec, chip: Accelerator) -> PoolSpec:
 
 
 def _scale_up_size(chip: Accelerator, shape: str, chips_per_node: int, nodes: int) -> int:
-    """Chips of a domain: a node's, or the catalogue's where that spans several nodes."""
+    """Return the chips per scale-up domain: one node, or the catalogue's size if larger."""
     if shape == "none":
         return 1
     if chip.scaleup_size <= chip.chips_per_node:
@@ -187,34 +188,36 @@ def _scale_up_size(chip: Accelerator, shape: str, chips_per_node: int, nodes: in
 
 
 def _zero_rates(model: Any, prefix: str = "") -> Iterable[str]:
-    """Fields of a pool or fabric whose rate is zero."""
+    """Yield a problem for each field of a pool or fabric whose rate is zero."""
     for name in ("nic", "link_rate", "local_rate", "global_rate"):
         if getattr(model, name, None) == 0:
-            yield f"{prefix}{name}: is 0; a link must have a rate, for example 400 Gb/s"
+            yield f"{prefix}{name}: must be more than 0, found 0; write for example 400 Gb/s"
 
 
 def _check_pool(pool: PoolSpec) -> list[str]:
-    """What is wrong with a completed pool; ``field: problem`` each."""
+    """Return the problems of a completed pool, each as ``field: problem``."""
     problems = [*_zero_rates(pool), *_zero_rates(pool.fabric, "fabric.")]
     chips = pool.chips_per_node or 0
     if pool.nodes * chips > MOST_CHIPS:
         return [
             *problems,
-            f"nodes: {pool.nodes:,} nodes of {chips:,} chips are {pool.nodes * chips:,} chips; "
-            f"allowed: up to {MOST_CHIPS:,}",
+            f"nodes: {pool.nodes:,} nodes with {chips:,} chips each are {pool.nodes * chips:,} "
+            f"chips; allowed: up to {MOST_CHIPS:,}",
         ]
     size = pool.scale_up.size or 1
     if size % chips and chips % size:
         problems.append(
-            f"scale_up.size: {size} chips are neither a multiple nor a part of the {chips} chips "
-            "of a node"
+            f"scale_up.size: must divide the {chips} chips of a node or be a multiple of them, "
+            f"found {size}"
         )
     if size > 1 and pool.scale_up.bandwidth == 0:
-        problems.append(f"scale_up.bandwidth: is 0, but {size} chips are to share a domain")
+        problems.append(
+            f"scale_up.bandwidth: must be more than 0 for a domain of {size} chips, found 0"
+        )
     taken = sum(pool.virtual_cluster_nodes().values())
     if taken > pool.nodes:
         problems.append(
-            f"virtual_clusters: they own {taken:,} nodes together, but the pool has {pool.nodes:,}"
+            f"virtual_clusters: together they own {taken:,} nodes, but the pool has {pool.nodes:,}"
         )
     if not problems:
         problems += [f"fabric.{problem}" for problem in pool.build_fabric().problems()]
@@ -222,12 +225,12 @@ def _check_pool(pool: PoolSpec) -> list[str]:
 
 
 def _check_cluster(spec: ClusterSpec, pools: Mapping[str, PoolSpec]) -> list[str]:
-    """What is wrong with the cluster as a whole."""
+    """Return the problems of the cluster as a whole."""
     problems = []
     chips = sum(pool.endpoints().chips for pool in pools.values())
     largest = max((pool.endpoints().chips for pool in pools.values()), default=0)
     if chips > MOST_CHIPS >= largest:
-        problems.append(f"pools: {chips:,} chips together; allowed: up to {MOST_CHIPS:,}")
+        problems.append(f"pools: {chips:,} chips in total; allowed: up to {MOST_CHIPS:,}")
     network = spec.datacenter_network
     if network is not None:
         problems += [
@@ -237,6 +240,7 @@ def _check_cluster(spec: ClusterSpec, pools: Mapping[str, PoolSpec]) -> list[str
         ]
         if min([network.rate, *network.rates.values()]) == 0:
             problems.append(
-                "datacenter_network.rate: is 0; leave datacenter_network out to keep pools apart"
+                "datacenter_network.rate: must be more than 0, found 0; omit datacenter_network to "
+                "leave pools unconnected"
             )
     return problems

@@ -1,4 +1,4 @@
-"""Fabrics without switches to count: a full mesh of nodes, and none at all."""
+"""Fabrics without switches: a full mesh of nodes, and an ideal network."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from clustersim.units import Bandwidth, Duration
 __all__ = ["FullMesh", "FullMeshFabric", "IdealFabric", "NoFabric"]
 
 MOST_MESH_NODES = 2048
-"""More nodes than this would need more cables than any node has ports."""
+"""Largest full mesh; a node has no ports for more cables."""
 
 
 class FullMesh(FileModel):
-    """Every node cabled to every other."""
+    """Full mesh: a link between every pair of nodes."""
 
     type: Literal["full-mesh"] = Field(description="kind of fabric")
     link_rate: Bandwidth | None = Field(
         None,
-        description="rate of the link between two nodes, one direction; by default a node's "
-        "network over its links",
+        description="rate of the link between two nodes, one direction; by default the node's "
+        "network bandwidth divided by its number of links",
     )
-    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> FullMeshFabric:
         """Return the fabric for these servers."""
@@ -36,10 +36,10 @@ class FullMesh(FileModel):
 
 
 class NoFabric(FileModel):
-    """No topology: every node reaches every other at the rate of its network."""
+    """No topology: every node reaches every other node at its full network bandwidth."""
 
     type: Literal["none"] = Field("none", description="kind of fabric")
-    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> IdealFabric:
         """Return the fabric for these servers."""
@@ -47,27 +47,27 @@ class NoFabric(FileModel):
 
 
 class _Flat(Fabric):
-    """What both share: all nodes are in one group, and nothing is shared."""
+    """Base of both fabrics: all nodes are in one group, and no links are shared."""
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """One group for all nodes."""
+        """Return one group for all nodes."""
         return np.zeros(self.endpoints.nodes, dtype=np.int32)
 
     def unit_of_node(self) -> NDArray[np.int32]:
-        """One group for all nodes."""
+        """Return one group for all nodes."""
         return self.leaf_of_node()
 
     def tiers(self) -> list[Tier]:
-        """No switches."""
+        """Return an empty list: there are no switches."""
         return []
 
     def trunks(self) -> tuple[Trunk, ...]:
-        """No shared bundles."""
+        """Return an empty tuple: no bundles are shared."""
         return ()
 
 
 class FullMeshFabric(_Flat):
-    """n nodes, n (n - 1) / 2 links, (n/2)^2 of them across the middle."""
+    """Full mesh: n nodes, n (n - 1) / 2 links, (n/2)^2 of them across the bisection."""
 
     def __init__(self, spec: FullMesh, endpoints: Endpoints) -> None:
         super().__init__(endpoints)
@@ -76,23 +76,23 @@ class FullMeshFabric(_Flat):
         self.link_Bps = rate if spec.link_rate is None else spec.link_rate
 
     def problems(self) -> list[str]:
-        """What makes this fabric impossible."""
+        """Return the reasons why this fabric cannot be built."""
         if self.endpoints.nodes <= MOST_MESH_NODES:
             return []
         return [
-            f"type: a full mesh of {self.endpoints.nodes} nodes is out of reach; allowed: up to "
-            f"{MOST_MESH_NODES} nodes"
+            f"type: a full mesh can have at most {MOST_MESH_NODES} nodes, but the pool has "
+            f"{self.endpoints.nodes}"
         ]
 
     def port_Bps(self) -> float:
-        """Rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip enters the fabric (bytes/s)."""
         ends = self.endpoints
         if ends.nodes == 1:
             return ends.nic_Bps
         return min(ends.nic_Bps, (ends.nodes - 1) * self.link_Bps / ends.chips_per_node)
 
     def levels(self) -> list[LinkLevel]:
-        """One level: node to node."""
+        """Return the single level, node to node."""
         nodes, rate = self.endpoints.nodes, self.link_Bps
         if nodes == 1:
             return []
@@ -102,11 +102,11 @@ class FullMeshFabric(_Flat):
         ]
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Nodes only."""
+        """Return the nodes; there are no other vertices."""
         return [Vertices("node", self.endpoints.nodes, 1, 0)]
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Every pair of nodes."""
+        """Yield one edge for every pair of nodes."""
         one, other = np.triu_indices(self.endpoints.nodes, k=1)
         cables = np.ones(one.size, dtype=np.int64)
         if one.size:
@@ -116,18 +116,18 @@ class FullMeshFabric(_Flat):
 
 
 class IdealFabric(_Flat):
-    """An ideal network, drawn as one vertex that is no switch."""
+    """An ideal network, drawn as one vertex that is not counted as a switch."""
 
     def __init__(self, spec: NoFabric, endpoints: Endpoints) -> None:
         super().__init__(endpoints)
         self.spec = spec
 
     def problems(self) -> list[str]:
-        """Nothing can be wrong."""
+        """Return an empty list: an ideal network can always be built."""
         return []
 
     def levels(self) -> list[LinkLevel]:
-        """Every node at its full rate."""
+        """Return the single level, with every node at its full rate."""
         ends = self.endpoints
         return [
             LinkLevel(
@@ -137,11 +137,11 @@ class IdealFabric(_Flat):
         ]  # fmt: skip
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Nodes and the ideal network."""
+        """Return the nodes and one vertex for the ideal network."""
         return [Vertices("node", self.endpoints.nodes, 1, 0), Vertices("ideal", 1, 1, 1)]
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Every node to the ideal network."""
+        """Yield one edge from every node to the ideal network."""
         node = np.arange(self.endpoints.nodes)
         cables = np.full(node.size, self.endpoints.chips_per_node)
         yield Wiring(

@@ -1,9 +1,9 @@
-"""Rail-optimised Clos: leaf, spine and core, in scalable units (NVIDIA DGX SuperPOD).
+"""Rail-optimised Clos with leaf, spine and core switches in scalable units (NVIDIA DGX SuperPOD).
 
-The i-th chip of every node of a scalable unit is cabled to the same leaf, the leaf of rail i.
-Source of the shape and of the counts that the tests check: NVIDIA, "DGX SuperPOD reference
+The i-th chip of every node in a scalable unit is connected to the same leaf, the leaf of rail i.
+Source of the shape and of the counts checked by the tests: NVIDIA, "DGX SuperPOD reference
 architecture, DGX H100" (RA-11333-001), compute fabric: units of 32 nodes, one leaf per rail and
-unit, switches of 64 ports, half of them upwards.
+unit, switches with 64 ports, half of them upwards.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ __all__ = ["RailFabric", "RailOptimised", "RailOversubscription"]
 class RailOversubscription(FileModel):
     """Capacity downwards / capacity upwards, per tier of switches; 1 is full bandwidth."""
 
-    leaf: Ratio = Field(1.0, description="of the leaves: ports to nodes / ports to spines")
-    spine: Ratio = Field(1.0, description="of the spines: ports to leaves / ports to cores")
+    leaf: Ratio = Field(
+        1.0, description="oversubscription of the leaves: ports to nodes / ports to spines"
+    )
+    spine: Ratio = Field(
+        1.0, description="oversubscription of the spines: ports to leaves / ports to cores"
+    )
 
 
 class RailOptimised(FileModel):
-    """Leaf/spine/core with one leaf per rail and scalable unit (SuperPOD style)."""
+    """Leaf, spine and core switches with one leaf per rail and scalable unit (SuperPOD style)."""
 
     type: Literal["rail-optimised"] = Field(description="kind of fabric")
     unit_nodes: int = Field(32, ge=1, le=4096, description="nodes in one scalable unit")
@@ -50,21 +54,21 @@ class RailOptimised(FileModel):
         None,
         ge=1,
         le=4096,
-        description="scalable units under one layer of spines; by default as many as a spine "
-        "can give a port to every leaf of. More units than that get a layer of cores",
+        description="scalable units under one layer of spines; by default as many as allow a "
+        "spine one port to every leaf; more units need a layer of cores",
     )
     rails: int | None = Field(
         None, ge=1, le=1024, description="leaves per unit; by default one per chip of a node"
     )
-    radix: int = Field(64, ge=2, le=4096, description="ports of a switch")
+    radix: int = Field(64, ge=2, le=4096, description="ports per switch")
     link_rate: Bandwidth | None = Field(
         None,
-        description="rate of one link between switches, one direction; by default the rate of "
-        "a chip's network, which a slower link rate also caps",
+        description="rate of one link between switches, one direction; by default the network "
+        "bandwidth of a chip; a slower rate also limits the chip",
     )
-    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
     oversubscription: RailOversubscription = Field(
-        default_factory=RailOversubscription, description="per tier of switches"
+        default_factory=RailOversubscription, description="oversubscription per tier of switches"
     )
 
     def build(self, endpoints: Endpoints) -> RailFabric:
@@ -81,7 +85,7 @@ class RailFabric(Fabric):
     leaf_down, leaf_up : int
         Ports of one leaf to nodes and to spines.
     planes : int
-        Groups of rails with spines of their own: 1 while a spine has a port for every leaf of
+        Number of groups of rails with separate spines; 1 if a spine has a port for every leaf of
         its pod.
     """
 
@@ -98,7 +102,7 @@ class RailFabric(Fabric):
 
     @cached_property
     def leaf_up(self) -> int:
-        """Ports of one leaf to spines: 0 where there is a single unit."""
+        """Ports of one leaf to spines; 0 if there is a single unit."""
         if self.units == 1:
             return 0
         wanted = self.leaf_down * self.port_Bps() / self.link_Bps
@@ -106,7 +110,7 @@ class RailFabric(Fabric):
 
     @cached_property
     def spine_down(self) -> int:
-        """Ports of one spine to leaves: all of them where there are no cores."""
+        """Ports of one spine to leaves; all of its ports if there are no cores."""
         ratio = self.spec.oversubscription.spine
         return self.spec.radix if self.pods == 1 else int(self.spec.radix * ratio / (1 + ratio))
 
@@ -119,12 +123,12 @@ class RailFabric(Fabric):
 
     @property
     def units_in_pod(self) -> int:
-        """Units of a full pod."""
+        """Number of units in a full pod."""
         return min(self.units, self.units_per_pod)
 
     @cached_property
     def planes(self) -> int:
-        """Fewest groups of rails such that a spine has a port for every leaf of its group."""
+        """Smallest number of groups of rails with a spine port for every leaf of a group."""
         for planes in range(1, self.rails + 1):
             if self.rails % planes == 0:
                 leaves = self.rails // planes * self.units_in_pod
@@ -134,44 +138,45 @@ class RailFabric(Fabric):
 
     @cached_property
     def plane_spines(self) -> int:
-        """Spines of one plane of one pod."""
+        """Number of spines in one plane of one pod."""
         leaves = self.rails // self.planes * self.units_in_pod
         return _ceil(leaves * self.leaf_up / self.spine_down)
 
     @cached_property
     def plane_cores(self) -> int:
-        """Cores that serve the spines of one position in their plane."""
+        """Number of cores that connect the spines at one position of a plane."""
         return _ceil(self.pods * self.spine_up / self.spec.radix)
 
     def problems(self) -> list[str]:
-        """What makes this fabric impossible."""
+        """Return the reasons why this fabric cannot be built."""
         spec, chips = self.spec, self.endpoints.chips_per_node
         if chips % self.rails:
-            return [f"rails: {self.rails} rails do not divide {chips} chips per node"]
+            return [f"rails: must divide the {chips} chips of a node, found {self.rails}"]
         found = []
         if self.leaf_down + self.leaf_up > spec.radix:
             found.append(
-                f"unit_nodes: a leaf needs {self.leaf_down} ports down and {self.leaf_up} up, more "
-                f"than its radix of {spec.radix}; use fewer unit_nodes or a larger radix"
+                f"unit_nodes: a leaf needs {self.leaf_down} ports down and {self.leaf_up} up, but "
+                f"its radix is {spec.radix}; use fewer unit_nodes or a larger radix"
             )
         if self.leaf_up and self.units_in_pod > self.spine_down:
             found.append(
-                f"units_per_pod: a spine has {self.spine_down} ports down, fewer than the "
-                f"{self.units_in_pod} units of a pod; allowed: 1 to {self.spine_down}"
+                f"units_per_pod: a spine has {self.spine_down} ports down, but a pod has "
+                f"{self.units_in_pod} units; allowed: 1 to {self.spine_down}"
             )
         if self.pods > spec.radix:
             found.append(
-                f"units_per_pod: {self.units} units make {self.pods} pods, more than a core of "
-                f"{spec.radix} ports can join; use more units_per_pod or a larger radix"
+                f"units_per_pod: {self.units} units make {self.pods} pods, but a core with "
+                f"{spec.radix} ports connects at most {spec.radix}; use more units_per_pod or a "
+                "larger radix"
             )
         return found
 
     def port_Bps(self) -> float:
-        """Rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip enters the fabric (bytes/s)."""
         return min(self.endpoints.nic_Bps, self.link_Bps)
 
     def tiers(self) -> list[Tier]:
-        """Leaves, spines and cores."""
+        """Return leaves, spines and cores."""
         found = [Tier("leaf", self.units * self.rails)]
         if self.leaf_up:
             found.append(Tier("spine", self.pods * self.planes * self.plane_spines))
@@ -180,7 +185,7 @@ class RailFabric(Fabric):
         return found
 
     def levels(self) -> list[LinkLevel]:
-        """Node to leaf, leaf to spine, spine to core."""
+        """Return the levels node-leaf, leaf-spine and spine-core."""
         latency, ends = self.spec.latency, self.endpoints
         rate, nodes_in = self.port_Bps(), ends.chips * self.port_Bps()
         entering = self.units * self.rails * self.leaf_down * rate
@@ -202,13 +207,17 @@ class RailFabric(Fabric):
         return found
 
     def _spine_ratio(self) -> float:
-        """Oversubscription of a full pod's spines."""
+        """Return the oversubscription of the spines of a full pod."""
         leaves = self.units_in_pod * self.rails * self.leaf_up
         return leaves / (self.planes * self.plane_spines * self.spine_up)
 
     def ratio_notes(self) -> list[str]:
-        """Whole ports and switches make other ratios than those that were asked for."""
-        asked = {"leaf": self.spec.oversubscription.leaf, "spine": self.spec.oversubscription.spine}
+        """Return the differences between the requested and the built oversubscription.
+
+        They arise because ports and switches are whole numbers.
+        """
+        over = self.spec.oversubscription
+        requested = {"leaf": over.leaf, "spine": over.spine}
         built, why = {}, ""
         if self.leaf_up:
             up = self.leaf_up * self.link_Bps
@@ -219,26 +228,26 @@ class RailFabric(Fabric):
             leaves = self.rails * self.units_in_pod
             spines = self.planes * self.plane_spines
             why += (
-                f"; a spine has {self.spine_down} down and {self.spine_up} up; {leaves:,} "
-                f"leaves of a pod have {spines:,} spines"
+                f"; a spine has {self.spine_down} down and {self.spine_up} up; a pod has "
+                f"{leaves:,} leaves and {spines:,} spines"
             )
         end_to_end = self.port_Bps() / self.effective_nic_Bps()
-        return ratio_note(asked, built, end_to_end, why)
+        return ratio_note(requested, built, end_to_end, why)
 
     def count_notes(self) -> list[str]:
-        """A last unit or pod that is not full, and ports that nothing uses."""
+        """Return notes on a last unit or pod that is not full, and on unused ports."""
         notes = []
         last = self.endpoints.nodes % self.spec.unit_nodes
         if last and self.units > 1:
             notes.append(
                 f"the last of {self.units:,} units has {last:,} of {self.spec.unit_nodes:,} nodes; "
-                "its leaves and links upwards are those of a full unit"
+                "it has the leaves and uplinks of a full unit"
             )
         last = self.units % self.units_per_pod
         if last and self.pods > 1:
             notes.append(
-                f"the last of {self.pods:,} pods has {last:,} of {self.units_per_pod:,} units; its "
-                "spines and links upwards are those of a full pod"
+                f"the last of {self.pods:,} pods has {last:,} of {self.units_per_pod:,} units; it "
+                "has the spines and uplinks of a full pod"
             )
         if self.spine_up:
             unused = self.spec.radix - self.spine_down - self.spine_up
@@ -247,15 +256,15 @@ class RailFabric(Fabric):
         return notes
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """Leaf group of each node: the leaves of all rails of its unit."""
+        """Return the leaf group of each node: the leaves of all rails in its unit."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.spec.unit_nodes)
 
     def unit_of_node(self) -> NDArray[np.int32]:
-        """Scalable unit of each node."""
+        """Return the scalable unit of each node."""
         return self.leaf_of_node()
 
     def trunks(self) -> tuple[Trunk, ...]:
-        """Units to spines, pods to cores."""
+        """Return the trunks from units to spines, and from pods to cores."""
         if not self.leaf_up:
             return ()
         unit = self.leaf_of_node()
@@ -268,7 +277,7 @@ class RailFabric(Fabric):
         return tuple(found)
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Nodes, leaves, spines, cores; merged: rails of a unit, and planes, as one."""
+        """Return nodes, leaves, spines and cores; `merge` merges rails of a unit, and planes."""
         rails, planes = (self.rails, self.planes) if merge else (1, 1)
         found = [Vertices("node", self.endpoints.nodes, 1, 0)]
         multiplicities = {"leaf": rails, "spine": planes, "core": planes}
@@ -278,7 +287,7 @@ class RailFabric(Fabric):
         return found
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Links go round robin over the spines of a plane and over the cores of a position."""
+        """Yield the edges, round robin over the spines of a plane and the cores of a position."""
         yield self._node_wiring(merge)
         if self.leaf_up:
             yield self._leaf_wiring(merge)
@@ -295,7 +304,7 @@ class RailFabric(Fabric):
         ).merged()
 
     def _leaf_wiring(self, merge: bool) -> Wiring:
-        """Leaf (unit, rail), its j-th port, to a spine of its pod and plane."""
+        """Connect the j-th port of leaf (unit, rail) to a spine of its pod and plane."""
         leaf, port = np.divmod(np.arange(self.units * self.rails * self.leaf_up), self.leaf_up)
         unit, rail = np.divmod(leaf, self.rails)
         pod, unit_in_pod = np.divmod(unit, self.units_per_pod)
@@ -312,7 +321,7 @@ class RailFabric(Fabric):
         return self._switch_wiring("leaf", "spine", unit if merge else leaf, spine)
 
     def _spine_wiring(self, merge: bool) -> Wiring:
-        """Spine (pod, plane, position), its j-th port, to a core of its plane and position."""
+        """Connect the j-th port of spine (pod, plane, position) to a core of its position."""
         per_pod = self.planes * self.plane_spines
         spine, port = np.divmod(np.arange(self.pods * per_pod * self.spine_up), self.spine_up)
         pod, rest = np.divmod(spine, per_pod)
@@ -332,5 +341,5 @@ class RailFabric(Fabric):
 
 
 def _ceil(value: float) -> int:
-    """Round up, but not because of the last bits of a division."""
+    """Round up, ignoring rounding errors of a division."""
     return math.ceil(value - 1e-9)

@@ -1,4 +1,4 @@
-"""The topology file: pools of accelerators, their fabrics, their virtual clusters."""
+"""Format of the topology file: pools of accelerators, their fabrics and virtual clusters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FabricSpec = Annotated[
 
 
 def _names_are_text(value: Any) -> Any:
-    """Say what to do about names that YAML reads as numbers (``6214e9``)."""
+    """Refuse names that YAML reads as numbers (``6214e9``), and advise to quote them."""
     if isinstance(value, Mapping):
         wrong = [key for key in value if not isinstance(key, str)]
         if wrong:
@@ -46,20 +46,20 @@ def _names_are_text(value: Any) -> Any:
 
 
 ALL = "all"
-"""Stands for all pools together where results are summarised; no pool's name."""
+"""Name of all pools together in summaries of results; no pool can have it."""
 
 
 def _not_reserved(name: str) -> str:
-    """Refuse names that stand for something else in results and in paths."""
-    for reserved, told in (
+    """Refuse names that have another meaning in results or in parameter paths."""
+    for reserved, meaning in (
         (name.lower() == ALL, "all pools together"),
         (name.lower().startswith("vc "), "virtual clusters"),
     ):
         if reserved:
-            raise ValueError(f"{name!r} is reserved (results call {told} so); choose another name")
+            raise ValueError(f"{name!r} is reserved for {meaning} in results; choose another name")
     if "." in name:
         raise ValueError(
-            f"{name!r} has a dot, which separates the names of a path such as "
+            f"{name!r} has a dot, but dots separate the names of a path such as "
             f"cluster.pools.NAME.nodes; write for example {name.replace('.', '-')!r}"
         )
     return name
@@ -71,24 +71,28 @@ NamesAreText = BeforeValidator(_names_are_text)
 
 
 class ScaleUp(FileModel):
-    """The links within a server or supernode; what is absent comes from the catalogue."""
+    """The links within a server or supernode; omitted values come from the catalogue."""
 
     bandwidth: Bandwidth | None = Field(
-        None, description="of one chip to all its peers together, one direction"
+        None, description="bandwidth of one chip to all its peers together, one direction"
     )
     shape: Literal["switch", "mesh", "none"] | None = Field(
         None,
-        description="switch: any peer gets all of it; mesh: each of k - 1 peers gets 1/(k - 1)",
+        description="switch: each peer can get the full bandwidth; mesh: each of k - 1 peers gets "
+        "1/(k - 1) of it; none: no scale-up links",
     )
     size: int | None = Field(
-        None, ge=1, le=100_000, description="chips in one scale-up domain; by default a node's"
+        None,
+        ge=1,
+        le=100_000,
+        description="chips in one scale-up domain; by default the chips of a node",
     )
 
 
 class VirtualCluster(FileModel):
-    """What a team owns of a pool: whole nodes, or a share of them."""
+    """The part of a pool that a team owns: a number of nodes, or a share of them."""
 
-    nodes: int | None = Field(None, ge=1, le=MOST_CHIPS, description="whole nodes")
+    nodes: int | None = Field(None, ge=1, le=MOST_CHIPS, description="number of nodes")
     share: float | None = Field(
         None, gt=0, le=1, description="fraction of the pool's nodes, rounded to whole nodes"
     )
@@ -96,7 +100,7 @@ class VirtualCluster(FileModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> VirtualCluster:
         if (self.nodes is None) == (self.share is None):
-            raise ValueError("needs either nodes or share, one of both")
+            raise ValueError("needs either nodes or share, not both")
         return self
 
 
@@ -105,43 +109,44 @@ class PoolSpec(FileModel):
 
     accelerator: str = Field(description="a chip of the catalogue (clustersim catalogue)")
     nodes: int = Field(
-        ge=0, le=MOST_CHIPS, description="servers in the pool; 0 leaves the pool out"
+        ge=0, le=MOST_CHIPS, description="number of servers in the pool; 0 omits the pool"
     )
     chips_per_node: int | None = Field(
-        None, ge=1, le=100_000, description="chips of a server; by default the catalogue's"
+        None, ge=1, le=100_000, description="chips per server; by default from the catalogue"
     )
     nic: Bandwidth | None = Field(
         None,
-        description="scale-out network of one chip, one direction; by default the catalogue's",
+        description="scale-out network bandwidth of one chip, one direction; by default from the "
+        "catalogue",
     )
     scale_up: ScaleUp = Field(
-        default_factory=ScaleUp, description="overrides the catalogue's scale-up link"
+        default_factory=ScaleUp, description="scale-up link; by default from the catalogue"
     )
     fabric: FabricSpec = Field(
-        default_factory=NoFabric, description="scale-out network that joins the nodes"
+        default_factory=NoFabric, description="scale-out network that connects the nodes"
     )
     virtual_clusters: Annotated[dict[Name, VirtualCluster], NamesAreText] = Field(
         default_factory=dict,
-        description="shares of the pool that teams own, in the order of the file: each owns the "
-        "next nodes; those left over serve jobs without a virtual cluster",
+        description="parts of the pool that teams own; in the order of the file, each owns the "
+        "next nodes; the remaining nodes serve jobs without a virtual cluster",
     )
     notes: list[str] = Field(default_factory=list, description="arithmetic behind the numbers")
-    sources: list[str] = Field(default_factory=list, description="where the numbers are from")
+    sources: list[str] = Field(default_factory=list, description="sources of the numbers")
 
     @property
     def is_resolved(self) -> bool:
-        """Whether everything that the catalogue fills in is there."""
+        """Whether all values from the catalogue are filled in."""
         link = self.scale_up
         filled = (self.chips_per_node, self.nic, link.bandwidth, link.shape, link.size)
         return all(value is not None for value in filled)
 
     def endpoints(self) -> Endpoints:
-        """Servers of this pool, once resolved.
+        """Return the servers of this pool.
 
         Raises
         ------
         ClusterSimError
-            If the pool was not filled in from a catalogue (:func:`resolve`).
+            If the pool was not filled in from a catalogue.
         """
         if not self.is_resolved:
             raise ClusterSimError(
@@ -155,11 +160,11 @@ class PoolSpec(FileModel):
         return self.fabric.build(self.endpoints())
 
     def virtual_cluster_nodes(self) -> dict[str, int]:
-        """Nodes of each virtual cluster.
+        """Return the number of nodes of each virtual cluster.
 
-        Shares are rounded down, then the largest remainders get one node more until all shares
-        together have as many nodes as their sum makes (largest-remainder method); a share has
-        one node at least.
+        Shares are rounded to whole nodes by the largest-remainder method: all are rounded down,
+        then those with the largest remainders get one more node each until the total matches the
+        rounded sum of the shares. Every share gets at least one node.
         """
         exact = {
             name: vc.share * self.nodes
@@ -177,7 +182,7 @@ class PoolSpec(FileModel):
         }
 
     def share_notes(self) -> list[str]:
-        """Where a share of a virtual cluster is rounded to whole nodes."""
+        """Return a note for each share of a virtual cluster that is rounded to whole nodes."""
         notes, whole = [], self.virtual_cluster_nodes()
         for name, cluster in self.virtual_clusters.items():
             exact = None if cluster.share is None else cluster.share * self.nodes
@@ -190,35 +195,37 @@ class PoolSpec(FileModel):
 
 
 class DatacenterNetwork(FileModel):
-    """What joins the pools; without one they are apart."""
+    """The network between pools; without it, pools are not connected."""
 
-    rate: Bandwidth = Field(description="between one pool and all others, one direction")
+    rate: Bandwidth = Field(description="bandwidth between one pool and all others, one direction")
     rates: Annotated[dict[Name, Bandwidth], NamesAreText] = Field(
-        default_factory=dict, description="rates of single pools where they differ"
+        default_factory=dict, description="bandwidths of single pools, where they differ from rate"
     )
-    latency: Duration = Field("100 us", validate_default=True, description="between two pools")
+    latency: Duration = Field(
+        "100 us", validate_default=True, description="latency between two pools"
+    )
 
     def rate_of(self, pool: str) -> float:
-        """Rate of one pool (bytes/s)."""
+        """Return the bandwidth of one pool (bytes/s)."""
         return float(self.rates.get(pool, self.rate))
 
 
 class ClusterSpec(Brief, FileModel):
-    """A topology file: one cluster of one or several pools."""
+    """A topology file: one cluster with one or several pools."""
 
     name: Name = Field(description="short name of the cluster")
-    description: str = Field("", description="what it stands for, in a sentence or two")
+    description: str = Field("", description="description of the cluster in one or two sentences")
     pools: Annotated[dict[PoolName, PoolSpec], NamesAreText] = Field(
         min_length=1, description="pools by name"
     )
     empty_pools: list[Name] = Field(
-        default_factory=list, description="pools that have no nodes but may be named"
+        default_factory=list, description="pools without nodes that other files may name"
     )
     datacenter_network: DatacenterNetwork | None = Field(
-        None, description="joins the pools; absent: they are apart"
+        None, description="network between pools; by default pools are not connected"
     )
     notes: list[str] = Field(default_factory=list, description="arithmetic behind the numbers")
-    sources: list[str] = Field(default_factory=list, description="where the numbers are from")
+    sources: list[str] = Field(default_factory=list, description="sources of the numbers")
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         pools = [

@@ -1,4 +1,4 @@
-"""What a topology amounts to: nodes, chips, switches, links, bisection, oversubscription."""
+"""Summary of a topology: nodes, chips, switches, links, bisection and oversubscription."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ClusterSummary", "PoolSummary", "summarise"]
 
 @dataclass(frozen=True, slots=True)
 class PoolSummary:
-    """One pool.
+    """Summary of one pool.
 
     Attributes
     ----------
@@ -26,15 +26,15 @@ class PoolSummary:
     levels : tuple of LinkLevel
         Levels of links from the nodes upwards.
     port_Bps, nic_Bps : float
-        Network of one chip, before and after oversubscription (bytes/s).
+        Network bandwidth of one chip, before and after oversubscription (bytes/s).
     bisection_Bps : float
         Capacity between two halves of the pool, one direction (bytes/s).
     virtual_clusters : dict of str to int
-        Nodes of each.
+        Number of nodes by virtual cluster.
     datacenter_Bps : float
-        To the other pools (bytes/s); 0 where they are apart.
+        Bandwidth to the other pools (bytes/s); 0 if the pools are not connected.
     notes : tuple of str
-        What was rounded: oversubscription that is not what was asked for, units that are not full.
+        What was rounded, for example the oversubscription, or a unit that is not full.
     """
 
     name: str
@@ -53,23 +53,23 @@ class PoolSummary:
 
     @property
     def switches(self) -> int:
-        """Switches of all tiers."""
+        """Number of switches in all tiers."""
         return sum(tier.switches for tier in self.tiers)
 
     @property
     def links(self) -> int:
-        """Cables of all levels."""
+        """Number of cables in all levels."""
         return sum(level.links for level in self.levels)
 
     @property
     def oversubscription(self) -> float:
-        """Network of a chip on its own / when all of the pool sends to all."""
+        """Bandwidth of a single sending chip / of each chip when all chips of the pool send."""
         return self.port_Bps / self.nic_Bps
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClusterSummary(Brief):
-    """All pools of a cluster; the totals are sums over them."""
+    """Summary of a cluster; totals are sums over its pools."""
 
     name: str
     description: str
@@ -84,34 +84,34 @@ class ClusterSummary(Brief):
 
     @property
     def nodes(self) -> int:
-        """Nodes of all pools."""
+        """Number of nodes in all pools."""
         return sum(pool.nodes for pool in self.pools)
 
     @property
     def chips(self) -> int:
-        """Chips of all pools."""
+        """Number of chips in all pools."""
         return sum(pool.chips for pool in self.pools)
 
     @property
     def switches(self) -> int:
-        """Switches of all pools."""
+        """Number of switches in all pools."""
         return sum(pool.switches for pool in self.pools)
 
     @property
     def links(self) -> int:
-        """Cables of all pools, those of the datacenter network not counted."""
+        """Number of cables in all pools, without the network between pools."""
         return sum(pool.links for pool in self.pools)
 
     @property
     def bisection_Bps(self) -> float:
-        """Capacity when every pool is halved: the sum of theirs (bytes/s)."""
+        """Sum of the bisection bandwidths of all pools (bytes/s)."""
         return sum(pool.bisection_Bps for pool in self.pools)
 
 
 def summarise(spec: ClusterSpec) -> ClusterSummary:
-    """Count and measure a loaded topology from closed forms; no graph is made."""
-    told = "clustersim.load_cluster(path_or_name, catalogue) gives one"
-    check_kind("cluster", spec, ClusterSpec, "a topology that is loaded, not compiled", told)
+    """Summarise a loaded topology from closed forms, without building a graph."""
+    advice = "use clustersim.load_cluster(path_or_name, catalogue)"
+    check_kind("cluster", spec, ClusterSpec, "a loaded topology that is not compiled", advice)
     network = spec.datacenter_network
     pools = tuple(
         _summarise_pool(name, pool, 0.0 if network is None else network.rate_of(name))

@@ -1,8 +1,8 @@
-"""Two- or three-dimensional torus: every node is cabled to its neighbours, without switches.
+"""Two- or three-dimensional torus: every node is connected to its neighbours, without switches.
 
-Counts and bisection: Dally and Towles, "Principles and Practices of Interconnection Networks"
-(2004), chapter 5: n nodes of d dimensions have d n links; a cut across the longest dimension m
-severs 2 n / m of them.
+Counts and bisection follow Dally and Towles, "Principles and Practices of Interconnection Networks"
+(2004), chapter 5: n nodes in d dimensions have d n links; a cut across the longest dimension, of m
+nodes, severs 2 n / m of them.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ class Torus(FileModel):
     dims: list[Dimension] = Field(
         min_length=2,
         max_length=3,
-        description="nodes along each dimension; their product is the number of nodes",
+        description="nodes along each dimension; their product must be the nodes of the pool",
     )
     link_rate: Bandwidth | None = Field(
         None,
-        description="rate of a link, one direction; by default a node's network over its links",
+        description="rate of a link, one direction; by default the node's network bandwidth "
+        "divided by its number of links",
     )
-    latency: Duration = Field("1 us", validate_default=True, description="of one hop")
+    latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> TorusFabric:
         """Return the fabric for these servers."""
@@ -51,7 +52,7 @@ class TorusFabric(Fabric):
     ----------
     dims : tuple of int
     wrapped : tuple of int
-        The dimensions (their indices) that have links: those of two nodes or more.
+        Indices of the dimensions with links, that is, with two or more nodes.
     """
 
     def __init__(self, spec: Torus, endpoints: Endpoints) -> None:
@@ -63,7 +64,7 @@ class TorusFabric(Fabric):
         self.link_Bps = rate if spec.link_rate is None else spec.link_rate
 
     def problems(self) -> list[str]:
-        """What makes this fabric impossible."""
+        """Return the reasons why this fabric cannot be built."""
         product, nodes = math.prod(self.dims), self.endpoints.nodes
         if product == nodes:
             return []
@@ -71,11 +72,11 @@ class TorusFabric(Fabric):
         return [f"dims: {shape} = {product} nodes, but the pool has {nodes}; they must be equal"]
 
     def tiers(self) -> list[Tier]:
-        """None: the nodes pass on what is not for them."""
+        """Return an empty list: nodes forward traffic themselves, without switches."""
         return []
 
     def levels(self) -> list[LinkLevel]:
-        """One level per dimension, with the cut across that dimension (two links a ring)."""
+        """Return one level per dimension; a cut across it severs two links of each ring."""
         nodes, rate = self.endpoints.nodes, self.link_Bps
         return [
             LinkLevel(
@@ -92,7 +93,7 @@ class TorusFabric(Fabric):
         ]
 
     def port_Bps(self) -> float:
-        """Rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip enters the fabric (bytes/s)."""
         ends = self.endpoints
         if not self.wrapped:
             return ends.nic_Bps
@@ -100,36 +101,37 @@ class TorusFabric(Fabric):
         return min(ends.nic_Bps, all_links / ends.chips_per_node)
 
     def effective_nic_Bps(self) -> float:
-        """Rate of every chip when all send to all: half of the traffic crosses the bisection.
+        """Return the rate of every chip when all chips send to all (bytes/s).
 
-        With n chips at rate r each half sends ``n/2 * r/2`` to the other, so ``r <= 4 B / n``
-        (Dally and Towles, section 3.3).
+        Half of the traffic crosses the bisection: of n chips at rate r, each half sends
+        ``n/2 * r/2`` to the other, so ``r <= 4 B / n`` for a bisection bandwidth B (Dally and
+        Towles, section 3.3).
         """
         if not self.wrapped:
             return self.port_Bps()
         return min(self.port_Bps(), 4 * self.bisection_Bps() / self.endpoints.chips)
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """Ring of each node along the last dimension (there are no leaf switches)."""
+        """Return the ring of each node along the last dimension, as there are no leaf switches."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.dims[-1])
 
     def unit_of_node(self) -> NDArray[np.int32]:
-        """Plane of each node: the last two dimensions."""
+        """Return the plane of each node along the last two dimensions."""
         plane = self.dims[-1] * self.dims[-2]
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(plane)
 
     def trunks(self) -> tuple[Trunk, ...]:
-        """None: no group of nodes shares a bundle."""
+        """Return an empty tuple: no group of nodes shares a bundle of links."""
         return ()
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Nodes only."""
+        """Return the nodes; there are no other vertices."""
         return [Vertices("node", self.endpoints.nodes, 1, 0)]
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Each node to the next one of every dimension, the last to the first.
+        """Yield the edges from each node to the next one in every dimension, with wrap-around.
 
-        In a ring of two both links join the same pair: one edge of two cables.
+        In a ring of two nodes, both links connect the same pair: one edge with two cables.
         """
         index = np.arange(self.endpoints.nodes).reshape(self.dims)
         for axis in self.wrapped:

@@ -1,6 +1,6 @@
-"""Jobs: reading logs of them, describing them, generating them.
+"""Jobs: read job logs, describe them, and generate jobs from workload models.
 
-Fitting models to logs is in :mod:`clustersim.workload.fit`.
+:mod:`clustersim.workload.fit` fits workload models to logs.
 """
 
 from clustersim.workload.arrivals import Arrivals

@@ -1,9 +1,9 @@
-"""When jobs arrive: Poisson or bursty, at an even rate, in daily and weekly cycles, growing.
+"""Arrival processes: Poisson or bursty, with daily and weekly cycles and growth.
 
-Arrivals are drawn in *operational time*, in which they come at one a unit, and
-are then mapped to seconds by the inverse of the cumulated rate (E. Çinlar,
-Introduction to Stochastic Processes, 1975: for a Poisson process this is exact).
-A higher load is another slope of that map; the draws stay.
+Arrivals are drawn in *operational time*, in which the mean rate is one arrival per unit. They are
+then mapped to seconds by the inverse of the cumulative rate (E. Çinlar, Introduction to Stochastic
+Processes, 1975; exact for a Poisson process). A higher load changes only the slope of this map; the
+random draws stay the same.
 """
 
 from __future__ import annotations
@@ -31,23 +31,22 @@ class Poisson(FileModel):
     kind: Literal["poisson"] = "poisson"
 
     def gaps(self, u: Floats) -> Floats:
-        """Gaps of mean 1 from uniform numbers of shape (n, 2)."""
+        """Return gaps with mean 1 from uniform numbers of shape (n, 2)."""
         return -np.log1p(-u[:, 0])
 
     def cdf(self, x: Floats) -> Floats:
-        """Probability that a gap is at most `x`."""
+        """Return the probability that a gap is at most `x`."""
         return np.asarray(-np.expm1(-x))
 
 
 class Hyperexponential(FileModel):
-    """Bursty gaps: a mixture of two exponentials.
+    """Bursty gaps: a mixture of two exponential distributions.
 
-    The standard choice for gaps more variable than Poisson's, for its coefficient
-    of variation is a parameter (A. Allen, Probability, Statistics, and Queueing
-    Theory, 1990).  Of the gaps, the share p = `short_share` has the
-    mean 1 - a and the others 1 + a p / (1 - p), relative to the mean of all, with
-    a^2 = (cv^2 - 1) (1 - p) / (2 p); without it the means are balanced, which is
-    p = (1 + sqrt((cv^2 - 1) / (cv^2 + 1))) / 2.
+    This is the standard choice for gaps that vary more than those of a Poisson process, because
+    their coefficient of variation is a parameter (A. Allen, Probability, Statistics, and Queueing
+    Theory, 1990). Relative to the mean gap, a share p = `short_share` of the gaps has the mean
+    1 - a, and the others have the mean 1 + a p / (1 - p), with a^2 = (cv^2 - 1) (1 - p) / (2 p).
+    Without `short_share`, the means are balanced: p = (1 + sqrt((cv^2 - 1) / (cv^2 + 1))) / 2.
     """
 
     kind: Literal["hyperexponential"]
@@ -58,11 +57,14 @@ class Hyperexponential(FileModel):
     def _share_can_give_the_variation(self) -> Hyperexponential:
         least = (self.cv**2 - 1) / (self.cv**2 + 1)
         if self.short_share is not None and self.short_share <= least:
-            raise ValueError(f"short_share must be above {least:.4g} for a cv of {self.cv:g}")
+            raise ValueError(
+                f"short_share must be above {least:.4g} for a cv of {self.cv:g}, "
+                f"found {self.short_share:g}"
+            )
         return self
 
     def phases(self) -> tuple[float, float, float]:
-        """Share of the short gaps, their mean and the mean of the others."""
+        """Return the share of short gaps, their mean, and the mean of the other gaps."""
         square = self.cv**2
         p = self.short_share
         if p is None:
@@ -71,41 +73,41 @@ class Hyperexponential(FileModel):
         return p, 1 - a, 1 + a * p / (1 - p)
 
     def gaps(self, u: Floats) -> Floats:
-        """Gaps of mean 1 from uniform numbers of shape (n, 2)."""
+        """Return gaps with mean 1 from uniform numbers of shape (n, 2)."""
         p, short, long = self.phases()
         return -np.where(u[:, 1] < p, short, long) * np.log1p(-u[:, 0])
 
     def cdf(self, x: Floats) -> Floats:
-        """Probability that a gap is at most `x`."""
+        """Return the probability that a gap is at most `x`."""
         p, short, long = self.phases()
         return np.asarray(-p * np.expm1(-x / short) - (1 - p) * np.expm1(-x / long))
 
 
 class Batch(FileModel):
-    """Jobs that are submitted together (arrays, sweeps): a compound Poisson process.
+    """Jobs submitted together, such as arrays and sweeps: a compound Poisson process.
 
-    Batches arrive as Poisson, their sizes are geometric with the mean `mean_batch`;
-    the gaps' coefficient of variation is sqrt(2 mean_batch - 1).
+    Batches arrive as a Poisson process. Their sizes are geometric with mean `mean_batch`. The gaps
+    have the coefficient of variation sqrt(2 mean_batch - 1).
     """
 
     kind: Literal["batch"]
     mean_batch: float = Field(ge=1, le=1e6, description="mean number of jobs submitted at once")
 
     def gaps(self, u: Floats) -> Floats:
-        """Gaps of mean 1 from uniform numbers of shape (n, 2); 0 inside a batch."""
+        """Return gaps with mean 1 from uniform numbers of shape (n, 2); 0 within a batch."""
         first = u[:, 1] * self.mean_batch < 1
         return np.where(first, -self.mean_batch * np.log1p(-u[:, 0]), 0.0)
 
     def cdf(self, x: Floats) -> Floats:
-        """Probability that a gap is at most `x`."""
+        """Return the probability that a gap is at most `x`."""
         return np.asarray(1 - np.exp(-x / self.mean_batch) / self.mean_batch)
 
 
 class Arrivals(FileModel):
     """The arrival process.
 
-    Hours and days are those of the local clock: a scenario's `start` and `time_zone`; without them
-    time 0 is Monday, 00:00.
+    Hours and days refer to the local clock, given by `start` and `time_zone` of a scenario. Without
+    them, time 0 is Monday, 00:00.
     """
 
     mean_interarrival: Duration = Field(gt=0, description="mean time between two jobs")
@@ -120,8 +122,8 @@ class Arrivals(FileModel):
         1.0,
         ge=1,
         le=100,
-        description="factor on the rate each year (365.25 days), exponentially from second 0 on; "
-        "mean_interarrival, and the load of a scenario, are those of the begin",
+        description="factor by which the rate grows each year (365.25 days), exponentially from "
+        "time 0; mean_interarrival and the load of a scenario refer to the rate at time 0",
     )
 
     @model_validator(mode="after")
@@ -129,18 +131,18 @@ class Arrivals(FileModel):
         for name in ("daily", "weekly"):
             weights = getattr(self, name)
             if weights is not None and (min(weights) < 0 or max(weights) <= 0):
-                raise ValueError(f"{name}: relative rates are 0 or more, and not all 0")
+                raise ValueError(f"{name}: relative rates must be 0 or more, and not all 0")
         return self
 
     def weekly_profile(self) -> Floats:
-        """Relative rate in each of the 168 hours of a week, mean 1."""
+        """Return the relative rate in each of the 168 hours of a week, with mean 1."""
         daily = np.ones(24) if self.daily is None else np.array(self.daily)
         weekly = np.ones(7) if self.weekly is None else np.array(self.weekly)
         profile = np.outer(weekly, daily).ravel()
         return np.asarray(profile / profile.mean(), dtype=np.float64)
 
     def is_even(self) -> bool:
-        """Tell whether the rate is the same at all times."""
+        """Return whether the rate has neither a daily nor a weekly cycle."""
         return self.daily is None and self.weekly is None
 
     def to_seconds(
@@ -154,8 +156,8 @@ class Arrivals(FileModel):
         rate_per_s : float
             Mean arrival rate.
         calendar : Calendar
-            What the local clock shows.  An hour that it skips has no arrivals, and one that it
-            shows twice has them twice.
+            The local clock. An hour that it skips has no arrivals; an hour that it shows twice has
+            arrivals both times.
         """
         mean_s = operational / rate_per_s
         if self.is_even() and self.growth == 1:
@@ -170,7 +172,7 @@ class Arrivals(FileModel):
     def to_operational(
         self, seconds: Floats, rate_per_s: float, calendar: Calendar = UNDATED
     ) -> Floats:
-        """Arrivals expected up to `seconds`: the inverse of :meth:`to_seconds`."""
+        """Return the number of arrivals expected up to `seconds` (inverse of `to_seconds`)."""
         clock = self._on_clock(calendar, float(np.max(seconds, initial=0.0)))
         return rate_per_s * clock.to_operational(seconds)
 
@@ -182,7 +184,7 @@ class Arrivals(FileModel):
 
 
 class _Cycle(Protocol):
-    """The map between local seconds from a Monday midnight on and operational time, both ways."""
+    """A map between local seconds since Monday, 00:00, and operational time, in both directions."""
 
     def to_operational(self, seconds: Floats) -> Floats: ...
 
@@ -190,10 +192,10 @@ class _Cycle(Protocol):
 
 
 class _OnClock:
-    """A cycle on a local clock, whose arrival rate grows from time 0 on.
+    """A cycle on a local clock, with an arrival rate that grows from time 0.
 
-    Where local time is ahead of simulated time by `s`, the rate at time t is that of the cycle at
-    t + s times exp(-growth_per_s * s), for the cycle grows from its own second 0 on.
+    If local time is ahead of simulated time by `s`, the rate at time t is the rate of the cycle at
+    t + s times exp(-growth_per_s * s), because the cycle grows from second 0 of its local time.
 
     Parameters
     ----------
@@ -214,13 +216,13 @@ class _OnClock:
         self._before = np.concatenate([[0.0], np.cumsum(self._scale[:-1] * whole)])
 
     def to_operational(self, seconds: Floats) -> Floats:
-        """Cumulated rate from time 0 to each of some times."""
+        """Return the cumulative rate from time 0 to each of the given times."""
         at = piece_of(self._begin_s, seconds)
         since = self._cycle.to_operational(seconds + self._shift_s[at]) - self._first[at]
         return np.asarray(self._before[at] + self._scale[at] * since)
 
     def to_seconds(self, operational: Floats) -> Floats:
-        """The inverse of :meth:`to_operational`."""
+        """Return the inverse of :meth:`to_operational`."""
         at = piece_of(self._before, operational)
         since = (operational - self._before[at]) / self._scale[at]
         seconds = self._cycle.to_seconds(self._first[at] + since) - self._shift_s[at]
@@ -228,36 +230,36 @@ class _OnClock:
 
 
 class _WeeklyCycle:
-    """The map between seconds and operational time of a weekly profile.
+    """The map between seconds and operational time for a weekly profile.
 
     Parameters
     ----------
     profile : float64 array (168,)
-        Relative rate in each hour of a week, mean 1.
+        Relative rate in each hour of a week, with mean 1.
     """
 
     def __init__(self, profile: Floats) -> None:
         self._done = np.concatenate([[0.0], np.cumsum(profile * HOUR_S)])
 
     def to_operational(self, seconds: Floats) -> Floats:
-        """Cumulated rate up to `seconds`."""
+        """Return the cumulative rate up to `seconds`."""
         weeks, rest = np.divmod(seconds, WEEK_S)
         within = np.interp(rest, np.arange(169) * HOUR_S, self._done)
         return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
 
     def to_seconds(self, operational: Floats) -> Floats:
-        """The inverse of :meth:`to_operational`."""
+        """Return the inverse of :meth:`to_operational`."""
         weeks, rest = np.divmod(operational, WEEK_S)
         within = np.interp(rest, self._done, np.arange(169) * HOUR_S)
         return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
 
 
 class _GrowingCycle:
-    """The map between seconds and operational time of a weekly profile that grows.
+    """The map between seconds and operational time for a weekly profile that grows.
 
-    The rate is ``profile(t) * exp(growth_per_s * t)``.  In an hour of it the cumulated rate is an
-    exponential, and each week has ``exp(growth_per_s * WEEK_S)`` times as much as the one before:
-    both ways are closed forms.
+    The rate is ``profile(t) * exp(growth_per_s * t)``. Within an hour the cumulative rate is an
+    exponential, and each week has ``exp(growth_per_s * WEEK_S)`` times the arrivals of the week
+    before. Both directions therefore have closed forms.
 
     Parameters
     ----------
@@ -275,7 +277,7 @@ class _GrowingCycle:
         self._done = np.concatenate([[0.0], np.cumsum(of_hour)])
 
     def to_operational(self, seconds: Floats) -> Floats:
-        """Cumulated rate up to `seconds`."""
+        """Return the cumulative rate up to `seconds`."""
         weeks, rest = np.divmod(seconds, WEEK_S)
         hour = np.minimum(rest // HOUR_S, 167).astype(np.intp)
         of_hour = np.expm1(self._growth * (rest - hour * HOUR_S)) / self._growth
@@ -283,21 +285,21 @@ class _GrowingCycle:
         return np.asarray(self._before(weeks) + np.exp(self._growth * WEEK_S * weeks) * within)
 
     def to_seconds(self, operational: Floats) -> Floats:
-        """The inverse of :meth:`to_operational`."""
+        """Return the inverse of :meth:`to_operational`."""
         a_week = self._growth * WEEK_S
         ratio = operational / self._done[-1] * np.expm1(a_week)
         weeks = np.floor(np.log1p(ratio) / a_week)
         rest = (operational - self._before(weeks)) / np.exp(a_week * weeks)
         rest = np.clip(rest, 0.0, self._done[-1])
         hour = np.minimum(np.searchsorted(self._done, rest, side="right") - 1, 167)
-        # At the very end of a week `hour` is its last, which may be one without arrivals.
+        # At the end of a week `hour` is the last hour, which may have no arrivals.
         rate = np.where(self._rate[hour] > 0, self._rate[hour], np.inf)
         since_s = np.log1p(self._growth * (rest - self._done[hour]) / rate) / self._growth
         within = hour * HOUR_S + np.minimum(since_s, HOUR_S)
         return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
 
     def _before(self, weeks: Floats) -> Floats:
-        """Cumulated rate of so many whole weeks: a geometric series."""
+        """Return the cumulative rate of a number of whole weeks, a geometric series."""
         a_week = self._growth * WEEK_S
         return np.asarray(self._done[-1] * np.expm1(a_week * weeks) / np.expm1(a_week))
 
@@ -311,20 +313,21 @@ def arrival_times(
     rate_scale: float = 1.0,
     calendar: Calendar = UNDATED,
 ) -> Floats:
-    """Draw submit times in seconds, in order.
+    """Draw submit times in ascending order (seconds).
 
     Parameters
     ----------
     arrivals : Arrivals
-        The process.
+        The arrival process.
     rng : numpy.random.Generator
-        The stream of arrivals.
+        Random stream for arrivals.
     n_jobs, horizon_s : int, float
-        How many jobs, or up to which time (exclusive); both: whichever ends first.
+        Number of jobs, and the time up to which jobs arrive (exclusive). If both are given, the one
+        reached first applies.
     rate_scale : float
-        Factor on the rate: the same arrivals, closer together.
+        Factor on the rate. The draws stay the same; arrivals move closer together.
     calendar : Calendar
-        What the local clock shows, for daily and weekly cycles.
+        The local clock, for daily and weekly cycles.
 
     Returns
     -------
@@ -345,7 +348,7 @@ def arrival_times(
             break
     drawn = np.concatenate(pieces)[:n_jobs]
     if arrivals.growth > 1 or calendar.is_dated:
-        drawn = np.maximum.accumulate(drawn)  # in order also where a map rounds
+        drawn = np.maximum.accumulate(drawn)  # rounding in the map must not change the order
     return drawn if horizon_s is None else drawn[: np.searchsorted(drawn, horizon_s)]
 
 

@@ -1,7 +1,7 @@
-"""Columns of jobs tables under the names that other programs give them.
+"""Recognise columns of a jobs table under the names that other programs use.
 
-A column is recognised by what its name means, not by its letters: ``num_gpu`` is the number of
-accelerators, ``iterations`` is nothing that a jobs table has.
+A column is recognised by the meaning of its name, not by its spelling: ``num_gpu`` is the number of
+accelerators, while ``iterations`` has no counterpart in a jobs table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNIT_S = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
     **dict.fromkeys(("d", "day", "days"), 86400.0),
 }
-"""Endings of names of columns that say the unit."""
+"""Endings of column names that state the unit, in seconds."""
 _UNIT_WORDS = {
     UNIT_S[word]: word
     for word in ("nanoseconds", "microseconds", "milliseconds", "seconds", "minutes", "hours")
@@ -94,8 +94,10 @@ _MEANT: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"walltime", "wallclock", "wallclocktime"}),
     ),
 }
-"""What else a required column (or the estimate) is called, letters and digits only; the first group
-counts first."""
+"""Other names of the required columns and of the estimate, letters and digits only.
+
+The groups are tried in order.
+"""
 _PERHAPS = {
     "job_id": {"jobname", "name", "taskid", "applicationid", "appid", "pod", "podname"},
     "n_accelerators": {
@@ -110,21 +112,21 @@ _PERHAPS = {
         *("cputime", "service", "endtime", "end", "totaltime", "processingtime"),
     },
 }
-"""What a required column may be, which only the user can say."""
+"""Names that may mean a required column; only the user can decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A column that stands for another.
+    """A column recognised as a column of the jobs table.
 
     Attributes
     ----------
     name : str
-        Its name in the file.
+        Name of the column in the file.
     scale : float
-        Seconds (or accelerators, ids) in its unit.
+        Unit of the column in seconds; 1 for accelerators and ids.
     has_unit : bool
-        Whether the name says the unit.
+        Whether the name states the unit.
     """
 
     name: str
@@ -133,12 +135,12 @@ class Found:
 
     @property
     def unit(self) -> str:
-        """The unit of time, in words; seconds where the name says none."""
+        """Name of the unit of time; seconds if the column name states none."""
         return _UNIT_WORDS[self.scale]
 
 
 def _parts(name: object) -> tuple[str, float | None]:
-    """Meaning and unit of the name of a column: ``run_time_min`` is a run time in minutes."""
+    """Split a column name into meaning and unit: ``run_time_min`` is a run time in minutes."""
     text = re.sub(r"\(([^)]*)\)|\[([^]]*)\]", r"_\1\2", str(name).strip())
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)
     stem, _, ending = re.sub(r"[\s.-]+", "_", text).rstrip("_").rpartition("_")
@@ -147,7 +149,7 @@ def _parts(name: object) -> tuple[str, float | None]:
 
 
 def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
-    """Find the column that stands for a required one.
+    """Find the column of a file that has the meaning of a required column.
 
     Parameters
     ----------
@@ -159,7 +161,7 @@ def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
     Returns
     -------
     Found or list of str
-        The column; or those of which each may be meant, which may be none.
+        The column, or a list of candidates (possibly empty) if there is not exactly one.
 
     Examples
     --------
@@ -169,27 +171,27 @@ def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
     ['job_name']
     """
     timed = wanted.endswith("_s")
-    told = [(str(name), *_parts(name)) for name in columns]
+    parsed = [(str(name), *_parts(name)) for name in columns]
     for group in _MEANT.get(wanted, ()):
         found = [
             Found(name, 1.0 if unit is None else unit, unit is not None)
-            for name, meaning, unit in told
+            for name, meaning, unit in parsed
             if meaning in group and (timed or unit is None)
         ]
         if len(found) == 1:
             return found[0]
         if found:
             return [column.name for column in found]
-    return [name for name, meaning, _ in told if meaning in _PERHAPS.get(wanted, ())]
+    return [name for name, meaning, _ in parsed if meaning in _PERHAPS.get(wanted, ())]
 
 
 def names_job(name: object) -> bool:
-    """Tell whether the name of a column means the identity of a job."""
+    """Return whether a column name means the id of a job."""
     return any(squashed(name) in group for group in _MEANT["job_id"])
 
 
 def absent_columns(required: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """Say which required columns are absent, and which of the others may be meant.
+    """List the required columns that are absent, with columns that may be meant instead.
 
     Examples
     --------
@@ -199,7 +201,7 @@ def absent_columns(required: Sequence[str], columns: Sequence[str]) -> list[str]
     """
     absent = [name for name in required if name not in columns]
     hints = {name: _hint(name, columns) for name in absent}
-    told = [
+    problems = [
         f"{name}: this column is required but absent; {hints[name]}"
         for name in absent
         if hints[name]
@@ -208,8 +210,8 @@ def absent_columns(required: Sequence[str], columns: Sequence[str]) -> list[str]
     if plain:
         what = "this column is" if len(plain) == 1 else "these columns are"
         found = shortened(columns) or "no columns"
-        told.append(f"{', '.join(plain)}: {what} required but absent; found {found}")
-    return told
+        problems.append(f"{', '.join(plain)}: {what} required but absent; found {found}")
+    return problems
 
 
 def _hint(wanted: str, columns: Sequence[str]) -> str:
@@ -222,7 +224,7 @@ def _hint(wanted: str, columns: Sequence[str]) -> str:
     if found:
         names = " or ".join(repr(name) for name in found)
         rest = "rename it" if len(found) == 1 else "rename the right one"
-        unit = " (a number of seconds)" if wanted.endswith("_s") else ""
+        unit = " (in seconds)" if wanted.endswith("_s") else ""
         return f"{names} may be meant: {rest} to {wanted}{unit}"
     return ""
 
@@ -235,7 +237,7 @@ def _means_another(name: str, wanted: str) -> bool:
 
 
 def shortened(names: Sequence[str], most: int = 12, longest: int = 60) -> str:
-    """List names, cut after `most` of them, each after so many characters.
+    """List at most `most` names, each shortened to `longest` characters.
 
     Examples
     --------

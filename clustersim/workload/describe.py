@@ -1,4 +1,4 @@
-"""What a log of jobs is like: sizes, durations, arrivals, load.  Pure functions of its table."""
+"""Statistics of a jobs table: sizes, durations, arrivals and load, as pure functions."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ class TraceStatistics(Brief):
     jobs : int
         Number of jobs.
     span_s : float
-        Last minus first submission.
+        Time between the first and the last submission (seconds).
     rate_per_s : float
-        Arrivals a second: (jobs - 1) / span.
+        Arrivals per second: (jobs - 1) / span.
     interarrival_cv : float
-        Standard deviation of the gaps between submissions over their mean.
+        Coefficient of variation of the gaps between submissions.
     size_mix : pandas.DataFrame
-        A row a size bin (1, 2, 3-4, 5-8, ...): ``bin``, ``jobs_share``,
-        ``work_share``, ``largest`` (upper end of the bin).
+        One row per size bin (1, 2, 3-4, 5-8, ...): ``bin``, ``jobs_share``, ``work_share``,
+        ``largest`` (upper end of the bin).
     max_size : int
-        Largest job.
+        Number of accelerators of the largest job.
     duration_quantiles_s : dict
-        From probability to seconds.
+        Run time (seconds) by probability.
     mean_duration_s : float
-        Mean run time, of jobs whose run time is known.
+        Mean run time of the jobs with a known run time (seconds).
     work_accelerator_s : float
         Sum of accelerators times run time.
     jobs_without_duration : int
-        Jobs of a model, whose run time the performance core says.
+        Number of jobs with a model, whose run time the performance core computes.
     by_hour, by_weekday, by_week_hour : numpy.ndarray
-        Arrival rate (per second) in each hour of the day, shape (24,), day of the
-        week, shape (7,), and hour of the week, shape (168,); per time covered, so
-        that a log that begins at noon is not low in the morning.
+        Arrival rate (per second) in each hour of the day, shape (24,), day of the week, shape (7,),
+        and hour of the week, shape (168,). Rates are per time that the log covers, so a log that
+        begins at noon has no bias against the morning.
     """
 
     jobs: int
@@ -73,27 +73,27 @@ class TraceStatistics(Brief):
             "jobs": f"{self.jobs:,}",
             "span": format_duration(self.span_s),
             "rate": f"{format_number(86400 * self.rate_per_s)} jobs a day",
-            "accelerators of the largest": f"{self.max_size:,}",
+            "largest job": f"{self.max_size:,} accelerators",
             "mean duration": format_duration(self.mean_duration_s),
         }
 
     @property
     def mean_demand(self) -> float:
-        """Mean number of accelerators in use if nothing waited: work over span."""
+        """Mean number of accelerators in use if no job waited: work divided by span."""
         return self.work_accelerator_s / self.span_s if self.span_s > 0 else float("nan")
 
     def offered_load(self, n_accelerators: float) -> float:
-        """Work arriving per second over what `n_accelerators` do per second."""
+        """Return the work arriving per second divided by the capacity of `n_accelerators`."""
         return self.mean_demand / n_accelerators
 
 
 def size_bins(sizes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Put sizes into bins that end at powers of two.
+    """Assign sizes to bins that end at powers of two.
 
     Returns
     -------
     (numpy.ndarray, list of str)
-        The index of each size's bin, and the labels of the bins up to the largest.
+        The index of the bin of each size, and the labels of the bins up to the largest.
 
     Examples
     --------
@@ -119,17 +119,17 @@ def describe_jobs(
     jobs : pandas.DataFrame
         A jobs table that passes :func:`~clustersim.workload.jobs.check_jobs`.
     first_second : float
-        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known, of a clock without
-        daylight saving time.
+        Second of the week (from Monday, 00:00) at ``submit_s`` 0, for a clock without daylight
+        saving time.
     calendar : Calendar, optional
-        The local clock instead, daylight saving time included.
+        The local clock with daylight saving time; replaces `first_second`.
 
     Returns
     -------
     TraceStatistics
     """
-    told = "clustersim.read_jobs(path).jobs reads one from a file"
-    check_kind("jobs", jobs, pd.DataFrame, "a table of jobs (pandas.DataFrame)", told)
+    advice = "use clustersim.read_jobs(path).jobs to read a file"
+    check_kind("jobs", jobs, pd.DataFrame, "a table of jobs (pandas.DataFrame)", advice)
     clock = clock_of(first_second) if calendar is None else calendar
     submit = jobs["submit_s"].to_numpy(dtype=np.float64)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.float64)
@@ -157,7 +157,7 @@ def describe_jobs(
 
 
 def clock_of(first_second: float) -> Calendar:
-    """Return a clock of days of 24 hours that shows a second of the week at ``submit_s`` 0.
+    """Return a clock without daylight saving time that starts at a given second of the week.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def clock_of(first_second: float) -> Calendar:
 
 
 def window(jobs: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
-    """Jobs submitted from `start_s` on and before `end_s`, at their own times."""
+    """Return the jobs submitted in [`start_s`, `end_s`); their submit times are not shifted."""
     submit = jobs["submit_s"]
     return jobs[(submit >= start_s) & (submit < end_s)].reset_index(drop=True)
 
@@ -195,9 +195,9 @@ def _size_mix(sizes: Floats, work: Floats) -> pd.DataFrame:
 
 
 def _by_week_hour(submit: Floats, clock: Calendar) -> tuple[Floats, Floats]:
-    """Arrivals in each local hour of the week, and the seconds that the log covers of it, (7, 24).
+    """Return the arrivals in each local hour of the week, and the seconds covered, both (7, 24).
 
-    An hour that the clock skips has no time, one that it shows twice has both.
+    An hour that the clock skips covers no time; an hour that it shows twice is covered twice.
     """
     counts = np.bincount(clock.hour_of_week(submit), minlength=168).astype(np.float64)
     edges = np.append(clock.hour_edges_s(float(submit[-1])), submit[-1])

@@ -1,8 +1,7 @@
-"""Distributions of durations, token budgets and estimates, as files write them.
+"""Distributions of durations, token budgets and estimates in workload files.
 
-Every draw is the inverse of the distribution function at a uniform number, so
-that one uniform number a job decides its value: the jobs of two workloads that
-differ in load only are the same jobs.
+Every draw is the inverse of the distribution function at a uniform number. As one uniform number
+per job determines its value, two workloads that differ only in load have the same jobs.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 _LEAST, _LARGEST = 1e-9, 1e24
-"""What is beyond is a slip of the pen."""
+"""Numbers outside this range are assumed to be typing errors."""
 
 
 class Distribution(FileModel):
-    """A distribution of positive numbers; values beyond its limits are set to them."""
+    """A distribution of positive numbers; values outside the limits are set to the limits."""
 
     at_least: float = Field(0.0, ge=0, le=_LARGEST, description="smaller values are set to this")
     at_most: float | None = Field(
@@ -50,24 +49,26 @@ class Distribution(FileModel):
     @model_validator(mode="after")
     def _limits_in_order(self) -> Distribution:
         if self.at_most is not None and self.at_most < self.at_least:
-            raise ValueError(f"at_most ({self.at_most:g}) is below at_least ({self.at_least:g})")
+            raise ValueError(
+                f"at_most ({self.at_most:g}) must not be below at_least ({self.at_least:g})"
+            )
         return self
 
     @abstractmethod
     def unlimited_quantile(self, u: Floats) -> Floats:
-        """Value at probability `u`, before the limits."""
+        """Return the value at probability `u`, before the limits are applied."""
 
     @abstractmethod
     def _mean_below(self, limit: float) -> float:
-        """Mean of min(X, limit), in closed form."""
+        """Return the mean of min(X, limit) in closed form."""
 
     def quantile(self, u: Floats) -> Floats:
-        """Value at probability `u`, shape of `u`."""
+        """Return the value at probability `u`, in the shape of `u`."""
         values = np.maximum(self.unlimited_quantile(u), self.at_least)
         return values if self.at_most is None else np.minimum(values, self.at_most)
 
     def mean(self) -> float:
-        """Mean with the limits applied.
+        """Return the mean with the limits applied.
 
         E[max(a, min(X, b))] = a + E[min(X, b)] - E[min(X, a)].
         """
@@ -80,7 +81,7 @@ class LogNormal(Distribution):
     """Lognormal: the logarithm is normal with standard deviation `sigma`."""
 
     kind: Literal["lognormal"]
-    median: float = Field(ge=_LEAST, le=_LARGEST, description="half of the values are below it")
+    median: float = Field(ge=_LEAST, le=_LARGEST, description="median of the values")
     sigma: float = Field(gt=0, le=10, description="standard deviation of the logarithm")
 
     def unlimited_quantile(self, u: Floats) -> Floats:
@@ -99,7 +100,7 @@ class Weibull(Distribution):
     kind: Literal["weibull"]
     scale: float = Field(ge=_LEAST, le=_LARGEST, description="63 % of the values are below it")
     shape: float = Field(
-        gt=0.05, le=100, description="below 1 the hazard falls with time, above 1 it rises"
+        gt=0.05, le=100, description="shape; the hazard falls with time below 1, rises above 1"
     )
 
     def unlimited_quantile(self, u: Floats) -> Floats:
@@ -110,7 +111,7 @@ class Weibull(Distribution):
 
 
 class Exponential(Distribution):
-    """Exponential with the mean `average`."""
+    """Exponential with mean `average`."""
 
     kind: Literal["exponential"]
     average: float = Field(ge=_LEAST, le=_LARGEST, description="mean of the values")
@@ -123,7 +124,7 @@ class Exponential(Distribution):
 
 
 def _weibull_mean_below(scale: float, shape: float, limit: float) -> float:
-    """E[min(X, limit)] by the lower incomplete gamma function."""
+    """Return E[min(X, limit)], using the lower incomplete gamma function."""
     order = 1 + 1 / shape
     reach = (limit / scale) ** shape
     tail = 0.0 if np.isinf(limit) else limit * np.exp(-reach)
@@ -134,7 +135,7 @@ class Constant(Distribution):
     """Always the same value."""
 
     kind: Literal["constant"]
-    value: float = Field(ge=_LEAST, le=_LARGEST, description="every value")
+    value: float = Field(ge=_LEAST, le=_LARGEST, description="the constant value")
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return np.full(np.shape(u), self.value, dtype=np.float64)
@@ -144,33 +145,37 @@ class Constant(Distribution):
 
 
 class QuantileTable(Distribution):
-    """Empirical: values at given probabilities, the logarithm linear in between."""
+    """Empirical: values at given probabilities, with linear interpolation of the logarithm."""
 
     kind: Literal["quantiles"]
     probabilities: tuple[float, ...] = Field(
-        min_length=2, max_length=10_000, description="rising from 0 to 1"
+        min_length=2, max_length=10_000, description="probabilities, ascending from 0 to 1"
     )
     values: tuple[float, ...] = Field(
-        min_length=2, max_length=10_000, description="the quantile of each probability"
+        min_length=2, max_length=10_000, description="quantile at each probability"
     )
 
     @model_validator(mode="after")
     def _table_is_sound(self) -> QuantileTable:
         chances, values = np.array(self.probabilities), np.array(self.values)
         if len(chances) != len(values):
-            raise ValueError(f"{len(chances)} probabilities but {len(values)} values")
+            raise ValueError(
+                "probabilities and values must have the same length, found "
+                f"{len(chances)} and {len(values)}"
+            )
         if chances[0] != 0 or chances[-1] != 1 or (np.diff(chances) <= 0).any():
-            raise ValueError("probabilities must rise from 0 to 1")
+            raise ValueError("probabilities must increase from 0 to 1")
         if (values < _LEAST).any() or (values > _LARGEST).any() or (np.diff(values) < 0).any():
-            told = f"values must lie between {_LEAST:g} and {_LARGEST:g} and must not fall"
-            raise ValueError(told)
+            raise ValueError(
+                f"values must be between {_LEAST:g} and {_LARGEST:g} and must not decrease"
+            )
         return self
 
     def unlimited_quantile(self, u: Floats) -> Floats:
         return np.exp(np.interp(u, self.probabilities, np.log(self.values)))
 
     def _mean_below(self, limit: float) -> float:
-        """Integral of the quantile function, exact piece by piece."""
+        """Integrate the quantile function exactly, piece by piece."""
         chances = np.array(self.probabilities)
         logs = np.log(self.values)
         if limit < self.values[0]:
@@ -186,15 +191,15 @@ class QuantileTable(Distribution):
 
 
 class LogNormalDuration(LogNormal):
-    """Lognormal, of times."""
+    """Lognormal distribution of durations."""
 
-    median: Duration = Field(gt=0, description="half of the values are below it")
+    median: Duration = Field(gt=0, description="median of the values")
     at_least: Duration = Field(0.0, description="smaller values are set to this")
     at_most: Duration | None = Field(None, description="larger values are set to this")
 
 
 class WeibullDuration(Weibull):
-    """Weibull, of times."""
+    """Weibull distribution of durations."""
 
     scale: Duration = Field(gt=0, description="63 % of the values are below it")
     at_least: Duration = Field(0.0, description="smaller values are set to this")
@@ -202,7 +207,7 @@ class WeibullDuration(Weibull):
 
 
 class ExponentialDuration(Exponential):
-    """Exponential, of times."""
+    """Exponential distribution of durations."""
 
     average: Duration = Field(gt=0, description="mean of the values")
     at_least: Duration = Field(0.0, description="smaller values are set to this")
@@ -210,18 +215,18 @@ class ExponentialDuration(Exponential):
 
 
 class ConstantDuration(Constant):
-    """A constant time."""
+    """A constant duration."""
 
-    value: Duration = Field(gt=0, description="every value")
+    value: Duration = Field(gt=0, description="the constant value")
     at_least: Duration = Field(0.0, description="smaller values are set to this")
     at_most: Duration | None = Field(None, description="larger values are set to this")
 
 
 class QuantileTableDuration(QuantileTable):
-    """Empirical, of times."""
+    """Empirical distribution of durations."""
 
     values: tuple[Duration, ...] = Field(
-        min_length=2, max_length=10_000, description="the quantile of each probability"
+        min_length=2, max_length=10_000, description="quantile at each probability"
     )
     at_least: Duration = Field(0.0, description="smaller values are set to this")
     at_most: Duration | None = Field(None, description="larger values are set to this")

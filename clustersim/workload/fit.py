@@ -1,15 +1,16 @@
-"""Fitting a workload model to a log, and its distance to the log.
+"""Fit a workload model to a log, and measure its distance to the log.
 
-Sizes are kept as they are in the log.  Run times are fitted size bin by size bin:
-a lognormal and a Weibull (maximum likelihood, ``scipy.stats``), and mixtures of two
-and three lognormals (least squares on the distribution function, the mean one of
-the residuals, ``scipy.optimize``).  The simplest is taken that no larger one beats
-by a fifth in Anderson-Darling distance, or that is within its sampling error (about
-the root of 1 / jobs); each component of a mixture becomes a class
-of jobs.  The upper limit of the run times is set so that a bin's mean is the log's
-where that can be, for the mean decides the load.  Arrivals have the log's daily and
-weekly cycle; what is left after it is a Poisson, hyperexponential or batch process,
-whichever is nearest.
+Sizes are taken from the log. Run times are fitted per size bin. The candidates are a lognormal and
+a Weibull distribution (maximum likelihood, ``scipy.stats``), and mixtures of two and three
+lognormals (least squares on the distribution function, with the mean as one of the residuals,
+``scipy.optimize``). A larger model replaces a simpler one only if the Anderson-Darling distance of
+the simpler one exceeds its sampling error (about the root of 1 / jobs) and the larger one reduces
+the distance by a fifth or more. Each component of a mixture becomes a class of jobs. The upper
+limit of the run times is set so that the mean of a bin matches the log where possible, because the
+mean determines the load.
+
+Arrivals have the daily and weekly cycle of the log. The gaps that remain without the cycle are
+modelled as a Poisson, hyperexponential or batch process, whichever is closest.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Floats = npt.NDArray[np.float64]
 Duration = LogNormalDuration | WeibullDuration
 Process = Poisson | Hyperexponential | Batch
 DISTANCE_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-"""Probabilities at which fitted and real run times are compared."""
+"""Probabilities at which run times of model and log are compared."""
 _MIN_JOBS = 50
 _LEAST_S = 1.0
 _KINDS = {1: ("",), 2: ("short", "long"), 3: ("short", "medium", "long")}
@@ -48,7 +49,7 @@ _KINDS = {1: ("",), 2: ("short", "long"), 3: ("short", "medium", "long")}
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One component of a fitted bin: its share of the jobs and its run times."""
+    """One component of a fitted bin: its share of the jobs and its run-time distribution."""
 
     share: float
     duration: Duration
@@ -77,14 +78,14 @@ def fit_workload(
     jobs : pandas.DataFrame
         A jobs table with run times above 0.
     name, description, sources : str, str, dict
-        For the model.
+        Name, description and sources of the model.
     first_second : float
-        Second of the week (from Monday 00:00) at ``submit_s`` 0, of a clock without daylight
+        Second of the week (from Monday, 00:00) at ``submit_s`` 0, for a clock without daylight
         saving time.
     calendar : Calendar, optional
-        The local clock instead, daylight saving time included.
+        The local clock with daylight saving time; replaces `first_second`.
     virtual_clusters : bool
-        Keep the shares of the log's virtual clusters.
+        Whether to keep the shares of the virtual clusters of the log.
 
     Returns
     -------
@@ -93,13 +94,13 @@ def fit_workload(
     Raises
     ------
     InputError
-        If there are fewer than 50 jobs, they all come at once, or some have no run time.
+        If there are fewer than 50 jobs, all jobs arrive at once, or some jobs have no run time.
     """
     runs = jobs["duration_s"]
     if len(jobs) < _MIN_JOBS or jobs["submit_s"].iloc[-1] == jobs["submit_s"].iloc[0]:
-        raise InputError(name, f"a fit needs at least {_MIN_JOBS} jobs that arrive over time")
+        raise InputError(name, f"a fit needs at least {_MIN_JOBS} jobs with different submit times")
     if not (runs > 0).all():
-        raise InputError(name, "a fit needs jobs that all have a run time above 0")
+        raise InputError(name, "a fit needs a run time above 0 for every job")
     index, labels = size_bins(jobs["n_accelerators"])
     merged = _merge_small(np.bincount(index, minlength=len(labels)))
     classes: list[JobClass] = []
@@ -116,7 +117,7 @@ def fit_workload(
 
 
 def _merge_small(counts: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Join neighbouring bins until each range has enough jobs to be fitted."""
+    """Join neighbouring bins until each range has enough jobs for a fit."""
     ranges: list[tuple[int, int]] = []
     first, total = 0, 0
     for k, count in enumerate(counts):
@@ -160,7 +161,7 @@ def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> li
 
 
 def _members(parts: list[_Part], runs: Floats) -> npt.NDArray[np.int64]:
-    """Which component each job most likely belongs to (0 for all if there is one)."""
+    """Return the most likely component of each job."""
     if len(parts) == 1:
         return np.zeros(len(runs), dtype=np.int64)
     step = 1.05
@@ -169,7 +170,7 @@ def _members(parts: list[_Part], runs: Floats) -> npt.NDArray[np.int64]:
 
 
 def _fit_estimates(rows: pd.DataFrame) -> QuantileTable | None:
-    """Quantiles of estimate over run time, 1 or more; None where the log has no estimates."""
+    """Return quantiles of estimate / run time (1 or more); None if the log has no estimates."""
     if "estimate_s" not in rows or len(rows) < 20:
         return None
     factor = np.maximum(rows["estimate_s"] / rows["duration_s"], 1.0)
@@ -181,7 +182,7 @@ def _fit_estimates(rows: pd.DataFrame) -> QuantileTable | None:
 
 
 def _fit_durations(runs: Floats, *, mean: float) -> list[_Part]:
-    """Fit the run times of one bin; `mean` is weighted by size, so that the work is right."""
+    """Fit the run times of one bin; `mean` is weighted by size, so that the work matches."""
     runs = np.maximum(runs, _LEAST_S)
     if runs.min() == runs.max():
         return [_Part(1.0, _lognormal_of(float(runs[0]), 0.0))]
@@ -204,7 +205,7 @@ _CHANCES = np.concatenate([(np.arange(200) + 0.5) / 200, 1 - np.geomspace(0.004,
 
 
 def _distance(parts: list[_Part], runs: Floats) -> float:
-    """Anderson-Darling distance: errors of the distribution function, tails weighted up."""
+    """Return the Anderson-Darling distance, which gives the tails a larger weight."""
     model = np.sum([part.share * part.cdf(np.quantile(runs, _CHANCES)) for part in parts], axis=0)
     return float(np.sqrt(np.mean((model - _CHANCES) ** 2 / (_CHANCES * (1 - _CHANCES)))))
 
@@ -234,7 +235,7 @@ def _weibull(runs: Floats) -> list[_Part]:
 
 
 def _lognormals(runs: Floats, components: int, mean: float) -> list[_Part]:
-    """Fit a mixture of lognormals: least squares at quantiles of the log, tails weighted up."""
+    """Fit a mixture of lognormals by least squares, with a larger weight on the tails."""
     ceiling = np.log(runs.max())
     logs = np.log(np.quantile(runs, _CHANCES))
     weights = 1 / np.sqrt(_CHANCES * (1 - _CHANCES))
@@ -268,7 +269,10 @@ def _lognormals(runs: Floats, components: int, mean: float) -> list[_Part]:
 
 
 def _with_limits(parts: list[_Part], mean: float, longest: float) -> list[_Part]:
-    """Set the upper limit at which the mean is the log's (at least the log's 99 % span)."""
+    """Set the upper limit at which the mean matches the log.
+
+    The limit is between a twentieth and three times the longest run time of the log.
+    """
 
     def limited(limit: float) -> list[_Part]:
         change = {"at_most": float(f"{limit:.6g}")}
@@ -289,16 +293,16 @@ def _with_limits(parts: list[_Part], mean: float, longest: float) -> list[_Part]
 def fit_arrivals(
     jobs: pd.DataFrame, *, first_second: float = 0.0, calendar: Calendar | None = None
 ) -> Arrivals:
-    """Fit the arrival process: the cycle from the rates, the process from the gaps.
+    """Fit the arrival process: the cycle to the rates, the process to the gaps.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
         A jobs table.
     first_second : float
-        Second of the week at ``submit_s`` 0, of a clock without daylight saving time.
+        Second of the week at ``submit_s`` 0, for a clock without daylight saving time.
     calendar : Calendar, optional
-        The local clock instead, daylight saving time included.
+        The local clock with daylight saving time; replaces `first_second`.
     """
     clock = clock_of(first_second) if calendar is None else calendar
     statistics = describe_jobs(jobs, calendar=clock)
@@ -320,7 +324,7 @@ def _relative(rates: Floats) -> tuple[float, ...] | None:
 
 
 def _fit_process(gaps: Floats) -> Process:
-    """Choose the process whose gaps are nearest to the log's (Kolmogorov-Smirnov)."""
+    """Choose the process with the smallest Kolmogorov-Smirnov distance to the gaps."""
     at_once = float((gaps <= 0.001).mean())
     processes: list[Process] = [Poisson(), *_likeliest_phases(gaps)]
     if at_once > 0:
@@ -329,12 +333,12 @@ def _fit_process(gaps: Floats) -> Process:
 
 
 def _ks(values: Floats, cdf: Callable[[Floats], Floats]) -> float:
-    """Kolmogorov-Smirnov distance of a sample to a distribution function."""
+    """Return the Kolmogorov-Smirnov distance of a sample to a distribution function."""
     return float(stats.ks_1samp(values, cast(Any, cdf), method="asymp").statistic)
 
 
 def _likeliest_phases(gaps: Floats) -> list[Process]:
-    """The two-phase hyperexponential of greatest likelihood; none where Poisson fits as well."""
+    """Return the most likely two-phase hyperexponential; empty if its cv is at most 1.02."""
 
     def phases(theta: Floats) -> tuple[float, float, float]:
         p, short = special.expit(np.clip(theta, -12, 12))
@@ -355,21 +359,20 @@ def _likeliest_phases(gaps: Floats) -> list[Process]:
 
 
 def fit_distance(model_jobs: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
-    """How far generated jobs are from those of a log.
+    """Return the distance between generated jobs and the jobs of a log.
 
     Parameters
     ----------
     model_jobs, jobs : pandas.DataFrame
-        Generated jobs (some 100,000) and the log's.
+        Generated jobs (about 100,000), and the jobs of the log.
 
     Returns
     -------
     pandas.DataFrame
-        A row a size bin and one for ``all``: ``jobs`` (of the log), ``share_model``
-        and ``share_log`` of the jobs, ``ks`` (Kolmogorov-Smirnov distance of the run
-        times), ``worst_quantile_ratio`` (the largest of model / log and log / model
-        over `DISTANCE_QUANTILES`), ``work_ratio`` (mean accelerator-seconds of a job,
-        model over log).
+        One row per size bin, and one for ``all``. Columns: ``jobs`` (of the log), ``share_model``
+        and ``share_log`` (shares of the jobs), ``ks`` (Kolmogorov-Smirnov distance of the run
+        times), ``worst_quantile_ratio`` (maximum of model / log and log / model over
+        `DISTANCE_QUANTILES`), and ``work_ratio`` (mean accelerator-seconds per job, model / log).
     """
     index, labels = size_bins(jobs["n_accelerators"])
     model_index, _ = size_bins(model_jobs["n_accelerators"])

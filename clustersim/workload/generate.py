@@ -1,4 +1,4 @@
-"""Drawing jobs from a workload model."""
+"""Draw jobs from a workload model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Streams = Callable[[str], np.random.Generator]
 
 
 class Runtime(Protocol):
-    """Run time of model jobs, as the performance core gives it."""
+    """Run time of jobs with a model, computed by the performance core."""
 
     def __call__(
         self, model: str, n_accelerators: npt.NDArray[np.int64], tokens: float
     ) -> npt.NDArray[np.float64]:
-        """Seconds that `tokens` take on each of the sizes, shape of `n_accelerators`."""
+        """Return the time (seconds) to process `tokens` on each number of accelerators."""
 
 
 def generate_jobs(
@@ -40,32 +40,33 @@ def generate_jobs(
 ) -> pd.DataFrame:
     """Draw jobs.
 
-    Each purpose has a stream of its own and each job one number of it, so that the
-    k-th job has the same class, size and duration at every load and horizon; only
-    the submit times move.
+    Each purpose has a separate random stream, and each job uses one number of it. The k-th job
+    therefore has the same class, size and duration at every load and horizon; only the submit times
+    change.
 
     Parameters
     ----------
     spec : WorkloadSpec
         The workload model.
     streams : callable
-        From purpose to generator, such as :class:`clustersim.seeds.Streams`; the
-        purposes are ``arrivals``, ``classes``, ``sizes``, ``durations`` (tokens of
-        model jobs), ``estimates``, ``vcs`` and ``users``.
+        Returns the generator for a purpose, such as :class:`clustersim.seeds.Streams`. The purposes
+        are ``arrivals``, ``classes``, ``sizes``, ``durations`` (tokens for jobs with a model),
+        ``estimates``, ``vcs`` and ``users``.
     n_jobs, horizon_s : int, float
-        How many jobs, or up to which time; both: whichever ends first.
+        Number of jobs, and the time up to which jobs arrive. If both are given, the one reached
+        first applies.
     rate_scale : float
         Factor on the arrival rate.
     calendar : Calendar
-        What the local clock shows, for daily and weekly cycles of arrivals.
+        The local clock, for daily and weekly cycles of arrivals.
 
     Returns
     -------
     pandas.DataFrame
-        The jobs table with ``job_class``, and ``model``, ``tokens``, ``estimate_s``,
-        ``vc``, ``user``, ``accelerators``, ``preemptible`` where the model has them.
-        ``duration_s`` is NaN for jobs with a model; their ``estimate_factor`` applies to the run
-        time found later.
+        The jobs table with ``job_class``, and with ``model``, ``tokens``, ``estimate_s``, ``vc``,
+        ``user``, ``accelerators`` and ``preemptible`` if the workload model has them.
+        ``duration_s`` is NaN for jobs with a model; their ``estimate_factor`` is multiplied by the
+        run time once it is known.
 
     Examples
     --------
@@ -75,10 +76,11 @@ def generate_jobs(
     >>> len(jobs), bool((jobs["duration_s"] > 0).all())
     (1000, True)
     """
-    told = "clustersim.load_workload(path_or_name) gives one"
-    check_kind("workload", spec, WorkloadSpec, "a workload model", told)
+    advice = "use clustersim.load_workload(path_or_name)"
+    check_kind("workload", spec, WorkloadSpec, "a workload model", advice)
     if not callable(streams):
-        check_kind("streams", streams, (), "from purpose to generator", "clustersim.Streams(seed)")
+        wanted = "a function from purpose to random generator"
+        check_kind("streams", streams, (), wanted, "use clustersim.Streams(seed)")
     submit = arrival_times(
         spec.arrivals,
         streams("arrivals"),
@@ -112,7 +114,7 @@ def generate_jobs(
 
 
 def _pick(weights: Mapping[int, float], u: Floats) -> npt.NDArray[np.int64]:
-    """Keys of `weights` at the uniform numbers `u`, by inversion."""
+    """Draw keys of `weights` by inversion at the uniform numbers `u`."""
     edges = np.cumsum(list(weights.values()))
     index = np.searchsorted(edges, u * edges[-1], side="right")
     keys = np.array(list(weights), dtype=np.int64)
@@ -149,7 +151,7 @@ def _estimates(
     columns: Mapping[str, object],
     u: Floats,
 ) -> dict[str, object]:
-    """Estimates of jobs with a duration, and factors where jobs with a model have any."""
+    """Return estimates of jobs with a duration, and factors for jobs with a model."""
     if not any(c.estimate for c in spec.classes):
         return {}
     factors = np.ones(len(u))
@@ -175,20 +177,20 @@ def _labels(
 
 
 def mean_work(spec: WorkloadSpec, *, runtime: Runtime | None = None) -> float:
-    """Mean accelerator-seconds of a job, in closed form.
+    """Return the mean accelerator-seconds of a job in closed form.
 
     Parameters
     ----------
     spec : WorkloadSpec
         The workload model.
     runtime : callable, optional
-        Run time of model jobs, linear in the tokens; needed if there are any.
+        Run time of jobs with a model, linear in the tokens; required if there are such jobs.
 
     Returns
     -------
     float
-        Sum over the classes of share * E[n * run time]; size and duration of a
-        class are independent, and a model's run time counts at the mean tokens.
+        Sum over the classes of share * E[n * run time]. Size and duration of a class are
+        independent, and the run time of a model is evaluated at the mean tokens.
 
     Raises
     ------
@@ -203,7 +205,7 @@ def _mean_class_work(job_class: JobClass, runtime: Runtime | None) -> float:
     if job_class.duration is not None:
         return job_class.mean_size() * float(job_class.duration.mean())
     if runtime is None or job_class.model is None or job_class.tokens is None:
-        raise ValueError(f"class {job_class.name!r} has a model: give its run time")
+        raise ValueError(f"class {job_class.name!r} has a model: give `runtime`")
     sizes = np.array(list(job_class.sizes), dtype=np.int64)
     shares = np.array(list(job_class.sizes.values()))
     seconds = runtime(job_class.model, sizes, job_class.tokens.mean())

@@ -1,4 +1,4 @@
-"""The jobs table: its columns, what a reader hands over with it, and its check."""
+"""The jobs table: its columns, the result of a reader, and the checks of the table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 UNUSUAL_S = 100 * SECONDS_PER_YEAR
-"""Times above this are told of: a month in milliseconds is nearly as long."""
+"""Longer times cause a note: they may be in milliseconds (a month has nearly as many)."""
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
 
 Mask = npt.NDArray[np.bool_]
@@ -35,26 +35,26 @@ Records = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class JobLog(Brief):
-    """The jobs of one file, and what became of its other rows.
+    """The jobs of one file, and an account of its other rows.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
-        A row a job in submit order: ``job_id``, ``submit_s``, ``n_accelerators``,
-        ``duration_s`` (seconds), where known ``estimate_s``, ``vc``, ``user``,
-        and every other column of the file as it was.
+        One row per job in submit order: ``job_id``, ``submit_s``, ``n_accelerators``,
+        ``duration_s`` (seconds), if known ``estimate_s``, ``vc``, ``user``, and all other columns
+        of the file unchanged.
     rows_read : int
-        Rows that the file holds.
+        Number of rows in the file.
     source : str
         The file.
     format : str
-        The format that it was read as.
+        The format of the file.
     dropped : Mapping of str to int
-        Rows that are no jobs for a cluster of accelerators, by reason.
+        Number of rows that were dropped because they are not jobs on accelerators, by reason.
     notes : tuple of str
-        What was changed without dropping anything.
+        Changes that did not drop rows.
     origin : datetime, optional
-        Local time at ``submit_s`` 0, where the file tells it.
+        Local time at ``submit_s`` 0; None if the file does not contain it.
     """
 
     jobs: pd.DataFrame
@@ -73,16 +73,16 @@ class JobLog(Brief):
         }
 
     def report(self) -> str:
-        """Say in a few lines how many rows were read, kept and dropped, and why."""
+        """Return a short text on the rows that were read, kept and dropped, with reasons."""
         rows = counted(self.rows_read, "row")
         lines = [f"{self.source} ({self.format}): {rows}, {counted(len(self.jobs), 'job')}"]
         lines += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
-        lines += [f"  note: {note}" for note in self.notes]
+        lines += [f"  Note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 
 def texts_of(column: pd.Series) -> npt.NDArray[np.object_]:
-    """Return the texts of a column of any type, empty where there is no value.
+    """Return a column of any type as texts; missing values become empty texts.
 
     Examples
     --------
@@ -103,24 +103,24 @@ def check_jobs(
     Parameters
     ----------
     jobs : pandas.DataFrame
-        A jobs table.  ``duration_s`` (and ``estimate_s``) may be NaN only in rows
-        that have a ``model`` and ``tokens``.
+        A jobs table. ``duration_s`` and ``estimate_s`` may be NaN only in rows with a ``model`` and
+        ``tokens``.
     source : str or Path
-        What to name in the message, usually the file.
+        Name of the table in the message, usually the file.
     records : int64 array (jobs,), optional
-        Numbers of the jobs in the file, to name in the message; by default their
-        places in the table, from 1 on.
+        Row numbers of the jobs in the file, for the message; by default the positions in the table,
+        starting at 1.
 
     Notes
     -----
-    Times of more than 100 years, which may be milliseconds, are told in a note.
+    Times of more than 100 years may be in milliseconds; they cause a note, not an error.
 
     Raises
     ------
     InputError
-        All problems at once: missing columns, no rows, columns that hold no
-        numbers, values that are missing, infinite, negative or absurd, parts of
-        accelerators, submit times out of order, job ids that occur twice.
+        If the table is invalid: missing columns, no rows, columns that are not numeric, values that
+        are missing, infinite, negative or too large, fractions of accelerators, submit times out
+        of order, or duplicate job ids. The error lists all problems.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def check_jobs(
     """
     problems = list(_missing_columns(jobs))
     if len(jobs) == 0:
-        problems.append("holds no jobs")
+        problems.append("contains no jobs")
     else:
         problems += _problems(jobs, np.arange(1, len(jobs) + 1) if records is None else records)
     if problems:
@@ -143,7 +143,7 @@ def check_jobs(
 
 
 def _note_long_times(jobs: pd.DataFrame) -> None:
-    """Ask about times that no log spans: milliseconds, most likely, which nothing else shows."""
+    """Note times that are longer than any log: most likely they are in milliseconds."""
     for name in ("submit_s", "duration_s", "estimate_s"):
         values = _values(jobs, name, np.arange(len(jobs)))
         if values is None or isinstance(values, str):
@@ -189,13 +189,13 @@ def _model_rows(jobs: pd.DataFrame) -> Mask | None:
 def _values(
     jobs: pd.DataFrame, name: str, records: Records
 ) -> npt.NDArray[np.float64] | str | None:
-    """Return the column as floats, or what is wrong with its type; None if there is no one such."""
+    """Return a column as floats, or a problem with its type; None if it is absent or ambiguous."""
     column = jobs.get(name)
     if not isinstance(column, pd.Series):
         return None
     if not (column.dtype == object or isinstance(column.dtype, pd.StringDtype)):
         if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-            return f"{name}: has the type {column.dtype}; numbers are needed"
+            return f"{name}: must be numeric, found the type {column.dtype}"
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     numbers = pd.to_numeric(column.astype(object), errors="coerce")
     bad = np.flatnonzero(np.asarray(numbers.isna() & column.notna()))
@@ -221,7 +221,7 @@ def _rows(count: int) -> str:
     return f"{count:,} row" + (" has" if count == 1 else "s have")
 
 
-def _say(
+def _row_problem(
     name: str,
     bad: Mask,
     values: npt.NDArray[np.float64],
@@ -258,24 +258,24 @@ def _check_numbers(
     if may_be_nan is not None:
         absent &= ~may_be_nan
     rule = f"{'more than' if open_end else 'at least'} {format_number(least, 6)} is needed"
-    most_told = f"at most {most:g} is allowed"
+    limit = f"at most {most:g} is allowed"
     if most == LONGEST_S:
-        most_told = "at most 10,000 yr (3.16e11 s) is allowed; is it in milliseconds?"
+        limit = "at most 10,000 yr (3.16e11 s) is allowed; is it in milliseconds?"
     too_low = values <= least if open_end else values < least
-    for bad, what, told in (
+    for bad, what, remedy in (
         (absent, "without a value", "every job needs one"),
         (np.isinf(values), _INFINITE, "a finite number is needed"),
         (too_low & np.isfinite(values), "too low" if least > 0 else "not positive", rule),
         (
             (values > most) & np.isfinite(values),
-            "absurdly large",
-            most_told,
+            "too large",
+            limit,
         ),
     ):
         if bad.any():
             if what == "not positive" and not open_end:
                 what = "negative"
-            yield _say(name, bad, values, records, what, told)
+            yield _row_problem(name, bad, values, records, what, remedy)
 
 
 def _check_size(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
@@ -292,14 +292,18 @@ def _check_size(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         (values < 1, "below 1", "1 or more needed"),
         (
             values > MOST_CHIPS,
-            "absurdly large",
-            f"at most {MOST_CHIPS:,} allowed",
+            "too large",
+            f"at most {MOST_CHIPS:,} is allowed",
         ),
-        (values != np.floor(values), "with part of an accelerator", "a whole number is needed"),
+        (
+            values != np.floor(values),
+            "with a fraction of an accelerator",
+            "a whole number is needed",
+        ),
     ):
         bad = bad & finite if what not in ("without a value", _INFINITE) else bad
         if bad.any():
-            yield _say("n_accelerators", bad, values, records, what, rule)
+            yield _row_problem("n_accelerators", bad, values, records, what, rule)
 
 
 def _check_order(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
@@ -310,9 +314,9 @@ def _check_order(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
     if len(back):
         row = int(back[0]) + 1
         yield (
-            f"submit_s: not in order: row {records[row]} ({values[row]:.15g}) comes after row "
-            f"{records[row - 1]} "
-            f"({values[row - 1]:.15g}), {len(back):,} such places; --sort (sort=True) sorts them"
+            f"submit_s: not in order in {counted(len(back), 'place')}, first: row {records[row]} "
+            f"({values[row]:.15g}) comes after row {records[row - 1]} ({values[row - 1]:.15g}); "
+            "sort the rows, or use --sort (sort=True)"
         )
 
 
@@ -330,7 +334,7 @@ def _check_identity(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         if len(numbers) < 2 or (numbers[1:] > numbers[:-1]).all():
             return
     elif not (column.dtype == object or isinstance(column.dtype, pd.StringDtype)):
-        yield f"job_id: has the type {column.dtype}; whole numbers or texts are needed"
+        yield f"job_id: must be whole numbers or texts, found the type {column.dtype}"
         return
     if column.is_unique:
         return

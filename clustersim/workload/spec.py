@@ -1,4 +1,4 @@
-"""A workload model as a file: arrivals and classes of jobs."""
+"""Format of workload model files: arrivals and classes of jobs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _MODELS = resources.files("clustersim.workload") / "models"
 class JobClass(FileModel):
     """Jobs of one kind.
 
-    A class has either a ``duration`` (on the reference accelerator) or a ``model``
-    of the catalogue with a distribution of ``tokens``; what such a job's run time
-    is, the performance core says.
+    A class has either a ``duration`` (on the reference accelerator) or a ``model`` of the catalogue
+    with a distribution of ``tokens``. The performance core computes the run time of jobs with a
+    model.
     """
 
     name: str = Field(min_length=1, description="name of the class, unique in the workload")
@@ -39,26 +39,29 @@ class JobClass(FileModel):
     sizes: dict[int, float] = Field(description="accelerators -> relative number of jobs")
     duration: DurationDistribution | None = None
     model: str | None = Field(None, description="a model of the catalogue")
-    tokens: NumberDistribution | None = Field(None, description="tokens to be processed")
+    tokens: NumberDistribution | None = Field(None, description="number of tokens to process")
     accelerators: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="chips that these jobs may run on, the preferred first; by default all",
+        description="chips that these jobs can run on, in order of preference; by default all",
     )
     preemptible: bool = Field(
-        False, description="whether these jobs also run on chips that a service lends"
+        False, description="whether these jobs can also run on chips lent by a service"
     )
     estimate: NumberDistribution | None = Field(
-        None, description="estimated over real run time, 1 or more; without it exact"
+        None,
+        description="estimated run time divided by real run time, 1 or more; by default 1",
     )
-    vcs: dict[str, float] | None = Field(None, description="virtual cluster -> relative number")
-    users: dict[str, float] | None = Field(None, description="user -> relative number")
+    vcs: dict[str, float] | None = Field(
+        None, description="virtual cluster -> relative number of jobs"
+    )
+    users: dict[str, float] | None = Field(None, description="user -> relative number of jobs")
 
     @field_validator("sizes")
     @classmethod
     def _sizes_are_sizes(cls, sizes: dict[int, float]) -> dict[int, float]:
         if not sizes:
-            raise ValueError("needs at least one size, such as {8: 1}")
+            raise ValueError("must have at least one size, such as {8: 1}")
         for size in sizes:
             if not 1 <= size <= MOST_CHIPS:
                 found = shown(size)
@@ -75,11 +78,11 @@ class JobClass(FileModel):
         if (self.duration is None) == (self.model is None):
             raise ValueError(f"class {self.name!r} needs either a duration or a model")
         if (self.model is None) != (self.tokens is None):
-            raise ValueError(f"class {self.name!r}: model and tokens belong together")
+            raise ValueError(f"class {self.name!r} must have both model and tokens, or neither")
         return self
 
     def mean_size(self) -> float:
-        """Mean number of accelerators."""
+        """Return the mean number of accelerators."""
         total = sum(self.sizes.values())
         return sum(size * weight for size, weight in self.sizes.items()) / total
 
@@ -87,23 +90,23 @@ class JobClass(FileModel):
 def _weights(weights: dict[Key, float]) -> dict[Key, float]:
     for key, weight in weights.items():
         if not (weight >= 0 and math.isfinite(weight)):
-            raise ValueError(f"{key}: the weight {weight!r} is not 0 or more")
+            raise ValueError(f"{key}: the weight must be 0 or more, found {weight!r}")
     if not sum(weights.values()) > 0:
-        raise ValueError("the weights are all 0")
+        raise ValueError("at least one weight must be more than 0")
     return weights
 
 
 class WorkloadSpec(Brief, FileModel):
-    """A stream of jobs: when they arrive and what they are."""
+    """A stream of jobs: their arrivals and their classes."""
 
     name: str = Field("", description="name of the workload")
-    description: str = Field("", description="what the workload is")
+    description: str = Field("", description="description of the workload")
     reference_accelerator: str | None = Field(
-        None, description="the chip of the catalogue that durations are measured on"
+        None, description="chip of the catalogue on which durations are measured"
     )
     arrivals: Arrivals
     classes: tuple[JobClass, ...]
-    sources: dict[str, str] = Field(default_factory=dict, description="where numbers come from")
+    sources: dict[str, str] = Field(default_factory=dict, description="sources of the numbers")
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         every = format_duration(float(self.arrivals.mean_interarrival))
@@ -113,22 +116,24 @@ class WorkloadSpec(Brief, FileModel):
         }
 
     @model_validator(mode="after")
-    def _classes_are_told_apart(self) -> WorkloadSpec:
+    def _class_names_are_unique(self) -> WorkloadSpec:
         if not self.classes:
-            raise ValueError("classes: needs at least one class of jobs")
+            raise ValueError("classes: must have at least one class of jobs")
         names = [job_class.name for job_class in self.classes]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"classes: more than one is named {', '.join(twice)}")
+            raise ValueError(
+                f"classes: names must be unique, found more than one {', '.join(twice)}"
+            )
         return self
 
     def models(self) -> tuple[str, ...]:
-        """Names of the catalogue's models that the classes use, each once."""
+        """Return the distinct names of the catalogue models that the classes use."""
         return tuple(dict.fromkeys(c.model for c in self.classes if c.model is not None))
 
 
 def workload_names() -> tuple[str, ...]:
-    """Names of the workload models that come with clustersim.
+    """Return the names of the workload models that are part of clustersim.
 
     Examples
     --------
@@ -140,17 +145,17 @@ def workload_names() -> tuple[str, ...]:
 
 
 def load_workload(name_or_path: str | Path) -> WorkloadSpec:
-    """Read a workload model: one that comes with clustersim, or a YAML file.
+    """Read a workload model that is part of clustersim, or a YAML file.
 
     Parameters
     ----------
     name_or_path : str or Path
-        A name of :func:`workload_names`, or the path of a file (with ``.yaml``).
+        A name from :func:`workload_names`, or the path of a file (with ``.yaml``).
 
     Raises
     ------
     InputError
-        For an unknown name, a missing file, or a file with problems (all at once).
+        If the name is unknown, or the file is missing or invalid. The error lists all problems.
     """
     names = workload_names()
     if str(name_or_path) in names:
@@ -168,7 +173,7 @@ def save_workload(spec: WorkloadSpec, path: str | Path) -> None:
     Raises
     ------
     InputError
-        If the file exists already or cannot be written.
+        If the file already exists or cannot be written.
     """
     data = spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for entry, job_class in zip(data["classes"], spec.classes, strict=True):

@@ -19,7 +19,7 @@ H200, LLAMA = CATALOGUE.accelerator("H200"), CATALOGUE.model("llama3-8b")
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "compile_cluster(name)": (
         lambda: cs.compile_cluster("mixed-small"),
-        r"cluster: .*found 'mixed-small'; clustersim\.load_cluster",
+        r"cluster: .*found 'mixed-small'; use clustersim\.load_cluster",
     ),
     "compile_cluster(compiled)": (
         lambda: cs.compile_cluster(CLUSTER),
@@ -32,7 +32,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "load_cluster(loaded)": (lambda: cs.load_cluster(SPEC, CATALOGUE), r"found a ClusterSpec"),
     "load_cluster without catalogue": (
         lambda: cs.load_cluster("mixed-small", None),
-        r"catalogue: must be a catalogue, found None; clustersim\.load_catalogue\(\)",
+        r"catalogue: must be a catalogue, found None; use clustersim\.load_catalogue\(\)",
     ),
     "load_cluster(catalogue file)": (
         lambda: cs.load_cluster("mixed-small", "own.yaml"),
@@ -42,11 +42,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "single_pool(True)": (lambda: cs.single_pool(True), r"accelerators: .*found True"),
     "generate_jobs(name)": (
         lambda: cs.generate_jobs("philly-2017", cs.Streams(1), n_jobs=3),
-        r"workload: .*found 'philly-2017'; clustersim\.load_workload",
+        r"workload: .*found 'philly-2017'; use clustersim\.load_workload",
     ),
     "generate_jobs(seed)": (
         lambda: cs.generate_jobs(WORKLOAD, 1, n_jobs=3),
-        r"streams: .*found 1; clustersim\.Streams\(seed\)",
+        r"streams: .*found 1; use clustersim\.Streams\(seed\)",
     ),
     "describe_jobs(path)": (lambda: cs.describe_jobs("jobs.csv"), r"jobs: .*read_jobs\(path\)"),
     "read_jobs(table)": (lambda: cs.read_jobs(JOBS), r"file: must be a path.*found a DataFrame"),

@@ -229,9 +229,9 @@ def test_a_long_list_is_refused_before_all_of_it_is_read() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("all", "'all' is reserved (results call all pools together so)"),
+        ("all", "'all' is reserved for all pools together in results"),
         ("ALL", "'ALL' is reserved"),
-        ("vc a", "'vc a' is reserved (results call virtual clusters so)"),
+        ("vc a", "'vc a' is reserved for virtual clusters in results"),
         ("h200.new", "write for example 'h200-new'"),
     ],
 )

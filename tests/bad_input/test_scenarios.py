@@ -96,7 +96,10 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "negative size": ({CLASS + "sizes": {-8: 1}}, ("sizes", "-8 is not a number")),
     "absurd size": ({CLASS + "sizes": {10**12: 1}}, ("sizes", "1000000000000 is not")),
     "no sizes": ({CLASS + "sizes": {}}, ("sizes", "at least one size", "{8: 1}")),
-    "weights of 0": ({CLASS + "sizes": {8: 0}}, ("sizes", "the weights are all 0")),
+    "weights of 0": (
+        {CLASS + "sizes": {8: 0}},
+        ("sizes", "at least one weight must be more than 0"),
+    ),
     "weight is NaN": ({CLASS + "sizes": {8: math.nan}}, ("sizes", "finite number, found nan")),
     "class of weight 0": (
         {CLASS + "weight": 0},
@@ -113,15 +116,18 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "limits crossed": (
         {CLASS + "duration/at_least": "3 h", CLASS + "duration/at_most": "2 h"},
-        ("at_most (7200) is below at_least (10800)",),
+        ("at_most (7200) must not be below at_least (10800)",),
     ),
     "quantiles that do not match": (
         {CLASS + "duration": {"kind": "quantiles", "probabilities": [0, 1]}}
         | {CLASS + "duration/values": ["1 s", "2 s", "3 s"]},
-        ("2 probabilities but 3 values",),
+        ("must have the same length, found 2 and 3",),
     ),
     "day of 23 hours": ({ARRIVALS + "daily": [1.0] * 23}, ("arrivals.daily", "24", "23")),
-    "negative hour": ({ARRIVALS + "daily": [-1.0] * 24}, ("daily: relative rates are 0 or more",)),
+    "negative hour": (
+        {ARRIVALS + "daily": [-1.0] * 24},
+        ("daily: relative rates must be 0 or more",),
+    ),
     "bursts of no burst": (
         {ARRIVALS + "process": {"kind": "hyperexponential", "cv": 1}},
         ("process.cv", "greater than 1"),
@@ -203,7 +209,7 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     # What does not go together
     "no arrivals": ({"workload/generate/arrivals": None}, ("generate.arrivals: is required",)),
     "no pools": ({"cluster/pools": None}, ("cluster: pools: is required",)),
-    "no class": ({"workload/generate/classes": []}, ("classes: needs at least one",)),
+    "no class": ({"workload/generate/classes": []}, ("classes: must have at least one",)),
     "two kinds of work": (
         {CLASS + "model": "llama3-8b", CLASS + "tokens": SHORT},
         ("class 'train' needs either a duration or a model",),
@@ -211,7 +217,7 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no work": ({CLASS + "duration": None}, ("class 'train' needs either",)),
     "model without tokens": (
         {CLASS + "duration": None, CLASS + "model": "llama3-8b"},
-        ("model and tokens belong together",),
+        ("must have both model and tokens, or neither",),
     ),
     "neither log nor model": ({"workload/generate": None}, ("workload: needs either trace or",)),
     "log and model": ({"workload/trace": "log.csv"}, ("workload: needs either trace or",)),

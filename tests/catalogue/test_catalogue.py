@@ -241,7 +241,7 @@ def test_seedchip_peak_keeps_the_fp8_ratio():
 
 
 def test_bad_seedchips():
-    with pytest.raises(InputError, match="4 to 6 stacks, found 8"):
+    with pytest.raises(InputError, match="must be 4 to 6 for SeedChip, found 8"):
         seedchip(hbm_stacks=8)
     with pytest.raises(InputError, match="unknown HBM type 'HBM5'"):
         seedchip(hbm_type="HBM5")

@@ -139,7 +139,7 @@ def test_one_job_is_one_job(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "log.csv", "--accelerators", "8"]) == 0
     told = capsys.readouterr().out
     assert "1 row, 1 job\n" in told
-    assert "1 job asks for part of an accelerator" in told
+    assert "1 job requests a fraction of an accelerator" in told
 
 
 def test_columns_that_were_found_have_their_own_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,7 +153,7 @@ def test_parts_that_are_missing_are_named(fit):
         LinkFit.from_dict({"constants": []})
     data = fit.to_dict()
     data["constants"] = [c for c in data["constants"] if c["kind"] != "efa"]
-    with pytest.raises(InputError, match="no slope of efa"):
+    with pytest.raises(InputError, match="slope of efa is missing"):
         LinkFit.from_dict(data)
 
 

@@ -52,7 +52,7 @@ def test_asked_and_built_by_hand() -> None:
     (note,) = ratios(found)
     assert found.oversubscription == pytest.approx(4 * spine)
     assert (
-        f"asked for leaf 4:1, spine 4:1, 16:1 end to end; built leaf 4:1, spine {spine:.3g}:1, "
+        f"requested leaf 4:1, spine 4:1, 16:1 end to end; built leaf 4:1, spine {spine:.3g}:1, "
         in note
     )
     assert f"{4 * spine:.3g}:1 end to end" in note
@@ -85,7 +85,7 @@ def test_links_faster_than_the_ports_undo_an_oversubscription() -> None:
     found = pool(tree, 16)
     assert found.oversubscription == pytest.approx(1)
     (note,) = ratios(found)
-    assert "asked for edge 2:1, aggregation 1:1, 2:1 end to end; built edge 1:1" in note
+    assert "requested edge 2:1, aggregation 1:1, 2:1 end to end; built edge 1:1" in note
 
 
 @settings(max_examples=60, deadline=None)
@@ -132,7 +132,7 @@ def test_units_and_pods_that_are_not_full() -> None:
     assert notes[0].startswith("the last of 10 units has 5 of 32 nodes")
     assert notes[1].startswith("the last of 2 pods has 2 of 8 units")
     (note,) = pool({"type": "fat-tree", "k": 8}, 100).notes
-    assert note.startswith("a 8-ary fat tree has room for 128 nodes, the pool has 100")
+    assert note.startswith("a 8-ary fat tree has room for 128 nodes, but the pool has 100")
     fabric = {
         "type": "dragonfly",
         "nodes_per_router": 2,
@@ -141,7 +141,7 @@ def test_units_and_pods_that_are_not_full() -> None:
     }
     notes = pool(fabric, 17).notes
     assert notes[0].startswith("1 of 3 global links of a group are not used")
-    assert notes[1].startswith("3 groups have room for 18 nodes, the pool has 17")
+    assert notes[1].startswith("3 groups have room for 18 nodes, but the pool has 17")
 
 
 def test_shares_of_virtual_clusters() -> None:
@@ -158,7 +158,7 @@ def test_the_command_and_a_run_tell(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     assert main(["topology", str(file)]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Note: pool a: oversubscription: asked for leaf 4:1, spine 4:1, 16:1 end to end" in text
+    assert "Note: pool a: oversubscription: requested leaf 4:1, spine 4:1, 16:1 end to end" in text
     scenario = tmp_path / "s.yaml"
     scenario.write_text(
         f"cluster: {file}\n"

@@ -10,7 +10,7 @@ import pytest
 from clustersim.errors import InputError
 from clustersim.workload import read_jobs
 
-ISO = "a date as in ISO 8601 is needed, such as 2026-01-31 09:00:00"
+ISO = "a date in ISO 8601 format is needed, such as 2026-01-31 09:00:00"
 SECONDS = "a number of seconds is needed"
 
 
@@ -46,13 +46,13 @@ ZONED = [f"{date}:00+08:00" for date in DATES]
         (
             "submitted",
             [*DATES[:6], "05/01/2026 09:00", DATES[7]],
-            "submitted: 1 row has no date that can be read (row 7: '05/01/2026 09:00'); "
+            "submitted: 1 row has no valid date (row 7: '05/01/2026 09:00'); "
             f"{ISO}, or a number of seconds in every row (the column is read as submit_s)",
         ),
         (
             "submitted",
             ["5.1.2026", "6.1.2026", "7.1.2026"],
-            f"submitted: 3 rows have no date that can be read (row 1: '5.1.2026'); {ISO}",
+            f"submitted: 3 rows have no valid date (row 1: '5.1.2026'); {ISO}",
         ),
         (
             "submitted",
@@ -63,13 +63,13 @@ ZONED = [f"{date}:00+08:00" for date in DATES]
         (
             "submitted",
             [DATES[0], DATES[1], "86400"],
-            f"submitted: 1 row has no date that can be read (row 3: '86400'); {ISO}",
+            f"submitted: 1 row has no valid date (row 3: '86400'); {ISO}",
         ),
         (
             "submitted",
             [*ZONED[:4], DATES[4]],
-            "submitted: 1 row has no offset from UTC (row 5: '2026-01-05 09:00'); give it in "
-            "every row or in none",
+            "submitted: 1 row has no offset from UTC (row 5: '2026-01-05 09:00'); give an offset "
+            "in every row or in none",
         ),
         (
             "submitted",
@@ -116,7 +116,7 @@ def test_start_and_end(tmp_path: Path) -> None:
     good = "1,2026-01-01 09:00,8,2026-01-01 09:00,2026-01-01 10:00\n"
     bad = "2,2026-01-01 09:00,8,2026-01-01 09:00,01/02/2026 10:00\n"
     told = refusal(tmp_path / "a.csv", head + good + bad)
-    assert told.startswith("end: 1 row has no date that can be read (row 2: '01/02/2026 10:00'); ")
+    assert told.startswith("end: 1 row has no valid date (row 2: '01/02/2026 10:00'); ")
     assert told.endswith("(run times are end minus start)")
     # A column of run times stands in, and a note says so.
     path = tmp_path / "b.csv"
@@ -124,12 +124,13 @@ def test_start_and_end(tmp_path: Path) -> None:
     log = read_jobs(path)
     assert log.jobs["duration_s"].tolist() == [60, 60]
     assert any(
-        note.startswith("start and end are ignored: end: 1 row has no date") for note in log.notes
+        note.startswith("start and end are ignored: end: 1 row has no valid date")
+        for note in log.notes
     ), log.notes
     apart = good.replace("1,2026-01-01 09:00,8,2026-01-01 09:00", "1,0,8,2026-01-01 09:00:00Z")
     told = refusal(tmp_path / "c.csv", head + apart)
     assert told.startswith(
-        "start holds dates with an offset from UTC, end dates without an offset from UTC; both"
+        "start has dates with an offset from UTC, end has dates without an offset from UTC; both"
     )
 
 
@@ -146,12 +147,12 @@ HELIOS = (
         (
             "2020-06-09 18:45:36,189,60\n",
             "09/06/2020 18:45,189,60\n",
-            "end_time: 1 row has no time that can be read (row 2: '09/06/2020 18:45'); " + ISO,
+            "end_time: 1 row has no valid time (row 2: '09/06/2020 18:45'); " + ISO,
         ),
         (
             "2020-06-09 18:41:27",
             "June 9",
-            f"submit_time: 1 row has no time that can be read (row 2: 'June 9'); {ISO}",
+            f"submit_time: 1 row has no valid time (row 2: 'June 9'); {ISO}",
         ),
         (
             "v,8,",
@@ -171,7 +172,7 @@ def test_absent_times_are_no_problem(tmp_path: Path, absent: str) -> None:
     path = tmp_path / "cluster_log.csv"
     path.write_text(HELIOS.replace("2020-06-09 18:45:36,189,60\n2", f"{absent},189,60\n2"))
     assert dict(read_jobs(path).dropped) == {
-        "still running when the log ends, or its end not recorded": 1
+        "still running at the end of the log, or end not recorded": 1
     }
 
 
@@ -200,12 +201,12 @@ def test_philly(tmp_path: Path) -> None:
     late = {**job, "jobid": "b", "attempts": [{**attempt, "end_time": "9 October"}]}
     told = refusal(tmp_path / "cluster_job_log", json.dumps([job, late]))
     assert told.startswith(
-        "end_time: 1 row has no time that can be read (row 2: '9 October'); a time such as "
+        "end_time: 1 row has no valid time (row 2: '9 October'); a time such as "
     )
     told = refusal(
         tmp_path / "cluster_job_log", json.dumps([job, {**job, "submitted_time": "10/09/2017"}])
     )
-    assert "submitted_time: 1 row has no time that can be read (row 2: '10/09/2017')" in told
+    assert "submitted_time: 1 row has no valid time (row 2: '10/09/2017')" in told
 
 
 def test_a_recorded_log_with_an_end_that_is_no_number(tmp_path: Path) -> None:

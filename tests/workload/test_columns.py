@@ -135,7 +135,7 @@ def test_dates(tmp_path: Path) -> None:
         "submit_time is read as submit_s, dates without a time zone, in seconds since the first"
     )
     with pytest.raises(
-        InputError, match=r"submit_time: 1 row has no date .*\(row 1: '01.02.2024 10"
+        InputError, match=r"submit_time: 1 row has no valid date .*\(row 1: '01.02.2024 10"
     ):
         read(tmp_path, "job_id,submit_time,n_gpus,duration\n1,01.02.2024 10:00,8,60\n")
 
@@ -172,7 +172,7 @@ def test_counts_since_1970(tmp_path: Path, scale: int, unit: str) -> None:
     log = read(tmp_path, "job_id,timestamp,n_gpus,duration\n" + rows)
     assert log.jobs["submit_s"].tolist() == [0, 60, 120]
     assert log.origin == datetime.fromtimestamp(first, UTC)
-    told = f"timestamp is read as submit_s, in {unit} since 1970 (UTC), less its first"
+    told = f"timestamp is read as submit_s, in {unit} since 1970 (UTC), minus the first"
     assert told in log.notes
 
 
@@ -188,8 +188,8 @@ def test_start_and_end_are_what_was_observed(tmp_path: Path) -> None:
     )
     assert log.jobs["duration_s"].tolist() == [3600]
     assert dict(log.dropped) == {
-        "never started, or its start not recorded": 2,
-        "still running when the log ends, or its end not recorded": 1,
+        "never started, or start not recorded": 2,
+        "still running at the end of the log, or end not recorded": 1,
     }
     assert any(note.startswith("duration_s is End minus Start") for note in log.notes)
 
@@ -216,8 +216,8 @@ def test_states_of_a_recorded_log(tmp_path: Path) -> None:
     )
     assert log.jobs["job_id"].tolist() == [1, 4, 7]
     assert dict(log.dropped) == {
-        "still running when the log ends, or its end not recorded": 2,
-        "never started, or its start not recorded": 2,
+        "still running at the end of the log, or end not recorded": 2,
+        "never started, or start not recorded": 2,
     }
 
 
@@ -229,7 +229,7 @@ def test_pods_in_the_phase_running_have_an_end(tmp_path: Path) -> None:
         "3,2,8,50,Failed,50,100\n",
     )
     assert log.jobs["job_id"].tolist() == [1, 3]
-    assert dict(log.dropped) == {"still running when the log ends, or its end not recorded": 1}
+    assert dict(log.dropped) == {"still running at the end of the log, or end not recorded": 1}
 
 
 def test_cancelled_before_the_start(tmp_path: Path) -> None:
@@ -256,9 +256,9 @@ def test_what_binds_jobs_and_is_ignored_is_said(tmp_path: Path) -> None:
         "1,0,8,60,V100M16|V100M32,a,x\n2,1,8,60,,b,x\n",
     )
     assert log.notes == (
-        "not simulated, although the log has it: gpu_spec (1 job), partition (2 jobs)",
-        "gpu_spec: jobs bound to types of chip may run on any chip here, for as long as the log "
-        "says. 1 of them names a type that the catalogue lacks: V100M16 (1), "
+        "columns of the log that the simulation ignores: gpu_spec (1 job), partition (2 jobs)",
+        "gpu_spec: jobs restricted to certain chip types can run on any chip here, with the run "
+        "time of the log. 1 of them names a type that is not in the catalogue: V100M16 (1), "
         "V100M32 (1)",
     )
 
@@ -269,11 +269,11 @@ def test_types_of_chips_that_the_catalogue_lacks(tmp_path: Path) -> None:
     rows = [f'{k},{k},8,60,"{kind}"' for k, kind in enumerate(kinds)]
     head = "job_id,submit_s,n_accelerators,duration_s,gpu_type"
     told = read(tmp_path, "\n".join([head, *rows]) + "\n").notes[1]
-    assert "any chip here, for as long as the log says" in told
-    assert told.endswith("3 of them name types that the catalogue lacks: T4 (3), G2 (1)")
+    assert "any chip here, with the run time of the log" in told
+    assert told.endswith("3 of them name types that are not in the catalogue: T4 (3), G2 (1)")
     known = [row for row in rows if "T4" not in row]
     told = read(tmp_path, "\n".join([head, *known]) + "\n").notes[1]
-    assert told.endswith("A column accelerators with names of the catalogue limits them")
+    assert told.endswith("To restrict them, add a column accelerators with names of the catalogue")
 
 
 def test_swf_dependencies_and_partitions_are_said(tmp_path: Path) -> None:
@@ -284,8 +284,8 @@ def test_swf_dependencies_and_partitions_are_said(tmp_path: Path) -> None:
     )
     log = read_jobs(path)
     assert log.notes == (
-        "not simulated, although the log has it: preceding_job (1 job), req_memory_kb (1 job), "
-        "partition (2 jobs)",
+        "columns of the log that the simulation ignores: preceding_job (1 job), "
+        "req_memory_kb (1 job), partition (2 jobs)",
     )
     assert log.jobs["preceding_job"].tolist()[1] == "1"
 
@@ -296,11 +296,12 @@ def test_openb_of_the_reference_logs(shared_data: Path) -> None:
     kept = int(log.jobs["model_or_type"].notna().sum())
     assert any(f"model_or_type ({kept:,} jobs of 2,388 records)" in note for note in log.notes)
     assert any(
-        "P100 (" in note and "name types that the catalogue lacks: T4" in note for note in log.notes
+        "P100 (" in note and "name types that are not in the catalogue: T4" in note
+        for note in log.notes
     )
     dropped = dict(log.dropped)
-    assert dropped["never started, or its start not recorded"] == 897
-    assert dropped["still running when the log ends, or its end not recorded"] == 34
+    assert dropped["never started, or start not recorded"] == 897
+    assert dropped["still running at the end of the log, or end not recorded"] == 34
 
 
 @pytest.mark.parametrize(
@@ -344,7 +345,9 @@ def test_an_estimate_stays_and_a_doubtful_one_is_told(tmp_path: Path) -> None:
     path.write_text("job,submit,gpus,runtime,timelimit,req_time\n1,0,8,10,20,100\n")
     log = read_jobs(path)
     assert "estimate_s" not in log.jobs
-    assert any("each of timelimit and req_time may be estimate_s" in note for note in log.notes)
+    assert any(
+        "estimates are ignored: timelimit or req_time may be meant" in note for note in log.notes
+    )
     path.write_text("job,submit,gpus,runtime,walltime\n1,0,8,10,long\n")
     log = read_jobs(path)
     assert "estimate_s" not in log.jobs

@@ -361,20 +361,23 @@ def changed(**values: object) -> dict[str, Any]:
         ({**SPEC, "classes": []}, "classes: "),
         ({"arrivals": SPEC["arrivals"]}, "classes: is required but absent"),
         ({**SPEC, "arival": {}}, "arival: unknown key; did you mean 'arrivals'"),
-        (changed(sizes={}), "needs at least one size"),
+        (changed(sizes={}), "must have at least one size"),
         (changed(sizes={0: 1}), "0 is not a number of accelerators"),
-        (changed(sizes={8: -1}), "8: the weight -1.0 is not 0 or more"),
-        (changed(sizes={8: 0}), "the weights are all 0"),
+        (changed(sizes={8: -1}), "8: the weight must be 0 or more, found -1.0"),
+        (changed(sizes={8: 0}), "at least one weight must be more than 0"),
         (changed(weight=0), "weight"),
         (changed(duration=None), "needs either a duration or a model"),
         (
             changed(model="x", tokens={"kind": "constant", "value": 1}),
             "either a duration or a model",
         ),
-        (changed(duration=None, model="x"), "model and tokens belong together"),
+        (changed(duration=None, model="x"), "must have both model and tokens, or neither"),
         (changed(duration={"kind": "lognorm"}), "'lognorm'; did you mean 'lognormal'"),
         (changed(duration={"kind": "lognormal", "median": "3 m", "sigma": 1}), "the unit 'm'"),
-        ({**SPEC, "classes": [SPEC["classes"][0]] * 2}, "more than one is named small"),
+        (
+            {**SPEC, "classes": [SPEC["classes"][0]] * 2},
+            "names must be unique, found more than one small",
+        ),
     ],
 )
 def test_specs_that_are_none(data: dict[str, Any], said: str) -> None:

@@ -54,7 +54,7 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: good().drop(columns="duration_s"),
         "duration_s: this column is required but absent; found job_id, submit_s, n_accelerators",
     ),
-    "no rows": (lambda: good().iloc[:0], "holds no jobs"),
+    "no rows": (lambda: good().iloc[:0], "contains no jobs"),
     "column twice": (
         lambda: pd.concat([good(), good()[["job_id"]]], axis=1),
         "job_id: there is more than one column of this name",
@@ -71,18 +71,18 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: edited("submit_s", 0, -1.5),
         "submit_s: 1 row negative (row 1: -1.5)",
     ),
-    "submit absurd": (lambda: edited("submit_s", 2, 3.2e11), "submit_s: 1 row absurdly large"),
+    "submit absurd": (lambda: edited("submit_s", 2, 3.2e11), "submit_s: 1 row too large"),
     "submit text": (
         lambda: edited("submit_s", 1, "noon"),
         "submit_s: 1 row has no number (row 2: 'no",
     ),
     "submit dates": (
         lambda: good().assign(submit_s=pd.to_datetime(["2020-01-01"] * 3)),
-        "submit_s: has the type datetime64",
+        "submit_s: must be numeric, found the type datetime64",
     ),
     "submit unsorted": (
         lambda: edited("submit_s", 2, 4),
-        "submit_s: not in order: row 3 (4) comes after row 2 (5), 1 such places; --sort",
+        "submit_s: not in order in 1 place, first: row 3 (4) comes after row 2 (5); sort",
     ),
     "size zero": (
         lambda: edited("n_accelerators", 0, 0),
@@ -94,7 +94,7 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "size fraction": (
         lambda: edited("n_accelerators", 1, 1.5),
-        "n_accelerators: 1 row with part of an accelerator (row 2: 1.5)",
+        "n_accelerators: 1 row with a fraction of an accelerator (row 2: 1.5)",
     ),
     "size NaN": (
         lambda: edited("n_accelerators", 1, np.nan),
@@ -103,11 +103,11 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "size inf": (lambda: edited("n_accelerators", 1, np.inf), "n_accelerators: 1 row infinite"),
     "size absurd": (
         lambda: edited("n_accelerators", 1, 10**7 + 1),
-        "n_accelerators: 1 row absurdly",
+        "n_accelerators: 1 row too large",
     ),
     "size bool": (
         lambda: good().assign(n_accelerators=True),
-        "n_accelerators: has the type bool",
+        "n_accelerators: must be numeric, found the type bool",
     ),
     "duration NaN": (
         lambda: edited("duration_s", 1, np.nan),
@@ -117,7 +117,7 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "duration inf": (lambda: edited("duration_s", 1, np.inf), "duration_s: 1 row infinite"),
     "duration absurd": (
         lambda: edited("duration_s", 1, 3.2e11),
-        "duration_s: 1 row absurdly large",
+        "duration_s: 1 row too large",
     ),
     "duration text": (lambda: edited("duration_s", 1, "1h"), "duration_s: 1 row has no number"),
     "estimate negative": (
@@ -137,7 +137,10 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: good().assign(job_id=["a", None, "c"]),
         "job_id: 1 row has no value (row 2)",
     ),
-    "id fraction": (lambda: good().assign(job_id=[1.5, 2, 3]), "job_id: has the type float64"),
+    "id fraction": (
+        lambda: good().assign(job_id=[1.5, 2, 3]),
+        "job_id: must be whole numbers or texts, found the type float64",
+    ),
     "model without tokens": (
         lambda: good().assign(duration_s=np.nan, model=None, tokens=np.nan),
         "duration_s: 3 rows without a value",
@@ -244,8 +247,8 @@ def test_recorded_log(tmp_path: Path) -> None:
         assert log.jobs["n_accelerators"].tolist() == [1, 1]
         assert log.jobs["estimate_s"].tolist() == [90, 30]
         assert log.notes == (
-            "1 job asks for part of an accelerator: rounded up to whole ones",
-            "1 job without an estimate: the run time is taken for it",
+            "1 job requests a fraction of an accelerator: rounded up to whole accelerators",
+            "1 job has no estimate: the run time is used as the estimate",
         )
 
 
@@ -263,18 +266,18 @@ PACKED = gzip.compress(CSV.encode() * 50, mtime=0)
     ("name", "content", "said"),
     [
         ("jobs.csv", b"", "is empty"),
-        ("jobs.csv", b" \n\n", "nothing but blank lines"),
-        ("jobs.csv", CSV.splitlines()[0].encode() + b"\n", "holds no jobs"),
+        ("jobs.csv", b" \n\n", "only blank lines"),
+        ("jobs.csv", CSV.splitlines()[0].encode() + b"\n", "contains no jobs"),
         ("jobs.csv", b"\x00\x01\x02\xff" * 100, "neither Parquet nor text"),
         ("jobs.csv", "naïve".encode("latin-1"), "is text, but not UTF-8"),
         ("jobs.csv", b"hello world\nthis is prose\n", "its first line is 'hello world'"),
-        ("jobs.csv", CSV.encode() + b"4,5,6,7,8,9\n", "not a table with commas"),
-        ("jobs.csv", PACKED, "is packed by gzip, although not named .gz"),
-        ("jobs.csv.gz", PACKED[: len(PACKED) // 2], "cut short or damaged"),
-        ("jobs.csv.gz", CSV.encode(), "is not packed by gzip, although named .gz"),
-        ("jobs.csv.gz", gzip.compress(b"", mtime=0), "a gzip file with nothing in it"),
+        ("jobs.csv", CSV.encode() + b"4,5,6,7,8,9\n", "not a comma-separated table"),
+        ("jobs.csv", PACKED, "is gzip-compressed, although its name does not end in .gz"),
+        ("jobs.csv.gz", PACKED[: len(PACKED) // 2], "truncated or damaged"),
+        ("jobs.csv.gz", CSV.encode(), "is not gzip-compressed, although its name ends in .gz"),
+        ("jobs.csv.gz", gzip.compress(b"", mtime=0), "a gzip file without content"),
         ("jobs.parquet", CSV.encode(), r"is text \(it looks like csv\), although its name ends in"),
-        ("jobs.parquet", b"PAR1" + b"\x15" * 200, "is a Parquet file that is cut short or damaged"),
+        ("jobs.parquet", b"PAR1" + b"\x15" * 200, "is a truncated or damaged Parquet file"),
         ("jobs.swf", CSV.encode(), "although its name ends in .swf"),
         ("jobs.json", CSV.encode(), "although its name ends in .json"),
     ],
@@ -292,13 +295,13 @@ def test_truncated_and_misnamed_parquet(tmp_path: Path) -> None:
     good().to_parquet(tmp_path / "jobs.parquet")
     content = (tmp_path / "jobs.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(content[:-20])
-    with pytest.raises(InputError, match="is a Parquet file that is cut short or damaged"):
+    with pytest.raises(InputError, match="is a truncated or damaged Parquet file"):
         read_jobs(tmp_path / "cut.parquet")
     (tmp_path / "jobs.csv").write_bytes(content)
     with pytest.raises(InputError, match="is a Parquet file, although its name ends"):
         read_jobs(tmp_path / "jobs.csv")
     assert len(read_jobs(tmp_path / "jobs.csv", format="parquet").jobs) == 3
-    with pytest.raises(InputError, match="is not of the format csv: it is a parquet file"):
+    with pytest.raises(InputError, match="must be of the format csv, found a parquet file"):
         read_jobs(tmp_path / "jobs.csv", format="csv")
 
 
@@ -333,7 +336,7 @@ def test_a_year_in_milliseconds_is_told(column, capsys):
         f"Note: {column} is up to 31,600,000,000 s, which is 1,000 years; check that"
     )
     table.loc[2, column] = 3.15576e11 * 1.01
-    with pytest.raises(InputError, match=r"absurdly large \(row 3.*; is it in milliseconds\?"):
+    with pytest.raises(InputError, match=r"too large \(row 3.*; is it in milliseconds\?"):
         check_jobs(table, "a.csv")
 
 

@@ -62,8 +62,8 @@ def test_philly_over_the_end_of_daylight_saving_time(tmp_path: Path) -> None:
     assert log.jobs["duration_s"].tolist() == [90_000, 1_200, 8_400]
     assert (log.jobs["start_s"] - log.jobs["submit_s"]).tolist() == [0, 600, 600]
     assert log.notes == (
-        "7 times lie in an hour that the clocks of America/Los_Angeles show twice: the first that "
-        "keeps the order of events is taken",
+        "7 times are in an hour that the clocks of America/Los_Angeles show twice: the first "
+        "instant that keeps the order of events is used",
     )
     assert log.origin == datetime(2017, 11, 4, 12, tzinfo=PACIFIC)
 
@@ -79,7 +79,7 @@ def test_philly_over_the_begin_of_daylight_saving_time(tmp_path: Path) -> None:
     )
     assert log.jobs["duration_s"].tolist() == [23 * 3600, 31 * 60]
     assert log.notes == (
-        "1 time lies in an hour that the clocks of America/Los_Angeles skip: it is taken an "
+        "1 time is in an hour that the clocks of America/Los_Angeles skip: it is read as one "
         "hour later",
     )
 
@@ -109,9 +109,9 @@ def test_philly_attempts_that_were_not_recorded_whole(tmp_path: Path) -> None:
     assert log.jobs["job_id"].tolist() == ["job1"]
     assert log.jobs["duration_s"].tolist() == [43]
     assert dict(log.dropped) == {
-        "an attempt without a recorded start or end, so that its run time is not known": 3,
-        "an attempt that ends before it starts, so that its run time is not known": 1,
-        "still running when the log ends, or its last end not recorded": 1,
+        "run time unknown: an attempt has no recorded start or end": 3,
+        "run time unknown: an attempt ends before it starts": 1,
+        "still running at the end of the log, or last end not recorded": 1,
     }
 
 

@@ -41,12 +41,17 @@ def swf(path: Path, zone: str, n_jobs: int = 2) -> Path:
         ("EST5EDT,M4.1.0,M10.5.0", "19:59:59-05:00", "20:00:59-05:00", ""),  # until 2006
         ("<+03>-3", "03:59:59+03:00", "04:00:59+03:00", ""),
         ("<-03>3<-02>,M3.5.0/-2,M10.5.0/-1", "21:59:59-03:00", "23:00:59-02:00", ""),
-        ("IST-5:30", "06:29:59+05:30", "06:30:59+05:30", "hours count to the west: UTC+05:30"),
-        ("UTC8", "16:59:59-08:00", "17:00:59-08:00", "hours count to the west: UTC-08:00"),
+        ("IST-5:30", "06:29:59+05:30", "06:30:59+05:30", "positive hours west of UTC: UTC+05:30"),
+        ("UTC8", "16:59:59-08:00", "17:00:59-08:00", "positive hours west of UTC: UTC-08:00"),
         ("MET-1MEST", "02:59:59+02:00", "03:00:59+02:00", "rules of the USA since 2007 are assu"),
-        ("CET-1CEST,M3.9.0,M10.5.0", "00:59:59+00:00", "01:00:59+00:00", "those of UTC"),
-        ("CET-99", "00:59:59+00:00", "01:00:59+00:00", "those of UTC"),
-        ("C1", "00:59:59+00:00", "01:00:59+00:00", "those of UTC"),
+        (
+            "CET-1CEST,M3.9.0,M10.5.0",
+            "00:59:59+00:00",
+            "01:00:59+00:00",
+            "hours of the day are in UTC",
+        ),
+        ("CET-99", "00:59:59+00:00", "01:00:59+00:00", "hours of the day are in UTC"),
+        ("C1", "00:59:59+00:00", "01:00:59+00:00", "hours of the day are in UTC"),
     ],
 )
 def test_logs(tmp_path: Path, zone: str, first: str, later: str, words: str) -> None:

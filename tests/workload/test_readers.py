@@ -38,7 +38,7 @@ def test_swf(tmp_path: Path) -> None:
     assert log.format == "swf"
     assert log.rows_read == 6
     assert dict(log.dropped) == {
-        "one run of a job that was swapped out (status 2 to 4)": 1,
+        "one run of a swapped-out job (status 2 to 4)": 1,
         "number of accelerators not recorded": 1,
         "no run time recorded": 1,
         "run time of 0 s": 1,
@@ -52,7 +52,7 @@ def test_swf(tmp_path: Path) -> None:
     assert jobs["start_s"].isna().tolist() == [False, True]
     assert jobs["user"].tolist() == ["3", "4"]
     assert jobs["status"].tolist() == ["completed", "failed"]
-    assert any("1 job without an estimate" in note for note in log.notes)
+    assert any("1 job has no estimate" in note for note in log.notes)
     assert log.origin is not None
     assert log.origin.isoformat() == "1996-09-19T10:00:00+02:00"
 
@@ -67,7 +67,7 @@ def test_swf_packed_equals_plain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("7 12 0 60 4", "line 11 is not a job of the Standard Workload Format: 5 fields"),
+        ("7 12 0 60 4", "line 11 is not a job of the Standard Workload Format: found 5 fields"),
         ("7 12 0 60 4 -1 -1 8 900 -1 1 3 1 -1 2 1 -1 -1 9", "19 fields"),
         (
             "7 12 0 sixty 4 -1 -1 8 900 -1 1 3 1 -1 2 1 -1 -1",
@@ -86,7 +86,7 @@ def test_swf_clip_to_estimate(tmp_path: Path) -> None:
     assert read_jobs(path).jobs["duration_s"].tolist() == [600, 60]
     clipped = read_jobs(path, clip_to_estimate=True)
     assert clipped.jobs["duration_s"].tolist() == [500, 60]
-    assert "1 job ran over the estimate: ended there" in clipped.notes
+    assert "1 job ran longer than its estimate: ended at the estimate" in clipped.notes
 
 
 def attempt(start: str | None, end: str | None, *gpus: int) -> dict[str, object]:
@@ -132,8 +132,8 @@ def test_philly(tmp_path: Path, name: str) -> None:
     assert log.rows_read == 7
     assert dict(log.dropped) == {
         "no recorded attempt to run": 1,
-        "still running when the log ends, or its last end not recorded": 1,
-        "an attempt without a recorded start or end, so that its run time is not known": 1,
+        "still running at the end of the log, or last end not recorded": 1,
+        "run time unknown: an attempt has no recorded start or end": 1,
         "uses no accelerator": 1,
         "submit time not recorded": 1,
     }
@@ -143,7 +143,7 @@ def test_philly(tmp_path: Path, name: str) -> None:
     assert log.jobs["duration_s"].tolist() == [60, 660]  # both attempts, not the wait between
     assert log.jobs["n_accelerators"].tolist() == [1, 16]
     assert log.jobs["attempts"].tolist() == [1, 2]
-    assert log.notes == ("1 job changed size between attempts: the largest is taken",)
+    assert log.notes == ("1 job changed size between attempts: the largest size is used",)
     assert log.origin == datetime(2017, 10, 2, tzinfo=ZoneInfo("America/Los_Angeles"))
 
 
@@ -151,9 +151,9 @@ def test_philly(tmp_path: Path, name: str) -> None:
     ("text", "said"),
     [
         (json.dumps(PHILLY)[:-40], "is not valid JSON"),
-        ('{"jobs": []}', "is a JSON object .keys jobs.; the only JSON that is read is Philly"),
+        ('{"jobs": []}', "is a JSON object .keys jobs.; the only supported JSON is Philly"),
         ('[{"jobid": "x"}]', "job 1 has no list of attempts"),
-        ("[]", "holds no jobs"),
+        ("[]", "contains no jobs"),
         (json.dumps(PHILLY[2:3]), "no usable job among 1 row"),
     ],
 )
@@ -178,7 +178,7 @@ def test_helios(tmp_path: Path) -> None:
     assert log.format == "helios"
     assert log.rows_read == 6
     assert dict(log.dropped) == {
-        "never started, or its start not recorded": 1,
+        "never started, or start not recorded": 1,
         "uses no accelerator": 1,
         "run time of 0 s": 1,
         "submit time not recorded": 1,
@@ -190,8 +190,8 @@ def test_helios(tmp_path: Path) -> None:
     assert log.jobs["vc"].tolist() == ["vcA", "vcB"]
     assert log.origin == datetime(2020, 6, 9, 18, 41, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
     assert log.notes == (
-        "not simulated, although the log has it: node_num (2 jobs of 6 records), cpu_num (2 jobs "
-        "of 6 records)",
+        "columns of the log that the simulation ignores: node_num (2 jobs of 6 records), "
+        "cpu_num (2 jobs of 6 records)",
     )
 
 
@@ -212,9 +212,9 @@ def test_acme(tmp_path: Path) -> None:
     log = read_jobs(write(tmp_path / "trace_kalos.csv", ACME))
     assert log.format == "acme"
     assert dict(log.dropped) == {
-        "never started, or its start not recorded": 2,
-        "still running when the log ends, or its end not recorded": 2,
-        "its end is before its start": 1,
+        "never started, or start not recorded": 2,
+        "still running at the end of the log, or end not recorded": 2,
+        "end before start": 1,
         "uses no accelerator": 1,
     }
     assert log.jobs["duration_s"].tolist() == [17]
@@ -244,7 +244,7 @@ def test_pai_tasks_alone(tmp_path: Path) -> None:
     assert log.format == "pai"
     assert dict(log.dropped) == {
         "uses no accelerator": 1,
-        "still running when the log ends, or its end not recorded": 1,
+        "still running at the end of the log, or end not recorded": 1,
     }
     assert log.rows_read == 4  # jobs, of five tasks
     assert log.jobs["job_id"].tolist() == ["j2", "j1"]
@@ -252,7 +252,7 @@ def test_pai_tasks_alone(tmp_path: Path) -> None:
     assert log.jobs["duration_s"].tolist() == [40, 90]
     assert log.jobs["submit_s"].tolist() == [0, 60]
     assert any("no pai_job_table.csv" in note for note in log.notes)
-    assert any("1 job asks for part of an accelerator" in note for note in log.notes)
+    assert any("1 job requests a fraction of an accelerator" in note for note in log.notes)
 
 
 def test_pai_with_its_job_table(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_pai_with_its_job_table(tmp_path: Path) -> None:
     assert log.jobs["user"].tolist() == ["u1", "u2"]
     with pytest.raises(InputError, match="job table, which has no sizes"):
         read_jobs(jobs)
-    with pytest.raises(InputError, match="has 6 columns; the table of PAI has 10"):
+    with pytest.raises(InputError, match="has 6 columns, but a table of PAI has 10"):
         read_jobs(jobs, format="pai")
 
 
@@ -287,8 +287,8 @@ def test_openb(tmp_path: Path) -> None:
     log = read_jobs(write(tmp_path / "openb_pod_list_default.csv", OPENB))
     assert log.format == "openb"
     assert dict(log.dropped) == {
-        "never started, or its start not recorded": 1,
-        "still running when the log ends, or its end not recorded": 1,
+        "never started, or start not recorded": 1,
+        "still running at the end of the log, or end not recorded": 1,
         "uses no accelerator": 1,
     }
     assert log.jobs["n_accelerators"].tolist() == [8, 1]
@@ -296,10 +296,11 @@ def test_openb(tmp_path: Path) -> None:
     assert log.jobs["submit_s"].tolist() == [0, 60]
     assert log.jobs["vc"].tolist() == ["Burstable", "BE"]
     assert log.notes == (
-        "1 job asks for part of an accelerator: rounded up to whole ones",
-        "not simulated, although the log has it: gpu_spec (1 job), cpu_milli (2 jobs "
+        "1 job requests a fraction of an accelerator: rounded up to whole accelerators",
+        "columns of the log that the simulation ignores: gpu_spec (1 job), cpu_milli (2 jobs "
         "of 5 records), memory_mib (2 jobs of 5 records)",
-        "gpu_spec: jobs bound to types of chip may run on any chip here, for as long as the log "
-        "says. 1 of them names a type that the catalogue lacks: V100M16 (1), V100M32 (1)",
+        "gpu_spec: jobs restricted to certain chip types can run on any chip here, with the run "
+        "time of the log. 1 of them names a type that is not in the catalogue: V100M16 (1), "
+        "V100M32 (1)",
     )
     assert "  dropped 1: uses no accelerator" in log.report().splitlines()

@@ -1,4 +1,4 @@
-"""Readers of job logs, one format a module."""
+"""Readers of job logs, one module per format."""
 
 from clustersim.workload.readers.detect import FORMATS, log_files, read_jobs
 

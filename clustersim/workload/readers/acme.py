@@ -1,11 +1,10 @@
 """The job logs of Shanghai AI Laboratory's Acme clusters (Seren and Kalos).
 
-Format: https://github.com/InternLM/AcmeTrace (README, "Job Trace"); Hu et al.,
-"Characterization of Large Language Model Development in the Datacenter", NSDI
-'24.  Times carry an offset (+08:00 in Seren, +00:00 in Kalos).  The README says
-that ``duration`` is end minus start, but in its example of Kalos it is end minus
-*submit*; so the reader takes the difference of the two times, and leaves out jobs
-that lack one of them.
+Format: https://github.com/InternLM/AcmeTrace (README, "Job Trace"); Hu et al., "Characterization of
+Large Language Model Development in the Datacenter", NSDI '24. Times have an offset (+08:00 in
+Seren, +00:00 in Kalos). The README states that ``duration`` is end minus start, but in its example
+from Kalos it is end minus *submit*. The reader therefore uses the difference of end and start time,
+and drops jobs that lack one of them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,10 @@ _COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time")
 
 
 def read_acme(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read ``trace_seren.csv`` or ``trace_kalos.csv``; only jobs with GPUs and an observed run."""
+    """Read ``trace_seren.csv`` or ``trace_kalos.csv``.
+
+    Jobs without GPUs or without an observed run time are dropped.
+    """
     return read_accounting(
         source,
         format="acme",

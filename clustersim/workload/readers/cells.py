@@ -1,4 +1,4 @@
-"""Cells of a log that are no number or no time: a message with column, row and what is needed."""
+"""Messages on cells of a log that are not numbers or times: column, row and what is needed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = [
 
 Mask = npt.NDArray[np.bool_]
 
-ISO_DATE = "a date as in ISO 8601 is needed, such as 2026-01-31 09:00:00"
+ISO_DATE = "a date in ISO 8601 format is needed, such as 2026-01-31 09:00:00"
 SECONDS = "a number of seconds is needed"
 _ABSENT = ("", "unknown", "none", "null", "nan", "nat", "na", "n/a", "-")
-"""How logs write that they do not know a value, in lower case."""
+"""Texts that logs use for a missing value, in lower case."""
 
 
 def given_cells(values: pd.Series) -> Mask:
-    """Tell which cells hold something, rather than a word for an absent value."""
+    """Return which cells have a value, rather than a text for a missing value."""
     given = np.asarray(values.notna(), dtype=bool)
     if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
         text = values.astype("string").str.strip().str.lower()
@@ -40,26 +40,26 @@ def given_cells(values: pd.Series) -> Mask:
 
 
 def not_numbers(values: pd.Series) -> Mask:
-    """Tell which cells hold something that is no number; dates and truth values are none."""
-    if values.dtype.kind in "mMb":  # `to_numeric` takes dates for nanoseconds
+    """Return which cells have a value that is not a number, such as a date or a truth value."""
+    if values.dtype.kind in "mMb":  # `to_numeric` would read dates as nanoseconds
         return np.asarray(values.notna(), dtype=bool)
     numbers = pd.to_numeric(values, errors="coerce")
     return np.asarray(numbers.isna() & values.notna(), dtype=bool)
 
 
 def cell_problem(name: object, values: pd.Series, bad: Mask, what: str, needed: str) -> str:
-    """Say of a column which of its rows cannot be read.
+    """Return a message on the rows of a column that cannot be read.
 
     Parameters
     ----------
     name : str
-        The column, as the file calls it.
+        Name of the column in the file.
     values : pandas.Series
-        Its cells; the index is the record's place in the file, from 0 on.
+        Cells of the column; the index is the position of the record in the file, starting at 0.
     bad : array of bool
-        Which of them cannot be read; at least one.
+        Which cells cannot be read; at least one.
     what : str
-        What those are not, such as ``"no number"``.
+        What is wrong with them, such as ``"no number"``.
     needed : str
         What is allowed instead.
 
@@ -79,20 +79,20 @@ def cell_problem(name: object, values: pd.Series, bad: Mask, what: str, needed: 
 def number_problem(
     name: object, values: pd.Series, needed: str = "a number is needed"
 ) -> str | None:
-    """Say of a column of numbers which rows hold something else; None where none does."""
+    """Return a message on the cells of a column that are not numbers; None if there are none."""
     return _problem(name, values, not_numbers(values), "no number", needed)
 
 
 def time_problem(
     name: object, texts: pd.Series, times: pd.Series, needed: str = ISO_DATE
 ) -> str | None:
-    """Say of a column of texts which were not read as times; None where all that are given were."""
-    return _problem(name, texts, np.asarray(times.isna()), "no time that can be read", needed)
+    """Return a message on the texts of a column that are not valid times; None if all are."""
+    return _problem(name, texts, np.asarray(times.isna()), "no valid time", needed)
 
 
 def _problem(name: object, values: pd.Series, unread: Mask, what: str, needed: str) -> str | None:
     unread = unread & np.asarray(values.notna(), dtype=bool)
-    if unread.any():  # the words for absent values are looked at only then
+    if unread.any():  # comparing with the texts for missing values is slow
         unread = unread & given_cells(values)
     return cell_problem(name, values, unread, what, needed) if unread.any() else None
 
@@ -103,8 +103,8 @@ def refuse_problems(source: str | Path, problems: Iterable[str | None]) -> None:
     Raises
     ------
     InputError
-        With all of them.
+        If there is a problem. The error lists all of them.
     """
-    told = [problem for problem in problems if problem is not None]
-    if told:
-        raise InputError(source, told)
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise InputError(source, found)

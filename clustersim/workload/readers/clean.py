@@ -1,4 +1,4 @@
-"""What every reader does with its rows: types, drops by reason, estimates, order."""
+"""Steps common to all readers: types, dropping rows with reasons, estimates, order."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _NUMERIC = ("submit_s", "n_accelerators", "duration_s", "estimate_s", "tokens")
 
 
 def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Give the columns of a jobs table their types where their values allow it.
+    """Convert the columns of a jobs table to their types where their values allow it.
 
-    Whole numbers become int64 (Int64 while some are absent), other numbers
-    float64, ``vc`` and ``user`` text.  A column that cannot be converted stays
-    for the check to name.
+    Whole numbers become int64 (Int64 if some are missing), other numbers become float64, and ``vc``
+    and ``user`` become text. A column that cannot be converted is left for the check to report.
     """
     table = table.copy(deep=False)
     for name in _NUMERIC:
@@ -58,34 +57,34 @@ def _number_column(column: pd.Series, *, whole: bool) -> pd.Series:
 
 
 def _floats(column: pd.Series) -> npt.NDArray[np.float64] | None:
-    """Return a column of numbers as floats, absent ones as NaN; None if it holds no numbers."""
+    """Return a column of numbers as floats, with NaN for missing ones; None if not numeric."""
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         return None
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], source: Path) -> None:
-    """Refuse a table that lacks columns of its format, naming the nearest that it has."""
+    """Refuse a table that lacks columns of its format, and name the nearest columns it has."""
     problems = absent_columns(list(columns), [str(name) for name in table.columns])
     if problems:
         raise InputError(source, problems)
 
 
 def seconds_since(times: pd.Series, origin: pd.Timestamp | pd.Series) -> pd.Series:
-    """Whole seconds from `origin` to `times`; NA where a time is absent."""
+    """Return whole seconds from `origin` to `times`; NA where a time is missing."""
     return (times - origin).dt.total_seconds().floordiv(1).astype("Int64")
 
 
 def rounded_up(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Give jobs that share an accelerator a whole one, and say how many they are."""
+    """Round fractions of accelerators up to whole ones, with a note on the number of jobs."""
     sizes = _floats(table["n_accelerators"])
     if sizes is None:
         return table, []
     parts = np.isfinite(sizes) & (sizes != np.floor(sizes)) & (sizes > 0)
     if not parts.any():
         return table, []
-    asks = counted(int(parts.sum()), "job asks", "jobs ask")
-    note = f"{asks} for part of an accelerator: rounded up to whole ones"
+    requests = counted(int(parts.sum()), "job requests", "jobs request")
+    note = f"{requests} a fraction of an accelerator: rounded up to whole accelerators"
     return table.assign(n_accelerators=np.ceil(sizes)), [note]
 
 
@@ -103,34 +102,33 @@ def log_of(
     sort: bool = False,
     clip_to_estimate: bool = False,
 ) -> JobLog:
-    """Make a job log of the rows of a recorded log.
+    """Make a job log from the rows of a recorded log.
 
-    Rows without accelerators, a submit time or a run time are dropped and
-    counted; what is left must pass :func:`~clustersim.workload.jobs.check_jobs`.
+    Rows without accelerators, a submit time or a run time are dropped and counted. The remaining
+    rows must pass :func:`~clustersim.workload.jobs.check_jobs`.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        The four columns of a jobs table and others; NA (or, as the archives
-        write it, -1) where the log does not know.  Its index is the record's place in the
-        file, from 0 on.
+        The four columns of a jobs table, and others. Unknown values are NA (or -1, as in the
+        archives). The index is the position of the record in the file, starting at 0.
     source, format : str
-        The file and the format that it was read as.
+        The file and its format.
     reasons : pandas.Series, optional
-        Why the reader leaves out rows of the `table`, absent where it does not.
+        Reason for which the reader drops a row of `table`; missing for rows that are kept.
     dropped : dict, optional
-        Rows that the reader has left out already, by reason.
+        Number of rows that the reader has already dropped, by reason.
     notes : iterable of str
-        What else the reader changed.
+        Other changes by the reader.
     ignored, shared : iterable of str
-        Columns of the log that the simulation ignores, see
+        Columns of the log that the simulation ignores; see
         :func:`~clustersim.workload.readers.observed.ignored_note`.
     origin : datetime, optional
         Local time at ``submit_s`` 0.
     sort : bool
-        Sort by submit time (stable) where the rows are not in order.
+        Whether to sort rows that are not in order of submission (stable).
     clip_to_estimate : bool
-        End jobs at their estimate, as a scheduler that kills them would.
+        Whether jobs end at their estimate, as with a scheduler that kills them.
 
     Returns
     -------
@@ -164,7 +162,7 @@ def log_of(
 
 
 def _drop(table: pd.DataFrame, reasons: pd.Series | None) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Leave out the rows that are no jobs; the first reason that holds counts."""
+    """Drop the rows that are not jobs, and count them by the first reason that applies."""
     counts: dict[str, int] = {}
     if reasons is not None and reasons.notna().any():
         counts |= {str(why): int(n) for why, n in reasons.value_counts(sort=False).items()}
@@ -201,15 +199,15 @@ def finish(
     sort: bool = False,
     clip_to_estimate: bool = False,
 ) -> JobLog:
-    """Fill in estimates, sort where asked, check, and wrap up.
+    """Fill in estimates, sort if requested, check the table, and return the job log.
 
-    The index of the `table` is the record's place in the file, from 0 on; messages name it, and the
-    jobs of the log are numbered anew.
+    The index of `table` is the position of the record in the file, starting at 0. Messages refer to
+    it; the index of the returned jobs starts at 0 again.
 
     Raises
     ------
     InputError
-        As :func:`~clustersim.workload.jobs.check_jobs`, or if every row was dropped.
+        As in :func:`~clustersim.workload.jobs.check_jobs`, or if every row was dropped.
     """
     notes = list(notes)
     dropped = dropped or {}
@@ -231,12 +229,13 @@ def finish(
     if clip_to_estimate and "estimate_s" in table:
         over = table["duration_s"] > table["estimate_s"]
         table["duration_s"] = table["duration_s"].where(~over, table["estimate_s"])
-        notes.append(f"{counted(int(over.sum()), 'job')} ran over the estimate: ended there")
+        ran = counted(int(over.sum()), "job ran longer than its", "jobs ran longer than their")
+        notes.append(f"{ran} estimate: ended at the estimate")
     return JobLog(table, rows_read, source, format, MappingProxyType(dropped), tuple(notes), origin)
 
 
 def _early_starts(table: pd.DataFrame) -> list[str]:
-    """Say which jobs start before they were submitted."""
+    """Return a note on jobs that start before they were submitted."""
     if not {"submit_s", "start_s"} <= set(table.columns):
         return []
     submits, starts = _floats(table["submit_s"]), _floats(table["start_s"])
@@ -256,5 +255,6 @@ def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not unknown.any():
         return table, []
     filled = table["estimate_s"].mask(unknown, table["duration_s"])
-    note = f"{counted(int(unknown.sum()), 'job')} without an estimate: the run time is taken for it"
+    jobs = counted(int(unknown.sum()), "job has", "jobs have")
+    note = f"{jobs} no estimate: the run time is used as the estimate"
     return as_numbers(table.assign(estimate_s=filled)), [note]

@@ -1,4 +1,4 @@
-"""Which format a file has, by its content and its name."""
+"""Detect the format of a file by its content and its name, and read it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _READERS: dict[str, Reader] = {
     "openb": read_openb,
 }
 FORMATS = tuple(_READERS)
-"""Names of the formats that :func:`read_jobs` knows."""
+"""Names of the formats that :func:`read_jobs` can read."""
 
 _HEADERS = {
     "openb": {"num_gpu", "gpu_milli", "creation_time", "deletion_time"},
@@ -46,7 +46,7 @@ _HEADERS = {
     "helios": {"job_id", "vc", "gpu_num", "submit_time", "end_time"},
     "pai": {"job_name", "task_name", "inst_num", "plan_gpu"},
 }
-"""Columns that tell a text table's format."""
+"""Columns that identify the format of a text table."""
 
 _SUFFIXES = {
     ".parquet": ("parquet",),
@@ -58,7 +58,7 @@ _SUFFIXES = {
 
 
 def log_files(path: str | Path) -> list[str]:
-    """Return the files that are read for a log: its own, and the job table beside one of PAI."""
+    """Return the files that are read for a log: the file, and for PAI the job table beside it."""
     beside = job_table_beside(Path(path))
     return [str(path), *([] if beside is None else [str(beside)])]
 
@@ -75,29 +75,29 @@ def read_jobs(
     Parameters
     ----------
     path : str or Path
-        Parquet or CSV with the columns of the jobs table, a log in Standard
-        Workload Format, or a log as Philly, Helios, Acme or Alibaba publish it;
-        texts may be packed by gzip (``.gz``).
+        Parquet or CSV with the columns of the jobs table, a log in Standard Workload Format, or a
+        log as published by Philly, Helios, Acme or Alibaba. Text files can be gzip-compressed
+        (``.gz``).
     format : str, optional
-        One of `FORMATS`; by default what the content says.  With it, the file's
-        name does not matter.
+        One of `FORMATS`; by default detected from the content. If given, the name of the file does
+        not matter.
     sort : bool
-        Sort by submit time (stable) where the rows are not in order, instead of
-        refusing them.
+        Whether to sort rows that are not in order of submission (stable) instead of raising an
+        error.
     clip_to_estimate : bool
-        End jobs at their estimate, as most batch schedulers do; by default the
-        run times stay as recorded.
+        Whether jobs end at their estimate, as with most batch schedulers. By default the run times
+        are kept as recorded.
 
     Returns
     -------
     JobLog
-        The jobs, and the rows that were left out, by reason.
+        The jobs, and the number of dropped rows by reason.
 
     Raises
     ------
     InputError
-        If the file is missing, a folder, empty, cut short, of another format than
-        its name says, or if its jobs cannot be simulated.
+        If the file is missing, a folder, empty, truncated, or of another format than its name
+        suggests, or if its jobs cannot be simulated.
     """
     if format is not None and format not in _READERS:
         raise InputError("format", unknown_name("format", format, FORMATS))
@@ -107,18 +107,20 @@ def read_jobs(
         format = _format_of_content(source)
         _check_name(source, format)
     elif source.kind != ("parquet" if format == "parquet" else "text"):
-        raise InputError(path, f"is not of the format {format}: it is a {source.kind} file")
+        raise InputError(path, f"must be of the format {format}, found a {source.kind} file")
     return _READERS[format](source, sort=sort, clip_to_estimate=clip_to_estimate)
 
 
 def _format_of_content(source: Source) -> str:
     if source.kind == "parquet" and source.gzipped:
-        raise InputError(source.path, "is a Parquet file packed by gzip; unpack it (gunzip) first")
+        raise InputError(
+            source.path, "is a gzip-compressed Parquet file; decompress it (gunzip) first"
+        )
     if source.kind == "parquet":
         return "parquet"
     lines = [line.strip() for line in source.head.splitlines() if line.strip()]
     if not lines:
-        raise InputError(source.path, "holds nothing but blank lines")
+        raise InputError(source.path, "contains only blank lines")
     if lines[0][0] in "[{":
         return "philly"
     if lines[0][0] == ";" or re.fullmatch(r"(?:[-+.\deE]+\s+){17}[-+.\deE]+", lines[0]):
@@ -135,14 +137,16 @@ def _format_of_content(source: Source) -> str:
     return "csv"
 
 
-_PAI = "give pai_task_table.csv (a job table beside it is read with it)"
+_PAI = "give pai_task_table.csv (a job table in the same folder is read too)"
 
 
 def _check_name(source: Source, found: str) -> None:
-    """Refuse a file that is not what its name says."""
+    """Refuse a file whose content does not match its name."""
     named_gz = source.path.name.lower().endswith(".gz")
     if named_gz and not source.gzipped:
-        raise InputError(source.path, "is not packed by gzip, although named .gz; rename it")
+        raise InputError(
+            source.path, "is not gzip-compressed, although its name ends in .gz; rename it"
+        )
     expected = _SUFFIXES.get(source.suffix)
     if expected is not None and found not in expected:
         content = "a Parquet file" if found == "parquet" else f"text (it looks like {found})"
@@ -152,4 +156,6 @@ def _check_name(source: Source, found: str) -> None:
             f"rename it or give the format (--format {found})",
         )
     if source.gzipped and not named_gz:
-        raise InputError(source.path, "is packed by gzip, although not named .gz; rename it")
+        raise InputError(
+            source.path, "is gzip-compressed, although its name does not end in .gz; rename it"
+        )

@@ -1,9 +1,8 @@
 """The job logs of SenseTime's Helios clusters (``cluster_log.csv``).
 
-Format: https://github.com/S-Lab-System-Group/HeliosData (README, "Schema and
-Description"); Hu et al., "Characterization and Prediction of Deep Learning
-Workloads in Large-Scale GPU Datacenters", SC '21.  Times are local, without a zone;
-the clusters stand in China.
+Format: https://github.com/S-Lab-System-Group/HeliosData (README, "Schema and Description"); Hu et
+al., "Characterization and Prediction of Deep Learning Workloads in Large-Scale GPU Datacenters",
+SC '21. Times are local times without a zone; the clusters are located in China.
 """
 
 from __future__ import annotations
@@ -19,7 +18,10 @@ _COLUMNS = ("job_id", "gpu_num", "submit_time", "start_time", "end_time", "vc")
 
 
 def read_helios(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read a ``cluster_log.csv`` of Helios; jobs without GPUs or an observed run are left out."""
+    """Read ``cluster_log.csv``.
+
+    Jobs without GPUs or without an observed run time are dropped.
+    """
     return read_accounting(
         source,
         format="helios",

@@ -1,4 +1,4 @@
-"""A table whose columns have other names, or times that are dates, as a jobs table."""
+"""Convert a table with other column names, or with dates for times, to a jobs table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from clustersim.workload.readers.observed import are_states, early_note, observe
 __all__ = ["Meant", "as_jobs_table"]
 
 _EPOCH_S = 631152000.0
-"""1990 in Unix time: numbers of seconds above it count from 1970."""
+"""1990 in Unix time; larger numbers of seconds are assumed to count from 1970."""
 _EPOCH_MS = 1e12
-"""September 2001 in milliseconds since 1970; so many seconds are 30,000 years."""
+"""September 2001 in milliseconds since 1970; as seconds it would be 30,000 years."""
 _OFFSET = r":.*(?:Z|[+-]\d\d:?\d\d)$"
-"""How a time with an offset from UTC ends."""
+"""End of a time with an offset from UTC."""
 _START = {"start", "starttime", "starts", "startedat", "started", "startts", "begintime", "begin"}
 _END = {"end", "endtime", "ends", "endedat", "ended", "endts", "finish", "finishtime", "finishedat"}
 _END |= {"completiontime", "completedat", "endat", "finisheds", "finishs"}
@@ -29,20 +29,20 @@ _STATE = {"state", "jobstate", "jobstatus", "finalstatus", "finalstate"}
 
 @dataclass(slots=True)
 class Meant:
-    """A table with the columns of a jobs table, as far as they could be found.
+    """A table whose columns have been recognised as columns of a jobs table where possible.
 
     Attributes
     ----------
     table : pandas.DataFrame
-        Columns that were found have their names of the jobs table.
+        The table; recognised columns have the names of the jobs table.
     notes : list of str
-        Which column was read as which, in which unit.
+        For each recognised column, its name in the jobs table and its unit.
     reasons : pandas.Series, optional
-        Why a row is no job, where start and end of runs were read.
+        Reason for which a row is not a job; set if start and end times were read.
     origin : datetime, optional
-        Local time at ``submit_s`` 0, where submissions are dates.
+        Local time at ``submit_s`` 0; set if submit times are dates.
     problems : dict of str to str
-        What cannot be read of the column that stands for one of a jobs table.
+        Problems of recognised columns, by the name in the jobs table.
     """
 
     table: pd.DataFrame
@@ -53,21 +53,21 @@ class Meant:
 
 
 class _UnreadError(ValueError):
-    """Says which cells of a column cannot be read."""
+    """Raised for a column with cells that cannot be read."""
 
 
 def as_jobs_table(table: pd.DataFrame) -> Meant:
-    """Rename the columns that mean one of a jobs table, with times in seconds.
+    """Rename the columns with the meaning of a jobs table's column, and convert times to seconds.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        A table of a file.  Columns that have their name already stay as they are.
+        The table of a file. Columns with the name of a jobs table's column are not changed.
 
     Examples
     --------
-    >>> told = as_jobs_table(pd.DataFrame({"id": [7], "gpus": [8], "arrival_s": [0]}))
-    >>> told.notes
+    >>> meant = as_jobs_table(pd.DataFrame({"id": [7], "gpus": [8], "arrival_s": [0]}))
+    >>> meant.notes
     ['id is read as job_id', 'gpus is read as n_accelerators', 'arrival_s is read as submit_s, \
 in seconds']
     """
@@ -87,7 +87,7 @@ in seconds']
 
 
 def _read_state(meant: Meant) -> None:
-    """Read a column of states as ``status``, where it holds nothing else."""
+    """Read a column as ``status`` if all its values are states of jobs."""
     table = meant.table
     if "status" in table:
         return
@@ -113,19 +113,20 @@ def _take(meant: Meant, wanted: str, found: Found) -> None:
         elif wanted == "n_accelerators":
             _numbers(found.name, values, "a whole number is needed")
     except _UnreadError as error:
-        told = f"{error} (the column is read as {wanted})"
+        problem = f"{error} (the column is read as {wanted})"
         if wanted == "n_accelerators" and not_numbers(values).all():  # names of chips
-            told = f"{wanted}: this column is required but absent; {error}"
-        meant.problems[wanted] = told
+            problem = f"{wanted}: this column is required but absent; {error}"
+        meant.problems[wanted] = problem
         return
     meant.table = meant.table.rename(columns={found.name: wanted}).assign(**{wanted: values})
     meant.notes.append(f"{found.name} is read as {wanted}{unit}")
 
 
 def _early_starts(table: pd.DataFrame) -> list[str]:
-    """Say which jobs start before they were submitted, where a log has both times alike.
+    """Return a note on jobs that start before they were submitted.
 
-    A column ``start_s`` is left to :func:`~clustersim.workload.readers.clean.finish`.
+    Both times must be of the same kind. :func:`~clustersim.workload.readers.clean.finish` checks a
+    column ``start_s``.
     """
     start = _named(table, _START)
     submit = Found("submit_s") if "submit_s" in table else find_column("submit_s", table.columns)
@@ -139,18 +140,20 @@ def _early_starts(table: pd.DataFrame) -> list[str]:
         else:
             submitted = _moments(submit.name, submits)
         early = None if starts is None or submitted is None else starts < submitted
-    except (TypeError, _UnreadError):  # not alike, or refused elsewhere
+    except (TypeError, _UnreadError):  # of different kinds, or refused elsewhere
         return []
     return [] if early is None else early_note(early)
 
 
 def _read_estimate(meant: Meant) -> None:
-    """Read a column of run times that users expect or ask for; say so where that cannot be."""
+    """Read a column of estimated or requested run times; add a note if it cannot be read."""
     found = find_column("estimate_s", meant.table.columns)
     if isinstance(found, list):
         if found:
-            told = f"each of {' and '.join(found)} may be estimate_s: rename the right one"
-            meant.notes.append(f"estimates are ignored: {told}")
+            names = " or ".join(found)
+            meant.notes.append(
+                f"estimates are ignored: {names} may be meant: rename the right one to estimate_s"
+            )
         return
     values = meant.table[found.name]
     given = given_cells(values)
@@ -165,8 +168,9 @@ def _read_estimate(meant: Meant) -> None:
     seconds = seconds.mask(~(seconds >= 0) | np.isinf(seconds))
     unread = int((given & seconds.isna()).sum())
     if seconds.isna().all():
-        told = f"{found.name} is ignored as estimate_s: no row has a number of {found.unit}"
-        meant.notes.append(told)
+        meant.notes.append(
+            f"{found.name} is ignored as estimate_s: no row has a number of {found.unit}"
+        )
         return
     name = f"{found.name} is read as estimate_s, in {unit}"
     meant.notes.append(name + (f"; {unread:,} of its values cannot be read" if unread else ""))
@@ -174,7 +178,7 @@ def _read_estimate(meant: Meant) -> None:
 
 
 def _clock_seconds(values: pd.Series) -> pd.Series:
-    """Seconds of texts such as ``1-02:30:00``, ``2:30:00`` and ``30:00``; NaN for others."""
+    """Convert texts such as ``1-02:30:00``, ``2:30:00``, ``30:00`` to seconds; NaN for others."""
     if pd.api.types.is_timedelta64_dtype(values):
         elapsed: pd.Series = values.dt.total_seconds()
         return elapsed
@@ -182,7 +186,7 @@ def _clock_seconds(values: pd.Series) -> pd.Series:
     parts = text.str.extract(r"^(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)$").astype(float)
     days, hours, minutes, seconds = (parts[place] for place in range(4))
     whole = minutes * 60.0 + seconds + hours.fillna(0.0) * 3600.0 + days.fillna(0.0) * 86400.0
-    return whole.mask(days.notna() & hours.isna())  # in Slurm 1-02:30 is days-hours:minutes
+    return whole.mask(days.notna() & hours.isna())  # in Slurm, 1-02:30 is days-hours:minutes
 
 
 def _are_numbers(values: pd.Series) -> bool:
@@ -197,7 +201,7 @@ def _numbers(name: str, values: pd.Series, needed: str) -> pd.Series:
 
 
 def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datetime | None]:
-    """Return seconds, what to say of them, and the local time at 0."""
+    """Return seconds, a text for the note on them, and the local time at second 0."""
     if _are_numbers(values):
         numbers = pd.to_numeric(values)
         scaled, unit = _seconds(numbers, found)
@@ -205,7 +209,7 @@ def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datet
             return (numbers if found.scale == 1.0 else scaled), unit, None
         first = float(scaled.min())
         origin = datetime.fromtimestamp(first, UTC)
-        return scaled - first, f"{unit} since 1970 (UTC), less its first", origin
+        return scaled - first, f"{unit} since 1970 (UTC), minus the first", origin
     moments = _dates(found.name, values, f"a number of {found.unit}")
     if moments is None:
         raise _UnreadError(f"{found.name}: no row has a time; {ISO_DATE}")
@@ -215,7 +219,7 @@ def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datet
 
 
 def _seconds(numbers: pd.Series, found: Found | None = None) -> tuple[pd.Series, str]:
-    """Return times in seconds, absent where a count since 1970 is 0 or less, and their unit."""
+    """Return times in seconds and their unit; times since 1970 that are 0 or less are missing."""
     scale = 1.0 if found is None else found.scale
     scaled = numbers.astype(np.float64) * scale
     unit = ", in seconds" if found is None else f", in {found.unit}"
@@ -225,19 +229,19 @@ def _seconds(numbers: pd.Series, found: Found | None = None) -> tuple[pd.Series,
 
 
 def _is_epoch(seconds: pd.Series) -> bool:
-    """Tell whether times count from 1970."""
+    """Return whether times count from 1970."""
     return bool(seconds.max() >= _EPOCH_S)
 
 
 def _dates(
     name: str, values: pd.Series, number: str = "a number of seconds"
 ) -> tuple[pd.Series, datetime] | None:
-    """Return seconds since the first of some dates, and that date; None where there is none.
+    """Return seconds since the first date, and that date; None if there are no dates.
 
     Raises
     ------
     _UnreadError
-        If a cell is no date, or some have an offset from UTC and others none.
+        If a cell is not a date, or only some dates have an offset from UTC.
     """
     if pd.api.types.is_datetime64_any_dtype(values):
         times = values
@@ -259,7 +263,7 @@ def _dates(
 def _check_dates(
     name: str, values: pd.Series, times: pd.Series, zoned: pd.Series, number: str
 ) -> None:
-    """Refuse a column of dates in which one cannot be read, or only some have an offset."""
+    """Refuse a column with a cell that is not a date, or with an offset in only some cells."""
     given = given_cells(values)
     numbers = given & ~not_numbers(values)
     bad = given & (np.asarray(times.isna()) | numbers)
@@ -268,18 +272,18 @@ def _check_dates(
         raise _UnreadError(cell_problem(name, values, given & ~numbers, "no number", needed))
     if bad.any():
         needed = f"{ISO_DATE}, or {number} in every row"
-        raise _UnreadError(cell_problem(name, values, bad, "no date that can be read", needed))
+        raise _UnreadError(cell_problem(name, values, bad, "no valid date", needed))
     with_offset = np.asarray(zoned, dtype=bool)
     if with_offset.any() and not with_offset[given].all():
         rare = 2 * int(with_offset.sum()) < int(given.sum())
         odd = given & (with_offset if rare else ~with_offset)
         what = "an offset from UTC" if rare else "no offset from UTC"
-        needed = "give it in every row or in none"
+        needed = "give an offset in every row or in none"
         raise _UnreadError(cell_problem(name, values, odd, what, needed))
 
 
 def _read_run(meant: Meant) -> None:
-    """Read run times: end minus start where the table has both, else a column of run times."""
+    """Read run times as end minus start if the table has both, else from a column of run times."""
     start, end = (_named(meant.table, names) for names in (_START, _END))
     unread = ""
     if start is not None and end is not None:
@@ -298,7 +302,7 @@ def _read_run(meant: Meant) -> None:
 
 
 def _read_ends(meant: Meant, start: str, end: str) -> bool:
-    """Read run times as end minus start; False where a column holds no times."""
+    """Read run times as end minus start; return False if a column has no times."""
     starts, ends = (_moments(name, meant.table[name]) for name in (start, end))
     if starts is None or ends is None:
         return False
@@ -309,20 +313,20 @@ def _read_ends(meant: Meant, start: str, end: str) -> bool:
     meant.reasons = reasons
     meant.table = meant.table.assign(duration_s=run)
     open_zone = isinstance(starts.dtype, np.dtype) and starts.dtype.kind == "M"
-    told = ", local times without a zone (an hour off over a change of the clocks)"
-    meant.notes.append(f"duration_s is {end} minus {start}{told if open_zone else ''}")
+    zone = ", local times without a zone (wrong by an hour across a clock change)"
+    meant.notes.append(f"duration_s is {end} minus {start}{zone if open_zone else ''}")
     return True
 
 
 def _apart(start: str, starts: pd.Series, end: str, ends: pd.Series) -> str:
-    """Say in what two columns differ that cannot be subtracted."""
+    """Return a message on two columns of different kinds, which cannot be subtracted."""
     kinds = [
         "numbers"
         if times.dtype.kind in "iuf"
         else f"dates with{'' if times.dt.tz else 'out'} an offset from UTC"
         for times in (starts, ends)
     ]
-    return f"{start} holds {kinds[0]}, {end} {kinds[1]}; both must be alike"
+    return f"{start} has {kinds[0]}, {end} has {kinds[1]}; both must be of the same kind"
 
 
 def _named(table: pd.DataFrame, names: set[str]) -> str | None:
@@ -331,11 +335,11 @@ def _named(table: pd.DataFrame, names: set[str]) -> str | None:
 
 
 def _moments(name: str, values: pd.Series) -> pd.Series | None:
-    """Return times as dates, or as numbers of seconds; None where there is none."""
+    """Return times as dates or as numbers of seconds; None if there are none."""
     if _are_numbers(values):
         return _seconds(pd.to_numeric(values))[0]
-    told = _dates(name, values)
-    if told is None:
+    dates = _dates(name, values)
+    if dates is None:
         return None
-    seconds, first = told
+    seconds, first = dates
     return pd.Timestamp(first) + pd.to_timedelta(seconds, unit="s")

@@ -1,8 +1,8 @@
-"""Which rows of a log tell how long a job ran, and why the others do not.
+"""Decide which rows of a log have an observed run time, and give reasons for the others.
 
-A run time is observed where a log has both its start and its end.  What a log derives from
-something else (the time since the submission of a job that never started, the time until now of a
-job that runs) is not one.
+A run time is observed if the log has both the start and the end of the job. Times that a log
+derives otherwise are not observed run times, for example the time since the submission of a job
+that never started, or the time until now of a running job.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = [
     "state_of",
 ]
 
-NEVER_STARTED = "never started, or its start not recorded"
-STILL_RUNNING = "still running when the log ends, or its end not recorded"
-BACKWARD = "its end is before its start"
+NEVER_STARTED = "never started, or start not recorded"
+STILL_RUNNING = "still running at the end of the log, or end not recorded"
+BACKWARD = "end before start"
 CHIP_COLUMNS = ("gpu_spec", "gpu_type", "gpu_model", "model_or_type")
-"""Columns that name types of chip; `model_or_type` where its values look so (``V100M32``)."""
+"""Columns with chip types; `model_or_type` only if its values look like ``V100M32``."""
 MOST_TYPES = 8
 _CHIP = re.compile(r"[A-Z]+[0-9]+\w*")
 
@@ -58,7 +58,7 @@ _CANCELLED = {"cancelled", "canceled", "ca", "killed", "aborted", "revoked"}
 
 
 def state_of(text: object) -> str:
-    """Return the state of a job in one spelling.
+    """Normalise the spelling of the state of a job.
 
     Examples
     --------
@@ -70,29 +70,29 @@ def state_of(text: object) -> str:
 
 
 def _is_in(column: pd.Series, states: set[str]) -> pd.Series:
-    """Tell which rows have one of some states; each distinct text is looked at once."""
+    """Return which rows have one of the given states; each distinct text is parsed once."""
     codes, texts = pd.factorize(column)
     found = np.array([*(state_of(text) in states for text in texts), False])
     return pd.Series(found[codes], index=column.index)
 
 
 def is_running(column: pd.Series) -> pd.Series:
-    """Tell which states say that a job runs."""
+    """Return which states mean that a job is running."""
     return _is_in(column, _RUNNING)
 
 
 def is_waiting(column: pd.Series) -> pd.Series:
-    """Tell which states say that a job waits."""
+    """Return which states mean that a job is waiting."""
     return _is_in(column, _WAITING)
 
 
 def is_cancelled(column: pd.Series) -> pd.Series:
-    """Tell which states say that a job was cancelled."""
+    """Return which states mean that a job was cancelled."""
     return _is_in(column, _CANCELLED)
 
 
 def are_states(column: pd.Series) -> bool:
-    """Tell whether a column holds nothing but states of jobs.
+    """Return whether all values of a column are states of jobs.
 
     Examples
     --------
@@ -108,25 +108,25 @@ def are_states(column: pd.Series) -> bool:
 def observed_run(
     start: pd.Series, end: pd.Series, state: pd.Series | None
 ) -> tuple[pd.Series, pd.Series]:
-    """Return run times that were observed, and why the others were not.
+    """Return the observed run times, and the reasons for rows without one.
 
     Parameters
     ----------
     start, end : pandas.Series
-        Times or seconds, absent where not recorded.
+        Times or seconds, missing where not recorded.
     state : pandas.Series, optional
-        What the log says of each job; one that runs has no end yet, whatever stands there.
+        State of each job. The end of a running job is ignored.
 
     Returns
     -------
     (pandas.Series, pandas.Series)
-        Seconds, NaN where not observed; reasons, absent where observed.
+        Run times in seconds, NaN where not observed; and reasons, missing where observed.
 
     Examples
     --------
     >>> run, why = observed_run(pd.Series([0.0, np.nan]), pd.Series([8.0, 9.0]), None)
     >>> run.tolist(), why.tolist()
-    ([8.0, nan], [nan, 'never started, or its start not recorded'])
+    ([8.0, nan], [nan, 'never started, or start not recorded'])
     """
     run = end - start
     if pd.api.types.is_timedelta64_dtype(run):
@@ -149,30 +149,30 @@ def observed_run(
 
 
 def early_note(early: pd.Series) -> list[str]:
-    """Say how many jobs a log lets start before their submission; nothing where none does.
+    """Return a note on jobs that start before their submission; empty if there are none.
 
     Parameters
     ----------
     early : pandas.Series
-        True for such a job; the index is the record's place in the file, from 0 on.
+        True for such a job; the index is the position of the record in the file, starting at 0.
 
     Examples
     --------
     >>> early_note(pd.Series([False, True]))
-    ['1 job starts before its submission in the log (row 2): submissions are taken as they stand']
+    ['1 job starts before its submission in the log (row 2): submit times are not changed']
     """
     rows = early.index[early.fillna(False).astype(bool)]
     if not len(rows):
         return []
     first = f"row {rows[0] + 1}" if len(rows) == 1 else f"the first in row {rows[0] + 1}"
-    said = counted(
+    jobs = counted(
         len(rows), "job starts before its submission", "jobs start before their submission"
     )
-    return [f"{said} in the log ({first}): submissions are taken as they stand"]
+    return [f"{jobs} in the log ({first}): submit times are not changed"]
 
 
 def first_reason(index: pd.Index, reasons: Mapping[str, pd.Series]) -> pd.Series:
-    """Return for each row the first of the `reasons` that holds, absent where none does."""
+    """Return the first of the `reasons` that applies to each row; missing if none applies."""
     why = pd.Series(None, index=index, dtype=object)
     for reason, holds in reasons.items():
         why = why.mask(why.isna() & holds.fillna(False).astype(bool), reason)
@@ -186,36 +186,36 @@ def ignored_note(
     *,
     records: pd.DataFrame | None = None,
 ) -> list[str]:
-    """Say which columns bind jobs to something in the log but not in the simulation.
+    """Return notes on columns that restrict jobs in the log but not in the simulation.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The jobs that are kept.
     columns : iterable of str
-        Columns, each of whose values is a demand or a limit.
+        Columns in which every value is a requirement or a limit.
     shared : iterable of str
-        Columns that divide the jobs; they count where they have more than one value.
+        Columns that divide the jobs into groups; mentioned only if they have several values.
     records : pandas.DataFrame, optional
-        All records of the log, those that are no jobs included.
+        All records of the log, including those that are not jobs.
 
     Examples
     --------
     >>> jobs = pd.DataFrame({"gpu_spec": ["T4", None], "queue": ["a", "a"]})
     >>> ignored_note(jobs, ["gpu_spec", "memory"], ["queue"])
-    ['not simulated, although the log has it: gpu_spec (1 job)', 'gpu_spec: jobs bound to types of \
-chip may run on any chip here, for as long as the log says. 1 of them names a type that the \
-catalogue lacks: T4 (1)']
+    ['columns of the log that the simulation ignores: gpu_spec (1 job)', 'gpu_spec: jobs \
+restricted to certain chip types can run on any chip here, with the run time of the log. 1 of them \
+names a type that is not in the catalogue: T4 (1)']
     """
-    told = []
+    ignored = []
     for name in [*columns, *shared]:
         given = _given(table, name)
         if len(given) and (name not in shared or given.nunique() > 1):
             count = f"{len(given):,} job{'' if len(given) == 1 else 's'}"
             of_all = 0 if records is None else len(_given(records, name))
             more = f" of {counted(of_all, 'record')}" if of_all > len(given) else ""
-            told.append(f"{name} ({count}{more})")
-    if not told:
+            ignored.append(f"{name} ({count}{more})")
+    if not ignored:
         return []
     chips = (
         chips_note(name, _given(table, name))
@@ -223,20 +223,20 @@ catalogue lacks: T4 (1)']
         if name in {*columns, *shared}
     )
     return [
-        f"not simulated, although the log has it: {', '.join(told)}",
+        f"columns of the log that the simulation ignores: {', '.join(ignored)}",
         *(note for note in chips if note),
     ]
 
 
 def chips_note(name: str, given: pd.Series) -> str:
-    """Say what is assumed of jobs that may run on certain types of chip only; empty without any.
+    """Return a note on jobs that are restricted to certain chip types; empty if there are none.
 
     Parameters
     ----------
     name : str
-        The column.
+        The column with the chip types.
     given : pandas.Series
-        Its values: a type, or several separated by ``|`` or commas.
+        Values of the column: one type, or several separated by ``|`` or commas.
     """
     counts = given.astype(str).value_counts()
     lists = [re.split(r"\s*[|,;]\s*", text.strip()) for text in counts.index]
@@ -251,16 +251,17 @@ def chips_note(name: str, given: pd.Series) -> str:
         jobs += count if unknown else 0
         for each in unknown:
             lacking[each] = lacking.get(each, 0) + count
-    told = (
-        f"{name}: jobs bound to types of chip may run on any chip here, for as long as the log says"
+    assumed = (
+        f"{name}: jobs restricted to certain chip types can run on any chip here, with the run "
+        "time of the log"
     )
     if not jobs:
-        return f"{told}. A column accelerators with names of the catalogue limits them"
+        return f"{assumed}. To restrict them, add a column accelerators with names of the catalogue"
     ordered = sorted(lacking.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{each} ({count:,})" for each, count in ordered[:MOST_TYPES])
     more = ", ..." if len(ordered) > MOST_TYPES else ""
-    names = "names a type" if jobs == 1 else "name types"
-    return f"{told}. {jobs:,} of them {names} that the catalogue lacks: {shown}{more}"
+    names = "names a type that is" if jobs == 1 else "name types that are"
+    return f"{assumed}. {jobs:,} of them {names} not in the catalogue: {shown}{more}"
 
 
 def _is_known(chip: str, catalogue: Catalogue) -> bool:
@@ -272,7 +273,7 @@ def _is_known(chip: str, catalogue: Catalogue) -> bool:
 
 
 def _given(table: pd.DataFrame, name: str) -> pd.Series:
-    """Values of a column that are not absent; none where there is no such column."""
+    """Return the values of a column that are not missing; empty if there is no such column."""
     column = table.get(name)
     if not isinstance(column, pd.Series):
         return pd.Series(dtype=object)

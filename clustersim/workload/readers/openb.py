@@ -1,11 +1,10 @@
 """The pod lists of Alibaba's GPU cluster of 2023 (``openb_pod_list_*.csv``).
 
-Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2023/README.md``;
-Weng et al., "Beware of Fragmentation", USENIX ATC '23.  Times are seconds from a
-hidden origin; ``gpu_milli`` is thousandths of a GPU, for pods that share one;
-``gpu_spec`` lists the types of GPU that a pod may run on.  A pod's phase is the last one
-seen before its deletion; pods that were there when the log was taken have its last time
-for their deletion.
+Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2023/README.md``; Weng et al.,
+"Beware of Fragmentation", USENIX ATC '23. Times are seconds since an undisclosed origin.
+``gpu_milli`` is in thousandths of a GPU, for pods that share one. ``gpu_spec`` lists the types of
+GPU that a pod can run on. The phase of a pod is the last one seen before its deletion. Pods that
+still existed at the end of the log have the last time of the log as deletion time.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ _IGNORED = ("gpu_spec", "cpu_milli", "memory_mib")
 def read_openb(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read a pod list.
 
-    ``n_accelerators`` is ``num_gpu * gpu_milli / 1000``, rounded up (counted); a
-    pod runs from ``scheduled_time`` to ``deletion_time``.  One that was never
-    scheduled is left out, as is one in the phase ``Running`` that was deleted at the
-    last time of the log: it was still running then.  ``qos`` becomes ``vc``.
+    ``n_accelerators`` is ``num_gpu * gpu_milli / 1000``, rounded up with a note. A pod runs from
+    ``scheduled_time`` to ``deletion_time``. Pods that were never scheduled are dropped, and so are
+    pods in the phase ``Running`` whose deletion time is the last time of the log, because they were
+    still running. ``qos`` becomes ``vc``.
 
     Raises
     ------
     InputError
-        If a column is missing or a cell of one is no number, or as `check_jobs`.
+        If a column is missing or a cell is not a number, or as in `check_jobs`.
     """
     pods = read_csv(source, dtype={"name": str})
     require_columns(pods, _COLUMNS, source.path)

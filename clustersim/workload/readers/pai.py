@@ -1,9 +1,9 @@
 """The job log of Alibaba's PAI cluster of 2020 (``pai_task_table.csv``).
 
-Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2020/README.md``;
-Weng et al., "MLaaS in the Wild", NSDI '22.  The tables have no header line.
-``plan_gpu`` is percent of a GPU an instance.  Times are seconds from a hidden
-origin that, read as Unix time in UTC+8, keeps time of day and day of week.
+Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2020/README.md``; Weng et al.,
+"MLaaS in the Wild", NSDI '22. The tables have no header line. ``plan_gpu`` is the number of GPUs
+per instance in percent. Times are seconds since an undisclosed origin; read as Unix time in UTC+8,
+they have the correct time of day and day of the week.
 """
 
 from __future__ import annotations
@@ -41,19 +41,18 @@ _NUMBERS = ("inst_num", "start_time", "end_time", "plan_gpu")
 
 
 def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read PAI's task table, and the job table where it lies beside it.
+    """Read the task table of PAI, and the job table if it is in the same folder.
 
-    One job is all the GPU tasks of a ``job_name``: ``n_accelerators`` is the sum
-    of instances times ``plan_gpu`` over 100 (rounded up, counted), and it runs
-    from its earliest task's start to its latest task's end, where all its GPU tasks
-    have both times and none is running or waiting.  It is submitted at the
-    job table's ``start_time``; without that table, at its earliest task's start
-    (so that waits are unknown), which a note says.
+    A job consists of all GPU tasks of a ``job_name``. ``n_accelerators`` is the sum of instances
+    times ``plan_gpu`` / 100, rounded up with a note. The job runs from the earliest start to the
+    latest end of its GPU tasks; all of them must have both times, and none may be running or
+    waiting. The job is submitted at the ``start_time`` in the job table. Without that table, the
+    submit time is the earliest start of a task, so waits are unknown; a note reports this.
 
     Raises
     ------
     InputError
-        If a table has other columns, or as `check_jobs`.
+        If a table has other columns, or as in `check_jobs`.
     """
     tasks = _table(source, _TASK, _NUMBERS)
     tasks["gpus"] = (tasks["inst_num"].fillna(1) * tasks["plan_gpu"].fillna(0) / 100).round(6)
@@ -96,19 +95,22 @@ def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
 
 
 def job_table_beside(tasks: Path) -> Path | None:
-    """Return the job table that lies beside a task table; None where there is none."""
+    """Return the job table in the folder of a task table; None if there is none."""
     beside = (tasks.with_name(f"pai_job_table{ending}") for ending in (".csv", ".csv.gz"))
     return next((path for path in beside if path.is_file()), None)
 
 
 def _submits(source: Source, jobs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Submit time and user by job name, from the job table where there is one."""
+    """Return submit time and user by job name, from the job table if there is one."""
     path = job_table_beside(source.path)
     if path is not None:
         table = _table(open_source(path), _JOB, ("start_time",)).drop_duplicates("job_name")
         known = table.set_index("job_name").rename(columns={"start_time": "submitted"})
-        return known[["submitted", "user"]], [f"submit times and users from {path.name}"]
-    note = "no pai_job_table.csv beside it: the earliest task's start is taken for the submission"
+        return known[["submitted", "user"]], [f"submit times and users are from {path.name}"]
+    note = (
+        "no pai_job_table.csv in the same folder: the earliest start of a task is used as the "
+        "submit time"
+    )
     return jobs[["start_time"]].rename(columns={"start_time": "submitted"}), [note]
 
 
@@ -117,7 +119,7 @@ def _table(source: Source, columns: tuple[str, ...], numbers: tuple[str, ...]) -
     if table.shape[1] != len(columns):
         raise InputError(
             source.path,
-            f"has {table.shape[1]} columns; the table of PAI has {len(columns)}: "
+            f"has {table.shape[1]} columns, but a table of PAI has {len(columns)}: "
             + ", ".join(columns),
         )
     table.columns = pd.Index(columns)

@@ -1,9 +1,9 @@
 """The job log of Microsoft's Philly clusters (``cluster_job_log``, JSON).
 
-Format: https://github.com/msr-fiddle/philly-traces (README, "Schema"); Jeon et
-al., "Analysis of Large-Scale Multi-Tenant GPU Clusters for DNN Training
-Workloads", USENIX ATC 2019.  Times are local and without a zone; the utilisation logs beside it
-have PDT and PST: Pacific time, with daylight saving time.
+Format: https://github.com/msr-fiddle/philly-traces (README, "Schema"); Jeon et al., "Analysis of
+Large-Scale Multi-Tenant GPU Clusters for DNN Training Workloads", USENIX ATC 2019. Times are local
+times without a zone. The utilisation logs published with it are in PDT and PST, that is, Pacific
+time with daylight saving time.
 """
 
 from __future__ import annotations
@@ -28,25 +28,24 @@ __all__ = ["read_philly"]
 _TIME = "%Y-%m-%d %H:%M:%S"
 _ZONE = "America/Los_Angeles"
 _NO_ATTEMPT = "no recorded attempt to run"
-_NOT_ENDED = "still running when the log ends, or its last end not recorded"
-_PARTLY = "an attempt without a recorded start or end, so that its run time is not known"
-_BACKWARD = "an attempt that ends before it starts, so that its run time is not known"
+_NOT_ENDED = "still running at the end of the log, or last end not recorded"
+_PARTLY = "run time unknown: an attempt has no recorded start or end"
+_BACKWARD = "run time unknown: an attempt ends before it starts"
 
 
 def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read Philly's ``cluster_job_log``.
+    """Read the ``cluster_job_log`` of Philly.
 
-    ``duration_s`` is the time on accelerators: the sum over the attempts (the
-    publishers' notebook takes the last end minus the first start, which counts the
-    waits between attempts as well).  A job with an attempt that lacks a time, or
-    ends before it starts, is left out: its run time is not known.
-    ``n_accelerators`` is the largest attempt's.  Jobs are sorted by submission; the
-    log is not.
+    ``duration_s`` is the time on accelerators, that is, the sum over the attempts. (The notebook of
+    the publishers uses the last end minus the first start, which includes the waits between
+    attempts.) A job is dropped if an attempt lacks a time or ends before it starts, because its run
+    time is unknown. ``n_accelerators`` is the size of the largest attempt. Jobs are sorted by
+    submission; the log is not sorted.
 
     Raises
     ------
     InputError
-        If the file is not this JSON, or as `check_jobs`.
+        If the file is not such a JSON file, or as in `check_jobs`.
     """
     entries = _entries(source)
     jobs = pd.DataFrame(
@@ -87,7 +86,7 @@ def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog
     )
     kept = reasons.isna()
     resized = int((per_job["gpus"].nunique().reindex(jobs.index, fill_value=0)[kept] > 1).sum())
-    notes = [f"{counted(resized, 'job')} changed size between attempts: the largest is taken"]
+    notes = [f"{counted(resized, 'job')} changed size between attempts: the largest size is used"]
     origin = submitted.min()
     jobs["submit_s"] = seconds_since(submitted, origin)
     jobs["start_s"] = seconds_since(per_job["start"].min().reindex(jobs.index), origin)
@@ -105,44 +104,44 @@ def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog
 
 
 def _in_order(submitted: pd.Series, attempts: pd.DataFrame, clock: Clock) -> pd.Series:
-    """Turn local times into instants (UTC), and return the submissions.
+    """Convert local times to instants (UTC), and return the submit times.
 
-    Submission, first start, first end, second start and so on follow on one another, which
-    decides between the two instants of a time that the clocks show twice.
+    Submission, first start, first end, second start and so on are in order of time. This decides
+    between the two instants of a time that the clock shows twice.
     """
-    told, _ = clock.both(submitted)
+    instants, _ = clock.both(submitted)
     starts, late_starts = clock.both(attempts["start"])
     ends, late_ends = clock.both(attempts["end"])
     twice = (starts != late_starts) & starts.notna() | (ends != late_ends) & ends.notna()
     for job in attempts.loc[twice, "job"].unique():
-        last = told[job]
+        last = instants[job]
         for row in attempts.index[attempts["job"] == job]:
             for first, second in ((starts, late_starts), (ends, late_ends)):
                 if first[row] < last <= second[row]:
                     first[row] = second[row]
                 last = last if pd.isna(first[row]) else first[row]
     attempts["start"], attempts["end"] = starts, ends
-    return told
+    return instants
 
 
 _OTHER = (
-    "the only JSON that is read is Philly's cluster_job_log, a list of jobs; write other jobs as "
+    "the only supported JSON is Philly's cluster_job_log, a list of jobs; write other jobs as "
     "CSV with job_id, submit_s, n_accelerators, duration_s"
 )
 
 
 def _kind_of(data: Any) -> str:
-    """Say what a JSON document is that is no list."""
+    """Describe a JSON document that is not a list."""
     if not isinstance(data, dict):
-        return f"is JSON, but holds a single {type(data).__name__}"
+        return f"is JSON, but contains a single {type(data).__name__}"
     keys = set(data)
     kind = data.get("kind")
-    for what, told in (
+    for what, matches in (
         ("a Batsim workload", {"jobs", "profiles"} <= keys or {"nb_res", "jobs"} <= keys),
         ("output of a Slurm command (--json)", {"meta", "jobs"} <= keys or "errors" in keys),
         (f"a Kubernetes {kind}", "apiVersion" in keys),
     ):
-        if told:
+        if matches:
             return f"is {what} (keys {shortened(sorted(data))})"
     return f"is a JSON object (keys {shortened(sorted(data)) or 'none'})"
 
@@ -153,11 +152,11 @@ def _entries(source: Source) -> list[dict[str, Any]]:
             entries = json.load(text)
         except json.JSONDecodeError as error:
             if error.msg == "Extra data" and error.lineno > 1:
-                raise InputError(source.path, f"holds one JSON value a line; {_OTHER}") from None
+                raise InputError(source.path, f"has one JSON value per line; {_OTHER}") from None
             raise InputError(
                 source.path,
                 f"is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}); "
-                "is it cut short?",
+                "it may be truncated",
             ) from None
     if not isinstance(entries, list):
         raise InputError(source.path, f"{_kind_of(entries)}; {_OTHER}")
@@ -166,11 +165,11 @@ def _entries(source: Source) -> list[dict[str, Any]]:
             keys = f" (its keys: {shortened(sorted(entry))})" if isinstance(entry, dict) else ""
             raise InputError(
                 source.path,
-                f"job {row} has no list of attempts{keys}; Philly's cluster_job_log has the keys "
-                "status, vc, jobid, attempts, submitted_time, user",
+                f"job {row} has no list of attempts{keys}; a job of Philly's cluster_job_log has "
+                "the keys status, vc, jobid, attempts, submitted_time, user",
             )
     if not entries:
-        raise InputError(source.path, "holds no jobs")
+        raise InputError(source.path, "contains no jobs")
     return entries
 
 
@@ -182,8 +181,8 @@ def _attempts(entries: list[dict[str, Any]], source: Source) -> pd.DataFrame:
             if servers is None or not all(isinstance(server, dict) for server in servers):
                 raise InputError(
                     source.path,
-                    f"job {job + 1} has an attempt that is not one of Philly's cluster_job_log, "
-                    "which has the keys start_time, end_time, detail",
+                    f"job {job + 1} has an invalid attempt; an attempt of Philly's "
+                    "cluster_job_log has the keys start_time, end_time, detail",
                 )
             gpus = sum(len(server.get("gpus") or ()) for server in servers)
             rows.append((job, attempt.get("start_time"), attempt.get("end_time"), gpus))
@@ -200,9 +199,9 @@ def _texts(entries: list[dict[str, Any]], key: str) -> list[str | None]:
 
 
 def _times(texts: pd.Series, name: str, source: Source) -> pd.Series:
-    """Times of the log; "None" and absent ones become NaT.
+    """Return the times of the log; "None" and missing times become NaT.
 
-    The index is the place of the job in the log, from 0 on.
+    The index is the position of the job in the log, starting at 0.
     """
     times = pd.to_datetime(texts, format=_TIME, errors="coerce").astype("datetime64[ns]")
     needed = "a time such as 2017-10-09 07:01:55 is needed; a row is a job of the list"

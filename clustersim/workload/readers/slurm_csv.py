@@ -1,4 +1,4 @@
-"""What the logs of Helios and Acme have in common: Slurm's accounting as CSV."""
+"""Slurm accounting as CSV, the common format of the logs of Helios and Acme."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def read_accounting(
 ) -> JobLog:
     """Read a CSV of jobs with ``gpu_num`` and three times.
 
-    The run time is ``end_time`` minus ``start_time``: the column ``duration`` may count from the
-    submission, or until now.  Rows that lack one of the two, jobs that still run, and jobs that
-    wait are left out with a reason.
+    The run time is ``end_time`` minus ``start_time``, because the column ``duration`` may start at
+    the submission or end at the time of the query. Rows that lack one of the two times, running
+    jobs and waiting jobs are dropped with a reason.
 
     Parameters
     ----------
@@ -37,19 +37,19 @@ def read_accounting(
     format : str
         ``"helios"`` or ``"acme"``.
     columns : tuple of str
-        Columns that it must have.
+        Required columns.
     ignored : tuple of str
-        Columns that bind jobs to something that the simulation does not know.
+        Columns with requirements of jobs that the simulation ignores.
     zone : str
-        Time zone of the cluster; times without an offset are its local times.
+        Time zone of the cluster; times without an offset are local times in it.
     sort, clip_to_estimate : bool
-        As `read_jobs`.
+        As in `read_jobs`.
 
     Raises
     ------
     InputError
-        If a column is missing, a time is not one of ISO 8601 or a ``gpu_num`` is no number, or as
-        `check_jobs`.
+        If a column is missing, a time is not in ISO 8601 format or a ``gpu_num`` is not a number,
+        or as in `check_jobs`.
     """
     table = read_csv(
         source, dtype={"job_id": str, "user": str, "vc": str, **dict.fromkeys(_TIMES, str)}

@@ -1,4 +1,4 @@
-"""Looking at a file before it is read: is it there, how is it packed, how does it begin."""
+"""Inspect a file before it is read (existence, compression, first lines), and read CSV."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["Source", "header_names", "open_source", "read_csv", "reading"]
 
 _HEAD_BYTES = 65536
 _NO_LOG = (
-    "is neither Parquet nor text; a table of jobs (Parquet, CSV), a .swf log or a published GPU "
-    "cluster log is needed"
+    "is neither Parquet nor text; allowed: a table of jobs (Parquet, CSV), a .swf log or a "
+    "published GPU cluster log"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that is there and not empty.
+    """A file that exists and is not empty.
 
     Parameters
     ----------
     path : Path
         The file.
     kind : str
-        ``"parquet"`` or ``"text"``, by its content.
+        ``"parquet"`` or ``"text"``, according to its content.
     gzipped : bool
-        Whether the content is packed by gzip.
+        Whether the content is gzip-compressed.
     head : str
-        The first characters of a text (empty otherwise), whole lines only where
-        there is a line break.
+        The first characters of a text, cut at the end of a line if there is one; empty for a
+        Parquet file.
     """
 
     path: Path
@@ -52,12 +52,12 @@ class Source:
 
     @property
     def suffix(self) -> str:
-        """The ending that tells the format, lower case, without ``.gz``."""
+        """The file name's ending in lower case, ignoring ``.gz``."""
         name = self.path.name.lower()
         return Path(name.removesuffix(".gz")).suffix
 
     def open_text(self) -> io.TextIOBase:
-        """Open the file as UTF-8 text, unpacked."""
+        """Open the file as UTF-8 text, decompressed."""
         if self.gzipped:
             return io.TextIOWrapper(gzip.open(self.path, "rb"), encoding="utf-8-sig")
         return self.path.open(encoding="utf-8-sig")
@@ -65,38 +65,38 @@ class Source:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in reading a file's bytes into one :class:`InputError`."""
+    """Convert errors while reading a file into one :class:`InputError`."""
     try:
         yield
     except FileNotFoundError:
-        told = missing_file(path, within="experiments", suffix=".csv")
-        raise InputError(path, told) from None
+        message = missing_file(path, within="experiments", suffix=".csv")
+        raise InputError(path, message) from None
     except IsADirectoryError:
         raise InputError(path, "is a folder; a file of jobs is needed") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(path, "is a gzip file that is cut short or damaged") from None
+        raise InputError(path, "is a truncated or damaged gzip file") from None
     except UnicodeDecodeError:
         raise InputError(path, NOT_UTF8) from None
     except pa.ArrowException:
-        raise InputError(path, "is a Parquet file that is cut short or damaged") from None
+        raise InputError(path, "is a truncated or damaged Parquet file") from None
     except pd.errors.EmptyDataError:
         raise InputError(path, "is empty") from None
     except pd.errors.ParserError as error:
         problem = str(error).replace("Error tokenizing data. C error: ", "").strip()
-        raise InputError(path, f"is not a table with commas: {problem}") from None
+        raise InputError(path, f"is not a comma-separated table: {problem}") from None
     except OSError as error:
         problem = str(error.strerror or error).splitlines()[0]
         raise InputError(path, f"cannot be read: {problem}") from None
 
 
 def open_source(path: str | Path) -> Source:
-    """Look at a file's first bytes.
+    """Inspect the first bytes of a file.
 
     Raises
     ------
     InputError
-        If it is missing, a folder, empty, a gzip file that is damaged, or neither Parquet nor text
-        in UTF-8.
+        If the file is missing, a folder, empty, a damaged gzip file, or neither Parquet nor UTF-8
+        text.
     """
     path = Path(path)
     with reading(path):
@@ -109,7 +109,7 @@ def open_source(path: str | Path) -> Source:
             with gzip.open(path, "rb") as unpacked:
                 start = unpacked.read(_HEAD_BYTES)
             if not start:
-                raise InputError(path, "is empty (a gzip file with nothing in it)")
+                raise InputError(path, "is empty (a gzip file without content)")
     if start[:4] == b"PAR1":
         return Source(path, "parquet", gzipped, "")
     what = other_content(start)
@@ -119,35 +119,35 @@ def open_source(path: str | Path) -> Source:
     try:
         return Source(path, "text", gzipped, whole.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        if len(whole) - error.start < 4 and len(start) == _HEAD_BYTES:  # a character cut in two
+        if len(whole) - error.start < 4 and len(start) == _HEAD_BYTES:  # a truncated character
             return Source(path, "text", gzipped, whole[: error.start].decode("utf-8-sig"))
         raise InputError(path, not_utf8(whole, error.start)) from None
 
 
 def header_names(source: Source) -> list[str]:
-    """Return the names in the first line of a text table with commas."""
+    """Return the column names in the first line of a comma-separated table."""
     header = next(csv.reader(line for line in source.head.splitlines() if line.strip()), [])
     return [name.strip() for name in header]
 
 
 def _check_separator(source: Source) -> None:
-    """Refuse a table of another separator than commas, and one without a header, by name.
+    """Refuse a table with another separator than a comma, and a table without a header.
 
     Raises
     ------
     InputError
-        If the first line has no comma where a header has one, or has numbers for names.
+        If the first line has no commas, or consists mostly of numbers.
     """
     lines = [line.strip("\r\n") for line in source.head.splitlines() if line.strip()]
     line = lines[0] if lines else ""
-    told = other_separator(line)
-    if told is not None:
-        raise InputError(source.path, told)
+    problem = other_separator(line)
+    if problem is not None:
+        raise InputError(source.path, problem)
     names = header_names(source)
     if len(names) < 2:
         raise InputError(
             source.path,
-            f"is not a table with commas: its first line is {line[:60]!r}"
+            f"is not a comma-separated table: its first line is {line[:60]!r}"
             + ("..." if len(line) > 60 else "")
             + "; the first line must name the columns: job_id,submit_s,n_accelerators,duration_s",
         )
@@ -165,12 +165,12 @@ def _is_value(name: str) -> bool:
 
 
 def read_csv(source: Source, **options: object) -> pd.DataFrame:
-    """Read a text table with commas.
+    """Read a comma-separated table.
 
     Raises
     ------
     InputError
-        If it is damaged, not text, or its lines do not fit its header.
+        If the file is damaged or not text, or if its lines do not match its header.
     """
     if "sep" not in options and options.get("header", 0) is not None:
         _check_separator(source)
@@ -182,11 +182,11 @@ def read_csv(source: Source, **options: object) -> pd.DataFrame:
 
 
 def _check_header(source: Source, table: pd.DataFrame) -> None:
-    """Refuse what pandas passes over: rows longer than the header, names that occur twice."""
+    """Refuse what pandas accepts silently: rows longer than the header, and duplicate names."""
     if not isinstance(table.index, pd.RangeIndex):
         raise InputError(
             source.path,
-            f"its rows have {len(table.columns) + table.index.nlevels} fields, its header "
+            f"its rows have {len(table.columns) + table.index.nlevels} fields, but its header has "
             f"{len(table.columns)}",
         )
     names = header_names(source)

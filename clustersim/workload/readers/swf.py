@@ -1,14 +1,13 @@
 """Standard Workload Format, the format of the Parallel Workloads Archive.
 
 D. Feitelson, "The Standard Workload Format", version 2.2,
-https://www.cs.huji.ac.il/labs/parallel/workload/swf.html: a line a job, 18
-fields of white-space separated numbers, -1 where a value is unknown, comments
-and header lines (``; MaxProcs: 100``) after a semicolon.  Times are in seconds
-from the log's start, which the header says: ``UnixStartTime`` in seconds since 1970, else
-``StartTime`` as the command `date` prints it.  ``TimeZoneString`` names the zone of the
-zoneinfo database whose clock, daylight saving time included, the site has, or is a string as in
-the variable TZ of POSIX; ``TimeZone``, which it replaced, is a number of seconds to add to those
-since 1970.
+https://www.cs.huji.ac.il/labs/parallel/workload/swf.html: one line per job with 18 numbers
+separated by white space, -1 for an unknown value; comments and header lines (``; MaxProcs: 100``)
+follow a semicolon. Times are in seconds from the start of the log. The header states the start:
+``UnixStartTime`` in seconds since 1970, else ``StartTime`` as printed by the command `date`.
+``TimeZoneString`` is the time zone of the site, including daylight saving time: a name of the
+zoneinfo database, or a string as in the POSIX variable TZ. The older field ``TimeZone`` is a number
+of seconds to add to Unix time.
 """
 
 from __future__ import annotations
@@ -56,22 +55,23 @@ _DATE = ("%a %b %d %H:%M:%S %Y", "%b %d %H:%M:%S %Y", "%Y-%m-%d %H:%M:%S", "%Y-%
 _LONGEST_OFFSET_S = 14 * 3600
 _LAST_UNIX_S = 7258118400  # the year 2200
 _PARTS = (2, 3, 4)
-"""Status of one run of a job that was swapped out; its summary line counts."""
+"""Status of a line for one run of a swapped-out job; only the summary line of the job is used."""
 
 
 def read_swf(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read a log in Standard Workload Format.
 
-    The size is the number of allocated processors, else the requested number;
-    the estimate is the requested time.  Besides the jobs table's columns it keeps
-    ``status`` (text), ``start_s`` (submit + wait), ``req_time_s``, ``req_procs``,
-    ``group``, ``executable``, ``queue`` and ``partition``, and where the log has them
-    ``preceding_job`` and ``req_memory_kb``, which a note says are ignored.
+    The size is the number of allocated processors, else the requested number. The estimate is the
+    requested time. In addition to the columns of the jobs table, the reader keeps ``status``
+    (text), ``start_s`` (submit + wait), ``req_time_s``, ``req_procs``, ``group``, ``executable``,
+    ``queue`` and ``partition``. If the log has ``preceding_job`` and ``req_memory_kb``, they are
+    kept too, and a note reports that the simulation ignores them.
 
     Raises
     ------
     InputError
-        If a line is not 18 numbers (the line is named), or as `check_jobs`.
+        If a line does not consist of 18 numbers (the message names the line), or as in
+        `check_jobs`.
     """
     rows = read_csv(
         source,
@@ -89,7 +89,7 @@ def read_swf(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
         raise InputError(source.path, _bad_line(source, int(np.argmax(bad))))
     origin, notes = _origin(source.head)
     parts = numbers["status"].isin(_PARTS)
-    dropped = {"one run of a job that was swapped out (status 2 to 4)": int(parts.sum())}
+    dropped = {"one run of a swapped-out job (status 2 to 4)": int(parts.sum())}
     return log_of(
         _jobs(numbers[~parts]),
         source=str(source.path),
@@ -138,12 +138,12 @@ def _nullable(values: pd.Series) -> pd.Series:
 
 
 def _label(numbers: pd.Series) -> pd.Series:
-    """Numbers that name things, as text; absent where the log says -1."""
+    """Return numeric labels as text; missing where the log has -1."""
     return numbers.astype("Int64").astype("string").mask(numbers == -1)
 
 
 def _origin(head: str) -> tuple[datetime | None, list[str]]:
-    """Return the local time at second 0 as the header tells it, and what it leaves open."""
+    """Return the local time at second 0 from the header, and notes on what is uncertain."""
     header = _header(head)
     zone, notes = _zone(header)
     start = header.get("unixstarttime", "")
@@ -151,19 +151,19 @@ def _origin(head: str) -> tuple[datetime | None, list[str]]:
     if seconds is not None and 0 < int(seconds[0]) < _LAST_UNIX_S:
         moment = datetime.fromtimestamp(int(seconds[0]), UTC)
         if zone is None and not notes:
-            notes = ["the header has no time zone: hours of the day are those of UTC"]
+            notes = ["the header has no time zone: hours of the day are in UTC"]
         return moment.astimezone(zone or UTC), notes
     shown = header.get("starttime")
     if shown is None:
         return None, []
     wall = _wall_time(shown)
     if wall is None:
-        return None, [f"StartTime: {shown!r} is not a date: the date of the log is not known"]
+        return None, [f"StartTime: {shown!r} is not a date: the date of the log is unknown"]
     return wall.replace(tzinfo=zone), notes
 
 
 def _header(head: str) -> dict[str, str]:
-    """Fields of the header, names in lower case."""
+    """Return the fields of the header, with names in lower case."""
     lines = re.findall(r"^\s*;\s*([A-Za-z]+)\s*:[ \t]*(\S.*?)[ \t]*$", head, re.MULTILINE)
     return {name.lower(): value for name, value in reversed(lines)}
 
@@ -183,31 +183,31 @@ def _zone(header: dict[str, str]) -> tuple[tzinfo | None, list[str]]:
         except ValueError as error:
             with suppress(ValueError):
                 return posix_zone(with_rules(plain)), [*notes, *_posix_notes(field, plain)]
-            what = f"{value} s is no offset from UTC" if seconds is not None else str(error)
+            what = f"{value} s is not an offset from UTC" if seconds is not None else str(error)
             notes.append(f"{field}: {what}; it is ignored")
     if notes:
-        notes.append("hours of the day are those of UTC")
+        notes.append("hours of the day are in UTC")
     return None, notes
 
 
 def _posix_notes(field: str, text: str) -> list[str]:
-    """Say what is assumed of a zone that could mean something else."""
+    """Return a note on the interpretation of an ambiguous time zone."""
     if with_rules(text) != text:
         return [
-            f"{field}: {text!r} does not say when daylight saving time begins and ends: the rules "
-            f"of the USA since 2007 are assumed ({with_rules(text)}), as the C library of GNU does"
+            f"{field}: {text!r} does not state when daylight saving time begins and ends: the "
+            f"rules of the USA since 2007 are assumed ({with_rules(text)}), as in the GNU C library"
         ]
     named = zone_name(posix_zone(text))
-    return [f"{field}: {text!r} is read as in POSIX, where hours count to the west: {named}"]
+    return [f"{field}: {text!r} is read as in POSIX, with positive hours west of UTC: {named}"]
 
 
 def _is_offset(seconds: int) -> bool:
-    """Tell whether a number of seconds is an offset from UTC, which are quarters of an hour."""
+    """Return whether a number of seconds is an offset from UTC, a multiple of 15 minutes."""
     return abs(seconds) <= _LONGEST_OFFSET_S and seconds % 900 == 0
 
 
 def _wall_time(text: str) -> datetime | None:
-    """Read a date as the command `date` prints it; the zone's abbreviation is left out."""
+    """Read a date as printed by the command `date`, ignoring the abbreviation of the zone."""
     plain = re.sub(r"(?<=\d\d:\d\d:\d\d)\s+[A-Za-z+-][\w+-]*(?=\s)", "", " ".join(text.split()))
     for form in _DATE:
         try:
@@ -218,22 +218,22 @@ def _wall_time(text: str) -> datetime | None:
 
 
 def _bad_line(source: Source, row: int) -> str:
-    """Name the line of a data row (rows are counted from 0, comments left out)."""
+    """Return a message on a data row (counted from 0, without comments) with its line number."""
     seen = -1
     with reading(source.path), source.open_text() as text:
         for number, line in enumerate(text, start=1):
             fields = line.split(";")[0].split()
             seen += bool(fields)
             if fields and seen == row:
-                wrong = f"{len(fields)} fields ({line.strip()[:60]!r}); 18 numbers are needed"
+                wrong = f"found {len(fields)} fields ({line.strip()[:60]!r}), 18 numbers are needed"
                 if len(fields) == len(_FIELDS):
                     at = next(i for i, field in enumerate(fields) if not _is_number(field))
                     wrong = (
                         f"field {at + 1} ({_FIELDS[at]}) is {shown(fields[at])}; a number is "
-                        "needed, -1 where it is unknown"
+                        "needed, or -1 if it is unknown"
                     )
                 return f"line {number} is not a job of the Standard Workload Format: {wrong}"
-    return f"data row {row + 1} is not 18 numbers"
+    return f"data row {row + 1} must have 18 numbers"
 
 
 def _is_number(text: str) -> bool:

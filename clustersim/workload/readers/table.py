@@ -1,13 +1,13 @@
-"""The jobs table itself, and recorded logs in the same columns, as Parquet or CSV.
+"""Read jobs tables, and recorded logs with the same columns, as Parquet or CSV.
 
-A table with a column ``status`` or ``req_time_s`` is a *recorded log*: rows that
-are no jobs (no accelerators, no run time) are left out and counted, parts of
-accelerators are rounded up, and the requested time ``req_time_s`` is the
-estimate where there is no ``estimate_s``.  Any other table is a list of jobs to
-run as it stands: there the same rows are problems, and a run time of 0 is allowed.
+A table with a column ``status`` or ``req_time_s`` is a *recorded log*. Its rows that are not jobs
+(no accelerators, no run time) are dropped and counted, fractions of accelerators are rounded up,
+and the requested time ``req_time_s`` is the estimate if there is no ``estimate_s``. Any other table
+is a list of jobs to run without changes. There, such rows are errors, and a run time of 0 is
+allowed.
 
-Columns under another usual name are recognised, see
-:mod:`clustersim.workload.columns`, and a note says which.
+Columns with another common name are recognised (see :mod:`clustersim.workload.columns`), and a note
+lists them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_parquet_jobs(source: Source, *, sort: bool, clip_to_estimate: bool) -> 
 
 
 def read_table_jobs(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
-    """Read a CSV file (packed by gzip or not) with the columns of the jobs table."""
+    """Read a CSV file, optionally gzip-compressed, with the columns of the jobs table."""
     names = [*_TEXT, *(name for name in header_names(source) if names_job(name))]
     table = read_csv(source, dtype=dict.fromkeys(names, str), skipinitialspace=True)
     for name in [name for name in table.columns if name == "job_id" or names_job(name)]:
@@ -79,7 +79,7 @@ def read_table_jobs(source: Source, *, sort: bool, clip_to_estimate: bool) -> Jo
 
 
 def _whole_numbers(names: pd.Series) -> pd.Series:
-    """Turn job ids into numbers where all are, leaving "007" and "a-3" as they are."""
+    """Convert job ids to numbers if all are plain whole numbers; "007" and "a-3" are not."""
     if names.hasnans or not names.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all():
         return names
     return names.astype("int64")
@@ -93,25 +93,25 @@ def jobs_of_table(
     sort: bool = False,
     clip_to_estimate: bool = False,
 ) -> JobLog:
-    """Make a job log of a table that is in memory.
+    """Make a job log from a table in memory.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        Columns of the jobs table, or of a recorded log.
+        A table with the columns of the jobs table or of a recorded log.
     source : str or Path
-        What to name in messages.
+        Name of the table in messages.
     format : str
-        What the log says it was read as.
+        Format that the job log reports.
     sort : bool
-        Sort by submit time where the rows are not in order.
+        Whether to sort rows that are not in order of submission.
     clip_to_estimate : bool
-        End jobs at their estimate.
+        Whether jobs end at their estimate.
 
     Raises
     ------
     InputError
-        As :func:`~clustersim.workload.jobs.check_jobs`.
+        As in :func:`~clustersim.workload.jobs.check_jobs`.
     """
     given = [str(name) for name in table.columns]
     meant = as_jobs_table(table.reset_index(drop=True))
@@ -152,7 +152,7 @@ def jobs_of_table(
 
 
 def _mixed_columns(table: pd.DataFrame) -> Iterator[str | None]:
-    """Name columns of seconds of a recorded log in which some cells are no numbers."""
+    """Yield messages on time columns of a recorded log in which only some cells are numbers."""
     for name in ("start_s", "end_s", "req_time_s"):
         column = table.get(name)
         if isinstance(column, pd.Series):
@@ -162,10 +162,10 @@ def _mixed_columns(table: pd.DataFrame) -> Iterator[str | None]:
 
 
 def _not_run(table: pd.DataFrame) -> pd.Series | None:
-    """Say of which rows of a recorded log the run time cannot have been observed.
+    """Return the reason for each row of a recorded log without an observed run time.
 
-    A job that runs is kept only where the log has its end, before its last one; a cancelled job
-    only where the log has its start, if it has starts.
+    A running job is kept only if the log has its end, and this end is before the last end of the
+    log. A cancelled job is kept only if the log has its start, or has no starts at all.
     """
     if "status" not in table or "duration_s" not in table:
         return None

@@ -1,4 +1,4 @@
-"""From what local clocks showed to instants, daylight saving time included."""
+"""Convert local wall-clock times to instants, including daylight saving time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SKIPPED = pd.Timedelta(hours=1)
 
 
 class Clock:
-    """The local clock of a site, which reads wall-clock times in the order of events.
+    """The local clock of a site; converts wall-clock times in the order of events.
 
-    A time that the clock showed twice, when daylight saving time ended, is the first of the two
-    that is not before the event that came before it; a time that the clock skipped is taken an
+    The clock shows some times twice when daylight saving time ends. Such a time is the first of the
+    two instants that is not before the previous event. A time that the clock skips is read as one
     hour later.
 
     Parameters
@@ -31,7 +31,7 @@ class Clock:
     Attributes
     ----------
     twice, skipped : int
-        How many such times there were.
+        Number of such times so far.
 
     Examples
     --------
@@ -62,38 +62,39 @@ class Clock:
         return first.dt.tz_convert("UTC"), second.dt.tz_convert("UTC")
 
     def in_order(self, walls: list[pd.Series]) -> list[pd.Series]:
-        """Read columns of times, each of which is not before the one to its left (UTC)."""
-        told: list[pd.Series] = []
+        """Convert columns of times to UTC; no event is before the one in the previous column."""
+        converted: list[pd.Series] = []
         last: pd.Series | None = None
         for wall in walls:
             first, second = self.both(wall)
             if last is not None:
                 first = first.where(~((first < last) & (second >= last)), second)
             last = first if last is None else first.where(first.notna(), last)
-            told.append(first)
-        return told
+            converted.append(first)
+        return converted
 
     def notes(self) -> list[str]:
-        """Say which times were not plain."""
-        told = []
+        """Return notes on times that the clock shows twice or skips."""
+        notes = []
         if self.twice:
-            told.append(
-                f"{counted(self.twice, 'time lies', 'times lie')} in an hour that the clocks of "
-                f"{self.zone} show twice: the first that keeps the order of events is taken"
+            notes.append(
+                f"{counted(self.twice, 'time is', 'times are')} in an hour that the clocks of "
+                f"{self.zone} show twice: the first instant that keeps the order of events is used"
             )
         if self.skipped:
             they = "it is" if self.skipped == 1 else "they are"
-            told.append(
-                f"{counted(self.skipped, 'time lies', 'times lie')} in an hour that the clocks of "
-                f"{self.zone} skip: {they} taken an hour later"
+            notes.append(
+                f"{counted(self.skipped, 'time is', 'times are')} in an hour that the clocks of "
+                f"{self.zone} skip: {they} read as one hour later"
             )
-        return told
+        return notes
 
 
 def instants(columns: list[pd.Series], clock: Clock) -> list[pd.Series]:
-    """Read columns of ISO 8601 texts in the order of their events (UTC); NaT where one is no time.
+    """Convert columns of ISO 8601 texts, in the order of their events, to UTC.
 
-    A text without an offset from UTC is a time of `clock`.
+    A text without an offset from UTC is a local time of `clock`. A text that is not a time becomes
+    NaT.
     """
     moments, walls = zip(*(_parsed(column) for column in columns), strict=True)
     local = clock.in_order(list(walls))
@@ -104,7 +105,7 @@ def instants(columns: list[pd.Series], clock: Clock) -> list[pd.Series]:
 
 
 def _parsed(column: pd.Series) -> tuple[pd.Series | None, pd.Series]:
-    """Return instants of the texts with an offset (None without any), and times of the others."""
+    """Return instants of the texts with an offset (None if none has), and times of the others."""
     if column.notna().any():
         try:
             times = pd.to_datetime(column, format="ISO8601")
@@ -129,7 +130,7 @@ def _no_times(index: pd.Index) -> pd.Series:
 
 
 def local_start(instant: Any, zone: str) -> datetime | None:
-    """Return the local time of an instant; None where it is not known."""
+    """Return the local time of an instant; None if the instant is unknown."""
     from zoneinfo import ZoneInfo
 
     return (
