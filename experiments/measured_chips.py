@@ -67,7 +67,7 @@ def main() -> None:
     with new_folder(args.out or unused_folder("out/measured-chips")) as folder:
         for name in names:
             fitted = fit_to(name)
-            (chip,) = fitted.measured.chips_on_the_desk
+            (chip,) = fitted.measured.user_chips
             steps = step_errors(fitted)
             steps.to_csv(folder / f"{name}-steps.csv", index=False, float_format="%.6g")
             found = chip_coefficients(fitted, {chip})

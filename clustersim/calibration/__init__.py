@@ -1,4 +1,4 @@
-"""Measured step times, the fit of the coefficients to them, and how well the fit predicts."""
+"""Measured step times, the fit of the coefficients to them, and the errors of its predictions."""
 
 from clustersim.calibration.calibrate import Calibrated, calibrate
 from clustersim.calibration.cross_validation import Errors, LeftOut

@@ -1,4 +1,4 @@
-"""A calibration from measurements: fit, cross-validate, and set the width of the intervals."""
+"""A calibration from measurements: fit, cross-validation, and width of the intervals."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Array = NDArray[np.float64]
 FOLDS = 10
 COVERED = 0.9
 NORMAL_MEDIAN = 0.6745
-"""Median size of a normal variable, in standard deviations."""
+"""Median absolute value of a standard normal variable."""
 LEAST_SCATTER = 0.01
 PRIOR_ROWS = 10.0
-"""As many rows as this weighs what is known of all products together."""
+"""Weight, as a number of rows, of the scatter of all products together."""
 LEAST_ROWS = 50
-"""With fewer left-out rows the width of the intervals stays that of the shipped calibration."""
+"""With fewer left-out rows, the coverage factor is that of the shipped calibration."""
 LEAST_MEASURED = 20
-"""With fewer measurements none are left out."""
+"""With fewer measurements, no rows are left out."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A calibration with all that its report shows.
+    """A calibration with everything that its report shows.
 
     Attributes
     ----------
@@ -47,12 +47,12 @@ class Calibrated:
     measured : Measurements
     fit : Fit
     within : LeftOut or None
-        Rows left out at random within their families (:data:`FOLDS` folds); None where it was not
-        asked for, or there are fewer than :data:`LEAST_MEASURED` rows.
+        Rows left out at random within their families (:data:`FOLDS` folds); None if this was not
+        requested or if there are fewer than :data:`LEAST_MEASURED` rows.
     across : LeftOut or None
-        Whole families left out, siblings together
-        (:data:`clustersim.calibration.cross_validation.SIBLINGS`); None where it was not asked for,
-        or there is only one source.
+        Whole families left out, with siblings together
+        (:data:`clustersim.calibration.cross_validation.SIBLINGS`); None if this was not requested
+        or if there is only one source.
     """
 
     calibration: Calibration
@@ -62,35 +62,36 @@ class Calibrated:
     across: LeftOut | None
 
     def why_no_rows(self) -> str:
-        """Say why no rows were left out (where `within` is None)."""
+        """Say why no rows were left out (if `within` is None)."""
         if len(self.measured) < LEAST_MEASURED:
             return f"there are fewer than {LEAST_MEASURED} runs"
-        return "validation was not asked for"
+        return "validation was not requested"
 
     def half_width(self, left: LeftOut) -> Array:
-        """Half width of each left-out row's 90 % interval (of the logarithm), shape (R,)."""
+        """Return the half width of each left-out row's 90 % interval (logarithm), shape (R,)."""
         scatter = self.calibration.scatter_of(self.measured.rows.kinds)
-        return self.calibration.reach * np.sqrt(left.spread**2 + scatter**2)
+        return self.calibration.coverage_factor * np.sqrt(left.spread**2 + scatter**2)
 
 
 def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -> Calibrated:
-    """Fit the coefficients, and set the intervals so that left-out rows are covered.
+    """Fit the coefficients, and set the width of the intervals so that they cover left-out rows.
 
-    The scatter of each product is that of its rows left out at random, beyond what the posterior
-    explains. The half width of a 90 % interval, in standard deviations, is the 90th percentile of
-    the standardised errors of left-out `whole` rows (complete, of whatever quality), within and
-    across families together; so 90 % of these hold by construction, and how the intervals cover
-    what did not set them is :mod:`clustersim.calibration.coverage`. Draws are centred by training
-    runs alone: without any, on the posterior mean.
+    The scatter of each product is the scatter of its rows left out at random, beyond what the
+    posterior explains. The coverage factor is the half width of a 90 % interval in standard
+    deviations. It is the 90th percentile of the standardised errors of left-out `whole` rows
+    (complete, of any quality), within and across families together. So 90 % of these rows are
+    covered by construction; :mod:`clustersim.calibration.coverage` measures the coverage of rows
+    that did not set the width. Draws are centred using training runs only; without any, they are
+    centred on the posterior mean.
 
     Parameters
     ----------
     measured : Measurements
     seed : int
-        Of the folds.
+        Seed of the folds.
     validate : bool
-        Whether to leave rows out. Where not, or where there are too few to do so, scatter and width
-        of the intervals are those of the shipped calibration.
+        Whether to leave rows out. If not, or if there are too few rows, scatter and coverage factor
+        are those of the shipped calibration.
     """
     rows, seconds, scatter = measured.fitted
     found = fit(rows, seconds, scatter)
@@ -115,38 +116,42 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
         known = scatter_by_kind(measured.rows.kinds, within.log_error, within.spread)
     calibration = dataclasses.replace(start, scatter=known, facts=facts)
     left = [part for part in (within, across) if part is not None]
-    reach = _reach(calibration, measured, left)
+    coverage_factor = _coverage_factor(calibration, measured, left)
     if len(measured):
         calibration = recentred(calibration, measured.rows, measured.scatter)
     return Calibrated(
-        _rounded(dataclasses.replace(calibration, reach=reach)), measured, found, within, across
+        _rounded(dataclasses.replace(calibration, coverage_factor=coverage_factor)),
+        measured,
+        found,
+        within,
+        across,
     )
 
 
 def _facts(left: LeftOut, measured: Measurements) -> dict[str, float]:
-    """Errors of complete rows of quality A, or of all where none is."""
+    """Errors of complete rows of quality A, or of all rows if there are none."""
     good = measured.complete if measured.complete.any() else np.ones(len(measured), dtype=bool)
     errors = dataclasses.asdict(Errors.of(left.error[good]))
     return {name: round(value, 4) for name, value in errors.items()}
 
 
 def _rounded(calibration: Calibration) -> Calibration:
-    """Drop the digits that depend on how many threads the linear algebra has."""
+    """Drop the digits that depend on the number of threads of the linear algebra."""
     return dataclasses.replace(
         calibration,
         mean=np.round(calibration.mean, 6) + 0.0,
         centre=np.round(calibration.centre, 5) + 0.0,
         basis=np.round(calibration.basis, 6) + 0.0,
-        reach=round(calibration.reach, 4),
-        widening=round(calibration.widening, 4),
+        coverage_factor=round(calibration.coverage_factor, 4),
+        overdispersion=round(calibration.overdispersion, 4),
     )
 
 
 def scatter_by_kind(names: Sequence[str], log_error: Array, spread: Array) -> dict[str, float]:
-    """Scatter of each kind of rows (:attr:`Configurations.kinds`), shrunk to that of all.
+    """Return the scatter of each kind of rows (:attr:`Configurations.kinds`), shrunk to the total.
 
     The median size of the left-out errors over :data:`NORMAL_MEDIAN` is their robust standard
-    deviation; what the fit states of it is taken off.
+    deviation. The spread that the fit states is subtracted in quadrature.
     """
     kinds = np.array(names)
 
@@ -165,10 +170,12 @@ def scatter_by_kind(names: Sequence[str], log_error: Array, spread: Array) -> di
     return scatter
 
 
-def _reach(calibration: Calibration, measured: Measurements, left: list[LeftOut]) -> float:
+def _coverage_factor(
+    calibration: Calibration, measured: Measurements, left: list[LeftOut]
+) -> float:
     scatter = calibration.scatter_of(measured.rows.kinds)
     whole = measured.whole
     sizes = [part.standardised(scatter)[whole] for part in left]
     if sum(part.size for part in sizes) < LEAST_ROWS:
-        return default_calibration().reach
+        return default_calibration().coverage_factor
     return float(np.quantile(np.concatenate(sizes), COVERED))

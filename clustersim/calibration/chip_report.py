@@ -1,4 +1,4 @@
-"""What microbenchmarks say of a chip, in words and tables of the report."""
+"""Results of microbenchmarks for a chip, as text and tables of the report."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from clustersim.calibration.chip_tables import (
 from clustersim.calibration.markdown import markdown_table
 from clustersim.performance import LEVELS
 
-__all__ = ["chip_sections", "coefficient_cells", "doubt_text", "stacks_on_the_desk", "step_text"]
+__all__ = ["chip_sections", "coefficient_cells", "doubt_text", "step_text", "user_stacks"]
 
 RELEASE = LEVELS.index("release")
 UNEXPLAINED = 3.0
-"""Factor from which a microbenchmark that is off is told."""
+"""A microbenchmark is reported if the fit is off by more than this factor."""
 MOST_ROWS = 5
 LARGE_FLOPS = 1e11
-"""A product of so many keeps a large chip busy for some hundred microseconds."""
-STEPS = "Whole training steps, which nothing was fitted on"
+"""FLOPs of a product that keeps a large chip busy for some hundred microseconds."""
+STEPS = "Whole training steps, which are not used in the fit"
 
 
 def chip_sections(calibrated: Calibrated) -> list[str]:
-    """Return the sections of the report on microbenchmarks; none where there are none."""
+    """Return the report's sections on microbenchmarks; none if there are none."""
     if calibrated.measured.micro is None:
         return []
     errors = microbenchmark_errors(calibrated)
@@ -42,8 +42,8 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
     headers, cells = coefficient_cells(calibrated)
     if cells:
         sections += [
-            "What the chips of your files reach, and what published runs alone say of them with "
-            "the stack that is assumed where none is named:",
+            "Coefficients of the chips in your files, compared with published runs alone (with "
+            "the default stack of the chip):",
             markdown_table(headers, cells),
         ]
     steps = step_errors(calibrated)
@@ -59,23 +59,23 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
         ]
         sections += [f"### {STEPS}", *step_text(steps), markdown_table(headers, cells)]
     sections += [
-        f"![What {chip} reaches](chip-{chip}.png)" for chip in calibrated.measured.chips_on_the_desk
+        f"![What {chip} reaches](chip-{chip}.png)" for chip in calibrated.measured.user_chips
     ]
     return sections
 
 
-def stacks_on_the_desk(calibrated: Calibrated) -> list[str]:
-    """Return the software that the user's files were measured with."""
+def user_stacks(calibrated: Calibrated) -> list[str]:
+    """Return the software with which the user's files were measured."""
     measured = calibrated.measured
     if measured.micro is None:
         return []
-    pairs = zip(measured.micro.labels, measured.on_the_desk, strict=True)
+    pairs = zip(measured.micro.labels, measured.of_user_chips, strict=True)
     return list(dict.fromkeys(labels[RELEASE] for labels, mine in pairs if mine))
 
 
 def coefficient_cells(calibrated: Calibrated) -> tuple[list[str], list[list[str]]]:
-    """Return headers and cells of a table of what the chips of the user's files reach."""
-    found = chip_coefficients(calibrated, set(calibrated.measured.chips_on_the_desk))
+    """Return headers and cells of a table with the coefficients of the user's chips."""
+    found = chip_coefficients(calibrated, set(calibrated.measured.user_chips))
     cells = [
         [
             row["chip"],
@@ -91,34 +91,35 @@ def coefficient_cells(calibrated: Calibrated) -> tuple[list[str], list[list[str]
 
 
 def step_text(steps: pd.DataFrame) -> list[str]:
-    """Say how far off the predictions of whole steps are; nothing where there are none."""
+    """Report the errors of the predictions of whole steps."""
     if not len(steps):
-        return ["no whole step was measured, so how good this is for training is not known"]
+        return ["no whole step was measured, so the accuracy for training is unknown"]
     size, published = steps["error"].abs(), steps["published_error"].abs()
     inside = np.count_nonzero(steps["covered"])
     largest = steps["error"].to_numpy()[size.to_numpy().argmax()]
-    doubt = "warning: fewer than half of the steps are in their interval: is the chip the one that "
-    doubt += "the file says, are its peaks right, was the machine idle, was all measured?"
+    doubt = "Warning: fewer than half of the steps are in their interval. Check that the file "
+    doubt += "names the right chip, that its peaks are right, that the machine was idle, and that "
+    doubt += "all kinds were measured"
     return [
         f"{STEPS}: {len(steps)}, median error {size.median():.1%}, largest {largest:+.1%}, "
         f"{inside} in their 90 % interval; "
-        f"by published runs alone {published.median():.1%} in the median",
+        f"with published runs alone the median error is {published.median():.1%}",
         *([doubt] if inside < len(steps) / 2 else []),
     ]
 
 
 def doubt_text(calibrated: Calibrated) -> list[str]:
-    """Warn of microbenchmarks of the user's that the fit cannot explain, and of what none tells."""
+    """Warn of the user's microbenchmarks that the fit cannot explain, and of missing large ones."""
     micro, measured = calibrated.measured.micro, calibrated.measured
     if micro is None:
         return []
-    mine = measured.on_the_desk
+    mine = measured.of_user_chips
     errors = calibrated.fit.residuals[len(measured) :]
     far = np.flatnonzero(mine & (np.abs(errors) > np.log(UNEXPLAINED)))
     lines = []
     if far.size:
         lines.append(
-            f"warning: the fit is off by more than a factor of {UNEXPLAINED:g} for {far.size} of "
+            f"Warning: the fit is off by more than a factor of {UNEXPLAINED:g} for {far.size} of "
             "your microbenchmarks; check them:"
         )
         for place in far[np.argsort(-np.abs(errors[far]))][:MOST_ROWS]:
@@ -132,7 +133,7 @@ def doubt_text(calibrated: Calibrated) -> list[str]:
     largest = np.max(2.0 * np.prod([micro.sizes[n][products] for n in "mnk"], axis=0), initial=0.0)
     if 0 < largest < LARGE_FLOPS:
         lines.append(
-            f"note: the largest product has {largest:.2g} FLOPs; what large ones reach is a guess "
-            "from the prior until they are measured (without --quick)"
+            f"Note: the largest product has {largest:.2g} FLOPs. The efficiency of larger ones is "
+            "a guess from the prior until they are measured (without --quick)"
         )
     return lines

@@ -1,4 +1,4 @@
-"""What microbenchmarks say of a chip, and how whole steps then come out, as tables."""
+"""Results of microbenchmarks for a chip, and the resulting errors of whole steps, as tables."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def microbenchmark_errors(calibrated: Calibrated) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``chip, kind, precision, rows, median, worst``: absolute error (predicted over measured,
-        less 1) in the median, and the signed one that is largest.
+        ``chip, kind, precision, rows, median, worst``: median of the absolute errors (predicted
+        over measured, less 1), and the signed error with the largest absolute value.
     """
     micro = calibrated.measured.micro
     if micro is None:
@@ -56,7 +56,7 @@ def microbenchmark_errors(calibrated: Calibrated) -> pd.DataFrame:
 
 
 def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
-    """Return what some chips reach by their microbenchmarks, and by published runs.
+    """Return the coefficients of some chips by their microbenchmarks, and by published runs.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
     -------
     DataFrame
         ``chip, stack, coefficient``; ``value, low, high``: estimate and its 90 % interval with the
-        stack that was measured; ``published``: by the shipped calibration, with the stack that is
-        assumed on the chip where none is named; ``meaning``.
+        measured stack; ``published``: value of the shipped calibration with the chip's default
+        stack; ``meaning``.
     """
     micro = calibrated.measured.micro
     if micro is None:
@@ -76,13 +76,13 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
     known, shipped = calibrated.calibration, default_calibration().mean_draw()
     drawn = dataclasses.replace(known, centre=known.mean).draw(DRAWS)
     records = []
-    for place, told in _first_rows(micro, chips):
+    for place, informed in _first_rows(micro, chips):
         chip, labels = micro.accelerators[place], micro.labels[place]
         value = known.mean_draw().coefficients([labels])
         published = shipped.coefficients([labels_of(chip, default_stack(chip.family))])
         possible = drawn.coefficients([labels])
         for parameter in PARAMETERS:
-            if parameter.name in told:
+            if parameter.name in informed:
                 low, high = np.quantile(getattr(possible, parameter.name), (0.05, 0.95))
                 records.append(
                     {
@@ -100,29 +100,29 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
 
 
 def _first_rows(micro: Microbenchmarks, chips: set[str]) -> list[tuple[int, frozenset[str]]]:
-    """First row in BF16 of each chip and stack, and the coefficients that their rows tell of."""
+    """First BF16 row of each chip and stack, and the coefficients that their rows depend on."""
     first: dict[tuple[str, str], int] = {}
-    told: dict[tuple[str, str], frozenset[str]] = {}
+    informed: dict[tuple[str, str], frozenset[str]] = {}
     for place, (chip, labels) in enumerate(zip(micro.accelerators, micro.labels, strict=True)):
         group = (chip.name, labels[RELEASE])
         names = DEPENDS[micro.kind[place]]
         if not micro.chips.fp8[place]:
             names = names - {"fp8_efficiency"}
-        told[group] = told.get(group, frozenset()) | names
+        informed[group] = informed.get(group, frozenset()) | names
         if chip.name in chips and not micro.chips.fp8[place]:
             first.setdefault(group, place)
-    return [(place, told[group]) for group, place in first.items()]
+    return [(place, informed[group]) for group, place in first.items()]
 
 
 def step_errors(calibrated: Calibrated) -> pd.DataFrame:
-    """Predict the whole steps of the user's files, which nothing was fitted on.
+    """Predict the whole steps in the user's files, which are not used in the fit.
 
     Returns
     -------
     DataFrame
         ``chip, model, recompute, global_batch, measured_s, predicted_s, lo_s, hi_s, error``
         (predicted over measured, less 1), ``covered`` (in the 90 % interval), and
-        ``published_error``: by the shipped calibration, which knows published runs only.
+        ``published_error``: error of the shipped calibration, which uses only published runs.
     """
     steps = calibrated.measured.steps
     if steps is None:

@@ -1,4 +1,4 @@
-"""How often intervals hold for rows that had no say in their width."""
+"""Coverage of the intervals for rows that did not influence their width."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = [
 ]
 
 BY_CONSTRUCTION = (
-    "The width of the shipped intervals is a quantile of these very errors: that 90 % of all "
-    "left-out complete rows lie in theirs holds by construction."
+    "The width of the shipped intervals is a quantile of these same errors, so 90 % of all "
+    "left-out complete rows are in their interval by construction."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Share of complete rows in their 90 % interval: of all, and as a mean over the families."""
+    """Share of complete rows in their 90 % interval: over all rows, and as a mean over families."""
 
     rows: int
     families: int
@@ -36,16 +36,16 @@ class Coverage:
 
 
 def nested_covered(calibrated: Calibrated, left: LeftOut) -> NDArray[np.bool_]:
-    """Say of each row whether it is in an interval whose width others have set.
+    """Return whether each row is in an interval whose width was set by other rows.
 
-    For each fold of `left` the scatter of each kind of rows and the reach are those of the
-    left-out errors, within and across families, of the rows in the other folds alone, by the rules
-    of :func:`clustersim.calibration.calibrate`.
+    For each fold of `left`, the scatter of each kind of rows and the coverage factor are computed
+    from the left-out errors, within and across families, of the rows in the other folds, as in
+    :func:`clustersim.calibration.calibrate`.
 
     Returns
     -------
     array of bool, shape (R,)
-        False where no other fold has a complete row.
+        False if no other fold has a complete row.
     """
     whole, kinds = calibrated.measured.whole, np.array(calibrated.measured.rows.kinds)
     within = calibrated.within
@@ -75,30 +75,30 @@ def _coverage(calibrated: Calibrated, left: LeftOut | None) -> Coverage | None:
 
 
 def coverage_of_unseen_families(calibrated: Calibrated) -> Coverage | None:
-    """Coverage of families left out of the fit, of the scatter and of the width alike.
+    """Return the coverage of families that the fit, the scatter and the width do not use.
 
-    None where families were not left out.
+    None if families were not left out.
     """
     return _coverage(calibrated, calibrated.across)
 
 
 def coverage_of_unseen_rows(calibrated: Calibrated) -> Coverage | None:
-    """Coverage of rows left out at random, with scatter and width of the other folds.
+    """Return the coverage of rows left out at random, with scatter and width of the other folds.
 
-    None where rows were not left out.
+    None if rows were not left out.
     """
     return _coverage(calibrated, calibrated.within)
 
 
 def coverage_text(calibrated: Calibrated) -> list[str]:
-    """Say how often the intervals hold, a sentence a way of leaving out; families first."""
+    """Describe the coverage, with one sentence for families and one for random rows."""
     kinds = (
-        (coverage_of_unseen_families(calibrated), "of families never seen", "families"),
+        (coverage_of_unseen_families(calibrated), "of unseen families", "families"),
         (coverage_of_unseen_rows(calibrated), "left out at random", "folds"),
     )
     lines = [
-        f"{found.pooled:.1%} of complete rows {what} lie in their 90 % interval, width set by the "
-        f"other {others} alone ({found.rows} rows; mean over {found.families} "
+        f"{found.pooled:.1%} of complete rows {what} are in their 90 % interval if its width is "
+        f"set by the other {others} only ({found.rows} rows; mean over {found.families} "
         f"{'family' if found.families == 1 else 'families'}: {found.mean:.1%})."
         for found, what, others in kinds
         if found is not None

@@ -1,4 +1,4 @@
-"""Errors on rows that a fit has not seen: left-out rows, and left-out sources."""
+"""Errors on rows that a fit did not use: left-out rows and left-out sources."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SIBLINGS = (
     ("nemo2407", "nemo2407ft", "nemolong"),
 )
 """Families that are tables of one paper or of one project's performance pages. They are left out
-together: a sibling shares its cluster and software, and a paper never seen has no sibling."""
+together, since siblings share a cluster and software, and a new paper would have no sibling."""
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
@@ -65,21 +65,21 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "simumax-b200": "SimuMax on B200",
     }
 )
-"""What the families of the project's table are (its README gives the full references)."""
+"""Descriptions of the families in the project's table (its README gives full references)."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Predictions of rows by fits that have not seen them; arrays have the shape (R,).
+    """Predictions of rows by fits that did not use them; arrays have the shape (R,).
 
     Attributes
     ----------
     log_error : array
         Logarithm of predicted over measured step time.
     spread : array
-        Standard deviation of the logarithm that the fit states for it.
+        Standard deviation of the logarithm according to the fit.
     fold : array of int
-        What was left out together.
+        Rows with the same number were left out together.
     """
 
     log_error: Array
@@ -92,7 +92,7 @@ class LeftOut:
         return np.expm1(self.log_error)
 
     def standardised(self, scatter: Array) -> Array:
-        """Size of each error in standard deviations of the prediction of a measurement."""
+        """Return the size of each error in standard deviations of a predicted measurement."""
         return np.abs(self.log_error) / np.sqrt(self.spread**2 + scatter**2)
 
 
@@ -121,7 +121,7 @@ class Errors:
 
 
 def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0) -> Integers:
-    """Give each row a fold so that every family is spread over all of them, at random."""
+    """Assign a fold to each row at random, such that every family is spread over all folds."""
     generator = np.random.default_rng(np.random.SeedSequence([seed, folds]))
     fold = np.zeros(families.size, dtype=np.int64)
     for family in np.unique(families):
@@ -131,21 +131,21 @@ def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0)
 
 
 def leave_families_out(families: NDArray[np.str_]) -> Integers:
-    """Give each family, or its :data:`SIBLINGS` together, a fold of its own."""
+    """Assign a separate fold to each family, or to its :data:`SIBLINGS` together."""
     first = {family: siblings[0] for siblings in SIBLINGS for family in siblings}
     sources = [first.get(family, family) for family in families.tolist()]
     return np.unique(sources, return_inverse=True)[1].astype(np.int64)
 
 
 def left_out(measured: Measurements, fold: Integers, start: Calibration) -> LeftOut:
-    """Predict each fold by a fit on the others.
+    """Predict the rows of each fold by a fit to the others.
 
     Parameters
     ----------
     measured : Measurements
     fold : array of int, shape (R,)
     start : Calibration
-        Where each fit starts (it ends at its own optimum).
+        Starting point of each fit (which ends at its own optimum).
     """
     log_error, spread = np.zeros(len(measured)), np.zeros(len(measured))
     for number in np.unique(fold):

@@ -1,4 +1,4 @@
-"""What a fit looks like: errors by group, coefficients, correlations, where uncertainty is from."""
+"""Diagnostics of a fit: errors by group, coefficients, correlations, sources of uncertainty."""
 
 from __future__ import annotations
 
@@ -61,35 +61,35 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "whole step": ("slowdown",),
     }
 )
-"""Coefficients by the part of the model that they belong to."""
+"""Coefficients by part of the performance model."""
 
 SCALES = ((8, "to 8"), (64, "9 to 64"), (512, "65 to 512"), (4096, "513 to 4,096"))
 LARGEST_SCALE = "over 4,096"
 BY_NAME = MappingProxyType({parameter.name: parameter for parameter in PARAMETERS})
 DRAWS = 200
 STEP = 1e-4
-"""Of the finite differences, on the unbounded scale."""
+"""Step of the finite differences, on the unbounded scale."""
 
 
 def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
-    """Return a row a measurement: what it is, and its errors fitted and left out.
+    """Return one row per measurement: its properties, and its errors, fitted and left out.
 
     Parameters
     ----------
     calibrated : Calibrated
     own : int
-        How many rows, the last ones, are a user's; the others are published.
+        Number of rows at the end of the table that come from a user; the others are published.
 
     Returns
     -------
     DataFrame
         ``id, family, published, chip, stack, chips, scale, precision, kind, model, model_kind``;
-        ``part`` (that takes most seconds after the matrix products), ``quality``; ``complete``
-        (quality A and complete), ``whole`` (complete), ``measured_s``,
-        ``fitted_error``; and where rows were left out, for `within` and `across` families:
-        ``_error`` (predicted over measured, less 1), ``_s`` (predicted), ``_lo_s``, ``_hi_s`` (90 %
-        interval), ``_covered`` and ``_covered_nested`` (in an interval whose width other families,
-        or folds, have set).
+        ``part`` (the part with the most seconds after the matrix products), ``quality``;
+        ``complete`` (quality A and complete), ``whole`` (complete), ``measured_s``,
+        ``fitted_error``. If rows were left out, `within` and `across` families have columns with
+        the suffixes ``_error`` (predicted over measured, less 1), ``_s`` (predicted), ``_lo_s``,
+        ``_hi_s`` (90 % interval), ``_covered`` and ``_covered_nested`` (in an interval whose width
+        was set by other families or folds).
     """
     measured, rows = calibrated.measured, calibrated.measured.rows
     table = measured.table
@@ -139,7 +139,7 @@ def _text(table: pd.DataFrame, column: str, default: str) -> NDArray[np.str_]:
 
 
 def _largest_part(rows: Configurations, calibration: Calibration) -> list[str]:
-    """Part of each row's step, other than matrix products, that takes most seconds."""
+    """Return the part of each row's step, other than matrix products, with the most seconds."""
     if not len(rows):
         return []
     step = evaluate(
@@ -162,8 +162,9 @@ def group_errors(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     -------
     DataFrame
         Index: the groups. ``rows``; ``fitted_median`` (of absolute errors), ``fitted_bias``
-        (median, signed); ``within_`` and ``across_``: ``median``, ``mean``, ``p90`` of absolute
-        errors, ``bias`` and ``covered`` (share of rows in their 90 % interval), where left out.
+        (median of signed errors). If rows were left out, with the prefixes ``within_`` and
+        ``across_``: ``median``, ``mean``, ``p90`` of absolute errors, ``bias`` and ``covered``
+        (share of rows in their 90 % interval).
     """
     records = {}
     for label, part in rows.groupby(by, sort=True, observed=True):
@@ -193,14 +194,15 @@ def _summary(part: pd.DataFrame, name: str) -> dict[str, float]:
 
 
 def base_coefficients(calibration: Calibration) -> pd.DataFrame:
-    """Return each coefficient without any group's effect: prior, estimate and standard error.
+    """Return each coefficient without group effects: prior, estimate and standard error.
 
     Returns
     -------
     DataFrame
         Index: parameter. ``prior, prior_error, estimate, standard_error`` in natural units (errors
-        by the slope of the scale), ``moved`` (from the prior, in its standard deviations),
-        ``known`` (1 less the posterior's over the prior's variance), ``meaning``.
+        are scaled by the slope of the transformation), ``moved`` (distance from the prior in its
+        standard deviations), ``known`` (1 minus posterior variance over prior variance),
+        ``meaning``.
     """
     place = {key: index for index, key in enumerate(calibration.keys)}
     errors = calibration.standard_errors()
@@ -219,7 +221,9 @@ def base_coefficients(calibration: Calibration) -> pd.DataFrame:
             "prior": parameter.mean,
             "prior_error": slopes[0] * spread,
             "estimate": estimate,
-            "standard_error": slopes[1] * error * (1.0 if index is None else calibration.widening),
+            "standard_error": slopes[1]
+            * error
+            * (1.0 if index is None else calibration.overdispersion),
             "moved": moved,
             "known": 1.0 - (error / spread) ** 2 if spread else 0.0,
             "meaning": parameter.meaning,
@@ -234,10 +238,13 @@ def effects(calibration: Calibration) -> pd.DataFrame:
     -------
     DataFrame
         ``parameter, level, label``; ``effect, standard_error`` on the unbounded scale (logarithm,
-        or logit), ``ratio`` of the two, and ``value``: the base with this effect alone, in natural
+        or logit), ``ratio`` of the two, and ``value``: base with only this effect, in natural
         units.
     """
-    spreads, errors = calibration.spreads, calibration.standard_errors() * calibration.widening
+    spreads, errors = (
+        calibration.spreads,
+        calibration.standard_errors() * calibration.overdispersion,
+    )
     bases = {
         name: spread * value
         for (name, level, _), spread, value in zip(
@@ -269,9 +276,10 @@ def effects(calibration: Calibration) -> pd.DataFrame:
 
 
 def correlations(calibration: Calibration, most: int = 15) -> list[tuple[Key, Key, float]]:
-    """Return the pairs of effects whose posterior correlations are strongest."""
-    told = 1.0 - 1.0 / (1.0 + calibration.strength)
-    covariance = np.eye(len(calibration.keys)) - (calibration.basis * told) @ calibration.basis.T
+    """Return the pairs of effects with the strongest posterior correlations."""
+    explained = 1.0 - 1.0 / (1.0 + calibration.strength)
+    reduction = (calibration.basis * explained) @ calibration.basis.T
+    covariance = np.eye(len(calibration.keys)) - reduction
     deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
     matrix = np.round(covariance / np.outer(deviation, deviation), 6)
     first, second = np.triu_indices(len(calibration.keys), k=1)
@@ -295,10 +303,10 @@ def movers(
     ----------
     calibration : Calibration
     reference : Calibration, optional
-        From where they moved (default: the prior).
+        Starting point of the movement (default: the prior).
     most : int
     among : collection of (level, label), optional
-        The groups to look at (default: all).
+        Levels and labels to include (default: all).
     """
     known = {} if reference is None else dict(zip(reference.keys, reference.mean, strict=True))
     here = dict(zip(calibration.keys, calibration.mean, strict=True))
@@ -313,18 +321,20 @@ def movers(
 def uncertainty_by_group(
     calibrated: Calibrated, *, draws: int = DRAWS, seed: int = 0
 ) -> pd.DataFrame:
-    """Say which coefficients the uncertainty of the rows' step times comes from.
+    """Return how much each group of coefficients contributes to the uncertainty of step times.
 
-    Draws are taken from the posterior. To first order the logarithm of a row's step time is the
-    sum of its slopes in the coefficients times their drawn values; the share of a group is the
-    covariance of its terms with that sum over the variance of the sum. Shares add up to 1; a group
-    whose errors others offset can have a negative one, and less than its own `spread` says.
+    Effects are drawn from the posterior. To first order, the logarithm of a row's step time is the
+    sum of its slopes in the coefficients times their drawn values. The share of a group is the
+    covariance of its terms with that sum, over the variance of the sum. Shares add up to 1. If
+    errors of other groups offset those of a group, its share can be negative, and is smaller than
+    its `spread` suggests.
 
     Returns
     -------
     DataFrame
-        Index: :data:`GROUPS`. ``share`` of the variance, a mean over the rows; ``spread``: root
-        mean square over the rows of the group's own standard deviation of the logarithm.
+        Index: :data:`GROUPS`. ``share``: share of the variance, in the mean over the rows;
+        ``spread``: standard deviation of the logarithm due to this group alone, as a root mean
+        square over the rows.
     """
     rows = calibrated.measured.rows
     slopes = _slopes(rows, calibrated.calibration)
@@ -350,7 +360,7 @@ def uncertainty_by_group(
 
 
 def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Array]:
-    """Derivative of the logarithm of each row's step time in each coefficient (unbounded)."""
+    """Return the derivative of each row's log step time in each coefficient (unbounded)."""
     coefficients = calibration.mean_draw().coefficients(rows.labels)
     base = np.stack(
         [
@@ -368,7 +378,7 @@ def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Array]:
 
 
 def _unbounded(name: str, natural: Array) -> Array:
-    """Value on the unbounded scale; a share that rounds to 0 or 1 stays finite."""
+    """Return the value on the unbounded scale; a share that rounds to 0 or 1 stays finite."""
     if BY_NAME[name].scale == "log":
         return np.log(natural)
     inside = np.clip(natural, np.finfo(float).tiny, 1.0 - np.finfo(float).epsneg)

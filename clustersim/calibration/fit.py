@@ -25,39 +25,41 @@ __all__ = ["Fit", "fit", "recentred"]
 Array = NDArray[np.float64]
 
 OUTLIER = 2.0
-"""Residuals beyond this many standard deviations count linearly (soft L1 loss)."""
+"""Residuals beyond this many standard deviations have a linear loss (soft L1)."""
 STEP = 1e-5
 BEND = 2e-4
-"""Of the first and second differences, on the unbounded scale."""
+"""Steps of the first and second differences, on the unbounded scale."""
 WIDE = ((1.0, 1.0), (0.3, 1.0), (0.1, 0.5))
 NARROW = ((0.03, 0.1), (0.01, 1e-5))
-"""Widths to which the corners of the model are rounded, one descent after the other, and the norm
-of the gradient at which each rests. The last width moves no step time by more than about 0.2 %."""
+"""Widths of the model's rounded corners in successive descents, each with the norm of the gradient
+at which the descent stops. The last width changes no step time by more than about 0.2 %."""
 TRUST = {"initial_trust_radius": 3.0, "max_trust_radius": 30.0}
-"""Prior spreads by which all effects together may move in one step."""
+"""Distance, in prior spreads, by which all effects together may move in one step."""
 MOST_STEPS = 200
 REST_AT_WORST = 1e-3
-"""Of the norm of the gradient at the end; the effects are then off by no more of their spread."""
-NORMAL_REACH = 1.645
+"""Largest accepted norm of the final gradient; it limits the error of the effects to the same
+share of their spread."""
+NORMAL_COVERAGE_FACTOR = 1.645
 """Half width of a 90 % interval of the normal distribution, in standard deviations."""
 CENTRING_DRAWS = 256
 CENTRING_STEPS = 3
 LEAST_STRENGTH = 0.02
-"""Directions about which the measurements say less than this against the prior are left to it."""
+"""Directions in which the measurements have less information than this, relative to the prior, keep
+the prior."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A finished fit.
+    """The result of a fit.
 
     Attributes
     ----------
     calibration : Calibration
     residuals : array, shape (N,)
-        Logarithm of predicted over measured seconds of the rows that it was fitted on.
+        Logarithm of predicted over measured seconds of the fitted rows.
     evaluations : int
     cost : float
-        Half of the weighted sum of squares, priors included.
+        Half of the weighted sum of squares, including the priors.
     """
 
     calibration: Calibration
@@ -67,11 +69,11 @@ class Fit:
 
 
 class _Problem:
-    """What a fit minimises, in the effects, each in units of its prior spread.
+    """The cost that a fit minimises, as a function of the effects in units of their prior spread.
 
-    Half of ``sum rho(r_i**2) + sum z_k**2`` with its derivatives; the corners of the model are
-    rounded by `corner` (:mod:`clustersim.network.corners`), without which it had no gradient where
-    a measurement lies on one of them.
+    The cost is half of ``sum rho(r_i**2) + sum z_k**2``. The corners of the model are rounded by
+    `corner` (:mod:`clustersim.network.corners`); otherwise the cost would have no gradient where a
+    measurement is on a corner.
     """
 
     def __init__(
@@ -85,38 +87,38 @@ class _Problem:
         designs = design_matrices(rows, keys)
         self.designs = [designs[parameter.name] for parameter in PARAMETERS]
         self.moving = [place for place, design in enumerate(self.designs) if design.nnz]
-        """Places of the coefficients that some row depends on."""
+        """Indices of the coefficients that some row depends on."""
         self.stacked = csr_matrix(vstack([self.designs[place] for place in self.moving]))
 
     def unbounded(self, effects: Array) -> Array:
-        """Coefficients of each row on the unbounded scale, shape (parameters, rows)."""
+        """Return the coefficients of each row on the unbounded scale, shape (parameters, rows)."""
         pairs = zip(PARAMETERS, self.designs, strict=True)
         return np.stack([parameter.centre + design @ effects for parameter, design in pairs])
 
     def residuals(self, effects: Array) -> Array:
-        """Logarithm of predicted over measured seconds in units of its scatter, shape (rows,)."""
+        """Return log(predicted over measured seconds) over its scatter, shape (rows,)."""
         predicted = log_seconds(self.rows, self.unbounded(effects), self.corner)
         return (predicted - self.observed) * self.weight
 
     def cost(self, effects: Array) -> float:
-        """Half of the weighted sum of squares, priors included."""
+        """Return half of the weighted sum of squares, including the priors."""
         return float(np.sum(loss(self.residuals(effects))[0]) + effects @ effects) / 2.0
 
     def gradient(self, effects: Array) -> Array:
-        """Derivative of the cost in each effect."""
+        """Return the derivative of the cost in each effect."""
         residuals = self.residuals(effects)
         pull = loss(residuals)[1] * residuals * self.weight
         result: Array = self.stacked.T @ (self.slopes(effects) * pull).ravel() + effects
         return result
 
     def slopes(self, effects: Array) -> Array:
-        """Derivatives of the rows in their moving coefficients, shape (moving, rows)."""
+        """Return the rows' derivatives in the coefficients that vary, shape (moving, rows)."""
         single = [[(place, step)] for step in (STEP, -STEP) for place in self.moving]
         ahead, behind = np.split(self._moved(self.unbounded(effects), single), 2)
         return (ahead - behind) / (2.0 * STEP)
 
     def jacobian(self, effects: Array) -> Array:
-        """Derivatives of the residuals, shape (rows, effects)."""
+        """Return the derivatives of the residuals, shape (rows, effects)."""
         slopes = self.slopes(effects) * self.weight
         parts = zip(slopes, self.moving, strict=True)
         data = sum(diags_array(slope) @ self.designs[place] for slope, place in parts)
@@ -124,17 +126,17 @@ class _Problem:
         return result
 
     def gauss_newton(self, effects: Array) -> Array:
-        """Second derivatives without those of the rows: cheaper, and never negative."""
+        """Return second derivatives without those of the rows: cheaper, and never negative."""
         slopes = self.jacobian(effects)
         weights = loss(self.residuals(effects))[1]
         result: Array = slopes.T @ (weights[:, None] * slopes) + np.eye(effects.size)
         return result
 
     def hessian(self, effects: Array) -> Array:
-        """Second derivatives of the cost, shape (effects, effects).
+        """Return the second derivatives of the cost, shape (effects, effects).
 
-        Those of each row in its own few coefficients are differences; the designs spread them
-        over the effects.
+        The second derivatives of each row in its few coefficients are finite differences; the
+        design matrices map them to the effects.
         """
         residuals = self.residuals(effects)
         _, first, second = loss(residuals)
@@ -162,7 +164,7 @@ class _Problem:
         return result
 
     def _moved(self, unbounded: Array, moves: Sequence[Sequence[tuple[int, float]]]) -> Array:
-        """Logarithm of the seconds with some coefficients moved, shape (moves, rows)."""
+        """Return the log seconds after moving some coefficients, shape (moves, rows)."""
         moved = np.repeat(unbounded[:, None, :], len(moves), axis=1)
         for variant, steps in enumerate(moves):
             for place, step in steps:
@@ -171,17 +173,17 @@ class _Problem:
 
 
 def loss(residuals: Array) -> Array:
-    """Soft L1 of the squares of some residuals, and its two derivatives in these, shape (3, R)."""
+    """Return the soft L1 loss of squared residuals and its first two derivatives, shape (3, R)."""
     root = np.sqrt(1.0 + (residuals / OUTLIER) ** 2)
     squares = 2.0 * OUTLIER**2 * (root - 1.0)
     return np.stack([squares, 1.0 / root, -0.5 / (root**3 * OUTLIER**2)])
 
 
 def log_seconds(rows: Timed, unbounded: Array, corner: float = 0.0) -> Array:
-    """Logarithm of the seconds of each row for its coefficients on the unbounded scale.
+    """Return the logarithm of each row's seconds for coefficients on the unbounded scale.
 
-    `unbounded` has the shape (parameters, rows), or an axis of variants between the two; the
-    corners of the model are rounded to the width `corner`.
+    `unbounded` has the shape (parameters, rows), or an additional axis of variants in between. The
+    corners of the model are rounded with the width `corner`.
     """
     values = [
         parameter.natural(column) for parameter, column in zip(PARAMETERS, unbounded, strict=True)
@@ -190,7 +192,7 @@ def log_seconds(rows: Timed, unbounded: Array, corner: float = 0.0) -> Array:
 
 
 def keys_of(rows: Timed) -> tuple[Key, ...]:
-    """Every effect that some row has, in a fixed order."""
+    """Return every effect that some row has, in a fixed order."""
     keys = []
     for parameter in PARAMETERS:
         dependent = rows.labels_with(parameter.name)
@@ -206,7 +208,7 @@ def keys_of(rows: Timed) -> tuple[Key, ...]:
 
 
 def design_matrices(rows: Timed, keys: tuple[Key, ...]) -> Mapping[str, csr_matrix]:
-    """For each parameter a sparse (rows, effects) matrix of the prior spreads of its effects."""
+    """For each parameter, return a sparse (rows, effects) matrix of its effects' prior spreads."""
     place_of = {key: place for place, key in enumerate(keys)}
     matrices = {}
     for parameter in PARAMETERS:
@@ -230,19 +232,19 @@ def fit(
     *,
     start: Calibration | None = None,
 ) -> Fit:
-    """Fit all coefficients by robust least squares about their priors.
+    """Fit all coefficients by robust least squares with priors.
 
     Parameters
     ----------
     rows : Timed
         Training runs, microbenchmarks, or both (:class:`clustersim.calibration.timed.Joint`).
     seconds : array, shape (R,)
-        Measured, of a step or of what a microbenchmark does.
+        Measured seconds of a step or of a microbenchmark.
     scatter : array, shape (R,)
-        How far each measurement may be off (standard deviation of the logarithm).
+        Uncertainty of each measurement (standard deviation of the logarithm).
     start : Calibration, optional
-        An end near which this one lies, as those of folds of a cross-validation lie near that of
-        all rows: the descent over the wide corners is left out.
+        A solution near the expected one, such as the fit to all rows for the folds of a
+        cross-validation. The descents with wide corners are then skipped.
 
     Returns
     -------
@@ -250,16 +252,19 @@ def fit(
 
     Notes
     -----
-    Minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior spreads; r
-    are the logarithms of predicted over measured seconds over `scatter`. The cost has many local
-    minima and is not differentiable where a row changes from one regime of the model to another, so
-    the corners of the model are rounded, widely at first (graduated non-convexity: Blake and
-    Zisserman 1987, Visual Reconstruction), and each descent starts where the one before ended:
-    Newton's method in a trust region (`scipy.optimize.minimize`; Conn, Gould and Toint 2000), with
-    the second derivatives of Gauss and Newton while the corners are wide. So the end depends
-    neither on the start nor on the order in which a processor adds. The posterior is the normal
-    distribution whose precision is ``J' W J + I``, widened to the residuals where these scatter
-    more than stated. A note says where the descent did not come to rest.
+    The fit minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior
+    spreads, where r are the logarithms of predicted over measured seconds over `scatter`.
+
+    The cost has many local minima, and it is not differentiable where a row changes from one regime
+    of the model to another. So the corners of the model are rounded, widely at first (graduated
+    non-convexity: Blake and Zisserman 1987, Visual Reconstruction), and each descent starts where
+    the previous one ended. A descent uses Newton's method in a trust region
+    (`scipy.optimize.minimize`; Conn, Gould and Toint 2000), with Gauss-Newton second derivatives
+    while the corners are wide. The solution therefore depends neither on the start nor on the order
+    of floating-point additions.
+
+    The posterior is the normal distribution with precision ``J' W J + I``, widened if the residuals
+    scatter more than stated. A note is shown if the descent did not converge.
     """
     keys = keys_of(rows)
     effects = np.zeros(len(keys))
@@ -278,14 +283,14 @@ def fit(
 def descend(
     problem: _Problem, effects: Array, corners: Sequence[tuple[float, float]]
 ) -> tuple[Array, int]:
-    """Minimise the cost over narrower and narrower corners.
+    """Minimise the cost with successively narrower corners.
 
     Returns
     -------
     array, shape (K,)
-        The effects where it came to rest.
+        The effects at the solution.
     int
-        Evaluations of the cost.
+        Number of evaluations of the cost.
     """
     evaluations = 0
     for problem.corner, rest in corners:
@@ -304,20 +309,20 @@ def descend(
         effects = _settled(problem, effects)
     else:
         note(
-            f"The fit did not come to rest: the norm of its gradient is {left:.2g}, where "
-            f"{REST_AT_WORST:g} is allowed; its coefficients may differ a little elsewhere."
+            f"The fit did not converge: the norm of its gradient is {left:.2g}, but at most "
+            f"{REST_AT_WORST:g} is allowed; its coefficients may be slightly off."
         )
     return effects, evaluations
 
 
 def _settled(problem: _Problem, effects: Array) -> Array:
-    """Follow the gradient to the end, where differences of the cost drown in its rounding."""
+    """Follow the gradient to the end, where rounding hides differences of the cost."""
     try:
         factors = cho_factor(problem.hessian(effects))
-    except (np.linalg.LinAlgError, ValueError):  # a saddle, or no number
+    except (np.linalg.LinAlgError, ValueError):  # a saddle point, or not a number
         note(
-            "The fit came to rest where its cost has no minimum; its coefficients may differ "
-            "elsewhere."
+            "The fit ended at a point that is not a minimum of its cost; its coefficients may be "
+            "off."
         )
         return effects
     gradient = problem.gradient(effects)
@@ -330,16 +335,16 @@ def _settled(problem: _Problem, effects: Array) -> Array:
 
 
 def _posterior(problem: _Problem, effects: Array) -> Calibration:
-    """Gauss-Newton covariance at the solution, widened to the residuals."""
+    """Return the Gauss-Newton covariance at the solution, widened if residuals require it."""
     count = len(problem.rows)
     residuals = problem.residuals(effects)
     weights = loss(residuals)[1]
     data = problem.jacobian(effects) * np.sqrt(weights)[:, None]
     _, singular, directions = np.linalg.svd(data, full_matrices=False)
     strength = singular**2
-    told = float(np.sum(strength / (1.0 + strength)))
+    effective = float(np.sum(strength / (1.0 + strength)))
     chi2 = float(np.sum(weights * residuals**2))
-    widening = np.sqrt(max(1.0, chi2 / max(count - told, 1.0)))
+    overdispersion = np.sqrt(max(1.0, chi2 / max(count - effective, 1.0)))
     kept = strength > LEAST_STRENGTH
     basis = directions[kept].T
     basis *= np.where(basis[np.argmax(np.abs(basis), axis=0), np.arange(basis.shape[1])] < 0, -1, 1)
@@ -350,23 +355,23 @@ def _posterior(problem: _Problem, effects: Array) -> Calibration:
         strength=strength[kept],
         basis=basis,
         scatter={"": float(np.median(1.0 / problem.weight))},
-        reach=NORMAL_REACH,
-        widening=float(widening),
-        facts={"effective_parameters": round(told, 1), "rows": count},
+        coverage_factor=NORMAL_COVERAGE_FACTOR,
+        overdispersion=float(overdispersion),
+        facts={"effective_parameters": round(effective, 1), "rows": count},
     )
 
 
 def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibration:
     """Move the centre of draws so that drawn step times average to those of the posterior mean.
 
-    Gauss-Newton steps towards a mean of 0 of the logarithm of drawn over expected step time
-    of each row, about the prior.
+    The centre moves by Gauss-Newton steps, with the prior, that bring the mean logarithm of drawn
+    over expected step time of each row to 0.
 
     Parameters
     ----------
     calibration : Calibration
     rows : Timed
-        The rows that it was fitted on.
+        The fitted rows.
     scatter : array, shape (R,)
     """
     expected = log_seconds_in(calibration.mean_draw(), rows)
@@ -383,5 +388,5 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibrat
 
 
 def log_seconds_in(draw: CoefficientDraw, rows: Timed) -> Array:
-    """Logarithm of the seconds of some rows in a draw, shape (rows,) or (draws, rows)."""
+    """Return the log seconds of some rows in a draw, shape (rows,) or (draws, rows)."""
     return rows.log_seconds(draw.coefficients(rows.labels))

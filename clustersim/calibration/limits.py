@@ -1,4 +1,4 @@
-"""What was measured little or never, counted in the table, and what the model then does."""
+"""Configurations with few or no measurements, and how the model treats them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["FEW", "count_limits"]
 Rows = NDArray[np.bool_]
 
 FEW = 20
-"""Fewer rows than these are few."""
+"""A count of rows below this number is small."""
 
-LEANS = "leans on the prior and on what relatives have measured, within their spread"
+LEANS = "uses the prior and measurements of related configurations, with their spread"
 
 
 def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
-    """Count the rows of configurations that matter to a fleet; fewest first.
+    """Count the rows of configurations that matter for a fleet, in ascending order.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
 
 
 def _chips(measured: Measurements, catalogue: Catalogue) -> list[tuple[str, Rows, str]]:
-    """Pretraining on every chip that is no mere reference; mixtures and FP8 on the measured."""
+    """Pretraining on every chip except reference chips; mixtures and FP8 on measured chips."""
     rows = measured.rows
     names = np.array([chip.name for chip in rows.accelerators])
     families = np.array([_architecture(chip.family) for chip in rows.accelerators])
@@ -58,10 +58,10 @@ def _chips(measured: Measurements, catalogue: Catalogue) -> list[tuple[str, Rows
         relatives = int((families == _architecture(chip.family)).sum())
         found.append((f"training on {chip.name}", here, _chip_text(chip.hypothetical, relatives)))
         if here.any():
-            text = "takes the experts' coefficients of the other chips and of its stack"
+            text = "uses the expert coefficients of other chips and of its stack"
             found.append((f"mixture of experts on {chip.name}", here & mixture, text))
         if here.any() and "fp8" in chip.peak_flops:
-            text = "takes the gain of FP8 over BF16 of the other chips"
+            text = "uses the gain of FP8 over BF16 of other chips"
             found.append((f"FP8 on {chip.name}", here & rows.chips.fp8, text))
     return found
 
@@ -72,10 +72,10 @@ def _architecture(family: str) -> str:
 
 def _chip_text(hypothetical: bool, relatives: int) -> str:
     if hypothetical:
-        return "draws the range of its specification and the spread of all chips"
+        return "draws from the range of its specification and the spread of all chips"
     if relatives:
-        return f"takes its own peaks and links, efficiencies of its architecture ({relatives} rows)"
-    return "takes its own peaks and links, efficiencies with the spread of all chips"
+        return f"uses its peaks and links, and its architecture's efficiencies ({relatives} rows)"
+    return "uses its peaks and links, and efficiencies with the spread of all chips"
 
 
 def _kind(measured: Measurements) -> NDArray[np.str_]:
@@ -88,26 +88,26 @@ def _models(rows: Configurations) -> list[tuple[str, Rows, str]]:
     models: ModelArrays = rows.models
     dense = models.n_experts == 0
     half = models.seq_len / 2.0
-    linear = "counts the FLOPs and bytes; efficiencies stay those of shorter sequences"
+    linear = "counts the FLOPs and bytes; uses the efficiencies of shorter sequences"
     return [
         ("sequences over 8,192 tokens", models.seq_len > 8192, linear),
         ("sequences over 32,768 tokens", models.seq_len > 32768, linear),
         ("sequences over 131,072 tokens", models.seq_len > 131072, linear),
         ("mixture of experts", ~dense, LEANS),
         ("mixture of over 64 experts", models.n_experts > 64, LEANS),
-        ("shared experts", models.shared_experts > 0, "counts their products beside the others'"),
+        ("shared experts", models.shared_experts > 0, "adds their products to those of others"),
         ("dense models over 200e9 parameters", dense & (_params(models) > 2e11), LEANS),
-        ("sliding-window attention", models.span < half, "counts the tokens in the window only"),
+        ("sliding-window attention", models.span < half, "counts only the tokens in the window"),
         (
             "attention to the whole sequence (video diffusion)",
             models.span > half,
-            "counts all tokens; efficiencies are those of causal attention",
+            "counts all tokens; uses the efficiencies of causal attention",
         ),
     ]
 
 
 def _params(models: ModelArrays) -> NDArray[np.float64]:
-    """Parameters of dense layers and one table of the vocabulary."""
+    """Parameters of dense layers and one vocabulary table."""
     mlp = models.mlp_matrices * models.hidden * models.ffn_hidden
     return models.layers * (models.attention_params + mlp) + models.vocab * models.hidden
 
@@ -116,17 +116,17 @@ def _plans(rows: Configurations) -> list[tuple[str, Rows, str]]:
     plans, chips = rows.plans, rows.chips
     size = plans.chips
     across = plans.expert_tp * plans.ep > chips.scaleup_size
-    wire = "follows from bytes and links; the share that hides leans on the prior"
+    wire = "follows from bytes and links; the hidden share depends on the prior"
     return [
-        ("over 4,096 chips", size > 4096, "extrapolates the growth per doubling of the chips"),
-        ("over 16,384 chips", size > 16384, "extrapolates the growth per doubling of the chips"),
-        ("network under 100 Gb/s a chip", chips.nic_Bps < 12.5e9, wire),
+        ("over 4,096 chips", size > 4096, "extrapolates the growth per doubling of chips"),
+        ("over 16,384 chips", size > 16384, "extrapolates the growth per doubling of chips"),
+        ("network below 100 Gb/s per chip", chips.nic_Bps < 12.5e9, wire),
         ("tensor parallel groups over 8", plans.tp > 8, wire),
         ("pipelines of over 16 stages", plans.pp > 16, "follows from the schedule"),
         ("context parallelism", plans.cp > 1, wire),
         ("expert parallelism", plans.ep > 1, wire),
         ("expert parallelism across servers", (plans.ep > 1) & across, wire),
-        ("distributed experts that are split too", (plans.ep > 1) & (plans.expert_tp > 1), wire),
+        ("distributed experts that are also split", (plans.ep > 1) & (plans.expert_tp > 1), wire),
         ("ZeRO-3 or FSDP", plans.zero >= 3, wire),
         ("ZeRO within groups (hybrid sharding)", plans.zero_group > 0, wire),
         ("no fused attention", plans.flash == 0, LEANS),
@@ -136,12 +136,12 @@ def _plans(rows: Configurations) -> list[tuple[str, Rows, str]]:
 def _kinds(measured: Measurements) -> list[tuple[str, Rows, str]]:
     kind = _kind(measured)
     texts = (
-        ("lora", "LoRA", "leaves out the weights' gradients"),
-        ("sft", "SFT", "as pretraining; padding and packing are not modelled"),
+        ("lora", "LoRA", "leaves out weight gradients"),
+        ("sft", "SFT", "is treated as pretraining; padding and packing are not modelled"),
         (
             "rl-update",
             "updates in reinforcement learning",
-            "as pretraining; generation of samples is not modelled",
+            "is treated as pretraining; sample generation is not modelled",
         ),
     )
     return [(name, kind == label, text) for label, name, text in texts]

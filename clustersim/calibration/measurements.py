@@ -1,4 +1,4 @@
-"""Measured step times and microbenchmarks: the project's own, and a user's."""
+"""Measured step times and microbenchmarks: the project's own and a user's."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ __all__ = [
 Array = NDArray[np.float64]
 
 SCATTER = {"A": 0.03, "B": 0.05, "C": 0.09}
-"""How far a measurement may be off (standard deviation of the logarithm), by quality: A as
-published, B partly inferred, C weak."""
+"""Uncertainty of a measurement (standard deviation of the logarithm) by quality: A as published, B
+partly inferred, C weak."""
 INCOMPLETE = 2.0
-"""Factor on it where a part of the configuration is assumed."""
+"""Factor on the uncertainty if a part of the configuration is assumed."""
 
 
 RESULTS = ("step_time_s", "tokens_per_s_per_device", "quality", "config_complete")
-"""Columns of a measured run besides those of its configuration."""
+"""Columns of a measured run in addition to those of its configuration."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,22 @@ class Measurements:
     rows : Configurations
     step_time_s : array
     scatter : array
-        How far each may be off (standard deviation of the logarithm).
+        Uncertainty of each measurement (standard deviation of the logarithm).
     complete : array of bool
         Whether a row is of quality A with a complete configuration.
     whole : array of bool
-        Whether its configuration is complete, of whatever quality.
+        Whether the configuration is complete, with any quality.
     table : DataFrame
-        The R rows of the tables.
+        The R rows of the input tables.
     left_out : list of str
         The rows that cannot be used, each with its reason.
     notes : list of str
-        Columns that seem to be misspelt.
+        Messages about columns that were renamed or seem to be misspelt.
     micro : Microbenchmarks or None
-        Microbenchmarks that are fitted on beside the runs.
+        Microbenchmarks that are fitted together with the runs.
     steps : Measurements or None
-        Whole steps of the user's files of microbenchmarks, which nothing is fitted on.
-    chips_on_the_desk : tuple of str
+        Whole steps in the user's files of microbenchmarks, which are not used in the fit.
+    user_chips : tuple of str
         Chips of the user's files of microbenchmarks.
     """
 
@@ -89,7 +89,7 @@ class Measurements:
     notes: list[str] = field(default_factory=list)
     micro: Microbenchmarks | None = None
     steps: Measurements | None = None
-    chips_on_the_desk: tuple[str, ...] = ()
+    user_chips: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,7 +101,7 @@ class Measurements:
 
     @property
     def fitted(self) -> tuple[Timed, Array, Array]:
-        """What a fit is made to: rows, their seconds, and how far each may be off."""
+        """Data of a fit: rows, their seconds, and the uncertainty of each."""
         if self.micro is None:
             return self.rows, self.step_time_s, self.scatter
         return (
@@ -111,10 +111,10 @@ class Measurements:
         )
 
     @property
-    def on_the_desk(self) -> NDArray[np.bool_]:
-        """Which microbenchmarks are of chips of the user's files."""
+    def of_user_chips(self) -> NDArray[np.bool_]:
+        """Whether each microbenchmark is of a chip in the user's files."""
         accelerators = [] if self.micro is None else self.micro.accelerators
-        mine = [chip.name in self.chips_on_the_desk for chip in accelerators]
+        mine = [chip.name in self.user_chips for chip in accelerators]
         return np.array(mine, dtype=bool)
 
     def take(self, chosen: NDArray[np.bool_]) -> Measurements:
@@ -167,27 +167,27 @@ def load_measurements(
     catalogue: Catalogue | None = None,
     shipped: Sequence[str] | None = None,
 ) -> Measurements:
-    """Put measured runs and microbenchmarks together.
+    """Load measured runs and microbenchmarks.
 
     Parameters
     ----------
     paths : sequence of path
-        A user's tables. Runs: the columns of :data:`clustersim.calibration.COLUMNS` and
-        ``step_time_s``, or ``tokens_per_s_per_device``; optional ``quality`` (A, B or C; default A)
-        and ``family`` (default: the file's name). Microbenchmarks: as ``clustersim measure`` writes
-        them.
+        The user's tables. Runs: the columns of :data:`clustersim.calibration.COLUMNS` and
+        ``step_time_s``, or ``tokens_per_s_per_device``; optionally ``quality`` (A, B or C;
+        default A) and ``family`` (default: the name of the file). Microbenchmarks: as written by
+        ``clustersim measure``.
     own : bool
-        Whether the project's own table is used too, and beside a user's microbenchmarks the
-        project's own of other chips, on which the effects of their software lean.
+        Whether to use the project's own table too. With a user's microbenchmarks, the project's
+        microbenchmarks of other chips are also used, for the effects of their software.
     catalogue : Catalogue, optional
     shipped : sequence of str, optional
-        Which of :func:`shipped_microbenchmarks` (default: those of chips that are in no file of
-        the user's).
+        Which of :func:`shipped_microbenchmarks` to use (default: those of chips that are not in the
+        user's files).
 
     Raises
     ------
     InputError
-        For a file that cannot be read, lacks the columns, or has no row that can be used.
+        If a file cannot be read, lacks columns, or has no usable row.
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     tables = [(os.fspath(path), read_table(path)) for path in paths]
@@ -199,7 +199,7 @@ def load_measurements(
         if not is_microbenchmarks(table)
     ]
     if not parts and not files:
-        raise InputError("measurements", "no table given")
+        raise InputError("measurements", "no table is given")
     measured = _together(parts, catalogue)
     if not files:
         return measured
@@ -214,7 +214,7 @@ def load_measurements(
 
 
 Part = tuple[pd.DataFrame, list[str], list[str]]
-"""Usable rows of a table, why the others are not, and misspelt columns."""
+"""Usable rows of a table, reasons why others are not usable, and messages about columns."""
 
 
 def _together(parts: Sequence[Part], catalogue: Catalogue) -> Measurements:
@@ -242,7 +242,7 @@ def _with_microbenchmarks(
     shipped: Mapping[str, pd.DataFrame],
     catalogue: Catalogue,
 ) -> Measurements:
-    """Add files of microbenchmarks, a measurement that stands in two of them once."""
+    """Add files of microbenchmarks; a measurement that is in two of them is added once."""
     own = pd.concat([_named(source, table) for source, table in files], ignore_index=True)
     for source, table in files:
         for line in file_notes(table):
@@ -256,25 +256,25 @@ def _with_microbenchmarks(
     for source, table in files:
         again = len(table) > 0 and source not in set(own["source"])
         if source not in used and not again:
-            told = [line for line in left_out if line.startswith(f"{source}, row ")]
+            reasons = [line for line in left_out if line.startswith(f"{source}, row ")]
             kinds = ", ".join(dict.fromkeys(table["kind"].dropna()))
-            why = f"has only what is not fitted on: {kinds}" if kinds else "has no rows"
-            raise InputError(source, told[:10] or why)
+            why = f"has only kinds that are not fitted: {kinds}" if kinds else "has no rows"
+            raise InputError(source, reasons[:10] or why)
     if not len(measured) and not len(micro):
-        raise InputError("measurements", "whole steps are not fitted on, and there is nothing else")
+        raise InputError("measurements", "have only whole steps, which are not used in a fit")
     mine = micro.table["source"].isin([source for source, _ in files])
     chips = [chip.name for chip, own in zip(micro.accelerators, mine, strict=True) if own]
     return replace(
         measured,
         micro=micro,
         steps=steps,
-        chips_on_the_desk=tuple(dict.fromkeys(chips)),
+        user_chips=tuple(dict.fromkeys(chips)),
         left_out=[*measured.left_out, *left_out],
     )
 
 
 def _named(source: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a file of microbenchmarks with all its columns, and where its rows come from."""
+    """Return a file of microbenchmarks with all columns and the source of its rows."""
     needed = ("kind", "median_s", "accelerator")
     lacking = [f"lacks the column {name}" for name in needed if name not in table]
     if lacking:
@@ -285,7 +285,7 @@ def _named(source: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chips_of(files: Sequence[tuple[str, pd.DataFrame]], catalogue: Catalogue) -> set[str]:
-    """Chips of some files, as far as the catalogue knows them."""
+    """Return the chips in some files that the catalogue has."""
     chips = set()
     for _, table in files:
         for name in dict.fromkeys(table.get("accelerator", ())):
@@ -295,7 +295,7 @@ def _chips_of(files: Sequence[tuple[str, pd.DataFrame]], catalogue: Catalogue) -
 
 
 def _whole_steps(table: pd.DataFrame, catalogue: Catalogue) -> Measurements | None:
-    """Whole training steps among microbenchmarks, as runs on one chip; None without any."""
+    """Return the whole training steps among microbenchmarks, as runs on one chip, or None."""
     steps = table[(table["kind"] == "step") & table["fault"].isna()]
     runs = steps.drop(columns="kind").rename(columns={"median_s": "step_time_s"})
     runs = runs.assign(n_accelerators="1", zero="0", id=runs["model"])
@@ -312,14 +312,14 @@ def _whole_steps(table: pd.DataFrame, catalogue: Catalogue) -> Measurements | No
 def _measured(
     table: pd.DataFrame, source: str, catalogue: Catalogue, *, required: bool = True
 ) -> Part:
-    """Return the usable rows of a table with their step time; at least one where `required`."""
+    """Return the usable rows of a table with their step time; if `required`, at least one."""
     name = Path(source).stem
     known = (*COLUMNS, *RESULTS)
     table, renamed = with_known_columns(table)
     unknown = [column for column in table.columns if column not in known]
     notes = [f"{source}: {text}" for text in renamed]
     notes += [
-        f"{source}: column {column!r} is not known; did you mean {meant}?"
+        f"{source}: unknown column {column!r}; did you mean {meant}?"
         for column, meant in misspelt_columns(unknown, list(table.columns), known).items()
     ]
     table = table.copy()
@@ -367,7 +367,7 @@ def _quality(table: pd.DataFrame) -> NDArray[np.str_]:
 
 
 def _seconds(table: pd.DataFrame, source: str, rows: Configurations) -> Array:
-    """Step time of each row, from the throughput where it is not given."""
+    """Return the step time of each row; if it is not given, compute it from the throughput."""
     seconds = np.full(len(table), np.nan)
     if "step_time_s" in table:
         seconds = pd.to_numeric(table["step_time_s"], errors="coerce").to_numpy(dtype=np.float64)

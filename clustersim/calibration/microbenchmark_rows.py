@@ -1,4 +1,4 @@
-"""Rows of a file of `clustersim measure`, read and checked."""
+"""Reading and checking of the rows of a file of `clustersim measure`."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ __all__ = ["file_notes", "is_microbenchmarks", "read_microbenchmarks"]
 Array = NDArray[np.float64]
 
 SCATTER = 0.05
-"""How far a kind of microbenchmark may be off the model (standard deviation of the logarithm)."""
+"""Error of the model for a kind of microbenchmark (standard deviation of the logarithm)."""
 INDEPENDENT = 20.0
-"""Rows of one kind on one chip count as at most so many: what the model has wrong of a product, it
-has wrong of many products alike."""
+"""Rows of one kind on one chip count as at most this many. An error of the model for one matrix
+product is likely to be the same for many of them."""
 CACHED_BYTES = 256e6
-"""What moves less than this in a call may be found in a cache, faster than memory."""
+"""If a call moves less than this, its operands may be in a cache, which is faster than memory."""
 
 ROUNDING = 1e-5
-"""Of numbers in a file, relative."""
+"""Relative rounding of numbers in a file."""
 MOST_FAULTS = 10
 MOST = 1e13
-"""Of elements and bytes."""
+"""Limit on numbers of elements and bytes."""
 DIRECTIONS = ("forward", "forward+backward")
 LAYOUTS = ("TN", "NN", "NT")
 PRECISIONS = ("bf16", "fp16", "fp8")
-DESCRIBE = "a chip of your own needs a file with its peaks (--catalogue)"
+DESCRIBE = "to use another chip, give a file with its peaks (--catalogue)"
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "matmul": ("m", "n", "k"),
@@ -54,41 +54,41 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         **dict.fromkeys(("all_reduce", "all_gather", "reduce_scatter"), ("size_bytes", "ranks")),
     }
 )
-"""Columns that a kind needs."""
+"""Columns that each kind needs."""
 
 
 def is_microbenchmarks(table: pd.DataFrame) -> bool:
-    """Whether a table is one of `clustersim measure`, rather than one of training runs."""
+    """Whether a table was written by `clustersim measure`, rather than a table of runs."""
     return bool({"median_s", "repetitions", "calls"} & set(table.columns))
 
 
 def file_notes(table: pd.DataFrame) -> list[str]:
-    """Say which rows of a file are not as `clustersim measure` wrote them, or cannot be right.
+    """Report rows of a file that were changed after the measurement or are implausible.
 
-    People edit these files: they take rows out, name the chip, and join files.  So a changed row is
-    used, and told.
+    People edit these files: they remove rows, name the chip and join files. So a changed row is
+    used and reported.
 
     Parameters
     ----------
     table : DataFrame
-        Texts; rows are numbered as lines of the file, from 2 on.
+        A table of texts; the first row is line 2 of the file.
     """
     notes = [*_implausible(table)]
     if CHECKSUM not in table:
         return [
-            "has no checksums (an earlier version or another program wrote it): whether numbers "
-            "were changed since they were measured is not known",
+            "has no checksums (an earlier version or another program wrote it); changes after the "
+            "measurement cannot be detected",
             *notes,
         ]
     records = table.astype(object).where(table.notna(), "").to_dict("records")
-    told = [str(row[CHECKSUM]).strip() for row in records]
+    stated = [str(row[CHECKSUM]).strip() for row in records]
     sums = [row_checksum({str(name): value for name, value in row.items()}) for row in records]
-    changed = [line for line, a, b in zip(count(2), told, sums, strict=False) if a and a != b]
-    bare = [line for line, a in enumerate(told, 2) if not a]
+    changed = [line for line, a, b in zip(count(2), stated, sums, strict=False) if a and a != b]
+    bare = [line for line, a in enumerate(stated, 2) if not a]
     if changed:
         notes.append(
-            f"{_lines(changed, len(table))}: not as measured (edited by hand, or damaged), but "
-            "used as they stand. Remove rows that you did not mean to change"
+            f"{_lines(changed, len(table))}: changed since the measurement (edited by hand, or "
+            "damaged), but used as they are. Remove rows that you did not mean to change"
         )
     if bare:
         notes.append(f"{_lines(bare, len(table))}: no checksum (added by hand?)")
@@ -96,7 +96,7 @@ def file_notes(table: pd.DataFrame) -> list[str]:
 
 
 def _implausible(table: pd.DataFrame) -> Iterator[str]:
-    """Say which medians are beyond their quantiles, and which device is called several chips."""
+    """Report medians outside their quantiles, and devices with several chip names."""
     empty = pd.Series(np.nan, index=table.index)
     low, median, high = (
         pd.to_numeric(table.get(name, empty), errors="coerce").to_numpy(dtype=np.float64)
@@ -110,11 +110,11 @@ def _implausible(table: pd.DataFrame) -> Iterator[str]:
         for device, own in table.groupby("device", sort=False)["accelerator"]:
             if own.nunique() > 1:
                 names = ", ".join(map(str, own.unique()[:MOST_FAULTS]))
-                yield f"the device {device!r} is called by several names of chips: {names}"
+                yield f"the device {device!r} has several chip names: {names}"
 
 
 def _lines(lines: list[int], whole: int) -> str:
-    """Name some rows, the first few of many."""
+    """Name some rows; of many, only the first few."""
     named = ", ".join(map(str, lines[:MOST_FAULTS]))
     more = ", ..." if len(lines) > MOST_FAULTS else ""
     return (
@@ -125,15 +125,15 @@ def _lines(lines: list[int], whole: int) -> str:
 def read_microbenchmarks(
     table: pd.DataFrame, catalogue: Catalogue
 ) -> tuple[Microbenchmarks, list[str]]:
-    """Make arrays of those rows of files of `clustersim measure` that are fitted on.
+    """Build arrays of those rows of `clustersim measure` that are used in a fit.
 
     Parameters
     ----------
     table : DataFrame
-        Texts, by the columns of :data:`clustersim.microbenchmarks.COLUMNS`; `family` (source of the
-        row), and for messages `source` (the file) and `row` (its line).
+        A table of texts with the columns of :data:`clustersim.microbenchmarks.COLUMNS`; `family`
+        (source of the row); and for messages `source` (file) and `row` (line).
     catalogue : Catalogue
-        That knows the chips.
+        The catalogue of the chips.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def read_microbenchmarks(
     Raises
     ------
     InputError
-        Where a row has an unknown kind or chip, or a value that cannot be.
+        If a row has an unknown kind or chip, or a value that is not allowed.
     """
     entries: list[_Entry] = []
     places, left_out = [], []
@@ -175,16 +175,16 @@ def read_microbenchmarks(
 
 
 def _first_of_each(problems: list[tuple[str, str]]) -> list[str]:
-    """Say each problem once, with the first row that has it and how many others do."""
+    """Report each problem once, with the first row that has it and the number of other rows."""
     rows: dict[str, list[str]] = {}
     for line, problem in problems:
         rows.setdefault(problem, []).append(line)
-    told = [
+    messages = [
         f"{lines[0]}{f' and {len(lines) - 1} more' if len(lines) > 1 else ''}: {problem}"
         for problem, lines in rows.items()
     ]
-    more = len(told) - MOST_FAULTS
-    return [*told[:MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])]
+    more = len(messages) - MOST_FAULTS
+    return [*messages[:MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
 
 
 def _least_seconds(row: Row, entry: _Entry) -> float:
-    """Roofline of a row: its FLOPs at the peak, or what it moves at the memory's bandwidth."""
+    """Roofline of a row: its FLOPs at the peak, or its bytes at the memory bandwidth."""
     flops = row.number("flops", 0.0, least=0.0, most=np.inf, whole=False)
     moved = row.number("bytes", 0.0, least=0.0, most=np.inf, whole=False)
     moved = moved if entry.kind in ("copy", "layer_norm", "adam") and moved > CACHED_BYTES else 0.0
@@ -255,7 +255,7 @@ def _least_seconds(row: Row, entry: _Entry) -> float:
 
 
 def _model(given: Mapping[str, float], matrices: float) -> dict[str, float]:
-    """Fields of :class:`ModelArrays` of one layer; 1 where a kind has no such size."""
+    """Return fields of :class:`ModelArrays` of one layer; 1 for sizes that a kind does not have."""
     heads, head_dim = given.get("heads", 1.0), given.get("head_dim", 1.0)
     width, kv_width = heads * head_dim, given.get("kv_heads", 1.0) * head_dim
     hidden, seq_len = given.get("hidden", width), given.get("seq_len", 1.0)

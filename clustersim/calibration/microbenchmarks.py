@@ -1,4 +1,4 @@
-"""Microbenchmarks as `clustersim measure` writes them, and what the core predicts of each."""
+"""Microbenchmarks of `clustersim measure`, and the model's prediction for each."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["DEPENDS", "SIZES", "Microbenchmarks"]
 Array = NDArray[np.float64]
 
 OVERLAP = 4.0
-"""Power in whose mean launches and work overlap: about the longer of the two."""
+"""Exponent of the mean of launch time and work that overlap; it is close to the longer of them."""
 COPIED_BYTES = 4.0
-"""Of an element of BF16 that is read and written."""
+"""Traffic per BF16 element that is read and written."""
 CALL_LAUNCHES = 1.5
 OPTIMIZER_LAUNCHES = 16.0
-"""Time that the host takes for a product or a layer norm, and for an optimizer's step, over that
-for a plain kernel: the smallest such calls on the hosts of an H200 and an H100 took 1.3 to 1.7 and
-15 to 16 launches. Assumed of any other host."""
+"""Host time of a matrix product or layer norm, and of an optimizer's step, in launches of a plain
+kernel. On the hosts of an H200 and an H100, the smallest of these calls took 1.3 to 1.7 and 15 to
+16 launches. The same is assumed for any other host."""
 
 _MATMUL = ("matmul_efficiency", "matmul_traffic", "memory_efficiency")
 _ATTENTION = ("attention_efficiency", "softmax_width")
@@ -61,15 +61,15 @@ DEPENDS: Mapping[str, frozenset[str]] = MappingProxyType(
         }.items()
     }
 )
-"""Coefficients that each kind tells of.
+"""Coefficients on which the time of each kind depends.
 
-Two kinds are not among them. Steps are left for the validation. Softmax is memory-bound by its
-count, but not as PyTorch runs it: it takes as long on an H100 as on an H200, with 1.4 times the
+Two kinds are missing. Steps are kept for validation. Softmax is memory-bound by its operation
+count, but not in PyTorch: it takes as long on an H100 as on an H200, which has 1.4 times the
 bandwidth.
 """
 
 SIZES = ("m", "n", "k", "elements", "size_bytes", "ranks", "micro_batch", "seq_len")
-"""Columns that a prediction needs beside the shape of a model."""
+"""Columns that a prediction needs in addition to the shape of a model."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,18 @@ class Microbenchmarks:
     ----------
     kind : array of str
     sizes : mapping of str to array
-        The columns :data:`SIZES`; 1 where a kind has none.
+        The columns of :data:`SIZES`; 1 if a kind does not have one.
     forward_only : array of bool
     models, plans
-        Shapes of layers, attention and output layers; of other kinds they mean nothing.
+        Shapes of layers, attention and output layers; they have no meaning for other kinds.
     chips : AcceleratorArrays
-        In the precision of each row.
+        The chips, in the precision of each row.
     accelerators : list of Accelerator
     labels : list of tuple of str
     seconds, scatter : array
-        Measured, and how far each may be off the model (standard deviation of the logarithm).
+        Measured seconds, and the model's error for each (standard deviation of the logarithm).
     table : DataFrame
-        The R rows of the files.
+        The R rows of the input files.
     """
 
     kind: NDArray[np.str_]
@@ -118,7 +118,7 @@ class Microbenchmarks:
         ]
 
     def log_seconds(self, coefficients: Coefficients) -> Array:
-        """Logarithm of the predicted seconds, shape (R,), or with an axis of draws before."""
+        """Return log predicted seconds, shape (R,), or with an axis of draws in front."""
         shape = np.shape(coefficients.matmul_efficiency)
         result = np.empty((*shape[:-1], len(self)))
         for kind in dict.fromkeys(self.kind.tolist()):
@@ -139,7 +139,7 @@ class Microbenchmarks:
 
 @dataclass(frozen=True)
 class _Group:
-    """Rows of one kind, and what they reach."""
+    """Rows of one kind, with the rates of their chips."""
 
     sizes: Mapping[str, Array]
     forward_only: NDArray[np.bool_]
@@ -154,7 +154,7 @@ class _Group:
         return self.sizes["micro_batch"] * self.sizes["seq_len"]
 
     def launched(self, work: Array, launches: float = 1.0) -> Array:
-        """Seconds of launches and work that overlap: the longer, smoothly."""
+        """Return the seconds of overlapping launches and work: a smooth maximum."""
         launch = launches * self.coefficients.launch_s
         least: Array = (launch**OVERLAP + work**OVERLAP) ** (1.0 / OVERLAP)
         return least

@@ -1,4 +1,4 @@
-"""Errors of other models of training time on published runs, and ours on the same rows."""
+"""Errors of other models of training time on published runs, and our errors on the same rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["PEERS", "Peer", "peer_errors", "worse_than_peers"]
 
 @dataclass(frozen=True)
 class Peer:
-    """What a peer reaches on some rows (mean absolute error of the step time)."""
+    """Error of another model on some rows (mean absolute error of the step time)."""
 
     rows: str
     error: str
     chosen: Callable[[pd.DataFrame], pd.Series]
     most: float | None = None
-    """The error as a number, where it is one."""
+    """The error as a number, if it is a single one."""
 
 
 PEERS = (
@@ -49,24 +49,24 @@ PEERS = (
     Peer("BLOOM", "Calculon 31 %", lambda rows: rows["family"] == "bloom", 0.31),
     Peer("all", "llm-analysis 8.6 to 30 % by family", lambda rows: rows["id"] == rows["id"]),
 )
-"""Errors of Calculon and of llm-analysis (efficiency 0.55) on published configurations, as the
-project's table of measurements states them. Peers were not fitted on these rows, but Calculon
-cannot express grouped queries, gated MLPs, experts or context parallelism."""
+"""Errors of Calculon and of llm-analysis (efficiency 0.55) on published configurations, as stated
+in the project's table of measurements. These models were not fitted to the rows, but Calculon
+cannot represent grouped queries, gated MLPs, experts or context parallelism."""
 
 
 def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]]]:
-    """Mean absolute errors of complete left-out rows on which peers have published theirs.
+    """Return mean absolute errors of complete left-out rows for which other models have errors.
 
     Parameters
     ----------
     rows : DataFrame
-        Of :func:`clustersim.calibration.diagnostics.row_table`.
+        As returned by :func:`clustersim.calibration.diagnostics.row_table`.
 
     Returns
     -------
     list of (Peer, int, mapping)
-        Rows, and the mean absolute error by ``within`` and ``across``; peers without rows are
-        left out.
+        Number of rows, and mean absolute error by ``within`` and ``across``; models without rows
+        are left out.
     """
     found: list[tuple[Peer, int, Mapping[str, float]]] = []
     for peer in PEERS:
@@ -82,10 +82,10 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
 
 
 def worse_than_peers(rows: pd.DataFrame) -> list[str]:
-    """Say on which rows a peer errs less than we do with the families left out."""
+    """Report the rows on which another model has a smaller error than ours on left-out families."""
     return [
-        f"Worse than the peer: {peer.rows}, {errors['across']:.1%} with the families left out "
-        f"against {peer.error}."
+        f"Less accurate than the peer: {peer.rows}, {errors['across']:.1%} with the families left "
+        f"out against {peer.error}."
         for peer, _, errors in peer_errors(rows)
         if peer.most is not None and "across" in errors and errors["across"] > peer.most
     ]

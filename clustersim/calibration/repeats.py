@@ -1,4 +1,4 @@
-"""How far apart several files measured the same cases."""
+"""Differences between several files that measured the same cases."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from clustersim.microbenchmarks.schema import SHAPE
 __all__ = ["repeat_text", "repeated_cases"]
 
 HOST_BOUND_S = 30e-6
-"""Calls that are shorter measure the host as much as the chip."""
+"""Calls that are shorter depend on the host as much as on the chip."""
 BUSY = 0.05
-"""Files whose longer cases are further apart in the median were not measured alike."""
+"""If the median difference of longer cases exceeds this, the conditions were not the same."""
 
 
 def repeated_cases(measured: Measurements) -> pd.DataFrame:
-    """Return the cases that are in more than one of the files of microbenchmarks.
+    """Return the cases that are in more than one file of microbenchmarks.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def repeated_cases(measured: Measurements) -> pd.DataFrame:
     -------
     DataFrame
         Columns of :data:`clustersim.microbenchmarks.schema.SHAPE` and ``accelerator``; ``files``;
-        ``shortest_s``, and ``apart``: the longest median over the shortest, less 1. What one file
-        measured twice counts with the mean.
+        ``shortest_s``, and ``apart``: the longest median over the shortest, less 1. If one file has
+        a case twice, the mean of its medians counts.
     """
     tables = [] if measured.micro is None else [measured.micro.table]
     if measured.steps is not None:
@@ -52,21 +52,21 @@ def repeated_cases(measured: Measurements) -> pd.DataFrame:
 
 
 def repeat_text(cases: pd.DataFrame) -> list[str]:
-    """Say how far apart the cases of :func:`repeated_cases` are; nothing where there are none."""
+    """Report the differences of the cases of :func:`repeated_cases`; nothing if there are none."""
     long = cases["shortest_s"] >= HOST_BOUND_S
     parts = []
     for chosen, words in (
-        (long, f"{1e6 * HOST_BOUND_S:g} us or more"),
-        (~long, "less"),
+        (long, f"of {1e6 * HOST_BOUND_S:g} us or more"),
+        (~long, "shorter"),
         (cases["kind"] == "step", "whole steps"),
     ):
         apart = cases.loc[chosen, "apart"].to_numpy()
         if apart.size:
             parts.append(
-                f"{words} ({apart.size}): {np.median(apart):.1%} apart in the median, "
+                f"{words} ({apart.size}): {np.median(apart):.1%} median difference, "
                 f"{np.quantile(apart, 0.9):.1%} at the 90th percentile"
             )
-    lines = [f"cases in more than one file that take {'; '.join(parts)}"] if parts else []
+    lines = [f"cases in more than one file: {'; '.join(parts)}"] if parts else []
     if long.any() and cases.loc[long, "apart"].median() > BUSY:
-        lines.append("warning: that is far apart; was the machine busy, or the chip slowed down?")
+        lines.append("Warning: the differences are large; was the machine busy or the chip slowed?")
     return lines

@@ -1,4 +1,4 @@
-"""The report of a fit as text: the measurements, errors, coefficients and limits."""
+"""The report of a fit as text: measurements, errors, coefficients and limits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from clustersim.performance.step_time import memory_of
 __all__ = ["count_text", "few_text", "microbenchmark_text", "report_text"]
 
 STRONG = 1.5
-"""Effects of more standard errors than this are told."""
+"""Effects that exceed this many standard errors are listed."""
 WORST = 10
 GROUPED = (
     ("chip", "chip"),
@@ -41,7 +41,7 @@ GROUPED = (
     ("precision", "precision"),
     ("kind", "kind"),
     ("model_kind", "kind of model"),
-    ("part", "part that takes most seconds after the matrix products"),
+    ("part", "part with the most seconds after the matrix products"),
 )
 
 
@@ -57,18 +57,18 @@ def report_text(
     Parameters
     ----------
     calibrated : Calibrated
-        As :func:`clustersim.calibration.calibrate` returns it.
+        As returned by :func:`clustersim.calibration.calibrate`.
     links : LinkFit, optional
-        As :func:`clustersim.network.fit.fit_links` returns it.
+        As returned by :func:`clustersim.network.fit.fit_links`.
     own : bool
         Whether the project's own table is among the measurements.
     catalogue : Catalogue, optional
-        Whose chips the limits are counted for (default: the built-in one).
+        Catalogue of the chips for which limits are counted (default: the built-in one).
     """
     rows = row_table(calibrated)
     runs = len(rows) > 0
     sections = [
-        "# Fit of the performance core",
+        "# Fit of the performance model",
         _summary(calibrated, rows),
         "## Measurements",
         *(_measurements(calibrated, rows, own) if runs else []),
@@ -78,7 +78,7 @@ def report_text(
         *(["## Residuals by group", *_groups(rows)] if runs else []),
         "## Coefficients",
         *_coefficients(calibrated),
-        *(["## Where the uncertainty comes from", *_uncertainty(calibrated)] if runs else []),
+        *(["## Sources of uncertainty", *_uncertainty(calibrated)] if runs else []),
         *(["## Limits", *_limits(calibrated, catalogue or load_catalogue())] if runs else []),
         *([] if links is None else ["## Collectives", *_links(links)]),
     ]
@@ -99,38 +99,37 @@ def count_text(rows: pd.DataFrame) -> str:
 
 
 def microbenchmark_text(calibrated: Calibrated) -> list[str]:
-    """Count the microbenchmarks of each file; nothing where there are none."""
+    """Count the microbenchmarks of each file; nothing if there are none."""
     micro = calibrated.measured.micro
     if micro is None:
         return []
     counts = micro.table.groupby("source", sort=False).size()
-    files = ", ".join(f"{count:,} of {source}" for source, count in counts.items())
+    files = ", ".join(f"{count:,} from {source}" for source, count in counts.items())
     return [f"{len(micro):,} microbenchmarks: {files}"]
 
 
 def few_text(calibrated: Calibrated) -> list[str]:
-    """Say how little few runs tell; nothing where there are enough."""
+    """Report how little few runs determine; nothing if there are enough."""
     if len(calibrated.measured) >= LEAST_MEASURED or calibrated.measured.micro is not None:
         return []
-    told = calibrated.calibration.facts["effective_parameters"]
+    effective = calibrated.calibration.facts["effective_parameters"]
     keys = len(calibrated.calibration.keys)
     return [
-        f"So few runs tell {told:g} effective parameter{'s' * (told != 1)} of {keys}: "
-        "nearly all of this calibration is the prior."
+        f"These few runs determine only {effective:g} effective parameter{'s' * (effective != 1)} "
+        f"of {keys}: nearly all of this calibration is the prior."
     ]
 
 
 def _summary(calibrated: Calibrated, rows: pd.DataFrame) -> str:
     calibration = calibrated.calibration
-    told = calibration.facts["effective_parameters"]
+    effective = calibration.facts["effective_parameters"]
     counts = [*([count_text(rows)] if len(rows) else []), *microbenchmark_text(calibrated)]
     return (
-        f"{'; '.join(counts)}. {len(calibration.keys)} effects, of which "
-        f"the measurements tell {told:g} in effect; {calibrated.fit.evaluations} evaluations. The "
-        f"posterior is widened by {calibration.widening:.2f} to the residuals; half a 90 % "
-        f"interval is "
-        f"{calibration.reach:.2f} standard deviations."
-        + "".join(f" {line}" for line in few_text(calibrated))
+        f"{'; '.join(counts)}. {len(calibration.keys)} effects, of which the measurements "
+        f"determine {effective:g} effective parameters; {calibrated.fit.evaluations} evaluations. "
+        f"Overdispersion (widening of the posterior): {calibration.overdispersion:.2f}. Coverage "
+        f"factor (half width of a 90 % interval): {calibration.coverage_factor:.2f} standard "
+        "deviations." + "".join(f" {line}" for line in few_text(calibrated))
     )
 
 
@@ -149,14 +148,14 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
         _counts(rows, "family", "family"),
     ]
     if "justification" in table:
-        used = table[~calibrated.measured.whole].fillna({"justification": "none given"})
+        used = table[~calibrated.measured.whole].fillna({"justification": "not given"})
         cells = [
             [str(reason), ", ".join(dict.fromkeys(part["family"])), str(len(part))]
             for reason, part in used.groupby("justification", sort=True)
         ]
         if cells:
             parts += [
-                "Used though incomplete, with twice the scatter of the complete rows:",
+                "Incomplete rows that are used, with twice the scatter of complete rows:",
                 markdown_table(["justification", "families", "rows"], cells),
             ]
     measured = calibrated.measured.rows
@@ -168,7 +167,7 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
         measured.memory,
     )
     over = int(np.count_nonzero(needed > measured.chips.hbm_bytes))
-    parts.append(f"Plans of these runs that are said not to fit in memory: {over} of {len(rows)}.")
+    parts.append(f"Runs whose plans do not fit in memory by the model: {over} of {len(rows)}.")
     return [*parts, *(_not_taken() if own else [])]
 
 
@@ -183,7 +182,7 @@ def _unusable(calibrated: Calibrated) -> list[str]:
 
 
 def _not_taken() -> list[str]:
-    """Published rows that did not come into the project's own table, and why."""
+    """Published rows that are not in the project's own table, and the reasons."""
     file = resources.files("clustersim.calibration") / "data" / "not_used.csv"
     with file.open(encoding="utf-8") as text:
         table = pd.read_csv(text, dtype=str)
@@ -200,8 +199,8 @@ def _not_taken() -> list[str]:
 def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
     if calibrated.within is None:
         return [
-            f"No rows were left out, as {calibrated.why_no_rows()}; the width of the intervals is "
-            "that of the shipped calibration."
+            f"No rows were left out because {calibrated.why_no_rows()}; the width of the intervals "
+            "is that of the shipped calibration."
         ]
     sets = (
         ("quality A, complete", rows["complete"]),
@@ -226,8 +225,9 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
         markdown_table([*headers, "in the shipped 90 % interval", "half width"], cells),
     ]
     if "across" not in names:
-        parts.append("Families were not left out, as there is only one source.")
-    parts += ["Against peers (mean absolute error of complete rows):", _peer_table(rows, names)]
+        parts.append("Families were not left out because there is only one source.")
+    peers = "Comparison with peers (mean absolute error of complete rows):"
+    parts += [peers, _peer_table(rows, names)]
     parts += worse_than_peers(rows)
     parts += ["By family:", _family_table(rows, names)]
     parts += [f"The {WORST} worst rows left out within their families:", _worst(rows)]
@@ -288,7 +288,7 @@ def _groups(rows: pd.DataFrame) -> list[str]:
     headers = ["rows", "fitted: median", "bias"]
     for heading in _headers(names):
         headers += [f"{heading}: median", "bias", "covered"]
-    parts = ["Median of absolute errors, and bias: median of signed errors."]
+    parts = ["Median of absolute errors; bias is the median of signed errors."]
     for column, name in GROUPED:
         cells = []
         for label, row in group_errors(rows, column).iterrows():
@@ -318,7 +318,7 @@ def _coefficients(calibrated: Calibrated) -> list[str]:
     headers = ["coefficient", "prior", "estimate", "moved", "known", "meaning"]
     strong = effects(calibration)
     strong = strong[strong["ratio"].abs() > STRONG]
-    told = [
+    strongest = [
         [
             row["level"],
             row["label"],
@@ -333,13 +333,13 @@ def _coefficients(calibrated: Calibrated) -> list[str]:
         for first, second, value in correlations(calibration)
     ]
     return [
-        "Without any effect of a group; ± is one standard error. Moved: from the prior, in its "
-        "standard errors. Known: share of the prior's variance that the measurements took away.",
+        "Without group effects; ± is one standard error. Moved: distance from the prior in its "
+        "standard errors. Known: share of the prior's variance that the measurements removed.",
         markdown_table(headers, cells),
         f"Effects of more than {STRONG:g} standard errors (of {len(effects(calibration))}). "
-        "Value: the coefficient with this effect alone. Effect: on the logarithm, or the logit of "
-        "a share.",
-        markdown_table(["level", "label", "coefficient", "value", "effect"], told),
+        "Value: the coefficient with only this effect. Effect: on the logarithm, or on the logit "
+        "of a share.",
+        markdown_table(["level", "label", "coefficient", "value", "effect"], strongest),
         "Strongest correlations in the posterior:",
         markdown_table(["effect", "effect", "correlation"], pairs),
     ]
@@ -356,8 +356,8 @@ def _uncertainty(calibrated: Calibrated) -> list[str]:
         [str(name), f"{row['share']:.0%}", f"{row['spread']:.1%}"] for name, row in found.iterrows()
     ]
     return [
-        "Variance of the logarithm of the step time over draws, by the coefficients that it "
-        "comes from (mean over the rows), and the spread by these coefficients alone.",
+        "Variance of the logarithm of the step time over draws, by group of coefficients (mean "
+        "over the rows), and the spread due to each group alone.",
         markdown_table(["coefficients of", "share of the variance", "spread alone"], cells),
     ]
 
@@ -366,8 +366,8 @@ def _limits(calibrated: Calibrated, catalogue: Catalogue) -> list[str]:
     found = count_limits(calibrated.measured, catalogue)
     cells = [[str(value) for value in row] for row in found[found["rows"] < FEW].to_numpy()]
     return [
-        f"What has fewer than {FEW} rows, or none. Predictions of it are made all the same, with "
-        "an interval of what is known of the coefficients that they need.",
+        f"Configurations with fewer than {FEW} rows, or none. They are predicted all the same; the "
+        "interval includes the uncertainty of the coefficients that they need.",
         markdown_table(list(found.columns), cells),
     ]
 
@@ -375,7 +375,8 @@ def _limits(calibrated: Calibrated, catalogue: Catalogue) -> list[str]:
 def _links(links: LinkFit) -> list[str]:
     error: NDArray[np.float64] = np.abs(np.array(links.error))
     return [
-        f"{error.size} measured collectives, fitted apart; median error {np.median(error):.1%}. "
-        "The constants that the core uses are those of the package, whatever is fitted here.",
+        f"{error.size} measured collectives, fitted separately; median error "
+        f"{np.median(error):.1%}. The performance model uses the constants of the package, not "
+        "those of this fit.",
         f"```\n{links.report()}\n```",
     ]

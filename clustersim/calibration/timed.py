@@ -1,4 +1,4 @@
-"""Rows that a fit can be made to: training runs, microbenchmarks, or several kinds together."""
+"""Rows for a fit: training runs, microbenchmarks, or several kinds together."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Array = NDArray[np.float64]
 
 
 class Timed(Protocol):
-    """Rows whose seconds follow from the coefficients."""
+    """Rows whose seconds are a function of the coefficients."""
 
     @property
     def labels(self) -> list[tuple[str, ...]]:
-        """What each row belongs to, a label per level."""
+        """The labels of each row, one per level."""
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -30,18 +30,18 @@ class Timed(Protocol):
         """Labels of the rows that depend on a coefficient."""
 
     def log_seconds(self, coefficients: Coefficients) -> Array:
-        """Logarithm of the seconds of each row, shape (rows,), or with an axis of draws before."""
+        """Return the log seconds of each row, shape (rows,), or with an axis of draws in front."""
 
 
 @dataclass(frozen=True)
 class Joint:
-    """Several kinds of rows, one after the other."""
+    """Several kinds of rows, concatenated."""
 
     parts: Sequence[Timed]
 
     @property
     def labels(self) -> list[tuple[str, ...]]:
-        """What each row belongs to."""
+        """The labels of each row."""
         return [label for part in self.parts for label in part.labels]
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Joint:
         return [label for part in self.parts for label in part.labels_with(parameter)]
 
     def log_seconds(self, coefficients: Coefficients) -> Array:
-        """Logarithm of the seconds of each row."""
+        """Return the logarithm of the seconds of each row."""
         ends = np.cumsum([len(part) for part in self.parts])
         starts = ends - [len(part) for part in self.parts]
         return np.concatenate(

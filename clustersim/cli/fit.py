@@ -178,7 +178,7 @@ def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> No
     micro = calibrated.measured.micro
     if micro is None:
         return
-    for chip in calibrated.measured.chips_on_the_desk:
+    for chip in calibrated.measured.user_chips:
         figure = draw_chip(micro, calibrated.calibration, steps, chip)
         save_figure(figure, folder / f"chip-{chip}", ("png",))
 
@@ -236,8 +236,8 @@ def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     from clustersim.calibration.chip_report import (
         coefficient_cells,
         doubt_text,
-        stacks_on_the_desk,
         step_text,
+        user_stacks,
     )
     from clustersim.calibration.repeats import repeat_text, repeated_cases
 
@@ -245,7 +245,7 @@ def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
         return []
     headers, cells = coefficient_cells(calibrated)
     repeated = repeat_text(repeated_cases(calibrated.measured))
-    chips, stacks = calibrated.measured.chips_on_the_desk, stacks_on_the_desk(calibrated)
+    chips, stacks = calibrated.measured.user_chips, user_stacks(calibrated)
     heading = f"what {', '.join(chips)} reaches with {', '.join(stacks)}, and its 90 % interval:"
     reached = [heading, table(cells, headers)] if cells else []
     return [*repeated, *reached, *doubt_text(calibrated), *step_text(steps)]
@@ -298,11 +298,11 @@ def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _labels_on_the_desk(measured: Measurements) -> list[tuple[str, ...]]:
+def _user_labels(measured: Measurements) -> list[tuple[str, ...]]:
     """Labels of the microbenchmarks of the user's chips."""
     if measured.micro is None:
         return []
-    pairs = zip(measured.micro.labels, measured.on_the_desk, strict=True)
+    pairs = zip(measured.micro.labels, measured.of_user_chips, strict=True)
     return [labels for labels, mine in pairs if mine]
 
 
@@ -312,7 +312,7 @@ def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
     from clustersim.performance import LEVELS, default_calibration
 
     measured = calibrated.measured
-    labels = [*(measured.rows.labels[-count:] if count else []), *_labels_on_the_desk(measured)]
+    labels = [*(measured.rows.labels[-count:] if count else []), *_user_labels(measured)]
     if not labels:
         return []
     among = {pair for row in labels for pair in zip(LEVELS, row, strict=True)}

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{environment['device']} ({environment['framework']}, {environment['runtime']})")
     with new_measurement_file(args.out, environment) as file, _progress(total) as (starts, ends):
 
-        def told(_: Case, row: Measured) -> None:
+        def report(_: Case, row: Measured) -> None:
             with held():
                 file.write(row)
                 rows.append(row)
@@ -98,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
             check()
 
         try:
-            measure(cases, device, pace, told, starts)
-            measure_collectives(device, groups, pace, told, starts)
+            measure(cases, device, pace, report, starts)
+            measure_collectives(device, groups, pace, report, starts)
         except KeyboardInterrupt:
             taken()
             print(f"interrupted: {len(rows)} of {total} cases are kept", file=sys.stderr)

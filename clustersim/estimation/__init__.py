@@ -1,4 +1,4 @@
-"""From a row of models, chips and plans to predicted step times, memory and cost."""
+"""Predicted step time, memory and cost of training jobs, given as arguments or as table rows."""
 
 from clustersim.estimation.configurations import COLUMNS, Configurations, read_configurations
 from clustersim.estimation.estimate import Estimate, PlanEstimate, estimate

@@ -1,4 +1,4 @@
-"""What the arguments of an estimate may be."""
+"""Checks of the arguments of an estimate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_arguments(
     nic_Bps: float,
     tokens: float,
 ) -> None:
-    """Raise an `InputError` with all arguments of an estimate that are out of range."""
+    """Raise one `InputError` for all arguments of an estimate that are out of range."""
     whole = {"count": count, "global_batch": batch, "seq_len": seq_len}
     problems = [
         f"{name}: must be a whole number from 1 to {MOST_CHIPS:,}, found {value!r}"

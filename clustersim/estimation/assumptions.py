@@ -1,4 +1,4 @@
-"""What an estimate assumes where it is not told, in words."""
+"""Notes on what an estimate assumes where an input is missing or not measured."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = [
 ]
 
 PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
-"""Words for a precision, with the one whose peak and bytes count."""
+"""Names of precisions, and the precision whose peak and bytes are used for each."""
 
 NAMES_SHOWN = 12
 
 
 def precision_used(chip: Accelerator, word: str, notes: list[str]) -> str:
-    """Return the precision in which a chip computes where `word` of :data:`PRECISIONS` is asked."""
+    """Return the precision in which a chip computes for `word`, a key of :data:`PRECISIONS`."""
     precision = PRECISIONS[word]
     if precision != word:
-        notes.append(f"{word.upper()} is taken for {precision.upper()}.")
-    told = precision_note(chip, precision)
-    if not told:
+        notes.append(f"{word.upper()} is treated as {precision.upper()}.")
+    instead = precision_note(chip, precision)
+    if not instead:
         return precision
-    notes.append(told)
+    notes.append(instead)
     return "bf16"
 
 
@@ -46,20 +46,20 @@ def stack_used(
     calibration: Calibration,
     notes: list[str],
 ) -> str:
-    """Return the stack by its known spelling; note what is assumed of one that was not measured.
+    """Return the stack in its known spelling; add a note if it was not measured or not given.
 
-    An unknown name is noted, with the nearest known one, and not refused: tables of other people's
-    runs name stacks of their own, and all entries give the same answer.
+    An unknown name gives a note with the nearest known name. It is not an error, since tables of
+    published runs name other stacks, and the command, the table and the function must agree.
     """
     if stack is None:
         assumed = default_stack(chip.family)
         if not assumed:
             notes.append(
-                f"No software stack is known for {chip.name}: mean of all stacks, and their spread "
-                "in the interval."
+                f"No software stack is known for {chip.name}: the mean of all stacks is used, and "
+                "the interval includes their spread."
             )
             return ""
-        notes.append(f"No software stack was named; {assumed} is assumed.")
+        notes.append(f"No software stack is given; {assumed} is assumed.")
         return assumed
     releases = sorted({label for _, level, label in calibration.keys if level == "release"})
     by_lower = {name.lower(): name for name in releases}
@@ -67,9 +67,9 @@ def stack_used(
         return by_lower[stack.lower()]
     product = product_of(stack)
     if product in calibration.stacks:
-        notes.append(f"No run of the release {stack!r} is known; it is taken for a {product}.")
+        notes.append(f"No run of the release {stack!r} was measured; it is treated as {product}.")
         return stack
-    spread = "mean of all stacks, and their spread in the interval"
+    spread = "the mean of all stacks is used, and the interval includes their spread"
     if stack.lower() == UNKNOWN:
         notes.append(f"The software stack is unknown: {spread}.")
         return stack.lower()
@@ -77,31 +77,31 @@ def stack_used(
     hint = "" if near is None else f"did you mean {near!r}? "
     known = f"{', '.join(releases[:NAMES_SHOWN])} and {len(releases) - NAMES_SHOWN} more"
     notes.append(
-        f"No run of the software stack {stack!r} is known: {spread}; {hint}known: {known}."
+        f"No run of the software stack {stack!r} was measured: {spread}; {hint}known: {known}."
     )
     return stack
 
 
 def memory_notes(options: Mapping[str, str]) -> list[str]:
-    """Say what the options of the memory leave out of the step time."""
+    """Say which effects of the memory options are not part of the step time."""
     if options.get("offload", "none") == "none":
         return []
     return ["Transfers to and from the host's memory are not timed."]
 
 
 def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:
-    """Say that no run on a chip is in the calibration; nothing where one is, or none can be."""
+    """Return a note if no run on a chip is in the calibration, unless the chip is hypothetical."""
     measured = {label for _, level, label in calibration.keys if level == "chip"}
     if chip.hypothetical or chip.name in measured:
         return []
     return [
-        f"No run on {chip.name} is in the calibration; its efficiencies are those of its "
-        "relatives, with their spread."
+        f"No run on {chip.name} is in the calibration; its efficiencies are those of related "
+        "chips, and the interval includes their spread."
     ]
 
 
 def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
-    """Say of a hypothetical chip that it is one, and what its range does to a plan."""
+    """Say that a chip is hypothetical, and what the range of its specification means for a plan."""
     note = hypothetical_note([chip])
     if note is None:
         return []
@@ -115,7 +115,7 @@ def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
     )
     if low < memory_bytes <= high:
         notes.append(
-            f"The plan needs {format_memory(memory_bytes)}; at the low end of its memory, "
+            f"The plan needs {format_memory(memory_bytes)}; with the lowest memory of the range, "
             f"{format_memory(low)}, it would not fit."
         )
     return notes

@@ -1,4 +1,4 @@
-"""One job on several chips: step time and cost per token, with their uncertainty."""
+"""Comparison of chips on the same jobs: step time and cost per token, with intervals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["compare_chips"]
 Array = NDArray[np.float64]
 
 DRAWS = 2000
-NORMAL_REACH = 1.645
+NORMAL_COVERAGE_FACTOR = 1.645
 MILLION = 1e6
 
 
@@ -34,34 +34,35 @@ def compare_chips(
     catalogue: Catalogue | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Estimate jobs on each of some chips with the best plan.
+    """Estimate jobs on each of several chips with the best plan.
 
-    The bands of the step time are the 90 % intervals of :func:`clustersim.estimation.estimate`
-    with the plan of the posterior mean kept; a hypothetical chip's have the range of its
-    specification in them. Those of the cost are quantiles over draws of the step time, of the
-    price between its low and high, and of a power that is only known as a range.
+    The intervals of the step time are the 90 % intervals of
+    :func:`clustersim.estimation.estimate`, for the best plan of the posterior mean. For a
+    hypothetical chip they include the range of its specification. The intervals of the cost are
+    quantiles over draws of the step time, of the price between its low and high value, and of the
+    power if only a range of it is known.
 
     Parameters
     ----------
     jobs : mapping of str to int
-        Model by name, and chips of the job.
+        Number of chips of each job, by the name of its model.
     accelerators : sequence of str
     precision : {"bf16", "fp8"}
     prices : Prices, optional
-        By default the planning assumptions; a price of its own replaces the chips' ranges.
+        Default: the planning assumptions. A price given here replaces the price range of each chip.
     calibration, catalogue : optional
         Default: the project's own.
     seed : int
-        Of all draws.
+        Seed of all draws.
 
     Returns
     -------
     DataFrame
-        A row a job and chip: ``model, accelerator, chips, hypothetical, precision, step_time_s,
-        lo_s, hi_s`` (90 %), ``mfu, tokens_per_s_per_chip``, ``cny_per_mtoken`` (of one million
-        tokens; at the price that the catalogue takes), ``lo_cny, hi_cny`` (90 %),
-        ``electricity_share`` of the cost, ``plan`` and ``reason`` (why none fits; numbers are nan
-        then).
+        One row per job and chip: ``model, accelerator, chips, hypothetical, precision,
+        step_time_s, lo_s, hi_s`` (90 %), ``mfu, tokens_per_s_per_chip``, ``cny_per_mtoken`` (cost
+        of one million tokens at the catalogue's price), ``lo_cny, hi_cny`` (90 %),
+        ``electricity_share`` of the cost, ``plan``, and ``reason`` (why no plan fits; the numbers
+        are then nan).
     """
     known = load_catalogue() if catalogue is None else catalogue
     money = Prices.of(known.assumptions) if prices is None else prices
@@ -94,7 +95,7 @@ def _record(found: Estimate, prices: Prices, seed: int) -> dict[str, object]:
         return {**record, "reason": found.reason}
     per_step = _cny_per_chip_second(chip, prices, None)
     tokens = found.tokens_per_step / MILLION
-    half = np.log(best.hi_s / best.step_time_s) / NORMAL_REACH
+    half = np.log(best.hi_s / best.step_time_s) / NORMAL_COVERAGE_FACTOR
     key = zlib.crc32(f"{found.model.name}\t{chip.name}".encode())
     generator = np.random.default_rng(np.random.SeedSequence([seed, key]))
     seconds = best.step_time_s * np.exp(half * generator.standard_normal(DRAWS))
@@ -121,9 +122,9 @@ def _record(found: Estimate, prices: Prices, seed: int) -> dict[str, object]:
 def _cny_per_chip_second(
     chip: Accelerator, prices: Prices, generator: np.random.Generator | None
 ) -> tuple[Array, Array]:
-    """Capital and electricity of one chip with its server and second, or draws of shape (DRAWS,).
+    """Capital and electricity cost of one chip with its server per second, or DRAWS draws of it.
 
-    Of the chip's power alone the range is known; its share of the host is as assumed.
+    For the power of the chip only a range may be known; that of its host is as assumed.
     """
     low, value, high = prices.range_cny(chip) or (np.nan, np.nan, np.nan)
     least, most = chip.ranges.get("power_w", (chip.power_w, chip.power_w))

@@ -1,4 +1,4 @@
-"""Columns of tables of configurations under other usual names."""
+"""Other usual names for the columns of a table of configurations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["ALIASES", "twice", "with_known_columns"]
 
 _CHIP = ("gpu", "npu", "chip", "device", "accelerator", "accel")
 _LABELS = ("accelerator", "framework")
-"""Columns beside which others of such names often describe the same."""
+"""Columns that often have several names in one table."""
 _PARALLEL = {"tp": "tensor", "pp": "pipeline", "dp": "data", "cp": "context", "ep": "expert"}
 
 
 def _of_plan(key: str) -> frozenset[str]:
-    """What else a key of a plan is called there, and the key itself."""
+    """Return other names for a key of a plan, and the key itself."""
     names = {name for name, known in PLAN_ALIASES.items() if known == key}
     return frozenset(map(squashed, names | {key}))
 
@@ -66,23 +66,23 @@ ALIASES: Mapping[str, frozenset[str]] = MappingProxyType(
         "zero_group": frozenset({"zerogroupsize", "shardinggroup", "shardgroup"}),
     }
 )
-"""What else a column is called, letters and digits only; a name that may be a chip's or a number of
-chips is told by what it holds."""
+"""Other names of a column, as letters and digits only. If a name can mean a chip or a number of
+chips, the values of the column decide."""
 
 
 def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Rename the columns that mean a known one which the table lacks.
+    """Rename columns whose name means a known column that the table does not have.
 
     Parameters
     ----------
     table : DataFrame
-        Texts.
+        A table of texts.
 
     Returns
     -------
     DataFrame, list of str
-        The table with the names of :data:`clustersim.calibration.COLUMNS`, and what was renamed.
-        Where two columns may mean the same one, neither is renamed, which is said too.
+        The table with the names of :data:`clustersim.calibration.COLUMNS`, and messages about what
+        was renamed. If two columns may mean the same one, neither is renamed; a message says so.
 
     Examples
     --------
@@ -100,23 +100,25 @@ def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 elif known not in _LABELS:
                     second.append((name, known))
     renamed = {names[0]: known for known, names in found.items() if len(names) == 1}
-    told = [f"column {name!r} is read as {known}" for name, known in renamed.items()]
-    told += [
-        f"columns {' and '.join(map(repr, names))} may each mean {known}: none is read"
+    messages = [f"column {name!r} is read as {known}" for name, known in renamed.items()]
+    messages += [
+        f"columns {' and '.join(map(repr, names))} may each mean {known}, so none of them is read"
         for known, names in found.items()
         if len(names) > 1
     ]
-    told += [f"column {name!r} is ignored: {known} is a column too" for name, known in second]
-    return table.rename(columns=renamed), told
+    messages += [
+        f"column {name!r} is ignored because there is a column {known}" for name, known in second
+    ]
+    return table.rename(columns=renamed), messages
 
 
 def twice(columns: Iterable[object]) -> list[str]:
-    """Say which known columns stand twice, in another spelling.
+    """Name the known columns that are present twice, in different spellings.
 
     Examples
     --------
     >>> twice(["tp", "TP", "note"])
-    ["column 'tp' stands twice: 'tp' and 'TP'; remove one"]
+    ["column 'tp' is present twice: 'tp' and 'TP'; remove one"]
     """
     spelt: dict[str, list[str]] = {}
     for name in columns:
@@ -124,14 +126,14 @@ def twice(columns: Iterable[object]) -> list[str]:
             if squashed(known) == squashed(name):
                 spelt.setdefault(known, []).append(str(name))
     return [
-        f"column {known!r} stands twice: {' and '.join(map(repr, names))}; remove one"
+        f"column {known!r} is present twice: {' and '.join(map(repr, names))}; remove one"
         for known, names in spelt.items()
         if len(names) > 1
     ]
 
 
 def _meant(name: object, cells: Iterable[object]) -> list[str]:
-    """Known columns that another name stands for, at most one."""
+    """Return the known columns that another name means, at most one."""
     word = squashed(name)
     same = [each for each in COLUMNS if squashed(each) == word]
     known = same or [each for each, names in ALIASES.items() if word in names]
@@ -142,7 +144,7 @@ def _meant(name: object, cells: Iterable[object]) -> list[str]:
 
 
 def _are_numbers(cells: Iterable[object]) -> bool:
-    """Tell whether most of the cells that hold something hold numbers."""
+    """Whether most of the non-empty cells are numbers."""
     given = pd.Series([str(cell).strip() for cell in cells], dtype=object)
     given = given[~given.str.lower().isin(["", "nan", "none"])]
     return bool(pd.to_numeric(given, errors="coerce").notna().mean() > 0.5) if len(given) else True

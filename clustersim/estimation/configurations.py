@@ -1,4 +1,4 @@
-"""Tables of training configurations: a row a run, as published measurements describe it."""
+"""Tables of training configurations: one row per run, as in published measurements."""
 
 from __future__ import annotations
 
@@ -56,41 +56,41 @@ SWITCH_COLUMNS = {
 }
 
 COLUMNS: Mapping[str, str] = {
-    "accelerator": "name of a chip of the catalogue",
+    "accelerator": "name of a chip in the catalogue",
     "n_accelerators": "chips of the job (default: tp pp dp cp)",
-    "devices_per_node": "chips of one scale-up domain (default: the chip's)",
-    "inter_node_gbps_per_device": "network of a chip in Gb/s (default: the chip's)",
-    "model": "name; a model of the catalogue fills in a shape that is not given",
-    "params_b": "parameters in thousand millions; settles how many matrices an MLP has",
+    "devices_per_node": "chips in one scale-up domain (default: the chip's)",
+    "inter_node_gbps_per_device": "network bandwidth per chip in Gb/s (default: the chip's)",
+    "model": "name; a model in the catalogue fills in the parts of the shape that are not given",
+    "params_b": "parameters in billions; decides how many matrices an MLP has",
     "layers": "transformer layers",
     "hidden": "width",
     "heads": "attention heads",
     "kv_heads": "key and value heads (default: heads)",
     "head_dim": "width of a head (default: hidden / heads)",
-    "ffn_hidden": "width of the MLP, of one expert in a mixture",
+    "ffn_hidden": "width of the MLP, or of one expert in a mixture",
     "mlp_type": "swiglu, geglu, gelu, relu, relu2",
     "vocab": "size of the vocabulary",
-    "seq_len": "tokens of a sequence",
+    "seq_len": "tokens per sequence",
     "sliding_window": "tokens that attention looks back (default: all)",
-    "n_experts": "experts of a layer (default: none)",
-    "topk": "experts of a token",
-    "global_batch": "sequences of a step",
-    "micro_batch": "sequences of a micro-batch (default: 1)",
-    "tp": "tensor parallel size (default: 1; a row that gives none of tp, pp, dp, cp, ep, etp, "
-    "vpp, micro_batch, recompute, zero and zero_group has its plan searched)",
+    "n_experts": "experts per layer (default: none)",
+    "topk": "experts per token",
+    "global_batch": "sequences per step",
+    "micro_batch": "sequences per micro-batch (default: 1)",
+    "tp": "tensor parallel size (default: 1; if a row gives none of tp, pp, dp, cp, ep, etp, "
+    "vpp, micro_batch, recompute, zero and zero_group, its plan is searched)",
     "pp": "pipeline stages (default: 1)",
-    "vpp": "model chunks of a stage (default: 1)",
-    "dp": "data parallel size (default: what is left)",
+    "vpp": "model chunks per stage (default: 1)",
+    "dp": "data parallel size (default: chips over tp pp cp)",
     "ep": "expert parallel size; experts over any chips of a stage (default: 1)",
-    "etp": "expert tensor parallel size, chips of an expert (default: what `notes` gives, as "
+    "etp": "expert tensor parallel size, chips per expert (default: what `notes` gives, as in "
     "`expert TP 2`; else 1 if ep > 1, else tp)",
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     "recompute": "none, selective or full (default: none)",
-    "moe_recompute": "0 or 1: mixtures of experts are computed again (default: what `recompute` or "
-    "`notes` lists, as `recompute layernorm+moe`; else 0)",
-    "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, 0 where no ranks hold the same weights)",
-    "zero_group": "ranks among which ZeRO splits (default: all, or what zero says)",
+    "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: what `recompute` or "
+    "`notes` lists, as in `recompute layernorm+moe`; else 0)",
+    "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
+    "zero_group": "ranks over which ZeRO splits (default: all, or what zero says)",
     "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
     "comm_overlap": "0 or 1 (default: 1)",
@@ -100,38 +100,38 @@ COLUMNS: Mapping[str, str] = {
     "family": "source of the row (optional)",
     **MEMORY_COLUMNS,
 }
-"""Columns that describe a run, with their defaults; all others are carried along."""
+"""Columns that describe a run, with their defaults; other columns are kept as they are."""
 
 REMARKS = "notes"
-"""A column of free text, in which published tables give what they have no column for
+"""A column of free text, in which published tables give what no column is made for
 (:mod:`clustersim.estimation.remarks`)."""
 
 
 @dataclass(frozen=True)
 class Configurations:
-    """Runs as arrays, and why the others of a table cannot be evaluated.
+    """Runs as arrays, and the reasons why other rows of a table cannot be evaluated.
 
     Attributes
     ----------
     models, chips, plans
-        Structs of arrays of shape (R,) for the R rows that are complete enough.
+        Structs of arrays of shape (R,) for the R rows that can be evaluated.
     global_batch : array, shape (R,)
     labels : list of tuple of str
-        What each row belongs to, for :meth:`clustersim.performance.CoefficientDraw.coefficients`.
+        The labels of each row, for :meth:`clustersim.performance.CoefficientDraw.coefficients`.
     accelerators : list of Accelerator
         The chip of each row.
     index : array of int, shape (R,)
-        Place of each row in the table.
+        Position of each row in the table.
     reason : list of str
-        For each row of the table, why it is left out; empty where it is not.
+        For each row of the table, why it is left out; empty if it is not.
     notes : list of list of str
-        For each row of the table, what was assumed and what is unusual of its plan.
+        For each row of the table, what was assumed and what is unusual about its plan.
     memory_options : list of mapping of str to str
-        What each of the R rows sets of its memory (:func:`clustersim.performance.parse_memory`);
-        empty where all do as their stack.
+        Memory options of each of the R rows (:func:`clustersim.performance.parse_memory`); empty
+        if all rows use those of their stack.
     searched : list of bool
-        For each row of the table, whether it leaves its plan to be searched; its own is then a
-        stand-in without any parallelism.
+        For each row of the table, whether its plan must be searched; its own plan is then a
+        placeholder without parallelism.
     """
 
     models: ModelArrays
@@ -151,7 +151,7 @@ class Configurations:
 
     @property
     def kinds(self) -> list[str]:
-        """What scatters alike: the product, and whether the model is a mixture of experts."""
+        """Groups of rows with equal scatter: the product, and whether the model has experts."""
         product = LEVELS.index("product")
         names = ["" if labels[product] == UNKNOWN else labels[product] for labels in self.labels]
         return [
@@ -161,22 +161,22 @@ class Configurations:
 
     @property
     def memory(self) -> MemoryRules:
-        """What each row keeps in memory, by its stack, its chip and its options."""
+        """Memory rules of each row, by its stack, its chip and its options."""
         families = [chip.family for chip in self.accelerators]
         return memory_rules(self.stacks, families, self.memory_options)
 
     @property
     def stacks(self) -> list[str]:
-        """Software stack of each row, ``""`` where it is not known."""
+        """Software stack of each row; ``""`` if it is unknown."""
         release = LEVELS.index("release")
         return ["" if labels[release] == UNKNOWN else labels[release] for labels in self.labels]
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
-        """Labels of the rows that depend on a coefficient; one is of microbenchmarks alone."""
+        """Labels of the rows that depend on a coefficient; one affects only microbenchmarks."""
         return [] if parameter == "launch_s" else self.labels
 
     def log_seconds(self, coefficients: Coefficients) -> Array:
-        """Logarithm of the step times, shape (R,), or with an axis of draws before."""
+        """Return the log step times, shape (R,), or with an axis of draws in front."""
         return np.log(
             step_seconds(self.models, self.chips, self.plans, self.global_batch, coefficients)
         )
@@ -203,28 +203,28 @@ class Configurations:
 def read_configurations(
     frame: pd.DataFrame, catalogue: Catalogue, *, assumed: Calibration | None = None
 ) -> Configurations:
-    """Make arrays of a table whose columns are those of :data:`COLUMNS`.
+    """Build arrays from a table with the columns of :data:`COLUMNS`.
 
-    A row that names a model of the catalogue takes its shape (heads' width, experts, windows)
-    where the given columns agree with it. Where the parameters (`params_b`) contradict the type of
-    the MLP or the width of the experts, these follow from the parameters. Plans are judged by
-    :data:`clustersim.performance.plan_rules.RULES`.
+    If a row names a model in the catalogue, its missing columns (width of heads, experts, windows)
+    are those of this model, provided that the given columns agree with it. If the number of
+    parameters (`params_b`) contradicts the type of the MLP or the width of the experts, these are
+    computed from the parameters. :data:`clustersim.performance.plan_rules.RULES` judges the plans.
 
     Parameters
     ----------
     frame : DataFrame
-        As read with ``dtype=str`` or with numbers; unknown columns are not looked at.
+        As read with ``dtype=str`` or with numbers; unknown columns are ignored.
     catalogue : Catalogue
     assumed : Calibration, optional
-        What to predict with. What a row leaves out is then assumed as
-        :func:`clustersim.estimation.estimate.estimate` does: the software stack, and the plan
-        where none of its sizes is given. By default rows are published runs, of which nothing is
-        assumed: an unknown stack is unknown, and a plan has the defaults of its columns.
+        The calibration for a prediction. Values that a row does not give are then assumed as in
+        :func:`clustersim.estimation.estimate.estimate`: the software stack, and the plan if none of
+        its sizes is given. By default, rows are published runs and nothing is assumed: a stack that
+        is not given is unknown, and a plan has the defaults of its columns.
 
     Raises
     ------
     InputError
-        Where the table has none of the columns.
+        If the table has none of the columns.
     """
     if not set(COLUMNS) & set(frame.columns):
         raise InputError("table", f"has none of the columns {', '.join(COLUMNS)}")
@@ -262,7 +262,7 @@ def read_configurations(
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One row that can be read: numbers by field of each struct of arrays."""
+    """One row that could be read: numbers by field of each struct of arrays."""
 
     model: dict[str, float]
     chip: Accelerator
@@ -280,9 +280,9 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """What rows are read with.
+    """Reads rows.
 
-    `stacks` has the spelling and the notes of each stack that was looked up for a chip.
+    `stacks` caches the spelling and the notes of each stack of a chip.
     """
 
     catalogue: Catalogue
@@ -290,7 +290,7 @@ class _Reader:
     stacks: dict[tuple[str, str], tuple[str, list[str]]]
 
     def entry(self, row: Row) -> _Entry | None:
-        """Read one row; None where it has problems other than those of its plan."""
+        """Read one row; None if it has problems other than those of its plan."""
         notes: list[str] = []
         chip = _chip(row, self.catalogue)
         word = row.choice("precision", "bf16", tuple(PRECISIONS))
@@ -311,7 +311,7 @@ class _Reader:
         memory = read_memory(row, row.choice("kind", "pretrain", KINDS), notes)
         if row.problems:
             return None
-        plan, problems, told = completed(given, count, experts=model["n_experts"] > 0)
+        plan, problems, plan_notes = completed(given, count, experts=model["n_experts"] > 0)
         if searched and given["sequence_parallel"] is None:
             plan["sequence_parallel"] = 1.0
         row.problems += problems
@@ -327,14 +327,14 @@ class _Reader:
             plan=plan,
             global_batch=batch,
             labels=labels_of(chip, stack, precision, row.text("family")),
-            notes=[*precision_notes, *stack_notes, *notes, *told],
+            notes=[*precision_notes, *stack_notes, *notes, *plan_notes],
             searched=searched,
             memory=memory,
             memory_gb=memory_gb,
         )
 
     def stack(self, row: Row, chip: Accelerator) -> tuple[str, list[str]]:
-        """Read the software stack, or assume that of the chip."""
+        """Read the software stack, or assume the chip's default."""
         name = row.text("framework")
         if self.assumed is None:
             return name, []
@@ -359,7 +359,7 @@ def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
 
 
 def _global_batch(row: Row, catalogue: Catalogue) -> float:
-    """Read the sequences of a step, which a table has to give: a measured run had its own."""
+    """Read the sequences per step, which a table must give: every measured run has its own."""
     if row.text("global_batch"):
         return row.number("global_batch")
     usual = ""
@@ -371,7 +371,7 @@ def _global_batch(row: Row, catalogue: Catalogue) -> float:
 
 
 def _given(row: Row, notes: list[str]) -> Given:
-    """Read the columns of a plan; None for what is not given."""
+    """Read the columns of a plan; None for a value that is not given."""
     given: Given = {
         name: row.number(name) if row.text(name) else None
         for name in ("tp", "pp", "cp", "ep", "vpp", "micro_batch")
@@ -390,18 +390,18 @@ def _given(row: Row, notes: list[str]) -> Given:
 
 
 def _read_remarks(row: Row, given: Given, notes: list[str]) -> None:
-    """Take of a mixture's plan what no column gives but a remark does."""
+    """Read settings of a mixture's plan from remarks if no column gives them."""
     remark = row.text(REMARKS)
-    if given["moe_recompute"] is None and (told := mixtures_in(row.text("recompute"), remark)):
+    if given["moe_recompute"] is None and (found := mixtures_in(row.text("recompute"), remark)):
         given["moe_recompute"] = 1.0
-        notes.append(f"moe_recompute 1 is taken from the column {told[0]} ({told[1]}).")
+        notes.append(f"moe_recompute 1 is taken from the column {found[0]} ({found[1]}).")
     if given["etp"] is None and (size := expert_tp_in(remark)):
         given["etp"] = float(size[0])
         notes.append(f"etp {size[0]} is taken from the column {REMARKS} ({size[1]}).")
 
 
 def _count(row: Row, given: Given) -> float:
-    """Read the chips of a job, or take the product of the sizes given."""
+    """Read the chips of a job; by default the product of the given sizes."""
     inner = 1.0
     for name in ("tp", "pp", "cp"):
         inner *= given[name] or 1.0
@@ -440,7 +440,7 @@ def _chips(entries: list[_Entry]) -> AcceleratorArrays:
 
 
 def chip_arrays(chips: Sequence[Accelerator], precisions: Sequence[str]) -> AcceleratorArrays:
-    """Make arrays of some chips, each with the peak of its own precision (bf16 or fp8)."""
+    """Build the arrays of some chips, each with the peak of its own precision (bf16 or fp8)."""
     if not chips:
         fields = {field.name: np.zeros(0) for field in dataclasses.fields(AcceleratorArrays)}
         return AcceleratorArrays(**fields)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a training run takes in days, chips and electricity."""
+"""Duration, chip cost and electricity of a training run."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ JOULES_PER_KWH = 3.6e6
 
 @dataclass(frozen=True)
 class Prices:
-    """What money is assumed.
+    """Prices and other assumptions about cost.
 
     Attributes
     ----------
     chip_cny : float or None
-        Purchase price of one chip with its share of the server in CNY; None for that of the
+        Purchase price of one chip with its share of the server in CNY; None for the price in the
         planning assumptions.
     depreciation_years : float
-        Over which the price is spread, at full use.
+        Period over which the price is spread, at full use.
     tariff_cny_per_kwh : float
-        Price of electricity.
+        Electricity price.
     pue : float
-        Power of the site over that of its nodes, for cooling and conversion.
+        Power of the site over the power of its nodes, for cooling and conversion.
     assumptions : PlanningAssumptions
-        Of all else: servers, network and buildings, interest, power of chips and hosts. The
-        defaults of the other attributes are the built-in ones; :meth:`of` takes those of a
-        catalogue.
+        Everything else: servers, network and buildings, interest, power of chips and hosts. The
+        defaults of the other attributes are those of the built-in assumptions; :meth:`of` uses
+        those of a catalogue.
     """
 
     chip_cny: float | None = None
@@ -65,35 +65,35 @@ class Prices:
             raise InputError("prices", problems)
 
     @classmethod
-    def of(cls, assumptions: PlanningAssumptions, **told: Any) -> Prices:
-        """Return the prices of planning assumptions, with `told` in place of some."""
+    def of(cls, assumptions: PlanningAssumptions, **given: Any) -> Prices:
+        """Return the prices of planning assumptions, with some values replaced by `given`."""
         assumed = {
             "depreciation_years": assumptions.life / SECONDS_PER_YEAR,
             "tariff_cny_per_kwh": assumptions.tariff_cny_per_kwh,
             "pue": assumptions.pue,
         }
-        return cls(**{**assumed, **told}, assumptions=assumptions)
+        return cls(**{**assumed, **given}, assumptions=assumptions)
 
     def range_cny(self, chip: Accelerator) -> tuple[float, float, float] | None:
-        """Return low, value and high of the price of a chip with its share of the server."""
+        """Return the low, assumed and high price of a chip with its share of the server."""
         if self.chip_cny is not None:
             return self.chip_cny, self.chip_cny, self.chip_cny
         return server_price_cny(chip, self.assumptions)
 
     def capital_per_second(self) -> float:
-        """Return what a second of use costs over the price of a chip, with network and buildings.
+        """Return the cost of one second of use over the price of a chip.
 
-        It is the depreciation of the servers, their share of network and buildings, and interest on
-        the mean value over the life.
+        The cost is the depreciation of the servers, their share of network and buildings, and
+        interest on the mean value over the lifetime.
         """
-        told = self.assumptions
-        mean_held = 0.5 * (1.0 + told.residual_share)
-        a_year = (1.0 - told.residual_share) / self.depreciation_years
-        interest = told.interest_per_year * mean_held
-        return (1.0 + told.site_share) * (a_year + interest) / SECONDS_PER_YEAR
+        assumed = self.assumptions
+        mean_held = 0.5 * (1.0 + assumed.residual_share)
+        a_year = (1.0 - assumed.residual_share) / self.depreciation_years
+        interest = assumed.interest_per_year * mean_held
+        return (1.0 + assumed.site_share) * (a_year + interest) / SECONDS_PER_YEAR
 
     def power_w(self, chip: Accelerator) -> float:
-        """Return the power of a chip that works, with its share of the host, without cooling."""
+        """Return the power of a busy chip with its share of the host, without cooling."""
         return busy_power_w(chip, self.assumptions)
 
 
@@ -105,16 +105,16 @@ class Cost(Brief):
     ----------
     tokens : float
     seconds, lo_s, hi_s : float
-        With the 90 % interval of the step time; no failures, restarts or evaluations.
+        Duration with the 90 % interval of the step time; without failures, restarts or evaluations.
     chips_cny : float or None
-        Share of the purchase of chips and servers that the run uses up; None where no price is
+        Share of the purchase price of chips and servers that the run uses up; None if no price is
         known.
     site_cny, interest_cny : float or None
-        The same of network and buildings, and interest on both.
+        The same for network and buildings, and interest on both.
     energy_kwh, energy_cny : float
-        Of the chips at work and their hosts, times the site's overhead.
+        Energy of the busy chips and their hosts, times the site's overhead, and its cost.
     prices : Prices
-        What was assumed (with the price of the chip that was used).
+        The assumed prices (with the price of the chip that was used).
     """
 
     tokens: float
@@ -134,12 +134,12 @@ class Cost(Brief):
             "tokens": format_number(self.tokens),
             "time": format_duration(self.seconds),
             "electricity": f"{format_number(self.energy_kwh)} kWh",
-            "together": "" if total is None else f"{format_number(total)} CNY",
+            "total": "" if total is None else f"{format_number(total)} CNY",
         }
 
     @property
     def total_cny(self) -> float | None:
-        """All of it; None where no price is known."""
+        """Total cost; None if no price is known."""
         if self.chips_cny is None or self.site_cny is None or self.interest_cny is None:
             return None
         return self.chips_cny + self.site_cny + self.interest_cny + self.energy_cny
@@ -152,7 +152,7 @@ def cost_of(
     seconds_per_token: tuple[float, float, float],
     prices: Prices,
 ) -> Cost:
-    """Work out days and money for a number of tokens.
+    """Compute duration and cost for a number of tokens.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def cost_of(
         Chips of the job.
     tokens : float
     seconds_per_token : tuple of float
-        Of the whole job: estimate, and bounds of its interval.
+        Seconds per token of the entire job: estimate and bounds of its interval.
     prices : Prices
 
     Examples
@@ -173,16 +173,17 @@ def cost_of(
     (10000, 127, 25)
     """
     seconds, lo_s, hi_s = (tokens * each for each in seconds_per_token)
-    told = prices.assumptions
+    assumed = prices.assumptions
     known = prices.range_cny(accelerator)
     price = None if known is None else known[1]
-    lived = seconds * (1.0 - told.residual_share) / (prices.depreciation_years * SECONDS_PER_YEAR)
+    depreciation_s = prices.depreciation_years * SECONDS_PER_YEAR
+    lived = seconds * (1.0 - assumed.residual_share) / depreciation_s
     chips = None if price is None else count * price * lived
-    site = None if chips is None else chips * told.site_share
+    site = None if chips is None else chips * assumed.site_share
     interest = None
     if price is not None and chips is not None and site is not None:
         interest = count * price * prices.capital_per_second() * seconds - chips - site
-        interest = interest if told.interest_per_year > 0 else 0.0
+        interest = interest if assumed.interest_per_year > 0 else 0.0
     energy_kwh = count * prices.power_w(accelerator) * prices.pue * seconds / JOULES_PER_KWH
     return Cost(
         tokens=tokens,

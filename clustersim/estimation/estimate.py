@@ -1,4 +1,4 @@
-"""The estimate of one training job: step time with its interval, memory, plans, days and cost."""
+"""Estimate of one training job: step time with its interval, memory, plans, duration and cost."""
 
 from __future__ import annotations
 
@@ -52,28 +52,28 @@ __all__ = ["TOKENS_PER_PARAMETER", "Estimate", "PlanEstimate", "estimate"]
 Array = NDArray[np.float64]
 
 TOKENS_PER_PARAMETER = 20.0
-"""Tokens that make best use of a model's size (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
+"""Compute-optimal tokens per parameter (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
 PLANS_KEPT = 5
 DOUBLINGS = 10
-"""How far above the chips asked for a count is sought at which a plan fits."""
+"""Doublings of the given number of chips in the search for one on which a plan fits."""
 
 
 @dataclass(frozen=True, repr=False)
 class PlanEstimate(Brief):
-    """What one plan gives.
+    """Estimate of one plan.
 
     Attributes
     ----------
     plan : mapping of str to int
         Keys of :data:`clustersim.estimation.given_plan.PLAN_KEYS`; `etp` is 0 without experts.
     step_time_s, lo_s, hi_s : float
-        Seconds of one step with the bounds of its 90 % interval.
+        Seconds per step with the bounds of its 90 % interval.
     tokens_per_s, mfu : float
     memory_bytes : float
-        Of the fullest chip.
+        Memory of the fullest chip.
     fits : bool
     notes : tuple of str
-        What is unusual of the plan (:mod:`clustersim.performance.plan_rules`).
+        Unusual properties of the plan (:mod:`clustersim.performance.plan_rules`).
     """
 
     plan: Mapping[str, int]
@@ -104,39 +104,39 @@ class PlanEstimate(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Estimate(Brief):
-    """The estimate of one job.
+    """Estimate of one job.
 
     Attributes
     ----------
     model : Model
     accelerator : Accelerator
     count : int
-        Chips.
+        Number of chips.
     precision, stack : str
-        What was asked for or assumed (`notes` say so).
+        The given or assumed value (`notes` say which).
     global_batch : int
-        Sequences of a step.
+        Sequences per step.
     nic_Bps : float
-        Network of one chip in bytes/s.
+        Network bandwidth per chip in bytes/s.
     plans : tuple of PlanEstimate
-        The plan given, or the best that fit, the fastest first; empty where none does.
+        The given plan, or the fastest plans that fit, in ascending order; empty if none fits.
     searched : tuple of int, or None
-        Plans that were tried and how many of them fit; None where one was given.
+        Number of plans tried and number of those that fit; None if a plan was given.
     parts : mapping of str to float
-        Seconds of a step by part, of the first plan.
+        Seconds per step by part, for the first plan.
     memory : mapping of str to float
-        Bytes on the fullest chip by class, of the first plan.
+        Bytes on the fullest chip by class, for the first plan.
     memory_basis : str
-        Whose bytes and which loss that counts.
+        The software stack whose bytes are counted, and the type of loss.
     reason : str
-        Why the plan given, or any, does not fit; else empty.
+        Why the given plan, or any plan, does not fit; otherwise empty.
     cost : Cost or None
-        Days and money, of the first plan.
+        Duration and cost, for the first plan.
     notes : tuple of str
-        What was assumed, and what is unusual of the first plan.
+        What was assumed, and what is unusual about the first plan.
     drawn_s : array, shape (draws,)
-        Step times of the first plan in draws from the calibration, without the scatter of
-        a measurement about the model.
+        Step times of the first plan for draws from the calibration, without the scatter of a
+        measurement around the model.
     """
 
     model: Model
@@ -172,12 +172,12 @@ class Estimate(Brief):
 
     @property
     def best(self) -> PlanEstimate | None:
-        """The plan given or the fastest that fits; None where none does."""
+        """The given plan or the fastest one that fits; None if there is none."""
         return self.plans[0] if self.plans else None
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens of one step."""
+        """Tokens per step."""
         return self.global_batch * self.model.seq_len
 
 
@@ -200,35 +200,35 @@ def estimate(
     draws: int = 0,
     seed: int = 0,
 ) -> Estimate:
-    """Estimate the step time of a training job with its 90 % interval, memory, days and cost.
+    """Estimate the step time of a training job with its 90 % interval, memory, duration and cost.
 
     Parameters
     ----------
     model, accelerator : str or Model or Accelerator
-        Names of the catalogue, or the things themselves.
+        Names in the catalogue, or the objects themselves.
     count : int
         Chips of the job.
     plan : str or mapping, optional
-        As :func:`clustersim.estimation.given_plan.read_plan` reads it. Where it gives no size,
-        only switches or nothing, the fastest plan that fits is searched; otherwise a size that is
-        not given is 1.
+        A plan as :func:`clustersim.estimation.given_plan.read_plan` reads it. If it gives no size
+        (only switches, or nothing), the fastest plan that fits is searched. Otherwise a size that
+        is not given is 1.
     global_batch : int, optional
-        Sequences of a step (default: the model's own).
+        Sequences per step (default: the model's own).
     seq_len : int, optional
-        Tokens of a sequence (default: the model's own).
+        Tokens per sequence (default: the model's own).
     precision : {"bf16", "fp16", "fp8", "mxfp8", "fp32"}
-        FP16 and FP32 are taken for BF16; a chip without FP8 computes in BF16. Notes say so.
+        FP16 and FP32 are treated as BF16; a chip without FP8 computes in BF16. Notes say so.
     stack : str, optional
-        Software stack (default: that of :func:`clustersim.performance.default_stack`). One that was
-        never measured, and ``"unknown"``, has the mean of all, and the spread of all in its
-        interval.
+        Software stack (default: :func:`clustersim.performance.default_stack`). For a stack that was
+        not measured, and for ``"unknown"``, the mean of all stacks is used, and the interval
+        includes their spread.
     memory : str or mapping, optional
-        Options of :data:`clustersim.performance.MEMORY_OPTIONS`, as
+        Options from :data:`clustersim.performance.MEMORY_OPTIONS`, such as
         ``"loss_fused=linear,offload=optimizer"`` (default: what the stack does).
     nic_Bps : float, optional
-        Network of one chip in bytes/s (default: the chip's own).
+        Network bandwidth per chip in bytes/s (default: the chip's own).
     tokens : float, optional
-        For days and cost (default: :data:`TOKENS_PER_PARAMETER`).
+        Tokens for duration and cost (default: :data:`TOKENS_PER_PARAMETER` per parameter).
     prices : Prices, optional
     calibration : Calibration, optional
         Default: the project's own.
@@ -239,7 +239,8 @@ def estimate(
     Raises
     ------
     InputError
-        For unknown names (with the nearest), values out of range, or a plan that a rule refuses.
+        If a name is unknown (the nearest one is suggested), a value is out of range, or a rule
+        refuses the plan.
 
     Examples
     --------
@@ -305,7 +306,7 @@ def estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """All but the plan."""
+    """A job without its plan."""
 
     model: Model
     chip: Accelerator
@@ -337,7 +338,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The plan given or those found, with their notes, and why there is none."""
+    """The given plan or those found, with their notes, and the reason if there is none."""
 
     plans: list[dict[str, int]]
     notes: list[tuple[str, ...]]
@@ -345,7 +346,7 @@ class _Choice:
 
 
 def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tuple[int, int]]:
-    """Search the best plans; how many were tried and fit."""
+    """Search for the best plans; also return how many were tried and how many fit."""
     switches = {name: given[name] for name in SWITCHES}
     found = search_plans(
         job.model,
@@ -370,7 +371,7 @@ def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tupl
 
 
 def _fits_from(job: _Job) -> str:
-    """Say from how many chips on (in doublings) a plan fits."""
+    """Say on how many chips a plan fits, among doublings of the given number."""
     most = min(DOUBLINGS, int(np.log2(MOST_CHIPS / job.count)))
     counts = [job.count * 2**power for power in range(1, most + 1)]
     if not counts:
@@ -385,12 +386,12 @@ def _fits_from(job: _Job) -> str:
         memory=job.memory,
     )
     fitting = [count for count, fits in zip(counts, found.fits, strict=True) if fits]
-    return f"; {format_count(fitting[0])} chips have a plan that fits" if fitting else ""
+    return f"; on {format_count(fitting[0])} chips a plan fits" if fitting else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Evaluated:
-    """The plans of a job with what :class:`Estimate` tells of them."""
+    """The evaluated plans of a job, as fields of :class:`Estimate`."""
 
     plans: tuple[PlanEstimate, ...]
     parts: Mapping[str, float]
@@ -423,7 +424,7 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
     if not estimates[0].fits:
         needed = format_memory(estimates[0].memory_bytes)
         has = format_memory(job.chip.hbm_bytes * BINARY_GIGABYTE)
-        reason = f"the plan does not fit: it needs {needed} on the fullest chip, which has {has}"
+        reason = f"the plan does not fit: the fullest chip needs {needed}; a chip has {has}"
     drawn_s = _drawn(rows.take(np.array([0])), job.calibration, draws, seed)
     return _Evaluated(estimates, _first(step.parts), _first(step.memory), reason, drawn_s)
 
@@ -439,7 +440,7 @@ def _cost(job: _Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost
 
 
 def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Array:
-    """Step times of one row in each draw, shape (draws,)."""
+    """Step times of one row for draws from the calibration, shape (draws,)."""
     if not draws:
         return np.zeros(0)
     sampled = calibration.draw(draws, seed)

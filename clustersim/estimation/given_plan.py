@@ -1,8 +1,8 @@
-"""A plan as a user writes it, ``tp=8,pp=4,recompute=full`` or columns of a row, and its defaults.
+"""A plan as a user writes it (``tp=8,pp=4,recompute=full`` or columns of a row), and its defaults.
 
-One rule for all entries: a plan is searched where none of its :data:`SIZES` is given; otherwise a
-size that is not given is 1, as :data:`PLAN_KEYS` says. A switch (:data:`SWITCHES`) does not make a
-plan: the search keeps it.
+The rule is the same everywhere: if none of the :data:`SIZES` of a plan is given, the plan is
+searched; otherwise a size that is not given is 1 unless :data:`PLAN_KEYS` says otherwise. A switch
+(:data:`SWITCHES`) alone does not make a plan: the search keeps it fixed.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ __all__ = [
 PLAN_KEYS: Mapping[str, str] = {
     "tp": "tensor parallel size",
     "pp": "pipeline stages",
-    "dp": "data parallel size (default: what is left)",
+    "dp": "data parallel size (default: chips over tp pp cp)",
     "cp": "context parallel size",
     "ep": "expert parallel size: experts over any chips of a stage (tp dp cp)",
-    "etp": "expert tensor parallel size, chips of an expert (default: 1 if ep > 1, else tp)",
-    "vpp": "model chunks of a stage",
-    "micro_batch": "sequences of a micro-batch",
+    "etp": "expert tensor parallel size, chips per expert (default: 1 if ep > 1, else tp)",
+    "vpp": "model chunks per stage",
+    "micro_batch": "sequences per micro-batch",
     "recompute": "none, selective or full",
-    "zero": "ZeRO stage 0 to 3 (default: 1, 0 where no ranks hold the same weights); fsdp is 3",
-    "zero_group": "ranks among which ZeRO splits (default: all)",
+    "zero": "ZeRO stage 0 to 3 (default: 1, or 0 if no two ranks have the same weights); fsdp is 3",
+    "zero_group": "ranks over which ZeRO splits (default: all)",
     "flash": "fused attention, 1 or 0",
     "sequence_parallel": "1 or 0",
-    "overlap": "communication behind computation, 1 or 0",
+    "overlap": "overlap of communication with computation, 1 or 0",
     "lora": "low-rank adapters, 1 or 0 (default)",
-    "moe_recompute": "mixtures of experts are computed again, 1 or 0 (default)",
+    "moe_recompute": "recompute of mixtures of experts, 1 or 0 (default)",
 }
-"""Keys of a plan; unless it says otherwise, a size that is not given is 1, and a switch is on."""
+"""Keys of a plan. By default a size is 1 and a switch is on, unless stated otherwise."""
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
-"""Keys of which one makes a plan; without any the plan is searched."""
+"""Keys that make a plan; if none of them is given, the plan is searched."""
 
 ALIASES = {
     "mbs": "micro_batch",
@@ -76,26 +76,26 @@ ALIASES = {
 }
 NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group")
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
-BLOCK_NOTE = "Recompute of a block of layers is taken for that of all layers (full)."
+BLOCK_NOTE = "Recompute of a block of layers is treated as recompute of all layers (full)."
 
 Given = dict[str, float | None]
-"""Values of :data:`PLAN_KEYS`; None for what is not given."""
+"""Values of :data:`PLAN_KEYS`; None for a value that is not given."""
 
 
 def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
-    """Read a plan; what is assumed of a word goes to `notes`.
+    """Parse a plan; add assumptions about its words to `notes`.
 
     Parameters
     ----------
     plan : str or mapping
-        ``"tp=8,pp=4"`` or ``{"tp": 8, "pp": 4}``; keys of :data:`PLAN_KEYS`.
+        ``"tp=8,pp=4"`` or ``{"tp": 8, "pp": 4}``, with keys of :data:`PLAN_KEYS`.
     notes : list of str
-        Added to.
+        Notes are appended to this list.
 
     Raises
     ------
     InputError
-        All problems at once: unknown keys, and values that cannot be.
+        If keys are unknown or values are not allowed. All problems are reported at once.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
             hint = nearest_hint(key, PLAN_KEYS, most=len(PLAN_KEYS))
             problems.append(f"{key}: unknown key of a plan; {hint}")
         elif name in texts:
-            problems.append(f"{key}: given twice")
+            problems.append(f"{key}: is given more than once")
         elif not str(value).strip():
             problems.append(f"{key}: has no value")
         else:
@@ -150,7 +150,7 @@ def _number(row: Row, name: str) -> float | None:
 
 
 def read_recompute(row: Row, notes: list[str]) -> float | None:
-    """Read a recompute mode: a word or its number, None where none is given."""
+    """Read a recompute mode, as a word or number; None if none is given."""
     text = row.text("recompute")
     if not text:
         return None
@@ -173,26 +173,26 @@ def read_zero(row: Row) -> tuple[float | None, float | None]:
         return 0.0, None
     match = re.fullmatch(r"(?:zero[- ]?)?([0-3])(?:\.0)?(?:\(group=(\d+|dp)\))?", text)
     if match is None:
-        row.problems.append(f"zero: must be 0, 1, 2, 3, fsdp or like 1(group=8), found {text!r}")
+        row.problems.append(f"zero: must be 0 to 3, fsdp, or as in 1(group=8), found {text!r}")
         return None, None
     group = match.group(2)
     return float(match.group(1)), (float(group) or None) if group and group != "dp" else None
 
 
 def is_searched(given: Given) -> bool:
-    """Whether nothing of a plan is given but switches, so that the best one is searched."""
+    """Whether a plan gives only switches or nothing, so that the best plan is searched."""
     return all(given[name] is None for name in SIZES)
 
 
 def completed(
     given: Given, count: float, *, experts: bool
 ) -> tuple[dict[str, float], list[str], list[str]]:
-    """Put the defaults where a plan says nothing.
+    """Fill in the defaults of a plan.
 
     Parameters
     ----------
     given : mapping
-        As :func:`read_plan` returns it.
+        As returned by :func:`read_plan`.
     count : float
         Chips of the job.
     experts : bool
@@ -201,10 +201,10 @@ def completed(
     Returns
     -------
     dict of str to float
-        Fields of :class:`clustersim.performance.Plans`; a `dp` of 0 where the sizes do not divide
-        the chips, an `etp` of 0 without experts.
+        Fields of :class:`clustersim.performance.Plans`. `dp` is 0 if the sizes do not divide the
+        chips, and `etp` is 0 without experts.
     list of str, list of str
-        Problems and notes of the job's size.
+        Problems with the size of the job, and notes.
     """
     sizes = {name: given[name] for name in ("tp", "pp", "cp")}
     dp, problem, note = data_parallel_size(count, sizes, given["dp"])
@@ -218,17 +218,17 @@ def completed(
         values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep", "etp")))
     if given["sequence_parallel"] is None:
         values["sequence_parallel"] = float(values["tp"] > 1)
-    told = [note] if note else []
+    notes = [note] if note else []
     if experts and given["etp"] is None and values["ep"] > 1 and values["tp"] > 1:
-        told.append(
+        notes.append(
             "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp, "
             f"{values['tp']:.0f}."
         )
-    return values, [problem] if problem else [], told
+    return values, [problem] if problem else [], notes
 
 
 def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
-    """Raise InputError where a plan that is searched has a switch that the model cannot have."""
+    """Raise InputError if a plan to be searched has a switch that the model cannot have."""
     problems = switch_problems(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),
@@ -246,30 +246,30 @@ def settle_plan(
     global_batch: int,
     notes: list[str],
 ) -> dict[str, int]:
-    """Complete a plan and judge it by :data:`clustersim.performance.plan_rules.RULES`.
+    """Complete a plan and check it by :data:`clustersim.performance.plan_rules.RULES`.
 
     Parameters
     ----------
     given : mapping
-        As :func:`read_plan` returns it.
+        As returned by :func:`read_plan`.
     model : Model
     chip : Accelerator
     count : int
         Chips of the job.
     global_batch : int
-        Sequences of a step.
+        Sequences per step.
     notes : list of str
-        What is unusual of the plan is added.
+        Notes on the plan are appended to this list.
 
     Returns
     -------
     dict of str to int
-        All of :data:`PLAN_KEYS`; `recompute` as a place in ``RECOMPUTE``.
+        All of :data:`PLAN_KEYS`; `recompute` is an index into ``RECOMPUTE``.
 
     Raises
     ------
     InputError
-        All problems at once.
+        If the plan is not allowed. All problems are reported at once.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def settle_plan(
     >>> found["dp"], found["recompute"], found["zero"]
     (4, 2, 1)
     """
-    values, problems, told = completed(given, count, experts=model.n_experts > 0)
+    values, problems, size_notes = completed(given, count, experts=model.n_experts > 0)
     verdicts = judge(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),
@@ -290,12 +290,12 @@ def settle_plan(
     problems += verdicts.problems[0]
     if problems:
         raise InputError("plan", problems)
-    notes += told + verdicts.notes[0]
+    notes += size_notes + verdicts.notes[0]
     return {name: int(value) for name, value in values.items()}
 
 
 def plan_text(plan: Mapping[str, int]) -> str:
-    """Return a plan as ``--plan`` reads it: what differs from 1, and the usual keys.
+    """Return a plan in the syntax of ``--plan``: values other than 1, and the usual keys.
 
     Examples
     --------
@@ -312,7 +312,7 @@ def plan_text(plan: Mapping[str, int]) -> str:
         if name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
         elif name == "etp":
-            known = plan["tp"] == 1 or plan["ep"] == 1  # else Megatron-Core's default is another
+            known = plan["tp"] == 1 or plan["ep"] == 1  # else Megatron-Core's default differs
             parts += [f"etp={value}"] if unusual_etp(plan) or (value and not known) else []
         elif name in USUAL or (
             value != usual and not (name == "sequence_parallel" and plan["tp"] == 1)
@@ -322,5 +322,5 @@ def plan_text(plan: Mapping[str, int]) -> str:
 
 
 def unusual_etp(plan: Mapping[str, int]) -> float:
-    """Return the expert tensor parallel size of a plan where it is not the default; else 0."""
+    """Return the expert tensor parallel size of a plan if it is not the default; else 0."""
     return unusual_expert_tp(plan["tp"], plan["ep"], plan["etp"])

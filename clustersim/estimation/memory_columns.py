@@ -1,4 +1,4 @@
-"""Columns of a table that tell what a run keeps in memory."""
+"""Table columns that describe what a run keeps in memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["MEMORY_COLUMNS", "read_memory"]
 MEMORY_COLUMNS: Mapping[str, str] = {
     **{name: f"{meaning} (default: what the stack does)" for name, meaning in
        MEMORY_OPTIONS.items()},
-    "chip_memory_gb": "memory of the chip as marketed, in binary gigabytes (default: the chip's)",
+    "chip_memory_gb": "marketed memory of the chip, in binary gigabytes (default: the chip's)",
 }  # fmt: skip
 
 
 def read_memory(row: Row, kind: str, notes: list[str]) -> dict[str, str]:
-    """Read the options of the memory of one row.
+    """Read the memory options of one row.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def read_memory(row: Row, kind: str, notes: list[str]) -> dict[str, str]:
     kind : str
         Kind of training; QLoRA freezes weights in NF4.
     notes : list of str
-        What cannot be read as any option is told here, and ignored.
+        A note is appended for each value that is not understood; the value is ignored.
 
     Returns
     -------
     dict of str to str
-        As :func:`clustersim.performance.parse_memory` returns them.
+        As returned by :func:`clustersim.performance.parse_memory`.
     """
     found = {"weights": "nf4"} if kind == "qlora" else {}
     for name in MEMORY_OPTIONS:
@@ -40,7 +40,7 @@ def read_memory(row: Row, kind: str, notes: list[str]) -> dict[str, str]:
             continue
         value = read_memory_text(name, text)
         if value is None:
-            notes.append(f"{name} {text!r} is not understood and ignored.")
+            notes.append(f"{name} {text!r} is not understood and is ignored.")
         else:
             found[name] = value
     notes += memory_notes(found)

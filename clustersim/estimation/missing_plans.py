@@ -1,4 +1,4 @@
-"""The best plan for rows that give no plan."""
+"""Search for the best plan of rows that give no plan."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ __all__ = ["INTERRUPTED", "find_plans"]
 
 ROWS_AT_ONCE = 16
 INTERRUPTED = (
-    "interrupted before the search for its plan; predict the rows with this reason again in a "
-    "table of their own"
+    "interrupted before its plan was searched; predict the rows with this reason again in a "
+    "separate table"
 )
-"""The reason of rows whose plan was still to be searched when a signal came."""
+"""The reason of rows whose plan was not searched before an interrupt."""
 
 
 def find_plans(
     rows: Configurations, draw: CoefficientDraw
 ) -> tuple[Configurations, NDArray[np.bool_]]:
-    """Give rows without a plan the fastest that fits, the thriftiest where none does.
+    """Give rows without a plan the fastest one that fits, or the one that needs least memory.
 
     Parameters
     ----------
     rows : Configurations
-        Their reasons and notes are added to.
+        Reasons and notes are added to it.
     draw : CoefficientDraw
 
-    A KeyboardInterrupt ends the search: rows whose plan was not found by then are left out, with
-    the reason :data:`INTERRUPTED`.
+    After a KeyboardInterrupt the search stops. Rows whose plan was not found by then are left out,
+    with the reason :data:`INTERRUPTED`.
 
     Returns
     -------
     Configurations
-        Without the rows that have no plan at all.
+        The rows for which a plan exists.
     array of bool
-        Whose plan was searched.
+        Whether the plan of each row was searched.
     """
     searched = np.array([rows.searched[place] for place in rows.index], dtype=bool)
     open_rows = np.flatnonzero(searched)
@@ -71,7 +71,7 @@ def find_plans(
                 place = rows.index[where]
                 if found is None:
                     lost[where] = True
-                    rows.reason[place] = "no plan given, and none divides n_accelerators"
+                    rows.reason[place] = "no plan is given, and none divides n_accelerators"
                     continue
                 for name, value in found.values.items():
                     plans[name][where] = value
@@ -92,7 +92,7 @@ class _Found:
 
 
 def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Found | None]:
-    """Evaluate all plans of some rows; which is best for each."""
+    """Evaluate all plans of some rows and return the best one of each."""
     models, chips, batch = rows.models, rows.chips, rows.global_batch
     candidates = enumerate_plans(models, chips, rows.plans.chips, batch)
     row = candidates.row
@@ -115,13 +115,13 @@ def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Foun
         here = np.array([place])
         unusual = judge(models.take(here), chips.take(here), chosen, batch[here]).notes[0]
         values = {field.name: float(getattr(chosen, field.name)[0]) for field in _FIELDS}
-        results[place] = _Found(values, [_told(values, fits=bool(fitting.size)), *unusual])
+        results[place] = _Found(values, [_plan_note(values, fits=bool(fitting.size)), *unusual])
     return results
 
 
-def _told(values: dict[str, float], *, fits: bool) -> str:
-    """Say which plan was found, as ``--plan`` reads it."""
+def _plan_note(values: dict[str, float], *, fits: bool) -> str:
+    """Describe the plan that was found, in the syntax of ``--plan``."""
     text = plan_text({name: int(values[name]) for name in PLAN_KEYS})
-    which = "fastest plan that fits" if fits else "no plan fits; thriftiest plan"
-    allowed = "; the upper bound allows for a run whose plan is not the best" if fits else ""
-    return f"No plan given, {which}: {text}{allowed}."
+    which = "fastest plan that fits" if fits else "no plan fits; plan with the least memory"
+    allowed = "; the upper bound allows for a run with a slower plan" if fits else ""
+    return f"No plan is given; {which}: {text}{allowed}."

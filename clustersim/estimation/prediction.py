@@ -26,9 +26,9 @@ __all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
 Array = NDArray[np.float64]
 
 DRAWS = 200
-"""Draws for an interval; its width is then known to 5 %."""
+"""Number of draws for an interval; its width then has a standard error of 5 %."""
 ROWS_AT_ONCE = 512
-"""Label of a stack or source that is not known."""
+"""Rows that are drawn together, which limits the memory."""
 DRAWN_FIELDS = {
     "peak_flops": "peak_flops.{precision}",
     "bf16_flops": "peak_flops.bf16",
@@ -36,12 +36,12 @@ DRAWN_FIELDS = {
     "scaleup_Bps": "scaleup_Bps",
     "nic_Bps": "nic_Bps",
 }
-"""Fields of :class:`AcceleratorArrays` that are drawn, and the range of the chip that they have."""
+"""Fields of :class:`AcceleratorArrays` that are drawn, and the chip's range for each."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Step times of some rows; arrays have the shape (R,).
+    """Predicted step times of some rows; arrays have the shape (R,).
 
     Attributes
     ----------
@@ -50,8 +50,7 @@ class Prediction:
     lo_s, hi_s : array
         Bounds of the 90 % interval of a measured step time.
     spread : array
-        Standard deviation of the logarithm that comes from the model (without the scatter of a
-        measurement).
+        Standard deviation of the logarithm due to the model (without the scatter of a measurement).
     """
 
     step: StepTime
@@ -65,10 +64,10 @@ def predict(
 ) -> Prediction:
     """Predict step times with 90 % intervals.
 
-    The model's part of the interval is the spread over draws from the posterior (effects
-    that no measurement knows from their priors) and over the stated ranges of a hypothetical chip;
-    the scatter of a measurement about the model is added in quadrature. A stack or source that is
-    not known counts as one more of its kind (:func:`clustersim.performance.labels_of`).
+    The model's part of the interval is the spread over draws from the posterior (effects without
+    measurements are drawn from their priors) and over the stated ranges of a hypothetical chip. The
+    scatter of a measurement around the model is added in quadrature. An unknown stack or source
+    counts as a new one (:func:`clustersim.performance.labels_of`).
 
     Parameters
     ----------
@@ -86,14 +85,16 @@ def predict(
         memory=rows.memory,
     )
     spread = spread_of(rows, calibration.draw(draws, seed))
-    half = calibration.reach * np.sqrt(spread**2 + calibration.scatter_of(rows.kinds) ** 2)
+    half = calibration.coverage_factor * np.sqrt(
+        spread**2 + calibration.scatter_of(rows.kinds) ** 2
+    )
     return Prediction(
         step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
     )
 
 
 def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Array:
-    """Standard deviation over draws of the logarithm of each row's step time."""
+    """Return the standard deviation over draws of the logarithm of each row's step time."""
     spread = np.zeros(len(rows))
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = rows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(rows))))
@@ -112,14 +113,14 @@ def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Array:
 def draw_specifications(
     chips: AcceleratorArrays, accelerators: Sequence[Accelerator], sampled: CoefficientDraw
 ) -> AcceleratorArrays:
-    """Draw what is not known of hypothetical chips, evenly between its low and high.
+    """Draw the unknown specifications of hypothetical chips, uniformly between low and high.
 
-    A network that a row states (another than its chip's) is known.
+    A network that a row gives, different from its chip's, is not drawn.
 
     Returns
     -------
     AcceleratorArrays
-        Fields of shape (draws, rows) where a chip is hypothetical; the given ones where none is.
+        Fields of shape (draws, rows) if a chip is hypothetical; otherwise the given arrays.
     """
     if not sampled.draws or not any(chip.hypothetical for chip in accelerators):
         return chips

@@ -1,8 +1,8 @@
-"""Sizes and switches of a plan in the free text of a row, for which published tables lack a column.
+"""Sizes and switches of a plan in the free text of a row, if a published table has no column.
 
-A remark is read where a part of it, between commas and the like, says nothing but the size or the
-list (``capacity factor 1; expert TP 2``), and where no word before it in its sentence denies it.
-Any other sentence may tell of another run (``ETP 2 was slower``) and is not read.
+A remark is read if a part of it, between commas or semicolons, has only the size or the list
+(``capacity factor 1; expert TP 2``), and if no word before it in its sentence negates it. Any other
+sentence may be about another run (``ETP 2 was slower``) and is not read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MODULES = (
     "shared_experts",
     "shared experts",
 )
-"""What Megatron-Core's ``--recompute-modules`` can name, and its ordinary words."""
+"""Modules that Megatron-Core's ``--recompute-modules`` can name, and common words for them."""
 _MODULE = rf"(?:{'|'.join(_MODULES)})"
 _LIST = rf"{_MODULE}(?:(?:\s*[,+&]\s*(?:and\s+)?|\s+and\s+|\s+){_MODULE})*"
 _MIXTURES = (
@@ -56,9 +56,9 @@ _SENTENCE = re.compile(r";|\.(?:\s|$)")
 
 
 def expert_tp_in(remark: str) -> tuple[int, str] | None:
-    """Return the expert tensor parallel size that a remark gives, and its words.
+    """Return the expert tensor parallel size that a remark gives, and the matching words.
 
-    None where it gives none, or several.
+    None if it gives none or several.
 
     Examples
     --------
@@ -72,19 +72,19 @@ def expert_tp_in(remark: str) -> tuple[int, str] | None:
 
 
 def mixtures_in(recompute: str, remark: str) -> tuple[str, str] | None:
-    """Return which text says that mixtures of experts are computed again, and its words.
+    """Return where a row says that mixtures of experts are recomputed, and the matching words.
 
     Parameters
     ----------
     recompute : str
-        The column of that name: ``selective`` and a list of modules.
+        Text of the column `recompute`: ``selective`` and a list of modules.
     remark : str
         Free text.
 
     Returns
     -------
     tuple of str, optional
-        ``recompute`` or ``notes``, and the words; None where neither says so.
+        ``recompute`` or ``notes``, and the words; None if neither says so.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def _moe(modules: str) -> str:
 
 
 def _said(pattern: re.Pattern[str], remark: str) -> list[re.Match[str]]:
-    """Find what the sentences of a remark say, but those that deny it."""
+    """Return the matches in the sentences of a remark, without those that are negated."""
     return [
         match
         for sentence in _SENTENCE.split(remark)

@@ -14,21 +14,21 @@ __all__ = ["Row"]
 
 MOST = 1e9
 MOST_OF = dict.fromkeys(("n_accelerators", "global_batch", "seq_len"), float(MOST_CHIPS))
-"""The same limits as an estimate of one job has."""
+"""The same limits as for the estimate of one job."""
 FLAGS = {"true": 1.0, "false": 0.0}
-"""Words for a switch that is on or off."""
+"""Words for the values of a switch."""
 DENIALS = {"not", "no", "non", "without"}
 
 
 class Row:
-    """One row of a table, with what is wrong in it.
+    """One row of a table, with the problems found in it.
 
     Attributes
     ----------
     values : mapping
         Texts or numbers by column.
     problems : list of str
-        A line for each value that cannot be used.
+        One line for each value that cannot be used.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ class Row:
         self.problems: list[str] = []
 
     def text(self, name: str) -> str:
-        """Return a value as text, empty where it is missing."""
+        """Return a value as text; empty if it is missing."""
         value = self.values.get(name)
         if value is None or (isinstance(value, float) and np.isnan(value)):
             return ""
@@ -51,7 +51,7 @@ class Row:
         most: float | None = None,
         whole: bool = True,
     ) -> float:
-        """Read a number; `default` where it is missing, a problem where there is none."""
+        """Read a number; if it is missing, return `default` or add a problem."""
         text = self.text(name)
         if not text:
             if default is None:
@@ -87,9 +87,9 @@ class Row:
         return default
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
-        """Read one of some words; the last of them that a longer text holds (``bf16 + fp8``).
+        """Read one of several words; in a longer text, the last of them (``bf16 + fp8``).
 
-        A longer text must hold the whole word and deny nothing (``not full``).
+        A longer text must contain the whole word and no negation (``not full``).
         """
         text = self.text(name).lower() or default
         if text in allowed:
@@ -103,5 +103,5 @@ class Row:
 
 
 def _words(text: str) -> str:
-    """Return the words of a text, a blank between them."""
+    """Return the words of a text, separated by single spaces."""
     return " ".join(re.findall(r"[a-z0-9]+", text))

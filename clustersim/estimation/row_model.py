@@ -1,4 +1,4 @@
-"""The shape of the model of one row: the catalogue's, where it has it, and what the row gives."""
+"""The model shape of one row: that of the catalogue, with the values that the row gives."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ GATED = ("swiglu", "geglu", "silu", "swish", "gated")
 UNGATED = ("gelu", "relu", "relu2")
 SHAPE = ("layers", "hidden", "heads", "ffn_hidden", "vocab")
 MOST_APART = 0.2
-"""Parameters may differ by this share from those counted (embeddings tied or not)."""
+"""Parameters may differ by this share from the counted ones (tied embeddings or not)."""
 
 
 def model_of_row(row: Row, catalogue: Catalogue) -> dict[str, float]:
-    """Return the fields of :class:`clustersim.performance.ModelArrays`; empty where one is missing.
+    """Return the fields of :class:`clustersim.performance.ModelArrays`; empty if one is missing.
 
     Parameters
     ----------
     row : Row
-        Its `problems` are added to.
+        Problems are added to it.
     catalogue : Catalogue
     """
     known = _known_model(row, catalogue)
@@ -42,19 +42,19 @@ def model_of_row(row: Row, catalogue: Catalogue) -> dict[str, float]:
 
 
 def _name_unknown(row: Row, catalogue: Catalogue) -> None:
-    """Say that the model is not known, rather than which parts of its shape are missing."""
+    """Say that the model is unknown, instead of listing the missing parts of its shape."""
     missing = [f"{name}: missing" for name in (*SHAPE, "seq_len")]
     name = row.text("model")
-    absent = [told.partition(":")[0] for told in row.problems if told in missing]
+    absent = [line.partition(":")[0] for line in row.problems if line in missing]
     if not name or not absent:
         return
     try:
         _catalogue_model(name, catalogue)
-        told = f"model: {name!r} of the catalogue has another shape"
+        message = f"model: {name!r} has another shape in the catalogue; correct the given columns"
     except InputError as error:
-        told = f"model: {error.problems[0]}"
+        message = f"model: {error.problems[0]}"
     row.problems[:] = [each for each in row.problems if each not in missing]
-    row.problems.append(f"{told}; or give its {', '.join(absent)}")
+    row.problems.append(f"{message}; or give its {', '.join(absent)}")
 
 
 def _catalogue_model(name: str, catalogue: Catalogue) -> Model:
@@ -62,7 +62,7 @@ def _catalogue_model(name: str, catalogue: Catalogue) -> Model:
 
 
 def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
-    """Return the model of the catalogue that the row names, unless its shape is another."""
+    """Return the catalogue's model that the row names, unless the row gives another shape."""
     name = row.text("model")
     try:
         model = _catalogue_model(name, catalogue)
@@ -76,7 +76,7 @@ def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
 
 
 def _of_catalogue(row: Row, known: Model) -> dict[str, float]:
-    """Return the catalogue's own row, and in it what the table gives."""
+    """Return the catalogue's shape, with the values that the row gives."""
     own = ModelArrays.of([known])
     model = {field.name: float(getattr(own, field.name)[0]) for field in dataclasses.fields(own)}
     for name in ("layers", "hidden", "heads"):
@@ -97,7 +97,7 @@ def _of_catalogue(row: Row, known: Model) -> dict[str, float]:
         plain = _attention_params(model) == model["attention_params"]
         model["attention_width"] = known.heads * head_dim
         model["kv_width"] = kv_heads * head_dim
-        if plain:  # latent attention keeps the parameters that the catalogue knows
+        if plain:  # latent attention keeps the parameters of the catalogue
             model["attention_params"] = _attention_params(model)
     if width not in (known.ffn_hidden, known.expert_ffn_hidden):
         model["expert_ffn_hidden" if known.n_experts else "ffn_hidden"] = width
@@ -112,7 +112,7 @@ def _attention_params(model: dict[str, float]) -> float:
 
 
 def _of_row(row: Row) -> dict[str, float]:
-    """Return the shape that the row gives itself."""
+    """Return the shape that the row itself gives."""
     given = {name: row.number(name) for name in SHAPE}
     heads, hidden = given["heads"], given["hidden"]
     seq_len = row.number("seq_len")
@@ -147,7 +147,7 @@ def _of_row(row: Row) -> dict[str, float]:
 
 
 def _settle_by_params(row: Row, model: dict[str, float]) -> None:
-    """Let `params_b` decide between two and three matrices, and the width of experts."""
+    """Choose between two and three MLP matrices, or set the width of experts, by `params_b`."""
     params = 1e9 * row.number("params_b", 0.0, least=0.0, whole=False)
     if not params > 0:
         return

@@ -1,4 +1,4 @@
-"""Predictions for a table of configurations that a user brings."""
+"""Predictions for a user's table of configurations."""
 
 from __future__ import annotations
 
@@ -49,29 +49,29 @@ __all__ = [
 ]
 
 FOR_UNKNOWN_CHIPS: Mapping[str, str] = {
-    "peak_tflops": "dense peak in the row's precision, for a chip that the catalogue does not know",
-    "year": "year of the run, to find the chips that are most like it",
+    "peak_tflops": "dense peak in the row's precision, for a chip that is not in the catalogue",
+    "year": "year of the run, to find the most similar chips",
 }
-"""Columns that are read where the catalogue does not know a chip."""
+"""Columns that are read if a chip is not in the catalogue."""
 
 PREDICTED: Mapping[str, str] = {
     "predicted_step_time_s": "seconds of one optimizer step",
     "predicted_lo_s": "lower bound of its 90 % interval",
     "predicted_hi_s": "upper bound of its 90 % interval",
     "predicted_memory_bytes": "memory of the fullest chip",
-    "predicted_memory_basis": "whose bytes and which loss that counts",
-    "fits": "true where that is at most the chip's memory",
-    "reason": "why the row cannot be predicted; else empty",
-    "predicted_note": "what was assumed beyond the defaults of the columns; else empty",
+    "predicted_memory_basis": "software stack whose bytes are counted, and the type of loss",
+    "fits": "true if predicted_memory_bytes is at most the chip's memory",
+    "reason": "why the row cannot be predicted; otherwise empty",
+    "predicted_note": "what was assumed in addition to column defaults; otherwise empty",
 }
 """Columns that a prediction adds."""
 
 BEHIND_THE_BEST = 0.21
-"""How much longer than with the best plan a run takes whose plan is not known (root mean square of
-the logarithm): 440 published pretraining runs with their plans taken away."""
+"""How much longer a run takes than with the best plan if its plan is unknown (root mean square of
+the logarithm), from 440 published pretraining runs whose plans were ignored."""
 MOST_FAULTS = 10
 NEAR = 0.8
-"""Similarity from which a column that is not known is taken for a misspelt one."""
+"""Similarity from which on an unknown column is considered a misspelt one."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,15 +81,15 @@ class PredictedTable(Brief):
     Attributes
     ----------
     table : DataFrame
-        All rows and columns of the input, and those of :data:`PREDICTED`; texts.
+        All rows and columns of the input and those of :data:`PREDICTED`, as texts.
     predicted : int
-        Rows with a prediction.
+        Number of rows with a prediction.
     misspelt : mapping of str to str
-        Columns that are not known, by the known column that they seem to mean.
+        Unknown columns, each with the known column that it seems to mean.
     renamed : tuple of str
-        Which columns were read as which known ones, and which were not read for another.
+        Messages about columns that were read under another name or ignored.
     interrupted : int
-        Rows that were left out as a signal came before their plan was searched.
+        Number of rows left out because an interrupt came before their plan was searched.
     """
 
     table: pd.DataFrame
@@ -104,7 +104,7 @@ class PredictedTable(Brief):
             "predicted": f"{self.predicted:,}",
             "left out by an interrupt": f"{self.interrupted:,}" if self.interrupted else "",
             "columns read under another name": ", ".join(self.renamed),
-            "columns not known": ", ".join(self.misspelt),
+            "unknown columns": ", ".join(self.misspelt),
         }
 
 
@@ -117,26 +117,27 @@ def predict_table(
 ) -> PredictedTable:
     """Predict the step time and memory of every row that is complete enough.
 
-    After a KeyboardInterrupt in the search for plans, the rows that were not reached say so in
-    their reason.
+    After a KeyboardInterrupt during the search for plans, the reason of the remaining rows says
+    so.
 
     Parameters
     ----------
     table : DataFrame
-        The columns of :data:`clustersim.calibration.COLUMNS` in any order, also under other usual
-        names (:data:`clustersim.estimation.column_names.ALIASES`), ``peak_tflops`` and
-        ``year`` for chips that the catalogue does not know, and any others. No measured result is
-        looked at.
+        A table with columns of :data:`clustersim.calibration.COLUMNS` in any order, also under
+        other usual names (:data:`clustersim.estimation.column_names.ALIASES`), with ``peak_tflops``
+        and ``year`` for chips that are not in the catalogue, and with any other columns. Measured
+        results are not used.
     calibration : Calibration, optional
         Default: the project's own.
     catalogue : Catalogue, optional
     source : str
-        What to call the table in messages.
+        Name of the table in error messages.
 
     Raises
     ------
     InputError
-        Where the table has none of the known columns, one of the columns to be added, or no rows.
+        If the table has none of the known columns, has one of the columns to be added, or has no
+        rows.
 
     Examples
     --------
@@ -159,8 +160,8 @@ def predict_table(
     rows = read_configurations(known, catalogue, assumed=calibration)
     rows, searched = find_plans(rows, calibration.mean_draw())
     reason = [lost.get(place, text) for place, text in enumerate(rows.reason)]
-    for place, told in enumerate(rows.notes):
-        notes[place] += told if not reason[place] else []
+    for place, row_notes in enumerate(rows.notes):
+        notes[place] += row_notes if not reason[place] else []
     cut = reason.count(INTERRUPTED)
     with interrupts.held() if cut else nullcontext():
         columns = _predicted_columns(rows, searched, calibration, reason, notes)
@@ -186,7 +187,7 @@ def _check_columns(table: pd.DataFrame, texts: pd.DataFrame, source: str) -> Non
     if not set(COLUMNS) & set(texts.columns):
         problems.append(
             f"has none of the columns of a configuration: {', '.join(COLUMNS)}; "
-            f"its first line is {', '.join(map(str, table.columns))[:80]!r}"
+            f"its header is {', '.join(map(str, table.columns))[:80]!r}"
         )
     if not problems and not len(table):
         problems.append("has no rows")
@@ -197,7 +198,7 @@ def _check_columns(table: pd.DataFrame, texts: pd.DataFrame, source: str) -> Non
 def misspelt_columns(
     unknown: Sequence[str], present: Collection[str], known: Iterable[str] = tuple(COLUMNS)
 ) -> dict[str, str]:
-    """Return the columns that seem to mean a known one which is not present."""
+    """Return the unknown columns that seem to mean a known one which is not present."""
     missing = [name for name in known if name not in present]
     near = {}
     for column in unknown:
@@ -211,12 +212,12 @@ def misspelt_columns(
 def _with_unknown_chips(
     texts: pd.DataFrame, catalogue: Catalogue, notes: list[list[str]]
 ) -> tuple[pd.DataFrame, Catalogue, dict[int, str]]:
-    """Put made-up chips in the place of unknown ones whose peak is given.
+    """Replace unknown chips whose peak is given by hypothetical chips.
 
     Returns
     -------
     DataFrame, Catalogue
-        With the names of the made-up chips, and the catalogue that knows them.
+        The table with the names of the hypothetical chips, and a catalogue that includes them.
     dict of int to str
         The rows whose chip remains unknown, with the reason.
     """
@@ -234,8 +235,8 @@ def _with_unknown_chips(
         if made is None:
             near = difflib.get_close_matches(name, catalogue.accelerators, n=1, cutoff=0.0)
             lost[place] = (
-                f"accelerator: unknown accelerator {name!r}; did you mean {near[0]!r}? or give its "
-                "dense peak in a column peak_tflops"
+                f"accelerator: unknown accelerator {name!r}; did you mean {near[0]!r}? Otherwise "
+                "give its dense peak in a column peak_tflops"
             )
             continue
         extended = extended.with_accelerator(made.accelerator)
@@ -245,7 +246,7 @@ def _with_unknown_chips(
 
 
 def _with_known_kinds(texts: pd.DataFrame, notes: list[list[str]]) -> pd.DataFrame:
-    """Take training of a kind that is not known for pretraining: all weights are trained."""
+    """Treat an unknown kind of training as pretraining: all weights are trained."""
     if "kind" not in texts:
         return texts
     kinds = texts["kind"].to_list()
@@ -254,7 +255,7 @@ def _with_known_kinds(texts: pd.DataFrame, notes: list[list[str]]) -> pd.DataFra
         row.choice("kind", "pretrain", KINDS)
         if row.problems:
             kinds[place] = ""
-            notes[place].append(f"kind {kind.strip()!r} is taken for training of all weights.")
+            notes[place].append(f"kind {kind.strip()!r} is treated as training of all weights.")
     return texts.assign(kind=kinds)
 
 
@@ -282,11 +283,10 @@ def _predicted_columns(
     for place, chip, used in zip(
         rows.index, rows.accelerators, found.step.memory_bytes, strict=True
     ):
-        told = [*unmeasured_notes(chip, calibration), *chip_notes(chip, float(used))]
-        notes[place] += told
+        notes[place] += unmeasured_notes(chip, calibration) + chip_notes(chip, float(used))
         columns["predicted_note"][place] = " ".join(notes[place])
     upper = np.log(found.hi_s / found.step.step_time_s)
-    behind = np.where(searched, calibration.reach * BEHIND_THE_BEST, 0.0)
+    behind = np.where(searched, calibration.coverage_factor * BEHIND_THE_BEST, 0.0)
     hi_s = found.step.step_time_s * np.exp(np.hypot(upper, behind))
     numbers: dict[str, tuple[NDArray[Any], str]] = {
         "predicted_step_time_s": (found.step.step_time_s, ".6g"),
@@ -305,13 +305,13 @@ def _predicted_columns(
 
 
 def read_csv_as_text(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file; every value stays the text that it is.
+    """Read a CSV file without converting its values.
 
     Raises
     ------
     InputError
-        Where the file cannot be read, is no text, has a column twice, or rows of another length
-        than its header.
+        If the file cannot be read, is not text, has a column twice, or has rows that are longer or
+        shorter than its header.
     """
     source = os.fspath(path)
     try:
@@ -325,20 +325,20 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
     except (csv.Error, ValueError) as error:
         if "\0" not in str(path) and b"\0" in Path(path).read_bytes():
             raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected") from None
-        raise InputError(source, f"is no CSV table: {error}") from None
+        raise InputError(source, f"is not a CSV table: {error}") from None
     if not lines:
         raise InputError(source, "is empty")
     header = lines[0][1]
-    told = other_separator(",".join(header))
-    if told is not None:
-        raise InputError(source, told)
+    separator = other_separator(",".join(header))
+    if separator is not None:
+        raise InputError(source, separator)
     problems = [
-        f"column {name!r}: stands twice in the header"
+        f"column {name!r}: is present twice in the header"
         for name in dict.fromkeys(header)
         if header.count(name) > 1
     ]
     problems += [
-        f"line {number}: has {len(cells)} values, the header {len(header)}"
+        f"line {number}: has {len(cells)} values, the header has {len(header)}"
         for number, cells in lines[1:]
         if len(cells) != len(header)
     ][:MOST_FAULTS]
@@ -350,27 +350,27 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
 
 
 def refuse_existing(path: str | Path) -> None:
-    """Raise an `InputError` where a file stands already or its folder does not exist."""
+    """Raise an `InputError` if a file exists already or its folder does not exist."""
     place = Path(path)
     if "\0" in str(place):
-        raise InputError(os.fspath(path), "cannot be written: no name of a file")
+        raise InputError(os.fspath(path), "cannot be written: the name has a null character")
     try:
         exists, folder = place.exists() or place.is_symlink(), place.parent.is_dir()
     except OSError as error:
         raise InputError(os.fspath(path), f"cannot be written: {error.strerror}") from None
     if exists:
-        raise InputError(os.fspath(path), "exists already; name a new file, nothing is overwritten")
+        raise InputError(os.fspath(path), "exists already and is not overwritten; name a new file")
     if not folder:
-        raise InputError(os.fspath(path), f"cannot be written: no folder {place.parent}")
+        raise InputError(os.fspath(path), f"cannot be written: there is no folder {place.parent}")
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table of texts as CSV, all of it or nothing; an existing file is refused.
+    """Write a table of texts as CSV, either completely or not at all; never overwrite a file.
 
     Raises
     ------
     InputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     refuse_existing(path)
     place = Path(path)

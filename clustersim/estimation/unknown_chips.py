@@ -1,4 +1,4 @@
-"""Chips that the catalogue does not know, put together from their peak and their relatives."""
+"""Hypothetical chips for those not in the catalogue, from their peak and similar chips."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from clustersim.catalogue import Accelerator, Catalogue
 __all__ = ["UnknownChip", "unknown_chip"]
 
 RELATIVES = 4
-"""Chips of the catalogue between whose numbers those of an unknown chip are taken to lie."""
+"""Number of similar chips in the catalogue whose numbers give the range of an unknown chip."""
 YEARS_PER_DOUBLING = 2.0
-"""Years apart that count as much as a factor of two in the peak when the nearest are sought."""
+"""Years of difference that weigh as much as a factor of two in the peak in the search for similar
+chips."""
 DRAWN = ("hbm_Bps", "scaleup_Bps", "nic_Bps")
 FP8_TO_BF16 = 2.0
-"""Peaks of the chips that have both: FP8 products are twice as many a second."""
+"""FP8 peak over BF16 peak, as on the chips that have both."""
 LARGEST_DOMAIN = 72
-"""Chips whose scale-up domain is larger (TPU pods) are like no other."""
+"""Chips with a larger scale-up domain (TPU pods) are not considered similar."""
 LEAST_PEAK, LARGEST_PEAK = 1.0, 1e6
 
 
 @dataclass(frozen=True)
 class UnknownChip:
-    """A chip made up for one that the catalogue does not know, and what was assumed.
+    """A hypothetical chip for one that is not in the catalogue, and what was assumed.
 
     Attributes
     ----------
     accelerator : Accelerator
-        Marked as hypothetical, with the range of its relatives for each number that is not given.
+        Marked as hypothetical, with the range of similar chips for each number that is not given.
     note : str
     """
 
@@ -41,11 +42,12 @@ class UnknownChip:
 def unknown_chip(
     name: str, peak_tflops: str, precision: str, year: str, catalogue: Catalogue
 ) -> UnknownChip | None:
-    """Make a chip of a given peak; None where the peak is no usable number.
+    """Build a chip with a given peak; return None if the peak is not a usable number.
 
-    A chip whose name holds the model number of known ones (``A100-SXM-64GB``) is of their
-    architecture; any other stands alone, so that its efficiencies have the spread of all chips.
-    Memory (unless the name says it) and links are those of the nearest chip in peak and year.
+    If the name contains the model number of known chips (``A100-SXM-64GB``), the chip has their
+    architecture. Otherwise it has its own architecture, so that its efficiencies have the spread
+    of all chips. Memory (unless the name gives it) and links are those of the chip that is nearest
+    in peak and year.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def unknown_chip(
         Dense peak of `precision` in TFLOP/s.
     precision : {"bf16", "fp8"}
     year : str
-        Year of the run, or nothing.
+        Year of the run, or empty.
     catalogue : Catalogue
 
     Examples
@@ -106,7 +108,7 @@ def unknown_chip(
         ranges=ranges,
     )
     others = ", ".join(chip.name for chip in nearest[1:])
-    note = f"unknown accelerator: {peak:g} TFLOP/s as given, memory and links of {like.name}" + (
+    note = f"unknown accelerator: {peak:g} TFLOP/s as given; memory and links as {like.name}" + (
         f" (range of {others})" if ranges else ""
     )
     return UnknownChip(accelerator, note)
@@ -122,7 +124,7 @@ def _number(text: str) -> float:
 def _nearest(
     chips: Sequence[Accelerator], bf16: float, year: float = math.nan
 ) -> list[Accelerator]:
-    """Order by distance in peak (doublings) and year; the few nearest."""
+    """Return the nearest chips, ordered by distance in peak (doublings) and year."""
 
     def distance(chip: Accelerator) -> float:
         years = abs(year - chip.year) / YEARS_PER_DOUBLING if math.isfinite(year) else 0.0
@@ -140,7 +142,7 @@ def _all_words(chip: Accelerator) -> set[str]:
 
 
 def _model_numbers(chip: Accelerator) -> set[str]:
-    """Words of its names with two digits or more, such as ``a100``; sizes of memory are none."""
+    """Words of a chip's names with two digits or more, such as ``a100``, without memory sizes."""
     return {
         word for word in _all_words(chip) if re.search(r"\d\d", word) and not _SIZE.fullmatch(word)
     }

@@ -1,6 +1,6 @@
-"""Microbenchmarks of an accelerator: what `clustersim measure` runs, and the file it writes.
+"""Microbenchmarks of an accelerator: what `clustersim measure` runs, and the file that it writes.
 
-Only :mod:`clustersim.microbenchmarks.schema` can be used without PyTorch.
+Without PyTorch, only :mod:`clustersim.microbenchmarks.schema` can be used.
 """
 
 from clustersim.microbenchmarks.schema import COLUMNS, KINDS

@@ -1,4 +1,4 @@
-"""One case to measure, and what doing it once means."""
+"""A case to measure, and the work that one call of it does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Case", "Work"]
 
 @dataclass(frozen=True)
 class Case:
-    """What to measure.
+    """A case to measure.
 
     Attributes
     ----------
@@ -19,9 +19,9 @@ class Case:
     shape : mapping
         Values by column of :data:`clustersim.microbenchmarks.schema.SHAPE`.
     flops, least_bytes : float
-        Operations, and memory traffic if each operand is read and each result written once.
+        Operations; memory traffic if each operand is read once and each result written once.
     held_bytes : float
-        Memory that it needs at least.
+        Memory that the case needs at least.
     """
 
     kind: str
@@ -31,26 +31,26 @@ class Case:
     held_bytes: float = 0.0
 
     def number(self, column: str) -> int:
-        """Return a whole number of the shape."""
+        """Return an integer of the shape."""
         return int(self.shape[column])
 
     def text(self) -> str:
-        """Say what it is in a few words, for progress."""
+        """Return a short description, for progress messages."""
         values = [str(value) for column, value in self.shape.items() if column != "layout"]
         return " ".join([self.kind, *values])
 
 
 @dataclass(frozen=True)
 class Work:
-    """A case made ready on a device.
+    """A case that is ready to run on a device.
 
     Attributes
     ----------
     calls : tuple of callable
-        Each does the case once, on operands of its own; they are called in turn, so that operands
+        Each runs the case once, on separate operands. They are called in rotation, so that operands
         that fit into a cache are not found there.
     alone : bool
-        Whether the device is waited for after every call, as after a training step.
+        Whether to wait for the device after every call, as after a training step.
     """
 
     calls: tuple[Callable[[], object], ...]

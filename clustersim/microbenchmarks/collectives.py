@@ -22,10 +22,10 @@ POLL_S = 0.1
 
 
 def collective_cases(ranks: int, *, quick: bool = False) -> list[Case]:
-    """Return the cases of so many devices; none of fewer than two.
+    """Return the cases for a number of devices; none for fewer than two.
 
-    The size is that of nccl-tests: of the whole, of which an all-gather brings each device
-    ``(n - 1) / n`` (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
+    Sizes are counted as in nccl-tests: the size of the complete data, of which an all-gather sends
+    each device ``(n - 1) / n`` (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
     """
     if ranks < 2:
         return []
@@ -40,21 +40,21 @@ def measure_collectives(
     device: Device,
     cases: Sequence[Case],
     pace: Pace,
-    told: Callable[[Case, dict[str, Any]], None],
+    report: Callable[[Case, dict[str, Any]], None],
     starts: Callable[[Case], None] = lambda case: None,
 ) -> None:
-    """Measure collectives among as many processes as the cases have ranks, a device each.
+    """Measure collectives with one process per device, as many as the cases have ranks.
 
     Parameters
     ----------
     device : Device
     cases : sequence of Case
-        Of :func:`collective_cases`, all with the same number of ranks.
+        From :func:`collective_cases`, all with the same number of ranks.
     pace : Pace
-    told : callable
-        Gets each case with its row as soon as that is known.
+    report : callable
+        Called with each case and its row as soon as the row is known.
     starts : callable
-        Gets each case before it is measured.
+        Called with each case before it is measured.
     """
     if not cases:
         return
@@ -72,14 +72,14 @@ def measure_collectives(
             while not fault and results.empty():
                 fault = _fault(processes)
             what = {"kind": case.kind, **case.shape, "bytes": case.least_bytes}
-            told(case, {**what, "fault": fault} if fault else what | results.get())
+            report(case, {**what, "fault": fault} if fault else what | results.get())
     finally:
         for process in processes.processes:
             process.terminate()
 
 
 def _fault(processes: Any) -> str:
-    """Wait a moment for the processes; say what went wrong in one, if any."""
+    """Wait a moment for the processes; if one failed, say why."""
     from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
     try:
@@ -92,7 +92,7 @@ def _fault(processes: Any) -> str:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Let processes that start in here leave Ctrl-C to this one, which stops them."""
+    """Let processes that start here ignore Ctrl-C; this process stops them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -115,7 +115,7 @@ def _rank(
     pace: Pace,
     results: Any,
 ) -> None:
-    """Take part in every collective; the first rank reports the slowest rank's times."""
+    """Run every collective as one rank; the first rank reports the times of the slowest rank."""
     from torch import distributed
 
     device = Device(kind, rank)
@@ -144,7 +144,7 @@ def _measured(case: Case, device: Device, ranks: int, pace: Pace) -> dict[str, A
     work = Work((_call(case, device, ranks),))
     try:
         return dict(time_work(work, device, pace, slowest).columns())
-    except TooSlowError as error:  # of all ranks, as they agree on the time
+    except TooSlowError as error:  # raised by all ranks, since they agree on the time
         return {"fault": f"too long: {error}"}
 
 
@@ -166,7 +166,7 @@ def _call(case: Case, device: Device, ranks: int) -> Callable[[], object]:
 
 
 def _named(name: str, before: str) -> Callable[..., object]:
-    """Return a function of torch.distributed by its name, or the one of older releases."""
+    """Return a function of torch.distributed by its name, or by its name in older releases."""
     from torch import distributed
 
     found: Callable[..., object] = getattr(distributed, name, None) or getattr(distributed, before)

@@ -1,4 +1,4 @@
-"""A device of PyTorch: CUDA, Ascend's NPU or the CPU, and what can be read from it."""
+"""A PyTorch device (CUDA, Ascend NPU or CPU) and the readings that it offers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["BACKENDS", "DEVICES", "Device", "name_in_catalogue", "open_device"]
 
 DEVICES = ("cuda", "npu", "cpu")
 BACKENDS = {"cuda": "nccl", "npu": "hccl", "cpu": "gloo"}
-"""What torch.distributed talks through."""
+"""Communication backends of torch.distributed."""
 INSTALL = "needs PyTorch 2.6 or newer for the device: pip install torch, or the extra 'measure'"
 
 
 class Device:
-    """One device: its memory, what is known of it, and readings while it works.
+    """A device: its memory, its description, and readings while it works.
 
     Parameters
     ----------
     kind : {"cuda", "npu", "cpu"}
     place : int
-        Which of the devices of that kind, for processes that have one each.
+        Index among the devices of that kind, for processes that use one device each.
     """
 
     def __init__(self, kind: str, place: int = 0) -> None:
@@ -49,7 +49,10 @@ class Device:
             self._module.set_device(place)
 
     def seconds_of(self, calls: Sequence[Callable[[], object]], count: int) -> float:
-        """Call in turn so many times, and wait for the device before and after all of them."""
+        """Run `count` calls in rotation; wait for the device before the first and after the last.
+
+        Returns the seconds that all of them took.
+        """
         self.synchronize()
         start = time.perf_counter()
         for place in range(count):
@@ -58,42 +61,42 @@ class Device:
         return time.perf_counter() - start
 
     def synchronize(self) -> None:
-        """Wait until all that was launched is done."""
+        """Wait until all launched work is done."""
         if self._module is not None:
             self._module.synchronize()
 
     @property
     def count(self) -> int:
-        """Devices of this kind."""
+        """Number of devices of this kind."""
         return 1 if self._module is None else int(self._module.device_count())
 
     @property
     def name(self) -> str:
-        """What the device calls itself."""
+        """Name that the device reports."""
         if self._module is None:
             return _processor()
         return str(self._module.get_device_name())
 
     @property
     def free_bytes(self) -> float:
-        """Memory that can be had now."""
+        """Memory that can be allocated now."""
         if self._module is None:
             return _available_memory()
         return float(self._module.mem_get_info()[0])
 
     def release(self) -> None:
-        """Give back what the framework keeps of freed memory, and forget the peak."""
+        """Release the memory that the framework caches, and reset the peak."""
         if self._module is not None:
             self._module.empty_cache()
             self._module.reset_peak_memory_stats()
 
     @property
     def peak_bytes(self) -> float | None:
-        """Most memory held since :meth:`release`; None on a CPU."""
+        """Largest memory in use since :meth:`release`; None on a CPU."""
         return None if self._module is None else float(self._module.max_memory_allocated())
 
     def readings(self) -> dict[str, float]:
-        """Clock (Hz), power (W) and temperature (degrees Celsius) now, as far as can be read."""
+        """Current clock (Hz), power (W) and temperature (degrees Celsius), if they can be read."""
         read: dict[str, Callable[[], float]] = {}
         if self.kind == "cuda":
             module: Any = self._module
@@ -109,7 +112,7 @@ class Device:
             }
         found = {}
         for name, reading in read.items():
-            # NVML may be absent, or refuse: the measurement is as good without.
+            # NVML may be missing or refuse to answer; the measurement does not depend on it.
             with contextlib.suppress(Exception):
                 found[name] = reading()
         return found
@@ -141,12 +144,12 @@ def open_device(kind: str = "") -> Device:
     Parameters
     ----------
     kind : str
-        One of :data:`DEVICES`; ``""`` for the first of them that there is.
+        One of :data:`DEVICES`; ``""`` for the first that is available.
 
     Raises
     ------
     InputError
-        Where PyTorch is missing, or has no such device.
+        If PyTorch is missing or finds no such device.
     """
     try:
         import torch
@@ -161,15 +164,16 @@ def open_device(kind: str = "") -> Device:
         if name == "cpu" or (hasattr(torch, name) and getattr(torch, name).is_available())
     ]
     if kind and kind not in present:
-        raise InputError("--device", f"PyTorch finds no {kind} here; there is {', '.join(present)}")
+        available = ", ".join(present)
+        raise InputError("--device", f"PyTorch finds no {kind} here; available: {available}")
     return Device(kind or present[0])
 
 
 def name_in_catalogue(device: str, catalogue: Catalogue) -> str | None:
-    """Return the chip of the catalogue that a device's own name means, if any.
+    """Return the catalogue's name of a chip for the name that its device reports, or None.
 
-    Drivers add a vendor, a memory size and a form factor to the name: the longest start of it that
-    the catalogue knows counts. A slice of a chip (MIG) is none of the catalogue's.
+    Drivers add a vendor, a memory size and a form factor to the name. The longest beginning of the
+    name that is in the catalogue counts. A slice of a chip (MIG) is not in the catalogue.
     """
     if "MIG" in device.split():
         return None
@@ -191,7 +195,7 @@ def _processor() -> str:
 
 
 def _available_memory() -> float:
-    """Memory of the host that programs can have without swapping; all of it where not known."""
+    """Memory of the host that is available without swapping; the total if that is unknown."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         line = next(line for line in lines if line.startswith("MemAvailable"))
@@ -210,9 +214,9 @@ def _npu_smi(kind: str, word: str) -> float:
 
 
 def number_after(word: str, text: str) -> float:
-    """Return the number behind the colon of the first line that has a word.
+    """Return the number after the colon in the first line that contains a word.
 
-    npu-smi's lines differ between releases: ``Power Dissipation(W) : 93.3``, ``Power Usage (W)``.
+    The lines of npu-smi differ by release: ``Power Dissipation(W) : 93.3``, ``Power Usage (W)``.
 
     Examples
     --------
@@ -226,7 +230,7 @@ def number_after(word: str, text: str) -> float:
 
 
 def _printed(command: list[str]) -> str:
-    """What a command prints; nothing where it fails."""
+    """Return what a command prints, or an empty text if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

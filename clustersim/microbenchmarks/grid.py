@@ -1,4 +1,4 @@
-"""Which cases are measured: those of five minutes on one chip, and a quick few."""
+"""The measured cases: a grid of five minutes on one chip, and a few quick ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["grid", "quick_grid"]
 LLAMA = "swiglu"
 SQUARE = (512, 1024, 2048, 4096, 8192, 16384)
 WIDTHS = (2048, 4096, 8192, 16384)
-"""Of models with about 1, 7, 70 and 400 thousand million parameters."""
+"""Hidden sizes of models with about 1, 7, 70 and 400 billion parameters."""
 RANKS = (1, 4, 8)
 TOKENS = (2048, 8192)
 SIZES = tuple(2**power for power in range(16, 31, 2))
@@ -19,7 +19,7 @@ PARAMETERS = tuple(2**power for power in range(22, 29, 2))
 
 
 def grid() -> list[Case]:
-    """Return the cases in the order in which they are measured, steps last."""
+    """Return the cases in the order of measurement, with training steps last."""
     return [
         *(
             streaming_case(kind, size)
@@ -44,8 +44,9 @@ def _launch() -> Case:
 def layer_products(hidden: int, ranks: int) -> list[tuple[int, int]]:
     """Columns and depth of a GPT layer's four products on one of `ranks` tensor-parallel ranks.
 
-    Queries, keys and values; output projection; up and down projection (Shoeybi et al. 2019, arXiv
-    1909.08053, section 3: the first of each pair is split by columns, the second by rows).
+    The products are queries, keys and values; output projection; up and down projection (Shoeybi et
+    al. 2019, arXiv 1909.08053, section 3: columns of the first of each pair are split, and rows of
+    the second).
 
     Examples
     --------
@@ -73,7 +74,7 @@ def _products() -> list[Case]:
     shapes += [(8192, 32000, 4096), (8192, 128256 // 8, 8192)]  # output layers
     shapes = list(
         dict.fromkeys(shapes)
-    )  # wide models on many ranks have the products of narrow ones
+    )  # wide models on many ranks have the same products as narrow ones
     few = [shape for shape in shapes if shape[0] == TOKENS[-1]][::3]
     back = [
         case
@@ -95,7 +96,7 @@ def _products() -> list[Case]:
 
 
 def _attention() -> list[Case]:
-    """As many tokens each (16,384), heads of three widths, grouped queries; long sequences."""
+    """Equal numbers of tokens (16,384), heads of three widths, grouped queries; long sequences."""
     shapes = [(16384 // seq_len, seq_len, 16, 128, 0) for seq_len in (512, 1024, 2048, 8192, 16384)]
     shapes += [(16384 // seq_len, seq_len, 32, 64, 0) for seq_len in (1024, 4096, 16384)]
     shapes += [(4, 4096, 8, 256, 0), (8, 2048, 32, 80, 0)]
@@ -148,7 +149,7 @@ def _idle_step() -> Case:
 
 
 def _steps() -> list[Case]:
-    """Whole steps that fit 141 GB: small models, and the first layers of large ones."""
+    """Whole steps that fit in 141 GB: small models, and the first layers of large ones."""
     gpt = [
         ("GPT 0.35B", shape_of(1024, 16, layers=24, vocab=50304, seq_len=1024), 16),
         ("GPT 1.3B", shape_of(2048, 16, layers=24, vocab=50304, seq_len=2048), 8),
@@ -196,7 +197,7 @@ def _llama(
 
 
 def quick_grid() -> list[Case]:
-    """Return a few small cases of every kind: half a minute on a chip or two cores."""
+    """Return a few small cases of every kind; they take half a minute on a chip or two cores."""
     gpt = shape_of(256, 4, layers=2, vocab=1024, seq_len=256)
     llama = _llama(2, 256, 4, 2, 512, 1024, 256)
     directions = ("forward", "forward+backward")

@@ -14,20 +14,20 @@ from clustersim.microbenchmarks.optimizer import MainWeightsAdam
 __all__ = ["OPERATIONS", "attention_case", "matmul_case", "streaming_case"]
 
 ROW = 4096
-"""Elements of a row of layer norm and softmax."""
+"""Elements per row of layer norm and softmax."""
 APART_BYTES = 256e6
-"""Operands of calls in turn hold as much together, several times a chip's last cache."""
+"""Total size of the operands over which calls rotate, several times a chip's last-level cache."""
 MOST_COPIES = 32
 LEAST_ADAM_BYTES = 28.0
-"""Of AdamW a parameter: gradient (2 bytes), main weight and two moments read and written (24), and
-the weight written (2)."""
+"""Traffic of AdamW per parameter: gradient (2 bytes), main weight and two moments read and written
+(24), weight written (2)."""
 HELD_ADAM_BYTES = 20.0
 """Weight and gradient (2 bytes each), main weight, its gradient and two moments (4 each)."""
 BYTES = MappingProxyType({"bf16": 2, "fp16": 2, "fp8": 1})
 
 
 def matmul_case(m: int, n: int, k: int, *, precision: str = "bf16", layout: str = "TN") -> Case:
-    """Return a product; its result has two bytes an element whatever the operands have."""
+    """Return a matrix product; its result has two bytes per element for any operand precision."""
     moved = BYTES[precision] * (m * k + k * n) + 2.0 * m * n
     return Case(
         "matmul",
@@ -39,7 +39,7 @@ def matmul_case(m: int, n: int, k: int, *, precision: str = "bf16", layout: str 
 
 
 def streaming_case(kind: str, elements: int) -> Case:
-    """Return a memory-bound operation on so many elements (of BF16) or parameters."""
+    """Return a memory-bound operation on a number of elements (in BF16) or parameters."""
     least, held = (LEAST_ADAM_BYTES, HELD_ADAM_BYTES) if kind == "adam" else (4.0, 4.0)
     return Case(
         kind,
@@ -78,10 +78,10 @@ def attention_case(
 
 
 def _in_turn(make: Callable[[], Callable[[], object]], bytes_of_one: float) -> Work:
-    """Make so many copies of a call with its operands that no cache holds them all.
+    """Make enough copies of a call and its operands that no cache holds them all.
 
-    At most :data:`MOST_COPIES`: what is smaller than 8 MB is found in a cache all the same, and
-    launches take longer than it anyway.
+    At most :data:`MOST_COPIES` are made. Operands below 8 MB are therefore found in a cache anyway,
+    but launching such calls takes longer than the calls do.
     """
     copies = min(MOST_COPIES, max(1, math.ceil(APART_BYTES / bytes_of_one)))
     return Work(tuple(make() for _ in range(copies)))
@@ -101,7 +101,7 @@ def _matmul(case: Case, device: Device) -> Work:
         return made.t() if transposed else made
 
     def make() -> Callable[[], object]:
-        # BLAS counts columns first: in its letters the right operand comes first.
+        # BLAS counts columns first: its letters name the right operand first.
         left = operand(m, k, layout[1] == "T")
         right = operand(k, n, layout[0] == "T")
         result = torch.empty((m, n), dtype=kind, device=device.kind)
@@ -111,9 +111,9 @@ def _matmul(case: Case, device: Device) -> Work:
 
 
 def _fp8_product(device: Device, m: int, n: int, k: int) -> Callable[[], object]:
-    """Make a product of FP8 operands into BF16, summed in the tensor cores' own precision.
+    """Make a product of FP8 operands into BF16, accumulated in the tensor cores' own precision.
 
-    So do forward passes of training in FP8 (NVIDIA Transformer Engine, ``DelayedScaling``:
+    Forward passes of FP8 training do the same (NVIDIA Transformer Engine, ``DelayedScaling``:
     `fp8_gemm_fprop` without split accumulation).
     """
     torch = device.torch
@@ -211,4 +211,4 @@ OPERATIONS: Mapping[str, Callable[[Case, Device], Work]] = MappingProxyType(
         "attention": _attention,
     }
 )
-"""What makes each kind of case ready."""
+"""Functions that prepare each kind of case."""

@@ -1,4 +1,4 @@
-"""AdamW with main weights in FP32, as mixed-precision training runs it."""
+"""AdamW with FP32 main weights, as in mixed-precision training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ FUSED = ("cuda", "cpu")
 
 
 class MainWeightsAdam:
-    """Update weights in BF16 through main weights, gradients and moments in FP32.
+    """Update BF16 weights through main weights, gradients and moments in FP32.
 
-    Micikevicius et al. 2018 (arXiv 1710.03740, section 3.1). The weights come in blocks, such as
-    layers, which are updated one after the other, so that gradients in FP32 are held of one only.
+    Micikevicius et al. 2018 (arXiv 1710.03740, section 3.1). The weights are given in blocks, such
+    as layers. The blocks are updated one after the other, so that FP32 gradients are held for only
+    one of them.
 
     Parameters
     ----------

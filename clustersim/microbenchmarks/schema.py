@@ -1,4 +1,4 @@
-"""The file of measurements: one row a case, with what ran, how long it took and where."""
+"""The file of measurements: one row per case, with what ran, how long it took and where."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["CHECKSUM", "COLUMNS", "ENVIRONMENT", "KINDS", "RESULTS", "SHAPE", "r
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        "launch": "a kernel with next to no work, many in a row",
+        "launch": "a kernel with almost no work, many in a row",
         "copy": "copy of a tensor",
         "layer_norm": "layer norm over rows of 4,096 elements, forward",
         "softmax": "softmax over rows of 4,096 elements, forward",
-        "adam": "AdamW with main weights in FP32 of `elements` parameters in BF16",
+        "adam": "AdamW with FP32 main weights, for `elements` parameters in BF16",
         "matmul": "product of an m x k and a k x n matrix",
-        "attention": "fused causal attention, with its projections left out",
+        "attention": "fused causal attention, without its projections",
         "layer": "one transformer layer",
         "output": "output layer and its loss, forward and backward",
         "idle_step": "training step of a model so small that only its launches take time",
@@ -26,22 +26,22 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "reduce_scatter": "sum of `size_bytes` on each of `ranks` devices, split among them",
     }
 )
-"""What is measured. A ``step`` is never fitted on: it says how good a fit to the others is."""
+"""What is measured. A ``step`` is never used in a fit: it shows how good a fit to the others is."""
 
 SHAPE: Mapping[str, str] = MappingProxyType(
     {
         "kind": "one of KINDS",
         "direction": "forward, or forward+backward",
         "precision": "bf16, fp16 or fp8",
-        "layout": "of a product: TN (forward), NN (gradient of inputs), NT (of weights), as BLAS "
-        "names transposed and normal operands",
+        "layout": "operands of a product, transposed or not, in BLAS letters: TN (forward), NN "
+        "(gradient of inputs), NT (gradient of weights)",
         "m": "rows of the result",
         "n": "columns of the result",
         "k": "summed dimension",
         "elements": "elements of one operand, or parameters",
-        "size_bytes": "message of a collective, as nccl-tests counts it",
+        "size_bytes": "message size of a collective, as nccl-tests counts it",
         "ranks": "devices of a collective",
-        "model": "name of the shape",
+        "model": "name of the model shape",
         "layers": "transformer layers",
         "hidden": "width",
         "heads": "attention heads",
@@ -50,45 +50,46 @@ SHAPE: Mapping[str, str] = MappingProxyType(
         "ffn_hidden": "width of the MLP",
         "mlp_type": "gelu (GPT) or swiglu (Llama)",
         "vocab": "size of the vocabulary",
-        "seq_len": "tokens of a sequence",
-        "micro_batch": "sequences of a micro-batch",
-        "global_batch": "sequences of a step",
+        "seq_len": "tokens per sequence",
+        "micro_batch": "sequences per micro-batch",
+        "global_batch": "sequences per step",
         "recompute": "none, or full (of each layer)",
     }
 )
-"""Columns that say what ran; those of a model are named as in a table of training runs."""
+"""Columns that say what ran. Model columns are named as in a table of training runs."""
 
 RESULTS: Mapping[str, str] = MappingProxyType(
     {
-        "median_s": "seconds of one call: median of the repetitions",
+        "median_s": "seconds per call: median of the repetitions",
         "low_s": "10th percentile of the repetitions",
         "high_s": "90th percentile of the repetitions",
-        "repetitions": "times that were taken, after a warm-up",
-        "calls": "calls in a row that one of these times is the mean of",
-        "flops": "floating-point operations of a call, without recompute",
-        "bytes": "least memory traffic of a call: each operand read and each result written once",
-        "peak_memory_bytes": "most memory that the framework held",
-        "clock_Hz": "clock of the cores after the repetitions, still at work",
-        "power_W": "power then",
-        "temperature_C": "temperature then",
-        "fault": "why there is no time; else empty",
+        "repetitions": "number of timed repetitions, after a warm-up",
+        "calls": "consecutive calls in one repetition",
+        "flops": "floating-point operations per call, without recompute",
+        "bytes": "least memory traffic of a call: each operand read once, each result written once",
+        "peak_memory_bytes": "largest memory that the framework held",
+        "clock_Hz": "core clock after the repetitions, while the device is still busy",
+        "power_W": "power at that time",
+        "temperature_C": "temperature at that time",
+        "fault": "reason why there is no time; otherwise empty",
     }
 )
-"""Columns that say what came out; empty where it cannot be read."""
+"""Columns with the results; empty where a value cannot be read."""
 
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
-        "accelerator": "name of the chip in the catalogue, or what the device calls itself",
-        "device": "what the device calls itself",
+        "accelerator": "name of the chip in the catalogue, or the name that the device reports",
+        "device": "name that the device reports",
         "framework": "software that ran it",
         "runtime": "CUDA, CANN or none, with its version",
         "driver": "version of the driver",
         "host": "processor, operating system and Python",
         "measured_on": "day (UTC)",
-        "clustersim": "version that measured",
+        "clustersim": "version that made the measurement",
     }
 )
-"""Columns that say where, the same in every row of a run, so that files can be joined."""
+"""Columns that say where a row was measured. They are the same in all rows of a run, so that files
+can be joined."""
 
 CHECKSUM = "checksum"
 COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -96,18 +97,18 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         **SHAPE,
         **RESULTS,
         **ENVIRONMENT,
-        CHECKSUM: "of the row but its accelerator, whose name may be changed",
+        CHECKSUM: "checksum of the row without its accelerator, whose name may be changed",
     }
 )
 
 
 def row_checksum(row: Mapping[str, object]) -> str:
-    """Return the checksum of a row of texts: of the columns that are not empty, in any order.
+    """Return the checksum of a row: of its non-empty columns, in any order.
 
     Parameters
     ----------
     row : mapping
-        Values by column; None, NaN and empty texts are alike.
+        Values by column; None, NaN and empty texts are equivalent.
 
     Examples
     --------
@@ -121,5 +122,5 @@ def row_checksum(row: Mapping[str, object]) -> str:
         for name in COLUMNS
         if name not in (CHECKSUM, "accelerator") and row.get(name) not in (None, "")
     }
-    told = [f"{name}={text}" for name, text in texts.items() if text and text != "nan"]
-    return f"sha-{hashlib.sha256(chr(10).join(told).encode()).hexdigest()[:12]}"
+    filled = [f"{name}={text}" for name, text in texts.items() if text and text != "nan"]
+    return f"sha-{hashlib.sha256(chr(10).join(filled).encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""Measure cases one after the other, and write each down as soon as it is known."""
+"""Measure cases one after the other, and write each result as soon as it is known."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MAKERS = {**OPERATIONS, **TRAINING}
 
 
 class MeasurementFile:
-    """Rows of :data:`clustersim.microbenchmarks.COLUMNS`; each is on the disk once written.
+    """Rows of :data:`clustersim.microbenchmarks.COLUMNS`; each is flushed when it is written.
 
-    Each row has a checksum, so that `clustersim fit` can tell which ones were changed since.
+    Each row has a checksum, so that `clustersim fit` can detect rows that were changed later.
     """
 
     def __init__(self, file: TextIO, environment: Mapping[str, str]) -> None:
@@ -55,19 +55,19 @@ class MeasurementFile:
 def new_measurement_file(
     path: str | Path, environment: Mapping[str, str]
 ) -> Iterator[MeasurementFile]:
-    """Make a new file of measurements; what is in it stays, whatever happens; an empty one goes.
+    """Create a file of measurements. It keeps all complete rows; an empty file is removed.
 
     Raises
     ------
     InputError
-        Where the file exists or cannot be written.
+        If the file exists or cannot be written.
     """
     with ExitStack() as stack:
         try:
             mode: Literal["w", "x"] = "w" if is_empty_file(path) else "x"
             file = stack.enter_context(Path(path).open(mode, encoding="utf-8", newline=""))
         except FileExistsError:
-            raise InputError(str(path), "exists already; nothing is overwritten") from None
+            raise InputError(str(path), "exists already and is not overwritten") from None
         except (OSError, ValueError) as error:
             fault = error.strerror if isinstance(error, OSError) else error
             raise InputError(str(path), f"cannot be written: {fault}") from None
@@ -83,23 +83,23 @@ def measure(
     cases: Sequence[Case],
     device: Device,
     pace: Pace,
-    told: Callable[[Case, Measured], None],
+    report: Callable[[Case, Measured], None],
     starts: Callable[[Case], None] = lambda case: None,
 ) -> None:
     """Measure cases in their order.
 
-    What a device cannot do, or has too little memory for, is a row with its fault; the next case
-    goes on.
+    A case that the device cannot run, or for which it has too little memory, gives a row with its
+    fault; the next case follows.
 
     Parameters
     ----------
     cases : sequence of Case
     device : Device
     pace : Pace
-    told : callable
-        Gets each case with its row as soon as that is known.
+    report : callable
+        Called with each case and its row as soon as the row is known.
     starts : callable
-        Gets each case before it is measured.
+        Called with each case before it is measured.
     """
     fastest = 0.0
     for case in cases:
@@ -107,7 +107,7 @@ def measure(
         row = _row(case, device, pace, fastest)
         if case.flops and "median_s" in row:
             fastest = max(fastest, case.flops / float(row["median_s"]))
-        told(case, row)
+        report(case, row)
 
 
 def _row(case: Case, device: Device, pace: Pace, fastest: float) -> Measured:
@@ -119,10 +119,10 @@ def _row(case: Case, device: Device, pace: Pace, fastest: float) -> Measured:
     free = device.free_bytes
     if case.held_bytes > free:
         needed, there = (format_number(size / 1e9, 3) for size in (case.held_bytes, free))
-        told = f"out of memory: needs {needed} GB at least; {there} GB are free"
-        return {**what, "fault": told}
+        fault = f"out of memory: needs at least {needed} GB; {there} GB are free"
+        return {**what, "fault": fault}
     if fastest and (expected := case.flops / fastest) > pace.longest_s:
-        fault = f"too long: one call would take {expected:.3g} s, over {pace.longest_s:g} s"
+        fault = f"too long: one call would take {expected:.3g} s; the limit is {pace.longest_s:g} s"
         return {**what, "fault": fault}
     try:
         return what | _measured(case, device, pace)
@@ -146,5 +146,5 @@ def _measured(case: Case, device: Device, pace: Pace) -> dict[str, str | float |
 
 
 def chosen(cases: Iterable[Case], kinds: Sequence[str]) -> list[Case]:
-    """Return the cases of some kinds; all where none is named."""
+    """Return the cases of some kinds, or all cases if no kind is given."""
     return [case for case in cases if not kinds or case.kind in kinds]

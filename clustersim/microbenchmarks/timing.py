@@ -1,4 +1,4 @@
-"""How long a call takes: warm-up, repetitions, median and spread."""
+"""The time of a call: warm-up, repetitions, median and spread."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Pace", "Timing", "TooSlowError", "time_work"]
 
 @dataclass(frozen=True)
 class Pace:
-    """How thoroughly to measure.
+    """Duration and number of measurements.
 
     Attributes
     ----------
     warm_s : float
-        Least seconds of work before a time counts, for clocks and power to settle.
+        Minimum seconds of work before times count, so that clocks and power settle.
     repetition_s : float
-        Least seconds of one repetition: short calls are repeated in it.
+        Minimum seconds of one repetition; short calls are repeated within it.
     total_s : float
-        Seconds of all repetitions, where that leaves from `least` to `most` of them.
+        Target seconds of all repetitions, if that gives `least` to `most` of them.
     least, most : int
-        Repetitions.
+        Limits on the number of repetitions.
     longest_s : float
-        A case of which one call takes longer is left out.
+        A case is skipped if one of its calls takes longer.
     """
 
     warm_s: float = 0.1
@@ -42,7 +42,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one call over the repetitions, and what was read after them, still at work."""
+    """Seconds per call over the repetitions, and readings taken after them on the busy device."""
 
     median_s: float
     low_s: float
@@ -72,8 +72,8 @@ def time_work(
 ) -> Timing:
     """Measure a piece of work.
 
-    The device is waited for before and after each repetition only, so that launches overlap with
-    computation within it as they do in training; a repetition is long against the waiting.
+    The device is waited for only before and after each repetition, so that launches overlap with
+    computation as they do in training. A repetition is long compared with this waiting.
 
     Parameters
     ----------
@@ -81,24 +81,24 @@ def time_work(
     device : Device
     pace : Pace
     agree : callable
-        Makes of this process's seconds those that count: where several processes work together,
-        the slowest one's, so that all of them call equally often.
+        Maps this process's seconds to the seconds that count. If several processes work together,
+        it returns those of the slowest one, so that all make the same number of calls.
 
     Raises
     ------
     TooSlowError
-        Where a call takes longer than `pace.longest_s`.
+        If a call takes longer than `pace.longest_s`.
     """
 
     def seconds_of(calls: int) -> float:
         return agree(device.seconds_of(work.calls, calls))
 
-    seconds_of(1)  # libraries load, choose kernels and take memory
+    seconds_of(1)  # libraries are loaded, kernels chosen and memory allocated
     once = seconds_of(1)
     if once > pace.longest_s:
-        raise TooSlowError(f"one call took {once:.3g} s, over {pace.longest_s:g} s")
+        raise TooSlowError(f"one call took {once:.3g} s; the limit is {pace.longest_s:g} s")
     calls = 1 if work.alone else max(1, math.ceil(pace.repetition_s / once))
-    # The second call may still have been slower than those to come.
+    # The second call may still be slower than later ones.
     once = min(once, seconds_of(calls) / calls)
     calls = 1 if work.alone else max(1, math.ceil(pace.repetition_s / once))
     for _ in range(math.ceil(pace.warm_s / (once * calls))):
@@ -112,7 +112,7 @@ def time_work(
 
 
 def _read(work: Work, device: Device, calls: int) -> dict[str, float]:
-    """Read clock and power while once more as much work is under way."""
+    """Read clock and power while the same amount of work runs once more."""
     for place in range(calls):
         work.calls[place % len(work.calls)]()
     readings = device.readings()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TRAINING", "layer_case", "output_case", "shape_of", "step_case"]
 
 LOGIT_BYTES = 10.0
-"""Held of a logit at least: in BF16, in FP32 and its gradient in FP32."""
+"""Minimum memory per logit: in BF16, in FP32, and its gradient in FP32."""
 
 
 def shape_of(
@@ -32,7 +32,7 @@ def shape_of(
     vocab: int = 0,
     seq_len: int = 0,
 ) -> dict[str, str | int]:
-    """Return the columns of a model's shape; an MLP is four times as wide where it is not given."""
+    """Return the columns of a model's shape; by default an MLP is four times the hidden size."""
     return {
         "layers": layers,
         "hidden": hidden,
@@ -47,7 +47,7 @@ def shape_of(
 
 
 def _layer_params(shape: Mapping[str, str | int]) -> float:
-    """Parameters of the products of one layer."""
+    """Parameters in the matrix products of one layer."""
     hidden, width = int(shape["hidden"]), int(shape["heads"]) * int(shape["head_dim"])
     kv_width = int(shape["kv_heads"]) * int(shape["head_dim"])
     matrices = 3 if shape["mlp_type"] == "swiglu" else 2
@@ -55,20 +55,20 @@ def _layer_params(shape: Mapping[str, str | int]) -> float:
 
 
 def _layer_flops(shape: Mapping[str, str | int], tokens: float) -> float:
-    """FLOPs of one forward layer, causal attention counted half."""
+    """FLOPs of one layer, forward, with causal attention counted half."""
     attention = 2.0 * int(shape["seq_len"]) * int(shape["heads"]) * int(shape["head_dim"])
     return tokens * (2.0 * _layer_params(shape) + attention)
 
 
 def _attention_again(shape: Mapping[str, str | int], tokens: float) -> float:
-    """FLOPs that fused attention makes in the backward pass beyond twice the forward ones."""
+    """FLOPs of fused attention in the backward pass beyond twice those of the forward pass."""
     return 0.5 * tokens * 2.0 * int(shape["seq_len"]) * int(shape["heads"]) * int(shape["head_dim"])
 
 
 def layer_case(
     shape: Mapping[str, str | int], micro_batch: int, *, direction: str, recompute: str = "none"
 ) -> Case:
-    """Return one layer (`shape` of :func:`shape_of`) on so many sequences."""
+    """Return one layer (`shape` from :func:`shape_of`) for a number of sequences."""
     tokens = float(micro_batch * int(shape["seq_len"]))
     forward = _layer_flops(shape, tokens)
     flops = forward if direction == "forward" else 3.0 * forward + _attention_again(shape, tokens)
@@ -114,7 +114,7 @@ def step_case(
     recompute: str = "none",
     kind: str = "step",
 ) -> Case:
-    """Return a whole training step of a model; one micro-batch where no batch is given."""
+    """Return a whole training step of a model; by default of one micro-batch."""
     layers, hidden, vocab = (int(shape[c]) for c in ("layers", "hidden", "vocab"))
     batch = global_batch or micro_batch
     tokens = float(batch * int(shape["seq_len"]))
@@ -223,4 +223,4 @@ def _step(case: Case, device: Device) -> Work:
 TRAINING: Mapping[str, Callable[[Case, Device], Work]] = MappingProxyType(
     {"layer": _layer, "output": _output, "idle_step": _step, "step": _step}
 )
-"""What makes each kind of case ready."""
+"""Functions that prepare each kind of case."""

@@ -1,4 +1,4 @@
-"""GPT and Llama as plain PyTorch modules: what a training step is measured on."""
+"""GPT and Llama as plain PyTorch modules, on which training steps are measured."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 __all__ = ["Layer", "Output", "Shape", "Transformer", "recomputed", "rotary_angles"]
 
 ROTARY_BASE = 500_000.0
-"""As Llama 3 (Dubey et al. 2024, arXiv 2407.21783, section 3.2)."""
+"""As in Llama 3 (Dubey et al. 2024, arXiv 2407.21783, section 3.2)."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """Shape of a model; columns of :data:`clustersim.microbenchmarks.schema.SHAPE`.
 
-    `mlp_type` ``swiglu`` means Llama (RMSNorm, rotary positions, no biases), ``gelu`` GPT (layer
-    norm, learned positions, biases).
+    An `mlp_type` of ``swiglu`` means Llama (RMSNorm, rotary positions, no biases), ``gelu`` means
+    GPT (layer norm, learned positions, biases).
     """
 
     layers: int
@@ -36,12 +36,14 @@ class Shape:
 
     @property
     def gated(self) -> bool:
-        """Whether it is a Llama."""
+        """Whether the model is a Llama."""
         return self.mlp_type == "swiglu"
 
 
 class Layer(nn.Module):
-    """A pre-norm transformer layer; queries, keys and values are one product, so are gate and up.
+    """A pre-norm transformer layer.
+
+    One product computes queries, keys and values, and one computes gate and up projection.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ class Layer(nn.Module):
         self.down = nn.Linear(shape.ffn_hidden, shape.hidden, bias=bias)
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Map activations of shape (sequences, tokens, hidden) to such.
+        """Apply the layer to activations of shape (sequences, tokens, hidden).
 
         Parameters
         ----------
@@ -116,9 +118,9 @@ def rotary_angles(shape: Shape, device: str) -> tuple[Tensor, Tensor] | None:
 
 
 def recomputed(layer: Layer, x: Tensor, angles: tuple[Tensor, Tensor] | None) -> Tensor:
-    """Apply a layer that keeps its input only and is computed again in the backward pass.
+    """Apply a layer that keeps only its input and is recomputed in the backward pass.
 
-    All of it, as Megatron-LM does; by itself PyTorch leaves out its last product.
+    Everything is recomputed, as in Megatron-LM; PyTorch by default leaves out its last product.
     """
     with set_checkpoint_early_stop(False):
         result: Tensor = checkpoint(layer, x, angles, use_reentrant=False)
@@ -126,7 +128,7 @@ def recomputed(layer: Layer, x: Tensor, angles: tuple[Tensor, Tensor] | None) ->
 
 
 class Output(nn.Module):
-    """Last norm, output layer, and the mean cross entropy in FP32."""
+    """Last norm, output layer, and mean cross entropy in FP32."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -140,14 +142,14 @@ class Output(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The whole model, with the embeddings untied.
+    """A complete model with untied embeddings.
 
     Parameters
     ----------
     shape : Shape
     device : str
     recompute : bool
-        Whether each layer keeps its input only and is computed again in the backward pass.
+        Whether each layer keeps only its input and is recomputed in the backward pass.
     """
 
     def __init__(self, shape: Shape, device: str, *, recompute: bool = False) -> None:
@@ -170,6 +172,6 @@ class Transformer(nn.Module):
         return loss
 
     def blocks(self) -> list[list[Any]]:
-        """Return the weights layer by layer, and the embeddings and output layer each apart."""
+        """Return the weights of each layer, and separately of the embeddings and output layer."""
         modules = [self.embedding, self.positions, *self.layers, self.output]
         return [list(module.parameters()) for module in modules if module is not None]

@@ -34,18 +34,18 @@ RECOMPUTE = ("none", "selective", "full")
 
 
 def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> float:
-    """Tokens to which one attends, in the mean over a sequence.
+    """Return the mean number of tokens that a token of a sequence attends to.
 
-    Under a causal mask ``seq_len / 2``; with a window of the last w tokens too, position i sees
-    ``min(i, w)`` of them: ``w (1 - w / (2 seq_len))``.
+    Under a causal mask this is ``seq_len / 2``. With a sliding window of the last w tokens, token
+    i attends to ``min(i, w)`` of them, in the mean ``w (1 - w / (2 seq_len))``.
 
     Parameters
     ----------
     seq_len : float
-        Tokens of a sequence.
+        Tokens per sequence.
     causal : bool
     window : float
-        Sliding window (tokens), 0 for none.
+        Sliding window in tokens; 0 for none.
 
     Examples
     --------
@@ -60,17 +60,17 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
 
 
 def scaleup_domain(chip: Accelerator) -> int:
-    """Chips of one scale-up domain; 1 for a chip without a scale-up link."""
+    """Return the number of chips in one scale-up domain; 1 for a chip without a scale-up link."""
     return 1 if chip.scaleup_shape == "none" else chip.scaleup_size
 
 
 def default_expert_tp(tp: ArrayLike, ep: ArrayLike) -> Array:
-    """Return the expert tensor parallel size of plans that give none.
+    """Return the expert tensor parallel size of plans that do not set one.
 
-    1 where experts are distributed (`ep` > 1), `tp` where they are not. Megatron-Core's own default
-    is `tp` in both cases, but what runs on it says 1: the configurations of NeMo, Megatron-Bridge
-    and Megatron-MoE-ModelZoo set ``expert_tensor_parallel_size`` to 1, and DeepSpeed, MindFormers
-    and PyTorch have whole experts.
+    1 where experts are distributed (`ep` > 1), otherwise `tp`. Megatron-Core's own default is `tp`
+    in both cases, but the software that runs on it sets 1: the configurations of NeMo,
+    Megatron-Bridge and Megatron-MoE-ModelZoo set ``expert_tensor_parallel_size`` to 1, and
+    DeepSpeed, MindFormers and PyTorch do not split experts.
 
     Examples
     --------
@@ -93,10 +93,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ModelArrays(Columns):
-    """Transformer shapes, one element a model; see :class:`clustersim.catalogue.Model`.
+    """Transformer shapes, one element per model; see :class:`clustersim.catalogue.Model`.
 
-    `span` is to how many tokens one attends in the mean: half of the sequence under a causal mask,
-    all of it without, less with a sliding window (:func:`attended_tokens`).
+    `span` is the mean number of tokens that a token attends to: half of the sequence under a
+    causal mask, all of it without one, fewer with a sliding window (:func:`attended_tokens`).
     """
 
     layers: Array
@@ -120,10 +120,10 @@ class ModelArrays(Columns):
 
     @classmethod
     def of(cls, models: Sequence[Model]) -> ModelArrays:
-        """Make the arrays of some models.
+        """Build the arrays of several models.
 
-        `other_params` are those that are stored but that the shape does not count (never
-        negative): they take memory and no time.
+        `other_params` counts the stored parameters that the shape does not account for (never
+        negative). They use memory but no time.
         """
         rows = [
             (
@@ -153,12 +153,12 @@ class ModelArrays(Columns):
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorArrays(Columns):
-    """Chips, one element a chip; see :class:`clustersim.catalogue.Accelerator`.
+    """Chips, one element per chip; see :class:`clustersim.catalogue.Accelerator`.
 
-    `peak_flops` is the peak of the precision asked for, and `fp8` says whether that is FP8;
-    `hbm_bytes` counts binary gigabytes (:data:`BINARY_GIGABYTE`), `mesh_peers` is among how many
-    links a mesh chip divides its scale-up bandwidth,
-    `link_generation` a place in :data:`clustersim.network.constants.GENERATIONS`.
+    `peak_flops` is the peak in the requested precision, and `fp8` says whether that precision is
+    FP8. `hbm_bytes` counts binary gigabytes (:data:`BINARY_GIGABYTE`). `mesh_peers` is the number
+    of links over which a mesh chip divides its scale-up bandwidth. `link_generation` is an index
+    into :data:`clustersim.network.constants.GENERATIONS`.
     """
 
     peak_flops: Array
@@ -175,7 +175,7 @@ class AcceleratorArrays(Columns):
 
     @classmethod
     def of(cls, chips: Sequence[Accelerator], precision: str = "bf16") -> AcceleratorArrays:
-        """Make the arrays of some chips; a chip without FP8 computes in BF16."""
+        """Build the arrays of several chips; a chip without FP8 computes in BF16."""
         floats = np.array(
             [
                 (
@@ -212,36 +212,36 @@ class AcceleratorArrays(Columns):
 
 @dataclass(frozen=True, slots=True)
 class Plans(Columns):
-    """How a job is laid out; ``n = tp * pp * dp * cp``, experts over ``ep * etp`` chips of a stage.
+    """Parallelism plans; ``n = tp * pp * dp * cp``, experts over ``ep * etp`` chips of a stage.
 
     Attributes
     ----------
     tp, pp, dp, cp, ep : array
         Tensor, pipeline, data, context and expert parallel sizes.
     etp : array
-        Expert tensor parallel size: how many chips split each expert's matrices. 0 is the default,
-        :attr:`expert_tp`; a model without experts has none.
+        Expert tensor parallel size: the number of chips that split each expert's matrices. 0 means
+        the default (:attr:`expert_tp`); a model without experts has none.
     micro_batch : array
-        Sequences of one micro-batch.
+        Sequences per micro-batch.
     recompute : array
         0 none, 1 selective, 2 full.
     zero : array
         ZeRO stage 0 to 3.
     vpp : array
-        Model chunks of one pipeline rank (1: plain 1F1B).
+        Model chunks per pipeline rank (1: plain 1F1B).
     flash : array
         1 with fused attention, 0 without.
     sequence_parallel : array
-        1 where the tensor-parallel ranks also split the norms.
+        1 where the tensor-parallel ranks also split the norms, otherwise 0.
     zero_group : array
-        Ranks among which ZeRO splits (hybrid sharding); 0 for all data-parallel ranks.
+        Ranks over which ZeRO splits (hybrid sharding); 0 for all data-parallel ranks.
     overlap : array
-        1 where the stack hides communication behind computation, 0 where it is known not to.
+        1 where the stack overlaps communication with computation, 0 where it is known not to.
     lora : array
-        1 where low-rank adapters are trained and the weights stay as they are.
+        1 where low-rank adapters are trained and the weights are frozen.
     moe_recompute : array
-        1 where mixtures of experts are computed again in the backward pass, whatever else is
-        (``recompute_modules = ["moe"]`` of Megatron-Core).
+        1 where mixture-of-experts layers are recomputed in the backward pass, whatever the
+        recompute mode (``recompute_modules = ["moe"]`` in Megatron-Core).
     """
 
     tp: Array
@@ -282,7 +282,7 @@ class Plans(Columns):
         lora: ArrayLike = 0,
         moe_recompute: ArrayLike = 0,
     ) -> Plans:
-        """Make plans from numbers or arrays that broadcast with each other."""
+        """Build plans from numbers or arrays that broadcast with each other."""
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
             *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
@@ -297,7 +297,7 @@ class Plans(Columns):
 
     @property
     def expert_tp(self) -> Array:
-        """Chips that split each expert: `etp`, :func:`default_expert_tp` where it is 0."""
+        """Chips that split each expert: `etp`, or :func:`default_expert_tp` where `etp` is 0."""
         if np.all(self.etp > 0):
             return self.etp
         return np.where(self.etp > 0, self.etp, default_expert_tp(self.tp, self.ep))

@@ -1,4 +1,4 @@
-"""Scores and weighted values (core attention) of a layer."""
+"""Core attention of a layer: scores and weighted values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Array = NDArray[np.float64]
 
 
 def attention_flops(tokens: Array, models: ModelArrays) -> Array:
-    """FLOPs of scores and weighted values of one forward layer over all heads.
+    """Return the FLOPs of scores and weighted values of one layer, forward, over all heads.
 
-    ``4 tokens span width`` (Dao 2023, arXiv 2307.08691): half of the square for a causal mask.
-    Grouped queries share keys and values; the products stay those of all query heads.
+    ``4 tokens span width`` (Dao 2023, arXiv 2307.08691), where a causal mask halves the span. With
+    grouped queries, heads share keys and values, but the number of products is the same.
     """
     return 4.0 * tokens * models.span * models.attention_width
 
@@ -26,13 +26,13 @@ def attention_flops(tokens: Array, models: ModelArrays) -> Array:
 def attention_seconds(
     tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> tuple[Array, Array]:
-    """Seconds of core attention of one layer, forward and backward.
+    """Return the seconds of core attention of one layer, forward and backward.
 
-    Fused attention keeps no scores; its backward pass makes five products instead of two (2.5
-    times the FLOPs: Dao 2023). One exponential a score takes the time of `softmax_width` of a
-    head's width of products (Shah et al. 2024, arXiv 2407.08608: exponentials bound narrow heads).
-    Without fusing the whole square is computed and the scores pass through memory (Korthikanti et
-    al. 2022, arXiv 2205.05198: softmax, mask and dropout are memory-bound).
+    Fused attention stores no scores; its backward pass has five matrix products instead of two
+    (2.5 times the FLOPs: Dao 2023). The exponential of a score takes as long as the products of
+    `softmax_width` elements of a head's width (Shah et al. 2024, arXiv 2407.08608: exponentials
+    limit narrow heads). Without fusion, the entire square is computed and the scores pass through
+    memory (Korthikanti et al. 2022, arXiv 2205.05198: softmax, mask and dropout are memory-bound).
     """
     head_width = models.attention_width / models.heads
     softmax = 1.0 + coefficients.softmax_width / head_width

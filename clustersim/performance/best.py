@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 ROWS_AT_ONCE = 16
-"""Rows whose plans are enumerated together; bounds the memory (about 100 MB)."""
+"""Rows whose plans are enumerated together. This limits the memory (to about 100 MB)."""
 SIZES = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "recompute", "zero")
 RECOMPUTE_MODES = tuple(range(len(RECOMPUTE)))
 
@@ -47,12 +47,12 @@ class BestPlans(Brief):
     Attributes
     ----------
     step_time_s : array
-        Seconds of one step; inf where no plan fits.
+        Seconds per step; inf where no plan fits.
     tokens_per_step, tokens_per_s, mfu : array
-        0 tokens/s and MFU where no plan fits.
+        Tokens/s and MFU are 0 where no plan fits.
     memory_bytes : array
-        Memory of the fullest chip; of the thriftiest plan where none fits (inf where there is no
-        plan at all).
+        Memory of the fullest chip. Where no plan fits, that of the plan that needs the least
+        memory (inf where there is no plan at all).
     tp, pp, dp, cp, ep, etp, vpp, micro_batch, recompute, zero : array of int
         The plan (0 where none fits); `recompute` indexes ``RECOMPUTE``. `etp` is 0 for a model
         without experts.
@@ -61,8 +61,7 @@ class BestPlans(Brief):
     reason : list of str
         Why no plan fits; empty where one does.
     notes : list of tuple of str
-        What is unusual of each row's plan (:mod:`clustersim.performance.plan_rules`), and of its
-        precision.
+        Remarks on each row's plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
     """
 
     step_time_s: Array
@@ -103,7 +102,7 @@ class BestPlans(Brief):
         return np.isfinite(self.step_time_s)
 
     def describe(self, row: int) -> str:
-        """Return the plan of one row in words, or the reason why there is none."""
+        """Describe the plan of one row, or say why there is none."""
         if self.reason[row]:
             return self.reason[row]
         plan = Plans.of(**{name: getattr(self, name)[row : row + 1] for name in SIZES})
@@ -131,24 +130,24 @@ def best_plans(
     counts : array_like of int
         Chips of the job, shape (R,) or a scalar.
     global_batch : array_like, optional
-        Sequences of one step (default: each model's own).
+        Sequences per step (default: each model's own).
     nic_Bps : array_like, optional
-        Network of one chip in bytes/s, oversubscription included (default: each chip's own).
+        Network bandwidth per chip in bytes/s, after oversubscription (default: each chip's own).
     scaleup_size : array_like, optional
-        Chips of one scale-up domain (default: each chip's own).
+        Chips in one scale-up domain (default: each chip's own).
     precision : {"bf16", "fp8"}
         A chip without FP8 computes in BF16, and a note says so.
     stack : str, optional
-        Software stack (default: that of :func:`clustersim.performance.default_stack`).
+        Software stack (default: :func:`clustersim.performance.default_stack`).
     memory : str or mapping, optional
-        Options of :data:`clustersim.performance.MEMORY_OPTIONS`; by default what the stack does.
+        Options from :data:`clustersim.performance.MEMORY_OPTIONS` (default: what the stack does).
     draw : CoefficientDraw, optional
-        The values of the coefficients (default: the posterior mean of the default calibration).
+        Values of the coefficients (default: the posterior mean of the default calibration).
 
     Raises
     ------
     InputError
-        For counts, batches or bandwidths that are not positive, or lengths that do not agree.
+        If counts, batches or bandwidths are not positive, or lengths do not agree.
 
     Examples
     --------
@@ -161,9 +160,9 @@ def best_plans(
     shapes = [models] if isinstance(models, Model | str) else list(models)
     chips = [accelerators] if isinstance(accelerators, Accelerator | str) else list(accelerators)
     for kind, name, given in ((Model, "models", shapes), (Accelerator, "accelerators", chips)):
-        told = f"catalogue.{name[:-1]}(name) gives one"
+        remedy = f"catalogue.{name[:-1]}(name) gives one"
         for each in given:
-            check_kind(name, each, kind, f"of the catalogue ({kind.__name__})", told)
+            check_kind(name, each, kind, f"of the catalogue ({kind.__name__})", remedy)
     check_precision(precision)
     rows = rows_of("best_plans", shapes, chips, counts, global_batch, nic_Bps, scaleup_size)
     distinct, inverse = np.unique(rows.matrix, axis=0, return_inverse=True)
@@ -208,7 +207,7 @@ def rows_of(
     nic_Bps: ArrayLike | None,
     scaleup_size: ArrayLike | None,
 ) -> Rows:
-    """Broadcast and check the input; equal models and chips are taken once."""
+    """Broadcast and check the input; equal models and chips are stored once."""
     unique_models = list({id(model): model for model in models}.values())
     unique_chips = list({id(chip): chip for chip in chips}.values())
     model_place = {id(model): place for place, model in enumerate(unique_models)}
@@ -229,7 +228,7 @@ def rows_of(
         matrix = np.stack(np.broadcast_arrays(*arrays), axis=1)
     except ValueError:
         lengths = ", ".join(str(array.shape[0]) for array in arrays)
-        raise InputError(source, f"arguments of unlike lengths: {lengths}") from None
+        raise InputError(source, f"the arguments have different lengths: {lengths}") from None
     names = ("counts", "global_batch", "nic_Bps", "scaleup_size")
     problems = [
         f"{name}: must be finite and {'1 or more' if least else 'more than 0'}"
@@ -245,7 +244,7 @@ def rows_of(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Which plan won each row (`winner` is False where none fits)."""
+    """The fastest plan of each row (`winner` is False where none fits)."""
 
     winner: NDArray[np.bool_]
     plans: Plans
@@ -292,10 +291,10 @@ def _least_recompute(
     global_batch: Array,
     kept: MemoryRules,
 ) -> tuple[Array, Array]:
-    """Return the first recompute mode with which each plan fits, and the least bytes up to it.
+    """Return the first recompute mode in which each plan fits, and the least bytes up to it.
 
-    More recompute only adds time: a step hides at most as much communication behind the recomputed
-    work as that work takes. So no faster plan is missed.
+    More recompute never makes a step faster: the recomputed work takes at least as much time as
+    the additional communication that it can hide. So no faster plan is missed.
     """
     mode = np.zeros(found.row.shape)
     least = np.full(found.row.shape, np.inf)
@@ -318,7 +317,7 @@ def _least(least: Array, row: Integers, values: Array) -> None:
 
 
 def _first_minimum(row: Integers, values: Array) -> NDArray[np.intp]:
-    """Place of the smallest value of each row, the first of equals; `row` ascends."""
+    """Index of the smallest value of each row, the first of equal ones; `row` is ascending."""
     if not row.size:
         return np.zeros(0, dtype=np.intp)
     starts = np.flatnonzero(np.diff(row, prepend=-1))
@@ -338,7 +337,7 @@ def _assemble(
     kept: MemoryRules,
     precision: str,
 ) -> BestPlans:
-    """Evaluate the winners once more for parts and memory, and say why the others have none."""
+    """Evaluate the fastest plans again for parts and memory, and say why other rows have none."""
     step = evaluate(
         models,
         chips,
@@ -361,8 +360,8 @@ def _assemble(
     unusual = judge(models, chips, plans, distinct[:, 3]).notes
     narrow = [precision_note(chip, precision) for chip in rows.chips]
     notes = [
-        ((narrow[int(chip)],) if narrow[int(chip)] else ()) + (tuple(told) if there else ())
-        for chip, told, there in zip(distinct[:, 1], unusual, fits, strict=True)
+        ((narrow[int(chip)],) if narrow[int(chip)] else ()) + (tuple(remarks) if there else ())
+        for chip, remarks, there in zip(distinct[:, 1], unusual, fits, strict=True)
     ]
     return BestPlans(
         step_time_s=np.where(fits, step.step_time_s, np.inf),
@@ -381,18 +380,18 @@ def _assemble(
 
 
 def reason_of(model: Model, chip: Accelerator, count: int, least_memory: float) -> str:
-    """Say why a model has no plan on some chips."""
+    """Say why a model has no plan on a number of chips."""
     if not np.isfinite(least_memory):
         return f"{model.name} has no plan that divides {count} chips"
     chips = "chip" if count == 1 else "chips"
     return (
         f"{model.name} on {count} {chip.name} {chips} needs at least {format_memory(least_memory)} "
-        f"on a chip, which has {format_memory(chip.hbm_bytes * BINARY_GIGABYTE)}"
+        f"per chip; a chip has {format_memory(chip.hbm_bytes * BINARY_GIGABYTE)}"
     )
 
 
 def _expand(best: BestPlans, inverse: NDArray[np.intp]) -> BestPlans:
-    """Repeat the distinct rows for every row that was asked for."""
+    """Repeat the distinct rows for every requested row."""
     values = {
         field.name: getattr(best, field.name)[inverse]
         for field in dataclasses.fields(BestPlans)

@@ -1,4 +1,4 @@
-"""Rows in blocks that a processor's cache holds."""
+"""Evaluation in blocks of rows that fit in a processor's cache."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 __all__ = ["ELEMENTS", "in_blocks"]
 
 ELEMENTS = 8192
-"""Elements of an array of one block (64 KiB): the tens of arrays of one part stay in the cache of a
-core, and the cost of calling numpy is a tenth of that of the arithmetic."""
+"""Elements of an array in one block (64 KiB). The tens of arrays of one part then stay in the cache
+of a core, and the overhead of calling numpy is a tenth of the time of the arithmetic."""
 
 
 def in_blocks(
     work: Callable[..., dict[str, NDArray[Any]]], *inputs: Any
 ) -> dict[str, NDArray[Any]]:
-    """Call `work` on block after block of the last axis and put the columns together.
+    """Call `work` on consecutive blocks of the last axis and join the columns.
 
     Parameters
     ----------
     work : callable
-        Takes the inputs and returns arrays by name; no row may depend on another.
+        Takes the inputs and returns arrays by name; rows must not depend on each other.
     *inputs
         Arrays, or dataclasses of arrays, that broadcast with each other.
 
     Returns
     -------
     dict of str to array
-        With several blocks each column has all rows, broadcast ones too.
+        With several blocks, each column has all rows, including broadcast ones.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def _arrays(given: Any) -> list[NDArray[Any]]:
 
 
 def _part(given: Any, where: slice, rows: int) -> Any:
-    """Rows of one input; what is one value for all rows stays one."""
+    """Rows of one input; a value that all rows share is kept as it is."""
     arrays = [
         array[..., where] if array.ndim and array.shape[-1] == rows else array
         for array in _arrays(given)

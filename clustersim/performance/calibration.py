@@ -1,4 +1,4 @@
-"""A calibration: the fitted effects, how sure they are, and on what they were fitted."""
+"""A calibration: the fitted effects, their uncertainty, and the measurements behind them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ __all__ = ["Calibration", "default_calibration", "default_draw", "load_calibrati
 
 Array = NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 CHECKSUM = "checksum"
+OTHER_VERSION = "was written by another version of clustersim; run `clustersim fit` again"
 MODEL = ("calibration", "catalogue", "network", "performance")
-"""Folders of the modules that give the coefficients their meaning."""
+"""Folders of the modules on which the meaning of the coefficients depends."""
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 
 
 @dataclass(frozen=True, repr=False)
 class Calibration(Brief):
-    """The posterior of the effects, and the scatter of measurements about it.
+    """The posterior of the effects, and the scatter of measurements around it.
 
-    In units of its prior spread each effect has a posterior mean `mean`; the covariance is
+    In units of its prior spread, each effect has the posterior mean `mean`. The covariance is
     ``I - V diag(1 - 1 / (1 + s)) V'`` for the eigenvalues `strength` s and eigenvectors `basis` V
-    of what the measurements tell (Gauss-Newton: ``J'J`` of the weighted residuals).
+    of the information in the measurements (Gauss-Newton: ``J'J`` of the weighted residuals).
 
     Attributes
     ----------
@@ -48,19 +49,20 @@ class Calibration(Brief):
         Parameter, level and label of each of the K effects.
     mean : array, shape (K,)
     centre : array, shape (K,)
-        About what draws are made.  A step time is convex in many effects, so that draws about
-        the mean would be too slow on average; about the centre they are not.
+        The centre of draws. A step time is convex in many effects, so draws around the mean would
+        be too slow on average; draws around the centre are not.
     strength : array, shape (R,)
     basis : array, shape (K, R)
     scatter : mapping of str to float
-        Scatter of a measurement about the model (standard deviation of the logarithm) by
-        product; ``"NeMo mixture"`` for its mixtures of experts, ``""`` for any other.
-    reach : float
-        Half width of a 90 % interval in standard deviations, as left-out rows need it.
-    widening : float
-        Factor on the posterior's spread: how much more the residuals scatter than was stated.
+        Scatter of a measurement around the model (standard deviation of the logarithm) by
+        product; ``"NeMo mixture"`` for its mixtures of experts, ``""`` for any other product.
+    coverage_factor : float
+        Half width of a 90 % interval in standard deviations. It is chosen such that the intervals
+        cover 90 % of the rows that were left out of a fit.
+    overdispersion : float
+        Factor on the posterior's spread: the scatter of the residuals over the stated scatter.
     facts : mapping
-        On what it was fitted, and its errors (for provenance; JSON values).
+        The data of the fit and its errors (for provenance; JSON values).
     """
 
     keys: tuple[Key, ...]
@@ -69,8 +71,8 @@ class Calibration(Brief):
     strength: Array
     basis: Array
     scatter: Mapping[str, float]
-    reach: float
-    widening: float
+    coverage_factor: float
+    overdispersion: float
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
@@ -80,7 +82,7 @@ class Calibration(Brief):
             "effects": f"{len(self.keys):,}",
             "measurements": f"{facts['rows']:,}" if "rows" in facts else "",
             "sources": f"{facts['families']:,}" if "families" in facts else "",
-            "median error on sources left out": "" if error is None else f"{100 * error:.1f} %",
+            "median error on left-out sources": "" if error is None else f"{100 * error:.1f} %",
         }
 
     @property
@@ -95,18 +97,18 @@ class Calibration(Brief):
 
     @property
     def stacks(self) -> list[str]:
-        """Names of the products and releases that were measured."""
+        """Names of the products and releases with measurements."""
         return list(
             dict.fromkeys(label for _, level, label in self.keys if level in ("product", "release"))
         )
 
     def draw(self, draws: int = 0, seed: int = 0) -> CoefficientDraw:
-        """Draw consistent coefficients from the posterior.
+        """Draw consistent sets of effects from the posterior.
 
         Parameters
         ----------
         draws : int
-            Number of draws held side by side; 0 for one, whose coefficients have no axis of draws.
+            Number of draws; 0 for a single draw whose coefficients have no axis of draws.
         seed : int
             The same seed gives the same draws.
         """
@@ -114,21 +116,21 @@ class Calibration(Brief):
         normal = generator.standard_normal((len(self.keys), draws or 1))
         shrink = 1.0 - 1.0 / np.sqrt(1.0 + self.strength)
         normal -= self.basis @ (shrink[:, None] * (self.basis.T @ normal))
-        values = self.spreads[:, None] * (self.centre[:, None] + self.widening * normal)
+        values = self.spreads[:, None] * (self.centre[:, None] + self.overdispersion * normal)
         effects = values if draws else values[:, 0].tolist()
         return CoefficientDraw(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
     def standard_errors(self) -> Array:
         """Posterior standard deviation of each effect on the unbounded scale, shape (K,)."""
-        told = 1.0 - 1.0 / (1.0 + self.strength)
-        return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ told, 0.0))
+        explained = 1.0 - 1.0 / (1.0 + self.strength)
+        return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ explained, 0.0))
 
     def scatter_of(self, kinds: Sequence[str]) -> Array:
-        """Scatter of measurements of these products, shape (len(kinds),)."""
+        """Return the scatter of measurements of some products, shape (len(kinds),)."""
         return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
 
     def to_json(self) -> str:
-        """Serialise; the matrix goes as single precision in base 64.
+        """Serialise to JSON; the matrix is stored in single precision as Base64.
 
         The last field is a checksum of the others (:func:`checksum`).
         """
@@ -136,8 +138,8 @@ class Calibration(Brief):
             "format": FORMAT,
             "facts": dict(self.facts),
             "scatter": dict(self.scatter),
-            "reach": self.reach,
-            "widening": self.widening,
+            "coverage_factor": self.coverage_factor,
+            "overdispersion": self.overdispersion,
             "effects": [
                 [*key, round(float(value), 6), round(float(centre), 6)]
                 for key, value, centre in zip(self.keys, self.mean, self.centre, strict=True)
@@ -150,30 +152,30 @@ class Calibration(Brief):
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a calibration's file says, whatever its layout.
+    """Return the SHA-256 of the content of a calibration file, whatever its layout.
 
     Examples
     --------
-    >>> checksum({"reach": 1.7, "widening": 1.0})[:16]
-    '7c92f5b8785232e8'
-    >>> checksum({"widening": 1.0, "checksum": "", "reach": 1.7})[:16]
-    '7c92f5b8785232e8'
+    >>> checksum({"coverage_factor": 1.7, "overdispersion": 1.0})[:16]
+    'e60ce3609f10c8cd'
+    >>> checksum({"overdispersion": 1.0, "checksum": "", "coverage_factor": 1.7})[:16]
+    'e60ce3609f10c8cd'
     """
-    told = {name: value for name, value in content.items() if name != CHECKSUM}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    checked = {name: value for name, value in content.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(checked, sort_keys=True).encode()).hexdigest()
 
 
 def load_calibration(path: str | Path) -> Calibration:
-    """Read a calibration that ``clustersim fit`` has written.
+    """Read a calibration that ``clustersim fit`` wrote.
 
-    A note says where it was fitted by another version of the performance model, or has no
-    checksum, so that damage would not be seen.
+    A note is shown if the calibration was fitted by another version of the performance model, or if
+    it has no checksum, so that damage cannot be detected.
 
     Raises
     ------
     InputError
-        Where the file cannot be read, or is none or of another version, or is not as it was
-        written: its checksum is another one.
+        If the file cannot be read, is not a calibration, was written by another version, or was
+        changed since it was written (its checksum does not match).
     """
     place = find_file(path)
     try:
@@ -181,20 +183,19 @@ def load_calibration(path: str | Path) -> Calibration:
     except OSError as error:
         raise InputError(str(place), f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        told = "is damaged or no calibration: it is not UTF-8; run `clustersim fit` again"
-        raise InputError(str(place), told) from None
+        message = "is damaged or not a calibration: it is not UTF-8; run `clustersim fit` again"
+        raise InputError(str(place), message) from None
     calibration = _parse(text, str(place))
     if json.loads(text).get(CHECKSUM) is None:
         note(
-            f"{path} has no checksum: an earlier version wrote it, or it was edited by hand. Its "
-            "numbers are used as they are; `clustersim fit` writes one that is checked."
+            f"{path} has no checksum: it was edited by hand. Its numbers are used without a check; "
+            "`clustersim fit` writes a calibration with a checksum."
         )
     fitted_by = calibration.facts.get("code")
     if fitted_by not in (None, this_code().modules_hash(*MODEL)):
         note(
-            f"{path} was fitted by other code (the performance model was changed since, or the fit "
-            "was made by another version); its coefficients are used as they are. Run "
-            "`clustersim fit` again for coefficients of this code."
+            f"{path} was fitted by another version of the performance model. Its coefficients are "
+            "used as they are; run `clustersim fit` again for coefficients of this version."
         )
     return calibration
 
@@ -202,6 +203,9 @@ def load_calibration(path: str | Path) -> Calibration:
 def _parse(text: str, source: str) -> Calibration:
     try:
         content = json.loads(text)
+        written_as = content.get("format")
+        if isinstance(written_as, int) and written_as != FORMAT:
+            raise InputError(source, OTHER_VERSION)
         effects = content["effects"]
         keys = tuple((str(name), str(level), str(label)) for name, level, label, _, _ in effects)
         strength = np.array(content["strength"], dtype=np.float64)
@@ -213,8 +217,8 @@ def _parse(text: str, source: str) -> Calibration:
             strength=strength,
             basis=raw.astype(np.float64).reshape(len(keys), strength.size),
             scatter={str(name): float(value) for name, value in content["scatter"].items()},
-            reach=float(content["reach"]),
-            widening=float(content["widening"]),
+            coverage_factor=float(content["coverage_factor"]),
+            overdispersion=float(content["overdispersion"]),
             facts=dict(content["facts"]),
         )
         known = all(name in SPREADS and level in LEVELS for name, level, _ in keys)
@@ -226,18 +230,16 @@ def _parse(text: str, source: str) -> Calibration:
         ArithmeticError,
         RecursionError,
     ) as error:
-        message = f"is no calibration as `clustersim fit` writes it ({type(error).__name__})"
+        message = f"is not a calibration that `clustersim fit` wrote ({type(error).__name__})"
         raise InputError(source, message) from None
-    if content.get("format") != FORMAT or not known:
-        raise InputError(
-            source, "was written by another version of clustersim; run `clustersim fit` again"
-        )
-    told = content.get(CHECKSUM)
-    if told is not None and told != checksum(content):
+    if written_as != FORMAT or not known:
+        raise InputError(source, OTHER_VERSION)
+    stated = content.get(CHECKSUM)
+    if stated is not None and stated != checksum(content):
         raise InputError(
             source,
-            "was changed or damaged since it was written: its checksum is another one; run "
-            "`clustersim fit` again. If it was edited on purpose, take its field `checksum` out: "
+            "was changed or damaged since it was written: its checksum does not match; run "
+            "`clustersim fit` again. If it was edited on purpose, remove its field `checksum`: "
             "it is then used with a note",
         )
     return calibration
@@ -245,7 +247,7 @@ def _parse(text: str, source: str) -> Calibration:
 
 @functools.cache
 def default_calibration() -> Calibration:
-    """Return the calibration on the project's own table of measurements."""
+    """Return the calibration that was fitted to the project's own measurements."""
     data = resources.files("clustersim.performance") / "data" / "calibration.json"
     return _parse(data.read_text(encoding="utf-8"), "calibration.json")
 

@@ -1,4 +1,4 @@
-"""A draw of the coefficients: one value of each for every chip and stack, or many side by side."""
+"""Consistent values of all coefficients for all chips and stacks: one set, or many draws."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Key = tuple[str, str, str]
 
 
 UNKNOWN = "unknown"
-"""Label of a stack or source that is not named; never one that measurements tell about."""
+"""Label of a stack or source that is not named; measurements never have it."""
 UNMEASURED = 0.5
-"""Spread of a chip without measurements about its architecture, over that of architectures."""
+"""Spread of a chip without measurements around its architecture, over that of architectures."""
 RELATIVES = {"hopper-h20": "hopper"}
-"""Families that have no measurements and are another architecture with parts switched off."""
+"""Families without measurements that are another architecture with parts disabled."""
 
 
 def labels_of(
     accelerator: Accelerator, stack: str, precision: str = "bf16", source: str = ""
 ) -> tuple[str, ...]:
-    """Return the labels of one row, a label per level of :data:`LEVELS`.
+    """Return the labels of one row, one for each level of :data:`LEVELS`.
 
     Parameters
     ----------
@@ -45,8 +45,9 @@ def labels_of(
     precision : str
         A chip without FP8 computes in BF16.
     source : str
-        Family of the measurement (a paper or benchmark with its software), or ``""``: what is not
-        known counts as one more of its kind, zero in the mean and drawn in a draw.
+        Family of the measurement (a paper or benchmark with its software), or ``""`` if it is
+        unknown. An unknown source counts as a new one: its effect is zero in the mean and random in
+        a draw.
     """
     product = product_of(stack) or UNKNOWN
     family = accelerator.family
@@ -59,7 +60,7 @@ def labels_of(
 
 
 def is_unknown(level: str, label: str) -> bool:
-    """Whether a label of :func:`labels_of` stands for a stack or source that is not named."""
+    """Whether a label of :func:`labels_of` means a stack or source that is not named."""
     if level == "combination":
         return label.split(" ")[1:-1] == [UNKNOWN]
     if level == "source":
@@ -69,22 +70,22 @@ def is_unknown(level: str, label: str) -> bool:
 
 @dataclass(frozen=True, repr=False)
 class CoefficientDraw(Brief):
-    """Values of the effects, and with them the coefficients of any row.
+    """Values of the effects, from which the coefficients of any row follow.
 
     Attributes
     ----------
     effects : mapping of Key to float or array of shape (draws,)
         Offsets on the unbounded scale of each parameter.
     draws : int
-        0 for one value of each coefficient, otherwise the number of draws held side by side.
+        0 for one set of values, otherwise the number of draws that are held side by side.
     seed : int or None
-        None for the posterior mean, in which an effect that no measurement knows is 0; in a
-        draw such an effect is drawn from its prior, by this seed and its key alone.
+        None for the posterior mean, in which effects without measurements are 0. In a draw, such an
+        effect is drawn from its prior; it depends only on this seed and its key.
     stacks : mapping of str to str
-        Software stack by chip or family of chips, and under ``""`` that of all others; where it
-        says nothing, :func:`clustersim.performance.default_stack` does.
+        Software stack by chip or chip family, with ``""`` for all others. If none applies,
+        :func:`clustersim.performance.default_stack` is used.
     memory : mapping of str to str
-        Options of the memory of all jobs (:func:`clustersim.performance.parse_memory`).
+        Memory options of all jobs (:func:`clustersim.performance.parse_memory`).
     """
 
     effects: Mapping[Key, float | Array]
@@ -108,13 +109,13 @@ class CoefficientDraw(Brief):
     def for_chips(
         self, accelerators: Sequence[Accelerator], stack: str | None = None, precision: str = "bf16"
     ) -> Coefficients:
-        """Resolve the coefficients of some chips, an element a chip.
+        """Resolve the coefficients of some chips, one element per chip.
 
         Parameters
         ----------
         accelerators : sequence of Accelerator
         stack : str, optional
-            Software stack of all of them (default: :meth:`stack_of` each).
+            Software stack of all chips (default: :meth:`stack_of` each chip).
         precision : str
         """
         return self.coefficients(
@@ -130,15 +131,15 @@ class CoefficientDraw(Brief):
         stack: str | None = None,
         options: Mapping[str, str] | None = None,
     ) -> MemoryRules:
-        """Resolve what jobs on some chips keep in memory, an element a chip.
+        """Resolve the memory rules of jobs on some chips, one element per chip.
 
         Parameters
         ----------
         accelerators : sequence of Accelerator
         stack : str, optional
-            Software stack of all of them (default: :meth:`stack_of` each).
+            Software stack of all chips (default: :meth:`stack_of` each chip).
         options : mapping of str to str, optional
-            As :func:`clustersim.performance.parse_memory` returns them; they precede those of
+            As returned by :func:`clustersim.performance.parse_memory`; they take precedence over
             `memory`.
         """
         return memory_rules(

@@ -1,4 +1,4 @@
-"""The coefficients of the parts, resolved for some rows."""
+"""The coefficients of the performance model, resolved for some rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """One value, or an array with an element a row, of every coefficient.
+    """Every coefficient, as one value or as an array with one element per row.
 
-    :data:`clustersim.performance.PARAMETERS` says what each means and in which unit;
+    :data:`clustersim.performance.PARAMETERS` gives the meaning and unit of each coefficient;
     :class:`clustersim.performance.CoefficientDraw` resolves them for chips and a software stack.
-    `corner` is none of them: how wide the corners of the model are
-    (:mod:`clustersim.network.corners`), which are sharp everywhere but in a fit.
+    `corner` is not a coefficient: it is the width of the model's rounded corners
+    (:mod:`clustersim.network.corners`), which are sharp except during a fit.
     """
 
     matmul_efficiency: Array
@@ -60,6 +60,6 @@ class Coefficients:
     corner: Array | float = 0.0
 
     def take(self, index: NDArray[Any]) -> Coefficients:
-        """Return the rows `index` of the last axis; what is one value for all rows stays one."""
+        """Return the rows `index` of the last axis; a value that all rows share is kept."""
         values = (getattr(self, column.name) for column in dataclasses.fields(self))
         return Coefficients(*(value[..., index] if np.ndim(value) else value for value in values))

@@ -1,4 +1,4 @@
-"""Memory-bound work of a layer: norms, residuals, rotary positions, activation functions, casts."""
+"""Memory-bound work of a layer: norms, residuals, rotary positions, activations, casts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NORM_PASSES = 14.0
 ATTENTION_PASSES = 3.0
 MLP_PASSES = 2.5
 """Reads and writes (2 bytes each) of hidden, attention and MLP activations by the kernels of one
-forward layer: two norms, two residual sums with dropout; rotary positions and bias; activation
-function and product. The fitted `elementwise_traffic` scales them together."""
+layer, forward. Hidden: two norms, two residual sums with dropout. Attention: rotary positions and
+bias. MLP: activation function and product. The fitted `elementwise_traffic` scales all of them."""
 
 
 def elementwise_seconds(
@@ -29,14 +29,15 @@ def elementwise_seconds(
     rates: Rates,
     coefficients: Coefficients,
 ) -> Array:
-    """Seconds of the memory-bound kernels of one average layer, forward (backward takes twice).
+    """Return the seconds of a layer's memory-bound kernels, forward (backward takes twice that).
 
-    Bytes over bandwidth: `NORM_PASSES` over the hidden activations (split by tensor-parallel ranks
-    only with sequence parallelism: Korthikanti et al. 2022), `ATTENTION_PASSES` over queries, keys
-    and values, `MLP_PASSES` over each MLP matrix's activations (of the chosen and shared experts in
-    a mixture, whose copies of a token are also permuted: two passes before and after the exchange,
-    two over what the ranks that split a distributed expert have gathered); with FP8 the inputs of
-    the products are cast. `layer_s` is the time of the kernels' launches.
+    The time is bytes over bandwidth. The bytes are `NORM_PASSES` over the hidden activations (split
+    by tensor-parallel ranks only with sequence parallelism: Korthikanti et al. 2022),
+    `ATTENTION_PASSES` over queries, keys and values, and `MLP_PASSES` over the activations of each
+    MLP matrix. In a mixture of experts, the matrices are those of the chosen and the shared
+    experts. The mixture also permutes the copies of a token: two passes before and two after the
+    exchange, and two over what the ranks that split a distributed expert gathered. With FP8 the
+    inputs of the products are cast. `layer_s` is the time of launching the kernels.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     hidden = models.hidden / split
@@ -65,7 +66,7 @@ def mixture_elementwise_seconds(
     rates: Rates,
     coefficients: Coefficients,
 ) -> Array:
-    """Those of :func:`elementwise_seconds` that belong to the mixture of experts of a layer."""
+    """Return the part of :func:`elementwise_seconds` that belongs to the mixture of experts."""
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     moe = models.moe_layers / models.layers
     experts = (models.top_k + models.shared_experts) * models.expert_ffn_hidden

@@ -17,12 +17,13 @@ Array = NDArray[np.float64]
 def matmul_seconds(
     rows: Array, width: Array, depth: Array, rates: Rates, coefficients: Coefficients
 ) -> Array:
-    """Multiply `rows` activations by a matrix of ``depth x width``.
+    """Return the seconds of multiplying `rows` activations by a ``depth x width`` matrix.
 
     FLOPs over the rate of large products, plus `matmul_traffic` times the least bytes (both
-    operands and the result, 2 bytes each) over the memory bandwidth: the tiles' traffic that a
-    kernel does not hide. Small sizes are slow because their bytes weigh more (the roofline of
-    Williams, Waterman and Patterson 2009, with a sum in place of the maximum).
+    operands and the result, 2 bytes each) over the memory bandwidth. The second term is the memory
+    traffic of the tiles that a kernel does not hide. Small products are slow because their bytes
+    weigh more (the roofline of Williams, Waterman and Patterson 2009, with a sum in place of the
+    maximum).
 
     Parameters
     ----------
@@ -44,10 +45,10 @@ def matmul_seconds(
 def attention_projection_seconds(
     tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
-    """Query, key, value and output projections of one layer, forward.
+    """Return the seconds of query, key, value and output projections of one layer, forward.
 
-    The output projection is ``attention_width x hidden``; what the layer's attention parameters
-    have beside it counts as one product into queries, keys and values.
+    The output projection is ``attention_width x hidden``. The remaining attention parameters of
+    the layer count as one product that gives queries, keys and values.
     """
     width = models.attention_width / plans.tp
     into = (models.attention_params / models.hidden) / plans.tp - width
@@ -58,7 +59,7 @@ def attention_projection_seconds(
 def mlp_seconds(
     tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
-    """MLP of one dense layer, forward; gate and up projection are one product."""
+    """Return the seconds of a dense layer's MLP, forward; gate and up are one product."""
     width = models.ffn_hidden / plans.tp
     up = (models.mlp_matrices - 1.0) * width
     inward = matmul_seconds(tokens, up, models.hidden, rates, coefficients)

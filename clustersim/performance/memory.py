@@ -1,4 +1,4 @@
-"""Memory of one chip by class, and whether a plan fits."""
+"""Memory of one chip by class, and whether a plan fits in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Array = NDArray[np.float64]
 CLASSES = ("weights", "gradients", "optimizer", "activations", "reserve")
 """Names of the classes of memory."""
 PRODUCT_BYTES = 2.0
-"""Weights and gradients as products read and write them, gathered for a layer by ZeRO 3."""
+"""Bytes per weight or gradient that products read and write, gathered for a layer by ZeRO 3."""
 LAYERS_AT_WORK = 2.0
-"""Layers whose activations stay on the chip when the others' are on the host: the one at work and
-the one that moves."""
+"""Layers whose activations stay on the chip when the others are on the host: the current layer and
+the one in transfer."""
 
 
 def activation_bytes_per_layer(
@@ -32,26 +32,29 @@ def activation_bytes_per_layer(
     plans: Plans,
     rules: MemoryRules | None = None,
 ) -> tuple[Array, Array]:
-    """Bytes that one micro-batch keeps of an average layer, and that the layer at work has.
+    """Return the bytes that one micro-batch keeps of a layer, and those of the current layer.
 
-    Counts of Korthikanti et al. 2022 (arXiv 2205.05198, equations 2 to 6) by tensor, so that
-    grouped queries, gated MLPs and experts are covered. Without recompute: inputs of both norms, of
-    the projections and of the MLP (4 hidden), queries, keys, values and attention output, MLP
-    activations: ``32 tokens hidden`` for a GPT layer. Stacks without fused attention keep the masks
-    of dropout (``34 tokens hidden``) and, unless they recompute selectively, the scores (5 bytes
-    each). With fused attention selective recompute makes norm outputs and activation products
-    anew. Full: the layer's input only. With FP8 the inputs of the matrix products are kept in one
-    byte; frozen matrices (LoRA) need none of them but those of the adapted projections, and some
-    stacks then keep the input of the MLP's activation function in one byte too. Where
-    tensor-parallel ranks split the tokens, the `etp` ranks that split an expert each keep the
-    copies of a token that all of them gathered. Mixtures that are computed again keep nothing but
-    their input.
+    The counts are those of Korthikanti et al. 2022 (arXiv 2205.05198, equations 2 to 6), by tensor,
+    which covers grouped queries, gated MLPs and experts as well.
 
-    Stacks that run operation by operation keep more of gated models: each RMSNorm an FP32 copy of
-    its input and the result before its scale, each gate its activation apart from the product
-    (``LlamaRMSNorm`` and ``LlamaMLP`` of Transformers). Where partial recompute keeps products
-    instead, these are every second one, the attention output and the layer's input (torchtitan's
-    ``apply_ac``).
+    Without recompute, a layer keeps the inputs of both norms, of the projections and of the MLP
+    (4 hidden), queries, keys, values and attention output, and the MLP activations: ``32 tokens
+    hidden`` for a GPT layer. Stacks without fused attention also keep the dropout masks (``34
+    tokens hidden``) and, unless they recompute selectively, the scores (5 bytes each). With fused
+    attention, selective recompute repeats the outputs of norms and the products of activations.
+    Full recompute keeps only the layer's input.
+
+    With FP8, the inputs of the matrix products are kept in one byte. Frozen matrices (LoRA) need
+    these inputs only for the adapted projections, and some stacks then keep the input of the MLP's
+    activation function in one byte as well. Where tensor-parallel ranks split the tokens, each of
+    the `etp` ranks that split an expert keeps the copies of a token that all of them gathered.
+    Recomputed mixtures of experts keep only their input.
+
+    Stacks that run operation by operation keep more of gated models: each RMSNorm keeps an FP32
+    copy of its input and the result before scaling, and each gate keeps its activation in addition
+    to the product (``LlamaRMSNorm`` and ``LlamaMLP`` of Transformers). Where partial recompute
+    keeps products instead, it keeps every second product, the attention output and the layer's
+    input (``apply_ac`` of torchtitan).
     """
     rules = plain_rules() if rules is None else rules
     if np.any(plans.moe_recompute > 0):
@@ -97,7 +100,7 @@ def activation_bytes_per_layer(
     full = 2.0 * models.hidden / split
     kept = np.where(plans.recompute >= 1, np.minimum(fused_some, none), none)
     if np.any(plans.flash <= 0):
-        unfused = none + 2.0 * models.hidden / split  # masks of dropout
+        unfused = none + 2.0 * models.hidden / split  # dropout masks
         scores = 5.0 * models.heads * models.seq_len / plans.tp
         at_work = np.where(plans.flash > 0, none, unfused + scores)
         scores = np.where(plans.recompute >= 1, 0.0, scores)
@@ -115,20 +118,21 @@ def memory_by_class(
     plans: Plans,
     rules: MemoryRules | None = None,
 ) -> dict[str, Array]:
-    """Bytes on one chip: ``weights``, ``gradients``, ``optimizer``, ``activations``, ``reserve``.
+    """Return bytes per chip: ``weights, gradients, optimizer, activations, reserve``.
 
-    Bytes per parameter and logit are those of `rules` (by default :func:`plain_rules`).
-    ZeRO splits the optimizer (stage 1), gradients (2) and weights (3) over the data-parallel ranks
-    (Rajbhandari et al. 2020), experts over the ranks that hold the same ones. Stage 3 holds the
-    weights of two gathered layers, the gradients of one, and the gathered table of the vocabulary,
-    or what the stack lets live at most.
+    `rules` gives the bytes per parameter and per logit (default: :func:`plain_rules`). ZeRO splits
+    the optimizer (stage 1), gradients (2) and weights (3) over the data-parallel ranks (Rajbhandari
+    et al. 2020), and those of experts over the ranks that hold the same experts. Stage 3 holds the
+    gathered weights of two layers, the gradients of one, and the gathered vocabulary table, or the
+    largest number of parameters that the stack gathers at a time.
 
-    Activations are the peak of three moments: the first pipeline stage keeps up to `pp`
-    micro-batches, ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022, appendix C),
-    never more than there are; the last keeps one, ``pp - (pp - 1) / vpp`` when interleaved, and at
-    the loss its logits; at the end of a step only the optimizer's intermediates. With full
-    recompute, or that of mixtures, one layer is worked on beside what is kept. Activations on the
-    host leave two layers behind.
+    Activations are the largest of three peaks. The first pipeline stage keeps up to `pp`
+    micro-batches, or ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022,
+    appendix C), but never more than there are. The last stage keeps one, or
+    ``pp - (pp - 1) / vpp`` when interleaved, and the logits while it computes the loss. At the end
+    of a step only the optimizer's intermediates are left. With full recompute, or with recompute of
+    mixtures, the activations of one layer are added. Activation offload leaves two layers on the
+    chip.
     """
     rules = plain_rules() if rules is None else rules
     whole = shard.dense_params + shard.expert_params
@@ -181,7 +185,7 @@ def memory_by_class(
 
 
 def _in_flight(shard: Shard, plans: Plans) -> tuple[Array, Array]:
-    """Micro-batches (in whole stages) that the first and the last stage keep at most."""
+    """Return the largest number of micro-batches (in stages) on the first and the last stage."""
     spread = np.where(plans.vpp > 1, (plans.pp - 1.0) / plans.vpp, np.zeros(()))
     first = np.minimum(shard.micro_batches, plans.pp + spread)
     last = np.where(plans.vpp > 1, plans.pp - spread, 1.0)
@@ -189,7 +193,7 @@ def _in_flight(shard: Shard, plans: Plans) -> tuple[Array, Array]:
 
 
 def _on_chip(per_layer: Array, layers: Array, in_flight: Array, rules: MemoryRules) -> Array:
-    """Bytes that some micro-batches keep of a stage, without those on the host."""
+    """Return the bytes that some micro-batches keep of a stage, without those on the host."""
     if not np.any(rules.offloaded_layers > 0):
         return per_layer * layers * in_flight
     away = np.minimum(rules.offloaded_layers, layers)
@@ -198,10 +202,11 @@ def _on_chip(per_layer: Array, layers: Array, in_flight: Array, rules: MemoryRul
 
 
 def _fused_loss_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Array:
-    """Bytes of a loss that is fused with the output layer.
+    """Return the bytes of a loss that is fused with the output layer.
 
-    Chunks of tokens are so long that their logits take as much as the layer's input, and are held
-    in 16 and 32 bits; the gradients of the input and of the table are made on the way (Liger,
-    arXiv 2410.10989, section 3.2: 2 + 4 + 2 bytes per element of the input, 2 of the table).
+    The loss is computed in chunks of tokens whose logits take as much memory as the layer's input;
+    they are held in 16 and 32 bits. The gradients of the input and of the table are computed on the
+    way (Liger, arXiv 2410.10989, section 3.2: 2 + 4 + 2 bytes per element of the input, 2 of the
+    table).
     """
     return 8.0 * shard.tokens * models.hidden + 2.0 * models.vocab * models.hidden / plans.tp

@@ -1,7 +1,7 @@
-"""What a software stack keeps on a chip: bytes by class, loss, offload, and the reserve.
+"""What a software stack keeps in a chip's memory: bytes by class, loss, offload, and the reserve.
 
-``data/memory.yaml`` has the numbers of each stack with their sources; :data:`MEMORY_OPTIONS` are
-what a job may set otherwise.
+``data/memory.yaml`` lists the numbers of each stack with their sources. :data:`MEMORY_OPTIONS` are
+the settings that a job can change.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ LOSSES = ("n", "kernel", "linear")
 GRADIENTS = {"bf16": 2.0, "fp32": 4.0}
 OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "lion": 4.0,
               "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
-"""Bytes of moments per parameter. Muon, Lion and SGD keep one, Adafactor rows and columns only;
-``adamw-bf16`` has no main weights either: all of weights, gradients and moments are BF16."""
+"""Bytes of moments per parameter. Muon, Lion and SGD keep one moment, Adafactor only rows and
+columns. ``adamw-bf16`` has no main weights: weights, gradients and moments are all BF16."""
 WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
-"""Bytes per frozen weight. NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314); of
-FP32 weights the backward pass keeps the 16-bit copies that autocast makes (torch.amp)."""
+"""Bytes per frozen weight. NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314). For
+FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
-    "none, or activations, optimizer, weights joined by +; activations:30 for those of 30 layers "
-    "of a stage"
+    "none, or activations, optimizer, weights joined by +; activations:30 offloads 30 layers of a "
+    "stage"
 )
 
 MEMORY_OPTIONS: Mapping[str, str] = {
-    "loss_fused": "n: logits and loss apart; kernel: fused loss on stored logits; linear: fused "
-    "with the output layer, or in chunks, so that logits are never stored",
+    "loss_fused": "n: logits and loss are separate; kernel: fused loss on stored logits; linear: "
+    "loss fused with the output layer or computed in chunks, so that logits are never stored",
     "gradients": f"precision of gradients: {', '.join(GRADIENTS)}",
     "optimizer": f"{', '.join(OPTIMIZERS)}",
     "weights": f"precision of frozen weights under adapters: {', '.join(WEIGHTS)}",
     "offload": f"what is kept in the host's memory: {OFFLOAD_WORDS}",
 }
-"""What a job may set of its memory; the default is what its software stack does."""
+"""Memory options of a job; the default is what its software stack does."""
 
 
 class StackMemory(FileModel):
-    """One entry of ``data/memory.yaml``, which explains the fields."""
+    """One entry of ``data/memory.yaml``; that file explains the fields."""
 
     name: str
     words: list[str]
@@ -90,7 +90,7 @@ class StackMemory(FileModel):
 
 
 class Reserve(FileModel):
-    """Memory of a family of chips that no tensor gets."""
+    """Memory of a family of chips that no tensor can use."""
 
     family: str
     share: float = Field(ge=0, lt=1)
@@ -107,38 +107,39 @@ class MemoryFile(FileModel):
 
 @dataclass(frozen=True, slots=True)
 class MemoryRules:
-    """Bytes that a job keeps, one element a job or one value for all.
+    """Bytes that a job keeps, with one element per job or one value for all jobs.
 
     Attributes
     ----------
     weights, gradients, optimizer : array
         Bytes per parameter.
     gradient_stage : array
-        ZeRO stage from which gradients are split.
+        ZeRO stage from which on gradients are split.
     replicated, bucket : array
-        More bytes per gradient without ZeRO, and of buckets with more than one rank.
+        Additional bytes per gradient: without ZeRO, and for buckets with more than one rank.
     step : array
-        Bytes per parameter of the optimizer's step beyond its states.
+        Bytes per parameter that the optimizer's step needs in addition to its states.
     frozen : array
-        Bytes per frozen weight under adapters; 0 for FP8 in FP8 runs, else BF16.
+        Bytes per frozen weight under adapters; 0 means FP8 in FP8 runs and BF16 otherwise.
     host_weights : array
-        1 where weights that ZeRO 3 splits are on the host.
+        1 where the weights that ZeRO 3 splits are on the host.
     logits : array
-        Bytes per logit at the loss.
+        Bytes per logit while the loss is computed.
     fused_hidden : array
         1 where logits are never stored.
     eager : array
-        1 where norms and gates run operation by operation.
+        1 where norms and gates run as separate operations.
     fp8_gate : array
         1 where FP8 runs with adapters keep the input of the MLP's activation function in one byte.
     products : array
         1 where partial recompute keeps every second product.
     offloaded_layers : array
-        Layers of a stage whose activations are on the host; may be infinite.
+        Layers per stage whose activations are on the host; may be infinite.
     live, step_group : array
-        Parameters that ZeRO 3 gathers at most, and steps at a time; may be infinite.
+        Largest number of parameters that ZeRO 3 gathers, and that it updates, at a time; may be
+        infinite.
     buffers, reserve_share, reserve_bytes : array
-        Communication buffers (bytes), and the reserve as a share of the chip's memory and in bytes.
+        Communication buffers (bytes), and the reserve as a share of the chip's memory and as bytes.
     """
 
     weights: Array
@@ -163,7 +164,7 @@ class MemoryRules:
     reserve_bytes: Array
 
     def take(self, index: NDArray[Any]) -> MemoryRules:
-        """Return the rows `index`; what is one value for all rows stays one."""
+        """Return the rows `index`; a value that all rows share is kept as it is."""
         values = (getattr(self, column.name) for column in dataclasses.fields(self))
         return MemoryRules(*(value[index] if np.ndim(value) else value for value in values))
 
@@ -175,7 +176,7 @@ def _file() -> MemoryFile:
 
 @functools.lru_cache(maxsize=1024)
 def stack_memory(stack: str) -> StackMemory:
-    """Return what a software stack keeps; the paper's mixed precision where it is not known.
+    """Return the memory use of a software stack; that of the ZeRO paper if it is unknown.
 
     Examples
     --------
@@ -201,21 +202,21 @@ def memory_rules(
     families: Sequence[str],
     options: Sequence[Mapping[str, str]] | Mapping[str, str] = (),
 ) -> MemoryRules:
-    """Resolve what some jobs keep.
+    """Resolve the memory rules of some jobs.
 
     Parameters
     ----------
     stacks : sequence of str
-        Software stack of each; ``""`` for an unknown one.
+        Software stack of each job; ``""`` for an unknown one.
     families : sequence of str
-        Family of each chip.
+        Chip family of each job.
     options : mapping, or sequence of mappings
-        As :func:`parse_memory` returns them, for all jobs or for each.
+        As returned by :func:`parse_memory`, for all jobs or for each.
 
     Returns
     -------
     MemoryRules
-        A column that is the same for all is one value.
+        A column with the same value for all jobs is one value.
 
     Examples
     --------
@@ -241,7 +242,7 @@ _COLUMNS = tuple(column.name for column in dataclasses.fields(MemoryRules))
 
 @functools.lru_cache(maxsize=4096)
 def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
-    """Return the columns of one job."""
+    """Return the values of one job, in the order of the columns."""
     entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
     loss = chosen.get("loss_fused", entry.loss_fused)
     offload = _offloads(chosen.get("offload", "none"))
@@ -284,12 +285,12 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
 
 @functools.cache
 def plain_rules() -> MemoryRules:
-    """Mixed precision of the ZeRO paper, without a stack: 16 bytes a parameter, logits stored."""
+    """Mixed precision of the ZeRO paper, without a stack: 16 bytes per parameter, stored logits."""
     return memory_rules([""], [""])
 
 
 def _offloads(text: str) -> dict[str, float]:
-    """Return what is on the host; under ``activations`` of how many layers."""
+    """Return what is on the host; ``activations`` gives the number of layers."""
     found = {}
     for part in text.split("+"):
         name, _, layers = part.partition(":")
@@ -301,19 +302,19 @@ def _offloads(text: str) -> dict[str, float]:
 def parse_memory(
     memory: str | Mapping[str, object] | None, source: str = "memory"
 ) -> dict[str, str]:
-    """Read options of the memory: ``"loss_fused=linear,offload=activations+optimizer"``.
+    """Parse memory options: ``"loss_fused=linear,offload=activations+optimizer"``.
 
     Parameters
     ----------
     memory : str or mapping, optional
-        Keys of :data:`MEMORY_OPTIONS`; none for what the stack does.
+        Keys of :data:`MEMORY_OPTIONS`; omit it to use what the stack does.
     source : str
-        What to call it in messages.
+        Name of the input in error messages.
 
     Raises
     ------
     InputError
-        All problems at once: unknown keys or values.
+        If keys or values are unknown. All problems are reported at once.
 
     Examples
     --------
@@ -340,9 +341,9 @@ def parse_memory(
         allowed = _allowed(name)
         if not allowed:
             hint = nearest_hint(key, MEMORY_OPTIONS, most=len(MEMORY_OPTIONS))
-            problems.append(f"{key}: unknown option of the memory; {hint}")
+            problems.append(f"{key}: unknown memory option; {hint}")
         elif name in found:
-            problems.append(f"{key}: given twice")
+            problems.append(f"{key}: is given more than once")
         elif name == "offload" and not _is_offload(value):
             problems.append(f"offload: must be {OFFLOAD_WORDS}, found {value!r}")
         elif name != "offload" and value not in allowed:
@@ -397,7 +398,7 @@ READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 
 def read_memory_text(name: str, text: str) -> str | None:
-    """Read one option as published tables write it; None where it is not understood.
+    """Parse one option as published tables write it; return None if it is not understood.
 
     Examples
     --------
@@ -429,12 +430,12 @@ def read_memory_text(name: str, text: str) -> str | None:
 
 
 def describe_memory(stack: str, options: Mapping[str, str]) -> str:
-    """Say in words which bytes are counted for a stack.
+    """Describe the bytes that are counted for a stack.
 
     Examples
     --------
     >>> describe_memory("Megatron-LM", {})
-    'Megatron-Core: weights 2, gradients 4, optimizer 12 bytes a parameter; logits stored, \
+    'Megatron-Core: weights 2, gradients 4, optimizer 12 bytes per parameter; logits stored, \
 6 bytes each'
     """
     entry = stack_memory(stack)
@@ -449,7 +450,7 @@ def describe_memory(stack: str, options: Mapping[str, str]) -> str:
         loss += f"{values['logits']:g} bytes each"
     words = [
         f"{entry.name}: weights {values['weights']:g}, gradients {values['gradients']:g}{split}, "
-        f"optimizer {values['optimizer']:g} bytes a parameter",
+        f"optimizer {values['optimizer']:g} bytes per parameter",
         loss,
     ]
     offload = options.get("offload", "none")

@@ -25,13 +25,13 @@ Array = NDArray[np.float64]
 def expert_seconds(
     tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
-    """Router, routed experts and shared experts of one layer, forward.
+    """Return the seconds of router, routed experts and shared experts of one layer, forward.
 
-    A rank holds ``1 / etp`` of the columns of ``n_experts / ep`` experts, and computes for the
-    tokens of ``ep etp`` ranks, of which each has ``tokens / tp`` of its own: ``tokens top_k etp /
-    tp`` rows in all, divided among its experts, times the imbalance of the fullest rank. `expert_s`
-    is the time of launches that a small expert's work does not cover. Router and top-k after
-    Shazeer et al. 2017 (arXiv 1701.06538).
+    A rank holds ``1 / etp`` of the columns of ``n_experts / ep`` experts. It computes for the
+    tokens of ``ep etp`` ranks, each of which holds ``tokens / tp``: ``tokens top_k etp / tp`` rows
+    in total, divided among its experts, times the imbalance of the fullest rank. `expert_s` is the
+    launch time that the work of a small expert does not cover. Router and top-k follow Shazeer et
+    al. 2017 (arXiv 1701.06538).
     """
     experts, etp = np.maximum(models.n_experts, 1.0), plans.expert_tp
     width = models.expert_ffn_hidden / etp
@@ -54,16 +54,16 @@ def expert_seconds(
 def expert_exchange_seconds(
     tokens: Array, models: ModelArrays, plans: Plans, links: Links
 ) -> Array:
-    """Exchange of one layer, forward: tokens to their experts and back.
+    """Return the seconds of exchanging tokens for one layer, forward: to the experts and back.
 
     Each rank sends ``tokens top_k hidden`` elements of 2 bytes each way (GShard, arXiv
-    2006.16668), its share of them where tensor-parallel ranks split the sequence. The ranks are
-    neighbours: experts are laid over tensor- and data-parallel ranks alike, those that split an
-    expert next to each other. What the `etp` ranks of an expert received is gathered among them,
-    and their partial sums are scattered (``MoEAlltoAllTokenDispatcher`` of Megatron-Core; MoE
-    parallel folding, arXiv 2504.14960). With `ep` of 1 nothing is sent, and a token is gathered
-    once and not for each of its experts (the all-gather dispatcher); where `tp` ranks split the
-    experts like any other matrix that is in
+    2006.16668), or its share of them where tensor-parallel ranks split the sequence. The ranks are
+    neighbours: experts are spread over tensor- and data-parallel ranks alike, and those that split
+    an expert are next to each other. The `etp` ranks of an expert gather what each of them
+    received, and their partial sums are scattered (``MoEAlltoAllTokenDispatcher`` of Megatron-Core;
+    MoE parallel folding, arXiv 2504.14960). With `ep` of 1 nothing is sent, and a token is gathered
+    once, not once for each of its experts (the all-gather dispatcher). Where `tp` ranks split the
+    experts like any other matrix, that communication is part of
     :func:`clustersim.performance.parallel.tensor_seconds`.
     """
     own, etp = 2.0 * tokens * models.hidden / plans.tp, plans.expert_tp

@@ -18,9 +18,10 @@ Array = NDArray[np.float64]
 def optimizer_seconds(
     shard: Shard, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
-    """Seconds of one optimizer step: memory-bound, `optimizer_bytes` per parameter that it owns.
+    """Return the seconds of one optimizer step, which is limited by memory bandwidth.
 
-    From ZeRO stage 1 on a rank updates its share only (Rajbhandari et al. 2020, arXiv 1910.02054).
+    The traffic is `optimizer_bytes` per parameter that a rank updates. From ZeRO stage 1 on, a rank
+    updates only its share of the parameters (Rajbhandari et al. 2020, arXiv 1910.02054).
     """
     whole = shard.dense_params + shard.expert_params
     share = shard.dense_params / shard.group + shard.expert_params / shard.expert_group

@@ -31,16 +31,17 @@ __all__ = [
 Array = NDArray[np.float64]
 
 WEIGHT_BYTES = 2.0
-"""Bytes of a weight that is gathered (BF16)."""
+"""Bytes per gathered weight (BF16)."""
 
 
 def exposed_seconds(
     communication: Array, overlap: Array, window: Array, corner: Array | float = 0.0
 ) -> Array:
-    """Communication that computation does not hide.
+    """Return the communication time that computation does not hide.
 
-    At most the share `overlap` of it hides, and no more than lasts the `window` of computation;
-    where both meet the corner is rounded (:func:`clustersim.network.corners.smaller`).
+    At most the share `overlap` of the communication is hidden, and at most the duration `window` of
+    the computation. The transition between the two limits is rounded
+    (:func:`clustersim.network.corners.smaller`).
     """
     if not np.any(corner):
         return np.maximum((1.0 - overlap) * communication, communication - window)
@@ -48,12 +49,13 @@ def exposed_seconds(
 
 
 def tensor_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Links) -> Array:
-    """Tensor-parallel communication of one layer, forward.
+    """Return the seconds of tensor-parallel communication of one layer, forward.
 
     Two all-reduces of ``tokens hidden`` elements of 2 bytes (Shoeybi et al. 2019, arXiv
-    1909.08053); as reduce-scatter and all-gather with sequence parallelism, the same volume. The
-    MLP of a mixture needs one only where its experts are split by `tp` like any other matrix (`ep`
-    of 1), or for shared experts; distributed experts get their tokens by
+    1909.08053); with sequence parallelism these are a reduce-scatter and an all-gather of the same
+    volume. The MLP of a mixture of experts needs an all-reduce only where its experts are split by
+    `tp` like any other matrix (`ep` of 1), or for shared experts. Distributed experts get their
+    tokens by
     :func:`clustersim.performance.moe.expert_exchange_seconds`.
     """
     one = np.ones(())
@@ -73,10 +75,10 @@ def mixtures_reduce(models: ModelArrays, plans: Plans) -> NDArray[np.bool_]:
 
 
 def context_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Links) -> Array:
-    """Exchange of keys and values of one layer, forward, among context-parallel ranks.
+    """Return the seconds of exchanging keys and values of one layer, forward.
 
-    All ranks see all keys and values: ``(cp - 1)`` shards of ``2 tokens kv_width`` elements pass
-    (ring attention, arXiv 2310.01889).
+    Every context-parallel rank needs all keys and values: ``(cp - 1)`` shards of
+    ``2 tokens kv_width`` elements pass each rank (ring attention, arXiv 2310.01889).
     """
     size = 4.0 * tokens * plans.cp * models.kv_width / plans.tp
     return all_gather_seconds(size, plans.cp, plans.tp, links)
@@ -85,11 +87,11 @@ def context_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Lin
 def pipeline_seconds(
     shard: Shard, models: ModelArrays, plans: Plans, links: Links, coefficients: Coefficients
 ) -> Array:
-    """Exposed transfers between pipeline stages of one step.
+    """Return the exposed seconds of transfers between pipeline stages in one step.
 
-    Each micro-batch crosses ``2 vpp`` times a rank (forward and backward of every chunk), and the
-    pipeline fills and empties through ``2 (pp - 1)`` transfers, in ``tokens hidden / tp`` elements
-    (scatter-gather: Narayanan et al. 2021, arXiv 2104.04473).
+    Each micro-batch enters or leaves a rank ``2 vpp`` times (forward and backward of every chunk),
+    and the pipeline fills and drains through ``2 (pp - 1)`` transfers. A transfer has ``tokens
+    hidden / tp`` elements (scatter-gather: Narayanan et al. 2021, arXiv 2104.04473).
     """
     size = 2.0 * shard.tokens * models.hidden / plans.tp
     stride = plans.tp * plans.cp * plans.dp
@@ -100,7 +102,7 @@ def pipeline_seconds(
 
 
 def bubble_seconds(micro_batch_s: Array, plans: Plans) -> Array:
-    """Idle time of 1F1B: ``(pp - 1) / vpp`` micro-batches (Narayanan et al. 2021)."""
+    """Return the idle seconds of 1F1B: ``(pp - 1) / vpp`` micro-batches (Narayanan et al. 2021)."""
     return (plans.pp - 1.0) / plans.vpp * micro_batch_s
 
 
@@ -113,18 +115,21 @@ def data_parallel_seconds(
     micro_batch_s: Array,
     backward_s: Array,
 ) -> Array:
-    """Exposed gradient and weight traffic of one step.
+    """Return the exposed seconds of gradient and weight traffic in one step.
 
     Stages 0 to 2 reduce-scatter the gradients and all-gather the weights (or all-reduce, the same
-    volume) once a step, behind the last backward pass. Stage 3 gathers the weights twice and
+    volume) once per step, after the last backward pass. Stage 3 gathers the weights twice and
     scatters the gradients once in every micro-batch (Rajbhandari et al. 2020, arXiv 1910.02054).
-    Experts reduce among the ranks that hold the same ones. In hybrid sharding all of this goes on
-    within a group, and each rank's share of the gradients is summed over the groups once a step
-    (Zhao et al. 2023, arXiv 2304.11277), with stage 3 behind its last micro-batch. Weights are
-    gathered in several messages a layer, each of which takes a ring's start-up of a hop per
-    scale-up domain: with hundreds of domains that outweighs the bytes (InternEvo on 50 Gb/s a chip
-    falls from 4,062 to 2,271 tokens/s a chip when ZeRO-1 spans 1,024 chips, and to 3,625 in groups
-    of 8).
+    Experts are reduced among the ranks that hold the same experts.
+
+    In hybrid sharding all of this happens within a group, and each rank's share of the gradients is
+    summed over the groups once per step (Zhao et al. 2023, arXiv 2304.11277); with stage 3, after
+    the last micro-batch.
+
+    Weights are gathered in several messages per layer. The start-up of each message takes one hop
+    of a ring per scale-up domain. With hundreds of domains this outweighs the bytes: InternEvo on
+    50 Gb/s per chip falls from 4,062 to 2,271 tokens/s per chip when ZeRO-1 spans 1,024 chips, and
+    to 3,625 in groups of 8.
     """
     stride = plans.tp
     dense, experts = shard.dense_params * shard.trained, shard.expert_params * shard.trained

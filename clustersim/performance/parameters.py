@@ -1,14 +1,15 @@
-"""Every fitted coefficient of the performance core, with its prior and who has one of its own.
+"""Every fitted coefficient of the performance model, with its prior and the levels that modify it.
 
-A coefficient is a base value plus effects of what a row belongs to: the chip's architecture, the
-chip, the software product (NeMo, LLM Foundry, MindSpeed ...), the exact release, the three of
-architecture, product and precision together, and the source of a measurement. All live on an
-unbounded scale (logarithm, or logit of a fraction), where the base has a normal prior about `mean`
-and each effect a normal prior about 0: who has few rows leans on its relatives, who has none
-is its relatives' mean with their spread (partial pooling: Gelman and Hill 2007, chapter 12).
+A coefficient is the sum of a base value and effects. The effects belong to the chip's architecture,
+the chip, the software product (NeMo, LLM Foundry, MindSpeed ...), the exact release, the
+combination of architecture, product and precision, and the source of a measurement. All are on an
+unbounded scale (logarithm, or logit of a fraction). The base has a normal prior around `mean`, each
+effect a normal prior around 0. A chip or release with few rows is therefore shrunk towards related
+ones; one without rows gets their mean and their spread (partial pooling: Gelman and Hill 2007,
+chapter 12).
 
-The prior means are orders of magnitude from first principles or from the sources that the parts'
-docstrings name; the fit moves them.
+The prior means are orders of magnitude, from first principles or from the sources that the
+functions of the performance model cite; the fit moves them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["LEVELS", "PARAMETERS", "Parameter"]
 Array = NDArray[np.float64]
 
 LEVELS = ("base", "architecture", "chip", "product", "release", "combination", "source")
-"""Where effects come from, in the order in which they are added."""
+"""Levels of the effects, in the order in which they are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,13 @@ class Parameter:
     name : str
         A field of :class:`clustersim.performance.Coefficients`.
     scale : {"log", "logit"}
-        Positive numbers live on a logarithmic scale, fractions on a logit scale.
+        Positive numbers are on a logarithmic scale, fractions on a logit scale.
     mean : float
         Prior mean of the base, in natural units.
     spread : mapping of str to float
         Prior standard deviation by level of :data:`LEVELS`, on the unbounded scale.
     meaning : str
-        What it is, with its unit.
+        Description with its unit.
     """
 
     name: str
@@ -53,14 +54,14 @@ class Parameter:
     spread: Mapping[str, float] = field(default_factory=dict)
 
     def natural(self, unbounded: Array) -> Array:
-        """Turn unbounded values into natural units."""
+        """Convert unbounded values to natural units."""
         if self.scale == "log":
             return np.exp(unbounded)
         return 1.0 / (1.0 + np.exp(-unbounded))
 
     @property
     def centre(self) -> float:
-        """The prior mean on the unbounded scale."""
+        """Prior mean on the unbounded scale."""
         if self.scale == "log":
             return float(np.log(self.mean))
         return float(np.log(self.mean / (1.0 - self.mean)))
@@ -76,11 +77,11 @@ PARAMETERS = (
         base=0.3, architecture=0.3, chip=0.04, product=0.15, release=0.1, combination=0.15,
     ),
     _parameter(
-        "fp8_efficiency", "log", 0.88, "FP8 products to the FP8 peak, over BF16 products to theirs",
+        "fp8_efficiency", "log", 0.88, "FP8 products over the FP8 peak, relative to BF16 products",
         base=0.15, architecture=0.1, product=0.1, release=0.05,
     ),
     _parameter(
-        "matmul_traffic", "log", 1.5, "memory traffic of a matrix product over its least traffic",
+        "matmul_traffic", "log", 1.5, "memory traffic of a matrix product over its minimum",
         base=0.5, architecture=0.2, product=0.3,
     ),
     _parameter(
@@ -96,7 +97,7 @@ PARAMETERS = (
         base=0.2, architecture=0.2, chip=0.1,
     ),
     _parameter(
-        "elementwise_traffic", "log", 1.0, "memory-bound traffic of a layer over the count of it",
+        "elementwise_traffic", "log", 1.0, "memory-bound traffic of a layer over its counted bytes",
         base=0.5, product=0.4, release=0.1,
     ),
     _parameter(
@@ -116,19 +117,19 @@ PARAMETERS = (
         base=0.4, product=0.4,
     ),
     _parameter(
-        "scaleup_factor", "log", 1.0, "bandwidth of the scale-up link in training over that alone",
+        "scaleup_factor", "log", 1.0, "scale-up bandwidth in training over that measured alone",
         base=0.15, architecture=0.15, product=0.1,
     ),
     _parameter(
-        "nic_factor", "log", 0.9, "bandwidth of the network in training over that alone",
+        "nic_factor", "log", 0.9, "network bandwidth in training over that measured alone",
         base=0.2, product=0.3, source=0.3,
     ),
     _parameter(
-        "latency_factor", "log", 1.0, "start-up of collectives in training over that alone",
+        "latency_factor", "log", 1.0, "collective start-up in training over that measured alone",
         base=0.4, product=0.3,
     ),
     _parameter(
-        "hop_latency_s", "log", 5e-6, "seconds of one hop of a ring between scale-up domains",
+        "hop_latency_s", "log", 5e-6, "seconds per hop of a ring between scale-up domains",
         base=1.0, product=0.5,
     ),
     _parameter(
@@ -136,15 +137,15 @@ PARAMETERS = (
         base=0.7, product=0.7, release=0.3,
     ),
     _parameter(
-        "dp_overlap", "logit", 0.6, "share of the gradients' communication that can hide",
+        "dp_overlap", "logit", 0.6, "share of gradient communication that can hide",
         base=0.7, product=0.7, release=0.3,
     ),
     _parameter(
-        "zero3_overlap", "logit", 0.7, "share of ZeRO-3's communication that can hide",
+        "zero3_overlap", "logit", 0.7, "share of ZeRO-3 communication that can hide",
         base=0.7, product=0.7,
     ),
     _parameter(
-        "ep_overlap", "logit", 0.2, "share of the experts' exchange that can hide",
+        "ep_overlap", "logit", 0.2, "share of the expert exchange that can hide",
         base=0.7, product=0.5, release=0.3,
     ),
     _parameter(
@@ -152,7 +153,7 @@ PARAMETERS = (
         base=0.7, product=0.5,
     ),
     _parameter(
-        "pp_overlap", "logit", 0.6, "share of the transfers between stages that hides",
+        "pp_overlap", "logit", 0.6, "share of the transfers between stages that is hidden",
         base=0.7, product=0.5,
     ),
     _parameter(
@@ -168,15 +169,15 @@ PARAMETERS = (
         base=1.0, product=1.0,
     ),
     _parameter(
-        "optimizer_bytes", "log", 30.0, "traffic per parameter of the optimizer's step",
+        "optimizer_bytes", "log", 30.0, "traffic per parameter in the optimizer's step",
         base=0.2, product=0.2,
     ),
     _parameter(
-        "fixed_s", "log", 0.02, "seconds of a step that nothing else explains",
+        "fixed_s", "log", 0.02, "seconds per step that nothing else explains",
         base=1.0, product=1.0, release=0.5,
     ),
     _parameter(
-        "straggling", "log", 0.004, "growth of the step per doubling of the chips beyond eight",
+        "straggling", "log", 0.004, "growth of the step time per doubling beyond eight chips",
         base=0.7, product=0.7, release=0.3,
     ),
     _parameter(
@@ -200,8 +201,8 @@ PARAMETERS = (
         product=0.06, release=0.05, combination=0.05, source=0.04,
     ),
     _parameter(
-        "launch_s", "log", 6e-6, "seconds that one launch takes at least, in microbenchmarks alone",
+        "launch_s", "log", 6e-6, "minimum seconds of one launch, in microbenchmarks only",
         base=0.7, architecture=0.5, chip=0.5, product=0.5,
     ),
 )  # fmt: skip
-"""All coefficients."""
+"""All coefficients of the performance model."""

@@ -1,19 +1,19 @@
-"""What a training framework refuses of a plan, and what is unusual: one table for all entries.
+"""Which plans training frameworks refuse, and which are unusual: one table for all callers.
 
-``estimate --plan``, ``estimate --table``, the search of plans, the simulation's run times and the
-rows of a fit are all judged by :data:`RULES`. A rule either *refuses*, where frameworks stop at the
-start of a run, or *notes*, where runs exist that do it; the plan is then evaluated as it stands and
-the note is shown. The searched spaces hold no plan that a rule refuses.
+:data:`RULES` judges the plans of ``estimate --plan``, ``estimate --table``, the plan search, the
+run times of simulated jobs and the rows of a fit. A rule *refuses* a plan if frameworks stop at the
+start of such a run. It *notes* a plan if such runs exist; the plan is then evaluated as given and
+the note is shown. The plan search never tries a plan that a rule refuses.
 
 ================================================  =======  ========================================
 rule                                              verdict  why
 ================================================  =======  ========================================
 tp pp cp divides the chips, dp is the rest        refused  Megatron-Core, torchtitan: the world size
-dp is another, and tp is not given                note     published runs that do not say their tp
+given dp differs from this, tp is not given       note     published runs that do not state their tp
 tp divides the heads                              refused  Megatron-Core ``TransformerConfig``
-tp divides the key and value heads, or they tp    refused  the same; some frameworks copy heads
+tp divides key-value heads, or they divide tp     refused  the same; some frameworks copy heads
 tp is more than the key and value heads           note     each head is copied
-tp is more than a scale-up domain                 note     runs exist; no searched plan does
+tp is larger than a scale-up domain               note     runs exist; the search does not try it
 pp is at most the layers                          refused  a stage would be empty
 pp vpp divides the layers                         note     Llama 3 405B: 126 layers on 16 stages
 vpp is at most the layers of a stage, needs pp    refused  Megatron-LM ``validate_args``
@@ -23,8 +23,8 @@ cp divides the sequence                           refused  Megatron-LM ``validat
 ep divides the experts                            refused  Megatron-Core ``TransformerConfig``
 ep etp divides tp dp cp, the chips of a stage     refused  Megatron-Core ``parallel_state``
 etp divides the width of an expert                refused  Megatron-Core, column-parallel layers
-ep, etp, moe_recompute need experts               refused  Megatron-LM ``validate_args`` (of ep)
-moe_recompute beside full recompute               note     mixtures are in it
+ep, etp, moe_recompute need experts               refused  Megatron-LM ``validate_args`` (for ep)
+moe_recompute with full recompute                 note     full recompute includes the mixtures
 ep > 1 and tp > 1 need sequence parallelism       note     Megatron-LM refuses, DeepSpeed does not
 micro-batch is at most a rank's share             refused  no framework can fill it
 dp x micro-batch divides the batch                note     Megatron-LM refuses, samplers pad or drop
@@ -35,12 +35,12 @@ FP8 on a chip without FP8                         note     it computes in BF16
 ================================================  =======  ========================================
 
 The experts of a layer are spread over ``ep etp`` neighbours among the ``tp dp cp`` chips of a
-stage, whichever dimension these belong to (MoE parallel folding, arXiv 2504.14960): `ep` shares of
-them, each expert's matrices split by `etp` (expert tensor parallel size). ``tp dp cp / (ep etp)``
-chips hold the same. Where a plan gives no `etp` it is 1, whole experts, with ``ep > 1``, and `tp`
-with ``ep = 1``: experts are then split like any other matrix
-(:func:`clustersim.performance.arrays.default_expert_tp`). Megatron-Core's own default is `tp` in
-both cases; give `etp` for runs that leave it at that.
+stage, whichever dimension these belong to (MoE parallel folding, arXiv 2504.14960): the experts are
+divided into `ep` shares, and each expert's matrices are split by `etp` (expert tensor parallel
+size). ``tp dp cp / (ep etp)`` chips hold the same experts. If a plan does not set `etp`, it is 1
+(experts are not split) with ``ep > 1``, and `tp` with ``ep = 1``, where experts are split like any
+other matrix (:func:`clustersim.performance.arrays.default_expert_tp`). Megatron-Core's own default
+is `tp` in both cases; give `etp` for runs that use that default.
 """
 
 from __future__ import annotations
@@ -73,20 +73,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule.
+    """A rule about plans.
 
     Attributes
     ----------
     name : str
-        The key of a plan that it is about.
+        The field of a plan that the rule is about.
     refuses : bool
-        Whether a plan that breaks it is refused, or noted.
+        True if a plan that breaks the rule is refused, False if it gets a note.
     broken : callable
-        Which of some :class:`Terms` break it.
+        Returns which of some :class:`Terms` break the rule.
     text : callable
-        What to say of one of them.
+        Returns the message for one of them.
     needs_dp : bool
-        Whether it is skipped where `dp` is not known.
+        Whether the rule is skipped where `dp` is unknown.
     """
 
     name: str
@@ -138,8 +138,8 @@ def _uneven_batch(t: Terms) -> str:
             f"{t.dp - t.batch:.0f} data-parallel ranks have nothing to compute."
         )
     return (
-        f"{t.batch:.0f} sequences are no multiple of dp x micro-batch = {step:.0f}; the last "
-        "micro-batches are partly empty."
+        f"{t.batch:.0f} sequences are not a multiple of dp x micro-batch = {step:.0f}; the "
+        "last micro-batches are partly empty."
     )
 
 
@@ -147,8 +147,8 @@ def _uneven_layers(t: Terms) -> str:
     chunks = t.pp * t.vpp
     fullest = t.vpp * math.ceil(t.layers / chunks)
     return (
-        f"{t.layers:.0f} layers do not divide into pp x vpp = {chunks:.0f} chunks; every stage is "
-        f"timed as the fullest, with {fullest:.0f} layers."
+        f"{t.layers:.0f} layers are not a multiple of pp x vpp = {chunks:.0f} chunks; every stage "
+        f"is timed as the fullest one, with {fullest:.0f} layers."
     )
 
 
@@ -212,7 +212,7 @@ RULES: tuple[Rule, ...] = (
     _noted(
         "moe_recompute",
         lambda t: (t.moe_recompute > 0) & (t.n_experts > 0) & (t.recompute >= 2),
-        lambda _: "moe_recompute changes nothing beside full recompute, which has it.",
+        lambda _: "moe_recompute has no effect with full recompute, which includes mixtures.",
     ),
     Rule(
         "topk",
@@ -253,8 +253,8 @@ RULES: tuple[Rule, ...] = (
         "tp",
         lambda t: t.tp > t.domain,
         lambda t: (
-            f"tp {t.tp:.0f} reaches beyond the {t.domain:.0f} chips of a scale-up domain; no plan "
-            "that is searched does."
+            f"tp {t.tp:.0f} is larger than a scale-up domain of {t.domain:.0f} chips; the plan "
+            "search does not try such plans."
         ),
     ),
     _noted(
@@ -270,8 +270,8 @@ RULES: tuple[Rule, ...] = (
         "vpp",
         lambda t: (t.vpp > 1) & (np.mod(t.micro_batches, t.pp) != 0),
         lambda t: (
-            f"{t.micro_batches:.0f} micro-batches are no multiple of pp {t.pp:.0f}; Megatron-LM "
-            "refuses that with vpp above 1."
+            f"{t.micro_batches:.0f} micro-batches are not a multiple of pp {t.pp:.0f}; Megatron-LM "
+            "refuses this with vpp above 1."
         ),
         needs_dp=True,
     ),
@@ -284,8 +284,8 @@ RULES: tuple[Rule, ...] = (
             & (np.mod(t.seq_len, 2.0 * t.cp) != 0)
         ),
         lambda t: (
-            f"{t.seq_len:.0f} tokens do not divide into 2 cp = {2 * t.cp:.0f} pieces; under a "
-            "causal mask the ranks work unevenly, which is not counted."
+            f"{t.seq_len:.0f} tokens are not a multiple of 2 cp = {2 * t.cp:.0f}; under a causal "
+            "mask the ranks have unequal work, which is not counted."
         ),
     ),
     _noted(
@@ -293,7 +293,7 @@ RULES: tuple[Rule, ...] = (
         lambda t: (t.ep > 1) & (t.tp > 1) & (t.sequence_parallel == 0),
         lambda t: (
             f"ep {t.ep:.0f} and tp {t.tp:.0f} without sequence parallelism: Megatron-LM refuses "
-            "that; the exchange is timed as if the tensor-parallel ranks split the tokens."
+            "this; the exchange is timed as if the tensor-parallel ranks split the tokens."
         ),
     ),
     _noted(
@@ -306,25 +306,25 @@ RULES: tuple[Rule, ...] = (
         "zero",
         lambda t: (t.zero >= 2) & (t.pp > 1),
         lambda t: (
-            f"ZeRO-{t.zero:.0f} with a pipeline: DeepSpeed refuses it, PyTorch FSDP does not; no "
-            "plan that is searched has it."
+            f"ZeRO-{t.zero:.0f} with a pipeline: DeepSpeed refuses this, PyTorch FSDP does not; "
+            "the plan search does not try it."
         ),
     ),
 )
-"""All rules on single plans; the size of the job is :func:`data_parallel_size`'s, the precision
-:func:`precision_note`'s."""
+"""All rules about a single plan. :func:`data_parallel_size` checks the number of chips,
+:func:`precision_note` the precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What the rules say of some plans: a list of lines for each.
+    """Problems and remarks of some plans, a list of lines for each.
 
     Attributes
     ----------
     problems : list of list of str
-        Why a plan is refused, as ``key: what must be, found what``.
+        Why a plan is refused, as ``key: what it must be, found value``.
     notes : list of list of str
-        What is unusual of it, as sentences.
+        Unusual properties of the plan, as sentences.
     """
 
     problems: list[list[str]]
@@ -338,15 +338,15 @@ def judge(
     global_batch: Array,
     rules: Sequence[Rule] = RULES,
 ) -> Verdicts:
-    """Apply :data:`RULES`, or some of them, to plans, an element each.
+    """Apply :data:`RULES`, or some of them, to plans.
 
     Parameters
     ----------
     models, chips, plans
-        Structs of arrays that broadcast with each other; a `dp` of 0 is not known, and what depends
-        on it is skipped.
+        Structs of arrays that broadcast with each other, one element per plan. A `dp` of 0 is
+        unknown; rules that depend on it are skipped.
     global_batch : array
-        Sequences of one step.
+        Sequences per step.
 
     Examples
     --------
@@ -378,7 +378,7 @@ def judge(
 def switch_problems(
     model: ModelArrays, chip: AcceleratorArrays, switches: Mapping[str, float | None]
 ) -> list[str]:
-    """Say which switches no plan of one model on one chip can have, whatever its sizes.
+    """Say which switches no plan of a model on a chip can have, whatever its sizes.
 
     Examples
     --------
@@ -397,24 +397,24 @@ def switch_problems(
 def data_parallel_size(
     count: float, sizes: Mapping[str, float | None], dp: float | None
 ) -> tuple[float, str, str]:
-    """Return the data-parallel size of a job with a problem or a note of it, empty where none is.
+    """Return the data-parallel size of a job, and a problem or a note (or empty strings).
 
     Parameters
     ----------
     count : float
         Chips.
     sizes : mapping of str to float or None
-        `tp`, `pp` and `cp`; None where one is not given, which counts as 1.
+        `tp`, `pp` and `cp`; None if a size is not given, which counts as 1.
     dp : float or None
-        As given.
+        The given value, if any.
 
     Returns
     -------
     float
         ``count / (tp pp cp)``; 0 where these do not divide the chips.
     str, str
-        A `dp` that contradicts this is a problem; where a `tp` that is not given may be the reason
-        it is a note.
+        A problem if `dp` contradicts this size; a note instead if `tp` is not given, since a
+        missing `tp` can be the reason.
 
     Examples
     --------
@@ -434,7 +434,7 @@ def data_parallel_size(
         return (
             rest,
             "",
-            f"dp {dp:.0f} is taken for {rest:.0f} ({count:.0f} chips over tp pp cp {inner:.0f}): "
+            f"dp {dp:.0f} is replaced by {rest:.0f} ({count:.0f} chips over tp pp cp {inner:.0f}): "
             "tp is not given and counts as 1.",
         )
     return (
@@ -446,16 +446,16 @@ def data_parallel_size(
 
 
 def default_zero(tp: float, dp: float, cp: float, ep: float, etp: float) -> float:
-    """Return the ZeRO stage of a plan that gives none: 1 where any ranks hold the same weights.
+    """Return the default ZeRO stage of a plan: 1 if several ranks hold the same weights, else 0.
 
-    An `etp` of 0 is that of a model without experts.
+    An `etp` of 0 means a model without experts.
     """
     copies = tp * dp * cp / (ep * etp) if etp else 1.0
     return float(max(dp * cp, copies) > 1)
 
 
 def precision_note(chip: Accelerator, precision: str) -> str:
-    """Say where a chip computes in another precision than asked for; empty where it does not."""
+    """Return a note if a chip computes in another precision than requested, else an empty text."""
     if precision == "fp8" and "fp8" not in chip.peak_flops:
         return f"{chip.name} has no FP8; it computes in BF16."
     return ""

@@ -1,4 +1,4 @@
-"""The quantities that rules about plans speak of."""
+"""The quantities that the rules about plans use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 __all__ = ["Terms", "kv_heads_fit", "kv_heads_of", "terms_of"]
 
 Array = NDArray[np.float64]
-"""Also a plain float, in the terms of one plan."""
+"""A plain float where the terms describe one plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Everything that rules speak of, an element a plan.
+    """All quantities that the rules use, one element per plan.
 
-    `domain` is that of the scale-up link, `etp` the one given or by default, 1 without experts.
+    `domain` is the size of a scale-up domain. `etp` is the given or the default one, 1 without
+    experts.
     """
 
     layers: Array
@@ -48,22 +49,22 @@ class Terms:
 
     @property
     def stage(self) -> Array:
-        """Chips of a pipeline stage."""
+        """Chips per pipeline stage."""
         return self.tp * self.dp * self.cp
 
     @property
     def ranks(self) -> Array:
-        """Data-parallel ranks, context-parallel ones included."""
+        """Data-parallel ranks, including context-parallel ones."""
         return self.dp * self.cp
 
     @property
     def share(self) -> Array:
-        """Sequences of a data-parallel rank; the whole batch where `dp` is not known (0)."""
+        """Sequences per data-parallel rank; the entire batch where `dp` is unknown (0)."""
         return np.ceil(self.batch / np.maximum(self.dp, 1.0))
 
     @property
     def micro_batches(self) -> Array:
-        """Micro-batches of a data-parallel rank."""
+        """Micro-batches per data-parallel rank."""
         return np.ceil(self.share / self.micro_batch)
 
     @property
@@ -72,18 +73,18 @@ class Terms:
         return np.ceil(self.layers / self.pp)
 
     def row(self, place: int) -> Terms:
-        """Return one plan as plain floats."""
+        """Return the terms of one plan as plain floats."""
         return Terms(*(float(getattr(self, column.name)[place]) for column in fields(self)))  # type: ignore[arg-type]
 
 
 def kv_heads_of(models: ModelArrays) -> Array:
-    """Return the key and value heads of some models."""
+    """Return the numbers of key and value heads of some models."""
     heads: Array = np.round(models.kv_width * models.heads / models.attention_width)
     return heads
 
 
 def kv_heads_fit(kv_heads: Array, tp: Array) -> NDArray[np.bool_]:
-    """Whether `tp` divides the key and value heads, or they divide `tp` and are copied."""
+    """Whether `tp` divides the key and value heads, or is a multiple of them (they are copied)."""
     fit: NDArray[np.bool_] = (np.mod(kv_heads, tp) == 0) | (np.mod(tp, kv_heads) == 0)
     return fit
 
@@ -91,7 +92,7 @@ def kv_heads_fit(kv_heads: Array, tp: Array) -> NDArray[np.bool_]:
 def terms_of(
     models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
 ) -> Terms:
-    """Return the terms of plans, an element each."""
+    """Return the terms of some plans, one element per plan."""
     columns = (
         models.layers,
         models.heads,

@@ -1,4 +1,4 @@
-"""The spaces of plans: the usual one of many rows, and the full one of one row, as arrays."""
+"""Plan spaces as arrays: the usual space for many rows, and the full space for one row."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ EXPERT = 2.0 ** np.arange(8)
 MICRO_BATCH = 2.0 ** np.arange(5)
 ZERO_STAGES = np.arange(4.0)
 CONTEXT_TOKENS = 4096
-"""Sequences are split over chips (context parallel) down to this many tokens a chip."""
+"""Context parallelism leaves at least this many tokens of a sequence on a chip."""
 MOST_EMPTY_LAYERS = 0.3
-"""Pipelines whose last stages would leave more than this share of slots empty are left out."""
+"""A pipeline is left out if a larger share of the layer slots on its stages would be empty."""
 INTERLEAVING = (4, 8, 16)
-"""A stage is one chunk, or the largest number of chunks up to one of these that divides it."""
+"""A stage is one chunk, or is divided into the largest number of chunks up to one of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All plans of some rows: `row` says whose each is, in ascending order."""
+    """All plans of some rows; `row` gives the row of each plan, in ascending order."""
 
     row: NDArray[np.int64]
     plans: Plans
 
 
 def describe_plan(plans: Plans, row: int) -> str:
-    """Return one plan in words.
+    """Describe one plan.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def describe_plan(plans: Plans, row: int) -> str:
 
 
 def unusual_expert_tp(tp: float, ep: float, etp: float) -> float:
-    """Return the expert tensor parallel size of a plan where it is not the default, else 0.
+    """Return the expert tensor parallel size of a plan if it is not the default, else 0.
 
     Examples
     --------
@@ -103,10 +103,10 @@ def unusual_expert_tp(tp: float, ep: float, etp: float) -> float:
 
 
 def _sequence_pieces(models: ModelArrays, cp: Array) -> Array:
-    """Pieces into which `cp` ranks cut a sequence.
+    """Return the number of pieces into which `cp` ranks cut a sequence.
 
-    Two a rank under a causal mask, an early and a late one, so that all work alike (Llama 3, arXiv
-    2407.21783, section 3.3.2); one without.
+    With a causal mask each rank gets two pieces, an early and a late one, so that all ranks have
+    equal work (Llama 3, arXiv 2407.21783, section 3.3.2); without one, each rank gets one piece.
     """
     return np.where(models.span < models.seq_len, 2.0, 1.0) * cp
 
@@ -121,22 +121,27 @@ def enumerate_plans(
 ) -> Candidates:
     """List the usual plans of every row (model, chip, number of chips).
 
-    No plan is listed that a rule of :mod:`clustersim.performance.plan_rules` refuses. A plan is
-    kept where ``tp pp cp`` divides the count; `tp` suits the heads and stays within the scale-up
-    domain; the stages of `pp` are not too uneven; `cp` cuts the sequence evenly and leaves
-    `CONTEXT_TOKENS` or more to a chip; `ep` divides the experts and the ``tp dp cp`` chips of a
-    stage; experts that are distributed are whole, or split by `tp` too where there are too few of
-    them to spread over as many chips; a rank's share of the batch is at least a micro-batch. ZeRO 0
-    is for plans that hold all weights once, 1 for pipelines, 1 to 3 for the rest: the others need
-    more memory or time than these. Interleaved are pipelines with at least as many micro-batches as
-    stages, by 1 chunk of a stage's layers, or the largest divisors of them up to 4, 8 and 16.
+    The list has no plan that a rule of :mod:`clustersim.performance.plan_rules` refuses. It has the
+    plans that satisfy all of these conditions:
+
+    - ``tp pp cp`` divides the number of chips.
+    - `tp` fits the heads and stays within the scale-up domain.
+    - The stages of `pp` are not too uneven.
+    - `cp` cuts the sequence evenly and leaves at least `CONTEXT_TOKENS` on a chip.
+    - `ep` divides the experts and the ``tp dp cp`` chips of a stage. Distributed experts are whole,
+      or also split by `tp` if there are too few of them to spread over as many chips.
+    - A rank's share of the batch is at least one micro-batch.
+    - ZeRO 0 is used if no two ranks hold the same weights, ZeRO 1 with pipelines, and ZeRO 1 to 3
+      otherwise; other stages need more memory or time.
+    - Pipelines with at least as many micro-batches as stages are interleaved: a stage has 1 chunk,
+      or as many as the largest divisor of its layers up to 4, 8 and 16.
 
     Parameters
     ----------
     models, chips, counts, global_batch
-        Columns of one length.
+        Columns of equal length.
     recompute : tuple of int
-        The recompute modes that are listed.
+        The recompute modes to list.
 
     Returns
     -------
@@ -180,7 +185,7 @@ def enumerate_plans(
 def _layouts(
     models: ModelArrays, chips: AcceleratorArrays, counts: Array
 ) -> tuple[NDArray[np.intp], Array, Array, Array]:
-    """Row, tp, pp and cp of every layout that divides its row's chips."""
+    """Return row, tp, pp and cp of every layout that divides the chips of its row."""
     counted, layers = counts[:, None], models.layers[:, None]
     tensor = (np.mod(models.heads[:, None], TENSOR) == 0) & (chips.scaleup_size[:, None] >= TENSOR)
     tensor &= np.mod(counted, TENSOR) == 0
@@ -203,11 +208,11 @@ def _layouts(
 def _ways_to_split_experts(
     n_experts: Array, width: Array, tp: Array, stage: Array
 ) -> NDArray[np.bool_]:
-    """Expert parallel sizes of each layout, shape (layouts, sizes, 2).
+    """Return which expert parallel sizes each layout can have, shape (layouts, sizes, 2).
 
-    The last axis: by default, and split by `tp` too. The second helps where as many chips cannot
-    hold whole experts, since an exchange moves fewer bytes than it does together with the gathering
-    of tokens for an expert that is split.
+    The last axis has two ways to split experts: the default one, and also by `tp`. The second one
+    helps where the chips cannot all hold whole experts. Otherwise it is slower: exchanging tokens
+    moves fewer bytes than exchanging them and gathering them for a split expert.
     """
     if not np.any(n_experts > 0):
         return np.broadcast_to((EXPERT == 1)[None, :, None], (tp.size, EXPERT.size, 1))
@@ -223,7 +228,7 @@ def _ways_to_split_experts(
 
 
 def _stages_that_help(pp: Array, ranks: Array) -> NDArray[np.bool_]:
-    """ZeRO stages of layouts of which `ranks` hold the same weights, shape (layouts, stages)."""
+    """ZeRO stages worth trying where `ranks` hold the same weights, shape (layouts, stages)."""
     alone, pipelined = ranks[:, None] == 1, pp[:, None] > 1
     return np.where(
         alone, ZERO_STAGES == 0, np.where(pipelined, ZERO_STAGES == 1, ZERO_STAGES >= 1)
@@ -231,7 +236,7 @@ def _stages_that_help(pp: Array, ranks: Array) -> NDArray[np.bool_]:
 
 
 def _interleaving(layers: Array, pp: Array) -> Array:
-    """Chunks of a stage, shape (1 + choices, layouts), 0 where a choice is none or a repetition."""
+    """Chunks per stage, shape (1 + choices, layouts); 0 for impossible and repeated choices."""
     stage = np.ceil(layers / pp)
     choices = [np.ones(pp.shape)]
     largest = np.ones(pp.shape)
@@ -245,7 +250,7 @@ def _interleaving(layers: Array, pp: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Sizes of one layout, and the lists of which its plans are the product."""
+    """Sizes of one layout, and the lists whose product gives its plans."""
 
     tp: int
     pp: int
@@ -265,7 +270,7 @@ class _Layout:
         return tuple(len(options) for options in lists)
 
     def plans(self, index: NDArray[np.intp]) -> Plans:
-        """Return some plans of the product; what the layout fixes is one number."""
+        """Return some plans of the product; what the layout fixes is a single number."""
         place = np.unravel_index(index, self.shape)
         micro_batch, vpp = self.schedules[place[0]].T
         zero, zero_group = self.zero[place[1]].T
@@ -311,27 +316,27 @@ class FullSpace:
 def full_space(
     models: ModelArrays, chips: AcceleratorArrays, count: int, global_batch: float
 ) -> FullSpace:
-    """List every plan of one model on `count` chips of one kind.
+    """List every plan of one model on `count` chips of one type.
 
-    A layout is each choice of
+    A layout is a choice of
 
-    - `tp`: divisors of the heads that suit the key and value heads, up to the scale-up domain;
-    - `pp`: up to the layers, the last stages part empty where it does not divide them;
+    - `tp`: divisors of the heads that fit the key and value heads, up to the scale-up domain;
+    - `pp`: up to the number of layers; if it does not divide them, the last stages have fewer;
     - `cp`: divisors of the sequence (``2 cp`` under a causal mask);
-    - `dp`: such that ``tp pp cp dp`` is the count;
+    - `dp`: such that ``tp pp cp dp`` is the number of chips;
     - `ep`: divisors of the experts and of the ``tp dp cp`` chips of a stage;
-    - `etp`: 1 and `tp`, where ``ep etp`` divides these chips and `etp` the width of an expert.
+    - `etp`: 1 and `tp`, if ``ep etp`` divides these chips and `etp` divides an expert's width.
 
-    Its plans are the product of
+    The plans of a layout are the product of
 
     - micro-batches: 1 to `EVERY_MICRO_BATCH` sequences and every larger divisor of a rank's share,
-      each with every interleaving that divides the layers of a stage (only 1 chunk where there are
+      each with every interleaving that divides the layers of a stage (only 1 chunk if there are
       fewer micro-batches than stages);
-    - ZeRO 0 to 3, stages 1 to 3 over all ranks or in groups of every divisor of ``dp cp`` (such
-      that the ``ep etp`` ranks that hold all experts lie in one group);
+    - ZeRO 0 to 3; stages 1 to 3 over all ranks or in groups of every divisor of ``dp cp`` (such
+      that the ``ep etp`` ranks that hold all experts are in one group);
     - recompute none, selective, full;
-    - sequence parallel on and off (where `tp` > 1);
-    - communication hidden or not (where there is any);
+    - sequence parallelism on and off (if `tp` > 1);
+    - communication overlapped or not (if there is any);
     - fused attention on and off.
 
     Parameters
@@ -340,7 +345,7 @@ def full_space(
         One element each.
     count : int
     global_batch : float
-        Sequences of one step.
+        Sequences per step.
     """
     heads, layers, experts = (
         int(column[0]) for column in (models.heads, models.layers, models.n_experts)
@@ -390,7 +395,7 @@ def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Ar
 
 
 def _schedules(share: int, stage: int, pp: int) -> Array:
-    """Micro-batches and interleavings of a stage of some layers, shape (schedules, 2)."""
+    """Micro-batches and interleavings for a stage with `stage` layers, shape (schedules, 2)."""
     sizes = [size for size in range(1, share + 1) if size <= EVERY_MICRO_BATCH or share % size == 0]
     return np.array(
         [

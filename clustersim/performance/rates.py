@@ -1,4 +1,4 @@
-"""What a chip reaches: its peaks and links times the coefficients."""
+"""Achievable rates of a chip: its peaks and links times the coefficients."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """FLOP/s and bytes/s of one chip in practice.
+    """FLOP/s and bytes/s that one chip reaches in practice.
 
     Attributes
     ----------
     product_flops : array
-        Large matrix products in the precision of the run.
+        Large matrix products in the run's precision.
     bf16_flops : array
-        Large matrix products in BF16 (the output layer's).
+        Large matrix products in BF16 (for the output layer).
     attention_flops : array
-        Fused attention, which stays in BF16.
+        Fused attention, which is computed in BF16.
     memory_Bps : array
-        Streaming kernels.
+        Streaming (memory-bound) kernels.
     links : Links
     """
 

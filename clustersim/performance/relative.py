@@ -1,4 +1,4 @@
-"""How fast one accelerator is beside another, for one model."""
+"""The speed of one accelerator relative to another, for one model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def relative_speed(
     stack: str | None = None,
     draw: CoefficientDraw | None = None,
 ) -> NDArray[np.float64]:
-    """Throughput of `accelerator` over that of `reference`, each with its best plan.
+    """Return the throughput of `accelerator` over that of `reference`, each with its best plan.
 
-    Where a model does not fit on `counts` chips of both, the ratio is that of the smallest count
+    If a model does not fit on `counts` chips of both, the ratio is given for the smallest count
     ``counts * 2**k`` that fits on both.
 
     Parameters
@@ -38,18 +38,18 @@ def relative_speed(
     counts : array_like of int
         Chips of the jobs, shape (R,) or a scalar.
     global_batch : array_like, optional
-        Sequences of one step (default: the model's own).
+        Sequences per step (default: the model's own).
     nic_Bps : pair of float or None
-        Network of one chip of `accelerator` and of `reference` (default: their own).
+        Network bandwidth per chip of `accelerator` and of `reference` (default: their own).
     scaleup_size : pair of int or None
-        Chips of one scale-up domain of each (default: their own).
+        Chips in one scale-up domain of each (default: their own).
     precision, stack, draw : optional
         As for :func:`best_plans`.
 
     Returns
     -------
     array, shape (R,)
-        2.0 where `accelerator` is twice as fast; nan where no count up to ``counts * 4096`` fits
+        2.0 means that `accelerator` is twice as fast; nan if no count up to ``counts * 4096`` fits
         on both.
 
     Examples

@@ -1,4 +1,4 @@
-"""The fastest plan and the runners-up, for one model on one kind of chip."""
+"""The fastest plan and the next best ones, for one model on one type of chip."""
 
 from __future__ import annotations
 
@@ -30,33 +30,32 @@ Array = NDArray[np.float64]
 SPACES = ("usual", "full")
 """Names of the spaces: :func:`clustersim.performance.plans.enumerate_plans` and ``full_space``."""
 SWITCHES = ("flash", "sequence_parallel", "overlap", "lora", "moe_recompute")
-"""What a software stack does in any layout, so that a search may take it as given."""
+"""Settings that a software stack can use in any layout, so a search can fix them."""
 PLANS_AT_ONCE = 65_536
-"""Plans held at once (8 MB)."""
+"""Plans that are held at once (8 MB)."""
 SAME_TIME = 1e-9
-"""Plans whose step times differ by less than this share differ in nothing that takes time."""
+"""Plans whose step times differ by less than this share count as equally fast."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PlanSearch(Brief):
-    """The fastest plans that fit, the fastest first.
+    """The fastest plans that fit, in ascending order of step time.
 
     Attributes
     ----------
     plans : Plans
-        Up to `keep` plans, an element each; none where nothing fits.
+        Up to `keep` plans, one element each; none if nothing fits.
     step : StepTime
-        Their estimates.
+        Their step times and memory.
     looked_at, fitting : int
-        Plans whose memory was computed, and how many of them fit; the step time of each of these
-        was computed.
+        The number of plans whose memory was computed, and how many of them fit. The step time was
+        computed for every plan that fits.
     least_memory_bytes : float
-        Memory of the thriftiest plan (inf where there is none at all).
+        Memory of the plan that needs least (inf if there is no plan at all).
     reason : str
-        Why nothing fits; empty where a plan does.
+        Why nothing fits; empty if a plan does.
     notes : tuple of tuple of str
-        What is unusual of each plan (:mod:`clustersim.performance.plan_rules`), and of its
-        precision.
+        Remarks on each plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
     """
 
     plans: Plans
@@ -78,7 +77,7 @@ class PlanSearch(Brief):
         return len(self.plans.tp)
 
     def describe(self, place: int = 0) -> str:
-        """Return one plan in words, or the reason why there is none."""
+        """Describe one plan, or say why there is none."""
         return self.reason or describe_plan(self.plans, place)
 
 
@@ -98,9 +97,9 @@ def search_plans(
     space: str = "usual",
     switches: Mapping[str, float] | None = None,
 ) -> PlanSearch:
-    """Find the fastest plan that fits in memory, and the next ones.
+    """Find the fastest plan that fits in memory, and the next best ones.
 
-    The memory of every plan of the space is computed, and the step time of every one that fits.
+    The memory of every plan in the space is computed, and the step time of every plan that fits.
 
     Parameters
     ----------
@@ -109,22 +108,21 @@ def search_plans(
     global_batch, nic_Bps, scaleup_size, precision, stack, memory, draw : optional
         As for :func:`clustersim.performance.best_plans`.
     keep : int
-        How many plans are kept. Of plans that differ only in what has no effect on the step time
-        (ZeRO 1 and 2, say) the first listed is kept.
+        Number of plans to keep. Of plans that differ only in settings without effect on the step
+        time (such as ZeRO 1 and 2), only the first is kept.
     space : {"usual", "full"}
-        ``usual`` is the space of :func:`clustersim.performance.best_plans`, what people run
-        (hundreds to thousands of plans); ``full`` every plan that the model of the step can tell
-        apart (millions; seconds):
-        :func:`clustersim.performance.plans.full_space` says of what it is the product.
+        ``usual`` is the space of :func:`clustersim.performance.best_plans`: plans that people use
+        (hundreds to thousands). ``full`` has every plan that the performance model distinguishes
+        (millions; takes seconds); :func:`clustersim.performance.plans.full_space` defines it.
     switches : mapping of str to float, optional
-        Fields of :class:`Plans` that all plans of the usual space have, of
-        :data:`SWITCHES`: ``{"lora": 1}`` searches the best plan of low-rank adapters.
+        Fields of :class:`Plans` from :data:`SWITCHES` to fix in all plans of the usual space. For
+        example, ``{"lora": 1}`` searches for the best plan with low-rank adapters.
 
     Raises
     ------
     InputError
-        For a space, precision or switch that does not exist or that the model cannot have, or
-        numbers that are not positive.
+        If a space, precision or switch does not exist or is not possible for the model, or a number
+        is not positive.
 
     Examples
     --------
@@ -135,7 +133,7 @@ def search_plans(
     >>> len(found), bool(found.step.step_time_s[0] < found.step.step_time_s[1])
     (2, True)
     >>> search_plans(model, chip, 1).describe()
-    'llama3-70b on 1 H200 chip needs at least 1,068 GiB on a chip, which has 141 GiB'
+    'llama3-70b on 1 H200 chip needs at least 1,068 GiB per chip; a chip has 141 GiB'
     """
     check_precision(precision)
     switches = {} if switches is None else switches
@@ -144,7 +142,7 @@ def search_plans(
         "search_plans", [model], [accelerator], count, global_batch, nic_Bps, scaleup_size
     )
     if len(rows.matrix) != 1:
-        raise InputError("search_plans", "takes one job; best_plans takes many")
+        raise InputError("search_plans", "takes one job; use best_plans for several")
     _, _, chips_of_job, batch, nic, domain = rows.matrix.T
     models = ModelArrays.of([model])
     chips = dataclasses.replace(
@@ -177,9 +175,9 @@ def search_plans(
         coefficients=coefficients,
         memory=rules,
     )
-    told = judge(models, chips, fastest.plans, batch).notes if len(fastest.seconds) else []
+    remarks = judge(models, chips, fastest.plans, batch).notes if len(fastest.seconds) else []
     narrow = precision_note(accelerator, precision)
-    notes = tuple(((narrow,) if narrow else ()) + tuple(lines) for lines in told)
+    notes = tuple(((narrow,) if narrow else ()) + tuple(lines) for lines in remarks)
     return PlanSearch(fastest.plans, step, looked_at, fitting, least, reason, notes)
 
 
@@ -190,7 +188,7 @@ def _check_options(keep: ArrayLike, space: str, switches: Mapping[str, float]) -
         if name not in SWITCHES
     ]
     if switches and space != "usual":
-        problems.append("switches: the full space has every value of them")
+        problems.append("switches: cannot be given with the full space, which tries all values")
     if not (isinstance(keep, int | np.integer) and keep >= 1):
         problems.append(f"keep: must be a whole number of 1 or more, found {keep!r}")
     if space not in SPACES:
@@ -222,13 +220,13 @@ def _blocks(
 
 
 def _take(plans: Plans, index: NDArray[np.intp]) -> Plans:
-    """Return some plans; what is one value for all stays one."""
+    """Return some plans; a value that all plans share is kept as it is."""
     columns = (getattr(plans, column.name) for column in dataclasses.fields(Plans))
     return Plans(*(column[index] if column.ndim else column for column in columns))
 
 
 class _Fastest:
-    """The fastest plans so far, of unlike step times, in ascending order."""
+    """The fastest plans so far, with distinct step times, in ascending order."""
 
     def __init__(self, keep: int) -> None:
         self.keep = keep
@@ -236,7 +234,7 @@ class _Fastest:
         self.plans = Plans.of(**{column.name: np.zeros(0) for column in dataclasses.fields(Plans)})
 
     def offer(self, plans: Plans, seconds: Array) -> None:
-        """Take those that are among the fastest."""
+        """Add the plans that are among the fastest."""
         if len(self.seconds) == self.keep:
             better = np.flatnonzero(seconds < self.seconds[-1])
             plans, seconds = _take(plans, better), seconds[better]

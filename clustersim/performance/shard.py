@@ -1,4 +1,4 @@
-"""What one chip of a plan holds and sees."""
+"""The share of a model and its batch that one chip of a plan has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 ADAPTED_SHARE = 0.003
 """Trained parameters of low-rank adapters over those of the model (Llama-2-70B with rank 16 on the
-attention projections: 45 of 70,000 million; MLPerf Training v4.0)."""
+attention projections: 45 million of 70,000 million; MLPerf Training v4.0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +25,20 @@ class Shard:
     Attributes
     ----------
     tokens : array
-        Tokens of one micro-batch on one chip.
+        Tokens per micro-batch on one chip.
     micro_batches : array
-        Micro-batches of one step on one data-parallel rank.
+        Micro-batches per step on one data-parallel rank.
     layers, moe_layers : array
-        Layers of the fullest stage, and how many of them (on average) are mixtures of experts.
+        Layers of the fullest stage, and how many of them (in the mean) are mixtures of experts.
     dense_params, expert_params : array
         Parameters on one chip of the fullest stage, before ZeRO: those that all data-parallel
-        ranks share, and those of its experts.
+        ranks share, and those of the chip's experts.
     ranks, group : array
-        Ranks that hold the same dense parameters, and those among which ZeRO splits them.
+        Number of ranks with the same dense parameters, and of those over which ZeRO splits them.
     expert_copies, expert_group : array
-        Ranks that hold the same experts, and those among which ZeRO splits them.
+        Number of ranks with the same experts, and of those over which ZeRO splits them.
     trained : array
-        Share of the parameters that is trained.
+        Share of the parameters that are trained.
     """
 
     tokens: Array
@@ -55,10 +55,11 @@ class Shard:
 
 
 def ranks_with_same_experts(plans: Plans, ranks: Array) -> Array:
-    """Return how many chips hold the same experts, of the `tp` chips each of some `ranks`.
+    """Return the number of chips with the same experts, among `ranks` ranks of `tp` chips each.
 
-    ``ranks tp / (ep etp)``: experts are spread over tensor-, context- and data-parallel ranks
-    alike. With `ep` of 1 and experts split by `tp`, as many as hold the same dense weights.
+    The number is ``ranks tp / (ep etp)``, since experts are spread over tensor-, context- and
+    data-parallel ranks alike. With `ep` of 1 and experts split by `tp`, it equals the number of
+    chips with the same dense weights.
 
     Examples
     --------
@@ -72,10 +73,11 @@ def ranks_with_same_experts(plans: Plans, ranks: Array) -> Array:
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
     """Split a model and its batch by a plan.
 
-    A data-parallel rank takes ``ceil(global_batch / dp)`` sequences, the last micro-batch of it
-    may be part full and costs a whole one; a stage takes ``vpp * ceil(layers / (pp * vpp))``
-    layers. The input and output embeddings sit on the first and last stage. A chip holds one of
-    ``ep etp`` shares of the experts of a layer (:mod:`clustersim.performance.plan_rules`).
+    A data-parallel rank takes ``ceil(global_batch / dp)`` sequences. Its last micro-batch may be
+    partly full and takes the time of a full one. A stage takes
+    ``vpp * ceil(layers / (pp * vpp))`` layers. The input and output embeddings are on the first and
+    last stage. A chip holds one of ``ep etp`` shares of the experts of a layer
+    (:mod:`clustersim.performance.plan_rules`).
     """
     sequences = np.ceil(global_batch / plans.dp)
     layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))

@@ -1,4 +1,4 @@
-"""Draws of what is not known of a hypothetical chip."""
+"""Random draws of the unknown specifications of a hypothetical chip."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["RANGED", "draw_accelerator", "draw_between"]
 Array = NDArray[np.float64]
 
 RANGED = ("hbm_bytes", "hbm_Bps", "scaleup_Bps", "nic_Bps", "power_w")
-"""Numbers of a chip that may have a range, beside its peaks."""
+"""Fields of a chip that may have a range, in addition to its peaks."""
 
 
 def draw_between(
     name: str, field: str, limits: tuple[float, float], seed: int, draws: int
 ) -> Array:
-    """Draw evenly between a low and a high, by the chip's name, the field and the seed alone.
+    """Draw uniformly between two limits; the draw depends only on chip name, field and seed.
 
-    The peaks of all precisions are drawn with one number.
+    The peaks of all precisions use the same random number.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def draw_between(
 
 
 def draw_accelerator(accelerator: Accelerator, seed: int) -> Accelerator:
-    """Draw one specification of a hypothetical chip; any other chip is returned as it is.
+    """Draw one specification of a hypothetical chip; any other chip is returned unchanged.
 
     Examples
     --------

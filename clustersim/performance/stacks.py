@@ -1,4 +1,4 @@
-"""Software stacks: which product a release belongs to, and what is assumed where none is named."""
+"""Software stacks: the product that a release belongs to, and the default stacks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PRODUCTS = (
     ("MaxText", ("maxtext", "jax", "pax")),
     ("Meta", ("meta", "llama recipes")),
 )
-"""Products with the whole words that a release's name has, in the order in which they are tried.
+"""Products, each with the whole words that identify its releases; the first match counts.
 
-Megatron-Core, NeMo and Megatron-Bridge share their kernels and schedules and count as one product;
-Megatron-DeepSpeed and FlagScale run Megatron-LM's.
+Megatron-Core, NeMo and Megatron-Bridge share their kernels and schedules and count as one product.
+Megatron-DeepSpeed and FlagScale run those of Megatron-LM.
 """
 
 NVIDIA_RECIPES = "NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)"
@@ -42,7 +42,7 @@ DEFAULT_STACKS = {
 
 
 def holds_word(stack: str, word: str) -> bool:
-    """Whether a stack's name has a whole word, in any case; a release number may follow it.
+    """Whether a stack's name contains a whole word, in any case; a release number may follow it.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def holds_word(stack: str, word: str) -> bool:
 
 
 def product_of(stack: str) -> str:
-    """Return the product that a stack's name says; ``""`` for an unknown one.
+    """Return the product to which a stack's name belongs; ``""`` if it is unknown.
 
     Examples
     --------
@@ -71,10 +71,10 @@ def product_of(stack: str) -> str:
 
 
 def default_stack(architecture: str) -> str:
-    """Return the stack that is assumed on an architecture where a scenario names none.
+    """Return the stack that is assumed for an architecture if a scenario does not name one.
 
-    The most measured recent release: NVIDIA's own recipes of 2025, and MindSpeed-LLM 1.0.RC3 on
-    Ascend. Other chips run a stack of which nothing was measured (``""``): the mean of all stacks,
-    and their spread in draws.
+    This is the recent release with the most measurements: NVIDIA's own recipes of 2025, and
+    MindSpeed-LLM 1.0.RC3 on Ascend. For other chips it is an unknown stack (``""``): the mean of
+    all stacks, with their spread in draws.
     """
     return DEFAULT_STACKS.get(architecture, "")

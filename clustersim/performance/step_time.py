@@ -1,4 +1,4 @@
-"""Step time of given plans: the parts put together."""
+"""Step time and memory of given plans, assembled from the parts."""
 
 from __future__ import annotations
 
@@ -64,23 +64,23 @@ PARTS = (
 """Names of the parts of a step; their seconds add up to the step time."""
 
 STRAGGLE_FROM = 8.0
-"""Chips of one server, which wait for each other in every layer anyway."""
+"""Chips of one server; the step time grows with each doubling of the chips beyond these."""
 SELECTIVE_SHARE = 0.3
 """Share of a layer's memory-bound work that selective recompute repeats with fused attention."""
 SEQUENCE_PARALLEL_EXTRA = 0.25
-"""The backward pass gathers the inputs once more (Korthikanti et al. 2022, section 4.2.2)."""
+"""The backward pass gathers the inputs again (Korthikanti et al. 2022, section 4.2.2)."""
 UNHIDDEN = 0.2
-"""How much of the overlap remains where a run is known not to overlap."""
+"""Share of the overlap that remains where a run is known not to overlap communication."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Estimates of one optimizer step, an element a plan.
+    """Estimates of one optimizer step, one element per plan.
 
     Attributes
     ----------
     step_time_s : array
-        Seconds of one step, whether or not the plan fits.
+        Seconds per step, whether or not the plan fits.
     parts : dict of str to array
         Seconds by part; they add up to `step_time_s`.
     memory : dict of str to array
@@ -90,8 +90,8 @@ class StepTime:
         Whether `memory_bytes` is at most the chip's memory.
     tokens_per_step, tokens_per_s : array
     mfu : array
-        Model FLOPs utilisation: FLOPs of the model without recompute, causal attention counted
-        half, over the peak of all chips.
+        Model FLOPs utilisation: FLOPs of the model without recompute, with attention
+        counted half under a causal mask, over the peak of all chips.
     """
 
     step_time_s: Array
@@ -105,12 +105,12 @@ class StepTime:
 
 
 def model_flops_per_token(models: ModelArrays, lora: Array | float = 0.0) -> Array:
-    """Training FLOPs per token: 6 per parameter that a token multiplies, and the attention.
+    """Return training FLOPs per token: 6 per parameter that multiplies a token, plus attention.
 
-    Low-rank adapters (`lora` = 1) need no gradients of the weights: 4 per parameter.
+    Low-rank adapters (`lora` = 1) need no gradients of the weights, so 4 per parameter.
 
-    Kaplan et al. 2020 (arXiv 2001.08361) and PaLM (arXiv 2204.02311, appendix B), the causal half
-    of attention not counted; a look-up in the input embedding is no product.
+    Kaplan et al. 2020 (arXiv 2001.08361) and PaLM (arXiv 2204.02311, appendix B), without the
+    masked half of causal attention. A look-up in the input embedding is not a product.
     """
     expert = models.mlp_matrices * models.hidden * models.expert_ffn_hidden
     active = (models.top_k + models.shared_experts) * expert + models.hidden * models.n_experts
@@ -141,16 +141,16 @@ def evaluate(
     Parameters
     ----------
     models, chips, plans
-        Structs of arrays that broadcast with each other, an element a plan.
+        Structs of arrays that broadcast with each other, one element per plan.
     global_batch : array_like
-        Sequences of one step.
+        Sequences per step.
     coefficients : Coefficients
-        As :meth:`clustersim.performance.CoefficientDraw.coefficients` resolves them for the
-        chips; with an axis of draws before that of the plans, `step_time_s` and the parts have it
+        As returned by :meth:`clustersim.performance.CoefficientDraw.coefficients` for the chips. If
+        they have an axis of draws before that of the plans, `step_time_s` and the parts have it
         too.
     memory : MemoryRules, optional
         What the software stack keeps on a chip (:func:`clustersim.performance.memory_rules`); by
-        default the mixed precision of the ZeRO paper, 16 bytes a parameter.
+        default the mixed precision of the ZeRO paper, 16 bytes per parameter.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def _evaluate(
     coefficients: Coefficients,
     rules: MemoryRules,
 ) -> dict[str, NDArray[Any]]:
-    """Every column of :class:`StepTime` by name."""
+    """Return every column of :class:`StepTime` by name."""
     plans = _with_expert_tp(models, plans)
     shard = shard_of(models, plans, batch)
     parts = _parts(shard, models, chips, plans, batch, coefficients)
@@ -221,7 +221,7 @@ def step_seconds(
     global_batch: Array,
     coefficients: Coefficients,
 ) -> Array:
-    """Step time alone, as :func:`evaluate` gives it."""
+    """Return only the step time of :func:`evaluate`."""
 
     def seconds(
         models: ModelArrays,
@@ -244,7 +244,7 @@ def memory_of(
     global_batch: Array,
     memory: MemoryRules | None = None,
 ) -> Array:
-    """Bytes on the fullest chip alone, as :func:`evaluate` gives them."""
+    """Return only the bytes on the fullest chip of :func:`evaluate`."""
 
     def used(
         models: ModelArrays,
@@ -262,7 +262,7 @@ def memory_of(
 
 
 def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
-    """Put the default expert tensor parallel size where a plan has none, once for all parts."""
+    """Fill in the default expert tensor parallel size where a plan has none, for all parts."""
     if not np.any(models.n_experts > 0) or np.all(plans.etp > 0):
         return plans
     return dataclasses.replace(plans, etp=plans.expert_tp)
@@ -278,10 +278,10 @@ def _sum(columns: dict[str, Array]) -> Array:
 def least_seconds(
     models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
 ) -> Array:
-    """Roofline of a step: its model FLOPs at the peak of all chips, products and attention apart.
+    """Roofline of a step: its model FLOPs at the peak of all chips.
 
-    Attention and the output layer compute in BF16; low-rank adapters need no gradients of the
-    weights, so a third of the products' FLOPs is not made.
+    Matrix products and attention are added. Attention and the output layer are computed in BF16.
+    Low-rank adapters need no gradients of the weights, which saves a third of the products' FLOPs.
     """
     tokens = global_batch * models.seq_len
     one = np.ones(())
@@ -301,7 +301,7 @@ def _parts(
     global_batch: Array,
     coefficients: Coefficients,
 ) -> dict[str, Array]:
-    """Seconds by part of one step: micro-batches times layers, and what comes once."""
+    """Seconds by part of one step: micro-batches times layers, plus the work done once per step."""
     rates = rates_of(chips, coefficients)
     links = rates.links
     layer = _layer(shard.tokens, models, chips, plans, rates, coefficients)
@@ -335,9 +335,9 @@ def _parts(
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One average layer and micro-batch: seconds by part, in all, and of either pass.
+    """One average layer and micro-batch: seconds by part, in total, and of either pass.
 
-    `forward` leaves communication out.
+    `forward` and `backward` exclude communication.
     """
 
     parts: dict[str, Array]
@@ -353,9 +353,9 @@ def layer_seconds(
     plans: Plans,
     coefficients: Coefficients,
 ) -> tuple[Array, Array]:
-    """Seconds of one layer on `tokens` of one chip: forward alone, and forward and backward.
+    """Return the seconds of one layer for `tokens` on one chip: forward, and forward and backward.
 
-    As in :func:`evaluate`; the second has what the plan computes again.
+    They are computed as in :func:`evaluate`; the second includes what the plan recomputes.
     """
     layer = _layer(tokens, models, chips, plans, rates_of(chips, coefficients), coefficients)
     return layer.forward, layer.total
@@ -397,7 +397,7 @@ def _layer(
         again = again + mixed * (of_experts + more)
         passes = passes + mixed
         reduced = np.where(mixtures_reduce(models, plans), 0.5 * mixed * moe, 0.0)
-    backward_products = (2.0 - plans.lora) * products  # no weight gradients under adapters
+    backward_products = (2.0 - plans.lora) * products  # adapters need no weight gradients
     tensor = tensor_seconds(tokens, models, plans, rates.links)
     tensor_passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0) + reduced
     hidden = coefficients.tp_overlap * np.where(plans.overlap > 0, 1.0, UNHIDDEN)

@@ -17,12 +17,12 @@ Array = NDArray[np.float64]
 def vocabulary_seconds(
     tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Array:
-    """Seconds of the output layer for one micro-batch, forward and backward.
+    """Return the seconds of the output layer for one micro-batch, forward and backward.
 
-    Three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B) in BF16,
-    two where low-rank adapters are trained; the vocabulary is split by tensor-parallel ranks, and
-    softmax and loss move `logit_bytes` per logit. The embedding look-up is memory traffic of one
-    row a token and left out.
+    Three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B) in BF16;
+    two if low-rank adapters are trained. The tensor-parallel ranks split the vocabulary. Softmax
+    and loss move `logit_bytes` per logit. The embedding look-up, which reads one row per token, is
+    left out.
     """
     width = models.vocab / plans.tp
     flops_s = 2.0 * tokens * width * models.hidden / rates.bf16_flops

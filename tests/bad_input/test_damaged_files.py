@@ -142,15 +142,18 @@ def test_checksums_that_are_gone_are_told(tmp_path: Path, capsys: Printed) -> No
     """Also where the field itself was damaged, and the numbers with it."""
     path = tmp_path / "mine.json"
     text = default_calibration().to_json()
-    for changed in (text.replace('"checksum"', '"checksom"'), text.replace('"reach"', '"reach"')):
+    for changed in (
+        text.replace('"checksum"', '"checksom"'),
+        text.replace('"coverage_factor"', '"coverage_factor"'),
+    ):
         edited = json.loads(changed)
-        edited["reach"] *= 2
+        edited["coverage_factor"] *= 2
         path.write_text(json.dumps(edited))
         if "checksum" in edited:
             with pytest.raises(InputError, match=r"mine\.json: was changed or damaged"):
                 load_calibration(path)
             continue
-        assert load_calibration(path).reach == 2 * default_calibration().reach
+        assert load_calibration(path).coverage_factor == 2 * default_calibration().coverage_factor
         assert "mine.json has no checksum" in capsys.readouterr().err
     out = replay(JOBS, policy="easy", accelerators=6).save(tmp_path / "out")
     told = json.loads((out / "provenance.json").read_text())
@@ -203,12 +206,12 @@ def test_edits_of_measurements_are_told(tmp_path: Path, capsys: Printed) -> None
     n = len(rows)
     assert told == (
         f"Note: {path}: 1 of {n} rows (row 4): median_s is not between low_s and high_s\n"
-        f"Note: {path}: 1 of {n} rows (row 4): not as measured (edited by hand, or damaged), but "
-        "used as they stand. Remove rows that you did not mean to change\n"
+        f"Note: {path}: 1 of {n} rows (row 4): changed since the measurement (edited by hand, "
+        "or damaged), but used as they are. Remove rows that you did not mean to change\n"
     )
     rows[2]["median_s"] = f"{value:.6g}"
     rows[5]["checksum"] = ""
     rows[6]["accelerator"] = "H200"
     told = load()[1]
     assert f"1 of {n} rows (row 7): no checksum (added by hand?)" in told
-    assert "the device 'NVIDIA H200' is called by several names of chips: H200-NVL, H200" in told
+    assert "the device 'NVIDIA H200' has several chip names: H200-NVL, H200" in told

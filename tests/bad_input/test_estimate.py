@@ -48,7 +48,7 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ("estimate: 2 problems", "--price: ", "--pue: "),
     ),
     "no calibration": ([*JOB, "--calibration", "no.json"], ("no.json: cannot be read",)),
-    "calibration of runs": ([*JOB, "--calibration", "runs.csv"], ("is no calibration",)),
+    "calibration of runs": ([*JOB, "--calibration", "runs.csv"], ("is not a calibration",)),
     "no catalogue": ([*JOB, "--catalogue", "no.yaml"], ("no.yaml: no such file",)),
     "depreciation": ([*JOB, "--depreciation", "4"], ("--depreciation: '4' has no unit",)),
     "no folder": ([*TABLE[:3], "--out", "new/out.csv"], ("no folder new",)),
@@ -83,12 +83,12 @@ TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "UTF-16 without a mark": ("accelerator,tp\n".encode("utf-16-le"), ("is text in UTF-16",)),
     "Latin-1": (b"accelerator,\xe9\n", ("is text, but not UTF-8: perhaps Latin-1", "line 1")),
     "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe", ("not UTF-8",)),
-    "twice": (b"tp,pp,tp\n1,1,1\n", ("column 'tp': stands twice",)),
+    "twice": (b"tp,pp,tp\n1,1,1\n", ("column 'tp': is present twice",)),
     "ragged": (
         b"tp,pp\n1\n1,2\n1,2,3\n",
-        ("2 problems", "line 2: has 1 values, the header 2", "line 4: has 3 values"),
+        ("2 problems", "line 2: has 1 values, the header has 2", "line 4: has 3 values"),
     ),
-    "open quote": (b'tp,pp\n1,"2\n', ("is no CSV table",)),
+    "open quote": (b'tp,pp\n1,"2\n', ("is not a CSV table",)),
     "predicted already": (
         b"tp,fits,reason\n1,true,\n",
         (
@@ -109,7 +109,7 @@ def test_bad_table(refuse: Refuse, case: str) -> None:
 
 def test_nothing_is_overwritten(refuse: Refuse) -> None:
     Path("out.csv").write_text("mine")
-    refuse(TABLE, "out.csv: exists already; name a new file, nothing is overwritten")
+    refuse(TABLE, "out.csv: exists already and is not overwritten; name a new file")
 
 
 def test_a_full_disk_leaves_nothing(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,12 +124,12 @@ PLANS = {
     "tp": "'tp': must be written as key=value",
     "tpp=2": "tpp: unknown key of a plan; did you mean 'tp'?",
     "microbatch=2": "did you mean 'micro_batch'?",
-    "tp=2,TP=4": "TP: given twice",
+    "tp=2,TP=4": "TP: is given more than once",
     "tp=0": "tp: must be a whole number of at least 1, found '0'",
     "tp=-2": "found '-2'",
     "tp=2.5": "found '2.5'",
     "tp=²": "found '²'",
-    "zero=4": "zero: must be 0, 1, 2, 3, fsdp or like 1(group=8), found '4'",
+    "zero=4": "zero: must be 0 to 3, fsdp, or as in 1(group=8), found '4'",
     "recompute=some": "recompute: must be one of none, selective, full, block, found 'some'",
     "flash=2": "flash: must be 0 or 1, found '2'",
     "tp=3": "product 3 does not divide 64 chips",
@@ -143,7 +143,7 @@ PLANS = {
     "moe_recompute=1": "moe_recompute: the model has no experts, found 1",
     "moe_recompute=2": "moe_recompute: must be 0 or 1, found '2'",
     "etp=1.5": "etp: must be a whole number of at least 0, found '1.5'",
-    "etp=2,expert_tensor_parallel_size=2": "expert_tensor_parallel_size: given twice",
+    "etp=2,expert_tensor_parallel_size=2": "expert_tensor_parallel_size: is given more than once",
     "zero_group=7": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
     "tp=2,dp=8": "dp: must be 32 (64 chips over tp pp cp 2) or left out, found 8",
     "zero=1(group=7)": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",

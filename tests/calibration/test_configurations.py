@@ -22,7 +22,7 @@ DENSE = {
     "ffn_hidden": "8192", "vocab": "50304", "seq_len": "2048", "global_batch": "64",
 }  # fmt: skip
 MIXTURE = DENSE | {"n_experts": "8", "topk": "2", "mlp_type": "swiglu"}
-ZERO = "must be 0, 1, 2, 3, fsdp or like 1(group=8)"
+ZERO = "must be 0 to 3, fsdp, or as in 1(group=8)"
 LLAMA = {"accelerator": "H100", "n_accelerators": "8", "model": "llama3-8b", "global_batch": "64"}
 
 
@@ -155,7 +155,7 @@ class TestMessages:
         [("llama3-8b", " (512 is usual for llama3-8b)"), ("one of mine", "")],
     )
     def test_missing_batch(self, model, usual):
-        told = f"global_batch: missing, give the sequences of a step{usual}"
+        told = f"global_batch: missing, give the sequences per step{usual}"
         assert reason(model=model, global_batch="") == told
 
     def test_experts_without_topk(self):
@@ -285,34 +285,34 @@ class TestPlans:
         [
             ({}, ""),
             ({"dp": "4"},
-             "dp 4 is taken for 8 (8 chips over tp pp cp 1): tp is not given and counts as 1."),
+             "dp 4 is replaced by 8 (8 chips over tp pp cp 1): tp is not given and counts as 1."),
             ({"tp": "16", "n_accelerators": "16"},
-             "tp 16 reaches beyond the 8 chips of a scale-up domain; no plan that is searched "
-             "does."),
+             "tp 16 is larger than a scale-up domain of 8 chips; the plan search does not try such "
+             "plans."),
             ({"tp": "4", "kv_heads": "2"},
              "tp 4 is more than the 2 key and value heads; each is copied to 2 ranks, and the "
              "copies are not counted."),
             ({"pp": "2", "vpp": "5"},
-             "24 layers do not divide into pp x vpp = 10 chunks; every stage is timed as the "
-             "fullest, with 15 layers."),
+             "24 layers are not a multiple of pp x vpp = 10 chunks; every stage is timed as the "
+             "fullest one, with 15 layers."),
             ({"pp": "4", "vpp": "2", "n_accelerators": "24", "global_batch": "66"},
-             "11 micro-batches are no multiple of pp 4; Megatron-LM refuses that with vpp above "
+             "11 micro-batches are not a multiple of pp 4; Megatron-LM refuses this with vpp above "
              "1."),
             ({"cp": "4", "seq_len": "2044"},
-             "2044 tokens do not divide into 2 cp = 8 pieces; under a causal mask the ranks work "
-             "unevenly, which is not counted."),
+             "2044 tokens are not a multiple of 2 cp = 8; under a causal mask the ranks have "
+             "unequal work, which is not counted."),
             ({"zero": "3", "pp": "2"},
-             "ZeRO-3 with a pipeline: DeepSpeed refuses it, PyTorch FSDP does not; no plan that "
-             "is searched has it."),
+             "ZeRO-3 with a pipeline: DeepSpeed refuses this, PyTorch FSDP does not; the plan "
+             "search does not try it."),
             ({"global_batch": "6"},
              "6 sequences are fewer than dp = 8; 2 data-parallel ranks have nothing to compute."),
             ({"recompute": "block"},
-             "Recompute of a block of layers is taken for that of all layers (full)."),
-            ({"precision": "fp16"}, "FP16 is taken for BF16."),
+             "Recompute of a block of layers is treated as recompute of all layers (full)."),
+            ({"precision": "fp16"}, "FP16 is treated as BF16."),
             ({"precision": "fp8", "accelerator": "A100-80GB"},
              "A100-80GB has no FP8; it computes in BF16."),
             ({"global_batch": "65"},
-             "65 sequences are no multiple of dp x micro-batch = 8; the last micro-batches are "
+             "65 sequences are not a multiple of dp x micro-batch = 8; the last micro-batches are "
              "partly empty."),
         ],
     )  # fmt: skip
@@ -481,7 +481,7 @@ class TestModels:
 
     def test_another_shape_is_another_model(self):
         """A cut-down Llama takes nothing from the whole one."""
-        assert "another shape; or give its hidden, heads" in reason(LLAMA, layers="4")
+        assert "columns; or give its hidden, heads" in reason(LLAMA, layers="4")
 
     def test_a_model_that_nobody_knows_needs_its_shape(self):
         text = reason(LLAMA, model="no-such-model")
@@ -568,7 +568,7 @@ def test_options_of_the_memory():
     assert found.memory_options == options
     assert found.notes[0] == ["Transfers to and from the host's memory are not timed."]
     assert found.notes[1] == [
-        f"{name} '?' is not understood and ignored." for name in MEMORY_OPTIONS
+        f"{name} '?' is not understood and is ignored." for name in MEMORY_OPTIONS
     ]
     assert found.chips.hbm_bytes.tolist() == [80 * 2**30, 80 * 2**30, 96 * 2**30, 80 * 2**30]
     assert found.memory.frozen.tolist() == [0, 0, 4.5 / 8, 2]

@@ -58,7 +58,7 @@ def group(measured, name):
 def covered(calibrated, left):
     calibration = calibrated.calibration
     scatter = calibration.scatter_of(calibrated.measured.rows.kinds)
-    return left.standardised(scatter) <= calibration.reach
+    return left.standardised(scatter) <= calibration.coverage_factor
 
 
 def test_within_families(calibrated):
@@ -123,7 +123,9 @@ def test_shipped_facts_are_these_errors(calibrated):
         found, stated = Errors.of(left.error[good]), facts[f"{name}_families"]
         assert found.median == pytest.approx(stated["median"], rel=0.05)
         assert found.mean == pytest.approx(stated["mean"], rel=0.05)
-    assert calibrated.calibration.reach == pytest.approx(default_calibration().reach, rel=0.05)
+    assert calibrated.calibration.coverage_factor == pytest.approx(
+        default_calibration().coverage_factor, rel=0.05
+    )
 
 
 @pytest.mark.parametrize(

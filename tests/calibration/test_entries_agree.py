@@ -379,7 +379,7 @@ def test_run_times_of_a_simulation(name: str, precision: str) -> None:
     fallback = ["A100-80GB has no FP8; it computes in BF16."] if precision == "fp8" else []
     assert list(found.notes) == fallback + told
     if name == "llama3-8b":
-        uneven = [note for note in told if "no multiple of dp x micro-batch" in note]
+        uneven = [note for note in told if "not a multiple of dp x micro-batch" in note]
         assert [note.split(":")[0] for note in uneven] == [
             f"{name} on {size} A100-80GB" for size in (3, 7)
         ]

@@ -98,14 +98,14 @@ def test_files_that_cannot_be_read(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(InputError, match="is text in UTF-16"):
         load_measurements([binary])
-    with pytest.raises(InputError, match="no table given"):
+    with pytest.raises(InputError, match="no table is given"):
         load_measurements([], own=False)
 
 
 def test_a_header_with_a_column_twice(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("tp,step_time_s,tp\n1,2,3\n", encoding="utf-8")
-    with pytest.raises(InputError, match="column 'tp': stands twice"):
+    with pytest.raises(InputError, match="column 'tp': is present twice"):
         load_measurements([path], own=False)
 
 
@@ -134,7 +134,7 @@ def test_quality_that_is_none(tmp_path):
 def test_misspelt_columns_are_told(tmp_path):
     mine = table(tmp_path / "mine.csv", {"step_time_s": "5", "framwork": "NeMo", "colour": "red"})
     found = load_measurements([mine])
-    told = [f"{mine}: column 'framwork' is not known; did you mean framework?"]
+    told = [f"{mine}: unknown column 'framwork'; did you mean framework?"]
     assert found.notes == found.take(found.families == "mine").notes == told
     plain = table(tmp_path / "plain.csv", {"step_time_s": "5"})
     assert load_measurements([plain]).notes == []

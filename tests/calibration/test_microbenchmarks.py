@@ -214,7 +214,7 @@ def test_rows_that_cannot_be_are_all_told():
     assert others[0] == "row 2: k: missing"
     assert others[1].startswith("row 3: kind: unknown kind 'matmull'; did you mean 'matmul'?")
     assert others[2].startswith("row 4: accelerator: unknown accelerator 'Deskchip 9'")
-    assert others[2].endswith("needs a file with its peaks (--catalogue)")
+    assert others[2].endswith("give a file with its peaks (--catalogue)")
     assert others[3] == "row 5: median_s: must be above 0, found 0"
     assert others[4].startswith("row 6: precision: must be one of bf16, fp16, fp8")
 
@@ -265,7 +265,10 @@ def test_files_that_say_nothing(tmp_path):
         load_measurements([write(tmp_path / "cut.csv", table.drop(columns=["kind", "median_s"]))])
     assert caught.value.problems == no_times
     cases = {
-        "softmax": (table[table["kind"] == "softmax"], "has only what is not fitted on: softmax"),
+        "softmax": (
+            table[table["kind"] == "softmax"],
+            "has only kinds that are not fitted: softmax",
+        ),
         "faulty": (faulty, "no such device"),
         "empty": (table.iloc[:0], "has no rows"),
         "nameless": (table.drop(columns="accelerator"), "lacks the column accelerator"),
@@ -277,7 +280,7 @@ def test_files_that_say_nothing(tmp_path):
                 load_measurements([path], own=own)
             assert caught.value.source == str(path)
     steps = write(tmp_path / "steps.csv", table[table["kind"] == "step"])
-    with pytest.raises(InputError, match="whole steps are not fitted on"):
+    with pytest.raises(InputError, match="only whole steps, which are not used in a fit"):
         load_measurements([steps], own=False)
     assert len(load_measurements([steps]).steps) == (table["kind"] == "step").sum()
 
@@ -312,8 +315,8 @@ def test_cases_that_two_files_measured(tmp_path):
     shapes = one[one["kind"] != "softmax"].drop_duplicates(list(SHAPE))
     assert len(cases) == len(shapes)
     text, warning = repeat_text(cases)
-    assert "10.0% apart in the median" in text
-    assert warning.startswith("warning: that is far apart")
+    assert "10.0% median difference" in text
+    assert warning.startswith("Warning: the differences are large")
     cases["apart"] = 0.01
     assert len(repeat_text(cases)) == 1
     assert not len(repeated_cases(load_measurements(paths[:1], own=False)))
@@ -353,7 +356,7 @@ def test_a_file_that_is_shipped_too_counts_once(tmp_path):
     SHIPPED["h200"].to_csv(path, index=False)
     measured = load_measurements([path])
     assert len(measured.micro) == len(shipped("h200")) + len(shipped("h100"))
-    assert measured.chips_on_the_desk == ("H200",)
+    assert measured.user_chips == ("H200",)
     assert len(measured.steps) == (SHIPPED["h200"]["kind"] == "step").sum()
     twice = load_measurements([path, write(tmp_path / "copy.csv", SHIPPED["h200"])])
     assert (len(twice.micro), len(twice.steps)) == (len(measured.micro), len(measured.steps))
@@ -464,7 +467,7 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
     errors = microbenchmark_errors(calibrated)
     products = errors[errors["kind"] == "matmul"]
     assert (products["median"] < 0.1).all()
-    found = chip_coefficients(calibrated, set(calibrated.measured.chips_on_the_desk))
+    found = chip_coefficients(calibrated, set(calibrated.measured.user_chips))
     assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
     share = found.set_index("coefficient").loc["matmul_efficiency", "value"]
     assert 0.6 < share < 0.85
@@ -484,7 +487,7 @@ def test_a_noisy_chip_is_told_and_its_intervals_hold_its_values(tmp_path):
         found = chip_coefficients(calibrated, {"H200"})
         assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
         told = doubt_text(calibrated)
-        assert told[0].startswith("warning: the fit is off by more than a factor of 3 for ")
+        assert told[0].startswith("Warning: the fit is off by more than a factor of 3 for ")
         assert f"h200.csv, row {row + 2}: matmul bf16: measured 100 s" in told[1]
     plain = load_measurements([write(tmp_path / "plain.csv", SHIPPED["h200"])])
     assert doubt_text(calibrate(plain, validate=False)) == []
@@ -495,7 +498,7 @@ def test_small_products_do_not_tell_of_large_ones(tmp_path):
     small = table[~((table["kind"] == "matmul") & (table["flops"].astype(float) > 5e10))]
     measured = load_measurements([write(tmp_path / "h200.csv", small)], own=False)
     (told,) = doubt_text(calibrate(measured, validate=False))
-    assert told.startswith("note: the largest product has 3.4e+10 FLOPs; what large ones reach is")
+    assert told.startswith("Note: the largest product has 3.4e+10 FLOPs. The efficiency of larger")
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_estimate_is_that_of_the_posterior_mean(measured, predicted):
 
 def test_width_is_model_and_scatter_in_quadrature(measured, predicted):
     scatter = CALIBRATION.scatter_of(measured.rows.kinds)
-    half = CALIBRATION.reach * np.hypot(predicted.spread, scatter)
+    half = CALIBRATION.coverage_factor * np.hypot(predicted.spread, scatter)
     np.testing.assert_allclose(np.log(predicted.hi_s / predicted.step.step_time_s), half)
     assert (predicted.spread > 0).all()
     assert (predicted.spread < 0.5).all()

@@ -81,11 +81,11 @@ def test_plans_that_ran_but_are_said_not_to_fit_are_counted(text):
     """One of the 27: Llama-2 70B tuned whole on 16 H100 without a split optimizer."""
     fits = predict(small_fit().measured.rows, small_fit().calibration, draws=2).step.fits
     assert np.count_nonzero(~fits) == 1
-    assert "said not to fit in memory: 1 of 27." in text
+    assert "not fit in memory by the model: 1 of 27." in text
 
 
 def test_incomplete_rows_are_told_with_their_justification(text):
-    found = table_under(text, "Used though incomplete")
+    found = table_under(text, "Incomplete rows that are used")
     assert found[1][1:] == ["nemo2407ft", "6"]
     assert "defaults of the recipes" in found[1][0]
 
@@ -104,7 +104,7 @@ def test_base_coefficients_by_hand():
     row = base_coefficients(calibration).loc["matmul_efficiency"]
     estimate = 1 / (1 + np.exp(-(np.log(0.72 / 0.28) + 0.3 * calibration.mean[place])))
     assert row["estimate"] == pytest.approx(estimate)
-    error = calibration.standard_errors()[place] * calibration.widening
+    error = calibration.standard_errors()[place] * calibration.overdispersion
     assert row["standard_error"] == pytest.approx(estimate * (1 - estimate) * error)
     assert row["prior_error"] == pytest.approx(0.72 * 0.28 * 0.3)
     assert 0 < row["known"] < 1
@@ -217,7 +217,7 @@ def test_honest_coverage_comes_first(text):
 def test_what_a_peer_does_better_is_told():
     rows = small_rows().assign(across_error=0.2)
     (line,) = worse_than_peers(rows)
-    assert line.startswith("Worse than the peer: Megatron-LM at SC'21")
+    assert line.startswith("Less accurate than the peer: Megatron-LM at SC'21")
     assert "20.0%" in line
     assert worse_than_peers(small_rows().assign(across_error=0.05)) == []
 
@@ -291,7 +291,7 @@ def test_a_fit_without_validation_says_so():
     assert fitted.within is None
     assert fitted.across is None
     shipped = default_calibration()
-    assert fitted.calibration.reach == pytest.approx(shipped.reach, abs=1e-4)
+    assert fitted.calibration.coverage_factor == pytest.approx(shipped.coverage_factor, abs=1e-4)
     assert fitted.calibration.scatter == shipped.scatter
     assert "No rows were left out" in report_text(fitted, own=False)
     assert "not in the project's table" not in report_text(fitted, own=False)
@@ -326,7 +326,7 @@ def test_one_family_cannot_be_left_out(few_folds):
     assert fitted.across is None
     told = report_text(fitted, own=False)
     assert "whole families" not in told
-    assert "Families were not left out, as there is only one source." in told
+    assert "Families were not left out because there is only one source." in told
 
 
 def test_markdown_table_is_aligned():

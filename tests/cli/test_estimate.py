@@ -39,7 +39,7 @@ class TestJob:
         assert text.startswith(f"{found.model.name} on {count:,} {found.accelerator.name} ")
         words = ["Step time", "90 % interval", "MFU", "Best plans", "together"]
         if found.best is None:
-            words = ["No plan fits: ", found.reason.split(" on ")[0], "chips have a plan that fits"]
+            words = ["No plan fits: ", found.reason.split(" on ")[0], "chips a plan fits"]
         elif found.accelerator.price is None:
             words = ["no price is known; give --price"]
         for word in words:
@@ -80,8 +80,8 @@ class TestJob:
     def test_a_plan_that_does_not_fit_is_shown(self, capsys: Printed) -> None:
         job = ["--model", "gpt3-175b", "--accelerator", "A100-80GB", "--count", "64"]
         printed = call(capsys, *job, "--plan", "tp=4,pp=2", code=1)
-        assert "The plan does not fit: it needs 133.2 GiB" in printed
-        assert "on the fullest chip, which has 80 GiB." in printed
+        assert "The plan does not fit: the fullest chip needs 133.2 GiB" in printed
+        assert "; a chip has 80 GiB." in printed
         assert "Step time" in printed
         assert "optimizer" in printed
 
@@ -119,9 +119,10 @@ class TestJob:
         assert job("nemo 24.07").stack == "NeMo 24.07"
         assert job("nemo 24.07").notes == ()
         assert wide("NeMo 24.07") < wide("NeMo 99") < wide("unknown")
-        assert "taken for a NeMo" in job("NeMo 99").notes[0]
-        assert job("Unknown").notes[0].startswith("The software stack is unknown: mean of all")
-        assert "No run of the software stack 'TorchTitan' is known" in job("TorchTitan").notes[0]
+        assert "treated as NeMo" in job("NeMo 99").notes[0]
+        assert job("Unknown").notes[0].startswith("The software stack is unknown: the mean of all")
+        unknown = job("TorchTitan").notes[0]
+        assert "No run of the software stack 'TorchTitan' was measured" in unknown
 
     @pytest.mark.parametrize(
         ("name", "near"),
@@ -142,23 +143,23 @@ class TestJob:
         assert main(["estimate", *job, "--json", "--stack", name]) == 0
         notes = json.loads(capsys.readouterr().out)["notes"]
         if near is None:
-            assert "it is taken for a NeMo" in notes[0]
+            assert "it is treated as NeMo" in notes[0]
             return
-        assert notes[0].startswith(f"No run of the software stack {name!r} is known: mean of all")
+        assert notes[0].startswith(f"No run of the software stack {name!r} was measured: the mean")
         assert near in notes[0]
         assert ("did you mean" in notes[0]) == bool(near)
         note = predicted({"framework": name or "?"})["predicted_note"][0]
-        assert "is known: mean of all stacks" in note
+        assert "was measured: the mean of all stacks" in note
 
     def test_what_was_not_measured_is_told(self) -> None:
         stack, chip = estimate("llama3-8b", "MI300X", 64, plan="tp=2").notes[:2]
         assert stack == (
-            "No software stack is known for MI300X: mean of all stacks, and their spread in the "
-            "interval."
+            "No software stack is known for MI300X: the mean of all stacks is used, and the "
+            "interval includes their spread."
         )
         expected = (
-            "No run on {} is in the calibration; its efficiencies are those of its relatives, with "
-            "their spread"
+            "No run on {} is in the calibration; its efficiencies are those of related chips, and "
+            "the interval includes their spread"
         )
         assert chip == expected.format("MI300X") + "."
         table = predicted({}, {"accelerator": "H20"}, {"framework": "TorchTitan"})
@@ -171,8 +172,8 @@ class TestJob:
     def test_an_unusual_plan_is_noted_in_a_table(self) -> None:
         table = predicted({"tp": "", "dp": "32", "global_batch": "500"}, {"ep": "2"}, {"dp": "64"})
         assert table["predicted_note"][0] == (
-            "dp 32 is taken for 64 (64 chips over tp pp cp 1): tp is not given and counts as 1. "
-            "500 sequences are no multiple of dp x micro-batch = 64; the last micro-batches are "
+            "dp 32 is replaced by 64 (64 chips over tp pp cp 1): tp is not given and counts as 1. "
+            "500 sequences are not a multiple of dp x micro-batch = 64; the last micro-batches are "
             "partly empty."
         )
         assert table["reason"].tolist() == [
@@ -186,12 +187,12 @@ class TestJob:
         found = estimate("gpt3-5b", "H200", 7, global_batch=512)
         assert found.best is not None
         assert 512 % (found.best.plan["dp"] * found.best.plan["micro_batch"])
-        assert any("are no multiple of dp x micro-batch" in note for note in found.notes)
+        assert any("are not a multiple of dp x micro-batch" in note for note in found.notes)
         job = ["--model", "gpt3-5b", "--accelerator", "H200", "--count", "7"]
         printed = " ".join(call(capsys, *job, "--global-batch", "512").split())
         for place, plan in enumerate(found.plans[1:], start=2):
             uneven = bool(512 % (plan.plan["dp"] * plan.plan["micro_batch"]))
-            assert any("no multiple of dp x" in note for note in plan.notes) == uneven
+            assert any("not a multiple of dp x" in note for note in plan.notes) == uneven
             if set(plan.notes) - set(found.notes):
                 assert f"{place}" in printed.split("Row")[1]
 
@@ -291,13 +292,13 @@ class TestJob:
         job = ["--model", "llama3-70b", "--accelerator", "H200", "--count", "64", "--plan", "tp=8"]
         own = " ".join(call(capsys, *job, "--stack", "Megatron-LM").split())
         assert (
-            "counted for Megatron-Core: weights 2, gradients 4, optimizer 12 bytes a parameter; "
+            "counted for Megatron-Core: weights 2, gradients 4, optimizer 12 bytes per parameter; "
             "logits stored, 6 bytes each"
         ) in own
         options = ["--memory", "loss_fused=linear,gradients=bf16,offload=optimizer"]
         changed = json.loads(call(capsys, *job, "--stack", "Megatron-LM", *options, "--json"))
         assert changed["memory_basis"] == (
-            "Megatron-Core: weights 2, gradients 2, optimizer 0 bytes a parameter; logits never "
+            "Megatron-Core: weights 2, gradients 2, optimizer 0 bytes per parameter; logits never "
             "stored; optimizer on the host"
         )
         assert changed["memory_bytes"]["optimizer"] == 0
@@ -309,7 +310,7 @@ class TestJob:
     def test_options_of_the_memory_are_checked(self, capsys: Printed) -> None:
         job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "8"]
         assert main(["estimate", *job, "--memory", "loss=linear"]) == 2
-        assert "memory: loss: unknown option of the memory" in capsys.readouterr().err
+        assert "memory: loss: unknown memory option" in capsys.readouterr().err
         assert main(["estimate", "--columns"]) == 0
         printed = capsys.readouterr().out
         for name in (*MEMORY_OPTIONS, "chip_memory_gb", "predicted_memory_basis"):
@@ -317,14 +318,16 @@ class TestJob:
 
     def test_a_calibration_of_one_s_own(self, capsys: Printed, tmp_path: Path) -> None:
         mine = tmp_path / "mine.json"
-        text = default_calibration().to_json().replace('"reach": ', '"reach": 9')
+        text = (
+            default_calibration().to_json().replace('"coverage_factor": ', '"coverage_factor": 9')
+        )
         mine.write_text(text)
         job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "64", "--json"]
         assert main(["estimate", *job, "--calibration", str(mine)]) == 2
-        assert "take its field `checksum` out" in capsys.readouterr().err
+        assert "remove its field `checksum`" in capsys.readouterr().err
         mine.write_text(text.replace('"checksum": ', '"was": '))
         assert main(["estimate", *job, "--calibration", str(mine)]) == 0
-        assert f"Note: {mine} has no checksum: an earlier" in capsys.readouterr().err
+        assert f"Note: {mine} has no checksum: it was edited" in capsys.readouterr().err
         usual = json.loads(call(capsys, *job))["plans"][0]
         edited = json.loads(text)
         del edited["checksum"]

@@ -58,15 +58,17 @@ def test_a_group_of_zero_is_a_column_of_its_own() -> None:
 
 
 def test_a_column_that_stands_twice_is_named() -> None:
-    with pytest.raises(InputError, match="column 'tp' stands twice: 'tp' and 'TP'; remove one"):
+    with pytest.raises(InputError, match="column 'tp' is present twice: 'tp' and 'TP'; remove one"):
         predicted(TP="4")
-    with pytest.raises(InputError, match="'micro_batch' stands twice: 'Micro_Batch' and 'microb"):
+    with pytest.raises(
+        InputError, match="'micro_batch' is present twice: 'Micro_Batch' and 'microb"
+    ):
         predicted(Micro_Batch="1", microbatch="1")
     assert predicted(flash="0", flash_attn="1")[2] == (
-        "column 'flash' is ignored: flash_attn is a column too",
+        "column 'flash' is ignored because there is a column flash_attn",
     )
     assert predicted(mbs="1", micro_bs="2")[2] == (
-        "columns 'mbs' and 'micro_bs' may each mean micro_batch: none is read",
+        "columns 'mbs' and 'micro_bs' may each mean micro_batch, so none of them is read",
     )
 
 
@@ -79,7 +81,7 @@ def test_a_model_that_is_not_known_is_named(model: str, near: str) -> None:
     assert reason.endswith("or give its layers, hidden, heads, ffn_hidden, vocab")
     assert "missing" not in reason
     _, reason, _ = predicted(layers="7")
-    assert reason.startswith("model: 'llama3-8b' of the catalogue has another shape; or give its ")
+    assert reason.startswith("model: 'llama3-8b' has another shape in the catalogue; correct the")
 
 
 @pytest.mark.parametrize("name", ["global_batch", "seq_len"])

@@ -83,7 +83,7 @@ class TestTable:
         table = predicted({}, {"global_batch": ""}, {"tp": "5"}, {"layers": "many"})
         assert table["reason"].tolist() == [
             "",
-            "global_batch: missing, give the sequences of a step (512 is usual for llama3-8b)",
+            "global_batch: missing, give the sequences per step (512 is usual for llama3-8b)",
             "tp, pp, cp: their product 5 does not divide 64 chips; "
             "tp: must divide the 32 heads, found 5",
             "layers: must be a whole number of at least 1, found 'many'",
@@ -104,8 +104,8 @@ class TestTable:
         assert known < release < stack
         assert none > 1.3 * known
         assert known < relative < stranger
-        assert "mean of all stacks, and their spread" in table["predicted_note"][2]
-        assert "mean of all stacks, and their spread" in table["predicted_note"][3]
+        assert "the mean of all stacks is used" in table["predicted_note"][2]
+        assert "the mean of all stacks is used" in table["predicted_note"][3]
         seconds = table["predicted_step_time_s"].astype(float)
         assert 0.8 < seconds[4] / seconds[0] < 1.25
         assert "H100" in table["predicted_note"][4]
@@ -152,9 +152,9 @@ class TestTable:
         assert float(first["predicted_step_time_s"]) == pytest.approx(
             best.step_time_s[0], rel=0.03
         ), "the row's source has an effect of its own"
-        assert first["predicted_note"].startswith("No plan given, fastest plan that fits: tp=")
+        assert first["predicted_note"].startswith("No plan is given; fastest plan that fits: tp=")
         assert f"dp={best.dp[0]},micro_batch={best.micro_batch[0]}" in first["predicted_note"]
-        assert table["predicted_note"][1].startswith("dp 8 is taken for 64")
+        assert table["predicted_note"][1].startswith("dp 8 is replaced by 64")
         assert table["reason"][2].startswith("dp: must be 64 (64 chips over tp pp cp 1)")
         assert table["predicted_step_time_s"][2] == ""
         assert "8 sequences are fewer than dp = 37" in table["predicted_note"][3]
@@ -164,7 +164,7 @@ class TestTable:
             {"tp": "", "pp": "", "micro_batch": "", "model": "llama3-405b", "n_accelerators": "8"}
         )
         assert table["fits"][0] == "false"
-        assert "no plan fits; thriftiest plan" in table["predicted_note"][0]
+        assert "no plan fits; plan with the least memory" in table["predicted_note"][0]
         assert float(table["predicted_memory_bytes"][0]) > 80 * 2**30
 
     def test_an_unknown_plan_widens_the_upper_bound(self) -> None:
@@ -225,7 +225,7 @@ class TestTable:
     def test_two_columns_that_may_mean_the_same_are_not_guessed(self) -> None:
         table = pd.DataFrame([{**ROW, "gpus": "64", "chips": "64"}]).drop(columns="n_accelerators")
         found = predict_table(table)
-        told = "columns 'gpus' and 'chips' may each mean n_accelerators: none is read"
+        told = "columns 'gpus' and 'chips' may each mean n_accelerators, so none of them is read"
         assert (found.renamed, found.predicted) == ((told,), 0)
         assert found.table["reason"][0] == "n_accelerators: missing"
 
@@ -233,7 +233,7 @@ class TestTable:
         table = predicted({"kind": "pretrain"}, {"kind": "dpo"}, {"kind": "QLoRA"})
         seconds = table["predicted_step_time_s"].astype(float)
         assert seconds[0] == seconds[1] > seconds[2]
-        assert table["predicted_note"][1] == "kind 'dpo' is taken for training of all weights."
+        assert table["predicted_note"][1] == "kind 'dpo' is treated as training of all weights."
 
     def test_a_table_of_numbers_keeps_them(self) -> None:
         table = pd.DataFrame([{**ROW, "tp": 2, "pp": 1.0, "note": np.nan}])
@@ -306,5 +306,5 @@ def test_an_interrupt_keeps_the_rows_that_are_predicted(
     assert (table["predicted_step_time_s"][done] != "").all()
     rest = table.drop(index=done)
     assert len(rest) == 24
-    assert rest["reason"].str.startswith("interrupted before the search for its plan").all()
+    assert rest["reason"].str.startswith("interrupted before its plan was searched").all()
     assert (rest["predicted_step_time_s"] == "").all()

@@ -115,7 +115,7 @@ def test_report_has_text_figures_and_rows(capsys, mine):
     text = Path("told/report.md").read_text()
     assert "24 runs of 1 family" in text
     assert "mine.csv, row 27: step_time_s: must be a number above 0, found" in text
-    assert "measured collectives, fitted apart" in text
+    assert "measured collectives, fitted separately" in text
     rows = pd.read_csv("told/rows.csv")
     own = own_table()
     published = own.loc[own["family"] == "internevo", "step_time_s"].astype(float)
@@ -127,7 +127,7 @@ def test_report_has_text_figures_and_rows(capsys, mine):
 def test_own_measurements_beside_the_published(capsys, mine):
     printed = call(capsys, mine, "--no-validation", "--out", "both.json")
     assert "fitted to 591 runs of 23 families on 9 chips" in printed
-    assert "no rows were left out, as validation was not asked for" in printed
+    assert "no rows were left out, as validation was not requested" in printed
     moved = printed[printed.index("moved most by your rows from the shipped calibration") :]
     assert "source mine ampere bf16" in moved
     assert "hopper" not in moved, "no row of mine is on one"

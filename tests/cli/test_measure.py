@@ -152,8 +152,8 @@ def test_a_fit_to_it(measured, capsys, tmp_path):
     assert main(["fit", str(measured), "--only", "--out", str(out), *catalogue]) == 0
     printed = capsys.readouterr().out
     count = sum(not row["fault"] and row["kind"] in DEPENDS for row in read(measured))
-    assert f"fitted to {count} microbenchmarks: {count} of {measured}" in printed
-    assert "Whole training steps, which nothing was fitted on: 4, median error" in printed
+    assert f"fitted to {count} microbenchmarks: {count} from {measured}" in printed
+    assert "Whole training steps, which are not used in the fit: 4, median error" in printed
     draw = load_calibration(out).mean_draw()
     labels = ("", "TestCPU", "TestCPU", "PyTorch eager", "", "", "")
     found = draw.coefficients([labels])

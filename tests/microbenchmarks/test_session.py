@@ -57,7 +57,7 @@ def test_a_fault_is_a_row_and_the_next_case_goes_on(monkeypatch, rows, error, fa
 def test_what_cannot_fit_is_not_tried(monkeypatch, rows):
     monkeypatch.setitem(session.MAKERS, "copy", raising(AssertionError("was tried")))
     run([Case("copy", {"elements": 4}, held_bytes=1e15)], rows)
-    assert rows[0]["fault"].startswith("out of memory: needs 1,000,000 GB at least; ")
+    assert rows[0]["fault"].startswith("out of memory: needs at least 1,000,000 GB; ")
 
 
 def test_what_would_take_too_long_is_not_tried(rows):

@@ -42,7 +42,7 @@ def test_too_large_a_model_says_why():
     assert not best.fits[0]
     assert best.memory_bytes[0] > 141 * 2**30
     assert best.reason[0].startswith("llama3-70b on 1 H200 chip needs at least 1,06")
-    assert best.reason[0].endswith("on a chip, which has 141 GiB")
+    assert best.reason[0].endswith("per chip; a chip has 141 GiB")
     assert best.describe(0) == best.reason[0]
 
 
@@ -189,7 +189,7 @@ def test_equal_rows_give_equal_answers_in_any_order():
     [
         ({"counts": 0}, "counts: must be finite and 1 or more"),
         ({"counts": 2.5}, "counts: must be whole numbers"),
-        ({"counts": [1, 2, 3]}, "unlike lengths"),
+        ({"counts": [1, 2, 3]}, "different lengths"),
         ({"global_batch": 0}, "global_batch: must be"),
         ({"nic_Bps": 0.0}, "nic_Bps: must be finite and more than 0"),
         ({"scaleup_size": float("nan")}, "scaleup_size: must be"),

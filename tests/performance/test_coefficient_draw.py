@@ -35,6 +35,13 @@ H100, SEED = CATALOGUE.accelerator("H100"), CATALOGUE.accelerator("SeedChip")
 STACK = "NeMo 24.07"
 
 
+def as_format_2(text: str) -> str:
+    """Return the text of a calibration as version 0.1 wrote it."""
+    names = {"coverage_factor": "reach", "overdispersion": "widening"}
+    content = {names.get(name, name): value for name, value in json.loads(text).items()}
+    return json.dumps({**content, "format": 2})
+
+
 def values_of(coefficients: Coefficients) -> dict[str, np.ndarray]:
     return {p.name: getattr(coefficients, p.name) for p in PARAMETERS}
 
@@ -251,7 +258,7 @@ class TestDraws:
     def test_spread_of_the_effects_is_that_of_the_posterior(self):
         sampled = CALIBRATION.draw(4000, seed=9)
         drawn = np.array([sampled.effects[key].std() for key in CALIBRATION.keys])
-        expected = CALIBRATION.widening * CALIBRATION.standard_errors()
+        expected = CALIBRATION.overdispersion * CALIBRATION.standard_errors()
         np.testing.assert_allclose(drawn, expected, rtol=0.06)
         assert (CALIBRATION.standard_errors() <= CALIBRATION.spreads * (1 + 1e-6)).all()
 
@@ -267,7 +274,10 @@ class TestFile:
         np.testing.assert_allclose(again.basis, CALIBRATION.basis, atol=1e-7)
         np.testing.assert_allclose(again.strength, CALIBRATION.strength, rtol=1e-5)
         assert dict(again.scatter) == dict(CALIBRATION.scatter)
-        assert (again.reach, again.widening) == (CALIBRATION.reach, CALIBRATION.widening)
+        assert (again.coverage_factor, again.overdispersion) == (
+            CALIBRATION.coverage_factor,
+            CALIBRATION.overdispersion,
+        )
         assert again.facts == CALIBRATION.facts
         assert again.to_json() == CALIBRATION.to_json()
         assert seconds(again.mean_draw(), H100) == pytest.approx(seconds(default_draw(), H100))
@@ -283,7 +293,7 @@ class TestFile:
             path.write_text(dataclasses.replace(CALIBRATION, facts=facts).to_json())
             assert load_calibration(path).keys == CALIBRATION.keys
             told = capsys.readouterr().err
-            assert told.startswith(f"Note: {path} was fitted by other code") == noted
+            assert told.startswith(f"Note: {path} was fitted by another version") == noted
             assert bool(told) == noted
 
     def test_scatter_of_an_unknown_product_is_that_of_all(self):
@@ -298,14 +308,18 @@ class TestFile:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda text: "", "is no calibration"),
-            (lambda text: "[]", "is no calibration"),
-            (lambda text: text[: len(text) // 2], "is no calibration"),
-            (lambda text: text.replace('"effects"', '"affects"'), "is no calibration"),
-            (lambda text: text.replace('"reach": ', '"reach": "x", "_": '), "is no calibration"),
+            (lambda text: "", "is not a calibration"),
+            (lambda text: "[]", "is not a calibration"),
+            (lambda text: text[: len(text) // 2], "is not a calibration"),
+            (lambda text: text.replace('"effects"', '"affects"'), "is not a calibration"),
+            (
+                lambda text: text.replace('"coverage_factor": ', '"coverage_factor": "x", "_": '),
+                "is not a calibration",
+            ),
             (lambda text: text.replace("matmul_traffic", "no_such"), "another version"),
-            (lambda text: text.replace('"format": 2', '"format": 1'), "another version"),
-            (lambda text: text.replace('"format": 2', '"format": 99'), "another version"),
+            (lambda text: text.replace('"format": 3', '"format": 1'), "another version"),
+            (lambda text: as_format_2(text), "another version"),
+            (lambda text: text.replace('"format": 3', '"format": 99'), "another version"),
         ],
     )
     def test_broken(self, tmp_path, change, message):
@@ -318,7 +332,7 @@ class TestFile:
     def test_bytes_that_are_no_text(self, tmp_path):
         path = tmp_path / "calibration.json"
         path.write_bytes(CALIBRATION.to_json().encode().replace(b"matmul", b"m\xffmul", 1))
-        with pytest.raises(InputError, match="is damaged or no calibration: it is not UTF-8"):
+        with pytest.raises(InputError, match="is damaged or not a calibration: it is not UTF-8"):
             load_calibration(path)
 
     def test_matrix_of_another_size(self, tmp_path):
@@ -326,7 +340,7 @@ class TestFile:
         content["strength"] = content["strength"][:-1]
         path = tmp_path / "calibration.json"
         path.write_text(json.dumps(content), encoding="utf-8")
-        with pytest.raises(InputError, match="is no calibration"):
+        with pytest.raises(InputError, match="is not a calibration"):
             load_calibration(path)
 
     def test_missing(self, tmp_path):

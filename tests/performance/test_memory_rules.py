@@ -386,13 +386,13 @@ def test_rows_of_unlike_stacks_are_as_each_alone():
 @pytest.mark.parametrize(
     ("memory", "words"),
     [
-        ("los_fused=n", ["los_fused: unknown option", "loss_fused"]),
+        ("los_fused=n", ["los_fused: unknown memory option", "loss_fused"]),
         ("loss_fused=liger", ["loss_fused: must be one of n, kernel, linear", "'liger'"]),
         ("loss_fused", ["'loss_fused'", "key=value"]),
         ("offload=gradients", ["offload: must be none, or activations", "'gradients'"]),
         ("offload=activations:0", ["activations:30", "'activations:0'"]),
         ("offload=optimizer+optimizer", ["'optimizer+optimizer'"]),
-        ("gradients=bf16,gradients=fp32", ["gradients: given twice"]),
+        ("gradients=bf16,gradients=fp32", ["gradients: is given more than once"]),
         ({"optimizer": 8}, ["optimizer: must be one of adamw", "'8'"]),
     ],
 )
