@@ -179,7 +179,10 @@ class AttemptLog:
         return len(self._start_s) - 1
 
     def end(self, attempt: int, now: float) -> None:
-        """Record the end of an attempt; without a :meth:`note` it was plain and completed its job."""
+        """Record the end of an attempt.
+
+        Without a :meth:`note` the attempt was plain and completed its job.
+        """
         self._end_s[attempt] = now
 
     def note(self, attempt: int, progress: Progress, done: float) -> None:

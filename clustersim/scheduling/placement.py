@@ -227,8 +227,8 @@ class NodePlacement(Placement):
         for node, chips in nodes:
             if not 0 <= node < self.n_nodes or chips < 1:
                 raise ClusterSimError(
-                    f"chose {chips} accelerators on node {node} for a job of {n}; the node must be "
-                    f"0 to {self.n_nodes - 1} and the number of accelerators at least 1"
+                    f"chose {chips} accelerators on node {node} for a job of {n}; nodes are "
+                    f"0 to {self.n_nodes - 1}, and each needs at least 1 accelerator"
                 )
             on_node[node] = on_node.get(node, 0) + chips
         for node, chips in on_node.items():

@@ -67,7 +67,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no speed": (service(tokens_per_s_per_chip=0), ("tokens_per_s_per_chip", "greater than 0")),
     "no horizon": (
         {"serving": {"services": [SERVICE]}},
-        ("serving: never ends: the scenario needs a horizon",),
+        ("serving: services need a scenario with a horizon",),
     ),
     "two services of a name": (
         {"serving": {"services": [SERVICE, SERVICE]}, "horizon": "2 d"},

@@ -62,7 +62,7 @@ ABSURD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
                 ]
             }
         },
-        ("failures", "sources.f: pool a would fail every", "at least 1 s is needed"),
+        ("failures", "sources.f: pool a would fail every", "this must be at least 1 s"),
     ),
     "ageing that fails without a pause": (
         {

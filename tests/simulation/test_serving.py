@@ -412,7 +412,7 @@ BAD = {
         1.0,
         r"serving: services\.chat\.pool: .*did you mean 'h200'",
     ),
-    "no horizon": ({}, None, "serving: never ends: the scenario needs a horizon"),
+    "no horizon": ({}, None, "serving: services need a scenario with a horizon"),
     "absurd": (
         {"peak_requests_per_s": 1e14},
         1.0,
