@@ -45,8 +45,8 @@ class Service(FileModel):
     shape: Name | list[float] = Field(
         default_factory=lambda: [1.0] * DAY_HOURS,
         description="relative rates in the 24 hours of a day, or in the 168 hours of a week from "
-        "Monday on, by the local clock; or the name of a shape, such as servegen-m-small; constant "
-        "by default",
+        "Monday on, by the local clock; or the name of a shape, such as servegen-m-small; by "
+        "default constant",
     )
     growth: float = Field(
         1.0, ge=1, le=100, description="factor on the rate each year (365.25 days)"

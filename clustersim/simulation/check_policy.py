@@ -115,7 +115,9 @@ def _broken_rule(result: Result) -> str:
     left = can_run[can_run["outcome"] != FINISHED]
     if len(left):
         first = left["job_id"].iloc[0]
-        return f"{len(left)} of {len(can_run)} jobs that can run never started; the first is {first}"
+        return (
+            f"{len(left)} of {len(can_run)} jobs that can run never started; the first is {first}"
+        )
     early = jobs[jobs["start_s"] < jobs["submit_s"]]
     if len(early):
         return f"job {early['job_id'].iloc[0]} started before it was submitted"

@@ -105,9 +105,7 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
         run_s[:, by_model] = of_models
         if "estimate_factor" in jobs:
             of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
-        estimate_s[:, by_model] = np.where(
-            np.isfinite(given[by_model]), given[by_model], of_models
-        )
+        estimate_s[:, by_model] = np.where(np.isfinite(given[by_model]), given[by_model], of_models)
     return Runtimes(
         run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
     )

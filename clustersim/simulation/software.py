@@ -89,9 +89,7 @@ class Port(FileModel):
         try:
             return read(value)
         except ValidationError:
-            raise ValueError(
-                f"must be never, or a time such as 180 d, found {value!r}"
-            ) from None
+            raise ValueError(f"must be never, or a time such as 180 d, found {value!r}") from None
 
     @model_validator(mode="after")
     def _matures(self) -> Port:

@@ -44,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "it gets worse": (port(mature=0.3), ("mature (0.3) is below efficiency (0.5)",)),
     "a slip of never": (
         port(at="never", slip={"kind": "exponential", "average": "1 d"}),
-        ("slip goes with a date",),
+        ("slip needs a date",),
     ),
     "no such chip": (port(accelerators=["H2O"]), ("software: ports.p.accelerators", "'H20'")),
     "no such class": (port(classes=["trian"]), ("ports.p.classes", "did you mean 'train'")),
