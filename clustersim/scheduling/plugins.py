@@ -33,8 +33,8 @@ from clustersim.scheduling.stalls import (
 
 __all__ = [
     "PLACEMENTS",
+    "error_in_plugin",
     "error_text",
-    "fault_in_plugin",
     "find_placement",
     "find_policy",
     "interrupts_itself",

@@ -33,7 +33,7 @@ class Finding:
     ----------
     trial : str
         The cluster of the trial.
-    fault : str
+    problem : str
         The rule that was broken and how; empty if there was none.
     """
 
@@ -89,7 +89,7 @@ def check_policy(
     return findings
 
 
-def _fault(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
+def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
     """Return the rule that is broken, if any; raises StalledError if a call does not finish."""
     try:
         first = simulate(jobs, cluster, scheduling, check=True)

@@ -6,7 +6,7 @@ practice in parallel job scheduling", JSSPP 1997). A job that is stopped waits a
 is the time in the queue over all its attempts; without stops it equals the wait. Its run time is
 the time during which it held accelerators, over all its attempts: JCT = total wait + run time. The
 run time includes lost work, checkpoints and restarts; its useful share is
-:func:`effective_time`.
+:func:`ettr`.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def summary(
         counts of jobs by outcome (jobs that never ran count in no pool); mean, median, 95th and
         99th percentile of wait; mean JCT, run time (without waits between attempts) and bounded
         slowdown; utilisation from the first submission on, accelerator-seconds, makespan. With
-        `attempts`, the rows for all and for pools have ``effective_time``: accelerator-seconds of
+        `attempts`, the rows for all and for pools have ``ettr``: accelerator-seconds of
         kept work over all accelerator-seconds that attempts held (ETTR; Kokolis et al., "Revisiting
         Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680, section
         II-E, without the waits). With `serving`, the row for all has ``served``, see
@@ -238,7 +238,7 @@ def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
     return met / needed if needed > 0 else float("nan")
 
 
-def effective_time(attempts: pd.DataFrame) -> float:
+def ettr(attempts: pd.DataFrame) -> float:
     """Share of kept work in the accelerator-seconds that attempts held; NaN if they held none."""
     return _share_of_time(attempts, "kept_s")
 

@@ -311,7 +311,7 @@ def _job_columns(
 
 
 @contextmanager
-def _faults_of(policy: type[Policy], placement: type[Placement]) -> Iterator[None]:
+def _errors_of(policy: type[Policy], placement: type[Placement]) -> Iterator[None]:
     """Name the user's file if a user-defined policy or placement fails or breaks a rule."""
     try:
         yield
@@ -325,9 +325,11 @@ def _faults_of(policy: type[Policy], placement: type[Placement]) -> Iterator[Non
         raise _problem(error, policy, placement) from error
 
 
-def _fault(error: BaseException, policy: type[Policy], placement: type[Placement]) -> BaseException:
+def _problem(
+    error: BaseException, policy: type[Policy], placement: type[Placement]
+) -> BaseException:
     """Return an error that names the user-defined class which failed, or the error unchanged."""
-    return fault_in_plugin(error, (policy, placement)) or error
+    return error_in_plugin(error, (policy, placement)) or error
 
 
 def _stopped_when_stalled(

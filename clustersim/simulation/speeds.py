@@ -32,7 +32,7 @@ class RunTimeModel:
         Maps a job class to the model of the catalogue that represents its jobs without a
         model; the key ``default`` applies to all other classes. Without these two
         attributes, durations are the same on every chip.
-    world : World, optional
+    draw : CoefficientDraw, optional
         Values of the performance core's coefficients; by default the posterior mean of the
         built-in calibration.
     precision : {"bf16", "fp8"}
