@@ -131,7 +131,7 @@ def _notes_on_log(
         assert calendar.start is not None
         moved = _of_week(clock) != _of_week(calendar.start)
         return [
-            f"`start` replaces the clock of the log, according to which time 0 is {own}"
+            f"`start` replaces the clock of the log, in which time 0 is {own}"
             + ("; jobs are submitted at other hours of the week than in the log" if moved else "")
         ]
     if time_zone is None or own.time_zone == calendar.time_zone:

@@ -36,8 +36,8 @@ def checkpoint_notes(failures: Failures | None) -> list[str]:
     >>> source = {"name": "disk", "time_to_failure": life, "repair": life}
     >>> spec = {"sources": [source], "checkpoints": {"interval": "1 h"}}
     >>> checkpoint_notes(Failures.model_validate(spec))
-    ['Note: failures: disk: a node fails after exactly 60 min in service, and a checkpoint is made \
-after 60 min; no job that runs longer than that can make progress']
+    ['Note: failures: disk: a node fails after exactly 60 min in service, and the first \
+checkpoint is made after 60 min; no job that runs longer than that can make progress']
     """
     if failures is None:
         return []
@@ -58,10 +58,12 @@ after 60 min; no job that runs longer than that can make progress']
             continue
         if interval == "optimal":
             continue
-        after = "never" if isinstance(interval, str) else f"after {format_duration(interval)}"
+        made = "no checkpoint is made"
+        if not isinstance(interval, str):
+            made = f"the first checkpoint is made after {format_duration(interval)}"
         notes.append(
             f"Note: failures: {source.name}: a {source.of} fails after exactly "
-            f"{format_duration(life.value)} in service, and a checkpoint is made {after}; no "
+            f"{format_duration(life.value)} in service, and {made}; no "
             "job that runs longer than that can make progress"
         )
     return notes

@@ -80,7 +80,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "period of a fortnight": ({"money/period": "fortnight"}, ("money.period: must be month",)),
     "chip without a price": (
         {"money/life": "4 yr", "cluster/pools/a/accelerator": "P800"},
-        ("money: the price of P800 is not known", "money.pools.a.price or rent_per_hour"),
+        ("money: the price of P800 is unknown", "money.pools.a.price or rent_per_hour"),
     ),
 }
 

@@ -253,7 +253,7 @@ def test_a_saved_table_with_a_row_for_each_node_is_read(result: Result, tmp_path
     pd.testing.assert_frame_equal(loaded.allocation_ranges, result.allocation_ranges)
     pd.testing.assert_frame_equal(loaded.allocations, result.allocations)
     result.allocations.drop(columns="node").to_parquet(folder / "allocations.parquet")
-    with pytest.raises(InputError, match="has no column nodes"):
+    with pytest.raises(InputError, match="has neither a column nodes"):
         Result.load(folder)
 
 

@@ -136,12 +136,12 @@ BEIJING = datetime(2020, 6, 9, 18, tzinfo=parse_zone("Asia/Shanghai"))
         ("2026-01-01", None, None, "Thursday, 2026-01-01 00:00 (no time zone", "scenario", None),
         (
             "2026-01-01", None, BEIJING, "2026-01-01 00:00 (Asia/Shanghai)", "scenario",
-            "`start` replaces the clock of the log, according to which time 0 is Tuesday, 2020-06-09 18:00 "
+            "`start` replaces the clock of the log, in which time 0 is Tuesday, 2020-06-09 18:00 "
             "(Asia/Shanghai); jobs are submitted at other hours",
         ),
         (
             "2026-06-09T18:00", None, BEIJING.replace(day=2), "2026-06-09 18:00", "scenario",
-            "`start` replaces the clock of the log, according to which time 0 is Tuesday, 2020-06-02 18:00 "
+            "`start` replaces the clock of the log, in which time 0 is Tuesday, 2020-06-02 18:00 "
             "(Asia/Shanghai)",
         ),
         ("2020-06-09T18:00", None, BEIJING, "2020-06-09 18:00 (Asia/Shanghai)", "scenario", None),
