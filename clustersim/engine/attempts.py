@@ -26,7 +26,7 @@ class Attempt:
     job, number : int
         The job, and the row of the attempt in the log.
     partition : Partition
-        Where it runs.
+        The partition on which it runs.
     began_s : float
         Time of its start, seconds.
     work_s : float

@@ -34,7 +34,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         "case=now",
         ("cases.now: case: a case cannot change the keys cases and case",),
     ),
-    "a change of a case": ({}, "cases.now=1", ("choose one by case=NAME",)),
+    "a change of a case": ({}, "cases.now=1", ("choose one with case=NAME",)),
 }
 
 

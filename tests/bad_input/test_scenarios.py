@@ -217,7 +217,10 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "log and model": ({"workload/trace": "log.csv"}, ("workload: needs either trace or",)),
     "number of jobs left open": ({"workload/jobs": None}, ("workload: generate needs jobs",)),
     "missing log": ({"workload": {"trace": "log.csv"}}, ("workload.trace: log.csv: no such",)),
-    "log with load": ({"workload": {"trace": "log.csv", "load": 0.5}}, ("load goes with",)),
+    "log with load": (
+        {"workload": {"trace": "log.csv", "load": 0.5}},
+        ("load applies to generate",),
+    ),
     "log of no format": (
         {"workload": {"trace": "log.csv", "format": "cvs"}},
         ("workload.format", "did you mean 'csv'"),

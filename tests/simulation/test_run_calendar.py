@@ -290,7 +290,7 @@ def test_commands_say_what_time_0_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*arguments, "--set", "time_zone=Asia/Kolkata"]) == 0
     told = capsys.readouterr().out
     assert "time 0 is Tuesday, 2020-06-09 15:20 (Asia/Kolkata), from the clock of the log\n" in told
-    assert "Note: local hours are those of `time_zone`, Asia/Kolkata" in told
+    assert "Note: local hours use `time_zone` (Asia/Kolkata)" in told
     kept = Result.load(tmp_path / "out").provenance["calendar"]
     assert kept["start"] == "2020-06-09T15:20:00+05:30"
     replayed = str(tmp_path / "replayed")
