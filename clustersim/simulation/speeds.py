@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RunTimeModel:
-    """How to compute the run times of jobs.
+    """The model of run times: references, coefficients and precision.
 
     Attributes
     ----------
