@@ -1,11 +1,11 @@
-"""Placement: on which nodes of a partition does a job run.
+"""Placements choose the nodes of a partition on which a job runs.
 
-A placement owns the free chips of one partition.  ``take`` hands out chips for a
-gang or refuses it, ``give`` takes them back; the built-in ones do neither by looking
-at every node.
+A placement owns the free chips of one partition. ``take`` allocates chips for a gang or
+returns None if it does not fit; ``give`` frees them. The built-in placements do both
+without visiting every node.
 
-A placement decides which nodes stay free for other jobs.  It does not change how fast a job runs:
-run times are those of a gang on nodes of its pool, wherever in the network these are.
+A placement decides which nodes stay free for other jobs. It does not change the speed of a job:
+the run time depends on the pool, not on the position of the nodes in the network.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ SPEED_NOTE = (
     "placement decides which nodes stay free for other jobs; how fast a job runs does not depend "
     "on where in the network its nodes are (slow nodes and failures aside)"
 )
-"""What a placement does not change, wherever placements are offered."""
+"""The limits of what a placement affects; shown wherever the user chooses a placement."""
 _MANY = 32
-"""Nodes from which on an array is faster than a loop."""
+"""Number of nodes from which an array is faster than a loop."""
 
 Nodes: TypeAlias = Sequence[tuple[int, int]]
-"""Chips of one job: (node, chips) pairs; empty where nodes are not told apart."""
+"""Chips of one job: (node, chips) pairs; empty if the placement does not track nodes."""
 NodeFree: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 """Free chips by node."""
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -83,7 +83,7 @@ class ManyNodes(Sequence[tuple[int, int]]):
         return int(self.nodes[at]), int(self.chips[at])
 
     def whole(self, chips_per_node: int) -> tuple[IntArray, Nodes]:
-        """Split into the nodes of which the gang has all chips, and the pairs of the others."""
+        """Split into the nodes that the gang holds entirely, and the pairs of the other nodes."""
         if self._whole is None or self._whole[0] != chips_per_node:
             all_of_it = self.chips == chips_per_node
             nodes, others = self.nodes, ~all_of_it
@@ -95,7 +95,7 @@ class ManyNodes(Sequence[tuple[int, int]]):
 
 
 class Placement:
-    """What every placement offers.
+    """Base class of placements.
 
     Parameters
     ----------
@@ -114,15 +114,15 @@ class Placement:
         self.capacity = self.free = n_nodes * chips_per_node
 
     def largest_gang(self) -> int:
-        """Return a size that no gang exceeds which fits now; a bound, found without a search."""
+        """Return an upper bound on the size of a gang that fits now, found without a search."""
         return self.free
 
     def take(self, n: int) -> Nodes | None:
-        """Allocate `n` accelerators now, or return None where they do not fit."""
+        """Allocate `n` accelerators now, or return None if they do not fit."""
         raise NotImplementedError
 
     def take_these(self, nodes: Nodes, n: int) -> None:
-        """Allocate just these accelerators, which must be free."""
+        """Allocate exactly these accelerators, which must be free."""
         raise NotImplementedError
 
     def give(self, nodes: Nodes, n: int) -> None:
@@ -130,12 +130,12 @@ class Placement:
         raise NotImplementedError
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell for each of `sizes`, an int array (k,), whether ``take`` would succeed."""
+        """Return for each of `sizes`, an int array (k,), whether ``take`` would succeed."""
         raise NotImplementedError
 
 
 class Pooled(Placement):
-    """Counts only: a job fits where enough accelerators are free."""
+    """Counts accelerators without tracking nodes: a job fits if enough are free."""
 
     def take(self, n: int) -> Nodes | None:
         if n > self.free:
@@ -154,10 +154,9 @@ class Pooled(Placement):
 
 
 class NodePlacement(Placement):
-    """Tells nodes apart; the base of a user's own placement, which defines ``choose``.
+    """Tracks nodes; the base class of user-defined placements, which define ``choose``.
 
-    What it chooses decides which nodes stay free for other jobs. It does not change how fast a job
-    runs.
+    The choice decides which nodes stay free for other jobs. It does not change the speed of a job.
 
     Attributes
     ----------
@@ -189,19 +188,19 @@ class NodePlacement(Placement):
         self._read_only.flags.writeable = False
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
-        """Choose the chips of a gang, a function of its arguments alone.
+        """Choose the chips of a gang. The result must depend on the arguments alone.
 
         Parameters
         ----------
         n : int
             Size of the gang; at least that many chips are free.
         node_free : int array (nodes,)
-            Free chips of each node; not to be changed.
+            Free chips of each node; must not be changed.
 
         Returns
         -------
         sequence of (node, chips), or None
-            None where the gang does not fit.
+            None if the gang does not fit.
         """
         raise NotImplementedError
 
@@ -223,13 +222,13 @@ class NodePlacement(Placement):
         self.free += n
 
     def _check_choice(self, nodes: Nodes, n: int) -> None:
-        """Refuse a choice that breaks the rules."""
+        """Raise an error for an invalid choice."""
         on_node: dict[int, int] = {}
         for node, chips in nodes:
             if not 0 <= node < self.n_nodes or chips < 1:
                 raise ClusterSimError(
                     f"chose {chips} accelerators on node {node} for a job of {n}; nodes are "
-                    f"0 to {self.n_nodes - 1}, accelerators 1 or more"
+                    f"0 to {self.n_nodes - 1}, and each needs at least 1 accelerator"
                 )
             on_node[node] = on_node.get(node, 0) + chips
         for node, chips in on_node.items():
@@ -249,24 +248,24 @@ class NodePlacement(Placement):
     def fits_each_of(
         self, sizes: npt.NDArray[np.int64], node_free: NodeFree
     ) -> npt.NDArray[np.bool_]:
-        """Tell for each of `sizes` whether it fits in `node_free`."""
+        """Return for each of `sizes` whether it fits in `node_free`."""
         distinct, index = np.unique(sizes, return_inverse=True)
         return np.array([self.fits_in(int(n), node_free) for n in distinct], dtype=bool)[index]
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
-        """Tell whether a gang of `n` fits in `node_free`."""
+        """Return whether a gang of `n` fits in `node_free`."""
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
     def largest_gang_in(self, node_free: NodeFree) -> int:
-        """Return a size that no gang exceeds which fits in `node_free`."""
+        """Return an upper bound on the size of a gang that fits in `node_free`."""
         return int(node_free.sum())
 
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
-        """Choose the chips of a gang in `node_free`, or return None where it does not fit."""
+        """Choose the chips of a gang in `node_free`, or return None if it does not fit."""
         return self.choose(n, node_free) if n <= int(node_free.sum()) else None
 
     def remove(self, n: int, node_free: NodeFree) -> None:
-        """Take the chips that ``choose`` chooses, which there are, out of `node_free`."""
+        """Subtract the chips that ``choose`` chooses from `node_free`; the gang must fit."""
         for node, chips in self.choose(n, node_free) or ():
             node_free[node] -= chips
 
@@ -276,10 +275,10 @@ class NodePlacement(Placement):
 
 
 class BucketPlacement(NodePlacement):
-    """Keeps for each number of free chips the set of nodes with so many, so that none is searched.
+    """Keeps the set of nodes for each number of free chips, which avoids a search over nodes.
 
-    A set is a byte a node, 1 for its members; its lowest member is found by a search for
-    a byte, from a hint on below which there is none.
+    A set has one byte per node, 1 for its members. Its lowest member is found by a search for
+    that byte. The search begins at a hint; no member has a lower index.
     """
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
@@ -312,14 +311,14 @@ class BucketPlacement(NodePlacement):
         self.free += n
 
     def _set_taken(self, nodes: IntArray) -> None:
-        """Take all chips of nodes that are wholly free."""
+        """Allocate all chips of nodes that are entirely free."""
         self._free_view[nodes] = 0
         self._wholly_free[nodes] = False
         self._count[self.chips_per_node] -= len(nodes)
         self._count[0] += len(nodes)
 
     def _set_wholly_free(self, nodes: IntArray) -> None:
-        """Give back all chips of nodes of which none is free."""
+        """Free all chips of nodes that are entirely allocated."""
         if not len(nodes):
             return
         chips = self.chips_per_node
@@ -340,18 +339,18 @@ class BucketPlacement(NodePlacement):
             self._hint[free] = node
 
     def _lowest(self, free: int) -> int:
-        """Lowest index of a node with exactly `free` free chips, of which there is one."""
+        """Lowest index of a node with exactly `free` free chips; there must be one."""
         self._hint[free] = node = self._with_free[free].find(1, self._hint[free])
         return node
 
 
 class Consolidate(BucketPlacement):
-    """As few nodes as can be.
+    """Uses as few nodes as possible.
 
-    Up to a node's chips: on one node, the fullest on which the job fits, ties by the
-    lowest index.  Multiples of a node: wholly free nodes, lowest index first.  Other
-    sizes: whole free nodes, and the remainder on the next node in the order of
-    decreasing free chips.
+    A job of at most one node runs on the fullest node on which it fits; ties go to the
+    lowest index. A multiple of a node runs on entirely free nodes, lowest index first.
+    Other sizes use entirely free nodes, and the remainder runs on the node with the most
+    free chips among the others.
     """
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
@@ -373,7 +372,7 @@ class Consolidate(BucketPlacement):
         return self._gang(wholly_free, node, rest) if partly_free[node] >= rest else None
 
     def _gang(self, whole: IntArray, node: int = 0, rest: int = 0) -> Nodes:
-        """Chips of a gang on some whole nodes, and the rest of it on one more."""
+        """Chips of a gang on some whole nodes, with the remainder on one more."""
         nodes = np.append(whole, node) if rest else whole
         chips = np.full(len(nodes), self.chips_per_node)
         if rest:
@@ -421,10 +420,13 @@ class Consolidate(BucketPlacement):
         return n <= room or (n < room + chips and n <= room + _freest(node_free, ~wholly_free))
 
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
-        return self.choose(n, node_free)  # which looks itself whether there is room
+        return self.choose(n, node_free)  # it checks itself whether the gang fits
 
     def largest_gang(self) -> int:
-        """Return the largest gang that fits: wholly free nodes and the freest of the others."""
+        """Return the size of the largest gang that fits.
+
+        It takes all entirely free nodes and the node with the most free chips of the others.
+        """
         chips, count = self.chips_per_node, self._count
         partly_free = chips - 1
         while partly_free and not count[partly_free]:
@@ -444,40 +446,40 @@ class Consolidate(BucketPlacement):
             node_free[(node_free == self.chips_per_node).nonzero()[0][:whole]] = 0
 
     def _take_whole(self) -> int:
-        """Take all chips of the lowest wholly free node."""
+        """Allocate all chips of the entirely free node with the lowest index."""
         node = self._lowest(self.chips_per_node)
         self._set_free(node, 0)
         return node
 
     def _take_rest(self, rest: int) -> int:
-        """Take chips of a node with most free chips."""
+        """Allocate chips of a node with the most free chips."""
         free = max(level for level, nodes_there in enumerate(self._count) if nodes_there)
         node = self._lowest(free)
         self._set_free(node, free - rest)
         return node
 
     def _lowest_whole(self, n_nodes: int) -> IntArray:
-        """Find the wholly free nodes with the lowest indices, of which there are enough."""
-        begin, window = self._lowest(self.chips_per_node), 4 * n_nodes
+        """Find the `n_nodes` entirely free nodes with the lowest indices; there must be enough."""
+        start, window = self._lowest(self.chips_per_node), 4 * n_nodes
         found: list[IntArray] = []
         missing = n_nodes
         while missing > 0:
-            part = self._wholly_free[begin : begin + window].nonzero()[0] + begin
+            part = self._wholly_free[start : start + window].nonzero()[0] + start
             found.append(part[:missing])
             missing -= len(part)
-            begin, window = begin + window, 2 * window
+            start, window = start + window, 2 * window
         return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _freest(node_free: NodeFree, where: npt.NDArray[np.bool_]) -> int:
-    """Return the most free chips of a node among some; 0 of none."""
-    return int((node_free * where).max())  # a product, for it is vectorised where np.where is not
+    """Return the largest number of free chips of a node among some; 0 if there are none."""
+    return int((node_free * where).max())  # a product is vectorised; np.where is not
 
 
 class Spread(BucketPlacement):
-    """As many nodes as can be: each chip from the node with most free chips.
+    """Uses as many nodes as possible: each chip comes from the node with the most free chips.
 
-    Ties go to the lowest index, so a job of n chips on an empty partition takes one
+    Ties go to the lowest index. A job of n chips on an empty partition therefore takes one
     chip on each of the first n nodes.
     """
 

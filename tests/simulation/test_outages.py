@@ -200,7 +200,10 @@ def test_what_comes_at_one_instant() -> None:
 
 
 def test_a_placement_that_counts_cannot_lose_a_node() -> None:
-    with pytest.raises(InputError, match="placement: nodes that go out of service need one that"):
+    with pytest.raises(
+        InputError,
+        match="placement: failures, supply and services need a placement that tracks nodes",
+    ):
         ran(jobs([(0, 8, 30)]), ONE, [NodeEvent(1, 2, 0, 0)], placement="pooled")
 
 
