@@ -33,13 +33,19 @@ $(READY): pyproject.toml constraints.txt
 run: setup
 	$(BIN)/python experiments/capacity_vs_load.py
 
-PYTEST := $(BIN)/python -m pytest -q -n auto --dist worksteal
+# Reading 200 files of tests takes half as long where Python has compiled them before.
+test verify: export PYTHONDONTWRITEBYTECODE :=
+
+PYTEST := $(BIN)/python -m pytest -q -n auto
 
 test: setup
-	$(PYTEST) -m "not slow" $(TESTS)
+	$(PYTEST) --dist worksteal -m "not slow" $(TESTS)
 
+# Tests that share what takes minutes are one group; FULL=1 adds those of the full counts, and
+# every test of hypothesis with all its examples.
 verify: setup
-	$(PYTEST) -m "slow$(if $(FULL),, and not full)" $(TESTS)
+	$(PYTEST) --dist loadgroup --no-loadscope-reorder \
+		$(if $(FULL),-m "slow or hypothesis" --hypothesis-profile=full,-m "slow and not full") $(TESTS)
 
 lint: setup
 	$(BIN)/ruff check .

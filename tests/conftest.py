@@ -11,16 +11,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
+from tests.examples import REGULAR
 from tests.reference_data import data_folder, reference_data
 
-# How long an example takes says something of the machine only.
-settings.register_profile("clustersim", deadline=None)
-settings.load_profile("clustersim")
+# Another one is chosen with --hypothesis-profile, before test modules are read.
+settings.load_profile(REGULAR)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take minutes, so that no worker is left alone with one."""
-    items.sort(key=lambda item: item.get_closest_marker("coverage") is None)
+    long = ("coverage", "xdist_group")
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, long)))
 
 
 @pytest.fixture(scope="session")

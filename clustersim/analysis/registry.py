@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from clustersim.errors import InputError
-from clustersim.scheduling.plugins import is_own, load_module, module_being_loaded, told_by
+from clustersim.scheduling.plugins import (
+    error_text,
+    load_module,
+    module_being_loaded,
+    raised_by_files,
+)
 from clustersim.scheduling.stalls import LONGEST_CALL_S, stopped_when_stalled
 
 __all__ = ["SESSION", "Plugin", "Registry", "load_plugins", "users_code"]
@@ -180,9 +185,11 @@ def users_code(file: str, what: str, kind: type[InputError] = InputError) -> Ite
         with stopped_when_stalled(lambda: None, LONGEST_CALL_S):
             yield
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and not is_own(error, {os.path.abspath(file)}):
+        if isinstance(error, KeyboardInterrupt) and not raised_by_files(
+            error, {os.path.abspath(file)}
+        ):
             raise
-        raise kind(file, f"{what}: {_place(error, file)}{told_by(error)}") from None
+        raise kind(file, f"{what}: {_place(error, file)}{error_text(error)}") from None
 
 
 def _place(error: BaseException, file: str) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
 from clustersim.errors import InputError
 
@@ -67,6 +66,8 @@ def sobol_design(
     >>> sobol_design(3, 8, np.random.SeedSequence(1)).shape
     (40, 3)
     """
+    from scipy.stats import qmc  # slow to import
+
     if n_parameters < 1:
         raise InputError("sensitivity", f"parameters: must be 1 or more, found {n_parameters!r}")
     if points < 1 or points & (points - 1):

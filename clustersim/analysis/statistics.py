@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from clustersim.errors import InputError
 
@@ -84,7 +84,7 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float,
     if len(numbers) < 2:
         return mean, -math.inf, math.inf
     error = float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
-    half = float(stats.t.ppf(0.5 + level / 2, len(numbers) - 1)) * error
+    half = float(special.stdtrit(len(numbers) - 1, 0.5 + level / 2)) * error
     return mean, mean - half, mean + half
 
 
@@ -176,11 +176,18 @@ def quantile_interval(
     lower, upper = float(numbers[int(below)]), float(numbers[math.ceil(below + part)])
     quantile = lower if lower == upper else lower + part * (upper - lower)
     tail = (1 - level) / 2
-    first = int(stats.binom.ppf(tail, count, q))
-    last = int(stats.binom.ppf(1 - tail, count, q)) + 1
+    first = _binomial_quantile(tail, count, q)
+    last = _binomial_quantile(1 - tail, count, q) + 1
     low = float(numbers[first - 1]) if first > 0 else -math.inf
     high = float(numbers[last - 1]) if last <= count else math.inf
     return quantile, min(low, quantile), max(high, quantile)
+
+
+def _binomial_quantile(share: float, count: int, p: float) -> int:
+    """Return the quantile of a binomial distribution; ``scipy.stats`` is slow to import."""
+    number = math.ceil(special.bdtrik(share, count, p))
+    less = number - 1
+    return less if number > 0 and special.bdtr(less, count, p) >= share else number
 
 
 def run_quantile_interval(
@@ -350,7 +357,7 @@ def _relative(
     if np.ptp(without) <= _SAME_SHARE * max(1.0, abs(ratio)):
         return (*unknown, f"the share is the same in all {count} pairs that have one")
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
-    half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * error
+    half = float(special.stdtrit(count - 1, 0.5 + level / 2)) * error
     return ratio, ratio - half, ratio + half, ""
 
 
@@ -395,6 +402,6 @@ def replications_needed(
     candidates = np.arange(total, most + 1)
     sizes = candidates - (total - len(numbers))
     error = numbers.std(ddof=1) / np.sqrt(sizes)
-    half = stats.t.ppf(0.5 + level / 2, sizes - 1) * error
+    half = special.stdtrit(sizes - 1, 0.5 + level / 2) * error
     enough = np.flatnonzero(half <= relative_width * abs(numbers.mean()))
     return int(candidates[enough[0]]) if len(enough) else most

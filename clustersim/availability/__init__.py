@@ -1,1 +1,1 @@
-"""When nodes fail, arrive, retire, serve and return."""
+"""Node events of a scenario: failures, repairs, deliveries, retirements, services."""

@@ -1,4 +1,4 @@
-"""What checkpoints cost jobs: by a fixed time, or by their model and the storage."""
+"""The time that checkpoints cost jobs: fixed, or computed from the model and the storage."""
 
 from __future__ import annotations
 
@@ -33,80 +33,80 @@ STATE_BYTES_PER_PARAMETER = 14.0
 def recovery_in(
     spec: Failures | None, cluster: Cluster, jobs: pd.DataFrame, catalogue: Catalogue
 ) -> Recovery:
-    """Return how the jobs of a scenario save their state and come back.
+    """Return how the jobs of a scenario save their state and restart.
 
     Parameters
     ----------
     spec : Failures or None
-        By default nothing fails, but jobs may be stopped all the same.
+        None if nothing fails; jobs may still be stopped for other reasons.
     cluster : Cluster
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
-        Of their models.
+        Holds the models of the jobs.
     """
     sources = [] if spec is None else failure_sources(spec)
-    told = Checkpointing() if spec is None else spec.checkpoints
+    checkpoints = Checkpointing() if spec is None else spec.checkpoints
     sizes = jobs["n_accelerators"].to_numpy()
     mttf_s = [gang_mttf_s(sources, pool, sizes) for pool in cluster.pools]
-    return recovery_of(told, mttf_s, jobs, catalogue)
+    return recovery_of(checkpoints, mttf_s, jobs, catalogue)
 
 
 def recovery_of(
-    told: Checkpointing, mttf_s: Sequence[Floats], jobs: pd.DataFrame, catalogue: Catalogue
+    spec: Checkpointing, mttf_s: Sequence[Floats], jobs: pd.DataFrame, catalogue: Catalogue
 ) -> Recovery:
-    """Return how the jobs of a run save their state and come back.
+    """Return how the jobs of a run save their state and restart.
 
     Parameters
     ----------
-    told : Checkpointing
-        With ``storage``, a job that has a model writes and reads its state at that rate; else its
-        checkpoint costs ``cost``.  Written asynchronously, it stands still while each of its chips
-        copies its share to its host, the checkpoint counts when it is written, and the next begins
-        no earlier.
+    spec : Checkpointing
+        With ``storage``, a job that has a model writes and reads its state at that rate. Otherwise
+        a checkpoint takes ``cost``. If checkpoints are asynchronous, a job is blocked only while
+        each of its chips copies its share to the host. The checkpoint can be used once it is
+        written, and the next one does not begin earlier.
     mttf_s : sequence of float64 array (jobs,)
         Mean time to failure of each gang by pool, seconds.
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
-        Of their models.
+        Holds the models of the jobs.
     """
-    cost_s = np.full(len(jobs), told.cost)
-    write_s, restart_s = np.zeros(len(jobs)), np.full(len(jobs), told.restart)
-    if told.storage is not None:
+    cost_s = np.full(len(jobs), spec.cost)
+    write_s, restart_s = np.zeros(len(jobs)), np.full(len(jobs), spec.restart)
+    if spec.storage is not None:
         size = checkpoint_bytes(jobs, catalogue)
         has_model = size > 0
-        through_s = size / told.storage
-        copy_s = size / (jobs["n_accelerators"].to_numpy() * told.host_link)
-        cost_s[has_model] = (copy_s if told.asynchronous else through_s)[has_model]
+        through_s = size / spec.storage
+        copy_s = size / (jobs["n_accelerators"].to_numpy() * spec.host_link)
+        cost_s[has_model] = (copy_s if spec.asynchronous else through_s)[has_model]
         restart_s += through_s
-        if told.asynchronous:
+        if spec.asynchronous:
             write_s = through_s
     intervals = []
     for each_s in mttf_s:
-        if told.interval == "optimal":
+        if spec.interval == "optimal":
             interval_s = np.maximum(optimal_interval_s(cost_s, each_s), write_s)
         else:
-            length_s = math.inf if told.interval == "never" else float(told.interval)
+            length_s = math.inf if spec.interval == "never" else float(spec.interval)
             interval_s = np.maximum(length_s, write_s)
         intervals.append(interval_s.tolist())
     return Recovery(intervals, cost_s.tolist(), restart_s.tolist(), write_s.tolist())
 
 
 def checkpoint_bytes(jobs: pd.DataFrame, catalogue: Catalogue) -> Floats:
-    """Return the size of each job's checkpoint, bytes; 0 of one without a model.
+    """Return the size of each job's checkpoint in bytes; 0 for a job without a model.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
-        Of their models.
+        Holds the models of the jobs.
 
     Raises
     ------
     InputError
-        If a model is not in it.
+        If a model is not in the catalogue.
     """
     if "model" not in jobs:
         return np.zeros(len(jobs))
@@ -117,24 +117,24 @@ def checkpoint_bytes(jobs: pd.DataFrame, catalogue: Catalogue) -> Floats:
 
 
 def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Work between checkpoints that wastes the least time.
+    """Return the amount of work between checkpoints that minimises the lost time.
 
     Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", Future
-    Generation Computer Systems 22(3), 2006, equation 37; for a cost that is small against the mean
-    time to failure it is Young's ``sqrt(2 * cost * mttf)`` ("A first order approximation to the
-    optimum checkpoint interval", CACM 17(9), 1974).
+    Generation Computer Systems 22(3), 2006, equation 37. If the cost is small compared with the
+    mean time to failure, this is Young's ``sqrt(2 * cost * mttf)`` ("A first order approximation to
+    the optimum checkpoint interval", CACM 17(9), 1974).
 
     Parameters
     ----------
     cost_s : array_like
-        How long the job stands still for a checkpoint, seconds.
+        Time for which a checkpoint blocks the job, seconds.
     mttf_s : array_like
         Mean time to failure of the whole gang, seconds.
 
     Returns
     -------
     float64 array
-        Seconds of work; infinite where nothing ever fails, zero where a checkpoint costs nothing.
+        Seconds of work; infinite if nothing ever fails, zero if a checkpoint costs nothing.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What happens to the nodes of a scenario: they come and leave, fail, are spared, and serve."""
+"""All node events of a scenario: deliveries, retirements, failures, spares and services."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def what_happens(
     demands: Sequence[ServiceDemand] = (),
     horizon_s: float | None = None,
 ) -> Iterable[NodeEvent] | None:
-    """Return the node events of a scenario in order of time; None where nothing ever changes.
+    """Return the node events of a scenario in order of time; None if there can be none.
 
-    None begins while its node is out of service, and none begins at the horizon or later.
+    No event begins while its node is out of service, or at the horizon or later.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ def what_happens(
     cluster : Cluster
     streams : Streams
     catalogue : Catalogue
-        Of the supply's chips.
+        Holds the chips of the supply.
     demands : sequence of ServiceDemand
-        What serves instead of running jobs.
+        Inference services, whose nodes run no jobs.
     horizon_s : float, optional
-        When the run ends; where there are services, there is one.
+        End of the run, seconds; required if there are services.
 
     Raises
     ------
     InputError
-        If it names failures or pools that are not known, or the supply cannot be (see
+        If the scenario names unknown failures or pools, or an impossible supply (see
         :func:`~clustersim.availability.supply.supplied`).
     """
     if spec is None and supply is None and not demands:
@@ -72,21 +72,21 @@ def what_happens(
         broken = with_spares(broken, spec.spares, cluster)
     if not demands:
         return without_overlaps(merge(absent, broken), gone_s)
-    assert horizon_s is not None, "what serves has a horizon"
+    assert horizon_s is not None, "services need a horizon"
     until_then = list(broken)
     missing = [*absent, *(event for event in until_then if not event.slows)]
     return without_overlaps(merge(absent, until_then, reservations(demands, cluster, missing)))
 
 
 def while_there(events: Iterable[NodeEvent], absent: Iterable[NodeEvent]) -> Iterator[NodeEvent]:
-    """Yield failures of nodes that are there, each to the time at which its node leaves.
+    """Yield the failures of nodes that are present; each ends when its node leaves, at the latest.
 
     Parameters
     ----------
     events : iterable of NodeEvent
         Failures, in order of time.
     absent : iterable of NodeEvent
-        When nodes are not there.
+        The times at which nodes are absent.
     """
     begins: dict[tuple[int, int], list[float]] = {}
     ends: dict[tuple[int, int], list[float]] = {}

@@ -1,4 +1,4 @@
-"""The part of a scenario that tells what fails, and published rates by name."""
+"""The section of a scenario about failures, and published failure rates by name."""
 
 from __future__ import annotations
 
@@ -42,32 +42,41 @@ class FailureSource(FileModel):
     )
     of: Literal["node", "leaf", "unit"] = Field(
         "node",
-        description="what has one: a node, or all nodes of a first switch or of a scalable unit "
-        "or pod",
+        description="what a failure affects: one node, all nodes of a leaf switch, or "
+        "all nodes of a scalable unit or pod",
     )
-    time_to_failure: DurationDistribution = Field(description="of one of them, in service")
-    repair: DurationDistribution = Field(description="until it serves again")
+    time_to_failure: DurationDistribution = Field(
+        description="time in service of one component until it fails"
+    )
+    repair: DurationDistribution = Field(description="time until it is back in service")
     spare_parts: float = Field(
-        1.0, ge=0, le=1, description="share of the repairs that an embargo on parts stops"
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the repairs that are impossible under an embargo on spare parts",
     )
     slowdown: float | None = Field(
         None,
         gt=1,
         le=1e6,
-        description="it does not stop its jobs: so many times as long as else they take meanwhile",
+        description="the failure slows its jobs instead of stopping them: time per step over the "
+        "time per step at full speed",
     )
     found: DurationDistribution | None = Field(
         None,
-        description="of what slows: until it is found; then its jobs save their state, and it is "
-        "out for its repair. Without it the repair is made while it serves",
+        description="with slowdown: time until the failure is found; then the jobs save their "
+        "state and the node is out of service for the repair. Without this field the node is "
+        "repaired while in service",
     )
-    pools: list[str] | None = Field(None, description="by default all")
-    source: str = Field("", description="where the numbers are from, or assumption")
+    pools: list[str] | None = Field(None, description="pools affected; by default all")
+    source: str = Field("", description="source of the numbers, or assumption")
 
     @model_validator(mode="after")
-    def _only_what_slows_is_found(self) -> FailureSource:
+    def _only_slowdowns_are_found(self) -> FailureSource:
         if self.found is not None and self.slowdown is None:
-            raise ValueError(f"{self.name}: found goes with slowdown; what is out is found at once")
+            raise ValueError(
+                f"{self.name}: found needs slowdown; a failure that stops jobs is found at once"
+            )
         return self
 
 
@@ -75,23 +84,29 @@ class Checkpointing(FileModel):
     """How jobs save their state."""
 
     interval: Literal["optimal", "never"] | Annotated[Duration, Field(gt=0)] = Field(
-        "optimal", description="work between checkpoints; optimal is Daly's, by size of the gang"
+        "optimal",
+        description="work between checkpoints; optimal is Daly's formula for the size of each gang",
     )
-    cost: Duration = Field(60.0, gt=0, description="how long a job stands still for one")
+    cost: Duration = Field(60.0, gt=0, description="time for which a checkpoint blocks a job")
     storage: Bandwidth | None = Field(
         None,
         gt=0,
-        description="at what rate a job writes and reads; with it the cost of jobs that have a "
-        "model follows from its parameters, and reading is added to restart",
+        description="rate at which a job writes and reads its state. If set, the cost of jobs with "
+        "a model follows from its number of parameters, and the time to read is added to restart",
     )
     asynchronous: bool = Field(
-        False, description="with storage: a job stands still for the copy to host memory alone"
+        False, description="with storage: only the copy to host memory blocks a job"
     )
     host_link: Bandwidth = Field(
-        25e9, gt=0, description="asynchronous: of one chip to its host; assumption, half of PCIe 5"
+        25e9,
+        gt=0,
+        description="with asynchronous: bandwidth from one chip to its host; assumption, half of "
+        "PCIe 5",
     )
     restart: Duration = Field(
-        600.0, ge=0, description="from a failure to the next step: detection, scheduling, loading"
+        600.0,
+        ge=0,
+        description="time from a failure to the next step: detection, scheduling, loading",
     )
 
     @field_validator("interval", mode="wrap")
@@ -100,39 +115,38 @@ class Checkpointing(FileModel):
         try:
             return read(value)
         except ValidationError:
-            told = f"must be optimal, never, or a duration above 0 such as 30 min, found {value!r}"
-            raise ValueError(told) from None
+            raise ValueError(
+                f"must be optimal, never, or a duration above 0 such as 30 min, found {value!r}"
+            ) from None
 
     @model_validator(mode="after")
-    def _asynchronous_to_something(self) -> Checkpointing:
+    def _asynchronous_needs_storage(self) -> Checkpointing:
         if self.asynchronous and self.storage is None:
             raise ValueError("asynchronous needs storage, such as 2 TB/s")
         return self
 
 
 class Spares(FileModel):
-    """Nodes that take over from those that fail."""
+    """Hot spares: nodes that replace failed nodes."""
 
     nodes: dict[str, Annotated[int, Field(ge=0, le=MOST_CHIPS)]] = Field(
-        min_length=1, description="by pool; they stand beside the pool's nodes"
+        min_length=1, description="number of spares by pool, in addition to the pool's nodes"
     )
     swap: Duration = Field(
-        300.0, ge=0, description="until one serves in the other's place; assumption"
+        300.0, ge=0, description="time until a spare has replaced a failed node; assumption"
     )
 
 
 class Failures(FileModel):
-    """What fails, and how jobs come back."""
+    """Failures of nodes, and how jobs recover from them."""
 
     sources: PublishedName | Annotated[list[PublishedName | FailureSource], Field(min_length=1)] = (
         Field(
-            description="published rates by name, such as meta-llama3, sources of one's own, or a "
+            description="published rates by name, such as meta-llama3, user-defined sources, or a "
             "list of both"
         )
     )
-    rate: float = Field(
-        1.0, gt=0, le=1e6, description="how many times as often as the sources say all fails"
-    )
+    rate: float = Field(1.0, gt=0, le=1e6, description="factor on the failure rates of all sources")
     checkpoints: Checkpointing = Checkpointing()
     spares: Spares | None = Field(None, description="hot spares; by default none")
 
@@ -156,12 +170,12 @@ class _PublishedFile(FileModel):
 
 
 def failure_sources(spec: Failures) -> list[FailureSource]:
-    """Return what fails by a scenario, its factor of the rate applied.
+    """Return the failure sources of a scenario, with its factor on the rate applied.
 
     Raises
     ------
     InputError
-        If it names published rates that are not known.
+        If the scenario names unknown published rates.
     """
     listed = [spec.sources] if isinstance(spec.sources, str) else spec.sources
     known = published_failures()
@@ -177,7 +191,7 @@ def failure_sources(spec: Failures) -> list[FailureSource]:
 
 
 def _faster(source: FailureSource, rate: float) -> FailureSource:
-    """Let a source fail so many times as often: its time to failure shrinks as a whole."""
+    """Multiply the failure rate of a source by scaling its time to failure."""
     if rate == 1.0:
         return source
     life = source.time_to_failure
@@ -193,26 +207,26 @@ def _faster(source: FailureSource, rate: float) -> FailureSource:
 
 @lru_cache(maxsize=1)
 def published_failures() -> Mapping[str, list[FailureSource]]:
-    """Return the rates that come with clustersim, by name; each tells where it is from."""
+    """Return the published rates in clustersim by name; each source states its origin."""
     with resources.as_file(
         resources.files("clustersim") / "availability/data/failures.yaml"
     ) as path:
         read = validate(_PublishedFile, {"sets": read_yaml(path)}, path)
     return {
-        name: [_source(cause, told, published) for cause, told in published.causes.items()]
+        name: [_source(cause, counted, published) for cause, counted in published.causes.items()]
         for name, published in read.sets.items()
     }
 
 
-def _source(cause: str, told: _Cause, published: _Published) -> FailureSource:
-    average_s = published.node_days / told.count * SECONDS_PER_DAY
+def _source(cause: str, counted: _Cause, published: _Published) -> FailureSource:
+    average_s = published.node_days / counted.count * SECONDS_PER_DAY
     fields = {
         "name": cause,
         "time_to_failure": {"kind": "exponential", "average": f"{average_s} s"},
-        "repair": told.repair,
-        "spare_parts": told.spare_parts,
-        "slowdown": told.slowdown,
-        "found": told.found,
+        "repair": counted.repair,
+        "spare_parts": counted.spare_parts,
+        "slowdown": counted.slowdown,
+        "found": counted.found,
         "source": published.source,
     }
     return FailureSource.model_validate(fields)

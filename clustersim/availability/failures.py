@@ -1,4 +1,4 @@
-"""What fails in a cluster, how often and for how long."""
+"""Random failures of the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["failures", "gang_mttf_s"]
 
 _CHUNK = 512
 _LEAST_BETWEEN_S = 1.0
-"""Between two failures of a source in a pool."""
+"""Least mean time between two failures of a source in a pool, seconds."""
 
 
 def failures(
@@ -36,24 +36,24 @@ def failures(
     until_s: float = LAST_S,
     gone_s: Sequence[Floats] | None = None,
 ) -> Iterator[NodeEvent]:
-    """Draw what fails in a cluster, in order of time and as long as anything is left to fail.
+    """Draw the failures of a cluster in order of time, as long as any component can fail.
 
-    A component is as new after its repair.  What fails while its node is out of service for
-    another reason is drawn too; :func:`~clustersim.engine.node_events.without_overlaps` passes
-    over it, which is exact where the time to failure is exponential.
+    A component is as good as new after its repair. Failures are also drawn while the node is out of
+    service for another reason. :func:`~clustersim.engine.node_events.without_overlaps` drops them,
+    which is exact if the time to failure is exponential.
 
     Parameters
     ----------
     cluster : Cluster
     sources : sequence of FailureSource
     streams : Streams
-        Each source and pool has one of its own.
+        Provides a separate stream for each source and pool.
     until_s : float
-        Nothing fails at this time (seconds) or later.
+        No failure begins at this time (seconds) or later.
     gone_s : sequence of float64 array (nodes,), optional
-        By pool, from when on each node never serves again (seconds; infinite by default).  The
-        caller may bring it up to date while it takes failures.  What only such nodes would suffer
-        is left out, so a pool without other nodes fails no more.
+        By pool: the time at which each node leaves service permanently (seconds; infinite by
+        default). The caller may update it while it takes failures. Failures that affect only such
+        nodes are left out, so a pool that has no other nodes has no more failures.
 
     Raises
     ------
@@ -78,8 +78,8 @@ def _streams(
     for source in sources:
         for name in source.pools or ():
             if name not in names and name not in cluster.empty_pools:
-                told = unknown_name("pool", name, names)
-                raise InputError("failures", f"sources.{source.name}.pools: {told}")
+                message = unknown_name("pool", name, names)
+                raise InputError("failures", f"sources.{source.name}.pools: {message}")
         alike[source.name] += 1
         number = f" {alike[source.name]}" if alike[source.name] > 1 else ""
         for index, pool in enumerate(cluster.pools):
@@ -93,20 +93,20 @@ def _streams(
 
 
 def _check_rate(source: FailureSource, pool: Pool) -> None:
-    """Refuse more failures than a run could go through."""
+    """Raise an error if failures are so frequent that a run would not finish."""
     between_s = source.time_to_failure.mean() / len(_groups(source.of, pool))
     if between_s < _LEAST_BETWEEN_S:
         raise InputError(
             "failures",
             f"sources.{source.name}: pool {pool.name} would fail every {format_duration(between_s)}"
-            f" on average; at least {format_duration(_LEAST_BETWEEN_S)} is needed",
+            f" on average; this must be at least {format_duration(_LEAST_BETWEEN_S)}",
         )
 
 
 def _with_parts(
     events: Iterator[NodeEvent], source: FailureSource, generator: np.random.Generator
 ) -> Iterator[NodeEvent]:
-    """Say of each failure whether its repair needs a spare part."""
+    """Draw for each failure whether its repair needs a spare part."""
     while rows := list(islice(events, _CHUNK)):
         needs = generator.random(len(rows)) < source.spare_parts
         for event, part in zip(rows, needs.tolist(), strict=True):
@@ -121,7 +121,7 @@ def _of_pool(
     until_s: float,
     gone_s: Floats,
 ) -> Iterator[NodeEvent]:
-    """Yield the failures of a source in a pool, a row for each node that is out."""
+    """Yield the failures of a source in a pool, one event for each affected node."""
     first_node = _groups(source.of, pool)
     last_node = np.append(first_node[1:], pool.n_nodes)
     life = source.time_to_failure
@@ -150,7 +150,7 @@ def _of_pool(
 
 
 def _groups(of: str, pool: Pool) -> Ints:
-    """First node of each node, leaf or unit."""
+    """Index of the first node of each node, leaf or unit."""
     if of == "node":
         return np.arange(pool.n_nodes)
     group = pool.leaf_of_node if of == "leaf" else pool.unit_of_node
@@ -164,7 +164,10 @@ def _poisson(
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
-    """Failures of components without memory, one Poisson process: when, found, mended, where."""
+    """Failures of components that do not age, drawn as one Poisson process.
+
+    Yields the time of each failure, the times at which it is found and repaired, and its component.
+    """
     mean_s, now = source.time_to_failure.mean() / count, 0.0
     while now < until_s and now < (last_s := gone_s()).max():
         times = now + np.cumsum(generator.exponential(mean_s, _CHUNK))
@@ -184,7 +187,7 @@ def _renewals(
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
-    """The same of components that age: each has a life of its own, new at the start."""
+    """The same for components that age: each has its own lifetime and is new at the start."""
     lives = source.time_to_failure.quantile(generator.random(count))
     coming = list(zip(lives.tolist(), range(count), strict=True))
     heapify(coming)
@@ -208,7 +211,7 @@ def _renewals(
 
 
 def _unfound_s(source: FailureSource, count: int, generator: np.random.Generator) -> Floats:
-    """How long each failure is not found; nothing for those that stop jobs."""
+    """Time until each failure is found, seconds; 0 for failures that stop jobs."""
     if source.found is None:
         return np.zeros(count)
     unfound_s: Floats = source.found.quantile(generator.random(count))
@@ -218,20 +221,20 @@ def _unfound_s(source: FailureSource, count: int, generator: np.random.Generator
 def gang_mttf_s(
     sources: Sequence[FailureSource], pool: Pool, sizes: Ints
 ) -> npt.NDArray[np.float64]:
-    """Mean time to failure of gangs on as few nodes of a pool as can be.
+    """Return the mean time to failure of gangs on as few nodes of a pool as possible.
 
     Parameters
     ----------
     sources : sequence of FailureSource
     pool : Pool
     sizes : int array (gangs,)
-        Accelerators.
+        Accelerators of each gang.
 
     Returns
     -------
     float64 array (gangs,)
-        Seconds; one over the sum of the rates of all that the gang hangs on, without what only
-        slows it.
+        Seconds: one over the sum of the failure rates of all components that the gang depends on.
+        Failures that only slow it are not counted.
     """
     nodes = np.ceil(sizes / pool.chips_per_node)
     rate = np.zeros(len(sizes))

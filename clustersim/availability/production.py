@@ -1,4 +1,4 @@
-"""Chips that are made: foundries, and the memory that they share."""
+"""Production of chips by foundries, and the HBM that they share."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ DAY_S = 86400.0
 MONTH_S = SECONDS_PER_YEAR / 12
 """A twelfth of a year, seconds."""
 _RAMP_STEPS = (100, 10_000)
-"""Fewest and most steps of a ramp; between them a step is a day."""
+"""Least and largest number of steps of a ramp; between these limits a step is one day."""
 _ROUNDING = 1e-9
 
 
 class RateStep(FileModel):
-    """A rate from a time on, to the next step."""
+    """A rate that holds from a time until the next step."""
 
     at: Duration = Field(ge=0)
     per_month: float = Field(ge=0, le=1e12, description="a month is 365.25 / 12 days")
@@ -53,35 +53,35 @@ class RateStep(FileModel):
 def _in_order(steps: Sequence[RateStep], field: str) -> None:
     for before, after in pairwise(steps):
         if after.at <= before.at:
-            raise ValueError(f"{field}: steps must be in order of time, each at a time of its own")
+            raise ValueError(f"{field}: steps must be in order of time, each at a different time")
 
 
 Rate = Annotated[float, Field(ge=0, le=1e12)] | Annotated[list[RateStep], Field(min_length=1)]
 
 
 class Production(FileModel):
-    """Chips of a pool that a foundry makes.
+    """Chips that a foundry makes for a pool.
 
-    They fill the nodes of the pool that no delivery brings: such a pool has only nodes that are
-    delivered or made. Several foundries of a pool add up.
+    They fill the nodes of the pool that are not delivered: a pool with a production has only nodes
+    that are delivered or made. The output of several foundries for one pool adds up.
     """
 
-    name: Name | None = Field(None, description="for changes by path")
-    pool: Name = Field(description="which pool the chips are for")
-    foundry: Name = Field(description="who makes them, such as TSMC")
+    name: Name | None = Field(None, description="name for changes by path")
+    pool: Name = Field(description="pool that receives the chips")
+    foundry: Name = Field(description="manufacturer of the chips, such as TSMC")
     chips_per_month: Rate = Field(
-        description="what the foundry can make: a number, or steps by date (0 before the first)"
+        description="capacity of the foundry: a number, or steps by date (0 before the first)"
     )
-    at: Duration = Field(ge=0, description="when output begins")
-    ramp: Duration = Field(0.0, ge=0, description="over what time it rises from 0, evenly")
+    at: Duration = Field(ge=0, description="start of the output")
+    ramp: Duration = Field(0.0, ge=0, description="time over which the output rises evenly from 0")
     slip: DurationDistribution | None = Field(
-        None, description="how much later than said output begins; other dates stay"
+        None, description="delay of the start of the output; other dates do not change"
     )
     usable: float = Field(
-        1.0, gt=0, le=1, description="share of the chips that serves (yield); all take memory"
+        1.0, gt=0, le=1, description="share of usable chips (yield); all chips take memory"
     )
-    until: Duration | None = Field(None, ge=0, description="when output ends")
-    source: str = Field("", description="where the numbers are from, or assumption")
+    until: Duration | None = Field(None, ge=0, description="end of the output")
+    source: str = Field("", description="source of the numbers, or assumption")
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Production:
@@ -93,23 +93,23 @@ class Production(FileModel):
 
 
 class Memory(FileModel):
-    """Stacks of HBM for all that is produced.
+    """HBM stacks for all productions.
 
-    What comes is used at once or goes elsewhere: no stock is kept. Chips that are delivered do not
-    draw on it, for their vendor has memory of its own; a bought chip that should is written as a
-    production.
+    No stock is kept: stacks that are not used immediately are lost to the fleet. Delivered chips do
+    not use these stacks, because their vendor has its own memory. To make a bought chip use them,
+    describe it as a production.
     """
 
     stacks_per_month: Rate = Field(description="a number, or steps by date (0 before the first)")
     share: float = Field(
-        1.0, ge=0, le=1e6, description="how much of that there really is; for studies"
+        1.0, ge=0, le=1e6, description="factor on stacks_per_month, for use in studies"
     )
     priority: list[Name] = Field(
         default_factory=list,
-        description="pools that are served first, in this order; all others share what is left "
-        "in proportion to their need",
+        description="pools that are served first, in this order; all other pools share the "
+        "remaining stacks in proportion to their need",
     )
-    source: str = Field("", description="where the numbers are from, or assumption")
+    source: str = Field("", description="source of the numbers, or assumption")
 
     @model_validator(mode="after")
     def _sound(self) -> Memory:
@@ -127,11 +127,11 @@ class _Flow:
     Attributes
     ----------
     edge_s : array (cells,)
-        When each cell begins; the last has no end.
+        Start of each cell, seconds; the last has no end.
     chips : array (productions, cells)
-        What the foundries can make, chips/s.
+        Capacity of the foundries, chips/s.
     memory : array (cells,)
-        What comes, stacks/s; infinite where memory does not matter.
+        Supply of memory, stacks/s; infinite if memory is not limited.
     """
 
     edge_s: Floats
@@ -139,7 +139,7 @@ class _Flow:
     memory: Floats
 
     def stop(self, rows: Sequence[int], at_s: float) -> None:
-        """Let productions make nothing from a time on."""
+        """Stop productions at a time."""
         cell = int(np.searchsorted(self.edge_s, at_s, side="right"))
         self.edge_s = np.insert(self.edge_s, cell, at_s)
         self.chips = np.insert(self.chips, cell, self.chips[:, cell - 1], axis=1)
@@ -156,38 +156,38 @@ def made_at(
     catalogue: Catalogue,
     streams: Streams,
 ) -> dict[str, Floats]:
-    """Return when each node that is made is there: when its last chip is.
+    """Return the time at which each produced node is complete, that is when its last chip is made.
 
-    A pool makes the smaller of what its foundries can and what its part of the memory allows.
-    Memory is divided at each instant in proportion to need (chips the foundries could make times
-    stacks a chip), pools of `priority` first. A pool that has all its nodes, or that an embargo
-    stops, needs none. Rates are constant between the times at which something changes; a ramp
-    rises in steps of a day (at least 100, at most 10,000), each at the mean of its time.
+    The output for a pool is limited by the capacity of its foundries and by its part of the memory.
+    Memory is divided at each instant in proportion to need (chips that the foundries could make
+    times stacks per chip), after the pools of `priority`. A pool that has all its nodes, or that an
+    embargo stops, needs none. Rates are constant between the times at which something changes. A
+    ramp rises in steps of one day (at least 100, at most 10,000 steps), each with its mean rate.
 
     Parameters
     ----------
     productions : sequence of Production
     memory : Memory or None
-        Without it only foundries limit.
+        Without it only the foundries limit the output.
     room : mapping of str to int
-        Nodes that each pool with a production may get.
+        Nodes that each pool with a production may receive.
     stop_s : mapping of str to float
-        When a pool's production is forbidden; seconds.
+        Time at which an embargo stops a pool's production, seconds.
     cluster : Cluster
     catalogue : Catalogue
-        Of the stacks of each chip.
+        Provides the stacks of each chip.
     streams : Streams
-        Of the slips.
+        Provides the random numbers of the slips.
 
     Returns
     -------
     dict of str to array (room,)
-        By pool; seconds, in order, infinite for nodes that are never complete.
+        By pool: times in ascending order, seconds; infinite for nodes that are never complete.
 
     Raises
     ------
     InputError
-        If memory is limited and the stacks of a chip are not known.
+        If memory is limited and the number of stacks of a chip is unknown.
     """
     pools = {pool.name: pool for pool in cluster.pools}
     stacks = _stacks(productions, memory, pools, catalogue)
@@ -219,7 +219,7 @@ def made_at(
 
 
 def _time_of(chips: Floats, edge_s: Floats, rate: Floats) -> Floats:
-    """When so many chips have been made; infinite if that never is."""
+    """Time at which a number of chips has been made; infinite if this never happens."""
     made = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(edge_s))])
     near = np.abs(chips - made[-1]) <= _ROUNDING * chips
     chips = np.where(near, made[-1], chips)
@@ -234,7 +234,7 @@ def _stacks(
     pools: Mapping[str, Pool],
     catalogue: Catalogue,
 ) -> Floats:
-    """Stacks a chip of each production; 0 where memory does not matter."""
+    """Stacks per chip of each production; 0 if memory is not limited."""
     if memory is None:
         return np.zeros(len(productions))
     found, problems = [], []
@@ -243,8 +243,8 @@ def _stacks(
         found.append(float(chip.hbm_stacks or 0))
         if chip.hbm_stacks is None:
             problems.append(
-                f"memory: the stacks of {chip.name} (pool {production.pool}) are not known; say "
-                "hbm_stacks in a catalogue file, or leave memory out"
+                f"memory: the HBM stacks of {chip.name} (pool {production.pool}) are unknown; set "
+                "hbm_stacks in a catalogue file, or remove memory"
             )
     if problems:
         raise InputError("supply", list(dict.fromkeys(problems)))
@@ -274,7 +274,7 @@ def _flow(
             changes += np.linspace(at_s, at_s + production.ramp, steps + 1).tolist()
     changes += [] if memory is None else _dates(memory.stacks_per_month)
     edge_s = np.unique(np.array(changes))
-    # All is linear between two changes, so that the middle has the mean; the last cell is constant.
+    # Rates are linear between two changes, so the middle has the mean. The last cell is constant.
     middle_s = np.append((edge_s[:-1] + edge_s[1:]) / 2, edge_s[-1] + DAY_S)
     chips = np.array([rate(middle_s) for rate in rates])
     if memory is None:
@@ -283,7 +283,7 @@ def _flow(
 
 
 def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Floats], Floats]:
-    """Chips a second that a foundry can make, as a function of time."""
+    """Capacity of a foundry in chips per second, as a function of time."""
 
     def rate(time_s: Floats) -> Floats:
         full = _per_second(production.chips_per_month, time_s)
@@ -295,10 +295,10 @@ def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Flo
 
 
 def with_purpose(kind: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
-    """Yield what is supplied, each with the purpose of its random numbers.
+    """Yield entries of a supply, each with the purpose of its random numbers.
 
-    It hangs on the entry's pool and name, and on its place among those alike: what else comes to
-    the fleet does not move its slip, so that scenarios stay comparable.
+    The purpose depends on the entry's pool and name, and on its position among entries that share
+    both. Other entries do not change its slip, so that scenarios stay comparable.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def _dates(rate: Rate) -> list[float]:
 
 
 def _per_second(rate: Rate, time_s: Floats) -> Floats:
-    """A rate that is given a month, at some times; a second."""
+    """Evaluate a rate per month at some times; the result is per second."""
     if not isinstance(rate, list):
         return np.full(len(time_s), rate / MONTH_S)
     step = np.searchsorted([step.at for step in rate], time_s, side="right")
@@ -328,14 +328,14 @@ def _per_second(rate: Rate, time_s: Floats) -> Floats:
 def _order_of_service(
     productions: Iterable[Production], memory: Memory | None
 ) -> list[npt.NDArray[np.intp]]:
-    """Productions whose needs are served together, those that come first before others."""
+    """Groups of productions that share memory, in order of priority."""
     rank = {} if memory is None else {name: k for k, name in enumerate(memory.priority)}
     of = np.array([rank.get(production.pool, len(rank)) for production in productions])
     return [np.flatnonzero(of == each) for each in np.unique(of)]
 
 
 def _served(need: Floats, memory: Floats, groups: Iterable[npt.NDArray[np.intp]]) -> Floats:
-    """Share of each production's need (stacks/s, by cell) that the memory meets."""
+    """Share of each production's need (stacks/s, by cell) that the memory covers."""
     served = np.ones_like(need)
     left = memory
     for group in groups:

@@ -1,4 +1,4 @@
-"""Serving: chips that a daily demand reserves, and lends to preemptible jobs meanwhile."""
+"""Inference services: chips that they reserve over the day and may lend to preemptible jobs."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ MOST_YEARS = 100
 
 @dataclass(frozen=True, slots=True)
 class ServiceDemand:
-    """What one service demands, by the hour of the local clock.
+    """The demand of one service by the hour of the local clock.
 
     Attributes
     ----------
     name : str
     pool : int
-        The pool's place in the cluster.
+        Index of the pool in the cluster.
     lends : bool
-        Whether preemptible jobs run on what it does not need.
+        Whether preemptible jobs may run on nodes that the service does not need.
     begin_s : float64 array (hours,)
-        When each hour begins, from 0 on.
+        Start of each hour, seconds; the first is 0.
     chips : int64 array (hours,)
-        Accelerators that each hour needs.
+        Accelerators needed in each hour.
     nodes : int64 array (hours,)
-        Whole nodes that are reserved for it in each hour.
+        Whole nodes reserved in each hour.
     """
 
     name: str
@@ -57,48 +57,51 @@ def service_demands(
     horizon_s: float | None,
     calendar: Calendar = UNDATED,
 ) -> list[ServiceDemand]:
-    """Return what services demand until the end of a run, and a week more.
+    """Return the demand of services up to one week after the end of a run.
 
     Parameters
     ----------
     serving : Serving or None
     cluster : Cluster
     horizon_s : float or None
-        When the run ends.
+        End of the run, seconds.
     calendar : Calendar
-        Of the run, for the hours of the shapes.
+        Calendar of the run, for the hours of the shapes.
 
     Raises
     ------
     InputError
-        If there is no horizon, a pool is not in the cluster, or a demand is absurd.
+        If there is no horizon, a pool is not in the cluster, or a demand is too large.
     """
     if serving is None:
         return []
     if horizon_s is None or horizon_s > MOST_YEARS * YEAR_HOURS * HOUR_S:
-        told = f"never ends: the scenario needs a horizon, of at most {MOST_YEARS} years"
-        raise InputError("serving", told)
+        raise InputError(
+            "serving", f"services need a scenario with a horizon of at most {MOST_YEARS} years"
+        )
     names = [pool.name for pool in cluster.pools]
     problems, demands = [], []
     for service in serving.services:
         where = f"services.{service.name}"
         if service.pool not in names:
-            told = unknown_name("pool", service.pool, names)
+            unknown = unknown_name("pool", service.pool, names)
             empty = f"pool {service.pool} has 0 nodes"
             problems.append(
-                f"{where}.pool: {empty if service.pool in cluster.empty_pools else told}"
+                f"{where}.pool: {empty if service.pool in cluster.empty_pools else unknown}"
             )
             continue
         index = names.index(service.pool)
         if cluster.pools[index].virtual_clusters:
-            told = "has virtual clusters, whose nodes are not for services"
-            problems.append(f"{where}.pool: pool {service.pool} {told}")
+            problems.append(
+                f"{where}.pool: pool {service.pool} has virtual clusters; services need a pool "
+                "without them"
+            )
             continue
         begin_s = _hours_s(horizon_s, service.hours_of_reservation(), calendar)
         chips = _chips(service, begin_s, calendar)
         if not chips.max() <= MOST_CHIPS:
-            told = f"needs {chips.max():,.0f} accelerators, more than {MOST_CHIPS:,.0f}"
-            problems.append(f"{where}: {told}")
+            most = f"{MOST_CHIPS:,.0f}"
+            problems.append(f"{where}: needs {chips.max():,.0f} accelerators, more than {most}")
             continue
         nodes = _reserved_nodes(chips, service, cluster.pools[index])
         needed = chips.astype(np.int64)
@@ -109,23 +112,23 @@ def service_demands(
 
 
 def _hours_s(horizon_s: float, period: int, calendar: Calendar) -> Floats:
-    """When hours begin, until a week after the horizon and in whole periods of so many hours."""
+    """Starts of hours up to a week after the horizon, rounded up to whole periods of hours."""
     least_s = math.ceil(horizon_s / HOUR_S) * HOUR_S + WEEK_S
-    # No hour of the local clock is longer than an hour: so much more holds another period.
+    # No hour of the local clock is longer than an hour, so this contains one more period.
     begin_s = calendar.hour_edges_s(least_s + period * HOUR_S)
     n_periods = math.ceil(int(np.searchsorted(begin_s, least_s)) / period)
     return begin_s[: n_periods * period]
 
 
 def _chips(service: Service, begin_s: Floats, calendar: Calendar) -> Floats:
-    """Accelerators that each hour needs."""
+    """Accelerators needed in each hour."""
     shape = np.array(service.hourly_shape())
     of_shape = calendar.hour_of_week(begin_s) % len(shape)
     with np.errstate(over="ignore"):
         rate = service.peak_requests_per_s * service.growth ** (begin_s / HOUR_S / YEAR_HOURS)
         tokens_per_s = rate * shape[of_shape] * (service.input_tokens + service.output_tokens)
         chips = tokens_per_s * service.headroom / service.tokens_per_s_per_chip
-    # What is a whole number but for rounding stays it.
+    # A number that is whole except for rounding errors must not be rounded up.
     return np.asarray(np.ceil(chips * (1 - 1e-12)), dtype=np.float64)
 
 
@@ -139,20 +142,21 @@ def _reserved_nodes(chips: Floats, service: Service, pool: Pool) -> Ints:
 def reservations(
     demands: Sequence[ServiceDemand], cluster: Cluster, missing: Iterable[NodeEvent] = ()
 ) -> Iterator[NodeEvent]:
-    """Yield the nodes that serve as planned outages of training, in order of time.
+    """Yield the nodes reserved by services as planned node events, in order of time.
 
-    A service that needs more nodes takes the lowest that are in service and do not serve, the first
-    service first, and none from another; one that needs fewer gives its highest back.  A node
-    counts as in service in the hours that it is so as a whole: where one fails, another serves
-    from the begin of that hour on.  The jobs of one that is taken save their state and go back to
-    their place in line.
+    A service that needs more nodes takes those with the lowest index that are in service and not
+    reserved. Services are served in the order of the file, and none takes a node from another. A
+    service that needs fewer nodes releases those with the highest index. A node can be reserved in
+    an hour only if it is in service for the entire hour: if a reserved node fails, another one
+    replaces it from the start of that hour. The jobs on a node that is taken save their state and
+    return to their place in the queue.
 
     Parameters
     ----------
     demands : sequence of ServiceDemand
     cluster : Cluster
     missing : iterable of NodeEvent
-        Nodes that are not there or do not work.
+        Times at which nodes are absent or out of service.
     """
     gone_of = list(missing)
     spans = [
@@ -180,7 +184,7 @@ def reservations(
 def _of_pool(
     demands: Sequence[tuple[int, ServiceDemand]], pool: Pool, absent: Sequence[NodeEvent]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Ints, Ints]:
-    """Begin, end, node and service of each span for which a node of a pool serves."""
+    """Start, end, node and service of each reservation of a node of a pool."""
     n_hours = min(len(demand.nodes) for _, demand in demands)
     begin_s = demands[0][1].begin_s[:n_hours]
     wanted = np.stack([demand.nodes[:n_hours] for _, demand in demands])
@@ -213,7 +217,7 @@ def _of_pool(
 
 
 def _moves(absent: Sequence[NodeEvent], begin_s: Floats) -> dict[int, list[tuple[int, int]]]:
-    """By hour, which nodes are from then on absent once more (1) or less (-1)."""
+    """Changes by hour: nodes with one absence more (1) or fewer (-1) from then on."""
     moves: dict[int, list[tuple[int, int]]] = {}
     for outage in absent:
         if outage.begin_s < begin_s[-1] + HOUR_S:
@@ -228,23 +232,23 @@ def _moves(absent: Sequence[NodeEvent], begin_s: Floats) -> dict[int, list[tuple
 def serving_table(
     demands: Sequence[ServiceDemand], outages: pd.DataFrame, cluster: Cluster, end_s: float
 ) -> pd.DataFrame:
-    """Return what each service needed and had, as exact step functions.
+    """Return the accelerators that each service needed and had, as exact step functions.
 
     Parameters
     ----------
     demands : sequence of ServiceDemand
     outages : pandas.DataFrame
-        Of the result: what really served.
+        Outages of the result, which hold the nodes that were reserved.
     cluster : Cluster
     end_s : float
-        End of the simulation.
+        End of the simulation, seconds.
 
     Returns
     -------
     pandas.DataFrame
-        ``service``, ``pool``, ``time_s``, ``needed``, ``reserved`` and ``short`` (needed, not
-        reserved; all in accelerators), ``lends``: a row at time 0, one at every change, one at the
-        end; each holds from its time to the next row's.
+        ``service``, ``pool``, ``time_s``, ``needed``, ``reserved`` and ``short`` (needed but not
+        reserved), all three in accelerators, and ``lends``. There is a row at time 0, at every
+        change and at the end; each row holds until the time of the next.
     """
     parts = []
     for number, demand in enumerate(demands):

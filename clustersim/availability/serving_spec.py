@@ -1,4 +1,4 @@
-"""The part of a scenario that tells what serving demands, and shapes of days by name."""
+"""The section of a scenario about inference services, and daily shapes by name."""
 
 from __future__ import annotations
 
@@ -26,45 +26,45 @@ Positive = Annotated[float, Field(gt=0, le=1e15)]
 class Service(FileModel):
     """Requests for a model, and the chips that answer them.
 
-    Hours are those of the local clock (see the scenario's `start` and `time_zone`).  The rate of an
-    hour is that at its begin: ``peak_requests_per_s * shape(hour) / max(shape) *
-    growth ** (years since the begin)``.  Chips needed are ``rate * (input_tokens + output_tokens) *
-    headroom / tokens_per_s_per_chip``, rounded up.
+    Hours follow the local clock (see the scenario's `start` and `time_zone`). The rate in an hour
+    is the rate at its start: ``peak_requests_per_s * shape(hour) / max(shape) *
+    growth ** (years since the start of the run)``. The number of chips needed is ``rate *
+    (input_tokens + output_tokens) * headroom / tokens_per_s_per_chip``, rounded up.
     """
 
     name: Name = Field(description="name of the service, unique in the list")
-    pool: Name = Field(description="whose nodes serve")
+    pool: Name = Field(description="pool whose nodes the service uses")
     peak_requests_per_s: Positive = Field(
-        description="requests a second in the busiest hour of the shape, at the begin"
+        description="requests per second in the busiest hour of the shape, at the start of the run"
     )
-    input_tokens: float = Field(ge=0, le=1e9, description="mean of a request")
-    output_tokens: float = Field(ge=0, le=1e9, description="mean of a request")
+    input_tokens: float = Field(ge=0, le=1e9, description="mean input tokens of a request")
+    output_tokens: float = Field(ge=0, le=1e9, description="mean output tokens of a request")
     tokens_per_s_per_chip: Positive = Field(
-        description="input and output tokens together that a chip of the pool can do a second"
+        description="input and output tokens that a chip of the pool can process per second"
     )
     shape: Name | list[float] = Field(
         default_factory=lambda: [1.0] * DAY_HOURS,
-        description="relative rates in the 24 hours of a day, or the 168 of a week from Monday on, "
-        "by the local clock; or the name of a shape, such as servegen-m-small; by default all the "
-        "same",
+        description="relative rates in the 24 hours of a day, or in the 168 hours of a week from "
+        "Monday on, by the local clock; or the name of a shape, such as servegen-m-small; by "
+        "default constant",
     )
     growth: float = Field(
         1.0, ge=1, le=100, description="factor on the rate each year (365.25 days)"
     )
     headroom: float = Field(
-        1.0, ge=1, le=100, description="chips reserved over those that the mean rate needs"
+        1.0, ge=1, le=100, description="chips reserved over chips needed at the mean rate"
     )
     lend: bool = Field(
         False,
-        description="whether the chips that the hour does not need run preemptible jobs; the whole "
-        "pool then runs no others",
+        description="whether preemptible jobs run on chips that the service does not need in an "
+        "hour; the pool then runs no other jobs",
     )
     every: Duration | None = Field(
         None,
-        description="whole hours for which the chips of the busiest are reserved; by default 1 h "
-        "where they are lent, and 30 d where not",
+        description="period in whole hours for which the chips of its busiest hour are reserved; "
+        "by default 1 h with lend, and 30 d without",
     )
-    source: str = Field("", description="where the numbers are from, or assumption")
+    source: str = Field("", description="source of the numbers, or assumption")
 
     @field_validator("shape")
     @classmethod
@@ -76,18 +76,18 @@ class Service(FileModel):
             return shape
         if len(shape) not in (DAY_HOURS, WEEK_HOURS):
             raise ValueError(
-                f"needs {DAY_HOURS} relative rates (of a day) or {WEEK_HOURS} (of a week), "
+                f"must have {DAY_HOURS} relative rates (a day) or {WEEK_HOURS} (a week), "
                 f"found {len(shape)}"
             )
         if min(shape) < 0 or not max(shape) > 0:
-            raise ValueError("relative rates are 0 or more, and not all 0")
+            raise ValueError("relative rates must be 0 or more, and not all 0")
         return shape
 
     @field_validator("every")
     @classmethod
     def _whole_hours(cls, every: float | None) -> float | None:
         if every is not None and (not HOUR_S <= every <= LONGEST_S or every % HOUR_S):
-            raise ValueError("must be whole hours, from 1 h to 10 yr")
+            raise ValueError("must be a number of whole hours, from 1 h to 10 yr")
         return every
 
     @model_validator(mode="after")
@@ -97,25 +97,25 @@ class Service(FileModel):
         return self
 
     def hours_of_reservation(self) -> int:
-        """Hours for which the chips of the busiest of them are reserved."""
+        """Number of hours for which the chips of the busiest hour are reserved."""
         if self.every is not None:
             return int(self.every // HOUR_S)
         return 1 if self.lend else 30 * DAY_HOURS
 
     def hourly_shape(self) -> list[float]:
-        """Relative rates in the hours of a day or a week, the busiest 1."""
+        """Relative rates in the hours of a day or a week; the busiest hour has rate 1."""
         hourly = serving_shapes()[self.shape] if isinstance(self.shape, str) else self.shape
         busiest = max(hourly)
         return [rate / busiest for rate in hourly]
 
 
 class Serving(FileModel):
-    """What serving demands of the fleet."""
+    """Inference services, which reserve nodes of the fleet."""
 
     services: list[Service] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _services_are_told_apart(self) -> Serving:
+    def _names_are_unique(self) -> Serving:
         names = [service.name for service in self.services]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -141,7 +141,7 @@ class _ShapesFile(FileModel):
 
 @lru_cache(maxsize=1)
 def serving_shapes() -> Mapping[str, list[float]]:
-    """Return the shapes that come with clustersim: relative rates in the hours of a day."""
+    """Return the shapes included in clustersim: relative rates in the hours of a day."""
     place = resources.files("clustersim") / "availability/data/serving_shapes.yaml"
     with resources.as_file(place) as path:
         read = validate(_ShapesFile, {"shapes": read_yaml(path)}, path)

@@ -1,4 +1,4 @@
-"""Power and space of the site: nodes that come are switched on when there is room."""
+"""Power and space of the site: nodes that arrive are switched on when there is room."""
 
 from __future__ import annotations
 
@@ -26,25 +26,33 @@ _ROUNDING = 1e-9
 
 
 class SiteLimit(FileModel):
-    """What the site has from a time on, to the next limit."""
+    """Limits of the site that hold from a time until the next limit."""
 
-    name: Name | None = Field(None, description="for changes by path")
-    at: Duration = Field(0.0, ge=0)
-    power: Power | None = Field(None, description="of all nodes and their cooling; else as before")
-    nodes: int | None = Field(None, ge=0, le=MOST_CHIPS, description="space; else as before")
-    source: str = Field("", description="where the numbers are from, or assumption")
+    name: Name | None = Field(None, description="name for changes by path")
+    at: Duration = Field(0.0, ge=0, description="time from which the limits hold")
+    power: Power | None = Field(
+        None,
+        description="power for all nodes and their cooling; by default the previous limit holds",
+    )
+    nodes: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_CHIPS,
+        description="space, as a number of nodes; by default the previous limit holds",
+    )
+    source: str = Field("", description="source of the numbers, or assumption")
 
     @model_validator(mode="after")
-    def _says_something(self) -> SiteLimit:
+    def _limits_something(self) -> SiteLimit:
         if self.power is None and self.nodes is None:
             raise ValueError("needs power, nodes, or both")
         return self
 
 
 class Site(FileModel):
-    """Power and space for all pools together; without limit before the first.
+    """Power and space for all pools together; unlimited before the first limit.
 
-    Hot spares take none of either: take theirs off the limits.
+    Hot spares are not counted: subtract their power and space from the limits.
 
     The defaults are the planning assumptions (``clustersim catalogue --assumptions``).
     """
@@ -59,13 +67,13 @@ class Site(FileModel):
     def _in_order(self) -> Site:
         for before, after in pairwise(self.limits):
             if after.at <= before.at:
-                raise ValueError("limits: must be in order of time, each at a time of its own")
+                raise ValueError("limits: must be in order of time, each at a different time")
         return self
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class WaitForRoom:
-    """A time for which a node is there but has no power or space; the end may be infinite."""
+    """A time during which a node is present without power or space; the end may be infinite."""
 
     begin_s: float
     end_s: float
@@ -74,9 +82,9 @@ class WaitForRoom:
 
 
 def node_power_w(site: Site, cluster: Cluster, catalogue: Catalogue) -> list[float]:
-    """Return what a node of each pool takes of the site's power (W), cooling included.
+    """Return the site power (W) that a node of each pool takes, including cooling.
 
-    That is its chips times their thermal design power times `host_factor` times `pue`.
+    This is the number of its chips times their thermal design power, `host_factor` and `pue`.
 
     Raises
     ------
@@ -93,24 +101,24 @@ def node_power_w(site: Site, cluster: Cluster, catalogue: Catalogue) -> list[flo
 def waits_for_room(
     site: Site, power_w: Sequence[float], comes_s: Sequence[Floats], leaves_s: Sequence[Floats]
 ) -> list[WaitForRoom]:
-    """Return when nodes that are there have no power or space.
+    """Return the times at which nodes that are present have no power or space.
 
-    First come, first served: at any time those are on that came first, as many as there is room
-    for; the first that finds none keeps those behind it waiting. What leaves makes room. Where a
-    limit falls, those that came last are switched off.
+    Nodes are switched on in order of arrival, as many as there is room for. The first node without
+    room keeps the later ones waiting. A node that leaves makes room. If a limit is lowered, the
+    nodes that arrived last are switched off.
 
     Parameters
     ----------
     site : Site
     power_w : sequence of float
-        Of a node of each pool.
+        Site power of a node of each pool, W.
     comes_s, leaves_s : sequence of array (nodes,)
-        By pool; seconds, infinite for never.
+        Arrival and departure by pool, seconds; infinite for never.
 
     Raises
     ------
     InputError
-        If those that are there from the start need more than there is then.
+        If the nodes present at the start need more than the limits at that time.
     """
     room = _Room(site, power_w)
     line = sorted(
@@ -167,7 +175,7 @@ def _wait(
 
 @dataclass(slots=True)
 class _Room:
-    """What the site has and what is used of it: nodes that are on, by pool."""
+    """The limits of the site, and the nodes that are switched on by pool."""
 
     site: Site
     power_w: Sequence[float]
@@ -180,7 +188,7 @@ class _Room:
         self.used = [0] * len(self.power_w)
 
     def set_limits(self, now_s: float) -> None:
-        """Take the limits that hold from now on."""
+        """Apply the limits that hold at a time."""
         limits = self.site.limits
         while self._next < len(limits) and limits[self._next].at <= now_s:
             limit = limits[self._next]
@@ -189,30 +197,29 @@ class _Room:
             self._next += 1
 
     def fits(self, pool: int | None = None) -> bool:
-        """Whether what is on, and a node of a pool more, has room."""
+        """Whether the nodes that are on, and one more of a pool, have room."""
         more_w, more = (0.0, 0) if pool is None else (self.power_w[pool], 1)
         return sum(self.used) + more <= self.most_nodes and self._taken_w(
             self.used
         ) + more_w <= self.most_w * (1 + _ROUNDING)
 
     def missing(self, there: Iterable[tuple[float, int, int]]) -> list[str]:
-        """Say how much is missing for nodes that are there from the start."""
+        """Describe how much the nodes present at the start exceed the limits."""
         counts = [0] * len(self.power_w)
         for _, pool, _ in there:
             counts[pool] += 1
         needed_w, problems = self._taken_w(counts), []
-        told = f"site.limits: the {sum(counts):,} nodes that are there from the start need "
+        nodes = f"site.limits: the {sum(counts):,} nodes present at the start"
         if needed_w > self.most_w * (1 + _ROUNDING):
             problems.append(
-                f"{told}{format_rate(needed_w, 'W')} (PUE {self.site.pue:g}, host_factor "
-                f"{self.site.host_factor:g}), {format_rate(needed_w - self.most_w, 'W')} "
-                "more than "
-                f"the power at 0 s"
+                f"{nodes} need {format_rate(needed_w, 'W')} (PUE {self.site.pue:g}, "
+                f"host_factor {self.site.host_factor:g}), which is "
+                f"{format_rate(needed_w - self.most_w, 'W')} more than the limit at 0 s"
             )
         if sum(counts) > self.most_nodes:
             problems.append(
-                f"{told}space for {sum(counts) - int(self.most_nodes):,} more than the "
-                f"{int(self.most_nodes):,} at 0 s"
+                f"{nodes} are {sum(counts) - int(self.most_nodes):,} more than the limit of "
+                f"{int(self.most_nodes):,} nodes at 0 s"
             )
         return problems
 

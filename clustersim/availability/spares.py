@@ -1,4 +1,4 @@
-"""Hot spares: nodes that take the place of those that fail."""
+"""Hot spares: nodes that replace failed nodes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ __all__ = ["with_spares"]
 def with_spares(
     events: Iterable[NodeEvent], spares: Spares, cluster: Cluster
 ) -> Iterator[NodeEvent]:
-    """Yield events, failures shortened to the time that a spare takes to serve instead.
+    """Yield node events, with failures shortened to the time until a spare replaces the node.
 
-    What fails goes to repair and is a spare after it.  The place of a failed node is taken by the
-    spare that is ready first, which may be one that is still under repair; or the node itself
-    comes back to it, if that is sooner.
+    A failed node is repaired and then becomes a spare. It is replaced by the spare that is ready
+    first, which may still be under repair. If the failed node itself is ready sooner, it returns.
 
     Parameters
     ----------
     events : iterable of NodeEvent
-        In order of their begin.
+        In order of their start.
     spares : Spares
     cluster : Cluster
 
@@ -44,7 +43,7 @@ def with_spares(
 def _swapped(
     events: Iterable[NodeEvent], ready_s: list[list[float]], swap_s: float
 ) -> Iterator[NodeEvent]:
-    """Give each failure the spare of its pool that is ready first (`ready_s` are heaps)."""
+    """Assign to each failure the spare of its pool that is ready first (`ready_s` are heaps)."""
     out_until: dict[tuple[int, int], float] = {}
     for event in events:
         place = event.pool, event.node

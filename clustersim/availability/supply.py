@@ -1,4 +1,4 @@
-"""A cluster that grows and shrinks: what comes, what leaves, and what there is room for."""
+"""A cluster that grows and shrinks: deliveries, production, retirements, and limits of the site."""
 
 from __future__ import annotations
 
@@ -48,82 +48,88 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Delivery(FileModel):
-    """Nodes of a pool that come later; the pool's `nodes` counts them."""
+    """Nodes of a pool that arrive later; the pool's `nodes` counts them."""
 
-    name: Name | None = Field(None, description="for changes by path")
-    pool: Name = Field(description="which pool the nodes are of")
-    nodes: int = Field(ge=1, le=MOST_CHIPS, description="how many nodes are delivered")
-    at: Duration = Field(ge=0, description="when the first serve")
+    name: Name | None = Field(None, description="name for changes by path")
+    pool: Name = Field(description="pool of the nodes")
+    nodes: int = Field(ge=1, le=MOST_CHIPS, description="number of nodes delivered")
+    at: Duration = Field(ge=0, description="time at which the first node is in service")
     ramp: Duration = Field(
-        0.0, ge=0, description="over what time they come, evenly, the first at `at`"
+        0.0, ge=0, description="time over which the nodes arrive evenly, the first at `at`"
     )
-    slip: DurationDistribution | None = Field(None, description="how much later than said all come")
-    usable: float = Field(1.0, gt=0, le=1, description="share of them that ever serves (yield)")
-    source: str = Field("", description="where the numbers are from, or assumption")
+    slip: DurationDistribution | None = Field(None, description="delay of the whole delivery")
+    usable: float = Field(
+        1.0, gt=0, le=1, description="share of the nodes that ever enter service (yield)"
+    )
+    source: str = Field("", description="source of the numbers, or assumption")
 
 
 class Retirement(FileModel):
-    """Nodes of a pool that leave, those that come first before others.
+    """Nodes of a pool that leave the fleet, in order of their arrival.
 
-    One that has not come by then never does.
+    A node that has not arrived by then never arrives.
     """
 
-    name: Name | None = Field(None, description="for changes by path")
-    pool: Name = Field(description="which pool the nodes are of")
-    nodes: int = Field(ge=1, le=MOST_CHIPS, description="how many nodes are retired")
-    at: Duration = Field(ge=0, description="when they are retired")
-    source: str = Field("", description="where the numbers are from, or assumption")
+    name: Name | None = Field(None, description="name for changes by path")
+    pool: Name = Field(description="pool of the nodes")
+    nodes: int = Field(ge=1, le=MOST_CHIPS, description="number of nodes retired")
+    at: Duration = Field(ge=0, description="time of the retirement")
+    source: str = Field("", description="source of the numbers, or assumption")
 
 
 class Embargo(FileModel):
-    """A date from which on a pool gets no deliveries, and no spare parts: what fails stays out."""
+    """A time from which pools get no deliveries and no spare parts; failed nodes stay out."""
 
-    name: Name | None = Field(None, description="for changes by path")
-    pools: list[Name] = Field(min_length=1, description="pools whose deliveries end")
-    at: Duration = Field(ge=0, description="when it begins")
-    spare_parts: bool = Field(False, description="whether repairs go on")
-    source: str = Field("", description="where the numbers are from, or assumption")
+    name: Name | None = Field(None, description="name for changes by path")
+    pools: list[Name] = Field(min_length=1, description="pools whose deliveries stop")
+    at: Duration = Field(ge=0, description="start of the embargo")
+    spare_parts: bool = Field(
+        False, description="whether spare parts still arrive, so that repairs continue"
+    )
+    source: str = Field("", description="source of the numbers, or assumption")
 
 
 class Supply(FileModel):
-    """What comes to a cluster and leaves it, and when."""
+    """Changes of the fleet over time: arrivals, departures, and limits of the site."""
 
     deliveries: list[Delivery] = Field(default_factory=list)
     production: list[Production] = Field(
-        default_factory=list, description="chips that are made; they fill what deliveries leave"
+        default_factory=list,
+        description="chips that are made; they fill the nodes that are not delivered",
     )
     memory: Memory | None = Field(
-        None, description="HBM for all that is produced; by default only foundries limit"
+        None, description="HBM for all productions; by default only the foundries limit them"
     )
     retirements: list[Retirement] = Field(default_factory=list)
     embargoes: list[Embargo] = Field(default_factory=list)
-    site: Site | None = Field(None, description="power and space; by default enough for all")
+    site: Site | None = Field(None, description="power and space; by default unlimited")
 
 
 def supplied(
     supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
 ) -> list[NodeEvent]:
-    """Return when nodes are not there or not switched on, in order of time.
+    """Return the times at which nodes are absent or not switched on, in order of time.
 
-    Nodes that are delivered are the last of their pool, in the order of the file, and those that
-    are made come after them; those that are retired are its first. A pool with a production has
-    only nodes that are delivered or made; one that begins with some has a delivery at 0 s.
+    The delivered nodes are the last of their pool, in the order of the file, followed by those that
+    are made. The retired nodes are its first. A pool with a production has only nodes that are
+    delivered or made; to start with some nodes, add a delivery at 0 s.
 
     Parameters
     ----------
     supply : Supply
     cluster : Cluster
-        Its pools have all the nodes that they will ever have.
+        Its pools include all nodes that they will ever have.
     streams : Streams
-        Of the slips.
+        Provides the random numbers of the slips.
     catalogue : Catalogue, optional
-        Of the chips' memory and power; by default the built-in one.
+        Provides the memory and power of the chips; by default the built-in catalogue.
 
     Raises
     ------
     InputError
-        If a pool is not in the cluster or has fewer nodes than are delivered or retired, if its
-        chip's memory is limited and unknown, or if what is there from the start does not fit.
+        If a pool is not in the cluster or has fewer nodes than are delivered or retired, if memory
+        is limited and the HBM stacks of a chip are unknown, or if the nodes present at the start
+        exceed the limits of the site.
     """
     _check(supply, cluster)
     catalogue = load_catalogue() if catalogue is None else catalogue
@@ -152,7 +158,7 @@ def supplied(
 def nodes_over_time(
     supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
 ) -> pd.DataFrame:
-    """Return how many nodes of each pool are there and switched on; no failures.
+    """Return how many nodes of each pool are present and switched on, without failures.
 
     Parameters
     ----------
@@ -162,8 +168,8 @@ def nodes_over_time(
     Returns
     -------
     pandas.DataFrame
-        ``time_s`` (seconds), ``pool``, ``nodes``: in order of pool, a row at time 0 and one at
-        every change; each holds from its time to the next row's.
+        ``time_s`` (seconds), ``pool``, ``nodes``. For each pool there is a row at time 0 and one at
+        every change; each row holds until the time of the next.
 
     Raises
     ------
@@ -193,7 +199,7 @@ def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventK
 def _comes(
     supply: Supply, cluster: Cluster, catalogue: Catalogue, streams: Streams
 ) -> list[Floats]:
-    """When each node of each pool comes: 0 from the start, infinite for never."""
+    """Arrival of each node of each pool, seconds; infinite for never."""
     delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
     stop_s = {pool.name: _stop_s(supply, pool.name) for pool in cluster.pools}
     for purpose, delivery in with_purpose("delivery", supply.deliveries):
@@ -211,7 +217,7 @@ def _comes(
 
 
 def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
-    """When each node of each pool is retired; infinite for never."""
+    """Retirement of each node of each pool, seconds; infinite for never."""
     leaves = []
     for pool in cluster.pools:
         of_pool = [each for each in supply.retirements if each.pool == pool.name]
@@ -221,7 +227,7 @@ def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
 
 
 def _arrivals(delivery: Delivery, stop_s: float, generator: np.random.Generator) -> list[float]:
-    """When each node of a delivery serves; infinite for those that never do."""
+    """Arrival of each node of a delivery, seconds; infinite for nodes that never arrive."""
     slip_s = 0.0
     if delivery.slip is not None:
         slip_s = float(delivery.slip.quantile(generator.random(1))[0])
@@ -233,12 +239,12 @@ def _arrivals(delivery: Delivery, stop_s: float, generator: np.random.Generator)
 
 
 def _stop_s(supply: Supply, pool: str) -> float:
-    """When an embargo first stops what comes to a pool."""
+    """Time at which an embargo first stops the supply of a pool, seconds."""
     return min((e.at for e in supply.embargoes if pool in e.pools), default=math.inf)
 
 
 def _room_for_production(supply: Supply, cluster: Cluster) -> dict[str, int]:
-    """Nodes that deliveries leave, of each pool that has a production."""
+    """Nodes that are not delivered, for each pool with a production."""
     made = {production.pool for production in supply.production}
     return {
         pool.name: pool.n_nodes - _moved(supply.deliveries, pool.name)
@@ -262,8 +268,8 @@ def _check(supply: Supply, cluster: Cluster) -> None:
         *(("embargoes", name) for embargo in supply.embargoes for name in embargo.pools),
     ]
     problems = [
-        f"{field}: pool {name} has 0 nodes (cluster.pools.{name}.nodes counts all that it will "
-        "ever have)"
+        f"{field}: pool {name} has 0 nodes (cluster.pools.{name}.nodes must count all nodes that "
+        "it will ever have)"
         if name in cluster.empty_pools
         else f"{field}: {unknown_name('pool', name, nodes)}"
         for field, name in named
@@ -280,11 +286,11 @@ def _check(supply: Supply, cluster: Cluster) -> None:
             if moved > count:
                 problems.append(
                     f"{field}: {moved:,} nodes of pool {name}, which has {count:,} (cluster.pools."
-                    f"{name}.nodes counts all that it will ever have)"
+                    f"{name}.nodes must count all nodes that it will ever have)"
                 )
     problems += [
-        f"production: pool {name} has no node left to fill, for deliveries bring all (cluster."
-        f"pools.{name}.nodes counts all that it will ever have)"
+        f"production: pool {name} has no node left to fill, because all its nodes are delivered "
+        f"(cluster.pools.{name}.nodes must count all nodes that it will ever have)"
         for name, room in _room_for_production(supply, cluster).items()
         if room == 0
     ]
@@ -295,7 +301,7 @@ def _check(supply: Supply, cluster: Cluster) -> None:
 def without_spare_parts(
     events: Iterable[NodeEvent], supply: Supply, cluster: Cluster
 ) -> Iterator[NodeEvent]:
-    """Yield failures, those without an end for whose repair an embargo leaves no spare part.
+    """Yield failures; those whose repair needs a spare part under an embargo never end.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Energy, purchases and what a run costs."""
+"""Energy use, purchases and cost of a run."""

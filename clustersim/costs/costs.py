@@ -1,4 +1,4 @@
-"""What a run took in energy and money: by pool and period, and by allocation."""
+"""Energy use and cost of a run, by pool and period and by allocation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["ALLOCATED", "SERVING", "SPARE", "USES", "PoolRates", "allocation_cos
 
 ALLOCATED = "allocated"
 USES = (ALLOCATED, "idle", "out of service")
-"""What an accelerator that is there can be; jobs bear the first alone."""
+"""Uses of a present accelerator; jobs bear only the cost of the first."""
 SPARE = "spare"
-"""Accelerators of hot spares, which stand beside the pool's nodes and draw idle power."""
+"""Accelerators of hot spares, which are not counted in the pool and draw idle power."""
 SERVING = "serving"
-"""Accelerators that services reserve, which draw the power of those that are allocated."""
+"""Accelerators that services reserve, which draw the same power as allocated ones."""
 _OF_ELECTRICITY = ("energy_j", "electricity_cny", "carbon_kg")
 
 PoolRates = Mapping[str, Mapping[str, tuple[float, Rate]]]
-"""Of one accelerator: by use, then by column of the table of costs, a factor and a rate."""
+"""For one accelerator, by use and by column of the cost table: a factor and a rate."""
 
 
 def costs_table(
@@ -35,26 +35,27 @@ def costs_table(
     begins_s: Floats,
     dates_s: Sequence[float] = (),
 ) -> pd.DataFrame:
-    """Return what each pool took in each period, by the use of its accelerators.
+    """Return the energy use and cost of each pool in each period, by use of its accelerators.
 
     Parameters
     ----------
     utilisation : pandas.DataFrame
-        Of the result; the integrals over its steps are exact.
+        Utilisation of the result; the integrals over its steps are exact.
     rates : mapping of str to PoolRates
-        By pool.
+        Rates by pool.
     spares : mapping of str to int
-        Accelerators of hot spares by pool, which are there all the time.
+        Accelerators of hot spares by pool, which are present all the time.
     begins_s : float64 array
-        When periods begin, from 0 on, in ascending order; the last one ends with the simulation.
+        Starts of the periods in ascending order, the first 0; the last period ends with the
+        simulation.
     dates_s : sequence of float
-        Other times at which a row ends and the next begins.
+        Other times at which a row ends and the next begins, seconds.
 
     Returns
     -------
     pandas.DataFrame
-        ``pool``, ``begin_s``, ``end_s``, ``use``, ``accelerator_s``, the columns of `rates`, and
-        where money is among them ``cost_cny``, their sum.
+        ``pool``, ``begin_s``, ``end_s``, ``use``, ``accelerator_s``, the columns of `rates`, and,
+        if some of these are money, their sum ``cost_cny``.
     """
     parts = []
     for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
@@ -78,13 +79,13 @@ def costs_table(
                 name: np.bincount(period, held * values, minlength=n_periods).astype(np.float64)
                 for name, values in {"accelerator_s": np.diff(grid), **each}.items()
             }
-            told = {"pool": str(pool), "begin_s": edge[:-1], "end_s": edge[1:], "use": use}
-            parts.append(pd.DataFrame({**told, **_with_cost(columns)}))
+            keys = {"pool": str(pool), "begin_s": edge[:-1], "end_s": edge[1:], "use": use}
+            parts.append(pd.DataFrame({**keys, **_with_cost(columns)}))
     return pd.concat(parts, ignore_index=True)
 
 
 def _counts(steps: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
-    """Accelerators of each use."""
+    """Number of accelerators by use."""
     allocated, installed = steps["allocated"].to_numpy(), steps["installed"].to_numpy()
     out = steps["out"].to_numpy() if "out" in steps else np.zeros(len(steps), dtype=np.int64)
     if SERVING not in steps:
@@ -97,7 +98,7 @@ def _counts(steps: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
 def allocation_costs(
     allocations: pd.DataFrame, rates: Mapping[str, PoolRates]
 ) -> dict[str, Floats]:
-    """Return what each row of a result's allocations took, by column of the table of costs."""
+    """Return the energy use and cost of each allocation, by column of the cost table."""
     names = allocations["pool"].to_numpy()
     n = allocations["n_accelerators"].to_numpy(dtype=np.float64)
     begin, end = (allocations[name].to_numpy() for name in ("start_s", "end_s"))
@@ -111,7 +112,7 @@ def allocation_costs(
 
 
 def _with_cost(columns: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Add the sum of all that is money; electricity alone is not yet the cost of a fleet."""
+    """Add the sum of the columns of money, unless electricity is the only one."""
     money = [name for name in columns if name.endswith("_cny")]
     if set(money) <= set(_OF_ELECTRICITY):
         return dict(columns)

@@ -1,4 +1,4 @@
-"""When nodes are owned, and how their value is written off."""
+"""Ownership of nodes over time, and straight-line depreciation of their value."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ __all__ = ["Span", "capital_rates", "spans_there"]
 
 
 class Span(NamedTuple):
-    """Nodes that came together and left together.
+    """Nodes that arrived together and left together.
 
     Attributes
     ----------
     begin_s, end_s : float
+        Arrival and departure, seconds.
     nodes : int
+        Number of nodes.
     age_s : float
-        Of the nodes when they came.
+        Age of the nodes at their arrival, seconds.
     """
 
     begin_s: float
@@ -35,22 +37,22 @@ class Span(NamedTuple):
 def spans_there(
     outages: pd.DataFrame | None, pool: str, n_nodes: int, end_s: float, *, age_s: float = 0.0
 ) -> list[Span]:
-    """Return when nodes of a pool were there: not those that are yet to come, or are retired.
+    """Return the times at which nodes of a pool were present, that is delivered and not retired.
 
-    A node that is off for a while for want of power or space grows older meanwhile; what it loses
-    in value then is in no account.
+    A node that is switched off for lack of power or space continues to age. Its depreciation during
+    that time is not counted.
 
     Parameters
     ----------
     outages : pandas.DataFrame or None
-        Of the result.
+        Outages of the result.
     pool : str
     n_nodes : int
-        All that the pool ever has.
+        Number of nodes that the pool will ever have.
     end_s : float
-        When the simulation ended.
+        End of the simulation, seconds.
     age_s : float
-        Of the nodes that are there from the begin; those that come later are new.
+        Age of the nodes present at the start, seconds; nodes that arrive later are new.
     """
     if outages is None:
         absent = pd.DataFrame({"node": [], "begin_s": [], "end_s": []})
@@ -59,7 +61,7 @@ def spans_there(
     node = np.concatenate([np.arange(n_nodes), absent["node"].to_numpy()])
     begin = np.concatenate([np.zeros(n_nodes), absent["end_s"].to_numpy()])
     end = np.concatenate([np.full(n_nodes, end_s), absent["begin_s"].to_numpy()])
-    # A node comes and leaves by turns, first there: its k-th coming goes with its k-th leaving.
+    # Arrivals and departures of a node alternate: its k-th arrival belongs to its k-th departure.
     order = np.lexsort((begin, node))
     node, begin, end = node[order], begin[order], end[np.lexsort((end, node))]
     end = np.minimum(end, end_s)
@@ -78,24 +80,25 @@ def spans_there(
 def capital_rates(
     spans: Sequence[Span], *, life_s: float, residual_share: float
 ) -> tuple[LinearPieces, LinearPieces]:
-    """Return how the value of a pool is written off, and what is left of it, a node of those there.
+    """Return the rate at which the value of a pool is written off, and the remaining value.
 
-    What a node is still worth when it leaves is not written off.
+    Both are means over the nodes that are present. The remaining value of a node that leaves is
+    not written off.
 
     Parameters
     ----------
     spans : sequence of Span
     life_s : float
-        Over which the value is written off evenly, seconds.
+        Lifetime over which the value is written off evenly, seconds.
     residual_share : float
-        What is left of it then.
+        Residual value at the end of the lifetime, as a share of the price.
 
     Returns
     -------
     written_off : LinearPieces
-        Share of the price a second, mean of the nodes that are there.
+        Share of the price that is written off per second.
     held : LinearPieces
-        Share of the price that is not written off yet, mean of the nodes that are there.
+        Share of the price that is not written off yet.
     """
     begin, end, nodes, age = np.array(spans, dtype=np.float64).reshape(-1, 4).T
     old = np.clip(begin + np.maximum(life_s - age, 0.0), begin, end)

@@ -1,4 +1,4 @@
-"""The part of a scenario that tells what power a fleet draws, and what electricity costs."""
+"""The section of a scenario about the power that a fleet draws and the cost of electricity."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ __all__ = ["EnergySpec", "PoolEnergy", "assumed_energy", "energy_rates"]
 
 GRAMS_PER_KG = 1000.0
 MOST_WATTS, MOST_PER_KWH = 1e6, 1e4
+_FOR_POOL = "value for this pool; by default the value for all pools"
 
 
 def _one_message(value: object, read: ValidatorFunctionWrapHandler) -> object:
@@ -32,8 +33,10 @@ def _one_message(value: object, read: ValidatorFunctionWrapHandler) -> object:
         return read(value)
     except ValidationError:
         found = f"a list of {len(value)}" if isinstance(value, list) else repr(value)
-        told = f"must be a number from 0 to {MOST_PER_KWH:g}, or a list of {HOURS} (one an hour)"
-        raise ValueError(f"{told}, found {found}") from None
+        raise ValueError(
+            f"must be a number from 0 to {MOST_PER_KWH:g}, or a list of {HOURS} (one per hour), "
+            f"found {found}"
+        ) from None
 
 
 PerKWh = Annotated[float, Field(ge=0, le=MOST_PER_KWH)]
@@ -45,37 +48,26 @@ Watts = Annotated[Power, Field(le=MOST_WATTS)]
 
 
 class PoolEnergy(FileModel):
-    """What differs in one pool."""
+    """Values for one pool that differ from those for all pools."""
 
-    pue: float | None = Field(
-        None, ge=1, le=10, description="for this pool; by default that of all pools"
-    )
-    idle_share: float | None = Field(
-        None, ge=0, le=1, description="for this pool; by default that of all pools"
-    )
-    load_factor: float | None = Field(
-        None, ge=0, le=2, description="for this pool; by default that of all pools"
-    )
-    host_idle: Watts | None = Field(None, description="for this pool; by default that of all pools")
-    host_busy: Watts | None = Field(None, description="for this pool; by default that of all pools")
-    out_of_service: float | None = Field(
-        None, ge=0, le=1, description="for this pool; by default that of all pools"
-    )
-    price_cny_per_kwh: Hourly | None = Field(
-        None, description="for this pool; by default that of all pools"
-    )
-    carbon_g_per_kwh: Hourly | None = Field(
-        None, description="for this pool; by default that of all pools"
-    )
-    source: str = Field("", description="where the numbers are from, or assumption")
+    pue: float | None = Field(None, ge=1, le=10, description=_FOR_POOL)
+    idle_share: float | None = Field(None, ge=0, le=1, description=_FOR_POOL)
+    load_factor: float | None = Field(None, ge=0, le=2, description=_FOR_POOL)
+    host_idle: Watts | None = Field(None, description=_FOR_POOL)
+    host_busy: Watts | None = Field(None, description=_FOR_POOL)
+    out_of_service: float | None = Field(None, ge=0, le=1, description=_FOR_POOL)
+    price_cny_per_kwh: Hourly | None = Field(None, description=_FOR_POOL)
+    carbon_g_per_kwh: Hourly | None = Field(None, description=_FOR_POOL)
+    source: str = Field("", description="source of the numbers, or assumption")
 
 
 class EnergySpec(FileModel):
-    """What power accelerators and hosts draw, and what electricity costs; of a server of eight
-    A100, with the share of its accelerators that are allocated, in between.
+    """Power of accelerators and hosts, and cost of electricity.
 
-    The defaults are the planning assumptions (``clustersim catalogue --assumptions`` prints them
-    with their sources), or what a file under ``catalogue`` says instead of them.
+    The power of a host lies between `host_idle` and `host_busy`, in proportion to the share of its
+    accelerators that are allocated. The defaults are the planning assumptions (``clustersim
+    catalogue --assumptions`` prints them with their sources); a file under ``catalogue`` can
+    replace them.
     """
 
     pue: float = Field(BUILT_IN.pue, ge=1, le=10, description=BUILT_IN.sources["pue"])
@@ -83,17 +75,12 @@ class EnergySpec(FileModel):
         BUILT_IN.idle_share,
         ge=0,
         le=1,
-        description="power of an accelerator that is not allocated over its design power; "
-        + BUILT_IN.sources["idle_share"],
+        description=BUILT_IN.sources["idle_share"],
     )
     load_factor: float = Field(
         BUILT_IN.load_factor, ge=0, le=2, description=BUILT_IN.sources["load_factor"]
     )
-    host_idle: Watts = Field(
-        BUILT_IN.host_idle,
-        description="power of a node besides its accelerators, none of which is allocated; "
-        + BUILT_IN.sources["host_idle"],
-    )
+    host_idle: Watts = Field(BUILT_IN.host_idle, description=BUILT_IN.sources["host_idle"])
     host_busy: Watts = Field(BUILT_IN.host_busy, description=BUILT_IN.sources["host_busy"])
     out_of_service: float = Field(
         BUILT_IN.out_of_service, ge=0, le=1, description=BUILT_IN.sources["out_of_service"]
@@ -105,22 +92,25 @@ class EnergySpec(FileModel):
     )
     carbon_g_per_kwh: Hourly = Field(
         BUILT_IN.carbon_g_per_kwh,
-        description="the same of carbon dioxide; " + BUILT_IN.sources["carbon_g_per_kwh"],
+        description="one number, or one for each hour of the local day; "
+        + BUILT_IN.sources["carbon_g_per_kwh"],
     )
-    pools: dict[str, PoolEnergy] = Field(default_factory=dict, description="what differs in a pool")
+    pools: dict[str, PoolEnergy] = Field(
+        default_factory=dict, description="values that differ in a pool"
+    )
 
     @model_validator(mode="after")
     def _idle_draws_less(self) -> EnergySpec:
         for name in ("", *self.pools):
-            told, where = self.of(name), f"pools.{name}: " if name else ""
+            values, where = self.of(name), f"pools.{name}: " if name else ""
             for idle, busy in (("idle_share", "load_factor"), ("host_idle", "host_busy")):
-                least, most = getattr(told, idle), getattr(told, busy)
+                least, most = getattr(values, idle), getattr(values, busy)
                 if least > most:
                     raise ValueError(f"{where}{idle} ({least:g}) is above {busy} ({most:g})")
         return self
 
     def of(self, pool: str) -> EnergySpec:
-        """Return what holds in a pool."""
+        """Return the values that apply to a pool."""
         own = self.pools.get(pool)
         if own is None:
             return self
@@ -128,46 +118,47 @@ class EnergySpec(FileModel):
 
 
 def assumed_energy(spec: EnergySpec, assumptions: PlanningAssumptions) -> EnergySpec:
-    """Return energy in which the planning assumptions stand for what it does not say."""
+    """Return the section with missing values replaced by the planning assumptions."""
     return assumed(spec, assumptions, price_cny_per_kwh="tariff_cny_per_kwh")
 
 
 def energy_rates(
     spec: EnergySpec, pool: Pool, chip: Accelerator, calendar: Calendar = UNDATED
 ) -> dict[str, dict[str, tuple[float, Rate]]]:
-    """Return what one accelerator of a pool draws, with its share of the host and of the site.
+    """Return the power of one accelerator of a pool, with its share of the host and the site.
 
     Parameters
     ----------
     spec : EnergySpec
     pool : Pool
     chip : Accelerator
-        Of the pool.
+        The chip of the pool.
     calendar : Calendar
-        What the local clock shows, for prices and carbon by the hour.
+        The local clock, for hourly prices and carbon.
 
     Returns
     -------
     dict
-        By use (``allocated``, ``idle``, ``out of service``), then by column (``energy_j``,
-        ``electricity_cny``, ``carbon_kg``), a factor and the rate that it multiplies.
+        By use (``allocated``, ``idle``, ``out of service``) and by column (``energy_j``,
+        ``electricity_cny``, ``carbon_kg``): a factor and the rate that it multiplies.
 
     Notes
     -----
     The power of a host rises in proportion to the share of its accelerators that are allocated
     (Fan, Weber & Barroso, "Power provisioning for a warehouse-sized computer", ISCA 2007, for the
-    utilisation of processors), so that each accelerator has a power of its own.
+    utilisation of processors). The power of one accelerator therefore does not depend on the
+    others.
     """
-    told = spec.of(pool.name)
-    busy_w = told.load_factor * chip.power_w + told.host_busy / pool.chips_per_node
-    idle_w = told.idle_share * chip.power_w + told.host_idle / pool.chips_per_node
-    watts = {"allocated": busy_w, "idle": idle_w, "out of service": told.out_of_service * idle_w}
+    values = spec.of(pool.name)
+    busy_w = values.load_factor * chip.power_w + values.host_busy / pool.chips_per_node
+    idle_w = values.idle_share * chip.power_w + values.host_idle / pool.chips_per_node
+    watts = {"allocated": busy_w, "idle": idle_w, "out of service": values.out_of_service * idle_w}
     second = DailyRate(1.0)
-    price = DailyRate(told.price_cny_per_kwh, calendar)
-    carbon = DailyRate(told.carbon_g_per_kwh, calendar)
+    price = DailyRate(values.price_cny_per_kwh, calendar)
+    carbon = DailyRate(values.carbon_g_per_kwh, calendar)
     found: dict[str, dict[str, tuple[float, Rate]]] = {}
     for use, power_w in watts.items():
-        site_w = told.pue * power_w
+        site_w = values.pue * power_w
         found[use] = {
             "energy_j": (site_w, second),
             "electricity_cny": (site_w / JOULES_PER_KWH, price),

@@ -17,21 +17,21 @@ HOURS = 24
 
 
 class Rate(Protocol):
-    """Something that accumulates at a rate."""
+    """A rate that can be integrated over time."""
 
     def until(self, time_s: Floats) -> Floats:
         """Return the integral of the rate from time 0 to each of some times (seconds)."""
 
 
 class DailyRate:
-    """A rate that depends on the hour of the day that the local clock shows, the same every day.
+    """A rate that depends on the hour of the local day and is the same every day.
 
     Parameters
     ----------
     values : float or sequence of float
         The rate, or the rate in each of the 24 hours.
     calendar : Calendar
-        What the local clock shows; by default time 0 is midnight and every day has 24 hours.
+        The local clock; by default time 0 is midnight and every day has 24 hours.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class DailyRate:
         return self._calendar.integral_until(time_s, self._until_local)
 
     def _until_local(self, local_s: Floats) -> Floats:
-        """Integral over what the local clock shows, from a midnight on."""
+        """Integral over local time, from midnight on."""
         days, second = np.divmod(local_s, DAY_S)
         hour = np.minimum(second // HOUR_S, HOURS - 1).astype(np.int64)
         today = self._before[hour] + self._value[hour] * (second - hour * HOUR_S)
@@ -68,11 +68,11 @@ class LinearPieces:
     Attributes
     ----------
     time_s : float64 array (pieces,)
-        Where each piece begins, in ascending order from 0; the last has no end.
+        Start of each piece, in ascending order from 0; the last piece has no end.
     level : float64 array (pieces,)
-        The rate where it begins.
+        The rate at the start of the piece.
     slope : float64 array (pieces,)
-        By how much it rises in a second.
+        Increase of the rate per second.
     """
 
     time_s: Floats

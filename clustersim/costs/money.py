@@ -1,4 +1,4 @@
-"""The part of a scenario that tells what a fleet costs to own or to rent."""
+"""The section of a scenario about the cost of owning or renting a fleet."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ __all__ = [
 SECONDS_PER_HOUR = 3600.0
 MOST_CNY = 1e9
 MONTH = "month"
+_FOR_POOL = "value for this pool; by default the value for all pools"
 Life = Annotated[Duration, Field(ge=86400.0, le=100 * SECONDS_PER_YEAR)]
 
 
@@ -42,8 +43,9 @@ def _month_or_duration(value: object, read: ValidatorFunctionWrapHandler) -> obj
     try:
         return read(value)
     except ValidationError:
-        told = f"must be {MONTH}, or a duration of at least 1 h such as 30 d, found {value!r}"
-        raise ValueError(told) from None
+        raise ValueError(
+            f"must be {MONTH}, or a duration of at least 1 h such as 30 d, found {value!r}"
+        ) from None
 
 
 Period = Annotated[
@@ -53,55 +55,52 @@ Period = Annotated[
 
 
 class PoolMoney(FileModel):
-    """What differs in one pool."""
+    """Values for one pool that differ from those for all pools."""
 
     price: Money | None = Field(
-        None, description="of one accelerator with its share of the server; else the catalogue's"
+        None,
+        description="price of one accelerator with its share of the server; by default the price "
+        "in the catalogue",
     )
     rent_per_hour: Money | None = Field(
-        None, description="of one accelerator, used or not, in the place of all of ownership"
+        None,
+        description="rent of one accelerator, used or not; it replaces all costs of ownership",
     )
-    life: Life | None = Field(None, description="for this pool; by default that of all pools")
-    host_price: Money | None = Field(
-        None, description="for this pool; by default that of all pools"
-    )
-    residual_share: float | None = Field(
-        None, ge=0, le=1, description="for this pool; by default that of all pools"
-    )
-    age: Duration = Field(0.0, ge=0, description="of the nodes that are there from the begin")
-    source: str = Field("", description="where the numbers are from, or assumption")
+    life: Life | None = Field(None, description=_FOR_POOL)
+    host_price: Money | None = Field(None, description=_FOR_POOL)
+    residual_share: float | None = Field(None, ge=0, le=1, description=_FOR_POOL)
+    age: Duration = Field(0.0, ge=0, description="age of the nodes present at the start")
+    source: str = Field("", description="source of the numbers, or assumption")
 
     @model_validator(mode="after")
     def _bought_or_rented(self) -> PoolMoney:
         if self.rent_per_hour is not None:
             for name in ("price", "life", "host_price", "residual_share"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} is of what is bought; it does not go with rent")
+                    raise ValueError(f"{name} applies to bought chips; remove it or rent_per_hour")
         for name in ("price", "rent_per_hour", "host_price"):
             _check_amount(name, getattr(self, name))
         return self
 
 
 class MoneySpec(FileModel):
-    """What accelerators, servers, network and buildings cost.
+    """Cost of accelerators, servers, network and buildings.
 
     The defaults are the planning assumptions (``clustersim catalogue --assumptions`` prints them
-    with their sources), or what a file under ``catalogue`` says instead of them.
+    with their sources); a file under ``catalogue`` can replace them.
     """
 
     cny_per_usd: float = Field(
         BUILT_IN.cny_per_usd,
         gt=0,
         le=1000,
-        description=f"of prices in dollars; {BUILT_IN.sources['cny_per_usd']}",
+        description=f"exchange rate for prices in dollars; {BUILT_IN.sources['cny_per_usd']}",
     )
     life: Life = Field(
         BUILT_IN.life,
-        description=f"over which the price is written off evenly; {BUILT_IN.sources['life']}",
+        description=f"time over which the price is written off evenly; {BUILT_IN.sources['life']}",
     )
-    host_price: Money = Field(
-        BUILT_IN.host_price, description=f"of {BUILT_IN.sources['host_price'].removeprefix('a ')}"
-    )
+    host_price: Money = Field(BUILT_IN.host_price, description=BUILT_IN.sources["host_price"])
     site_share: float = Field(
         BUILT_IN.site_share, ge=0, le=10, description=BUILT_IN.sources["site_share"]
     )
@@ -112,14 +111,17 @@ class MoneySpec(FileModel):
         BUILT_IN.interest_per_year,
         ge=0,
         le=1,
-        description=f"on what is not written off yet; {BUILT_IN.sources['interest_per_year']}",
+        description="interest on the value not written off yet; "
+        + BUILT_IN.sources["interest_per_year"],
     )
     period: Period = Field(
         MONTH,
-        description="of a row of the table of costs, counted from time 0; month: a calendar month "
-        "of the local clock where the run has a date (see `start`), else 365.25 / 12 days",
+        description="length of a row of the cost table, counted from time 0; month is a calendar "
+        "month of the local clock if the run has a date (see `start`), otherwise 365.25 / 12 days",
     )
-    pools: dict[str, PoolMoney] = Field(default_factory=dict, description="what differs in a pool")
+    pools: dict[str, PoolMoney] = Field(
+        default_factory=dict, description="values that differ in a pool"
+    )
 
     @model_validator(mode="after")
     def _amounts(self) -> MoneySpec:
@@ -127,11 +129,11 @@ class MoneySpec(FileModel):
         return self
 
     def cny(self, money: tuple[float, str]) -> float:
-        """Convert an amount with its currency."""
+        """Convert an amount with its currency to CNY."""
         return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
 
     def periods_s(self, end_s: float, calendar: Calendar) -> npt.NDArray[np.float64]:
-        """Return when the periods of the table of costs begin, in a run that ends at `end_s`."""
+        """Return the starts of the periods of the cost table in a run that ends at `end_s`."""
         if self.period == MONTH and calendar.is_dated:
             return np.concatenate([[0.0], calendar.month_edges_s(end_s)])
         period_s = SECONDS_PER_YEAR / 12 if self.period == MONTH else float(self.period)
@@ -139,7 +141,7 @@ class MoneySpec(FileModel):
         return periods * period_s
 
     def of(self, pool: str) -> PoolMoney:
-        """Return what holds in a pool alone."""
+        """Return the values that are given for one pool."""
         return self.pools.get(pool, PoolMoney())
 
 
@@ -155,7 +157,7 @@ def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
     Raises
     ------
     InputError
-        If neither the scenario nor the catalogue knows it.
+        If neither the scenario nor the catalogue has the price.
     """
     own = spec.of(pool.name)
     if own.rent_per_hour is not None:
@@ -165,34 +167,34 @@ def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
     if chip.price is None:
         raise InputError(
             "money",
-            f"the price of {chip.name} is not known; give money.pools.{pool.name}.price "
+            f"the price of {chip.name} is unknown; set money.pools.{pool.name}.price "
             "or rent_per_hour",
         )
     host = spec.host_price if own.host_price is None else own.host_price
-    told = replace(BUILT_IN, cny_per_usd=spec.cny_per_usd, host_price=host)
-    price = server_price_cny(chip, told, chips_per_node=pool.chips_per_node)
-    assert price is not None, "it has one, see above"
+    assumptions = replace(BUILT_IN, cny_per_usd=spec.cny_per_usd, host_price=host)
+    price = server_price_cny(chip, assumptions, chips_per_node=pool.chips_per_node)
+    assert price is not None, "the chip has a price, see above"
     return price[1]
 
 
 def money_rates(
     spec: MoneySpec, pool: Pool, chip: Accelerator, spans: list[Span]
 ) -> dict[str, tuple[float, Rate]]:
-    """Return what one accelerator of a pool costs whether it is used or not.
+    """Return the cost of one accelerator of a pool, whether it is used or not.
 
     Parameters
     ----------
     spec : MoneySpec
     pool : Pool
     chip : Accelerator
-        Of the pool.
+        The chip of the pool.
     spans : list of Span
-        When nodes of the pool were there.
+        The times at which nodes of the pool were present.
 
     Returns
     -------
     dict
-        By column (``depreciation_cny``, ``site_cny``, ``interest_cny``, ``rent_cny``), a factor and
+        By column (``depreciation_cny``, ``site_cny``, ``interest_cny``, ``rent_cny``): a factor and
         the rate that it multiplies.
     """
     own = spec.of(pool.name)

@@ -1,4 +1,4 @@
-"""Energy and money of a run: its table of costs, what each job bears, and what work costs."""
+"""Energy use and cost of a run: the cost table, the cost that each job bears, and unit costs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TOTALS = ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")
 
 @dataclass(frozen=True, slots=True)
 class RunCosts:
-    """What energy and money of a run on a cluster follow from.
+    """Everything that the energy use and cost of a run on a cluster depend on.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class RunCosts:
     cluster : Cluster
     catalogue : Catalogue
     spares : mapping of str to int
-        Hot spares by pool, nodes.
+        Number of hot spare nodes by pool.
     calendar : Calendar
-        Of the prices by the hour, and of the months.
+        The local clock, for hourly prices and for months.
     """
 
     energy: EnergySpec | None
@@ -60,26 +60,30 @@ class RunCosts:
     calendar: Calendar = UNDATED
 
     def attach(self, result: Result, *, dates_s: Sequence[float] = ()) -> Result:
-        """Return the result with its energy and money.
+        """Return the result with its energy use and cost.
 
         Parameters
         ----------
         result : Result
         dates_s : sequence of float
-            Times at which rows of the table of costs end besides the ends of its periods.
+            Times (seconds) at which rows of the cost table end, in addition to the ends of periods.
 
         Returns
         -------
         Result
-            With the table ``costs``: a row for each pool, period and use of its accelerators, see
-            :func:`~clustersim.costs.costs.costs_table`, with ``begin_local`` and ``end_local``
-            (ISO 8601) where the run has a date; in ``jobs`` what each job bears:
-            ``energy_j``, ``electricity_cny`` and ``carbon_kg`` where energy is told, ``cost_cny``
-            where money is: the busy power of the accelerators that it held, at the prices of the
-            hours, and their share of what the pool cost meanwhile.  The rows of `costs` whose use
-            is not ``allocated`` are what no job bears.  In ``summary`` the totals, with what no job
-            bears, and with money ``purchase_cny`` (of nodes that came during the run),
-            and what work costs, see :func:`~clustersim.costs.unit_costs.unit_costs`.
+            The result with the following additions:
+
+            - The table ``costs`` has one row for each pool, period and use of accelerators, see
+              :func:`~clustersim.costs.costs.costs_table`, with ``begin_local`` and ``end_local``
+              (ISO 8601) if the run has a date. No job bears the rows whose use is not
+              ``allocated``.
+            - ``jobs`` has the energy use and cost that each job bears: ``energy_j``,
+              ``electricity_cny`` and ``carbon_kg`` if the scenario has energy, ``cost_cny`` if it
+              has money. A job bears the busy power of the accelerators that it held, at the prices
+              of these hours, and their share of the cost of the pool during that time.
+            - ``summary`` has the totals, including what no job bears. With money it also has
+              ``purchase_cny`` (for nodes that arrived during the run) and the cost of work, see
+              :func:`~clustersim.costs.unit_costs.unit_costs`.
         """
         if self.energy is None and self.money is None:
             return result
@@ -122,7 +126,7 @@ class RunCosts:
         }
 
     def _rates(self, spans: Mapping[str, list[Span]], end_s: float) -> dict[str, PoolRates]:
-        """What one accelerator of each pool takes, by what it does."""
+        """Energy use and cost of one accelerator of each pool, by its use."""
         found: dict[str, PoolRates] = {}
         for pool in self.cluster.pools:
             chip = self.catalogue.accelerator(pool.accelerator)
@@ -147,7 +151,7 @@ class RunCosts:
         borne: pd.DataFrame,
         spans: Mapping[str, list[Span]],
     ) -> dict[str, dict[Scope, float]]:
-        """Columns of the summary: by column, then by scope."""
+        """Columns of the summary, by column and by scope."""
         assert result.costs is not None
         by_pool = result.costs.groupby("pool", sort=False)
         totals = {name: by_pool[name].sum() for name in _TOTALS if name in result.costs}
@@ -163,7 +167,7 @@ class RunCosts:
         return {**found, **unit_costs(by_scope(spent), borne, result, self.catalogue)}
 
     def _bought_cny(self, pool: Pool, spans: list[Span]) -> float:
-        """Price of the nodes of a pool that came after the begin, with network and buildings."""
+        """Price of the nodes of a pool that arrived after the start, with network and buildings."""
         assert self.money is not None
         price = purchase_price_cny(self.money, pool, self.catalogue.accelerator(pool.accelerator))
         nodes = sum(span.nodes for span in spans if span.begin_s > 0 and span.age_s == 0)
@@ -173,7 +177,10 @@ class RunCosts:
 def _borne_by_jobs(
     jobs: pd.DataFrame, row: npt.NDArray[np.intp], held: Mapping[str, npt.NDArray[np.float64]]
 ) -> pd.DataFrame:
-    """Add what each job bears: the sum over its allocations, whose rows of `jobs` are `row`."""
+    """Add the energy use and cost of each job: the sum over its allocations.
+
+    `row` is the row of `jobs` of each allocation.
+    """
     sums = {
         name: np.bincount(row, held[name], minlength=len(jobs)) for name in _TOTALS if name in held
     }
@@ -190,33 +197,33 @@ def open_costs(
     spares: Mapping[str, int] = MappingProxyType({}),
     calendar: Calendar = UNDATED,
 ) -> RunCosts:
-    """Check what a scenario tells of energy and money against its cluster.
+    """Check the energy and money of a scenario against its cluster.
 
     Parameters
     ----------
     energy, money : optional
-        What the scenario says under these keys; the catalogue's planning assumptions stand for what
-        it does not say.
+        The sections of the scenario. The planning assumptions of the catalogue replace missing
+        values.
     cluster : Cluster
     catalogue : Catalogue
     spares : mapping of str to int
-        Hot spares by pool, nodes.
+        Number of hot spare nodes by pool.
     calendar : Calendar
-        Of the run.
+        Calendar of the run.
 
     Raises
     ------
     InputError
-        If it names a pool that is not there, or the price of a pool's chips is not known.
+        If a section names an unknown pool, or the price of a pool's chips is unknown.
     """
     energy = None if energy is None else assumed_energy(energy, catalogue.assumptions)
     money = None if money is None else assumed(money, catalogue.assumptions)
     names = [pool.name for pool in cluster.pools]
     known = {*names, *cluster.empty_pools}
     for field, spec in (("energy", energy), ("money", money)):
-        told: Collection[str] = () if spec is None else spec.pools
+        pools: Collection[str] = () if spec is None else spec.pools
         if problems := [
-            f"pools: {unknown_name('pool', name, names)}" for name in told if name not in known
+            f"pools: {unknown_name('pool', name, names)}" for name in pools if name not in known
         ]:
             raise InputError(field, problems)
     if money is not None:

@@ -1,4 +1,4 @@
-"""What a job, a token and a useful FLOP cost in a run."""
+"""Cost per job, per token and per useful FLOP in a run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["unit_costs", "work_done"]
 
 
 def work_done(result: Result, catalogue: Catalogue) -> pd.DataFrame:
-    """Return the work that was done for good, of each attempt or each job.
+    """Return the kept work of each attempt, or of each job if the result has no attempts.
 
     Returns
     -------
     pandas.DataFrame
-        ``pool``, ``job`` (the share of a job), ``token`` and ``flop`` (those of its model that were
-        trained; 0 without a model).
+        ``pool``, ``job`` (share of the job's work), ``token`` and ``flop`` (tokens trained and
+        model FLOP for them; 0 for a job without a model).
     """
     jobs = result.jobs
     tokens, flops = np.zeros(len(jobs)), np.zeros(len(jobs))
     modelled = _modelled(jobs)
     if modelled.any():
-        told = jobs["model"].to_numpy(dtype=object)[modelled].astype(str)
-        names, name_of = np.unique(told, return_inverse=True)
+        model = jobs["model"].to_numpy(dtype=object)[modelled].astype(str)
+        names, name_of = np.unique(model, return_inverse=True)
         models = ModelArrays.of([catalogue.model(str(name)) for name in names])
         tokens[modelled] = jobs["tokens"].to_numpy(dtype=np.float64)[modelled]
         flops[modelled] = tokens[modelled] * model_flops_per_token(models)[name_of]
@@ -45,25 +45,26 @@ def work_done(result: Result, catalogue: Catalogue) -> pd.DataFrame:
 def unit_costs(
     cost_cny: Mapping[Scope, float], borne: pd.DataFrame, result: Result, catalogue: Catalogue
 ) -> dict[str, dict[Scope, float]]:
-    """Return the cost of the fleet over the work that it did.
+    """Return the cost of the fleet per unit of its work.
 
-    All that a pool costs, save what serves, is spread over its work, also what no job bears.
-    Where only some jobs have a model, they take the share of it that they have in what jobs bear.
+    The entire cost of a pool, except for services, is spread over its work, including the cost that
+    no job bears. If only some jobs have a model, their part of this cost is their share of the cost
+    that jobs bear.
 
     Parameters
     ----------
     cost_cny : mapping of Scope to float
-        Of all pools together and of each, without what serves.
+        Cost of all pools together and of each pool, without services.
     borne : pandas.DataFrame
-        ``row`` (of the jobs), ``pool`` and ``cost_cny`` of each allocation.
+        ``row`` (in the jobs table), ``pool`` and ``cost_cny`` of each allocation.
     result : Result
     catalogue : Catalogue
 
     Returns
     -------
     dict
-        ``cost_per_job_cny``, ``cost_per_token_cny``, ``cost_per_flop_cny`` by the keys of
-        `cost_cny`; NaN where there is no such work.
+        ``cost_per_job_cny``, ``cost_per_token_cny`` and ``cost_per_flop_cny``, each with the keys
+        of `cost_cny`; NaN if there is no such work.
     """
     work = work_done(result, catalogue)
     modelled = _modelled(result.jobs)[borne["row"].to_numpy()]

@@ -1,1 +1,1 @@
-"""The discrete-event engine: jobs are submitted, start, are stopped and end (SimPy)."""
+"""The discrete-event engine on SimPy: jobs are submitted, start, are stopped and end."""

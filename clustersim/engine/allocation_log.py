@@ -1,4 +1,4 @@
-"""On which nodes jobs ran, as ranges of nodes that follow each other."""
+"""The nodes on which jobs ran, as ranges of consecutive nodes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Int32s = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Allocated:
-    """Nodes of attempts whose placements tell nodes apart.
+    """Nodes of attempts whose placements track nodes.
 
     Attributes
     ----------
     attempt : int64 array (attempts,)
         Number of the attempt.
     n_ranges : int32 array (attempts,)
-        How many ranges its nodes are.
+        Number of ranges that its nodes form.
     first_node, n_nodes, chips : int32 arrays (ranges,)
-        Of each range, attempt by attempt: the index of its first node in the partition, how many
-        nodes it has, and the accelerators on each.
+        For each range, attempt by attempt: the index of its first node in the partition, its
+        number of nodes, and the accelerators held on each.
     """
 
     attempt: Ints
@@ -40,14 +40,14 @@ class Allocated:
 
 @dataclass(slots=True)
 class AllocationLog:
-    """Nodes of attempts, noted as they start.
+    """Records the nodes of attempts as they start.
 
     Examples
     --------
     >>> log = AllocationLog()
     >>> log.note(0, [(4, 8), (5, 8), (6, 8), (9, 2)])
-    >>> told = log.columns()
-    >>> told.first_node.tolist(), told.n_nodes.tolist(), told.chips.tolist()
+    >>> allocated = log.columns()
+    >>> allocated.first_node.tolist(), allocated.n_nodes.tolist(), allocated.chips.tolist()
     ([4, 9], [3, 1], [8, 2])
     """
 
@@ -58,7 +58,7 @@ class AllocationLog:
     _chips: array[int] = field(default_factory=lambda: array("i"))
 
     def note(self, attempt: int, nodes: Nodes) -> None:
-        """Note the nodes of an attempt."""
+        """Record the nodes of an attempt."""
         if isinstance(nodes, ManyNodes):
             n_ranges = self._note_many(nodes)
         elif len(nodes) == 1:
@@ -94,17 +94,17 @@ class AllocationLog:
         last = (~follows).nonzero()[0]
         edge = np.zeros(len(last) + 2, dtype=np.int64)
         edge[1:-1], edge[-1] = last + 1, len(nodes)
-        begin = edge[:-1]
+        start = edge[:-1]
         for column, values in (
-            (self._first_node, nodes[begin]),
-            (self._n_nodes, edge[1:] - begin),
-            (self._chips, chips[begin]),
+            (self._first_node, nodes[start]),
+            (self._n_nodes, edge[1:] - start),
+            (self._chips, chips[start]),
         ):
             column.frombytes(values.astype(np.int32).tobytes())
-        return len(begin)
+        return len(start)
 
     def columns(self) -> Allocated:
-        """Return what was noted, as arrays; an attempt that was half noted is left out."""
+        """Return the records as arrays, without an attempt whose record is incomplete."""
         n_attempts = len(self._n_ranges)
         n_ranges = np.array(self._n_ranges, dtype=np.int32)
         total = int(n_ranges.sum())

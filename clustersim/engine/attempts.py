@@ -1,4 +1,4 @@
-"""Attempts: a job that runs is one, and a job that is stopped and starts again has several."""
+"""Attempts: an attempt is one start of a job, up to its end or until it is stopped."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ __all__ = ["Attempt", "AttemptLog", "Attempts"]
 
 
 class Attempt:
-    """A running attempt at a job, and how far it is.
+    """A running attempt at a job, and its progress.
 
     Attributes
     ----------
     job, number : int
         The job, and the row of the attempt in the log.
     partition : Partition
-        Where it runs.
-    began_s, work_s : float
-        When it began, and the work that was left then, at full speed; seconds.
+        The partition on which it runs.
+    began_s : float
+        Time of its start, seconds.
+    work_s : float
+        Work that was left at its start, in seconds at full speed.
     checkpoints : Checkpoints
         How it saves its state.
     again : bool
         Whether the job was stopped before.
     slowdown : float
-        How many times as long as at full speed everything takes at present.
+        Present time per step over the time per step at full speed.
     end : Event
         Its completion on the clock.
 
@@ -88,12 +90,12 @@ class Attempt:
 
     @property
     def end_s(self) -> float:
-        """When it completes its job at its present pace."""
+        """Time (seconds) at which it completes its job at its present pace."""
         return self._since_s + (self._wall_s - self._done_s) * self.slowdown
 
     @property
     def is_plain(self) -> bool:
-        """Whether all its time is work: first attempt, no checkpoints, full speed throughout."""
+        """Whether all its time is work: a first attempt, no checkpoints, always full speed."""
         return (
             self.checkpoints is NO_CHECKPOINTS
             and not self.again
@@ -102,23 +104,23 @@ class Attempt:
         )
 
     def at_full_speed_s(self, now: float) -> float:
-        """Return how long it would have taken at full speed for what it has done by `now`."""
+        """Return the seconds that its progress up to `now` would have taken at full speed."""
         return self._done_s + (now - self._since_s) / self.slowdown
 
     def rerate(self, now: float, slowdown: float) -> None:
-        """Let it go on at another pace from `now` on."""
+        """Continue at another pace from `now` on."""
         self._done_s = self.at_full_speed_s(now)
         self._since_s = now
         self.slowdown = slowdown
 
     def progress(self, now: float, *, saved: bool) -> Progress:
-        """Account for its time until `now`, when it is stopped."""
+        """Split its time into its uses if it is stopped at `now`."""
         elapsed_s = self.at_full_speed_s(now)
         progress = self.checkpoints.progress(elapsed_s, self.work_s, again=self.again, saved=saved)
         return progress._replace(slow_s=now - self.began_s - elapsed_s)
 
     def whole(self, now: float) -> Progress:
-        """Account for its time when it completes its job."""
+        """Split its time into its uses if it completes its job at `now`."""
         progress = self.checkpoints.whole(self.work_s, again=self.again)
         at_one_pace = self._since_s == self.began_s and self.slowdown == 1.0
         slow_s = 0.0 if at_one_pace else now - self.began_s - self._wall_s
@@ -127,18 +129,18 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Attempts in order of their start, a column an attribute.
+    """Attempts in order of their start, one column per attribute.
 
     Attributes
     ----------
     job, partition : int64 arrays (attempts,)
     start_s, end_s : float64 arrays (attempts,)
-        The end is NaN of one that still ran when the simulation ended.
+        The end is NaN for an attempt that was still running when the simulation ended.
     kept_s, lost_s, checkpoint_s, restart_s, slow_s : float64 arrays (attempts,)
-        Where its time went, see :class:`~clustersim.engine.recovery.Progress`; of one that
-        runs, so far.
+        How its time was used, see :class:`~clustersim.engine.recovery.Progress`; up to now for an
+        attempt that is still running.
     done : float64 array (attempts,)
-        Share of the job's work that it did for good, or has done so far.
+        Share of the job's work that it did and kept, up to now for one that is still running.
     """
 
     job: npt.NDArray[np.int64]
@@ -155,10 +157,10 @@ class Attempts:
 
 @dataclass(slots=True)
 class AttemptLog:
-    """Attempts as they begin and end.
+    """Records attempts as they begin and end.
 
-    Most attempts are plain (:attr:`Attempt.is_plain`): of those only start and end are noted, and
-    the rest is filled in for all of them at once.
+    Most attempts are plain (:attr:`Attempt.is_plain`). Only the start and the end of these are
+    recorded; :meth:`columns` fills in the rest for all of them at once.
     """
 
     _job: array[int] = field(default_factory=lambda: array("q"))
@@ -168,7 +170,7 @@ class AttemptLog:
     _noted: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
     def begin(self, job: int, partition: int, now: float) -> int:
-        """Note that a job starts; return the number of its attempt."""
+        """Record that a job starts, and return the number of its attempt."""
         self._job.append(job)
         self._partition.append(partition)
         self._end_s.append(np.nan)
@@ -176,20 +178,23 @@ class AttemptLog:
         return len(self._start_s) - 1
 
     def end(self, attempt: int, now: float) -> None:
-        """Note that an attempt ends; unless more is noted of it, it is plain and did its job."""
+        """Record the end of an attempt.
+
+        Without a :meth:`note` the attempt was plain and completed its job.
+        """
         self._end_s[attempt] = now
 
     def note(self, attempt: int, progress: Progress, done: float) -> None:
-        """Note where the time of an attempt went, and what share of its job's work it did."""
+        """Record how the time of an attempt was used, and the share of its job's work it did."""
         self._noted[attempt] = (*progress, done)
 
     def columns(self, work_s: Sequence[Sequence[float]]) -> Attempts:
-        """Return what was noted, as arrays; an attempt that was half noted is left out.
+        """Return the records as arrays, without an attempt whose record is incomplete.
 
         Parameters
         ----------
         work_s : sequence of sequence of float
-            Work of each job by partition, seconds.
+            Work by partition and job, seconds.
         """
         n = len(self._start_s)
         job = np.frombuffer(self._job, dtype=np.int64)[:n]

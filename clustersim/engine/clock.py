@@ -1,4 +1,4 @@
-"""SimPy's environment, with events at absolute times and an order within an instant."""
+"""A SimPy environment with events at absolute times and a fixed order within an instant."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ NODE_EVENT: Final = 2
 SUBMISSION: Final = 3
 SCHEDULING: Final = 4
 END_OF_INSTANT: Final = 5
-"""Priorities at one instant: the end of the run, then what ends, what fails or comes back, what is
-submitted, then the pass; last the question whether anything is left to happen."""
+"""Priorities at one instant, lowest first: the end of the run, completions, node events,
+submissions, the scheduling pass, and last the check whether anything is left to happen."""
 _STOP: Final = 9
 
 
 class ImmediateProcess(Process):
     """A SimPy process that starts and ends without events of its own.
 
-    SimPy starts a process in an event at the present time, and its end is an event too, for those
-    who wait for it.  A job has one process for each attempt, and these two events would be half of
-    all events of a simulation.
+    SimPy starts a process with an event at the present time, and its end is an event too, on which
+    other processes can wait. A job has one process for each attempt, so these two events would be
+    half of all events of a simulation.
 
     Parameters
     ----------
     clock : Clock
     steps : generator of Event
-        What the process does; it runs to its first ``yield`` at once.
+        The body of the process; it runs to its first ``yield`` immediately.
     """
 
     def __init__(self, clock: Clock, steps: Generator[Event, Any, Any]) -> None:
@@ -57,8 +57,8 @@ class Clock(simpy.Environment):
     """Environment of a simulation.
 
     SimPy schedules after a delay, and ``now + (time - now)`` is not always ``time``
-    in floating point.  Here an event happens at just the time that is asked for, so
-    that a submission and a completion meant for one instant meet in it.
+    in floating point. Here an event happens at exactly the requested time, so that a
+    submission and a completion at the same time share an instant.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Clock(simpy.Environment):
         return event
 
     def start(self, steps: Generator[Event, Any, Any]) -> ImmediateProcess:
-        """Start a process at once; see :class:`ImmediateProcess`."""
+        """Start a process immediately; see :class:`ImmediateProcess`."""
         return ImmediateProcess(self, steps)
 
     def schedule(
@@ -87,20 +87,20 @@ class Clock(simpy.Environment):
     ) -> None:
         """Schedule an event as SimPy does, except for the end of a process that nobody awaits."""
         if type(event) is ImmediateProcess and event._ok and not event.callbacks:
-            event.callbacks = None  # type: ignore[assignment]  # SimPy's mark of what has happened
+            event.callbacks = None  # type: ignore[assignment]  # SimPy's mark of a processed event
         else:
             super().schedule(event, priority, delay)
 
     def cancel(self, event: Event) -> None:
-        """Let nothing happen at an event that is still to come; its time passes all the same."""
+        """Remove the effect of a future event; the clock still passes its time."""
         event.callbacks.clear()
         event._value = None
 
     def stop(self) -> None:
-        """End the run once all that happens at the next instant has happened.
+        """End the run after all events of the next instant.
 
-        May be called between any two bytecodes, as by the handler of a signal: the event that is
-        being processed may not have set the time yet, so the next event's time is taken.
+        A signal handler may call this between any two bytecodes. The event being processed may not
+        have set the time yet, so the time of the next event is used.
         """
         if not self._queue:
             return

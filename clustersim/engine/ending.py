@@ -1,7 +1,7 @@
-"""When a run without a horizon ends: nothing that is still to come can start a waiting job.
+"""The end of a run without a horizon: no future event can start a waiting job.
 
-The question is asked once an instant is over.  In mid-instant the answer can be wrong: the node
-that comes back has not started its job yet, and the one that is delivered may find no power.
+The check runs at the end of an instant. Earlier its answer could be wrong: a node that returns at
+this instant has not started its job yet, and a node that is delivered may find no power.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class Ending:
     """Stops a run as soon as no job runs and none can ever start.
 
     A waiting job can start if one of its partitions has enough nodes that are in service or will
-    be again.  It may still wait for ever behind a job that cannot: the policy says so
-    (:meth:`~clustersim.scheduling.policies.Policy.would_start`), or shows it by starting nothing
-    although each waiting job that can ever start has room on every partition it can use.
+    return to service. It may still wait forever behind a job that cannot start. The policy reports
+    this (:meth:`~clustersim.scheduling.policies.Policy.would_start`). Otherwise it is inferred
+    when the policy starts nothing although each waiting job that can ever start has room on every
+    partition that it can use.
 
     Parameters
     ----------
@@ -33,11 +34,11 @@ class Ending:
     jobs : JobColumns
     partitions : sequence of Partition
     policies : sequence of Policy
-        That of each set of partitions in `jobs`.
+        Policy for each set of partitions in `jobs`.
     running : sized
-        The jobs that run, kept up to date by its owner.
+        The running jobs; the caller keeps it up to date.
     partition_of : sequence of int
-        Partition of each job that runs or has ended, -1 of others; kept up to date likewise.
+        Partition of each job that runs or has ended, -1 for others; the caller keeps it up to date.
 
     Attributes
     ----------
@@ -66,12 +67,12 @@ class Ending:
         self._waiting: dict[tuple[int, int], int] = {}
 
     def ask(self, n_ended: int) -> None:
-        """Ask at the end of this instant whether the run is over.
+        """Check at the end of this instant whether the run is over.
 
         Parameters
         ----------
         n_ended : int
-            Jobs that have ended; all have been submitted, and none runs at present.
+            Number of jobs that have ended. All jobs have been submitted and none runs at present.
         """
         self._n_ended = n_ended
         if not self._asked:
@@ -85,7 +86,7 @@ class Ending:
             StopSimulation.callback(event)
 
     def _one_can_start(self) -> bool:
-        """Whether a job that waits can start when nodes come back, while none runs."""
+        """Whether a waiting job can start when nodes return, given that no job runs."""
         choices = self._jobs.choices
         policies = dict.fromkeys(
             self._policies[choice]
@@ -95,7 +96,7 @@ class Ending:
         return any(policy.would_start(self._job_fits) for policy in policies)
 
     def _waiting_jobs(self) -> dict[tuple[int, int], int]:
-        """One waiting job of each set of partitions and size, while none runs."""
+        """One waiting job for each set of partitions and size, given that no job runs."""
         jobs = self._jobs
         if self._n_ended_then != self._n_ended:
             self._n_ended_then = self._n_ended
@@ -107,7 +108,7 @@ class Ending:
         return self._waiting
 
     def _job_fits(self, job: int, closed: int) -> bool:
-        """Whether a job fits one of its partitions that are not closed, once all nodes are back."""
+        """Whether a job fits one of its open partitions once all nodes have returned."""
         n = self._jobs.n_accelerators[job]
         return any(
             not closed >> index & 1 and n <= self._most(index)
@@ -115,12 +116,12 @@ class Ending:
         )
 
     def _waits_for_nodes(self, index: int, n: int) -> bool:
-        """Whether a gang has no room on a partition, but may when nodes are back; no job runs."""
+        """Whether a gang has no room on a partition now, but may have when nodes return."""
         placement, most = self._partitions[index].placement, self._most(index)
         return n <= most and placement.free < most and not placement.fits_each(np.array([n]))[0]
 
     def _most(self, index: int) -> int:
-        """Accelerators of a partition that are in service or will be again."""
+        """Accelerators of a partition that are in service or will return to service."""
         partition = self._partitions[index]
         placement = partition.placement
         return placement.capacity - partition.n_gone * placement.chips_per_node

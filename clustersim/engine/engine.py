@@ -1,12 +1,12 @@
 """The simulation: jobs are submitted, start, run, may be stopped and start again, and end.
 
-Every start of a job is an attempt, whose completion is an event on the SimPy clock.  At one instant
-all completions come first, then nodes that fail or come back, then all submissions, then exactly
-one scheduling pass over the queues that they touched.
+Every start of a job is an attempt, whose completion is an event on the SimPy clock. At one instant
+all completions happen first, then node events, then all submissions, then exactly one scheduling
+pass over the queues that these events changed.
 
-The engine does not know why a job is stopped or slowed.  Whoever has a reason calls
-:meth:`Simulation.stop` or :meth:`Simulation.rerate`: today a
-:class:`~clustersim.engine.node_driver.NodeDriver`, for node events.
+The engine does not know why a job is stopped or slowed. Any caller can use
+:meth:`Simulation.stop` and :meth:`Simulation.rerate`. At present only
+:class:`~clustersim.engine.node_driver.NodeDriver` does, for node events.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _REPORT_EVERY = 1024
 
 
 class Watcher(Protocol):
-    """Is told who starts and leaves where."""
+    """An observer that is notified when a job starts on its nodes or leaves them."""
 
     def started(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Note that a job has started; it may be given another pace at once."""
+        """React to the start of a job; the observer may rerate the job immediately."""
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Note that a job ends or is stopped; it still holds the nodes."""
+        """React to the end or the stop of a job, which still holds its nodes at this time."""
 
 
 class Simulation:
@@ -56,33 +56,32 @@ class Simulation:
     run_s : sequence of sequence of float
         Run time by pool and job, seconds.
     jobs : JobColumns
-        What the scheduler knows of the jobs.
+        What the scheduler knows about the jobs.
     partitions : sequence of Partition
         The cluster's partitions, all free.
     policy : type of Policy
-        Instantiated once for each queue.  Partitions that share no job have queues
-        of their own.
+        Instantiated once for each queue. Partitions that share no job have separate queues.
     recovery : Recovery, optional
-        How jobs save their state and come back after they are stopped; by default they save
-        nothing and begin anew at once.
+        How jobs save their state and restart after they are stopped. By default they save nothing
+        and restart from the beginning without a delay.
     horizon_s : float, optional
-        Time at which the simulation stops; by default when no job runs and nothing that is still
-        to come can start one.
+        Time at which the simulation stops. By default it stops when no job runs and no future
+        event can start one.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
         Called with the simulation after every scheduling pass (debug runs).
     progress : callable, optional
-        Called now and then with the number of jobs that have ended, and of all.
+        Called regularly with the number of jobs that have ended and the number of all jobs.
 
     Attributes
     ----------
     clock : Clock
-        The SimPy environment; callers may add events and processes of their own.
+        The SimPy environment; callers may add events and processes.
     running : dict of int to Attempt
-        The jobs that run, in order of their start.
+        The running jobs, in order of their start.
     partition_of : list of int
-        Partition of each job that runs or has ended, -1 of others.
+        Partition of each job that runs or has ended, -1 for others.
     """
 
     def __init__(
@@ -148,7 +147,7 @@ class Simulation:
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
 
     def run(self) -> RunRecord:
-        """Run to the end or the horizon; an interrupt keeps what is done."""
+        """Run to the end or the horizon; an interrupted run returns what it has done."""
         self.clock.process(self._submissions())
         if self.horizon_s is not None:
             self.clock.at(self.horizon_s, HORIZON).callbacks.append(StopSimulation.callback)
@@ -164,7 +163,7 @@ class Simulation:
         return self._record(interrupted)
 
     def _record(self, interrupted: bool) -> RunRecord:
-        """Return what happened, with what the jobs that still run have done: none of it is lost."""
+        """Return what happened; all work done by jobs that are still running counts as kept."""
         for attempt in self.running.values():
             progress = attempt.progress(self.clock.now, saved=True)
             self._log.note(attempt.number, progress, self._share(progress.kept_s, attempt))
@@ -207,7 +206,7 @@ class Simulation:
     # --- What can be done with jobs -----------------------------------------------------
 
     def start(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Start a job that waits on accelerators that the scheduler has allocated.
+        """Start a waiting job on accelerators that the scheduler has allocated.
 
         Raises
         ------
@@ -216,8 +215,8 @@ class Simulation:
         """
         now = self.clock._now
         if self.partition_of[job] >= 0 or self._submit_s[job] > now:
-            problem = "had started" if self.partition_of[job] >= 0 else "was not submitted yet"
-            raise ClusterSimError(f"started job {job} (counted from 0), which {problem}")
+            done = "has already started" if self.partition_of[job] >= 0 else "is not submitted yet"
+            raise ClusterSimError(f"job {job} (counted from 0) cannot be started: it {done}")
         self.partition_of[job] = partition.index
         work_s = self._run_s[partition.pool][job]
         if again := job in self._left:
@@ -237,16 +236,16 @@ class Simulation:
             watcher.started(job, partition, nodes)
 
     def stop(self, job: int, *, saved: bool) -> None:
-        """Stop a running job now and put it back into its line.
+        """Stop a running job now and put it back into its queue.
 
-        It gives its accelerators back, keeps the work that its last checkpoint holds, and is
-        estimated anew.  A scheduling pass follows at this instant.
+        The job releases its accelerators and keeps the work that its last checkpoint holds. Its
+        estimate is reduced to the work that is left. A scheduling pass follows at this instant.
 
         Parameters
         ----------
         job : int
         saved : bool
-            Whether it can save its state before, so that no work is lost.
+            Whether the job can save its state first, so that no work is lost.
 
         Raises
         ------
@@ -270,15 +269,15 @@ class Simulation:
         self._may_be_over()
 
     def rerate(self, job: int, slowdown: float) -> None:
-        """Let a running job go on at another pace from now on.
+        """Continue a running job at another pace from now on.
 
-        Its estimate stays as it is: nobody tells the scheduler.
+        Its estimate stays unchanged, because the scheduler does not learn of the change.
 
         Parameters
         ----------
         job : int
         slowdown : float
-            How many times as long as at full speed everything takes; at least 1.
+            Time per step over the time per step at full speed; finite and at least 1.
 
         Raises
         ------
@@ -288,23 +287,24 @@ class Simulation:
         attempt = self._running(job, "slowed")
         if not 1.0 <= slowdown < float("inf"):
             raise ClusterSimError(
-                f"slowed job {job} by {slowdown}; at least 1 and finite is needed"
+                f"slowdown of job {job} (counted from 0) is {slowdown}; it must be finite and at"
+                " least 1"
             )
         if slowdown == attempt.slowdown:
             return
         now = self.clock.now
         self.clock.cancel(attempt.end)
         attempt.rerate(now, slowdown)
-        # Rounding must not put the end of what is nearly done before the present.
+        # Rounding must not move the end of an almost completed job into the past.
         attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION)
         self.clock.start(self._run_attempt(attempt, attempt.end))
 
     def watch(self, watcher: Watcher) -> None:
-        """Have a watcher told from now on who starts and leaves where."""
+        """Notify an observer of every start and every departure of a job from now on."""
         self._watchers.append(watcher)
 
     def service_changed(self, partition: Partition) -> None:
-        """Tell the policies that draw on a partition that it has more or fewer nodes in service."""
+        """Notify the policies that use a partition that its nodes in service have changed."""
         for policy in self._policies_on[partition.index]:
             policy.service_changed(partition)
             if policy not in self._touched:
@@ -317,7 +317,7 @@ class Simulation:
     def _running(self, job: int, what: str) -> Attempt:
         attempt = self.running.get(job)
         if attempt is None:
-            raise ClusterSimError(f"{what} job {job} (counted from 0), which does not run")
+            raise ClusterSimError(f"job {job} (counted from 0) cannot be {what}: it is not running")
         return attempt
 
     def _run_attempt(self, attempt: Attempt, end: Event) -> Generator[Event, None, None]:
@@ -327,7 +327,7 @@ class Simulation:
             self._complete(attempt)
 
     def _complete(self, attempt: Attempt) -> None:
-        """End a job: its attempt has come to its end."""
+        """End a job whose attempt has reached its end."""
         del self.running[attempt.job], attempt.end  # no circle of references
         now = self.clock._now
         self._log.end(attempt.number, now)
@@ -341,7 +341,7 @@ class Simulation:
         self._may_be_over()
 
     def _leave(self, attempt: Attempt) -> None:
-        """Give the accelerators of a job back."""
+        """Release the accelerators of a job."""
         job, partition = attempt.job, attempt.partition
         for watcher in self._watchers:
             watcher.left(job, partition, partition.nodes_of.get(job, ()))
@@ -352,17 +352,17 @@ class Simulation:
             self._touched.append(policy)
 
     def _may_be_over(self) -> None:
-        """Ask whether a run without a horizon is over; needless while jobs run."""
+        """Check whether a run without a horizon is over; it cannot be over while jobs run."""
         if not self.running and self._all_submitted and self.horizon_s is None:
             self._ending.ask(self._n_ended)
 
     def _share(self, kept_s: float, attempt: Attempt) -> float:
-        """Share of a job's whole work that so many seconds on a pool are."""
+        """Share of a job's whole work that `kept_s` seconds on the attempt's pool represent."""
         whole_s = self._run_s[attempt.partition.pool][attempt.job]
         return kept_s / whole_s if whole_s > 0 else 0.0
 
     def _estimate_again(self, job: int) -> None:
-        """Tell the scheduler how long the rest of a job takes, as far as its user can tell."""
+        """Set the scheduler's estimate to the share of the user's estimate that is left."""
         estimate_s = self.jobs.estimate_s
         whole = self._whole_estimate_s.setdefault(job, [column[job] for column in estimate_s])
         restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
@@ -370,7 +370,7 @@ class Simulation:
             column[job] = restart_s + seconds * self._left[job]  # type: ignore[index]
 
     def _request_pass(self, *, later: bool = False) -> None:
-        """Have one scheduling pass made when all else of this instant has happened."""
+        """Request one scheduling pass after all other events of this instant."""
         clock = self.clock
         if not later and clock.peek() > clock._now:
             self._pass()
@@ -379,7 +379,7 @@ class Simulation:
             clock.at(clock._now, SCHEDULING).callbacks.append(self._pass)
 
     def _pass(self, _event: Event | None = None) -> None:
-        """Let every queue that something happened to start jobs."""
+        """Start jobs from every queue that has changed."""
         self._pass_is_due = False
         now = self.clock._now
         self.passes += 1

@@ -1,4 +1,4 @@
-"""What must hold after every scheduling pass; checked in debug runs and in tests."""
+"""Invariants that hold after every scheduling pass; checked in debug runs and in tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["InvariantError", "check_accelerators"]
 
 
 class InvariantError(ClusterSimError):
-    """The simulation broke a rule that always holds."""
+    """The simulation violated an invariant."""
 
 
 def check_accelerators(simulation: Simulation) -> None:
     """Check that no accelerator is in two allocations and none is lost.
 
-    In every partition free + allocated + out of service = installed, over all and on every node.
+    In every partition and on every node: free + allocated + out of service = installed.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def check_accelerators(simulation: Simulation) -> None:
         where = f"at {simulation.clock.now} s, {partition.name}"
         if placement.free < 0 or placement.free + used != placement.capacity:
             raise InvariantError(
-                f"{where}: {placement.free} free + {used} allocated is not the "
+                f"{where}: {placement.free} free + {used} allocated or out of service is not the "
                 f"{placement.capacity} installed"
             )
         if isinstance(placement, NodePlacement):
@@ -52,6 +52,6 @@ def _check_nodes(placement: NodePlacement, partition: Partition, where: str) -> 
         free = placement.node_free[node]
         if free < 0 or free + used != placement.chips_per_node:
             raise InvariantError(
-                f"{where}: node {node} has {free} free and {used} allocated of "
-                f"{placement.chips_per_node}"
+                f"{where}: node {node} has {free} free + {used} allocated or out of service, which "
+                f"is not the {placement.chips_per_node} installed"
             )

@@ -1,4 +1,4 @@
-"""Carries out node events: takes nodes out of service and back, and slows or stops their jobs."""
+"""Carries out node events: removes nodes from service, restores them, slows or stops their jobs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["NodeDriver"]
 
 
 class NodeDriver:
-    """Lets node events happen in a simulation, which must not have begun.
+    """Applies node events to a simulation that has not begun.
 
-    Which jobs are on which nodes of a partition is only kept from its first event on.
+    The jobs on each node of a partition are tracked only from the partition's first event on.
 
     Parameters
     ----------
     simulation : Simulation
-        Its placements tell nodes apart.  Without a horizon it ends after 100 years, so that events
-        may go on without an end.
+        Its placements must track nodes. Without a horizon it ends after 100 years, so that the
+        sequence of events may be endless.
     events : iterable of NodeEvent
-        In order of their begin; no event takes a node out of service that is out already (see
-        :func:`~clustersim.engine.node_events.without_overlaps`).
+        In order of their start. No event removes a node from service that is out of service already
+        (see :func:`~clustersim.engine.node_events.without_overlaps`).
     """
 
     def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
@@ -52,26 +52,26 @@ class NodeDriver:
 
     @property
     def log(self) -> list[NodeEvent]:
-        """The events that have begun; the end is infinite of those that are not over."""
+        """The events that have begun; the end of those that are not over is infinite."""
         return [
             event if over else event._replace(end_s=math.inf)
             for event, over in zip(self._begun, self._is_over, strict=True)
         ]
 
     def started(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Note that a job has started, and slow it down if one of its nodes is slow."""
+        """Record that a job has started, and slow it down if one of its nodes is slow."""
         if (on_node := self._on_node.get(partition.index)) is not None:
             on_node.add(job, nodes)
         if (slow := self._slow.get(partition.index)) is not None:
             self._simulation.rerate(job, slow.slowdown(nodes))
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Note that a job leaves its nodes."""
+        """Record that a job leaves its nodes."""
         if (on_node := self._on_node.get(partition.index)) is not None:
             on_node.remove(job, nodes)
 
     def _take_turns(self) -> Generator[Event, None, None]:
-        """Let one event after the other begin (a SimPy process)."""
+        """Begin the events one after the other (a SimPy process)."""
         clock = self._simulation.clock
         for event in self._events:
             if event.begin_s > clock.now:
@@ -94,7 +94,7 @@ class NodeDriver:
         self._simulation.service_changed(partition)
 
     def _slow_down(self, event: NodeEvent) -> None:
-        """Let the jobs on a node go on slower; nobody else is told."""
+        """Slow the jobs on a node; the scheduler does not learn of it."""
         partition, node = self._place(event)
         if partition.index not in self._slow:
             self._slow[partition.index] = SlowNodes(partition.placement.n_nodes)
@@ -103,9 +103,10 @@ class NodeDriver:
         self._begin(event)
 
     def _begin(self, event: NodeEvent) -> None:
-        """Put an event into the log, and have it end at its time.
+        """Add an event to the log and schedule its end.
 
-        Nodes of a delivery, which are missing from one instant to another, come back in one event.
+        Node events with the same start and end, such as the nodes of one delivery, share one event
+        on the clock for their end.
         """
         clock, number = self._simulation.clock, len(self._begun)
         self._begun.append(event)
@@ -121,7 +122,7 @@ class NodeDriver:
         self._together, self._together_at = numbers, (-1.0, -1.0) if event.slows else at
 
     def _end(self, ending: Event) -> None:
-        """Let node events end, all at this instant."""
+        """End node events that are due at this instant."""
         for number in ending._value:
             self._is_over[number] = True
             event = self._begun[number]
@@ -134,7 +135,7 @@ class NodeDriver:
                 self._simulation.service_changed(partition)
 
     def _change_pace(self, partition: Partition, node: int) -> None:
-        """Give the jobs on a node the pace of the slowest of their nodes."""
+        """Set the pace of the jobs on a node to that of the slowest of each job's nodes."""
         slow = self._slow[partition.index]
         for job in self._jobs_on(partition, node):
             self._simulation.rerate(job, slow.slowdown(partition.nodes_of[job]))
@@ -153,7 +154,7 @@ class NodeDriver:
         return on_node.on(node)
 
     def _place(self, event: NodeEvent) -> tuple[Partition, int]:
-        """Return the partition of a node and its place there."""
+        """Return the partition of a node and the node's index in it."""
         of_pool = self._of_pool[event.pool]
         partition = of_pool[0]
         if len(of_pool) > 1:

@@ -1,4 +1,4 @@
-"""Events of nodes: failures, slowdowns, late deliveries, retirements, services."""
+"""Node events: failures, slowdowns, maintenance, late deliveries, retirements, services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clustersim.units import SECONDS_PER_YEAR
 __all__ = ["LAST_S", "NodeEvent", "NodeEventKind", "SoundEvents", "cause_text", "without_overlaps"]
 
 LAST_S = 100 * SECONDS_PER_YEAR
-"""Seconds; nothing fails later, and a run with node events and without a horizon ends here."""
+"""Seconds; no node fails later, and a run with node events but no horizon ends here."""
 
 
 class NodeEventKind(IntEnum):
@@ -26,15 +26,15 @@ class NodeEventKind(IntEnum):
     """
 
     SLOWDOWN = 0
-    """It serves, but its jobs take longer."""
+    """It stays in service, but its jobs take longer."""
     FAILURE = 1
     """Its jobs are stopped without warning."""
     MAINTENANCE = 2
-    """It is taken out of service for a planned while."""
+    """It is out of service for a planned time."""
     SERVICE = 3
-    """It is given to an inference service."""
+    """It is assigned to an inference service."""
     REPAIR = 4
-    """It is taken out to repair what was found to slow it."""
+    """It is out of service while the cause of a detected slowdown is repaired."""
     LATE_DELIVERY = 5
     """It has not been delivered yet."""
     NO_ROOM = 6
@@ -49,7 +49,7 @@ class NodeEventKind(IntEnum):
 
     @property
     def absent(self) -> bool:
-        """Whether the node is not part of the fleet meanwhile, or is switched off."""
+        """Whether the node is outside the fleet, or switched off, during the event."""
         return self in _ABSENT
 
     @property
@@ -74,19 +74,20 @@ def cause_text(kind: NodeEventKind, cause: str) -> str:
 
 
 class NodeEvent(NamedTuple):
-    """A node that is out of service, or slow, for a while.
+    """A time during which a node is out of service or slow.
 
     Attributes
     ----------
     begin_s, end_s : float
-        When it begins and ends, seconds; the end is infinite if it never does.
+        Start and end, seconds; the end is infinite if the event never ends.
     pool, node : int
         Index of the pool in the cluster and of the node in the pool.
     cause : str
         Name of the source of the failure, or of the inference service; for tables and timelines.
     kind : NodeEventKind
     slowdown : float
-        How many times as long its jobs take meanwhile; infinite unless it is a slowdown.
+        Time per step of its jobs over the time per step at full speed; infinite unless it is a
+        slowdown.
     needs_part : bool
         Whether its repair needs a spare part.
     """
@@ -102,12 +103,12 @@ class NodeEvent(NamedTuple):
 
     @property
     def slows(self) -> bool:
-        """Whether the node still serves, only slower."""
+        """Whether the node stays in service at a lower speed."""
         return self.kind is NodeEventKind.SLOWDOWN
 
 
 class SoundEvents(Iterator[NodeEvent]):
-    """Events of :func:`without_overlaps`, so that it is not applied to them again."""
+    """Events that :func:`without_overlaps` returned; it does not process them again."""
 
     def __init__(self, found: Iterator[NodeEvent]) -> None:
         self._found = found
@@ -122,19 +123,20 @@ class SoundEvents(Iterator[NodeEvent]):
 def without_overlaps(
     events: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None = None
 ) -> SoundEvents:
-    """Return node events of which none begins while its node is out of service already.
+    """Return node events of which none begins while its node is out of service.
 
-    What fails is a node in service: a failure while it is out does not happen.  A planned event
-    (maintenance of a node under repair) begins when the other ends, if it lasts longer; a repair
-    is left out.  A node that is only slow can fail.  A failure stops the jobs of
-    its node also if a spare takes over at once.
+    Only a node in service can fail, so a failure while the node is out of service is dropped. A
+    slow node can fail. A planned event that begins while the node is out of service (maintenance
+    of a node under repair) is postponed to the end of the earlier event; it is dropped if it would
+    be over by then, and so is a repair in any case. A failure of zero length is kept: a spare
+    replaces the node immediately, but its jobs are stopped.
 
     Parameters
     ----------
     events : iterable of NodeEvent
-        In order of their begin; those that this function returned are returned as they are.
+        In order of their start. Events that this function returned are returned unchanged.
     gone_s : sequence of float64 array (nodes,), optional
-        By pool; where a node goes out of service for good, the time (seconds) is written to it.
+        By pool. The time (seconds) at which a node leaves service permanently is written into it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The state of a partition's nodes: which jobs hold chips of each, and which are slow."""
+"""The state of a partition's nodes: the jobs that hold chips of each, and which are slow."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NOBODY = -1
 
 
 class JobsOnNodes:
-    """Which jobs hold chips of which node.
+    """The jobs that hold chips of each node.
 
-    A job that has all chips of a node stands in an array, so that a gang on thousands of nodes
-    is noted in one step; nodes that jobs share are kept one by one.
+    Jobs that hold all chips of a node are kept in an array, so that a gang on thousands of nodes is
+    recorded in one step. Nodes that jobs share are kept one by one.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class JobsOnNodes:
         self._sharers: dict[int, dict[int, None]] = {}
 
     def add(self, job: int, nodes: Nodes) -> None:
-        """Note that a job starts on some nodes."""
+        """Record that a job starts on some nodes."""
         whole = self._chips_per_node
         if isinstance(nodes, ManyNodes):
             own, nodes = nodes.whole(whole)
@@ -52,7 +52,7 @@ class JobsOnNodes:
                 self._sharers.setdefault(node, {})[job] = None
 
     def remove(self, job: int, nodes: Nodes) -> None:
-        """Note that a job has left the nodes that it was added on."""
+        """Record that a job has left the nodes on which it was added."""
         whole = self._chips_per_node
         if isinstance(nodes, ManyNodes):
             own, nodes = nodes.whole(whole)
@@ -70,7 +70,7 @@ class JobsOnNodes:
 
 
 class SlowNodes:
-    """Which nodes are slow, and how much a gang on them is.
+    """The slow nodes, and the slowdown of a gang that uses them.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class SlowNodes:
         self._worst = np.ones(0)
 
     def add(self, node: int, slowdown: float) -> None:
-        """Let a node take `slowdown` times as long, if nothing else makes it slower still."""
+        """Add a slowdown of a node; of several slowdowns the largest applies."""
         if not len(self._worst):
             self._worst = np.ones(self._n_nodes)
         own = self._slowdowns.setdefault(node, [])
@@ -92,7 +92,7 @@ class SlowNodes:
         self._worst[node] = max(own)
 
     def remove(self, node: int, slowdown: float) -> None:
-        """End what was added."""
+        """Remove a slowdown that was added."""
         left = self._slowdowns[node]
         left.remove(slowdown)
         if not left:
@@ -100,7 +100,7 @@ class SlowNodes:
         self._worst[node] = max(left, default=1.0)
 
     def slowdown(self, nodes: Nodes) -> float:
-        """How many times as long a gang on some nodes takes: it waits for the slowest."""
+        """Return the slowdown of a gang on some nodes: it waits for the slowest node."""
         slow = self._slowdowns
         if not slow:
             return 1.0

@@ -1,4 +1,4 @@
-"""The cluster cut into the partitions that jobs are placed on."""
+"""The partitions of a cluster, on which jobs are placed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from clustersim.topology import Cluster, Pool
 __all__ = ["MakePlacement", "build_partitions"]
 
 MakePlacement = Callable[[int, int], Placement]
-"""From nodes and chips per node to an empty placement; a placement class is one."""
+"""Makes an empty placement from the numbers of nodes and of chips per node, as a placement class
+does."""
 
 
 def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Partition]:
-    """Make a partition of every virtual cluster, and of what each pool has beside them.
+    """Make a partition of every virtual cluster, and one of the other nodes of each pool.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Pa
     Returns
     -------
     list of Partition
-        Pool by pool: its virtual clusters in the order of the file, then its rest.
+        Pool by pool: its virtual clusters in the order of the file, then its other nodes.
     """
     partitions: list[Partition] = []
     for pool_index, pool in enumerate(cluster.pools):

@@ -1,4 +1,4 @@
-"""What a run leaves behind, for the result tables."""
+"""The record of a run, from which the result tables are made."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ __all__ = ["RunRecord"]
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What happened to every job, a column an attribute.
+    """What happened to every job, one column per attribute.
 
     Attributes
     ----------
     start_s, finish_s : float64 arrays (jobs,)
-        NaN where it did not come to it.
+        NaN for a job that did not start or did not finish.
     partition : int32 array (jobs,)
-        Partition it started on last, -1 where it did not start.
+        Partition of its last start, -1 for a job that did not start.
     attempts : Attempts
-        What was run of which job, where and when.
+        The attempts of all jobs.
     allocated : Allocated
-        On which nodes of its partition each attempt ran; none for partitions that do not tell
-        nodes apart.
+        The nodes of its partition on which each attempt ran; none for partitions that do not track
+        nodes.
     nothing_could_start : bool
-        Whether it ended because no job ran and nothing that was still to come could start one.
+        Whether the run ended because no job ran and no future event could start one.
     end_s : float
-        When the simulation ended.
+        Time at which the simulation ended, seconds.
     passes : int
-        Scheduling passes made.
+        Number of scheduling passes.
     interrupted : bool
-        Whether it was stopped from outside before its end.
+        Whether the run was interrupted before its end.
     """
 
     start_s: npt.NDArray[np.float64]

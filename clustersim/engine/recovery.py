@@ -1,4 +1,4 @@
-"""What a stopped job has lost: checkpoints, and the way back to where it was."""
+"""Checkpoints and restarts: the work that a stopped job keeps and loses."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery"]
 
 
 class Progress(NamedTuple):
-    """Where the time of one attempt of a job went, seconds; together they are all of it.
+    """How the time of one attempt of a job was used, in seconds; the parts add up to all of it.
 
     Attributes
     ----------
     kept_s : float
-        Work that is done for good.
+        Work that is not lost.
     lost_s : float
-        Work after the last checkpoint, to be done again.
+        Work after the last checkpoint, which must be repeated.
     checkpoint_s : float
-        Standing still for checkpoints.
+        Time in which the job is blocked by checkpoints.
     restart_s : float
-        From the failure before it to the first step: detection, scheduling, loading.
+        Time from the previous failure to the first step: detection, scheduling, loading.
     slow_s : float
-        What all of it took longer because of slow nodes.
+        Extra time because of slow nodes.
     """
 
     kept_s: float
@@ -44,13 +44,14 @@ class Checkpoints:
     Attributes
     ----------
     interval_s : float
-        Work between checkpoints, seconds; infinite for none.
+        Work between checkpoints, seconds; infinite for a job without checkpoints.
     cost_s : float
-        How long it stands still for each.
+        Time for which each checkpoint blocks the job, seconds.
     restart_s : float
-        How long it takes to go on after it was stopped.
+        Time from a restart to the first step, seconds.
     write_s : float
-        How long after it a checkpoint is worth anything: the job goes on while it is written.
+        Time after a checkpoint until it can be used, seconds; the job continues while it is
+        written.
     """
 
     interval_s: float = math.inf
@@ -59,12 +60,12 @@ class Checkpoints:
     write_s: float = 0.0
 
     def wall_s(self, work_s: float, *, again: bool) -> float:
-        """How long an attempt lasts that is not stopped.
+        """Return the duration of an attempt that is not stopped.
 
         Parameters
         ----------
         work_s : float
-            Work that is left.
+            Work that is left, seconds.
         again : bool
             Whether the job was stopped before.
         """
@@ -72,18 +73,18 @@ class Checkpoints:
         return restart_s + work_s + self.cost_s * self._count(work_s)
 
     def progress(self, elapsed_s: float, work_s: float, *, again: bool, saved: bool) -> Progress:
-        """Account for an attempt that was stopped.
+        """Split the time of an attempt that was stopped into its uses.
 
         Parameters
         ----------
         elapsed_s : float
-            Since it began.
+            Time since its start, seconds.
         work_s : float
-            Work that was left when it began.
+            Work that was left at its start, seconds.
         again : bool
             Whether the job had been stopped before.
         saved : bool
-            Whether it could save its state before it was stopped: nothing is lost.
+            Whether it could save its state before it was stopped, so that no work is lost.
         """
         restart_s = min(elapsed_s, self.restart_s) if again else 0.0
         running_s = elapsed_s - restart_s
@@ -93,7 +94,7 @@ class Checkpoints:
             count, cycle_s = self._count(work_s), self.interval_s + self.cost_s
             cycles = min(int(running_s // cycle_s), count)
             since_s = running_s - cycles * cycle_s
-            # What is longer than the interval is the begin of a checkpoint, which is worth nothing.
+            # Time beyond the interval belongs to a checkpoint that was begun but not completed.
             standing_s = max(0.0, since_s - self.interval_s) if cycles < count else 0.0
             checkpoint_s = cycles * self.cost_s + standing_s
             work = running_s - checkpoint_s
@@ -103,12 +104,12 @@ class Checkpoints:
         return Progress(kept_s, work - kept_s, checkpoint_s, restart_s)
 
     def whole(self, work_s: float, *, again: bool) -> Progress:
-        """Account for an attempt that ended with the job."""
+        """Split the time of an attempt that completed its job into its uses."""
         checkpoint_s = self.cost_s * self._count(work_s)
         return Progress(work_s, 0.0, checkpoint_s, self.restart_s if again else 0.0)
 
     def _count(self, work_s: float) -> int:
-        """Checkpoints of so much work; none at its end."""
+        """Number of checkpoints in `work_s` seconds of work; none is made at the end."""
         if math.isinf(self.interval_s) or work_s <= self.interval_s:
             return 0
         return math.ceil(work_s / self.interval_s - _ROUNDING) - 1
@@ -116,23 +117,23 @@ class Checkpoints:
 
 NO_CHECKPOINTS = Checkpoints()
 _ROUNDING = 1e-9
-"""Of an interval: what is left of a job is a share of its work, and not quite exact."""
+"""Tolerance as a share of an interval: the work left is a product of shares, hence inexact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How all jobs of a run save their state and come back.
+    """How all jobs of a run save their state and restart.
 
     Attributes
     ----------
     interval_s : sequence of sequence of float
         Work between checkpoints by pool and job, seconds.
     cost_s : sequence of float (jobs,)
-        How long each job stands still for a checkpoint.
+        Time for which a checkpoint blocks each job, seconds.
     restart_s : sequence of float (jobs,)
-        How long each takes to go on after it was stopped.
+        Time from a restart of each job to its first step, seconds.
     write_s : sequence of float (jobs,), optional
-        How long after it a checkpoint of each is worth anything; by default at once.
+        Time after a checkpoint of each job until it can be used, seconds; 0 by default.
     """
 
     interval_s: Sequence[Sequence[float]]
@@ -141,7 +142,7 @@ class Recovery:
     write_s: Sequence[float] | None = None
 
     def of_jobs(self, rows: Sequence[int]) -> Recovery:
-        """Return how the jobs at some rows save their state and come back."""
+        """Return the recovery of the jobs at some rows."""
 
         def chosen(values: Sequence[float]) -> list[float]:
             return [values[row] for row in rows]
@@ -154,7 +155,7 @@ class Recovery:
         )
 
     def standing_s(self, work_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return how long jobs stand still for checkpoints in so much work, (pools, jobs)."""
+        """Return the time for which checkpoints block jobs during their work, (pools, jobs)."""
         pools, jobs = work_s.shape
         interval_s = np.array([column[:jobs] for column in self.interval_s[:pools]])
         with np.errstate(invalid="ignore"):

@@ -1,1 +1,1 @@
-"""A scenario document, its changes and cases, and the run that it describes."""
+"""The scenario file, its changes and cases, and the run that it describes."""

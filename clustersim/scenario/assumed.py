@@ -1,4 +1,4 @@
-"""Planning assumptions in a scenario: what stands for what it does not say."""
+"""Planning assumptions, which replace missing values of a scenario."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["assumption_lines", "with_assumptions"]
 
 
 def with_assumptions(scenario: Scenario, assumptions: PlanningAssumptions) -> Scenario:
-    """Return a scenario in which the planning assumptions stand for what it does not say."""
+    """Return a scenario in which the planning assumptions replace missing values."""
     update: dict[str, object] = {}
     if scenario.energy is not None:
         update["energy"] = assumed_energy(scenario.energy, assumptions)
@@ -28,21 +28,21 @@ def with_assumptions(scenario: Scenario, assumptions: PlanningAssumptions) -> Sc
 
 
 def assumption_lines(scenario: Scenario, cluster: Cluster, catalogue: Catalogue) -> list[str]:
-    """Say which prices, life, power and tariffs the accounts of a scenario rest on.
+    """Describe the prices, lifetimes, power and tariffs that the costs of a scenario assume.
 
     Returns
     -------
     list of str
-        A line each of money, energy and the power of the site, where the scenario has these keys.
+        One line each for money, energy and the power of the site, if the scenario has them.
     """
-    told = with_assumptions(scenario, catalogue.assumptions)
+    complete = with_assumptions(scenario, catalogue.assumptions)
     lines = []
-    if told.money is not None:
-        lines.append(_money_line(told.money, cluster, catalogue))
-    if told.energy is not None:
-        lines.append(_energy_line(told.energy, cluster))
-    if told.supply is not None and told.supply.site is not None:
-        lines.append(_site_line(told.supply.site, told.energy))
+    if complete.money is not None:
+        lines.append(_money_line(complete.money, cluster, catalogue))
+    if complete.energy is not None:
+        lines.append(_energy_line(complete.energy, cluster))
+    if complete.supply is not None and complete.supply.site is not None:
+        lines.append(_site_line(complete.supply.site, complete.energy))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Named cases of a scenario: changes that are made together, and the choice of one."""
+"""Named cases of a scenario: sets of changes, of which one may be chosen."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Cases(FileModel):
-    """What else a scenario may be."""
+    """Alternatives within one scenario file."""
 
     cases: dict[Name, dict[Name, Any]] | None = Field(
-        None, description="name -> path of the scenario -> value, as --set would change it"
+        None,
+        description="changes by name of the case: a mapping of paths to values, as for --set",
     )
-    case: Name | None = Field(None, description="which of the cases holds; by default none")
+    case: Name | None = Field(None, description="name of the chosen case; by default none")
 
 
 def apply_case(tree: dict[str, Any], source: str | Path, folder: Path) -> None:
-    """Make the changes of the case that a scenario's data names; its cases are then gone.
+    """Apply the chosen case of a scenario's data and remove the cases.
 
-    What is left depends on the chosen case alone: other cases may change as they like.
+    The remaining data depend only on the chosen case, so that changes of other cases have no
+    effect.
 
     Parameters
     ----------
@@ -39,25 +41,25 @@ def apply_case(tree: dict[str, Any], source: str | Path, folder: Path) -> None:
     source : str or Path
         Its file, for messages.
     folder : Path
-        What file names are relative to.
+        Folder to which file names are relative.
 
     Raises
     ------
     InputError
-        If there is no such case, or one of its paths leads nowhere.
+        If the case or one of its paths does not exist.
     """
-    told = validate(Cases, {key: tree.pop(key) for key in KEYS if key in tree}, source)
-    if told.case is None:
+    given = validate(Cases, {key: tree.pop(key) for key in KEYS if key in tree}, source)
+    if given.case is None:
         return
-    if told.case not in (told.cases or {}):
-        raise InputError(source, f"case: {unknown_name('case', told.case, told.cases or ())}")
-    assert told.cases is not None, "it has the case"
-    for path, value in told.cases[told.case].items():
-        where = f"cases.{told.case}: {path}"
+    if given.case not in (given.cases or {}):
+        raise InputError(source, f"case: {unknown_name('case', given.case, given.cases or ())}")
+    assert given.cases is not None, "it has the case"
+    for path, value in given.cases[given.case].items():
+        where = f"cases.{given.case}: {path}"
         if path == "plugins":
-            raise InputError(source, f"{where}: plugins are the same in every case")
+            raise InputError(source, f"{where}: plugins must be the same in every case")
         if path in KEYS:
-            raise InputError(source, f"{where}: a case changes other keys than cases and case")
+            raise InputError(source, f"{where}: a case cannot change the keys cases and case")
         try:
             set_path(tree, path, value, folder)
         except InputError as error:
@@ -69,16 +71,16 @@ def apply_case(tree: dict[str, Any], source: str | Path, folder: Path) -> None:
 def changed_cases(
     tree: Mapping[str, Any], over: Mapping[str, Any], written: Callable[[str, Any], Any]
 ) -> dict[str, Any]:
-    """Return the cases of a scenario's data, and its choice, where other changes come last.
+    """Return the cases of a scenario's data and its choice, with further changes applied last.
 
     Parameters
     ----------
     tree : mapping
         Data of a scenario.
     over : mapping of str to object
-        Changes by path that hold in every case.
+        Changes by path that apply in every case.
     written : callable
-        What stands for a value in the case, of its path and the value.
+        Takes a path and its value, and returns the value to write into the case.
     """
     kept = {key: tree[key] for key in KEYS if tree.get(key) is not None}
     last = {path: value for path, value in over.items() if path not in KEYS}

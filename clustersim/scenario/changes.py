@@ -1,4 +1,4 @@
-"""Changes of a scenario by dotted path: ``cluster.pools.h200.nodes = 64``."""
+"""Changes of a scenario by dotted path, such as ``cluster.pools.h200.nodes = 64``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PART = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([^."']+?))\s*(?:\.|$)""")
 
 
 def split_path(path: str) -> list[str]:
-    """Split a path at its dots; a name that has dots itself stands in quotes.
+    """Split a path at its dots; a name that contains dots must be quoted.
 
     Raises
     ------
@@ -58,8 +58,9 @@ def split_path(path: str) -> list[str]:
         parts.append(next(group for group in found.groups() if group is not None))
         at = found.end()
     if not parts or at < len(path) or path.rstrip().endswith("."):
-        told = "write for example workload.load, and a name with dots in quotes"
-        raise InputError(path, f"is not a path; {told}")
+        raise InputError(
+            path, "is not a path such as workload.load; names that contain dots must be quoted"
+        )
     return parts
 
 
@@ -74,8 +75,8 @@ def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, 
     if isinstance(changes, Mapping):
         return list(changes.items())
     if isinstance(changes, str) or not isinstance(changes, Iterable):
-        told = 'a mapping such as {"seed": 3} or a list of texts such as ["seed=3"]'
-        check_kind("changes", changes, (), told)
+        allowed = 'a mapping such as {"seed": 3} or a list of texts such as ["seed=3"]'
+        check_kind("changes", changes, (), allowed)
     items = []
     for text in changes:
         check_kind("changes", text, str, "texts such as seed=3")
@@ -103,7 +104,7 @@ def _at_equals(text: str) -> tuple[str, str, str]:
 
 @contextmanager
 def named_path(text: str) -> Iterator[None]:
-    """Name the option in problems of its path."""
+    """Name the option in messages about its path."""
     try:
         yield
     except InputError as error:
@@ -118,25 +119,27 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     tree : dict
         Data of a scenario, changed in place.
     path : str
-        Keys with dots between, see :func:`split_path`.  A path may lead into the cluster or
+        Keys separated by dots, see :func:`split_path`. A path may lead into the cluster or
         workload model that the scenario names (``cluster.pools.h200.nodes``), to an element of a
         list by its ``name`` (``workload.generate.classes.fine-tuning.weight``), to a chip or
-        model of the catalogue (``catalogue.SeedChip.hbm_bandwidth``), and to its planning
+        model of the catalogue (``catalogue.SeedChip.hbm_bandwidth``), and to the planning
         assumptions (``catalogue.assumptions.pue``).
     value : object
-        In the units of the file format, such as ``"4 TB/s"``.
+        Value in the units of the file format, such as ``"4 TB/s"``.
     folder : Path
-        What names of files are relative to.
+        Folder to which file names are relative.
 
     Raises
     ------
     InputError
-        If the path leads through something without fields.
+        If a part of the path other than the last has no fields.
     """
     with named_path(path):
         parts = split_path(path)
     if parts[0] == "cases":
-        raise InputError(f"--set {path}", "cases are written in a file; choose one by case=NAME")
+        raise InputError(
+            f"--set {path}", "cases can only be changed in the file; choose one with case=NAME"
+        )
     here = open_path(tree, parts[:-1], folder, f"--set {path}")
     key = key_of(here, parts[-1])
     if len(parts) > 1 and isinstance(here.get(key), list) and not isinstance(value, list):
@@ -145,16 +148,16 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
 
 
 def key_of(mapping: Mapping[Any, Any], part: str) -> Any:
-    """Return the key of a mapping that a part of a path stands for: ``8`` may be a number."""
+    """Return the key of a mapping that a part of a path names; ``8`` may be a number."""
     return next((key for key in mapping if str(key) == part), part)
 
 
 def open_path(
     tree: dict[str, Any], parts: Sequence[str], folder: Path, source: str
 ) -> dict[str, Any]:
-    """Return the mapping at a path, opening the files that it leads into; see :func:`set_path`.
+    """Return the mapping at a path, and read files on the way; see :func:`set_path`.
 
-    What is absent on the way is made, as an empty mapping.
+    Missing parts of the path are created as empty mappings.
     """
     here: Any = tree
     rest = list(parts)
@@ -186,8 +189,11 @@ def named_element(items: list[Any], name: str, path: Sequence[str], source: str)
     """Find the element of a list of mappings by its name."""
     named = {item["name"]: item for item in items if isinstance(item, dict) and "name" in item}
     if not named:
-        told = "set it as a whole, or give its elements a `name` and use that"
-        raise InputError(source, f"{path[-2]} is a list; {told}")
+        raise InputError(
+            source,
+            f"{path[-2]} is a list; set it as a whole, or give its elements a `name` and use it "
+            "in the path",
+        )
     if name not in named:
         raise InputError(source, unknown_name(f"name in {'.'.join(path[:-1])}", name, named))
     found: dict[str, Any] = named[name]
@@ -195,7 +201,7 @@ def named_element(items: list[Any], name: str, path: Sequence[str], source: str)
 
 
 def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> dict[str, Any]:
-    """Return the scenario's own entry of a chip or model, which extends that of the catalogue."""
+    """Return the scenario's entry of a chip or model, which extends the entry of the catalogue."""
     listed = tree.setdefault("catalogue", [])
     if not isinstance(listed, list):
         raise InputError(source, f"catalogue must be a list of files, found {listed!r}")
@@ -216,7 +222,7 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
 
 
 def _holds_changes_only(catalogue: Any) -> bool:
-    """Whether all entries of a catalogue extend those of their own name: those made here do."""
+    """Whether all entries of a catalogue extend entries of the same name, as those made here."""
     if not isinstance(catalogue, dict):
         return False
     if not catalogue.keys() <= {"accelerators", "models", ASSUMPTIONS}:
@@ -240,7 +246,7 @@ def _yaml(path: str) -> dict[str, Any]:
     try:
         content = Path(path).read_bytes()
     except OSError:
-        content = b""  # what is wrong with it is told below
+        content = b""  # reading the file below raises an error
     return copy.deepcopy(_read_once(path, content))
 
 

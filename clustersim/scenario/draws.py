@@ -24,13 +24,13 @@ __all__ = ["draw_catalogue", "open_draw"]
 
 
 def open_draw(performance: Performance, catalogue: Catalogue, folder: Path) -> CoefficientDraw:
-    """Return the values of the performance core's coefficients that a scenario asks for.
+    """Return the values of the coefficients of the performance model for a scenario.
 
     Raises
     ------
     InputError
-        For a calibration that cannot be read, a stack that was never measured (and is not
-        ``unknown``), or a chip that is not in the catalogue.
+        If the calibration cannot be read, a stack was never measured (and is not ``unknown``), or a
+        chip is not in the catalogue.
     """
     calibration = default_calibration()
     if performance.calibration is not None:
@@ -45,7 +45,7 @@ def open_draw(performance: Performance, catalogue: Catalogue, folder: Path) -> C
 
 
 def draw_catalogue(performance: Performance, catalogue: Catalogue) -> Catalogue:
-    """Draw the specification of hypothetical chips where a scenario names a draw."""
+    """Draw the specifications of hypothetical chips if the scenario sets a draw."""
     if performance.draw is None:
         return catalogue
     for accelerator in catalogue.accelerators.values():
@@ -57,7 +57,7 @@ def draw_catalogue(performance: Performance, catalogue: Catalogue) -> Catalogue:
 def _stacks(
     performance: Performance, calibration: Calibration, catalogue: Catalogue
 ) -> Mapping[str, str]:
-    """Check the named stacks; by chip, and under the empty name for all others."""
+    """Return the checked software stacks by chip; the empty name is for all other chips."""
     given = performance.stack
     if given is None:
         return {}

@@ -1,4 +1,4 @@
-"""Files that a scenario names: where they are, and the scenario without them."""
+"""Full paths of the files that a scenario names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
     data : mapping
         A scenario as plain data.
     folder : str or Path
-        What its file names are relative to.
+        Folder to which its file names are relative.
     """
     named = copy.deepcopy(dict(data))
     named["catalogue"] = [full_path(folder, own) for own in named["catalogue"]]
@@ -47,14 +47,14 @@ FILE_FIELDS = (
 
 
 def full_path(folder: str | Path, value: Any) -> Any:
-    """Return ``FILE`` or ``FILE:NAME`` with the full path, where there is such a file.
+    """Return ``FILE`` or ``FILE:NAME`` with the full path if the file exists.
 
     Parameters
     ----------
     folder : str or Path
-        What the file is relative to.
+        Folder to which the file is relative.
     value : object
-        Anything else is returned as it is.
+        Any other value is returned unchanged.
     """
     if not isinstance(value, str):
         return value
@@ -64,9 +64,9 @@ def full_path(folder: str | Path, value: Any) -> Any:
 
 
 def beside(folder: Path, name: str) -> str | Path:
-    """Return the file `name` in the scenario's folder, or in the user's, or of the package.
+    """Return the file `name` in the scenario's folder, the current folder, or the package.
 
-    Where there is none, the name as it stands.
+    If there is none, return the name unchanged.
     """
     found = find_file(name, folder, within="experiments" if name.endswith(SUFFIXES) else None)
     if os.path.isfile(found):

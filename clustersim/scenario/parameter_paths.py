@@ -1,4 +1,4 @@
-"""Whether a scenario has the field that a dotted path names."""
+"""Checks whether a scenario has the field that a dotted path names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OPENED: dict[tuple[str, ...], type[BaseModel]] = {
     ("cluster",): ClusterSpec,
     ("workload", "generate"): WorkloadSpec,
 }
-"""Formats of the files that a path may lead into."""
+"""Formats of the files into which a path may lead."""
 
 
 def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
@@ -44,17 +44,17 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
     path : str
         See :func:`~clustersim.scenario.changes.set_path`.
     folder : Path
-        What names of files are relative to.
+        Folder to which file names are relative.
 
     Returns
     -------
     object
-        What the scenario holds there; None where it may hold something but does not.
+        The value in the scenario; None if the field is absent.
 
     Raises
     ------
     InputError
-        Where the path leads nowhere, with the nearest name.
+        If the field does not exist; the message suggests the nearest name.
     """
     parts = split_path(path)
     data = copy.deepcopy(dict(tree))
@@ -80,12 +80,12 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
 
 
 def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
-    """Say what holds where changes of a scenario take something away: those whose value is None.
+    """Describe the defaults that apply after changes that remove a field (value None).
 
     Examples
     --------
     >>> removal_notes([("workload.load", None), ("seed", 3)])
-    ["Note: workload.load is taken away: by default the model's own arrival rate"]
+    ["Note: workload.load was removed: by default the model's own arrival rate"]
     """
     notes = []
     for path, value in changes:
@@ -98,13 +98,13 @@ def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
                 (str(node["description"]) for node in place.nodes if "description" in node), ""
             )
         default = re.search(r"[Bb]y default [^.;]*", text)
-        told = "its default holds" if default is None else default[0].replace("By", "by", 1)
-        notes.append(f"Note: {path} is taken away: {told}")
+        rule = "its default applies" if default is None else default[0].replace("By", "by", 1)
+        notes.append(f"Note: {path} was removed: {rule}")
     return notes
 
 
 def _step(here: Any, place: Place, parts: Sequence[str], path: str) -> tuple[Any, Place]:
-    """Go one part on; return what is there and what may be there."""
+    """Go one part further; return the value there and the place in the format."""
     part, where = parts[-1], ".".join(parts[:-1]) or "the scenario"
     if isinstance(here, list):
         return named_element(here, part, parts, path), place.of_elements
@@ -117,7 +117,7 @@ def _step(here: Any, place: Place, parts: Sequence[str], path: str) -> tuple[Any
         return held, place.at(part)
     if not fields and not named.nodes:
         raise InputError(path, f"{where} has no fields")
-    # A name of the user's own may be new where it stands for a value, not for a part with fields.
+    # A user-defined name may be new if it holds a value, but not if it holds fields.
     if not fields and (held is not None or not named.fields):
         return held, named
     names = fields or [str(key) for key in present]

@@ -1,4 +1,4 @@
-"""What a scenario runs on: catalogue, cluster, workload model and speeds."""
+"""The platform of a scenario: catalogue, cluster, workload model and speeds."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["Platform", "check_classes", "open_platform"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Platform(Brief):
-    """What a scenario runs on; runs that differ in seed, load or policy alone share it.
+    """The platform of a scenario, shared by runs that differ only in seed, load or policy.
 
     Attributes
     ----------
     catalogue : Catalogue
-        Built-in chips and models, and those of the scenario's files, at the scenario's draw.
+        Built-in chips and models and those of the scenario's files, with the scenario's draw.
     spec : ClusterSpec
-        The topology as it was written, completed.
+        The topology as written, with defaults filled in.
     cluster : Cluster
-        The topology compiled.
+        The compiled topology.
     workload : WorkloadSpec or None
-        The workload model, where the scenario generates its jobs.
+        The workload model, if the scenario generates its jobs.
     speeds : Speeds
-        Of models on the pools of the cluster, with the scenario's coefficients.
+        Speeds of models on the pools of the cluster, with the scenario's coefficients.
     """
 
     catalogue: Catalogue
@@ -48,8 +48,8 @@ class Platform(Brief):
 
     @property
     def draw(self) -> CoefficientDraw:
-        """Values of the performance core's coefficients."""
-        assert self.speeds.model.draw is not None, "a scenario's are always given"
+        """Values of the coefficients of the performance model."""
+        assert self.speeds.model.draw is not None, "a scenario always has coefficients"
         return self.speeds.model.draw
 
 
@@ -59,7 +59,7 @@ def open_platform(loaded: LoadedScenario) -> Platform:
     Raises
     ------
     InputError
-        If one of them cannot be used, or a name in the scenario is not in the catalogue.
+        If one of them is invalid, or a name in the scenario is not in the catalogue.
     """
     scenario, folder = loaded.scenario, loaded.folder
     with named_in(loaded.source, "catalogue"):
@@ -91,13 +91,13 @@ def open_platform(loaded: LoadedScenario) -> Platform:
 
 
 def _reference_chip(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
-    """The chip on which durations were measured: the scenario's word, else the model's."""
+    """The chip on which durations were measured, from the scenario or else the workload model."""
     own = scenario.workload.reference_accelerator
     return own if own is not None or workload is None else workload.reference_accelerator
 
 
 def check_classes(loaded: LoadedScenario, classes: Sequence[str]) -> None:
-    """Check that the reference models stand for classes of jobs that there are."""
+    """Check that the keys of the reference models are classes of jobs."""
     problems = [
         "workload.reference_models: " + unknown_name("job class", name, [*classes, "default"])
         for name in loaded.scenario.workload.reference_models

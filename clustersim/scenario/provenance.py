@@ -1,4 +1,4 @@
-"""What is kept with the result of a scenario, so that it can be made again."""
+"""Provenance of a scenario's result, from which the result can be reproduced."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ __all__ = ["document", "provenance"]
 
 
 def provenance(resolved: ResolvedScenario) -> dict[str, Any]:
-    """Return what is kept with the result of a scenario, beside what the run itself tells."""
-    told: dict[str, Any] = {
+    """Return the provenance of a scenario's result, without the facts that the run adds."""
+    facts: dict[str, Any] = {
         "scenario": document(resolved),
         "seed": resolved.scenario.seed,
         "calendar": resolved.dated.document(),
     }
     if resolved.arrival_per_s is not None:
-        told["arrival_rate_per_s"] = resolved.arrival_per_s
+        facts["arrival_rate_per_s"] = resolved.arrival_per_s
     assumptions = assumption_lines(resolved.scenario, resolved.cluster, resolved.catalogue)
     if assumptions:
-        told["assumptions"] = assumptions
+        facts["assumptions"] = assumptions
     built = [
         f"Note: pool {pool.name}: {note}" for pool in resolved.cluster.pools for note in pool.notes
     ]
     if built:
-        told["topology"] = built
+        facts["topology"] = built
     if resolved.log is not None:
-        told["log"] = resolved.log.report().splitlines()
-    return told
+        facts["log"] = resolved.log.report().splitlines()
+    return facts
 
 
 def document(resolved: ResolvedScenario) -> dict[str, Any]:
-    """Return the scenario with all that its names stand for, as plain data.
+    """Return the scenario as plain data, with the content of what it names.
 
-    Running it again gives the same tables, in any folder of this machine: files of
-    jobs, chips, policies and placements keep their place by their full path.
+    Running it again gives the same tables in any folder of this machine, because files of
+    jobs, chips, policies and placements are named by their full path.
     """
     scenario = with_assumptions(resolved.scenario, resolved.catalogue.assumptions)
     written = scenario.model_dump(mode="json", exclude_none=True)

@@ -1,4 +1,4 @@
-"""A scenario with all that a run of it needs, each part found once."""
+"""A scenario with everything that a run needs, each part resolved once."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ SECONDS_PER_DAY = 86400.0
 
 @dataclass(frozen=True, repr=False)
 class ResolvedScenario(Brief):
-    """A scenario with all that a run of it needs, made by :func:`resolve`.
+    """A scenario with everything that a run needs, made by :func:`resolve`.
 
     Attributes
     ----------
     loaded : LoadedScenario
-        The scenario, checked, and where it came from.
+        The validated scenario and its origin.
     platform : Platform
         Catalogue, cluster, workload model and speeds.
     scheduling : Scheduling
@@ -58,17 +58,17 @@ class ResolvedScenario(Brief):
     arrival_per_s : float or None
         Mean arrival rate of the workload model, jobs/s; None for a log.
     log : JobLog or None
-        The log of jobs as it was read; None where a workload model generates them.
+        The log of jobs as it was read; None if a workload model generates the jobs.
     jobs : pandas.DataFrame
-        The jobs table: those of the log, or those that were generated.
+        The table of jobs from the log or the workload model.
     dated : RunCalendar
-        The calendar of the run, and where it is from.
+        The calendar of the run and its origin.
     run_times : Runtimes
-        Of each job on each pool, with the software at its submission.
+        Run time of each job on each pool, with the software at its submission.
     services : list of ServiceDemand
-        What serves, and how many nodes each hour needs.
+        Inference services and the nodes that they need in each hour.
     costs : RunCosts
-        What energy and money of the run follow from.
+        Everything that the energy use and cost of the run depend on.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class ResolvedScenario(Brief):
 
     @property
     def scenario(self) -> Scenario:
-        """The scenario alone."""
+        """The scenario itself."""
         return self.loaded.scenario
 
     @property
@@ -111,16 +111,16 @@ class ResolvedScenario(Brief):
 
     @property
     def cluster(self) -> Cluster:
-        """The topology compiled."""
+        """The compiled topology."""
         return self.platform.cluster
 
     def node_events(self) -> NodeEvents | None:
-        """Begin the sequence of what happens to nodes; None where nothing ever does.
+        """Return a new sequence of node events; None if there can be none.
 
         Raises
         ------
         InputError
-            If failures or supply name what is not there.
+            If failures or supply name something unknown.
         """
         happens = what_happens(
             self.scenario.failures,
@@ -134,7 +134,7 @@ class ResolvedScenario(Brief):
         return None if happens is None else NodeEvents(happens, self.services)
 
     def recovery(self) -> Recovery:
-        """How each job saves its state and comes back when it is stopped."""
+        """Return how each job saves its state and restarts after it is stopped."""
         return recovery_in(self.scenario.failures, self.cluster, self.jobs, self.catalogue)
 
 
@@ -144,21 +144,21 @@ def resolve(
     platform: Platform | None = None,
     sustainable: float | None = None,
 ) -> ResolvedScenario:
-    """Find all that a run of a scenario needs.
+    """Resolve everything that a run of a scenario needs.
 
     Parameters
     ----------
     loaded : LoadedScenario
     platform : Platform, optional
-        What :func:`~clustersim.scenario.platform.open_platform` gave for it, to save finding it
-        again.
+        Result of :func:`~clustersim.scenario.platform.open_platform` for this scenario, to avoid
+        computing it again.
     sustainable : float, optional
-        What :func:`sustainable_per_s` gave for it, likewise.
+        Result of :func:`sustainable_per_s` for this scenario, for the same reason.
 
     Raises
     ------
     InputError
-        If something that the scenario names cannot be used, or it has no jobs.
+        If something that the scenario names is invalid, or there are no jobs.
     """
     scenario = loaded.scenario
     platform = platform or open_platform(loaded)
@@ -202,7 +202,8 @@ def resolve(
 def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
     """Find the arrival rate (jobs/s) at which the offered load of a scenario's workload is 1.
 
-    Scenarios that differ in their draw only have the same jobs: it is that of the posterior's mean.
+    The rate refers to the posterior mean, so that scenarios that differ only in their draw have the
+    same jobs.
 
     Raises
     ------
@@ -216,7 +217,7 @@ def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
             mean = performance.model_copy(update={"draw": None})
             scenario = loaded.scenario.model_copy(update={"performance": mean})
             platform = open_platform(dataclasses.replace(loaded, scenario=scenario))
-        assert platform.workload is not None, "a draw leaves the workload model as it is"
+        assert platform.workload is not None, "a draw does not change the workload model"
         scheduling = scheduling_of(loaded)
         return sustainable_rate(
             platform.workload,
@@ -227,7 +228,7 @@ def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
 
 
 def scheduling_of(loaded: LoadedScenario) -> Scheduling:
-    """Return the scheduling that a scenario asks for."""
+    """Return the scheduling of a scenario."""
     scheduler = loaded.scenario.scheduler
     return Scheduling(
         policy=scheduler.policy,
@@ -241,7 +242,7 @@ def scheduling_of(loaded: LoadedScenario) -> Scheduling:
 
 @contextmanager
 def fields_named(loaded: LoadedScenario) -> Iterator[None]:
-    """Say of problems that are found in here which field of the scenario holds them."""
+    """Name the field of the scenario in problems that are raised in this block."""
     try:
         yield
     except InputError as error:
@@ -264,7 +265,7 @@ _FIELDS = {
     "jobs": "workload",
     "catalogue": "workload",
 }
-"""Field of the scenario that holds what a problem of the simulation is about."""
+"""Maps the source of a problem in the simulation to a field of the scenario."""
 
 
 def _arrival_rate(
@@ -273,22 +274,22 @@ def _arrival_rate(
     """Mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
     if platform.workload is None:
         return None
-    told = loaded.scenario.workload
-    if told.jobs_per_day is not None:
-        return told.jobs_per_day / SECONDS_PER_DAY
-    if told.load is None:
+    spec = loaded.scenario.workload
+    if spec.jobs_per_day is not None:
+        return spec.jobs_per_day / SECONDS_PER_DAY
+    if spec.load is None:
         return 1.0 / float(platform.workload.arrivals.mean_interarrival)
-    return told.load * (sustainable_per_s(loaded, platform) if sustainable is None else sustainable)
+    return spec.load * (sustainable_per_s(loaded, platform) if sustainable is None else sustainable)
 
 
 def _read_log(loaded: LoadedScenario) -> JobLog | None:
     """Read the log of jobs that a scenario names, if it names one."""
-    told = loaded.scenario.workload
-    if told.trace is None:
+    spec = loaded.scenario.workload
+    if spec.trace is None:
         return None
     with named_in(loaded.source, "workload.trace"):
-        path = beside(loaded.folder, told.trace)
-        log = read_jobs(path, format=told.format, sort=told.sort)
+        path = beside(loaded.folder, spec.trace)
+        log = read_jobs(path, format=spec.format, sort=spec.sort)
     known = log.jobs["job_class"].dropna().unique() if "job_class" in log.jobs else ()
     check_classes(loaded, [str(name) for name in known])
     return log
@@ -310,20 +311,22 @@ def _generate(
         calendar=dated.calendar,
     )
     if jobs.empty:
-        raise InputError(loaded.source, "workload: no job arrives before its duration is over")
+        raise InputError(
+            loaded.source, "workload: no job arrives within its duration; increase the duration"
+        )
     return jobs
 
 
-def _rate_scale(told: ScenarioWorkload, platform: Platform, arrival_per_s: float) -> float:
-    """Return the arrival rate over the model's own."""
-    if told.load is None and told.jobs_per_day is None:
+def _rate_scale(spec: ScenarioWorkload, platform: Platform, arrival_per_s: float) -> float:
+    """Return the arrival rate divided by the workload model's own rate."""
+    if spec.load is None and spec.jobs_per_day is None:
         return 1.0
-    assert platform.workload is not None, "a load is of a workload model"
+    assert platform.workload is not None, "a load needs a workload model"
     return arrival_per_s * float(platform.workload.arrivals.mean_interarrival)
 
 
 def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
-    """Jobs of a log whose arrival rate is multiplied, from its first submission on."""
+    """Multiply the arrival rate of a log, keeping the time of its first submission."""
     if scale is None or scale == 1 or jobs.empty:
         return jobs
     first = jobs["submit_s"].iloc[0]
@@ -331,11 +334,11 @@ def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
 
 
 def _spares(scenario: Scenario) -> Mapping[str, int]:
-    """Hot spares of a scenario by pool, nodes."""
+    """Number of hot spare nodes of a scenario by pool."""
     failures = scenario.failures
     return {} if failures is None or failures.spares is None else failures.spares.nodes
 
 
 def _streams(scenario: Scenario) -> Streams:
-    """Random numbers of a scenario's seed and replication, by purpose."""
+    """Streams of random numbers for a scenario's seed and replication."""
     return Streams(scenario.seed, replication=scenario.replication)

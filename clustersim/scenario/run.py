@@ -1,4 +1,4 @@
-"""Running a scenario: from its file to a result."""
+"""Runs a scenario, from its file to a result."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def run(
     Parameters
     ----------
     scenario : str, Path, mapping, LoadedScenario or ResolvedScenario
-        A file, what a file would say, or what :func:`~clustersim.scenario.scenario.load_scenario`
-        gave.
+        A file, the content of a file, or the result of
+        :func:`~clustersim.scenario.scenario.load_scenario`.
     changes : mapping or sequence of str
         See :func:`~clustersim.scenario.scenario.load_scenario`.
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
-        Called now and then with the number of jobs that have ended, and of all.
+        Called regularly with the number of jobs that have ended and the number of all jobs.
 
     Raises
     ------
     InputError
-        If something of the scenario cannot be used.
+        If the scenario is invalid.
 
     Examples
     --------
@@ -69,10 +69,11 @@ def run_scenario(
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
-    """Run a scenario that is already read; see :func:`run`.
+    """Run a scenario that has been loaded; see :func:`run`.
 
-    For `by_node` see :func:`~clustersim.simulation.simulate.simulate`; `cost_dates_s` gives the
-    dates of :meth:`~clustersim.costs.run_costs.RunCosts.attach` on the calendar of the run.
+    For `by_node` see :func:`~clustersim.simulation.simulate.simulate`. `cost_dates_s` takes the
+    calendar of the run and returns the dates of
+    :meth:`~clustersim.costs.run_costs.RunCosts.attach`.
     """
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)
     with fields_named(resolved.loaded):

@@ -26,15 +26,15 @@ TimeZone = Annotated[str, BeforeValidator(lambda name: zone_name(parse_zone(name
 
 @dataclass(frozen=True, slots=True)
 class RunCalendar:
-    """The calendar of a run and where it is from.
+    """The calendar of a run and its origin.
 
     Attributes
     ----------
     calendar : Calendar
     source : {"scenario", "log", "default"}
-        What says which date time 0 is.
+        Origin of the date of time 0.
     notes : tuple of str
-        What was decided between the scenario and its log.
+        Notes on conflicts between the scenario and its log.
     """
 
     calendar: Calendar
@@ -56,24 +56,24 @@ def run_calendar(
 ) -> RunCalendar:
     """Find the calendar of a run.
 
-    A `start` of the scenario says which date and time it is at time 0, also where a log has a clock
-    of its own; without one the log's clock does.  A `time_zone` of the scenario is that of all
-    local hours: instants of the log are converted to it.  Without one the zone is that of the
-    `start` if it has one, else the log's.
+    The `start` of the scenario is the date and time at time 0. It replaces the clock of a log;
+    without it the log's clock is used. The `time_zone` of the scenario applies to all local hours,
+    and instants of the log are converted to it. Without it the zone of the `start` applies if it
+    has one, otherwise the zone of the log.
 
     Parameters
     ----------
     start, time_zone : optional
-        Of the scenario.
+        Fields of the scenario.
     clock : datetime, optional
-        Local date and time at second 0 of the log, with its zone where that is known.
+        Local date and time at second 0 of the log, with its time zone if it is known.
     source : str
         The scenario's file, for messages.
 
     Raises
     ------
     InputError
-        If there is a time zone but no date, or the clocks of the zone skip the start.
+        If there is a time zone but no date, or local time in the zone skips the start.
 
     Examples
     --------
@@ -87,14 +87,16 @@ def run_calendar(
     """
     if start is None and clock is None:
         if time_zone is not None:
-            told = "has no effect without a date; add `start`, such as start: 2026-01-01"
-            raise InputError(f"{source}: time_zone", told)
+            raise InputError(
+                f"{source}: time_zone",
+                "has no effect without a date; add `start`, such as start: 2026-01-01",
+            )
         return RunCalendar(UNDATED, "default")
     zone = None if time_zone is None else parse_zone(time_zone)
     if zone is None and start is not None and start.tzinfo is None and clock is not None:
         zone = clock.tzinfo
     moment = clock if start is None else start
-    assert moment is not None, "one of them is there"
+    assert moment is not None, "one of them is given"
     try:
         calendar = Calendar(in_zone(moment, zone))
     except ValueError as error:
@@ -103,8 +105,8 @@ def run_calendar(
     notes = [*_notes_on_log(calendar, start, time_zone, clock)]
     if moment.tzinfo is None and calendar.start is not None and is_twice(calendar.start):
         notes.append(
-            f"{moment:%Y-%m-%d %H:%M} occurs twice in {calendar.time_zone}; the first is taken "
-            f"({calendar.start.isoformat()}); write an offset from UTC to choose"
+            f"{moment:%Y-%m-%d %H:%M} occurs twice in {calendar.time_zone}; the first is used "
+            f"({calendar.start.isoformat()}); add an offset from UTC to choose"
         )
     return RunCalendar(calendar, "log" if start is None else "scenario", tuple(notes))
 
@@ -112,7 +114,7 @@ def run_calendar(
 def _notes_on_log(
     calendar: Calendar, start: datetime | None, time_zone: str | None, clock: datetime | None
 ) -> list[str]:
-    """Say what the scenario overrides of the clock of its log."""
+    """Describe how the scenario overrides the clock of its log."""
     if clock is None:
         return []
     own = Calendar(clock)
@@ -122,16 +124,16 @@ def _notes_on_log(
         assert calendar.start is not None
         moved = _of_week(clock) != _of_week(calendar.start)
         return [
-            f"`start` replaces the clock of the log, by which time 0 is {own}"
+            f"`start` replaces the clock of the log, in which time 0 is {own}"
             + ("; jobs are submitted at other hours of the week than in the log" if moved else "")
         ]
     if time_zone is None or own.time_zone == calendar.time_zone:
         return []
     if own.time_zone is None:
-        return [f"the log names no time zone; its times are taken as local times of {time_zone}"]
+        return [f"the log has no time zone; its times are treated as local times of {time_zone}"]
     return [
-        f"local hours are those of `time_zone`, {calendar.time_zone}, in place of the log's "
-        f"{own.time_zone}, by which time 0 is {own}"
+        f"local hours use `time_zone` ({calendar.time_zone}) instead of the time zone of the log "
+        f"({own.time_zone}), in which time 0 is {own}"
     ]
 
 
@@ -139,17 +141,17 @@ def _of_week(moment: datetime) -> tuple[Any, ...]:
     return moment.weekday(), moment.time()
 
 
-_SAID_BY = {
-    "scenario": "by `start` of the scenario",
-    "log": "by the clock of the log",
+_ORIGIN = {
+    "scenario": "from `start` of the scenario",
+    "log": "from the clock of the log",
     "default": "by default; `start` sets a date",
 }
 
 
 def calendar_text(provenance: Mapping[str, Any]) -> list[str]:
-    """Say what time 0 of a result is, and what was decided about it, a line each."""
-    told = provenance.get("calendar")
-    if told is None:
+    """Describe time 0 of a result, and add the notes on its calendar; one line each."""
+    dated = provenance.get("calendar")
+    if dated is None:
         return []
-    first = f"time 0 is {Calendar.of_document(told)}, {_SAID_BY[told['source']]}"
-    return [first, *(f"Note: {note}" for note in told.get("notes", ()))]
+    first = f"time 0 is {Calendar.of_document(dated)}, {_ORIGIN[dated['source']]}"
+    return [first, *(f"Note: {note}" for note in dated.get("notes", ()))]

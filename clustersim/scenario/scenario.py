@@ -43,7 +43,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Scheduler(FileModel):
-    """How jobs are scheduled."""
+    """The scheduling of jobs."""
 
     policy: str = Field("fcfs", description=f"{', '.join(POLICIES)}, or FILE.py:ClassName")
     placement: str = Field(
@@ -52,15 +52,15 @@ class Scheduler(FileModel):
     )
     choose: Literal["fastest", "best_value", "listed"] = Field(
         "fastest",
-        description="which of the pools with room a job takes: where it finishes first, where the "
-        "price of a chip with its server (of the planning assumptions) x run time is least, or in "
-        "the order that the job lists",
+        description="which pool with room a job uses: the one with the shortest run time, the one "
+        "with the lowest run time x price of a chip with its server (by the planning assumptions), "
+        "or the first in the job's list",
     )
     wait_for_best: bool = Field(
-        False, description="whether a job waits for the pool it prefers rather than take another"
+        False, description="whether a job waits for its preferred pool instead of using another one"
     )
     estimates: Literal["user", "exact"] = Field(
-        "user", description="whether policies see the jobs' own estimates or their real run times"
+        "user", description="whether policies see the jobs' estimates or their real run times"
     )
 
 
@@ -69,41 +69,41 @@ class ScenarioWorkload(FileModel):
 
     trace: Text | None = Field(None, description="file of a log of jobs")
     format: str | None = Field(None, description="format of the log; by default detected")
-    sort: bool = Field(False, description="whether to sort a log that is not in order")
+    sort: bool = Field(False, description="whether to sort a log by submission time")
     generate: Text | WorkloadSpec | None = Field(
         None, description="a workload model: a name, a file, or the model itself"
     )
-    jobs: int | None = Field(None, ge=1, le=100_000_000, description="how many to generate")
-    duration: Duration | None = Field(None, description="submit jobs up to this time")
+    jobs: int | None = Field(None, ge=1, le=100_000_000, description="number of jobs to generate")
+    duration: Duration | None = Field(None, description="time until which jobs are submitted")
     load: float | None = Field(
         None,
         gt=0,
         le=100,
-        description="offered load of a workload model: the work that arrives over the most that "
-        "the fleet can do, so that a larger fleet is offered more jobs. By default the model's own "
-        "arrival rate",
+        description="offered load of a workload model: the work that arrives per second over the "
+        "work that the fleet can do per second, so that a larger fleet gets more jobs. By default "
+        "the model's own arrival rate",
     )
     jobs_per_day: float | None = Field(
         None,
         gt=0,
         le=1e9,
-        description="instead of load, the mean arrival rate of a workload model, whatever the "
-        "fleet is; with growth, that of time 0",
+        description="mean arrival rate of a workload model, independent of the fleet; use it "
+        "instead of load. If arrivals grow, the rate at time 0",
     )
     scale: float | None = Field(
         None,
         gt=0,
         le=1000,
-        description="of a log, a factor on its arrival rate: the times between its submissions are "
-        "divided by it, so that hours of the day move too; durations stay",
+        description="factor on the arrival rate of a log: the times between submissions are "
+        "divided by it, which also shifts the hours of the day; durations do not change",
     )
     reference_accelerator: str | None = Field(
-        None, description="the chip on which durations without a model were measured"
+        None, description="chip on which the durations of jobs without a model were measured"
     )
     reference_models: dict[str, str] = Field(
         default_factory=dict,
-        description="job class -> the model that stands for its jobs on other chips; "
-        "'default' for all other classes",
+        description="model that represents the jobs of each class on other chips; the key "
+        "'default' applies to all other classes",
     )
 
     @field_validator("format")
@@ -118,30 +118,30 @@ class ScenarioWorkload(FileModel):
         if (self.trace is None) == (self.generate is None):
             raise ValueError("needs either trace or generate")
         if self.generate is not None and self.jobs is None and self.duration is None:
-            raise ValueError("generate needs jobs (how many) or duration (up to when)")
+            raise ValueError("generate needs jobs (their number) or duration")
         if self.trace is not None:
             scale = "; scale changes the arrival rate of a log"
             hints = {"jobs": "", "duration": "", "load": scale, "jobs_per_day": scale}
             for name, hint in hints.items():
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} goes with generate, not with trace{hint}")
+                    raise ValueError(f"{name} applies to generate, not to trace{hint}")
         elif self.scale is not None:
             raise ValueError(
-                "scale goes with trace, not with generate; load and jobs_per_day set the arrival "
+                "scale applies to trace, not to generate; load and jobs_per_day set the arrival "
                 "rate of a workload model"
             )
         if self.load is not None and self.jobs_per_day is not None:
             raise ValueError(
                 f"load ({self.load:g}) and jobs_per_day ({self.jobs_per_day:g}) both set the "
-                "arrival rate; leave one of them out, or set it to null where another file has it"
+                "arrival rate; remove one of them, or set it to null if another file sets it"
             )
         if self.generate is not None and (self.format is not None or self.sort):
-            raise ValueError("format and sort go with trace, not with generate")
+            raise ValueError("format and sort apply to trace, not to generate")
         return self
 
 
 class MemoryOptions(FileModel):
-    """What jobs keep on their chips; what is not given is as in their software stack."""
+    """Data that jobs keep in the memory of their chips; defaults follow their software stack."""
 
     loss_fused: Literal["n", "kernel", "linear"] | None = Field(
         None, description=MEMORY_OPTIONS["loss_fused"]
@@ -149,7 +149,7 @@ class MemoryOptions(FileModel):
     gradients: Literal["bf16", "fp32"] | None = Field(None, description=MEMORY_OPTIONS["gradients"])
     optimizer: (
         Literal["adamw", "adamw-8bit", "adamw-bf16", "muon", "lion", "sgd", "adafactor"] | None
-    ) = Field(None, description="moments and main weights that the optimizer keeps")
+    ) = Field(None, description="optimizer, which determines the moments and main weights kept")
     offload: Text | None = Field(None, description=MEMORY_OPTIONS["offload"])
 
     @field_validator("offload")
@@ -162,59 +162,60 @@ class MemoryOptions(FileModel):
 
 
 class Performance(FileModel):
-    """From what step times are estimated."""
+    """Inputs of the performance model, which estimates step times."""
 
     stack: Text | dict[str, Text] | None = Field(
         None,
         description="software stack of all chips, or by chip ('default' for all others), such as "
         "NeMo 24.07, or unknown; by default NeMo 25.01-25.04 on NVIDIA, MindSpeed-LLM 1.0.RC3 on "
-        "Ascend, and unknown (the mean of all) on others",
+        "Ascend, and unknown (the mean of all stacks) on others",
     )
     precision: Literal["bf16", "fp8"] = Field(
-        "bf16", description="of matrix products; chips without FP8 compute in BF16"
+        "bf16", description="precision of matrix products; chips without FP8 compute in BF16"
     )
     memory: MemoryOptions | None = Field(
         None,
-        description="what jobs keep on their chips; by default what their software stack does",
+        description="data that jobs keep in the memory of their chips; by default as in their "
+        "software stack",
     )
     calibration: Text | None = Field(
-        None, description="file that `clustersim fit` has written; by default the built-in one"
+        None, description="file written by `clustersim fit`; by default the built-in calibration"
     )
     draw: int | None = Field(
         None,
         ge=0,
         lt=2**32,
-        description="which draw from the calibration's posterior, and from the range of "
-        "hypothetical chips; by default their means",
+        description="number of a draw from the posterior of the calibration and from the ranges "
+        "of hypothetical chips; by default their means",
     )
 
 
 class Scenario(Cases):
-    """One run: everything that its result depends on."""
+    """One run, with everything that its result depends on."""
 
     name: str = Field("", description="name of the scenario")
-    description: str = Field("", description="what the scenario is")
+    description: str = Field("", description="description of the scenario")
     catalogue: list[Text | dict[str, Any]] = Field(
         default_factory=list,
-        description="accelerators and models of one's own: files, or their content itself",
+        description="user-defined accelerators and models: files, or their content",
     )
     plugins: list[Text] | None = Field(
         None,
-        description="Python files of one's own that register metrics or plots: `clustersim run` "
+        description="user-defined Python files that register metrics or plots: `clustersim run` "
         "prints these metrics, and studies of this scenario can name them",
     )
     start: Start | None = Field(
         None,
         description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "
-        "2026-01-01T08:00+08:00, in place of the clock of a log; hours of prices, carbon, arrivals "
-        "and serving, months of costs and quarters of a study follow it; by default the clock of "
-        "the log, and without one midnight of a Monday and days of 24 hours",
+        "2026-01-01T08:00+08:00; it replaces the clock of a log. The hours of prices, carbon, "
+        "arrivals and services, the months of costs and the quarters of a study depend on it; by "
+        "default the clock of the log, or without a log midnight of a Monday and days of 24 hours",
     )
     time_zone: TimeZone | None = Field(
         None,
-        description="of all local hours, with daylight saving time: a name of the IANA time zone "
-        "database such as Asia/Shanghai, or an offset such as UTC+08:00; by default that of "
-        "`start` or of the log, and without one days have 24 hours",
+        description="time zone of all local hours, with daylight saving time: a name of the IANA "
+        "time zone database such as Asia/Shanghai, or an offset such as UTC+08:00; by default the "
+        "zone of `start` or of the log, and without one days have 24 hours",
     )
     cluster: Text | dict[str, Any] = Field(
         description="a topology: a name, a file, or the topology itself"
@@ -223,29 +224,35 @@ class Scenario(Cases):
     scheduler: Scheduler = Scheduler()
     performance: Performance = Performance()
     failures: Failures | None = Field(
-        None, description="what fails, and how jobs come back; by default nothing does"
+        None, description="failures of nodes, and how jobs recover; by default no node fails"
     )
     supply: Supply | None = Field(
-        None, description="what comes and leaves, and room for it; by default all is there"
+        None,
+        description="nodes that arrive and leave, and limits of the site; by default all nodes "
+        "are present all the time",
     )
     energy: EnergySpec | None = Field(
-        None, description="power and electricity; by default not accounted for"
+        None, description="power and electricity; by default not computed"
     )
     money: MoneySpec | None = Field(
         None,
-        description="what the fleet costs, with electricity where energy is told; by default not "
-        "accounted for",
+        description="cost of the fleet, with electricity if there is an energy section; by default "
+        "not computed",
     )
     software: Software | None = Field(
-        None, description="from when jobs run on which chips, and how well; by default all do"
+        None,
+        description="time from which jobs can run on some chips, and their speed there; by default "
+        "all software is mature",
     )
     serving: Serving | None = Field(
-        None, description="services that reserve nodes by the hour; needs a horizon"
+        None, description="inference services that reserve nodes by the hour; needs a horizon"
     )
     seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
-    replication: int = Field(0, ge=0, lt=2**63, description="which of the independent repetitions")
+    replication: int = Field(0, ge=0, lt=2**63, description="number of the independent repetition")
     horizon: Duration | None = Field(
-        None, gt=0, description="when the simulation stops; by default when all jobs have ended"
+        None,
+        gt=0,
+        description="time at which the simulation stops; by default when all jobs have ended",
     )
 
     @model_validator(mode="after")
@@ -254,23 +261,23 @@ class Scenario(Cases):
             try:
                 run_calendar(self.start, self.time_zone, source="")
             except InputError as error:
-                told = error.source.removeprefix(": ")
-                raise ValueError(f"{told}: {error.problems[0]}") from None
+                field = error.source.removeprefix(": ")
+                raise ValueError(f"{field}: {error.problems[0]}") from None
         return self
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedScenario(Brief):
-    """A scenario and where it came from.
+    """A scenario and its origin.
 
     Attributes
     ----------
     scenario : Scenario
-        Checked, with `extends` and the changes applied.
+        The validated scenario, with `extends` and changes applied.
     source : str
         Its file, for messages.
     folder : Path
-        What its file names are relative to.
+        Folder to which its file names are relative.
     """
 
     scenario: Scenario
@@ -299,8 +306,8 @@ def load_scenario(
     Parameters
     ----------
     path : str or Path
-        The file, or the name of one in a folder ``experiments``: the user's, else that of the
-        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of one in the folder ``experiments`` of the user or of the package.
+        With ``extends: FILE`` all missing fields are taken from FILE.
     changes : mapping or sequence of str
         ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
         :func:`~clustersim.scenario.changes.set_path`.
@@ -308,7 +315,7 @@ def load_scenario(
     Raises
     ------
     InputError
-        All problems of the file at once.
+        With all problems of the file.
     """
     path = existing_file(path, within="experiments")
     data = read_extended(path)
@@ -319,19 +326,19 @@ def as_loaded(
     given: str | Path | Mapping[str, Any] | Scenario | LoadedScenario,
     changes: Mapping[str, Any] | Sequence[str] = (),
 ) -> LoadedScenario:
-    """Return a scenario, with changes, that is given in any form.
+    """Return a scenario in any form as a loaded scenario, with changes applied.
 
     Parameters
     ----------
     given : str, Path, mapping, Scenario or LoadedScenario
-        A file, what a file would say, or what :func:`load_scenario` gave.
+        A file, the content of a file, or the result of :func:`load_scenario`.
     changes : mapping or sequence of str
         See :func:`load_scenario`.
 
     Raises
     ------
     InputError
-        If it is of another kind, or cannot be used.
+        If it has another type or is invalid.
     """
     if isinstance(given, str | Path):
         return load_scenario(given, changes)
@@ -340,8 +347,8 @@ def as_loaded(
     if isinstance(given, Scenario):
         given = LoadedScenario(given, "scenario", Path())
     if not isinstance(given, LoadedScenario):
-        told = "must be a path, a mapping or what load_scenario gives, found"
-        raise InputError("scenario", f"{told} {shown(given)}")
+        allowed = "must be a path, a mapping or the result of load_scenario"
+        raise InputError("scenario", f"{allowed}, found {shown(given)}")
     if not changes:
         return given
     tree = given.scenario.model_dump(mode="json", exclude_none=True)
@@ -355,7 +362,7 @@ def define_scenario(
     source: str | Path = "scenario",
     folder: str | Path = ".",
 ) -> LoadedScenario:
-    """Check a scenario that is already read; see :func:`load_scenario`."""
+    """Validate a scenario given as plain data; see :func:`load_scenario`."""
     tree = copy.deepcopy(dict(data))
     items = change_items(changes)
     tree |= {key: value for key, value in items if key == "case"}
@@ -368,7 +375,7 @@ def define_scenario(
 
 
 def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read a YAML file and what it `extends`.
+    """Read a YAML file and the files that it `extends`.
 
     Raises
     ------
@@ -396,32 +403,32 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def read_version(path: Path, *, quick: bool) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Read a YAML file and what it `extends`, as it is or with what it says under ``quick``.
+    """Read a YAML file and the files that it `extends`, with or without its ``quick`` section.
 
     Returns
     -------
     fields : dict
-        The version that is asked for.
+        The requested version.
     other : dict or None
-        The quick version where there is one and it is not asked for, to be checked too.
+        The quick version if there is one that was not requested, so that it can be checked too.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or ``quick`` is not a mapping, or asked for and not there.
+        If a file cannot be read, if ``quick`` is not a mapping, or if it is requested and missing.
     """
     fields = read_extended(path)
     small = fields.pop("quick", None)
     if small is not None and not isinstance(small, dict):
         raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
     if quick and small is None:
-        raise InputError(path, "quick: the file says nothing under this key")
+        raise InputError(path, "quick: the file has no `quick:` section")
     other = None if small is None else merged(fields, small)
     return (other, None) if quick and other is not None else (fields, other)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay the keys of `over` over those of `base`, mappings key by key."""
+    """Return `base` updated with the keys of `over`; nested mappings are merged key by key."""
     both = dict(base)
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):

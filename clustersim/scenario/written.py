@@ -1,4 +1,4 @@
-"""Scenarios that are loaded, in the place of those that a study or plan reads itself."""
+"""Loaded scenarios as plain data, for studies and plans that otherwise read a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["with_plain_scenario"]
 
 
 def with_plain_scenario(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Write out a scenario that is loaded and stands under a key; its files by their full path.
+    """Replace a loaded scenario under a key by plain data, with full paths of its files.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Who runs next, and where: policies and placements."""
+"""Policies, which choose the job that starts next, and placements, which choose its nodes."""
 
 from clustersim.scheduling.bucket_placements import Consolidate, Spread
 from clustersim.scheduling.placement import SPEED_NOTE, NodePlacement, Placement, Pooled

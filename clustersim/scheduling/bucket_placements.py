@@ -1,4 +1,4 @@
-"""Placements that tell nodes apart and search none: those of a gang packed, and spread."""
+"""Placements that find nodes without a search over all: consolidate and spread."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from clustersim.scheduling.placement import ManyNodes, NodeFree, NodePlacement, 
 __all__ = ["BucketPlacement", "Consolidate", "Spread"]
 
 _MANY = 32
-"""Nodes from which on an array is faster than a loop."""
+"""Number of nodes from which an array is faster than a loop."""
 
 
 class BucketPlacement(NodePlacement):
-    """Keeps for each number of free chips the set of nodes with so many, so that none is searched.
+    """Keeps the set of nodes for each number of free chips, which avoids a search over nodes.
 
-    A set is a byte a node, 1 for its members; its lowest member is found by a search for
-    a byte, from a hint on below which there is none.
+    A set has one byte per node, 1 for its members. Its lowest member is found by a search for
+    that byte. The search begins at a hint; no member has a lower index.
     """
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
@@ -51,14 +51,14 @@ class BucketPlacement(NodePlacement):
         self.free += n
 
     def _set_taken(self, nodes: Ints) -> None:
-        """Take all chips of nodes that are wholly free."""
+        """Allocate all chips of nodes that are entirely free."""
         self._free_view[nodes] = 0
         self._wholly_free[nodes] = False
         self._count[self.chips_per_node] -= len(nodes)
         self._count[0] += len(nodes)
 
     def _set_wholly_free(self, nodes: Ints) -> None:
-        """Give back all chips of nodes of which none is free."""
+        """Free all chips of nodes that are entirely allocated."""
         if not len(nodes):
             return
         chips = self.chips_per_node
@@ -79,18 +79,18 @@ class BucketPlacement(NodePlacement):
             self._hint[free] = node
 
     def _lowest(self, free: int) -> int:
-        """Lowest index of a node with exactly `free` free chips, of which there is one."""
+        """Lowest index of a node with exactly `free` free chips; there must be one."""
         self._hint[free] = node = self._with_free[free].find(1, self._hint[free])
         return node
 
 
 class Consolidate(BucketPlacement):
-    """As few nodes as can be.
+    """Uses as few nodes as possible.
 
-    Up to a node's chips: on one node, the fullest on which the job fits, ties by the
-    lowest index.  Multiples of a node: wholly free nodes, lowest index first.  Other
-    sizes: whole free nodes, and the remainder on the next node in the order of
-    decreasing free chips.
+    A job of at most one node runs on the fullest node on which it fits; ties go to the
+    lowest index. A multiple of a node runs on entirely free nodes, lowest index first.
+    Other sizes use entirely free nodes, and the remainder runs on the node with the most
+    free chips among the others.
     """
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
@@ -112,7 +112,7 @@ class Consolidate(BucketPlacement):
         return self._gang(wholly_free, node, rest) if partly_free[node] >= rest else None
 
     def _gang(self, whole: Ints, node: int = 0, rest: int = 0) -> Nodes:
-        """Chips of a gang on some whole nodes, and the rest of it on one more."""
+        """Chips of a gang on some whole nodes, with the remainder on one more."""
         nodes = np.append(whole, node) if rest else whole
         chips = np.full(len(nodes), self.chips_per_node)
         if rest:
@@ -160,10 +160,13 @@ class Consolidate(BucketPlacement):
         return n <= room or (n < room + chips and n <= room + _freest(node_free, ~wholly_free))
 
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
-        return self.choose(n, node_free)  # which looks itself whether there is room
+        return self.choose(n, node_free)  # it checks itself whether the gang fits
 
     def largest_gang(self) -> int:
-        """Return the largest gang that fits: wholly free nodes and the freest of the others."""
+        """Return the size of the largest gang that fits.
+
+        It takes all entirely free nodes and the node with the most free chips of the others.
+        """
         chips, count = self.chips_per_node, self._count
         partly_free = chips - 1
         while partly_free and not count[partly_free]:
@@ -183,40 +186,40 @@ class Consolidate(BucketPlacement):
             node_free[(node_free == self.chips_per_node).nonzero()[0][:whole]] = 0
 
     def _take_whole(self) -> int:
-        """Take all chips of the lowest wholly free node."""
+        """Allocate all chips of the entirely free node with the lowest index."""
         node = self._lowest(self.chips_per_node)
         self._set_free(node, 0)
         return node
 
     def _take_rest(self, rest: int) -> int:
-        """Take chips of a node with most free chips."""
+        """Allocate chips of a node with the most free chips."""
         free = max(level for level, nodes_there in enumerate(self._count) if nodes_there)
         node = self._lowest(free)
         self._set_free(node, free - rest)
         return node
 
     def _lowest_whole(self, n_nodes: int) -> Ints:
-        """Find the wholly free nodes with the lowest indices, of which there are enough."""
-        begin, window = self._lowest(self.chips_per_node), 4 * n_nodes
+        """Find the `n_nodes` entirely free nodes with the lowest indices; there must be enough."""
+        start, window = self._lowest(self.chips_per_node), 4 * n_nodes
         found: list[Ints] = []
         missing = n_nodes
         while missing > 0:
-            part = self._wholly_free[begin : begin + window].nonzero()[0] + begin
+            part = self._wholly_free[start : start + window].nonzero()[0] + start
             found.append(part[:missing])
             missing -= len(part)
-            begin, window = begin + window, 2 * window
+            start, window = start + window, 2 * window
         return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _freest(node_free: NodeFree, where: npt.NDArray[np.bool_]) -> int:
-    """Return the most free chips of a node among some; 0 of none."""
-    return int((node_free * where).max())  # a product, for it is vectorised where np.where is not
+    """Return the largest number of free chips of a node among some; 0 if there are none."""
+    return int((node_free * where).max())  # a product is vectorised; np.where is not
 
 
 class Spread(BucketPlacement):
-    """As many nodes as can be: each chip from the node with most free chips.
+    """Uses as many nodes as possible: each chip comes from the node with the most free chips.
 
-    Ties go to the lowest index, so a job of n chips on an empty partition takes one
+    Ties go to the lowest index. A job of n chips on an empty partition therefore takes one
     chip on each of the first n nodes.
     """
 

@@ -1,4 +1,4 @@
-"""When accelerators are expected to become free again."""
+"""The times at which accelerators are expected to become free."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ __all__ = ["JOB", "NODE", "Release", "ReleaseCalendar"]
 
 NODE: Final = 0
 JOB: Final = 1
-"""What holds the accelerators of an entry: a node that is out of service, or a running job."""
+"""The holder of an entry's accelerators: a node that is out of service, or a running job."""
 Release: TypeAlias = tuple[float, int, int, int]
 """Expected time (seconds), ``NODE`` or ``JOB``, number of the node or job, accelerators."""
 _CHUNK = 256
 
 
 class ReleaseCalendar:
-    """Estimated ends of a partition's running jobs, and when its nodes are back in service.
+    """Estimated ends of a partition's running jobs, and returns of its nodes to service.
 
-    Entries lie in sorted chunks, each with the sum of its accelerators, so that
-    adding, removing and asking "when are n free?" cost about the square root of the
-    number of entries.
+    Entries are kept in sorted chunks, each with the sum of its accelerators. Adding an
+    entry, removing one and finding the time at which `n` are free each cost about the
+    square root of the number of entries.
 
     Attributes
     ----------
     version : int
-        How often it has changed.
+        Number of changes so far.
     """
 
     def __init__(self) -> None:
@@ -41,19 +41,19 @@ class ReleaseCalendar:
             yield from chunk
 
     def add(self, end: float, job: int, n: int) -> None:
-        """Note that a job is expected to give back `n` accelerators at `end`."""
+        """Add a job that is expected to release `n` accelerators at `end`."""
         self._add((end, JOB, job, n))
 
     def remove(self, end: float, job: int, n: int) -> None:
-        """Forget the entry of a job."""
+        """Remove the entry of a job."""
         self._remove((end, JOB, job, n))
 
     def add_node(self, end: float, node: int, n: int) -> None:
-        """Note that a node of `n` accelerators is expected back in service at `end`."""
+        """Add a node of `n` accelerators that is expected to return to service at `end`."""
         self._add((end, NODE, node, n))
 
     def remove_node(self, end: float, node: int, n: int) -> None:
-        """Forget the entry of a node."""
+        """Remove the entry of a node."""
         self._remove((end, NODE, node, n))
 
     def _add(self, entry: Release) -> None:
@@ -84,19 +84,20 @@ class ReleaseCalendar:
             del self._chunks[at], self._lasts[at], self._sums[at]
 
     def earliest(self, need: int) -> tuple[float, int]:
-        """Find when `need` accelerators have come back.
+        """Find the time by which `need` accelerators are expected to be released.
 
         Returns
         -------
         end : float
-            The earliest estimated end by which at least `need` are given back or back in service.
+            The earliest estimated end, in seconds, by which at least `need` accelerators are
+            released by jobs or return to service.
         released : int
-            All accelerators whose estimated end is not after it.
+            Number of accelerators whose estimated end is not later than `end`.
 
         Raises
         ------
         ValueError
-            If fewer than `need` are held.
+            If jobs and nodes hold fewer than `need`.
         """
         released = 0
         for at, chunk_sum in enumerate(self._sums):
@@ -108,7 +109,7 @@ class ReleaseCalendar:
                 released += n
                 if released >= need:
                     return end, released + self._ties(end, at, position + 1)
-        raise ValueError(f"{need} accelerators are never given back, only {released} are held")
+        raise ValueError(f"{need} accelerators are never released: only {released} are held")
 
     def _ties(self, end: float, at: int, position: int) -> int:
         total = 0

@@ -1,4 +1,4 @@
-"""What gangs that wait for a partition claim of it, kept until the partition changes."""
+"""Claims of waiting gangs on a partition, cached until the partition changes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Claim", "Claims"]
 
 @dataclass(slots=True)
 class Claim:
-    """Nodes of a partition that a gang of some size waits for.
+    """Nodes of a partition that are reserved for a waiting gang of some size.
 
-    Several reservations may use it, which do not change its arrays.
+    Several reservations may share a claim; they do not change its arrays.
 
     Attributes
     ----------
     shadow : float
-        When the gang can start, by the running jobs' estimated ends; seconds.
+        Time at which the gang can start if running jobs end at their estimates, seconds.
     surplus : int array (nodes,)
-        Accelerators of each node that are free then and that it leaves over.
+        Accelerators of each node that are free at that time and not claimed.
     """
 
     shadow: float
@@ -31,13 +31,13 @@ class Claim:
     _largest: int = -1
 
     def unclaimed(self, placement: NodePlacement) -> NodeFree:
-        """Return the accelerators of each node that are free now and that it leaves over."""
+        """Return the accelerators of each node that are free now and not claimed."""
         if self._unclaimed is None:
             self._unclaimed = np.minimum(placement.free_by_node(), self.surplus)
         return self._unclaimed
 
     def largest(self, placement: NodePlacement) -> int:
-        """Return a size that no gang exceeds which fits on what is unclaimed."""
+        """Return an upper bound on the size of a gang that fits on unclaimed accelerators."""
         if self._largest < 0:
             self._largest = placement.largest_gang_in(self.unclaimed(placement))
         return self._largest
@@ -45,13 +45,13 @@ class Claim:
 
 @dataclass(slots=True)
 class Claims:
-    """What is known of gangs that wait for a partition, by size, in one state of it.
+    """Cached results for waiting gangs by size, valid for one state of a partition.
 
     Attributes
     ----------
     claims : dict of int to Claim
     soonest_s : dict of int to float
-        Before when a gang does not fit, seconds.
+        Lower bound on the time at which a gang fits, seconds.
     """
 
     claims: dict[int, Claim] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Claims:
     _state: tuple[int, int] = (-1, -1)
 
     def of(self, state: tuple[int, int]) -> Claims:
-        """Return itself, having forgotten what was known of another state."""
+        """Return itself, emptied if it holds the results of another state."""
         if self._state != state:
             self._state = state
             self.claims.clear()

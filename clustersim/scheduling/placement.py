@@ -1,11 +1,11 @@
-"""Placement: on which nodes of a partition does a job run.
+"""Placements choose the nodes of a partition on which a job runs.
 
-A placement owns the free chips of one partition.  ``take`` hands out chips for a
-gang or refuses it, ``give`` takes them back; the built-in ones do neither by looking
-at every node.
+A placement owns the free chips of one partition. ``take`` allocates chips for a gang or
+returns None if it does not fit; ``give`` frees them. The built-in placements do both
+without visiting every node.
 
-A placement decides which nodes stay free for other jobs.  It does not change how fast a job runs:
-run times are those of a gang on nodes of its pool, wherever in the network these are.
+A placement decides which nodes stay free for other jobs. It does not change the speed of a job:
+the run time depends on the pool, not on the position of the nodes in the network.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ SPEED_NOTE = (
     "placement decides which nodes stay free for other jobs; how fast a job runs does not depend "
     "on where in the network its nodes are (slow nodes and failures aside)"
 )
-"""What a placement does not change, wherever placements are offered."""
+"""The limits of what a placement affects; shown wherever the user chooses a placement."""
 
 Nodes: TypeAlias = Sequence[tuple[int, int]]
-"""Chips of one job: (node, chips) pairs; empty where nodes are not told apart."""
+"""Chips of one job: (node, chips) pairs; empty if the placement does not track nodes."""
 NodeFree: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 """Free chips by node."""
 
@@ -79,7 +79,7 @@ class ManyNodes(Sequence[tuple[int, int]]):
         return int(self.nodes[at]), int(self.chips[at])
 
     def whole(self, chips_per_node: int) -> tuple[Ints, Nodes]:
-        """Split into the nodes of which the gang has all chips, and the pairs of the others."""
+        """Split into the nodes that the gang holds entirely, and the pairs of the other nodes."""
         if self._whole is None or self._whole[0] != chips_per_node:
             all_of_it = self.chips == chips_per_node
             nodes, others = self.nodes, ~all_of_it
@@ -91,7 +91,7 @@ class ManyNodes(Sequence[tuple[int, int]]):
 
 
 class Placement:
-    """What every placement offers.
+    """Base class of placements.
 
     Parameters
     ----------
@@ -110,15 +110,15 @@ class Placement:
         self.capacity = self.free = n_nodes * chips_per_node
 
     def largest_gang(self) -> int:
-        """Return a size that no gang exceeds which fits now; a bound, found without a search."""
+        """Return an upper bound on the size of a gang that fits now, found without a search."""
         return self.free
 
     def take(self, n: int) -> Nodes | None:
-        """Allocate `n` accelerators now, or return None where they do not fit."""
+        """Allocate `n` accelerators now, or return None if they do not fit."""
         raise NotImplementedError
 
     def take_these(self, nodes: Nodes, n: int) -> None:
-        """Allocate just these accelerators, which must be free."""
+        """Allocate exactly these accelerators, which must be free."""
         raise NotImplementedError
 
     def give(self, nodes: Nodes, n: int) -> None:
@@ -126,12 +126,12 @@ class Placement:
         raise NotImplementedError
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell for each of `sizes`, an int array (k,), whether ``take`` would succeed."""
+        """Return for each of `sizes`, an int array (k,), whether ``take`` would succeed."""
         raise NotImplementedError
 
 
 class Pooled(Placement):
-    """Counts only: a job fits where enough accelerators are free."""
+    """Counts accelerators without tracking nodes: a job fits if enough are free."""
 
     def take(self, n: int) -> Nodes | None:
         if n > self.free:
@@ -150,10 +150,9 @@ class Pooled(Placement):
 
 
 class NodePlacement(Placement):
-    """Tells nodes apart; the base of a user's own placement, which defines ``choose``.
+    """Tracks nodes; the base class of user-defined placements, which define ``choose``.
 
-    What it chooses decides which nodes stay free for other jobs. It does not change how fast a job
-    runs.
+    The choice decides which nodes stay free for other jobs. It does not change the speed of a job.
 
     Attributes
     ----------
@@ -185,19 +184,19 @@ class NodePlacement(Placement):
         self._read_only.flags.writeable = False
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
-        """Choose the chips of a gang, a function of its arguments alone.
+        """Choose the chips of a gang. The result must depend on the arguments alone.
 
         Parameters
         ----------
         n : int
             Size of the gang; at least that many chips are free.
         node_free : int array (nodes,)
-            Free chips of each node; not to be changed.
+            Free chips of each node; must not be changed.
 
         Returns
         -------
         sequence of (node, chips), or None
-            None where the gang does not fit.
+            None if the gang does not fit.
         """
         raise NotImplementedError
 
@@ -219,13 +218,13 @@ class NodePlacement(Placement):
         self.free += n
 
     def _check_choice(self, nodes: Nodes, n: int) -> None:
-        """Refuse a choice that breaks the rules."""
+        """Raise an error for an invalid choice."""
         on_node: dict[int, int] = {}
         for node, chips in nodes:
             if not 0 <= node < self.n_nodes or chips < 1:
                 raise ClusterSimError(
                     f"chose {chips} accelerators on node {node} for a job of {n}; nodes are "
-                    f"0 to {self.n_nodes - 1}, accelerators 1 or more"
+                    f"0 to {self.n_nodes - 1}, and each needs at least 1 accelerator"
                 )
             on_node[node] = on_node.get(node, 0) + chips
         for node, chips in on_node.items():
@@ -245,24 +244,24 @@ class NodePlacement(Placement):
     def fits_each_of(
         self, sizes: npt.NDArray[np.int64], node_free: NodeFree
     ) -> npt.NDArray[np.bool_]:
-        """Tell for each of `sizes` whether it fits in `node_free`."""
+        """Return for each of `sizes` whether it fits in `node_free`."""
         distinct, index = np.unique(sizes, return_inverse=True)
         return np.array([self.fits_in(int(n), node_free) for n in distinct], dtype=bool)[index]
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
-        """Tell whether a gang of `n` fits in `node_free`."""
+        """Return whether a gang of `n` fits in `node_free`."""
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
     def largest_gang_in(self, node_free: NodeFree) -> int:
-        """Return a size that no gang exceeds which fits in `node_free`."""
+        """Return an upper bound on the size of a gang that fits in `node_free`."""
         return int(node_free.sum())
 
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
-        """Choose the chips of a gang in `node_free`, or return None where it does not fit."""
+        """Choose the chips of a gang in `node_free`, or return None if it does not fit."""
         return self.choose(n, node_free) if n <= int(node_free.sum()) else None
 
     def remove(self, n: int, node_free: NodeFree) -> None:
-        """Take the chips that ``choose`` chooses, which there are, out of `node_free`."""
+        """Subtract the chips that ``choose`` chooses from `node_free`; the gang must fit."""
         for node, chips in self.choose(n, node_free) or ():
             node_free[node] -= chips
 

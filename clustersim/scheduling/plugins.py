@@ -1,4 +1,4 @@
-"""Policies and placements by name, or from a Python file of the user's."""
+"""Policies and placements by name, or from a user's Python file."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from clustersim.scheduling.stalls import (
 __all__ = [
     "PLACEMENTS",
     "error_in_plugin",
+    "error_text",
     "find_placement",
     "find_policy",
     "interrupts_itself",
-    "is_own",
     "load_module",
     "module_being_loaded",
     "plugin_file",
-    "told_by",
+    "raised_by_files",
 ]
 
 PLACEMENTS: dict[str, type[Placement]] = {
@@ -57,14 +57,15 @@ def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[P
     Parameters
     ----------
     name : str or type
-        ``"easy"``; or ``"FILE.py:ClassName"``, FILE relative to `folder`; or a class.
+        The name of a policy, such as ``"easy"``; ``"FILE.py:ClassName"`` with FILE relative to
+        `folder`; or a class.
     folder : str or Path
-        Where a file is looked for.
+        Folder of the file.
 
     Raises
     ------
     InputError
-        If there is no such policy, file or class, or the file fails to load.
+        If the policy, the file or the class does not exist, or the file fails to load.
     """
     if isinstance(name, type):
         return name
@@ -81,33 +82,33 @@ def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> 
 def error_in_plugin(
     error: BaseException, plugins: Sequence[type[Policy] | type[Placement]]
 ) -> InputError | None:
-    """Describe an error to which a user's own class led; None if there is no such class.
+    """Describe an error that a user-defined class caused; None if there is no such class.
 
     Parameters
     ----------
     error : BaseException
-        What the simulation raised.
+        The error that the simulation raised.
     plugins : sequence of type
-        The policy and the placement; those of clustersim itself do not count.
+        The policy and the placement. Classes of clustersim itself are ignored.
     """
     files = {file: cls for cls in plugins if (file := plugin_file(cls))}
-    said = told_by(error)
+    text = error_text(error)
     cause: BaseException | None = error
     while cause is not None:
         frames = traceback.extract_tb(cause.__traceback__)
         if isinstance(cause, NotImplementedError):
-            said = f"does not define {frames[-1].name}"
+            text = f"does not define {frames[-1].name}"
         for frame in reversed(frames):
             if frame.filename in files:
-                return InputError(frame.filename, f"line {frame.lineno}, in {frame.name}: {said}")
+                return InputError(frame.filename, f"line {frame.lineno}, in {frame.name}: {text}")
         cause = cause.__cause__
     for file, cls in files.items():
-        return InputError(file, f"{cls.__name__}: {said}")
+        return InputError(file, f"{cls.__name__}: {text}")
     return None
 
 
 def plugin_file(plugin: type[Policy] | type[Placement]) -> str:
-    """File of a class of the user's own; empty for one of clustersim itself."""
+    """Return the file of a user-defined class; empty for a class of clustersim itself."""
     if plugin.__module__.startswith("clustersim."):
         return ""
     return getattr(sys.modules.get(plugin.__module__), "__file__", None) or plugin.__module__
@@ -122,7 +123,7 @@ def _find(
     file_name, colon, class_name = name.partition(":")
     if not file_name.endswith(".py"):
         hint = unknown_name(kind, name, known)
-        raise InputError(kind, f"{hint}; or FILE.py:ClassName for one of your own")
+        raise InputError(kind, f"{hint}; or FILE.py:ClassName for a user-defined {kind}")
     path = folder / file_name
     module = load_module(path)
     classes: dict[str, type[Plugin]] = {
@@ -139,12 +140,13 @@ def _find(
     if not classes:
         raise InputError(path, f"has no class that derives from clustersim.{base.__name__}")
     if not colon:
-        raise InputError(path, f"has several classes, say which: {path.name}:{next(iter(classes))}")
+        example = f"{path.name}:{next(iter(classes))}"
+        raise InputError(path, f"has several classes; add the name of one, such as {example}")
     raise InputError(path, f"has no {kind} {class_name!r}; {nearest_hint(class_name, classes)}")
 
 
 def load_module(path: Path) -> ModuleType:
-    """Return the module of a user's file, which is executed once for each content that it has.
+    """Return the module of a user's file. The file is executed once, and again if it changes.
 
     Raises
     ------
@@ -156,12 +158,12 @@ def load_module(path: Path) -> ModuleType:
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     name = PLUGIN + hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]
-    with _LOADING:  # a second thread waits until the module is whole
+    with _LOADING:  # a second thread waits until the module is complete
         return sys.modules[name] if name in sys.modules else _executed(name, path)
 
 
 def module_being_loaded() -> ModuleType | None:
-    """Return the user's file that is being executed; None outside of one."""
+    """Return the module of the user's file that is being executed, or None."""
     return _BEING_LOADED.get()
 
 
@@ -177,9 +179,10 @@ def _executed(name: str, path: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
-        if isinstance(error, KeyboardInterrupt) and not is_own(error, {str(module.__file__)}):
+        files = {str(module.__file__)}
+        if isinstance(error, KeyboardInterrupt) and not raised_by_files(error, files):
             raise
-        raise InputError(path, f"fails to load: {told_by(error)}") from None
+        raise InputError(path, f"fails to load: {error_text(error)}") from None
     finally:
         _BEING_LOADED.reset(token)
     return module
@@ -188,47 +191,49 @@ def _executed(name: str, path: Path) -> ModuleType:
 def interrupts_itself(
     error: KeyboardInterrupt, plugins: Sequence[type[Policy] | type[Placement]]
 ) -> bool:
-    """Tell a KeyboardInterrupt that a user's own class raises from one that a signal brings.
+    """Return whether a user-defined class, and not a signal, raised a KeyboardInterrupt.
 
     Parameters
     ----------
     error : KeyboardInterrupt
     plugins : sequence of type
-        The policy and the placement; those of clustersim itself do not count.
+        The policy and the placement. Classes of clustersim itself are ignored.
     """
     files = {plugin_file(cls) for cls in plugins} - {""}
     cause: BaseException | None = error
-    while cause is not None:  # SimPy raises what a process raises anew
-        if isinstance(cause, KeyboardInterrupt) and is_own(cause, files):
+    while cause is not None:  # SimPy wraps the errors of a process
+        if isinstance(cause, KeyboardInterrupt) and raised_by_files(cause, files):
             return True
         cause = cause.__cause__
     return False
 
 
-def is_own(error: KeyboardInterrupt, files: Set[str]) -> bool:
-    """Whether code raised an interrupt, and no signal: by the rule below where that is not known.
+def raised_by_files(error: KeyboardInterrupt, files: Set[str]) -> bool:
+    """Return whether code of a user's files, and not a signal, raised an interrupt.
 
-    With no file of the user's there is nothing but signals.
+    Without such files only a signal can have raised it. If signals are not watched, the instruction
+    that raised the error decides.
     """
-    brought = interrupts.by_signal(error)
-    return bool(files) and (_raised_in(error, files) if brought is None else not brought)
+    by_signal = interrupts.by_signal(error)
+    return bool(files) and (_raised_in(error, files) if by_signal is None else not by_signal)
 
 
-def told_by(error: BaseException) -> str:
-    """Return what an error says; its class too, where it is not an error of ours."""
+def error_text(error: BaseException) -> str:
+    """Return the message of an error, after the name of its class if it is not one of ours."""
     if isinstance(error, (ClusterSimError, StalledError)):
         return str(error)
     try:
         text = str(error)
-    except Exception:  # a class of the user's
+    except Exception:  # the error may be of a user-defined class
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _raised_in(error: BaseException, files: Set[str]) -> bool:
-    """Whether a `raise` in one of some files brought the error.
+    """Whether a `raise` statement in one of some files raised the error.
 
-    What a signal brings appears at another instruction, for signals are not looked at there.
+    An error from a signal appears at another instruction, because Python does not handle signals
+    at a `raise`.
     """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -1,4 +1,4 @@
-"""A queue of waiting jobs and the partitions of the cluster that it draws on."""
+"""A queue of waiting jobs and the partitions of the cluster that it uses."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
 
 @dataclass(frozen=True, slots=True)
 class JobColumns:
-    """What scheduling knows of every job of a run, a column an attribute.
+    """What the scheduler knows about every job of a run, one column per attribute.
 
     Attributes
     ----------
     n_accelerators : sequence of int
-        Size of each job's gang.
+        Accelerators of each job.
     estimate_s : sequence of sequence of float
         Estimated run time by pool and job, seconds.
     choices : sequence of tuple of int
-        Sets of partitions that occur, each in order of preference.
+        The sets of partitions in use, each in order of preference.
     choice_of : sequence of int
-        Index into `choices` of each job.
+        Index of each job's set in `choices`.
     """
 
     n_accelerators: Sequence[int]
@@ -47,24 +47,26 @@ class Partition:
     Attributes
     ----------
     index : int
-        Its place in the simulation's list of partitions.
+        Its index in the simulation's list of partitions.
     pool : int
-        Its pool's place in the cluster.
+        Index of its pool in the cluster.
     name, virtual_cluster : str
-        For messages and tables; the virtual cluster is empty for a pool's rest.
+        For messages and tables; the virtual cluster is empty for nodes of a pool that belong to no
+        virtual cluster.
     first_node : int
-        Index in the pool of its first node.
+        Index of its first node in the pool.
     placement : Placement
         Its free accelerators.
     calendar : ReleaseCalendar
-        When its accelerators become free: its running jobs by estimated end, where the policy looks
-        ahead, and its nodes that are out of service.
+        The times at which its accelerators become free: the returns of its nodes that are out of
+        service and, if the policy looks ahead, the estimated ends of its running jobs.
     nodes_of : dict of int to Nodes
-        Accelerators of each running job, where the placement tells nodes apart.
+        Accelerators of each running job, if the placement tracks nodes.
     out_of_service : dict of int to float
-        When each node that is out of service is expected back, seconds; infinite for never.
+        Time of the expected return of each node that is out of service, seconds; infinite if it
+        never returns.
     n_gone : int
-        Nodes that never serve again.
+        Number of nodes that never return to service.
     """
 
     index: int
@@ -82,12 +84,12 @@ class Partition:
 
     @property
     def state(self) -> tuple[int, int]:
-        """What changes whenever another job or node holds its accelerators."""
+        """A value that changes whenever the holders of its accelerators change."""
         return self.calendar.version, self.placement.free
 
     @property
     def claims(self) -> Claims:
-        """What gangs that wait claim of it as it is now."""
+        """The claims of waiting gangs in its present state."""
         return self._claims.of(self.state)
 
     def node_arrays(self, job: int) -> tuple[Ints, Ints]:
@@ -102,7 +104,7 @@ class Partition:
         return arrays
 
     def withdraw(self, node: int, until: float) -> None:
-        """Take a node out of service, on which nothing runs; it is expected back at `until`."""
+        """Remove an idle node from service; it is expected to return at `until`."""
         chips = self.placement.chips_per_node
         self.placement.take_these(((node, chips),), chips)
         self.out_of_service[node] = until
@@ -110,7 +112,7 @@ class Partition:
         self.calendar.add_node(until, node, chips)
 
     def restore(self, node: int) -> None:
-        """Take a node back into service."""
+        """Return a node to service."""
         chips = self.placement.chips_per_node
         until = self.out_of_service.pop(node)
         self.n_gone -= until == math.inf
@@ -118,24 +120,24 @@ class Partition:
         self.placement.give(((node, chips),), chips)
 
     def forget(self, job: int) -> Nodes:
-        """Forget the accelerators of a job that has ended, and return them."""
+        """Remove and return the accelerators of a job that has ended."""
         self._node_arrays.pop(job, None)
         return self.nodes_of.pop(job, ())
 
 
 StartJob = Callable[[int, Partition, Nodes], None]
-"""Told by the scheduler: this job starts now, on these accelerators."""
+"""Called by the scheduler when it starts a job: the job, its partition and its accelerators."""
 
 
 class Queue:
-    """What a policy sees and does: its partitions, the jobs' columns, ``start``.
+    """The interface of a policy to the simulation: partitions, columns of jobs, and starting jobs.
 
     Parameters
     ----------
     partitions : sequence of Partition
         All partitions of the cluster, by index.
     members : sequence of int
-        Those of them that this queue's jobs can run on.
+        Indices of the partitions on which this queue's jobs can run.
     jobs : JobColumns
         All jobs of the run.
     start : StartJob
@@ -146,7 +148,7 @@ class Queue:
     Attributes
     ----------
     now : float
-        The simulated time of the pass, seconds.
+        The simulated time of the scheduling pass, seconds.
     """
 
     def __init__(
@@ -167,28 +169,28 @@ class Queue:
 
     @property
     def free(self) -> int:
-        """Accelerators free now in all the queue's partitions."""
+        """Number of accelerators free now in all partitions of the queue."""
         return sum(self.partitions[index].placement.free for index in self.members)
 
     def choices(self, job: int) -> tuple[int, ...]:
-        """Partitions on which `job` may run, the preferred first."""
+        """Partitions on which `job` may run, in order of preference."""
         return self.jobs.choices[self.jobs.choice_of[job]]
 
     def estimate_s(self, job: int, partition: Partition | None = None) -> float:
-        """Estimated run time of `job` on a partition (the preferred one by default)."""
+        """Estimated run time of `job` on a partition (by default the preferred one), seconds."""
         if partition is None:
             partition = self.partitions[self.choices(job)[0]]
         return self.jobs.estimate_s[partition.pool][job]
 
     def start_anywhere(self, job: int, *, closed: int = 0) -> bool:
-        """Start `job` on the first of its choices with room; say whether it started.
+        """Start `job` on the first of its partitions with room; return whether it started.
 
         Parameters
         ----------
         job : int
             A waiting job.
         closed : int
-            Bit mask of partitions that are not to be used.
+            Bit mask of partitions that must not be used.
         """
         jobs = self.jobs
         n = jobs.n_accelerators[job]
@@ -203,7 +205,7 @@ class Queue:
         return False
 
     def start_taken(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Start `job` on accelerators that the placement has handed out."""
+        """Start `job` on accelerators that the placement has allocated."""
         if self._looks_ahead:
             jobs = self.jobs
             end = self.now + jobs.estimate_s[partition.pool][job]
@@ -211,7 +213,7 @@ class Queue:
         self._start(job, partition, nodes)
 
     def release(self, job: int, partition: Partition, started: float) -> None:
-        """Take back the accelerators of `job`, which started at `started` and ends now."""
+        """Free the accelerators of `job`, which started at `started` and ends now."""
         jobs = self.jobs
         n = jobs.n_accelerators[job]
         if self._looks_ahead:

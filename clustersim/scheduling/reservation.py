@@ -1,8 +1,8 @@
-"""A look ahead: what will be free in a partition, and where a waiting job will run.
+"""Reservations: when and where a waiting job will run in a partition.
 
-A reservation is a waiting job's claim on accelerators that running jobs are expected
-to give back.  Until then others may use them, if they end in time; what the claim
-leaves over they may use for longer.
+A reservation is a waiting job's claim on accelerators that running jobs are expected to
+release. Until then other jobs may use these accelerators if they end in time. Jobs may
+use unclaimed accelerators for longer.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ class Reservation:
     Attributes
     ----------
     shadow : float
-        When the job can start, by the running jobs' estimated ends; seconds.
+        Time at which the job can start if running jobs end at their estimates, seconds.
     """
 
     shadow: float
 
     def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell which sizes fit now on accelerators that the claim leaves over."""
+        """Return which sizes fit now on unclaimed accelerators."""
         raise NotImplementedError
 
     def take_unclaimed(self, n: int) -> Nodes | None:
-        """Allocate `n` accelerators that the claim leaves over; None if they do not fit."""
+        """Allocate `n` unclaimed accelerators; None if they do not fit."""
         raise NotImplementedError
 
     def taken(self, nodes: Nodes) -> None:
-        """Note that a job which ends in time has been placed on `nodes`."""
+        """Record that a job which ends in time was placed on `nodes`."""
         raise NotImplementedError
 
 
@@ -74,7 +74,7 @@ class PooledReservation(Reservation):
 
 
 class NodeReservation(Reservation):
-    """A claim on nodes: those that the placement would choose at the shadow time."""
+    """A claim on the nodes that the placement would choose at the shadow time."""
 
     def __init__(self, placement: NodePlacement, claim: Claim) -> None:
         self.shadow = claim.shadow
@@ -105,7 +105,7 @@ class NodeReservation(Reservation):
 
 
 def _take_from(node_free: NodeFree, nodes: Nodes) -> None:
-    """Take the chips of a job out of the free ones of each node."""
+    """Subtract the chips of a job from the free chips of each node."""
     if isinstance(nodes, ManyNodes):
         node_free[nodes.nodes] -= nodes.chips.astype(node_free.dtype)
     else:
@@ -114,7 +114,7 @@ def _take_from(node_free: NodeFree, nodes: Nodes) -> None:
 
 
 def soonest(partition: Partition, n: int) -> float:
-    """Return a time before which `n` accelerators that do not fit now cannot be reserved, s."""
+    """Return a lower bound (seconds) on the shadow of a reservation of `n` accelerators."""
     known = partition.claims
     if n in known.claims:
         return known.claims[n].shadow
@@ -127,8 +127,8 @@ def soonest(partition: Partition, n: int) -> float:
 def reserve(partition: Partition, n: int) -> Reservation:
     """Claim `n` accelerators of `partition` for the earliest time at which they fit.
 
-    Claims follow from who runs where, and are kept until that changes: where several partitions
-    share a queue, most events change one of them.
+    Claims depend only on the running jobs of the partition and are cached until these change. If
+    several partitions share a queue, most events change only one of them.
     """
     placement: Placement = partition.placement
     if isinstance(placement, Pooled):
@@ -143,7 +143,7 @@ def reserve(partition: Partition, n: int) -> Reservation:
 
 
 def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:
-    """Let running jobs end until a gang of `n` fits: when that is, and what is free then."""
+    """End running jobs until a gang of `n` fits; return that time and what is free then."""
     surplus, free = np.array(placement.free_by_node()), placement.free
     shadow, fits = -np.inf, False
     whole_again: list[Ints] = []
@@ -169,12 +169,12 @@ def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tupl
             _set_whole(surplus, whole_again, back_in_service, chips_per_node)
             fits = placement.fits_in(n, surplus)
     _set_whole(surplus, whole_again, back_in_service, chips_per_node)
-    assert fits, "a job that fits on no empty partition is never submitted"
+    assert fits, "a job that does not fit an empty partition is never submitted"
     return shadow, surplus
 
 
 def _set_whole(surplus: NodeFree, gangs: list[Ints], nodes: list[int], chips_per_node: int) -> None:
-    """Set nodes of gangs and single nodes, all of which were held, wholly free."""
+    """Mark nodes as entirely free: those of gangs and single ones, all fully allocated before."""
     if gangs:
         surplus[np.concatenate(gangs)] = chips_per_node
     if nodes:

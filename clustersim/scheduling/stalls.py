@@ -1,4 +1,4 @@
-"""A limit on how long a user's own code may run without an end."""
+"""A time limit for user-defined code."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from clustersim import interrupts
 __all__ = ["LONGEST_CALL_S", "LONGEST_LOAD_S", "PLUGIN", "StalledError", "stopped_when_stalled"]
 
 LONGEST_CALL_S = 60.0
-"""How long one call of a policy or placement of a user's own may take, seconds."""
+"""Longest duration of one call of a user-defined policy or placement, seconds."""
 LONGEST_LOAD_S = 20.0
-"""How long a file of a user's own may take to load, seconds, without importing another module."""
+"""Longest time in which loading a user's file may import no further module, seconds."""
 GRACE_S = 5.0
-"""Code that catches what is raised to stop it ends the process after so many seconds."""
+"""Time after which the process of code that catches the error raised to stop it ends, seconds."""
 PLUGIN = "clustersim_plugin_"
-"""Begins the name of a module that is a user's file."""
+"""Prefix of the names of modules that are users' files."""
 _LOOK_EVERY_S = 0.5
 
 
 class StalledError(BaseException):
-    """Raised into code that does not come to an end; no `except Exception` of it holds this up."""
+    """Raised in code that does not finish; an `except Exception` does not catch it."""
 
 
 @dataclass
 class _Watched:
-    """How long a value has not changed."""
+    """Measures for how long a value has not changed."""
 
     progress: Callable[[], object]
     limit_s: float
@@ -50,28 +50,29 @@ class _Watched:
         return now_s - self._since_s - self.limit_s
 
     def message(self) -> str:
-        return f"did not come to an end within {self.limit_s:g} s"
+        return f"did not finish within {self.limit_s:g} s"
 
 
 @contextmanager
 def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iterator[None]:
-    """Raise :class:`StalledError` when a value has not changed for a while.
+    """Raise :class:`StalledError` when a value has not changed for some time.
 
-    A thread watches, and interrupts the main thread by the signal ``SIGVTALRM``, which nothing else
-    here uses.  A timer of that signal does the same in compiled code that lets no thread run but
-    looks at signals, such as a regular expression.  In another thread, and where there is no such
-    signal (Windows), there is no limit.
+    A thread checks the value and interrupts the main thread with the signal ``SIGVTALRM``, which
+    clustersim uses for nothing else. A timer with the same signal covers compiled code that blocks
+    other threads but handles signals, such as a regular expression. There is no limit in other
+    threads, and none on systems without this signal (Windows).
 
-    Code may catch what is raised, or run compiled code that looks at nothing.  Where the process is
-    a command or a worker of clustersim, it is then ended, :data:`GRACE_S` or twice that after the
-    limit: with exit code 2, or with 1 and a traceback where not even a thread can run.
+    Code may catch the error, or run compiled code that does not handle signals. If the process is a
+    command or a worker of clustersim, it is then ended :data:`GRACE_S` seconds after the limit with
+    exit code 2. If no thread can run, it is ended after twice that time with exit code 1 and a
+    traceback.
 
     Parameters
     ----------
     progress : callable
-        Returns a value that changes as long as there is progress; called in that thread.
+        Returns a value that changes as long as there is progress; called in the checking thread.
     limit_s : float
-        Seconds without a change.
+        Longest time without a change, seconds.
 
     Examples
     --------
@@ -80,7 +81,7 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
     ...         pass
     Traceback (most recent call last):
         ...
-    clustersim.scheduling.stalls.StalledError: did not come to an end within 1 s
+    clustersim.scheduling.stalls.StalledError: did not finish within 1 s
     """
     main = threading.main_thread()
     if threading.current_thread() is not main or not hasattr(signal, "SIGVTALRM"):
@@ -126,7 +127,7 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
 
 
 class _Alarm:
-    """Handler of the signal: raises in code that has stalled, until it is over."""
+    """Signal handler that raises an error in stalled code, until the limit is lifted."""
 
     def __init__(self, watched: _Watched) -> None:
         self.over = threading.Event()
@@ -139,16 +140,16 @@ class _Alarm:
 
 @atexit.register
 def _switch_off() -> None:
-    """Switch off a timer that an interrupt left on: while Python shuts down it ends the process."""
+    """Stop a timer that an interrupt left running; it would end the process at shutdown."""
     if hasattr(signal, "SIGVTALRM") and isinstance(signal.getsignal(signal.SIGVTALRM), _Alarm):
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
 
 
-_CAUGHT = "it catches the error that should stop it, so the process was ended"
+_CAUGHT = "it catches the error that is raised to stop it, so the process was ended"
 
 
 def _place(thread: threading.Thread) -> str:
-    """The line of a user's file that a thread is at, as a message begins."""
+    """The line of a user's file that a thread executes, as the start of a message."""
     frame = sys._current_frames().get(thread.ident or 0)
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).startswith(PLUGIN):

@@ -1,1 +1,1 @@
-"""From jobs and a cluster to result tables: run times, eligibility, offered load, the run."""
+"""Computes result tables from jobs and a cluster: run times, eligibility, offered load, the run."""

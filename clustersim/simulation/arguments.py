@@ -1,4 +1,4 @@
-"""Checks of the arguments of a simulation, with messages that say what to give instead."""
+"""Checks of the arguments of a simulation, with messages that suggest valid ones."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _FORMER = {
     "demands": "node_events=NodeEvents(events, services)",
     "provenance": "simulate(...).with_provenance(...)",
 }
-"""What stands for arguments that the simulation had in earlier versions."""
+"""Replacements of arguments from earlier versions."""
 
 
 def names_former_arguments(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
-    """Refuse arguments that a function had in earlier versions with what is given instead."""
+    """Raise an error that names the replacement for arguments of earlier versions."""
 
     @functools.wraps(function)
     def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
-        former = [f"{name}: is now given by {_FORMER[name]}" for name in kwargs if name in _FORMER]
+        former = [f"{name}: was replaced by {_FORMER[name]}" for name in kwargs if name in _FORMER]
         if former:
             raise InputError("simulate", former)
         return function(*args, **kwargs)
@@ -60,14 +60,14 @@ def check_arguments(
     recovery: object,
     horizon_s: object,
 ) -> None:
-    """Check of which kind the arguments of a simulation are, and that they fit together.
+    """Check the types of the arguments of a simulation, and that they are consistent.
 
-    Node events that are made as the run goes on (an iterator) are checked by the engine alone.
+    Node events from an iterator are not checked here, because they are made during the run.
 
     Raises
     ------
     InputError
-        For the first that cannot be used.
+        For the first invalid argument.
     """
     for name, problem in (
         ("jobs", _jobs_problem(jobs)),
@@ -91,8 +91,8 @@ def _jobs_problem(jobs: object) -> str:
     if isinstance(jobs, pd.DataFrame):
         return ""
     if isinstance(jobs, JobLog):
-        return "must be a table of jobs (pandas.DataFrame), found a JobLog; give its .jobs"
-    how = "clustersim.read_jobs(path).jobs reads one from a file"
+        return "must be a table of jobs (pandas.DataFrame), found a JobLog; use its attribute .jobs"
+    how = "read one from a file with clustersim.read_jobs(path).jobs"
     return f"must be a table of jobs (pandas.DataFrame), found {kind_text(jobs)}; {how}"
 
 
@@ -101,29 +101,27 @@ def _cluster_problem(cluster: object) -> str:
         return ""
     compiled = "clustersim.compile_cluster"
     if isinstance(cluster, ClusterSpec):
-        return f"must be a compiled topology; {compiled}(spec) gives one"
+        return f"must be a compiled topology, found a ClusterSpec; use {compiled}(spec)"
     found = f"must be a compiled topology, found {kind_text(cluster)}"
     if isinstance(cluster, int) and not isinstance(cluster, bool):
-        return f"{found}; clustersim.single_pool({cluster}) is one pool of so many accelerators"
+        return f"{found}; for one pool of this size use clustersim.single_pool({cluster})"
     named = shown(cluster) if isinstance(cluster, str) else "path"
-    return f"{found}; {compiled}(clustersim.load_cluster({named}, catalogue)) gives one"
+    return f"{found}; use {compiled}(clustersim.load_cluster({named}, catalogue))"
 
 
 def _scheduling_problem(scheduling: object) -> str:
     if isinstance(scheduling, Scheduling):
         return ""
-    told = "Scheduling(policy=..., placement=...)"
+    example = "Scheduling(policy=..., placement=...)"
     if isinstance(scheduling, str):
-        told = f"Scheduling(policy={scheduling!r})"
-    return f"must be a Scheduling, found {kind_text(scheduling)}; give clustersim.{told}"
+        example = f"Scheduling(policy={scheduling!r})"
+    return f"must be a Scheduling, found {kind_text(scheduling)}; use clustersim.{example}"
 
 
 def _catalogue_problem(catalogue: object) -> str:
     if catalogue is None or isinstance(catalogue, Catalogue):
         return ""
-    return (
-        f"must be a catalogue, found {kind_text(catalogue)}; clustersim.load_catalogue() gives one"
-    )
+    return f"must be a catalogue, found {kind_text(catalogue)}; use clustersim.load_catalogue()"
 
 
 def _run_times_problem(run_times: object, jobs: pd.DataFrame, cluster: Cluster) -> str:
@@ -135,12 +133,12 @@ def _run_times_problem(run_times: object, jobs: pd.DataFrame, cluster: Cluster) 
     for name in ("run_s", "estimate_s"):
         found = getattr(run_times, name).shape
         if found != wanted:
-            return f"{name}: has the shape {found}, must be {wanted}: pools of the cluster, jobs"
+            return f"{name}: has shape {found}, must have {wanted} (pools of the cluster, jobs)"
     return ""
 
 
 def _node_events_problem(events: object, cluster: Cluster) -> str:
-    """Problem of node events, or of the first of a list that has one."""
+    """Describe the problem of node events, or of the first invalid event of a list."""
     if events is None:
         return ""
     if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):
@@ -157,14 +155,16 @@ def _event_problem(event: object, cluster: Cluster, last_s: float) -> str:
     if not isinstance(event, NodeEvent):
         return f"must be a NodeEvent, found {kind_text(event)}"
     if not 0 <= event.pool < len(cluster.pools):
-        return f"there is no pool {event.pool}; the cluster has {len(cluster.pools)} (from 0 on)"
+        n_pools = len(cluster.pools)
+        return f"there is no pool {event.pool}; the cluster has {n_pools}, counted from 0"
     pool = cluster.pools[event.pool]
     if not 0 <= event.node < pool.n_nodes:
-        return f"there is no node {event.node}; pool {pool.name} has {pool.n_nodes:,} (from 0 on)"
+        n_nodes = f"{pool.n_nodes:,}"
+        return f"there is no node {event.node}; pool {pool.name} has {n_nodes}, counted from 0"
     if event.begin_s < last_s:
         return (
-            f"begins at {event.begin_s:g} s, before the one ahead of it ({last_s:g} s); sort them "
-            "by their begin"
+            f"begins at {event.begin_s:g} s, before the previous event ({last_s:g} s); sort events "
+            "by begin_s"
         )
     return ""
 

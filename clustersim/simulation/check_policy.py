@@ -1,4 +1,4 @@
-"""Does a policy or placement keep the rules?  Trials on small random workloads."""
+"""Checks whether a policy or placement follows the rules, by trials on small random workloads."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _LONGEST_CALL_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one trial showed.
+    """The result of one trial.
 
     Attributes
     ----------
     trial : str
         The cluster of the trial.
     problem : str
-        What rule was broken and how; empty if none was.
+        The rule that was broken and how; empty if there was none.
     """
 
     trial: str
@@ -50,31 +50,31 @@ def check_policy(
 ) -> list[Finding]:
     """Try a policy and a placement on clusters of different shape.
 
-    Checked are: after every pass no accelerator is allocated twice and none is lost; no
-    job starts before it is submitted; every job that can run ends; a job gets just its
-    number of accelerators; the same input gives the same schedule.
+    The rules are: after every scheduling pass no accelerator is allocated twice and none is
+    lost; no job starts before it is submitted; every job that can run ends; a job gets
+    exactly its number of accelerators; the same input gives the same schedule.
 
     Parameters
     ----------
     policy, placement
         See :class:`~clustersim.simulation.simulate.Scheduling`.
     folder : str
-        Where files of one's own are looked for.
+        Folder of user-defined files.
     seed : int
-        Of the random workloads.
+        Seed of the random workloads.
 
     Returns
     -------
     list of Finding
-        One for each trial, up to the first in which a call does not come to an end.
+        One for each trial, up to the first in which a call does not finish.
 
     Raises
     ------
     InputError
-        If there is no such policy or placement, or the seed is negative.
+        If the policy or placement does not exist, or the seed is negative.
     """
     if seed < 0:
-        raise InputError("seed", f"{seed} is not a seed; 0 or more is needed")
+        raise InputError("seed", f"must be 0 or more, found {seed}")
     scheduling = Scheduling(
         policy=find_policy(policy, folder=folder),
         placement=find_placement(placement, folder=folder),
@@ -85,13 +85,12 @@ def check_policy(
         try:
             findings.append(Finding(name, _problem(jobs, cluster, scheduling)))
         except StalledError as error:
-            told = f"{error}; the other trials were left out"
-            return [*findings, Finding(name, told)]
+            return [*findings, Finding(name, f"{error}; the remaining trials were skipped")]
     return findings
 
 
 def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
-    """Return what is wrong; raises StalledError if a call does not come to an end."""
+    """Return the rule that is broken, if any; raises StalledError if a call does not finish."""
     try:
         first = simulate(jobs, cluster, scheduling, check=True)
         second = simulate(jobs, cluster, scheduling)
@@ -116,7 +115,9 @@ def _broken_rule(result: Result) -> str:
     left = can_run[can_run["outcome"] != FINISHED]
     if len(left):
         first = left["job_id"].iloc[0]
-        return f"{len(left)} of {len(can_run)} jobs never started though they could; first {first}"
+        return (
+            f"{len(left)} of {len(can_run)} jobs that can run never started; the first is {first}"
+        )
     early = jobs[jobs["start_s"] < jobs["submit_s"]]
     if len(early):
         return f"job {early['job_id'].iloc[0]} started before it was submitted"
@@ -156,7 +157,7 @@ def _pool(name: str, n_nodes: int, virtual_clusters: dict[str, int]) -> Pool:
 
 
 def _random_jobs(streams: Streams, trial: str) -> pd.DataFrame:
-    """Jobs that crowd the trial's cluster, in batches, some too large for it."""
+    """Jobs that overload the trial's cluster, submitted in batches; some are too large for it."""
     draw = streams("check policy")
     duration = draw.integers(1, 100, _JOBS)
     jobs = pd.DataFrame(

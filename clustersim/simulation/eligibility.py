@@ -1,4 +1,4 @@
-"""Which jobs can run where, and which of those places each prefers."""
+"""The partitions on which each job can run, in its order of preference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 NOT_LISTED = np.iinfo(np.int64).max
-"""Position of a chip in the list of a job that does not list it."""
+"""Position of a chip that a job does not list."""
 Choose = Literal["fastest", "best_value", "listed"]
 
 
@@ -39,13 +39,13 @@ class Eligibility:
     Attributes
     ----------
     choices : list of tuple of int
-        Sets of partitions that occur, each in order of preference.
+        The sets of partitions in use, each in order of preference.
     choice_of : int64 array (jobs,)
-        Index into `choices`, -1 for a job that can never run.
+        Index of each job's set in `choices`; -1 for a job that can never run.
     reasons : dict
-        From the row of a job that can never run to the reason.
+        Maps the row of a job that can never run to the reason.
     notes : tuple of str
-        What of the jobs was not considered.
+        Notes on columns of the jobs that were ignored.
     """
 
     choices: list[tuple[int, ...]]
@@ -70,28 +70,28 @@ def find_eligibility(
     Parameters
     ----------
     jobs : pandas.DataFrame
-        A jobs table; a column ``accelerators`` lists the chips a job may run on, the
-        preferred first, separated by commas (absent or empty: all).
+        A jobs table. Its column ``accelerators`` lists the chips on which a job may run, in
+        order of preference and separated by commas; if absent or empty, all chips.
     cluster : Cluster
         The pools.
     partitions : sequence of Partition
-        All of them empty.
+        All partitions, empty.
     runtimes : Runtimes
-        Infinite where memory does not hold a job.
+        Infinite where a job cannot run.
     catalogue : Catalogue, optional
         Needed for prices (``best_value``) and for the column ``accelerators``.
     choose : {"fastest", "best_value", "listed"}
-        Shortest run time; least price of the chips with their servers times run time; the order in
-        which the job (else the cluster's file) lists them.
+        The shortest run time; the lowest product of run time and price of the chips with their
+        servers; or the order in which the job (or else the cluster's file) lists the chips.
     wait_for_best : bool
-        Whether a job waits for the partition it prefers rather than take another.
+        Whether a job waits for its preferred partition instead of using another one.
     lends : collection of int
-        Pools that lend the chips of services, on which only jobs that are ``preemptible`` run.
+        Pools whose services lend chips. Only jobs that are ``preemptible`` run on them.
 
     Raises
     ------
     InputError
-        If a pool lends and the column ``preemptible`` is neither true nor false.
+        If a pool lends and the column ``preemptible`` has a value other than true and false.
     """
     n_pools = len(cluster.pools)
     chips = accelerators_of_jobs(jobs, cluster, catalogue)
@@ -122,13 +122,13 @@ def find_eligibility(
 
 
 def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
-    """Say that jobs name virtual clusters where the cluster has none.
+    """Return a note if jobs name virtual clusters but the cluster has none.
 
     Examples
     --------
     >>> from clustersim.topology import single_pool
     >>> ignored_virtual_clusters(pd.DataFrame({"vc": ["a", "b", None]}), single_pool(8))
-    ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none: they share all of it']
+    ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none; they share all nodes']
     """
     if "vc" not in jobs or any(pool.virtual_clusters for pool in cluster.pools):
         return []
@@ -138,29 +138,29 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
         return []
     return [
         f"{counted(len(named), 'job names', 'jobs name')} one of {named.nunique():,} virtual "
-        "clusters (vc), but the cluster has none: they share all of it"
+        "clusters (vc), but the cluster has none; they share all nodes"
     ]
 
 
 def _preemptible(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell which jobs may be stopped at any time; none where the table does not say."""
+    """Return which jobs may be stopped at any time; false where the table has no value."""
     if "preemptible" not in jobs:
         return np.zeros(len(jobs), dtype=bool)
-    told = jobs["preemptible"].astype(object)
-    known = told.isna() | told.isin([True, False])
-    if not known.all():
-        found = told[~known].iloc[0]
-        raise InputError("jobs", f"preemptible: true or false is needed, found {found!r}")
-    return np.asarray(told.where(told.notna(), False), dtype=bool)
+    column = jobs["preemptible"].astype(object)
+    valid = column.isna() | column.isin([True, False])
+    if not valid.all():
+        found = column[~valid].iloc[0]
+        raise InputError("jobs", f"preemptible: must be true or false, found {found!r}")
+    return np.asarray(column.where(column.notna(), False), dtype=bool)
 
 
 def accelerators_of_jobs(
     jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalogue | None
 ) -> npt.NDArray[np.int64]:
-    """Position of each pool's chip in each job's list, (pools, jobs).
+    """Return the position of each pool's chip in each job's list, (pools, jobs).
 
-    Where a job lists none, the pool's position in the cluster; where its list does
-    not have the chip, ``NOT_LISTED``.
+    If a job lists no chips, it is the pool's position in the cluster. If the list does not
+    contain the chip, it is ``NOT_LISTED``.
 
     Raises
     ------
@@ -201,7 +201,9 @@ def _rank(
     if choose == "fastest":
         return runtimes.run_s
     if catalogue is None:
-        raise InputError("scheduler.choose", "best_value needs chips with prices, not a bare pool")
+        raise InputError(
+            "scheduler.choose", "best_value needs the prices of chips, so it needs a cluster"
+        )
     prices = np.array([_price(catalogue, pool) for pool in cluster.pools])
     cost: npt.NDArray[np.float64] = runtimes.run_s * prices[:, None]
     return cost
@@ -215,7 +217,7 @@ def _price(catalogue: Catalogue, pool: Pool) -> float:
         raise InputError(
             "scheduler.choose",
             f"best_value needs a price of {chip.name}, which the catalogue does not have; "
-            "add one in a catalogue file of your own",
+            "add one in a user-defined catalogue file",
         )
     return price[1]
 
@@ -223,7 +225,7 @@ def _price(catalogue: Catalogue, pool: Pool) -> float:
 def _partition_of(
     jobs: pd.DataFrame, n_pools: int, partitions: Sequence[Partition]
 ) -> tuple[npt.NDArray[np.int64], set[str]]:
-    """Partition of each job in each pool, (pools, jobs), -1 where it has none."""
+    """Partition of each job in each pool, (pools, jobs); -1 where it has none."""
     named = {p.virtual_cluster for p in partitions if p.virtual_cluster}
     if not named or "vc" not in jobs:
         vcs, vc_of = np.array([""], dtype=object), np.zeros(len(jobs), dtype=np.intp)
@@ -241,7 +243,7 @@ def _partition_of(
 def _holds(
     sizes: npt.NDArray[np.int64], place: npt.NDArray[np.int64], partitions: Sequence[Partition]
 ) -> npt.NDArray[np.bool_]:
-    """Tell whether each job fits on its partition of each pool when that is empty."""
+    """Return whether each job fits on its partition of each pool if the partition is empty."""
     distinct, size_of = np.unique(sizes, return_inverse=True)
     fits = np.zeros((len(partitions) + 1, len(distinct)), dtype=bool)
     for partition in partitions:
@@ -274,21 +276,21 @@ def _reason(
     known_vc: set[str],
     kept_out: npt.NDArray[np.bool_],
 ) -> str:
-    """Say why the job at `row` can never run."""
+    """Return the reason why the job at `row` can never run."""
     size = int(jobs["n_accelerators"].iloc[row])
     vc = str(jobs["vc"].iloc[row]) if known_vc and "vc" in jobs else ""
     listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
         return f"none of its accelerators ({jobs['accelerators'].iloc[row]}) is in the cluster"
     if kept_out[listed, row].all():
-        return "it is not preemptible, and its pools lend the chips of services"
+        return "it is not preemptible, and its pools run only preemptible jobs beside services"
     listed = [pool for pool in listed if not kept_out[pool, row]]
     mine = [pool for pool in listed if place[pool, row] >= 0]
     if not mine:
         if vc in known_vc:
             return f"virtual cluster {vc!r} has no share of the pools with its accelerators"
         if vc in ("", "nan", "None", "<NA>"):
-            return "it names no virtual cluster, and none of the pools has nodes beside them"
+            return "it names no virtual cluster, and no pool has nodes outside virtual clusters"
         return f"virtual cluster {vc!r} does not exist; {nearest_hint(vc, known_vc, most=4)}"
     largest = max(partitions[place[pool, row]].placement.capacity for pool in mine)
     where = f"virtual cluster {vc!r}" if vc else "the largest pool it may use"
@@ -297,10 +299,10 @@ def _reason(
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]
     if not fitting:
         model = str(jobs["model"].iloc[row]) if "model" in jobs else ""
-        told = [
+        obstacles = [
             f"{cluster.pools[pool].name}: {runtimes.obstacle(row, pool, model, size)}"
             for pool in mine
         ]
-        return "; ".join(told)
+        return "; ".join(obstacles)
     needs = f"needs {counted(size, 'accelerator')}"
     return f"{needs}, which the placement cannot put on the nodes of {where}"

@@ -1,9 +1,9 @@
 """Offered load of a stream of jobs on a fleet of different accelerators.
 
 Offered load is the work that arrives per second over the work that the fleet can do
-per second.  Where chips differ, the latter is the solution of a linear program: the
-largest arrival rate at which the stream can be divided among the partitions with none
-of them needed more than all the time.  On one pool this is the familiar
+per second. If chips differ, the latter is the solution of a linear program: the
+largest arrival rate at which the stream can be divided among the partitions without
+any partition exceeding full use. On one pool the offered load is
 ``rate x E[n x run time] / accelerators``.
 """
 
@@ -36,25 +36,25 @@ def sustainable_rate(
 ) -> float:
     """Find the arrival rate at which the offered load is 1.
 
-    It is that of mature software (see :mod:`clustersim.simulation.software`) on all the chips, also
-    those that serve: scenarios that differ in these only have the same jobs.  Of arrivals that grow
-    it is the rate at the begin.
+    The rate assumes mature software (see :mod:`clustersim.simulation.software`) and all chips,
+    including those of services. Scenarios that differ only in these therefore have the same jobs.
+    If arrivals grow, it is the rate at the start. The linear program ignores gang scheduling, so a
+    fleet can rarely carry a load of 1.
 
     Parameters
     ----------
     workload : WorkloadSpec
-        Classes of jobs; their mean durations and tokens count.
+        Classes of jobs, of which the mean durations and tokens are used.
     speeds : Speeds
-        On the pools of the cluster, with a catalogue.  Gaps that whole gangs leave are not
-        considered: a fleet can rarely carry a load of 1.
+        Speeds on the pools of the cluster, with a catalogue.
     choose, wait_for_best
-        Of the scheduling: where jobs wait for the pool that they prefer, only that one
+        Attributes of the scheduling. If jobs wait for their preferred pool, only that pool
         counts.
 
     Returns
     -------
     float
-        Jobs per second.  Jobs that can never run count as no work.
+        Jobs per second. Jobs that can never run count as no work.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def sustainable_rate(
 
 
 def _kinds(job_class: JobClass) -> pd.DataFrame:
-    """Rows of one size and virtual cluster each, with the mean work of the class."""
+    """Return one row per size and virtual cluster of a class, with its mean work."""
     vcs: dict[Any, float] = dict(job_class.vcs) if job_class.vcs else {None: 1.0}
     rows = [
         {
@@ -119,13 +119,13 @@ def _largest_rate(
     share: npt.NDArray[np.float64],
     capacity: npt.NDArray[np.float64],
 ) -> float:
-    """Maximise the rate; variables are the flows of kinds to places, and the rate."""
+    """Maximise the rate; the variables are the rate and the flows of kinds to places."""
     from scipy.optimize import linprog
     from scipy.sparse import coo_array
 
     n_flows = len(places)
     flows = np.arange(n_flows)
-    # In units of the rate that the whole fleet could carry at the mean work, for scaling.
+    # For scaling, rates are in units of what the whole fleet could carry at the mean work.
     unit = capacity.sum() / float((share[kind_of] * work).sum() / share[kind_of].sum())
     used: Any = coo_array(
         (work * unit / capacity[places], (places, flows)), shape=(len(capacity), n_flows + 1)
@@ -153,5 +153,7 @@ def _largest_rate(
         method="highs",
     )
     if not solution.success:
-        raise InputError("workload", f"its sustainable rate was not found: {solution.message}")
+        raise InputError(
+            "workload", f"the arrival rate at load 1 was not found: {solution.message}"
+        )
     return float(-solution.fun * unit)

@@ -1,11 +1,11 @@
-"""Measures of a schedule: pure functions of the result tables.
+"""Metrics of a schedule: pure functions of the result tables.
 
-The definitions are the field's: wait = first start - submit; JCT = finish - submit;
+The definitions follow the literature: wait = first start - submit; JCT = finish - submit;
 bounded slowdown = max(1, JCT / max(run time, 10 s)) (Feitelson et al., "Theory and
-practice in parallel job scheduling", JSSPP 1997).  A job that failures stop waits again: its total
-wait is the time in the queue over all its attempts, and without failures equal to its wait.  Its
-run time is the time that it held accelerators, over all its attempts: JCT = total wait + run time.
-Work that was lost, checkpoints and restarts are part of it; what of it was useful is
+practice in parallel job scheduling", JSSPP 1997). A job that is stopped waits again. Its total wait
+is the time in the queue over all its attempts; without stops it equals the wait. Its run time is
+the time during which it held accelerators, over all its attempts: JCT = total wait + run time. The
+run time includes lost work, checkpoints and restarts; its useful share is
 :func:`ettr`.
 """
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 SHORTEST_RUN_S = 10.0
-"""Run times below this count as this in the bounded slowdown."""
+"""Lower bound on the run time in the bounded slowdown, seconds."""
 
 
 def wait_s(jobs: pd.DataFrame) -> pd.Series:
@@ -47,15 +47,15 @@ def wait_s(jobs: pd.DataFrame) -> pd.Series:
 
 
 def run_s(jobs: pd.DataFrame) -> pd.Series:
-    """Seconds that a job held accelerators; NaN for one that has not finished.
+    """Seconds during which a job held accelerators; NaN for a job that has not finished.
 
-    From its start to its finish, without the waits between its attempts where it was stopped.
+    This is the time from its start to its finish, without the waits between its attempts.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
-        ``submit_s``, ``start_s``, ``finish_s``, and ``total_wait_s`` (without it no job was
-        stopped).
+        ``submit_s``, ``start_s``, ``finish_s``, and ``total_wait_s``, which may be absent if no job
+        was stopped.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def jct_s(jobs: pd.DataFrame) -> pd.Series:
 
 
 def bounded_slowdown(jobs: pd.DataFrame) -> pd.Series:
-    """JCT over the run time (:func:`run_s`; at least 10 s), at least 1."""
+    """JCT over the run time (:func:`run_s`, at least 10 s); the result is at least 1."""
     return (jct_s(jobs) / run_s(jobs).clip(lower=SHORTEST_RUN_S)).clip(lower=1.0)
 
 
@@ -96,7 +96,7 @@ def accelerator_seconds(
     utilisation : pandas.DataFrame
         The step functions of a result.
     begin_s, end_s : float
-        The part of the time that counts.
+        The time window, seconds.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def accelerator_seconds(
     for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
         time = np.clip(steps["time_s"].to_numpy(), begin_s, end_s)
         held = np.diff(time)
-        # Not np.dot: BLAS adds in an order that depends on its threads, and they spin on after it.
+        # Not np.dot: the order of BLAS additions depends on its threads, which also keep spinning.
         rows.append(
             (
                 pool,
@@ -119,7 +119,7 @@ def accelerator_seconds(
 
 
 def _in_service(steps: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Accelerators that are installed, not out of service, and do not serve."""
+    """Accelerators that are installed, in service, and not reserved by services."""
     there = steps["installed"].to_numpy()
     for name in ("out", "serving"):
         if name in steps:
@@ -130,7 +130,7 @@ def _in_service(steps: pd.DataFrame) -> npt.NDArray[np.int64]:
 def mean_utilisation(
     utilisation: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
 ) -> float:
-    """Accelerator-seconds allocated over those available, all pools together."""
+    """Allocated over available accelerator-seconds, for all pools together."""
     total = accelerator_seconds(utilisation, begin_s=begin_s, end_s=end_s).sum()
     return float(total["allocated"] / total["available"]) if total["available"] > 0 else 0.0
 
@@ -143,7 +143,7 @@ def summary(
     attempts: pd.DataFrame | None = None,
     serving: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Summarise a result, in a row for all together, each pool and each virtual cluster.
+    """Summarise a result in one row for all pools together, each pool and each virtual cluster.
 
     Parameters
     ----------
@@ -152,23 +152,22 @@ def summary(
     virtual_clusters : mapping of str to float
         Accelerator-seconds of each virtual cluster, see :func:`vc_accelerator_seconds`.
     attempts : pandas.DataFrame, optional
-        Of the result, where nodes went out of service.
+        Attempts of the result, if there were node events.
     serving : pandas.DataFrame, optional
-        Of the result, where nodes serve.
+        Serving table of the result, if there are services.
 
     Returns
     -------
     pandas.DataFrame
         ``scope`` (``all``, a pool, or ``vc NAME``), its ``kind`` (``all``, ``pool`` or ``vc``);
-        counts of jobs by outcome (those
-        that never ran count under no pool); mean, median, 95th and 99th percentile of
-        wait; mean JCT, run time (without waits between attempts) and bounded slowdown;
-        utilisation from the first submission on, accelerator-seconds, makespan.  With
-        `attempts`, in the rows of all and of pools, ``ettr``: accelerator-seconds of
-        work that is kept over all that attempts held (ETTR; Kokolis et al., "Revisiting
+        counts of jobs by outcome (jobs that never ran count in no pool); mean, median, 95th and
+        99th percentile of wait; mean JCT, run time (without waits between attempts) and bounded
+        slowdown; utilisation from the first submission on, accelerator-seconds, makespan. With
+        `attempts`, the rows for all and for pools have ``ettr``: accelerator-seconds of
+        kept work over all accelerator-seconds that attempts held (ETTR; Kokolis et al., "Revisiting
         Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680, section
-        II-E, without the waits).  With `serving`, in the row
-        of all, ``served``: see :func:`served`.
+        II-E, without the waits). With `serving`, the row for all has ``served``, see
+        :func:`served`.
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
@@ -203,15 +202,15 @@ def summary(
 def vc_accelerator_seconds(
     cluster: Cluster, outages: pd.DataFrame | None, begin_s: float, end_s: float
 ) -> dict[str, float]:
-    """Accelerator-seconds of each virtual cluster, in all pools, without those out of service.
+    """Accelerator-seconds of each virtual cluster in all pools, without those out of service.
 
     Parameters
     ----------
     cluster : Cluster
     outages : pandas.DataFrame or None
-        Of the result.
+        Outages of the result.
     begin_s, end_s : float
-        The part of the time that counts.
+        The time window, seconds.
     """
     found: dict[str, float] = {}
     for pool in cluster.pools:
@@ -230,7 +229,7 @@ def vc_accelerator_seconds(
 
 
 def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf) -> float:
-    """Accelerator-seconds that served over those that services needed; NaN if they needed none."""
+    """Accelerator-seconds that services had over those they needed; NaN if they needed none."""
     needed = met = 0.0
     for _, steps in serving.groupby("service", observed=True, sort=False):
         held = np.diff(np.clip(steps["time_s"].to_numpy(), begin_s, end_s))
@@ -240,12 +239,12 @@ def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
 
 
 def ettr(attempts: pd.DataFrame) -> float:
-    """Accelerator-seconds of kept work over all that attempts held; NaN if none held any."""
+    """Share of kept work in the accelerator-seconds that attempts held; NaN if they held none."""
     return _share_of_time(attempts, "kept_s")
 
 
 def lost_work(attempts: pd.DataFrame) -> float:
-    """Accelerator-seconds of work that was done in vain over all that attempts held."""
+    """Share of lost work in the accelerator-seconds that attempts held; NaN if they held none."""
     return _share_of_time(attempts, "lost_s")
 
 

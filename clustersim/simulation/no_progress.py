@@ -1,4 +1,4 @@
-"""Why jobs make no progress: failures before the first checkpoint, or checkpoints all the time."""
+"""Reasons why jobs make no progress: failures before a checkpoint, or too many checkpoints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from clustersim.units import counted, format_duration, format_percent
 __all__ = ["checkpoint_notes", "progress_notes"]
 
 _FEW_ATTEMPTS = 3
-"""Attempts of a job from which on its progress is judged."""
+"""Least number of attempts of a job whose progress is judged."""
 _HARDLY = 0.1
-"""Share of the time of its attempts that is kept work, below which a job gets hardly anywhere."""
+"""Share of kept work in the time of its attempts below which a job makes hardly any progress."""
 _CAUSES = {
-    "checkpoint_s": "checkpoints took {share}: a checkpoint costs more than the work between "
-    "two of them is long (failures.checkpoints)",
+    "checkpoint_s": "checkpoints took {share}: a checkpoint takes longer than the work between "
+    "two checkpoints (failures.checkpoints)",
     "lost_s": "failures undid {share}: checkpoints are too far apart, or failures too frequent "
     "for jobs of this size",
     "restart_s": "restarts took {share}: a restart takes longer than the time between failures",
@@ -23,12 +23,12 @@ _CAUSES = {
 
 
 def checkpoint_notes(failures: Failures | None) -> list[str]:
-    """Say before a run of which settings no job can make progress, or hardly any.
+    """Return notes on settings under which jobs make no or hardly any progress, before a run.
 
     Parameters
     ----------
     failures : Failures, optional
-        Of a scenario.
+        Failures of a scenario.
 
     Examples
     --------
@@ -36,8 +36,8 @@ def checkpoint_notes(failures: Failures | None) -> list[str]:
     >>> source = {"name": "disk", "time_to_failure": life, "repair": life}
     >>> spec = {"sources": [source], "checkpoints": {"interval": "1 h"}}
     >>> checkpoint_notes(Failures.model_validate(spec))
-    ['Note: failures: disk: a node serves exactly 60 min until it fails, and a checkpoint is made \
-after 60 min: no job that runs longer than that can make progress']
+    ['Note: failures: disk: a node fails after exactly 60 min in service, and the first \
+checkpoint is made after 60 min; no job that runs longer than that can make progress']
     """
     if failures is None:
         return []
@@ -47,7 +47,7 @@ after 60 min: no job that runs longer than that can make progress']
         share = checkpoints.cost / (checkpoints.cost + interval)
         notes.append(
             f"Note: failures.checkpoints: jobs spend {format_percent(share)} of their time on "
-            f"checkpoints, each of which costs {format_duration(checkpoints.cost)} after every "
+            f"checkpoints, each of which takes {format_duration(checkpoints.cost)} after every "
             f"{format_duration(interval)} of work"
         )
     for source in failure_sources(failures):
@@ -58,22 +58,24 @@ after 60 min: no job that runs longer than that can make progress']
             continue
         if interval == "optimal":
             continue
-        after = "never" if isinstance(interval, str) else f"after {format_duration(interval)}"
+        made = "no checkpoint is made"
+        if not isinstance(interval, str):
+            made = f"the first checkpoint is made after {format_duration(interval)}"
         notes.append(
-            f"Note: failures: {source.name}: a {source.of} serves exactly "
-            f"{format_duration(life.value)} until it fails, and a checkpoint is made {after}: no "
+            f"Note: failures: {source.name}: a {source.of} fails after exactly "
+            f"{format_duration(life.value)} in service, and {made}; no "
             "job that runs longer than that can make progress"
         )
     return notes
 
 
 def progress_notes(jobs: pd.DataFrame, attempts: pd.DataFrame | None) -> list[str]:
-    """Say after a run which unfinished jobs got hardly anywhere, and what took their time.
+    """Return notes on unfinished jobs with hardly any progress and the causes, after a run.
 
     Parameters
     ----------
     jobs, attempts : pandas.DataFrame
-        Of a result; attempts are None where nothing fails.
+        Tables of a result; attempts are None if there were no node events.
 
     Examples
     --------
@@ -83,7 +85,7 @@ def progress_notes(jobs: pd.DataFrame, attempts: pd.DataFrame | None) -> list[st
     ...      "kept_s": 0.0, "lost_s": 30.0, "checkpoint_s": 0.0, "restart_s": 2.0}
     ... )
     >>> print(progress_notes(jobs, attempts)[0])
-    Note: 1 unfinished job kept no work in 3 attempts, of which the longest took 40 s: each was \
+    Note: 1 unfinished job kept no work in 3 attempts, the longest of which took 40 s; each was \
 stopped before its first checkpoint
     """
     if attempts is None:
@@ -109,7 +111,7 @@ stopped before its first checkpoint
         longest = format_duration(float(which["longest_s"].max()))
         notes.append(
             f"Note: {counted(len(which), 'unfinished job')} kept no work in "
-            f"{int(which['n'].sum()):,} attempts, of which the longest took {longest}: each was "
+            f"{int(which['n'].sum()):,} attempts, the longest of which took {longest}; each was "
             "stopped before its first checkpoint"
         )
     if len(hardly):
@@ -118,8 +120,8 @@ stopped before its first checkpoint
         share = float(total[cause] / total["held_s"])
         kept = float(total["kept_s"] / total["held_s"])
         notes.append(
-            f"Note: {counted(len(hardly), 'unfinished job')} got hardly anywhere: "
-            f"{format_percent(kept, 2)} of the time of {int(hardly['n'].sum()):,} attempts is "
-            "work that was kept; " + _CAUSES[cause].format(share=format_percent(share))
+            f"Note: {counted(len(hardly), 'unfinished job')} made hardly any progress: "
+            f"{format_percent(kept, 2)} of the time of {int(hardly['n'].sum()):,} attempts is kept work; "
+            + _CAUSES[cause].format(share=format_percent(share))
         )
     return notes

@@ -1,7 +1,7 @@
-"""Ranges of nodes as text: ``0-63:8,70:4`` for 8 accelerators on each of 64 nodes, 4 on one more.
+"""Ranges of nodes as text: ``0-63:8,70:4`` means 8 accelerators on each of 64 nodes and 4 on one.
 
-One attempt of a gang is one row of a table with such a text, however many nodes it has; a row for
-each node is made from it on demand.
+With such a text one attempt of a gang is one row of a table, however many nodes it has. A table
+with one row per node is made from it on demand.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def range_texts(
     Parameters
     ----------
     n_ranges : int array (rows,)
-        How many ranges each row has.
+        Number of ranges of each row.
     first_node, n_nodes, chips : int arrays (ranges,)
-        Row by row: the first node of each range, how many nodes it has, and the accelerators on
-        each of them.
+        Row by row: the first node of each range, its number of nodes, and the accelerators on each
+        of them.
 
     Returns
     -------
     pyarrow.LargeStringArray (rows,)
-        Empty where a row has no range.
+        Empty text for a row without ranges.
 
     Examples
     --------
@@ -62,23 +62,23 @@ def _text(values: npt.NDArray[np.integer]) -> pa.LargeStringArray:
 
 
 def by_node(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each node of each row of a table.
+    """Expand a table with ranges of nodes to one row per node.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        With ``nodes``, ranges as text, and ``n_accelerators``, those on all of them.
+        With ``nodes`` (ranges as text) and ``n_accelerators`` (the number on all these nodes).
 
     Returns
     -------
     pandas.DataFrame
-        The same columns, but ``node`` instead of ``nodes`` (int32; -1 where the text is empty),
-        and ``n_accelerators`` on this node.
+        The same columns, with ``node`` instead of ``nodes`` (int32; -1 if the text is empty) and
+        with ``n_accelerators`` on this node.
 
     Raises
     ------
     ClusterSimError
-        If a text is not one of ranges.
+        If a text does not consist of ranges.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(table: pd.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
-    """Row, first node, number of nodes and accelerators on each, of each range of a table."""
+    """Row, first node, number of nodes and accelerators per node of each range of a table."""
     text = pa.array(table["nodes"].astype("str").to_numpy(dtype=object), pa.large_string())
     lists = pc.split_pattern(text, ",")
     n_ranges = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -115,25 +115,25 @@ def _read(table: pd.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
     wrong = np.flatnonzero((chips < 0) | (count < 1))
     if len(wrong):
         text = flat[int(wrong[0])].as_py()
-        raise ClusterSimError(f"nodes: {text!r} is no range of nodes; 0-63:8 is one")
+        raise ClusterSimError(f"nodes: {text!r} is not a range of nodes such as 0-63:8")
     return row, first, count, chips
 
 
 def _numbers(texts: pa.LargeStringArray) -> Ints:
-    """Numbers of texts; -1 of those that are empty or null."""
+    """Convert texts to numbers; -1 for those that are empty or null."""
     filled = pc.if_else(pc.greater(pc.binary_length(pc.fill_null(texts, "")), 0), texts, "-1")
     numbers: Ints = pc.cast(filled, pa.int64()).to_numpy(zero_copy_only=False)
     return numbers
 
 
 def in_ranges(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of which :func:`by_node` makes a table with a row for each node.
+    """Combine a table with one row per node to ranges of nodes; the inverse of :func:`by_node`.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        With ``node`` and ``n_accelerators``; rows that follow each other and differ in nothing
-        else become one.
+        With ``node`` and ``n_accelerators``. Consecutive rows that agree in all other columns
+        become one.
     """
     others = [name for name in table.columns if name not in ("node", "n_accelerators")]
     n_rows = len(table)

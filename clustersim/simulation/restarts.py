@@ -1,4 +1,4 @@
-"""Why the jobs of a run were stopped and started again."""
+"""Reasons why the jobs of a run were stopped and restarted."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ __all__ = ["restart_causes"]
 
 _BROKEN, _SERVES, _ABSENT = (
     "on nodes that went out of service",
-    "on nodes that went to services",
-    "on nodes that left the fleet or its power",
+    "on nodes taken by services",
+    "on nodes that left the fleet or lost power",
 )
 _OTHER = "for another reason"
 
 
 def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, int]:
-    """Count the restarts of jobs by what ended the attempt before.
+    """Count the restarts of jobs by the reason why the previous attempt ended.
 
-    An attempt that is followed by another one of its job ended at the instant at which a node of
-    its pool went.  Where several went at that instant, the reason that is first below counts.
+    The reason is found from the nodes of the attempt's pool that left service at the instant at
+    which the attempt ended. If they left for several reasons, the first of these counts: out of
+    service, services, absence.
 
     Parameters
     ----------
     attempts, outages : pandas.DataFrame
-        Of a result, see :func:`~clustersim.simulation.tables.attempts_table` and
+        Tables of a result, see :func:`~clustersim.simulation.tables.attempts_table` and
         :func:`~clustersim.simulation.tables.outages_table`.
 
     Returns
     -------
     dict of str to int
-        Restarts by reason, without reasons that have none.
+        Number of restarts by reason, without reasons that did not occur.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     ...      "absent": [False], "slowdown": [np.inf]}
     ... )
     >>> restart_causes(attempts, outages)
-    {'on nodes that went to services': 1}
+    {'on nodes taken by services': 1}
     """
     again = attempts["attempt"].to_numpy() > 0
     stopped = attempts[np.append(again, False)[1:]]
@@ -52,14 +53,14 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     place = pd.MultiIndex.from_arrays([stopped["pool"].astype(str), stopped["end_s"]])
     out = (outages["slowdown"] == np.inf).to_numpy()
     absent, serving = outages["absent"].to_numpy(dtype=bool), serves(outages)
-    for told, rows in (
+    for text, rows in (
         (_ABSENT, absent),
         (_SERVES, serving),
         (_BROKEN, out & ~absent & ~serving),
     ):
         there = outages[rows]
         moments = pd.MultiIndex.from_arrays([there["pool"].astype(str), there["begin_s"]])
-        reason = reason.mask(place.isin(moments), told)
+        reason = reason.mask(place.isin(moments), text)
     counts = reason.value_counts(sort=False)
     return {
         name: int(counts[name]) for name in (_BROKEN, _SERVES, _ABSENT, _OTHER) if name in counts

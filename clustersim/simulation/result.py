@@ -52,24 +52,24 @@ class Result(Brief):
     Attributes
     ----------
     jobs : pandas.DataFrame
-        A row a job: the input's columns, ``outcome``, ``pool``, ``start_s``,
+        One row per job: the input's columns, ``outcome``, ``pool``, ``start_s``,
         ``finish_s``, ``reason``.
     allocation_ranges : pandas.DataFrame
-        A row for each attempt at a job, with the ranges of nodes that it ran on: ``job_id``,
-        ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``, ``end_s``.  A
-        table that has a row for each node, as earlier versions wrote, is taken too.
+        One row per attempt at a job, with the ranges of nodes on which it ran: ``job_id``,
+        ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``, ``end_s``. A
+        table with one row per node, as written by earlier versions, is also accepted.
     utilisation : pandas.DataFrame
-        Allocated and installed accelerators of each pool, a step function of time.
+        Allocated and installed accelerators of each pool, as a step function of time.
     summary : pandas.DataFrame
         Counts and means, for all pools together and for each.
     attempts : pandas.DataFrame or None
-        Where nodes go out of service: a row for each attempt at a job, and where its time went.
+        With node events: one row per attempt at a job, with the uses of its time.
     outages : pandas.DataFrame or None
-        The same: a row for each time that a node was out of service.
+        With node events: one row for each time during which a node was out of service or slow.
     serving : pandas.DataFrame or None
-        Where nodes serve: accelerators that each service needed and had, a step function of time.
+        With services: accelerators that each service needed and had, as a step function of time.
     costs : pandas.DataFrame or None
-        Where energy or money is told: what each pool took in each period.
+        With energy or money: energy and cost of each pool in each period.
     provenance : dict
         The resolved scenario, seed, calendar, versions, wall time, whether it was interrupted.
     """
@@ -109,36 +109,36 @@ class Result(Brief):
 
     @cached_property
     def allocations(self) -> pd.DataFrame:
-        """A row for each attempt and node that it ran on, made from the ranges when asked for.
+        """One row per attempt and node, expanded from the ranges at the first access.
 
-        ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool; -1 where nodes are
-        not told apart), ``n_accelerators`` (on this node), ``start_s``, ``end_s``.  Large gangs
-        that fail often have millions of such rows; ``first_jobs`` leaves those of most jobs out.
+        ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool; -1 if the placement
+        does not track nodes), ``n_accelerators`` (on this node), ``start_s``, ``end_s``. Large
+        gangs that fail often have millions of such rows; use ``first_jobs`` to select fewer jobs.
         """
         return by_node(self.allocation_ranges)
 
     @property
     def calendar(self) -> Calendar:
-        """Which date and local time each time of the run has."""
+        """The calendar of the run, which converts its times to dates and local times."""
         return Calendar.of_document(self.provenance.get("calendar", {}))
 
     @property
     def interrupted(self) -> bool:
-        """Whether the run was stopped before its end."""
+        """Whether the run was interrupted before its end."""
         return bool(self.provenance.get("interrupted", False))
 
     def with_provenance(self, facts: Mapping[str, Any]) -> Result:
-        """Return the result with facts before those that its provenance has."""
+        """Return the result with facts added in front of its provenance, which has precedence."""
         return replace(self, provenance={**facts, **self.provenance})
 
     def first_jobs(self, count: int) -> Result:
-        """Return the result with the jobs that were submitted first, and their allocations, alone.
+        """Return the result with only the first `count` submitted jobs and their allocations.
 
-        Utilisation and summary stay those of all jobs.
+        Utilisation and summary still refer to all jobs.
         """
         jobs = self.jobs.iloc[:count]
-        told = self.allocation_ranges["job_id"].isin(jobs["job_id"]).to_numpy()
-        return replace(self, jobs=jobs, allocation_ranges=self.allocation_ranges[told])
+        kept = self.allocation_ranges["job_id"].isin(jobs["job_id"]).to_numpy()
+        return replace(self, jobs=jobs, allocation_ranges=self.allocation_ranges[kept])
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables as Parquet, and summary and provenance as JSON, to a new folder.
@@ -146,14 +146,14 @@ class Result(Brief):
         Raises
         ------
         InputError
-            If `folder` exists or cannot be made; nothing is overwritten.
+            If `folder` exists or cannot be created; nothing is overwritten.
         """
         with new_folder(folder) as path:
             self.write(path)
         return path
 
     def write(self, folder: Path) -> None:
-        """Write the files into `folder`, which exists and is empty: all of them or none."""
+        """Write all files into `folder`, which must be empty; after an error none is left."""
         rows = json.loads(self.summary.to_json(orient="records"))
         written: dict[str, str] = {}
         try:
@@ -164,7 +164,7 @@ class Result(Brief):
                     table.to_parquet(path, index=False)
                     written[path.name] = _sha256(path)
             _write_json(folder / "summary.json", rows)
-            # Last, so that a folder without it is that of a process that was killed.
+            # Written last: a folder without this file belongs to a process that was killed.
             facts = json.loads(json.dumps(dict(self.provenance)))
             written[PROVENANCE] = _facts_hash(facts)
             _write_json(folder / PROVENANCE, {**facts, _HASHES: written})
@@ -176,36 +176,36 @@ class Result(Brief):
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
-        """Read what ``save`` wrote, also in the earlier form with an allocation for each node.
+        """Read a folder that ``save`` wrote, in this version or an earlier one.
 
-        The folder of a study is read by :func:`clustersim.load_result`.
+        To read the folder of a study, use :func:`clustersim.load_result`.
 
         Raises
         ------
         InputError
-            If a file is missing or broken, or was changed since: checksums (SHA-256) of the tables
-            and of the other provenance are in ``provenance.json``.  A note tells where there is
-            none, as in results of early versions.
+            If a file is missing or damaged, or was changed after it was written:
+            ``provenance.json`` holds checksums (SHA-256) of the tables and of itself. Results of
+            early versions have no checksums; this prints a note.
         """
         check_kind("folder", folder, (str, Path), "a path")
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(folder, "no such folder of results")
         if not (folder / PROVENANCE).is_file() and (folder / "study.yaml").is_file():
-            told = "is the folder of a study, not of a run; read it with clustersim.load_result"
-            raise InputError(folder, f"{told}(folder)")
+            how = "read it with clustersim.load_result(folder)"
+            raise InputError(folder, f"is the folder of a study, not of a run; {how}")
         tables = {}
         provenance = _read_provenance(folder)
         hashes = provenance.pop(_HASHES, {})
         if hashes and hashes.get(PROVENANCE) != _facts_hash(provenance):
-            told = (
-                "was changed or damaged since: its SHA-256 is another one; run the scenario again"
+            raise InputError(
+                folder / PROVENANCE,
+                "was changed or damaged: its SHA-256 does not match; run the scenario again",
             )
-            raise InputError(folder / PROVENANCE, told)
         elif not hashes:
             note(
                 f"{folder / PROVENANCE} has no checksums: an earlier version wrote it, or it"
-                " is damaged; whether the tables are as they were written is not known"
+                " is damaged; changes of the tables cannot be detected"
             )
         for name, file in _FILES.items():
             path = folder / f"{file}.parquet"
@@ -213,8 +213,11 @@ class Result(Brief):
                 continue
             try:
                 if hashes and _sha256(path) != hashes.get(path.name):
-                    told = "was changed or damaged since: its SHA-256 is not the one in "
-                    raise InputError(path, f"{told}{PROVENANCE}; run the scenario again")
+                    raise InputError(
+                        path,
+                        "was changed or damaged: its SHA-256 does not match the one in "
+                        f"{PROVENANCE}; run the scenario again",
+                    )
                 tables[name] = pd.read_parquet(path)
                 if name == "outages":
                     tables[name] = with_kind(tables[name])
@@ -227,14 +230,14 @@ class Result(Brief):
         if not {"node", "nodes"} & set(tables["allocation_ranges"].columns):
             raise InputError(
                 folder / "allocations.parquet",
-                "has no column nodes (ranges of nodes, a row for each attempt), nor node (a row "
-                "for each node, as earlier versions wrote)",
+                "has neither a column nodes (ranges of nodes, one row per attempt) nor a column "
+                "node (one row per node, as written by earlier versions)",
             )
         return cls(**tables, provenance=provenance)
 
 
 def with_kind(outages: pd.DataFrame) -> pd.DataFrame:
-    """Add the column ``kind`` to a table of an earlier version, which had causes and flags."""
+    """Add the column ``kind`` to an outages table of an earlier version, from cause and flags."""
     if "kind" in outages:
         return outages
     planned, absent = outages["planned"].astype(bool), outages["absent"].astype(bool)
@@ -255,8 +258,11 @@ def _read_provenance(folder: Path) -> dict[str, Any]:
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        told = "is it a folder of results? One that was not written completely has none"
-        raise InputError(folder, f"has no {path.name}; {told}") from None
+        raise InputError(
+            folder,
+            f"has no {path.name}; is it a folder of results? A result that was not written "
+            "completely has no such file",
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"cannot be read: {error}") from None
     if not isinstance(provenance, dict) or not isinstance(provenance.get(_HASHES, {}), dict):

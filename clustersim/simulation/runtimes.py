@@ -1,4 +1,4 @@
-"""How long every job would run on every pool, by the performance core."""
+"""The run time of every job on every pool, from the performance model."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Runtimes:
     Attributes
     ----------
     run_s, estimate_s : float64 arrays (pools, jobs)
-        Real and estimated run time; infinite where the job cannot run.
+        Real and estimated run time, seconds; infinite where the job cannot run.
     obstacles : dict
-        For each (model, size, pool) that cannot run, why.
+        The reason for each (model, size, pool) that cannot run.
     missing_port : int64 array (pools, jobs), optional
-        Which of `port_obstacles` tells why there is no software for the job yet, -1 where there is.
+        Index in `port_obstacles` of the reason why the job has no software yet; -1 where it has.
     port_obstacles : tuple of str
     notes : tuple of str
-        Where a pool's chip computes in another precision than asked for, and what is unusual of the
-        plans from which run times come (:mod:`clustersim.performance.plan_rules`).
+        Chips that compute in another precision than requested, and unusual features of the plans
+        behind the run times (:mod:`clustersim.performance.plan_rules`).
     """
 
     run_s: Floats
@@ -42,7 +42,7 @@ class Runtimes:
     notes: tuple[str, ...] = ()
 
     def obstacle(self, job: int, pool: int, model: str, size: int) -> str:
-        """Why a job cannot run on a pool."""
+        """Return the reason why a job cannot run on a pool."""
         if self.missing_port is not None and self.missing_port[pool, job] >= 0:
             return self.port_obstacles[int(self.missing_port[pool, job])]
         return self.obstacles[model, size, pool]
@@ -51,22 +51,23 @@ class Runtimes:
 def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
     """Find the run time of each job on each pool.
 
-    A job with a ``model`` takes its ``tokens`` over the tokens per second of the best
-    plan for its number of accelerators.  A job without one ran ``duration_s`` on the
-    reference accelerator; on another chip that time is divided by the chip's speed
-    relative to the reference for the reference model at the job's size.
+    The run time of a job with a ``model`` is its ``tokens`` over the tokens per second of
+    the best plan for its number of accelerators. A job without a model ran ``duration_s``
+    on the reference accelerator. On another chip this time is divided by the chip's speed
+    relative to the reference, for the reference model at the job's size.
+
+    Every distinct (model, accelerator, size) is evaluated once, all in one call.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
         A jobs table.
     speeds : Speeds
-        Of models on the pools; needs a catalogue where jobs have models instead of durations.
+        Speeds of models on the pools; needs a catalogue if jobs have models instead of durations.
 
     Returns
     -------
     Runtimes
-        Every distinct (model, accelerator, size) is evaluated once, all in one call.
 
     Raises
     ------
@@ -83,10 +84,10 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
         slowdown = _slowdowns(sizes, stand_in, speeds)
     run_s = duration * slowdown
     estimate_s = run_s.copy()
-    told = np.full(len(jobs), np.nan)
+    given = np.full(len(jobs), np.nan)
     if "estimate_s" in jobs:
-        told = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
-        estimate_s = np.where(np.isfinite(told), told, duration) * slowdown
+        given = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+        estimate_s = np.where(np.isfinite(given), given, duration) * slowdown
     obstacles: dict[tuple[str, int, int], str] = {}
     by_model = _model_rows(jobs)
     if speeds.catalogue is None:
@@ -95,14 +96,15 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
         if speeds.catalogue is None:
             raise InputError(
                 "jobs",
-                f"{len(by_model):,} have a model and tokens instead of duration_s; they need "
-                "chips: name the log as workload.trace in a scenario for `clustersim run`",
+                f"{len(by_model):,} have a model and tokens instead of duration_s, so they need a "
+                "cluster with chips; set the log as workload.trace of a scenario and use "
+                "`clustersim run`",
             )
         of_models = _model_run_s(jobs.iloc[by_model], speeds, obstacles, notes)
         run_s[:, by_model] = of_models
         if "estimate_factor" in jobs:
             of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
-        estimate_s[:, by_model] = np.where(np.isfinite(told[by_model]), told[by_model], of_models)
+        estimate_s[:, by_model] = np.where(np.isfinite(given[by_model]), given[by_model], of_models)
     return Runtimes(
         run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
     )
@@ -115,7 +117,7 @@ def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:
 
 
 def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.object_]:
-    """Name of the model that stands for each job, empty where none does."""
+    """Name of the model that represents each job without one; empty if there is none."""
     default = models.get("default", "")
     if "job_class" not in jobs:
         return np.full(len(jobs), default, dtype=object)
@@ -126,7 +128,7 @@ def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.
 def _slowdowns(
     sizes: npt.NDArray[np.int64], stand_in: npt.NDArray[np.object_], speeds: Speeds
 ) -> Floats:
-    """Run time on each pool's chip over that on the reference, (pools, jobs)."""
+    """Run time on each pool's chip over the run time on the reference, (pools, jobs)."""
     slowdown = np.ones((len(speeds.cluster.pools), len(sizes)))
     for name in sorted(set(stand_in) - {""}):
         rows = np.flatnonzero(stand_in == name)
@@ -141,7 +143,7 @@ def _model_run_s(
     obstacles: dict[tuple[str, int, int], str],
     notes: list[str],
 ) -> Floats:
-    """Run times of jobs that have a model, (pools, jobs); `obstacles` and `notes` are added to."""
+    """Run times of jobs with a model, (pools, jobs); extends `obstacles` and `notes`."""
     names, name_of = np.unique(jobs["model"].to_numpy(dtype=str), return_inverse=True)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     distinct, pair_of = np.unique(np.stack([name_of, sizes]), axis=1, return_inverse=True)

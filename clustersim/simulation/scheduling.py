@@ -1,4 +1,4 @@
-"""How the jobs of a run are scheduled: policy, placement, and the choice among pools."""
+"""The scheduling of a run: policy, placement, and the choice among pools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Scheduling"]
 
 @dataclass(frozen=True, slots=True)
 class Scheduling:
-    """How jobs are scheduled.
+    """The scheduling of a run.
 
     Attributes
     ----------
@@ -28,24 +28,24 @@ class Scheduling:
         ``FILE.py:ClassName``.
     placement : str or type of Placement
         ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which
-        nodes stay free for other jobs, not how fast a job runs: that does not depend on where in
-        the network its nodes are (slow nodes and failures aside).
+        nodes stay free for other jobs. The speed of a job does not depend on the position of its
+        nodes in the network (slow nodes and failures aside).
     choose : {"fastest", "best_value", "listed"}
-        Which of the pools with room a job takes.
+        The order in which a job tries pools.
     wait_for_best : bool
-        Whether a job waits for the pool that it prefers.
+        Whether a job waits for its preferred pool.
     exact_estimates : bool
-        Whether to ignore the jobs' own estimates.
+        Whether to replace the jobs' estimates by their real run times.
     folder : str or Path
-        Where files of the user's own are looked for.
+        Folder of user-defined files.
     longest_call_s : float
-        How long one call of a policy or placement of the user's own may take (seconds) until the
-        run fails.
+        Longest duration (seconds) of one call of a user-defined policy or placement; if it is
+        exceeded, the run fails.
 
     Raises
     ------
     InputError
-        If a value is not allowed.  Names of policies and placements are looked up by
+        If a value is not allowed. Names of policies and placements are checked by
         :func:`~clustersim.simulation.simulate.simulate`, which may read their files.
 
     Examples

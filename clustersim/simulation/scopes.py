@@ -1,4 +1,4 @@
-"""Scopes: what a row of a summary is about, keyed by kind and name."""
+"""Scopes of the rows of a summary, identified by kind and name."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def by_scope(of_pools: pd.Series[float]) -> dict[Scope, float]:
 
 
 def with_column(summary: pd.DataFrame, name: str, values: Mapping[Scope, float]) -> pd.DataFrame:
-    """Return a summary with one column more; NaN in the rows that `values` does not have."""
+    """Return a summary with one more column; NaN in rows whose scope is not in `values`."""
     keys = zip(summary["kind"], summary["scope"], strict=True)
     return summary.assign(**{name: [values.get(key, np.nan) for key in keys]})

@@ -1,4 +1,4 @@
-"""From a jobs table and a cluster to a result."""
+"""Simulates the jobs of a table on a cluster."""
 
 from __future__ import annotations
 
@@ -51,15 +51,14 @@ __all__ = ["NodeEvents", "RunTimeModel", "Scheduling", "replay", "simulate"]
 
 @dataclass(frozen=True, slots=True)
 class NodeEvents:
-    """What happens to nodes during a run.
+    """The node events of a run.
 
     Attributes
     ----------
     events : iterable of NodeEvent
-        Nodes that go out of service, in order of their begin; a failure of a node that is out
-        already is passed over.
+        Node events in order of their start. A failure of a node that is out of service is ignored.
     services : sequence of ServiceDemand
-        What serves on some of the nodes; the reservations themselves are among the events.
+        Inference services. The events include the nodes that they reserve.
     """
 
     events: Iterable[NodeEvent]
@@ -81,7 +80,7 @@ def simulate(
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
-    """Run jobs through a cluster.
+    """Simulate jobs on a cluster.
 
     Parameters
     ----------
@@ -90,38 +89,38 @@ def simulate(
     cluster : Cluster
         A compiled topology.
     scheduling : Scheduling, optional
-        By default first come, first served, counting accelerators.
+        By default first come, first served, with a placement that counts accelerators.
     catalogue : Catalogue, optional
-        Needed where jobs have models or pools differ in speed.
+        Needed if jobs have models or pools differ in speed.
     run_times : RunTimeModel or Runtimes, optional
-        From what run times follow (the chip of recorded durations, models that stand for job
-        classes, coefficients, precision), or the run times themselves, for each pool and job, as
-        :func:`~clustersim.simulation.runtimes.find_runtimes` gives them.
+        How to compute run times (the chip of recorded durations, models that represent job classes,
+        coefficients, precision), or the run times themselves for each pool and job, as returned by
+        :func:`~clustersim.simulation.runtimes.find_runtimes`.
     node_events : NodeEvents or iterable of NodeEvent, optional
-        Nodes that go out of service or become slow, in order of their begin.
+        Nodes that leave service or become slow, in order of their start.
     recovery : Recovery, optional
-        How jobs save their state and come back after they were stopped, a value for each row of
-        `jobs`; by default they save nothing and begin anew at once.
+        How jobs save their state and restart after they are stopped, with a value for each row of
+        `jobs`. By default they save nothing and restart from the beginning without a delay.
     horizon_s : float, optional
-        When the simulation stops; by default when no job runs and nothing that is still to come
-        can start one.
+        Time (seconds) at which the simulation stops. By default it stops when no job runs and no
+        future event can start one.
     by_node : bool
-        Whether to keep on which nodes each attempt ran.
+        Whether to record the nodes of each attempt.
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
-        Called now and then with the number of jobs that have ended, and of all.
+        Called regularly with the number of jobs that have ended and the number of all jobs.
 
     Returns
     -------
     Result
-        Of all jobs, also those that never could run (with the reason).  After an
-        interrupt, of what was done by then.
+        The result for all jobs, including jobs that can never run, with the reason. If the
+        run was interrupted, the result up to that time.
 
     Raises
     ------
     InputError
-        If an argument is of another kind, or the jobs, or what `scheduling` names, cannot be used.
+        If an argument has the wrong type, or the jobs or the names in `scheduling` are invalid.
 
     Examples
     --------
@@ -180,16 +179,16 @@ def simulate(
             progress=progress,
         )
     result = _result(jobs, ran, cluster, eligible, services)
-    told = _provenance(ran.record, time.perf_counter() - began)
+    provenance = _provenance(ran.record, time.perf_counter() - began)
     notes = [*runtimes.notes, *eligible.notes]
     if notes:
-        told["notes"] = notes
-    return replace(result, provenance=told)
+        provenance["notes"] = notes
+    return replace(result, provenance=provenance)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """What happened to the jobs at some rows, and where."""
+    """The record of the simulated jobs, which are rows of the jobs table."""
 
     rows: npt.NDArray[np.intp]
     partitions: list[Partition]
@@ -213,7 +212,7 @@ def _run(
     """Simulate the jobs that can run."""
     rows = np.flatnonzero(eligible.choice_of >= 0)
     if outages is not None:
-        _check_nodes_are_told_apart(partitions)
+        _check_placement_tracks_nodes(partitions)
     simulation: Simulation | None = None
 
     def progress() -> tuple[int, float] | None:
@@ -245,7 +244,7 @@ def _result(
     eligible: Eligibility,
     demands: Sequence[ServiceDemand],
 ) -> Result:
-    """Make the tables of what happened; the provenance is still to come."""
+    """Make the result tables, without the provenance."""
     rows, partitions, record = ran.rows, ran.partitions, ran.record
     unfinished = unfinished_reasons(
         record,
@@ -273,22 +272,23 @@ def _result(
 
 
 def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
-    """Add the checkpoints to exact estimates; what users tell is the whole time already."""
+    """Add the checkpoints to exact estimates; users' estimates already include them."""
     exact = runtimes.estimate_s == runtimes.run_s
     standing_s = recovery.standing_s(runtimes.run_s)
     return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
 
 
-def _check_nodes_are_told_apart(partitions: list[Partition]) -> None:
-    """Refuse outages of nodes where a placement only counts accelerators."""
+def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:
+    """Raise an error if a placement only counts accelerators, which node events do not allow."""
     if not all(isinstance(part.placement, NodePlacement) for part in partitions):
         raise InputError(
-            "placement", "nodes that go out of service need one that tells nodes apart: consolidate"
+            "placement",
+            "failures, supply and services need a placement that tracks nodes; use consolidate",
         )
 
 
 def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
-    """What a run itself adds to the provenance of its result."""
+    """The facts that a run adds to the provenance of its result."""
     return {
         "versions": versions(),
         "scheduling_passes": record.passes,
@@ -301,7 +301,7 @@ def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
 def _job_columns(
     jobs: pd.DataFrame, rows: npt.NDArray[np.intp], runtimes: Runtimes, eligible: Eligibility
 ) -> JobColumns:
-    """What the scheduler knows of the jobs at `rows`."""
+    """The columns of the jobs at `rows` that the scheduler needs."""
     return JobColumns(
         n_accelerators=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows].tolist(),
         estimate_s=_columns(runtimes.estimate_s, rows),
@@ -312,7 +312,7 @@ def _job_columns(
 
 @contextmanager
 def _errors_of(policy: type[Policy], placement: type[Placement]) -> Iterator[None]:
-    """Name the user's file where a policy or placement of their own fails or breaks a rule."""
+    """Name the user's file if a user-defined policy or placement fails or breaks a rule."""
     try:
         yield
     except InputError:
@@ -328,7 +328,7 @@ def _errors_of(policy: type[Policy], placement: type[Placement]) -> Iterator[Non
 def _problem(
     error: BaseException, policy: type[Policy], placement: type[Placement]
 ) -> BaseException:
-    """Return what to raise instead of an error: itself, where no class of the user's led to it."""
+    """Return an error that names the user-defined class which failed, or the error unchanged."""
     return error_in_plugin(error, (policy, placement)) or error
 
 
@@ -337,14 +337,14 @@ def _stopped_when_stalled(
     plugins: Iterable[type[Policy] | type[Placement]],
     longest_call_s: float,
 ) -> AbstractContextManager[None]:
-    """Stop a policy or placement of the user's own that does not come to an end."""
+    """Stop a user-defined policy or placement that does not finish."""
     if any(map(plugin_file, plugins)):
         return stopped_when_stalled(progress, longest_call_s)
     return nullcontext()
 
 
 def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
-    """Refuse a schedule that leaves jobs waiting for ever though they could run."""
+    """Raise an error if jobs that could run are never started."""
     waiting = np.flatnonzero(partition < 0)
     if len(waiting):
         raise ClusterSimError(
@@ -353,7 +353,7 @@ def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
 
 
 def _columns(by_pool: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> list[array[float]]:
-    """Copy the chosen rows of each pool, in a form that Python reads fast."""
+    """Copy the chosen rows of each pool to arrays that Python reads fast."""
     return [array("d", column[rows].tobytes()) for column in by_pool]
 
 
@@ -369,28 +369,28 @@ def replay(
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Schedule a log of jobs again, each running just as long as the log says.
+    """Schedule a log of jobs again, with the durations of the log.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
-        ``job_id``, ``submit_s``, ``n_accelerators``, ``duration_s``, optionally
+        ``job_id``, ``submit_s``, ``n_accelerators``, ``duration_s`` and optionally
         ``estimate_s``, ``vc``, ``user`` and any other column.
     policy : str or type of Policy
         See :class:`Scheduling`.
     accelerators : int, optional
-        Size of a pool without topology; this or `cluster` is needed.
+        Size of a pool without topology; give either this or `cluster`.
     cluster : Cluster, optional
         A compiled topology.
     placement : str or type of Placement, optional
         By default ``consolidate`` on a cluster; a pool without topology has only
         ``pooled``.
     exact_estimates : bool
-        Whether to ignore the jobs' own estimates.
+        Whether to replace the jobs' estimates by their real run times.
     check, progress
         See :func:`simulate`.
     provenance : mapping, optional
-        What to keep with the result beside what the run itself tells.
+        Facts to add to the provenance of the result.
 
     Returns
     -------
@@ -411,7 +411,7 @@ def replay(
     [0.0, 60.0]
     """
     if (accelerators is None) == (cluster is None):
-        raise InputError("replay", "needs either a number of accelerators or a cluster")
+        raise InputError("replay", "needs either accelerators or cluster, not both")
     if cluster is None:
         assert accelerators is not None
         if placement not in (None, "pooled"):

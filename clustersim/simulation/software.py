@@ -1,19 +1,20 @@
-"""Software maturity: from when jobs can run on a chip they were not written for, and how well.
+"""Software maturity: when jobs can run on a chip that they were not written for, and how fast.
 
-How fast software matures, by the published runs of the calibration's table (same chip, number
-of chips, model, sequence and batch under two releases of one product, smallest step time each):
+The measurements of the calibration show how fast software matures (same chip, number of
+chips, model, sequence and batch under two releases of one product, smallest step time each):
 
 - 910B, MindSpeed-LLM 1.0.RC2 to the next release 1.0.RC3 (both of 2024): six models run 1.033
   times as fast in the geometric mean, 0.967 to 1.081 times by model.
 - H100 with NVIDIA's MLPerf submissions, Llama 2 70B LoRA, v4.0 to v4.1 (two rounds of 2024):
   1.13 times in the geometric mean of five sizes, 1.01 to 1.24.
 - H100, NeMo 24.07 to 25.01-25.04: Llama 3 8B 1.14 times, GPT-3 175B 1.02 times.
-- A model class that is new to a stack moves far more: Qwen3 30B-A3B on 16 H100 runs 1.77 times
-  as fast under Megatron-Bridge 26.02.01 as under 26.02, and half as fast under 25.11 as under
-  25.09: releases also fall back.
+- A model class that is new to a stack changes far more: Qwen3 30B-A3B on 16 H100 runs 1.77
+  times as fast under Megatron-Bridge 26.02.01 as under 26.02, but half as fast under 25.11 as
+  under 25.09, so releases can also become slower.
 
-The table tells the year of a release only, and nobody publishes how a port to a stack other
-than CUDA begins.  An `efficiency` at the start, a `halving`, and any date are assumptions.
+The measurements give only the year of a release, and there are no published data on the first
+efficiency of a port to a stack other than CUDA. An `efficiency` at the start, a `halving`, and
+any date are therefore assumptions.
 """
 
 from __future__ import annotations
@@ -53,26 +54,34 @@ Names = Annotated[list[Name], Field(min_length=1)]
 
 
 class Port(FileModel):
-    """Some jobs on some chips: from when their software is there, and how it matures."""
+    """A port of software for some jobs to some chips: when it is available and how it matures."""
 
     name: Name = Field(description="name of the port, unique in the list")
     accelerators: Names | None = Field(None, description="chips of the catalogue; by default all")
     models: Names | None = Field(
-        None, description="models of the catalogue that jobs train; by default jobs of all"
+        None, description="models of the catalogue that the jobs train; by default all jobs"
     )
     classes: Names | None = Field(None, description="job classes; by default all")
     at: Literal["never"] | Annotated[Duration, Field(ge=0)] = Field(
-        "never", description="from when these jobs run on these chips; never: tied to another stack"
+        "never",
+        description="time from which these jobs can run on these chips; never if their software is "
+        "tied to another stack",
     )
-    slip: DurationDistribution | None = Field(None, description="how much later than said it comes")
+    slip: DurationDistribution | None = Field(None, description="delay of the port")
     efficiency: float = Field(
-        1.0, gt=0, le=1, description="speed at first, over that of the performance core's estimate"
+        1.0,
+        gt=0,
+        le=1,
+        description="speed at first, as a share of the speed that the performance model estimates",
     )
-    mature: float = Field(1.0, gt=0, le=1, description="speed in the end, over the same")
+    mature: float = Field(
+        1.0, gt=0, le=1, description="speed in the long run, as a share of the same estimate"
+    )
     halving: Annotated[Duration, Field(gt=0)] | None = Field(
-        None, description="time in which the gap to mature halves; by default nothing changes"
+        None,
+        description="time in which the gap to mature halves; by default the speed does not change",
     )
-    source: str = Field("", description="where the numbers are from, or assumption")
+    source: str = Field("", description="source of the numbers, or assumption")
 
     @field_validator("at", mode="wrap")
     @classmethod
@@ -80,8 +89,7 @@ class Port(FileModel):
         try:
             return read(value)
         except ValidationError:
-            told = f"must be never, or a time such as 180 d, found {value!r}"
-            raise ValueError(told) from None
+            raise ValueError(f"must be never, or a time such as 180 d, found {value!r}") from None
 
     @model_validator(mode="after")
     def _matures(self) -> Port:
@@ -90,19 +98,20 @@ class Port(FileModel):
                 f"{self.name}: mature ({self.mature:g}) is below efficiency ({self.efficiency:g})"
             )
         if self.at == "never" and self.slip is not None:
-            raise ValueError(f"{self.name}: slip goes with a date (at), which never has none")
+            raise ValueError(f"{self.name}: slip needs a date; at is never")
         return self
 
 
 class Software(FileModel):
-    """What software there is for which chips; what no port names is mature from the begin on."""
+    """Ports of software to chips; software that no port names is mature from the start."""
 
     ports: list[Port] = Field(
-        default_factory=list, description="where several concern a job and a chip, the last counts"
+        default_factory=list,
+        description="ports; if several apply to a job and a chip, the last one counts",
     )
 
     @model_validator(mode="after")
-    def _ports_are_told_apart(self) -> Software:
+    def _names_are_unique(self) -> Software:
         names = [port.name for port in self.ports]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -112,16 +121,16 @@ class Software(FileModel):
 
 @dataclass(frozen=True, slots=True)
 class DatedPort:
-    """A port with the date that it has in one replication.
+    """A port with its date in one replication.
 
     Attributes
     ----------
     port : Port
-        Chips and models by their names in the catalogue.
+        With the names of chips and models in the catalogue.
     at_s : float
-        From when it is there, seconds; infinite if never.
+        Time from which it is available, seconds; infinite for never.
     calendar : Calendar
-        Of the run, for messages.
+        Calendar of the run, for messages.
     """
 
     port: Port
@@ -129,7 +138,7 @@ class DatedPort:
     calendar: Calendar = UNDATED
 
     def efficiency(self, seconds: Floats) -> Floats:
-        """Speed over that of mature software at some times; 0 before the port is there.
+        """Return the speed over the estimated speed at some times; 0 before the port is available.
 
         The gap to `mature` halves every `halving`:
         ``mature - (mature - efficiency) * 2 ** (-(t - at) / halving)``.
@@ -141,7 +150,7 @@ class DatedPort:
         return np.where(there, port.mature - gap * np.exp2(-halvings), 0.0)
 
     def obstacle(self) -> str:
-        """Why a job cannot run that is submitted before the port is there."""
+        """Return the reason why a job submitted before the port is available cannot run."""
         if math.isinf(self.at_s):
             return f"its software is not ported to this chip ({self.port.name})"
         at = format_duration(self.at_s)
@@ -163,17 +172,17 @@ def dated_ports(
     ----------
     software : Software or None
     jobs : pandas.DataFrame
-        A jobs table, whose classes ports may name.
+        A jobs table with the classes that ports may name.
     catalogue : Catalogue
     streams : Streams
-        Each port's slip has one of its own.
+        Provides a separate stream for the slip of each port.
     calendar : Calendar
-        Of the run, for messages.
+        Calendar of the run, for messages.
 
     Raises
     ------
     InputError
-        If a chip or model is not in the catalogue, or no job is of a class.
+        If a chip or model is not in the catalogue, or a class is not in the jobs table.
     """
     if software is None:
         return []
@@ -206,7 +215,7 @@ def _date_s(port: Port, streams: Streams) -> float:
 
 
 def _classes(jobs: pd.DataFrame) -> list[str]:
-    """Names of the classes that jobs may have, also those of which there is no job."""
+    """Names of the classes that jobs may have, including classes without jobs."""
     if "job_class" not in jobs:
         return []
     column = jobs["job_class"]
@@ -221,7 +230,7 @@ def _names(
     where: str,
     problems: list[str],
 ) -> list[str] | None:
-    """Names as the catalogue writes them; what it does not know goes to `problems`."""
+    """Names as the catalogue writes them; unknown names are added to `problems`."""
     if given is None:
         return None
     found = []
@@ -240,18 +249,18 @@ def with_software(
     catalogue: Catalogue,
     ports: Iterable[DatedPort],
 ) -> Runtimes:
-    """Return run times with the software that there is when each job is submitted.
+    """Return run times with the software that is available when each job is submitted.
 
-    Real and estimated run times are divided by the efficiency at the submission, and infinite where
-    the job cannot run yet.  A job keeps the software with which it was submitted.
+    Real and estimated run times are divided by the efficiency at the submission. They are infinite
+    if the job cannot run yet. A job keeps the software with which it was submitted.
 
     Parameters
     ----------
     runtimes : Runtimes
-        Of mature software.
+        Run times with mature software.
     jobs : pandas.DataFrame
-        A jobs table.  Ports that name models concern jobs with such a ``model``, not those that
-        another model stands for; ports that name classes those of such a ``job_class``.
+        A jobs table. Ports that name models apply to jobs with such a ``model``, not to jobs that a
+        reference model represents. Ports that name classes apply to jobs of such a ``job_class``.
     cluster : Cluster
     catalogue : Catalogue
     ports : iterable of DatedPort
@@ -278,7 +287,7 @@ def with_software(
         obstacles.append(dated.obstacle())
     with np.errstate(divide="ignore"):
         slowdown = np.where(efficiency > 0, 1.0 / efficiency, np.inf)
-    # A job of no work at all cannot run either where there is no software for it.
+    # A job of zero work cannot run without software either: 0 * inf must be inf, not NaN.
     longer = [
         np.where(np.isinf(slowdown), np.inf, seconds * slowdown)
         for seconds in (runtimes.run_s, runtimes.estimate_s)

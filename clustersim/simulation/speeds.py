@@ -1,4 +1,4 @@
-"""How fast models run on the pools of a cluster, each distinct case evaluated once."""
+"""Speeds of models on the pools of a cluster; each distinct case is evaluated once."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["ModelSpeed", "RunTimeModel", "Speeds"]
 
 @dataclass(frozen=True, slots=True)
 class RunTimeModel:
-    """From what run times of jobs follow.
+    """The model of run times: references, coefficients and precision.
 
     Attributes
     ----------
     reference_accelerator : str, optional
         The chip on which the recorded durations were measured.
     reference_models : mapping of str to str
-        From job class to the model of the catalogue that stands for its jobs without
-        one; the key ``default`` for all other classes.  Without these two, durations
-        hold on every chip.
+        Maps a job class to the model of the catalogue that represents its jobs without a
+        model; the key ``default`` applies to all other classes. Without these two
+        attributes, durations are the same on every chip.
     draw : CoefficientDraw, optional
         Values of the performance core's coefficients; by default the posterior mean of the
         built-in calibration.
     precision : {"bf16", "fp8"}
-        Of matrix products; a chip without FP8 computes in BF16.
+        Precision of matrix products; a chip without FP8 computes in BF16.
     """
 
     reference_accelerator: str | None = None
@@ -44,16 +44,16 @@ class RunTimeModel:
 
 
 class ModelSpeed(NamedTuple):
-    """How fast a model trains on some number of the chips of each pool, with the best plan.
+    """Training speed of a model on a number of chips of each pool, with the best plan.
 
     Attributes
     ----------
     seconds_per_token : float64 array (pools,)
-        Infinite where no plan fits.
+        Infinite if no plan fits.
     obstacles : tuple of str (pools,)
-        Why none fits; empty where one does.
+        The reason why no plan fits; empty if one does.
     notes : tuple of tuple of str (pools,)
-        What is unusual of the plan (:mod:`clustersim.performance.plan_rules`).
+        Unusual features of the plan (:mod:`clustersim.performance.plan_rules`).
     """
 
     seconds_per_token: Floats
@@ -64,16 +64,16 @@ class ModelSpeed(NamedTuple):
 class Speeds:
     """Speeds of models on the pools of a cluster.
 
-    A speed depends on the model, the pool and the number of chips, not on the job, and is
-    evaluated when it is first asked for.  The offered load and the run, and all runs of a study on
-    the same cluster, share one object: no plan is searched twice.
+    A speed depends on the model, the pool and the number of chips, not on the job. It is evaluated
+    at the first request. The offered load, the run, and all runs of a study on the same cluster
+    share one object, so that no plan is searched twice.
 
     Parameters
     ----------
     cluster : Cluster
         Pools with their chips and links.
     catalogue : Catalogue, optional
-        Chips and models; without it durations hold on every chip.
+        Chips and models; without it durations are the same on every chip.
     model : RunTimeModel, optional
         Coefficients, precision and references.
 
@@ -122,7 +122,7 @@ class Speeds:
 
     @property
     def precision_notes(self) -> list[str]:
-        """Where a pool's chip computes in another precision than asked for; empty where not."""
+        """Notes on pools whose chip computes in another precision than requested; else empty."""
         return [precision_note(chip, self.model.precision) for chip in self._chips]
 
     @property
@@ -136,7 +136,7 @@ class Speeds:
         return self._chips[pool].name
 
     def slowdowns(self, name: str, sizes: Sequence[int]) -> Floats:
-        """Run time on each pool's chip over that on the reference for a model, (pools, sizes).
+        """Run time of a model on each pool's chip over that on the reference, (pools, sizes).
 
         Raises
         ------
@@ -167,7 +167,7 @@ class Speeds:
         return np.stack([self._slowdowns[name, size] for size in sizes], axis=1)
 
     def of_models(self, pairs: Sequence[tuple[str, int]]) -> list[ModelSpeed]:
-        """Speed of each pair of a model's name and a number of chips.
+        """Return the speed for each pair of a model's name and a number of chips.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The result tables, made from what a run recorded."""
+"""The result tables, made from the record of a run."""
 
 from __future__ import annotations
 
@@ -44,31 +44,31 @@ def jobs_table(
     reasons: dict[int, str],
     unfinished: npt.NDArray[np.object_],
 ) -> pd.DataFrame:
-    """Return the input's columns with what became of each job.
+    """Return the input's columns and the outcome of each job.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
-        The jobs table that went in.
+        The jobs table of the input.
     simulated : int array
-        Rows of `jobs` that the record's jobs are.
+        Row of `jobs` of each job in the record.
     record : RunRecord
-        What happened to those.
+        The record of these jobs.
     cluster, partitions
-        Where they ran.
+        The cluster on which they ran.
     reasons : dict
-        From row to the reason why that job can never run.
+        Maps a row to the reason why that job can never run.
     unfinished : object array
-        Of the record's jobs, the reason why each did not finish; None where it did.
+        The reason why each job in the record did not finish; None if it did.
 
     Returns
     -------
     pandas.DataFrame
         `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``finish_s``
-        (seconds; NaN where it did not come to it), ``total_wait_s`` (seconds in the queue over all
-        attempts, see :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its
-        work) and ``reason`` (why it did not finish).  A column of the input that has one of these
-        names is kept as ``recorded_<name>``.
+        (seconds; NaN for a job that did not start or finish), ``total_wait_s`` (seconds in the
+        queue over all attempts, see :func:`~clustersim.simulation.waits.total_wait_s`), ``done``
+        (share of its work) and ``reason`` (why it did not finish). A column of the input with one
+        of these names is kept as ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -105,7 +105,7 @@ def jobs_table(
 def _total_wait_s(
     jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord
 ) -> npt.NDArray[np.float64]:
-    """Time of each job in the queue, over all its attempts."""
+    """Time of each job in the queue over all its attempts, seconds."""
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
     end_s = attempts.end_s[order]
@@ -122,7 +122,7 @@ def _total_wait_s(
 
 
 def _kept_aside(columns: list[str]) -> dict[str, str]:
-    """New names of the input's columns whose names the result needs."""
+    """New names for columns of the input whose names the result needs."""
     taken: dict[str, str] = {}
     for name in _ADDED:
         new = name
@@ -139,16 +139,16 @@ def allocation_ranges(
     cluster: Cluster,
     partitions: list[Partition],
 ) -> pd.DataFrame:
-    """Return a row for each attempt at a job, with the nodes that it ran on.
+    """Return one row per attempt at a job, with the nodes on which it ran.
 
     Returns
     -------
     pandas.DataFrame
         ``job_id``, ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``,
-        ``end_s`` (seconds; of a job that still runs, the end of the simulation), in order of job,
-        then of start.  ``nodes`` are ranges of indices in the pool, with the accelerators on each
-        node (``0-63:8,70:4``); empty where nodes are not told apart.  See
-        :func:`~clustersim.simulation.node_ranges.by_node` for a row for each node.
+        ``end_s`` (seconds; the end of the simulation for a job that is still running), in order of
+        job, then of start. ``nodes`` are ranges of indices in the pool with the accelerators on
+        each node (``0-63:8,70:4``); empty if the placement does not track nodes. Use
+        :func:`~clustersim.simulation.node_ranges.by_node` for one row per node.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -174,7 +174,7 @@ def allocation_ranges(
 def _node_texts(
     record: RunRecord, partitions: list[Partition], order: npt.NDArray[np.intp]
 ) -> pd.Series[str]:
-    """Nodes of the attempts in some order, as ranges of indices in their pools."""
+    """Nodes of the attempts in a given order, as ranges of indices in their pools."""
     attempts, allocated = record.attempts, record.allocated
     n_attempts = len(attempts.job)
     if not len(allocated.attempt):
@@ -197,16 +197,16 @@ def attempts_table(
     cluster: Cluster,
     partitions: list[Partition],
 ) -> pd.DataFrame:
-    """Return a row for each attempt at a job.
+    """Return one row per attempt at a job.
 
     Returns
     -------
     pandas.DataFrame
         ``job_id``, ``attempt`` (0 is a job's first), ``pool``, ``n_accelerators``, ``start_s``,
-        ``end_s``, where its time went: ``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``,
-        ``slow_s`` (seconds), and ``done``, the share of the job's work that it did for good; in
-        order of job, then of start.  One that still runs ends with the simulation, and all that it
-        has done so far is kept.
+        ``end_s``, the uses of its time (``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``,
+        ``slow_s``, in seconds) and ``done``, the share of the job's work that it did and kept; in
+        order of job, then of start. An attempt that is still running ends with the simulation, and
+        all its work so far is kept.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -232,16 +232,16 @@ def attempts_table(
 
 
 def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFrame:
-    """Return a row for each time that a node was out of service or slow.
+    """Return one row for each time during which a node was out of service or slow.
 
     Returns
     -------
     pandas.DataFrame
         ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
-        infinite if it was still out when the simulation ended), ``cause``, ``planned``, ``absent``
-        (not delivered yet, or retired), ``slowdown`` (how many times as long its jobs took
-        meanwhile; infinite where it was out), ``kind`` (the label of a
-        :class:`~clustersim.engine.node_events.NodeEventKind`).
+        infinite if it was not over when the simulation ended), ``cause``, ``planned``, ``absent``
+        (not delivered yet, without power or space, or retired), ``slowdown`` (time per step of its
+        jobs over the time per step at full speed; infinite if it was out of service), ``kind`` (the
+        label of a :class:`~clustersim.engine.node_events.NodeEventKind`).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
     pool = np.array([outage.pool for outage in outages], dtype=np.int64)
@@ -264,7 +264,7 @@ def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFram
 
 
 def serves(outages: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell of each row of an outages table whether its node was not broken but served requests."""
+    """Return which rows of an outages table are nodes reserved by a service."""
     return np.asarray((outages["kind"] == NodeEventKind.SERVICE.label).to_numpy(dtype=bool))
 
 
@@ -281,11 +281,11 @@ def utilisation(
     Parameters
     ----------
     table : pandas.DataFrame
-        The allocations, a row for each attempt or for each node.
+        The allocations, with one row per attempt or per node.
     cluster : Cluster
         Pools and their sizes.
     end_s : float
-        End of the simulation.
+        End of the simulation, seconds.
     outages : pandas.DataFrame, optional
         Nodes that were out of service.
     services : bool
@@ -294,10 +294,11 @@ def utilisation(
     Returns
     -------
     pandas.DataFrame
-        ``pool``, ``time_s``, ``allocated``, ``installed`` (all, without the nodes that are
-        absent), with `outages` also ``out``, accelerators of nodes that are there and out of
-        service, and with services ``serving``, accelerators that serve (not in ``out``): a row at
-        time 0, one at every change, one at the end; each holds from its time to the next row's.
+        ``pool``, ``time_s``, ``allocated``, ``installed`` (accelerators of nodes that are not
+        absent), with `outages` also ``out`` (accelerators of installed nodes that are out of
+        service), and with services ``serving`` (accelerators reserved by services, not in ``out``).
+        There is a row at time 0, at every change and at the end; each row holds until the time of
+        the next.
     """
     parts = []
     kinds: list[pd.DataFrame | None] = [None, None, None]
@@ -334,16 +335,16 @@ def utilisation(
 
 
 def _out_of_service(outages: pd.DataFrame) -> pd.Series[bool]:
-    """Rows of nodes that are there and do not serve, not even slowly."""
+    """Rows of nodes that are present and out of service; slow nodes are in service."""
     return ~outages["absent"] & (outages["slowdown"] == np.inf)
 
 
 def _spans(
     table: pd.DataFrame | None, pool: int, begin: str, end: str, until_s: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Times at which rows of a pool begin and end, and the accelerators that change hands.
+    """Starts and ends of the rows of a pool, and the changes in accelerators at these times.
 
-    An end that is not known yet is none; that of a job that still runs is that of the simulation.
+    Ends after the end of the simulation are left out.
     """
     if table is None:
         return np.empty(0), np.empty(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Why jobs that could have run did not finish."""
+"""Reasons why jobs that could have run did not finish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
 
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
-"""Ends of reasons that hold however long a run goes on."""
+"""Ends of reasons that would hold in a longer run too."""
 
 
 def unfinished_reasons(
@@ -34,20 +34,21 @@ def unfinished_reasons(
     Parameters
     ----------
     record : RunRecord
-        What happened to the jobs.
+        The record of the jobs.
     partitions : sequence of Partition
-        As they are at the end of the run.
+        The partitions in their state at the end of the run.
     submit_s : float64 array (jobs,)
+        Submission times, seconds.
     n_accelerators : int array (jobs,)
     choices : sequence of tuple of int
         Sets of partitions.
     choice_of : int array (jobs,)
-        Index into `choices` of each job.
+        Index of each job's set in `choices`.
 
     Returns
     -------
     object array (jobs,)
-        Text; None where the job finished.
+        Text; None for a job that finished.
     """
     reasons = np.full(len(n_accelerators), None, dtype=object)
     unfinished = ~np.isfinite(record.finish_s)
@@ -68,7 +69,7 @@ def unfinished_reasons(
 def _why_it_waits(
     record: RunRecord, partitions: Sequence[Partition], choice: tuple[int, ...], n: int
 ) -> str:
-    """Say what keeps a gang of `n` from starting; nothing where only others are before it."""
+    """Describe what prevents a gang of `n` from starting; empty if only jobs ahead of it do."""
     pools = " or ".join(partitions[index].name for index in choice)
     size = {index: partitions[index].placement.chips_per_node for index in choice}
     capacity = {index: partitions[index].placement.capacity for index in choice}
@@ -87,14 +88,15 @@ def _why_it_waits(
 
 
 def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell which jobs of a result did not run and never would, however long the run went on.
+    """Return which jobs of a result did not run and would not run in a longer run either.
 
-    They fit no pool, or no longer, as nodes are gone for ever; or they wait behind such a job.
+    They do not fit any pool, possibly because nodes have left permanently, or they wait behind such
+    a job.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
-        Of a result.
+        Jobs of a result.
 
     Returns
     -------
@@ -107,12 +109,12 @@ def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def waits_for_ever(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell which jobs of a result wait and always would; some may have run before.
+    """Return which jobs of a result would wait forever in a longer run; some may have run before.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
-        Of a result.
+        Jobs of a result.
 
     Returns
     -------

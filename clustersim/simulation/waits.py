@@ -1,4 +1,4 @@
-"""How long jobs wait: until they start first, and over all their attempts."""
+"""The waits of jobs: until the first start, and over all their attempts."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def total_wait_s(
 ) -> Floats:
     """Return the time that each job spent in the queue, over all its attempts.
 
-    It is the wait until the first start, and the waits of a job that was stopped until it starts
-    again; of one that waits when the run ends, until then.  Restarts (loading a checkpoint) are
-    part of an attempt.
+    This is the wait until the first start plus, for a job that was stopped, the waits until it
+    started again. A job that waits at the end of the run waits until then. Restarts (loading a
+    checkpoint) are part of an attempt.
 
     Parameters
     ----------
     submit_s, finish_s : float64 arrays (jobs,)
-        Seconds; the finish is NaN of a job that has not finished.
+        Seconds; the finish is NaN for a job that has not finished.
     row : int array (attempts,)
-        The job of each attempt; the attempts of a job follow each other in order of their start.
+        The job of each attempt. The attempts of a job are consecutive, in order of their start.
     begin_s, end_s : float64 arrays (attempts,)
-        Seconds; the end of one that still runs is `until_s`.
+        Seconds; the end of an attempt that is still running is `until_s`.
     until_s : float
-        When the run ended.
+        End of the run, seconds.
 
     Returns
     -------

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
 from clustersim.analysis.sensitivity import sobol_design
 from clustersim.errors import InputError
@@ -145,6 +144,8 @@ def _stepped(path: str, values: Range) -> list[Any]:
 
 
 def _sampled(sample: Sample, ranges: Mapping[str, Any], generator: np.random.Generator) -> Axis:
+    from scipy.stats import qmc  # slow to import
+
     if sample.method == "sobol-indices":
         shares = sobol_design(len(ranges), sample.points, generator)
     elif sample.method == "sobol":

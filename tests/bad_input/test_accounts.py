@@ -21,7 +21,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "day of 23 hours": (
         {"energy/price_cny_per_kwh": [0.5] * 23},
-        ("energy.price_cny_per_kwh", "a list of 24 (one an hour)", "found a list of 23"),
+        ("energy.price_cny_per_kwh", "a list of 24 (one per hour)", "found a list of 23"),
     ),
     "price with a unit": (
         {"energy/price_cny_per_kwh": "0.6 CNY"},
@@ -65,7 +65,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "absurd host": ({"money/host_price": "1e12 CNY"}, ("money: host_price must be at most",)),
     "bought and rented": (
         {"money/pools": {"a": {"price": "9 CNY", "rent_per_hour": "1 CNY"}}},
-        ("money.pools.a: price is of what is bought; it does not go with rent",),
+        ("money.pools.a: price applies to bought chips; remove it or rent_per_hour",),
     ),
     "unknown pool of money": (
         {"money/pools": {"b": {}}},
@@ -80,7 +80,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "period of a fortnight": ({"money/period": "fortnight"}, ("money.period: must be month",)),
     "chip without a price": (
         {"money/life": "4 yr", "cluster/pools/a/accelerator": "P800"},
-        ("money: the price of P800 is not known", "money.pools.a.price or rent_per_hour"),
+        ("money: the price of P800 is unknown", "money.pools.a.price or rent_per_hour"),
     ),
 }
 

@@ -32,9 +32,9 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     "a case of cases": (
         {"cases": {"now": {"case": "later"}}},
         "case=now",
-        ("cases.now: case: a case changes other keys than cases and case",),
+        ("cases.now: case: a case cannot change the keys cases and case",),
     ),
-    "a change of a case": ({}, "cases.now=1", ("choose one by case=NAME",)),
+    "a change of a case": ({}, "cases.now=1", ("choose one with case=NAME",)),
 }
 
 

@@ -44,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "it gets worse": (port(mature=0.3), ("mature (0.3) is below efficiency (0.5)",)),
     "a slip of never": (
         port(at="never", slip={"kind": "exponential", "average": "1 d"}),
-        ("slip goes with a date",),
+        ("slip needs a date",),
     ),
     "no such chip": (port(accelerators=["H2O"]), ("software: ports.p.accelerators", "'H20'")),
     "no such class": (port(classes=["trian"]), ("ports.p.classes", "did you mean 'train'")),
@@ -67,7 +67,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no speed": (service(tokens_per_s_per_chip=0), ("tokens_per_s_per_chip", "greater than 0")),
     "no horizon": (
         {"serving": {"services": [SERVICE]}},
-        ("serving: never ends: the scenario needs a horizon",),
+        ("serving: services need a scenario with a horizon",),
     ),
     "two services of a name": (
         {"serving": {"services": [SERVICE, SERVICE]}, "horizon": "2 d"},

@@ -62,7 +62,7 @@ ABSURD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
                 ]
             }
         },
-        ("failures", "sources.f: pool a would fail every", "at least 1 s is needed"),
+        ("failures", "sources.f: pool a would fail every", "this must be at least 1 s"),
     ),
     "ageing that fails without a pause": (
         {
@@ -313,7 +313,7 @@ def test_a_policy_that_leaves_is_a_fault_of_its_file(
 )
 def test_a_policy_that_never_comes_to_an_end_is_stopped(body: str) -> None:
     Path("mine.py").write_text(f"{MINE}    def schedule(self, now):\n        {body}\n")
-    with pytest.raises(InputError, match=r"in schedule: did not come to an end within 0\.6 s"):
+    with pytest.raises(InputError, match=r"in schedule: did not finish within 0\.6 s"):
         simulate(JOBS, ONE, Scheduling(policy="mine.py", longest_call_s=0.6))
 
 
@@ -321,7 +321,7 @@ def test_a_policy_that_catches_everything_is_stopped_too() -> None:
     body = "while True:\n            try:\n                x = 1\n            except Exception:\n"
     source = f"{MINE}    def schedule(self, now):\n        {body}                pass\n"
     Path("mine.py").write_text(source)
-    with pytest.raises(InputError, match="did not come to an end"):
+    with pytest.raises(InputError, match="did not finish"):
         simulate(JOBS, ONE, Scheduling(policy="mine.py", longest_call_s=0.6))
 
 
@@ -330,7 +330,7 @@ def test_a_placement_whose_construction_never_ends_is_stopped() -> None:
         "from clustersim.scheduling import Pooled\n\nclass Mine(Pooled):\n"
         "    def __init__(self, n_nodes, chips_per_node):\n        while True:\n            pass\n"
     )
-    with pytest.raises(InputError, match=r"in __init__: did not come to an end within 0\.6 s"):
+    with pytest.raises(InputError, match=r"in __init__: did not finish within 0\.6 s"):
         simulate(JOBS, ONE, Scheduling(placement="mine.py", longest_call_s=0.6))
 
 

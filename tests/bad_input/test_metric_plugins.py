@@ -207,5 +207,5 @@ def test_a_redone_run_takes_no_plugins(refuse: Refuse) -> None:
 
 def test_a_case_changes_no_plugins(refuse: Refuse, write_scenario: Callable[..., None]) -> None:
     write_scenario({"cases": {"own": {"plugins": ["mine.py"]}}, "case": "own"})
-    words = "cases.own: plugins: plugins are the same in every case"
+    words = "cases.own: plugins: plugins must be the same in every case"
     refuse(["run", "scenario.yaml", "--out", "out"], words)

@@ -230,7 +230,7 @@ def test_all_problems_at_once(refuse: Refuse) -> None:
 def test_options(refuse: Refuse) -> None:
     write_plan({})
     refuse([*RUN, "--workers", "0"], "--workers: must be 1 or more, found 0")
-    refuse([*RUN, "--quick"], "quick: the file says nothing under this key")
+    refuse([*RUN, "--quick"], "quick: the file has no `quick:` section")
     refuse([*RUN, "--format", "jpg"], "unknown format 'jpg'")
     refuse([*RUN, "--set", "budget"], "must be path.to.field=value")
     refuse([*RUN, "--set", "chips.h200.available.x=1"], "available has no fields")

@@ -28,7 +28,7 @@ NOT_LOADED = {
     "imports what is not there": ("import nonexistent_module\n", "ModuleNotFoundError"),
     "two classes": (
         SCHEDULE + "pass\n\nclass Other(Mine):\n    pass\n",
-        "has several classes, say which: mine.py:Mine",
+        "has several classes; add the name of one, such as mine.py:Mine",
     ),
 }
 
@@ -59,10 +59,10 @@ FAULTY = {
         "TypeError",
     ),
     "takes no time": (POLICY + "    def schedule(self):\n        pass\n", "TypeError"),
-    "starts one that did not come": (SCHEDULE + "self.start(4)\n", "was not submitted yet"),
+    "starts one that did not come": (SCHEDULE + "self.start(4)\n", "it is not submitted yet"),
     "starts all again": (
         SCHEDULE + "for job in self.waiting:\n            self.queue.start_anywhere(job)\n",
-        "which had started",
+        "it has already started",
     ),
     "changes what it walks over": (
         SCHEDULE + "for job in self.waiting:\n            self.start(job)\n",

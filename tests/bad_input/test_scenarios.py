@@ -223,12 +223,15 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "log and model": ({"workload/trace": "log.csv"}, ("workload: needs either trace or",)),
     "number of jobs left open": ({"workload/jobs": None}, ("workload: generate needs jobs",)),
     "missing log": ({"workload": {"trace": "log.csv"}}, ("workload.trace: log.csv: no such",)),
-    "log with load": ({"workload": {"trace": "log.csv", "load": 0.5}}, ("load goes with",)),
+    "log with load": (
+        {"workload": {"trace": "log.csv", "load": 0.5}},
+        ("load applies to generate",),
+    ),
     "log of no format": (
         {"workload": {"trace": "log.csv", "format": "cvs"}},
         ("workload.format", "did you mean 'csv'"),
     ),
-    "model to be sorted": ({"workload/sort": True}, ("workload: format and sort go with trace",)),
+    "model to be sorted": ({"workload/sort": True}, ("workload: format and sort apply to trace",)),
     "more nodes for teams than there are": (
         {"cluster/pools/a/virtual_clusters": {"x": {"nodes": 9}}},
         ("pools.a.virtual_clusters", "9", "2"),
@@ -313,7 +316,7 @@ CHANGES = {
     "scheduler.polcy=easy": "did you mean 'policy'",
     "scheduler.policy": "--set scheduler.policy: must be path.to.field=value",
     "=5": "--set =5: must be path.to.field=value",
-    "a..b=1": "--set a..b=1: is not a path; write for example workload.load",
+    "a..b=1": "--set a..b=1: is not a path such as workload.load",
     "workload.generate.classes.0.weight=2": "unknown name in workload.generate.classes '0'",
     "seed.x=3": "--set seed.x: seed has no fields",
     "cluster.name.x=3": "cluster.name is 'tiny' and has no fields",

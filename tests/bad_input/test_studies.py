@@ -323,7 +323,9 @@ def test_file_that_is_no_study(refuse: Refuse) -> None:
 
 def test_quick_where_the_file_has_none(refuse: Refuse) -> None:
     write_study({})
-    assert_one_line(refuse([*RUN, "--quick"], "study.yaml: quick: the file says nothing"))
+    assert_one_line(
+        refuse([*RUN, "--quick"], "study.yaml: quick: the file has no `quick:` section")
+    )
 
 
 def test_the_quick_version_is_checked_with_what_it_changes(refuse: Refuse) -> None:

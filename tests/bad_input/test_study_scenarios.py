@@ -25,7 +25,7 @@ PATHS = {
     "scheduler.policy.x": ("scheduler.policy is 'fcfs' and has no fields",),
     "horizon.x": ("horizon has no fields",),
     "workload.laod": ("no 'laod' in workload", "'load'"),
-    "workload..load": ("is not a path; write for example workload.load",),
+    "workload..load": ("is not a path such as workload.load",),
     "extends": ("no 'extends' in the scenario",),
     "cluster.pools.b.nodes": ("no 'b' in cluster.pools; allowed: a",),
     "cluster.pools.a.noddes": ("no 'noddes' in cluster.pools.a", "'nodes'"),
@@ -211,7 +211,7 @@ def test_files_that_tables_would_mix_up(refuse: Refuse) -> None:
 def test_load_of_a_log(refuse: Refuse) -> None:
     Path("jobs.csv").write_text("job_id,submit_s,n_accelerators,duration_s\n1,0,8,60\n")
     write_study({"base/workload": {"trace": "jobs.csv"}})
-    refuse(RUN, "parameters: workload.load = 0.5: workload: load goes with generate")
+    refuse(RUN, "parameters: workload.load = 0.5: workload: load applies to generate")
 
 
 def dump(tree: dict[str, Any], file: str) -> None:

@@ -53,7 +53,10 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "supply/production": [MADE],
             "supply/memory": {"stacks_per_month": 1000},
         },
-        ("scenario.yaml: supply: memory: the stacks of 910B2", "hbm_stacks in a catalogue file"),
+        (
+            "scenario.yaml: supply: memory: the HBM stacks of 910B2",
+            "hbm_stacks in a catalogue file",
+        ),
     ),
     "share is negative": (
         {"supply/memory": {"stacks_per_month": 1000, "share": -0.5}},
@@ -75,7 +78,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "too little power": (
         {"supply/site": {"limits": [{"power": "10 kW"}]}},
         (
-            "scenario.yaml: supply: site.limits: the 2 nodes that are there from the start need",
+            "scenario.yaml: supply: site.limits: the 2 nodes present at the start need",
             "14.98 kW",
             "4.976 kW more",
         ),

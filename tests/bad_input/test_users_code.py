@@ -62,7 +62,7 @@ def ended(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 CHECK = ("check-policy", "mine.py")
 LOADS = {
-    "waits": ("while True:\n    pass\n", "did not come to an end within 0.6 s"),
+    "waits": ("while True:\n    pass\n", "did not finish within 0.6 s"),
     "interrupts": ("raise KeyboardInterrupt\n", "KeyboardInterrupt"),
     "in a function": ("def f():\n    raise KeyboardInterrupt\nf()\n", "KeyboardInterrupt"),
     "through another": ("import signal\nsignal.default_int_handler(2, 0)\n", "KeyboardInterrupt"),
@@ -102,15 +102,15 @@ def test_a_regular_expression_without_end_is_told_once(
     Path("mine.py").write_text(f"{MINE}        re.match('(a+)+$', 'a' * 60 + 'b')\n")
     assert main([*CHECK]) == 1
     printed = " ".join(capsys.readouterr().out.split())
-    assert printed.count("line 6, in schedule: did not come to an end within 0.6 s") == 1
-    assert "the other trials were left out" in printed
+    assert printed.count("line 6, in schedule: did not finish within 0.6 s") == 1
+    assert "the remaining trials were skipped" in printed
 
 
 @pytest.mark.parametrize(
     ("source", "code", "words"),
     [
         pytest.param(f"{HEAD}{LOOP}", 2, "in <module>: did not come", marks=pytest.mark.slow),
-        (MINE + SWALLOWS, 2, ", in schedule: did not come to an end within 1 s; it catches"),
+        (MINE + SWALLOWS, 2, ", in schedule: did not finish within 1 s; it catches"),
         pytest.param(
             MINE + "        sum(iter(int, 1))\n", 1, "Timeout (0:00:03)!", marks=pytest.mark.slow
         ),

@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustersim.calibration import Errors, calibrate, fit, load_measurements
+from clustersim.calibration import Errors, fit
 from clustersim.calibration.coverage import coverage_of_unseen_families, coverage_of_unseen_rows
 from clustersim.calibration.cross_validation import (
     SIBLINGS,
@@ -35,15 +35,15 @@ from clustersim.calibration.cross_validation import (
     leave_families_out,
 )
 from clustersim.performance import default_calibration
+from tests.calibration.small_fit import whole_fit
 from tests.calibration.steps import seconds, sizes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("calibration")]
 
 
 @pytest.fixture(scope="module")
 def calibrated():
-    """Fits on 10 folds and on all but each of 17 sources (17 s on an idle core)."""
-    return calibrate(load_measurements())
+    return whole_fit()
 
 
 def group(measured, name):

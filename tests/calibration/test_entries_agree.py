@@ -36,6 +36,7 @@ from clustersim.performance.plans import enumerate_plans, full_space
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import single_pool
+from tests.examples import examples
 from tests.performance.strategies import memory_options
 
 CATALOGUE = load_catalogue()
@@ -231,7 +232,7 @@ TOO_FEW = Job(
 DEFAULT_STACK = Job("llama3-8b", "H100", 8, 512, (("tp", "1"),))
 
 
-@settings(repeatable, max_examples=150)
+@settings(repeatable, max_examples=examples(150))
 @given(jobs())
 @example(FOLDED)
 @example(SPLIT)
@@ -283,7 +284,7 @@ def whole_jobs(draw: st.DrawFn) -> Job:
     )
 
 
-@settings(repeatable, max_examples=60)
+@settings(repeatable, max_examples=examples(60))
 @given(whole_jobs())
 @example(Job("gpt3-5b", "H200", 7, 512, ()))
 @example(Job("mixtral-8x7b", "H20", 8, 512, (), "fp8"))
@@ -334,7 +335,7 @@ def _given(job: Job, plan: dict[str, int]) -> Job:
     return dataclasses.replace(job, plan=parts)
 
 
-@settings(repeatable, max_examples=30)
+@settings(repeatable, max_examples=examples(30))
 @given(whole_jobs(), st.booleans())
 def test_no_searched_plan_breaks_a_rule(job: Job, full: bool) -> None:
     """Every plan of both spaces can be given, and takes exactly the chips of the job."""

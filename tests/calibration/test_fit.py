@@ -22,6 +22,7 @@ from clustersim.catalogue import load_catalogue
 from clustersim.estimation import read_configurations
 from clustersim.notes import forget_notes
 from clustersim.performance import LEVELS, PARAMETERS, default_calibration, default_draw
+from tests.calibration.small_fit import whole_fit
 from tests.calibration.steps import seconds, sizes
 
 SCATTER = 0.02
@@ -49,7 +50,9 @@ def noisy(rows):
 
 @pytest.fixture(scope="module")
 def refit(measured):
-    return fit(measured.rows, measured.step_time_s, measured.scatter)
+    """From near its end, which is quick; where else it may begin is tested below."""
+    start = default_calibration()
+    return fit(measured.rows, measured.step_time_s, measured.scatter, start=start)
 
 
 def test_known_coefficients_are_recovered(rows):
@@ -139,13 +142,17 @@ def problem(measured):
     )
 
 
-def test_a_fit_nearby_ends_at_the_same_place(measured, refit):
-    again = fit(measured.rows, measured.step_time_s, measured.scatter, start=default_calibration())
+@pytest.mark.slow
+@pytest.mark.xdist_group("calibration")
+def test_a_fit_from_the_priors_ends_at_the_same_place(refit):
+    again = whole_fit().fit
     assert again.cost == pytest.approx(refit.cost, rel=1e-9)
-    assert again.evaluations < refit.evaluations
+    assert again.evaluations > refit.evaluations
     np.testing.assert_allclose(again.calibration.mean, refit.calibration.mean, atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("calibration")
 def test_a_fit_from_afar_ends_at_the_same_place(problem, refit):
     """From all effects one prior spread off, at random."""
     start = np.random.default_rng(4).standard_normal(len(problem.keys))

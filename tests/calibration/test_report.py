@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,13 @@ from tests.calibration.small_fit import small_fit, small_rows
 @pytest.fixture(scope="module")
 def text():
     return report_text(small_fit())
+
+
+@pytest.fixture
+def few_folds(monkeypatch):
+    """Fewer fits for what does not depend on their number."""
+    module = sys.modules["clustersim.calibration.calibrate"]  # as an attribute it is the function
+    monkeypatch.setattr(module, "FOLDS", 2)
 
 
 def table_under(text, heading):
@@ -291,7 +299,7 @@ def test_a_fit_without_validation_says_so():
 
 
 @pytest.mark.parametrize("count", [1, 2, 25])
-def test_few_measurements_can_be_fitted(count):
+def test_few_measurements_can_be_fitted(count, few_folds):
     measured = load_measurements()
     few = measured.take(np.arange(len(measured)) < count)
     fitted = calibrate(few)
@@ -312,7 +320,7 @@ def test_a_wild_row_gives_no_nan():
     assert np.isfinite(uncertainty_by_group(fitted).to_numpy()).all()
 
 
-def test_one_family_cannot_be_left_out():
+def test_one_family_cannot_be_left_out(few_folds):
     measured = load_measurements()
     fitted = calibrate(measured.take(measured.families == "internevo"))
     assert fitted.within is not None

@@ -42,30 +42,37 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize(("interval", "after"), [("1 h", "after 60 min"), ("never", "never")])
+@pytest.mark.parametrize(
+    ("interval", "made"),
+    [("1 h", "the first checkpoint is made after 60 min"), ("never", "no checkpoint is made")],
+)
 def test_failures_before_the_first_checkpoint_are_named(
-    capsys: pytest.CaptureFixture[str], interval: str, after: str
+    capsys: pytest.CaptureFixture[str], interval: str, made: str
 ) -> None:
     told = run(CLUSTER + JOBS + EVERY_HOUR.replace("INTERVAL", interval), capsys)
-    assert told.startswith("Note: failures: f: a node serves exactly 60 min until it fails, and a ")
-    assert f"a checkpoint is made {after}: no job" in told
-    assert re.search(r"Note: \d unfinished jobs? kept no work in \d+ attempts, of which", told)
+    assert told.startswith("Note: failures: f: a node fails after exactly 60 min in service, and ")
+    assert f"and {made}; no job" in told
+    assert re.search(
+        r"Note: \d unfinished jobs? kept no work in \d+ attempts, the longest of which", told
+    )
     assert "each was stopped before its first checkpoint" in told
 
 
 def test_jobs_that_progress_get_no_note(capsys: pytest.CaptureFixture[str]) -> None:
     told = run(CLUSTER + JOBS + EVERY_HOUR.replace("INTERVAL", "10 min"), capsys)
-    assert "serves exactly" not in told
+    assert "fails after exactly" not in told
     assert "kept no work" not in told
-    assert "hardly anywhere" not in told
+    assert "hardly any progress" not in told
 
 
 def test_checkpoints_that_take_all_the_time_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = "failures: {sources: meta-llama3, checkpoints: {interval: 1e-9 s, cost: 1 s}}\n"
     told = run(CLUSTER + JOBS + checkpoints, capsys)
-    assert "jobs spend 100.0 % of their time on checkpoints, each of which costs 1 s" in told
-    assert re.search(r"Note: \d unfinished jobs? got hardly anywhere: 0\.00 % of the time", told)
-    assert "checkpoints took 100.0 %: a checkpoint costs more than the work" in told
+    assert "jobs spend 100.0 % of their time on checkpoints, each of which takes 1 s" in told
+    assert re.search(
+        r"Note: \d unfinished jobs? made hardly any progress: 0\.00 % of the time", told
+    )
+    assert "checkpoints took 100.0 %: a checkpoint takes longer than the work" in told
 
 
 STUCK = """\

@@ -24,6 +24,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plans import enumerate_plans
+from tests.examples import examples
 
 CATALOGUE = load_catalogue()
 CHIPS, MODELS = CATALOGUE.accelerators, CATALOGUE.models
@@ -224,7 +225,7 @@ def faster(chip, factor):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(some_models, some_chips, some_counts, st.tuples(*[st.floats(1.0, 4.0)] * 4))
 def test_a_better_chip_is_never_slower(model, chip, count, factor):
     both = [CHIPS[chip], faster(CHIPS[chip], factor)]
@@ -234,7 +235,7 @@ def test_a_better_chip_is_never_slower(model, chip, count, factor):
         assert best.step_time_s[1] <= best.step_time_s[0] * (1 + 1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(some_models, some_chips, some_counts, st.floats(1.0, 4.0))
 def test_more_memory_never_unfits_or_slows(model, chip, count, factor):
     larger = dataclasses.replace(CHIPS[chip], hbm_bytes=CHIPS[chip].hbm_bytes * factor)
@@ -242,7 +243,7 @@ def test_more_memory_never_unfits_or_slows(model, chip, count, factor):
     assert best.step_time_s[1] <= best.step_time_s[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(some_models, some_chips, some_counts)
 def test_sane_numbers(model, chip, count):
     best = best_plans(MODELS[model], CHIPS[chip], count)

@@ -30,6 +30,7 @@ from clustersim.performance import (
 from clustersim.performance.memory_rules import _file, read_memory_text, stack_memory
 from clustersim.performance.stacks import PRODUCTS
 from clustersim.performance.step_time import memory_of
+from tests.examples import examples
 from tests.performance.plain import HIDDEN, LAYERS, PARAMS, SEQ, chip, model, plain
 from tests.performance.strategies import (
     CATALOGUE,
@@ -338,7 +339,7 @@ def test_default_stacks_have_bytes_of_their_own():
     assert float(one.gradients) == 4
 
 
-@settings(repeatable, max_examples=200)
+@settings(repeatable, max_examples=examples(200))
 @given(models(), some_chips, plans(), st.integers(1, 512), st.sampled_from(STACKS))
 def test_options_that_save_memory_never_cost_any(shape, on, plan, batch, stack):
     def used(**options):
@@ -353,7 +354,7 @@ def test_options_that_save_memory_never_cost_any(shape, on, plan, batch, stack):
     assert used(loss_fused="kernel") <= used(loss_fused="n")
 
 
-@settings(repeatable, max_examples=50)
+@settings(repeatable, max_examples=examples(50))
 @given(memory_options(), st.sampled_from(STACKS))
 def test_options_read_back_and_are_described(options, stack):
     text = ",".join(f"{name}={value}" for name, value in options.items())

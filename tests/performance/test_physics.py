@@ -18,6 +18,7 @@ from clustersim.performance import (
     default_draw,
     evaluate,
 )
+from tests.examples import examples
 from tests.performance.plain import chip, model, step
 from tests.performance.strategies import (
     CATALOGUE,
@@ -50,7 +51,7 @@ def least(shape, accelerator, plan, batch):
     return batch * shape.seq_len * seconds / (plan.tp * plan.pp * plan.dp * plan.cp)
 
 
-@settings(repeatable, max_examples=300)
+@settings(repeatable, max_examples=examples(300))
 @given(models(), some_chips, plans(), BATCHES, coefficients())
 def test_no_estimate_beats_the_roofline(model, chip, plan, batch, values):
     step = evaluate(model, chip, plan, global_batch=batch, coefficients=values)
@@ -78,7 +79,7 @@ def test_the_roofline_holds_where_the_coefficients_do_not():
     )
 
 
-@settings(repeatable, max_examples=150)
+@settings(repeatable, max_examples=examples(150))
 @given(some_models, some_names, plans(), BATCHES, st.sampled_from(["bf16", "fp8"]))
 def test_no_drawn_draw_beats_the_roofline(model, name, plan, batch, precision):
     accelerator = CATALOGUE.accelerator(name)
@@ -92,7 +93,7 @@ def test_no_drawn_draw_beats_the_roofline(model, name, plan, batch, precision):
     np.testing.assert_allclose(step.step_time_s, total, rtol=1e-12)
 
 
-@settings(repeatable, max_examples=300)
+@settings(repeatable, max_examples=examples(300))
 @given(models(), some_chips, plans(), BATCHES, coefficients())
 def test_utilisation_is_at_most_one(model, chip, plan, batch, values):
     step = evaluate(model, chip, plan, global_batch=batch, coefficients=values)
@@ -110,7 +111,7 @@ def test_utilisation_is_at_most_one(model, chip, plan, batch, values):
         ("hbm_Bps", "scaleup_Bps", "nic_Bps", "bf16_flops", "peak_flops"),
     ],
 )
-@settings(repeatable, max_examples=150)
+@settings(repeatable, max_examples=examples(150))
 @given(
     model=models(),
     chip=some_chips,
@@ -141,7 +142,7 @@ def test_each_bandwidth_matters_somewhere():
         assert after > 1.01 * before, name
 
 
-@settings(repeatable, max_examples=40)
+@settings(repeatable, max_examples=examples(40))
 @given(
     st.sampled_from(["llama3-8b", "llama3-70b", "mixtral-8x7b", "gpt3-175b"]),
     st.sampled_from(["H100", "H20", "910B2", "A100-40GB", "SeedChip"]),

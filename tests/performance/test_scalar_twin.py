@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clustersim.calibration import load_measurements
 from clustersim.performance import PARTS, ModelArrays, default_draw, evaluate
+from tests.examples import examples
 from tests.performance.strategies import (
     CATALOGUE,
     chips,
@@ -42,7 +43,7 @@ def assert_same(step, twin, row=0):
         assert part == pytest.approx(size, rel=CLOSE), name
 
 
-@settings(repeatable, max_examples=500)
+@settings(repeatable, max_examples=examples(500))
 @given(models(), some_chips, plans(), st.integers(1, 8192), coefficients(), rules())
 def test_any_plan_model_and_chip(shape, chip, plan, batch, values, kept):
     step = evaluate(shape, chip, plan, global_batch=batch, coefficients=values, memory=kept)
@@ -50,7 +51,7 @@ def test_any_plan_model_and_chip(shape, chip, plan, batch, values, kept):
     assert_same(step, Twin(*rows, batch, row_of(values, 0), row_of(kept, 0)))
 
 
-@settings(repeatable, max_examples=150)
+@settings(repeatable, max_examples=examples(150))
 @given(
     st.sampled_from(sorted(CATALOGUE.models)),
     st.sampled_from(sorted(CATALOGUE.accelerators)),
@@ -106,7 +107,7 @@ def beside(one, other):
     return type(one)(**{n: np.append(getattr(one, n), getattr(other, n)) for n in names})
 
 
-@settings(repeatable, max_examples=200)
+@settings(repeatable, max_examples=examples(200))
 @given(
     st.tuples(models(), models()),
     st.tuples(some_chips, some_chips),

@@ -25,6 +25,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.blocks import ELEMENTS
 from clustersim.performance.plans import enumerate_plans, full_space
+from tests.examples import examples
 
 CATALOGUE = load_catalogue()
 CHIPS, MODELS = CATALOGUE.accelerators, CATALOGUE.models
@@ -50,7 +51,7 @@ def whole_space(model, chip, count, batch):
     return space, np.concatenate([columns(plans) for plans in space.blocks(1000)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(some_models, some_chips, some_counts, st.sampled_from([64, 500]))
 def test_best_plan_is_the_best_of_the_usual_space(model, chip, count, batch):
     args = (MODELS[model], CHIPS[chip], count)
@@ -66,7 +67,7 @@ def test_best_plan_is_the_best_of_the_usual_space(model, chip, count, batch):
         assert best.describe(0) == found.describe()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(some_models, some_chips, some_counts, st.integers(1, 8))
 def test_runners_up_fit_differ_and_ascend(model, chip, count, keep):
     found = search_plans(MODELS[model], CHIPS[chip], count, keep=keep)

@@ -111,6 +111,17 @@ PLOTS = {
     "warm-up": lambda ax: plot_warm_up(wait_series(), warm_up=[0.2, 0.25, 0.3], ax=ax),
 }
 
+ONE_OF_EACH = (
+    "curve",
+    "capacity",
+    "differences",
+    "periods",
+    "trade-off",
+    "heat map",
+    "indices",
+    "warm-up",
+)
+
 
 def written(figure) -> list[Text]:
     """All texts that are seen; of ticks only those within the axes."""
@@ -149,7 +160,7 @@ def assert_legible(figure) -> None:
         )
 
 
-@pytest.mark.parametrize("width", [3.3, 7.0])
+@pytest.mark.parametrize("width", [3.3, pytest.param(7.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_panel_is_legible(name, width):
     figure = study_figure(1, width=width, title="How much work the mixed fleet carries, by policy")
@@ -183,7 +194,10 @@ def test_every_plot_is_complete_alone(name):
     assert_legible(ax.figure)
 
 
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ONE_OF_EACH else pytest.param(name, marks=pytest.mark.slow) for name in PLOTS],
+)
 def test_same_bytes(tmp_path, name):
     for copy in ("one", "two"):
         save_figure(PLOTS[name](None).figure, tmp_path / copy)

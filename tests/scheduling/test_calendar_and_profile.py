@@ -27,7 +27,7 @@ def check(calendar: ReleaseCalendar, entries: list[Release], needs: list[int]) -
     for need in needs:
         expected = earliest(entries, need)
         if expected is None:
-            with pytest.raises(ValueError, match="never given back"):
+            with pytest.raises(ValueError, match="never released"):
                 calendar.earliest(need)
         else:
             assert calendar.earliest(need) == expected

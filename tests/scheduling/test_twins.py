@@ -22,12 +22,13 @@ from logs import (
 from twins import Job
 
 from clustersim.simulation.simulate import Scheduling, replay, simulate
+from tests.examples import examples
 
 POLICIES = ["fcfs", "sjf", "easy", "easy_sjbf", "conservative"]
 ON_NODES = ["fcfs", "sjf", "easy", "easy_sjbf"]
 RULES = {"consolidate": twins.consolidate, "spread": twins.spread}
 SIZE = 8
-repeatable = settings(derandomize=True, deadline=None, max_examples=25)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(40))
 
 
 # --- The twins themselves, by hand --------------------------------------------------
@@ -201,10 +202,13 @@ def test_a_claim_follows_the_nodes_that_are_free_now() -> None:
 
 @pytest.mark.parametrize("placement", ["consolidate", "spread"])
 @pytest.mark.parametrize("policy", ["easy", "easy_sjbf"])
-def test_many_small_logs_on_three_nodes(policy: str, placement: str) -> None:
+@pytest.mark.parametrize(
+    "count", [60, pytest.param(250, marks=[pytest.mark.slow, pytest.mark.full])]
+)
+def test_many_small_logs_on_three_nodes(count: int, policy: str, placement: str) -> None:
     draw = np.random.Generator(np.random.PCG64(11))
     fleet = nodes(3, 4)
-    for _ in range(250):
+    for _ in range(count):
         submits = np.sort(draw.integers(0, 40, int(draw.integers(6, 16))))
         log = []
         for submit in submits.tolist():

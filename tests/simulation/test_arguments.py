@@ -46,7 +46,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "None for a cluster": ({"cluster": None}, r"cluster: .*found None"),
     "a log for jobs": (
         {"jobs": cs.read_jobs("experiments/sample_jobs.csv")},
-        r"jobs: .*found a JobLog; give its \.jobs",
+        r"jobs: .*found a JobLog; use its attribute \.jobs",
     ),
     "a path for jobs": ({"jobs": "jobs.csv"}, r"jobs: .*found 'jobs\.csv'; .*read_jobs\(path\)"),
     "a table without sizes": (
@@ -55,15 +55,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a name for the scheduling": (
         {"scheduling": "easy"},
-        r"scheduling: .*found 'easy'; give clustersim\.Scheduling\(policy='easy'\)",
+        r"scheduling: .*found 'easy'; use clustersim\.Scheduling\(policy='easy'\)",
     ),
-    "a mapping for the scheduling": ({"scheduling": {"policy": "easy"}}, r"found a dict; give"),
+    "a mapping for the scheduling": ({"scheduling": {"policy": "easy"}}, r"found a dict; use"),
     "a misspelt policy": ({"scheduling": cs.Scheduling("fcsf")}, r"policy: .*did you mean 'fcfs'"),
     "a path for a catalogue": ({"catalogue": "own.yaml"}, r"catalogue: .*load_catalogue\(\)"),
     "a name for run times": ({"run_times": "H200"}, r"run_times: must be a RunTimeModel"),
     "run times of other jobs": (
         {"run_times": Runtimes(np.ones((1, 2)), np.ones((1, 2)), {})},
-        r"run_times: run_s: has the shape \(1, 2\), must be \(1, 3\)",
+        r"run_times: run_s: has shape \(1, 2\), must have \(1, 3\)",
     ),
     "a table for node events": ({"node_events": JOBS}, r"node_events: .*found a DataFrame"),
     "a number for node events": ({"node_events": 3}, r"node_events: .*found 3"),
@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "events out of order": (
         {"node_events": [NodeEvent(5, 6, 0, 0), NodeEvent(4, 5, 0, 0)]},
-        r"number 1: begins at 4 s, before the one ahead of it \(5 s\)",
+        r"number 1: begins at 4 s, before the previous event \(5 s\)",
     ),
     "seconds for the recovery": ({"recovery": 60.0}, r"recovery: must be a Recovery, found 60\.0"),
     "a text for a horizon": ({"horizon_s": "7 d"}, r"horizon_s: .*above 0, found '7 d'"),
@@ -135,7 +135,7 @@ def test_all_problems_of_a_scheduling_are_told_at_once() -> None:
     ],
 )
 def test_a_former_argument_is_refused_with_the_new_one(former: str, now: str) -> None:
-    with pytest.raises(cs.InputError, match=f"simulate: {former}: is now given by .*{now}"):
+    with pytest.raises(cs.InputError, match=f"simulate: {former}: was replaced by .*{now}"):
         cs.simulate(JOBS, POOL, **{former: None})
 
 

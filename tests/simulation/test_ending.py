@@ -26,6 +26,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.unfinished import can_never_run
+from tests.examples import examples
 
 HOUR, DAY = 3600.0, 86400.0
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
@@ -308,7 +309,7 @@ def happenings(draw: st.DrawFn) -> list[NodeEvent]:
     policy=st.sampled_from(POLICIES),
     interval_s=st.sampled_from([5.0, math.inf]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_run_without_a_horizon_is_the_same_as_with_one_after_its_end(
     happens: list[NodeEvent], rows: list[tuple[int, int, int]], policy: str, interval_s: float
 ) -> None:

@@ -165,7 +165,7 @@ def test_the_rent_in_dollars_and_a_price_with_its_server() -> None:
 
 def test_a_chip_without_a_price_and_a_pool_that_is_not_there_are_refused() -> None:
     fleet = cluster(pool("a", accelerator="P800"))
-    with pytest.raises(InputError, match=r"P800 is not known; give money\.pools\.a\.price"):
+    with pytest.raises(InputError, match=r"P800 is unknown; set money\.pools\.a\.price"):
         open_costs(None, money_spec(), fleet, catalogue())
     open_costs(None, money_spec(pools={"a": {"rent_per_hour": "5 CNY"}}), fleet, catalogue())
     with pytest.raises(InputError, match="did you mean 'seed'"):

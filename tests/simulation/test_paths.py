@@ -258,7 +258,7 @@ def test_check_path_tells_what_is_there(path: str) -> None:
 
 
 NOWHERE = {
-    "": "is not a path; write for example workload.load",
+    "": "is not a path such as workload.load",
     "workload.": "is not a path",
     "sheduler.policy": "no 'sheduler' in the scenario; did you mean 'scheduler'?",
     "workload.jobs.x": "workload.jobs is 40 and has no fields",

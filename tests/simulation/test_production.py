@@ -363,6 +363,6 @@ def test_a_chip_whose_stacks_are_not_known() -> None:
     fleet = cluster(pool("910b", 2, 8, accelerator="910B"))
     told = {"production": [made("910b", 8)]}
     assert days(fleet, **told) == near([1, 2])
-    words = r"memory: the stacks of 910B2 \(pool 910b\) are not known; say hbm_stacks in a catal"
+    words = r"memory: the HBM stacks of 910B2 \(pool 910b\) are unknown; set hbm_stacks in a catal"
     with pytest.raises(InputError, match=words):
         days(fleet, memory=memory(8), **told)

@@ -47,8 +47,8 @@ def test_by_hand() -> None:
     )
     assert restart_causes(table, OUT) == {
         "on nodes that went out of service": 2,
-        "on nodes that went to services": 1,
-        "on nodes that left the fleet or its power": 1,
+        "on nodes taken by services": 1,
+        "on nodes that left the fleet or lost power": 1,
         "for another reason": 1,
     }
     assert restart_causes(table.iloc[-2:], OUT) == {}
@@ -90,6 +90,6 @@ def test_every_restart_of_a_run_has_a_cause() -> None:
     assert "for another reason" not in told
     assert set(told) == {
         "on nodes that went out of service",
-        "on nodes that went to services",
-        "on nodes that left the fleet or its power",
+        "on nodes taken by services",
+        "on nodes that left the fleet or lost power",
     }

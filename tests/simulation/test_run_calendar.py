@@ -128,21 +128,21 @@ BEIJING = datetime(2020, 6, 9, 18, tzinfo=parse_zone("Asia/Shanghai"))
         (None, "Asia/Shanghai", BEIJING, "18:00 (Asia/Shanghai)", "log", None),
         (
             None, "Asia/Kolkata", BEIJING, "2020-06-09 15:30 (Asia/Kolkata)", "log",
-            "`time_zone`, Asia/Kolkata, in place of the log's Asia/Shanghai",
+            "`time_zone` (Asia/Kolkata) instead of the time zone of the log (Asia/Shanghai)",
         ),
         (
             None, "Asia/Kolkata", BEIJING.replace(tzinfo=None), "18:00 (Asia/Kolkata)", "log",
-            "names no time zone; its times are taken as local times of Asia/Kolkata",
+            "has no time zone; its times are treated as local times of Asia/Kolkata",
         ),
         ("2026-01-01", None, None, "Thursday, 2026-01-01 00:00 (no time zone", "scenario", None),
         (
             "2026-01-01", None, BEIJING, "2026-01-01 00:00 (Asia/Shanghai)", "scenario",
-            "`start` replaces the clock of the log, by which time 0 is Tuesday, 2020-06-09 18:00 "
+            "`start` replaces the clock of the log, in which time 0 is Tuesday, 2020-06-09 18:00 "
             "(Asia/Shanghai); jobs are submitted at other hours",
         ),
         (
             "2026-06-09T18:00", None, BEIJING.replace(day=2), "2026-06-09 18:00", "scenario",
-            "`start` replaces the clock of the log, by which time 0 is Tuesday, 2020-06-02 18:00 "
+            "`start` replaces the clock of the log, in which time 0 is Tuesday, 2020-06-02 18:00 "
             "(Asia/Shanghai)",
         ),
         ("2020-06-09T18:00", None, BEIJING, "2020-06-09 18:00 (Asia/Shanghai)", "scenario", None),
@@ -290,8 +290,8 @@ def test_commands_say_what_time_0_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     arguments = ["run", str(tmp_path / "sc.yaml"), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--set", "time_zone=Asia/Kolkata"]) == 0
     told = capsys.readouterr().out
-    assert "time 0 is Tuesday, 2020-06-09 15:20 (Asia/Kolkata), by the clock of the log\n" in told
-    assert "Note: local hours are those of `time_zone`, Asia/Kolkata" in told
+    assert "time 0 is Tuesday, 2020-06-09 15:20 (Asia/Kolkata), from the clock of the log\n" in told
+    assert "Note: local hours use `time_zone` (Asia/Kolkata)" in told
     kept = Result.load(tmp_path / "out").provenance["calendar"]
     assert kept["start"] == "2020-06-09T15:20:00+05:30"
     replayed = str(tmp_path / "replayed")

@@ -19,6 +19,7 @@ from clustersim.simulation.metrics import bounded_slowdown, jct_s, run_s
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
+from tests.examples import examples
 
 ONE = cluster(pool("gpu", 1, 8))
 
@@ -53,7 +54,7 @@ def test_run_times_below_ten_seconds_count_as_ten() -> None:
     assert bounded_slowdown(result.jobs).tolist() == [5.0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(1, 16), st.integers(1, 80)), min_size=1),
     st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(0, 1)), max_size=8),

@@ -140,5 +140,5 @@ def test_any_change_of_a_saved_result_is_told(result: Result, tmp_path: Path) ->
 def test_a_number_changed_by_hand_is_told(result: Result, tmp_path: Path) -> None:
     path = result.save(tmp_path / "out") / "provenance.json"
     path.write_text(path.read_text().replace('"seed": 2', '"seed": 3'))
-    with pytest.raises(InputError, match="was changed or damaged since"):
+    with pytest.raises(InputError, match="was changed or damaged"):
         Result.load(path.parent)

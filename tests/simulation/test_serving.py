@@ -171,11 +171,10 @@ def test_a_night_of_training_by_hand() -> None:
         [24 * 3600, 26 * 3600, 2 * 3600],
     ]
     assert result.jobs["pool"].tolist() == ["h200", "h20"]
-    assert restart_causes(result.attempts, result.outages) == {"on nodes that went to services": 1}
+    assert restart_causes(result.attempts, result.outages) == {"on nodes taken by services": 1}
     told = result_text(result)
     assert (
-        "0 times a node went out of service; 1 restart of jobs on nodes that went to services\n"
-        in told
+        "0 times a node went out of service; 1 restart of jobs on nodes taken by services\n" in told
     )
     use = result.utilisation[result.utilisation["pool"] == "h200"]
     rows = use[["time_s", "allocated", "out", "serving"]].to_numpy().tolist()
@@ -192,10 +191,10 @@ def test_jobs_that_may_not_be_stopped_never_run_where_chips_are_lent() -> None:
     result = run(log, told)
     assert result.jobs["outcome"].tolist() == ["never runnable"]
     assert result.jobs["reason"].tolist() == [
-        "it is not preemptible, and its pools lend the chips of services"
+        "it is not preemptible, and its pools run only preemptible jobs beside services"
     ]
     log = jobs([(0, 8, 60)], preemptible=["perhaps"])
-    with pytest.raises(InputError, match="jobs: preemptible: true or false is needed, found 'per"):
+    with pytest.raises(InputError, match="jobs: preemptible: must be true or false, found 'per"):
         run(log, told)
 
 
@@ -412,7 +411,7 @@ BAD = {
         1.0,
         r"serving: services\.chat\.pool: .*did you mean 'h200'",
     ),
-    "no horizon": ({}, None, "serving: never ends: the scenario needs a horizon"),
+    "no horizon": ({}, None, "serving: services need a scenario with a horizon"),
     "absurd": (
         {"peak_requests_per_s": 1e14},
         1.0,

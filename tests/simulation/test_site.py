@@ -256,10 +256,13 @@ def test_power_changes_a_scenario_by_path() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no power from the start": (
         limits({"power": "20 kW"}),
-        r"supply: site.limits: the 4 nodes that are there from the start need 22.4 kW "
-        r"\(PUE 1, host_factor 1\), 2.4 kW more than the power at 0 s",
+        r"supply: site.limits: the 4 nodes present at the start need 22.4 kW "
+        r"\(PUE 1, host_factor 1\), which is 2.4 kW more than the limit at 0 s",
     ),
-    "no space from the start": (limits({"nodes": 3}), "need space for 1 more than the 3 at 0 s"),
+    "no space from the start": (
+        limits({"nodes": 3}),
+        "are 1 more than the limit of 3 nodes at 0 s",
+    ),
     "limits nothing": (limits({"at": "1 s"}), r"limits\[0\]: needs power, nodes, or both"),
     "not in order": (limits({"nodes": 9}, {"nodes": 9}), "limits: must be in order of time"),
     "PUE below 1": ({"limits": [{"nodes": 9}], "pue": 0.9}, "pue: .* greater than or equal to 1"),
@@ -269,7 +272,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 def test_those_that_leave_at_once_need_no_room() -> None:
     gone = [{"pool": "h200", "nodes": 1, "at": "0 s"}]
     assert waits(supply(retirements=gone, site=limits({"nodes": 3}))) == []
-    with pytest.raises(InputError, match=r"the 3 nodes .* space for 1 more than the 2 at 0 s"):
+    with pytest.raises(InputError, match=r"the 3 nodes .* 1 more than the limit of 2 nodes at 0 s"):
         waits(supply(retirements=gone, site=limits({"nodes": 2})))
 
 

@@ -231,10 +231,10 @@ def test_a_stopped_job_that_still_waits_has_no_end() -> None:
 
 def test_who_does_not_run_cannot_be_stopped_or_slowed() -> None:
     there = simulation([(0, 8, 10), (0, 8, 10)])
-    with pytest.raises(ClusterSimError, match=r"stopped job 1 .* does not run"):
+    with pytest.raises(ClusterSimError, match=r"job 1 .* cannot be stopped: it is not running"):
         there.stop(1, saved=True)
     at(there, 5, lambda: there.rerate(1, 2.0))
-    with pytest.raises(ClusterSimError, match=r"slowed job 1 .* does not run"):
+    with pytest.raises(ClusterSimError, match=r"job 1 .* cannot be slowed: it is not running"):
         there.run()
 
 

@@ -346,8 +346,7 @@ def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
     """In processes of their own, with worker processes, as after an upgrade."""
     folders = [tmp_path / "old", tmp_path / "new"]
     for folder in folders:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(PACKAGE, folder / "clustersim", ignore=ignore)
+        shutil.copytree(PACKAGE, folder / "clustersim")
     accounts = folders[1] / "clustersim" / "analysis" / "measures.py"
     accounts.write_text(accounts.read_text() + "\n# An edit.\n")
     study = tmp_path / "study.yaml"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.signal import lfilter
 
 from clustersim.analysis.statistics import (
@@ -27,6 +28,15 @@ T_2 = 4.302652729911275
 
 def generator(seed):
     return np.random.Generator(np.random.PCG64(seed))
+
+
+@pytest.mark.parametrize("q", [0.001, 0.05, 0.31, 0.5, 0.95, 0.99])
+def test_ends_are_quantiles_of_the_binomial_distribution(q):
+    for count in (1, 2, 3, 10, 58, 59, 60, 100, 999, 123_456):
+        first, last = stats.binom.ppf([0.025, 0.975], count, q)
+        quantile, low, high = quantile_interval(np.arange(1, count + 1), q)
+        assert low == min(quantile, first if first > 0 else -math.inf)
+        assert high == max(quantile, last + 1 if last < count else math.inf)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_scale_divides_the_times_between_submissions(tmp_path: Path) -> None:
         ),
         (
             {"load": 0.5, "scale": 2},
-            "scale goes with trace, not with generate; load and jobs_per_d",
+            "scale applies to trace, not to generate; load and jobs_per_d",
         ),
         ({"jobs_per_day": 0}, r"workload\.jobs_per_day: input should be greater than 0"),
         ({"jobs_per_day": float("inf")}, r"workload\.jobs_per_day: "),
@@ -113,7 +113,7 @@ def test_what_sets_the_rate_twice_is_refused(workload: dict[str, Any], message: 
 def test_a_log_has_a_scale_alone(name: str, tmp_path: Path) -> None:
     tree = log(tmp_path, [0.0])
     tree["workload"][name] = 1
-    with pytest.raises(InputError, match=f"{name} goes with generate, not with trace; scale"):
+    with pytest.raises(InputError, match=f"{name} applies to generate, not to trace; scale"):
         define_scenario(tree)
     tree["workload"] = {"trace": tree["workload"]["trace"], "scale": 0}
     with pytest.raises(InputError, match=r"workload\.scale: input should be greater than 0"):
@@ -312,16 +312,16 @@ def test_a_run_says_what_a_load_is_where_a_change_moves_it(
     ("path", "told"),
     [
         ("workload.load", "by default the model's own arrival rate"),
-        ("failures", "by default nothing does"),
-        ("supply", "by default all is there"),
-        ("money", "by default not accounted for"),
+        ("failures", "by default no node fails"),
+        ("supply", "by default all nodes are present all the time"),
+        ("money", "by default not computed"),
         ("horizon", "by default when all jobs have ended"),
-        ("scheduler.choose", "its default holds"),
-        ("cluster.pools.a.nic", "its default holds"),
+        ("scheduler.choose", "its default applies"),
+        ("cluster.pools.a.nic", "its default applies"),
     ],
 )
 def test_what_a_change_takes_away_is_told(path: str, told: str) -> None:
-    assert removal_notes([(path, None)]) == [f"Note: {path} is taken away: {told}"]
+    assert removal_notes([(path, None)]) == [f"Note: {path} was removed: {told}"]
     assert removal_notes([(path, 1)]) == []
 
 
@@ -329,4 +329,4 @@ def test_a_run_says_what_was_taken_away(tmp_path: Path, capsys: pytest.CaptureFi
     file = tmp_path / "scenario.yaml"
     file.write_text(json.dumps({**scenario(), "money": {}}))
     assert main(["run", str(file), "--out", str(tmp_path / "out"), "--set", "money=null"]) == 0
-    assert "Note: money is taken away: by default not accounted for" in capsys.readouterr().out
+    assert "Note: money was removed: by default not computed" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Waiting jobs in queue order as columns, for scans without a Python loop."""
+"""Waiting jobs in queue order, stored as columns for scans without a Python loop."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from clustersim.scheduling.queue import Queue
 __all__ = ["REMOVED", "Backlog"]
 
 REMOVED = np.iinfo(np.int64).max
-"""Size of a removed row, which nothing can hold."""
+"""Size of a removed row, larger than any partition."""
 
 
 class Backlog:
-    """Append at the end, remove anywhere, scan as arrays.
+    """A list of jobs that supports appending, removal anywhere, and scans as arrays.
 
-    A removed row stays in place with a size that nothing can hold, until
-    ``compact`` closes the gaps; positions hold until then.
+    A removed row stays in place, with a size larger than any partition, until
+    ``compact`` closes the gaps. Positions stay valid until then.
 
     Parameters
     ----------
     queue : Queue
-        Gives the jobs' columns and the partitions.
+        Provides the jobs' columns and the partitions.
 
     Attributes
     ----------
     begin, end : int
         Positions of jobs lie in ``[begin, end)``.
     size : int64 array
-        Accelerators asked for; more than any cluster has where the row is removed.
+        Requested accelerators; :data:`REMOVED` for a removed row.
     choice : int32 array
         Index of the job's set of partitions.
     """
@@ -46,17 +46,17 @@ class Backlog:
         self._removed = 0
 
     def append(self, job: int) -> None:
-        """Put `job` at the end."""
+        """Append `job` at the end."""
         if self.end == len(self._job):
             self._grow()
         self._write(self.end, job)
         self.end += 1
 
     def insert(self, job: int) -> None:
-        """Put `job` in its place in order of submission; positions may change."""
+        """Insert `job` at its place in order of submission; positions may change."""
         begin = self.begin
         at = begin + int(np.searchsorted(self._job[begin : self.end], job))
-        if at < self.end and self._job[at] == job:  # its old row, from which it had been removed
+        if at < self.end and self._job[at] == job:  # the removed row of the same job
             self._removed -= 1
         elif begin:  # a row in front of the first job is free
             self._move(slice(begin, at), -1)
@@ -95,7 +95,7 @@ class Backlog:
         return row
 
     def preferred_estimate_s(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Estimated run times at `positions`, each on the pool its job prefers."""
+        """Estimated run times at `positions`, each on the preferred pool of its job."""
         queue = self._queue
         preferred = np.array(
             [self._row_of_pool.get(queue.partitions[c[0]].pool, 0) for c in queue.jobs.choices]
@@ -113,7 +113,7 @@ class Backlog:
         return bool(self.size[at] != REMOVED)
 
     def compact(self) -> None:
-        """Drop the gap in front, and close all gaps once they outnumber the jobs."""
+        """Drop removed rows at the front; close all gaps once they outnumber the jobs."""
         while self.begin < self.end and not self.holds(self.begin):
             self.begin += 1
         if self._removed <= 32 or self._removed * 2 < self.end:

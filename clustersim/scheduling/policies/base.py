@@ -1,4 +1,4 @@
-"""What a scheduling policy is; the base class of a user's own."""
+"""The base class of scheduling policies, including user-defined ones."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from clustersim.scheduling.queue import Partition, Queue
 __all__ = ["JobFits", "Policy"]
 
 JobFits: TypeAlias = Callable[[int, int], bool]
-"""From a job and a bit mask of closed partitions: whether it fits one of its others."""
+"""Takes a job and a bit mask of closed partitions; returns whether the job fits one of its other
+partitions."""
 
 
 class Policy:
-    """Decides who of the waiting jobs of a queue starts next.
+    """Decides which waiting job of a queue starts next.
 
-    A policy of one's own overrides ``schedule``: it looks at ``self.waiting`` (jobs
-    in order of submission) and calls ``self.start(job)`` for those that are to start.
-    It is called once at every instant at which something ended or was submitted,
-    after all of that is known.
+    A user-defined policy overrides ``schedule``. The method reads ``self.waiting`` (jobs
+    in order of submission) and calls ``self.start(job)`` for each job that it starts. It
+    is called once at every instant at which a job ended or was submitted or a node
+    changed, after all events of that instant.
 
     Attributes
     ----------
     queue : Queue
         The partitions and the jobs' columns.
     waiting : dict
-        Keys are the waiting jobs, in order of submission.
+        Its keys are the waiting jobs, in order of submission.
 
     Examples
     --------
-    The narrowest job first, whoever came before:
+    A policy that starts the smallest jobs first, whatever their order of submission:
 
     >>> class NarrowestFirst(Policy):
     ...     def schedule(self, now):
@@ -39,7 +40,7 @@ class Policy:
     """
 
     looks_ahead: ClassVar[bool] = False
-    """Whether ``partition.calendar`` (estimated ends of running jobs) is kept."""
+    """Whether the policy needs ``partition.calendar`` (estimated ends of running jobs)."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -50,47 +51,47 @@ class Policy:
         raise NotImplementedError
 
     def submit(self, job: int) -> None:
-        """Note that `job` has been submitted."""
+        """Add `job`, which has been submitted."""
         self.waiting[job] = None
 
     def finish(self, job: int, partition: Partition) -> None:
-        """Note that `job` has ended; its accelerators on `partition` are free again."""
+        """React to the end or the stop of `job`, which has released its accelerators."""
 
     def resubmit(self, job: int) -> None:
-        """Note that `job`, which was stopped, waits again, in its old place in the line."""
+        """Put `job`, which was stopped, back at its place in order of submission."""
         self.submit(job)
         if job in self.waiting:
             self.waiting = dict.fromkeys(sorted(self.waiting))
 
     def service_changed(self, partition: Partition) -> None:
-        """Note that nodes of `partition` were taken out of service, or serve again."""
+        """React to a change in the number of nodes of `partition` that are in service."""
 
     def would_start(self, fits: JobFits) -> bool:
-        """Tell whether a waiting job would start if nothing ran and all that fit had room.
+        """Return whether some waiting job would start if no job ran and all nodes had returned.
 
-        It is asked where nodes never come back: a job that needs them may keep others behind it
-        for ever, and a run without a horizon then ends.  A policy in which nobody holds others up
-        so has nothing to override.
+        The engine calls this when nodes never return. A job that needs them may block the jobs
+        behind it forever, in which case a run without a horizon ends. A policy under which a job
+        that cannot start never blocks others does not need to override this method.
 
         Parameters
         ----------
         fits : callable
-            From a job and a bit mask of closed partitions to whether the job would find room on one
-            of its others; at least one waiting job would if none is closed.
+            Takes a job and a bit mask of closed partitions, and returns whether the job would fit
+            one of its other partitions. At least one waiting job fits if none is closed.
         """
         return True
 
     def start(self, job: int) -> bool:
-        """Start `job` where there is room; return whether there was."""
+        """Start `job` if it fits one of its partitions; return whether it started."""
         if self.queue.start_anywhere(job):
             del self.waiting[job]
             return True
         return False
 
     def n_accelerators(self, job: int) -> int:
-        """Size of the job's gang."""
+        """Number of accelerators of the job."""
         return self.queue.jobs.n_accelerators[job]
 
     def estimate_s(self, job: int) -> float:
-        """Estimated run time on the pool that the job prefers, seconds."""
+        """Estimated run time on the job's preferred pool, seconds."""
         return self.queue.estimate_s(job)

@@ -20,14 +20,14 @@ _SOON_S = 1.0
 
 
 class Conservative(Policy):
-    """Nobody may delay anybody who came before.
+    """No job may delay a job that was submitted earlier.
 
-    When it is submitted, a job reserves the partition on which it would finish
-    first.  At every completion the waiting jobs, in order of submission, give their
-    reservation back and take the earliest that is then free, which is never a later
-    one.  Reservations count accelerators: a job for which the placement finds no room
-    on the nodes loses its claim until the next completion.  When a job runs past its
-    estimate, all reservations are made anew.
+    When a job is submitted, it reserves the partition on which it would finish first. At
+    every completion each waiting job, in order of submission, releases its reservation and
+    takes the earliest one available, which is never later than before. Reservations count
+    accelerators. If the placement finds no nodes for a job that is due, the job loses its
+    reservation until the next completion. When a job runs past its estimate, all
+    reservations are recomputed.
     """
 
     looks_ahead: ClassVar[bool] = True
@@ -57,14 +57,14 @@ class Conservative(Policy):
             self._broken = True
             return
         if self._broken or self._anybody_overdue(now):
-            self._begin_anew(now)
+            self._reset(now)
         for profile in self._profiles.values():
             profile.advance(now)
         while self._plan_and_start(now):
             pass
 
     def _plan_and_start(self, now: float) -> bool:
-        """Reserve for all who wait and start who is due; say whether one found no nodes."""
+        """Reserve for all waiting jobs and start those due; return whether one found no nodes."""
         for job in self.waiting:
             if job in self._without_nodes:
                 continue
@@ -85,7 +85,7 @@ class Conservative(Policy):
             for index in self.queue.members
         )
 
-    def _begin_anew(self, now: float) -> None:
+    def _reset(self, now: float) -> None:
         self._broken = False
         self._reserved.clear()
         for index in self.queue.members:
@@ -93,12 +93,12 @@ class Conservative(Policy):
             profile = Profile(now, partition.placement.capacity)
             held: dict[float, int] = {}
             for end, holder, number, n in partition.calendar:
-                # A job past its estimate may end any moment, but has not.
+                # A job past its estimate may end at any moment.
                 expected = end if end > now else now + _SOON_S
                 if holder == JOB:
                     self._expected_end[number] = expected
                 held[expected] = held.get(expected, 0) + n
-            for expected, n in held.items():  # nodes of a delivery come at one time
+            for expected, n in held.items():  # nodes of one delivery share a time
                 profile.change(now, expected, -n)
             self._profiles[index] = profile
 
@@ -123,7 +123,7 @@ class Conservative(Policy):
         partition = self.queue.partitions[index]
         nodes = partition.placement.take(self.queue.jobs.n_accelerators[job])
         if nodes is None:
-            # What a job without duration holds comes back at this very instant.
+            # A job of zero duration releases its accelerators at this same instant.
             if not self._anybody_overdue(self.queue.now):
                 self._give_back(job)
                 del self._reserved[job]

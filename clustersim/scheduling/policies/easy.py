@@ -1,4 +1,4 @@
-"""EASY backfilling: nobody may delay the first job that waits for a partition.
+"""EASY backfilling: no job may delay the first job that waits for a partition.
 
 Mu'alem and Feitelson, "Utilization, predictability, workloads, and user runtime
 estimates in scheduling the IBM SP2 with backfilling", IEEE TPDS 12(6), 2001.
@@ -20,23 +20,23 @@ from clustersim.scheduling.reservation import Reservation, reserve, soonest
 __all__ = ["Easy", "EasySjbf"]
 
 _MOST_SETS = 1024
-"""Sets of reserved partitions whose answers are kept."""
+"""Number of sets of reserved partitions for which results are cached."""
 
 
 class Easy(Policy):
-    """Jobs start in order of submission, or where they delay no reservation.
+    """Jobs start in order of submission, or earlier if they delay no reservation.
 
-    In queue order, a job starts on the first of its choices where it fits now and
-    either is estimated to end by the time of that partition's reservation or uses
-    only accelerators which the reservation leaves over.  A job that cannot start
-    reserves the partition on which it would finish first among those without a
-    reservation.  With one partition this is EASY as published.
+    Jobs are considered in queue order. A job starts on the first of its partitions where
+    it fits now, if it is estimated to end before that partition's reservation begins or
+    if it uses only accelerators that the reservation does not need. A job that cannot
+    start reserves the partition on which it would finish first among those without a
+    reservation. With one partition this is EASY as published.
 
-    While nothing ends and nobody passes a reservation on nodes, nothing changes for
-    those who wait: free accelerators and reservations stay, and the time left before
-    a reservation shrinks.  Then a submission is compared with the standing
-    reservations alone, and the queue is not scanned.  Where nobody fits, reservations
-    would forbid nothing, and are not made.
+    While no job ends and none is backfilled past a reservation on nodes, the jobs that
+    wait cannot start: free accelerators and reservations stay the same, and the time left
+    before a reservation shrinks. A new job is then compared with the existing reservations
+    only, and the queue is not scanned. If no waiting job fits, reservations would have no
+    effect and are not made.
     """
 
     looks_ahead: ClassVar[bool] = True
@@ -126,7 +126,7 @@ class Easy(Policy):
         return cursor + first if found[first] else backlog.end
 
     def _allow_one_without(self, reserved: Collection[int]) -> npt.NDArray[np.bool_]:
-        """Tell which sets of partitions have one that is not among those `reserved`."""
+        """Return which sets of partitions contain one that is not `reserved`."""
         bits = 0
         for index in reserved:
             bits |= 1 << index
@@ -140,7 +140,7 @@ class Easy(Policy):
         return allowed
 
     def _start(self, at: int, now: float) -> bool:
-        """Start the job at position `at` if that delays no reservation."""
+        """Start the job at position `at` if this delays no reservation."""
         queue, jobs = self.queue, self.queue.jobs
         job = self._backlog.job(at)
         n = jobs.n_accelerators[job]
@@ -162,13 +162,13 @@ class Easy(Policy):
             self._backlog.remove(at)
             queue.start_taken(job, partition, nodes)
             if reservation is not None and nodes:
-                # With other nodes free now, the placement may claim others for then.
+                # Other nodes are free now, so the placement may reserve different ones.
                 self._released = True
             return True
         return False
 
     def _reserve(self, at: int) -> None:
-        """Reserve for the job at `at`, if one of its partitions has no reservation."""
+        """Reserve a partition for the job at `at`, if one of its partitions is unreserved."""
         queue, jobs = self.queue, self.queue.jobs
         job = self._backlog.job(at)
         best: tuple[float, int, Reservation] | None = None
@@ -186,10 +186,10 @@ class Easy(Policy):
         if best is not None:
             self._reservations[best[1]] = best[2]
 
-    def _backfill(self, begin: int, end: int, now: float) -> None:
-        """Start all jobs at positions in [begin, end) that delay no reservation."""
+    def _backfill(self, first: int, end: int, now: float) -> None:
+        """Start all jobs at positions in [first, end) that delay no reservation."""
         backlog = self._backlog
-        positions = self._may_start(slice(begin, end), now) + begin
+        positions = self._may_start(slice(first, end), now) + first
         if not self.scans_in_queue_order and len(positions) > 1:
             estimate = backlog.preferred_estimate_s(positions)
             positions = positions[np.argsort(estimate, kind="stable")]
@@ -227,7 +227,7 @@ class Easy(Policy):
 
 
 class EasySjbf(Easy):
-    """EASY whose candidates for backfilling are tried shortest estimate first.
+    """EASY that tries candidates for backfilling in order of increasing estimate.
 
     Tsafrir, Etsion and Feitelson, "Backfilling using system-generated predictions
     rather than user runtime estimates", IEEE TPDS 18(6), 2007 (section 4).

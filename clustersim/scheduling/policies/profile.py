@@ -1,4 +1,4 @@
-"""Free accelerators over future time, a step function."""
+"""Free accelerators over future time, as a step function."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ __all__ = ["Profile"]
 
 
 class Profile:
-    """Accelerators of a partition that no job and no reservation holds, over time.
+    """Accelerators of a partition that neither a job nor a reservation holds, over time.
 
     Parameters
     ----------
     now : float
-        Where time begins, seconds.
+        Start of the profile, seconds.
     free : int
         Accelerators free from then on.
 
     Examples
     --------
-    Four of ten are taken for a minute, so eight are free only after it:
+    Four of ten accelerators are taken for a minute, so eight are free only afterwards:
 
     >>> profile = Profile(0.0, 10)
     >>> profile.change(0.0, 60.0, -4)
@@ -32,13 +32,13 @@ class Profile:
         self._free = [free]
 
     def advance(self, now: float) -> None:
-        """Forget the time before `now`."""
+        """Drop the time before `now`."""
         passed = bisect_right(self._times, now) - 1
         del self._times[:passed], self._free[:passed]
         self._times[0] = now
 
     def change(self, start: float, end: float, n: int) -> None:
-        """Add `n` (negative: take) accelerators from `start` to `end`."""
+        """Add `n` accelerators from `start` to `end`; a negative `n` removes them."""
         if end <= start:
             return
         first, last = self._step_at(start), self._step_at(end)
@@ -50,7 +50,7 @@ class Profile:
                 del self._times[at], free[at]
 
     def earliest(self, n: int, run_s: float) -> float:
-        """Return when `n` accelerators are first free for `run_s` seconds on end."""
+        """Return the first time at which `n` accelerators are free for `run_s` seconds."""
         times, free = self._times, self._free
         steps = len(times)
         at = 0

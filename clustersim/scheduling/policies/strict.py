@@ -1,7 +1,7 @@
-"""Strict orders: the first of the line starts, or those behind it wait.
+"""Strict orders: if the first job of the queue cannot start, those behind it wait.
 
-On several pools a job that cannot start closes the partitions it could run on to
-those behind it, and no others.
+On several pools, a job that cannot start closes the partitions on which it could run to
+the jobs behind it. Other partitions stay open.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Fcfs", "Sjf"]
 
 
 class _StrictOrder(Policy):
-    """Lines of waiting jobs, one for each set of partitions that occurs."""
+    """Lines of waiting jobs, one for each set of partitions in use."""
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -62,7 +62,7 @@ class _StrictOrder(Policy):
 
 
 class Fcfs(_StrictOrder):
-    """First come, first served: the queue's head starts, or all behind it wait."""
+    """First come, first served: if the first job cannot start, all jobs behind it wait."""
 
     def submit(self, job: int) -> None:
         choice = self.queue.jobs.choice_of[job]
@@ -83,9 +83,9 @@ class Fcfs(_StrictOrder):
 
 
 class Sjf(_StrictOrder):
-    """Shortest estimated job first, ties by submission; not preemptive.
+    """Shortest estimated job first, ties in order of submission; not preemptive.
 
-    The estimate is that of the partition which the job prefers.
+    The estimate refers to the job's preferred partition.
     """
 
     def submit(self, job: int) -> None:
