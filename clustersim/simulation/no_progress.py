@@ -121,7 +121,7 @@ stopped before its first checkpoint
         kept = float(total["kept_s"] / total["held_s"])
         notes.append(
             f"Note: {counted(len(hardly), 'unfinished job')} made hardly any progress: "
-            f"{format_percent(kept, 2)} of the time of {int(hardly['n'].sum()):,} attempts is kept work; "
-            + _CAUSES[cause].format(share=format_percent(share))
+            f"{format_percent(kept, 2)} of the time of {int(hardly['n'].sum()):,} attempts is "
+            "kept work; " + _CAUSES[cause].format(share=format_percent(share))
         )
     return notes
