@@ -116,7 +116,7 @@ def checkpoint_bytes(jobs: pd.DataFrame, catalogue: Catalogue) -> Floats:
     return size
 
 
-def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> Floats:
     """Return the amount of work between checkpoints that minimises the lost time.
 
     Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", Future

@@ -8,7 +8,6 @@ from heapq import heapify, heappop, heappush, heapreplace, merge
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.availability.failure_spec import (
@@ -218,9 +217,7 @@ def _unfound_s(source: FailureSource, count: int, generator: np.random.Generator
     return unfound_s
 
 
-def gang_mttf_s(
-    sources: Sequence[FailureSource], pool: Pool, sizes: Ints
-) -> npt.NDArray[np.float64]:
+def gang_mttf_s(sources: Sequence[FailureSource], pool: Pool, sizes: Ints) -> Floats:
     """Return the mean time to failure of gangs on as few nodes of a pool as possible.
 
     Parameters

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
@@ -183,7 +182,7 @@ def reservations(
 
 def _of_pool(
     demands: Sequence[tuple[int, ServiceDemand]], pool: Pool, absent: Sequence[NodeEvent]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Ints, Ints]:
+) -> tuple[Floats, Floats, Ints, Ints]:
     """Start, end, node and service of each reservation of a node of a pool."""
     n_hours = min(len(demand.nodes) for _, demand in demands)
     begin_s = demands[0][1].begin_s[:n_hours]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.calibration.cross_validation import (
     Errors,
     LeftOut,
@@ -22,7 +22,6 @@ from clustersim.performance import Calibration, default_calibration
 
 __all__ = ["Calibrated", "calibrate", "scatter_by_kind"]
 
-Array = NDArray[np.float64]
 
 FOLDS = 10
 COVERED = 0.9
@@ -67,7 +66,7 @@ class Calibrated:
             return f"there are fewer than {LEAST_MEASURED} runs"
         return "validation was not requested"
 
-    def half_width(self, left: LeftOut) -> Array:
+    def half_width(self, left: LeftOut) -> Floats:
         """Return the half width of each left-out row's 90 % interval (logarithm), shape (R,)."""
         scatter = self.calibration.scatter_of(self.measured.rows.kinds)
         return self.calibration.coverage_factor * np.sqrt(left.spread**2 + scatter**2)
@@ -147,7 +146,7 @@ def _rounded(calibration: Calibration) -> Calibration:
     )
 
 
-def scatter_by_kind(names: Sequence[str], log_error: Array, spread: Array) -> dict[str, float]:
+def scatter_by_kind(names: Sequence[str], log_error: Floats, spread: Floats) -> dict[str, float]:
     """Return the scatter of each kind of rows (:attr:`Configurations.kinds`), shrunk to the total.
 
     The median size of the left-out errors over :data:`NORMAL_MEDIAN` is their robust standard
@@ -155,7 +154,7 @@ def scatter_by_kind(names: Sequence[str], log_error: Array, spread: Array) -> di
     """
     kinds = np.array(names)
 
-    def variance(rows: NDArray[np.bool_]) -> float:
+    def variance(rows: Bools) -> float:
         size = np.median(np.abs(log_error[rows])) / NORMAL_MEDIAN
         stated = np.median(spread[rows])
         return float(max(size**2 - stated**2, LEAST_SCATTER**2))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Bools
 from clustersim.calibration.calibrate import COVERED, Calibrated, scatter_by_kind
 from clustersim.calibration.cross_validation import LeftOut
 from clustersim.units import counted, format_percent
@@ -36,7 +36,7 @@ class Coverage:
     mean: float
 
 
-def nested_covered(calibrated: Calibrated, left: LeftOut) -> NDArray[np.bool_]:
+def nested_covered(calibrated: Calibrated, left: LeftOut) -> Bools:
     """Return whether each row is in an interval whose width was set by other rows.
 
     For each fold of `left`, the scatter of each kind of rows and the coverage factor are computed

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.array_types import Floats, Ints
 from clustersim.calibration.fit import fit
 from clustersim.calibration.measurements import Measurements
 from clustersim.estimation.prediction import spread_of
@@ -26,8 +27,6 @@ __all__ = [
     "left_out",
 ]
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 DRAWS = 200
 
@@ -83,16 +82,16 @@ class LeftOut:
         Rows with the same number were left out together.
     """
 
-    log_error: Array
-    spread: Array
-    fold: Integers
+    log_error: Floats
+    spread: Floats
+    fold: Ints
 
     @property
-    def error(self) -> Array:
+    def error(self) -> Floats:
         """Predicted over measured step time, less 1."""
         return np.expm1(self.log_error)
 
-    def standardised(self, scatter: Array) -> Array:
+    def standardised(self, scatter: Floats) -> Floats:
         """Return the size of each error in standard deviations of a predicted measurement."""
         return np.abs(self.log_error) / np.sqrt(self.spread**2 + scatter**2)
 
@@ -107,7 +106,7 @@ class Errors:
     p90: float
 
     @classmethod
-    def of(cls, error: Array) -> Errors:
+    def of(cls, error: Floats) -> Errors:
         """Summarise signed relative errors."""
         size = np.abs(error)
         return cls(
@@ -121,7 +120,7 @@ class Errors:
         )
 
 
-def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0) -> Integers:
+def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0) -> Ints:
     """Assign a fold to each row at random, such that every family is spread over all folds."""
     generator = np.random.default_rng(np.random.SeedSequence([seed, folds]))
     fold = np.zeros(families.size, dtype=np.int64)
@@ -131,14 +130,14 @@ def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0)
     return fold
 
 
-def leave_families_out(families: NDArray[np.str_]) -> Integers:
+def leave_families_out(families: NDArray[np.str_]) -> Ints:
     """Assign a separate fold to each family, or to its :data:`SIBLINGS` together."""
     first = {family: siblings[0] for siblings in SIBLINGS for family in siblings}
     sources = [first.get(family, family) for family in families.tolist()]
     return np.unique(sources, return_inverse=True)[1].astype(np.int64)
 
 
-def left_out(measured: Measurements, fold: Integers, start: Calibration) -> LeftOut:
+def left_out(measured: Measurements, fold: Ints, start: Calibration) -> LeftOut:
     """Predict the rows of each fold by a fit to the others.
 
     Parameters

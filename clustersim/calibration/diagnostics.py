@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.calibration.calibrate import Calibrated
 from clustersim.calibration.coverage import nested_covered
 from clustersim.calibration.fit import log_seconds
@@ -27,7 +28,6 @@ __all__ = [
     "uncertainty_by_group",
 ]
 
-Array = NDArray[np.float64]
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -339,7 +339,7 @@ def uncertainty_by_group(
     rows = calibrated.measured.rows
     slopes = _slopes(rows, calibrated.calibration)
     drawn = calibrated.calibration.draw(draws, seed).coefficients(rows.labels)
-    terms: dict[str, Array] = {}
+    terms: dict[str, Floats] = {}
     for group, names in GROUPS.items():
         terms[group] = np.zeros((draws, len(rows)))
         for name in names:
@@ -359,7 +359,7 @@ def uncertainty_by_group(
     ).rename_axis("group")
 
 
-def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Array]:
+def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Floats]:
     """Return the derivative of each row's log step time in each coefficient (unbounded)."""
     coefficients = calibration.mean_draw().coefficients(rows.labels)
     base = np.stack(
@@ -377,7 +377,7 @@ def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Array]:
     return slopes
 
 
-def _unbounded(name: str, natural: Array) -> Array:
+def _unbounded(name: str, natural: Floats) -> Floats:
     """Return the value on the unbounded scale; a share that rounds to 0 or 1 stays finite."""
     if BY_NAME[name].scale == "log":
         return np.log(natural)

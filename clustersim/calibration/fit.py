@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.sparse import coo_matrix, csr_matrix, diags_array, vstack
 
+from clustersim.array_types import Floats
 from clustersim.calibration.timed import Timed
 from clustersim.notes import note
 from clustersim.performance.calibration import Calibration
@@ -22,7 +22,6 @@ from clustersim.performance.parameters import LEVELS, PARAMETERS
 
 __all__ = ["Fit", "fit", "recentred"]
 
-Array = NDArray[np.float64]
 
 OUTLIER = 2.0
 """Residuals beyond this many standard deviations have a linear loss (soft L1)."""
@@ -63,7 +62,7 @@ class Fit:
     """
 
     calibration: Calibration
-    residuals: Array
+    residuals: Floats
     evaluations: int
     cost: float
 
@@ -77,7 +76,7 @@ class _Problem:
     """
 
     def __init__(
-        self, rows: Timed, seconds: Array, weight: Array, keys: tuple[Key, ...], corner: float
+        self, rows: Timed, seconds: Floats, weight: Floats, keys: tuple[Key, ...], corner: float
     ) -> None:
         self.rows = rows
         self.observed = np.log(seconds)
@@ -90,49 +89,49 @@ class _Problem:
         """Indices of the coefficients that some row depends on."""
         self.stacked = csr_matrix(vstack([self.designs[place] for place in self.moving]))
 
-    def unbounded(self, effects: Array) -> Array:
+    def unbounded(self, effects: Floats) -> Floats:
         """Return the coefficients of each row on the unbounded scale, shape (parameters, rows)."""
         pairs = zip(PARAMETERS, self.designs, strict=True)
         return np.stack([parameter.centre + design @ effects for parameter, design in pairs])
 
-    def residuals(self, effects: Array) -> Array:
+    def residuals(self, effects: Floats) -> Floats:
         """Return log(predicted over measured seconds) over its scatter, shape (rows,)."""
         predicted = log_seconds(self.rows, self.unbounded(effects), self.corner)
         return (predicted - self.observed) * self.weight
 
-    def cost(self, effects: Array) -> float:
+    def cost(self, effects: Floats) -> float:
         """Return half of the weighted sum of squares, including the priors."""
         return float(np.sum(loss(self.residuals(effects))[0]) + effects @ effects) / 2.0
 
-    def gradient(self, effects: Array) -> Array:
+    def gradient(self, effects: Floats) -> Floats:
         """Return the derivative of the cost in each effect."""
         residuals = self.residuals(effects)
         pull = loss(residuals)[1] * residuals * self.weight
-        result: Array = self.stacked.T @ (self.slopes(effects) * pull).ravel() + effects
+        result: Floats = self.stacked.T @ (self.slopes(effects) * pull).ravel() + effects
         return result
 
-    def slopes(self, effects: Array) -> Array:
+    def slopes(self, effects: Floats) -> Floats:
         """Return the rows' derivatives in the coefficients that vary, shape (moving, rows)."""
         single = [[(place, step)] for step in (STEP, -STEP) for place in self.moving]
         ahead, behind = np.split(self._moved(self.unbounded(effects), single), 2)
         return (ahead - behind) / (2.0 * STEP)
 
-    def jacobian(self, effects: Array) -> Array:
+    def jacobian(self, effects: Floats) -> Floats:
         """Return the derivatives of the residuals, shape (rows, effects)."""
         slopes = self.slopes(effects) * self.weight
         parts = zip(slopes, self.moving, strict=True)
         data = sum(diags_array(slope) @ self.designs[place] for slope, place in parts)
-        result: Array = csr_matrix(data).toarray()
+        result: Floats = csr_matrix(data).toarray()
         return result
 
-    def gauss_newton(self, effects: Array) -> Array:
+    def gauss_newton(self, effects: Floats) -> Floats:
         """Return second derivatives without those of the rows: cheaper, and never negative."""
         slopes = self.jacobian(effects)
         weights = loss(self.residuals(effects))[1]
-        result: Array = slopes.T @ (weights[:, None] * slopes) + np.eye(effects.size)
+        result: Floats = slopes.T @ (weights[:, None] * slopes) + np.eye(effects.size)
         return result
 
-    def hessian(self, effects: Array) -> Array:
+    def hessian(self, effects: Floats) -> Floats:
         """Return the second derivatives of the cost, shape (effects, effects).
 
         The second derivatives of each row in its few coefficients are finite differences; the
@@ -159,11 +158,11 @@ class _Problem:
         block = np.arange(count * rows).reshape(count, rows)
         row, column = (np.broadcast_to(b, table.shape).ravel() for b in (block[:, None], block))
         among = coo_matrix((table.ravel(), (row, column)), shape=(count * rows, count * rows))
-        bent: Array = (self.stacked.T @ (among.tocsr() @ self.stacked)).toarray()
-        result: Array = (bent + bent.T) / 2.0 + np.eye(effects.size)
+        bent: Floats = (self.stacked.T @ (among.tocsr() @ self.stacked)).toarray()
+        result: Floats = (bent + bent.T) / 2.0 + np.eye(effects.size)
         return result
 
-    def _moved(self, unbounded: Array, moves: Sequence[Sequence[tuple[int, float]]]) -> Array:
+    def _moved(self, unbounded: Floats, moves: Sequence[Sequence[tuple[int, float]]]) -> Floats:
         """Return the log seconds after moving some coefficients, shape (moves, rows)."""
         moved = np.repeat(unbounded[:, None, :], len(moves), axis=1)
         for variant, steps in enumerate(moves):
@@ -172,14 +171,14 @@ class _Problem:
         return log_seconds(self.rows, moved, self.corner)
 
 
-def loss(residuals: Array) -> Array:
+def loss(residuals: Floats) -> Floats:
     """Return the soft L1 loss of squared residuals and its first two derivatives, shape (3, R)."""
     root = np.sqrt(1.0 + (residuals / OUTLIER) ** 2)
     squares = 2.0 * OUTLIER**2 * (root - 1.0)
     return np.stack([squares, 1.0 / root, -0.5 / (root**3 * OUTLIER**2)])
 
 
-def log_seconds(rows: Timed, unbounded: Array, corner: float = 0.0) -> Array:
+def log_seconds(rows: Timed, unbounded: Floats, corner: float = 0.0) -> Floats:
     """Return the logarithm of each row's seconds for coefficients on the unbounded scale.
 
     `unbounded` has the shape (parameters, rows), or an additional axis of variants in between. The
@@ -227,8 +226,8 @@ def design_matrices(rows: Timed, keys: tuple[Key, ...]) -> Mapping[str, csr_matr
 
 def fit(
     rows: Timed,
-    seconds: Array,
-    scatter: Array,
+    seconds: Floats,
+    scatter: Floats,
     *,
     start: Calibration | None = None,
 ) -> Fit:
@@ -281,8 +280,8 @@ def fit(
 
 
 def descend(
-    problem: _Problem, effects: Array, corners: Sequence[tuple[float, float]]
-) -> tuple[Array, int]:
+    problem: _Problem, effects: Floats, corners: Sequence[tuple[float, float]]
+) -> tuple[Floats, int]:
     """Minimise the cost with successively narrower corners.
 
     Returns
@@ -315,7 +314,7 @@ def descend(
     return effects, evaluations
 
 
-def _settled(problem: _Problem, effects: Array) -> Array:
+def _settled(problem: _Problem, effects: Floats) -> Floats:
     """Follow the gradient to the end, where rounding hides differences of the cost."""
     try:
         factors = cho_factor(problem.hessian(effects))
@@ -334,7 +333,7 @@ def _settled(problem: _Problem, effects: Array) -> Array:
         effects, gradient = ahead, left
 
 
-def _posterior(problem: _Problem, effects: Array) -> Calibration:
+def _posterior(problem: _Problem, effects: Floats) -> Calibration:
     """Return the Gauss-Newton covariance at the solution, widened if residuals require it."""
     count = len(problem.rows)
     residuals = problem.residuals(effects)
@@ -361,7 +360,7 @@ def _posterior(problem: _Problem, effects: Array) -> Calibration:
     )
 
 
-def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibration:
+def recentred(calibration: Calibration, rows: Timed, scatter: Floats) -> Calibration:
     """Move the centre of draws so that drawn step times average to those of the posterior mean.
 
     The centre moves by Gauss-Newton steps, with the prior, that bring the mean logarithm of drawn
@@ -387,6 +386,6 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Array) -> Calibrat
     return calibration
 
 
-def log_seconds_in(draw: CoefficientDraw, rows: Timed) -> Array:
+def log_seconds_in(draw: CoefficientDraw, rows: Timed) -> Floats:
     """Return the log seconds of some rows in a draw, shape (rows,) or (draws, rows)."""
     return rows.log_seconds(draw.coefficients(rows.labels))

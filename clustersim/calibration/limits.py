@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.calibration.measurements import Measurements
 from clustersim.catalogue import Catalogue
 from clustersim.estimation.configurations import Configurations
@@ -14,7 +15,6 @@ from clustersim.performance.coefficient_draw import RELATIVES
 
 __all__ = ["FEW", "count_limits"]
 
-Rows = NDArray[np.bool_]
 
 FEW = 20
 """A count of rows below this number is small."""
@@ -44,7 +44,7 @@ def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
     return pd.DataFrame(records).sort_values("rows", kind="stable").reset_index(drop=True)
 
 
-def _chips(measured: Measurements, catalogue: Catalogue) -> list[tuple[str, Rows, str]]:
+def _chips(measured: Measurements, catalogue: Catalogue) -> list[tuple[str, Bools, str]]:
     """Pretraining on every chip except reference chips; mixtures and FP8 on measured chips."""
     rows = measured.rows
     names = np.array([chip.name for chip in rows.accelerators])
@@ -84,7 +84,7 @@ def _kind(measured: Measurements) -> NDArray[np.str_]:
     return measured.table["kind"].fillna("pretrain").str.lower().to_numpy(dtype=str)
 
 
-def _models(rows: Configurations) -> list[tuple[str, Rows, str]]:
+def _models(rows: Configurations) -> list[tuple[str, Bools, str]]:
     models: ModelArrays = rows.models
     dense = models.n_experts == 0
     half = models.seq_len / 2.0
@@ -106,13 +106,13 @@ def _models(rows: Configurations) -> list[tuple[str, Rows, str]]:
     ]
 
 
-def _params(models: ModelArrays) -> NDArray[np.float64]:
+def _params(models: ModelArrays) -> Floats:
     """Parameters of dense layers and one vocabulary table."""
     mlp = models.mlp_matrices * models.hidden * models.ffn_hidden
     return models.layers * (models.attention_params + mlp) + models.vocab * models.hidden
 
 
-def _plans(rows: Configurations) -> list[tuple[str, Rows, str]]:
+def _plans(rows: Configurations) -> list[tuple[str, Bools, str]]:
     plans, chips = rows.plans, rows.chips
     size = plans.chips
     across = plans.expert_tp * plans.ep > chips.scaleup_size
@@ -133,7 +133,7 @@ def _plans(rows: Configurations) -> list[tuple[str, Rows, str]]:
     ]
 
 
-def _kinds(measured: Measurements) -> list[tuple[str, Rows, str]]:
+def _kinds(measured: Measurements) -> list[tuple[str, Bools, str]]:
     kind = _kind(measured)
     texts = (
         ("lora", "LoRA", "leaves out weight gradients"),

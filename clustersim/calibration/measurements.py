@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.calibration.microbenchmark_rows import (
     file_notes,
     is_microbenchmarks,
@@ -38,7 +39,6 @@ __all__ = [
     "shipped_microbenchmarks",
 ]
 
-Array = NDArray[np.float64]
 
 SCATTER = {"A": 0.03, "B": 0.05, "C": 0.09}
 """Uncertainty of a measurement (standard deviation of the logarithm) by quality: A as published, B
@@ -80,10 +80,10 @@ class Measurements:
     """
 
     rows: Configurations
-    step_time_s: Array
-    scatter: Array
-    complete: NDArray[np.bool_]
-    whole: NDArray[np.bool_]
+    step_time_s: Floats
+    scatter: Floats
+    complete: Bools
+    whole: Bools
     table: pd.DataFrame
     left_out: list[str]
     notes: list[str] = field(default_factory=list)
@@ -100,7 +100,7 @@ class Measurements:
         return self.table["family"].to_numpy(dtype=str)
 
     @property
-    def fitted(self) -> tuple[Timed, Array, Array]:
+    def fitted(self) -> tuple[Timed, Floats, Floats]:
         """Data of a fit: rows, their seconds, and the uncertainty of each."""
         if self.micro is None:
             return self.rows, self.step_time_s, self.scatter
@@ -111,13 +111,13 @@ class Measurements:
         )
 
     @property
-    def of_user_chips(self) -> NDArray[np.bool_]:
+    def of_user_chips(self) -> Bools:
         """Whether each microbenchmark is of a chip in the user's files."""
         accelerators = [] if self.micro is None else self.micro.accelerators
         mine = [chip.name in self.user_chips for chip in accelerators]
         return np.array(mine, dtype=bool)
 
-    def take(self, chosen: NDArray[np.bool_]) -> Measurements:
+    def take(self, chosen: Bools) -> Measurements:
         """Return the runs where `chosen` is true, with all microbenchmarks."""
         return replace(
             self,
@@ -366,7 +366,7 @@ def _quality(table: pd.DataFrame) -> NDArray[np.str_]:
     return np.array([text.strip().upper() for text in table["quality"].fillna("A")], dtype=str)
 
 
-def _seconds(table: pd.DataFrame, source: str, rows: Configurations) -> Array:
+def _seconds(table: pd.DataFrame, source: str, rows: Configurations) -> Floats:
     """Return the step time of each row; if it is not given, compute it from the throughput."""
     seconds = np.full(len(table), np.nan)
     if "step_time_s" in table:

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.calibration.microbenchmarks import DEPENDS, SIZES, Microbenchmarks
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError, unknown_name
@@ -23,7 +23,6 @@ from clustersim.performance.arrays import attended_tokens
 
 __all__ = ["file_notes", "is_microbenchmarks", "read_microbenchmarks"]
 
-Array = NDArray[np.float64]
 
 SCATTER = 0.05
 """Error of the model for a kind of microbenchmark (standard deviation of the logarithm)."""
@@ -278,7 +277,7 @@ def _model(given: Mapping[str, float], matrices: float) -> dict[str, float]:
 
 
 def _stack(entries: list[_Entry], table: pd.DataFrame) -> Microbenchmarks:
-    def columns(rows: list[dict[str, float]], names: list[str]) -> dict[str, Array]:
+    def columns(rows: list[dict[str, float]], names: list[str]) -> dict[str, Floats]:
         return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
 
     fields = [field.name for field in dataclasses.fields(ModelArrays)]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.catalogue import Accelerator
 from clustersim.network.collectives import (
     all_gather_seconds,
@@ -26,7 +27,6 @@ from clustersim.performance.vocabulary import vocabulary_seconds
 
 __all__ = ["DEPENDS", "SIZES", "Microbenchmarks"]
 
-Array = NDArray[np.float64]
 
 OVERLAP = 4.0
 """Exponent of the mean of launch time and work that overlap; it is close to the longer of them."""
@@ -95,15 +95,15 @@ class Microbenchmarks:
     """
 
     kind: NDArray[np.str_]
-    sizes: Mapping[str, Array]
-    forward_only: NDArray[np.bool_]
+    sizes: Mapping[str, Floats]
+    forward_only: Bools
     models: ModelArrays
     plans: Plans
     chips: AcceleratorArrays
     accelerators: list[Accelerator]
     labels: list[tuple[str, ...]]
-    seconds: Array
-    scatter: Array
+    seconds: Floats
+    scatter: Floats
     table: pd.DataFrame
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ class Microbenchmarks:
             if parameter in DEPENDS[kind]
         ]
 
-    def log_seconds(self, coefficients: Coefficients) -> Array:
+    def log_seconds(self, coefficients: Coefficients) -> Floats:
         """Return log predicted seconds, shape (R,), or with an axis of draws in front."""
         shape = np.shape(coefficients.matmul_efficiency)
         result = np.empty((*shape[:-1], len(self)))
@@ -141,8 +141,8 @@ class Microbenchmarks:
 class _Group:
     """Rows of one kind, with the rates of their chips."""
 
-    sizes: Mapping[str, Array]
-    forward_only: NDArray[np.bool_]
+    sizes: Mapping[str, Floats]
+    forward_only: Bools
     models: ModelArrays
     plans: Plans
     chips: AcceleratorArrays
@@ -150,63 +150,63 @@ class _Group:
     coefficients: Coefficients
 
     @property
-    def tokens(self) -> Array:
+    def tokens(self) -> Floats:
         return self.sizes["micro_batch"] * self.sizes["seq_len"]
 
-    def launched(self, work: Array, launches: float = 1.0) -> Array:
+    def launched(self, work: Floats, launches: float = 1.0) -> Floats:
         """Return the seconds of overlapping launches and work: a smooth maximum."""
         launch = launches * self.coefficients.launch_s
-        least: Array = (launch**OVERLAP + work**OVERLAP) ** (1.0 / OVERLAP)
+        least: Floats = (launch**OVERLAP + work**OVERLAP) ** (1.0 / OVERLAP)
         return least
 
 
-def _matmul(rows: _Group) -> Array:
+def _matmul(rows: _Group) -> Floats:
     m, n, k = (rows.sizes[name] for name in "mnk")
     return rows.launched(matmul_seconds(m, n, k, rows.rates, rows.coefficients), CALL_LAUNCHES)
 
 
-def _copy(rows: _Group) -> Array:
+def _copy(rows: _Group) -> Floats:
     return rows.launched(COPIED_BYTES * rows.sizes["elements"] / rows.rates.memory_Bps)
 
 
-def _layer_norm(rows: _Group) -> Array:
+def _layer_norm(rows: _Group) -> Floats:
     traffic = COPIED_BYTES * rows.coefficients.elementwise_traffic
     work = traffic * rows.sizes["elements"] / rows.rates.memory_Bps
     return rows.launched(work, CALL_LAUNCHES)
 
 
-def _adam(rows: _Group) -> Array:
+def _adam(rows: _Group) -> Floats:
     traffic = rows.coefficients.optimizer_bytes * rows.sizes["elements"]
     return rows.launched(traffic / rows.rates.memory_Bps, OPTIMIZER_LAUNCHES)
 
 
-def _attention(rows: _Group) -> Array:
+def _attention(rows: _Group) -> Floats:
     args = (rows.tokens, rows.models, rows.plans, rows.rates, rows.coefficients)
     forward, backward = attention_seconds(*args)
     return rows.launched(np.where(rows.forward_only, forward, forward + backward))
 
 
-def _layer(rows: _Group) -> Array:
+def _layer(rows: _Group) -> Floats:
     args = (rows.tokens, rows.models, rows.chips, rows.plans, rows.coefficients)
     forward, both = layer_seconds(*args)
     return np.where(rows.forward_only, forward, both)
 
 
-def _output(rows: _Group) -> Array:
+def _output(rows: _Group) -> Floats:
     return vocabulary_seconds(rows.tokens, rows.models, rows.plans, rows.rates, rows.coefficients)
 
 
 def _collective(
-    seconds: Callable[..., Array],
-) -> Callable[[_Group], Array]:
-    def of_rows(rows: _Group) -> Array:
+    seconds: Callable[..., Floats],
+) -> Callable[[_Group], Floats]:
+    def of_rows(rows: _Group) -> Floats:
         ranks = rows.sizes["ranks"]
         return seconds(rows.sizes["size_bytes"], ranks, np.ones(ranks.size), rows.rates.links)
 
     return of_rows
 
 
-_SECONDS: Mapping[str, Callable[[_Group], Array]] = MappingProxyType(
+_SECONDS: Mapping[str, Callable[[_Group], Floats]] = MappingProxyType(
     {
         "launch": lambda rows: rows.coefficients.launch_s,
         "copy": _copy,

@@ -7,8 +7,8 @@ from importlib import resources
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.calibration.calibrate import FOLDS, LEAST_MEASURED, Calibrated
 from clustersim.calibration.chip_report import chip_sections
 from clustersim.calibration.coverage import coverage_text
@@ -387,7 +387,7 @@ def _limits(calibrated: Calibrated, catalogue: Catalogue) -> list[str]:
 
 
 def _links(links: LinkFit) -> list[str]:
-    error: NDArray[np.float64] = np.abs(np.array(links.error))
+    error: Floats = np.abs(np.array(links.error))
     return [
         f"{error.size} measured collectives, fitted separately; median error "
         f"{format_percent(np.median(error))}. The performance model uses the "

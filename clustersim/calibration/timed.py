@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.performance.coefficients import Coefficients
 
 __all__ = ["Joint", "Timed"]
-
-Array = NDArray[np.float64]
 
 
 class Timed(Protocol):
@@ -29,7 +27,7 @@ class Timed(Protocol):
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
         """Labels of the rows that depend on a coefficient."""
 
-    def log_seconds(self, coefficients: Coefficients) -> Array:
+    def log_seconds(self, coefficients: Coefficients) -> Floats:
         """Return the log seconds of each row, shape (rows,), or with an axis of draws in front."""
 
 
@@ -51,7 +49,7 @@ class Joint:
         """Labels of the rows that depend on a coefficient."""
         return [label for part in self.parts for label in part.labels_with(parameter)]
 
-    def log_seconds(self, coefficients: Coefficients) -> Array:
+    def log_seconds(self, coefficients: Coefficients) -> Floats:
         """Return the logarithm of the seconds of each row."""
         ends = np.cumsum([len(part) for part in self.parts])
         starts = ends - [len(part) for part in self.parts]

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.costs.integrals import Rate
 
 __all__ = ["ALLOCATED", "SERVING", "SPARE", "USES", "PoolRates", "allocation_costs", "costs_table"]
@@ -84,7 +83,7 @@ def costs_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def _counts(steps: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
+def _counts(steps: pd.DataFrame) -> dict[str, Ints]:
     """Number of accelerators by use."""
     allocated, installed = steps["allocated"].to_numpy(), steps["installed"].to_numpy()
     out = steps["out"].to_numpy() if "out" in steps else np.zeros(len(steps), dtype=np.int64)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import (
     Field,
     ValidationError,
@@ -15,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
 from clustersim.catalogue import Accelerator
 from clustersim.catalogue.assumptions import BUILT_IN, server_price_cny
@@ -132,7 +132,7 @@ class MoneySpec(FileModel):
         """Convert an amount with its currency to CNY."""
         return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
 
-    def periods_s(self, end_s: float, calendar: Calendar) -> npt.NDArray[np.float64]:
+    def periods_s(self, end_s: float, calendar: Calendar) -> Floats:
         """Return the starts of the periods of the cost table in a run that ends at `end_s`."""
         if self.period == MONTH and calendar.is_dated:
             return np.concatenate([[0.0], calendar.month_edges_s(end_s)])

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
@@ -175,7 +176,7 @@ class RunCosts:
 
 
 def _borne_by_jobs(
-    jobs: pd.DataFrame, row: npt.NDArray[np.intp], held: Mapping[str, npt.NDArray[np.float64]]
+    jobs: pd.DataFrame, row: npt.NDArray[np.intp], held: Mapping[str, Floats]
 ) -> pd.DataFrame:
     """Add the energy use and cost of each job: the sum over its allocations.
 

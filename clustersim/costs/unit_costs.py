@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Bools
 from clustersim.catalogue import Catalogue
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
@@ -83,7 +83,7 @@ def unit_costs(
     return found
 
 
-def _modelled(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _modelled(jobs: pd.DataFrame) -> Bools:
     """Whether each job trains a model."""
     if "model" not in jobs or "tokens" not in jobs:
         return np.zeros(len(jobs), dtype=bool)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 from simpy.events import Event
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.engine.recovery import NO_CHECKPOINTS, Checkpoints, Progress
 from clustersim.scheduling.queue import Partition
 
@@ -143,8 +142,8 @@ class Attempts:
         Share of the job's work that it did and kept, up to now for one that is still running.
     """
 
-    job: npt.NDArray[np.int64]
-    partition: npt.NDArray[np.int64]
+    job: Ints
+    partition: Ints
     start_s: Floats
     end_s: Floats
     kept_s: Floats

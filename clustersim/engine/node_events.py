@@ -8,9 +8,7 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from clustersim.array_types import Floats
 from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["LAST_S", "NodeEvent", "NodeEventKind", "SoundEvents", "cause_text", "without_overlaps"]
@@ -121,7 +119,7 @@ class SoundEvents(Iterator[NodeEvent]):
 
 
 def without_overlaps(
-    events: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None = None
+    events: Iterable[NodeEvent], gone_s: Sequence[Floats] | None = None
 ) -> SoundEvents:
     """Return node events of which none begins while its node is out of service.
 
@@ -148,9 +146,7 @@ def without_overlaps(
     return events if isinstance(events, SoundEvents) else SoundEvents(_sound(events, gone_s))
 
 
-def _sound(
-    events: Iterable[NodeEvent], gone_s: Sequence[npt.NDArray[np.float64]] | None
-) -> Iterator[NodeEvent]:
+def _sound(events: Iterable[NodeEvent], gone_s: Sequence[Floats] | None) -> Iterator[NodeEvent]:
     out_until: dict[tuple[int, int], float] = {}
     deferred: list[NodeEvent] = []
     coming = iter(events)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.engine.allocation_log import Allocated
 from clustersim.engine.attempts import Attempts
 
@@ -38,8 +39,8 @@ class RunRecord:
         Whether the run was interrupted before its end.
     """
 
-    start_s: npt.NDArray[np.float64]
-    finish_s: npt.NDArray[np.float64]
+    start_s: Floats
+    finish_s: Floats
     partition: npt.NDArray[np.int32]
     attempts: Attempts
     allocated: Allocated

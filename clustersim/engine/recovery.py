@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from clustersim.array_types import Floats
 
 __all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery"]
 
@@ -154,14 +155,14 @@ class Recovery:
             None if self.write_s is None else chosen(self.write_s),
         )
 
-    def standing_s(self, work_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def standing_s(self, work_s: Floats) -> Floats:
         """Return the time for which checkpoints block jobs during their work, (pools, jobs)."""
         pools, jobs = work_s.shape
         interval_s = np.array([column[:jobs] for column in self.interval_s[:pools]])
         with np.errstate(invalid="ignore"):
             count = np.ceil(work_s / interval_s - _ROUNDING) - 1.0
         count = np.where(np.isfinite(interval_s) & np.isfinite(work_s), np.maximum(count, 0.0), 0.0)
-        standing: npt.NDArray[np.float64] = count * np.array(self.cost_s[:jobs])
+        standing: Floats = count * np.array(self.cost_s[:jobs])
         return standing
 
     def of(self, job: int, pool: int) -> Checkpoints:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue, load_catalogue
 from clustersim.estimation.cost import JOULES_PER_KWH, Prices
 from clustersim.estimation.estimate import Estimate, estimate
@@ -17,7 +17,6 @@ from clustersim.performance.plans import describe_plan
 
 __all__ = ["compare_chips"]
 
-Array = NDArray[np.float64]
 
 DRAWS = 2000
 NORMAL_COVERAGE_FACTOR = 1.645
@@ -121,7 +120,7 @@ def _record(found: Estimate, prices: Prices, seed: int) -> dict[str, object]:
 
 def _cny_per_chip_second(
     chip: Accelerator, prices: Prices, generator: np.random.Generator | None
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Capital and electricity cost of one chip with its server per second, or DRAWS draws of it.
 
     For the power of the chip only a range may be known; that of its host is as assumed.

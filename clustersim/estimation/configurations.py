@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumptions import PRECISIONS, precision_used, stack_used
@@ -45,7 +46,6 @@ from clustersim.performance.step_time import step_seconds
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
-Array = NDArray[np.float64]
 
 KINDS = ("pretrain", "sft", "lora", "qlora", "rl-update")
 ADAPTERS = ("lora", "qlora")
@@ -137,7 +137,7 @@ class Configurations:
     models: ModelArrays
     chips: AcceleratorArrays
     plans: Plans
-    global_batch: Array
+    global_batch: Floats
     labels: list[tuple[str, ...]]
     accelerators: list[Accelerator]
     index: NDArray[np.intp]
@@ -175,7 +175,7 @@ class Configurations:
         """Labels of the rows that depend on a coefficient; one affects only microbenchmarks."""
         return [] if parameter == "launch_s" else self.labels
 
-    def log_seconds(self, coefficients: Coefficients) -> Array:
+    def log_seconds(self, coefficients: Coefficients) -> Floats:
         """Return the log step times, shape (R,), or with an axis of draws in front."""
         return np.log(
             step_seconds(self.models, self.chips, self.plans, self.global_batch, coefficients)

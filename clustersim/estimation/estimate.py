@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.errors import check_kind
@@ -56,7 +56,6 @@ from clustersim.units import (
 
 __all__ = ["TOKENS_PER_PARAMETER", "Estimate", "PlanEstimate", "estimate"]
 
-Array = NDArray[np.float64]
 
 TOKENS_PER_PARAMETER = 20.0
 """Compute-optimal tokens per parameter (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
@@ -161,7 +160,7 @@ class Estimate(Brief):
     reason: str
     cost: Cost | None
     notes: tuple[str, ...]
-    drawn_s: Array
+    drawn_s: Floats
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         title = f"Estimate of {self.model.name} on {self.count:,} {self.accelerator.name}"
@@ -404,7 +403,7 @@ class _Evaluated:
     parts: Mapping[str, float]
     memory: Mapping[str, float]
     reason: str
-    drawn_s: Array
+    drawn_s: Floats
 
 
 def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
@@ -436,7 +435,7 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
     return _Evaluated(estimates, _first(step.parts), _first(step.memory), reason, drawn_s)
 
 
-def _first(columns: Mapping[str, Array]) -> dict[str, float]:
+def _first(columns: Mapping[str, Floats]) -> dict[str, float]:
     return {name: float(np.atleast_1d(column)[0]) for name, column in columns.items()}
 
 
@@ -446,7 +445,7 @@ def _cost(job: _Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost
     return cost_of(job.chip, job.count, tokens, per_token, prices)
 
 
-def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Array:
+def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Floats:
     """Step times of one row for draws from the calibration, shape (draws,)."""
     if not draws:
         return np.zeros(0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clustersim import interrupts
+from clustersim.array_types import Bools
 from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.given_plan import PLAN_KEYS, plan_text
 from clustersim.performance import CoefficientDraw, Coefficients, Plans
@@ -26,9 +26,7 @@ INTERRUPTED = (
 """The reason of rows whose plan was not searched before an interrupt."""
 
 
-def find_plans(
-    rows: Configurations, draw: CoefficientDraw
-) -> tuple[Configurations, NDArray[np.bool_]]:
+def find_plans(rows: Configurations, draw: CoefficientDraw) -> tuple[Configurations, Bools]:
     """Give rows without a plan the fastest one that fits, or the one that needs least memory.
 
     Parameters

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator
 from clustersim.estimation.configurations import Configurations
 from clustersim.performance import (
@@ -23,7 +23,6 @@ from clustersim.performance.step_time import step_seconds
 
 __all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
 
-Array = NDArray[np.float64]
 
 DRAWS = 200
 """Number of draws for an interval; its width then has a standard error of 5 %."""
@@ -54,9 +53,9 @@ class Prediction:
     """
 
     step: StepTime
-    lo_s: Array
-    hi_s: Array
-    spread: Array
+    lo_s: Floats
+    hi_s: Floats
+    spread: Floats
 
 
 def predict(
@@ -93,7 +92,7 @@ def predict(
     )
 
 
-def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Array:
+def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Floats:
     """Return the standard deviation over draws of the logarithm of each row's step time."""
     spread = np.zeros(len(rows))
     for start in range(0, len(rows), ROWS_AT_ONCE):

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim import interrupts
+from clustersim.array_types import Bools
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
@@ -261,7 +262,7 @@ def _with_known_kinds(texts: pd.DataFrame, notes: list[list[str]]) -> pd.DataFra
 
 def _predicted_columns(
     rows: Configurations,
-    searched: NDArray[np.bool_],
+    searched: Bools,
     calibration: Calibration,
     reason: list[str],
     notes: list[list[str]],

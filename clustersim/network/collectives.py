@@ -43,8 +43,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.network.corners import larger, smaller
 
 __all__ = [
@@ -56,8 +56,6 @@ __all__ = [
     "point_to_point_seconds",
     "reduce_scatter_seconds",
 ]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +89,29 @@ class Links:
         fit rounds the corners (:func:`clustersim.network.corners.smaller`).
     """
 
-    scaleup_Bps: Array
-    nic_Bps: Array
-    scaleup_size: Array
-    mesh: NDArray[np.bool_]
-    mesh_peers: Array
-    scaleup_latency_s: Array | float = 0.0
-    nic_latency_s: Array | float = 0.0
-    reduce_cost: Array | float = np.inf
-    scaleup_slope: Array | float = 0.0
-    scaleup_step_s: Array | float = 0.0
-    nic_slope: Array | float = 0.0
-    nic_step_s: Array | float = 0.0
-    corner: Array | float = 0.0
+    scaleup_Bps: Floats
+    nic_Bps: Floats
+    scaleup_size: Floats
+    mesh: Bools
+    mesh_peers: Floats
+    scaleup_latency_s: Floats | float = 0.0
+    nic_latency_s: Floats | float = 0.0
+    reduce_cost: Floats | float = np.inf
+    scaleup_slope: Floats | float = 0.0
+    scaleup_step_s: Floats | float = 0.0
+    nic_slope: Floats | float = 0.0
+    nic_step_s: Floats | float = 0.0
+    corner: Floats | float = 0.0
 
 
-def members_inside(ranks: Array, stride: Array, links: Links) -> Array:
+def members_inside(ranks: Floats, stride: Floats, links: Links) -> Floats:
     """Return the number of ranks of a group at `stride` in one scale-up domain (1 or more)."""
     return np.clip(np.floor(links.scaleup_size / stride), 1.0, ranks)
 
 
 def _seconds(
-    size_bytes: Array, near: Array, far: Array, inside: Array, domains: Array, links: Links
-) -> Array:
+    size_bytes: Floats, near: Floats, far: Floats, inside: Floats, domains: Floats, links: Links
+) -> Floats:
     """Add start-up times and the protocol switch to the time of the slower level.
 
     `near` and `far` are what a rank sends within its domain and beyond, over `size_bytes`.
@@ -128,7 +126,7 @@ def _seconds(
     return larger(near_s, far_s, corner) + start + near_switch + far_switch
 
 
-def _mesh_volume(inside: Array, links: Links) -> Array:
+def _mesh_volume(inside: Floats, links: Links) -> Floats:
     """Return the volume of a gather of one byte among `inside` chips.
 
     The volume is in bytes at the bandwidth of all links of a chip together.
@@ -136,7 +134,7 @@ def _mesh_volume(inside: Array, links: Links) -> Array:
     return np.maximum(inside - 1.0, links.mesh_peers) / inside
 
 
-def all_gather_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
+def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
     """Return the time to gather equal shards of a tensor from all ranks on every rank.
 
     Parameters
@@ -163,7 +161,9 @@ def all_gather_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
     return _seconds(size_bytes, near, far, inside, domains, links)
 
 
-def reduce_scatter_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
+def reduce_scatter_seconds(
+    size_bytes: Floats, ranks: Floats, stride: Floats, links: Links
+) -> Floats:
     """Return the time to sum a tensor over all ranks and leave one shard on each.
 
     It equals the time of :func:`all_gather_seconds`.
@@ -171,7 +171,7 @@ def reduce_scatter_seconds(size_bytes: Array, ranks: Array, stride: Array, links
     return all_gather_seconds(size_bytes, ranks, stride, links)
 
 
-def all_reduce_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
+def all_reduce_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
     """Return the time to sum a tensor over all ranks and leave the whole result on each.
 
     Parameters are as in :func:`all_gather_seconds`.
@@ -189,7 +189,7 @@ def all_reduce_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
     return _seconds(size_bytes, near, far, inside, domains, links)
 
 
-def all_to_all_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Links) -> Array:
+def all_to_all_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
     """Return the time of an exchange: each rank sends an equal part of its bytes to every rank."""
     inside = members_inside(ranks, stride, links)
     peers = np.where(links.mesh, np.maximum(inside - 1.0, links.mesh_peers), inside - 1.0)
@@ -198,7 +198,7 @@ def all_to_all_seconds(size_bytes: Array, ranks: Array, stride: Array, links: Li
     return _seconds(size_bytes, near, far, inside, ranks / inside, links)
 
 
-def point_to_point_seconds(size_bytes: Array, stride: Array, links: Links) -> Array:
+def point_to_point_seconds(size_bytes: Floats, stride: Floats, links: Links) -> Floats:
     """Return the time to send `size_bytes` to the chip at distance `stride`.
 
     The transfer uses one mesh link, the switch, or the network.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.network.collectives import Links
 
 __all__ = [
@@ -41,8 +42,6 @@ _FAMILIES = {
     "hopper-h20": "nvlink4",
     "blackwell": "nvlink5",
 }
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +94,18 @@ def fitted_values() -> Mapping[tuple[str, str], float]:
 
 def _column(
     values: Mapping[tuple[str, str], float], kinds: tuple[str, ...], name: str, otherwise: float
-) -> Array:
+) -> Floats:
     return np.array([values.get((kind, name), otherwise) for kind in kinds])
 
 
 def links_of_constants(
     values: Mapping[tuple[str, str], float],
     *,
-    scaleup_Bps: Array,
-    nic_Bps: Array,
-    scaleup_size: Array,
-    mesh: NDArray[np.bool_],
-    mesh_peers: Array,
+    scaleup_Bps: Floats,
+    nic_Bps: Floats,
+    scaleup_size: Floats,
+    mesh: Bools,
+    mesh_peers: Floats,
     generation: NDArray[Any],
     fabric: NDArray[Any],
 ) -> Links:

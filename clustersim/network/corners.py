@@ -8,14 +8,13 @@ its sides.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from clustersim.array_types import Floats
 
 __all__ = ["larger", "smaller"]
 
-Array = NDArray[np.float64]
 
-
-def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Array:
+def smaller(one: Floats, other: Floats | float, corner: Floats | float = 0.0) -> Floats:
     """Return the smaller of two quantities, rounded near the point where they are equal.
 
     Parameters
@@ -46,11 +45,11 @@ def smaller(one: Array, other: Array | float, corner: Array | float = 0.0) -> Ar
     # Squares and products of very small numbers would underflow, so none are formed.
     root = np.hypot(most - least, 2.0 * corner * np.sqrt(least) * np.sqrt(most))
     total = np.where(most > 0.0, least + most + root, 1.0)
-    result: Array = least * (2.0 * most / total)
+    result: Floats = least * (2.0 * most / total)
     return result
 
 
-def larger(one: Array, other: Array | float, corner: Array | float = 0.0) -> Array:
+def larger(one: Floats, other: Floats | float, corner: Floats | float = 0.0) -> Floats:
     """Return the larger of two quantities, rounded so that ``smaller + larger = one + other``.
 
     Examples

@@ -24,8 +24,8 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.errors import InputError
 from clustersim.network.collectives import (
     Links,
@@ -38,7 +38,6 @@ from clustersim.units import format_percent
 
 __all__ = ["LinkFit", "MeasuredCollectives", "fit_links", "predicted_seconds", "read_collectives"]
 
-Array = NDArray[np.float64]
 Key = tuple[str, str]
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "send_recv")
@@ -86,16 +85,16 @@ class MeasuredCollectives:
     id: tuple[str, ...]
     accelerator: tuple[str, ...]
     collective: tuple[str, ...]
-    seconds: Array
-    size_bytes: Array
-    ranks: Array
-    nodes: Array
-    scaleup_Bps: Array
-    nic_Bps: Array
-    generation: NDArray[np.int64]
-    fabric: NDArray[np.int64]
-    ring: NDArray[np.bool_]
-    bench: NDArray[np.bool_]
+    seconds: Floats
+    size_bytes: Floats
+    ranks: Floats
+    nodes: Floats
+    scaleup_Bps: Floats
+    nic_Bps: Floats
+    generation: Ints
+    fabric: Ints
+    ring: Bools
+    bench: Bools
 
 
 def _number(row: Mapping[str, str], name: str, otherwise: float) -> float:
@@ -139,7 +138,7 @@ def read_collectives() -> MeasuredCollectives:
     )
 
 
-def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) -> Array:
+def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) -> Floats:
     """Return the time of every row that the model predicts with the given constants."""
     links = links_of_constants(
         values,
@@ -156,7 +155,7 @@ def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) ->
     links = Links(**fields | {"reduce_cost": cost})
     one = np.ones(len(rows.id))
     kind = np.array(rows.collective)
-    seconds: Array = np.select(
+    seconds: Floats = np.select(
         [kind == "all_reduce", kind == "send_recv"],
         [
             all_reduce_seconds(rows.size_bytes, rows.ranks, one, links),
@@ -181,7 +180,7 @@ def _is_fraction(key: Key) -> bool:
     return key[1].endswith("efficiency")
 
 
-def _values(free: Array) -> dict[Key, float]:
+def _values(free: Floats) -> dict[Key, float]:
     """Return the constants of free parameters: logits of efficiencies, else logarithms."""
     return {
         key: float(1.0 / (1.0 + np.exp(-x)) if _is_fraction(key) else np.exp(x))
@@ -189,7 +188,7 @@ def _values(free: Array) -> dict[Key, float]:
     }
 
 
-def _start() -> Array:
+def _start() -> Floats:
     values = [_START["efficiency" if _is_fraction(key) else key[1]] for key in _KEYS]
     fraction = [_is_fraction(key) for key in _KEYS]
     return np.where(fraction, np.log(values) - np.log1p(-np.minimum(values, 0.9)), np.log(values))
@@ -216,7 +215,7 @@ class LinkFit:
     link: tuple[str, ...]
     error: tuple[float, ...]
 
-    def _errors(self, link: str | None, accelerator: str | None) -> Array:
+    def _errors(self, link: str | None, accelerator: str | None) -> Floats:
         rows = zip(self.error, self.link, self.accelerator, strict=True)
         return np.array([e for e, a, b in rows if link in (None, a) and accelerator in (None, b)])
 
@@ -296,7 +295,7 @@ class LinkFit:
         )
 
 
-def _standard_errors(free: Array, jacobian: Array, cost: float, rows: int) -> Array:
+def _standard_errors(free: Floats, jacobian: Floats, cost: float, rows: int) -> Floats:
     """Return the standard errors of the constants, in the units of the constants."""
     widening = max(1.0, 2.0 * cost / max(rows - len(free), 1))
     variance = np.diag(np.linalg.pinv(jacobian.T @ jacobian)) * widening
@@ -304,7 +303,7 @@ def _standard_errors(free: Array, jacobian: Array, cost: float, rows: int) -> Ar
     values = np.array(list(_values(free).values()))
     fraction = np.array([_is_fraction(key) for key in _KEYS])
     slope = np.where(fraction, values * (1.0 - values), values)
-    result: Array = slope * np.sqrt(variance + np.square(spread))
+    result: Floats = slope * np.sqrt(variance + np.square(spread))
     return result
 
 
@@ -326,7 +325,7 @@ def fit_links(rows: MeasuredCollectives | None = None) -> LinkFit:
     measured = read_collectives() if rows is None else rows
     first, second, spread = (np.array(column) for column in zip(*_leaning(), strict=True))
 
-    def residuals(free: Array) -> Array:
+    def residuals(free: Floats) -> Floats:
         errors = np.log(predicted_seconds(measured, _values(free)) / measured.seconds) / _NOISE
         return np.concatenate([errors, (free[first] - free[second]) / spread])
 

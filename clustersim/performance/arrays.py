@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Accelerator, Model
 from clustersim.network.constants import generation_of
 
@@ -23,7 +24,6 @@ __all__ = [
     "scaleup_domain",
 ]
 
-Array = NDArray[np.float64]
 
 BINARY_GIGABYTE = 2**30 / 1e9
 """Vendors count the gigabytes of a chip's memory in powers of two: nvidia-smi shows 81,559 MiB on
@@ -64,7 +64,7 @@ def scaleup_domain(chip: Accelerator) -> int:
     return 1 if chip.scaleup_shape == "none" else chip.scaleup_size
 
 
-def default_expert_tp(tp: ArrayLike, ep: ArrayLike) -> Array:
+def default_expert_tp(tp: ArrayLike, ep: ArrayLike) -> Floats:
     """Return the expert tensor parallel size of plans that do not set one.
 
     1 where experts are distributed (`ep` > 1), otherwise `tp`. Megatron-Core's own default is `tp`
@@ -99,24 +99,24 @@ class ModelArrays(Columns):
     causal mask, all of it without one, fewer with a sliding window (:func:`attended_tokens`).
     """
 
-    layers: Array
-    hidden: Array
-    attention_width: Array
-    kv_width: Array
-    heads: Array
-    ffn_hidden: Array
-    mlp_matrices: Array
-    vocab: Array
-    tied: Array
-    seq_len: Array
-    span: Array
-    n_experts: Array
-    top_k: Array
-    shared_experts: Array
-    moe_layers: Array
-    expert_ffn_hidden: Array
-    attention_params: Array
-    other_params: Array
+    layers: Floats
+    hidden: Floats
+    attention_width: Floats
+    kv_width: Floats
+    heads: Floats
+    ffn_hidden: Floats
+    mlp_matrices: Floats
+    vocab: Floats
+    tied: Floats
+    seq_len: Floats
+    span: Floats
+    n_experts: Floats
+    top_k: Floats
+    shared_experts: Floats
+    moe_layers: Floats
+    expert_ffn_hidden: Floats
+    attention_params: Floats
+    other_params: Floats
 
     @classmethod
     def of(cls, models: Sequence[Model]) -> ModelArrays:
@@ -161,17 +161,17 @@ class AcceleratorArrays(Columns):
     into :data:`clustersim.network.constants.GENERATIONS`.
     """
 
-    peak_flops: Array
-    bf16_flops: Array
-    fp8: NDArray[np.bool_]
-    hbm_bytes: Array
-    hbm_Bps: Array
-    scaleup_Bps: Array
-    mesh: NDArray[np.bool_]
-    mesh_peers: Array
-    scaleup_size: Array
-    nic_Bps: Array
-    link_generation: NDArray[np.int64]
+    peak_flops: Floats
+    bf16_flops: Floats
+    fp8: Bools
+    hbm_bytes: Floats
+    hbm_Bps: Floats
+    scaleup_Bps: Floats
+    mesh: Bools
+    mesh_peers: Floats
+    scaleup_size: Floats
+    nic_Bps: Floats
+    link_generation: Ints
 
     @classmethod
     def of(cls, chips: Sequence[Accelerator], precision: str = "bf16") -> AcceleratorArrays:
@@ -244,22 +244,22 @@ class Plans(Columns):
         recompute mode (``recompute_modules = ["moe"]`` in Megatron-Core).
     """
 
-    tp: Array
-    pp: Array
-    dp: Array
-    cp: Array
-    ep: Array
-    etp: Array
-    micro_batch: Array
-    recompute: Array
-    zero: Array
-    vpp: Array
-    flash: Array
-    sequence_parallel: Array
-    zero_group: Array
-    overlap: Array
-    lora: Array
-    moe_recompute: Array
+    tp: Floats
+    pp: Floats
+    dp: Floats
+    cp: Floats
+    ep: Floats
+    etp: Floats
+    micro_batch: Floats
+    recompute: Floats
+    zero: Floats
+    vpp: Floats
+    flash: Floats
+    sequence_parallel: Floats
+    zero_group: Floats
+    overlap: Floats
+    lora: Floats
+    moe_recompute: Floats
 
     @classmethod
     def of(
@@ -291,12 +291,12 @@ class Plans(Columns):
         return cls(*np.broadcast_arrays(*columns))
 
     @property
-    def chips(self) -> Array:
+    def chips(self) -> Floats:
         """Chips of the job."""
         return self.tp * self.pp * self.dp * self.cp
 
     @property
-    def expert_tp(self) -> Array:
+    def expert_tp(self) -> Floats:
         """Chips that split each expert: `etp`, or :func:`default_expert_tp` where `etp` is 0."""
         if np.all(self.etp > 0):
             return self.etp

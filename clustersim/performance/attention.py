@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.rates import Rates
 
 __all__ = ["attention_flops", "attention_seconds"]
 
-Array = NDArray[np.float64]
 
-
-def attention_flops(tokens: Array, models: ModelArrays) -> Array:
+def attention_flops(tokens: Floats, models: ModelArrays) -> Floats:
     """Return the FLOPs of scores and weighted values of one layer, forward, over all heads.
 
     ``4 tokens span width`` (Dao 2023, arXiv 2307.08691), where a causal mask halves the span. With
@@ -24,8 +22,8 @@ def attention_flops(tokens: Array, models: ModelArrays) -> Array:
 
 
 def attention_seconds(
-    tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
-) -> tuple[Array, Array]:
+    tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
+) -> tuple[Floats, Floats]:
     """Return the seconds of core attention of one layer, forward and backward.
 
     Fused attention stores no scores; its backward pass has five matrix products instead of two

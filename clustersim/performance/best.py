@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, check_kind
@@ -31,8 +32,6 @@ from clustersim.units import format_duration, format_memory
 
 __all__ = ["BestPlans", "best_plans"]
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 ROWS_AT_ONCE = 16
 """Rows whose plans are enumerated together. This limits the memory (to about 100 MB)."""
@@ -64,22 +63,22 @@ class BestPlans(Brief):
         Remarks on each row's plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
     """
 
-    step_time_s: Array
-    tokens_per_step: Array
-    tokens_per_s: Array
-    mfu: Array
-    memory_bytes: Array
-    tp: Integers
-    pp: Integers
-    dp: Integers
-    cp: Integers
-    ep: Integers
-    etp: Integers
-    vpp: Integers
-    micro_batch: Integers
-    recompute: Integers
-    zero: Integers
-    parts: dict[str, Array]
+    step_time_s: Floats
+    tokens_per_step: Floats
+    tokens_per_s: Floats
+    mfu: Floats
+    memory_bytes: Floats
+    tp: Ints
+    pp: Ints
+    dp: Ints
+    cp: Ints
+    ep: Ints
+    etp: Ints
+    vpp: Ints
+    micro_batch: Ints
+    recompute: Ints
+    zero: Ints
+    parts: dict[str, Floats]
     reason: list[str]
     notes: list[tuple[str, ...]]
 
@@ -97,7 +96,7 @@ class BestPlans(Brief):
         return "BestPlans", facts
 
     @property
-    def fits(self) -> NDArray[np.bool_]:
+    def fits(self) -> Bools:
         """Whether a plan fits."""
         return np.isfinite(self.step_time_s)
 
@@ -195,7 +194,7 @@ class Rows:
 
     models: list[Model]
     chips: list[Accelerator]
-    matrix: Array
+    matrix: Floats
 
 
 def rows_of(
@@ -246,16 +245,16 @@ def rows_of(
 class _Found:
     """The fastest plan of each row (`winner` is False where none fits)."""
 
-    winner: NDArray[np.bool_]
+    winner: Bools
     plans: Plans
-    least_memory: Array
+    least_memory: Floats
 
 
 def _search(
     models: ModelArrays,
     chips: AcceleratorArrays,
-    counts: Array,
-    global_batch: Array,
+    counts: Floats,
+    global_batch: Floats,
     coefficients: Coefficients,
     kept: MemoryRules,
 ) -> _Found:
@@ -288,9 +287,9 @@ def _least_recompute(
     models: ModelArrays,
     chips: AcceleratorArrays,
     found: Candidates,
-    global_batch: Array,
+    global_batch: Floats,
     kept: MemoryRules,
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Return the first recompute mode in which each plan fits, and the least bytes up to it.
 
     More recompute never makes a step faster: the recomputed work takes at least as much time as
@@ -310,13 +309,13 @@ def _least_recompute(
     return mode, least
 
 
-def _least(least: Array, row: Integers, values: Array) -> None:
+def _least(least: Floats, row: Ints, values: Floats) -> None:
     if row.size:
         starts = np.flatnonzero(np.diff(row, prepend=-1))
         least[row[starts]] = np.minimum.reduceat(values, starts)
 
 
-def _first_minimum(row: Integers, values: Array) -> NDArray[np.intp]:
+def _first_minimum(row: Ints, values: Floats) -> NDArray[np.intp]:
     """Index of the smallest value of each row, the first of equal ones; `row` is ascending."""
     if not row.size:
         return np.zeros(0, dtype=np.intp)
@@ -329,7 +328,7 @@ def _first_minimum(row: Integers, values: Array) -> NDArray[np.intp]:
 
 def _assemble(
     rows: Rows,
-    distinct: Array,
+    distinct: Floats,
     models: ModelArrays,
     chips: AcceleratorArrays,
     found: _Found,
@@ -348,7 +347,7 @@ def _assemble(
     )
     fits = found.winner
 
-    def number(values: Array) -> Integers:
+    def number(values: Floats) -> Ints:
         return np.where(fits, values, 0).astype(np.int64)
 
     reason = [""] * len(fits)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.errors import InputError
 from clustersim.notes import note
@@ -26,7 +26,6 @@ from clustersim.units import format_percent
 
 __all__ = ["Calibration", "default_calibration", "default_draw", "load_calibration"]
 
-Array = NDArray[np.float64]
 
 FORMAT = 3
 CHECKSUM = "checksum"
@@ -67,10 +66,10 @@ class Calibration(Brief):
     """
 
     keys: tuple[Key, ...]
-    mean: Array
-    centre: Array
-    strength: Array
-    basis: Array
+    mean: Floats
+    centre: Floats
+    strength: Floats
+    basis: Floats
     scatter: Mapping[str, float]
     coverage_factor: float
     overdispersion: float
@@ -87,7 +86,7 @@ class Calibration(Brief):
         }
 
     @property
-    def spreads(self) -> Array:
+    def spreads(self) -> Floats:
         """Prior standard deviation of each effect, shape (K,)."""
         return np.array([SPREADS[name][level] for name, level, _ in self.keys])
 
@@ -121,12 +120,12 @@ class Calibration(Brief):
         effects = values if draws else values[:, 0].tolist()
         return CoefficientDraw(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
-    def standard_errors(self) -> Array:
+    def standard_errors(self) -> Floats:
         """Posterior standard deviation of each effect on the unbounded scale, shape (K,)."""
         explained = 1.0 - 1.0 / (1.0 + self.strength)
         return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ explained, 0.0))
 
-    def scatter_of(self, kinds: Sequence[str]) -> Array:
+    def scatter_of(self, kinds: Sequence[str]) -> Floats:
         """Return the scatter of measurements of some products, shape (len(kinds),)."""
         return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
 

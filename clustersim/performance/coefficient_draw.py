@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator
 from clustersim.performance.coefficients import Coefficients
@@ -18,7 +18,6 @@ from clustersim.performance.stacks import default_stack, product_of
 
 __all__ = ["UNKNOWN", "CoefficientDraw", "Key", "is_unknown", "labels_of"]
 
-Array = NDArray[np.float64]
 
 Key = tuple[str, str, str]
 """Parameter, level and label of one effect."""
@@ -88,12 +87,12 @@ class CoefficientDraw(Brief):
         Memory options of all jobs (:func:`clustersim.performance.parse_memory`).
     """
 
-    effects: Mapping[Key, float | Array]
+    effects: Mapping[Key, float | Floats]
     draws: int = 0
     seed: int | None = None
     stacks: Mapping[str, str] = field(default_factory=dict)
     memory: Mapping[str, str] = field(default_factory=dict)
-    _drawn: dict[Key, float | Array] = field(default_factory=dict, repr=False, compare=False)
+    _drawn: dict[Key, float | Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         drawn = "" if self.draws == 0 else f"{self.draws:,} side by side"
@@ -170,7 +169,7 @@ class CoefficientDraw(Brief):
 
     def _unbounded(
         self, parameter: Parameter, labels: tuple[str, ...], measured: set[str]
-    ) -> Array:
+    ) -> Floats:
         shape = (self.draws,) if self.draws else ()
         total = np.full(shape, parameter.centre)
         for level, label in zip(LEVELS, labels, strict=True):
@@ -181,7 +180,7 @@ class CoefficientDraw(Brief):
                 total = total + self._effect((parameter.name, level, label), spread)
         return total
 
-    def _effect(self, key: Key, spread: float) -> float | Array:
+    def _effect(self, key: Key, spread: float) -> float | Floats:
         known = self.effects.get(key)
         if known is not None:
             return known

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Coefficients"]
+from clustersim.array_types import Floats
 
-Array = NDArray[np.float64]
+__all__ = ["Coefficients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,40 +24,40 @@ class Coefficients:
     (:mod:`clustersim.network.corners`), which are sharp except during a fit.
     """
 
-    matmul_efficiency: Array
-    fp8_efficiency: Array
-    matmul_traffic: Array
-    attention_efficiency: Array
-    softmax_width: Array
-    memory_efficiency: Array
-    elementwise_traffic: Array
-    cast_traffic: Array
-    layer_s: Array
-    score_bytes: Array
-    logit_bytes: Array
-    scaleup_factor: Array
-    nic_factor: Array
-    latency_factor: Array
-    hop_latency_s: Array
-    tp_overlap: Array
-    dp_overlap: Array
-    zero3_overlap: Array
-    ep_overlap: Array
-    cp_overlap: Array
-    pp_overlap: Array
-    gradient_bytes: Array
-    weight_messages: Array
-    zero3_messages: Array
-    optimizer_bytes: Array
-    fixed_s: Array
-    straggling: Array
-    expert_imbalance: Array
-    grouped_slowdown: Array
-    expert_s: Array
-    permutation_traffic: Array
-    slowdown: Array
-    launch_s: Array
-    corner: Array | float = 0.0
+    matmul_efficiency: Floats
+    fp8_efficiency: Floats
+    matmul_traffic: Floats
+    attention_efficiency: Floats
+    softmax_width: Floats
+    memory_efficiency: Floats
+    elementwise_traffic: Floats
+    cast_traffic: Floats
+    layer_s: Floats
+    score_bytes: Floats
+    logit_bytes: Floats
+    scaleup_factor: Floats
+    nic_factor: Floats
+    latency_factor: Floats
+    hop_latency_s: Floats
+    tp_overlap: Floats
+    dp_overlap: Floats
+    zero3_overlap: Floats
+    ep_overlap: Floats
+    cp_overlap: Floats
+    pp_overlap: Floats
+    gradient_bytes: Floats
+    weight_messages: Floats
+    zero3_messages: Floats
+    optimizer_bytes: Floats
+    fixed_s: Floats
+    straggling: Floats
+    expert_imbalance: Floats
+    grouped_slowdown: Floats
+    expert_s: Floats
+    permutation_traffic: Floats
+    slowdown: Floats
+    launch_s: Floats
+    corner: Floats | float = 0.0
 
     def take(self, index: NDArray[Any]) -> Coefficients:
         """Return the rows `index` of the last axis; a value that all rows share is kept."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.rates import Rates
 
 __all__ = ["elementwise_seconds", "mixture_elementwise_seconds"]
 
-Array = NDArray[np.float64]
 
 NORM_PASSES = 14.0
 ATTENTION_PASSES = 3.0
@@ -22,13 +21,13 @@ bias. MLP: activation function and product. The fitted `elementwise_traffic` sca
 
 
 def elementwise_seconds(
-    tokens: Array,
+    tokens: Floats,
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
     rates: Rates,
     coefficients: Coefficients,
-) -> Array:
+) -> Floats:
     """Return the seconds of a layer's memory-bound kernels, forward (backward takes twice that).
 
     The time is bytes over bandwidth. The bytes are `NORM_PASSES` over the hidden activations (split
@@ -59,13 +58,13 @@ def elementwise_seconds(
 
 
 def mixture_elementwise_seconds(
-    tokens: Array,
+    tokens: Floats,
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
     rates: Rates,
     coefficients: Coefficients,
-) -> Array:
+) -> Floats:
     """Return the part of :func:`elementwise_seconds` that belongs to the mixture of experts."""
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     moe = models.moe_layers / models.layers

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from clustersim.array_types import Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.rates import Rates
 
 __all__ = ["attention_projection_seconds", "matmul_seconds", "mlp_seconds"]
 
-Array = NDArray[np.float64]
-
 
 def matmul_seconds(
-    rows: Array, width: Array, depth: Array, rates: Rates, coefficients: Coefficients
-) -> Array:
+    rows: Floats, width: Floats, depth: Floats, rates: Rates, coefficients: Coefficients
+) -> Floats:
     """Return the seconds of multiplying `rows` activations by a ``depth x width`` matrix.
 
     FLOPs over the rate of large products, plus `matmul_traffic` times the least bytes (both
@@ -43,8 +39,8 @@ def matmul_seconds(
 
 
 def attention_projection_seconds(
-    tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
-) -> Array:
+    tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
+) -> Floats:
     """Return the seconds of query, key, value and output projections of one layer, forward.
 
     The output projection is ``attention_width x hidden``. The remaining attention parameters of
@@ -57,8 +53,8 @@ def attention_projection_seconds(
 
 
 def mlp_seconds(
-    tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
-) -> Array:
+    tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
+) -> Floats:
     """Return the seconds of a dense layer's MLP, forward; gate and up are one product."""
     width = models.ffn_hidden / plans.tp
     up = (models.mlp_matrices - 1.0) * width

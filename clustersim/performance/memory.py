@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.memory_rules import MemoryRules, plain_rules
 from clustersim.performance.shard import Shard
 
 __all__ = ["CLASSES", "activation_bytes_per_layer", "memory_by_class"]
-
-Array = NDArray[np.float64]
 
 
 CLASSES = ("weights", "gradients", "optimizer", "activations", "reserve")
@@ -31,7 +29,7 @@ def activation_bytes_per_layer(
     chips: AcceleratorArrays,
     plans: Plans,
     rules: MemoryRules | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Return the bytes that one micro-batch keeps of a layer, and those of the current layer.
 
     The counts are those of Korthikanti et al. 2022 (arXiv 2205.05198, equations 2 to 6), by tensor,
@@ -69,7 +67,7 @@ def activation_bytes_per_layer(
     active = models.top_k + models.shared_experts
     mlp = (1.0 - moe) * models.ffn_hidden + moe * active * models.expert_ffn_hidden
     attention = 2.0 * (models.attention_width + models.kv_width) / plans.tp
-    routed: Array = np.zeros(())
+    routed: Floats = np.zeros(())
     if np.any(models.n_experts > 0):
         gathered = np.where(plans.sequence_parallel > 0, plans.expert_tp / plans.tp, 1.0)
         routed = moe * models.top_k * models.hidden * gathered
@@ -117,7 +115,7 @@ def memory_by_class(
     chips: AcceleratorArrays,
     plans: Plans,
     rules: MemoryRules | None = None,
-) -> dict[str, Array]:
+) -> dict[str, Floats]:
     """Return bytes per chip: ``weights, gradients, optimizer, activations, reserve``.
 
     `rules` gives the bytes per parameter and per logit (default: :func:`plain_rules`). ZeRO splits
@@ -138,7 +136,7 @@ def memory_by_class(
     whole = shard.dense_params + shard.expert_params
     sharded = shard.dense_params / shard.group + shard.expert_params / shard.expert_group
 
-    def split_from(stage: Array | float) -> Array:
+    def split_from(stage: Floats | float) -> Floats:
         return np.where(plans.zero >= stage, sharded, whole)
 
     frozen = np.where(rules.frozen > 0, rules.frozen, np.where(chips.fp8, 1.0, 2.0))
@@ -184,7 +182,7 @@ def memory_by_class(
     }
 
 
-def _in_flight(shard: Shard, plans: Plans) -> tuple[Array, Array]:
+def _in_flight(shard: Shard, plans: Plans) -> tuple[Floats, Floats]:
     """Return the largest number of micro-batches (in stages) on the first and the last stage."""
     spread = np.where(plans.vpp > 1, (plans.pp - 1.0) / plans.vpp, np.zeros(()))
     first = np.minimum(shard.micro_batches, plans.pp + spread)
@@ -192,7 +190,7 @@ def _in_flight(shard: Shard, plans: Plans) -> tuple[Array, Array]:
     return first, np.minimum(shard.micro_batches, last)
 
 
-def _on_chip(per_layer: Array, layers: Array, in_flight: Array, rules: MemoryRules) -> Array:
+def _on_chip(per_layer: Floats, layers: Floats, in_flight: Floats, rules: MemoryRules) -> Floats:
     """Return the bytes that some micro-batches keep of a stage, without those on the host."""
     if not np.any(rules.offloaded_layers > 0):
         return per_layer * layers * in_flight
@@ -201,7 +199,7 @@ def _on_chip(per_layer: Array, layers: Array, in_flight: Array, rules: MemoryRul
     return per_layer * np.minimum(left, layers * in_flight)
 
 
-def _fused_loss_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Array:
+def _fused_loss_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Floats:
     """Return the bytes of a loss that is fused with the output layer.
 
     The loss is computed in chunks of tokens whose logits take as much memory as the layer's input;

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError, nearest_hint
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.performance.stacks import holds_word
@@ -35,7 +36,6 @@ __all__ = [
     "stack_memory",
 ]
 
-Array = NDArray[np.float64]
 
 DATA = Path(__file__).parent / "data" / "memory.yaml"
 LOSSES = ("n", "kernel", "linear")
@@ -142,26 +142,26 @@ class MemoryRules:
         Communication buffers (bytes), and the reserve as a share of the chip's memory and as bytes.
     """
 
-    weights: Array
-    gradients: Array
-    optimizer: Array
-    gradient_stage: Array
-    replicated: Array
-    bucket: Array
-    step: Array
-    frozen: Array
-    host_weights: Array
-    logits: Array
-    fused_hidden: Array
-    eager: Array
-    fp8_gate: Array
-    products: Array
-    offloaded_layers: Array
-    live: Array
-    step_group: Array
-    buffers: Array
-    reserve_share: Array
-    reserve_bytes: Array
+    weights: Floats
+    gradients: Floats
+    optimizer: Floats
+    gradient_stage: Floats
+    replicated: Floats
+    bucket: Floats
+    step: Floats
+    frozen: Floats
+    host_weights: Floats
+    logits: Floats
+    fused_hidden: Floats
+    eager: Floats
+    fp8_gate: Floats
+    products: Floats
+    offloaded_layers: Floats
+    live: Floats
+    step_group: Floats
+    buffers: Floats
+    reserve_share: Floats
+    reserve_bytes: Floats
 
     def take(self, index: NDArray[Any]) -> MemoryRules:
         """Return the rows `index`; a value that all rows share is kept as it is."""

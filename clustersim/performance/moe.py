@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.network.collectives import (
     Links,
     all_gather_seconds,
@@ -19,12 +19,10 @@ from clustersim.performance.rates import Rates
 
 __all__ = ["expert_exchange_seconds", "expert_seconds"]
 
-Array = NDArray[np.float64]
-
 
 def expert_seconds(
-    tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
-) -> Array:
+    tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
+) -> Floats:
     """Return the seconds of router, routed experts and shared experts of one layer, forward.
 
     A rank holds ``1 / etp`` of the columns of ``n_experts / ep`` experts. It computes for the
@@ -52,8 +50,8 @@ def expert_seconds(
 
 
 def expert_exchange_seconds(
-    tokens: Array, models: ModelArrays, plans: Plans, links: Links
-) -> Array:
+    tokens: Floats, models: ModelArrays, plans: Plans, links: Links
+) -> Floats:
     """Return the seconds of exchanging tokens for one layer, forward: to the experts and back.
 
     Each rank sends ``tokens top_k hidden`` elements of 2 bytes each way (GShard, arXiv

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.performance.arrays import Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.rates import Rates
@@ -12,12 +12,10 @@ from clustersim.performance.shard import Shard
 
 __all__ = ["optimizer_seconds"]
 
-Array = NDArray[np.float64]
-
 
 def optimizer_seconds(
     shard: Shard, plans: Plans, rates: Rates, coefficients: Coefficients
-) -> Array:
+) -> Floats:
     """Return the seconds of one optimizer step, which is limited by memory bandwidth.
 
     The traffic is `optimizer_bytes` per parameter that a rank updates. From ZeRO stage 1 on, a rank

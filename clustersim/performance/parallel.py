@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.network.collectives import (
     Links,
     all_gather_seconds,
@@ -28,15 +28,14 @@ __all__ = [
     "tensor_seconds",
 ]
 
-Array = NDArray[np.float64]
 
 WEIGHT_BYTES = 2.0
 """Bytes per gathered weight (BF16)."""
 
 
 def exposed_seconds(
-    communication: Array, overlap: Array, window: Array, corner: Array | float = 0.0
-) -> Array:
+    communication: Floats, overlap: Floats, window: Floats, corner: Floats | float = 0.0
+) -> Floats:
     """Return the communication time that computation does not hide.
 
     At most the share `overlap` of the communication is hidden, and at most the duration `window` of
@@ -48,7 +47,7 @@ def exposed_seconds(
     return communication - smaller(overlap * communication, window, corner)
 
 
-def tensor_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Links) -> Array:
+def tensor_seconds(tokens: Floats, models: ModelArrays, plans: Plans, links: Links) -> Floats:
     """Return the seconds of tensor-parallel communication of one layer, forward.
 
     Two all-reduces of ``tokens hidden`` elements of 2 bytes (Shoeybi et al. 2019, arXiv
@@ -66,15 +65,13 @@ def tensor_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Link
     return (2.0 - np.where(mixtures_reduce(models, plans), 0.0, moe)) * once
 
 
-def mixtures_reduce(models: ModelArrays, plans: Plans) -> NDArray[np.bool_]:
+def mixtures_reduce(models: ModelArrays, plans: Plans) -> Bools:
     """Whether a mixture of experts has matrices that `tp` ranks split and no exchange gathers."""
-    split: NDArray[np.bool_] = (models.shared_experts > 0) | (
-        (plans.ep == 1) & (plans.expert_tp == plans.tp)
-    )
+    split: Bools = (models.shared_experts > 0) | ((plans.ep == 1) & (plans.expert_tp == plans.tp))
     return split
 
 
-def context_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Links) -> Array:
+def context_seconds(tokens: Floats, models: ModelArrays, plans: Plans, links: Links) -> Floats:
     """Return the seconds of exchanging keys and values of one layer, forward.
 
     Every context-parallel rank needs all keys and values: ``(cp - 1)`` shards of
@@ -86,7 +83,7 @@ def context_seconds(tokens: Array, models: ModelArrays, plans: Plans, links: Lin
 
 def pipeline_seconds(
     shard: Shard, models: ModelArrays, plans: Plans, links: Links, coefficients: Coefficients
-) -> Array:
+) -> Floats:
     """Return the exposed seconds of transfers between pipeline stages in one step.
 
     Each micro-batch enters or leaves a rank ``2 vpp`` times (forward and backward of every chunk),
@@ -101,7 +98,7 @@ def pipeline_seconds(
     return np.where(plans.pp > 1, total, 0.0)
 
 
-def bubble_seconds(micro_batch_s: Array, plans: Plans) -> Array:
+def bubble_seconds(micro_batch_s: Floats, plans: Plans) -> Floats:
     """Return the idle seconds of 1F1B: ``(pp - 1) / vpp`` micro-batches (Narayanan et al. 2021)."""
     return (plans.pp - 1.0) / plans.vpp * micro_batch_s
 
@@ -112,9 +109,9 @@ def data_parallel_seconds(
     links: Links,
     coefficients: Coefficients,
     *,
-    micro_batch_s: Array,
-    backward_s: Array,
-) -> Array:
+    micro_batch_s: Floats,
+    backward_s: Floats,
+) -> Floats:
     """Return the exposed seconds of gradient and weight traffic in one step.
 
     Stages 0 to 2 reduce-scatter the gradients and all-gather the weights (or all-reduce, the same
@@ -135,19 +132,19 @@ def data_parallel_seconds(
     dense, experts = shard.dense_params * shard.trained, shard.expert_params * shard.trained
     hop = coefficients.hop_latency_s
 
-    def start_up(ranks: Array, messages: Array) -> Array:
+    def start_up(ranks: Floats, messages: Floats) -> Floats:
         domains = np.ceil(ranks / members_inside(ranks, stride, links))
         return shard.layers * messages * (domains - 1.0) * hop
 
     gradients = coefficients.gradient_bytes * dense
-    across: Array = np.zeros(())
+    across: Floats = np.zeros(())
     if np.any(shard.group < shard.ranks):
         replicas = shard.ranks / shard.group
         across = all_reduce_seconds(gradients / shard.group, replicas, stride * shard.group, links)
     late = reduce_scatter_seconds(gradients, shard.group, stride, links) + across
     late = late + all_gather_seconds(WEIGHT_BYTES * dense, shard.group, stride, links)
     late = late + start_up(shard.group, coefficients.weight_messages)
-    each: Array = np.zeros(())
+    each: Floats = np.zeros(())
     fully = plans.zero >= 3
     if np.any(fully):
         whole = WEIGHT_BYTES * shard.dense_params

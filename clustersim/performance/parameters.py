@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
+
+from clustersim.array_types import Floats
 
 __all__ = ["LEVELS", "PARAMETERS", "Parameter"]
 
-Array = NDArray[np.float64]
 
 LEVELS = ("base", "architecture", "chip", "product", "release", "combination", "source")
 """Levels of the effects, in the order in which they are added."""
@@ -53,7 +53,7 @@ class Parameter:
     meaning: str
     spread: Mapping[str, float] = field(default_factory=dict)
 
-    def natural(self, unbounded: Array) -> Array:
+    def natural(self, unbounded: Floats) -> Floats:
         """Convert unbounded values to natural units."""
         if self.scale == "log":
             return np.exp(unbounded)

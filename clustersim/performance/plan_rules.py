@@ -51,8 +51,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.plan_terms import Terms, kv_heads_fit, terms_of
@@ -67,8 +67,6 @@ __all__ = [
     "precision_note",
     "switch_problems",
 ]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +333,7 @@ def judge(
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
-    global_batch: Array,
+    global_batch: Floats,
     rules: Sequence[Rule] = RULES,
 ) -> Verdicts:
     """Apply :data:`RULES`, or some of them, to plans.

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 
 __all__ = ["Terms", "kv_heads_fit", "kv_heads_of", "terms_of"]
-
-Array = NDArray[np.float64]
-"""A plain float where the terms describe one plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,52 +20,52 @@ class Terms:
     experts.
     """
 
-    layers: Array
-    heads: Array
-    kv_heads: Array
-    seq_len: Array
-    causal: Array
-    n_experts: Array
-    top_k: Array
-    expert_ffn: Array
-    domain: Array
-    tp: Array
-    pp: Array
-    dp: Array
-    cp: Array
-    ep: Array
-    etp: Array
-    vpp: Array
-    micro_batch: Array
-    zero: Array
-    zero_group: Array
-    sequence_parallel: Array
-    recompute: Array
-    moe_recompute: Array
-    batch: Array
+    layers: Floats
+    heads: Floats
+    kv_heads: Floats
+    seq_len: Floats
+    causal: Floats
+    n_experts: Floats
+    top_k: Floats
+    expert_ffn: Floats
+    domain: Floats
+    tp: Floats
+    pp: Floats
+    dp: Floats
+    cp: Floats
+    ep: Floats
+    etp: Floats
+    vpp: Floats
+    micro_batch: Floats
+    zero: Floats
+    zero_group: Floats
+    sequence_parallel: Floats
+    recompute: Floats
+    moe_recompute: Floats
+    batch: Floats
 
     @property
-    def stage(self) -> Array:
+    def stage(self) -> Floats:
         """Chips per pipeline stage."""
         return self.tp * self.dp * self.cp
 
     @property
-    def ranks(self) -> Array:
+    def ranks(self) -> Floats:
         """Data-parallel ranks, including context-parallel ones."""
         return self.dp * self.cp
 
     @property
-    def share(self) -> Array:
+    def share(self) -> Floats:
         """Sequences per data-parallel rank; the entire batch where `dp` is unknown (0)."""
         return np.ceil(self.batch / np.maximum(self.dp, 1.0))
 
     @property
-    def micro_batches(self) -> Array:
+    def micro_batches(self) -> Floats:
         """Micro-batches per data-parallel rank."""
         return np.ceil(self.share / self.micro_batch)
 
     @property
-    def stage_layers(self) -> Array:
+    def stage_layers(self) -> Floats:
         """Layers of the fullest stage."""
         return np.ceil(self.layers / self.pp)
 
@@ -77,20 +74,20 @@ class Terms:
         return Terms(*(float(getattr(self, column.name)[place]) for column in fields(self)))  # type: ignore[arg-type]
 
 
-def kv_heads_of(models: ModelArrays) -> Array:
+def kv_heads_of(models: ModelArrays) -> Floats:
     """Return the numbers of key and value heads of some models."""
-    heads: Array = np.round(models.kv_width * models.heads / models.attention_width)
+    heads: Floats = np.round(models.kv_width * models.heads / models.attention_width)
     return heads
 
 
-def kv_heads_fit(kv_heads: Array, tp: Array) -> NDArray[np.bool_]:
+def kv_heads_fit(kv_heads: Floats, tp: Floats) -> Bools:
     """Whether `tp` divides the key and value heads, or is a multiple of them (they are copied)."""
-    fit: NDArray[np.bool_] = (np.mod(kv_heads, tp) == 0) | (np.mod(tp, kv_heads) == 0)
+    fit: Bools = (np.mod(kv_heads, tp) == 0) | (np.mod(tp, kv_heads) == 0)
     return fit
 
 
 def terms_of(
-    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
+    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Floats
 ) -> Terms:
     """Return the terms of some plans, one element per plan."""
     columns = (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.performance.arrays import (
     RECOMPUTE,
     AcceleratorArrays,
@@ -28,7 +29,6 @@ __all__ = [
     "unusual_expert_tp",
 ]
 
-Array = NDArray[np.float64]
 
 TENSOR = np.array([1, 2, 3, 4, 6, 8, 16, 32], dtype=np.float64)
 PIPELINE = np.arange(1.0, 129.0)
@@ -48,7 +48,7 @@ INTERLEAVING = (4, 8, 16)
 class Candidates:
     """All plans of some rows; `row` gives the row of each plan, in ascending order."""
 
-    row: NDArray[np.int64]
+    row: Ints
     plans: Plans
 
 
@@ -102,7 +102,7 @@ def unusual_expert_tp(tp: float, ep: float, etp: float) -> float:
     return 0 if etp in (0, default_expert_tp(tp, ep)) else etp
 
 
-def _sequence_pieces(models: ModelArrays, cp: Array) -> Array:
+def _sequence_pieces(models: ModelArrays, cp: Floats) -> Floats:
     """Return the number of pieces into which `cp` ranks cut a sequence.
 
     With a causal mask each rank gets two pieces, an early and a late one, so that all ranks have
@@ -114,8 +114,8 @@ def _sequence_pieces(models: ModelArrays, cp: Array) -> Array:
 def enumerate_plans(
     models: ModelArrays,
     chips: AcceleratorArrays,
-    counts: Array,
-    global_batch: Array,
+    counts: Floats,
+    global_batch: Floats,
     *,
     recompute: tuple[int, ...] = (0, 1, 2),
 ) -> Candidates:
@@ -183,8 +183,8 @@ def enumerate_plans(
 
 
 def _layouts(
-    models: ModelArrays, chips: AcceleratorArrays, counts: Array
-) -> tuple[NDArray[np.intp], Array, Array, Array]:
+    models: ModelArrays, chips: AcceleratorArrays, counts: Floats
+) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
     """Return row, tp, pp and cp of every layout that divides the chips of its row."""
     counted, layers = counts[:, None], models.layers[:, None]
     tensor = (np.mod(models.heads[:, None], TENSOR) == 0) & (chips.scaleup_size[:, None] >= TENSOR)
@@ -205,9 +205,7 @@ def _layouts(
     return row[whole], sizes[0][whole], sizes[1][whole], sizes[2][whole]
 
 
-def _ways_to_split_experts(
-    n_experts: Array, width: Array, tp: Array, stage: Array
-) -> NDArray[np.bool_]:
+def _ways_to_split_experts(n_experts: Floats, width: Floats, tp: Floats, stage: Floats) -> Bools:
     """Return which expert parallel sizes each layout can have, shape (layouts, sizes, 2).
 
     The last axis has two ways to split experts: the default one, and also by `tp`. The second one
@@ -227,7 +225,7 @@ def _ways_to_split_experts(
     return np.stack([default, both], axis=2)
 
 
-def _stages_that_help(pp: Array, ranks: Array) -> NDArray[np.bool_]:
+def _stages_that_help(pp: Floats, ranks: Floats) -> Bools:
     """ZeRO stages worth trying where `ranks` hold the same weights, shape (layouts, stages)."""
     alone, pipelined = ranks[:, None] == 1, pp[:, None] > 1
     return np.where(
@@ -235,7 +233,7 @@ def _stages_that_help(pp: Array, ranks: Array) -> NDArray[np.bool_]:
     )
 
 
-def _interleaving(layers: Array, pp: Array) -> Array:
+def _interleaving(layers: Floats, pp: Floats) -> Floats:
     """Chunks per stage, shape (1 + choices, layouts); 0 for impossible and repeated choices."""
     stage = np.ceil(layers / pp)
     choices = [np.ones(pp.shape)]
@@ -258,10 +256,10 @@ class _Layout:
     cp: int
     ep: int
     etp: int
-    schedules: Array
-    zero: Array
-    sequence_parallel: Array
-    overlap: Array
+    schedules: Floats
+    zero: Floats
+    sequence_parallel: Floats
+    overlap: Floats
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -379,7 +377,7 @@ EVERY_MICRO_BATCH = 16
 ON_OFF = np.array([1.0, 0.0])
 
 
-def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Array) -> _Layout:
+def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Floats) -> _Layout:
     ranks, held = dp * cp, ep * etp
     copies = max(ranks, tp * ranks // held if held else 1)
     whole = [size for size in _divisors(ranks) if not held or size * tp % held == 0]
@@ -394,7 +392,7 @@ def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Ar
     )
 
 
-def _schedules(share: int, stage: int, pp: int) -> Array:
+def _schedules(share: int, stage: int, pp: int) -> Floats:
     """Micro-batches and interleavings for a stage with `stage` layers, shape (schedules, 2)."""
     sizes = [size for size in range(1, share + 1) if size <= EVERY_MICRO_BATCH or share % size == 0]
     return np.array(

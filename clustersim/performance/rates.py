@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.network.collectives import Links
 from clustersim.network.constants import fitted_values, links_of_constants
 from clustersim.network.corners import smaller
@@ -15,8 +15,6 @@ from clustersim.performance.arrays import AcceleratorArrays
 from clustersim.performance.coefficients import Coefficients
 
 __all__ = ["Rates", "rates_of"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +34,10 @@ class Rates:
     links : Links
     """
 
-    product_flops: Array
-    bf16_flops: Array
-    attention_flops: Array
-    memory_Bps: Array
+    product_flops: Floats
+    bf16_flops: Floats
+    attention_flops: Floats
+    memory_Bps: Floats
     links: Links
 
 

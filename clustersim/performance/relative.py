@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Model
 from clustersim.performance.best import best_plans
 from clustersim.performance.coefficient_draw import CoefficientDraw
@@ -26,7 +27,7 @@ def relative_speed(
     precision: str = "bf16",
     stack: str | None = None,
     draw: CoefficientDraw | None = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return the throughput of `accelerator` over that of `reference`, each with its best plan.
 
     If a model does not fit on `counts` chips of both, the ratio is given for the smallest count

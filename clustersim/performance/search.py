@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
@@ -25,7 +26,6 @@ from clustersim.units import format_duration
 
 __all__ = ["SPACES", "SWITCHES", "PlanSearch", "search_plans"]
 
-Array = NDArray[np.float64]
 
 SPACES = ("usual", "full")
 """Names of the spaces: :func:`clustersim.performance.plans.enumerate_plans` and ``full_space``."""
@@ -203,8 +203,8 @@ def _check_options(keep: ArrayLike, space: str, switches: Mapping[str, float]) -
 def _blocks(
     models: ModelArrays,
     chips: AcceleratorArrays,
-    count: Array,
-    batch: Array,
+    count: Floats,
+    batch: Floats,
     space: str,
     switches: Mapping[str, float],
 ) -> Iterator[Plans]:
@@ -233,7 +233,7 @@ class _Fastest:
         self.seconds = np.zeros(0)
         self.plans = Plans.of(**{column.name: np.zeros(0) for column in dataclasses.fields(Plans)})
 
-    def offer(self, plans: Plans, seconds: Array) -> None:
+    def offer(self, plans: Plans, seconds: Floats) -> None:
         """Add the plans that are among the fastest."""
         if len(self.seconds) == self.keep:
             better = np.flatnonzero(seconds < self.seconds[-1])

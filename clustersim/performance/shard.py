@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 
 __all__ = ["Shard", "ranks_with_same_experts", "shard_of"]
 
-Array = NDArray[np.float64]
 
 ADAPTED_SHARE = 0.003
 """Trained parameters of low-rank adapters over those of the model (Llama-2-70B with rank 16 on the
@@ -41,20 +40,20 @@ class Shard:
         Share of the parameters that are trained.
     """
 
-    tokens: Array
-    micro_batches: Array
-    layers: Array
-    moe_layers: Array
-    dense_params: Array
-    expert_params: Array
-    ranks: Array
-    group: Array
-    expert_copies: Array
-    expert_group: Array
-    trained: Array
+    tokens: Floats
+    micro_batches: Floats
+    layers: Floats
+    moe_layers: Floats
+    dense_params: Floats
+    expert_params: Floats
+    ranks: Floats
+    group: Floats
+    expert_copies: Floats
+    expert_group: Floats
+    trained: Floats
 
 
-def ranks_with_same_experts(plans: Plans, ranks: Array) -> Array:
+def ranks_with_same_experts(plans: Plans, ranks: Floats) -> Floats:
     """Return the number of chips with the same experts, among `ranks` ranks of `tp` chips each.
 
     The number is ``ranks tp / (ep etp)``, since experts are spread over tensor-, context- and
@@ -70,7 +69,7 @@ def ranks_with_same_experts(plans: Plans, ranks: Array) -> Array:
     return np.maximum(ranks * (plans.tp / (plans.ep * plans.expert_tp)), 1.0)
 
 
-def shard_of(models: ModelArrays, plans: Plans, global_batch: Array) -> Shard:
+def shard_of(models: ModelArrays, plans: Plans, global_batch: Floats) -> Shard:
     """Split a model and its batch by a plan.
 
     A data-parallel rank takes ``ceil(global_batch / dp)`` sequences. Its last micro-batch may be

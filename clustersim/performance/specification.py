@@ -5,13 +5,12 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator
 
 __all__ = ["RANGED", "draw_accelerator", "draw_between"]
 
-Array = NDArray[np.float64]
 
 RANGED = ("hbm_bytes", "hbm_Bps", "scaleup_Bps", "nic_Bps", "power_w")
 """Fields of a chip that may have a range, in addition to its peaks."""
@@ -19,7 +18,7 @@ RANGED = ("hbm_bytes", "hbm_Bps", "scaleup_Bps", "nic_Bps", "power_w")
 
 def draw_between(
     name: str, field: str, limits: tuple[float, float], seed: int, draws: int
-) -> Array:
+) -> Floats:
     """Draw uniformly between two limits; the draw depends only on chip name, field and seed.
 
     The peaks of all precisions use the same random number.

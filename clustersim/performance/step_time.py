@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustersim.array_types import Bools, Floats
 from clustersim.network.corners import larger
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.attention import attention_flops, attention_seconds
@@ -43,7 +44,6 @@ __all__ = [
     "step_seconds",
 ]
 
-Array = NDArray[np.float64]
 
 PARTS = (
     "matmul",
@@ -94,17 +94,17 @@ class StepTime:
         counted half under a causal mask, over the peak of all chips.
     """
 
-    step_time_s: Array
-    parts: dict[str, Array]
-    memory: dict[str, Array]
-    memory_bytes: Array
-    fits: NDArray[np.bool_]
-    tokens_per_step: Array
-    tokens_per_s: Array
-    mfu: Array
+    step_time_s: Floats
+    parts: dict[str, Floats]
+    memory: dict[str, Floats]
+    memory_bytes: Floats
+    fits: Bools
+    tokens_per_step: Floats
+    tokens_per_s: Floats
+    mfu: Floats
 
 
-def model_flops_per_token(models: ModelArrays, lora: Array | float = 0.0) -> Array:
+def model_flops_per_token(models: ModelArrays, lora: Floats | float = 0.0) -> Floats:
     """Return training FLOPs per token: 6 per parameter that multiplies a token, plus attention.
 
     Low-rank adapters (`lora` = 1) need no gradients of the weights, so 4 per parameter.
@@ -189,7 +189,7 @@ def _evaluate(
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
-    batch: Array,
+    batch: Floats,
     coefficients: Coefficients,
     rules: MemoryRules,
 ) -> dict[str, NDArray[Any]]:
@@ -218,18 +218,18 @@ def step_seconds(
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
-    global_batch: Array,
+    global_batch: Floats,
     coefficients: Coefficients,
-) -> Array:
+) -> Floats:
     """Return only the step time of :func:`evaluate`."""
 
     def seconds(
         models: ModelArrays,
         chips: AcceleratorArrays,
         plans: Plans,
-        batch: Array,
+        batch: Floats,
         coefficients: Coefficients,
-    ) -> dict[str, Array]:
+    ) -> dict[str, Floats]:
         plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
         return {"s": _sum(_parts(shard, models, chips, plans, batch, coefficients))}
@@ -241,18 +241,18 @@ def memory_of(
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
-    global_batch: Array,
+    global_batch: Floats,
     memory: MemoryRules | None = None,
-) -> Array:
+) -> Floats:
     """Return only the bytes on the fullest chip of :func:`evaluate`."""
 
     def used(
         models: ModelArrays,
         chips: AcceleratorArrays,
         plans: Plans,
-        batch: Array,
+        batch: Floats,
         rules: MemoryRules,
-    ) -> dict[str, Array]:
+    ) -> dict[str, Floats]:
         plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
         return {"bytes": _sum(memory_by_class(shard, models, chips, plans, rules))}
@@ -268,7 +268,7 @@ def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
     return dataclasses.replace(plans, etp=plans.expert_tp)
 
 
-def _sum(columns: dict[str, Array]) -> Array:
+def _sum(columns: dict[str, Floats]) -> Floats:
     total = np.zeros(())
     for column in columns.values():
         total = total + column
@@ -276,8 +276,8 @@ def _sum(columns: dict[str, Array]) -> Array:
 
 
 def least_seconds(
-    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Array
-) -> Array:
+    models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Floats
+) -> Floats:
     """Roofline of a step: its model FLOPs at the peak of all chips.
 
     Matrix products and attention are added. Attention and the output layer are computed in BF16.
@@ -298,9 +298,9 @@ def _parts(
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
-    global_batch: Array,
+    global_batch: Floats,
     coefficients: Coefficients,
-) -> dict[str, Array]:
+) -> dict[str, Floats]:
     """Seconds by part of one step: micro-batches times layers, plus the work done once per step."""
     rates = rates_of(chips, coefficients)
     links = rates.links
@@ -340,19 +340,19 @@ class _Layer:
     `forward` and `backward` exclude communication.
     """
 
-    parts: dict[str, Array]
-    total: Array
-    forward: Array
-    backward: Array
+    parts: dict[str, Floats]
+    total: Floats
+    forward: Floats
+    backward: Floats
 
 
 def layer_seconds(
-    tokens: Array,
+    tokens: Floats,
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
     coefficients: Coefficients,
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Return the seconds of one layer for `tokens` on one chip: forward, and forward and backward.
 
     They are computed as in :func:`evaluate`; the second includes what the plan recomputes.
@@ -362,7 +362,7 @@ def layer_seconds(
 
 
 def _layer(
-    tokens: Array,
+    tokens: Floats,
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
@@ -371,8 +371,8 @@ def _layer(
 ) -> _Layer:
     args = (tokens, models, plans, rates, coefficients)
     products = mlp_seconds(*args)
-    exchange: Array = np.zeros(())
-    of_experts: Array = np.zeros(())
+    exchange: Floats = np.zeros(())
+    of_experts: Floats = np.zeros(())
     moe = models.moe_layers / models.layers
     if np.any(models.n_experts > 0):
         of_experts = moe * expert_seconds(*args)
@@ -390,7 +390,7 @@ def _layer(
         np.where(plans.recompute >= 1, selective, 0.0),
     )
     passes = 2.0 + full
-    reduced: Array = np.zeros(())
+    reduced: Floats = np.zeros(())
     if np.any(plans.moe_recompute > 0):
         mixed = np.where(full, 0.0, plans.moe_recompute)
         more = mixture_elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
@@ -401,7 +401,7 @@ def _layer(
     tensor = tensor_seconds(tokens, models, plans, rates.links)
     tensor_passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0) + reduced
     hidden = coefficients.tp_overlap * np.where(plans.overlap > 0, 1.0, UNHIDDEN)
-    context: Array = np.zeros(())
+    context: Floats = np.zeros(())
     if np.any(plans.cp > 1):
         context = exposed_seconds(
             3.0 * context_seconds(tokens, models, plans, rates.links),

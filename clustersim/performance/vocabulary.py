@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.rates import Rates
 
 __all__ = ["vocabulary_seconds"]
 
-Array = NDArray[np.float64]
-
 
 def vocabulary_seconds(
-    tokens: Array, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
-) -> Array:
+    tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
+) -> Floats:
     """Return the seconds of the output layer for one micro-batch, forward and backward.
 
     Three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B) in BF16;

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.placement import ManyNodes, NodeFree, NodePlacement, Nodes
 
 __all__ = ["BucketPlacement", "Consolidate", "Spread"]
@@ -145,12 +144,10 @@ class Consolidate(BucketPlacement):
             nodes.append((self._take_rest(rest), rest))
         return nodes
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         return sizes <= self.largest_gang()
 
-    def fits_each_of(
-        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
-    ) -> npt.NDArray[np.bool_]:
+    def fits_each_of(self, sizes: Ints, node_free: NodeFree) -> Bools:
         return sizes <= self.largest_gang_in(node_free)
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
@@ -211,7 +208,7 @@ class Consolidate(BucketPlacement):
         return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-def _freest(node_free: NodeFree, where: npt.NDArray[np.bool_]) -> int:
+def _freest(node_free: NodeFree, where: Bools) -> int:
     """Return the largest number of free chips of a node among some; 0 if there are none."""
     return int((node_free * where).max())  # a product is vectorised; np.where is not
 
@@ -248,10 +245,8 @@ class Spread(BucketPlacement):
         self.free -= n
         return sorted(taken.items())
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         return sizes <= self.free
 
-    def fits_each_of(
-        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
-    ) -> npt.NDArray[np.bool_]:
+    def fits_each_of(self, sizes: Ints, node_free: NodeFree) -> Bools:
         return sizes <= int(node_free.sum())

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Bools, Ints
 from clustersim.errors import ClusterSimError
 
 __all__ = [
@@ -125,7 +125,7 @@ class Placement:
         """Free the `n` accelerators that ``take`` returned as `nodes`."""
         raise NotImplementedError
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         """Return for each of `sizes`, an int array (k,), whether ``take`` would succeed."""
         raise NotImplementedError
 
@@ -145,7 +145,7 @@ class Pooled(Placement):
     def give(self, nodes: Nodes, n: int) -> None:
         self.free += n
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         return sizes <= self.free
 
 
@@ -238,12 +238,10 @@ class NodePlacement(Placement):
                 f"chose {sum(on_node.values())} accelerators for a job of {n}: {list(nodes)!r}"
             )
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         return self.fits_each_of(sizes, self.free_by_node())
 
-    def fits_each_of(
-        self, sizes: npt.NDArray[np.int64], node_free: NodeFree
-    ) -> npt.NDArray[np.bool_]:
+    def fits_each_of(self, sizes: Ints, node_free: NodeFree) -> Bools:
         """Return for each of `sizes` whether it fits in `node_free`."""
         distinct, index = np.unique(sizes, return_inverse=True)
         return np.array([self.fits_in(int(n), node_free) for n in distinct], dtype=bool)[index]

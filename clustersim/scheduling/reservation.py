@@ -8,9 +8,8 @@ use unclaimed accelerators for longer.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.calendar import NODE
 from clustersim.scheduling.claims import Claim
 from clustersim.scheduling.placement import (
@@ -37,7 +36,7 @@ class Reservation:
 
     shadow: float
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         """Return which sizes fit now on unclaimed accelerators."""
         raise NotImplementedError
 
@@ -58,7 +57,7 @@ class PooledReservation(Reservation):
         self._placement = placement
         self._surplus = placement.free + released - n
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         return sizes <= min(self._placement.free, self._surplus)
 
     def take_unclaimed(self, n: int) -> Nodes | None:
@@ -82,7 +81,7 @@ class NodeReservation(Reservation):
         self._claim = claim
         self._shared = True
 
-    def fits_each(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fits_each(self, sizes: Ints) -> Bools:
         placement, claim = self._placement, self._claim
         if np.minimum.reduce(sizes) > claim.largest(placement):
             return np.zeros(len(sizes), dtype=bool)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError, nearest_hint
@@ -49,7 +49,7 @@ class Eligibility:
     """
 
     choices: list[tuple[int, ...]]
-    choice_of: npt.NDArray[np.int64]
+    choice_of: Ints
     reasons: dict[int, str]
     notes: tuple[str, ...] = ()
 
@@ -142,7 +142,7 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     ]
 
 
-def _preemptible(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _preemptible(jobs: pd.DataFrame) -> Bools:
     """Return which jobs may be stopped at any time; false where the table has no value."""
     if "preemptible" not in jobs:
         return np.zeros(len(jobs), dtype=bool)
@@ -154,9 +154,7 @@ def _preemptible(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return np.asarray(column.where(column.notna(), False), dtype=bool)
 
 
-def accelerators_of_jobs(
-    jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalogue | None
-) -> npt.NDArray[np.int64]:
+def accelerators_of_jobs(jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalogue | None) -> Ints:
     """Return the position of each pool's chip in each job's list, (pools, jobs).
 
     If a job lists no chips, it is the pool's position in the cluster. If the list does not
@@ -193,9 +191,9 @@ def _rank(
     runtimes: Runtimes,
     cluster: Cluster,
     catalogue: Catalogue | None,
-    chips: npt.NDArray[np.int64],
+    chips: Ints,
     choose: Choose,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     if choose == "listed":
         return chips.astype(np.float64)
     if choose == "fastest":
@@ -205,7 +203,7 @@ def _rank(
             "scheduler.choose", "best_value needs the prices of chips, so it needs a cluster"
         )
     prices = np.array([_price(catalogue, pool) for pool in cluster.pools])
-    cost: npt.NDArray[np.float64] = runtimes.run_s * prices[:, None]
+    cost: Floats = runtimes.run_s * prices[:, None]
     return cost
 
 
@@ -224,7 +222,7 @@ def _price(catalogue: Catalogue, pool: Pool) -> float:
 
 def _partition_of(
     jobs: pd.DataFrame, n_pools: int, partitions: Sequence[Partition]
-) -> tuple[npt.NDArray[np.int64], set[str]]:
+) -> tuple[Ints, set[str]]:
     """Partition of each job in each pool, (pools, jobs); -1 where it has none."""
     named = {p.virtual_cluster for p in partitions if p.virtual_cluster}
     if not named or "vc" not in jobs:
@@ -240,9 +238,7 @@ def _partition_of(
     return table[:, vc_of], named
 
 
-def _holds(
-    sizes: npt.NDArray[np.int64], place: npt.NDArray[np.int64], partitions: Sequence[Partition]
-) -> npt.NDArray[np.bool_]:
+def _holds(sizes: Ints, place: Ints, partitions: Sequence[Partition]) -> Bools:
     """Return whether each job fits on its partition of each pool if the partition is empty."""
     distinct, size_of = np.unique(sizes, return_inverse=True)
     fits = np.zeros((len(partitions) + 1, len(distinct)), dtype=bool)
@@ -251,9 +247,7 @@ def _holds(
     return fits[place, size_of[None, :]]
 
 
-def _distinct(
-    ordered: npt.NDArray[np.int64], n_partitions: int
-) -> tuple[list[tuple[int, ...]], npt.NDArray[np.int64]]:
+def _distinct(ordered: Ints, n_partitions: int) -> tuple[list[tuple[int, ...]], Ints]:
     """Number the distinct columns of `ordered`; -1 for a column without a partition."""
     code = np.zeros(ordered.shape[1], dtype=np.int64)
     for row in ordered:
@@ -271,10 +265,10 @@ def _reason(
     cluster: Cluster,
     partitions: Sequence[Partition],
     runtimes: Runtimes,
-    chips: npt.NDArray[np.int64],
-    place: npt.NDArray[np.int64],
+    chips: Ints,
+    place: Ints,
     known_vc: set[str],
-    kept_out: npt.NDArray[np.bool_],
+    kept_out: Bools,
 ) -> str:
     """Return the reason why the job at `row` can never run."""
     size = int(jobs["n_accelerators"].iloc[row])

@@ -13,9 +13,9 @@ import itertools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats, Ints
 from clustersim.engine.partitions import build_partitions
 from clustersim.errors import InputError
 from clustersim.scheduling import Pooled
@@ -113,11 +113,11 @@ def _kinds(job_class: JobClass) -> pd.DataFrame:
 
 
 def _largest_rate(
-    places: npt.NDArray[np.int64],
-    kind_of: npt.NDArray[np.int64],
-    work: npt.NDArray[np.float64],
-    share: npt.NDArray[np.float64],
-    capacity: npt.NDArray[np.float64],
+    places: Ints,
+    kind_of: Ints,
+    work: Floats,
+    share: Floats,
+    capacity: Floats,
 ) -> float:
     """Maximise the rate; the variables are the rate and the flows of kinds to places."""
     from scipy.optimize import linprog

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats, Ints
 from clustersim.simulation.scopes import WHOLE, with_column
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE, UNFINISHED
 from clustersim.topology import ALL, Cluster
@@ -118,7 +118,7 @@ def accelerator_seconds(
     return pd.DataFrame(rows, columns=["pool", "allocated", "available"]).set_index("pool")
 
 
-def _in_service(steps: pd.DataFrame) -> npt.NDArray[np.int64]:
+def _in_service(steps: pd.DataFrame) -> Ints:
     """Accelerators that are installed, in service, and not reserved by services."""
     there = steps["installed"].to_numpy()
     for name in ("out", "serving"):
@@ -283,9 +283,9 @@ def _summary_row(kind: str, scope: str, jobs: pd.DataFrame, use: pd.Series) -> d
     }
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
+def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _quantile(values: npt.NDArray[np.float64], q: float) -> float:
+def _quantile(values: Floats, q: float) -> float:
     return float(np.quantile(values, q)) if len(values) else float("nan")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
 from clustersim.simulation.speeds import Speeds
 
@@ -37,7 +37,7 @@ class Runtimes:
     run_s: Floats
     estimate_s: Floats
     obstacles: Mapping[tuple[str, int, int], str]
-    missing_port: npt.NDArray[np.int64] | None = None
+    missing_port: Ints | None = None
     port_obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -125,9 +125,7 @@ def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.
     return named.fillna(default).to_numpy(dtype=object)
 
 
-def _slowdowns(
-    sizes: npt.NDArray[np.int64], stand_in: npt.NDArray[np.object_], speeds: Speeds
-) -> Floats:
+def _slowdowns(sizes: Ints, stand_in: npt.NDArray[np.object_], speeds: Speeds) -> Floats:
     """Run time on each pool's chip over the run time on the reference, (pools, jobs)."""
     slowdown = np.ones((len(speeds.cluster.pools), len(sizes)))
     for name in sorted(set(stand_in) - {""}):

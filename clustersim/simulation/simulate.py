@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
@@ -352,7 +353,7 @@ def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
         )
 
 
-def _columns(by_pool: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> list[array[float]]:
+def _columns(by_pool: Floats, rows: npt.NDArray[np.intp]) -> list[array[float]]:
     """Copy the chosen rows of each pool to arrays that Python reads fast."""
     return [array("d", column[rows].tobytes()) for column in by_pool]
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
@@ -102,9 +103,7 @@ def jobs_table(
     return pd.concat([jobs.rename(columns=taken), added], axis=1)
 
 
-def _total_wait_s(
-    jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord
-) -> npt.NDArray[np.float64]:
+def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord) -> Floats:
     """Time of each job in the queue over all its attempts, seconds."""
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -263,7 +262,7 @@ def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFram
     )
 
 
-def serves(outages: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def serves(outages: pd.DataFrame) -> Bools:
     """Return which rows of an outages table are nodes reserved by a service."""
     return np.asarray((outages["kind"] == NodeEventKind.SERVICE.label).to_numpy(dtype=bool))
 
@@ -341,7 +340,7 @@ def _out_of_service(outages: pd.DataFrame) -> pd.Series[bool]:
 
 def _spans(
     table: pd.DataFrame | None, pool: int, begin: str, end: str, until_s: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+) -> tuple[Floats, Ints]:
     """Starts and ends of the rows of a pool, and the changes in accelerators at these times.
 
     Ends after the end of the simulation are left out.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -24,7 +24,7 @@ STUCK = "it may wait behind a job that can never start"
 def unfinished_reasons(
     record: RunRecord,
     partitions: Sequence[Partition],
-    submit_s: npt.NDArray[np.float64],
+    submit_s: Floats,
     n_accelerators: Ints,
     choices: Sequence[tuple[int, ...]],
     choice_of: Ints,
@@ -87,7 +87,7 @@ def _why_it_waits(
     return ""
 
 
-def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def can_never_run(jobs: pd.DataFrame) -> Bools:
     """Return which jobs of a result did not run and would not run in a longer run either.
 
     They do not fit any pool, possibly because nodes have left permanently, or they wait behind such
@@ -104,11 +104,11 @@ def can_never_run(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """
     waits = jobs["start_s"].isna().to_numpy()
     never = (jobs["outcome"] == NEVER_RUNNABLE).to_numpy(dtype=bool)
-    found: npt.NDArray[np.bool_] = never | (waits & waits_for_ever(jobs))
+    found: Bools = never | (waits & waits_for_ever(jobs))
     return found
 
 
-def waits_for_ever(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def waits_for_ever(jobs: pd.DataFrame) -> Bools:
     """Return which jobs of a result would wait forever in a longer run; some may have run before.
 
     Parameters
@@ -121,5 +121,5 @@ def waits_for_ever(jobs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     bool array (jobs,)
     """
     reasons = jobs["reason"].fillna("").astype("string")
-    found: npt.NDArray[np.bool_] = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
+    found: Bools = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
     return found

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from clustersim.array_types import Ints
 from clustersim.files import FileModel
 from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
 from clustersim.units import Bandwidth, Duration
@@ -205,7 +206,7 @@ class DragonflyFabric(Fabric):
                 level, kind, "router", lower, upper, count, rate, self.spec.latency
             ).merged()
 
-    def _global_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _global_pairs(self) -> tuple[Ints, Ints]:
         """Return the router pairs of the global links of one plane.
 
         The ports of a group are numbered by the distance d = 1 .. g - 1 to the group at their

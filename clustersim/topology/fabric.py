@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from clustersim.array_types import Ints
 from clustersim.units import format_number
 
 __all__ = [
@@ -199,9 +200,9 @@ class Wiring:
     level: str
     lower_kind: str
     upper_kind: str
-    lower: NDArray[np.int64]
-    upper: NDArray[np.int64]
-    multiplicity: NDArray[np.int64]
+    lower: Ints
+    upper: Ints
+    multiplicity: Ints
     link_Bps: float
     latency_s: float
 

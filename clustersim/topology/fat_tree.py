@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from clustersim.array_types import Ints
 from clustersim.files import FileModel
 from clustersim.topology.fabric import (
     Endpoints,
@@ -196,9 +197,7 @@ class FatTreeFabric(Fabric):
         planes = np.arange(1 if merge else self.planes)[:, None]
         cables = self.planes if merge else 1
 
-        def wires(
-            low: str, up: str, lower: NDArray[np.int64], upper: NDArray[np.int64], rate: float
-        ) -> Wiring:
+        def wires(low: str, up: str, lower: Ints, upper: Ints, rate: float) -> Wiring:
             lower, upper = np.broadcast_arrays(lower, upper)
             count = np.full(lower.size, cables)
             level, latency = f"{low}-{up}", self.spec.latency

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from clustersim.array_types import Ints
 from clustersim.files import FileModel
 from clustersim.topology.fabric import (
     Endpoints,
@@ -331,9 +332,7 @@ class RailFabric(Fabric):
         lower = pod * self.plane_spines + position if merge else spine
         return self._switch_wiring("spine", "core", lower, group * self.plane_cores + nth)
 
-    def _switch_wiring(
-        self, lower: str, upper: str, low: NDArray[np.int64], up: NDArray[np.int64]
-    ) -> Wiring:
+    def _switch_wiring(self, lower: str, upper: str, low: Ints, up: Ints) -> Wiring:
         cables = np.ones(low.size, dtype=np.int64)
         return Wiring(
             f"{lower}-{upper}", lower, upper, low, up, cables, self.link_Bps, self.spec.latency

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.brief import Brief
 from clustersim.calendar import WEEK_S, Calendar
 from clustersim.errors import check_kind
@@ -87,7 +87,7 @@ class TraceStatistics(Brief):
         return self.mean_demand / n_accelerators
 
 
-def size_bins(sizes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], list[str]]:
+def size_bins(sizes: npt.ArrayLike) -> tuple[Ints, list[str]]:
     """Assign sizes to bins that end at powers of two.
 
     Returns

@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, special, stats
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError
 from clustersim.workload.arrivals import Arrivals, Batch, Hyperexponential, Poisson
@@ -116,7 +115,7 @@ def fit_workload(
     )
 
 
-def _merge_small(counts: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+def _merge_small(counts: Ints) -> list[tuple[int, int]]:
     """Join neighbouring bins until each range has enough jobs for a fit."""
     ranges: list[tuple[int, int]] = []
     first, total = 0, 0
@@ -160,7 +159,7 @@ def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> li
     ]
 
 
-def _members(parts: list[_Part], runs: Floats) -> npt.NDArray[np.int64]:
+def _members(parts: list[_Part], runs: Floats) -> Ints:
     """Return the most likely component of each job."""
     if len(parts) == 1:
         return np.zeros(len(runs), dtype=np.int64)

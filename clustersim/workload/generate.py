@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.errors import check_kind
 from clustersim.workload.arrivals import arrival_times
@@ -23,9 +23,7 @@ Streams = Callable[[str], np.random.Generator]
 class Runtime(Protocol):
     """Run time of jobs with a model, computed by the performance core."""
 
-    def __call__(
-        self, model: str, n_accelerators: npt.NDArray[np.int64], tokens: float
-    ) -> npt.NDArray[np.float64]:
+    def __call__(self, model: str, n_accelerators: Ints, tokens: float) -> Floats:
         """Return the time (seconds) to process `tokens` on each number of accelerators."""
 
 
@@ -113,18 +111,16 @@ def generate_jobs(
     return pd.DataFrame(columns)
 
 
-def _pick(weights: Mapping[int, float], u: Floats) -> npt.NDArray[np.int64]:
+def _pick(weights: Mapping[int, float], u: Floats) -> Ints:
     """Draw keys of `weights` by inversion at the uniform numbers `u`."""
     edges = np.cumsum(list(weights.values()))
     index = np.searchsorted(edges, u * edges[-1], side="right")
     keys = np.array(list(weights), dtype=np.int64)
-    chosen: npt.NDArray[np.int64] = keys[np.minimum(index, len(edges) - 1)]
+    chosen: Ints = keys[np.minimum(index, len(edges) - 1)]
     return chosen
 
 
-def _sizes(
-    spec: WorkloadSpec, members: list[npt.NDArray[np.intp]], u: Floats
-) -> npt.NDArray[np.int64]:
+def _sizes(spec: WorkloadSpec, members: list[npt.NDArray[np.intp]], u: Floats) -> Ints:
     sizes = np.empty(len(u), dtype=np.int64)
     for job_class, rows in zip(spec.classes, members, strict=True):
         sizes[rows] = _pick(job_class.sizes, u[rows])

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.brief import Brief
 from clustersim.errors import InputError, shown
 from clustersim.notes import note
@@ -28,9 +29,6 @@ __all__ = [
 UNUSUAL_S = 100 * SECONDS_PER_YEAR
 """Longer times cause a note: they may be in milliseconds (a month has nearly as many)."""
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
-
-Mask = npt.NDArray[np.bool_]
-Records = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -95,9 +93,7 @@ def texts_of(column: pd.Series) -> npt.NDArray[np.object_]:
     return np.where(texts.isna(), "", texts.astype(str)).astype(object)
 
 
-def check_jobs(
-    jobs: pd.DataFrame, source: str | Path, *, records: npt.NDArray[np.int64] | None = None
-) -> None:
+def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None = None) -> None:
     """Refuse a table that cannot be simulated.
 
     Parameters
@@ -164,7 +160,7 @@ def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
         yield f"{name}: there is more than one column of this name"
 
 
-def _problems(jobs: pd.DataFrame, records: Records) -> list[str]:
+def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
     by_model = _model_rows(jobs)
     problems = list(_check_numbers(jobs, records, "submit_s", least=0.0, most=LONGEST_S))
     problems += _check_size(jobs, records)
@@ -180,15 +176,13 @@ def _problems(jobs: pd.DataFrame, records: Records) -> list[str]:
     return problems + list(_check_identity(jobs, records))
 
 
-def _model_rows(jobs: pd.DataFrame) -> Mask | None:
+def _model_rows(jobs: pd.DataFrame) -> Bools | None:
     if "model" not in jobs or "tokens" not in jobs:
         return None
     return np.asarray(jobs["model"].notna(), dtype=bool)
 
 
-def _values(
-    jobs: pd.DataFrame, name: str, records: Records
-) -> npt.NDArray[np.float64] | str | None:
+def _values(jobs: pd.DataFrame, name: str, records: Ints) -> Floats | str | None:
     """Return a column as floats, or a problem with its type; None if it is absent or ambiguous."""
     column = jobs.get(name)
     if not isinstance(column, pd.Series):
@@ -223,9 +217,9 @@ def _rows(count: int) -> str:
 
 def _row_problem(
     name: str,
-    bad: Mask,
-    values: npt.NDArray[np.float64],
-    records: Records,
+    bad: Bools,
+    values: Floats,
+    records: Ints,
     what: str,
     rule: str,
 ) -> str:
@@ -237,12 +231,12 @@ def _row_problem(
 
 def _check_numbers(
     jobs: pd.DataFrame,
-    records: Records,
+    records: Ints,
     name: str,
     *,
     least: float,
     most: float,
-    may_be_nan: Mask | None = None,
+    may_be_nan: Bools | None = None,
     open_end: bool = False,
 ) -> Iterator[str]:
     values = _values(jobs, name, records)
@@ -278,7 +272,7 @@ def _check_numbers(
             yield _row_problem(name, bad, values, records, what, remedy)
 
 
-def _check_size(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+def _check_size(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
     values = _values(jobs, "n_accelerators", records)
     if values is None:
         return
@@ -306,7 +300,7 @@ def _check_size(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
             yield _row_problem("n_accelerators", bad, values, records, what, rule)
 
 
-def _check_order(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+def _check_order(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
     values = _values(jobs, "submit_s", records)
     if values is None or isinstance(values, str):
         return
@@ -320,7 +314,7 @@ def _check_order(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
         )
 
 
-def _check_identity(jobs: pd.DataFrame, records: Records) -> Iterator[str]:
+def _check_identity(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
     column = jobs.get("job_id")
     if not isinstance(column, pd.Series):
         return

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from clustersim.array_types import Floats, Ints
 from clustersim.scheduling.queue import Queue
 
 __all__ = ["REMOVED", "Backlog"]
@@ -89,18 +89,18 @@ class Backlog:
         """Job at position `at`."""
         return int(self._job[at])
 
-    def estimate_s(self, pool: int) -> npt.NDArray[np.float64]:
+    def estimate_s(self, pool: int) -> Floats:
         """Estimated run times on `pool` by position, seconds."""
-        row: npt.NDArray[np.float64] = self._estimate[self._row_of_pool[pool]]
+        row: Floats = self._estimate[self._row_of_pool[pool]]
         return row
 
-    def preferred_estimate_s(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def preferred_estimate_s(self, positions: Ints) -> Floats:
         """Estimated run times at `positions`, each on the preferred pool of its job."""
         queue = self._queue
         preferred = np.array(
             [self._row_of_pool.get(queue.partitions[c[0]].pool, 0) for c in queue.jobs.choices]
         )
-        row: npt.NDArray[np.float64] = self._estimate[preferred[self.choice[positions]], positions]
+        row: Floats = self._estimate[preferred[self.choice[positions]], positions]
         return row
 
     def remove(self, at: int) -> None:

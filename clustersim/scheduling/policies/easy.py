@@ -10,8 +10,8 @@ from collections.abc import Collection
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
@@ -54,7 +54,7 @@ class Easy(Policy):
             index: np.array([index in choice for choice in queue.jobs.choices])
             for index in queue.members
         }
-        self._allow_others: dict[int, npt.NDArray[np.bool_]] = {}
+        self._allow_others: dict[int, Bools] = {}
 
     def submit(self, job: int) -> None:
         self._backlog.append(job)
@@ -125,7 +125,7 @@ class Easy(Policy):
         first = int(found.argmax())
         return cursor + first if found[first] else backlog.end
 
-    def _allow_one_without(self, reserved: Collection[int]) -> npt.NDArray[np.bool_]:
+    def _allow_one_without(self, reserved: Collection[int]) -> Bools:
         """Return which sets of partitions contain one that is not `reserved`."""
         bits = 0
         for index in reserved:
@@ -199,12 +199,12 @@ class Easy(Policy):
             if started and len(positions):
                 positions = positions[self._may_start(positions, now)]
 
-    def _may_start(self, where: slice | npt.NDArray[np.int64], now: float) -> npt.NDArray[np.int64]:
+    def _may_start(self, where: slice | Ints, now: float) -> Ints:
         """Find the rows of `where` whose jobs fit now and delay no reservation."""
         backlog, partitions = self._backlog, self.queue.partitions
         largest = {i: partitions[i].placement.largest_gang() for i in self.queue.members}
         size = backlog.size[where]
-        rows: npt.NDArray[np.int64] = (size <= max(largest.values())).nonzero()[0]
+        rows: Ints = (size <= max(largest.values())).nonzero()[0]
         if not len(rows):
             return rows
         size = size[rows]

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Bools
 from clustersim.errors import InputError, shown
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "time_problem",
 ]
 
-Mask = npt.NDArray[np.bool_]
 
 ISO_DATE = "a date in ISO 8601 format is needed, such as 2026-01-31 09:00:00"
 SECONDS = "a number of seconds is needed"
@@ -30,7 +29,7 @@ _ABSENT = ("", "unknown", "none", "null", "nan", "nat", "na", "n/a", "-")
 """Texts that logs use for a missing value, in lower case."""
 
 
-def given_cells(values: pd.Series) -> Mask:
+def given_cells(values: pd.Series) -> Bools:
     """Return which cells have a value, rather than a text for a missing value."""
     given = np.asarray(values.notna(), dtype=bool)
     if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
@@ -39,7 +38,7 @@ def given_cells(values: pd.Series) -> Mask:
     return given
 
 
-def not_numbers(values: pd.Series) -> Mask:
+def not_numbers(values: pd.Series) -> Bools:
     """Return which cells have a value that is not a number, such as a date or a truth value."""
     if values.dtype.kind in "mMb":  # `to_numeric` would read dates as nanoseconds
         return np.asarray(values.notna(), dtype=bool)
@@ -47,7 +46,7 @@ def not_numbers(values: pd.Series) -> Mask:
     return np.asarray(numbers.isna() & values.notna(), dtype=bool)
 
 
-def cell_problem(name: object, values: pd.Series, bad: Mask, what: str, needed: str) -> str:
+def cell_problem(name: object, values: pd.Series, bad: Bools, what: str, needed: str) -> str:
     """Return a message on the rows of a column that cannot be read.
 
     Parameters
@@ -90,7 +89,7 @@ def time_problem(
     return _problem(name, texts, np.asarray(times.isna()), "no valid time", needed)
 
 
-def _problem(name: object, values: pd.Series, unread: Mask, what: str, needed: str) -> str | None:
+def _problem(name: object, values: pd.Series, unread: Bools, what: str, needed: str) -> str | None:
     unread = unread & np.asarray(values.notna(), dtype=bool)
     if unread.any():  # comparing with the texts for missing values is slow
         unread = unread & given_cells(values)

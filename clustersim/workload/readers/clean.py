@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import counted
 from clustersim.workload.columns import absent_columns
@@ -56,7 +56,7 @@ def _number_column(column: pd.Series, *, whole: bool) -> pd.Series:
     return pd.Series(values, index=column.index)
 
 
-def _floats(column: pd.Series) -> npt.NDArray[np.float64] | None:
+def _floats(column: pd.Series) -> Floats | None:
     """Return a column of numbers as floats, with NaN for missing ones; None if not numeric."""
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         return None
