@@ -41,7 +41,7 @@ CONTEXT_TOKENS = 4096
 MOST_EMPTY_LAYERS = 0.3
 """A pipeline is left out if a larger share of the layer slots on its stages would be empty."""
 INTERLEAVING = (4, 8, 16)
-"""A stage is one chunk, or is divided into the largest number of chunks up to one of these."""
+"""A stage has one chunk, or as many as the largest divisor of its layers up to one of these."""
 
 
 @dataclass(frozen=True, slots=True)
