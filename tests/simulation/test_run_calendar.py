@@ -252,8 +252,8 @@ def test_dates_in_files_and_changes(tmp_path: Path) -> None:
     (tmp_path / "top.yaml").write_text("extends: base.yaml\nseed: 3\n")
 
     def start(*changes: str) -> tuple[Any, Any]:
-        told = load_scenario(tmp_path / "top.yaml", changes).scenario
-        return told.start, told.time_zone
+        loaded = load_scenario(tmp_path / "top.yaml", changes).scenario
+        return loaded.start, loaded.time_zone
 
     assert start() == (datetime(2026, 1, 1), "Asia/Shanghai")
     assert start("case=summer") == (datetime(2026, 7, 1), "Asia/Shanghai")
@@ -288,9 +288,11 @@ def test_commands_say_what_time_0_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "sc.yaml").write_text(TARIFF.replace("LOG", "log.swf"))
     arguments = ["run", str(tmp_path / "sc.yaml"), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--set", "time_zone=Asia/Kolkata"]) == 0
-    told = capsys.readouterr().out
-    assert "time 0 is Tuesday, 2020-06-09 15:20 (Asia/Kolkata), from the clock of the log\n" in told
-    assert "Note: local hours use `time_zone` (Asia/Kolkata)" in told
+    printed = capsys.readouterr().out
+    assert (
+        "time 0 is Tuesday, 2020-06-09 15:20 (Asia/Kolkata), from the clock of the log\n" in printed
+    )
+    assert "Note: local hours use `time_zone` (Asia/Kolkata)" in printed
     kept = Result.load(tmp_path / "out").provenance["calendar"]
     assert kept["start"] == "2020-06-09T15:20:00+05:30"
     replayed = str(tmp_path / "replayed")
@@ -340,8 +342,8 @@ def test_a_port_that_comes_later_names_its_date() -> None:
 )
 def test_a_number_of_hours_is_taken_for_an_offset_in_the_hint(hours: float, meant: str) -> None:
     """YAML reads ``time_zone: +8`` as a number."""
-    told = rf"time_zone: unknown time zone {hours}; did you mean '\{meant}'\? allowed: names of"
-    with pytest.raises(InputError, match=told):
+    message = rf"time_zone: unknown time zone {hours}; did you mean '\{meant}'\? allowed: names of"
+    with pytest.raises(InputError, match=message):
         define_scenario({**CYCLES, "start": "2026-01-01", "time_zone": hours})
     define_scenario({**CYCLES, "start": "2026-01-01", "time_zone": meant})
 
