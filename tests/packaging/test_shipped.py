@@ -40,7 +40,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def note_of(name: str, file: str, wheel: Path) -> str:
-    told = f"Note: {name} is not a file here; using the one of the package, "
+    told = f"Note: {name} does not exist here; using the packaged file "
     return f"{told}{wheel / 'resources' / file}\n"
 
 

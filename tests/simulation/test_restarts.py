@@ -72,7 +72,7 @@ def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[NodeEv
     assert result.attempts is not None
     assert result.attempts.empty
     told = result_text(result)
-    assert "2 times a node went out of service; 0 restarts of jobs" in told
+    assert "nodes went out of service 2 times; 0 restarts of jobs" in told
     assert exit_code(result) == 1
 
 

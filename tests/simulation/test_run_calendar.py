@@ -121,7 +121,7 @@ BEIJING = datetime(2020, 6, 9, 18, tzinfo=parse_zone("Asia/Shanghai"))
 @pytest.mark.parametrize(
     ("start", "zone", "clock", "shown", "source", "note"),
     [
-        (None, None, None, "midnight of a Monday", "default", None),
+        (None, None, None, "midnight on a Monday", "default", None),
         (None, None, BEIJING, "2020-06-09 18:00 (Asia/Shanghai)", "log", None),
         (None, None, BEIJING.replace(tzinfo=None), "18:00 (no time zone, days of", "log", None),
         (None, "Asia/Shanghai", BEIJING, "18:00 (Asia/Shanghai)", "log", None),
@@ -305,7 +305,7 @@ def test_commands_say_what_time_0_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "plain.yaml").write_text(json.dumps(CYCLES))
     plain = str(tmp_path / "plain")
     assert main(["run", str(tmp_path / "plain.yaml"), "--out", plain]) == 0
-    assert "time 0 is midnight of a Monday (no date, days of 24 hours), by default" in (
+    assert "time 0 is midnight on a Monday (no date, days of 24 hours), by default" in (
         capsys.readouterr().out
     )
 
