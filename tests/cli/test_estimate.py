@@ -41,7 +41,7 @@ class TestJob:
         if found.best is None:
             words = ["No plan fits: ", found.reason.split(" on ")[0], "chips a plan fits"]
         elif found.accelerator.price is None:
-            words = ["no price is known; give --price"]
+            words = ["unknown price; give --price"]
         for word in words:
             assert word in text
 
