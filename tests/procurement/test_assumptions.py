@@ -288,7 +288,7 @@ def test_an_own_price_is_named_with_its_source(
     ):
         assert main([*job, *more]) == 0
         text = " ".join(capsys.readouterr().out.split())
-        assert f"from a catalogue file of your own: {named}" in text
+        assert f"from your catalogue file: {named}" in text
     assert main([*job[:3], "--accelerator", "H20", *job[5:]]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "from a catalogue file of your own: life, pue;" in text
