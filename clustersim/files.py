@@ -1,4 +1,4 @@
-"""Reading the YAML files that users write, and checking them at the boundary."""
+"""Read and validate the YAML files that users write."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ __all__ = [
 ]
 
 MOST_BYTES = 1_000_000
-"""Of a YAML file; jobs and measurements belong in CSV or Parquet files."""
+"""Size limit of a YAML file in bytes; jobs and measurements belong in CSV or Parquet files."""
 MOST_VALUES = 100_000
-"""Of a YAML file, each counted as often as aliases repeat it."""
+"""The most values in a YAML file; values repeated by aliases count each time."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class FileModel(BaseModel):
-    """Base of every file format: unknown keys are refused, values are frozen."""
+    """Base of all file formats: unknown keys are refused, instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _PlainConstructor(SafeConstructor):
-    """Reads a date as the text that it is written as, so that the data of a file is plain data."""
+    """Reads dates as plain text, so that the data of a file is plain data."""
 
 
 class _TooManyValuesError(ValueError):
     def __init__(self) -> None:
-        told = "counting each as often as aliases (*name) repeat it"
-        super().__init__(f"it holds more than {MOST_VALUES:,} values, {told}")
+        repeated = "values that aliases (*name) repeat count each time"
+        super().__init__(f"it holds more than {MOST_VALUES:,} values ({repeated})")
 
 
 class _BoundedComposer(Composer):
-    """Stops reading at too many values: most of the time of a large file is their reading."""
+    """Stops composing at the limit of values; composing takes most of the time of a large file."""
 
     n_values = 0
 
@@ -75,29 +75,29 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, larger than a million bytes, not UTF-8, not YAML,
-        empty, has a key twice, holds more than 100,000 values (each counted as often as aliases
-        repeat it) or a value that contains itself, or is not a mapping at its top.
+        If the file is missing, unreadable, larger than 1 MB, not UTF-8, not YAML, empty, has a
+        duplicate key, holds more than 100,000 values (those that aliases repeat count each time)
+        or a value that contains itself, or is not a mapping at the top level.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            told = f"has more than {MOST_BYTES / 1e6:g} MB, the limit for a YAML file"
-            raise InputError(path, f"{told}; jobs and measurements belong in a CSV file")
+            limit = f"is larger than {MOST_BYTES / 1e6:g} MB, the limit for a YAML file"
+            raise InputError(path, f"{limit}; jobs and measurements belong in a CSV file")
         what = other_content(content)
         if what not in (None, NOT_TEXT):
-            told = "" if what.startswith("is text") else "; a YAML file is expected"
-            raise InputError(path, f"{what}{told}")
+            expected = "" if what.startswith("is text") else "; a YAML file is expected"
+            raise InputError(path, f"{what}{expected}")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(path, missing_file(path)) from None
     except IsADirectoryError:
         raise InputError(path, "is a folder, not a YAML file") from None
     except UnicodeDecodeError as error:
-        told = f"{NOT_TEXT}; a YAML file is expected" if what else not_utf8(content, error.start)
-        raise InputError(path, told) from None
+        message = f"{NOT_TEXT}; a YAML file is expected" if what else not_utf8(content, error.start)
+        raise InputError(path, message) from None
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     try:
@@ -114,26 +114,26 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError(path, "is empty")
     if not isinstance(data, dict):
         raise InputError(
-            path, f"must hold a mapping of keys at its top, not a {type(data).__name__}"
+            path, f"must hold a mapping of keys at the top level, not a {type(data).__name__}"
         )
     return data
 
 
 def is_empty_file(path: str | Path) -> bool:
-    """Whether there is a regular file of no bytes, such as a killed process leaves."""
+    """Return whether a path is a regular file of 0 bytes, as a killed process may leave it."""
     try:
-        told = Path(path).stat()
+        status = Path(path).stat()
     except OSError:
         return False
-    return stat.S_ISREG(told.st_mode) and told.st_size == 0
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield the path of a draft that takes the place of `path` once it is complete.
+    """Yield the path of a draft that replaces `path` once the block has completed.
 
-    A reader finds the file as it was or as it is to be, whatever ends this process in between.
-    If the block fails, the draft is removed and the file is left as it was.
+    Readers see either the old or the complete new file, even if this process is killed.  If the
+    block fails, the draft is removed and the old file stays unchanged.
     """
     path = Path(path)
     draft = path.with_name(f".{path.stem}.draft{path.suffix}")
@@ -145,16 +145,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value that a text in YAML holds; a date stays the text that it is.
+    """Parse a YAML text; dates stay text.
 
     Raises
     ------
     ruamel.yaml.error.YAMLError
         If it is not valid YAML.
     ValueError
-        If a value cannot be read or contains itself, or there are too many.
+        If a value cannot be read or contains itself, or there are too many values.
     RecursionError
-        If it is nested too deeply.
+        If the text is nested too deeply.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _n_values(value: Any, known: dict[int, int | None]) -> int:
-    """Count the values in one, each as often as it is repeated."""
+    """Count all nested values; repeated values count each time."""
     if not isinstance(value, (dict, list)):
         return 1
     if id(value) in known:
@@ -207,13 +207,13 @@ def _yaml_problem(error: Exception) -> str:
 
 
 def validate(model: type[Model], data: Mapping[str, Any], source: str | Path) -> Model:
-    """Check `data` against a file format.
+    """Validate `data` against a file format.
 
     Raises
     ------
     InputError
-        All problems at once, one line each: the field's path, what was found, what
-        is allowed, and the nearest valid name.
+        With all problems at once, one line each: the path of the field, what was found, what is
+        allowed, and the nearest valid name.
     """
     try:
         return model.model_validate(data)
@@ -237,14 +237,14 @@ _NEEDED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-"""What is needed instead, by pydantic's type of problem."""
+"""What is needed instead, by pydantic's type of error."""
 
 
 def _without_other_branches(problems: Iterable[Any], data: Any) -> list[Any]:
-    """Tell what is wrong with a value only by the branch of a union that it was meant for.
+    """Report errors only for the branch of a union that the value was meant for.
 
-    Where a text or a mapping may stand, a mapping with a problem in it is not also "no
-    text"; a value that is neither is told what all the branches need.
+    If a field accepts a text or a mapping, an error inside a mapping does not also produce "not
+    a text".  A value that matches no branch gets one message that lists what all branches need.
     """
     kept: list[Any] = []
     by_place: dict[tuple[Any, ...], list[Any]] = {}
@@ -261,10 +261,10 @@ def _without_other_branches(problems: Iterable[Any], data: Any) -> list[Any]:
 
 
 _PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$": "begin with a letter or digit, and hold nothing but "
+    r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$": "start with a letter or digit and contain only "
     "letters (a to z), digits, blanks and the characters _ . + -",
 }
-"""What patterns of names say, in words."""
+"""Descriptions of the patterns for names."""
 
 
 def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:
@@ -304,7 +304,7 @@ def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:
 
 
 def _keys_of(problem: Any, data: Any) -> tuple[Any, ...]:
-    """Keys (an index of a list as a tuple) that lead to a problem; no tags of unions."""
+    """Return the keys that lead to an error (list indices as 1-tuples), without union tags."""
     keys: list[Any] = []
     here = data
     location = problem["loc"][:-2] if problem["loc"][-1:] == ("[key]",) else problem["loc"]
@@ -326,7 +326,7 @@ def _dotted(keys: tuple[Any, ...]) -> str:
 
 
 def allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Field names at a place of the format, found by walking the JSON Schema."""
+    """Return the field names that are allowed at a location, found in the JSON Schema."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
 
@@ -365,6 +365,6 @@ def allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]
 
 
 def _keys_allowed(node: Mapping[str, Any]) -> list[str]:
-    """Keys of a mapping whose keys are given, such as precisions."""
+    """Return the keys of a mapping with a fixed set of keys, such as precisions."""
     allowed: list[str] = node.get("propertyNames", {}).get("enum", [])
     return allowed

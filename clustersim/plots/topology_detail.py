@@ -1,4 +1,4 @@
-"""Small pools drawn vertex by vertex: in layers, or from above where there are no layers."""
+"""Small pools with every vertex drawn: in layers, or from above if there are no layers."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ BOX_HEIGHT = 0.34
 
 
 def is_layered(fabric: Fabric) -> bool:
-    """Whether all links go from one layer to the next."""
+    """Return whether all links connect one layer to the next."""
     return all(level.lower != level.upper for level in fabric.levels())
 
 
 def is_small(fabric: Fabric) -> bool:
-    """Whether single switches (or nodes, where there are none) can be told apart in a drawing."""
+    """Return whether single switches (or nodes, if there are none) are distinguishable."""
     groups = fabric.vertices(merge=True)
     if not is_layered(fabric):
         return groups[-1].count <= MOST_PLAN_VERTICES
@@ -57,18 +57,18 @@ def is_small(fabric: Fabric) -> bool:
 
 
 def detail_width(fabric: Fabric) -> float:
-    """Width of a layered drawing (inches)."""
+    """Return the width of a layered drawing (inches)."""
     _, *layers = fabric.vertices(merge=True)
     return max(layers[0].count * LEAF_WIDTH, 0.3 * max(layer.count for layer in layers))
 
 
 def plan_side(fabric: Fabric) -> float:
-    """Width and height of a drawing from above (inches)."""
+    """Return width and height of a drawing from above (inches)."""
     return max(3.0, 0.5 * math.sqrt(fabric.vertices(merge=True)[-1].count) + 2.0)
 
 
 def top_xs(fabric: Fabric, left: float, width: float) -> list[float]:
-    """Middles of the boxes of the top layer."""
+    """Return the middles of the boxes of the top layer."""
     return [float(x) for x in _spread(fabric.vertices(merge=True)[-1].count, left, width)]
 
 
@@ -82,16 +82,16 @@ def draw_detail(
     place: tuple[float, float, float, float],
     colours: Mapping[str, str],
 ) -> None:
-    """Draw layers of switches over their nodes.
+    """Draw layers of switches above their nodes.
 
     Parameters
     ----------
     ax : Axes
     fabric : Fabric
     place : (left, bottom, width, row)
-        Left border, middle of the nodes, width, height of one level.
+        Left border, middle of the nodes, width, and height of one level.
     colours : mapping of str to str
-        By kind of switch.
+        Colour of each kind of switch.
     """
     left, bottom, width, row = place
     layers = {group.kind: group for group in fabric.vertices(merge=True)[1:]}
@@ -125,7 +125,7 @@ def _switches(
 def _lines(
     ax: Axes, x0: NDArray[np.float64], y0: float, x1: NDArray[np.float64], y1: float
 ) -> None:
-    """Lines from the upper sides of the boxes at `y0` to the lower sides of those at `y1`."""
+    """Draw lines from the tops of the boxes at `y0` to the bottoms of those at `y1`."""
     below = np.column_stack([x0, np.full(x0.size, y0 + BOX_HEIGHT / 2)])
     above = np.column_stack([x1, np.full(x1.size, y1 - BOX_HEIGHT / 2)])
     _add_lines(ax, np.stack([below, above], axis=1), "#8899aa", 0.7)
@@ -174,7 +174,7 @@ def _nodes(
 
 
 def draw_plan(ax: Axes, fabric: Fabric, left: float, bottom: float, width: float) -> None:
-    """Draw nodes or routers from above: a torus as a grid, anything else in a circle."""
+    """Draw nodes or routers from above: a torus as a grid, other networks in a circle."""
     side = plan_side(fabric)
     count = fabric.vertices(merge=True)[-1].count
     centre = np.array([left + width / 2, bottom + side / 2])
@@ -198,7 +198,7 @@ def draw_plan(ax: Axes, fabric: Fabric, left: float, bottom: float, width: float
 
 
 def _grid(dims: tuple[int, ...], side: float) -> NDArray[np.float64]:
-    """Places of the nodes of a torus around 0; the planes of a third dimension are shifted."""
+    """Return node positions of a torus around 0; planes of a third dimension are shifted."""
     depth, rows, columns = (1, *dims) if len(dims) == 2 else dims
     plane, row, column = (index.ravel() for index in np.indices((depth, rows, columns)))
     step = side / max(rows, columns, 2)
@@ -209,7 +209,7 @@ def _grid(dims: tuple[int, ...], side: float) -> NDArray[np.float64]:
 
 
 def _torus_links(ax: Axes, fabric: TorusFabric, xy: NDArray[np.float64]) -> None:
-    """Draw links between neighbours as lines; those around the edge as stubs at both ends."""
+    """Draw links between neighbours as lines; wrap-around links as stubs at both ends."""
     index = np.arange(len(xy)).reshape(fabric.dims)
     segments = []
     for axis in fabric.wrapped:

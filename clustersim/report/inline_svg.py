@@ -1,4 +1,4 @@
-"""Pictures of matplotlib as a part of an HTML page."""
+"""Embed matplotlib pictures in an HTML page."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["inline_svg"]
 
 _REFERENCE = re.compile(r"""url\(\s*(["']?)(#?)([^)"']*)\1\s*\)""")
 _POINT_PX = 4 / 3
-"""CSS pixels a point."""
+"""CSS pixels per point."""
 
 
 def inline_svg(svg: str, *, key: str, label: str, described_by: str = "") -> str:
-    """Make an SVG file a part of an HTML page that holds others like it.
+    """Convert an SVG file for embedding in an HTML page with other such pictures.
 
-    matplotlib uses the same ids in every figure, and its style sheet would reach the whole
-    page: ids and references get `key` before them, the style sheet is nested under the
-    picture's own id.  Metadata is left out, and the size follows the page up to the width
-    that the figure was drawn for.
+    matplotlib uses the same ids in every figure, and its style sheet would apply to the whole
+    page.  Therefore ids and references get the prefix `key`, and the style sheet is nested under
+    the picture's id.  Metadata is removed.  The size follows the page, up to the width that the
+    figure was drawn for.
 
     Parameters
     ----------
@@ -29,14 +29,14 @@ def inline_svg(svg: str, *, key: str, label: str, described_by: str = "") -> str
     key : str
         The id of the picture, unique in the page.
     label : str
-        What the picture shows, for those who do not see it.
+        Text alternative for readers who cannot see the picture.
     described_by : str
-        The id of the element of the page that tells more.
+        The id of the page element that describes the picture.
 
     Raises
     ------
     InputError
-        If it is no SVG, runs a script, or refers to anything outside itself.
+        If it is not an SVG, runs a script, or refers to anything outside itself.
     """
     try:
         root = ElementTree.fromstring(svg)
@@ -58,20 +58,20 @@ def _local(name: str) -> str:
 
 
 def _adapt(element: ElementTree.Element, key: str) -> None:
-    """Take namespaces off an element (HTML has none) and make its ids those of this picture."""
+    """Remove the namespaces of an element (HTML has none) and prefix its ids with `key`."""
     element.tag = _local(element.tag)
     if element.tag in ("script", "foreignObject"):
-        raise InputError(key, f"holds a <{element.tag}>, which a picture of a page may not")
+        raise InputError(key, f"contains a <{element.tag}>, which is not allowed in a page")
     attributes = {_local(name): value for name, value in element.attrib.items()}
     element.attrib.clear()
     for name, value in attributes.items():
         if name.startswith("on"):
-            raise InputError(key, f"holds a script, {name}={value!r}")
+            raise InputError(key, f"contains a script, {name}={value!r}")
         element.set(name, _own_references(name, value, key))
     if element.tag == "style":
         rules = element.text or ""
         if "@import" in rules:
-            raise InputError(key, "holds an @import of a style sheet, outside of the page")
+            raise InputError(key, "contains an @import of a style sheet outside the page")
         element.text = f"#{key} {{ {_own_urls(rules, key)} }}"
 
 
@@ -84,13 +84,13 @@ def _own_references(name: str, value: str, key: str) -> str:
         return f"#{key}-{value[1:]}"
     if value.startswith("data:image/"):
         return value
-    raise InputError(key, f"refers to {value!r}, outside of the page")
+    raise InputError(key, f"refers to {value!r}, outside the page")
 
 
 def _own_urls(value: str, key: str) -> str:
     def own(match: re.Match[str]) -> str:
         if not match[2]:
-            raise InputError(key, f"refers to {match[0]!r}, outside of the page")
+            raise InputError(key, f"refers to {match[0]!r}, outside the page")
         return f"url(#{key}-{match[3]})"
 
     return _REFERENCE.sub(own, value)

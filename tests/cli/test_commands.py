@@ -128,7 +128,7 @@ def test_a_run_tells_its_energy_and_money(
     mwh, cny = result.costs["energy_j"].sum() / 3.6e9, result.costs["cost_cny"].sum()
     assert f"energy: {mwh:.4g} MWh, " in printed
     assert f"cost: {format_number(cny)} CNY, " in printed
-    assert f"; {cny / 50:,.4g} CNY a job, " in printed
+    assert f"; {cny / 50:,.4g} CNY per job, " in printed
 
 
 def test_catalogue(capsys: pytest.CaptureFixture[str]) -> None:

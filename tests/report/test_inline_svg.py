@@ -62,13 +62,13 @@ def test_embedded_pixels_stay():
         ("no picture", "is not an SVG picture: syntax error"),
         ("<html/>", "is not an SVG picture but <html>"),
         ('<svg xmlns="http://www.w3.org/2000/svg"/>', "without a viewBox"),
-        (f"{OPEN}<script/></svg>", "holds a <script>"),
-        (f"{OPEN}<foreignObject/></svg>", "holds a <foreignObject>"),
-        (f'{OPEN}<g onclick="x()"/></svg>', "holds a script, onclick='x\\(\\)'"),
+        (f"{OPEN}<script/></svg>", "contains a <script>"),
+        (f"{OPEN}<foreignObject/></svg>", "contains a <foreignObject>"),
+        (f'{OPEN}<g onclick="x()"/></svg>', "contains a script, onclick='x\\(\\)'"),
         (f'{OPEN}<a href="http://x.org/"/></svg>', "refers to 'http://x.org/', outside"),
         (f'{OPEN}<a href="javascript:x()"/></svg>', "refers to 'javascript:x"),
         (f'{OPEN}<g style="fill: url(http://x.org/a)"/></svg>', "refers to 'url\\(http://x"),
-        (f'{OPEN}<style>@import "a.css";</style></svg>', "holds an @import"),
+        (f'{OPEN}<style>@import "a.css";</style></svg>', "contains an @import"),
     ],
 )
 def test_pictures_that_a_page_cannot_hold(svg, told):

@@ -121,7 +121,7 @@ BEIJING = datetime(2020, 6, 9, 18, tzinfo=parse_zone("Asia/Shanghai"))
 @pytest.mark.parametrize(
     ("start", "zone", "clock", "shown", "source", "note"),
     [
-        (None, None, None, "midnight of a Monday", "default", None),
+        (None, None, None, "midnight on a Monday", "default", None),
         (None, None, BEIJING, "2020-06-09 18:00 (Asia/Shanghai)", "log", None),
         (None, None, BEIJING.replace(tzinfo=None), "18:00 (no time zone, days of", "log", None),
         (None, "Asia/Shanghai", BEIJING, "18:00 (Asia/Shanghai)", "log", None),
@@ -307,7 +307,7 @@ def test_commands_say_what_time_0_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "plain.yaml").write_text(json.dumps(CYCLES))
     plain = str(tmp_path / "plain")
     assert main(["run", str(tmp_path / "plain.yaml"), "--out", plain]) == 0
-    assert "time 0 is midnight of a Monday (no date, days of 24 hours), by default" in (
+    assert "time 0 is midnight on a Monday (no date, days of 24 hours), by default" in (
         capsys.readouterr().out
     )
 
@@ -356,6 +356,8 @@ def test_what_is_no_offset_has_no_such_hint(zone: object) -> None:
 
 @pytest.mark.parametrize("offset", ["+05:30:15", "-00:00:30", "+14:30", "-23:59"])
 def test_an_offset_that_no_clock_has_is_refused(offset: str) -> None:
-    with pytest.raises(InputError, match=r"start: .* offset from UTC that no clock has; whole"):
+    with pytest.raises(
+        InputError, match=r"start: .* offset from UTC that no time zone uses; allowed are whole"
+    ):
         define_scenario({**CYCLES, "start": f"2026-01-01T08:00:00{offset}"})
     assert define_scenario({**CYCLES, "start": "2026-01-01T08:00+05:45"}).scenario.start

@@ -174,7 +174,7 @@ def test_a_night_of_training_by_hand() -> None:
     assert restart_causes(result.attempts, result.outages) == {"on nodes taken by services": 1}
     text = result_text(result)
     assert (
-        "0 times a node went out of service; 1 restart of jobs on nodes taken by services\n" in text
+        "nodes went out of service 0 times; 1 restart of jobs on nodes taken by services\n" in text
     )
     use = result.utilisation[result.utilisation["pool"] == "h200"]
     rows = use[["time_s", "allocated", "out", "serving"]].to_numpy().tolist()
