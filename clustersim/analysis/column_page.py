@@ -127,7 +127,7 @@ def columns_page() -> str:
 
 def _table_lines(table: Table) -> Iterator[str]:
     file = table.file if "`" in table.file else f"`{table.file.replace(' and ', '` and `')}`"
-    only = f"; {table.only}" if table.only else ""
+    only = f"; written only {table.only}" if table.only else ""
     yield from ("", f"### {table.name}", "", f"{file}: one row per {table.rows}{only}.", "")
     yield from ("| column | unit | meaning | only |", "|---|---|---|---|")
     for column in table.columns:

@@ -73,7 +73,7 @@ _JOB = Column("job_id", "identifier of the job")
 _POOL = Column("pool", "name of the pool")
 _N = Column("n_accelerators", "accelerators of the job", "count")
 _ACCOUNTS = (
-    Column("energy_j", "energy", "energy", ENERGY),
+    Column("energy_j", "energy use", "energy", ENERGY),
     Column("electricity_cny", "cost of electricity", "money", ENERGY),
     Column("carbon_kg", "carbon dioxide of the electricity", "mass", ENERGY),
 )
