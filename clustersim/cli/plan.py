@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         plan = plan_purchases(
             question,
             workers=args.workers,
-            told=_print_progress if sys.stderr.isatty() else None,
+            report=_print_progress if sys.stderr.isatty() else None,
             kept=kept,
             state=keep,
         )

@@ -1,4 +1,4 @@
-"""The planned fleet beside a fleet that is described elsewhere."""
+"""Comparison of the planned fleet with a reference fleet."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ __all__ = ["reference_table"]
 
 
 def reference_table(question: PlanQuestion, schedule: Schedule) -> pd.DataFrame | None:
-    """Return the chips at the end of a plan beside those of its reference fleet.
+    """Compare the chips at the end of a plan with its reference fleet.
 
     Returns
     -------
     DataFrame or None
-        A row a chip type: ``chip, accelerator, reference_chips, least_chips, most_chips`` (of the
-        plan at its end, over its scenarios); chips that the plan does not know come last, without
-        a name. None where the plan has no reference fleet.
+        One row per chip type: ``chip, accelerator, reference_chips, least_chips, most_chips`` (at
+        the end of the plan, over its scenarios).  Chips that are not in the plan come last, without
+        a name.  None if the plan has no reference fleet.
 
     Raises
     ------
     InputError
-        If the topology cannot be used.
+        If the topology is invalid.
     """
-    told = question.spec.reference_fleet
-    if told is None:
+    reference = question.spec.reference_fleet
+    if reference is None:
         return None
     with named_in(question.source, "reference_fleet.cluster"):
-        cluster = load_cluster(beside(question.folder, told.cluster), question.catalogue)
+        cluster = load_cluster(beside(question.folder, reference.cluster), question.catalogue)
     reference: Counter[str] = Counter()
     for pool in cluster.pools.values():
         chip = question.catalogue.accelerator(pool.accelerator)
