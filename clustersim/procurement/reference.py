@@ -36,17 +36,17 @@ def reference_table(question: PlanQuestion, schedule: Schedule) -> pd.DataFrame 
         return None
     with named_in(question.source, "reference_fleet.cluster"):
         cluster = load_cluster(beside(question.folder, reference.cluster), question.catalogue)
-    reference: Counter[str] = Counter()
+    chips: Counter[str] = Counter()
     for pool in cluster.pools.values():
         chip = question.catalogue.accelerator(pool.accelerator)
-        reference[chip.name] += pool.nodes * (pool.chips_per_node or chip.chips_per_node)
+        chips[chip.name] += pool.nodes * (pool.chips_per_node or chip.chips_per_node)
     per_node, last = chips_per_node(question), schedule.nodes[:, -1]
     rows = []
     for index, (name, spec) in enumerate(question.spec.chips.items()):
         accelerator = question.catalogue.accelerator(spec.accelerator).name
-        chips = last[:, index] * per_node[name]
-        rows.append((name, accelerator, reference.pop(accelerator, 0), chips.min(), chips.max()))
-    rows += [("", accelerator, count, 0, 0) for accelerator, count in reference.items()]
+        bought = last[:, index] * per_node[name]
+        rows.append((name, accelerator, chips.pop(accelerator, 0), bought.min(), bought.max()))
+    rows += [("", accelerator, count, 0, 0) for accelerator, count in chips.items()]
     columns = ["chip", "accelerator", "reference_chips", "least_chips", "most_chips"]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype(dict.fromkeys(columns[2:], "int64"))

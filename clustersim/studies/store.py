@@ -274,8 +274,8 @@ class Store:
         if len(keys) == 1:
             return keys[0]
         if keys:
-            found = f"{len(keys):,} runs begin with {start!r}: {shortened(keys, 6)}"
-            raise InputError(self.path.parent, f"{found}; give more characters")
+            problem = f"{len(keys):,} runs begin with {start!r}: {shortened(keys, 6)}"
+            raise InputError(self.path.parent, f"{problem}; give more characters")
         raise InputError(self.path.parent, self._no_run(start))
 
     def origin(self, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
