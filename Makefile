@@ -1,9 +1,9 @@
 # make setup   virtual environment with pinned dependencies and the package
 # make run     the main job: capacity curves of a mixed fleet (about two minutes)
-# make test    the tests; some of them: make test TESTS=tests/topology
-# make verify  the long and statistical tests; with FULL=1 also those of the full counts
-# make lint    style and types
-# make package the wheel and the sdist, and every example with the installed wheel alone
+# make test    the tests; a part of them: make test TESTS=tests/topology
+# make verify  the long and statistical tests; FULL=1 also runs those with full counts
+# make lint    style, types and imports
+# make package the wheel and the sdist; every example is tried with the installed wheel alone
 # make docs    the documentation, as pages in out/site
 # make bench   speed, as ratios measured in one run
 
@@ -56,7 +56,7 @@ lint: setup
 package: setup
 	$(BIN)/python -m tests.packaging
 
-# A target each, so that make -j 2 runs two beside each other.
+# Separate targets, so that make -j 2 runs two of them at the same time.
 quick-experiments: $(QUICK)
 
 $(QUICK): quick-%: setup

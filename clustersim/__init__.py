@@ -1,7 +1,7 @@
 """clustersim: a discrete-event simulator of heterogeneous AI datacenters.
 
-The names of :data:`__all__` are the Python interface.  Each is imported when it is
-first used, so that ``import clustersim`` is quick.
+The names in :data:`__all__` are the Python interface.  Each is imported on first use, so that
+``import clustersim`` is fast.
 
 Examples
 --------

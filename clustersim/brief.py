@@ -1,4 +1,4 @@
-"""Objects that show themselves in a line: on the console, and as a small table in a notebook."""
+"""Objects with a one-line representation on the console and a small table in a notebook."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Mapping
 __all__ = ["Brief"]
 
 _MOST_CHARACTERS = 200
-"""Of a value; names of files and reasons may be long."""
+"""The most characters of a value that are shown; file names and reasons may be long."""
 
 
 class Brief:
-    """Base of what shows its main numbers instead of all its fields.
+    """Base of objects whose representation shows their main numbers instead of all fields.
 
-    A dataclass that has it as a base is declared with ``repr=False``, and says in :meth:`_brief`
-    what it is and its main numbers, as texts with their units.
+    A dataclass that derives from it is declared with ``repr=False`` and defines :meth:`_brief`.
 
     Examples
     --------
@@ -31,13 +30,13 @@ class Brief:
     __slots__ = ()
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
-        """Return what it is, and its main numbers by name; empty values are left out."""
+        """Return the title and the main numbers by name, as texts; empty values are omitted."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
         title, facts = self._brief()
-        told = [f"{name} {_short(value)}" for name, value in facts.items() if value]
-        return f"{title}: {'; '.join(told)}" if told else title
+        parts = [f"{name} {_short(value)}" for name, value in facts.items() if value]
+        return f"{title}: {'; '.join(parts)}" if parts else title
 
     def __str__(self) -> str:
         return repr(self)
@@ -54,6 +53,6 @@ class Brief:
 
 
 def _short(value: str) -> str:
-    """One line of a value, cut where it is long."""
+    """Return a value as one line, cut if it is too long."""
     line = " ".join(value.split())
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 3] + "..."

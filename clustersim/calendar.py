@@ -1,10 +1,10 @@
-"""The calendar of a run: what local clocks show at each time of the simulation.
+"""The calendar of a run: the local date and time at each simulated time.
 
-Simulated time is seconds since time 0, without a clock.  A calendar says which date and local
-time it is at time 0, and in which time zone, so that everything that depends on the hour of the
-day, the day of the week or the month can be looked up.  Between two changes of daylight saving
-time the local clock runs as simulated time does; a calendar is therefore a few shifts, and
-everything that is computed from it is computed for whole arrays.
+Simulated time is the number of seconds since time 0.  A calendar states the local date, the local
+time and the time zone at time 0, so that everything that depends on the hour of the day, the day
+of the week or the month can be looked up.  Between two changes of daylight saving time, the local
+clock advances like simulated time.  A calendar is therefore a short list of shifts, and all
+functions work on whole arrays.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ __all__ = [
 
 HOUR_S, WEEK_S = 3600.0, 604800.0
 LAST_CHANGE_YEARS = 200
-"""After so many years the clocks of a zone no longer change: its rules are unknown until then."""
+"""Clock changes are computed for this many years; later ones are unknown and are ignored."""
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calendar:
-    """Which date and local time it is at time 0, and how the local clock goes on.
+    """The local date and time at time 0, and the rules by which the local clock advances.
 
     Attributes
     ----------
     start : datetime or None
-        Local date and time at time 0.  With a zone as its `tzinfo`, the local clock follows that
-        zone, daylight saving time included; without, every day has 24 hours.  None: no date is
-        known, time 0 is midnight of a Monday, and every day has 24 hours.
+        Local date and time at time 0.  If its `tzinfo` is a zone, the local clock follows that zone
+        including daylight saving time; otherwise every day has 24 hours.  None: no date is known,
+        time 0 is midnight on a Monday, and every day has 24 hours.
 
     Examples
     --------
@@ -76,14 +76,14 @@ class Calendar:
         return None if self.start is None else zone_name(self.start.tzinfo)
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether date, time and zone are the same; the same instant is not enough."""
+        """Return whether date, time and zone are equal; the same instant is not enough."""
         return isinstance(other, Calendar) and self.document() == other.document()
 
     def __hash__(self) -> int:
         return hash(tuple(self.document().values()))
 
     def document(self) -> dict[str, str]:
-        """Return the calendar as plain data; see :meth:`of_document`.
+        """Return the calendar as plain data; :meth:`of_document` is the inverse.
 
         Examples
         --------
@@ -92,12 +92,12 @@ class Calendar:
         """
         if self.start is None:
             return {}
-        told = {"start": self.start.isoformat()}
-        return told if self.time_zone is None else {**told, "time_zone": self.time_zone}
+        data = {"start": self.start.isoformat()}
+        return data if self.time_zone is None else {**data, "time_zone": self.time_zone}
 
     @classmethod
     def of_document(cls, data: Mapping[str, Any]) -> Calendar:
-        """Return the calendar that :meth:`document` wrote down.
+        """Return the calendar that :meth:`document` converted to plain data.
 
         Examples
         --------
@@ -112,7 +112,7 @@ class Calendar:
         return cls(start if zone is None else start.astimezone(parse_zone(zone)))
 
     def local_s(self, time_s: npt.ArrayLike) -> Floats:
-        """Return what the local clock shows, in seconds since the Monday midnight before time 0.
+        """Return the local time in seconds since the last Monday midnight at or before time 0.
 
         Parameters
         ----------
@@ -122,28 +122,28 @@ class Calendar:
         Returns
         -------
         float64 array
-            Of the same shape.  Modulo 86,400 it is the second of the day, modulo 604,800 that of
-            the week.
+            Same shape as `time_s`.  Modulo 86,400 it is the second of the day, modulo 604,800 the
+            second of the week.
         """
         times = np.asarray(time_s, dtype=np.float64)
         begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
         return np.asarray(times + shift_s[piece_of(begin_s, times)])
 
     def integral_until(self, time_s: npt.ArrayLike, of_local: Callable[[Floats], Floats]) -> Floats:
-        """Integrate a rate that the local clock determines from time 0 to each of some times.
+        """Integrate a rate that depends on local time, from time 0 to each of the given times.
 
         Parameters
         ----------
         time_s : array_like of float
             Times of the simulation, in seconds.
         of_local : callable
-            Integral of the rate over local time, from any fixed local time to those of an array;
-            see :meth:`local_s`.
+            Integral of the rate over local time, from any fixed local time to each element of an
+            array; see :meth:`local_s`.
 
         Returns
         -------
         float64 array
-            Hours that the clock skips count nothing, those that it shows twice count twice.
+            Hours that the clock skips count zero times, hours that it repeats count twice.
         """
         times = np.asarray(time_s, dtype=np.float64)
         begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
@@ -154,13 +154,13 @@ class Calendar:
         return np.asarray(before[piece] + of_local(times + shift_s[piece]))
 
     def hour_of_week(self, time_s: npt.ArrayLike) -> Ints:
-        """Return the hour of the week that the local clock shows, 0 (Monday, 00:00) to 167."""
+        """Return the local hour of the week, 0 (Monday, 00:00) to 167."""
         return (self.local_s(time_s) // HOUR_S).astype(np.int64) % 168
 
     def hour_edges_s(self, until_s: float) -> Floats:
-        """Return when hours of the local clock begin: time 0, then each full hour before `until_s`.
+        """Return the starts of local hours: time 0, then each full hour before `until_s`.
 
-        An hour that a change of the clock cuts short ends there.
+        An hour that a clock change shortens ends at the change.
 
         Examples
         --------
@@ -178,12 +178,12 @@ class Calendar:
         return edges[edges < until_s] if until_s > 0 else edges[:1]
 
     def month_edges_s(self, until_s: float) -> Floats:
-        """Return when months begin after time 0 and before `until_s`, at local midnight.
+        """Return the starts (local midnight) of the months after time 0 and before `until_s`.
 
         Raises
         ------
         ValueError
-            If no date is known.
+            If the calendar has no date.
 
         Examples
         --------
@@ -202,12 +202,12 @@ class Calendar:
         return edges[(edges > 0) & (edges < until_s)]
 
     def at(self, time_s: float) -> datetime:
-        """Return the local date and time at a time of the simulation.
+        """Return the local date and time at a simulated time.
 
         Raises
         ------
         ValueError
-            If no date is known, or it is beyond the year 9999.
+            If the calendar has no date, or the time is beyond the year 9999.
         """
         if self.start is None:
             raise ValueError("a calendar without a date has no dates")
@@ -220,9 +220,9 @@ class Calendar:
             raise ValueError(f"{time_s:g} s after {self.start} is beyond the year 9999") from None
 
     def iso(self, time_s: float) -> str:
-        """Return the local date and time as ISO 8601 to the second, with its offset from UTC.
+        """Return the local date and time in ISO 8601, to the second, with the offset from UTC.
 
-        Empty without a date, and beyond the year 9999.
+        Empty if the calendar has no date, and beyond the year 9999.
         """
         try:
             return self.at(time_s).isoformat(timespec="seconds")
@@ -232,7 +232,7 @@ class Calendar:
     def text(self, time_s: float) -> str:
         """Return the local date and time as a short text, to the minute.
 
-        Without a date, it is the day of the week and the time.
+        Without a date, the text is the day of the week and the time.
         """
         if self.start is None:
             day, second = divmod(time_s % WEEK_S, DAY_S)
@@ -243,27 +243,27 @@ class Calendar:
             return f"{time_s / SECONDS_PER_YEAR:,.0f} years after {self.start:%Y-%m-%d}"
 
     def __str__(self) -> str:
-        """Say in a phrase what time 0 is."""
+        """Describe time 0 in a phrase."""
         if self.start is None:
-            return "midnight of a Monday (no date, days of 24 hours)"
+            return "midnight on a Monday (no date, days of 24 hours)"
         zone = self.time_zone or "no time zone, days of 24 hours"
         shown = self.start.strftime("%Y-%m-%d %H:%M" + (":%S" if self.start.second else ""))
         return f"{_DAYS[self.start.weekday()]}, {shown} ({zone})"
 
     def shifts(self, until_s: float) -> tuple[Floats, Floats]:
-        """Return by how much the local clock is ahead of simulated time, and from when on.
+        """Return by how much the local clock is ahead of simulated time, and from when.
 
         Parameters
         ----------
         until_s : float
-            Changes of the clock up to this time are found, in seconds.
+            Clock changes up to this time are included, in seconds.
 
         Returns
         -------
         begin_s : float64 array (pieces,)
-            When each piece begins, from 0 on, in ascending order.
+            Start of each piece, ascending from 0.
         shift_s : float64 array (pieces,)
-            Local time (see :meth:`local_s`) less simulated time in it.
+            Local time (see :meth:`local_s`) minus simulated time in each piece.
         """
         if self.start is None:
             return np.zeros(1), np.zeros(1)
@@ -286,26 +286,26 @@ class Calendar:
         return np.array(begin_s)[kept], np.array(shifts)[kept]
 
     def _times_of(self, local_s: Floats, begin_s: Floats, shift_s: Floats) -> Floats:
-        """Return when the local clock first reaches some times: where it skips one, right then."""
+        """Return when the local clock first reaches each time; skipped times map to the change."""
         ends_s = np.append(begin_s[1:], np.inf) + shift_s
         piece = np.array([int(np.argmax(ends_s > local)) for local in local_s], dtype=np.int64)
         return np.maximum(local_s - shift_s[piece], begin_s[piece])
 
 
 def piece_of(begins: Floats, values: Floats) -> npt.NDArray[np.intp] | int:
-    """Return in which piece some values lie; 0 for all where there is one, which is quicker.
+    """Return the index of the piece that contains each value; 0 if there is one piece (faster).
 
     Parameters
     ----------
     begins : float64 array (pieces,)
-        Where each piece begins, in ascending order; values before the first lie in it too.
+        Start of each piece, ascending; values before the first start belong to the first piece.
     values : float64 array
     """
     return 0 if len(begins) == 1 else np.searchsorted(begins[1:], values, side="right")
 
 
 UNDATED = Calendar()
-"""No date: time 0 is midnight of a Monday, and every day has 24 hours."""
+"""A calendar without a date: time 0 is midnight on a Monday, and every day has 24 hours."""
 
 
 def _wall(moment: datetime) -> datetime:
@@ -313,6 +313,6 @@ def _wall(moment: datetime) -> datetime:
 
 
 def _monday(moment: datetime) -> datetime:
-    """Midnight of the Monday on or before a date, as a local clock shows it."""
+    """Return midnight of the Monday on or before a date, in local time."""
     wall = _wall(moment)
     return datetime(wall.year, wall.month, wall.day) - timedelta(days=wall.weekday())

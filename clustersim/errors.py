@@ -1,8 +1,7 @@
-"""Errors that a user can act on.
+"""Errors that a user can correct.
 
-Everything that is wrong with an input becomes an :class:`InputError`; the
-command line prints it and exits with code 2.  Anything else that escapes is a
-bug of the simulator and keeps its traceback.
+Every problem with an input is raised as an :class:`InputError`; the command line prints it and
+exits with code 2.  Any other exception is a bug of the simulator and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -32,23 +31,23 @@ __all__ = [
 
 
 _MOST_COMPARED = 100
-"""Characters of a name that are compared with those that are allowed."""
+"""At most this many characters of a name are compared with the allowed names."""
 
 
 _MOST_PROBLEMS = 100
-"""Lines of a message."""
+"""The most lines in a message."""
 _MOST_CHARACTERS = 1000
-"""Of a line of a message; it may show values that are huge."""
+"""The most characters in a line of a message, which may quote very long values."""
 _LONG_WORD = re.compile(r"\w{80,}")
-"""A number or word that nobody reads to its end."""
+"""A number or word too long to be worth printing in full."""
 _SHOWN_OF_WORD = 40
-"""Characters of such a word."""
+"""The number of characters of such a word that are printed."""
 _BRIEF = reprlib.Repr()
-"""Goes into a few levels and elements of what may be huge."""
+"""Shows only a few levels and elements of a nested value."""
 
 
 class ClusterSimError(Exception):
-    """Base class of every error that clustersim raises on purpose."""
+    """Base class of all errors that clustersim raises on purpose."""
 
 
 class InputError(ClusterSimError):
@@ -57,9 +56,9 @@ class InputError(ClusterSimError):
     Parameters
     ----------
     source : str or Path
-        The file (or option, or argument) that holds the problem.
+        The file, option or argument with the problem.
     problems : str or sequence of str
-        One line a problem: the field, what was found, what is allowed.  All the
+        One line for each problem: the field, what was found, what is allowed.  All
         problems of a source are reported at once.
     """
 
@@ -79,7 +78,7 @@ class InputError(ClusterSimError):
 
 
 def _cut(text: str) -> str:
-    """Leave out the ends of words and the middle of a text that are too long to be read."""
+    """Shorten very long words and cut the middle out of a text that is too long."""
     text = _LONG_WORD.sub(lambda word: f"{word[0][:_SHOWN_OF_WORD]}...", text)
     if len(text) <= _MOST_CHARACTERS:
         return text
@@ -89,7 +88,7 @@ def _cut(text: str) -> str:
 
 @contextmanager
 def named_in(source: str | Path, field: str) -> Iterator[None]:
-    """Say of an :class:`InputError` in here which `field` of which file led to it.
+    """Add to any :class:`InputError` raised in the block which `field` of which file led to it.
 
     Examples
     --------
@@ -107,7 +106,7 @@ def named_in(source: str | Path, field: str) -> Iterator[None]:
 
 
 def shown(value: object, *, most: int = 60) -> str:
-    """Return a value as a message shows it, cut after so many characters.
+    """Return a value as messages show it, cut after `most` characters.
 
     Examples
     --------
@@ -125,23 +124,23 @@ def check_kind(
     wanted: str,
     instead: str = "",
 ) -> None:
-    """Refuse an argument of another kind than a function can use.
+    """Raise an error if an argument is of the wrong type.
 
     Parameters
     ----------
     name : str
-        Of the argument.
+        Name of the argument.
     value : object
-        What was given.
+        The value that was passed.
     kinds : type or tuple of type
-        What can be used; True and False are no numbers.
+        Types that are allowed; True and False do not count as numbers.
     wanted, instead : str
-        The same in words, and what to do instead.
+        Text for the message: what is allowed, and what to do instead.
 
     Raises
     ------
     InputError
-        If `value` is of another kind.
+        If `value` is of another type.
 
     Examples
     --------
@@ -157,7 +156,7 @@ def check_kind(
 
 
 def kind_text(value: object) -> str:
-    """Show a short value, and name the kind of another.
+    """Return a short value as text, and the type name of any other value.
 
     Examples
     --------
@@ -171,16 +170,16 @@ def kind_text(value: object) -> str:
 
 
 _TYPO = 0.85
-"""Names this similar differ by a slip of the keyboard (ratio of `difflib`)."""
+"""Names at least this similar differ by a typing error (ratio of `difflib`)."""
 _SIMILAR, _SIMILAR_SHORT, _SHORT = 0.55, 0.65, 5
-"""Names less similar than this have nothing in common; names with few letters need more."""
+"""Names less similar than this are unrelated; short names need the higher threshold."""
 
 
 def nearest_name(name: object, allowed: Iterable[str]) -> str | None:
-    """Return the allowed name that was most likely meant; None where none is near.
+    """Return the allowed name that was most likely meant, or None if none is near.
 
-    A slip of the keyboard goes first, then what means the same, then a name with the same word in
-    it, then what looks similar.
+    Candidates are tried in this order: a typing error, the same meaning, a name that contains the
+    same word, a similar spelling.
 
     Examples
     --------
@@ -204,13 +203,13 @@ def nearest_name(name: object, allowed: Iterable[str]) -> str | None:
 
 
 def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str:
-    """Say what is allowed and which allowed name is the nearest to `name`.
+    """Return a hint with the allowed names and the one nearest to `name`.
 
     Returns
     -------
     str
-        ``"did you mean 'fcfs'? allowed: easy, fcfs, sjf"``; the first part only
-        where something is near, the list cut after `most` names.
+        ``"did you mean 'fcfs'? allowed: easy, fcfs, sjf"``; the question is omitted if no name
+        is near, and the list is cut after `most` names.
     """
     names = sorted(str(item) for item in allowed)
     if not names:
@@ -224,13 +223,13 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
 
 
 RENAMED = {"effective_time": "ettr", "worlds": "draws"}
-"""Keys and metrics of earlier versions, and what they are called now."""
+"""Keys and metrics of earlier versions, with their present names."""
 
 
 class RenamedError(ImportError):
     """A Python name of an earlier version.
 
-    It is an ImportError, as `from` would otherwise put a message of its own in the place of this.
+    It is an ImportError, because ``from ... import`` replaces the message of other errors.
     """
 
     def __init__(self, module: str, name: str, new: str) -> None:
@@ -238,14 +237,14 @@ class RenamedError(ImportError):
 
 
 def new_name(name: object, allowed: Iterable[str]) -> str | None:
-    """Return what a key or metric of an earlier version is called now.
+    """Return the present name of a key or metric of an earlier version.
 
     Parameters
     ----------
     name : object
-        Also of a metric of one pool or period.
+        The old name; a metric may have a suffix for one pool or period.
     allowed : iterable of str
-        Names that can stand in its place; None is returned where the new one is not among them.
+        Names that are allowed; the result is None if the new name is not among them.
 
     Examples
     --------
@@ -258,7 +257,7 @@ def new_name(name: object, allowed: Iterable[str]) -> str | None:
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
-    """One line for a name that is not among `allowed` (``kind`` says of what)."""
+    """Return a one-line message for a name that is not in `allowed` (`kind`: kind of name)."""
     allowed = list(allowed)
     if new := new_name(name, allowed):
         return f"{kind} {shown(name)} is now called {new!r}"

@@ -1,4 +1,4 @@
-"""Reading the YAML files that users write, and checking them at the boundary."""
+"""Read and validate the YAML files that users write."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ __all__ = [
 ]
 
 MOST_BYTES = 1_000_000
-"""Of a YAML file; jobs and measurements belong in CSV or Parquet files."""
+"""Size limit of a YAML file in bytes; jobs and measurements belong in CSV or Parquet files."""
 MOST_VALUES = 100_000
-"""Of a YAML file, each counted as often as aliases repeat it."""
+"""The most values in a YAML file; values repeated by aliases count each time."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class FileModel(BaseModel):
-    """Base of every file format: unknown keys are refused, values are frozen."""
+    """Base of all file formats: unknown keys are refused, instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _PlainConstructor(SafeConstructor):
-    """Reads a date as the text that it is written as, so that the data of a file is plain data."""
+    """Reads dates as plain text, so that the data of a file is plain data."""
 
 
 class _TooManyValuesError(ValueError):
     def __init__(self) -> None:
-        told = "counting each as often as aliases (*name) repeat it"
-        super().__init__(f"it holds more than {MOST_VALUES:,} values, {told}")
+        repeated = "values that aliases (*name) repeat count each time"
+        super().__init__(f"it holds more than {MOST_VALUES:,} values ({repeated})")
 
 
 class _BoundedComposer(Composer):
-    """Stops reading at too many values: most of the time of a large file is their reading."""
+    """Stops composing at the limit of values; composing takes most of the time of a large file."""
 
     n_values = 0
 
@@ -72,29 +72,29 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, larger than a million bytes, not UTF-8, not YAML,
-        empty, has a key twice, holds more than 100,000 values (each counted as often as aliases
-        repeat it) or a value that contains itself, or is not a mapping at its top.
+        If the file is missing, unreadable, larger than 1 MB, not UTF-8, not YAML, empty, has a
+        duplicate key, holds more than 100,000 values (those that aliases repeat count each time)
+        or a value that contains itself, or is not a mapping at the top level.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            told = f"has more than {MOST_BYTES / 1e6:g} MB, the limit for a YAML file"
-            raise InputError(path, f"{told}; jobs and measurements belong in a CSV file")
+            limit = f"is larger than {MOST_BYTES / 1e6:g} MB, the limit for a YAML file"
+            raise InputError(path, f"{limit}; jobs and measurements belong in a CSV file")
         what = other_content(content)
         if what not in (None, NOT_TEXT):
-            told = "" if what.startswith("is text") else "; a YAML file is expected"
-            raise InputError(path, f"{what}{told}")
+            expected = "" if what.startswith("is text") else "; a YAML file is expected"
+            raise InputError(path, f"{what}{expected}")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(path, missing_file(path)) from None
     except IsADirectoryError:
         raise InputError(path, "is a folder, not a YAML file") from None
     except UnicodeDecodeError as error:
-        told = f"{NOT_TEXT}; a YAML file is expected" if what else not_utf8(content, error.start)
-        raise InputError(path, told) from None
+        message = f"{NOT_TEXT}; a YAML file is expected" if what else not_utf8(content, error.start)
+        raise InputError(path, message) from None
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     try:
@@ -111,7 +111,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError(path, "is empty")
     if not isinstance(data, dict):
         raise InputError(
-            path, f"must hold a mapping of keys at its top, not a {type(data).__name__}"
+            path, f"must hold a mapping of keys at the top level, not a {type(data).__name__}"
         )
     return data
 
@@ -142,16 +142,16 @@ def yaml_text(data: Mapping[str, Any], *, compact: bool = False) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value that a text in YAML holds; a date stays the text that it is.
+    """Parse a YAML text; dates stay text.
 
     Raises
     ------
     ruamel.yaml.error.YAMLError
         If it is not valid YAML.
     ValueError
-        If a value cannot be read or contains itself, or there are too many.
+        If a value cannot be read or contains itself, or there are too many values.
     RecursionError
-        If it is nested too deeply.
+        If the text is nested too deeply.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _n_values(value: Any, known: dict[int, int | None]) -> int:
-    """Count the values in one, each as often as it is repeated."""
+    """Count all nested values; repeated values count each time."""
     if not isinstance(value, (dict, list)):
         return 1
     if id(value) in known:
@@ -204,13 +204,13 @@ def _yaml_problem(error: Exception) -> str:
 
 
 def validate(model: type[Model], data: Mapping[str, Any], source: str | Path) -> Model:
-    """Check `data` against a file format.
+    """Validate `data` against a file format.
 
     Raises
     ------
     InputError
-        All problems at once, one line each: the field's path, what was found, what
-        is allowed, and the nearest valid name.
+        With all problems at once, one line each: the path of the field, what was found, what is
+        allowed, and the nearest valid name.
     """
     try:
         return model.model_validate(data)
@@ -234,14 +234,14 @@ _NEEDED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-"""What is needed instead, by pydantic's type of problem."""
+"""What is needed instead, by pydantic's type of error."""
 
 
 def _without_other_branches(problems: Iterable[Any], data: Any) -> list[Any]:
-    """Tell what is wrong with a value only by the branch of a union that it was meant for.
+    """Report errors only for the branch of a union that the value was meant for.
 
-    Where a text or a mapping may stand, a mapping with a problem in it is not also "no
-    text"; a value that is neither is told what all the branches need.
+    If a field accepts a text or a mapping, an error inside a mapping does not also produce "not
+    a text".  A value that matches no branch gets one message that lists what all branches need.
     """
     kept: list[Any] = []
     by_place: dict[tuple[Any, ...], list[Any]] = {}
@@ -258,10 +258,10 @@ def _without_other_branches(problems: Iterable[Any], data: Any) -> list[Any]:
 
 
 _PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$": "begin with a letter or digit, and hold nothing but "
+    r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$": "start with a letter or digit and contain only "
     "letters (a to z), digits, blanks and the characters _ . + -",
 }
-"""What patterns of names say, in words."""
+"""Descriptions of the patterns for names."""
 
 
 def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:
@@ -301,7 +301,7 @@ def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:
 
 
 def _keys_of(problem: Any, data: Any) -> tuple[Any, ...]:
-    """Keys (an index of a list as a tuple) that lead to a problem; no tags of unions."""
+    """Return the keys that lead to an error (list indices as 1-tuples), without union tags."""
     keys: list[Any] = []
     here = data
     location = problem["loc"][:-2] if problem["loc"][-1:] == ("[key]",) else problem["loc"]

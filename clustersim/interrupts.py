@@ -1,11 +1,11 @@
-"""What SIGINT, SIGTERM and SIGHUP do: a command ends soon, and keeps what it has computed.
+"""SIGINT, SIGTERM and SIGHUP: a command ends soon and keeps what it has computed.
 
-Python's own handler raises KeyboardInterrupt between any two bytecodes of the main thread.  That
-leaves locks of the standard library taken, tables half written and a simulation in the midst of an
-event.  Within :func:`watched`, a signal is a request: it raises where nothing can be lost, is noted
-where something would be (:func:`held`), and ends a simulation once the events of an instant are
-over (:func:`stopping`).  What cannot respond is ended: a second request tells what is waited for, a
-third ends the process at once.
+Python's own handler raises KeyboardInterrupt between any two bytecodes of the main thread.  This
+can leave locks of the standard library held, tables half written and a simulation in the middle of
+an event.  Within :func:`watched`, a signal is a request.  It raises where nothing can be lost, is
+deferred where something could be lost (:func:`held`), and ends a simulation once all events of the
+current instant are done (:func:`stopping`).  A command that does not respond is ended: after a
+second request a message says what is being waited for, a third ends the process at once.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ __all__ = [
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-"""What asks a command to end."""
+"""Signals that ask a command to end."""
 AGAIN_S = 1.0
-"""Signals that come sooner after another are one request; `timeout` sends each signal twice."""
+"""Signals closer together than this are one request; `timeout` sends each signal twice."""
 RESPONSE_S = 2.0
-"""A request that had no effect for so long is repeated."""
+"""A request that has had no effect for this long is repeated."""
 MOST_REPEATS = 2
-"""A command that goes on after so many repeats, as it catches them, is ended at the next."""
+"""If a command catches this many repeats and continues, the next repeat ends it."""
 LAST_REQUEST = 3
-"""The request that ends the process at once."""
+"""The number of the request that ends the process at once."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asks this process to end."""
+    """A signal asked this process to end."""
 
 
 @dataclass(slots=True)
@@ -81,19 +81,19 @@ _worker = False
 
 @contextmanager
 def watched(*signals: int, command: bool = False) -> Iterator[None]:
-    """Take these signals as requests until the end of the block.
+    """Treat signals as requests until the end of the block.
 
-    Nothing is changed outside the main thread, within another such block, and for a signal that
-    this process ignores (as under ``nohup``).
+    Nothing changes outside the main thread, inside another such block, or for a signal that this
+    process ignores (as under ``nohup``).
 
     Parameters
     ----------
     *signals : int
-        By default SIGINT.
+        Signal numbers; SIGINT by default.
     command : bool
-        Whether the process is a command of ours: the handlers of a caller are then replaced too,
-        and a process that cannot respond (in a long call of compiled code) is ended.  A program
-        that calls a function of this package keeps the handlers that it has set.
+        Whether this process is a clustersim command.  If so, handlers set by a caller are also
+        replaced, and a process that cannot respond (during a long call of compiled code) is
+        ended.  A program that calls a function of this package keeps its own handlers.
     """
     global _state
     if _state.watched or not _in_main_thread():
@@ -134,7 +134,7 @@ def watched(*signals: int, command: bool = False) -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Note signals until the end of the block; :func:`check` and :func:`allowed` raise them."""
+    """Defer signals until the end of the block; :func:`check` and :func:`allowed` raise them."""
     with _mode("hold"):
         _disarm()
         yield
@@ -142,7 +142,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def allowed() -> Iterator[None]:
-    """Let signals raise at once within :func:`held`, where nothing is lost by it.
+    """Raise signals at once inside :func:`held`, where an interrupt loses nothing.
 
     Raises
     ------
@@ -154,12 +154,12 @@ def allowed() -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise what was noted.
+    """Raise a deferred signal.
 
     Raises
     ------
     Interrupted
-        If a signal came that has not been raised yet.
+        If a signal was received that has not been raised yet.
     """
     if not _state.handled:
         _state.handled = True
@@ -168,9 +168,9 @@ def check() -> None:
 
 @contextmanager
 def keeping() -> Iterator[None]:
-    """Note signals from the end of a simulation until that of the block, which writes its result.
+    """Defer signals from the end of a simulation to the end of the block, which writes its result.
 
-    Before and during the simulation, signals end it as they would without the block.
+    Before and during the simulation, signals act as they would without the block.
     """
     state, before, mode = _state, _state.keeping, _state.mode
     state.keeping = True
@@ -182,14 +182,14 @@ def keeping() -> Iterator[None]:
 
 @contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` for the first signal within the block, which is to end the block soon.
+    """Call `stop` at the first signal within the block; `stop` must make the block end soon.
 
-    If the block goes on, for :data:`RESPONSE_S` or until another signal, the signal is raised.
+    If the block continues for :data:`RESPONSE_S` or until another signal, the signal is raised.
 
     Parameters
     ----------
     stop : callable
-        Is called by the handler of the signal, between two bytecodes: must not wait for anything.
+        Called by the signal handler, between two bytecodes; must not wait for anything.
     """
     with watched():
         state, before, mode = _state, _state.stop, _state.mode
@@ -208,12 +208,12 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def last_words(text: str) -> Iterator[None]:
-    """Say this where the process is ended within the block, as it does not respond to a signal.
+    """Print a message if the process is ended within the block because it does not respond.
 
     Parameters
     ----------
     text : str
-        What of its work is kept, and how to continue.
+        Which results are kept, and how to continue.
     """
     state, before = _state, _state.words
     state.words = text
@@ -224,25 +224,25 @@ def last_words(text: str) -> Iterator[None]:
 
 
 def taken() -> None:
-    """Say that a signal that was raised has had its effect, and is not to be repeated."""
+    """Mark the raised signal as handled, so that it is not repeated."""
     _disarm()
 
 
 def own_process() -> None:
-    """Say that this process is a worker of ours, which may be ended."""
+    """Mark this process as a clustersim worker, which may be ended."""
     global _worker
     _worker = True
 
 
 def is_ours() -> bool:
-    """Whether this process is a command or a worker of ours, and not a program of the user's."""
+    """Return whether this process is a clustersim command or worker, not a user's program."""
     return _state.command or _worker
 
 
 def end_process(code: int, line: str) -> None:
-    """End this process at once with a message, if it is ours; else do nothing.
+    """End this process at once with a message if it is a clustersim process; else do nothing.
 
-    For code that catches whatever is raised to stop it.
+    For code that catches every exception raised to stop it.
     """
     if is_ours():
         with suppress(Exception):
@@ -252,14 +252,14 @@ def end_process(code: int, line: str) -> None:
 
 
 def by_signal(error: KeyboardInterrupt) -> bool | None:
-    """Whether a signal brought an error; None if that is not known, as signals are not watched."""
+    """Return whether a signal caused an error; None if unknown because signals are not watched."""
     if isinstance(error, Interrupted) or _state.received:
         return True
     return False if _state.command else None
 
 
 def exit_code(code: int) -> int:
-    """Return the exit code of a command that would have ended with `code`: 128 + the signal."""
+    """Return the exit code of a command: 128 + the signal after one, otherwise `code`."""
     return 128 + _state.received if _state.received else code
 
 
@@ -297,7 +297,7 @@ def _request(number: int, _frame: FrameType | None) -> None:
 
 
 def _take() -> None:
-    """Raise a request, note it, or have the simulation stopped."""
+    """Raise a request, defer it, or stop the simulation."""
     if _state.mode == "stop" and _state.stop is not None:
         stop, _state.stop = _state.stop, None
         _arm(RESPONSE_S)
@@ -312,7 +312,7 @@ def _take() -> None:
 
 
 def _repeat(_number: int, _frame: FrameType | None) -> None:
-    """Raise a request again that had no effect; end a command that goes on all the same."""
+    """Raise a request again that had no effect; end a command that still continues."""
     if _state.mode != "hold":
         _state.repeats += 1
         if _state.repeats > MOST_REPEATS and _state.command:
@@ -322,13 +322,13 @@ def _repeat(_number: int, _frame: FrameType | None) -> None:
         raise Interrupted
 
 
-def _swallowed(told: Any) -> None:
-    """Repeat what was raised where nothing can be raised, as in a finaliser; tell the rest."""
-    if told.exc_type is not None and issubclass(told.exc_type, Interrupted):
+def _swallowed(unraisable: Any) -> None:
+    """Repeat an interrupt raised where none can propagate (a finaliser); pass on other errors."""
+    if unraisable.exc_type is not None and issubclass(unraisable.exc_type, Interrupted):
         if not _arm(0.01):
             _state.handled = False
     else:
-        sys.__unraisablehook__(told)
+        sys.__unraisablehook__(unraisable)
 
 
 def _arm(seconds: float) -> bool:
@@ -345,7 +345,7 @@ def _disarm() -> None:
 
 @atexit.register
 def _switch_off() -> None:
-    """Switch off a timer that an interrupt left on: while Python shuts down it ends the process."""
+    """Switch off a timer left by an interrupt; at interpreter shutdown it would end the process."""
     if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) is _repeat:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
@@ -356,7 +356,7 @@ def _say(line: str) -> None:
 
 
 def _leave_terminal() -> None:
-    """Write to nowhere instead of a terminal that is gone."""
+    """Redirect output to the null device if the terminal is gone."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (1, 2):
         with suppress(OSError):
@@ -366,10 +366,10 @@ def _leave_terminal() -> None:
 
 
 def _start_watch() -> Callable[[], None]:
-    """End this process if it does not respond, as in a long call of compiled code.
+    """End this process if it does not respond, as during a long call of compiled code.
 
-    Python calls the handler of a signal when that call is over.  What a block holds, or a
-    simulation that is being stopped, is waited for.
+    Python calls a signal handler only after such a call returns.  The watch waits for blocks of
+    :func:`held` and for simulations that are being stopped.
 
     Returns
     -------

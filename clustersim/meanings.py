@@ -1,8 +1,8 @@
-"""Names that mean the same, so that a hint can go by meaning where letters mislead.
+"""Synonyms, so that a hint can suggest a name by meaning when spelling misleads.
 
-Each group holds what one thing is called in files of this project, in other programs and in the
-literature, in lower case and without anything but letters and digits, the names of this project
-first.  Of a group only names are suggested that are allowed where the hint is given.
+Each group lists names for one thing in the files of this project, in other programs and in the
+literature, as lower-case letters and digits only; the names used by this project come first.  A
+hint suggests a name of the group only if it is allowed where the hint is given.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def squashed(name: object) -> str:
 
 
 def same_meaning(name: object, allowed: Iterable[str]) -> str | None:
-    """Return the allowed name that means the same as a name; None where none does.
+    """Return the allowed name with the same meaning, or None.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Notes to the user on stderr: what was assumed, ignored or taken from elsewhere."""
+"""Notes to the user on stderr: what was assumed, ignored or taken from another place."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _TOLD: set[str] = set()
 
 
 def note(text: str) -> None:
-    """Print ``Note: text`` on stderr, the same text once a command."""
+    """Print ``Note: text`` on stderr; each text appears once per command."""
     if text not in _TOLD:
         _TOLD.add(text)
         print(f"Note: {text}", file=sys.stderr)
 
 
 def forget_notes() -> None:
-    """Let all notes be printed again, because a new command begins."""
+    """Allow all notes to be printed again, because a new command starts."""
     _TOLD.clear()

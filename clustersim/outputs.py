@@ -1,7 +1,7 @@
-"""New files and folders, files that are replaced whole, and locks.
+"""New files and folders, atomic replacement of files, and locks.
 
-Every command makes its output with these helpers, so that nothing is overwritten unasked, no reader
-ever meets half of a file, and a file that cannot be written is named in one line.
+Every command writes its output with these helpers: existing files are not overwritten, readers
+never see a partial file, and an error names the file that cannot be written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 @contextmanager
 def write_errors(path: str | Path) -> Iterator[None]:
-    """Raise an `InputError` that names `path` where writing fails in the block."""
+    """Raise an `InputError` that names `path` if writing fails in the block."""
     try:
         yield
     except OSError as error:
@@ -39,10 +39,10 @@ def write_errors(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield the path of a draft that takes the place of `path` once the block is complete.
+    """Yield the path of a draft that replaces `path` once the block has completed.
 
-    A reader finds the old file or the new one, whatever ends this process in between.  If the block
-    fails, the draft is removed and the file is left as it was.
+    Readers see either the old or the complete new file, even if this process is killed.  If the
+    block fails, the draft is removed and the old file stays unchanged.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[Path]:
-    """Yield the path of a draft of a new file, which appears whole or not at all.
+    """Yield the path of a draft of a new file, which appears complete or not at all.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
 def reserved(path: str | Path) -> Iterator[None]:
     """Make an empty file before the work that fills it; remove it if it is still empty afterwards.
 
-    An empty file, such as a killed process leaves, is used again.
+    An empty file, as a killed process may leave it, is used again.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def reserved(path: str | Path) -> Iterator[None]:
 
 
 def refuse_existing(path: str | Path) -> None:
-    """Raise an `InputError` if the file exists or its folder does not."""
+    """Raise an `InputError` if a file exists already or its folder does not exist."""
     place = Path(path)
     if "\0" in str(place):
         raise InputError(os.fspath(path), "cannot be written: the name has a null character")
@@ -116,7 +116,7 @@ def refuse_existing(path: str | Path) -> None:
 
 
 def is_empty_file(path: str | Path) -> bool:
-    """Whether there is a regular file of no bytes, such as a killed process leaves."""
+    """Return whether a path is a regular file of 0 bytes, as a killed process may leave it."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -128,13 +128,13 @@ def is_empty_file(path: str | Path) -> bool:
 def new_folder(folder: str | Path) -> Iterator[Path]:
     """Make a folder for output before the work that fills it starts.
 
-    An empty folder, such as a killed process leaves, is used again.  A folder in which nothing was
+    An empty folder, as a killed process may leave it, is used again.  A folder in which nothing was
     written is removed again, with the parents that were made for it.
 
     Raises
     ------
     InputError
-        If the folder cannot be made, or exists and is not empty; also if a file in it cannot be
+        If the folder cannot be made, if it exists and is not empty, or if a file in it cannot be
         written.
     """
     path = Path(folder)
@@ -170,17 +170,16 @@ def _is_empty_folder(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path, refusal: str, *, shows_owner: bool = False) -> Iterator[None]:
-    """Keep other processes out; the system frees the lock when this process ends, however it ends.
+    """Keep other processes out; the system releases the lock when this process ends for any reason.
 
     Parameters
     ----------
     path : Path
-        The file to lock, which is made where it is missing and stays.
+        The file to lock; it is created if it is missing and is not removed.
     refusal : str
         The message of the error while another process holds the lock.
     shows_owner : bool
-        Keep the id of the process in the file, and put it in `refusal` in the place of
-        ``{owner}``.
+        Write the process id into the file; in `refusal`, ``{owner}`` is replaced by it.
 
     Raises
     ------

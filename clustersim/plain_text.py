@@ -1,4 +1,4 @@
-"""Plain text that users hand over: what a file is instead, and how its columns are separated."""
+"""Text files from users: recognise other file types and other column separators."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ NOT_UTF8 = "is text, but not UTF-8: perhaps Latin-1 or Windows-1252; " + _CONVER
 _MAGIC = {
     b"PK\x03\x04": "is a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as CSV",
-    b"\x28\xb5\x2f\xfd": "is packed by zstd; unpack it (zstd -d) first",
-    b"BZh": "is packed by bzip2; unpack it (bunzip2) first",
-    b"\xfd7zXZ\x00": "is packed by xz; unpack it (unxz) first",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd; decompress it (zstd -d) first",
+    b"BZh": "is compressed with bzip2; decompress it (bunzip2) first",
+    b"\xfd7zXZ\x00": "is compressed with xz; decompress it (unxz) first",
     b"ARROW1": "is an Arrow (Feather) file; save it as Parquet",
     b"ORC": "is an ORC file; save it as Parquet",
     b"\x89HDF": "is an HDF5 file; save its table as CSV or Parquet",
     b"SQLite format 3\x00": "is an SQLite database; export its table as CSV",
     b"%PDF": "is a PDF document",
 }
-"""What a file is, by its first bytes (as those of the command `file`)."""
+"""File types by their first bytes (as in the command `file`)."""
 _MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""Byte order marks, the longer ones first."""
+"""Byte order marks, longer ones first."""
 
 
 def other_content(start: bytes) -> str | None:
-    """Say what a file is that is not text in UTF-8; None if it may be.
+    """Describe the type of a file that is not UTF-8 text; None if it may be UTF-8 text.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def other_content(start: bytes) -> str | None:
 
 
 _LEAST_PRINTABLE, _LEAST_ASCII = 0.95, 0.05
-"""Shares of the characters of a text; read with another encoding it has hardly any of ASCII."""
+"""Least shares of printable and ASCII characters in a text; a wrong encoding has less ASCII."""
 
 
 def _wide_encoding(start: bytes) -> str | None:
-    """Return the encoding of two or four bytes a character in which some bytes are a text."""
+    """Return the encoding with two or four bytes per character that decodes `start` as text."""
     if start.count(0) < len(start) / 5 and _is_utf8(start):  # ASCII in two bytes is half zeros
         return None
     for encoding, width in (("UTF-32LE", 4), ("UTF-32BE", 4), ("UTF-16LE", 2), ("UTF-16BE", 2)):
@@ -103,21 +103,21 @@ NOT_TEXT = "is not a text file"
 
 
 def not_utf8(data: bytes, at: int) -> str:
-    """Say that a text is not in UTF-8, and where.
+    """Return a message that a text is not UTF-8, with the position.
 
     Parameters
     ----------
     data : bytes
         The text.
     at : int
-        Where its first byte is that is no UTF-8.
+        Index of the first byte that is not UTF-8.
     """
     line = data.count(b"\n", 0, at) + 1
     return f"{NOT_UTF8} (byte 0x{data[at]:02x} in line {line})"
 
 
 def what_is_not_utf8(path: str | Path) -> str:
-    """Say what a file is that could not be read as text in UTF-8."""
+    """Describe a file that could not be read as UTF-8 text."""
     data = Path(path).read_bytes()
     what = other_content(data)
     if what is not None:
@@ -133,7 +133,7 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 
 
 def other_separator(line: str) -> str | None:
-    """Say which separator the first line of a table has instead of commas; None if it has none.
+    """Describe the separator in the first line of a table if it is not a comma; else None.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Time zones that are written as in the variable TZ of POSIX: ``CET-1CEST,M3.5.0,M10.5.0/3``.
+"""Time zones written as in the POSIX variable TZ: ``CET-1CEST,M3.5.0,M10.5.0/3``.
 
-IEEE Std 1003.1, Base Definitions, section 8.3: a name, the hours to add to local time to get UTC
-(so east of Greenwich they are negative), and where there is daylight saving time its name, its
-hours, and the rules by which it begins and ends.  `zoneinfo` reads such a string at the end of a
-file of its database (RFC 8536, section 3.3), so here it is given a file with nothing else.
+IEEE Std 1003.1, Base Definitions, section 8.3 defines the format: a name and the hours to add to
+local time to get UTC (negative east of Greenwich).  For daylight saving time follow its name, its
+hours and the rules for its start and end.  `zoneinfo` reads such a string at the end of a database
+file (RFC 8536, section 3.3), so this module passes it a file with nothing else.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 __all__ = ["MOST_HOURS", "US_RULES", "PosixZone", "is_posix_zone", "posix_zone", "with_rules"]
 
 US_RULES = ",M3.2.0,M11.1.0"
-"""Rules where a string names daylight saving time and gives none, as in ``EST5EDT``: POSIX leaves
-them open, and the C library of GNU takes these, the ones of the USA since 2007."""
+"""Rules for a string that names daylight saving time without rules, such as ``EST5EDT``.  POSIX
+leaves them open; the GNU C library uses these, the rules of the USA since 2007."""
 _NAME = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 _TIME = r"[+-]?\d{1,3}(?::[0-5]?\d){0,2}"
 _STRING = re.compile(
@@ -30,20 +30,20 @@ _STRING = re.compile(
 
 
 MOST_HOURS = 14
-"""The largest offset from UTC of any zone, daylight saving time included."""
+"""The largest offset from UTC of any zone, including daylight saving time."""
 
 
 class PosixZone(ZoneInfo):
-    """A zone of :func:`posix_zone`; its `key` is the string."""
+    """A zone made by :func:`posix_zone`; its `key` is the POSIX string."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return posix_zone, (self.key,)
 
 
 def is_posix_zone(text: str) -> bool:
-    """Whether a text is such a string that can mean nothing else.
+    """Return whether a text is a POSIX string that has no other meaning.
 
-    ``UTC8`` is one too, of a zone eight hours west; but who writes it may mean the east.
+    ``UTC8`` is a POSIX string too, for a zone 8 hours west, but its author may mean east.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def is_posix_zone(text: str) -> bool:
 
 
 def with_rules(text: str) -> str:
-    """Return a string with :data:`US_RULES` where it has daylight saving time but no rules.
+    """Append :data:`US_RULES` to a string with daylight saving time but without rules.
 
     Examples
     --------
@@ -69,13 +69,13 @@ def with_rules(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def posix_zone(text: str) -> tzinfo:
-    """Return the zone of a string; its rules hold in all years.
+    """Return the zone of a POSIX string; its rules apply to all years.
 
     Raises
     ------
     ValueError
-        If it is no such string, has daylight saving time without rules, or an offset from UTC that
-        is not of whole minutes or beyond :data:`MOST_HOURS`.
+        If it is not such a string, has daylight saving time without rules, or has an offset from
+        UTC that is not in whole minutes or exceeds :data:`MOST_HOURS`.
 
     Examples
     --------
@@ -86,30 +86,30 @@ def posix_zone(text: str) -> tzinfo:
     """
     found = _STRING.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no time zone as in the variable TZ of POSIX")
+        raise ValueError(f"{text!r} is not a time zone in the format of the POSIX variable TZ")
     if with_rules(text) != text:
         raise ValueError(
-            f"{text!r} names no rules for its daylight saving time; append them, as in "
-            f"{with_rules(text)!r} (those of the USA)"
+            f"{text!r} has no rules for daylight saving time; append them, as in "
+            f"{with_rules(text)!r} (the rules of the USA)"
         )
     for offset_s in _offsets_s(found):
         if offset_s % 60 or abs(offset_s) > MOST_HOURS * 3600:
             raise ValueError(
-                f"{text!r} is {_clock(offset_s)} off UTC; offsets of whole minutes up to "
-                f"{MOST_HOURS} hours are allowed"
+                f"{text!r} has an offset of {_clock(offset_s)} from UTC; allowed are "
+                f"whole minutes up to {MOST_HOURS} hours"
             )
     try:
         zone: Any = PosixZone.from_file(io.BytesIO(_file(text)), key=text)
     except ValueError as error:
-        told = str(error).partition(" in ")[0]
-        raise ValueError(f"{text!r} is no time zone as in POSIX: {told}") from None
+        reason = str(error).partition(" in ")[0]
+        raise ValueError(f"{text!r} is not a POSIX time zone: {reason}") from None
     if found["summer"] is None:
         return timezone(datetime(2000, 1, 1, tzinfo=zone).utcoffset() or timedelta())
     return zone  # type: ignore[no-any-return]
 
 
 def _offsets_s(found: re.Match[str]) -> list[int]:
-    """Return how far local time is ahead of UTC, in seconds: in standard and in summer time."""
+    """Return the offsets of local time from UTC in seconds: standard and summer time."""
     standard = -_seconds(found["offset"])
     if found["summer"] is None:
         return [standard]
@@ -130,7 +130,7 @@ def _clock(seconds: int) -> str:
 
 
 def _file(text: str) -> bytes:
-    """Contents of a file of the database (TZif, version 2) whose only rule is a string."""
+    """Return a database file (TZif, version 2) whose only rule is a POSIX string."""
     header = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
     block = header + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"
     return block + block + b"\n" + text.encode("ascii") + b"\n"

@@ -1,15 +1,15 @@
-"""Worker processes of this machine that make calls, and end when this process does.
+"""Worker processes on this machine that execute calls and end together with this process.
 
-``concurrent.futures.ProcessPoolExecutor`` shares locks between threads and processes.  An exception
-that a signal raises while such a lock is taken leaves it taken: the executor's thread then waits
-for ever, and the interpreter waits for that thread when it exits.  It also makes named semaphores,
-which a killed process leaves in ``/dev/shm``.
+``concurrent.futures.ProcessPoolExecutor`` shares locks between threads and processes.  If a signal
+raises an exception while such a lock is held, the lock is never released: the executor's thread
+waits forever, and the interpreter waits for that thread at exit.  The executor also creates named
+semaphores, which a killed process leaves in ``/dev/shm``.
 
-Here each worker has a socket of its own and nothing is shared.  This process starts no thread and
-waits in ``select`` alone, where an exception harms nothing.  The workers belong to a session of
-their own, so that no signal of a terminal reaches them, and ignore what would interrupt them.  They
-are forked from one process that has imported what they need (:mod:`clustersim.worker_host`) and are
-ended by SIGKILL.
+Here each worker has a separate socket, and nothing is shared.  This process starts no thread and
+waits only in ``select``, where an exception is harmless.  The workers run in a separate session, so
+that they receive no signal from a terminal, and ignore interrupts.  They are forked from one
+process that has imported the required modules (:mod:`clustersim.worker_host`) and are ended by
+SIGKILL.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from clustersim.worker_host import receive, send
 __all__ = ["Call", "WorkerDied", "Workers", "cores", "run_calls"]
 
 END_S = 2.0
-"""How long workers may take to end before the whole session is killed."""
+"""Time limit for the workers to end before the whole session is killed."""
 AHEAD_BYTES = 32 * 1024
-"""Largest call that is sent to a worker that is not idle: it fits into the buffer of a socket."""
+"""Largest call sent to a busy worker: it fits into the socket buffer."""
 MOST_FAILED_STARTS = 5
-"""Workers in a row that may die before they can take a call."""
+"""Consecutive workers that may die before they can accept a call."""
 
 Call = tuple[Callable[..., Any], Sequence[Any]]
 
 
 class WorkerDied(ClusterSimError):
-    """A worker process ended in the midst of a call."""
+    """A worker process ended during a call."""
 
 
 class _Worker:
@@ -55,14 +55,14 @@ class _Worker:
 
 
 class Workers:
-    """Worker processes, started when they are first needed.
+    """Worker processes, started on first use.
 
     Parameters
     ----------
     count : int
-        How many calls are made at the same time.
+        Number of calls that run at the same time.
     modules : sequence of str
-        What is imported before workers are forked.
+        Modules to import before workers are forked.
     """
 
     def __init__(self, count: int, modules: Sequence[str] = ()) -> None:
@@ -75,16 +75,16 @@ class Workers:
 
     @property
     def under_way(self) -> int:
-        """How many calls were sent and not answered."""
+        """Return the number of calls that were sent and have not been answered."""
         return sum(len(worker.calls) for worker in self._workers.values())
 
     def offer(self, token: object, call: Call) -> bool:
-        """Send a call to a worker; return whether one could take it.
+        """Send a call to a worker; return whether one could accept it.
 
         Parameters
         ----------
         token : object
-            Stands for the call in what :meth:`results` tells.
+            Identifies the call in :meth:`results`.
         call : tuple
             A function that can be imported, and its arguments.
         """
@@ -99,26 +99,26 @@ class Workers:
         if worker.calls and len(message) > AHEAD_BYTES:
             return False
         worker.calls.append(token)
-        with suppress(OSError), interrupts.allowed():  # OSError: it died; results() tells
+        with suppress(OSError), interrupts.allowed():  # OSError: it died, as results() will report
             send(worker.connection, message)
         return True
 
     def results(self) -> Iterator[tuple[object, bool, Any]]:
-        """Wait for calls and iterate over those that ended.
+        """Wait for calls and yield each one that ended.
 
         Yields
         ------
         token : object
         ended : bool
-            False where the call has to be made again: its worker died.
+            False if the call must be made again because its worker died.
         value : object
-            The result, or an exception that the call raised.  Where it has to be made again,
-            whether this call was the one under way, as against one that waited behind it.
+            The result, or the exception that the call raised.  If the call must be made again:
+            whether it was running, rather than waiting behind the running one.
 
         Raises
         ------
         WorkerDied
-            If workers die before they can take a call.
+            If workers die before they can accept a call.
         """
         with interrupts.allowed():
             waiting = select.poll()
@@ -155,8 +155,8 @@ class Workers:
         ours, theirs = socket.socketpair()
         self._workers[ours.fileno()] = _Worker(ours)
         with theirs, suppress(OSError):  # the host died; the worker's end is then closed too
-            told = array.array("i", [theirs.fileno()])
-            self._control.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, told)])
+            descriptors = array.array("i", [theirs.fileno()])
+            self._control.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
 
     def _start_host(self) -> None:
         ours, theirs = socket.socketpair()
@@ -180,13 +180,13 @@ class Workers:
         self._host = self._control = None
         try:
             host.wait(END_S)
-        except subprocess.TimeoutExpired:  # not waited for, so that its number is still its own
+        except subprocess.TimeoutExpired:  # not reaped yet, so that its number is not reused
             os.killpg(host.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 host.wait(END_S)
 
     def stop(self) -> None:
-        """End the workers, whatever they are at."""
+        """End the workers, even in the middle of a call."""
         with interrupts.held():
             for worker in self._workers.values():
                 worker.connection.close()
@@ -202,15 +202,15 @@ def _value(fine: bool, value: Any) -> Any:
 
 @contextmanager
 def run_calls(count: int, modules: Sequence[str] = ()) -> Iterator[Callable[..., list[Any]]]:
-    """Yield what makes calls on so many workers and returns their results in order.
+    """Yield a function that makes calls on `count` workers and returns their results in order.
 
-    What is yielded takes the calls, and optionally a function that is called with the number and
-    the result of each call as soon as it is known.
+    The function takes the calls and, optionally, a callback that receives the index and the
+    result of each call as soon as the result is available.
 
     Raises
     ------
     WorkerDied
-        (also later, from within) If a worker dies.
+        (also later, inside the block) If a worker dies.
 
     Examples
     --------
@@ -244,6 +244,6 @@ def run_calls(count: int, modules: Sequence[str] = ()) -> Iterator[Callable[...,
 
 
 def cores() -> int:
-    """Cores that this process may use, as far as the system tells."""
-    told = getattr(os, "sched_getaffinity", None)
-    return len(told(0)) if told else os.cpu_count() or 1
+    """Return the number of CPU cores available to this process."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -27,7 +27,7 @@ FORMATS: dict[str, type[FileModel]] = {
     "workload": WorkloadSpec,
 }
 EXTENDING = ("scenario", "study", "plan")
-"""Formats whose files may take what they do not say from another."""
+"""Formats whose files can extend another file of the same format."""
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def schema(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : {"scenario", "study", "plan", "topology", "catalogue", "workload"}
-        Which format.
+        Name of the format.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def _refer(node: Any, name: str, alternatives: dict[str, Any]) -> int:
-    """Replace a list of alternatives by references to one; return how many references there are."""
+    """Replace each copy of a list of alternatives by a reference; return the number replaced."""
     found = 0
     if isinstance(node, dict):
         if node.get("anyOf") == alternatives["anyOf"]:
@@ -75,18 +75,18 @@ def _refer(node: Any, name: str, alternatives: dict[str, Any]) -> int:
 
 
 def _add_extends(tree: dict[str, Any], name: str) -> None:
-    """Let a file name another, which then has what is required."""
+    """Add the key `extends`; a file that has it may omit the required keys."""
     tree["properties"]["extends"] = {
         "type": "string",
-        "description": f"a {name} file to take from what this one does not say",
+        "description": f"a {name} file that provides the keys which this file omits",
     }
     tree["anyOf"] = [{"required": tree.pop("required")}, {"required": ["extends"]}]
 
 
 def _add_quick(tree: dict[str, Any]) -> None:
-    """Let a file say what is different in its small version: any of its fields, or parts of them.
+    """Add the key `quick`: changes to any field, or to parts of it, for a small version.
 
-    A part is laid over the field, so that nothing in it is required.
+    The changes are merged into the fields, so none of their keys is required.
     """
     definitions = tree["$defs"]
     parts = {f"Quick{name}": _part(node) for name, node in definitions.items()}
@@ -112,5 +112,5 @@ def _part(node: Any) -> Any:
 
 
 def _requires(key: str, value: Any) -> bool:
-    """Whether this is the word of a schema that lists required keys, not a field of that name."""
+    """Whether this is the JSON Schema keyword `required`, not a field of that name."""
     return key == "required" and isinstance(value, list)

@@ -1,8 +1,8 @@
-"""Named streams of randomness, all children of one seed.
+"""Named random streams, all derived from one seed.
 
-A purpose ("arrivals", "durations", "failures of pool h200") has its own
-generator, so that changing what one part draws leaves every other part's draws
-as they were: two policies under one seed see the same jobs.
+Each purpose ("arrivals", "durations", "failures of pool h200") has a separate generator.  A change
+in one part of the simulation therefore leaves the draws of all other parts unchanged: two policies
+with the same seed see the same jobs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["Streams"]
 
 
 class Streams:
-    """Generators by purpose.
+    """Random generators by purpose.
 
     Parameters
     ----------
     seed : int
         Root seed, 0 or more.
     replication : int
-        Index of the replication; each has streams of its own.
+        Index of the replication; different replications have independent streams.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Streams:
         self.replication = replication
 
     def __call__(self, purpose: str) -> np.random.Generator:
-        """Return a fresh generator for `purpose`, always the same one."""
+        """Return a new generator for `purpose`; it always starts in the same state."""
         digest = hashlib.sha256(purpose.encode()).digest()
         key = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.replication, *key))

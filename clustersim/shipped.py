@@ -1,8 +1,9 @@
-"""Files that come with the package: topologies, experiments, and its own data.
+"""Files that come with the package: topologies, experiments, and data.
 
-A relative path such as ``experiments/mixed_small.yaml`` means the file below the working directory,
-else the one that was installed.  In a clone the folders ``topologies`` and ``experiments`` are
-beside the package; in a wheel they are in ``clustersim/resources``, where ``setup.py`` puts them.
+A relative path such as ``experiments/mixed_small.yaml`` means the file below the working directory
+if there is one, otherwise the installed file.  In a clone, the folders ``topologies`` and
+``experiments`` are next to the package; in a wheel they are in ``clustersim/resources``, where
+``setup.py`` puts them.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ __all__ = [
 ]
 
 FOLDERS = ("topologies", "experiments")
-"""Folders of the project that a wheel has too."""
+"""Project folders that are also in a wheel."""
 SUFFIXES = (".yaml", ".csv", ".json")
-"""Of the files in them that a wheel has; scripts and pictures are in the clone only."""
+"""Suffixes of the files that a wheel includes; scripts and pictures are in the clone only."""
 PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped_folder(name: str) -> Path | None:
-    """Return the folder of the installation for one of `FOLDERS`; None where it has none."""
+    """Return the installed folder for one of `FOLDERS`; None if there is none."""
     clone = PACKAGE.parent
     candidates = [PACKAGE / "resources" / name]
     if (clone / "pyproject.toml").is_file():
@@ -39,7 +40,7 @@ def shipped_folder(name: str) -> Path | None:
 
 
 def shipped_files(folder: str, *suffixes: str) -> list[str]:
-    """Return the names of the files of one of `FOLDERS`, such as ``mixed-small.yaml``."""
+    """Return the file names in one of `FOLDERS`, such as ``mixed-small.yaml``."""
     place = shipped_folder(folder)
     if place is None:
         return []
@@ -49,28 +50,28 @@ def shipped_files(folder: str, *suffixes: str) -> list[str]:
 def find_file(
     name: str | Path, folder: str | Path = ".", *, within: str | None = None, suffix: str = ".yaml"
 ) -> Path:
-    """Return the file that a name stands for: the user's own, else the one of the package.
+    """Return the file that a name refers to: the user's file, otherwise the packaged one.
 
     Parameters
     ----------
     name : str or Path
-        A path.  One that begins with ``topologies/``, ``experiments/`` or ``clustersim/`` may be a
-        file of the package.
+        A path.  If it begins with ``topologies/``, ``experiments/`` or ``clustersim/``, it may
+        refer to a packaged file.
     folder : str or Path
-        What the path is relative to: the folder of the file that names it.
+        Base of relative paths: the folder of the file that contains the name.
     within : str, optional
-        One of `FOLDERS`.  A bare name, with `suffix` or without, may then be a file there.
+        One of `FOLDERS`.  A bare name, with or without `suffix`, may refer to a file in it.
     suffix : str
 
     Returns
     -------
     Path
-        Where nothing is found, the place where the user's own file would be.
+        If nothing is found, the path where the user's file would be.
 
     Notes
     -----
-    That a path, or a name with its suffix, stands for a file of the package is said on stderr, once
-    a command.  A bare name needs no such note.
+    If a path, or a name with its suffix, refers to a packaged file, a note on stderr says so, once
+    per command.  A bare name needs no such note.
 
     Examples
     --------
@@ -91,7 +92,7 @@ def find_file(
         shipped = _shipped(relative)
         if shipped is not None:
             if _is_path(name):
-                note(f"{name} is not a file here; using the one of the package, {shipped}")
+                note(f"{name} does not exist here; using the packaged file {shipped}")
             return shipped
     return own
 
@@ -99,12 +100,12 @@ def find_file(
 def existing_file(
     name: str | Path, folder: str | Path = ".", *, within: str, suffix: str = ".yaml"
 ) -> Path:
-    """Return the file that a name stands for; see :func:`find_file`.
+    """Return the existing file that a name refers to; see :func:`find_file`.
 
     Raises
     ------
     InputError
-        If there is none, with the names of those that the package has.
+        If there is none; the message lists the packaged files.
     """
     path = find_file(name, folder, within=within, suffix=suffix)
     if not os.path.exists(path):
@@ -119,11 +120,11 @@ def missing_file(
     within: str | None = None,
     suffix: str = ".yaml",
 ) -> str:
-    """Say of a name that stands for no file which files there are.
+    """Return a message for a name that refers to no file, with a suggestion.
 
-    The nearest name is suggested, also where only upper and lower case, ``.yml`` or a detour over
-    ``..`` differ.  Where none is near, the files of the package that it may be (see
-    :func:`find_file`) are listed.
+    The nearest name is suggested, including names that differ only in upper and lower case, in
+    ``.yml`` or by a detour over ``..``.  If no name is near, the message lists the packaged files
+    that the name could refer to (see :func:`find_file`).
     """
     path = PurePath(os.path.normpath(name) if str(name) else "")
     ending = path.suffix.lower() or suffix
@@ -142,11 +143,11 @@ def missing_file(
 
 _YAML = (".yaml", ".yml")
 _MOST_COMPARED = 200
-"""Characters of a path that are compared with those of files."""
+"""The most characters of a path that are compared with file paths."""
 
 
 def _nearest(path: PurePath, names: list[str]) -> str | None:
-    """Return the file that is meant by a path; None where none is near."""
+    """Return the file that a path most likely means; None if none is near."""
     alike = {_plain(name): name for name in reversed(names)}
     text = _plain(str(path))
     if text in alike:
@@ -156,13 +157,13 @@ def _nearest(path: PurePath, names: list[str]) -> str | None:
 
 
 def _plain(name: str) -> str:
-    """A path without what a slip changes: its case, and the two endings of YAML."""
+    """Normalise a path: lower case, and one spelling of the YAML suffix."""
     plain = name.casefold()
     return f"{plain[:-4]}.yaml" if plain.endswith(".yml") else plain
 
 
 def _beside(folder: Path, path: PurePath, endings: tuple[str, ...]) -> list[str]:
-    """Paths of the files in the folder of a path, in whatever case its folders are written."""
+    """Return the paths of the files in the folder of a path; letter case of folders is ignored."""
     places = [(folder / path.anchor, PurePath(path.anchor))]
     for part in path.parent.parts[1 if path.anchor else 0 :]:
         places = [
@@ -187,12 +188,12 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _is_path(name: str | Path) -> bool:
-    """Tell whether a name says where or of which kind a file is."""
+    """Return whether a name contains a folder or a suffix."""
     return len(PurePath(name).parts) > 1 or PurePath(name).suffix in SUFFIXES
 
 
 def _meanings(name: PurePath, within: str | None, suffix: str) -> list[PurePath]:
-    """Return the relative paths of the project that a name may stand for."""
+    """Return the relative project paths that a name may refer to."""
     if name.is_absolute() or ".." in name.parts or not name.name:
         return []
     names = [name] if name.suffix == suffix else [name, PurePath(f"{name}{suffix}")]
@@ -204,7 +205,7 @@ def _meanings(name: PurePath, within: str | None, suffix: str) -> list[PurePath]
 
 
 def _shipped(relative: PurePath) -> Path | None:
-    """Return the file of the package at a relative path of the project."""
+    """Return the packaged file at a relative project path."""
     top, *rest = relative.parts
     base = PACKAGE if top == PACKAGE.name else shipped_folder(top) if top in FOLDERS else None
     if base is None or not rest or relative.suffix not in SUFFIXES:

@@ -1,9 +1,9 @@
-"""The identity of the code: by which files of the package a result was made.
+"""The identity of the code: which package files produced a result.
 
-The version number tells releases apart, the hash every change of a file.  It is taken of the bytes
-of the modules and data files that the result of a run may depend on, by their path in the package;
-so a wheel, an sdist, a clone and an editable installation of the same files have the same hash, in
-every process and on every machine.
+The version number distinguishes releases; the hash changes with every change of a file.  The hash
+covers the bytes of the modules and data files that the result of a run may depend on, by their path
+in the package.  A wheel, an sdist, a clone and an editable installation of the same files therefore
+have the same hash, in every process and on every machine.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ PACKAGE = Path(__file__).resolve().parent
 SUFFIXES = (".csv", ".json", ".py", ".yaml")
 NOT_IN_A_RUN = ("calibration/data", "cli", "procurement", "plots", "report", "resources")
 """What no run of a scenario depends on: commands, plans, pictures, pages, and the measurements from
-which the built-in calibration (a file that is part of the hash) was fitted.  The contents of
-topologies and scenarios, also of those in ``resources``, are part of each run."""
+which the built-in calibration was fitted (the calibration file itself is part of the hash).  The
+contents of topologies and scenarios, including those in ``resources``, are part of each run."""
 DIGITS = 8
 MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
 class Code:
-    """Files of clustersim, by which runs are made.
+    """The clustersim files that produce runs.
 
     Attributes
     ----------
@@ -52,15 +52,15 @@ class Code:
 
     @property
     def label(self) -> str:
-        """Version and hash as one word for tables: ``0.1.0+1f2e3d4c``, which is no number."""
+        """Version and hash as one word for tables (``0.1.0+1f2e3d4c``, which no reader parses)."""
         return f"{self.version}+{self.hash}"
 
     def modules_hash(self, *folders: str) -> str:
-        """Hash of the modules of some folders of the package, 8 hexadecimal digits."""
+        """Hash of the modules in the given folders of the package, 8 hexadecimal digits."""
         within = tuple(f"{folder}/" for folder in folders)
         files = {
-            path: told
-            for path, told in self.files.items()
+            path: digest
+            for path, digest in self.files.items()
             if path.startswith(within) and path.endswith(".py")
         }
         return Code("", files).hash
@@ -72,7 +72,7 @@ class Code:
 
 @lru_cache(maxsize=1)
 def this_code() -> Code:
-    """Return the code that is installed here; its files are read once a process.
+    """Return the installed code; its files are read once per process.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def this_code() -> Code:
 
 
 def code_in(package: Path) -> Code:
-    """Return the code in a folder of the package."""
+    """Return the code in a package folder."""
     files = {
         path.relative_to(package).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in _files(package, package)
@@ -105,7 +105,7 @@ def _files(folder: Path, package: Path) -> Iterator[Path]:
 
 
 def changed_files(before: Code, now: Code) -> str:
-    """Say what differs between two versions of the code.
+    """Describe the differences between two versions of the code.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def changed_files(before: Code, now: Code) -> str:
     >>> changed_files(old, Code("0.2", {"a.py": "3", "c.py": "2"}))
     'version 0.1 -> 0.2; changed a.py; new c.py; removed b.py'
     """
-    told = [] if before.version == now.version else [f"version {before.version} -> {now.version}"]
+    found = [] if before.version == now.version else [f"version {before.version} -> {now.version}"]
     kinds = {
         "changed": {path for path in before.files.keys() & now.files.keys()
                     if before.files[path] != now.files[path]},
@@ -124,5 +124,5 @@ def changed_files(before: Code, now: Code) -> str:
         if paths:
             named = ", ".join(sorted(paths)[:MOST_NAMED])
             more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
-            told.append(f"{kind} {named}{more}")
-    return "; ".join(told) or "nothing"
+            found.append(f"{kind} {named}{more}")
+    return "; ".join(found) or "nothing"

@@ -1,4 +1,4 @@
-"""Text that spreadsheets would run as a formula, written so that they do not."""
+"""Text that spreadsheets would run as a formula, made safe for CSV files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 __all__ = ["plain_cell", "plain_cells"]
 
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!$|[\d.]+(?:[eE][+-]?\d+)?%?$|inf$|nan$)")
-"""How a cell begins that is taken for a formula; a number with a sign is none."""
+"""Start of a cell that spreadsheets treat as a formula; signed numbers do not match."""
 
 
 def plain_cell(value: Any) -> Any:
-    """Return a value of a CSV file, a text that begins like a formula with ``'`` before it.
+    """Return a value for a CSV file; a text that begins like a formula gets a leading ``'``.
 
     A spreadsheet that opens the file shows the text instead of running it (OWASP, "CSV
     Injection").
@@ -28,7 +28,7 @@ def plain_cell(value: Any) -> Any:
 
 
 def plain_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with the names of its columns and its texts as :func:`plain_cell` has them."""
+    """Return a table with :func:`plain_cell` applied to its column names and texts."""
     plain = {
         name: column if pd.api.types.is_numeric_dtype(column) else column.map(plain_cell)
         for name, column in table.items()

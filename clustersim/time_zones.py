@@ -31,28 +31,28 @@ _NEAREST_CITY = {
     **dict.fromkeys(("pst", "pdt", "pt"), "america/los_angeles"),
     **dict.fromkeys(("edt", "et"), "america/new_york"),
 }
-"""Places and abbreviations after which no zone is named, and the zone that they are in."""
+"""Places and abbreviations that are not names of time zones, and the zone that each belongs to."""
 _SHORT = 4
-"""Letters of an abbreviation, which resembles others that mean other zones."""
+"""Names of at most this length are abbreviations, too short to suggest a similar name for."""
 _OF_THE_MACHINE = {"localtime", "Factory", "posixrules"}
-"""Names in some time zone databases that mean another zone on each machine, or none."""
+"""Names in some time zone databases that depend on the machine or mean no zone."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
 
 def parse_zone(name: object) -> tzinfo:
-    """Return the time zone of a name.
+    """Return the time zone with a given name.
 
     Parameters
     ----------
     name : object
-        A name of the IANA time zone database, such as ``Asia/Shanghai``, a fixed offset from
-        UTC, such as ``UTC+08:00``, or a string of POSIX with its rules
+        A name from the IANA time zone database such as ``Asia/Shanghai``, a fixed offset from
+        UTC such as ``UTC+08:00``, or a POSIX string with its rules
         (:mod:`clustersim.posix_zone`).
 
     Raises
     ------
     ValueError
-        If it is none of these, with the nearest name.
+        If it is none of these; the message gives the nearest name.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def _hours_as_offset(name: object) -> str | None:
 
 
 def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
-    """Zone that a name most likely means: of its city where that is known, else by its letters."""
+    """Return the most likely zone: by city if the name is a known city, otherwise by spelling."""
     if len(name) > 60:
         return None
     city = name.rpartition("/")[2]
@@ -109,7 +109,7 @@ def _nearest_zone(name: str, known: Mapping[str, str]) -> str | None:
 
 
 def zone_name(zone: tzinfo | None) -> str | None:
-    """Return the name of a time zone that :func:`parse_zone` reads; None without a zone."""
+    """Return the name by which :func:`parse_zone` finds a time zone; None without a zone."""
     if zone is None:
         return None
     if isinstance(zone, ZoneInfo):
@@ -123,13 +123,13 @@ def zone_name(zone: tzinfo | None) -> str | None:
 
 
 def parse_start(value: object) -> datetime:
-    """Return the date and time of a value such as ``2026-01-01`` or ``2026-01-01T08:00+08:00``.
+    """Parse a date and time such as ``2026-01-01`` or ``2026-01-01T08:00+08:00``.
 
     Raises
     ------
     ValueError
-        If it is none, before the year 1900 or after 2200, or has an offset from UTC of more than 14
-        hours or with seconds.
+        If it is not a date, is before 1900 or after 2200, or has an offset from UTC of more than
+        14 hours or with seconds.
 
     Examples
     --------
@@ -162,12 +162,12 @@ def parse_start(value: object) -> datetime:
 
 
 def in_zone(start: datetime, zone: tzinfo | None) -> datetime:
-    """Return a start in a time zone: a local time is taken as that zone's, an instant converted.
+    """Return a start in a time zone: a local time is interpreted there, an instant is converted.
 
     Raises
     ------
     ValueError
-        If the clocks of the zone skip that local time.
+        If the zone's clocks skip that local time.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def in_zone(start: datetime, zone: tzinfo | None) -> datetime:
 
 
 def is_twice(start: datetime) -> bool:
-    """Tell whether the clocks of its zone show a local time twice."""
+    """Return whether the clocks of its zone show a local time twice."""
     return utc_offset_s(start.replace(fold=0)) > utc_offset_s(start.replace(fold=1))
 
 
@@ -227,7 +227,7 @@ def clock_changes(key: str, year: int) -> tuple[tuple[float, float], ...]:
 
 
 def _bisect(offset_s: Callable[[int], float], before: float, low: int, high: int) -> int:
-    """First second at which an offset is no longer that of `low`."""
+    """Return the first second at which the offset differs from `before`."""
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if offset_s(middle) == before else (low, middle)

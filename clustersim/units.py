@@ -1,9 +1,8 @@
-"""Human units at the boundary, SI inside.
+"""Human units in files, SI units inside.
 
-Files carry quantities as text ("4.8 TB/s", "400 Gb/s", "7 d"); they are parsed
-here once, and the code behind the boundary sees seconds, bytes, bytes per
-second, FLOP/s, watts.  Decimal prefixes are powers of 1,000 and binary prefixes
-(KiB, GiB) powers of 1,024; ``b`` is a bit and ``B`` a byte.
+Files hold quantities as text ("4.8 TB/s", "400 Gb/s", "7 d").  They are parsed once, here; all
+other code works in seconds, bytes, bytes per second, FLOP/s and watts.  Decimal prefixes are powers
+of 1,000, binary prefixes (KiB, GiB) powers of 1,024; ``b`` is a bit and ``B`` a byte.
 """
 
 from __future__ import annotations
@@ -48,11 +47,11 @@ __all__ = [
 ]
 
 SECONDS_PER_YEAR = 365.25 * 86400.0
-"""Of the Julian year, which is the year of all rates and lives that are given a year."""
+"""Seconds in a Julian year, the year used for all yearly rates and lifetimes."""
 LONGEST_S = 1e4 * SECONDS_PER_YEAR
-"""The longest duration, seconds: what is longer is a slip of the pen."""
+"""The longest duration, in seconds; a longer one is a typing error."""
 MOST_CHIPS = 10_000_000
-"""Chips of a cluster, a job, a service or spares: more are a slip of the pen."""
+"""The most chips in a cluster, a job, a service or spares; more are a typing error."""
 _RANGES = {
     "duration": (1e-9, LONGEST_S, "1 ns to 10,000 yr"),
     "bytes": (1.0, 1e24, "1 B to 1e24 B"),
@@ -60,7 +59,7 @@ _RANGES = {
     "flop rate": (1.0, 1e30, "1 FLOP/s to 1e30 FLOP/s"),
     "power": (1e-6, 1e15, "1 uW to 1 PW"),
 }
-"""The least quantity above 0 and the largest, in SI: what is beyond is a slip of the pen."""
+"""The smallest quantity above 0 and the largest, in SI; beyond them is a typing error."""
 _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
 
@@ -133,13 +132,13 @@ def _split(text: object, dimension: str) -> tuple[float, str]:
 
 
 def parse_quantity(text: object, dimension: str) -> float:
-    """Turn a quantity with its unit into SI.
+    """Convert a quantity with its unit to SI.
 
     Parameters
     ----------
     text : object
-        ``"4.8 TB/s"``; a bare number is refused (except 0), for its unit would
-        be a guess.
+        ``"4.8 TB/s"``; a number without a unit is refused (except 0), because its unit would be
+        a guess.
     dimension : str
         ``duration``, ``bytes``, ``bandwidth``, ``flop rate``, ``power`` or
         ``money``.
@@ -152,7 +151,7 @@ def parse_quantity(text: object, dimension: str) -> float:
     Raises
     ------
     ValueError
-        With the text, what is wrong with it and an example.
+        With the text, the problem and an example.
 
     Examples
     --------
@@ -166,7 +165,7 @@ def parse_quantity(text: object, dimension: str) -> float:
 
 
 class Quantity(NamedTuple):
-    """A number of SI units (of a currency, for money), and of what dimension it is."""
+    """A number in SI units (for money: in a currency), and its dimension."""
 
     value: float
     dimension: str
@@ -180,7 +179,7 @@ _SI = {"duration": "s", "bytes": "B", "bandwidth": "B/s", "flop rate": "FLOP/s",
 
 
 def known_units() -> dict[str, tuple[str, ...]]:
-    """Return the units in which quantities may be written, by dimension.
+    """Return the units that are allowed for each dimension.
 
     Examples
     --------
@@ -191,7 +190,7 @@ def known_units() -> dict[str, tuple[str, ...]]:
 
 
 def find_quantity(text: object) -> Quantity | None:
-    """Return the quantity that a text with a unit says, whatever its dimension.
+    """Parse a text with a unit of any dimension; None if it is not a quantity.
 
     Examples
     --------
@@ -215,10 +214,10 @@ def find_quantity(text: object) -> Quantity | None:
 def _check_range(quantity: float, dimension: str, value: object) -> None:
     if quantity < 0:
         raise ValueError(f"{shown(value)} is negative; a {dimension} is 0 or more")
-    least, largest, told = _RANGES[dimension]
+    least, largest, allowed = _RANGES[dimension]
     if quantity != 0 and not least <= quantity <= largest:
         beyond = "large" if quantity > largest else "small"
-        raise ValueError(f"{shown(value)} is too {beyond}; a {dimension} is 0, or {told}")
+        raise ValueError(f"{shown(value)} is too {beyond}; a {dimension} is 0, or {allowed}")
 
 
 def _parser(dimension: str) -> Callable[[Any], float]:
@@ -332,7 +331,7 @@ def format_quantity(value: float, dimension: str, digits: int = 4) -> str:
 
 
 def format_duration(seconds: float, *, whole: bool = False) -> str:
-    """Seconds as a short text in the unit that fits (``"2.5 h"``).
+    """Format a duration in the unit that fits (``"2.5 h"``).
 
     Parameters
     ----------
@@ -355,17 +354,17 @@ def format_duration(seconds: float, *, whole: bool = False) -> str:
 
 
 def format_bytes(size: float) -> str:
-    """Bytes with a decimal prefix (``"141 GB"``)."""
+    """Format bytes with a decimal prefix (``"141 GB"``)."""
     return format_rate(size, "B")
 
 
 def format_memory(size: float) -> str:
-    """Memory of a chip in binary gigabytes (``"141 GiB"``), which is how vendors count it."""
+    """Format the memory of a chip in binary gigabytes (``"141 GiB"``), as vendors do."""
     return f"{format_number(size / 2**30)} GiB"
 
 
 def format_rate(rate: float, unit: str = "B/s") -> str:
-    """A rate with a decimal prefix (``"4.8 TB/s"``, ``"989 TFLOP/s"``)."""
+    """Format a rate with a decimal prefix (``"4.8 TB/s"``, ``"989 TFLOP/s"``)."""
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(rate) >= size:
             return f"{format_number(rate / size)} {prefix}{unit}"
@@ -373,7 +372,7 @@ def format_rate(rate: float, unit: str = "B/s") -> str:
 
 
 def format_money(amount: float, currency: str = "CNY") -> str:
-    """An amount of money, in millions or billions if it is that large.
+    """Format an amount of money, in millions or billions if it is that large.
 
     Examples
     --------
@@ -387,7 +386,7 @@ def format_money(amount: float, currency: str = "CNY") -> str:
 
 
 def format_percent(share: float, decimals: int = 1, *, signed: bool = False) -> str:
-    """A share as a percentage.
+    """Format a share as a percentage.
 
     Examples
     --------
@@ -399,12 +398,12 @@ def format_percent(share: float, decimals: int = 1, *, signed: bool = False) -> 
 
 
 def format_count(count: float) -> str:
-    """A count with thousands separators."""
+    """Format a count with thousands separators."""
     return f"{count:,.0f}"
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """Return a number of things, in the singular where there is one.
+    """Return a number with its noun, in the singular for 1.
 
     Examples
     --------
@@ -415,9 +414,9 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def format_number(value: float, digits: int = 4) -> str:
-    """A number of so many digits, with thousands separators and without an exponent.
+    """Format a number to `digits` significant digits, with thousands separators.
 
-    Only what is 1e15 or more, or less than 0.0001, has one.
+    Only numbers of 1e15 or more, or below 0.0001, have an exponent.
 
     Examples
     --------

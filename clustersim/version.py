@@ -1,10 +1,10 @@
-"""The version of the package, without importing anything.
+"""The version of the package, importable without other modules.
 
-It is bumped by hand, because a clone without tags and an sdist must build alike.  After a release,
-``X.Y.Z.dev0`` of the next one is set here and ``## X.Y.Z (unreleased)`` begins CHANGELOG.md; a
-release takes both additions away, and its commit is tagged ``vX.Y.Z``.  A test compares the two.
-What tells two states of the code apart in between is the hash of its files
-(:mod:`clustersim.source_code`).
+The version is set by hand, because a clone without tags and an sdist must build alike.  After a
+release, it is set to ``X.Y.Z.dev0`` of the next release, and CHANGELOG.md begins with
+``## X.Y.Z (unreleased)``.  A release removes both additions, and its commit is tagged ``vX.Y.Z``.
+A test compares the two.  Between releases, the hash of the files distinguishes two states of the
+code (:mod:`clustersim.source_code`).
 """
 
 __version__ = "0.2.0.dev0"

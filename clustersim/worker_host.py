@@ -1,7 +1,7 @@
-"""The process that worker processes are forked from; see :mod:`clustersim.processes`.
+"""The process from which worker processes are forked; see :mod:`clustersim.processes`.
 
-It imports what workers need once, and forks a worker for each socket that it is sent.  It has one
-thread.  It and its workers end with the process that started it: its own socket then closes.
+It imports the modules that workers need once, and forks a worker for each socket that it receives.
+It has one thread.  It and its workers end with the process that started it, when its socket closes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from clustersim import interrupts
 __all__ = ["receive", "send", "serve"]
 
 LENGTH = struct.Struct("!Q")
-"""Before each message: how many bytes it has."""
+"""Header of each message: its number of bytes."""
 
 
 def send(connection: socket.socket, message: bytes) -> None:
@@ -40,7 +40,7 @@ def receive(connection: socket.socket) -> bytes:
     Raises
     ------
     EOFError
-        If the other end is gone.
+        If the other end is closed.
     """
     return _exactly(connection, LENGTH.unpack(_exactly(connection, LENGTH.size))[0])
 
@@ -60,7 +60,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def serve(descriptor: int, modules: Sequence[str]) -> None:
-    """Fork a worker for each socket that comes; end all when the sender is gone."""
+    """Fork a worker for each received socket; end all workers when the sender is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for name in modules:
@@ -82,7 +82,7 @@ def serve(descriptor: int, modules: Sequence[str]) -> None:
 
 
 def _next_socket(control: socket.socket, children: set[int]) -> int | None:
-    """Return the descriptor of the next socket; None when the sender is gone."""
+    """Return the descriptor of the next socket; None if the sender is gone."""
     while True:
         for child in [*children]:
             if os.waitpid(child, os.WNOHANG)[0]:
@@ -90,12 +90,12 @@ def _next_socket(control: socket.socket, children: set[int]) -> int | None:
         if select.select([control], [], [], 1.0 if children else None)[0]:
             break
     size = array.array("i").itemsize
-    data, told, _, _ = control.recvmsg(1, socket.CMSG_LEN(size))
-    return array.array("i", told[0][2][:size])[0] if data and told else None
+    data, ancillary, _, _ = control.recvmsg(1, socket.CMSG_LEN(size))
+    return array.array("i", ancillary[0][2][:size])[0] if data and ancillary else None
 
 
 def _work(connection: socket.socket) -> None:
-    """Answer calls until the other end is gone; this never returns."""
+    """Answer calls until the other end is gone; never returns."""
     interrupts.own_process()
     try:
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
@@ -115,7 +115,7 @@ def _work(connection: socket.socket) -> None:
 
 
 def _answer(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
-    """Return the result of a call, or what it raised, as bytes."""
+    """Return the result of a call, or the exception that it raised, as bytes."""
     try:
         return pickle.dumps((True, function(*arguments)), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
@@ -128,8 +128,8 @@ def _answer(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
 
 
 def _end_with(connection: socket.socket) -> None:
-    """End this process when the other end of its socket is gone, also in the midst of a call."""
+    """End this process when the other end of its socket is gone, even during a call."""
     gone = select.poll()
-    gone.register(connection, 0)  # tells a hang-up, and no data
+    gone.register(connection, 0)  # reports a hang-up only, no data
     gone.poll()
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What can the fleet of 2026 do, quarter by quarter, and what if chips do not come?"""
+"""What can the fleet of 2026 do in each quarter, and what if chips are not delivered?"""
 
 from pathlib import Path
 

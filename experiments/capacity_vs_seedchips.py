@@ -1,4 +1,4 @@
-"""What do SeedChips add to the work that the mixed fleet carries, and how sure is that?"""
+"""How much work do SeedChips add to the mixed fleet, and how certain is that?"""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """How fast, and at what cost, do H200, H20, 910B and SeedChip train the catalogue's models?
 
-Each model runs on the same number of each chip with the plan that is best there. The bands are
-those of the calibration's posterior; prices are ranges; SeedChip is a range of specifications.
+Each model runs on the same number of each chip, with the best plan for that chip. The bands show
+the calibration's posterior; prices are ranges; SeedChip is a range of specifications.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ CHIPS = ("H100", "H200", "H20", "910B2", "SeedChip")
 
 
 def assumptions(prices: Prices) -> str:
-    """Say what the figures assume."""
+    """Return the assumptions of the figures."""
     return (
-        "BF16; the model's own batch; the default stack of each chip (NVIDIA's recipes of 2025, "
-        "MindSpeed-LLM on 910B; SeedChip: mean of all stacks); no failures. Bands: 90 %, from the "
-        "posterior of the calibration, best plan of its mean kept; SeedChip's with the range of "
-        "its specification. Cost: the purchase price of the chip with its share of the server, "
-        f"between the low and high of the catalogue, over {prices.depreciation_years:g} years of "
-        f"full use, {100 * prices.assumptions.site_share:g} % of it for network and buildings, and "
-        f"electricity at {prices.tariff_cny_per_kwh:g} CNY/kWh for {prices.pue:g} times the power "
-        "of the chip at work and its share of the host (planning assumptions); staff is left out, "
-        "H100 and H20 prices are of different markets. H20 and SeedChip have no published training "
-        "runs."
+        "BF16; the batch of each model; the default stack of each chip (NVIDIA's recipes of 2025, "
+        "MindSpeed-LLM on 910B; SeedChip: mean of all stacks); no failures. Bands: 90 % interval "
+        "of the calibration's posterior, with the best plan at its mean; for SeedChip with the "
+        "range of its specification. Cost: the purchase price of the chip with its share of the "
+        "server, between the low and high values of the catalogue, over "
+        f"{prices.depreciation_years:g} years of full use, plus "
+        f"{100 * prices.assumptions.site_share:g} % for network and buildings, and electricity at "
+        f"{prices.tariff_cny_per_kwh:g} CNY/kWh for {prices.pue:g} times the power of the busy "
+        "chip and its share of the host (planning assumptions). Staff is excluded. H100 and H20 "
+        "prices come from different markets. H20 and SeedChip have no published training runs."
     )
 
 

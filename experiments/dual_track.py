@@ -1,4 +1,4 @@
-"""How much of the money for H200, and how much for SeedChip?"""
+"""How should the money be divided between H200 and SeedChip?"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is an H20 worth against an H200?"""
+"""How much less does an H20 do than an H200?"""
 
 from pathlib import Path
 

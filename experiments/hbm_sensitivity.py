@@ -1,4 +1,4 @@
-"""How much does SeedChip's memory matter beside its other numbers?"""
+"""How much does SeedChip's memory matter compared with its links?"""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""What does measuring a chip tell that published runs do not?
+"""Does measuring a chip predict its training steps better than published runs do?
 
-Fits the core to published runs and to the microbenchmarks of the H200 and the H100 that come with
-the package, predicts whole training steps that were measured beside them and that nothing is fitted
-on, and draws what each chip reaches by its microbenchmarks and by published runs alone.
+Fits the performance model to published runs and to the microbenchmarks of the H200 and the H100 in
+the package, and predicts whole training steps that were measured with them but are not fitted.
+Draws the efficiency of each chip according to its microbenchmarks and to published runs alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LARGE_FLOPS = 1e12
 
 
 def fit_to(*names: str, own: bool = True, shipped: tuple[str, ...] | None = None) -> Calibrated:
-    """Fit to files of microbenchmarks that come with the package, as a user would to theirs."""
+    """Fit to the packaged microbenchmark files in the same way as to a user's files."""
     with ExitStack() as stack:
         paths = [stack.enter_context(resources.as_file(FILES / f"{name}.csv")) for name in names]
         measured = load_measurements(paths, own=own, shipped=shipped)
@@ -46,7 +46,7 @@ def with_steps_of(calibrated: Calibrated, other: Calibrated) -> pd.DataFrame:
 
 
 def product_text(table: pd.DataFrame, chip: str) -> str:
-    """Say what large products in BF16 reach, and under which power and clock."""
+    """Describe the efficiency of large BF16 products, with power and clock."""
     products = table[(table["kind"] == "matmul") & (table["precision"] == "bf16")]
     numbers = products[["flops", "median_s", "power_W", "clock_Hz"]].astype(float)
     large = numbers[numbers["flops"] > LARGE_FLOPS]

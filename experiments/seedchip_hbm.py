@@ -1,4 +1,4 @@
-"""What are the generation and the stacks of SeedChip's HBM worth?"""
+"""How do the generation and the number of HBM stacks affect SeedChip?"""
 
 from pathlib import Path
 

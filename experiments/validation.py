@@ -1,7 +1,7 @@
-"""How far off are step times of runs, and of sources, that the fit has not seen?
+"""How accurate are step times for runs, and for sources, that the fit has not seen?
 
-Leaves rows and whole families out of the fit in turn, predicts them, prints the errors beside what
-the project aims at and what peers reach, and draws predicted against measured.
+Leaves rows and whole families out of the fit and predicts them. Prints the errors next to the aims
+of the project and the errors of peers, and draws predicted against measured step times.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WORDS = {"within": f"rows left out ({FOLDS} folds within families)", "across": "
 
 
 def error_lines(rows: pd.DataFrame, *, judge: bool = True) -> list[str]:
-    """Errors of complete rows of quality A beside the aim if `judge`, and against peers."""
+    """Return errors of complete rows of quality A, against the aims if `judge`, and peers."""
     good = rows[rows["complete"]]
     lines = []
     for name, asked in ASKED.items():
@@ -57,7 +57,7 @@ def error_lines(rows: pd.DataFrame, *, judge: bool = True) -> list[str]:
 
 
 def coverage_lines(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
-    """How often intervals hold whose width others have set, and how wide the shipped ones are."""
+    """Return the coverage of intervals with widths from other rows, and the shipped widths."""
     whole = rows[rows["whole"]]
     lines = coverage_text(calibrated)
     for name, words in WORDS.items():
@@ -90,13 +90,13 @@ def main() -> None:
         note = (
             f"{len(rows)} published runs of {rows['family'].nunique()} families, "
             f"{rows['complete'].sum()} of quality A and complete. Coloured points are predicted by "
-            "fits that have not seen them. Calculon: its mean error on the family (sc21: on both). "
+            "fits without them. Calculon: its mean error on the family (sc21: on both tables). "
             f"{BY_CONSTRUCTION}"
         )
         figure = draw_validation(rows, note=textwrap.fill(note, 150))
         save_figure(figure, folder / "validation")
     if args.quick:
-        print(f"{len(rows)} runs of a few families; the aims are those of all")
+        print(f"{len(rows)} runs of a few families; the aims apply to all runs")
     lines = [*coverage_lines(calibrated, rows), *error_lines(rows, judge=not args.quick)]
     print("\n".join(lines))
     print(f"picture: {folder / 'validation.png'}")

@@ -1,6 +1,6 @@
-"""The columns of the tables of a run: what each means, and how it is written.
+"""The columns of the tables of a run: their meaning and number format.
 
-The table that a run prints takes its headings and number formats from here.  See
+The table printed for a run uses these headings and formats.  See
 :mod:`clustersim.analysis.column_page` for the dictionary of all tables.
 """
 
@@ -20,14 +20,14 @@ class Column:
     Attributes
     ----------
     name : str
-        Words in capitals stand for names: ``METRIC_low``.
+        Words in capitals are placeholders for names: ``METRIC_low``.
     meaning : str
     dimension : str
-        One of :data:`~clustersim.analysis.metrics.DIMENSIONS`, which has the unit; "" for none.
+        One of :data:`~clustersim.analysis.metrics.DIMENSIONS`, which defines the unit; "" for none.
     only : str
-        Where the column is there; "" for always.
+        Condition under which the column exists; "" for always.
     heading : str
-        In the table that a run prints; "" for a column that it does not have.
+        Heading in the table printed for a run; "" if the column is not printed.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Column:
 
     @property
     def unit(self) -> str:
-        """Of the numbers, in SI."""
+        """SI unit of the numbers."""
         return DIMENSIONS.get(self.dimension, "")
 
 
@@ -51,11 +51,11 @@ class Table:
     name : str
     file : str
     rows : str
-        What a row is.
+        What a row describes, such as "job".
     columns : tuple of Column
-        In their order.
+        In the order of the table.
     only : str
-        Where there is such a table; "" for always.
+        Condition under which the table exists; "" for always.
     """
 
     name: str
@@ -65,14 +65,15 @@ class Table:
     only: str = ""
 
 
-FAILURES = "where nodes can go out of service"
+INPUT = "if the input has it"
+FAILURES = "if nodes can go out of service"
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"
-SERVING, DATED = "with services", "where the run has a date"
-_JOB = Column("job_id", "the job")
+SERVING, DATED = "with services", "if the run has a start date"
+_JOB = Column("job_id", "identifier of the job")
 _POOL = Column("pool", "name of the pool")
 _N = Column("n_accelerators", "accelerators of the job", "count")
 _ACCOUNTS = (
-    Column("energy_j", "energy", "energy", ENERGY),
+    Column("energy_j", "energy use", "energy", ENERGY),
     Column("electricity_cny", "cost of electricity", "money", ENERGY),
     Column("carbon_kg", "carbon dioxide of the electricity", "mass", ENERGY),
 )
@@ -84,48 +85,48 @@ def _in_order(begin: str, end: str) -> tuple[Column, ...]:
 
 JOBS = (
     _JOB,
-    Column("submit_s", "submission, from the beginning of the run", "duration"),
+    Column("submit_s", "submission time, from the start of the run", "duration"),
     _N,
-    Column("duration_s", "run time on the reference accelerator, as the input has it", "duration"),
-    Column("estimate_s", "run time as the user estimated it", "duration", "where the input has it"),
-    Column("model", "model that the job trains", only="where the input has it"),
-    Column("tokens", "tokens that it trains on", "count", "where jobs have a model"),
-    Column("job_class", "class of the job", only="where the input has it"),
-    Column("vc", "virtual cluster", only="where the input has it"),
+    Column("duration_s", "run time on the reference accelerator, as in the input", "duration"),
+    Column("estimate_s", "the user's estimate of the run time", "duration", INPUT),
+    Column("model", "model that the job trains", only=INPUT),
+    Column("tokens", "tokens that it trains on", "count", "if jobs have a model"),
+    Column("job_class", "class of the job", only=INPUT),
+    Column("vc", "virtual cluster", only=INPUT),
     Column(
         "INPUT",
-        "any other column of the input, as it is; one that has the name of a column below is kept "
+        "any other column of the input, unchanged; if a column below has the same name, it is kept "
         "as `recorded_NAME`",
-        only="where the input has it",
+        only=INPUT,
     ),
     Column("outcome", "`finished`, `unfinished` or `never runnable`"),
-    Column("pool", "pool in which it ran or runs; none where it never started"),
-    Column("start_s", "first start; NaN where it has not started", "duration"),
-    Column("finish_s", "finish; NaN where it has not finished", "duration"),
+    Column("pool", "pool in which it ran or runs; none if it never started"),
+    Column("start_s", "first start; NaN if it has not started", "duration"),
+    Column("finish_s", "finish; NaN if it has not finished", "duration"),
     Column(
         "total_wait_s",
-        "time in the queue over all attempts; NaN where it has not started",
+        "time in the queue over all attempts; NaN if it has not started",
         "duration",
     ),
-    Column("done", "share of its work that is done for good", "share"),
-    Column("reason", "why it did not finish; none where it did"),
+    Column("done", "share of its work that is done and kept", "share"),
+    Column("reason", "why it did not finish; none if it did"),
     *_ACCOUNTS,
-    Column("cost_cny", "what the accelerators that it held cost meanwhile", "money", MONEY),
+    Column("cost_cny", "cost of the accelerators while it held them", "money", MONEY),
 )
 ALLOCATIONS = (
     _JOB,
     _POOL,
-    Column("virtual_cluster", "virtual cluster whose nodes they are; none without"),
+    Column("virtual_cluster", "virtual cluster that owns the nodes; none without virtual clusters"),
     Column(
         "nodes",
         "ranges of nodes of the pool with the accelerators on each, such as `0-63:8,70:4`; empty "
-        "where the placement does not tell nodes apart",
+        "if the placement does not track nodes",
     ),
     _N,
-    *_in_order("start of the attempt", "its end, or that of the run"),
+    *_in_order("start of the attempt", "end of the attempt or of the run"),
 )
 ALLOCATIONS_BY_NODE = tuple(
-    Column("node", "index of the node in its pool; -1 where nodes are not told apart")
+    Column("node", "index of the node in its pool; -1 if the placement does not track nodes")
     if column.name == "nodes"
     else replace(column, meaning="accelerators of the job on this node")
     if column is _N
@@ -134,9 +135,11 @@ ALLOCATIONS_BY_NODE = tuple(
 )
 UTILISATION = (
     _POOL,
-    Column("time_s", "from when on the numbers hold, until that of the next row", "duration"),
+    Column(
+        "time_s", "time from which the numbers hold, until the time of the next row", "duration"
+    ),
     Column("allocated", "accelerators that jobs hold", "count"),
-    Column("installed", "accelerators that are there, working or not", "count"),
+    Column("installed", "accelerators installed, whether in service or not", "count"),
     Column("out", "accelerators of nodes that are out of service", "count", FAILURES),
     Column("serving", "accelerators that serve", "count", SERVING),
 )
@@ -145,7 +148,7 @@ SUMMARY = (
     Column("kind", "`all`, `pool` or `vc`"),
     Column(
         "jobs",
-        "jobs; those that never ran count under no pool",
+        "jobs; those that never ran belong to no pool",
         "count",
         heading="jobs",
     ),
@@ -163,13 +166,13 @@ SUMMARY = (
         "duration",
         heading="mean wait",
     ),
-    Column("median_wait_s", "median of the same", "duration"),
-    Column("p95_wait_s", "95th percentile of the same", "duration", heading="p95 wait"),
-    Column("p99_wait_s", "99th percentile of the same", "duration"),
+    Column("median_wait_s", "median of the same time", "duration"),
+    Column("p95_wait_s", "95th percentile of the same time", "duration", heading="p95 wait"),
+    Column("p99_wait_s", "99th percentile of the same time", "duration"),
     Column("mean_total_wait_s", "mean time in the queue over all attempts", "duration"),
-    Column("median_total_wait_s", "median of the same", "duration"),
-    Column("p95_total_wait_s", "95th percentile of the same", "duration"),
-    Column("p99_total_wait_s", "99th percentile of the same", "duration"),
+    Column("median_total_wait_s", "median of the same time", "duration"),
+    Column("p95_total_wait_s", "95th percentile of the same time", "duration"),
+    Column("p99_total_wait_s", "99th percentile of the same time", "duration"),
     Column(
         "mean_jct_s",
         "mean job completion time: from submission to finish, of the jobs that finished",
@@ -183,125 +186,128 @@ SUMMARY = (
     ),
     Column(
         "mean_bounded_slowdown",
-        "mean of the job completion time over that run time (at least 10 s), at least 1",
+        "mean of the job completion time divided by that run time (at least 10 s), at least 1",
         "ratio",
         heading="bounded slowdown",
     ),
     Column(
         "utilisation",
-        "accelerator-seconds allocated over those available, from the first submission on",
+        "allocated accelerator-seconds divided by available ones, from the first submission on",
         "share",
         heading="utilisation",
     ),
-    Column("accelerator_s", "accelerator-seconds allocated", "duration"),
-    Column("makespan_s", "from the first submission to the last finish", "duration"),
+    Column("accelerator_s", "allocated accelerator-seconds", "duration"),
+    Column("makespan_s", "time from the first submission to the last finish", "duration"),
     Column(
         "ettr",
-        "accelerator-seconds of kept work over all that attempts held; NaN of a virtual cluster",
+        "accelerator-seconds of work that is kept, divided by those held by all attempts; NaN for "
+        "a virtual cluster",
         "share",
         FAILURES,
         heading="effective time",
     ),
     Column(
         "served",
-        "accelerator-seconds that served over those that services needed, of all",
+        "accelerator-seconds that served, divided by those that services needed; only for `all`",
         "share",
         SERVING,
     ),
     *_ACCOUNTS,
     Column("cost_cny", "cost of the fleet", "money", MONEY),
-    Column("purchase_cny", "price of the nodes that came during the run", "money", MONEY),
-    Column("cost_per_job_cny", "cost of the fleet over the jobs that it did", "money", MONEY),
-    Column("cost_per_token_cny", "over the tokens trained for good", "money", MONEY),
-    Column("cost_per_flop_cny", "over the useful model FLOPs", "money", MONEY),
+    Column("purchase_cny", "price of the nodes delivered during the run", "money", MONEY),
+    Column("cost_per_job_cny", "cost of the fleet per job done", "money", MONEY),
+    Column("cost_per_token_cny", "cost of the fleet per useful token", "money", MONEY),
+    Column("cost_per_flop_cny", "cost of the fleet per useful model FLOP", "money", MONEY),
 )
 ATTEMPTS = (
     _JOB,
     Column("attempt", "number of the attempt; 0 is the first of a job", "count"),
     _POOL,
     _N,
-    *_in_order("start of the attempt", "its end, or that of the run"),
+    *_in_order("start of the attempt", "end of the attempt or of the run"),
     Column("kept_s", "time of work that is kept", "duration"),
-    Column("lost_s", "time of work that a failure undid", "duration"),
-    Column("checkpoint_s", "time of writing checkpoints", "duration"),
-    Column("restart_s", "time of restarting", "duration"),
-    Column("slow_s", "time that slow nodes cost", "duration"),
-    Column("done", "share of the work of the job that the attempt did for good", "share"),
+    Column("lost_s", "time of work that was lost to a failure", "duration"),
+    Column("checkpoint_s", "time spent writing checkpoints", "duration"),
+    Column("restart_s", "time spent restarting", "duration"),
+    Column("slow_s", "time lost to slow nodes", "duration"),
+    Column("done", "share of the job's work that the attempt did and that is kept", "share"),
 )
 OUTAGES = (
     _POOL,
     Column("node", "index of the node in its pool"),
     Column("n_accelerators", "accelerators of the node", "count"),
-    Column("begin_s", "when it went out of service or became slow", "duration"),
-    Column("end_s", "when it came back; infinite where it had not", "duration"),
+    Column("begin_s", "time at which it went out of service or became slow", "duration"),
+    Column("end_s", "time at which it recovered; infinite if it had not", "duration"),
     Column("cause", "name of the source of the outage"),
-    Column("planned", "whether it was known beforehand"),
-    Column("absent", "whether the node was not delivered yet, or had been retired"),
+    Column("planned", "whether it was known in advance"),
+    Column("absent", "whether the node was not yet delivered or already retired"),
     Column(
         "slowdown",
-        "how many times as long its jobs took meanwhile; infinite where it was out of service",
+        "factor by which its jobs took longer; infinite if it was out of service",
         "ratio",
     ),
     Column(
         "kind",
-        "`failure`, `slowdown`, `repair` (of what was slow), `maintenance`, `service`, "
+        "`failure`, `slowdown`, `repair` (of a slow node), `maintenance`, `service`, "
         "`late delivery`, `no room` (no power or space) or `retirement`",
     ),
 )
 SERVING_TABLE = (
     Column("service", "name of the service"),
     _POOL,
-    Column("time_s", "from when on the numbers hold, until that of the next row", "duration"),
+    Column(
+        "time_s", "time from which the numbers hold, until the time of the next row", "duration"
+    ),
     Column("needed", "accelerators that the service needs", "count"),
-    Column("reserved", "accelerators that it has", "count"),
-    Column("short", "accelerators that it lacks", "count"),
-    Column("lends", "whether accelerators that it does not need run preemptible jobs"),
+    Column("reserved", "accelerators that the service has", "count"),
+    Column("short", "accelerators that the service lacks", "count"),
+    Column("lends", "whether preemptible jobs run on accelerators that the service does not need"),
 )
 COSTS = (
     _POOL,
     Column("begin_s", "beginning of the period", "duration"),
-    Column("begin_local", "the same as a local date and time, ISO 8601", only=DATED),
+    Column("begin_local", "the beginning as a local date and time, ISO 8601", only=DATED),
     Column("end_s", "end of the period", "duration"),
-    Column("end_local", "the same as a local date and time, ISO 8601", only=DATED),
+    Column("end_local", "the end as a local date and time, ISO 8601", only=DATED),
     Column("use", "`allocated`, `idle`, `out`, `serving` or `spare`"),
     Column("accelerator_s", "accelerator-seconds of this use", "duration"),
     *_ACCOUNTS,
     Column("depreciation_cny", "depreciation of the servers", "money", MONEY),
     Column("site_cny", "depreciation of network and buildings", "money", MONEY),
-    Column("interest_cny", "interest on what is tied up", "money", MONEY),
+    Column("interest_cny", "interest on the capital tied up", "money", MONEY),
     Column("rent_cny", "rent of rented pools", "money", MONEY),
     Column("cost_cny", "sum of all costs", "money", MONEY),
 )
 
 RUN_TABLES = (
-    Table("jobs", "jobs.parquet", "a job", JOBS),
-    Table("allocations", "allocations.parquet", "an attempt at a job", ALLOCATIONS),
+    Table("jobs", "jobs.parquet", "job", JOBS),
+    Table("allocations", "allocations.parquet", "attempt at a job", ALLOCATIONS),
     Table(
         "allocations by node",
         "`Result.allocations` in Python",
-        "an attempt and a node that it ran on",
+        "attempt and node that it ran on",
         ALLOCATIONS_BY_NODE,
     ),
-    Table("utilisation", "utilisation.parquet", "a step of the use of a pool", UTILISATION),
+    Table("utilisation", "utilisation.parquet", "step of the allocation of a pool", UTILISATION),
     Table(
         "summary",
         "summary.parquet and summary.json",
-        "all jobs together, a pool, or a virtual cluster",
+        "pool or virtual cluster, and one for all jobs",
         SUMMARY,
     ),
-    Table("attempts", "attempts.parquet", "an attempt at a job", ATTEMPTS, FAILURES),
+    Table("attempts", "attempts.parquet", "attempt at a job", ATTEMPTS, FAILURES),
     Table(
         "outages",
         "outages.parquet",
-        "a time that a node was out of service or slow",
+        "period in which a node was out of service or slow",
         OUTAGES,
         FAILURES,
     ),
-    Table("serving", "serving.parquet", "a step of a service", SERVING_TABLE, SERVING),
+    Table("serving", "serving.parquet", "step of a service", SERVING_TABLE, SERVING),
     Table(
         "costs",
         "costs.parquet",
-        "a pool, a period and a use of its accelerators",
+        "pool, period and use of its accelerators",
         COSTS,
         "with `energy` or `money`",
     ),

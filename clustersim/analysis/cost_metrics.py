@@ -1,4 +1,4 @@
-"""Energy and cost of a run, and of each period."""
+"""Energy and cost of a run and of its periods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MILLION, PFLOP_DAY = 1e6, 1e15 * DAY_S
 
 
 def _of_run(column: str, unit: float = 1.0) -> Callable[[Part], float]:
-    """Of the whole run, as in its summary; NaN where the scenario has no such account."""
+    """Read a column of the run's summary; NaN if the scenario has no such account."""
 
     def account(part: Part) -> float:
         return unit * float(part.result.summary.iloc[0].get(column, math.nan))
@@ -26,9 +26,9 @@ def _of_run(column: str, unit: float = 1.0) -> Callable[[Part], float]:
 
 
 def _of_period(column: str) -> Callable[[Part], float]:
-    """Of a stretch of time, spread evenly over each row of the table of costs.
+    """Sum a cost over a time interval; the cost of each row is spread evenly over its time.
 
-    Runs of a study have rows that end where its periods do.
+    In the runs of a study, the rows of the cost table end where the periods end.
     """
 
     def account(part: Part) -> float:
@@ -79,7 +79,7 @@ ACCOUNTS = (
     _account(
         "energy_j",
         "energy",
-        "Energy of the whole run (needs the key energy).",
+        "Energy use of the whole run (needs the key energy).",
         "energy",
     ),
     _account(
@@ -91,7 +91,7 @@ ACCOUNTS = (
     _account(
         "carbon_kg",
         "carbon dioxide",
-        "Carbon dioxide of the electricity of the whole run (needs energy).",
+        "Carbon dioxide emissions of the electricity of the whole run (needs energy).",
         "mass",
     ),
     _account(
@@ -102,27 +102,28 @@ ACCOUNTS = (
         noun="cost",
     ),
 )
-"""Measured of each period too."""
+"""These are also measured per period."""
 UNIT_COSTS = (
     _unit_cost(
         "cost_per_job_cny",
         "cost_per_job_cny",
         1.0,
         "cost of a job",
-        "Cost of the fleet, without what serves, over the jobs that it did (needs money).",
+        "Cost of the fleet, without the accelerators that serve, divided by the jobs done (needs "
+        "money).",
     ),
     _unit_cost(
         "cost_per_million_tokens_cny",
         "cost_per_token_cny",
         MILLION,
         "cost of a million tokens",
-        "Cost of a million tokens trained for good (needs money).",
+        "Cost of a million tokens of the work that is kept (needs money).",
     ),
     _unit_cost(
         "cost_per_useful_pflop_day_cny",
         "cost_per_flop_cny",
         PFLOP_DAY,
-        "cost of a useful PFLOP/s for a day",
+        "cost of a useful PFLOP/s-day",
         "Cost of one PFLOP/s of useful model FLOPs for a day (needs money).",
         noun="cost",
     ),

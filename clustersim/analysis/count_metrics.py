@@ -1,4 +1,4 @@
-"""What was offered, what of it is measured, and whether the run was in a steady state."""
+"""Offered and measured jobs, and whether the run was in a steady state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _served(part: Part) -> float:
 
 
 def _lent_hours_per_day(part: Part) -> float:
-    """Accelerator-hours a day that jobs held in pools that lend the chips of services."""
+    """Accelerator-hours per day that jobs held in pools that lend the chips of services."""
     days = part.span_s / DAY_S
     if days <= 0:
         return math.nan
@@ -36,7 +36,7 @@ def _lent_hours_per_day(part: Part) -> float:
 
 
 def _jobs_per_day(part: Part) -> float:
-    """Of the workload model, or of a log from its first job to its last."""
+    """Rate of the workload model, or of a log from its first job to its last."""
     stated = part.result.provenance.get("arrival_rate_per_s")
     if stated is not None:
         return DAY_S * float(stated)
@@ -61,7 +61,7 @@ def _censored(part: Part) -> float:
 
 
 def _backlog_growth(part: Part) -> float:
-    """Work waiting at the end less that at the beginning, over the work that arrived meanwhile."""
+    """Growth of the waiting work over the window, divided by the work that arrived in it."""
     jobs = part.run.submitted
     ran = np.isfinite(jobs.start_s)
     mean_held = float(jobs.held_s[ran].mean()) if ran.any() else 0.0
@@ -79,8 +79,8 @@ def _offers() -> Iterator[Metric]:
     yield Metric(
         name="served",
         label="served share of the demand",
-        definition="Accelerator-seconds that served over those that services needed; 1 where there "
-        "are no services.",
+        definition="Accelerator-seconds that served, divided by those that services needed; 1 "
+        "without services.",
         compute=_served,
         dimension="share",
         better="more",
@@ -90,9 +90,9 @@ def _offers() -> Iterator[Metric]:
     )
     yield Metric(
         name="lent_accelerator_hours_per_day",
-        label="accelerator-hours of jobs a day in pools that lend",
-        definition="Accelerator-hours a day of jobs in pools that lend the accelerators of "
-        "services.",
+        label="accelerator-hours per day of jobs in lending pools",
+        definition="Accelerator-hours per day that jobs held in pools that lend the accelerators "
+        "of services.",
         compute=_lent_hours_per_day,
         dimension="count",
         unit="h/d",
@@ -102,9 +102,9 @@ def _offers() -> Iterator[Metric]:
     )
     yield Metric(
         name="jobs_per_day",
-        label="offered jobs a day",
-        definition="Jobs a day that are submitted: of the workload model, or of the log from its "
-        "first job to its last.",
+        label="offered jobs per day",
+        definition="Submission rate of the workload model, or of the log from its first to its "
+        "last job.",
         compute=_jobs_per_day,
         dimension="count",
         unit="1/d",
@@ -115,8 +115,8 @@ def _offers() -> Iterator[Metric]:
     )
     yield Metric(
         name="accelerator_hours_per_day",
-        label="accelerator-hours of work done a day",
-        definition="Accelerator-hours a day that the measured jobs held, in all their attempts.",
+        label="accelerator-hours of work per day",
+        definition="Accelerator-hours per day that the measured jobs held, in all their attempts.",
         compute=_work_hours_per_day,
         dimension="count",
         unit="h/d",
@@ -140,7 +140,7 @@ def _counts() -> Iterator[Metric]:
     yield Metric(
         name="jobs_submitted",
         label="jobs submitted",
-        definition="Jobs that were submitted before the run stopped.",
+        definition="Number of jobs submitted before the run stopped.",
         compute=lambda part: float(len(part.run.submitted.submit_s)),
         dimension="count",
         least=0.0,
@@ -149,7 +149,7 @@ def _counts() -> Iterator[Metric]:
     yield Metric(
         name="jobs",
         label="measured jobs",
-        definition="Jobs that are measured: within the window, without those that can never run.",
+        definition="Number of jobs within the window, without those that can never run.",
         compute=lambda part: float(part.chosen.sum()),
         dimension="count",
         least=0.0,
@@ -157,8 +157,8 @@ def _counts() -> Iterator[Metric]:
     )
     yield Metric(
         name="warm_up_jobs",
-        label="jobs of the warm-up",
-        definition="Jobs that are left out as warm-up.",
+        label="warm-up jobs",
+        definition="Number of jobs excluded as warm-up.",
         compute=lambda part: float(part.first),
         dimension="count",
         least=0.0,
@@ -166,9 +166,8 @@ def _counts() -> Iterator[Metric]:
     )
     yield Metric(
         name="warm_up_reached",
-        label="steady part found",
-        definition="Whether a steady part was found (1) or not (0); 1 where the window states the "
-        "warm-up.",
+        label="steady state found",
+        definition="1 if a steady state was found, else 0; 1 if the window sets the warm-up.",
         compute=lambda part: float(part.warm_up_reached),
         unit="1",
         least=0.0,
@@ -178,7 +177,7 @@ def _counts() -> Iterator[Metric]:
     yield Metric(
         name="never_runnable",
         label="jobs that can never run",
-        definition="Jobs within the window that can never run on this fleet.",
+        definition="Number of jobs within the window that can never run on this fleet.",
         compute=lambda part: float((~part.run.submitted.runnable[part.first : part.last]).sum()),
         dimension="count",
         least=0.0,
@@ -186,7 +185,7 @@ def _counts() -> Iterator[Metric]:
     )
     yield Metric(
         name="censored",
-        label="measured jobs not started at the horizon",
+        label="share of measured jobs not started at the horizon",
         definition="Share of the measured jobs that had not started when the run stopped.",
         compute=_censored,
         per_period=True,
@@ -197,7 +196,7 @@ def _counts() -> Iterator[Metric]:
     )
     yield Metric(
         name="unfinished",
-        label="measured jobs not finished at the horizon",
+        label="share of measured jobs not finished at the horizon",
         definition="Share of the measured jobs that had not finished when the run stopped.",
         compute=lambda part: float(np.isnan(part.run.submitted.finish_s[part.chosen]).mean()),
         dimension="share",
@@ -207,9 +206,9 @@ def _counts() -> Iterator[Metric]:
     )
     yield Metric(
         name="backlog_growth",
-        label="arriving work that piled up",
-        definition="Work waiting at the end less that at the beginning of the window, over the "
-        "work that arrived in between. A point is overloaded where it is more than 2 %.",
+        label="backlog growth",
+        definition="Work waiting at the end of the window minus work waiting at its start, divided "
+        "by the work that arrived in between. A point above 2 % is overloaded.",
         compute=_backlog_growth,
         dimension="share",
         better="less",

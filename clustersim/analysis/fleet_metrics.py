@@ -1,4 +1,4 @@
-"""What is known of a fleet before any run: chips, price, power, and the load it is offered."""
+"""Metrics of a fleet that are known before a run: chips, price, power and offered load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _chips_by_pool(view: FleetView) -> Mapping[str, float]:
 
 
 def _cost_cny(view: FleetView) -> float:
-    """Sum over pools; NaN where a chip has no price, 0 for a pool that is rented."""
+    """Sum over pools; NaN if a chip has no price, 0 for a rented pool."""
     total = 0.0
     for pool in view.fleet.cluster.pools:
         chip = view.fleet.catalogue.accelerator(pool.accelerator)
@@ -44,7 +44,7 @@ def _metrics() -> Iterator[Metric]:
         name="chips",
         label="chips of the fleet",
         pool_label="chips",
-        definition="Accelerators of the fleet.",
+        definition="Number of accelerators of the fleet.",
         of_fleet=_chips,
         by_pool=_chips_by_pool,
         dimension="count",
@@ -57,8 +57,8 @@ def _metrics() -> Iterator[Metric]:
         name="fleet_cost_cny",
         label="purchase price of the servers",
         definition="Purchase price of the accelerators with their servers, without network and "
-        "buildings: by the key money of the scenario, else by the planning assumptions; 0 for "
-        "pools that are rented, NaN where a chip has no price.",
+        "buildings. Prices come from the scenario's key money, else from the planning assumptions. "
+        "0 for rented pools, NaN if a chip has no price.",
         of_fleet=_cost_cny,
         dimension="money",
         better="less",
@@ -81,8 +81,8 @@ def _metrics() -> Iterator[Metric]:
     yield Metric(
         name="offered_load",
         label="offered load",
-        definition="The work that arrives over the most that the fleet can do, as stated or of the "
-        "jobs a day; NaN of a log.",
+        definition="Arriving work divided by the capacity of the fleet, as given or computed from "
+        "the jobs per day; NaN for a log.",
         of_fleet=lambda view: view.offered_load,
         dimension="ratio",
         least=0.0,

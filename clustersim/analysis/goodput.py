@@ -1,4 +1,4 @@
-"""Work that is kept: when it was done and where, in FLOPs of the models and in tokens."""
+"""Work that is kept, by time and pool, in model FLOPs and in tokens."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Goodput", "goodput_of"]
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """Attempts at jobs and the work of each that is kept, spread evenly over its time.
+    """The attempts at jobs and their work that is kept, spread evenly over each attempt.
 
     Attributes
     ----------
     attempts : pandas.DataFrame
-        ``pool``, ``begin_s``, ``end_s``, ``flop`` (tokens times the model's FLOPs a token,
-        :func:`~clustersim.performance.step_time.model_flops_per_token`; 0 of a job without a
+        ``pool``, ``begin_s``, ``end_s``, ``flop`` (tokens times the model's FLOPs per token,
+        :func:`~clustersim.performance.step_time.model_flops_per_token`; 0 for a job without a
         model), ``token``.
     """
 
     attempts: pd.DataFrame
 
     def within(self, begin_s: float, end_s: float) -> pd.DataFrame:
-        """Return the FLOPs and tokens that each pool did in a stretch of time.
+        """Return the FLOPs and tokens of each pool in a time interval.
 
         Returns
         -------
@@ -44,13 +44,13 @@ class Goodput:
 
 
 def goodput_of(result: Result, catalogue: Catalogue | None = None) -> Goodput:
-    """Return the work of a result that is kept.
+    """Return the work of a run that is kept.
 
     Parameters
     ----------
     result : Result
     catalogue : Catalogue, optional
-        Of the models that its jobs name; by default the built-in one.
+        Catalogue of the models that the jobs name; by default the built-in one.
     """
     work = work_done(result, load_catalogue() if catalogue is None else catalogue)
     parts, end = result.attempts, "end_s"
@@ -59,5 +59,5 @@ def goodput_of(result: Result, catalogue: Catalogue | None = None) -> Goodput:
     end_s = parts[end].fillna(float(result.provenance["simulated_s"]))
     times = {"begin_s": parts["start_s"].to_numpy(), "end_s": end_s.to_numpy()}
     began = parts["start_s"].notna().to_numpy(dtype=bool)
-    columns = {"pool": parts["pool"].array, **times}  # with the pools that did nothing
+    columns = {"pool": parts["pool"].array, **times}  # keeps the categories of idle pools
     return Goodput(work[["flop", "token"]].assign(**columns)[began])

@@ -1,4 +1,4 @@
-"""What is measured of one run: every metric of its steady part, and of the parts of its horizon."""
+"""Measurements of one run: all metrics of its steady part and of the periods of its horizon."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = ["Measured", "PluginError", "fleet_facts", "measure", "period_metrics"
 
 
 class PluginError(InputError):
-    """A metric of the user's fails, and with it the study that asks for it."""
+    """A user-defined metric fails; the study stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is kept of a run.
+    """The measurements of a run.
 
     Attributes
     ----------
     metrics : dict of str to float
         By name; see :mod:`clustersim.analysis.metrics`.
     series : float64 array (bins,)
-        Mean wait (seconds) of consecutive equal shares of the jobs, at most 100: the run's way
-        into its steady state.
+        Mean wait (seconds) of at most 100 consecutive equal groups of jobs; it shows how the run
+        approaches its steady state.
     """
 
     metrics: dict[str, float]
@@ -48,13 +48,13 @@ class Measured:
 
 
 def fleet_facts(view: FleetView, *, plugins: Sequence[str] = ()) -> dict[str, float]:
-    """Return the metrics that are known of a fleet before its run: of the whole, then by pool.
+    """Return the metrics of a fleet that are known before a run: of all pools, then by pool.
 
     Parameters
     ----------
     view : FleetView
     plugins : sequence of str
-        Files of the user's whose metrics are computed too.
+        Plugin files whose metrics are also computed.
     """
     facts: dict[str, float] = {}
     for constant in (True, False):
@@ -75,44 +75,43 @@ def measure(
     catalogue: Catalogue | None = None,
     plugins: Sequence[str] = (),
 ) -> Measured:
-    """Measure the steady part of a result, and the parts of its horizon.
+    """Measure the steady part of a result and the periods of its horizon.
 
     Parameters
     ----------
     result : Result
-        A run, to the end of all jobs or to a horizon.
+        A run until all jobs have ended, or until a horizon.
     warm_up : float or str
-        What is left out at the start: a share of the jobs, a duration, or ``"mser-5"`` (White,
-        Cobb & Spratt, "A comparison of five steady-state truncation heuristics for simulation",
-        2000).
+        Excluded at the start: a share of the jobs, a duration, or ``"mser-5"`` (White, Cobb &
+        Spratt, "A comparison of five steady-state truncation heuristics for simulation", 2000).
     cool_down : float or str
-        What is left out at the end, where nobody comes to press on those before: a share of the
-        jobs, or a duration.
+        Excluded at the end, where no later jobs compete with the last ones: a share of the jobs,
+        or a duration.
     periods : int, optional
-        Parts of the scenario's horizon that are measured too, whatever is left out; see
-        :func:`~clustersim.analysis.periods.period_ends_s`.
+        Number of periods of the scenario's horizon that are also measured, regardless of warm-up
+        and cool-down; see :func:`~clustersim.analysis.periods.period_ends_s`.
     catalogue : Catalogue, optional
-        Of the models that the jobs name; by default the built-in one.
+        Catalogue of the models that the jobs name; by default the built-in one.
     plugins : sequence of str
-        Files of the user's whose metrics are measured too.
+        Plugin files whose metrics are also measured.
 
     Raises
     ------
     InputError
-        If no job is left to measure, or the scenario has no horizon to be parted.
+        If no job is left to measure, or periods are given without a horizon.
     PluginError
-        If a metric of a user's file fails, or returns what is no number.
+        If a user-defined metric fails, or does not return a number.
 
     Notes
     -----
-    A job that had not started when the run stopped counts with its wait until then, a lower bound
-    (`censored` is the share of those), and so does one that was stopped and waits again in the wait
-    over all attempts; one that had not finished is left out of JCT and slowdown
-    (`unfinished` is the share), which are then too small, for long jobs are left out more often.
-    The slowdown is the JCT over the time that a job held accelerators, in all its attempts: waits
-    between them count as waits, see :mod:`clustersim.simulation.metrics`.
-    Energy, carbon and costs are those of the whole run, not of the window; NaN where the scenario
-    has no key ``energy`` or ``money``.
+    A job that had not started when the run stopped counts with its wait until then, which is a
+    lower bound; `censored` is the share of such jobs.  The wait over all attempts treats jobs that
+    were stopped and wait again in the same way.  A job that had not finished is excluded from JCT
+    and slowdown; `unfinished` is the share of such jobs.  JCT and slowdown are then too small,
+    because long jobs are excluded more often.  The slowdown is the JCT divided by the time for
+    which a job held accelerators in all its attempts, so waits between attempts count as waits;
+    see :mod:`clustersim.simulation.metrics`.  Energy, carbon and costs refer to the whole run, not
+    to the window.  They are NaN if the scenario has no key ``energy`` or ``money``.
     """
     run = MeasuredRun(result, catalogue)
     jobs = run.submitted
@@ -121,7 +120,7 @@ def measure(
     if not jobs.runnable[first:last].any():
         raise InputError(
             "window",
-            f"leaves none of the {len(jobs.submit_s):,} jobs to measure (warm-up {first:,} jobs)",
+            f"none of the {len(jobs.submit_s):,} jobs is left to measure (warm-up: {first:,} jobs)",
         )
     begin_s, end_s = float(jobs.submit_s[first]), float(jobs.submit_s[last - 1])
     part = Part(run, first, last, begin_s, end_s, warm_up_reached=reached)
@@ -135,7 +134,7 @@ def measure(
 
 
 def _known(plugins: Sequence[str]) -> list[Metric]:
-    """The built-in metrics, and those of some files."""
+    """Return the built-in metrics and those of the given plugin files."""
     own = [each for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
     return [*METRICS.built_in.values(), *own]
 
@@ -143,7 +142,7 @@ def _known(plugins: Sequence[str]) -> list[Metric]:
 def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[str, float]:
     horizon = run.result.provenance.get("scenario", {}).get("horizon")
     if horizon is None:
-        raise InputError("window", "periods: are parts of a horizon; give the scenario a horizon")
+        raise InputError("window", "periods: divide a horizon; give the scenario a horizon")
     horizon_s = parse_quantity(horizon, "duration")
     return period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
 
@@ -151,7 +150,7 @@ def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[s
 def period_metrics(
     run: MeasuredRun, *, periods: int, horizon_s: float, plugins: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Measure each of the parts of a horizon; whose ends `period_ends_s` gives.
+    """Measure each period of a horizon; `period_ends_s` gives their ends.
 
     Parameters
     ----------
@@ -159,12 +158,12 @@ def period_metrics(
     periods : int
     horizon_s : float
     plugins : sequence of str
-        Files of the user's whose metrics are measured too.
+        Plugin files whose metrics are also measured.
 
     Returns
     -------
     dict of str to float
-        Metrics by the name that :func:`~clustersim.analysis.metrics.in_period` gives; NaN where
+        Metrics by the name that :func:`~clustersim.analysis.metrics.in_period` returns; NaN if
         there is nothing to measure.  The jobs of a period are those submitted in it.
     """
     known = period_order(each for each in _known(plugins) if each.per_period)
@@ -182,7 +181,7 @@ def period_metrics(
 
 
 def _values(each: Metric, compute: Callable[..., float] | None, of: Any) -> dict[str, float]:
-    """The value of a metric by its name."""
+    """Return the value of a metric by its name."""
     assert compute is not None, "a metric has compute or of_fleet"
     if not each.file:
         return {each.name: compute(of)}
@@ -190,35 +189,35 @@ def _values(each: Metric, compute: Callable[..., float] | None, of: Any) -> dict
 
 
 def _values_by_pool(each: Metric, of: Any) -> dict[str, float]:
-    """The values of a metric by pool, by their names; none where it has none."""
+    """Return the values of a metric for each pool, by name; empty if it has none."""
     if each.by_pool is None:
         return {}
     if not each.file:
         return {f"{each.name}.{pool}": value for pool, value in each.by_pool(of).items()}
     values = _called(each, each.by_pool, of)
     if not isinstance(values, Mapping):
-        told = f"by_pool must return numbers by pool, found {values!r}"
-        raise PluginError(each.file, f"metric {each.name!r}: {told}")
+        problem = f"by_pool must return numbers by pool, found {values!r}"
+        raise PluginError(each.file, f"metric {each.name!r}: {problem}")
     names = {f"{each.name}.{pool}": value for pool, value in values.items()}
     return {name: _number(each, name, value) for name, value in names.items()}
 
 
 def _called(each: Metric, compute: Callable[[Any], Any], of: Any) -> Any:
-    """Call a function of the user's, and say where it fails."""
+    """Call a user's function; an error names the line at which it failed."""
     with users_code(each.file, f"metric {each.name!r}", PluginError):
         return compute(of)
 
 
 def _number(each: Metric, name: str, value: Any) -> float:
-    """Check that a metric of the user's is a number."""
+    """Check that a user-defined metric returned a number."""
     if isinstance(value, numbers.Real) and not math.isinf(value):
         return float(value)
-    told = f"must return a finite number or NaN, found {value!r}"
-    raise PluginError(each.file, f"metric {name!r}: {told}")
+    problem = f"must return a finite number or NaN, found {value!r}"
+    raise PluginError(each.file, f"metric {name!r}: {problem}")
 
 
 def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
-    """First job that is measured, and whether a steady part begins there as far as is known."""
+    """Return the first measured job, and whether a steady state was found that begins there."""
     if warm_up == "mser-5":
         order = np.flatnonzero(jobs.runnable)
         found = mser5(jobs.wait_s[order])
@@ -234,7 +233,7 @@ def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
 
 
 def _cool_down(jobs: Submitted, cool_down: float | str) -> int:
-    """The job after the last that is measured."""
+    """Return the index after the last measured job."""
     n_jobs = len(jobs.submit_s)
     if isinstance(cool_down, str):
         until = float(jobs.submit_s[-1]) - parse_quantity(cool_down, "duration")

@@ -1,4 +1,4 @@
-"""The metrics as a list: for people, and for other programs."""
+"""The list of metrics, as text and as plain data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ENDS = ("_half", "_at_least", "_at_most")
 WIDTH, INDENT = 100, "    "
 HEADINGS = {
     "waits": "Waits, completion times and slowdowns of jobs",
-    "work": "Work and use of the fleet",
+    "work": "Work and utilisation of the fleet",
     "costs": "Energy and cost",
-    "counts": "What is offered and measured",
+    "counts": "Offered and measured jobs",
     "fleets": "The fleet",
 }
 
@@ -25,12 +25,12 @@ HEADINGS = {
 def heading_of(metric: Metric) -> str:
     """Return the heading under which a metric is listed."""
     if metric.file:
-        return f"Of {metric.file}"
+        return f"Registered by {metric.file}"
     return HEADINGS[metric.subject]
 
 
 def by_heading() -> Iterator[tuple[str, list[Metric]]]:
-    """Iterate over the headings and the metrics under each, those of users last."""
+    """Iterate over the headings and the metrics under each; registered metrics come last."""
     order = list(HEADINGS.values())
 
     def place(metric: Metric) -> tuple[int, str]:
@@ -44,22 +44,24 @@ def by_heading() -> Iterator[tuple[str, list[Metric]]]:
 
 
 def interval_of(metric: Metric) -> str:
-    """Return the name of the metric whose interval this one bounds; "" for any other."""
+    """Return the name of the metric whose interval this metric bounds, or ""."""
     names = (metric.name.removesuffix(end) for end in ENDS if metric.name.endswith(end))
     return next((name for name in names if name in METRICS.built_in), "")
 
 
 def definition_of(metric: Metric) -> str:
-    """Return the definition, with the names of its interval from one run alone."""
+    """Return the definition, with the names of the metrics that bound its interval."""
     ends = [f"{metric.name}{end}" for end in ENDS if f"{metric.name}{end}" in METRICS.built_in]
     if not ends:
         return metric.definition
-    own = f"{ends[0]} is half the width" if len(ends) == 1 else f"{ends[0]} and {ends[1]} are ends"
-    return f"{metric.definition} {own} of its 95 % interval from one run alone."
+    bounds = (
+        f"{ends[0]} is the half width" if len(ends) == 1 else f"{' and '.join(ends)} are the ends"
+    )
+    return f"{metric.definition} {bounds} of its 95 % interval, estimated from one run."
 
 
 def names_of(metric: Metric) -> str:
-    """Return the forms of a name: ``NAME[.POOL][@k]``, of one pool and of one period too."""
+    """Return the forms of a name, ``NAME[.POOL][@k]``, for one pool and for one period."""
     pool = "[.POOL]" if metric.by_pool is not None else ""
     return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
 
@@ -80,8 +82,8 @@ def metric_lines() -> Iterator[str]:
             yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
     yield ""
     yield textwrap.fill(
-        "NAME.POOL is of one pool. NAME@k is of the k-th period of a study with window.periods. "
-        "Units are those of tables.",
+        "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
+        "with window.periods. Units are those of the tables.",
         WIDTH,
     )
 

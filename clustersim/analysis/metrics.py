@@ -1,9 +1,9 @@
-"""The registry of metrics: what each is, how it is computed, and how it is shown.
+"""The registry of metrics: their definitions, how they are computed, and how they are shown.
 
-Everything that knows metrics by name reads it: the measures of a run, the tables of a study and the
-bounds of their intervals, the checks of study files, pictures, texts, the JSON Schema, the command
-``clustersim metrics`` and the column dictionary.  The built-in metrics are defined by subject in
-the modules of :data:`SUBJECTS`; their order there is the order of the columns.
+All code that refers to metrics by name reads this registry: the measurements of a run, the tables
+of a study, the checks of study files, plots, texts, the JSON Schema, the command ``clustersim
+metrics`` and the column dictionary.  The built-in metrics are defined by subject in the modules of
+:data:`SUBJECTS`; their order there is the order of the columns.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
         "ratio": "1",
     }
 )
-"""Dimensions, which decide how numbers are written, and the unit of each in tables."""
+"""Unit in tables by dimension; the dimension also decides how numbers are formatted."""
 SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
 _ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most")
-"""What tables append to the name of a metric, for the ends of its intervals."""
+"""Suffixes that tables append to the name of a metric for the ends of its intervals."""
 _COLUMNS = (
     "run", "point", "replication", "replications", "status", "code", "error", "failed", "overload",
     "rising", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",
@@ -69,56 +69,55 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One number that is measured of a run.
+    """One number that is measured for each run.
 
     Attributes
     ----------
     name : str
-        By which files, tables and pictures know it, with its unit at the end where it has one
-        (``mean_wait_s``).
+        Name in files, tables and plots.  It ends in the unit, if there is one (``mean_wait_s``).
     label : str
         A noun phrase for axes and sentences, without the unit.
     definition : str
-        What exactly is measured, in a sentence or two.
+        Exact definition in one or two sentences.
     compute : callable, optional
-        Takes a :class:`~clustersim.analysis.part.Part` (the jobs and the time that a study's
-        window leaves) and returns a number, or NaN where there is nothing to measure.
+        Takes a :class:`~clustersim.analysis.part.Part` (the jobs and the time within a study's
+        window) and returns a number, or NaN if there is nothing to measure.
     of_fleet : callable, optional
-        In the place of `compute`, for what is known before a run: takes a
+        Replaces `compute` for metrics that are known before a run: takes a
         :class:`~clustersim.analysis.part.FleetView`.
     by_pool : callable, optional
-        Takes the same and returns the values of the pools by name; these are ``NAME.POOL``.
+        Takes the same argument and returns values by pool name.  They are named ``NAME.POOL``.
     per_period : bool
-        Whether it is measured of each period of the horizon too, as ``NAME@k``.
+        Whether the metric is also measured in each period of the horizon, as ``NAME@k``.
     of_period : callable, optional
-        What computes it for a period, where that is not `compute`.
+        Computes the metric for a period; by default `compute` does.
     dimension : str
-        One of :data:`DIMENSIONS`, which decides how the number is written; "" for none.
+        One of :data:`DIMENSIONS`, which decides how the number is formatted; "" for none.
     unit : str
-        Of the number in tables, in SI; by default that of the dimension.
+        SI unit of the number in tables; by default the unit of the dimension.
     better : {"", "less", "more"}
-        Which direction is better; "" where neither is.
+        Which direction is better; "" if neither is.
     noun : str
-        The thing of which there is less or more ("wait"); by default the label.
+        The quantity of which there is less or more ("wait"); by default the label.
     pool_label : str
-        In the place of the label, for one pool.
+        Replaces the label for one pool.
     logarithmic : bool or None
         Whether an axis is logarithmic; None chooses by the data.
     least, most : float
-        Bounds of its values; no interval goes beyond.
+        Bounds of its values; intervals are clipped to them.
     service : bool
-        Whether it is a service to jobs that has no steady value under overload.
+        Whether it measures the service to jobs, and so has no steady value under overload.
     constant : bool
         Whether it is the same in every replication of a point, and so has no interval.
     subject : str
-        Under which heading it is listed.
+        Heading under which it is listed.
     file : str
-        The user's file that registers it; "" for a built-in metric.  Set by the registry.
+        The plugin file that registers it; "" for a built-in metric.  Set by the registry.
 
     Raises
     ------
     InputError
-        If a field is not one of those that are allowed.
+        If a field has a value that is not allowed.
 
     Examples
     --------
@@ -177,7 +176,7 @@ class Metric:
 
     @property
     def rests_on_prices(self) -> bool:
-        """Whether planning assumptions about prices or energy enter it."""
+        """Whether it depends on planning assumptions about prices or energy."""
         return self.dimension in ("money", "energy", "mass")
 
 
@@ -190,9 +189,9 @@ def _name_problem(name: str) -> str:
     from clustersim.scenario.scenario import Scenario
 
     if name in _COLUMNS or name in Scenario.model_fields:
-        return "tables have another column of this name; choose another name"
+        return "the tables already have a column of this name; choose another name"
     if name.endswith(_ENDINGS):
-        return f"a name cannot end in {', '.join(_ENDINGS)}, which name the ends of intervals"
+        return f"a name must not end in {', '.join(_ENDINGS)}: these name the ends of intervals"
     return ""
 
 
@@ -200,7 +199,7 @@ METRICS: Registry[Metric] = Registry("metric", _built_in, _name_problem)
 
 
 def register_metric(metric: Metric) -> None:
-    """Add a metric of one's own; call it in a file that ``--plugins`` or ``plugins:`` names.
+    """Register a user-defined metric; call this in a file given by ``--plugins`` or ``plugins:``.
 
     Parameters
     ----------
@@ -209,7 +208,7 @@ def register_metric(metric: Metric) -> None:
     Raises
     ------
     InputError
-        If the name is that of a built-in metric or of another column.
+        If a built-in metric or another column has this name.
 
     Examples
     --------
@@ -245,7 +244,7 @@ def in_period(name: str, period: int) -> str:
 
 
 def period_of(name: str) -> tuple[str, int | None]:
-    """Return the name of a metric without its period, and the period.
+    """Split a name into the name without the period, and the period.
 
     Examples
     --------
@@ -257,7 +256,7 @@ def period_of(name: str) -> tuple[str, int | None]:
 
 
 def pool_of(name: str) -> str:
-    """Return the pool of which a metric is; "" for all.
+    """Return the pool that a metric name refers to; "" for the whole fleet.
 
     Examples
     --------
@@ -268,7 +267,7 @@ def pool_of(name: str) -> str:
 
 
 def find_metric(name: str) -> Metric | None:
-    """Return the metric of a name, also of one pool or period; None if there is none.
+    """Return the metric with a name, which may include a pool and a period; None if unknown.
 
     Examples
     --------
@@ -295,12 +294,12 @@ def is_metric(name: str) -> bool:
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric of a name, also of one pool or period.
+    """Return the metric with a name, which may include a pool and a period.
 
     Raises
     ------
     InputError
-        If there is none, with the nearest.
+        If there is none; the message suggests the nearest name.
     """
     found = find_metric(name)
     if found is None:
@@ -309,12 +308,12 @@ def metric_of(name: str) -> Metric:
 
 
 def metric_names(*, per_period: bool = False) -> list[str]:
-    """Return the names of all metrics, or of those that periods have, in order."""
+    """Return the names of all metrics, or only of those measured per period, in order."""
     return [each.name for each in METRICS.items.values() if each.per_period or not per_period]
 
 
 def metric_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the name of a metric, also of one pool or period."""
+    """Return the JSON Schema of metric names, including those of pools and periods."""
     known = METRICS.items.values()
     pooled = "|".join(each.name for each in known if each.by_pool is not None)
     both = "|".join(each.name for each in known if each.by_pool and each.per_period)
@@ -328,12 +327,12 @@ def metric_schema() -> dict[str, Any]:
             {
                 "type": "string",
                 "pattern": rf"^({pooled})\.[^@]+$",
-                "description": "NAME.POOL: of one pool",
+                "description": "NAME.POOL: the metric of one pool",
             },
             {
                 "type": "string",
                 "pattern": rf"^(({parted})|({both})\.[^@]+)@[1-9][0-9]*$",
-                "description": "NAME@k: of the k-th period, with window.periods",
+                "description": "NAME@k: the metric of the k-th period, with window.periods",
             },
         ]
     }
@@ -346,20 +345,20 @@ def is_constant(name: str) -> bool:
 
 
 def is_service(name: str) -> bool:
-    """Whether a column is a service to jobs that has no steady value under overload.
+    """Whether a column measures the service to jobs, and so has no steady value under overload.
 
-    Those of a period are not: a period has no steady state.
+    This is never so for a period, as a period has no steady state.
     """
     found = METRICS.get(name)
     return found is not None and found.service
 
 
 def follows_waits(name: str) -> bool:
-    """Whether a column is a metric that has no steady value while jobs wait longer and longer."""
+    """Whether a column is a metric without a steady value while waits keep growing."""
     found = find_metric(name)
     return found is not None and (found.service or found.subject == "waits")
 
 
 def period_order(metrics: Iterable[Metric]) -> list[Metric]:
-    """Return metrics in the order of the columns of a period: what the fleet did, then its jobs."""
+    """Return metrics in the order of a period's columns: those of the fleet, then of its jobs."""
     return sorted(metrics, key=lambda each: each.subject in ("waits", "counts"))

@@ -1,13 +1,13 @@
-"""Points that no other point beats in every respect."""
+"""Pareto-optimal points of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Bools, Floats
 from clustersim.errors import InputError, unknown_name
 
 __all__ = ["pareto_front"]
@@ -15,32 +15,32 @@ __all__ = ["pareto_front"]
 
 def pareto_front(
     points: pd.DataFrame, columns: Sequence[str], maximise: Iterable[str] = ()
-) -> npt.NDArray[np.bool_]:
-    """Which points are on the Pareto front.
+) -> Bools:
+    """Return a mask of the points on the Pareto front.
 
     A point is on the front if no other is at least as good in each column and better in one
-    (Kung, Luccio & Preparata, "On finding the maxima of a set of vectors", 1975). For two
-    columns this takes one sort, O(n log n); for more, each front point is compared with all
-    that are left, O(n k) for a front of k points.
+    (Kung, Luccio & Preparata, "On finding the maxima of a set of vectors", 1975). With two
+    columns this takes one sort, O(n log n). With more columns, each front point is compared with
+    all remaining points, O(n k) for a front of k points.
 
     Parameters
     ----------
     points : DataFrame
     columns : sequence of str
-        Compared; less is better.
+        Columns to compare; less is better.
     maximise : iterable of str
-        Those of `columns` of which more is better.
+        Columns among `columns` in which more is better.
 
     Returns
     -------
     array of bool (points,)
-        Points with equal values are all on the front or all off it. A point with a value
-        that is not finite (overload, failure) is never on it.
+        Points with equal values are either all on the front or all off it. A point with a
+        non-finite value (overload, failure) is never on it.
 
     Raises
     ------
     InputError
-        For no column, or one that is unknown or not numeric.
+        If no column is given, or one is unknown or not numeric.
 
     Examples
     --------
@@ -82,15 +82,15 @@ def _check(points: pd.DataFrame, columns: Sequence[str], upward: Sequence[str]) 
         raise InputError("pareto_front", problems)
 
 
-def _front_of_two(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Of different rows in lexical order: those below all before them in the last column."""
+def _front_of_two(costs: Floats) -> Bools:
+    """Of distinct rows in lexical order, keep those below all earlier ones in the last column."""
     last = costs[:, -1]
     least = np.minimum.accumulate(np.concatenate(([np.inf], last)))[:-1]
     return np.asarray(last < least)
 
 
-def _front_of_many(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Of different rows in lexical order: none is dominated by a later one."""
+def _front_of_many(costs: Floats) -> Bools:
+    """Of distinct rows in lexical order, keep those that no earlier row dominates."""
     kept = np.zeros(len(costs), dtype=np.bool_)
     left = np.arange(len(costs))
     while len(left):

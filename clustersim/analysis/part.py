@@ -1,4 +1,4 @@
-"""What metrics are computed of: a run, a part of it, and the fleet that it runs on."""
+"""Inputs of metrics: a run, a part of a run, and the fleet before the run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.goodput import Goodput, goodput_of
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
 from clustersim.costs.money import MoneySpec
@@ -29,13 +28,13 @@ BATCHES, LEAST_IN_A_BATCH = 20, 50
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A result, and what several metrics need of it, computed once.
+    """A result with quantities that several metrics need; each is computed once.
 
     Attributes
     ----------
     result : Result
     catalogue : Catalogue, optional
-        Of the models that its jobs name; by default the built-in one.
+        Catalogue of the models that the jobs name; by default the built-in one.
     """
 
     result: Result
@@ -48,31 +47,30 @@ class MeasuredRun:
 
     @cached_property
     def work(self) -> Goodput:
-        """The work that is kept, attempt by attempt."""
+        """The work that is kept, by attempt."""
         return goodput_of(self.result, self.catalogue)
 
     @cached_property
     def steps_by_pool(self) -> dict[str, pd.DataFrame]:
-        """The step functions of utilisation of each pool."""
+        """The utilisation of each pool as a step function."""
         groups = self.result.utilisation.groupby("pool", observed=True, sort=False)
         return {str(name): steps for name, steps in groups}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a run: some of its jobs in the order of submission, and a stretch of time.
+    """A part of a run: a range of jobs in the order of submission, and a time interval.
 
     Attributes
     ----------
     run : MeasuredRun
-        The whole.
+        The whole run.
     first, last : int
-        The jobs that count, from `first` to the one before `last`, without those that can never
-        run.
+        The measured jobs: from `first` to the one before `last`, without those that can never run.
     begin_s, end_s : float
-        The time that counts, for what a fleet does.
+        The time interval in which the fleet is measured.
     warm_up_reached : bool
-        Whether a steady part begins at `first`, as far as is known.
+        Whether a steady state was found that begins at `first`.
     """
 
     run: MeasuredRun
@@ -92,50 +90,50 @@ class Part:
 
     @property
     def span_s(self) -> float:
-        """Seconds from the beginning to the end."""
+        """Length of the time interval in seconds."""
         return self.end_s - self.begin_s
 
     @cached_property
-    def chosen(self) -> npt.NDArray[np.bool_]:
-        """Which of the jobs submitted before the run stopped count (jobs,)."""
+    def chosen(self) -> Bools:
+        """Mask of the measured jobs among the submitted ones (jobs,)."""
         chosen = np.zeros(len(self.run.submitted.submit_s), dtype=bool)
         chosen[self.first : self.last] = True
         return chosen & self.run.submitted.runnable
 
     @cached_property
     def jobs(self) -> pd.DataFrame:
-        """Rows of the jobs table that count."""
+        """Rows of the measured jobs in the jobs table."""
         table = self.result.jobs
         return table[table["submit_s"] <= self.run.submitted.end_s][self.chosen]
 
     @cached_property
     def wait_s(self) -> Floats:
-        """Wait of each job that counts; until the run stopped where it had not started."""
+        """Wait of each measured job; until the run stopped if it had not started."""
         return self.run.submitted.wait_s[self.chosen]
 
     @cached_property
     def total_wait_s(self) -> Floats:
-        """The same over all attempts."""
+        """Wait of each measured job over all its attempts."""
         return self.run.submitted.total_wait_s[self.chosen]
 
     @cached_property
-    def waits_still(self) -> npt.NDArray[np.bool_]:
-        """Whether each job that counts had not started when the run stopped."""
+    def waits_still(self) -> Bools:
+        """Whether each measured job had not started when the run stopped."""
         return np.isnan(self.run.submitted.start_s[self.chosen])
 
     @cached_property
-    def queued_still(self) -> npt.NDArray[np.bool_]:
-        """Whether each job that counts was in the queue when the run stopped, for any attempt."""
+    def queued_still(self) -> Bools:
+        """Whether each measured job was in the queue when the run stopped, for any attempt."""
         return self.run.submitted.waits[self.chosen]
 
     @cached_property
-    def ended(self) -> npt.NDArray[np.bool_]:
-        """Which of the jobs submitted count and had finished when the run stopped (jobs,).
+    def ended(self) -> Bools:
+        """Mask of the measured jobs that had finished when the run stopped (jobs,).
 
         Raises
         ------
         InputError
-            If there is none.
+            If there is no such job.
         """
         ended = self.chosen & np.isfinite(self.run.submitted.finish_s)
         if not ended.any():
@@ -144,22 +142,22 @@ class Part:
 
     @cached_property
     def jct_s(self) -> Floats:
-        """Seconds from submission to finish of each job that counts and had finished."""
+        """Seconds from submission to finish of each measured job that had finished."""
         return self.run.submitted.finish_s[self.ended] - self.run.submitted.submit_s[self.ended]
 
     @cached_property
     def run_s(self) -> Floats:
-        """Seconds that the same jobs held accelerators, in all their attempts."""
+        """Seconds for which the same jobs held accelerators, in all their attempts."""
         return self.run.submitted.held_s[self.ended]
 
     @cached_property
     def done(self) -> pd.DataFrame:
-        """FLOPs and tokens of work that is kept, by pool, within the stretch of time."""
+        """FLOPs and tokens of the work that is kept, by pool, within the time interval."""
         return self.run.work.within(self.begin_s, self.end_s)
 
     @cached_property
     def attempts(self) -> pd.DataFrame | None:
-        """Attempts that ended within the stretch of time; None of a run without outages."""
+        """Attempts that ended within the time interval; None for a run without outages."""
         if self.result.attempts is None:
             return None
         end = self.result.attempts["end_s"]
@@ -168,14 +166,14 @@ class Part:
     def quantile_interval(
         self, name: str, series: Callable[[Part], Floats], q: float
     ) -> tuple[float, float, float]:
-        """A quantile over the jobs, and the ends of its interval by order statistics.
+        """Return a quantile over the jobs, and its interval by order statistics.
 
         Parameters
         ----------
         name : str
-            Of the series, by which the three are kept.
+            Name of the series; the result is cached under it.
         series : callable
-            Returns the values of the jobs, in order.
+            Returns the values of the jobs in order of submission.
         q : float
             Between 0 and 1.
         """
@@ -185,10 +183,11 @@ class Part:
 
 
 def half_width(series: Floats) -> float:
-    """Half of the 95 % batch-means interval; infinite for a run that is too short for one.
+    """Return the half width of the 95 % batch-means interval; infinite if the run is too short.
 
-    That is a run of fewer than 50 jobs a batch, or one whose batch means are still correlated from
-    each to the next (lag 1, two standard errors): their interval would hold the truth too seldom.
+    A run is too short if a batch has fewer than 50 jobs, or if successive batch means are still
+    correlated (lag 1, two standard errors).  The interval would then cover the true mean too
+    rarely.
     """
     if len(series) < BATCHES * LEAST_IN_A_BATCH:
         return math.inf
@@ -202,15 +201,15 @@ def half_width(series: Floats) -> float:
 
 @dataclass(frozen=True)
 class FleetView:
-    """What is known of a fleet before its run.
+    """Inputs of the metrics that are known before a run.
 
     Attributes
     ----------
     fleet : Platform
     money : MoneySpec, optional
-        The scenario's; by default the planning assumptions hold.
+        Prices of the scenario; by default the planning assumptions.
     offered_load : float
-        As stated, or of the jobs a day; NaN where none is known.
+        As given, or computed from the jobs per day; NaN if unknown.
     """
 
     fleet: Platform
@@ -219,5 +218,5 @@ class FleetView:
 
     @cached_property
     def prices(self) -> MoneySpec:
-        """Prices of the scenario, with what the assumptions say where it says nothing."""
+        """Prices of the scenario, completed by the planning assumptions."""
         return assumed(self.money or MoneySpec(), self.fleet.catalogue.assumptions)

@@ -1,4 +1,4 @@
-"""The parts of a horizon."""
+"""The periods of a horizon."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from clustersim.calendar import DAY_S, UNDATED, Calendar
 __all__ = ["period_ends_s"]
 
 WHOLE_MONTHS_S = 2 * DAY_S
-"""By how much a horizon of whole months may miss the end of the last: a year of 365.25 d may."""
+"""Allowed distance between a horizon and the end of a month; a year of 365.25 d needs it."""
 
 
 def period_ends_s(
     horizon_s: float | None, periods: int | None, calendar: Calendar = UNDATED
 ) -> list[float]:
-    """Return where the parts of a horizon begin and end; nothing without them.
+    """Return the boundaries of the periods of a horizon; empty without a horizon or periods.
 
-    The parts are equal; where a run begins with a month and its horizon is, to within two days,
-    a number of months that can be divided evenly, they are so many calendar months each, and the
-    last ends with the horizon.
+    The periods have equal lengths.  There is one exception: if the run starts at the beginning of a
+    month and the horizon is, within two days, a number of months divisible by `periods`, each
+    period is a whole number of calendar months, and the last one ends with the horizon.
 
     Examples
     --------

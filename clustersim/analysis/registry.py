@@ -1,9 +1,9 @@
-"""Registries of what users can add, and the files in which they add it.
+"""Registries of metrics and plots that users can extend, and the plugin files that do so.
 
 A user's file (``--plugins FILE.py``, or ``plugins:`` in a study or scenario) calls
 :func:`clustersim.register_metric` or :func:`clustersim.register_plot`.  What a file registers is
-kept with the file's module, which :mod:`clustersim.scheduling.plugins` loads once for each content
-of the file; so a file that was changed brings what it registers now, in every process.
+stored with the file's module, which :mod:`clustersim.scheduling.plugins` loads again whenever the
+content of the file changes.  So every process uses what the current file registers.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from clustersim.scheduling.stalls import LONGEST_CALL_S, stopped_when_stalled
 __all__ = ["SESSION", "Plugin", "Registry", "load_plugins", "users_code"]
 
 SESSION = "<session>"
-"""In the place of a file, of what was registered outside any plugin file."""
+"""Takes the place of the file name for items registered outside plugin files."""
 _REGISTERED = "__clustersim_registered__"
 
 Item = TypeVar("Item")
 
 
 class Registry(Generic[Item]):
-    """Items by name: those that are built in, and those of users.
+    """Items by name: built-in ones and those that users register.
 
     Parameters
     ----------
     kind : str
         What an item is, for messages, such as "metric".
     built_in : callable
-        Returns the built-in items; called when they are first needed.
+        Returns the built-in items; called at the first use.
     check : callable, optional
-        Returns why the name of a user's item cannot be used, or "".
+        Takes the name of a user's item; returns why it is not allowed, or "".
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class Registry(Generic[Item]):
 
     @property
     def items(self) -> dict[str, Item]:
-        """All items by name: the built-in ones, then those of users."""
+        """All items by name: the built-in ones, then the registered ones."""
         return {**self.built_in, **self._of_users}
 
     def get(self, name: str) -> Item | None:
-        """Return the item of a name; None if there is none."""
+        """Return the item with a name, or None."""
         return self.built_in.get(name) or self._of_users.get(name)
 
     def register(self, item: Item) -> None:
-        """Add an item of a user: to the file that is being loaded, or else to this session.
+        """Add a user's item to the plugin file that is being loaded, or else to this session.
 
         Raises
         ------
@@ -99,13 +99,13 @@ class Registry(Generic[Item]):
             raise InputError(source, f"{self.kind} {item.name!r}: {problem}")
 
     def add(self, items: Iterable[Any]) -> None:
-        """Make items known by their names; one of the same name is replaced."""
+        """Add items; an item replaces an earlier one of the same name."""
         self._of_users.update({item.name: item for item in items})
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """What a file of the user's registers.
+    """The items that a plugin file registers.
 
     Attributes
     ----------
@@ -123,18 +123,18 @@ class Plugin:
 
 
 def load_plugins(files: Sequence[str | Path]) -> list[Plugin]:
-    """Load files that register metrics and plots, and make these known by their names.
+    """Load plugin files, and add the metrics and plots that they register.
 
     Parameters
     ----------
     files : sequence of str or Path
-        Each is executed once for each content that it has.
+        Each is executed again only if its content has changed.
 
     Raises
     ------
     InputError
         If a file cannot be read, fails or registers nothing, or if it registers a name that is
-        built in, or that the same or another of these files registers too.
+        built in or registered twice.
     """
     plugins = [_loaded(str(file)) for file in dict.fromkeys(map(str, files))]
     owners: dict[tuple[str, str], str] = {}
@@ -153,7 +153,7 @@ def load_plugins(files: Sequence[str | Path]) -> list[Plugin]:
 
 def _loaded(file: str) -> Plugin:
     if not file.endswith(".py"):
-        raise InputError(file, "is no Python file; its name must end in .py")
+        raise InputError(file, "is not a Python file; its name must end in .py")
     module = load_module(Path(file))
     items = [(where, _of_file(item, file)) for where, item in vars(module).get(_REGISTERED, ())]
     if not items:
@@ -171,15 +171,15 @@ def _loaded(file: str) -> Plugin:
 
 @contextmanager
 def users_code(file: str, what: str, kind: type[InputError] = InputError) -> Iterator[None]:
-    """Say of whatever fails in here, or does not come to an end, which file of a user has it.
+    """Attribute any error or endless loop in this block to a user's file.
 
     Parameters
     ----------
     file : str
     what : str
-        What of that file is called, as ``metric 'spread'``.
+        The item of that file that is called, such as ``metric 'spread'``.
     kind : type
-        Of what is raised instead; only a signal is raised as it is.
+        Type of the error that is raised instead.  Only a signal is passed on unchanged.
     """
     try:
         with stopped_when_stalled(lambda: None, LONGEST_CALL_S):

@@ -1,4 +1,4 @@
-"""Search for the value at which a noisy measure equals an objective."""
+"""Search for the value at which a noisy measurement equals an objective."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.analysis.statistics import mean_interval
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import format_number
 
 __all__ = ["Root", "RootSearch"]
 
 FAR = math.log(30.0)
-"""Beyond about this many times the objective a value says no more than that it is too much."""
+"""Logarithm of the ratio to the objective above which values are too large to interpolate."""
 MARGIN = 0.1
-"""No try is nearer than this to an end of its bracket, as a share of the bracket's width."""
+"""Least distance of a trial value from the ends of its bracket, as a share of the bracket."""
 TRUNCATION = 0.2
-"""How far a try goes from the interpolated crossing to the middle (see `_next_in`)."""
+"""How far a trial value moves from the interpolated crossing to the middle (see `_next_in`)."""
 PART_OF_HALF_WIDTH = 0.2
-"""How well the ends of the interval are to be known, against the half width."""
+"""Tolerance for the ends of the interval, as a share of the half width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """What a search found.
+    """Result of a search.
 
     Attributes
     ----------
     value : float
-        Where the mean over the replications equals the objective.
+        Value at which the mean over the replications equals the objective.
     low, high : float
-        95 % interval of it: the values whose t interval of the mean contains the objective.
+        Its 95 % interval: the values at which the t interval of the mean contains the objective.
     note : str
-        Empty, or why there is no number, or that the search was stopped before it was done.
+        Why there is no number, or that the search stopped early; empty otherwise.
     """
 
     value: float
@@ -47,10 +48,10 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class _Crossing:
-    """Where a curve that rises with `y` first exceeds the objective.
+    """The first crossing of the objective by a curve that rises with `y`.
 
-    `kept` and `broken` are the neighbours that were tried, infinite beyond the outermost;
-    `kept_by` and `broken_by` are the curve there, scaled to be 0 at the objective.
+    `kept` and `broken` are the neighbouring trial values, or infinite beyond the outermost one.
+    `kept_by` and `broken_by` are the values of the curve there, scaled to be 0 at the objective.
     """
 
     kept: float
@@ -60,13 +61,13 @@ class _Crossing:
 
     @property
     def width(self) -> float:
-        """Of a bracket; 0 where there is none and so nothing to refine."""
+        """Width of the bracket; 0 if there is none, so that there is nothing to refine."""
         width = self.broken - self.kept
         return width if math.isfinite(width) else 0.0
 
     @property
     def at(self) -> float:
-        """Interpolated; the middle where the broken neighbour is infinite."""
+        """Interpolated position; the middle if the curve is infinite at the broken neighbour."""
         if not self.width:
             return self.kept if math.isinf(self.kept) else self.broken
         if math.isinf(self.broken_by):
@@ -76,37 +77,38 @@ class _Crossing:
 
 @dataclass(frozen=True, slots=True)
 class RootSearch:
-    """A search by a noisy measure, under common random numbers.
+    """Root search with a noisy measurement, under common random numbers.
 
-    The mean over replications that have the same random numbers at every value is a smooth
-    function whose root is found as if there were no noise (sample average; Chen & Schmeiser,
-    "Stochastic root finding via retrospective approximation", IIE Transactions 33, 2001).  The
-    interval is by inversion of the t test: its ends are where the upper and the lower confidence
-    curve of the mean cross the objective.  Each of these three crossings is bracketed, and the
-    bracket narrowed until it is `tolerance` wide; for the ends of the interval a fifth of their
-    distance from the value is enough.
+    Replications use the same random numbers at every value, so their mean is a smooth function.
+    Its root is found as if there were no noise (sample average; Chen & Schmeiser, "Stochastic root
+    finding via retrospective approximation", IIE Transactions 33, 2001).  The interval inverts the
+    t test: its ends are the values at which the upper and lower confidence curves of the mean
+    cross the objective.  Each of these three crossings is bracketed, and the bracket is narrowed
+    to a width of `tolerance`.  For the ends of the interval, a fifth of their distance from the
+    value is enough.
 
-    The search holds no state: what to try next is a function of what was tried, in any order.
+    The search has no state: the next values depend only on the values tried, in any order.
 
     Attributes
     ----------
     at_most : float
-        The objective, more than 0: largest allowed mean of the measure, which is not negative.
+        The objective, more than 0: largest allowed mean of the measurement, which must not be
+        negative.
     low, high : float
         Range to search.
     tolerance : float
-        How well the value is to be known, in its own unit.
+        Tolerance of the value, in its own unit.
     whole : bool
-        Whether only whole numbers count.
+        Whether the value must be a whole number.
     rising : bool
-        Whether the measure rises with the value (load), or falls (fleet size).
+        Whether the measurement rises with the value (load) or falls (fleet size).
     most_values : int
-        Where to stop even if not done; values tried before the search count too.
+        Largest number of values to try, including values tried before the search.
 
     Raises
     ------
     InputError
-        If these numbers cannot be.
+        If one of these numbers is not allowed.
 
     Examples
     --------
@@ -135,26 +137,26 @@ class RootSearch:
         if not -math.inf < self.low < self.high < math.inf:
             problems.append(f"low must be less than high, found {self.low!r} and {self.high!r}")
         elif self.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
-            problems.append(f"low, high: must be whole, found {self.low!r} and {self.high!r}")
+            problems.append(f"low, high: must be integers, found {self.low!r} and {self.high!r}")
         if self.most_values < 2:
             problems.append(f"most_values: must be 2 or more, found {self.most_values!r}")
         if problems:
             raise InputError("root search", problems)
 
     def next_values(self, evaluated: Mapping[float, npt.ArrayLike]) -> tuple[float, ...]:
-        """Tell which values to try next; they can be tried at the same time.
+        """Return the values to try next; they can be tried at the same time.
 
         Parameters
         ----------
         evaluated : mapping of float to array_like (replications,)
-            The measure of each replication by tried value, within the range or not.  The
-            replications are in the same order everywhere; NaN are left out.  A value with an
-            infinite one is overload.
+            Measurements of each replication by trial value, within the range or not.  The
+            replications must be in the same order everywhere; NaN values are ignored.  An infinite
+            measurement means that the value is overloaded.
 
         Returns
         -------
         tuple of float
-            At most three; the ends of the range at first; empty when done.
+            At most three values; first the ends of the range; empty when done.
         """
         ends = tuple(end for end in (self.low, self.high) if end not in evaluated)
         if ends:
@@ -169,23 +171,23 @@ class RootSearch:
         return tuple(self._sign * y for y in tries.values())[:left]
 
     def result(self, evaluated: Mapping[float, npt.ArrayLike]) -> Root:
-        """Tell what is known of the root.
+        """Return the root with its interval.
 
         Parameters
         ----------
         evaluated : mapping of float to array_like (replications,)
-            As in :meth:`next_values`; one value or more.
+            As in :meth:`next_values`, with at least one value.
 
         Returns
         -------
         Root
-            Where the objective is kept everywhere, the value is infinite: it lies beyond the
-            tried values, above them (``inf``) if the measure rises, below (``-inf``) if it falls.
-            Where it is broken everywhere, all three are NaN.  An end of the interval that lies
-            beyond the tried values is infinite.  Next to overload the value is the middle of its
-            bracket, and an end of the interval is the bracket's outer end.  A whole value is the
-            last tried one that keeps the objective: the largest if the measure rises, the
-            smallest if it falls.
+            If the objective is kept everywhere, the value is infinite because it lies beyond the
+            trial values: ``inf`` if the measurement rises, ``-inf`` if it falls.  If the objective
+            is missed everywhere, all three numbers are NaN.  An end of the interval beyond the
+            trial values is infinite.  Next to overload, the value is the middle of its bracket, and
+            the ends of the interval are the outer ends of the brackets.  A whole value is the last
+            trial value that keeps the objective: the largest if the measurement rises, the smallest
+            if it falls.
 
         Raises
         ------
@@ -202,7 +204,7 @@ class RootSearch:
                 if self.rising
                 else f"up to {format_number(max(evaluated), 6)}"
             )
-            return Root(math.nan, math.nan, math.nan, f"broken at every value {first}")
+            return Root(math.nan, math.nan, math.nan, f"missed at every value {first}")
         note = ""
         if value == math.inf:
             last = (
@@ -215,8 +217,7 @@ class RootSearch:
             note = f"not settled after {len(evaluated)} values"
         elif math.isinf(crossings[0].broken_by):
             ends = sorted(abs(end) for end in (crossings[0].kept, crossings[0].broken))
-            told = " and ".join(format_number(end, 6) for end in ends)
-            note = f"overload begins between {told}"
+            note = "overload begins between " + " and ".join(format_number(x, 6) for x in ends)
         mean, upper, lower = crossings
         if self.whole:
             value = self._ends(mean)[0]
@@ -225,18 +226,18 @@ class RootSearch:
 
     @property
     def _sign(self) -> float:
-        """Of `y`, with which the measure rises."""
+        """Sign by which the value is multiplied, so that the measurement rises with `y`."""
         return 1.0 if self.rising else -1.0
 
     def _crossings(self, evaluated: Mapping[float, npt.ArrayLike]) -> list[_Crossing]:
-        """Of the mean, its upper and its lower confidence curve."""
+        """Return the crossings of the mean and of its upper and lower confidence curves."""
         tried = sorted(evaluated, key=lambda value: self._sign * value)
         y = self._sign * np.array(tried, dtype=np.float64)
         curves = np.array([self._scaled(evaluated[value]) for value in tried]).T
         return [_first_crossing(y, curve) for curve in curves]
 
-    def _scaled(self, measured: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Mean, upper and lower end of its interval as ``log((1 + value / at_most) / 2)``."""
+    def _scaled(self, measured: npt.ArrayLike) -> Floats:
+        """Return mean, upper and lower end of the interval as ``log((1 + x / at_most) / 2)``."""
         numbers = np.asarray(measured, dtype=np.float64)
         if np.isinf(numbers).any() or np.isnan(numbers).all():
             return np.full(3, math.inf)
@@ -244,7 +245,7 @@ class RootSearch:
         return np.log1p(np.maximum([mean, high, low], 0.0) / self.at_most) - math.log(2.0)
 
     def _ends(self, crossing: _Crossing) -> tuple[float, float]:
-        """Between which a crossing lies, as far as can be told."""
+        """Return the two values between which a crossing lies; equal if it is interpolated."""
         if crossing.width and self.whole:
             return crossing.kept, crossing.broken - 1
         if crossing.width and math.isinf(crossing.broken_by):
@@ -252,7 +253,7 @@ class RootSearch:
         return crossing.at, crossing.at
 
     def _unsettled(self, crossings: list[_Crossing]) -> list[tuple[_Crossing, float]]:
-        """Crossings whose bracket is too wide yet, and how wide it may be."""
+        """Return the crossings whose bracket is still too wide, with the allowed widths."""
         mean = crossings[0]
         if mean.at == -math.inf:
             return []
@@ -266,13 +267,14 @@ class RootSearch:
         return unsettled
 
     def _next_in(self, crossing: _Crossing, tolerance: float) -> float:
-        """Where to try within a bracket.
+        """Return the next trial value within a bracket.
 
-        The interpolated crossing, moved a little to the middle, so that the try falls beyond the
-        crossing and the longer part of the bracket drops out: the truncation of Oliveira &
-        Takahashi, "An enhancement of the bisection method average performance preserving minmax
-        optimality", ACM Trans. Mathematical Software 47 (2020), with exponent 2.  The middle
-        where the broken neighbour is far above the objective.
+        It is the interpolated crossing, moved a little towards the middle.  The trial value then
+        lies beyond the crossing, and the longer part of the bracket is excluded.  This is the
+        truncation of Oliveira & Takahashi, "An enhancement of the bisection method average
+        performance preserving minmax optimality", ACM Trans. Mathematical Software 47 (2020), with
+        exponent 2.  If the curve is far above the objective at the broken neighbour, the trial
+        value is the middle.
         """
         kept, broken, width = crossing.kept, crossing.broken, crossing.width
         middle = kept + 0.5 * width
@@ -288,7 +290,7 @@ class RootSearch:
         return round(y, digits)
 
 
-def _first_crossing(y: npt.NDArray[np.float64], curve: npt.NDArray[np.float64]) -> _Crossing:
+def _first_crossing(y: Floats, curve: Floats) -> _Crossing:
     broken = np.flatnonzero(curve > 0)
     first = int(broken[0]) if len(broken) else len(y)
     at = np.concatenate([[-math.inf], y, [math.inf]])

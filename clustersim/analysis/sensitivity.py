@@ -1,4 +1,4 @@
-"""Sobol indices: which parameters the spread of a result comes from."""
+"""Sobol indices: the contributions of parameters to the variance of a result."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 
 __all__ = ["SobolIndices", "sobol_design", "sobol_indices"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,40 +20,40 @@ class SobolIndices:
     Attributes
     ----------
     first, first_low, first_high : array (parameters,)
-        First order: what the parameter explains alone.
+        First order: the share that the parameter explains alone.
     total, total_low, total_high : array (parameters,)
-        Total: what it explains alone and together with others.
+        Total: the share that it explains alone and in interaction with other parameters.
     """
 
-    first: Array
-    first_low: Array
-    first_high: Array
-    total: Array
-    total_low: Array
-    total_high: Array
+    first: Floats
+    first_low: Floats
+    first_high: Floats
+    total: Floats
+    total_low: Floats
+    total_high: Floats
 
 
 def sobol_design(
     n_parameters: int, points: int, rng: np.random.Generator | np.random.SeedSequence
-) -> Array:
-    """Points at which to evaluate a model for its Sobol indices.
+) -> Floats:
+    """Return the points at which to evaluate a model for its Sobol indices.
 
-    A scrambled Sobol sequence in twice the parameters gives the matrices A and B; AB_i is A with
-    the i-th column of B: Saltelli et al., "Variance based sensitivity analysis of model output",
-    Computer Physics Communications 181 (2010).
+    A scrambled Sobol sequence with two dimensions per parameter gives the matrices A and B.  AB_i
+    is A with the i-th column of B (Saltelli et al., "Variance based sensitivity analysis of model
+    output", Computer Physics Communications 181, 2010).
 
     Parameters
     ----------
     n_parameters : int
     points : int
-        Rows of A, a power of two.
+        Number of rows of A, a power of two.
     rng : Generator or SeedSequence
-        Of the scrambling.
+        Source of randomness for the scrambling.
 
     Returns
     -------
     array (points * (n_parameters + 2), n_parameters)
-        In [0, 1): the rows of A, of B, of AB_1, ..., of AB_d.
+        Points in [0, 1): the rows of A, B, AB_1, ..., AB_d.
 
     Raises
     ------
@@ -92,19 +91,19 @@ def sobol_indices(
 ) -> SobolIndices:
     """Estimate first-order and total Sobol indices.
 
-    Estimators (b) and (f) of table 2 of Saltelli et al. (2010), of values less their mean, as
-    `scipy.stats.sobol_indices` has them.  The intervals are percentiles of the bootstrap over the
+    Estimators (b) and (f) of table 2 of Saltelli et al. (2010), applied to the values minus their
+    mean, as in `scipy.stats.sobol_indices`.  The intervals are bootstrap percentiles over the
     points of the design (Archer, Saltelli & Sobol', J. Statistical Computation and Simulation 58,
-    1997), here from the given generator.
+    1997).
 
     Parameters
     ----------
     values : array_like (points * (n_parameters + 2),)
-        Results at the points of :func:`sobol_design`, in its order.  A point of A with a NaN among
-        the ``n_parameters + 2`` results that belong to it is left out.
+        Results at the points of :func:`sobol_design`, in its order.  A point of A is ignored if
+        one of the ``n_parameters + 2`` results that belong to it is NaN.
     n_parameters : int
     rng : Generator or SeedSequence
-        Of the bootstrap.
+        Source of randomness for the bootstrap.
     level : float
         Confidence level.
     resamples : int
@@ -112,7 +111,7 @@ def sobol_indices(
     Returns
     -------
     SobolIndices
-        All NaN where the result does not vary or is somewhere infinite.
+        All NaN if the result does not vary, or if a value is infinite.
 
     Raises
     ------
@@ -121,7 +120,10 @@ def sobol_indices(
     """
     numbers = np.asarray(values, dtype=np.float64)
     if len(numbers) == 0 or len(numbers) % (n_parameters + 2):
-        problem = f"{len(numbers)} values are no multiple of {n_parameters} parameters + 2"
+        problem = (
+            f"the number of values must be a multiple of {n_parameters + 2} "
+            f"({n_parameters} parameters + 2), found {len(numbers)}"
+        )
         raise InputError("sensitivity", problem)
     blocks = numbers.reshape(n_parameters + 2, -1)
     blocks = blocks[:, ~np.isnan(blocks).any(axis=0)]
@@ -136,8 +138,8 @@ def sobol_indices(
     return SobolIndices(first[0], first_low, first_high, total[0], total_low, total_high)
 
 
-def _indices(blocks: Array, weights: Array) -> tuple[Array, Array]:
-    """First-order and total indices (samples, parameters) of weights (samples, points)."""
+def _indices(blocks: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Return first-order and total indices (samples, parameters) for weights (samples, points)."""
     a, b, *mixed = blocks - blocks[:2].mean()
     ab = np.stack(mixed)
     variance = weights @ (0.5 * (a**2 + b**2)) - (weights @ (0.5 * (a + b))) ** 2

@@ -1,4 +1,4 @@
-"""Intervals from independent replications, and from batches of one long run."""
+"""Confidence intervals from independent replications and from batches of one long run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 
 __all__ = [
@@ -23,24 +24,25 @@ __all__ = [
 ]
 
 LEAST_APART = 50
-"""Observations, far enough apart to be independent, that a quantile's interval takes at least."""
+"""Least number of nearly independent observations for the interval of a quantile."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """What a system does otherwise than a baseline under the same random numbers.
+    """Difference between a system and a baseline under common random numbers.
 
     Attributes
     ----------
     pairs : int
-        Replications that both have.
+        Number of replications that both have.
     baseline_mean : float
     difference, difference_low, difference_high : float
-        Mean of system minus baseline.
+        Mean of system minus baseline, with its interval.
     relative, relative_low, relative_high : float
-        That mean over the baseline's; NaN where the baseline's is 0 and the system's is not.
+        The mean difference divided by the mean of the baseline, with its interval; NaN if the mean
+        of the baseline is 0 and the mean of the system is not.
     relative_note : str
-        Why the relative difference has no finite interval; empty where it has one.
+        Why the relative difference has no finite interval; empty if it has one.
     """
 
     pairs: int
@@ -55,14 +57,14 @@ class PairedDifference:
 
 
 def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of independent replications with its confidence interval.
+    """Return the mean of independent replications with its confidence interval.
 
-    Student's t, as in Law, "Simulation Modeling and Analysis", section 4.5.
+    The interval is Student's t (Law, "Simulation Modeling and Analysis", section 4.5).
 
     Parameters
     ----------
     values : array_like (replications,)
-        One number a replication; NaN are left out.
+        One number per replication; NaN values are ignored.
     level : float
         Confidence level.
 
@@ -89,22 +91,23 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float,
 
 
 def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> tuple[float, float]:
-    """Load at which a measure that grows with the load first exceeds an objective.
+    """Return the load at which a quantity that grows with the load first exceeds an objective.
 
     Parameters
     ----------
     loads, values : array_like (points,)
-        A curve, by ascending load; infinite values are overload.
+        A curve by ascending load; infinite values mean overload.
     objective : float
-        The largest value allowed, more than 0.
+        The largest allowed value, more than 0.
 
     Returns
     -------
     low, high : float
-        Equal, and interpolated linearly in the logarithm of ``1 + value / objective``,
-        where the first load that breaks the objective has a finite value.  Else the
-        last load that keeps it and the next: with the overload in between nothing more
-        is known.  NaN if even the lowest load breaks it, infinite if no load does.
+        If the value at the first load that exceeds the objective is finite, both are the crossing,
+        interpolated linearly in the logarithm of ``1 + value / objective``.  If that value is
+        infinite, they are the last load that keeps the objective and the next one, because
+        overload begins in between.  NaN if the lowest load exceeds the objective, infinite if no
+        load does.
 
     Examples
     --------
@@ -132,17 +135,16 @@ def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> t
 def quantile_interval(
     values: npt.ArrayLike, q: float, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Quantile of independent observations with its distribution-free confidence interval.
+    """Return the quantile of independent observations with a distribution-free interval.
 
-    The ends are the order statistics between which the quantile lies with at least the
-    confidence level, each missing it with a chance of at most ``(1 - level) / 2``, by the
-    binomial distribution of the number of observations below it: Conover, "Practical
-    Nonparametric Statistics", section 3.2.
+    The ends are order statistics.  Each end misses the quantile with a probability of at most
+    ``(1 - level) / 2``, which follows from the binomial distribution of the number of observations
+    below the quantile (Conover, "Practical Nonparametric Statistics", section 3.2).
 
     Parameters
     ----------
     values : array_like (observations,)
-        NaN are left out.
+        NaN values are ignored.
     q : float
         Between 0 and 1.
     level : float
@@ -151,9 +153,9 @@ def quantile_interval(
     Returns
     -------
     quantile, low, high : float
-        The quantile is interpolated linearly between order statistics, as `numpy.quantile` does,
-        and the interval widened to it where need be (very few observations, `q` near 0 or 1).
-        An end is infinite where there are too few observations to bound that side.
+        The quantile is interpolated linearly between order statistics, as in `numpy.quantile`.
+        The interval is widened to contain it where necessary (very few observations, or `q` near 0
+        or 1).  An end is infinite if there are too few observations to bound that side.
 
     Raises
     ------
@@ -193,18 +195,18 @@ def _binomial_quantile(share: float, count: int, p: float) -> int:
 def run_quantile_interval(
     series: npt.ArrayLike, q: float, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Quantile of one long run in steady state with its confidence interval.
+    """Return a quantile of one long run in steady state with its confidence interval.
 
-    The interval is :func:`quantile_interval`'s of every k-th observation, which are taken as
-    independent: k is the least power of two at which being above the quantile is not clearly
-    correlated (at lag 1, more than one standard error) between those that are left.  Thinning to
-    near independence is the way of Heidelberger and Lewis, "Quantile estimation in dependent
-    sequences", Operations Research 32(1), 1984.
+    The interval is :func:`quantile_interval` of every k-th observation; these are treated as
+    independent.  Here k is the least power of two for which the indicators "above the quantile" of
+    the remaining observations are not clearly correlated (at lag 1, by more than one standard
+    error).  Thinning to near independence follows Heidelberger and Lewis, "Quantile estimation in
+    dependent sequences", Operations Research 32(1), 1984.
 
     Parameters
     ----------
     series : array_like (observations,)
-        In their order; NaN are left out.
+        Observations in order; NaN values are ignored.
     q : float
         Between 0 and 1.
     level : float
@@ -213,9 +215,8 @@ def run_quantile_interval(
     Returns
     -------
     quantile, low, high : float
-        The quantile is that of all observations.  The interval is not finite for a run in which
-        fewer than 50 observations are far enough apart, and an end is infinite where those are too
-        few to bound it.
+        The quantile uses all observations.  The interval is not finite if fewer than 50
+        observations remain after thinning.  An end is infinite if they are too few to bound it.
 
     Examples
     --------
@@ -239,15 +240,17 @@ def run_quantile_interval(
 def batch_means(
     series: npt.ArrayLike, *, batches: int = 20, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Mean of one long run in steady state with its confidence interval.
+    """Return the mean of one long run in steady state with its confidence interval.
 
-    Means of consecutive batches that do not overlap, taken as independent: Law, "Simulation
-    Modeling and Analysis", section 9.5.3.  The batches must be long against the correlation.
+    The means of consecutive, non-overlapping batches are treated as independent (Law, "Simulation
+    Modeling and Analysis", section 9.5.3).  The batches must be much longer than the correlation
+    time.
 
     Parameters
     ----------
     series : array_like (observations,)
-        In their order; NaN are left out.  What does not fill the batches is left out of the front.
+        Observations in order; NaN values are ignored.  Observations that do not fill a batch are
+        dropped at the start.
     batches : int
     level : float
         Confidence level.
@@ -278,25 +281,26 @@ def paired_difference(
     """Compare two systems under common random numbers.
 
     The difference has the paired t interval (Law, "Simulation Modeling and Analysis", section
-    10.2.1).  The relative one is a ratio of means; its interval is Student's t of the jackknife,
-    which leaves out one pair at a time (Efron and Tibshirani, "An Introduction to the Bootstrap",
-    chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two zeros says nothing of a
-    ratio and is left out of it.
+    10.2.1).  The relative difference is a ratio of means.  Its interval is Student's t of the
+    jackknife, which leaves out one pair at a time (Efron and Tibshirani, "An Introduction to the
+    Bootstrap", chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two zeros is
+    excluded from the ratio.
 
     Parameters
     ----------
     system, baseline : array_like (replications,)
-        In the same order.  A pair with a NaN in it is left out.
+        In the same order.  A pair that contains NaN is ignored.
     level : float
         Confidence level.
 
     Returns
     -------
     PairedDifference
-        Differences are NaN where a value is infinite or there is no pair, and their intervals
-        are infinite with one pair.  The interval of the relative one is infinite also where the
-        pairs cannot show how sure it is: fewer than two with a value other than 0, a baseline that
-        is 0 (or changes its sign) once a pair is left out, or the same share in every pair.
+        Differences are NaN if a value is infinite or there is no pair.  Their intervals are
+        infinite with one pair.  The interval of the relative difference is also infinite if the
+        pairs do not determine it: fewer than two pairs have a value other than 0, the mean of the
+        baseline is 0 or changes its sign when one pair is left out, or the ratio is the same in
+        every pair.
 
     Raises
     ------
@@ -312,7 +316,7 @@ def paired_difference(
     """
     ours, theirs = (np.asarray(values, dtype=np.float64) for values in (system, baseline))
     if len(ours) != len(theirs):
-        raise InputError("pairs", f"the lengths {len(ours)} and {len(theirs)} differ")
+        raise InputError("pairs", f"must have equal lengths, found {len(ours)} and {len(theirs)}")
     complete = ~(np.isnan(ours) | np.isnan(theirs))
     ours, theirs = ours[complete], theirs[complete]
     pairs = len(ours)
@@ -331,15 +335,13 @@ def paired_difference(
     return PairedDifference(pairs, mean, *difference, ratio, low, high, note)
 
 
-_ONE_PAIR = "one pair shows no spread"
+_ONE_PAIR = "one pair has no spread"
 _SAME_SHARE = 1e-9
-"""Spread of ratios, relative, that is rounding."""
+"""Relative spread of ratios below which differences are rounding errors."""
 
 
-def _relative(
-    ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64], level: float
-) -> tuple[float, float, float, str]:
-    """Return the ratio of mean differences and mean baselines, its interval, and what it lacks."""
+def _relative(ours: Floats, theirs: Floats, level: float) -> tuple[float, float, float, str]:
+    """Return the ratio of mean difference to mean baseline, its interval, and a note."""
     pairs = len(ours)
     said = (ours != 0) | (theirs != 0)
     ours, theirs = ours[said], theirs[said]
@@ -352,10 +354,10 @@ def _relative(
         return (*unknown, _ONE_PAIR if pairs == 1 else only)
     rest = total - theirs
     if not (rest * total > _SAME_SHARE * total**2).all():
-        return (*unknown, f"the baseline's mean rests on 1 of {pairs} pairs")
+        return (*unknown, f"the mean of the baseline depends on 1 of {pairs} pairs")
     without = ((ours - theirs).sum() - (ours - theirs)) / rest
     if np.ptp(without) <= _SAME_SHARE * max(1.0, abs(ratio)):
-        return (*unknown, f"the share is the same in all {count} pairs that have one")
+        return (*unknown, f"the ratio is the same in all {count} pairs that have one")
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
     half = float(special.stdtrit(count - 1, 0.5 + level / 2)) * error
     return ratio, ratio - half, ratio + half, ""
@@ -364,27 +366,28 @@ def _relative(
 def replications_needed(
     values: npt.ArrayLike, relative_width: float, *, at_most: int, level: float = 0.95
 ) -> int:
-    """How many replications to have next, for an interval as narrow as asked.
+    """Return the number of replications to reach next, for an interval of a given width.
 
-    The fewest for which Student's t interval would be narrow enough were the mean and the variance
-    those so far: Law, "Simulation Modeling and Analysis", section 9.4.1.  To be asked again after
-    each step, as the variance of few is itself uncertain; no step more than doubles them.
+    It is the smallest number for which Student's t interval would be narrow enough if mean and
+    variance stayed as they are (Law, "Simulation Modeling and Analysis", section 9.4.1).  Call it
+    again after each step, because the variance of few replications is itself uncertain.  No step
+    more than doubles the number.
 
     Parameters
     ----------
     values : array_like (replications,)
-        One number a replication; NaN count as replications without a result.
+        One number per replication; NaN values count as replications without a result.
     relative_width : float
-        The largest half width of :func:`mean_interval`, over the magnitude of the mean.
+        Largest half width of :func:`mean_interval`, relative to the magnitude of the mean.
     at_most : int
-        The largest answer, unless there are more already.
+        Upper bound of the answer, unless there are already more replications.
     level : float
         Confidence level.
 
     Returns
     -------
     int
-        In total; as many as there are if that is enough, or where a value is infinite.
+        Total number of replications; the present number if it is enough or a value is infinite.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Whether a point has a steady state, judged by its replications."""
+"""Checks whether a point has a steady state, from its replications."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from clustersim.analysis.statistics import mean_interval
 __all__ = ["is_overloaded", "is_rising", "piles_up"]
 
 OVERLOAD_GROWTH = 0.02
-"""A point is overloaded where more than this share of the arriving work piles up."""
+"""A point is overloaded if more than this share of the arriving work piles up."""
 LARGE_RISE = 0.5
-"""A rise of the waits by more than this share of the mean is told in any case."""
+"""A rise of the waits by more than this share of the mean is always reported."""
 
 
 def is_overloaded(runs: pd.DataFrame) -> bool:
-    """Whether the queue grows without end at a point.
+    """Whether the queue grows without bound at a point.
 
     Parameters
     ----------
     runs : pandas.DataFrame
-        Its replications: ``offered_load`` (NaN where none is known), and ``backlog_growth``, the
-        share of the arriving work that piled up in each.
+        Its replications: ``offered_load`` (NaN if unknown) and ``backlog_growth``, the share of
+        the arriving work that piled up in each.
 
     Returns
     -------
     bool
-        Whether the offered load is 1 or more, which is overload by definition, however a run of
-        finite length looks; or more than 2 % of the work piled up on average, and with 95 %
-        confidence (Student t) any did.
+        True if the offered load is 1 or more, which is overload by definition.  Also true if on
+        average more than 2 % of the work piled up, and the growth is above 0 with 95 % confidence
+        (Student t).
 
     Examples
     --------
@@ -42,12 +42,12 @@ def is_overloaded(runs: pd.DataFrame) -> bool:
 
 
 def piles_up(backlog_growth: npt.ArrayLike) -> bool:
-    """Whether work piles up, by the replications alone; see :func:`is_overloaded`.
+    """Whether work piles up in the replications; see :func:`is_overloaded`.
 
     Parameters
     ----------
     backlog_growth : array_like (replications,)
-        NaN are left out.
+        NaN values are ignored.
     """
     growth = np.asarray(backlog_growth, dtype=np.float64)
     growth = growth[~np.isnan(growth)]
@@ -58,20 +58,20 @@ def piles_up(backlog_growth: npt.ArrayLike) -> bool:
 
 
 def is_rising(wait_rise_s: npt.ArrayLike, mean_wait_s: npt.ArrayLike) -> bool:
-    """Whether later jobs waited longer than earlier ones, so that longer runs would show more.
+    """Whether later jobs waited longer than earlier ones, so that longer runs would wait longer.
 
     Parameters
     ----------
     wait_rise_s : array_like (replications,)
-        Mean wait of the later half of the jobs less that of the earlier half (seconds).
+        Mean wait of the later half of the jobs minus the mean wait of the earlier half (seconds).
     mean_wait_s : array_like (replications,)
-        Mean wait of all (seconds).
+        Mean wait of all jobs (seconds).
 
     Returns
     -------
     bool
-        Whether the mean rise is above 0 with 95 % confidence (Student t), or more than half of the
-        mean wait: a few replications whose waits differ much cannot give the former.
+        True if the mean rise is above 0 with 95 % confidence (Student t), or more than half of the
+        mean wait.  The second criterion covers few replications with widely different waits.
 
     Examples
     --------

@@ -10,38 +10,34 @@ from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 
 __all__ = ["ESTIMATE_TABLES", "STUDY_TABLES"]
 
-DRAWS = "where the study has draws of the calibration"
+DRAWS = "if the study draws coefficients of the calibration"
 _PARAMETER = Column("PARAMETER", "each parameter, by its path in the scenario, in SI units")
 RUNS = (
-    Column("run", "hash of the run: of its scenario, what is measured, and the code"),
-    Column("point", "number of the point of the design, from 0 on"),
+    Column("run", "hash of the run's scenario, of the measurement settings, and of the code"),
+    Column("point", "number of the point of the design, from 0"),
     _PARAMETER,
-    Column("draw", "draw of the calibration; -1 for the mean of its posterior"),
-    Column("replication", "number of the replication, from 0 on"),
+    Column("draw", "draw of the coefficients; -1 for their posterior mean"),
+    Column("replication", "number of the replication, from 0"),
     Column("status", "`finished` or `failed`"),
     Column("code", "version and hash of the code that made the run"),
     Column(
         "METRIC",
-        "each metric of the list below, also `METRIC.POOL` of each pool and, with periods, "
-        "`METRIC@k` of each period",
+        "each metric of the list below; also `METRIC.POOL` for each pool and, with periods, "
+        "`METRIC@k` for each period",
     ),
-    Column("error", "why it failed; empty where it did not"),
+    Column("error", "why it failed; empty if it did not"),
 )
 POINTS = (
-    Column("point", "number of the point, from 0 on"),
-    Column("code", "code that made its runs", only="where not all runs have the same"),
+    Column("point", "number of the point, from 0"),
+    Column("code", "code that made its runs", only="if the runs differ in it"),
     _PARAMETER,
-    Column("replications", "replications that finished, at the mean of the posterior", "count"),
+    Column("replications", "replications that finished, at the posterior mean", "count"),
     Column("failed", "runs that failed", "count"),
-    Column("overload", "whether the queue grows without end, so that waits are infinite"),
+    Column("overload", "whether the queue grows without bound, so that waits are infinite"),
     Column("rising", "whether later jobs waited longer than earlier ones"),
-    Column("METRIC", "mean over replications of each metric of the study"),
-    Column(
-        "METRIC_low", "lower end of its 95 % interval", only="unless all replications are alike"
-    ),
-    Column(
-        "METRIC_high", "upper end of its 95 % interval", only="unless all replications are alike"
-    ),
+    Column("METRIC", "mean of each metric of the study over replications"),
+    Column("METRIC_low", "lower end of its 95 % interval", only="if replications can differ"),
+    Column("METRIC_high", "upper end of its 95 % interval", only="if replications can differ"),
     Column("METRIC_draw_low", "5th percentile of its means over the draws", only=DRAWS),
     Column("METRIC_draw_high", "95th percentile of its means over the draws", only=DRAWS),
 )
@@ -60,21 +56,21 @@ def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
 
 CAPACITIES = (
     _PARAMETER,
-    *_with_ends("capacity", "value of the searched parameter at which the objective is just kept"),
-    *_with_ends("jobs_per_day", "offered jobs a day there"),
+    *_with_ends("capacity", "value of the searched parameter at which the objective is just met"),
+    *_with_ends("jobs_per_day", "offered jobs per day at the capacity"),
     *_over_draws("capacity"),
     *_over_draws("jobs_per_day"),
     Column("runs", "runs that the search made", "count"),
-    Column("note", "what is to be known of the search"),
+    Column("note", "remark on the search"),
 )
 GAINS = (
     _PARAMETER,
     Column("system", "value of the compared parameter"),
     Column("baseline", "value with which it is compared"),
-    Column("replications", "replications of both", "count"),
+    Column("replications", "replications that both have", "count"),
     Column("pairs", "replications in which both have a capacity", "count"),
-    Column("same_jobs", "whether a value of the searched parameter brings both the same jobs"),
-    *_with_ends("gain", "capacity of the system less that of the baseline"),
+    Column("same_jobs", "whether both run the same jobs at equal values of the searched parameter"),
+    *_with_ends("gain", "capacity of the system minus capacity of the baseline"),
 )
 DIFFERENCES = (
     _PARAMETER,
@@ -83,11 +79,11 @@ DIFFERENCES = (
     Column("metric", "name of the metric"),
     Column("pairs", "replications that both have", "count"),
     Column("baseline_mean", "mean of the baseline"),
-    *_with_ends("difference", "mean of system less baseline"),
-    *_with_ends("relative", "that mean over the baseline's"),
+    *_with_ends("difference", "mean of system minus baseline"),
+    *_with_ends("relative", "the same divided by the mean of the baseline"),
     Column(
         "relative_note",
-        "why the relative difference has no finite interval; empty where it has one",
+        "why the relative difference has no finite interval; empty if it has one",
     ),
     *_over_draws("relative"),
 )
@@ -99,43 +95,43 @@ INDICES = (
     *_with_ends("total", "total Sobol index", " (bootstrap)"),
 )
 ESTIMATE = (
-    *(Column(name, meaning, only="read, if the input has it") for name, meaning in COLUMNS.items()),
+    *(Column(name, meaning, only="if the input has it") for name, meaning in COLUMNS.items()),
     *(
-        Column(name, meaning, only="read, if the input has it")
+        Column(name, meaning, only="if the input has it")
         for name, meaning in FOR_UNKNOWN_CHIPS.items()
     ),
-    Column("INPUT", "any other column of the input, as it is", only="where the input has it"),
+    Column("INPUT", "any other column of the input, unchanged", only="if the input has it"),
     *(Column(name, meaning) for name, meaning in PREDICTED.items()),
 )
 
 STUDY_TABLES = (
-    Table("runs", "runs.csv and runs.parquet", "a run of a study", RUNS),
-    Table("points", "points.csv and points.parquet", "a point of a study", POINTS),
+    Table("runs", "runs.csv and runs.parquet", "run of a study", RUNS),
+    Table("points", "points.csv and points.parquet", "point of a study", POINTS),
     Table(
         "capacities",
         "capacities.csv and capacities.parquet",
-        "a capacity search",
+        "capacity search",
         CAPACITIES,
         "with `capacity`",
     ),
     Table(
         "gains",
         "gains.csv and gains.parquet",
-        "a system that is compared",
+        "compared system",
         GAINS,
         "with `capacity` and `compare`",
     ),
     Table(
         "differences",
         "differences.csv and differences.parquet",
-        "a system that is compared, and a metric",
+        "compared system and metric",
         DIFFERENCES,
         "with `compare`",
     ),
     Table(
         "indices",
         "indices.csv and indices.parquet",
-        "a drawn parameter and a metric",
+        "drawn parameter and metric",
         INDICES,
         "with `sample: {method: sobol-indices}`",
     ),
@@ -144,7 +140,7 @@ ESTIMATE_TABLES = (
     Table(
         "estimate",
         "the table that `clustersim estimate --table` writes",
-        "a configuration",
+        "configuration",
         ESTIMATE,
     ),
 )

@@ -1,14 +1,13 @@
-"""Jobs that were submitted before a run stopped, and how long they waited and held accelerators."""
+"""Jobs submitted before a run stopped, with their waits and run times."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 from clustersim.simulation.waits import total_wait_s
@@ -18,18 +17,18 @@ __all__ = ["Submitted"]
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Columns of the jobs that were submitted before the run stopped, at `end_s`.
+    """Columns of the jobs that were submitted before the run stopped at `end_s`.
 
     Attributes
     ----------
     submit_s, start_s, finish_s, n_accelerators : float64 arrays (jobs,)
-        NaN where it did not come to it.
+        Times are NaN if the job did not start or finish.
     held_s : float64 array (jobs,)
-        For how long each has held its accelerators, in all its attempts; NaN if it never did.
+        Time for which each job held its accelerators, in all its attempts; NaN if it never did.
     queued_s : float64 array (jobs,)
-        For how long each that has started was in the queue, over all its attempts; else NaN.
+        Time in the queue over all attempts; NaN if the job never started.
     waits : bool array (jobs,)
-        Whether it was in the queue when the run stopped, for its first attempt or another.
+        Whether it was in the queue when the run stopped, for the first or a later attempt.
     runnable : bool array (jobs,)
         Whether it can ever run.
     end_s : float
@@ -41,13 +40,13 @@ class Submitted:
     n_accelerators: Floats
     held_s: Floats
     queued_s: Floats
-    waits: npt.NDArray[np.bool_]
-    runnable: npt.NDArray[np.bool_]
+    waits: Bools
+    runnable: Bools
     end_s: float
 
     @classmethod
     def of(cls, result: Result) -> Submitted:
-        """Return those of a result."""
+        """Return the columns of a result."""
         end_s = float(result.provenance["simulated_s"])
         table = result.jobs[result.jobs["submit_s"] <= end_s]
         columns: dict[str, Floats] = {
@@ -72,13 +71,13 @@ class Submitted:
 
     @property
     def wait_s(self) -> Floats:
-        """Wait of each job, until the run stopped if it had not started; NaN if it never can."""
+        """Wait of each job, or its wait so far if it had not started; NaN if it can never run."""
         wait = np.where(np.isnan(self.start_s), self.end_s, self.start_s) - self.submit_s
         return np.where(self.runnable, wait, np.nan)
 
     @property
     def total_wait_s(self) -> Floats:
-        """Wait of each job over all its attempts, so far if it waits; NaN if it never can run."""
+        """Wait of each job over all its attempts until the run stopped; NaN if it can never run."""
         return np.where(np.isnan(self.queued_s), self.wait_s, self.queued_s)
 
     @property
@@ -88,7 +87,7 @@ class Submitted:
 
 
 def _queued_s(result: Result, jobs: pd.DataFrame, end_s: float) -> Floats:
-    """Time of jobs in the queue over all attempts; results of earlier versions do not hold it."""
+    """Time in the queue over all attempts; computed here for results of earlier versions."""
     if "total_wait_s" in jobs:
         return jobs["total_wait_s"].to_numpy(dtype=np.float64)
     submit_s, start_s, finish_s = (

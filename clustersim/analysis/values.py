@@ -1,4 +1,4 @@
-"""Values that a study file holds, each checked with one message."""
+"""Types of the values in a study file; each is checked with one message."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def _number(value: Any) -> Any:
 
 def _finite(number: float) -> float:
     if not -LARGEST < number < LARGEST:
-        shown = repr(number) if isinstance(number, float) else "one of more than 300 digits"
+        shown = repr(number) if isinstance(number, float) else "a number of more than 300 digits"
         raise ValueError(f"must be a finite number, found {shown}")
     return number
 
 
 def _left_out(value: Any, *names: str) -> Any:
-    """Check what is left out of a run: a share of the jobs, a duration, or one of `names`."""
+    """Check how much of a run is excluded: a share of the jobs, a duration, or one of `names`."""
     quantity = find_quantity(value)
     if _is_number(value):
         fits = 0 <= value < 1
@@ -68,24 +68,26 @@ def _left_out(value: Any, *names: str) -> Any:
 
 
 def _two_ends(between: Any) -> Any:
-    """Check that a search is told two numbers in order."""
+    """Check that the range of a search is two numbers in ascending order."""
     ends = between if isinstance(between, (list, tuple)) else []
     fit = len(ends) == 2 and all(map(_is_number, ends))
     if not fit or not -LARGEST < ends[0] < ends[1] < LARGEST:
-        raise ValueError(f"needs two numbers in order, such as [0.3, 1.0], found {between!r}")
+        raise ValueError(
+            f"must be two numbers in ascending order, such as [0.3, 1.0], found {between!r}"
+        )
     return between
 
 
-def _periods(told: Any) -> Any:
-    """Check how many periods there are, or what they are called."""
-    if told is None or (isinstance(told, int) and told in range(1, MOST_PERIODS + 1)):
-        return told
-    names = told if isinstance(told, (list, tuple)) else []
+def _periods(value: Any) -> Any:
+    """Check the number of periods, or their names."""
+    if value is None or (isinstance(value, int) and value in range(1, MOST_PERIODS + 1)):
+        return value
+    names = value if isinstance(value, (list, tuple)) else []
     fit = all(isinstance(name, str) and name for name in names) and 0 < len(names) <= MOST_PERIODS
-    if not fit or isinstance(told, bool) or len(set(names)) < len(names):
+    if not fit or isinstance(value, bool) or len(set(names)) < len(names):
         raise ValueError(
-            f"must be 1 to {MOST_PERIODS}, or names that differ, such as [Q1, Q2, Q3, Q4], found "
-            f"{told!r}"
+            f"must be 1 to {MOST_PERIODS}, or distinct names such as [Q1, Q2, Q3, Q4], found "
+            f"{value!r}"
         )
     return list(names)
 
@@ -97,31 +99,31 @@ def _metric(name: str) -> str:
 
 
 def _each_once(values: list[Scalar]) -> list[Scalar]:
-    """Check that no value is listed twice, in whatever unit."""
+    """Check that no value is listed twice, even in different units."""
     seen: dict[Any, Scalar] = {}
     for value in values:
         quantity = find_quantity(value)
         same = (isinstance(value, bool), value if quantity is None else tuple(quantity))
         if same in seen:
             first, again = repr(seen[same]), repr(value)
-            told = again if first == again else f"{again} (as {first})"
-            raise ValueError(f"{told} is listed twice")
+            shown = again if first == again else f"{again} (equal to {first})"
+            raise ValueError(f"{shown} is listed twice")
         seen[same] = value
     return values
 
 
 def _rows(group: dict[str, list[Scalar]]) -> dict[str, list[Scalar]]:
-    """Check that lists that advance together have one length, and no row twice."""
+    """Check that lists that advance together have equal lengths and no duplicate row."""
     lengths = {path: len(values) for path, values in group.items()}
     if len(set(lengths.values())) != 1:
-        told = ", ".join(f"{path} has {length}" for path, length in lengths.items())
-        raise ValueError(f"lists must have one length, but {told or 'there is none'}")
+        shown = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+        raise ValueError(f"lists must have equal lengths, found: {shown or 'no list'}")
     seen: set[str] = set()
     for row in zip(*group.values(), strict=True):
-        told = ", ".join(f"{path} = {value}" for path, value in zip(group, row, strict=True))
-        if told in seen:
-            raise ValueError(f"{told} is listed twice")
-        seen.add(told)
+        shown = ", ".join(f"{path} = {value}" for path, value in zip(group, row, strict=True))
+        if shown in seen:
+            raise ValueError(f"{shown} is listed twice")
+        seen.add(shown)
     return group
 
 
@@ -144,7 +146,7 @@ Periods = Annotated[int | list[Text] | None, BeforeValidator(_periods)]
 
 
 class _MetricSchema:
-    """Writes the names of all metrics into a JSON Schema, those of loaded plugins among them."""
+    """Writes the names of all metrics, including those of loaded plugins, into a JSON Schema."""
 
     @classmethod
     def __get_pydantic_json_schema__(

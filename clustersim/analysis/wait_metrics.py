@@ -1,7 +1,7 @@
 """Waits, completion times and slowdowns of jobs.
 
-The definitions are those of :mod:`clustersim.simulation.metrics`; here they hold for the jobs of a
-part of a run, with the wait of a job that had not started counted until the run stopped.
+The definitions are those of :mod:`clustersim.simulation.metrics`, applied to the jobs of a part of
+a run.  The wait of a job that had not started is counted until the run stopped.
 """
 
 from __future__ import annotations
@@ -11,23 +11,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.analysis.metrics import Metric
 from clustersim.analysis.part import Part, half_width
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.simulation.metrics import SHORTEST_RUN_S
 
 __all__ = ["METRICS"]
 
 Series = Callable[[Part], Floats]
-_STILL = "A job that had not started when the run stopped counts with its wait until then."
+_STILL = "For a job that had not started when the run stopped, the wait until then counts."
 _ATTEMPTS = (
-    "The total wait of a job is its time in the queue over all attempts, so far if it waits when "
-    "the run stops; without failures it equals the wait."
+    "The total wait of a job is its time in the queue over all attempts, up to the end of the run; "
+    "without failures it equals the wait."
 )
-_ENDED = "Only jobs that had finished count."
-_KNOWN = " In a period it is NaN where too many jobs still waited at the horizon to know it."
+_ENDED = "Only finished jobs are included."
+_KNOWN = " In a period it is NaN if too many jobs still waited at the horizon to determine it."
 _ORDER = {"median": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -59,10 +58,8 @@ def _half_of(series: Series) -> Callable[[Part], float]:
     return lambda part: half_width(series(part))
 
 
-def _known_p95(
-    series: Series, waits_still: Callable[[Part], npt.NDArray[np.bool_]]
-) -> Callable[[Part], float]:
-    """Return the 95th percentile of a period; NaN where too many still wait to know it."""
+def _known_p95(series: Series, waits_still: Callable[[Part], Bools]) -> Callable[[Part], float]:
+    """Return the 95th percentile in a period; NaN if too many jobs still wait to determine it."""
 
     def known(part: Part) -> float:
         wait_s = series(part)
@@ -90,8 +87,8 @@ def _quantile(name: str, series: Series, q: float, **fields: Any) -> Iterator[Me
             whole,
             name=f"{name}_at_{end}",
             label=f"{side} end of the 95 % interval of the {whole.label}",
-            definition=f"{side.capitalize()} end of the 95 % interval of {name}, from one run "
-            "alone by order statistics; infinite where the run is too short for one.",
+            definition=f"{side.capitalize()} end of the 95 % interval of {name}, estimated from "
+            "one run by order statistics; infinite if the run is too short.",
             compute=part_of(which),
             service=False,
             better="",
@@ -105,8 +102,8 @@ def _half(name: str, series: Series, what: str, **fields: Any) -> Metric:
     return Metric(
         name=f"{name}_half",
         label=f"half width of the 95 % interval of the {what}",
-        definition=f"Half width of the 95 % interval of {name}, from one run alone by 20 batch "
-        "means; infinite where the run is too short for one.",
+        definition=f"Half width of the 95 % interval of {name}, estimated from one run by 20 "
+        "batch means; infinite if the run is too short.",
         compute=_half_of(series),
         least=0.0,
         subject="waits",
@@ -150,7 +147,7 @@ def _waits() -> Iterator[Metric]:
         )
     yield Metric(
         name="waited",
-        label="jobs that waited",
+        label="share of jobs that waited",
         definition="Share of the measured jobs that waited for their first start.",
         compute=lambda part: float((part.wait_s > 0).mean()),
         dimension="share",
@@ -162,8 +159,8 @@ def _waits() -> Iterator[Metric]:
     yield Metric(
         name="wait_rise_s",
         label="rise of the mean wait within the run",
-        definition="Mean wait of the later half of the measured jobs less that of the earlier "
-        "half; above 0 where longer runs would show longer waits.",
+        definition="Mean wait of the later half of the measured jobs minus the mean wait of the "
+        "earlier half. If it is above 0, longer runs would show longer waits.",
         compute=_wait_rise,
         dimension="duration",
         subject="waits",
@@ -224,8 +221,8 @@ def _times() -> Iterator[Metric]:
         "dimension": "ratio", "logarithmic": True, "noun": "slowdown", "least": 1.0,
     }  # fmt: skip
     meant = (
-        "bounded slowdown: the job completion time over the run time over all attempts, of which "
-        "less than 10 s counts as 10 s, and at least 1 (Feitelson et al., JSSPP 1997). "
+        "bounded slowdown: the job completion time divided by the run time over all attempts (at "
+        "least 10 s), and at least 1 (Feitelson et al., JSSPP 1997). "
         f"{_ENDED}"
     )
     yield Metric(

@@ -1,4 +1,4 @@
-"""Where the warm-up of a series of observations ends."""
+"""Detection of the end of the warm-up in a series of observations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 
 __all__ = ["Truncation", "mser5", "series_bins"]
@@ -14,18 +15,18 @@ __all__ = ["Truncation", "mser5", "series_bins"]
 BATCH = 5
 """Observations in a batch of MSER-5."""
 FEWEST_BATCHES = 5
-"""Kept at least, as the error of fewer means nothing: Hoad, Robinson & Davies, "Automating warm-up
-length estimation", J. Operational Research Society 61 (2010)."""
+"""Least number of batches to keep; the standard error of fewer is not meaningful (Hoad, Robinson &
+Davies, "Automating warm-up length estimation", J. Operational Research Society 61, 2010)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """The part of a series to delete.
+    """The part of a series that belongs to the warm-up.
 
     Attributes
     ----------
     n : int
-        Observations to delete from the front.
+        Number of observations to delete at the start.
     reached : bool
         Whether a steady state was found.  If not, `n` is half of the series.
     """
@@ -35,24 +36,25 @@ class Truncation:
 
 
 def mser5(series: npt.ArrayLike) -> Truncation:
-    """Find the end of the warm-up by the marginal standard error rule.
+    """Find the end of the warm-up by the marginal standard error rule (MSER-5).
 
-    Of the m means of batches of five, the first d are deleted for which the sum of squares of
-    the others about their mean, over ``(m - d)**2``, is smallest; the first such d of equals.  A
-    minimum in the second half says that the series is still settling.  White, "An effective
-    truncation heuristic for bias reduction in simulation output", Simulation 69 (1997); White, Cobb
-    & Spratt, "A comparison of five steady-state truncation heuristics for simulation", Proc. Winter
-    Simulation Conference (2000).
+    The series is divided into m batches of five.  The rule deletes the first d batch means, where
+    d minimises the sum of squares of the remaining means about their mean, divided by
+    ``(m - d)**2``; among equals it takes the smallest d.  If the minimum lies in the second half,
+    the series has not reached a steady state.  Sources: White, "An effective truncation heuristic
+    for bias reduction in simulation output", Simulation 69 (1997); White, Cobb & Spratt, "A
+    comparison of five steady-state truncation heuristics for simulation", Proc. Winter Simulation
+    Conference (2000).
 
     Parameters
     ----------
     series : array_like (observations,)
-        In their order.  What does not fill a batch is left out of the end.
+        Observations in order.  Observations that do not fill a batch are dropped at the end.
 
     Returns
     -------
     Truncation
-        Not reached with fewer than ten batches.
+        With fewer than ten batches, `reached` is False.
 
     Raises
     ------
@@ -78,14 +80,14 @@ def mser5(series: npt.ArrayLike) -> Truncation:
     return half if 2 * deleted > count else Truncation(BATCH * deleted, reached=True)
 
 
-def series_bins(values: npt.ArrayLike, bins: int = 100) -> npt.NDArray[np.float64]:
-    """Means of consecutive shares of a series, for a picture of its course.
+def series_bins(values: npt.ArrayLike, bins: int = 100) -> Floats:
+    """Return the means of consecutive parts of a series, for plotting.
 
     Parameters
     ----------
     values : array_like (observations,)
     bins : int
-        Shares; they are as equal as they can be, the longer ones first.
+        Number of parts.  Their lengths differ by at most 1, the longer ones first.
 
     Returns
     -------
@@ -107,12 +109,12 @@ def series_bins(values: npt.ArrayLike, bins: int = 100) -> npt.NDArray[np.float6
 
 
 def _squares_from_the_end(
-    batches: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sums of squares about the mean of the last 1, 2, ... numbers.
+    batches: Floats,
+) -> tuple[Floats, Floats]:
+    """Return the counts and the sums of squares about the mean of the last 1, 2, ... numbers.
 
     Each number adds its squared distance from the mean of those after it, times ``k / (k + 1)``
-    (Welford 1962): all terms are positive, so nothing cancels, however far off the transient is.
+    (Welford 1962).  No term is negative, so there is no cancellation even for a large transient.
     """
     shifted = batches[::-1] - batches[-1]
     sizes = np.arange(1.0, len(shifted) + 1)

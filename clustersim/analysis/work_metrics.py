@@ -1,4 +1,4 @@
-"""What a fleet did in a stretch of time: useful work, utilisation, what outages took."""
+"""Work of a fleet in a time interval: useful work, utilisation, and losses to outages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from clustersim.simulation.metrics import (
     ettr,
     lost_work,
     mean_utilisation,
+    pool_utilisation,
 )
 
 __all__ = ["METRICS"]
@@ -42,12 +43,19 @@ def _jobs_done_per_day(part: Part) -> float:
     return _rate(finished, part.span_s / DAY_S)
 
 
-def _utilisation_of(steps: pd.DataFrame, part: Part) -> float:
-    return mean_utilisation(steps, begin_s=part.begin_s, end_s=part.end_s)
+def _utilisation(part: Part) -> float:
+    return mean_utilisation(part.result.utilisation, begin_s=part.begin_s, end_s=part.end_s)
+
+
+def _utilisation_by_pool(part: Part) -> Mapping[str, float]:
+    return {
+        pool: pool_utilisation(steps, begin_s=part.begin_s, end_s=part.end_s)
+        for pool, steps in part.run.steps_by_pool.items()
+    }
 
 
 def _installed(steps: pd.DataFrame, part: Part) -> float:
-    """Accelerators of a pool on average, over as much of the stretch as was simulated."""
+    """Average accelerators of a pool, over the simulated part of the time interval."""
     held = np.diff(np.clip(steps["time_s"].to_numpy(), part.begin_s, part.end_s))
     return _rate(float((held * steps["installed"].to_numpy()[:-1]).sum()), float(held.sum()))
 
@@ -57,7 +65,7 @@ def _installed_by_pool(part: Part) -> Mapping[str, float]:
 
 
 def _availability(part: Part) -> float:
-    """Accelerator-seconds in service, of jobs or of requests, over those installed."""
+    """Accelerator-seconds in service, for jobs or for requests, over those installed."""
     if part.result.outages is None:
         return 1.0
     use = part.result.utilisation.drop(columns="serving", errors="ignore")
@@ -71,8 +79,8 @@ def _metrics() -> Iterator[Metric]:
     yield Metric(
         name="useful_flop_per_s",
         label="useful FLOP/s",
-        definition="Goodput: model FLOPs a second of work that is kept, without what failures "
-        "undo. Jobs without a model count none.",
+        definition="Goodput: model FLOPs per second of the work that is kept; work lost to "
+        "failures is excluded. Jobs without a model contribute nothing.",
         compute=_useful_flops,
         by_pool=_useful_flops_by_pool,
         per_period=True,
@@ -83,8 +91,9 @@ def _metrics() -> Iterator[Metric]:
     )
     yield Metric(
         name="tokens_per_day",
-        label="tokens kept a day",
-        definition="Goodput: tokens a day of work that is kept. Jobs without a model count none.",
+        label="useful tokens per day",
+        definition="Goodput: tokens per day of the work that is kept. Jobs without a model "
+        "contribute nothing.",
         compute=_tokens_per_day,
         per_period=True,
         dimension="count",
@@ -95,8 +104,8 @@ def _metrics() -> Iterator[Metric]:
     )
     yield Metric(
         name="jobs_done_per_day",
-        label="jobs done a day",
-        definition="Jobs that finish a day.",
+        label="finished jobs per day",
+        definition="Jobs that finish per day.",
         compute=_jobs_done_per_day,
         per_period=True,
         dimension="count",
@@ -108,12 +117,10 @@ def _metrics() -> Iterator[Metric]:
     yield Metric(
         name="utilisation",
         label="utilisation",
-        definition="Accelerator-seconds allocated over those available: installed, not out of "
-        "service, and not serving.",
-        compute=lambda part: _utilisation_of(part.result.utilisation, part),
-        by_pool=lambda part: {
-            pool: _utilisation_of(steps, part) for pool, steps in part.run.steps_by_pool.items()
-        },
+        definition="Allocated accelerator-seconds divided by available ones (installed, not out of "
+        "service, and not serving).",
+        compute=_utilisation,
+        by_pool=_utilisation_by_pool,
         per_period=True,
         dimension="share",
         better="more",
@@ -123,8 +130,8 @@ def _metrics() -> Iterator[Metric]:
     )
     yield Metric(
         name="accelerators",
-        label="accelerators installed",
-        definition="Accelerators installed, on average over the time.",
+        label="installed accelerators",
+        definition="Time average of the installed accelerators.",
         compute=lambda part: float(np.sum(list(_installed_by_pool(part).values()))),
         by_pool=_installed_by_pool,
         per_period=True,
@@ -134,10 +141,10 @@ def _metrics() -> Iterator[Metric]:
     )
     yield Metric(
         name="ettr",
-        label="effective share of the time of jobs",
-        definition="Accelerator-seconds of kept work over all that the attempts held which ended "
-        "within the time (ETTR without the waits; Kokolis et al., arXiv 2410.21680, section II-E); "
-        "1 where nothing fails.",
+        label="effective training time ratio",
+        definition="Accelerator-seconds of work that is kept, divided by all accelerator-seconds "
+        "of the attempts that ended within the time (ETTR without waits; Kokolis et al., arXiv "
+        "2410.21680, section II-E); 1 without failures.",
         compute=lambda part: 1.0 if part.attempts is None else ettr(part.attempts),
         per_period=True,
         dimension="share",
@@ -148,9 +155,9 @@ def _metrics() -> Iterator[Metric]:
     )
     yield Metric(
         name="lost_work",
-        label="lost share of the time of jobs",
-        definition="Accelerator-seconds of work that was done in vain over all that the attempts "
-        "held which ended within the time; 0 where nothing fails.",
+        label="share of lost work",
+        definition="Accelerator-seconds of work that was lost, divided by all accelerator-seconds "
+        "of the attempts that ended within the time; 0 without failures.",
         compute=lambda part: 0.0 if part.attempts is None else lost_work(part.attempts),
         per_period=True,
         dimension="share",
@@ -161,8 +168,8 @@ def _metrics() -> Iterator[Metric]:
     )
     yield Metric(
         name="availability",
-        label="accelerators in service",
-        definition="Accelerator-seconds in service, for jobs or for requests, over those "
+        label="share of accelerators in service",
+        definition="Accelerator-seconds in service, for jobs or for requests, divided by those "
         "installed.",
         compute=_availability,
         per_period=True,

@@ -47,7 +47,9 @@ class RateStep(FileModel):
     """A rate that holds from a time until the next step."""
 
     at: Duration = Field(ge=0)
-    per_month: float = Field(ge=0, le=1e12, description="a month is 365.25 / 12 days")
+    per_month: float = Field(
+        ge=0, le=1e12, description="rate per month; a month is 365.25 / 12 days"
+    )
 
 
 def _in_order(steps: Sequence[RateStep], field: str) -> None:

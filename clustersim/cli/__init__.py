@@ -1,1 +1,1 @@
-"""The command line: arguments become calls, results become text."""
+"""The command line: converts arguments to calls, and results to text."""

@@ -1,4 +1,4 @@
-"""``clustersim catalogue``: accelerators and models, with their sources."""
+"""``clustersim catalogue``: accelerators and models with their sources."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ __all__ = ["add_parser", "run"]
 
 WIDTH = 110
 LEGEND = (
-    "Peaks are dense TFLOP/s. Links and networks are per chip, one direction; type: of the memory; "
-    "shape: of the scale-up link; node: chips of a node; kCNY: price range as quoted in thousand "
-    "yuan (--assumptions: with servers). "
-    "1e9 params, active: parameters in all and per token, in thousand millions; tokens: of a "
-    "sequence; batch: sequences of a step. * hypothetical. `clustersim catalogue NAME` prints each "
-    "field with its source."
+    "Peaks are dense TFLOP/s. Links and networks are per chip and direction. Columns: type: memory "
+    "type; shape: scale-up link; node: chips per node; kCNY: quoted price range in thousand yuan "
+    "(--assumptions: prices with servers); 1e9 params, active: parameters in total and per token, "
+    "in billions; tokens: per sequence; batch: sequences per step. * hypothetical. `clustersim "
+    "catalogue NAME` prints each field with its source."
 )
 REFERENCES = "References, for published training runs (BF16 is FP16 on chips without it)"
 
@@ -51,18 +50,18 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--all",
         action="store_true",
-        help="also list the chips that are there only as references for published training runs",
+        help="also list chips that serve only as references for published training runs",
     )
     parser.add_argument(
         "--assumptions",
         action="store_true",
-        help="print the planning assumptions of all estimates of cost, with their sources",
+        help="print the planning assumptions of all cost estimates, with their sources",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was asked for."""
+    """Print what was requested."""
     from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue
     from clustersim.errors import InputError
 
@@ -89,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _assumptions(catalogue: Catalogue) -> str:
-    """Planning assumptions and prices as tables and, below each, their sources."""
+    """Format planning assumptions and prices as tables, each followed by its sources."""
     from clustersim.catalogue import report
 
     parts = []
@@ -125,7 +124,7 @@ def _as_tables(catalogue: Catalogue, *, with_references: bool) -> str:
 
 
 def _in_full(item: Accelerator | Model) -> str:
-    """A table of all fields and, below it, what each source is the source of."""
+    """Format all fields as a table, followed by each source and the fields it supports."""
     from clustersim.catalogue import Accelerator, report
 
     headers: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`clustersim check-policy`: does a policy or placement keep the rules?"""
+"""`clustersim check-policy`: test whether a policy or placement follows the rules."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "check-policy",
-        help="test a policy or placement of one's own",
-        description="Try a policy or placement on small clusters: no accelerator allocated twice, "
-        "every job ends, nothing starts early, the same input gives the same schedule.",
+        help="test a user-defined policy or placement",
+        description="Run a policy or placement on small clusters and check that no accelerator is "
+        "allocated twice, every job ends, nothing starts early, and the same input gives the same "
+        "schedule.",
         epilog="example: clustersim check-policy my_policy.py:NarrowestFirst",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

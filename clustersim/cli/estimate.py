@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
-Estimate the time of one training step with its 90 % interval, memory, days and cost:
-of one job (--model, --accelerator, --count), the best plan searched unless --plan gives one;
-or of every row of a table (--table CONFIGS.csv --out PREDICTED.csv), whose columns
---columns lists. A plan is searched where none of its sizes is given; otherwise a size that
-is not given is 1.
-Exit code 1: no plan fits, the plan given does not fit, or no row of the table could be
-predicted; 2: the input cannot be used, or a rule refuses the plan given."""
+Estimate the time of one training step with its 90 % interval, memory, training days and cost,
+either for one job (--model, --accelerator, --count) or for every row of a table (--table
+CONFIGS.csv --out PREDICTED.csv; --columns lists the columns). The best plan is searched if none
+of its sizes is given; otherwise a size that is not given is 1.
+Exit code 1: no plan fits, the given plan does not fit, or no row of the table could be
+predicted; 2: the input cannot be used, or a rule refuses the given plan."""
 EXAMPLES = """\
 example:
   clustersim estimate --model llama3-70b --accelerator H200 --count 512
@@ -33,7 +32,7 @@ JOB_ONLY = (
     *("model", "accelerator", "count", "plan", "global_batch", "seq_len", "precision", "stack"),
     *("memory", "network", "tokens", "price", "depreciation", "tariff", "pue", "draws"),
 )
-"""Options that a table does not take: its columns say all that."""
+"""Options that a table does not accept, because its columns replace them."""
 
 OPTION_OF = {
     "price": "--price",
@@ -41,7 +40,7 @@ OPTION_OF = {
     "tariff": "--tariff",
     "pue": "--pue",
 }
-"""Options by what a message calls their values."""
+"""Options by the names that messages use for their values."""
 SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
@@ -54,33 +53,33 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    table = parser.add_argument_group("a table")
+    table = parser.add_argument_group("table of configurations")
     table.add_argument("--table", metavar="CONFIGS.csv", help="table of configurations")
-    table.add_argument("--out", metavar="PREDICTED.csv", help="new file for it with predictions")
+    table.add_argument("--out", metavar="PREDICTED.csv", help="new file for the predictions")
     table.add_argument(
-        "--columns", action="store_true", help="print the columns of both, with their defaults"
+        "--columns", action="store_true", help="print input and output columns with their defaults"
     )
-    _add_job(parser.add_argument_group("one job"))
+    _add_job(parser.add_argument_group("single job"))
     _add_cost(
         parser.add_argument_group(
-            "days and cost of one job",
+            "days and cost of a single job",
             "`clustersim catalogue --assumptions` prints the planning assumptions with their "
             "sources; --catalogue with a section `assumptions` replaces them",
         )
     )
-    both = parser.add_argument_group("both")
-    both.add_argument("--calibration", metavar="FILE", help="as `clustersim fit` writes it")
+    both = parser.add_argument_group("common options")
+    both.add_argument("--calibration", metavar="FILE", help="calibration from `clustersim fit`")
     add_catalogue(both, "chips and models")
     parser.set_defaults(run=run)
 
 
 def _add_job(job: argparse._ArgumentGroup) -> None:
-    job.add_argument("--model", metavar="NAME", help="model of the catalogue")
-    job.add_argument("--accelerator", metavar="NAME", help="chip of the catalogue")
-    job.add_argument("--count", type=whole_number, metavar="N", help="chips of the job")
-    job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: the best is searched)")
-    job.add_argument("--global-batch", type=whole_number, metavar="N", help="sequences of a step")
-    job.add_argument("--seq-len", type=whole_number, metavar="N", help="tokens of a sequence")
+    job.add_argument("--model", metavar="NAME", help="model in the catalogue")
+    job.add_argument("--accelerator", metavar="NAME", help="chip in the catalogue")
+    job.add_argument("--count", type=whole_number, metavar="N", help="number of chips")
+    job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: search the best)")
+    job.add_argument("--global-batch", type=whole_number, metavar="N", help="sequences per step")
+    job.add_argument("--seq-len", type=whole_number, metavar="N", help="tokens per sequence")
     job.add_argument(
         "--precision", metavar="bf16|fp8", help="bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)"
     )
@@ -88,36 +87,44 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
     job.add_argument(
         "--memory",
         metavar="loss_fused=linear,...",
-        help="options of the memory; --columns lists them (default: what the stack does)",
+        help="memory options; --columns lists them (default: those of the stack)",
     )
-    job.add_argument("--network", metavar="RATE", help="of one chip, as 400Gb/s")
+    job.add_argument("--network", metavar="RATE", help="network rate per chip, such as 400Gb/s")
     job.add_argument(
         "--draws", type=whole_number, metavar="N", help="also make N draws from the posterior"
     )
-    job.add_argument("--json", action="store_true", help="print the same as JSON")
+    job.add_argument("--json", action="store_true", help="print the estimate as JSON")
 
 
 def _add_cost(cost: argparse._ArgumentGroup) -> None:
     cost.add_argument(
-        "--tokens", type=_tokens, metavar="N", help="to train on, as 15T (default: 20 a parameter)"
+        "--tokens",
+        type=_tokens,
+        metavar="N",
+        help="training tokens, such as 15T (default: 20 per parameter)",
     )
     cost.add_argument(
         "--price",
         type=number,
         metavar="CNY",
-        help="of one chip with its share of the server (default: the catalogue's)",
+        help="price of a chip with its share of the server (default: from the catalogue)",
     )
     cost.add_argument(
-        "--depreciation", metavar="TIME", help="of the purchase (default: the planning assumption)"
+        "--depreciation",
+        metavar="TIME",
+        help="depreciation period (default: the planning assumption)",
     )
     cost.add_argument(
-        "--tariff", type=number, metavar="CNY", help="of a kWh (default: the planning assumption)"
+        "--tariff",
+        type=number,
+        metavar="CNY",
+        help="electricity price per kWh (default: the planning assumption)",
     )
     cost.add_argument(
         "--pue",
         type=number,
         metavar="X",
-        help="power of the site over that of its nodes (default: the planning assumption)",
+        help="power of the site divided by that of its nodes (default: the planning assumption)",
     )
 
 
@@ -152,11 +159,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _refuse_job_options(args: argparse.Namespace, given: list[str]) -> None:
     problems = [f"--{name} is missing" for name in ("table", "out") if getattr(args, name) is None]
-    problems += [
-        f"--{name.replace('_', '-')} goes with one job, not with a table" for name in given
-    ]
+    problems += [f"--{name.replace('_', '-')} applies to one job, not to a table" for name in given]
     if args.json:
-        problems.append("--json goes with one job, not with a table")
+        problems.append("--json applies to one job, not to a table")
     if problems:
         raise InputError("estimate", problems)
 
@@ -185,16 +190,16 @@ def _run_table(args: argparse.Namespace) -> int:
     for renamed in found.renamed:
         print(f"Note: {renamed}")
     for column, meant in found.misspelt.items():
-        used = f" The rows predicted have the default of {meant}." if found.predicted else ""
-        print(f"Note: column {column!r} is not known; did you mean {meant!r}?{used}")
+        used = f" The predicted rows use the default of {meant}." if found.predicted else ""
+        print(f"Note: column {column!r} is unknown; did you mean {meant!r}?{used}")
     missing = len(table) - found.predicted
     rows = counted(found.predicted, "row")
     print(f"{rows} predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
     if found.interrupted:
-        told = f"interrupted: {format_count(found.interrupted)} of the rows were not reached"
-        print(f"{told}; their reason says so", file=sys.stderr)
+        message = f"interrupted: {format_count(found.interrupted)} of the rows were not reached"
+        print(f"{message}; see the column reason", file=sys.stderr)
         return 130
     return 0 if found.predicted else 1
 
@@ -204,9 +209,9 @@ def _print_columns() -> None:
     from clustersim.estimation import COLUMNS
     from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 
-    print("Columns that are read")
+    print("Input columns")
     print(table([*COLUMNS.items(), *FOR_UNKNOWN_CHIPS.items()], ["column", "meaning"]))
-    print("\nColumns that are added")
+    print("\nAdded columns")
     print(table(PREDICTED.items(), ["column", "meaning"]))
 
 
@@ -262,10 +267,10 @@ def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
         return Prices.of(catalogue.assumptions, **given)
     except InputError as error:
         problems = [
-            f"{option}{told.removeprefix(name)}"
-            for told in error.problems
+            f"{option}{problem.removeprefix(name)}"
+            for problem in error.problems
             for name, option in OPTION_OF.items()
-            if told.startswith(f"{name}:")
+            if problem.startswith(f"{name}:")
         ]
         raise InputError("estimate", problems) from None
 

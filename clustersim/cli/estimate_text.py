@@ -36,13 +36,13 @@ __all__ = ["estimate_json", "estimate_text"]
 WIDTH = 100
 BAR = 50
 LEAST_SHARE = 0.0005
-"""Parts of less than this share of a step are left out of the bars."""
+"""Parts with a smaller share of the step time are not drawn as bars."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 DAY_S = 86400.0
 
 
 def estimate_text(found: Estimate) -> str:
-    """Return all of an estimate, for a terminal of 100 columns."""
+    """Format a complete estimate for a terminal of 100 columns."""
     sections = [_head(found)]
     best = found.best
     if found.reason:
@@ -77,7 +77,7 @@ def estimate_text(found: Estimate) -> str:
 
 
 def _notes_of_others(plans: tuple[PlanEstimate, ...]) -> list[str]:
-    """Say what is unusual about the plans after the first, each line once."""
+    """Return the notes on the plans after the first, each line once."""
     places: dict[str, list[str]] = {}
     for place, plan in enumerate(plans[1:], start=2):
         for note in plan.notes:
@@ -105,7 +105,7 @@ def _head(found: Estimate) -> str:
         f"{found.precision.upper()}, {format_rate(8 * found.nic_Bps, 'b/s')} of network)",
         f"batch   {format_count(found.global_batch)} sequences of "
         f"{format_count(found.model.seq_len)} tokens: "
-        f"{format_count(found.tokens_per_step)} tokens a step",
+        f"{format_count(found.tokens_per_step)} tokens per step",
         f"stack   {found.stack or '(unknown)'}",
     ]
     if found.best is not None:
@@ -121,7 +121,7 @@ def _step(found: Estimate, best: PlanEstimate) -> str:
         f"Step time   {_seconds(best.step_time_s)}   "
         f"(90 % interval {_seconds(best.lo_s)} to {_seconds(best.hi_s)})",
         f"Throughput  {format_count(best.tokens_per_s)} tokens/s, "
-        f"{format_count(best.tokens_per_s / found.count)} a chip",
+        f"{format_count(best.tokens_per_s / found.count)} per chip",
         f"MFU         {format_percent(best.mfu)} of the {found.precision.upper()} peak",
     ]
     if found.drawn_s.size:
@@ -151,11 +151,11 @@ def _bars(title: str, values: Mapping[str, float], whole: float, form: Any) -> s
 
 
 def _cost(found: Estimate, cost: Cost) -> str:
-    prices, told = cost.prices, cost.prices.assumptions
+    prices, assumptions = cost.prices, cost.prices.assumptions
     time, low, high = map(format_duration, (cost.seconds, cost.lo_s, cost.hi_s))
     chip_days = found.count * cost.seconds / DAY_S
     lines = [
-        f"Training on {format_number(cost.tokens)} tokens (--tokens; default 20 a parameter, "
+        f"Training on {format_number(cost.tokens)} tokens (--tokens; default 20 per parameter, "
         "Hoffmann et al. 2022)",
         f"  time        {time}   (90 % interval {low} to {high}), "
         f"{format_count(chip_days)} chip-days",
@@ -163,50 +163,50 @@ def _cost(found: Estimate, cost: Cost) -> str:
         f"({format_quantity(3.6e6 * cost.energy_kwh, 'energy')})",
     ]
     if cost.chips_cny is None or cost.total_cny is None:
-        lines.append("  chips       no price is known; give --price")
+        lines.append("  chips       unknown price; give --price")
     else:
         per_billion = cost.total_cny / cost.tokens * 1e9
         lines += [
             f"  servers     {format_money(cost.chips_cny)}   (chips with their servers)",
             f"  site        {format_money(cost.site_cny or 0.0)}   (network and buildings)",
             *([f"  interest    {format_money(cost.interest_cny)}"] if cost.interest_cny else []),
-            f"  together    {format_money(cost.total_cny)}   "
+            f"  total       {format_money(cost.total_cny)}   "
             f"({format_money(per_billion)} per 1e9 tokens)",
         ]
     assumed = [
-        f"network and buildings {100 * told.site_share:g} % of the servers",
-        f"{prices.power_w(found.accelerator):,.0f} W a chip with its share of the host "
-        f"({told.load_factor:g} x {found.accelerator.power_w:g} W + {told.host_busy:,.0f} W / "
-        f"{found.accelerator.chips_per_node}) times {prices.pue:g} (--pue) at "
-        f"{prices.tariff_cny_per_kwh:g} CNY a kWh (--tariff)",
+        f"network and buildings {100 * assumptions.site_share:g} % of the servers",
+        f"{prices.power_w(found.accelerator):,.0f} W per chip with its share of the host "
+        f"({assumptions.load_factor:g} x {found.accelerator.power_w:g} W + "
+        f"{assumptions.host_busy:,.0f} W / {found.accelerator.chips_per_node}) times "
+        f"{prices.pue:g} (--pue) at {prices.tariff_cny_per_kwh:g} CNY per kWh (--tariff)",
         "no failures, restarts or evaluations",
     ]
     if prices.chip_cny is not None:
         assumed.insert(
             0,
-            f"{format_money(prices.chip_cny)} a chip with its share of the server (--price) over "
+            f"{format_money(prices.chip_cny)} per chip with its share of the server (--price) over "
             f"{prices.depreciation_years:g} years of full use (--depreciation)",
         )
     own = _from_own_file(found.accelerator, prices)
     if own:
-        assumed.append(f"from a catalogue file of your own: {', '.join(own)}")
+        assumed.append(f"from your catalogue file: {', '.join(own)}")
     assumed.append(
-        "these are the planning assumptions where no option says otherwise "
+        "all values without an option are the planning assumptions "
         "(`clustersim catalogue --assumptions`)"
     )
     return "\n".join([*lines, _wrapped("assumed: " + "; ".join(assumed) + ".", "  ")])
 
 
 def _from_own_file(chip: Accelerator, prices: Prices) -> list[str]:
-    """What an own catalogue file gives, save what an option of the command line replaces."""
-    told = prices.assumptions
+    """Return what a user's catalogue file provides, except values replaced by options."""
+    assumptions = prices.assumptions
     given = {
-        "life": math.isclose(prices.depreciation_years * SECONDS_PER_YEAR, told.life),
-        "electricity_per_kwh": prices.tariff_cny_per_kwh == told.tariff_cny_per_kwh,
-        "pue": prices.pue == told.pue,
+        "life": math.isclose(prices.depreciation_years * SECONDS_PER_YEAR, assumptions.life),
+        "electricity_per_kwh": prices.tariff_cny_per_kwh == assumptions.tariff_cny_per_kwh,
+        "pue": prices.pue == assumptions.pue,
     }
-    own = [name for name in sorted(told.own) if given.get(name, True)]
-    price = server_price_cny(chip, told)
+    own = [name for name in sorted(assumptions.own) if given.get(name, True)]
+    price = server_price_cny(chip, assumptions)
     if chip.price_file and price is not None and prices.chip_cny == price[1]:
         own.insert(0, f"the price of {chip.name}")
     return own
@@ -218,7 +218,7 @@ def _range(low: str, high: str) -> str:
 
 
 def _plans(plans: tuple[PlanEstimate, ...]) -> str:
-    """A row for each plan; sizes that are 1 (`etp`: the default) in all of them are left out."""
+    """Format a row for each plan, without sizes that are 1 (`etp`: the default) in all plans."""
     sizes = [
         name
         for name in ("tp", "pp", "dp", "cp", "ep", "etp", "vpp")
@@ -248,7 +248,7 @@ def _plans(plans: tuple[PlanEstimate, ...]) -> str:
 
 
 def estimate_json(found: Estimate) -> str:
-    """Return all of an estimate as JSON; SI units, money in CNY."""
+    """Return a complete estimate as JSON; SI units, money in CNY."""
     content: dict[str, Any] = {
         "model": found.model.name,
         "accelerator": found.accelerator.name,

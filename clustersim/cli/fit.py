@@ -1,4 +1,4 @@
-"""`clustersim fit`: fit the performance core to measured training runs."""
+"""`clustersim fit`: fit the performance model to measured training runs."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ __all__ = ["add_parser", "run"]
 
 MOST_REASONS = 10
 UNEXPLAINED = 0.5
-"""Size of the logarithm of predicted over measured from which a run of the user's is told."""
+"""A user's run is reported if |log(predicted / measured)| is larger than this."""
 IMPLAUSIBLE = 4.0
-FAR = f"your rows ask for effects over {IMPLAUSIBLE:g} standard deviations off; check the rows"
+FAR = f"your rows need effects of over {IMPLAUSIBLE:g} standard deviations; check the rows"
 LEAST_MOVED = 0.05
-"""Effects that moved less, in standard deviations of the prior, are not told."""
+"""Effects that moved less, in standard deviations of the prior, are not reported."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "fit",
-        help="fit step times to measured training runs and microbenchmarks, ours and your own",
-        description="Fit the coefficients of the performance core to measured training runs: the "
-        "published ones that come with the package, and your own beside them or instead; and to "
-        "microbenchmarks of `clustersim measure`, whose whole steps then show how good the fit is. "
-        "Writes a calibration, and a report with its errors on rows that were left out.",
-        epilog="MEASUREMENTS.csv is a file of `clustersim measure`, or has a row a run:\n"
+        help="fit the performance model to measured training runs and microbenchmarks",
+        description="Fit the coefficients of the performance model to measured training runs (the "
+        "published runs in the package, and your own in addition or instead) and to "
+        "microbenchmarks from `clustersim measure`, whose whole training steps then test the fit. "
+        "Writes a calibration, and a report with its errors on left-out rows.",
+        epilog="MEASUREMENTS.csv is a file from `clustersim measure`, or has one row per run:\n"
         "accelerator, n_accelerators, model (or layers, hidden, heads, ffn_hidden, vocab,\n"
         "seq_len), global_batch, tp, pp, ... and step_time_s or tokens_per_s_per_device.\n"
         "The same input gives the same file.\n"
@@ -52,15 +52,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("measurements", nargs="*", metavar="MEASUREMENTS.csv")
     parser.add_argument("--out", required=True, metavar="CALIBRATION.json", help="new file")
-    parser.add_argument("--only", action="store_true", help="leave the published runs out")
+    parser.add_argument("--only", action="store_true", help="do not use the published runs")
     parser.add_argument(
-        "--seed", type=whole_number, default=0, metavar="N", help="of the left-out rows"
+        "--seed",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="seed for choosing the left-out rows",
     )
     parser.add_argument(
-        "--report", metavar="DIR", help="new folder for the report (default: beside the output)"
+        "--report", metavar="DIR", help="new folder for the report (default: next to the output)"
     )
     parser.add_argument(
-        "--no-validation", action="store_true", help="leave no rows out (a tenth of the time)"
+        "--no-validation", action="store_true", help="leave no rows out (takes a tenth of the time)"
     )
     add_catalogue(parser, "chips and models")
     parser.set_defaults(run=run)
@@ -68,7 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    # Threads that wait for each other in many small products cost tenfold on a busy machine.
+    # Many small products with several threads take ten times longer on a busy machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from clustersim.calibration import calibrate, load_measurements
     from clustersim.calibration.chip_tables import step_errors
@@ -83,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
     problems = []
     if args.only and not args.measurements:
-        problems.append("--only: needs a MEASUREMENTS.csv of your own")
+        problems.append("--only: needs a MEASUREMENTS.csv with your runs")
     if args.seed < 0:
         problems.append(f"--seed: must be 0 or more, found {args.seed}")
     if problems:
@@ -125,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> LinkFit:
-    """Draw the fit and that of the collectives, which is returned."""
+    """Draw the fit, and the fit of the collectives; return the latter."""
     from clustersim.network.fit import fit_links, read_collectives
     from clustersim.plots.calibration import (
         draw_coefficients,
@@ -149,7 +153,7 @@ def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> 
 
 
 def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> None:
-    """Draw what the microbenchmarks of each chip of the user's files say."""
+    """Draw the microbenchmarks of each chip in the user's files."""
     from clustersim.plots.microbenchmarks import draw_chip
     from clustersim.plots.style import save_figure
 
@@ -162,7 +166,7 @@ def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> No
 
 
 def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
-    """Name each usable run of the user's tables, which come last, by its file and line."""
+    """Name each usable run of the user's tables (the last ones) by its file and line."""
     from clustersim.calibration.measurements import read_table
     from clustersim.calibration.microbenchmark_rows import is_microbenchmarks
 
@@ -210,7 +214,7 @@ def _summary(
 
 
 def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
-    """What the user's chips reach, and how their whole steps come out."""
+    """Return what the user's chips reach, and the errors of their whole steps."""
     from clustersim.calibration.chip_report import (
         coefficient_cells,
         doubt_text,
@@ -224,13 +228,13 @@ def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     headers, cells = coefficient_cells(calibrated)
     repeated = repeat_text(repeated_cases(calibrated.measured))
     chips, stacks = calibrated.measured.user_chips, user_stacks(calibrated)
-    heading = f"what {', '.join(chips)} reaches with {', '.join(stacks)}, and its 90 % interval:"
+    heading = f"efficiency of {', '.join(chips)} with {', '.join(stacks)}, with 90 % intervals:"
     reached = [heading, table(cells, headers)] if cells else []
     return [*repeated, *reached, *doubt_text(calibrated), *step_text(steps)]
 
 
 def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
-    """Warn of the user's rows that even the fit to them does not explain."""
+    """Return a warning about the user's rows that even their own fit does not explain."""
     own = rows[~rows["published"]].assign(row=mine)
     ratio = 1.0 + own["fitted_error"]
     least = math.exp(-UNEXPLAINED)
@@ -244,18 +248,17 @@ def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
         return []
     if len(lines) > MOST_REASONS:
         lines = [*lines[:MOST_REASONS], f"  and {len(lines) - MOST_REASONS} more, see rows.csv"]
-    rows_of = "row" if len(far) == 1 else "rows"
-    return [f"warning: the fit cannot explain {len(far)} {rows_of} of yours; check them:", *lines]
+    return [f"warning: the fit cannot explain {len(far)} of your rows; check:", *lines]
 
 
 def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
-    """How intervals hold and a table of errors of left-out rows, or why there is none."""
+    """Return the coverage of intervals and the errors of left-out rows, or why there are none."""
     from clustersim.calibration.coverage import coverage_text
 
     if "within_error" not in rows:
         return [
             f"no rows were left out, as {calibrated.why_no_rows()}: errors are unknown, and the "
-            "width of the intervals is that of the shipped calibration",
+            "intervals are as wide as in the shipped calibration",
         ]
     sets = {"quality A, complete": rows["complete"], "all": rows["complete"] | True}
     cells = []
@@ -277,7 +280,7 @@ def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
 
 
 def _user_labels(measured: Measurements) -> list[tuple[str, ...]]:
-    """Labels of the microbenchmarks of the user's chips."""
+    """Return the labels of the microbenchmarks of the user's chips."""
     if measured.micro is None:
         return []
     pairs = zip(measured.micro.labels, measured.of_user_chips, strict=True)
@@ -285,7 +288,7 @@ def _user_labels(measured: Measurements) -> list[tuple[str, ...]]:
 
 
 def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
-    """Effects of the groups that the user's rows belong to that moved most, and from where."""
+    """Return the effects of the user's groups that moved most, and the reference point."""
     from clustersim.calibration.diagnostics import movers
     from clustersim.performance import LEVELS, default_calibration
 

@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 where the answer is no (nothing fits, a plan misses its goal, a policy breaks a rule, a
-        run of a study fails); 2 for input that cannot be used; 128 + its number after a signal (130
+        0; 1 if the answer is no (nothing fits, a plan misses its goal, a policy breaks a rule, a
+        run of a study fails); 2 for unusable input; 128 + the signal number after a signal (130
         after Ctrl-C).
     """
     with interrupts.watched(*interrupts.SIGNALS, command=True):
@@ -63,17 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says of a value of an option that cannot be used what all other problems of input say."""
+    """Reports an unusable option value in the same way as other input errors."""
 
     def error(self, message: str) -> NoReturn:
-        option, colon, told = message.removeprefix("argument ").partition(": ")
-        if colon and message.startswith("argument ") and not told.startswith("invalid choice"):
-            raise InputError(option, told)
+        option, colon, problem = message.removeprefix("argument ").partition(": ")
+        if colon and message.startswith("argument ") and not problem.startswith("invalid choice"):
+            raise InputError(option, problem)
         super().error(message)
 
 
 class _Version(argparse.Action):
-    """Prints the version and the hash of the code, which takes reading its files."""
+    """Prints the version and the hash of the code (which requires reading its files)."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **options)
@@ -89,7 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = _Parser(
         prog="clustersim",
-        description="Simulate training jobs on a datacenter of mixed accelerators.",
+        description="Simulate training jobs on a datacenter with mixed accelerators.",
         epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")

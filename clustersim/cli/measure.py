@@ -1,4 +1,4 @@
-"""`clustersim measure`: microbenchmarks of the chip on the desk."""
+"""`clustersim measure`: microbenchmarks of the local accelerator."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     parser = commands.add_parser(
         "measure",
-        help="measure a chip of your own, for `clustersim fit`",
+        help="measure a chip for `clustersim fit`",
         description="Time matrix products, memory-bound operations, attention, transformer layers, "
-        "whole training steps and, where there are several devices, collectives. Needs PyTorch "
-        "for the device. About four minutes on one H200.",
+        "whole training steps and, with several devices, collectives. Needs PyTorch for the "
+        "device. Takes about four minutes on one H200.",
         epilog="kinds: " + ", ".join(KINDS) + "\n"
-        "Each case is in the file as soon as it is measured; Ctrl-C keeps what is there.\n"
-        "`clustersim fit` takes the file.\n"
+        "Each case is written to the file as soon as it is measured; Ctrl-C keeps finished cases.\n"
+        "`clustersim fit` reads the file.\n"
         "example: clustersim measure --out my-chip.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,21 +44,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--device",
         metavar="NAME",
         default="",
-        help="cuda, npu or cpu (default: the first there is)",
+        help="cuda, npu or cpu (default: the first available)",
     )
     parser.add_argument(
         "--accelerator",
         metavar="CHIP",
-        help="the chip's name in the catalogue (default: found by the device's own name)",
+        help="name of the chip in the catalogue (default: from the name of the device)",
     )
     parser.add_argument(
-        "--kinds", nargs="+", default=[], metavar="KIND", help="measure these only (default: all)"
+        "--kinds", nargs="+", default=[], metavar="KIND", help="measure only these (default: all)"
     )
     parser.add_argument(
         "--ranks",
         type=whole_number,
         metavar="N",
-        help="processes of the collectives, a device each (default: all devices of the machine)",
+        help="processes of the collectives, one per device (default: all devices of the machine)",
     )
     parser.add_argument("--quick", action="store_true", help="a few small cases, half a minute")
     add_catalogue(parser)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     groups = chosen(collective_cases(_ranks(args, device), quick=args.quick), args.kinds)
     total = len(cases) + len(groups)
     if not total:
-        message = f"{', '.join(args.kinds)}: needs two devices or more, here is 1"
+        message = f"{', '.join(args.kinds)}: needs two devices or more, found 1"
         raise InputError("--kinds", f"{message} (on a CPU: --ranks 2)")
     device.torch.manual_seed(SEED)
     rows: list[Measured] = []
@@ -124,19 +124,19 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _ranks(args: argparse.Namespace, device: Device) -> int:
-    """Processes of the collectives; on a CPU as many as are asked for."""
+    """Return the number of processes of the collectives; on a CPU, as many as requested."""
     from clustersim.errors import InputError
 
     if args.ranks is None:
         return device.count
     if args.ranks < 1 or (device.kind != "cpu" and args.ranks > device.count):
-        most = "" if device.kind == "cpu" else f" to {device.count}, the devices here"
+        most = "" if device.kind == "cpu" else f" to {device.count}, the number of devices"
         raise InputError("--ranks", f"must be 1{most or ' or more'}, found {args.ranks}")
     return int(args.ranks)
 
 
 def _accelerator(args: argparse.Namespace, device: Device) -> str:
-    """Name of the chip: as given, as the catalogue knows it, or what the device calls itself."""
+    """Return the chip's name: as given, as in the catalogue, or as the device reports it."""
     from clustersim.catalogue import load_catalogue
     from clustersim.microbenchmarks.device import name_in_catalogue
 
@@ -150,8 +150,8 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
     if found is None:
         print(
             f"note: the catalogue has no chip {device.name!r}. To fit to these measurements, "
-            "describe it in a file (README, 'A chip of your own'), and name it with --accelerator "
-            "here or in the column accelerator.",
+            "describe the chip in a file (README, 'A chip of your own') and give its name with "
+            "--accelerator here or in the column accelerator.",
             file=sys.stderr,
         )
     return found or device.name
@@ -159,9 +159,9 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
 
 @contextmanager
 def _progress(total: int) -> Iterator[tuple[Callable[[Case], None], Callable[[], object]]]:
-    """Show a bar on a terminal, and elsewhere a line for each kind of case.
+    """Show a bar on a terminal, otherwise a line for each kind of case.
 
-    Yields what is called before each case, and what is called after it.
+    Yields a function to call before each case, and one to call after it.
     """
     from tqdm import tqdm
 
@@ -180,7 +180,7 @@ def _progress(total: int) -> Iterator[tuple[Callable[[Case], None], Callable[[],
 
 
 def _summary(rows: list[Measured], out: str) -> list[str]:
-    """The best of each kind, and what could not be measured."""
+    """Return the best value of each kind, and what could not be measured."""
     cells = []
     for kind in dict.fromkeys(str(row["kind"]) for row in rows):
         of_kind = [row for row in rows if row["kind"] == kind]

@@ -1,4 +1,4 @@
-"""`clustersim metrics`: what can be measured, and what the columns of tables are."""
+"""`clustersim metrics`: the available metrics, and the columns of all tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--columns",
         action="store_true",
-        help="the columns of all tables that clustersim writes, in Markdown",
+        help="print the columns of all tables that clustersim writes, in Markdown",
     )
     add_plugins(parser)
     parser.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = [
 
 
 def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> None:
-    """Add ``--catalogue``, which may be given several times, with `what` of the user's own."""
+    """Add ``--catalogue``, which may be repeated, for files with the user's `what`."""
     parser.add_argument(
         "--catalogue",
         action="append",
         default=[],
         metavar="USER.yaml",
-        help=f"file with {what} of your own (may be given again)",
+        help=f"file with your own {what} (may be repeated)",
     )
 
 
 class OldName(argparse.Action):
-    """An option under its former name: it works, is not in the help, and a note says the new one.
+    """A deprecated option name: it works, is not in the help, and a note gives the new name.
 
-    The new option must have the same `dest` and be of the kind ``append``.
+    The new option must have the same `dest` and the action ``append``.
     """
 
     def __call__(
@@ -46,54 +46,54 @@ class OldName(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Add the value to those of the new option."""
-        note(f"{option_string} is called --{self.dest} now")
+        """Append the value to those of the new option."""
+        note(f"{option_string} is deprecated; use --{self.dest}")
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
 
 
 def add_changes(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add ``--set``, which may be given several times, for fields of `what`."""
+    """Add ``--set``, which may be repeated, for fields of `what`."""
     parser.add_argument(
         "--set",
         dest="changes",
         action="append",
         default=[],
         metavar="a.b.c=value",
-        help=f"change a field{what}; may be given several times",
+        help=f"change a field{what}; may be repeated",
     )
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:
-    """Add ``--format``, of pictures."""
+    """Add ``--format`` for pictures."""
     parser.add_argument(
         "--format",
         dest="formats",
         default="png,svg",
         metavar="png,svg,pdf",
-        help="of the pictures (default: png,svg)",
+        help="formats of the pictures (default: png,svg)",
     )
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:
-    """Add ``--plugins``, which may be given several times."""
+    """Add ``--plugins``, which may be repeated."""
     parser.add_argument(
         "--plugins",
         action="append",
         default=[],
         metavar="FILE.py",
-        help="file that registers metrics or plots of your own (may be given again)",
+        help="file that registers user-defined metrics or plots (may be repeated)",
     )
 
 
 def add_quick(parser: argparse.ArgumentParser) -> None:
     """Add ``--quick``."""
     parser.add_argument(
-        "--quick", action="store_true", help="the small version that the file gives under `quick`"
+        "--quick", action="store_true", help="use the small version from the section `quick`"
     )
 
 
 def whole_number(text: str) -> int:
-    """Read a whole number, also as 1e3 or 1,024.
+    """Parse a whole number; 1e3 and 1,024 are allowed.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def whole_number(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """Read a finite number."""
+    """Parse a finite number."""
     value = _float(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"must be a number, found {shown(text)}")

@@ -1,4 +1,4 @@
-"""`clustersim plan`: what to buy, and when."""
+"""`clustersim plan`: which chips to buy, and when."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "plan",
-        help="find what to buy of each chip type in each quarter",
-        description="Find the purchases that meet a demand at the least expected cost over "
-        "scenarios of supply, price every limit, and try the plan by simulation. Exit code 1: the "
-        "limits leave no plan (the folder then says what is missing), or the simulated service "
-        "misses its objective. An interrupt keeps the purchases and the simulations that are done; "
-        "--resume continues.",
+        help="find how many chips of each type to buy in each quarter",
+        description="Find the purchases that meet a demand at the lowest expected cost over "
+        "scenarios of supply, compute the shadow price of every limit, and check the plan by "
+        "simulation. Exit code 1: the limits permit no plan (the folder then contains what is "
+        "missing), or the simulated service misses its objective. An interrupt keeps the purchases "
+        "and the finished simulations; --resume continues.",
         epilog="example: clustersim plan experiments/plan_2026.yaml --out out/plan\n"
         "         clustersim plan experiments/plan_2026.yaml --out out/half "
         "--set 'budget=80e9 CNY'",
@@ -34,16 +34,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("plan", metavar="PLAN.yaml")
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the plan")
     parser.add_argument(
-        "--resume", action="store_true", help="continue the interrupted plan that --out holds"
+        "--resume", action="store_true", help="continue the interrupted plan in --out"
     )
     add_quick(parser)
     parser.add_argument(
         "--workers",
         type=whole_number,
         metavar="N",
-        help="processes that simulate (default: one a core)",
+        help="simulation processes (default: one per core)",
     )
-    add_changes(parser, " of the plan; null takes it away, and the output says what holds instead")
+    add_changes(parser, " of the plan; null removes it, and the output states what applies instead")
     add_formats(parser)
     parser.set_defaults(run=run)
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise InputError("--workers", f"must be 1 or more, found {args.workers}")
     question = load_plan(args.plan, quick=args.quick, changes=args.changes)
-    told = f"the plan so far is in {args.out}; --resume continues it"
+    unfinished = f"the plan so far is in {args.out}; --resume continues it"
     with (
         plan_folder(args.out, question, resume=args.resume) as (folder, kept),
         ExitStack() as words,
@@ -69,12 +69,12 @@ def run(args: argparse.Namespace) -> int:
         def keep(plan: PurchasePlan) -> None:
             kept.begin()
             write_plan(plan, folder, formats=())
-            words.enter_context(last_words(told))
+            words.enter_context(last_words(unfinished))
 
         plan = plan_purchases(
             question,
             workers=args.workers,
-            told=_told if sys.stderr.isatty() else None,
+            report=_print_progress if sys.stderr.isatty() else None,
             kept=kept,
             state=keep,
         )
@@ -88,5 +88,5 @@ def run(args: argparse.Namespace) -> int:
     return 0 if plan.meets else 1
 
 
-def _told(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -22,11 +22,11 @@ from clustersim.units import format_money, format_number, scale_of
 __all__ = ["plan_text"]
 
 MOST_PRICES = 12
-"""Shadow prices that are shown; the table has all."""
+"""Number of shadow prices to print; the table has all."""
 
 
 def plan_text(plan: PurchasePlan) -> str:
-    """Say what a plan is, and what it hangs on."""
+    """Format a plan: purchases, costs, assumptions, shadow prices, regret and simulation."""
     spec = plan.question.spec
     parts = [textwrap.fill(f"{spec.name}: {spec.question}".rstrip(": "), 100)]
     if plan.schedule is None:
@@ -47,7 +47,7 @@ def plan_text(plan: PurchasePlan) -> str:
 
 
 def _purchases(plan: PurchasePlan) -> str:
-    """Nodes bought, a row a scenario and quarter; what all scenarios share once."""
+    """Format nodes bought per scenario and quarter; rows common to all scenarios appear once."""
     assert plan.schedule is not None, "there is a plan"
     bought = purchase_table(plan, plan.schedule)
     several = len(plan.problem.scenarios) > 1
@@ -62,7 +62,7 @@ def _purchases(plan: PurchasePlan) -> str:
         chips, spending = group["chips"].sum(), group["spending_cny"].sum()
         rows.append([scenario, f"Q{quarter}", *nodes, f"{chips:,}", f"{spending / scale:.3f}"])
     headers = ["scenario", "quarter", *plan.problem.chips, "chips", f"paid, {unit}"]
-    return f"nodes bought, and what is paid for them\n{table(rows, headers)}"
+    return f"nodes bought and payments\n{table(rows, headers)}"
 
 
 def _costs(plan: PurchasePlan) -> str:
@@ -86,39 +86,42 @@ def _costs(plan: PurchasePlan) -> str:
         f"expected cost {format_money(schedule.expected_cost)}; bound of the linear relaxation "
         f"{format_money(plan.bound)}; {_utilisation(plan)}"
     )
-    return f"cost that the plan is charged with, {unit}\n{table(rows, headers)}\n{bound}"
+    return f"cost charged to the plan, {unit}\n{table(rows, headers)}\n{bound}"
 
 
 def _utilisation(plan: PurchasePlan) -> str:
-    """Planning utilisation, and where it is from."""
+    """Describe the planning utilisation and its origin."""
     used, stated = plan.problem.utilisation, plan.question.spec.planning_utilisation
     if plan.verified is None:
         return f"planning utilisation {used:.3f} (not verified)"
     found = "as stated" if used == stated else f"lowered from {stated:g}"
     if not plan.verified.complete:
         return f"planning utilisation {used:.3f} ({found}; the verification is incomplete)"
-    return f"planning utilisation {used:.3f} ({found}; tried by simulation)"
+    return f"planning utilisation {used:.3f} ({found}; checked by simulation)"
 
 
 def _assumptions(plan: PurchasePlan) -> str:
-    """Prices, power and times that the plan rests on, and where each is from."""
+    """Format the prices, power and times that the plan is based on, with their origins."""
     rows = assumption_table(plan.question, plan.problem).to_numpy().tolist()
     return f"assumptions\n{table(rows, ['assumption', 'value', 'from'])}"
 
 
 def _reference(plan: PurchasePlan) -> str:
-    """Chips at the end of the plan beside those of the reference fleet."""
-    told, found = plan.question.spec.reference_fleet, plan.reference
-    assert told is not None, "there is a reference fleet"
+    """Format the chips at the end of the plan next to those of the reference fleet."""
+    reference, found = plan.question.spec.reference_fleet, plan.reference
+    assert reference is not None, "there is a reference fleet"
     assert found is not None, "there is a reference fleet"
     rows = []
     for row in found.to_dict("records"):
         low, high = row["least_chips"], row["most_chips"]
         planned = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         rows.append([row["accelerator"], f"{row['reference_chips']:,}", planned])
-    headers = ["chips", Path(told.cluster).stem, "plan, at its end"]
-    why = textwrap.fill(f"Note: {told.why}", 100)
-    return f"fleet at the end of the plan beside {told.cluster}\n{table(rows, headers)}\n{why}"
+    headers = ["chips", Path(reference.cluster).stem, "plan, at its end"]
+    why = textwrap.fill(f"Note: {reference.why}", 100)
+    return (
+        f"fleet at the end of the plan compared with {reference.cluster}\n"
+        f"{table(rows, headers)}\n{why}"
+    )
 
 
 def _prices(plan: PurchasePlan) -> str:
@@ -136,13 +139,13 @@ def _prices(plan: PurchasePlan) -> str:
             price = format_number(abs(row["saves_cny"]))
             rows.append([limit, of, _quarter(quarter), where, row["unit"], price])
     if not rows:
-        return "no limit of supply, budget, power or room binds"
-    told = table(rows[:MOST_PRICES], ["limit", "of", "quarter", "binds in", "one more", "CNY"])
+        return "no limit of supply, budget, power or space is binding"
+    shown = table(rows[:MOST_PRICES], ["limit", "of", "quarter", "binding in", "one more", "CNY"])
     left = len(rows) - MOST_PRICES
     more = f"\nand {left} more in shadow_prices.csv" if left > 0 else ""
     return (
-        "what one more saves of the expected cost (of demand: costs), for small changes: one more "
-        f"in\neach of the scenarios that are named\n{told}{more}"
+        "saving in expected cost (for demand: added cost) per additional unit, for small changes:\n"
+        f"one more in each of the scenarios listed\n{shown}{more}"
     )
 
 
@@ -163,18 +166,18 @@ def _regret(regret: Regret, scenarios: tuple[str, ...]) -> str:
         )
     ]
     headers = ["first purchases", *scenarios, "expected cost"]
-    return f"regret if a scenario comes true, {unit}\n{table(rows, headers)}"
+    return f"regret by realised scenario, {unit}\n{table(rows, headers)}"
 
 
 def _rounds(rounds: pd.DataFrame) -> str:
-    """The worst quarter and scenario of each round."""
+    """Format the worst quarter and scenario of each round."""
     metric = next(iter(rounds["metric"].dropna()), "") if "metric" in rounds else ""
     rows: list[list[object]] = []
     for number, group in rounds.groupby("round", sort=True):
         utilisation = f"{group['planning_utilisation'].iloc[0]:.3f}"
         if not group["possible"].all() or not group["jobs"].any():
-            told = "no job" if group["possible"].all() else "no plan"
-            rows.append([number, utilisation, told, "", "", "", "", ""])
+            missing = "no job" if group["possible"].all() else "no plan"
+            rows.append([number, utilisation, missing, "", "", "", "", ""])
             continue
         worst = worst_place(group)
         name = "new" if worst["fresh"] else number
@@ -188,7 +191,7 @@ def _rounds(rounds: pd.DataFrame) -> str:
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([name, utilisation, *place, *numbers, worst["outcome"]])
     headers = ["round", "utilisation", "scenario", "quarter", metric, "low", "high", "objective"]
-    return f"simulated, in the worst scenario and quarter\n{table(rows, headers)}"
+    return f"simulated results in the worst scenario and quarter\n{table(rows, headers)}"
 
 
 def _shortfall(plan: PurchasePlan) -> str:
@@ -204,5 +207,5 @@ def _shortfall(plan: PurchasePlan) -> str:
         ]
         for row in plan.shortfall.to_dict("records")
     ]
-    told = table(rows, ["grows", "limit", "of", "quarter", "is missing", ""])
-    return f"what would make a plan possible\n{told}"
+    missing = table(rows, ["scales with", "limit", "of", "quarter", "missing", ""])
+    return f"changes that would make a plan possible\n{missing}"

@@ -11,7 +11,7 @@ __all__ = ["job_progress"]
 
 @contextmanager
 def job_progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Show jobs done, rate and time left; give what is told the number done and of all."""
+    """Show jobs done, rate and time left; yield a function that takes jobs done and in total."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""`clustersim replay`: schedule a log of jobs again."""
+"""`clustersim replay`: schedule a job log again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "replay",
-        help="schedule a log of jobs again",
-        description="Schedule a log of jobs; every job runs as long as the log says.",
+        help="schedule a job log again",
+        description="Schedule a job log; every job runs for the time in the log.",
         epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -32,11 +32,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--policy",
         required=True,
-        help="a name such as fcfs or easy, or FILE.py:ClassName; a wrong name lists all names",
+        help="a name such as fcfs or easy, or FILE.py:ClassName; an unknown name lists all names",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument(
-        "--accelerators", type=whole_number, metavar="N", help="a pool without topology"
+        "--accelerators", type=whole_number, metavar="N", help="size of a pool without topology"
     )
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
     parser.add_argument(
@@ -45,10 +45,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
-    parser.add_argument("--format", help="format of JOBS; by default detected")
-    parser.add_argument("--sort", action="store_true", help="sort JOBS by submission")
+    parser.add_argument("--format", help="format of JOBS (default: detected)")
+    parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
     parser.add_argument(
-        "--exact-estimates", action="store_true", help="let policies see the real run times"
+        "--exact-estimates", action="store_true", help="give policies the actual run times"
     )
     add_catalogue(parser)
     parser.set_defaults(run=run)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     cluster = None
     if args.catalogue and args.cluster is None:
-        raise InputError("--catalogue", "goes with --cluster")
+        raise InputError("--catalogue", "is only allowed with --cluster")
     if args.cluster is not None:
         from clustersim.catalogue import load_catalogue
 

@@ -1,4 +1,4 @@
-"""`clustersim report`: the page of a study."""
+"""`clustersim report`: the HTML page of a study."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="write the page of a study",
-        description="Write report.html in the folder of a study: pictures, tables that sort, the "
-        "scenario, seeds, versions and commands in one file that needs nothing else. Also of a "
-        "study that is not done yet.",
+        help="write the HTML page of a study",
+        description="Write report.html into the folder of a study: pictures, sortable tables, the "
+        "scenario, seeds, versions and commands in one self-contained file. The study may be "
+        "unfinished.",
         epilog="example: clustersim report out/policies",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="DIR", help="folder that `clustersim study` made")
+    parser.add_argument("folder", metavar="DIR", help="folder of `clustersim study`")
     parser.set_defaults(run=run)
 
 

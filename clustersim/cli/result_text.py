@@ -7,6 +7,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from clustersim.array_types import Bools
 from clustersim.cli.text import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
@@ -21,8 +22,6 @@ from clustersim.units import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from clustersim.analysis.columns import Column
@@ -40,7 +39,7 @@ _MILLION, _PFLOP_DAY = 1e6, 1e15 * 86400.0
 
 
 def result_text(result: Result) -> str:
-    """Summarise a result: a line a pool, and why jobs did not finish or never ran."""
+    """Summarise a result: a line for each pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
     from clustersim.engine.node_events import LAST_S
     from clustersim.simulation.no_progress import progress_notes
@@ -56,7 +55,7 @@ def result_text(result: Result) -> str:
         there = result.outages[~result.outages["absent"] & ~serves(result.outages)]
         times = int((there["slowdown"] == math.inf).sum())
         lines.append(
-            f"{counted(times, 'time')} a node went out of service; {_restarts_text(result)}"
+            f"nodes went out of service {counted(times, 'time')}; {_restarts_text(result)}"
         )
         lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) == LAST_S:
@@ -93,33 +92,33 @@ def result_text(result: Result) -> str:
         done = format_duration(end_s)
         if result.calendar.is_dated:
             done += f" ({result.calendar.text(end_s)})"
-        lines.append(f"interrupted at simulated time {done}; what was done until then is kept")
+        lines.append(f"interrupted at simulated time {done}; results up to then are kept")
     return "\n".join(lines)
 
 
 def _restarts_text(result: Result) -> str:
-    """Say how often jobs were started again, and why."""
+    """Describe how often jobs were restarted, and why."""
     from clustersim.simulation.restarts import restart_causes
 
     assert result.attempts is not None
     assert result.outages is not None
     causes = restart_causes(result.attempts, result.outages)
     total = sum(causes.values())
-    told = f"{total:,} restart{'' if total == 1 else 's'} of jobs"
+    restarts = f"{total:,} restart{'' if total == 1 else 's'} of jobs"
     if not causes:
-        return told
+        return restarts
     if len(causes) == 1:
-        return f"{told} {next(iter(causes))}"
-    return f"{told}: {', '.join(f'{count:,} {why}' for why, count in causes.items())}"
+        return f"{restarts} {next(iter(causes))}"
+    return f"{restarts}: {', '.join(f'{count:,} {why}' for why, count in causes.items())}"
 
 
 def exit_code(result: Result) -> int:
-    """Return the exit code of a command that simulates, and say on stderr why it is 1.
+    """Return the exit code of a simulating command; if it is 1, print the reason on stderr.
 
     Returns
     -------
     int
-        130 after an interrupt, 1 where no job can ever run, else 0.
+        130 after an interrupt, 1 if no job can ever run, else 0.
     """
     if result.interrupted:
         return 130
@@ -129,14 +128,14 @@ def exit_code(result: Result) -> int:
     return 1
 
 
-def _cannot_run(result: Result) -> npt.NDArray[np.bool_]:
+def _cannot_run(result: Result) -> Bools:
     from clustersim.simulation.unfinished import can_never_run
 
     return can_never_run(result.jobs)
 
 
 def _never_text(result: Result) -> list[str]:
-    """Count the jobs that can never run, where others can."""
+    """Count the jobs that can never run, if others can."""
     from clustersim.simulation.unfinished import waits_for_ever
 
     never = _cannot_run(result) | waits_for_ever(result.jobs)
@@ -145,13 +144,13 @@ def _never_text(result: Result) -> list[str]:
         return []
     why = _commonest(result.jobs.loc[never, "reason"])
     ran = int(result.jobs.loc[never, "start_s"].notna().sum())
-    again = f" ({ran:,} of them ran before, and cannot go on)" if ran else ""
-    told = f"Note: {count:,} of {len(never):,} jobs can never run{again}: {why}"
-    return [textwrap.fill(told, 100, subsequent_indent="  ")]
+    again = f" ({ran:,} of them ran before but cannot continue)" if ran else ""
+    sentence = f"Note: {count:,} of {len(never):,} jobs can never run{again}: {why}"
+    return [textwrap.fill(sentence, 100, subsequent_indent="  ")]
 
 
 def _commonest(reasons: pd.Series[Any]) -> str:
-    """Return the reason that most jobs have, and how many have another."""
+    """Return the most frequent reason, and the number of jobs with another."""
     counts = reasons.value_counts()
     others = int(counts.iloc[1:].sum())
     more = " (1 job has another reason)" if others == 1 else ""
@@ -161,7 +160,7 @@ def _commonest(reasons: pd.Series[Any]) -> str:
 
 
 def _cell(value: Any, column: Column) -> str:
-    """Write a number of the summary as its dimension says."""
+    """Format a number of the summary by its dimension."""
     if column.dimension == "duration":
         return format_duration(value)
     if column.dimension == "ratio":
@@ -172,7 +171,7 @@ def _cell(value: Any, column: Column) -> str:
 
 
 def _notes_text(notes: Sequence[str]) -> list[str]:
-    """Say what was assumed or is unusual of the plans of jobs, the first few of many."""
+    """Return the first notes on assumptions and unusual plans of jobs."""
     lines = [
         textwrap.fill(f"Note: {note}", 100, subsequent_indent="  ") for note in notes[:_MOST_NOTES]
     ]
@@ -183,7 +182,7 @@ def _notes_text(notes: Sequence[str]) -> list[str]:
 
 
 def _waits_text(whole: pd.Series[Any]) -> list[str]:
-    """Say how long jobs waited, where some were stopped and waited again."""
+    """Describe the waits over all attempts, if some jobs were stopped and waited again."""
     if not whole["mean_total_wait_s"] > whole["mean_wait_s"]:
         return []
     total, first = (
@@ -195,7 +194,7 @@ def _waits_text(whole: pd.Series[Any]) -> list[str]:
 
 
 def _costs_text(result: Result) -> list[str]:
-    """Say what the run took in energy and money, in human units."""
+    """Describe energy use and cost of the run, in human units."""
     if result.costs is None:
         return []
     whole = result.summary.iloc[0]
@@ -218,22 +217,22 @@ def _costs_text(result: Result) -> list[str]:
 
 
 def _unit_costs_text(whole: pd.Series[Any]) -> str:
-    """Say what the units of work cost that there are."""
+    """Return the costs per unit of work, for the units that exist."""
     units = (
-        ("cost_per_job_cny", 1.0, "a job"),
-        ("cost_per_token_cny", _MILLION, "a million tokens"),
-        ("cost_per_flop_cny", _PFLOP_DAY, "a useful PFLOP/s for a day"),
+        ("cost_per_job_cny", 1.0, "per job"),
+        ("cost_per_token_cny", _MILLION, "per million tokens"),
+        ("cost_per_flop_cny", _PFLOP_DAY, "per useful PFLOP/s-day"),
     )
-    told = [
+    costs = [
         f"{format_money(whole[name] * size)} {words}"
         for name, size, words in units
         if not math.isnan(whole[name])
     ]
-    return f"; {', '.join(told)}" if told else ""
+    return f"; {', '.join(costs)}" if costs else ""
 
 
 def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
-    """Say what a study measures of a run: its metrics, in its window."""
+    """Return the metrics that a study measures of a run, in its window."""
     from clustersim.analysis.measures import measure
     from clustersim.plots.axis import axis_of
 
@@ -241,18 +240,18 @@ def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
         result, **spec.window.measured, catalogue=catalogue, plugins=spec.plugins
     ).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
-    told = [
+    values = [
         f"{axis_of(name).label} {axis_of(name).text(measured[name])}"
         for name in dict.fromkeys([*objective, *spec.metrics])
         if name in measured
     ]
-    return f"within the study's window, as in its runs.csv: {', '.join(told)}"
+    return f"within the study's window, as in its runs.csv: {', '.join(values)}"
 
 
 def plugins_text(
     result: Result, plugins: Sequence[str], platform: Platform, money: MoneySpec | None
 ) -> str:
-    """Say what the user's own metrics are of a whole run."""
+    """Return the user-defined metrics of a whole run."""
     from clustersim.analysis.measures import fleet_facts, measure
     from clustersim.analysis.metrics import METRICS
     from clustersim.analysis.part import FleetView
@@ -261,14 +260,14 @@ def plugins_text(
 
     own = [each.name for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
     if not own:
-        return "the plugins register no metric; their plots are for studies"
+        return "the plugins register no metric; plots apply to studies only"
     found = measure(
         result, warm_up=0.0, cool_down=0.0, catalogue=platform.catalogue, plugins=plugins
     ).metrics
     found |= fleet_facts(FleetView(platform, money), plugins=plugins)
-    told = [
+    values = [
         f"{axis_of(name).label} {axis_of(name).text(value)}"
         for name, value in found.items()
         if name.partition(".")[0] in own
     ]
-    return f"over the whole run: {', '.join(told)}"
+    return f"over the whole run: {', '.join(values)}"

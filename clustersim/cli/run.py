@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-RUN_HELP = "which run of that study: column run of its runs.csv, or the first characters of it"
+RUN_HELP = "run of that study: its value in the column run of runs.csv, or the first characters"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,17 +37,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("scenario", metavar="SCENARIO.yaml", nargs="?")
     parser.add_argument(
-        "--from", dest="study", metavar="DIR", help="folder of a study, to redo one run of it alone"
+        "--from", dest="study", metavar="DIR", help="folder of a study, to redo one of its runs"
     )
     parser.add_argument("--run", dest="key", metavar="HASH", help=RUN_HELP)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument(
-        "--seed", type=whole_number, metavar="N", help="seed instead of the scenario's"
+        "--seed", type=whole_number, metavar="N", help="replaces the seed of the scenario"
     )
     add_changes(parser, "")
     add_plugins(parser)
     parser.add_argument(
-        "--check", action="store_true", help="check the invariants at every pass (slow)"
+        "--check", action="store_true", help="check the invariants at every scheduling pass (slow)"
     )
     parser.set_defaults(run=run)
 
@@ -66,16 +66,16 @@ def run(args: argparse.Namespace) -> int:
 
     changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
     if (args.scenario is None) == (args.study is None):
-        raise InputError("run", "needs either SCENARIO.yaml or --from DIR --run HASH")
+        raise InputError("run", "needs either SCENARIO.yaml, or --from DIR with --run HASH")
     if (args.study is None) != (args.key is None):
-        raise InputError("run", "--from DIR and --run HASH go together")
+        raise InputError("run", "--from DIR and --run HASH must be given together")
     spec, dates_s = None, None
     if args.study is None:
         loaded = load_scenario(args.scenario, changes)
     elif changes:
-        raise InputError("run", "a run of a study is redone as it was; --set and --seed do not go")
+        raise InputError("run", "a study's run is redone unchanged, without --set and --seed")
     elif args.plugins:
-        raise InputError("run", "a run of a study is measured as it was; --plugins does not go")
+        raise InputError("run", "a study's run is redone unchanged, without --plugins")
     else:
         from clustersim.analysis.periods import period_ends_s
         from clustersim.studies.redo import load_run
@@ -103,11 +103,11 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(line, 100))
     print(result_text(result))
     if spec is not None and not result.interrupted:
-        told = window_text(result, spec, resolved.catalogue)
-        print(textwrap.fill(told, 100, subsequent_indent="  "))
+        measured = window_text(result, spec, resolved.catalogue)
+        print(textwrap.fill(measured, 100, subsequent_indent="  "))
     if plugins and not result.interrupted:
-        told = plugins_text(result, plugins, resolved.platform, loaded.scenario.money)
-        print(textwrap.fill(told, 100, subsequent_indent="  "))
+        measured = plugins_text(result, plugins, resolved.platform, loaded.scenario.money)
+        print(textwrap.fill(measured, 100, subsequent_indent="  "))
     for line in [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]:
         print(textwrap.fill(line, 100, subsequent_indent="  "))
     note = hypothetical_note(
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:
-    """Load the files that a scenario names under `plugins`, and others; return their paths."""
+    """Load the plugin files of a scenario, and others; return their paths."""
     from clustersim.analysis.registry import load_plugins
     from clustersim.scenario.file_names import full_path
 
@@ -131,7 +131,7 @@ def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:
 
 
 def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
-    """Say how many jobs a day an offered load is where a change of the command line moves it."""
+    """Yield a note on the jobs per day of an offered load if a change of --set affects them."""
     from clustersim.scenario.changes import change_items
     from clustersim.studies.meaning import paths_that_set_the_rate
 
@@ -140,7 +140,7 @@ def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
     if load is not None and moved:
         rate = 86400.0 * float(result.provenance["arrival_rate_per_s"])
         yield (
-            f"Note: the offered load of {load:g} (workload.load) is {format_number(rate)} jobs a "
-            f"day on this fleet; {', '.join(moved)} changed how many it is. Give "
-            "workload.jobs_per_day instead for the same jobs on another fleet"
+            f"Note: the offered load of {load:g} (workload.load) means {format_number(rate)} jobs "
+            f"per day on this fleet; {', '.join(moved)} changed this number. To submit the same "
+            "jobs to another fleet, set workload.jobs_per_day instead"
         )

@@ -15,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "schema",
         help="print the JSON Schema of a file format",
-        description="Print the JSON Schema of a file format, for editors to check and complete by.",
+        description="Print the JSON Schema of a file format, for editors to validate and complete.",
         epilog="example: clustersim schema scenario > scenario.schema.json\n"
         "and in the first line of a scenario, for editors with the YAML language server:\n"
         "  # yaml-language-server: $schema=scenario.schema.json",

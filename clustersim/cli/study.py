@@ -16,9 +16,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "study",
-        help="run a study: many runs, and what can be concluded from them",
-        description="Run the study of a YAML file. Each run is kept as soon as it is done, so that "
-        "a study that was stopped goes on with --resume where it was.",
+        help="run a study: many runs and their analysis",
+        description="Run the study of a YAML file. Each run is stored as soon as it is done; "
+        "--resume continues a study that was stopped.",
         epilog="example: clustersim study experiments/policy_comparison.yaml --out out/policies\n"
         "         clustersim study my-study.yaml --out out/mine --dask tcp://scheduler:8786",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -27,15 +27,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for runs and results")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=whole_number, metavar="N", help="processes (default: one a core)"
+        "--workers", type=whole_number, metavar="N", help="processes (default: one per core)"
     )
-    where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to run on")
-    parser.add_argument("--resume", action="store_true", help="continue the study that DIR holds")
+    where.add_argument("--dask", metavar="ADDRESS", help="scheduler address of a Dask cluster")
+    parser.add_argument("--resume", action="store_true", help="continue the study in --out")
     parser.add_argument(
         "--keep-old",
         action="store_true",
-        help="with --resume: keep runs that other code made (another version of clustersim, or "
-        "changed files of it), marked by the column code of the tables; else they are made again",
+        help="with --resume: keep runs made by other code (another version of clustersim, or "
+        "changed files) instead of repeating them; the column code of the tables marks them",
     )
     add_quick(parser)
     add_changes(parser, " of the base scenario")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.studies.study import load_study
 
     if args.keep_old and not args.resume:
-        raise InputError("--keep-old", "goes with --resume")
+        raise InputError("--keep-old", "is only allowed with --resume")
     formats = picture_formats(args.formats, "--format")
     study = load_study(args.study, quick=args.quick, changes=args.changes, plugins=args.plugins)
     if args.quick:
@@ -78,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _preview(replications: object, path: str) -> str:
-    """Say what a quick version of a study is worth."""
+    """Return a note on the limits of a quick version of a study."""
     count = f"{replications} replications" if isinstance(replications, int) else "few replications"
     if replications == 1:
         count = "1 replication, which gives no interval between runs"
     return textwrap.fill(
-        f"Note: this is a preview (--quick) with {count}; for the answer run clustersim study "
+        f"Note: this is a preview (--quick) with {count}; for the full study, run clustersim study "
         f"{path} --out DIR without --quick.",
         100,
     )

@@ -22,13 +22,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "timeline",
         help="write a run as a timeline for a trace viewer",
-        description="Write who ran where and when as a trace that ui.perfetto.dev and "
-        "chrome://tracing open.",
+        description="Write which jobs ran where and when as a trace file for ui.perfetto.dev and "
+        "chrome://tracing.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("result", metavar="DIR", help="what `run` or `replay` wrote")
-    parser.add_argument("--out", required=True, type=Path, metavar="TRACE.json", help="or .json.gz")
+    parser.add_argument("result", metavar="DIR", help="folder written by `run` or `replay`")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="TRACE.json", help="new file, .json or .json.gz"
+    )
     parser.add_argument(
         "--by", choices=("node", "pool"), default="node", help="rows are nodes, or lanes of a pool"
     )
@@ -36,19 +38,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--events",
         type=Path,
         metavar="EVENTS.csv",
-        help="marks to show: time_s, kind and optionally pool, node, text",
+        help="CSV file of marks to show: time_s, kind and optionally pool, node, text",
     )
     parser.add_argument(
         "--most-jobs",
         type=whole_number,
         metavar="N",
-        help="only the first N jobs; counters are of all",
+        help="only the first N jobs; counters include all jobs",
     )
     parser.add_argument(
         "--plot",
         type=Path,
         metavar="GANTT.png",
-        help="draw a small run too: its nodes, or with --by pool its jobs and their waits",
+        help="also draw a small run: its nodes, or with --by pool its jobs and their waits",
     )
     parser.set_defaults(run=run)
 
@@ -84,16 +86,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_names(out: Path, plot: Path | None) -> None:
-    """Refuse files that exist or have the wrong suffix before anything is written."""
+    """Refuse files that exist or have a wrong suffix before anything is written."""
     from clustersim.errors import InputError
     from clustersim.outputs import refuse_existing
 
     if not out.name.lower().endswith((".json", ".json.gz")):
-        raise InputError("--out", f"{str(out)!r} ends in neither .json nor .json.gz")
+        raise InputError("--out", f"{str(out)!r} must end in .json or .json.gz")
     refuse_existing(out)
     if plot is not None:
         if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise InputError("--plot", f"{str(plot)!r} ends in none of .png, .svg, .pdf")
+            raise InputError("--plot", f"{str(plot)!r} must end in .png, .svg or .pdf")
         refuse_existing(plot)
 
 

@@ -1,4 +1,4 @@
-"""``clustersim topology``: what a topology file amounts to, as tables and as a picture."""
+"""``clustersim topology``: the contents of a topology file as tables and a picture."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables; draw where asked to."""
+    """Print the tables; draw if requested."""
     from clustersim.catalogue import hypothetical_note, load_catalogue
     from clustersim.topology import load_cluster, summarise
 
@@ -172,7 +172,7 @@ def _virtual_clusters(summary: ClusterSummary) -> str:
 def _datacenter(spec: ClusterSpec, summary: ClusterSummary) -> str:
     network = spec.datacenter_network
     if network is None:
-        return "Between pools: none; the pools are apart"
+        return "Between pools: no network; the pools are not connected"
     rows = [
         [
             pool.name,

@@ -1,4 +1,4 @@
-"""``clustersim trace``: what a log of jobs is like."""
+"""``clustersim trace``: statistics of a job log."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clustersim.array_types import Floats
 from clustersim.units import counted, format_number, format_percent
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from clustersim.calendar import Calendar
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 DAY_S = 86400.0
 FEW_JOBS = 240
-"""With fewer, an hour of the day has fewer than ten on average."""
+"""With fewer jobs, an hour of the day has fewer than ten on average."""
 _EXAMPLE = """\
 example:
   clustersim trace philly_2017.parquet --accelerators 2816 --plot philly.png
@@ -31,8 +30,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = commands.add_parser(
         "trace",
-        help="describe a log of jobs: sizes, run times, arrivals, offered load",
-        description="Describe a log of jobs: sizes, run times, arrivals and their cycle, load.",
+        help="describe a job log: sizes, run times, arrivals, offered load",
+        description="Describe a job log: sizes, run times, arrivals and their cycle, offered load.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -40,21 +39,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--accelerators", metavar="N", help="number of accelerators, for the load")
     where.add_argument("--cluster", metavar="TOPOLOGY", help="cluster, for the load")
-    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw it")
-    parser.add_argument("--format", metavar="F", help="format, if the content does not tell it")
-    parser.add_argument("--sort", action="store_true", help="sort jobs that are not in order")
-    parser.add_argument("--from", dest="start", metavar="TIME", help='leave out before, as "28 d"')
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the statistics")
+    parser.add_argument("--format", metavar="F", help="format (default: detected from the content)")
+    parser.add_argument("--sort", action="store_true", help="sort jobs by submission time")
     parser.add_argument(
-        "--to", dest="end", metavar="TIME", help='leave out from then on, as "60 d"'
+        "--from", dest="start", metavar="TIME", help='ignore jobs before this time, such as "28 d"'
+    )
+    parser.add_argument(
+        "--to", dest="end", metavar="TIME", help='ignore jobs from this time on, such as "60 d"'
     )
     parser.add_argument(
         "--start",
         dest="week_time",
         metavar="TIME",
-        help='time from Monday 00:00 to second 0 of the log, as "14 h"',
+        help='time from Monday 00:00 to second 0 of the log, such as "14 h"',
     )
     parser.add_argument(
-        "--fit", type=Path, metavar="OUT.yaml", help="fit a workload model, show and save it"
+        "--fit", type=Path, metavar="OUT.yaml", help="fit a workload model, print and save it"
     )
     parser.set_defaults(run=run)
 
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     chips = _chips(args)
     log = read_jobs(args.file, format=args.format, sort=args.sort)
     calendar = Calendar(log.origin)
-    hours = f"local time: {calendar}" if calendar.is_dated else "time 0 is taken for Monday, 00:00"
+    hours = f"local time: {calendar}" if calendar.is_dated else "time 0 is taken as Monday, 00:00"
     if args.week_time is not None:
         calendar = clock_of(_time(args.week_time, "--start", 0.0))
         hours = "by --start"
@@ -112,13 +113,16 @@ def _picture(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def _chips(args: argparse.Namespace) -> dict[str, int]:
-    """Accelerators by pool, from the options."""
+    """Return the number of accelerators by pool, from the options."""
     from clustersim.errors import InputError
 
     if args.accelerators is not None:
         digits = args.accelerators.replace("_", "").replace(",", "")
         if not digits.isdecimal() or not 1 <= int(digits) <= 10**8:
-            raise InputError("--accelerators", f"{args.accelerators!r} is not a number from 1 on")
+            raise InputError(
+                "--accelerators",
+                f"must be a whole number of 1 or more, found {args.accelerators!r}",
+            )
         return {"pool": int(digits)}
     if args.cluster is None:
         return {}
@@ -157,8 +161,8 @@ def _print_statistics(
     print("\nArrivals")
     print(
         f"{counted(statistics.jobs, 'job')} in {format_duration(statistics.span_s)}: "
-        f"{format_number(statistics.rate_per_s * 3600)} an hour; gaps vary with a coefficient of "
-        f"{statistics.interarrival_cv:.2f}"
+        f"{format_number(statistics.rate_per_s * 3600)} per hour; gaps have a coefficient of "
+        f"variation of {statistics.interarrival_cv:.2f}"
     )
     if statistics.span_s >= DAY_S:
         print(f"hours and days: {hours}")
@@ -166,7 +170,7 @@ def _print_statistics(
         print("day of the week, rate over the mean:", _relative(statistics.by_weekday))
         if statistics.jobs < FEW_JOBS:
             few = counted(statistics.jobs, "job is", "jobs are")
-            print(f"Note: {few} too few for rates by hour and day to mean much")
+            print(f"Note: {few} too few for reliable rates by hour and day")
     print(
         f"\nWork: {statistics.work_accelerator_s / 3600:,.0f} accelerator-hours, which is ", end=""
     )
@@ -174,7 +178,7 @@ def _print_statistics(
     if chips:
         total, largest = sum(chips.values()), max(chips.values())
         print(
-            f"offered load on {total:,} accelerators, each taken for one of the log's own: "
+            f"offered load on {total:,} accelerators, each as fast as one of the log's cluster: "
             f"{statistics.offered_load(total):.3f}"
         )
         over = int((jobs["n_accelerators"] > largest).sum())
@@ -183,13 +187,13 @@ def _print_statistics(
             print(f"{counted(over, 'job')} {are} larger than the largest pool ({largest:,})")
 
 
-def _relative(rates: npt.NDArray[np.float64]) -> str:
-    """Show rates over the mean of those that are known; all of them have the mean 1."""
+def _relative(rates: Floats) -> str:
+    """Format rates relative to the mean of the known rates."""
     import numpy as np
 
     known = rates[~np.isnan(rates)]
-    told = rates / known.mean() if known.any() else rates
-    return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in told)
+    relative = rates / known.mean() if known.any() else rates
+    return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in relative)
 
 
 def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar) -> None:

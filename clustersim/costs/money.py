@@ -98,7 +98,7 @@ class MoneySpec(FileModel):
     )
     life: Life = Field(
         BUILT_IN.life,
-        description=f"time over which the price is written off evenly; {BUILT_IN.sources['life']}",
+        description=BUILT_IN.sources["life"],
     )
     host_price: Money = Field(BUILT_IN.host_price, description=BUILT_IN.sources["host_price"])
     site_share: float = Field(
@@ -111,8 +111,7 @@ class MoneySpec(FileModel):
         BUILT_IN.interest_per_year,
         ge=0,
         le=1,
-        description="interest on the value not written off yet; "
-        + BUILT_IN.sources["interest_per_year"],
+        description=BUILT_IN.sources["interest_per_year"],
     )
     period: Period = Field(
         MONTH,

@@ -1,1 +1,1 @@
-"""Pictures of results: each plot takes a table and axes, and decides nothing."""
+"""Pictures of results: each plot takes a table and axes, and makes no decisions."""

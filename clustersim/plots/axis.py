@@ -1,4 +1,4 @@
-"""What an axis shows: the words, the unit and the scale of each column of a study's tables."""
+"""Labels, units and scales of the axes for the columns of a study's tables."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from clustersim.units import SCALES, format_duration, format_number, scale_of
 __all__ = ["Axis", "axis_of"]
 
 _WIDE, _NARROW = 30.0, 5.0
-"""Ratio of the largest value to the smallest from which on an axis is logarithmic, and below which
-none is: it would have hardly a tick."""
+"""An axis is logarithmic if largest / smallest is at least the first ratio; it is never logarithmic
+below the second, where a logarithmic axis would have hardly any ticks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Words, unit and scale of one column.
+    """Label, unit and scale of one column.
 
     Attributes
     ----------
     label : str
         What the numbers are, without the unit.
     unit : str
-        Its name. If empty, the dimension and the data choose it.
+        Name of the unit. If empty, it is chosen from the dimension and the data.
     scale : float
-        Size of the unit in the table's (SI) numbers: shown = number / `scale`.
+        Size of the unit in SI: shown number = number in the table / `scale`.
     logarithmic : bool or None
-        None chooses by the data: where they span a factor of 30 or more.
+        None: logarithmic if the data span a factor of 30 or more.
     dimension : str
         ``duration``, ``bytes``, ``memory``, ``bandwidth``, ``flop rate``, ``power``, ``energy``,
         ``mass``, ``money``, ``count``, ``share`` (shown in %), ``ratio``, or "" for none.
     better : {"", "less", "more"}
-        Which direction is the better service or the cheaper fleet; "" where neither is.
+        Which direction is an improvement; "" if neither is.
     noun : str
-        The thing of which there is less or more ("wait"); by default the label.
+        Noun that can follow "less" or "more" ("wait"); the label by default.
     """
 
     label: str
@@ -62,7 +62,7 @@ class Axis:
             raise InputError("axis", f"scale must be a positive number, found {self.scale!r}")
 
     def fitted(self, values: npt.ArrayLike) -> Axis:
-        """The axis with the unit and the kind of scale that suit some values.
+        """Return the axis with the unit and the scale that suit some values.
 
         Examples
         --------
@@ -91,11 +91,11 @@ class Axis:
 
     @property
     def title(self) -> str:
-        """Label and unit, as written beside an axis."""
+        """Label and unit, as printed next to the axis."""
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
     def number(self, value: float, digits: int = 3) -> str:
-        """A value in the axis' unit, without its name.
+        """Return a value in the unit of the axis, without the unit's name.
 
         Examples
         --------
@@ -110,7 +110,7 @@ class Axis:
         return format_number(shown, digits).replace("-", "−")
 
     def text(self, value: float, digits: int = 3) -> str:
-        """A value with its unit in a few characters.
+        """Return a value with its unit, in a few characters.
 
         Examples
         --------
@@ -128,15 +128,15 @@ _COLUMNS: Mapping[str, Axis] = MappingProxyType(
         "period": Axis("period"),
         "capacity": Axis("capacity", better="more"),
         "workload.load": Axis("offered load", dimension="ratio"),
-        "workload.jobs_per_day": Axis("offered jobs a day", dimension="count"),
-        "workload.scale": Axis("factor on the arrival rate of the log", dimension="ratio"),
+        "workload.jobs_per_day": Axis("offered jobs per day", dimension="count"),
+        "workload.scale": Axis("multiplier of the log's arrival rate", dimension="ratio"),
         "workload.jobs": Axis("jobs", dimension="count"),
-        "workload.duration": Axis("time of the submissions", dimension="duration"),
+        "workload.duration": Axis("length of the submission period", dimension="duration"),
         "workload.generate": Axis("workload"),
-        "workload.trace": Axis("log of jobs"),
+        "workload.trace": Axis("job log"),
         "scheduler.policy": Axis("policy"),
         "scheduler.placement": Axis("placement"),
-        "scheduler.choose": Axis("choice of the pool"),
+        "scheduler.choose": Axis("pool choice"),
         "scheduler.wait_for_best": Axis("wait for the best pool"),
         "scheduler.estimates": Axis("run-time estimates"),
         "performance.stack": Axis("software stack"),
@@ -144,18 +144,18 @@ _COLUMNS: Mapping[str, Axis] = MappingProxyType(
         "case": Axis("case"),
         "cluster": Axis("cluster"),
         "horizon": Axis("horizon", dimension="duration"),
-        "failures.rate": Axis("factor of the failure rate", dimension="ratio"),
+        "failures.rate": Axis("failure rate multiplier", dimension="ratio"),
         "failures.sources": Axis("failure rates"),
-        "failures.checkpoints.cost": Axis("time of a checkpoint", dimension="duration"),
-        "failures.checkpoints.interval": Axis("work between checkpoints", dimension="duration"),
-        "failures.checkpoints.restart": Axis("time of a restart", dimension="duration"),
+        "failures.checkpoints.cost": Axis("checkpoint time", dimension="duration"),
+        "failures.checkpoints.interval": Axis("checkpoint interval", dimension="duration"),
+        "failures.checkpoints.restart": Axis("restart time", dimension="duration"),
         "energy.pue": Axis("PUE", dimension="ratio"),
-        "energy.price_cny_per_kwh": Axis("price of electricity", unit="CNY/kWh"),
-        "energy.carbon_g_per_kwh": Axis("carbon dioxide of electricity", unit="g/kWh"),
-        "money.life": Axis("time of depreciation", dimension="duration"),
-        "money.site_share": Axis("network and buildings over servers", dimension="share"),
-        "money.interest_per_year": Axis("interest a year", dimension="share"),
-        "money.cny_per_usd": Axis("CNY a dollar", dimension="ratio"),
+        "energy.price_cny_per_kwh": Axis("electricity price", unit="CNY/kWh"),
+        "energy.carbon_g_per_kwh": Axis("carbon intensity of electricity", unit="g/kWh"),
+        "money.life": Axis("depreciation period", dimension="duration"),
+        "money.site_share": Axis("cost of network and buildings over servers", dimension="share"),
+        "money.interest_per_year": Axis("interest rate per year", dimension="share"),
+        "money.cny_per_usd": Axis("exchange rate in CNY per USD", dimension="ratio"),
         "first": Axis("first-order Sobol index", dimension="ratio"),
         "total": Axis("total Sobol index", dimension="ratio"),
     }
@@ -172,20 +172,20 @@ _WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "hbm_type": ("HBM type", ""),
         "hbm_stacks": ("HBM stacks", "count"),
         "scaleup_bandwidth": ("scale-up bandwidth", "bandwidth"),
-        "scaleup_size": ("chips of a scale-up domain", "count"),
+        "scaleup_size": ("scale-up domain size", "count"),
         "scale_up.bandwidth": ("scale-up bandwidth", "bandwidth"),
-        "scale_up.size": ("chips of a scale-up domain", "count"),
+        "scale_up.size": ("scale-up domain size", "count"),
         "peak_flops.bf16": ("BF16 peak", "flop rate"),
         "peak_flops.fp8": ("FP8 peak", "flop rate"),
         "power": ("power", "power"),
         "pue": ("PUE", "ratio"),
-        "price": ("price of a chip", "money"),
-        "rent_per_hour": ("rent of a chip and hour", "money"),
+        "price": ("chip price", "money"),
+        "rent_per_hour": ("rent per chip-hour", "money"),
         "price.low": ("lowest price", "money"),
         "price.high": ("highest price", "money"),
         "fabric.link_rate": ("link rate", "bandwidth"),
-        "fabric.latency": ("latency of a hop", "duration"),
-        "fabric.unit_nodes": ("nodes of a unit", "count"),
+        "fabric.latency": ("latency per hop", "duration"),
+        "fabric.unit_nodes": ("nodes per unit", "count"),
         "fabric.oversubscription.leaf": ("leaf oversubscription", "ratio"),
         "fabric.oversubscription.spine": ("spine oversubscription", "ratio"),
         "rate": ("bandwidth", "bandwidth"),
@@ -241,7 +241,7 @@ def _words(path: str) -> tuple[str, str]:
 
 
 def _of_metric(column: str) -> Axis | None:
-    """The axis of a metric, of one pool and of one period too; None for another column."""
+    """Return the axis of a metric, also of one pool or one period; None for other columns."""
     metric = find_metric(column)
     if metric is None:
         return None
@@ -262,21 +262,21 @@ def _of_metric(column: str) -> Axis | None:
 
 
 def axis_of(column: str, *, label: str | None = None, dimension: str | None = None) -> Axis:
-    """Describe a metric or a parameter by its name in a study's tables.
+    """Return the axis of a metric or parameter from its name in a study's tables.
 
     Parameters
     ----------
     column : str
         A metric (``mean_wait_s``, ``chips.h200``) or the path of a parameter in a scenario
-        (``scheduler.policy``, ``catalogue.SeedChip.hbm_bandwidth``). Of any other name the
-        last parts are written out, with the unit that its ending says.
+        (``scheduler.policy``, ``catalogue.SeedChip.hbm_bandwidth``). The label of any other name
+        is made from its last parts, and the unit from its suffix.
     label, dimension : str, optional
-        In the place of the known ones.
+        Replace the known ones.
 
     Raises
     ------
     InputError
-        For an unknown dimension, with the nearest.
+        For an unknown dimension; the message gives the nearest.
 
     Examples
     --------

@@ -32,14 +32,14 @@ LOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "B200": (COLOURS["orange"], "^", ("B200",)),
     "910B": (COLOURS["green"], "v", ("910B2", "910B1", "910B3", "910B4")),
 }
-"""Colour and marker of the chips that are alike."""
+"""Colour and marker of groups of similar chips."""
 OTHER = ("other", COLOURS["sky"], "P")
 LEFT = {
     "within": "rows left out at random within families",
-    "across": "a family never seen in the fit",
+    "across": "whole families left out of the fit",
 }
 PEER_ERRORS = {"sc21t1": 0.10, "sc21t2": 0.10, "bloom": 0.31}
-"""Calculon's mean absolute errors on families of their own (table of measurements, README)."""
+"""Calculon's mean absolute errors on single families (table of measurements, README)."""
 COEFFICIENTS = (
     ("matmul_efficiency", "architecture"),
     ("attention_efficiency", "product"),
@@ -49,18 +49,18 @@ COEFFICIENTS = (
 COEFFICIENT_NOTE = "Bars: 90 % intervals of the posterior; grey: 90 % of the prior of the base."
 DRAWS = 2000
 MINOR_SPAN = 6.0
-"""Below this ratio of its ends a logarithmic axis needs labels between the powers of ten."""
+"""A logarithmic axis with end values closer than this ratio needs labels between powers of ten."""
 
 
 def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
-    """Draw predictions of left-out rows: against measured, their ratios, errors by family.
+    """Draw predictions of left-out rows: against measurements, their ratios, and errors by family.
 
     Parameters
     ----------
     rows : DataFrame
-        Of :func:`clustersim.calibration.diagnostics.row_table`, with rows and families left out.
+        From :func:`clustersim.calibration.diagnostics.row_table`, with rows and families left out.
     note : str
-        Below the panels.
+        Text below the panels.
     """
     with style():
         figure = new_figure(12.0, 8.8)
@@ -79,7 +79,7 @@ def _axes(ax: Axes | None, height: float = 4.5) -> Axes:
 
 
 def _looks(rows: pd.DataFrame) -> list[tuple[str, str, str, pd.DataFrame]]:
-    """Name, colour, marker and rows of each kind of chip that there is."""
+    """Return name, colour, marker and rows of each group of chips that occurs."""
     known = [chip for _, _, chips in LOOKS.values() for chip in chips]
     found = [
         (name, ink, marker, rows[rows["chip"].isin(chips)])
@@ -90,15 +90,15 @@ def _looks(rows: pd.DataFrame) -> list[tuple[str, str, str, pd.DataFrame]]:
 
 
 def plot_predictions(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = None) -> Axes:
-    """Plot predicted against measured step times, fitted ones and left-out ones apart.
+    """Plot predicted against measured step times, with separate marks for left-out rows.
 
     Parameters
     ----------
     rows : DataFrame
-        Of :func:`clustersim.calibration.diagnostics.row_table`. Where nothing was left out only
+        From :func:`clustersim.calibration.diagnostics.row_table`. If no rows were left out, only
         fitted points are drawn.
     left : {"within", "across"}
-        Which predictions: rows left out within their families, or whole families.
+        Which predictions to plot: rows left out within their families, or whole families.
     ax : Axes, optional
     """
     with style():
@@ -131,14 +131,14 @@ def plot_predictions(rows: pd.DataFrame, *, left: str = "within", ax: Axes | Non
 
 
 def _counted(rows: pd.DataFrame) -> str:
-    """Count published runs and a user's apart."""
+    """Return the numbers of published runs and of the user's runs as text."""
     published = int(rows["published"].sum())
     counts = ((published, "published run"), (len(rows) - published, "own run"))
     return ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts if count)
 
 
 def _plain(axis: Axis, span: float) -> None:
-    """Write the ticks of a logarithmic axis as plain numbers; few have no power of ten."""
+    """Write the ticks of a logarithmic axis as plain numbers; few ranges contain a power of ten."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("{x:g}" if span < MINOR_SPAN else NullFormatter())
 
@@ -153,7 +153,7 @@ def _points(
     *,
     ratio: bool = False,
 ) -> None:
-    """Draw predictions with their intervals; over the measured times if `ratio`."""
+    """Draw predictions with their intervals, divided by the measured times if `ratio`."""
     measured = part["measured_s"]
     by = measured if ratio else 1.0
     low, middle, high = (part[f"{left}_{column}"] / by for column in ("lo_s", "s", "hi_s"))
@@ -186,7 +186,7 @@ def _say(ax: Axes, text: str) -> None:
 
 
 def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = None) -> Axes:
-    """Plot predicted over measured step times of left-out rows with their 90 % intervals.
+    """Plot predicted / measured step times of left-out rows with their 90 % intervals.
 
     Parameters
     ----------
@@ -213,20 +213,19 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
         size, good = rows[f"{left}_error"].abs(), rows["complete"]
         nested = rows.loc[rows["whole"], f"{left}_covered_nested"]
         others = {"within": "folds", "across": "families"}[left]
-        best = f", {format_percent(size[good].median())} of {good.sum()} of quality A"
+        best = f", {format_percent(size[good].median())} over {good.sum()} of quality A"
         _say(
             ax,
-            f"{format_percent(nested.mean(), 0)} of {len(nested)} complete rows "
-            "in their 90 % interval,\n"
-            f"width set by the other {others} alone; grey: within 10 %\n"
-            f"median error {format_percent(size.median())} of all {len(rows)}"
+            f"{format_percent(nested.mean(), 0)} of {len(nested)} complete rows in their 90 % "
+            f"interval,\nwith widths from the other {others}; grey: within 10 %\n"
+            f"median error {format_percent(size.median())} over all {len(rows)}"
             f"{best if good.any() else ''}",
         )
     return ax
 
 
 def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot the mean absolute error of each family: rows of it left out, and all of it left out.
+    """Plot the mean absolute error of each family, with its rows or the whole family left out.
 
     Parameters
     ----------
@@ -260,8 +259,8 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.set_ylim(-0.7, len(means) + 0.9)
         ax.set_xlim(0.0, max(0.35, 1.1 * means["across"].max()))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
-        ax.set_xlabel("mean absolute error of the step time")
-        ax.set_title("By family, all its rows (count)", loc="left")
+        ax.set_xlabel("mean absolute error of step time")
+        ax.set_title("Mean absolute error by family (number of rows)", loc="left")
         labels = [(0.02, "● rows left out", "blue"), (0.28, "◆ family left out", "vermilion")]
         for x, text, ink in [*labels, *([(0.58, "× Calculon", "black")] if peers else [])]:
             ax.text(
@@ -296,7 +295,7 @@ def draw_coefficients(calibration: Calibration) -> Figure:
 def plot_coefficient(
     calibration: Calibration, parameter: str, level: str, *, ax: Axes | None = None
 ) -> Axes:
-    """Plot a coefficient for each group of a level, with 90 % intervals of the posterior.
+    """Plot a coefficient for each group of a level, with 90 % posterior intervals.
 
     Parameters
     ----------

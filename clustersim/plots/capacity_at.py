@@ -1,4 +1,4 @@
-"""The capacity at an objective against a parameter."""
+"""The capacity at an objective as a function of a parameter."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ StrArray = npt.NDArray[np.str_]
 _VALUES = ("capacity", "jobs_per_day")
 _MARKS = {
     "kept": ("^", 0.955, "Open triangles at the top", "kept at every value tried"),
-    "broken": ("v", 0.045, "Open triangles at the foot", "broken at every value tried"),
-    "none": ("x", 0.045, "Crosses at the foot", "no number"),
+    "broken": ("v", 0.045, "Open triangles at the bottom", "broken at every value tried"),
+    "none": ("x", 0.045, "Crosses at the bottom", "no number"),
 }
-"""For a row without a number: marker, height in the axes, its name, why by default."""
+"""Rows without a number, by kind: marker, height in the axes, name, default reason."""
 
 
 def plot_capacity(
@@ -58,31 +58,31 @@ def plot_capacity(
 ) -> Axes:
     """Plot the capacity at an objective against a parameter, with its intervals.
 
-    Where the search found no number a mark stands at the top (the objective was kept at each
-    value tried) or at the foot (it was broken at each, or nothing is known), and the caption
-    has the reason.
+    If the search found no number, a mark is drawn at the top (the objective was met at every value
+    tried) or at the bottom (it was missed at every value, or nothing is known).  The caption states
+    the reason.
 
     Parameters
     ----------
     capacities : DataFrame
-        A row a point of the other parameters, with ``capacity`` and its interval.
+        One row per point of the other parameters, with ``capacity`` and its interval.
     x : str
-        Column. Names instead of numbers become categories.
+        Column along x. Text values become categories.
     by : str, optional
-        Column with a line for each of its values.
+        Column with one line for each of its values.
     value : {"capacity", "jobs_per_day"}
-        The value found of the searched parameter, or the offered jobs a day at it.
+        The capacity itself, or the offered jobs per day at it.
     searched : str
-        The parameter that was searched; it names the axis.
+        The parameter that was searched; it labels the axis.
     objective : str
-        The objective in words, for the title.
+        Description of the objective, for the title.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
     Raises
     ------
     InputError
-        For an unknown column or value, no row, or several rows at the same place of a line.
+        For an unknown column or value, no rows, or several rows at the same point of a line.
     """
     if value not in _VALUES:
         raise InputError("plot_capacity", unknown_name("value", value, _VALUES))
@@ -108,7 +108,7 @@ def plot_capacity(
         _mark_without_number(ax, series, places, value)
         label_ends(ax, ends_of(series, places, value))
         at = f" at {objective}" if objective else " at the objective"
-        what = "Capacity" if value == "capacity" else "Jobs a day"
+        what = "Capacity" if value == "capacity" else "Jobs per day"
         dress(ax, f"{what}{at} by {axis_for(by or x, axes).label}", x=x_title, y=y_axis.title)
     return ax
 
@@ -123,7 +123,7 @@ def _value_axis(value: str, searched: str, axes: Mapping[str, Axis] | None) -> A
 
 
 def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrArray]:
-    """Why rows have no number: by their note, else by the kind of number.
+    """Return why rows have no number: from their note, or by the kind of value.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrAr
         ``kept`` or ``broken`` (the objective, at every value tried), ``none``, or "" for a
         row with a number.
     reasons : array of str (rows,)
-        In words.
+        Reasons as text.
     """
     numbers = capacities[value].to_numpy(dtype=np.float64)
     notes = capacities["note"].fillna("") if "note" in capacities else [""] * len(numbers)
@@ -146,12 +146,12 @@ def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrAr
 
 
 def _mark_without_number(ax: Axes, series: Sequence[Series], places: Places, value: str) -> None:
-    """Mark rows without a number, with the reason beside the first mark of each where it fits."""
+    """Mark rows without a number; the reason is written beside the first mark if it fits."""
     words: dict[tuple[float, float], str] = {}
     why = [why_no_number(one.rows, value) for one in series]
     for kind, (marker, height, name, _) in _MARKS.items():
         which = [kinds == kind for kinds, _ in why]
-        reasons = [reason for kinds, said in why for reason in said[kinds == kind]]
+        reasons = [reason for kinds, texts in why for reason in texts[kinds == kind]]
         if reasons:
             at = mark_edge(ax, series, places, which, marker, height)
             describe(ax, f"{name}: {'; '.join(dict.fromkeys(reasons))}.")

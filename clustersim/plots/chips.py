@@ -1,4 +1,4 @@
-"""Pictures that compare chips: step time and cost per token of the same jobs."""
+"""Comparison of chips: step time and cost per token of the same jobs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from clustersim.units import counted
 __all__ = ["draw_chip_comparison", "plot_chips"]
 
 MEASURES = {
-    "step_time_s": ("lo_s", "hi_s", "Step time", "seconds of one step"),
-    "cny_per_mtoken": ("lo_cny", "hi_cny", "Cost", "CNY for a million tokens"),
+    "step_time_s": ("lo_s", "hi_s", "Step time", "step time (s)"),
+    "cny_per_mtoken": ("lo_cny", "hi_cny", "Cost", "CNY per million tokens"),
 }
 ROOM = 0.72
-"""Share of a model's height that its chips take."""
+"""Share of the height of a model's row that its chips use."""
 
 
 def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
-    """Draw step time and cost of each job on each chip side by side.
+    """Draw step time and cost of each job on each chip, next to each other.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`clustersim.studies.compare_chips`.
+        From :func:`clustersim.studies.compare_chips`.
     note : str
-        Assumptions, below the panels.
+        Assumptions, printed below the panels.
     """
     models = table["model"].nunique()
     with style():
@@ -48,12 +48,12 @@ def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
 
 
 def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> Axes:
-    """Plot one measure of each job, a row a model and a marker with a 90 % band a chip.
+    """Plot one measure: a row for each model and a marker with a 90 % band for each chip.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`clustersim.studies.compare_chips`. Hypothetical chips have hollow markers and
+        From :func:`clustersim.studies.compare_chips`. Hypothetical chips have hollow markers and
         dashed bands.
     measure : {"step_time_s", "cny_per_mtoken"}
     ax : Axes, optional

@@ -1,4 +1,4 @@
-"""Pictures of measured collectives and of the model fitted to them."""
+"""Measured collectives and the model fitted to them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats, Ints
 from clustersim.network.constants import FABRICS, GENERATIONS
 from clustersim.network.fit import LinkFit, MeasuredCollectives, predicted_seconds
 from clustersim.plots.style import LINE_STYLES, MARKERS, colour, new_figure, style
 
 __all__ = ["draw_collectives", "plot_busbw", "plot_mesh"]
-
-Array = NDArray[np.float64]
 
 
 def draw_collectives(measured: MeasuredCollectives, links: LinkFit) -> Figure:
@@ -33,13 +31,13 @@ def draw_collectives(measured: MeasuredCollectives, links: LinkFit) -> Figure:
 
 
 LEAST_POINTS = 10
-"""Fewer sizes of a system are no curve."""
+"""Systems measured at fewer sizes are not plotted."""
 
 
 def plot_busbw(
     measured: MeasuredCollectives, links: LinkFit, *, across: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Plot bus bandwidths of all-reduce: measured as markers, the model as lines.
+    """Plot bus bandwidths of all-reduce: markers for measurements, lines for the model.
 
     Bus bandwidth is ``2 (n - 1) / n`` times the bytes over the time (NVIDIA/nccl-tests,
     doc/PERFORMANCE.md). Systems measured at fewer than :data:`LEAST_POINTS` sizes are left out.
@@ -48,9 +46,9 @@ def plot_busbw(
     ----------
     measured : MeasuredCollectives
     links : LinkFit
-        Fitted to it.
+        The model fitted to them.
     across : bool
-        Between servers, or within one.
+        True: between servers; False: within a server.
     ax : Axes, optional
     """
     values = {key: constant.value for key, constant in links.constants.items()}
@@ -74,7 +72,7 @@ def plot_busbw(
         ax.xaxis.set_major_formatter(EngFormatter("B"))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("message")
-        ax.set_ylabel("bus bandwidth (GB/s a chip)")
+        ax.set_ylabel("bus bandwidth (GB/s per chip)")
         ax.yaxis.set_major_formatter("{x:g}")
         ax.set_title(f"All-reduce {'between servers' if across else 'in a server'}", loc="left")
         ax.legend(loc="lower right", fontsize=8)
@@ -82,12 +80,12 @@ def plot_busbw(
 
 
 def plot_mesh(measured: MeasuredCollectives, links: LinkFit, *, ax: Axes | None = None) -> Axes:
-    """Plot bandwidths in a full mesh of links (Ascend 910B) against the size of the group.
+    """Plot bandwidths in a full mesh of links (Ascend 910B) against the group size.
 
     Parameters
     ----------
     measured, links, ax
-        As for :func:`plot_busbw`; bytes of the whole tensor over the time.
+        As for :func:`plot_busbw`; the bandwidth is the bytes of the whole tensor over the time.
     """
     values = {key: constant.value for key, constant in links.constants.items()}
     mesh = measured.generation == GENERATIONS.index("mesh")
@@ -107,19 +105,19 @@ def plot_mesh(measured: MeasuredCollectives, links: LinkFit, *, ax: Axes | None 
         ax.set_xlim(1.5, 13.0)
         ax.set_ylim(bottom=0.0)
         ax.set_xticks([2, 4, 8])
-        ax.set_xlabel("chips of the group")
+        ax.set_xlabel("chips in the group")
         ax.set_ylabel("bytes / time (GB/s)")
         ax.set_title("910B: full mesh", loc="left")
     return ax
 
 
-def _busbw(rows: MeasuredCollectives, seconds: Array) -> Array:
-    result: Array = 2e-9 * (rows.ranks - 1.0) / rows.ranks * rows.size_bytes / seconds
+def _busbw(rows: MeasuredCollectives, seconds: Floats) -> Floats:
+    result: Floats = 2e-9 * (rows.ranks - 1.0) / rows.ranks * rows.size_bytes / seconds
     return result
 
 
 def _systems(measured: MeasuredCollectives, across: bool) -> dict[str, MeasuredCollectives]:
-    """Rows of each system of which there are enough, in order of size."""
+    """Return the rows of each system with enough of them, in order of size."""
     groups: dict[str, list[int]] = {}
     for row, chip in enumerate(measured.accelerator):
         nodes = int(measured.nodes[row])
@@ -135,7 +133,7 @@ def _systems(measured: MeasuredCollectives, across: bool) -> dict[str, MeasuredC
     }
 
 
-def _take(measured: MeasuredCollectives, rows: NDArray[np.int64]) -> MeasuredCollectives:
+def _take(measured: MeasuredCollectives, rows: Ints) -> MeasuredCollectives:
     columns: dict[str, Any] = {
         field.name: getattr(measured, field.name) for field in dataclasses.fields(measured)
     }
@@ -146,7 +144,7 @@ def _take(measured: MeasuredCollectives, rows: NDArray[np.int64]) -> MeasuredCol
     return MeasuredCollectives(**chosen)
 
 
-def _resized(rows: MeasuredCollectives, sizes: Array) -> MeasuredCollectives:
-    """Return the system of the first row with other sizes of messages."""
+def _resized(rows: MeasuredCollectives, sizes: Floats) -> MeasuredCollectives:
+    """Return the system of the first row with other message sizes."""
     first = _take(rows, np.zeros(sizes.size, dtype=np.int64))
     return dataclasses.replace(first, size_bytes=sizes)

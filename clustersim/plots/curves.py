@@ -1,4 +1,4 @@
-"""A metric against a parameter: curves of a study's points."""
+"""A metric as a function of a parameter: curves through the points of a study."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ __all__ = ["curve_data", "overload_spans", "plot_curve"]
 
 _INK = "#333333"
 MOST_BESIDE = 4
-"""Lines beside whose names there is room for that of the objective."""
+"""With at most this many lines, the name of the objective fits next to their names."""
 
 
 def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Points with the metric infinite wherever an overload leaves it without a value.
+    """Return the points with an infinite metric where overload leaves it without a value.
 
     Parameters
     ----------
     points : DataFrame
-        A row a point. Without a column ``overload``, infinite values are overload.
+        One row per point. Without a column ``overload``, infinite values mean overload.
     y : str
-        Waits, completion times and slowdowns grow as long as an overload lasts; others
-        (utilisation) keep the value that they have.
+        Column of the metric. Waits, completion times and slowdowns grow without limit under
+        overload; other metrics (utilisation) keep their values.
 
     Returns
     -------
     DataFrame
-        With ``overload`` (bool).
+        With a column ``overload`` (bool).
     """
     values = points[y].to_numpy(dtype=np.float64)
     known = points["overload"].astype(bool) if "overload" in points else False
@@ -61,19 +61,19 @@ def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
 
 
 def overload_spans(points: pd.DataFrame, places: Places) -> list[tuple[float, float]]:
-    """Stretches of x at which each line is overloaded, to halfway to the next point.
+    """Return the ranges of x in which every line is overloaded, up to halfway to the next point.
 
     Parameters
     ----------
     points : DataFrame
-        Of :func:`curve_data`.
+        From :func:`curve_data`.
     places : Places
-        Of the column along x.
+        Positions of the column along x.
 
     Returns
     -------
     list of (float, float)
-        Infinite where the stretch has no next point.
+        Infinite at an end without a next point.
     """
     at = pd.Series(points["overload"].to_numpy(dtype=bool)).groupby(places.of(points)).all()
     x, beyond = at.index.to_numpy(dtype=np.float64), at.to_numpy(dtype=bool)
@@ -97,25 +97,25 @@ def plot_curve(
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot a metric against a parameter, a line for each value of another.
+    """Plot a metric against a parameter, with a line for each value of another.
 
-    Points at which the queue grows have no wait: they are open triangles at the top, and
-    grey where each line has one.
+    Under overload the queue grows and waits have no finite value. Such points are open triangles at
+    the top, and the background is grey where every line has one.
 
     Parameters
     ----------
     points : DataFrame
-        A row a point of the parameter space, with the intervals of the metric.
+        One row per point of the parameter space, with the intervals of the metric.
     x, y : str
-        Columns. Names instead of numbers along x become categories.
+        Columns. Text values along x become categories.
     by : str, optional
-        Column with a line for each of its values.
+        Column with one line for each of its values.
     objective : float or (float, str), optional
-        A value of the metric to draw as a dashed line, and its name.
+        A value of the metric to draw as a dashed line, optionally with its name.
     axes : mapping of str to Axis, optional
-        Other words, units or scales of columns.
+        Labels, units or scales that replace the known ones.
     ax : Axes, optional
-        Where to draw; by default in a new figure of one column of a paper.
+        Where to draw; by default in a new figure as wide as one column of a paper.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def plot_curve(
     Raises
     ------
     InputError
-        For an unknown column, no row, or several rows at the same place of a line.
+        For an unknown column, no rows, or several rows at the same point of a line.
     """
     check_columns(points, (x, y, by), "plot_curve")
     one_row_each(points, (x, by), "plot_curve")
@@ -191,15 +191,15 @@ def _shade_overload(ax: Axes, table: pd.DataFrame, places: Places) -> None:
 
 
 def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> None:
-    """Mark overload at the top, points without a result at the foot, rising ones hollow."""
+    """Mark overload at the top, missing results at the bottom; hollow marks: still rising."""
     values = [one.rows[y].to_numpy(dtype=np.float64) for one in series]
     if mark_edge(ax, series, places, [np.isposinf(value) for value in values], "^", 0.955):
         describe(ax, "Open triangles: overload, without a finite value.")
     if mark_edge(ax, series, places, [np.isnan(value) for value in values], "x", 0.035):
-        describe(ax, "Crosses at the foot: no result.")
+        describe(ax, "Crosses at the bottom: no result.")
     for one, value in zip(series, values, strict=True):
         if "rising" in one.rows and follows_waits(y):
             rising = one.rows["rising"].to_numpy(dtype=bool) & np.isfinite(value)
             if rising.any():
                 hollow(ax, one, len(series), places, y, rising)
-                describe(ax, "Hollow: still rising at the end of the runs; longer ones show more.")
+                describe(ax, "Hollow: still rising at the end of the runs; longer runs show more.")

@@ -1,4 +1,4 @@
-"""Paired differences of systems to a baseline."""
+"""Paired differences between systems and a baseline."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import label_ends
@@ -26,8 +26,8 @@ from clustersim.plots.series import (
     mark_edge,
     one_row_each,
     place_x,
-    said,
     series_of,
+    value_text,
 )
 from clustersim.plots.style import MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
@@ -42,21 +42,21 @@ _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean"} | {
 }
 _TINT = "#009E73"
 _FOOT = 0.12
-"""Height of the crosses for what has no number, in the room below the data."""
+"""Height of the crosses for differences without a number, in the margin below the data."""
 
 
 def difference_rows(
     differences: pd.DataFrame, metric: str, axes: Mapping[str, Axis] | None = None
 ) -> pd.DataFrame:
-    """The rows of a metric with a name for each: its system, and the parameters that vary.
+    """Return the rows of a metric, each with a name from its system and the varying parameters.
 
     Parameters
     ----------
     differences : DataFrame
-        A row a point, system and metric.
+        One row per point, system and metric.
     metric : str
     axes : mapping of str to Axis, optional
-        Other words, units or scales of columns.
+        Labels, units or scales that replace the known ones.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def difference_rows(
     Raises
     ------
     InputError
-        If no row is of the metric; with the nearest.
+        If no row has this metric; the message gives the nearest.
     """
     rows = differences[differences["metric"] == metric]
     if len(rows) == 0:
@@ -76,7 +76,9 @@ def difference_rows(
         column for column in rows.columns if column not in _FIXED and rows[column].nunique() > 1
     ]
     names = [
-        "\n".join([str(row["system"]), *(said(column, row[column], axes) for column in varying)])
+        "\n".join(
+            [str(row["system"]), *(value_text(column, row[column], axes) for column in varying)]
+        )
         for _, row in rows.iterrows()
     ]
     return rows.assign(name=names)
@@ -91,28 +93,28 @@ def plot_differences(
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot the differences of systems to the baseline with their 95 % intervals.
+    """Plot the differences between systems and the baseline with their 95 % intervals.
 
-    The better side of zero is tinted and named. Differences without a number (one of the two
-    is overloaded) are said so.
+    The better side of zero is tinted and labelled. A difference without a number (one of the two
+    systems is overloaded) is labelled as such.
 
     Parameters
     ----------
     differences : DataFrame
-        A row a point, system and metric: ``difference`` or ``relative`` with ``_low`` and
+        One row per point, system and metric: ``difference`` or ``relative`` with ``_low`` and
         ``_high``, paired over replications.
     metric : str
     x : str, optional
-        Column along x, with a line a system; by default a row a system (and point).
+        Column along x, with a line for each system; by default a row for each system (and point).
     relative : bool
-        Whether to show shares of the baseline's mean.
+        Whether to show differences as shares of the baseline's mean.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
     Raises
     ------
     InputError
-        For an unknown column or metric, or several rows at the same place of a line.
+        For an unknown column or metric, or several rows at the same point of a line.
     """
     value = "relative" if relative else "difference"
     needed = ("metric", "system", "baseline", value, f"{value}_low", f"{value}_high", x)
@@ -121,9 +123,11 @@ def plot_differences(
     of = axis_for(metric, axes)
     baselines = rows["baseline"].unique()
     baseline = str(baselines[0]) if len(baselines) == 1 else "the baseline"
-    axis = Axis(f"difference to {baseline}", dimension=of.dimension, logarithmic=False)
+    axis = Axis(f"difference from {baseline}", dimension=of.dimension, logarithmic=False)
     if relative:
-        axis = Axis(f"difference to {baseline}", f"% of {baseline}'s mean", 0.01, logarithmic=False)
+        axis = Axis(
+            f"difference from {baseline}", f"% of {baseline}'s mean", 0.01, logarithmic=False
+        )
     with plot_style(ax):
         if x is None:
             ax = panel(ax, height=1.2 + rows_height(rows["name"], SINGLE))
@@ -133,13 +137,13 @@ def plot_differences(
             ax = panel(ax)
             labels = _plot_lines(ax, rows, x, value, axis, axes)
         _name_sides(ax, of, across=x is None)
-        describe(ax, "Both systems of a difference have the same random numbers.")
+        describe(ax, "Compared systems use the same random numbers.")
         dress(ax, f"{of.label} compared with {baseline}", **labels)
     return ax
 
 
 def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
-    """A row for each system and point; returns the label of the x axis."""
+    """Draw a row for each system and point; return the label of the x axis."""
     numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
     draws = _draws(rows, value)
     edges = finite(draws)
@@ -169,8 +173,8 @@ def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
     return fits.title
 
 
-def _draws(rows: pd.DataFrame, value: str) -> npt.NDArray[np.float64]:
-    """Range over draws of the calibration of each row, (rows, 2); NaN where there is none."""
+def _draws(rows: pd.DataFrame, value: str) -> Floats:
+    """Range over draws of the calibration for each row, (rows, 2); NaN if there are none."""
     names = [f"{value}_draw_low", f"{value}_draw_high"]
     return rows.reindex(columns=names).to_numpy(dtype=np.float64)
 
@@ -183,7 +187,7 @@ def _plot_lines(
     axis: Axis,
     axes: Mapping[str, Axis] | None,
 ) -> dict[str, str]:
-    """A line for each system; returns the labels of the axes."""
+    """Draw a line for each system; return the labels of the axes."""
     series = series_of(rows, "system", axes)
     places, x_title = place_x(ax, rows, x, axis_for(x, axes))
     numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
@@ -199,7 +203,7 @@ def _plot_lines(
 
 
 def _name_sides(ax: Axes, of: Axis, *, across: bool) -> None:
-    """Tint the better side of zero, and say of both sides what they are."""
+    """Tint the better side of zero, and label both sides."""
     noun = of.noun or of.label
     less, more = (
         f"{side} {noun}{': better' if of.better == side else ''}" for side in ("less", "more")

@@ -1,4 +1,4 @@
-"""Names written beside what they name, none over another, in the place of legends."""
+"""Labels next to what they name, without overlaps, instead of legends."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox, IdentityTransform, ScaledTranslation
 
+from clustersim.array_types import Floats
 from clustersim.plots.figure import BeforeDrawing, need_height, panel_width, type_size, wrap
 
 __all__ = ["EndLabel", "label_ends", "label_points", "spread_out"]
@@ -30,26 +31,26 @@ _GLYPHS = {
     "*": "★",
 }
 _SIDES = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))
-"""Right or left, up or down of a point."""
+"""Sides of a point: right or left, up or down."""
 _ACROSS: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
 _UP: dict[int, Literal["bottom", "center", "top"]] = {1: "bottom", 0: "center", -1: "top"}
 
 
 @dataclass(frozen=True, slots=True)
 class EndLabel:
-    """A name and the place that it names.
+    """A label and the position that it belongs to.
 
     Attributes
     ----------
     text : str
     x, y : float
-        End of the line in the data's coordinates; a `y` that is not finite is the top, and
-        with an `x` that is not finite no line leads to the name.
+        End of the line in data coordinates. If `y` is not finite, the label goes to the top; if
+        `x` is not finite, no leader line is drawn.
     ink : str
     marker : str
-        That of the line, repeated before the name; "" for none.
+        Marker of the line, repeated before the label; "" for none.
     shift : float
-        Points that the end is to the right of `x`.
+        Horizontal distance of the line's end from `x`, in points.
     """
 
     text: str
@@ -60,21 +61,19 @@ class EndLabel:
     shift: float = 0.0
 
 
-def spread_out(
-    wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: float
-) -> npt.NDArray[np.float64]:
-    """Move intervals as little as it takes so that none overlaps another.
+def spread_out(wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: float) -> Floats:
+    """Move intervals as little as possible so that none overlaps another.
 
-    Pools of neighbours that would overlap stand side by side around their mean wish (the
-    pool-adjacent-violators algorithm of isotonic regression; Barlow et al., 1972), then all
-    of them are shifted into ``[low, high]`` as far as they fit.
+    Neighbours that would overlap are pooled around their mean position (the
+    pool-adjacent-violators algorithm of isotonic regression; Barlow et al., 1972).  Then all are
+    shifted into ``[low, high]`` as far as they fit.
 
     Parameters
     ----------
     wanted, sizes : array_like (intervals,)
         Centres and lengths.
     low, high : float
-        Ends of the room; from `low` down if the intervals do not fit.
+        Limits; if the intervals do not fit, they start at `low` and pass `high`.
 
     Returns
     -------
@@ -103,10 +102,10 @@ def spread_out(
 
 
 def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
-    """Write names to the right of the axes at the heights where their lines end.
+    """Write labels to the right of the axes at the heights where their lines end.
 
-    A thin dotted line leads from the end of a line to its name where they are apart. The
-    names are placed anew at each drawing, so they follow the layout.
+    If a label is away from the end of its line, a thin dotted line connects them. Labels are placed
+    again at each drawing, so that they follow the layout.
 
     Parameters
     ----------
@@ -144,7 +143,7 @@ def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
 
 
 def _legible(ink: str) -> str:
-    """A colour dark enough for text on white."""
+    """Return a darker shade of a colour if needed for text on white."""
     red, green, blue = to_rgb(ink)
     bright = 0.299 * red + 0.587 * green + 0.114 * blue
     shade = min(1.0, 0.58 / bright) if bright else 1.0
@@ -189,19 +188,19 @@ def label_points(
     avoid: Sequence[npt.ArrayLike] = (),
     toward: tuple[float, float] = (1.0, 0.1),
 ) -> None:
-    """Write a short text beside each point where there is room, and none where there is not.
+    """Write a short text next to each point where it fits, and none where it does not.
 
     Parameters
     ----------
     ax : Axes
     x, y : array_like (points,)
-        In the data's coordinates.
+        In data coordinates.
     texts : sequence of str
-        One a point; "" for a point that is only in the way.
+        One per point; "" for a point that only occupies space.
     avoid : sequence of array_like (vertices, 2)
-        Lines that no text may cross, in the data's coordinates.
+        Lines that no text may cross, in data coordinates.
     toward : (float, float)
-        The side of a point that is tried first: right and up are positive.
+        The side of a point to try first: right and up are positive.
     """
     places = np.column_stack((np.asarray(x, dtype=float), np.asarray(y, dtype=float)))
     lines = [np.asarray(line, dtype=np.float64).reshape(-1, 2) for line in avoid]
@@ -226,8 +225,8 @@ class _PointPlacer(BeforeDrawing):
     def __init__(
         self,
         ax: Axes,
-        places: npt.NDArray[np.float64],
-        avoid: Sequence[npt.NDArray[np.float64]],
+        places: Floats,
+        avoid: Sequence[Floats],
         toward: tuple[float, float],
     ) -> None:
         super().__init__(ax)
@@ -252,9 +251,9 @@ class _PointPlacer(BeforeDrawing):
                 taken.append(box)
 
     def _boxes(
-        self, text: Text, centre: npt.NDArray[np.float64], point: float, renderer: RendererBase
+        self, text: Text, centre: Floats, point: float, renderer: RendererBase
     ) -> Iterator[Bbox]:
-        """Boxes of a text around its point; the text is at the last one asked for."""
+        """Yield the possible boxes of a text around its point; the text moves to each of them."""
         for across, up in self.sides:
             gap = (3.2 if across and up else 4.5) * point
             x, y = centre + gap * np.array((across, up))
@@ -263,7 +262,7 @@ class _PointPlacer(BeforeDrawing):
             text.set_verticalalignment(_UP[up])
             yield text.get_window_extent(renderer)
 
-    def _free(self, box: Bbox, occupied: npt.NDArray[np.float64], taken: list[Bbox]) -> bool:
+    def _free(self, box: Bbox, occupied: Floats, taken: list[Bbox]) -> bool:
         room = self.of.bbox
         inside = room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1
         x, y = occupied.T
@@ -272,8 +271,8 @@ class _PointPlacer(BeforeDrawing):
         return inside and not hit.any() and not any(box.overlaps(other) for other in taken)
 
 
-def _dense(line: npt.NDArray[np.float64], point: float) -> npt.NDArray[np.float64]:
-    """Points along a line, no two further apart than about 3 points."""
+def _dense(line: Floats, point: float) -> Floats:
+    """Return points along a line, at most about 3 points (1/24 inch) apart."""
     line = line[np.isfinite(line).all(axis=1)]
     if len(line) < 2:
         return line

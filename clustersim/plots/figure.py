@@ -1,4 +1,4 @@
-"""Figures of panels with a title and a caption that are never cut, and type sizes for paper."""
+"""Figures of panels with a title and a caption that are never cut off, and type sizes for print."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ __all__ = [
 ]
 
 SINGLE, DOUBLE = 3.3, 7.0
-"""Inches: the width of one column of a two-column paper, and of both."""
+"""Width of one column of a two-column paper, and of both, in inches."""
 _NARROW, _SMALL, _LARGE = 4.5, 7.5, 8.5
 _LINE, _AROUND = 1.25, 60.0
-"""Height of a line of text over its size; points above and below the axes of a panel."""
+"""Line height as a multiple of the type size; points above and below the axes of a panel."""
 _INK, _GREY = "#222222", "#444444"
 
 
 class StudyFigure(Figure):
-    """Panels with a caption that grows as plots describe what they draw.
+    """Panels with a caption; plots add sentences about what they draw.
 
     Attributes
     ----------
     panels : list of Axes
-        From left to right, then down.
+        From left to right, then top to bottom.
     """
 
     panels: list[Axes]
@@ -61,11 +61,11 @@ class StudyFigure(Figure):
 
     @property
     def caption(self) -> str:
-        """What is written under the panels, as one line."""
+        """The text under the panels, as one line."""
         return " ".join(self._sentences)
 
     def describe(self, *sentences: str) -> None:
-        """Add to the caption the sentences that it does not hold yet; the figure grows with it."""
+        """Add sentences to the caption unless it has them already; the figure grows accordingly."""
         self._sentences += [
             line for line in dict.fromkeys(sentences) if line and line not in self._sentences
         ]
@@ -87,12 +87,12 @@ class StudyFigure(Figure):
         self.set_size_inches(width, self._rows * self._each + self._above)
 
     def grow(self, height: float) -> None:
-        """Let each panel be at least so high (inches), its labels included."""
+        """Set a minimum height of each panel (inches), including its labels."""
         self._each = max(self._each, height)
         self.set_size_inches(self.get_figwidth(), self._rows * self._each + self._above)
 
     def draw(self, renderer: RendererBase) -> None:
-        """Lay out once, wrap the titles to the room that the panels leave them, then draw."""
+        """Compute the layout, wrap the titles to the width of the panels, then draw."""
         engine = self.get_layout_engine()
         if engine is not None:
             engine.execute(self)
@@ -118,14 +118,14 @@ def study_figure(
     ----------
     n_panels : int
     title, caption : str
-        Above and below all panels, wrapped to the width. The plots of this package add to
-        the caption what their bands and marks mean.
+        Text above and below all panels, wrapped to the width. The plots of this package add
+        the meaning of their bands and marks to the caption.
     width : float
-        Of the whole figure, inches; from :data:`SINGLE` on, all text is legible as printed.
+        Width of the whole figure in inches; from :data:`SINGLE` on, all text is legible in print.
     columns : int, optional
-        Panels side by side; by default as many as have 3.3 inches each.
+        Number of panels per row; by default as many as get 3.3 inches each.
     panel_height : float, optional
-        Inches; title and caption come on top of it.
+        Height of a panel in inches, without title and caption.
 
     Raises
     ------
@@ -144,7 +144,8 @@ def study_figure(
     across = min(n_panels, across)
     if across < 1 or not width / across >= 1.6:
         raise InputError(
-            "figure", f"width {width:g} in is too narrow for {across} columns; 1.6 in a panel"
+            "figure",
+            f"width {width:g} in is too narrow for {across} columns; each needs 1.6 in",
         )
     rows = math.ceil(n_panels / across)
     each = panel_height or min(4.0, max(2.3, 0.58 * width / across))
@@ -160,24 +161,24 @@ def study_figure(
 
 
 def panel(ax: Axes | None, *, height: float | None = None) -> Axes:
-    """The axes given, or those of a new figure of one column's width."""
+    """Return the given axes, or those of a new figure as wide as one column."""
     return study_figure(panel_height=height).panels[0] if ax is None else ax
 
 
 def describe(ax: Axes, *sentences: str) -> None:
-    """Say in the caption of a :class:`StudyFigure` what is drawn; no other figure is changed."""
+    """Add sentences to the caption of a :class:`StudyFigure`; other figures are left unchanged."""
     if isinstance(ax.figure, StudyFigure):
         ax.figure.describe(*sentences)
 
 
 def need_height(ax: Axes, points: float) -> None:
-    """Let the panels of a :class:`StudyFigure` have room for axes so many points high."""
+    """Make the panels of a :class:`StudyFigure` high enough for axes of this height in points."""
     if isinstance(ax.figure, StudyFigure):
         ax.figure.grow((points + _AROUND) / 72.0)
 
 
 def panel_width(ax: Axes) -> float:
-    """Inches of the figure's width that a panel has, its labels included."""
+    """Return the width of a panel including its labels, in inches."""
     figure = ax.figure
     width = float(figure.bbox.width / figure.dpi)
     place = ax.get_subplotspec()
@@ -187,14 +188,14 @@ def panel_width(ax: Axes) -> float:
 
 
 def type_size(ax: Axes | float) -> float:
-    """Points of the axis labels of a panel (or of its width in inches); ticks have 0.5 less."""
+    """Return the size of axis labels for a panel (or its width in inches); ticks: 0.5 less."""
     width = ax if isinstance(ax, float | int) else panel_width(ax)
     return _SMALL if width < _NARROW else _LARGE
 
 
 @contextmanager
 def plot_style(ax: Axes | float | None) -> Iterator[None]:
-    """Context with the shared look in the sizes of a panel (or of its width in inches)."""
+    """Context with the shared style and the type sizes for a panel (or its width in inches)."""
     size = type_size(SINGLE if ax is None else ax)
     sizes: Any = {
         "font.size": size - 0.5,
@@ -212,10 +213,10 @@ def plot_style(ax: Axes | float | None) -> Iterator[None]:
 
 
 def dress(ax: Axes, title: str, *, x: str = "", y: str = "") -> None:
-    """Write a panel's title and the labels of its axes, wrapped to its width.
+    """Write the title of a panel and the labels of its axes, wrapped to its width.
 
-    The label of the y axis stands level above it, below the title, where it takes no width
-    from the panel and is read without turning the head.
+    The label of the y axis is horizontal, above the axis and below the title. There it takes no
+    width from the panel and is easy to read.
     """
     size, width = type_size(ax), 72.0 * panel_width(ax)
     look: dict[str, Any] = {"parse_math": False}
@@ -232,7 +233,7 @@ def dress(ax: Axes, title: str, *, x: str = "", y: str = "") -> None:
 
 
 class BeforeDrawing(Artist):
-    """Invisible; arranges other artists of its axes whenever these are drawn or measured."""
+    """Invisible artist that arranges other artists before they are drawn or measured."""
 
     def __init__(self, ax: Axes) -> None:
         super().__init__()
@@ -240,7 +241,7 @@ class BeforeDrawing(Artist):
         self.set_zorder(-100.0)
 
     def arrange(self, renderer: RendererBase) -> None:
-        """Place the artists, with all transforms known."""
+        """Place the artists; all transforms are known at this point."""
         raise NotImplementedError
 
     def draw(self, renderer: RendererBase) -> None:
@@ -252,9 +253,9 @@ class BeforeDrawing(Artist):
 
 
 class _Labels(BeforeDrawing):
-    """Let title and y label begin where the widest tick labels of the column of panels do.
+    """Aligns title and y label with the widest tick labels of the column of panels.
 
-    There they have the width of the panel, up to what is written in the next column.
+    They may be as wide as the panel, up to the labels of the next column.
     """
 
     def __init__(self, ax: Axes, heading: Text) -> None:
@@ -264,7 +265,7 @@ class _Labels(BeforeDrawing):
         self.whole: dict[Text, tuple[str, str]] = {}
 
     def wrap(self, width: float) -> None:
-        """Wrap title and y label to a width in points, and the title clear of the label."""
+        """Wrap title and y label to a width in points, and keep the title clear of the label."""
         label = self.of.yaxis.label
         size = type_size(self.of)
         for text, points, bold in ((self.heading, size + 0.5, True), (label, size, False)):
@@ -288,7 +289,7 @@ class _Labels(BeforeDrawing):
         self._keep_inside(self.of.xaxis.label, renderer)
 
     def fit(self, renderer: RendererBase) -> None:
-        """Wrap what would reach into the next column or out of the figure."""
+        """Wrap text that would reach into the next column or out of the figure."""
         self.arrange(renderer)
         own = _columns(self.of)
         spans = {ax: _columns(ax) for ax in self.of.figure.axes}
@@ -300,7 +301,7 @@ class _Labels(BeforeDrawing):
             self.wrap(room)
 
     def _keep_inside(self, label: Text, renderer: RendererBase) -> None:
-        """Move the label of the x axis where it would leave the figure."""
+        """Move the label of the x axis if it would leave the figure."""
         label.set_x(0.5)
         box, room = label.get_window_extent(renderer), self.of.figure.bbox
         over = max(0.0, 2.0 - box.x0) - max(0.0, box.x1 - room.x1 + 2.0)
@@ -317,7 +318,7 @@ def _same(one: range | None, other: range | None) -> bool:
 
 
 def _left(axes: Sequence[Axes], renderer: RendererBase) -> float:
-    """Where the labels of the y axes begin, in pixels."""
+    """Return where the labels of the y axes begin, in pixels."""
     labels = [label for ax in axes for label in ax.get_yticklabels() if label.get_text()]
     boxes = [label.get_window_extent(renderer) for label in labels]
     return min(
@@ -327,7 +328,7 @@ def _left(axes: Sequence[Axes], renderer: RendererBase) -> float:
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Points that a line of text is wide."""
+    """Return the width of a line of text in points."""
     font = FontProperties(size=size, weight="bold" if bold else "normal", family="DejaVu Sans")
     return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
@@ -338,7 +339,7 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False) -> str:
     Parameters
     ----------
     text : str
-        Its own line breaks are kept; a number stays with its unit.
+        Its line breaks are kept; a number stays on one line with its unit.
     width, size : float
         Points.
     bold : bool
@@ -366,7 +367,7 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def _head(word: str, width: float, size: float, bold: bool) -> str:
-    """A beginning of a word that fits: to its last separator, else one of equal parts."""
+    """Return the first part of a word that fits, up to a separator or in equal parts."""
     most = next(
         (n - 1 for n in range(2, len(word) + 1) if text_width(word[:n], size, bold=bold) > width),
         len(word),

@@ -1,4 +1,4 @@
-"""The Gantt chart of a small run: who ran where, or how long each job waited and ran."""
+"""Gantt chart of a small run: which jobs ran where, or how long each job waited and ran."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 __all__ = ["LEAST_WIDTH", "MOST_BARS", "MOST_ROWS", "plot_gantt"]
 
 MOST_BARS, MOST_ROWS = 400, 60
-"""What a reader can still tell apart."""
+"""The most bars and rows that a reader can distinguish."""
 LEAST_WIDTH = 0.002
-"""Share of the axis that the shortest bar has."""
+"""Width of the shortest bar, as a share of the axis."""
 _INKS = tuple(ink for name, ink in COLOURS.items() if name != "black")
 _OTHERS, _PEN = "#999999", "#333333"
 _UNITS = (("s", 1.0, 180.0), ("min", 60.0, 180.0), ("h", 3600.0, 72.0), ("d", 86400.0, np.inf))
-"""Units of time, their seconds, and the longest axis in each."""
+"""Units of time, their size in seconds, and the longest axis in each."""
 _BAR, _TEXT_POINTS = 0.78, 7.5
-_HATCH, _STILL_RAN = "////", "still ran at the end"
-_GREY, _NO_JOBS = "#e2e2e2", "out of service, not there, or serving"
+_HATCH, _STILL_RAN = "////", "still running at the end"
+_GREY, _NO_JOBS = "#e2e2e2", "out of service, absent, or serving"
 
 
 def plot_gantt(
@@ -45,22 +45,22 @@ def plot_gantt(
 ) -> Axes:
     """Draw the Gantt chart of a small run.
 
-    Bars are coloured by class of jobs, where jobs have one; those that still ran at the end are
-    hatched.  Nodes are grey while they do not run jobs: out of service, not there, or serving.
+    Bars are coloured by job class, if jobs have classes; jobs still running at the end are hatched.
+    Nodes are grey while they run no jobs because they are out of service, absent, or serving.
 
     Parameters
     ----------
     result : Result
-        Of a run with at most 400 bars in 60 rows.
+        Result of a run with at most 400 bars in 60 rows.
     ax : Axes, optional
-        Where to draw; by default in a new figure of fitting height.
+        Where to draw; by default in a new figure of suitable height.
     by : {"node", "job"}
-        ``node``: a row a node, more where it ran several jobs at once; bars are labelled
-        with their jobs.  ``job``: a row a job in order of submission, a thin line while
-        it waits, a cross where it never could run; bars are labelled with accelerators
+        ``node``: a row for each node, several if it ran several jobs at once; bars are labelled
+        with their jobs.  ``job``: a row for each job in order of submission, with a thin line
+        while it waits and a cross if it could never run; bars are labelled with accelerators
         and pool.
     most_jobs : int, optional
-        Only the first so many jobs in order of submission.
+        Draw only this many jobs, in order of submission.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def plot_gantt(
     Raises
     ------
     InputError
-        If the run has more than can be read (:mod:`clustersim.report.timeline` writes
-        runs of any size for a viewer), or `by` is none of these.
+        If the run has too many bars or rows (:mod:`clustersim.report.timeline` writes runs of
+        any size for a viewer), or `by` is neither value.
     """
     if by not in ("node", "job"):
         raise InputError("by", unknown_name("value", by, ("node", "job")))
@@ -80,9 +80,9 @@ def plot_gantt(
     if len(bars) > MOST_BARS or len(rows) > MOST_ROWS:
         raise InputError(
             "gantt",
-            f"the run has {len(bars):,} bars in {len(rows):,} rows; at most {MOST_BARS} in "
-            f"{MOST_ROWS} can be read: draw its first (--most-jobs), or open its timeline in a "
-            "viewer (clustersim timeline)",
+            f"the run has {len(bars):,} bars in {len(rows):,} rows; a chart may have at most "
+            f"{MOST_BARS} bars in {MOST_ROWS} rows: draw only the first jobs (--most-jobs), or "
+            "open its timeline in a viewer (clustersim timeline)",
         )
     end_s = float(result.utilisation["time_s"].max())
     if most_jobs is not None and len(bars):
@@ -104,16 +104,16 @@ def plot_gantt(
         _draw_rows(ax, rows)
         pad = 0.01 * (end_s - begin_s or 1.0)
         ax.set_xlim((begin_s - pad) / size, (end_s + pad) / size)
-        told = "job ids" if by == "node" else "accelerators"
+        content = "job ids" if by == "node" else "accelerators"
         since = f" since {result.calendar.text(0.0)}" if result.calendar.is_dated else ""
-        ax.set_xlabel(f"simulated time{since} ({unit}); in the bars: {told}")
+        ax.set_xlabel(f"simulated time{since} ({unit}); in the bars: {content}")
         _draw_legend(ax, entries)
     _keep_fitting(ax, labels)
     return ax
 
 
 def _bars_by_node(result: Result) -> tuple[pd.DataFrame, list[str]]:
-    """Bars of each lane, and a label for each; "" for a further lane of the same node."""
+    """Return the bars of each lane and the labels of the lanes ("" for a node's further lanes)."""
     layout = lay_out(result)
     jobs = result.jobs.iloc[layout.bars["job"].to_numpy()].reset_index(drop=True)
     bars = layout.bars.assign(row=layout.bars["track"], text=jobs["job_id"].astype(str))
@@ -122,22 +122,22 @@ def _bars_by_node(result: Result) -> tuple[pd.DataFrame, list[str]]:
     for pool, node, lane in layout.tracks.itertuples(index=False):
         own = f"lane {lane + 1}" if node < 0 else f"node {node}" if lane == 0 else ""
         names.append(f"{pool} {own}" if several and own else own)
-    return _told(bars, jobs, result), names
+    return _with_classes(bars, jobs, result), names
 
 
 def _bars_by_job(result: Result) -> tuple[pd.DataFrame, list[str]]:
-    """A bar for each job that ran, and the id of every job."""
+    """Return a bar for each job that ran, and the ids of all jobs."""
     bars = lay_out(result, by="pool").bars
     jobs = result.jobs.iloc[bars["job"].to_numpy()].reset_index(drop=True)
     several = jobs["pool"].nunique() > 1
     sizes = jobs["n_accelerators"].astype(str)
     texts = sizes + " × " + jobs["pool"].astype(str) if several else sizes
-    return _told(bars.assign(row=bars["job"], text=texts), jobs, result), [
+    return _with_classes(bars.assign(row=bars["job"], text=texts), jobs, result), [
         f"job {job_id}" for job_id in result.jobs["job_id"]
     ]
 
 
-def _told(bars: pd.DataFrame, jobs: pd.DataFrame, result: Result) -> pd.DataFrame:
+def _with_classes(bars: pd.DataFrame, jobs: pd.DataFrame, result: Result) -> pd.DataFrame:
     at_the_end = bars["end_s"].to_numpy() >= float(result.utilisation["time_s"].max())
     unfinished = (jobs["outcome"] == UNFINISHED).to_numpy() & at_the_end
     return bars.assign(job_class=_classes(jobs), unfinished=unfinished)
@@ -150,7 +150,7 @@ def _classes(jobs: pd.DataFrame) -> list[str]:
 
 
 def _inks(jobs: pd.DataFrame) -> dict[str, str]:
-    """A colour for each class of jobs, the most frequent first; grey where they run out."""
+    """Return a colour for each job class, most frequent first; grey after the last colour."""
     counts = pd.Series(_classes(jobs), dtype=object).value_counts(sort=False)
     names = counts.sort_values(ascending=False, kind="stable").index
     return {name: _INKS[k] if k < len(_INKS) else _OTHERS for k, name in enumerate(names)}
@@ -159,9 +159,9 @@ def _inks(jobs: pd.DataFrame) -> dict[str, str]:
 def _draw_bars(
     ax: Axes, bars: pd.DataFrame, inks: dict[str, str], size: float, least: float
 ) -> Iterator[tuple[Text, float]]:
-    """Draw the bars, and give the label of each with the width that it may have.
+    """Draw the bars; return each label with the width available for it.
 
-    One that is shorter than `least` is drawn as long, to be seen.
+    A bar shorter than `least` is drawn with that length, so that it is visible.
     """
     for bar in bars.to_dict("records"):
         ink = inks[bar["job_class"]]
@@ -194,7 +194,7 @@ def _draw_bars(
 
 
 def _draw_outages(ax: Axes, result: Result, end_s: float, size: float) -> list[Artist]:
-    """Shade nodes while they run no jobs; give what the legend is to show of it."""
+    """Shade nodes while they run no jobs; return the legend entries."""
     assert result.outages is not None
     out = result.outages[result.outages["slowdown"] == np.inf]
     tracks = lay_out(result).tracks
@@ -212,7 +212,7 @@ def _draw_outages(ax: Axes, result: Result, end_s: float, size: float) -> list[A
 
 
 def _draw_waits(ax: Axes, jobs: pd.DataFrame, end_s: float, size: float) -> list[Artist]:
-    """Draw waits and jobs that never could run; give what the legend is to show of them."""
+    """Draw waits and jobs that could never run; return the legend entries."""
     never = (jobs["outcome"] == NEVER_RUNNABLE).to_numpy()
     submit = jobs["submit_s"].to_numpy(dtype=float) / size
     start = jobs["start_s"].fillna(end_s).to_numpy(dtype=float) / size
@@ -229,7 +229,7 @@ def _draw_waits(ax: Axes, jobs: pd.DataFrame, end_s: float, size: float) -> list
 
 
 def _draw_rows(ax: Axes, names: list[str]) -> None:
-    """Name the rows, nodes with several lanes in their middle, and part them by lines."""
+    """Name the rows (once for a node with several lanes) and draw separating lines."""
     first = [row for row, name in enumerate(names) if name]
     after = [*first[1:], len(names)] if first else []
     middles = [(begin + end - 1) / 2 for begin, end in zip(first, after, strict=True)]
@@ -242,7 +242,7 @@ def _draw_rows(ax: Axes, names: list[str]) -> None:
 
 
 def _class_entries(inks: dict[str, str]) -> list[Artist]:
-    """What the legend shows of the classes, where jobs have any."""
+    """Return the legend entries of the job classes, if there are any."""
     if not any(inks):
         return []
     named = {name or "no class": ink for name, ink in inks.items() if ink != _OTHERS}
@@ -252,7 +252,7 @@ def _class_entries(inks: dict[str, str]) -> list[Artist]:
 
 
 def _draw_legend(ax: Axes, entries: list[Artist]) -> None:
-    """Explain above the axes, in as many columns as fit."""
+    """Draw the legend above the axes, in as many columns as fit."""
     if not entries:
         return
     figure = ax.get_figure(root=True)

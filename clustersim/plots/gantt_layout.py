@@ -1,4 +1,4 @@
-"""Who ran where and when, as bars in lanes of which no two overlap."""
+"""Which jobs ran where and when, as bars in lanes without overlaps."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.result import Result
 
 __all__ = ["BY", "Layout", "lanes", "lay_out"]
 
 BY = ("node", "pool")
-"""What lanes are of: nodes (where the run told them apart), or whole pools."""
+"""What a lane belongs to: a node (if the run tracked nodes), or a whole pool."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Bars of a run and the lanes that hold them.
+    """Bars of a run and the lanes that contain them.
 
     Attributes
     ----------
@@ -38,20 +39,20 @@ class Layout:
 
 
 def lay_out(result: Result, *, by: Literal["node", "pool"] = "node") -> Layout:
-    """Give each node (or pool) as many lanes as it has jobs at once, and each bar its lane.
+    """Give each node (or pool) as many lanes as it has concurrent jobs, and each bar a lane.
 
     Parameters
     ----------
     result : Result
         Of a run.
     by : {"node", "pool"}
-        ``node``: a bar for each job and node, in lanes of the node; jobs whose nodes were
-        not told apart get lanes of their pool.  ``pool``: a bar for each job.
+        ``node``: a bar for each job and node, in lanes of the node; jobs whose nodes were not
+        tracked get lanes of their pool.  ``pool``: a bar for each job.
 
     Raises
     ------
     InputError
-        If `by` is none of these.
+        If `by` is neither value.
     """
     if by not in BY:
         raise InputError("by", unknown_name("value", by, BY))
@@ -87,23 +88,23 @@ def lay_out(result: Result, *, by: Literal["node", "pool"] = "node") -> Layout:
 
 def lanes(
     group: npt.NDArray[np.integer],
-    start: npt.NDArray[np.float64],
-    end: npt.NDArray[np.float64],
+    start: Floats,
+    end: Floats,
 ) -> npt.NDArray[np.intp]:
-    """Colour intervals so that those of one group and colour do not overlap.
+    """Colour intervals so that those with the same group and colour do not overlap.
 
-    Each interval takes the lowest lane that is free at its start, which needs no more
-    lanes than there are intervals at once (Kleinberg and Tardos, Algorithm Design, 4.1).
+    Each interval takes the lowest lane that is free at its start. This needs no more lanes than
+    the largest number of concurrent intervals (Kleinberg and Tardos, Algorithm Design, 4.1).
 
     Parameters
     ----------
     group, start, end : array, shape (n,)
-        Sorted by group, then start; an interval holds its start, not its end.
+        Sorted by group, then start; an interval includes its start but not its end.
 
     Returns
     -------
     int array, shape (n,)
-        The lane, from 0 in each group.
+        Lane of each interval, from 0 in each group.
 
     Examples
     --------

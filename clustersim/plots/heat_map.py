@@ -1,4 +1,4 @@
-"""A metric over two parameters."""
+"""A metric as a function of two parameters."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.ticker import FuncFormatter
 
 from clustersim.analysis.metrics import follows_waits
+from clustersim.array_types import Bools, Floats
 from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.figure import (
@@ -37,19 +37,19 @@ __all__ = ["heat_map_grid", "plot_heat_map"]
 _MAP = "cividis"
 _OVERLOAD = "#b5b5b5"
 _MARGIN = 1.0
-"""Inches of a panel beside the cells and the names of their rows."""
+"""Width of a panel not used by the cells and row names, in inches."""
 
 
 def heat_map_grid(
     points: pd.DataFrame, x: str, y: str, value: str
-) -> tuple[list[Any], list[Any], npt.NDArray[np.float64]]:
-    """Values of the two parameters (numbers ascend), and the metric at each pair.
+) -> tuple[list[Any], list[Any], Floats]:
+    """Return the values of the two parameters (numbers ascending) and the metric of each pair.
 
     Returns
     -------
     columns, rows : list
     grid : array (rows, columns)
-        Infinite for overload, NaN where there is no result.
+        Infinite for overload, NaN for no result.
     """
     table = curve_data(points, value)
     columns, rows = (
@@ -72,26 +72,26 @@ def plot_heat_map(
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot a metric over two parameters as cells of colour, with the values where they fit.
+    """Plot a metric over two parameters as coloured cells, with the values where they fit.
 
-    Overload is grey, a pair without a result white with a cross.
+    Overload is grey; a pair without a result is white with a cross.
 
     Parameters
     ----------
     points : DataFrame
-        A row a pair of values.
+        One row per pair of values.
     x, y, value : str
         Columns of the two parameters and of the metric.
     objective : float, optional
-        The largest value of the metric that is allowed (the least, where more is better): a
-        heavy line goes along the edges of the cells that keep it.
+        The largest value of the metric that is allowed (the least, if more is better); a heavy
+        line is drawn around the cells that meet it.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
     Raises
     ------
     InputError
-        For an unknown column, no row, or several rows of one pair.
+        For an unknown column, no rows, or several rows of one pair.
     """
     check_columns(points, (x, y, value), "plot_heat_map")
     one_row_each(points, (x, y), "plot_heat_map")
@@ -122,7 +122,7 @@ def plot_heat_map(
     return ax
 
 
-def _norm(axis: Axis, numbers: npt.NDArray[np.float64]) -> Normalize:
+def _norm(axis: Axis, numbers: Floats) -> Normalize:
     if len(numbers) == 0:
         return Normalize(0.0, 1.0)
     low, high = float(numbers.min()), float(numbers.max())
@@ -136,10 +136,8 @@ def _norm(axis: Axis, numbers: npt.NDArray[np.float64]) -> Normalize:
     return Normalize(low, high)
 
 
-def _write_cells(
-    ax: Axes, grid: npt.NDArray[np.float64], axis: Axis, mesh: Any, room: float
-) -> None:
-    """Write values into their cells if all fit, and shade what has none."""
+def _write_cells(ax: Axes, grid: Floats, axis: Axis, mesh: Any, room: float) -> None:
+    """Write values into their cells if all fit, and shade cells without a value."""
     size = type_size(ax) - 0.5
     texts = {at: _short(number, axis) for at, number in np.ndenumerate(grid)}
     fits = all(
@@ -172,7 +170,7 @@ def _mark_rising(
     values: tuple[list[Any], list[Any]],
     metric: str,
 ) -> None:
-    """Mark the cells whose waits still rise within the runs in their corner."""
+    """Mark the cells whose waits still rise at the end of the runs, in a corner."""
     if "rising" not in points or not follows_waits(metric):
         return
     rising = points[points["rising"].astype(bool)]
@@ -191,16 +189,16 @@ def _mark_rising(
         color="black",
         markerfacecolor="white",
     )
-    describe(ax, "Circles: still rising at the end of the runs; longer ones show more.")
+    describe(ax, "Circles: still rising at the end of the runs; longer runs show more.")
 
 
 def _short(number: float, axis: Axis) -> str:
-    """A value in two digits and at most two decimals."""
+    """Return a value with two digits and at most two decimals."""
     return axis.number(round(number / axis.scale, 2) * axis.scale, 2)
 
 
-def _say_overload(ax: Axes, over: npt.NDArray[np.bool_], room: float, look: dict[str, Any]) -> None:
-    """Write "overload" once into each stretch of a row that is wide enough for it."""
+def _say_overload(ax: Axes, over: Bools, room: float, look: dict[str, Any]) -> None:
+    """Write "overload" once into each range of a row that is wide enough for it."""
     wide = text_width("overload", look["fontsize"]) + 3.0
     for row, cells in enumerate(over):
         ends = np.flatnonzero(np.diff(np.concatenate(([0], cells.astype(int), [0]))))
@@ -211,7 +209,7 @@ def _say_overload(ax: Axes, over: npt.NDArray[np.bool_], room: float, look: dict
         describe(ax, "Grey: overload, the queue only grows.")
 
 
-def _colour_bar(ax: Axes, mesh: Any, axis: Axis, numbers: npt.NDArray[np.float64]) -> None:
+def _colour_bar(ax: Axes, mesh: Any, axis: Axis, numbers: Floats) -> None:
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.03, aspect=18)
     set_ticks(bar.ax.yaxis, axis, numbers, (mesh.norm.vmin, mesh.norm.vmax))
     if not (axis.logarithmic and axis.dimension == "duration"):
@@ -220,8 +218,8 @@ def _colour_bar(ax: Axes, mesh: Any, axis: Axis, numbers: npt.NDArray[np.float64
     bar.outline.set_visible(False)
 
 
-def _outline(ax: Axes, grid: npt.NDArray[np.float64], objective: float, axis: Axis) -> None:
-    """Draw the edges between cells that keep the objective and cells that do not."""
+def _outline(ax: Axes, grid: Floats, objective: float, axis: Axis) -> None:
+    """Draw the edges between cells that meet the objective and cells that do not."""
     known = ~np.isnan(grid)
     kept = grid >= objective if axis.better == "more" else grid <= objective
     for row, column in zip(*np.nonzero(known[:, 1:] & known[:, :-1]), strict=True):
@@ -231,11 +229,11 @@ def _outline(ax: Axes, grid: npt.NDArray[np.float64], objective: float, axis: Ax
         if kept[row, column] != kept[row + 1, column]:
             ax.plot([column - 0.5, column + 0.5], [row + 0.5] * 2, color="black", lw=2.2)
     limit = "at least" if axis.better == "more" else "at most"
-    describe(ax, f"Heavy line: border of a {axis.label} of {limit} {axis.text(objective)}.")
+    describe(ax, f"Heavy line: limit of {axis.label} {limit} {axis.text(objective)}.")
 
 
 def _cell_names(values: list[Any], axis: Axis) -> tuple[list[str], str]:
-    """The values of a parameter as text, and the label of their axis."""
+    """Return the values of a parameter as text, and the label of their axis."""
     if isinstance(values[0], str | bool | np.bool_):
         return [str(value) for value in values], axis.label
     fits = axis.fitted(values)
@@ -246,7 +244,7 @@ def _cell_names(values: list[Any], axis: Axis) -> tuple[list[str], str]:
 
 
 def _name_rows(ax: Axes, names: list[str]) -> float:
-    """Write names beside the rows of cells; returns the points that they are wide."""
+    """Write names next to the rows of cells; return their width in points."""
     size = type_size(ax) - 0.5
     wrapped = [wrap(name, 80.0, size) for name in names]
     lines = [name.split("\n") for name in wrapped]
@@ -256,7 +254,7 @@ def _name_rows(ax: Axes, names: list[str]) -> float:
 
 
 def _name_columns(ax: Axes, names: list[str], room: float, *, numbers: bool) -> None:
-    """Write names below the columns of cells; of numbers only as many as fit."""
+    """Write names below the columns of cells; if they are numbers, only as many as fit."""
     if not numbers:
         name_categories(ax, names, room)
         return

@@ -1,4 +1,4 @@
-"""Pictures of a chip's microbenchmarks: what it reaches, by them and by published runs."""
+"""Microbenchmarks of a chip: reached efficiency, by microbenchmarks and by published runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
-from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.calibration.microbenchmarks import Microbenchmarks
 from clustersim.catalogue import Accelerator
 from clustersim.performance import (
@@ -28,12 +28,11 @@ from clustersim.units import format_percent
 
 __all__ = ["draw_chip", "plot_attention", "plot_products", "plot_steps"]
 
-Array = NDArray[np.float64]
 
 DRAWS = 400
 POINTS = 80
 BYTES = 2.0
-"""Of an element, as the core counts the traffic of a product in any precision."""
+"""Bytes per element in the traffic of a product, which the model counts in any precision."""
 RATIOS = (
     0.02,
     0.05,
@@ -57,26 +56,26 @@ RATIOS = (
     50,
 )
 LOW = 0.4
-"""Share of the peak below which the legend stands above the points."""
+"""Below this share of the peak, the legend is placed above the points."""
 WIDEST = 4.0
-"""Intervals of steps are drawn to this factor."""
+"""Error bars of steps are drawn up to this factor."""
 SHORT = 3.0
-"""Launches; what takes less is drawn hollow."""
+"""Number of launch times; shorter measurements are drawn hollow."""
 MEASURED, PUBLISHED = COLOURS["blue"], COLOURS["vermilion"]
 
 
 def draw_chip(
     micro: Microbenchmarks, calibration: Calibration, steps: pd.DataFrame, chip: str
 ) -> Figure:
-    """Draw a chip's products in BF16 and FP8, its attention, and its whole steps.
+    """Draw the matrix products of a chip in BF16 and FP8, its attention, and its whole steps.
 
     Parameters
     ----------
     micro : Microbenchmarks
     calibration : Calibration
-        Fitted to them.
+        Fitted to the microbenchmarks.
     steps : DataFrame
-        Of :func:`clustersim.calibration.chip_tables.step_errors`.
+        From :func:`clustersim.calibration.chip_tables.step_errors`.
     chip : str
         Name in the catalogue.
     """
@@ -89,9 +88,9 @@ def draw_chip(
         plot_attention(micro, calibration, chip, ax=axes[1, 0])
         plot_steps(of_chip, ax=axes[1, 1])
         figure.supxlabel(
-            "Bands: 90 % of what each calibration holds possible. The core knows a product's three "
-            "sizes by their FLOPs and bytes alone, so its\nsurface over (m, n, k) is a curve over "
-            "FLOPs per byte. Hollow: shorter than three launches, so bound by the host.",
+            "Bands: 90 % interval of each calibration. The model describes a product only by its "
+            "FLOPs and bytes, so its\nsurface over (m, n, k) is a curve over FLOPs per byte. "
+            "Hollow: shorter than three launches, so bound by the host.",
             fontsize=8.5,
             color="#444444",
         )
@@ -117,7 +116,7 @@ def plot_products(
     micro, calibration, chip
         As for :func:`draw_chip`.
     precision : {"bf16", "fp8"}
-        FP16 is drawn with BF16, whose peak it has.
+        FP16 is drawn with BF16, which has the same peak.
     ax : Axes, optional
     """
     names = np.array([accelerator.name for accelerator in micro.accelerators])
@@ -155,7 +154,7 @@ def plot_products(
         _surfaces(ax, calibration, chip_of, micro.labels[int(rows[0])], precision, grid)
         ax.set(xscale="log", xlim=(grid[0], grid[-1]), ylim=(0.0, 1.0))
         _plain_logarithmic(ax, grid)
-        ax.set_xlabel("FLOPs per byte, at 2 bytes an element")
+        ax.set_xlabel("FLOPs per byte, at 2 bytes per element")
         ax.set_ylabel("share of the peak")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.legend(loc="lower right" if reached.max() > LOW else "upper left", fontsize=8.5)
@@ -168,9 +167,9 @@ def _surfaces(
     chip: Accelerator,
     labels: tuple[str, ...],
     precision: str,
-    intensity: Array,
+    intensity: Floats,
 ) -> None:
-    """Draw the efficiency that two calibrations predict of large products."""
+    """Draw the efficiency of large products as two calibrations predict it."""
     stack = default_stack(chip.family)
     published = labels_of(chip, stack, precision)
     named = f"fitted to published runs ({stack.split(' (')[0] or 'mean of all stacks'})"
@@ -186,24 +185,24 @@ def _surfaces(
 
 
 def _efficiency(
-    chip: Accelerator, precision: str, coefficients: Coefficients, intensity: Array
-) -> Array:
-    """Share of the peak that cubes of such FLOPs per byte reach, shape (..., intensities).
+    chip: Accelerator, precision: str, coefficients: Coefficients, intensity: Floats
+) -> Floats:
+    """Return the share of the peak reached by cubes, by FLOPs per byte, shape (..., intensities).
 
-    A cube of side s does ``2 s^3`` FLOPs on ``6 s^2`` bytes.
+    A cube of side s has ``2 s^3`` FLOPs and ``6 s^2`` bytes.
     """
     side = 3.0 * intensity
     chips = AcceleratorArrays.of([chip], precision)
     rates = rates_of(chips, coefficients)
     seconds = matmul_seconds(side, side, side, rates, coefficients)
-    result: Array = 2.0 * side**3 / seconds / chips.peak_flops
+    result: Floats = 2.0 * side**3 / seconds / chips.peak_flops
     return result
 
 
 def plot_attention(
     micro: Microbenchmarks, calibration: Calibration, chip: str, *, ax: Axes | None = None
 ) -> Axes:
-    """Plot the efficiency of fused attention, forward, against the length of the sequence.
+    """Plot the efficiency of fused attention, forward pass, against the sequence length.
 
     Parameters
     ----------
@@ -243,8 +242,8 @@ def plot_attention(
         ax.xaxis.set_major_locator(FixedLocator([2**power for power in range(6, 21)]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel("tokens of a sequence")
-        ax.set_ylabel("share of the BF16 peak, causal half counted")
+        ax.set_xlabel("sequence length (tokens)")
+        ax.set_ylabel("share of the BF16 peak (causal half counted)")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.plot([], [], color="#555555", lw=1.2, label="fitted")
         ax.legend(loc="upper left", fontsize=8.5, ncols=2, title="filled: forward; hollow: both")
@@ -252,17 +251,17 @@ def plot_attention(
 
 
 def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot predicted over measured whole steps, by microbenchmarks and by published runs.
+    """Plot predicted / measured whole steps, with microbenchmarks and with published runs.
 
     Parameters
     ----------
     steps : DataFrame
-        Of :func:`clustersim.calibration.chip_tables.step_errors`.
+        From :func:`clustersim.calibration.chip_tables.step_errors`.
     ax : Axes, optional
     """
     with style():
         ax = _axes(ax)
-        ax.set_title("Whole steps, not fitted on", loc="left")
+        ax.set_title("Whole steps, not used in the fit", loc="left")
         if not len(steps):
             return _nothing(ax, "none measured")
         place = np.arange(len(steps))[::-1]
@@ -322,7 +321,7 @@ def _nothing(ax: Axes, why: str) -> Axes:
     return ax
 
 
-def _plain_logarithmic(ax: Axes, grid: Array) -> None:
+def _plain_logarithmic(ax: Axes, grid: Floats) -> None:
     ticks = [10**power * step for power in range(0, 5) for step in (1, 2, 5)]
     ax.xaxis.set_major_locator(FixedLocator([x for x in ticks if grid[0] <= x <= grid[-1]]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))

@@ -1,4 +1,4 @@
-"""Two metrics of a study's points against each other, and the front of the best."""
+"""Two metrics of a study's points against each other, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clustersim.analysis.pareto import pareto_front
+from clustersim.array_types import Floats
 from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
-from clustersim.plots.series import REPLICATIONS, axis_for, check_columns, edges_of, said, series_of
+from clustersim.plots.series import (
+    REPLICATIONS,
+    axis_for,
+    check_columns,
+    edges_of,
+    series_of,
+    value_text,
+)
 from clustersim.plots.ticks import set_axis
 
 __all__ = ["plot_pareto", "point_names", "staircase"]
 
 _FEW = 12
-"""Up to so many points of the front are named."""
+"""Points of the front are named up to this number."""
 _ROOTS = ("workload", "scheduler", "cluster", "catalogue", "performance", "horizon", "seed")
 _INK = "#333333"
 
@@ -28,22 +36,22 @@ _INK = "#333333"
 def point_names(
     points: pd.DataFrame, *, by: str | None = None, axes: Mapping[str, Axis] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Short names of points from the parameters in which they differ.
+    """Return short names of points, made from the parameters in which they differ.
 
     Parameters
     ----------
     points : DataFrame
-        Parameters are the columns that are paths in a scenario.
+        Parameters are the columns whose names are paths in a scenario.
     by : str, optional
-        A parameter that is told otherwise.
+        A parameter that is shown in another way.
     axes : mapping of str to Axis, optional
 
     Returns
     -------
     names : list of str
-        The values, one a point.
+        The values, one text per point.
     parameters : list of str
-        What they are the values of, in words.
+        Labels of the parameters that the values belong to.
     """
     columns = [
         column
@@ -51,7 +59,7 @@ def point_names(
         if column.split(".", 1)[0] in _ROOTS and column != by and points[column].nunique() > 1
     ]
     bare = {
-        column: {value: said(column, value, axes) for value in points[column].unique()}
+        column: {value: value_text(column, value, axes) for value in points[column].unique()}
         for column in columns
     }
     labels = {column: axis_for(column, axes).label for column in columns}
@@ -66,20 +74,20 @@ def point_names(
 
 def staircase(
     x: npt.ArrayLike, y: npt.ArrayLike, *, more_x: bool = False, more_y: bool = False
-) -> npt.NDArray[np.float64]:
-    """Corners of the border of what the points of a front dominate.
+) -> Floats:
+    """Return the corners of the border of the region that a front dominates.
 
     Parameters
     ----------
     x, y : array_like (points,)
-        Of the front.
+        Points of the front.
     more_x, more_y : bool
         Whether more is better.
 
     Returns
     -------
     array (vertices, 2)
-        From the first point to the last; a step is as bad as its two points in either.
+        From the first point to the last; a step takes the worse value of its two points.
 
     Examples
     --------
@@ -112,13 +120,13 @@ def plot_pareto(
     Parameters
     ----------
     points : DataFrame
-        A row a point, with the intervals of the metrics.
+        One row per point, with the intervals of the metrics.
     x, y : str
         Columns of metrics.
     by : str, optional
-        Column whose values have their own colours and marks, named beside the axes.
+        Column whose values have different colours and markers, named next to the axes.
     maximise : iterable of str, optional
-        Those of `x` and `y` of which more is better; by default as their axes say.
+        Which of `x` and `y` are better if larger; by default taken from their axes.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
@@ -164,9 +172,9 @@ def _draw_points(
     y: str,
     by: str | None,
     axes: Mapping[str, Axis] | None,
-) -> list[npt.NDArray[np.float64]]:
-    """Draw points with their intervals, pale off the front; returns the intervals' lines."""
-    lines: list[npt.NDArray[np.float64]] = []
+) -> list[Floats]:
+    """Draw points with their intervals, pale off the front; return the lines of the intervals."""
+    lines: list[Floats] = []
     ends = []
     for one in series_of(seen, by, axes):
         for _, row in one.rows.iterrows():
@@ -194,8 +202,8 @@ def _draw_points(
     return lines
 
 
-def _intervals(row: pd.Series, x: str, y: str) -> list[npt.NDArray[np.float64]]:
-    """Ends of the error bars of a point, those of no length left out."""
+def _intervals(row: pd.Series, x: str, y: str) -> list[Floats]:
+    """Return the ends of the error bars of a point; bars of zero length are omitted."""
     bars = []
     for column, other in ((x, y), (y, x)):
         edges = [float(row.get(f"{column}{end}", np.nan)) for end in ("_low", "_high")]
@@ -211,17 +219,17 @@ def _name_front(
     columns: tuple[str, str],
     by: str | None,
     axes: Mapping[str, Axis] | None,
-    avoid: list[npt.NDArray[np.float64]],
+    avoid: list[Floats],
     toward: tuple[float, float],
 ) -> None:
-    """Name the points of the front where they are few, on the side where no point can be."""
+    """Name the points of the front if there are few, on the side where no point can be."""
     names, parameters = point_names(seen, by=by, axes=axes)
     on_front = seen["front"].to_numpy()
-    describe(ax, "Filled, on the line: no other point is better in both.")
+    describe(ax, "Filled, on the line: no other point is better in both metrics.")
     if not parameters or on_front.sum() > _FEW:
         names = [""] * len(seen)
     else:
-        describe(ax, f"Beside filled points, where it fits: {', '.join(parameters)}.")
+        describe(ax, f"Next to filled points, where it fits: {', '.join(parameters)}.")
     texts = [name if best else "" for name, best in zip(names, on_front, strict=True)]
     x, y = (seen[column] for column in columns)
     label_points(ax, x, y, texts, avoid=avoid, toward=toward)

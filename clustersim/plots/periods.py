@@ -1,4 +1,4 @@
-"""A metric period by period: how a fleet that grows and shrinks goes on."""
+"""A metric by period, for fleets that grow and shrink."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def period_rows(
     Parameters
     ----------
     points : DataFrame
-        A row a point, with columns ``METRIC@k``, and their intervals, of the k-th period.
+        One row per point, with columns ``METRIC@k`` and their intervals for the k-th period.
     metric : str
     names : sequence of str (periods,)
     by : str, optional
-        Column that tells the points apart.
+        Column that distinguishes the points.
 
     Returns
     -------
@@ -65,16 +65,16 @@ def plot_periods(
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot a metric period by period, a line for each value of a parameter.
+    """Plot a metric by period, with a line for each value of a parameter.
 
-    Lines stand side by side within a period, so that the bars of none hide those of another.
+    The marks of different lines are shifted within a period, so that no bar hides another.
 
     Parameters
     ----------
     points, metric, names
         See :func:`period_rows`.
     by : str, optional
-        Column with a line for each of its values.
+        Column with one line for each of its values.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
@@ -85,7 +85,7 @@ def plot_periods(
     Raises
     ------
     InputError
-        For a column that is not there, or several rows of one line in a period.
+        For an unknown column, or several rows of one line in a period.
     """
     needed = [f"{metric}@{number}" for number in range(1, len(names) + 1)]
     check_columns(points, (*needed, by), "plot_periods")
@@ -101,7 +101,7 @@ def plot_periods(
         for line in range(len(names) - 1):
             ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
         if table[metric].isna().any():
-            describe(ax, "Gaps: nothing to measure in the period, or not known by the horizon.")
+            describe(ax, "Gaps: no value in the period, or not known at the end of the run.")
         label_ends(ax, ends_of(series, places, metric))
         title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
         dress(ax, title, x=x_title, y=y_axis.title)

@@ -1,4 +1,4 @@
-"""What a plan buys, quarter by quarter, and what is regretted of plans."""
+"""Purchases of a plan by quarter, and the regret of plans."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _THOUSAND = 1000
 
 
 def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
-    """Draw the chips that are bought, a panel a scenario; types that are never bought are left out.
+    """Draw the chips bought, a panel per scenario; types that are never bought are left out.
 
     Parameters
     ----------
     purchases : DataFrame
-        Of :func:`clustersim.procurement.tables.purchase_table`.
+        From :func:`clustersim.procurement.tables.purchase_table`.
     title : str
     """
     scenarios = list(dict.fromkeys(purchases["scenario"]))
@@ -70,9 +70,9 @@ def plot_purchases(
     Parameters
     ----------
     purchases : DataFrame
-        Rows of one scenario, of :func:`clustersim.procurement.tables.purchase_table`.
+        Rows of one scenario, from :func:`clustersim.procurement.tables.purchase_table`.
     most : float, optional
-        Where the vertical axis ends.
+        Upper end of the vertical axis.
     ax : Axes, optional
     """
     chips = list(dict.fromkeys(purchases["chip"]))
@@ -104,12 +104,12 @@ def plot_purchases(
 
 
 def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
-    """Draw what each plan costs above the best, in each scenario.
+    """Draw by how much each plan costs more than the best one, in each scenario.
 
     Parameters
     ----------
     regret : DataFrame
-        Of :func:`clustersim.procurement.tables.regret_table`.
+        From :func:`clustersim.procurement.tables.regret_table`.
     title : str
     """
     table = regret.assign(regret_cny=regret["regret_cny"].replace(math.inf, math.nan))
@@ -117,24 +117,24 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
     figure = study_figure(title=title, width=DOUBLE, panel_height=1.3 + 0.36 * len(candidates))
     axes = {
         "candidate": Axis("first purchases"),
-        "scenario": Axis("scenario that comes true"),
+        "scenario": Axis("realised scenario"),
         "regret_cny": Axis("regret", dimension="money", logarithmic=False),
     }
     ordered = table.iloc[::-1].sort_values("scenario", kind="stable", key=_order_of(regret))
     ax = plot_heat_map(
         ordered, "scenario", "candidate", "regret_cny", axes=axes, ax=figure.panels[0]
     )
-    told = "cost above that of the best purchases, if a scenario comes true"
+    title = "cost above that of the best purchases, by realised scenario"
     with plot_style(ax):
-        dress(ax, told, x=axes["scenario"].label, y=axes["candidate"].label)
+        dress(ax, title, x=axes["scenario"].label, y=axes["candidate"].label)
     if table["regret_cny"].isna().any():
         figure.describe(
-            "Empty: what is ordered cannot be had there, or not all is met that must be."
+            "Empty: an order cannot be delivered in this scenario, or a requirement is not met."
         )
     return figure
 
 
 def _order_of(regret: pd.DataFrame) -> Callable[[pd.Series], pd.Series]:
-    """Key that sorts scenarios as they are listed."""
+    """Return a key that sorts scenarios in their listed order."""
     order = {name: place for place, name in enumerate(dict.fromkeys(regret["scenario"]))}
     return lambda column: column.map(order)

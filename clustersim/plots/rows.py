@@ -1,4 +1,4 @@
-"""Names of rows and of categories: wrapped or turned until they fit, and the room they need."""
+"""Names of rows and categories: wrapped or rotated until they fit, and the space they need."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from clustersim.plots.figure import need_height, panel_width, text_width, type_s
 __all__ = ["name_categories", "name_rows", "rows_height"]
 
 _SHARE = 0.36
-"""Of the panel's width that names may take."""
+"""Share of the panel's width that names may use."""
 _SLANTED = 80.0
-"""Points up to which a name is written aslant rather than upright."""
+"""Names up to this width in points are written at an angle, longer ones vertically."""
 
 
 def _wrapped(names: Iterable[str], width: float) -> list[str]:
@@ -23,20 +23,20 @@ def _wrapped(names: Iterable[str], width: float) -> list[str]:
 
 
 def rows_height(names: Iterable[str], width: float) -> float:
-    """Inches that rows with some names need in a panel of a width (inches)."""
+    """Return the height in inches that named rows need in a panel of this width (inches)."""
     lines = max((name.count("\n") + 1 for name in _wrapped(names, width)), default=1)
     return len(list(names)) * max(0.27, 0.03 + 0.13 * lines)
 
 
 def name_rows(ax: Axes, names: Sequence[str], *, above: int = 0) -> None:
-    """Name the rows 0, 1, ... from the top, with empty rows above them for words."""
+    """Name the rows 0, 1, ... from the top, with `above` empty rows above them for text."""
     ax.set_yticks(range(len(names)), _wrapped(names, panel_width(ax)), parse_math=False)
     ax.set_ylim(len(names) - 0.5, -0.5 - 0.8 * above)
     ax.grid(axis="y", visible=False)
 
 
 def name_categories(ax: Axes, names: Sequence[str], slot: float) -> None:
-    """Write names below the places 0, 1, ...: level where `slot` points hold them, else turned."""
+    """Write names below positions 0, 1, ...: horizontal if `slot` points suffice, else rotated."""
     size = type_size(ax) - 0.5
     level = [wrap(name, max(slot - 4.0, 12.0), size) for name in names]
     whole = all(text.replace("\n", " ") == name for text, name in zip(level, names, strict=True))

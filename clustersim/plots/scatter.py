@@ -1,4 +1,4 @@
-"""A metric at drawn values of a parameter: dots, and how their mean goes."""
+"""A metric at sampled values of a parameter: dots, and their binned means."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clustersim.array_types import Floats
 from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends
@@ -20,22 +21,21 @@ from clustersim.plots.ticks import set_axis
 
 __all__ = ["binned_means", "plot_scatter"]
 
-FloatArray = npt.NDArray[np.float64]
 MOST_BINS, LEAST_PER_BIN = 8, 4
 
 
-def binned_means(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Means of y, and of x, over equal numbers of points in the order of x.
+def binned_means(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return the means of x and y over bins with equal numbers of points, in order of x.
 
     Parameters
     ----------
     x, y : array_like (points,)
-        Finite.
+        Finite values.
 
     Returns
     -------
     x, y : array (bins,)
-        At most 8 bins of 4 points or more; none for fewer than 8 points.
+        At most 8 bins of at least 4 points; none for fewer than 8 points.
 
     Examples
     --------
@@ -60,21 +60,21 @@ def plot_scatter(
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot a metric against a parameter whose values were drawn.
+    """Plot a metric against a parameter whose values were sampled.
 
     Parameters
     ----------
     points : DataFrame
-        A row a point of the parameter space.  Points under overload have no wait and are left
-        out; the caption says how many.
+        One row per point of the parameter space.  Overloaded points have no finite wait and are
+        left out; the caption gives their number.
     x, y : str
-        Columns of numbers.
+        Columns with numbers.
     by : str, optional
-        Column whose values have their own colours and means.
+        Column whose values have different colours and means.
     axes : mapping of str to Axis, optional
-        Other words, units or scales of columns.
+        Labels, units or scales that replace the known ones.
     ax : Axes, optional
-        Where to draw; by default in a new figure of one column of a paper.
+        Where to draw; by default in a new figure as wide as one column of a paper.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def plot_scatter(
         label_ends(ax, ends)
         dress(ax, f"{y_axis.label} by {axis_for(by or x, axes).label}", x=x_title, y=y_axis.title)
         lines = "line: their mean" if by is None else "lines: their means"
-        describe(ax, f"Dots: points at drawn values of all parameters; {lines}.")
+        describe(ax, f"Dots: points at sampled values of all parameters; {lines}.")
         left_out = len(table) - len(shown)
         if left_out:
             describe(ax, f"{left_out} points under overload or without a result are left out.")

@@ -1,4 +1,4 @@
-"""Which parameters a metric depends on: Sobol indices."""
+"""Sobol indices: which parameters a metric depends on."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _KINDS = (
     ("first", COLOURS["blue"], "o", -0.14, "● alone (first order)"),
     ("total", COLOURS["vermilion"], "D", 0.14, "◆ with interactions (total)"),
 )
-"""Column, colour, marker, place beside the row, and words of the two indices."""
+"""Column, colour, marker, offset from the row, and label of the two indices."""
 
 
 def sorted_indices(indices: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows of a metric, the parameter with the largest total index first.
+    """Return the rows of a metric, largest total index first.
 
     Raises
     ------
     InputError
-        If no row is of the metric; with the nearest.
+        If no row has this metric; the message gives the nearest.
     """
     rows = indices[indices["metric"] == metric]
     if len(rows) == 0:
@@ -52,12 +52,12 @@ def plot_indices(
     Parameters
     ----------
     indices : DataFrame
-        A row a parameter and metric, with ``first``, ``total`` and their ``_low``, ``_high``.
+        One row per parameter and metric, with ``first``, ``total`` and their ``_low``, ``_high``.
     metric : str
     axes : mapping of str to Axis, optional
-        Other words for parameters and metrics.
+        Labels that replace the known ones of parameters and metrics.
     ax : Axes, optional
-        Where to draw; by default in a new figure of one column of a paper.
+        Where to draw; by default in a new figure as wide as one column of a paper.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def plot_indices(
         name_rows(ax, names, above=2)
         ax.set_xlim(min(0.0, *reach) - 0.03, max(reach) + 0.03)
         ax.axvline(0.0, color="#333333", lw=0.8)
-        describe(ax, "A bar that reaches 0 shows no sure influence.")
+        describe(ax, "A bar that reaches 0 shows no certain influence.")
         metric_label = axis_for(metric, axes).label
-        dress(ax, f"what the {metric_label} depends on", x="share of its variance (Sobol index)")
+        dress(ax, f"Sobol indices of {metric_label}", x="share of variance")
     return ax

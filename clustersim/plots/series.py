@@ -1,4 +1,4 @@
-"""Lines and points of a table with their two kinds of bands: what the plots of studies share."""
+"""Lines and points of a table with two kinds of bands, shared by the plots of studies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation, Transform
 
+from clustersim.array_types import Bools, Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.direct_labels import EndLabel
@@ -37,24 +38,22 @@ __all__ = [
     "mark_edge",
     "one_row_each",
     "place_x",
-    "said",
     "series_of",
+    "value_text",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 REPLICATIONS = "95 % interval over replications"
 OVER_DRAWS = "5th to 95th percentile over draws of the calibration"
 _HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
 _DODGE = 7.0
-"""Points between the marks of two series at the same category."""
+"""Distance between the marks of two series at the same category, in points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The rows of one line and its look."""
+    """The rows of one line, and its style."""
 
     name: str
     index: int
@@ -75,35 +74,35 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the values of a column are along the x axis.
+    """Positions of the values of a column along the x axis.
 
     Attributes
     ----------
     column : str
     categories : tuple of str
-        Empty for a column of numbers, which are their own places.
+        Empty for a column of numbers, whose positions are the numbers.
     slot : float
-        Points from one category to the next.
+        Distance between categories, in points.
     """
 
     column: str
     categories: tuple[str, ...] = ()
     slot: float = 0.0
 
-    def of(self, rows: pd.DataFrame) -> FloatArray:
-        """Places of the rows of a table."""
+    def of(self, rows: pd.DataFrame) -> Floats:
+        """Return the positions of the rows of a table."""
         if not self.categories:
             return rows[self.column].to_numpy(dtype=np.float64)
         return np.array([self.categories.index(str(value)) for value in rows[self.column]], float)
 
 
 def axis_for(column: str, axes: Mapping[str, Axis] | None) -> Axis:
-    """The axis that the caller gives for a column, or the known one."""
+    """Return the axis given by the caller for a column, or else the known one."""
     return axes[column] if axes and column in axes else axis_of(column)
 
 
 def check_columns(table: pd.DataFrame, columns: Sequence[str | None], source: str) -> None:
-    """Refuse a table without rows, or without one of the columns (None is none)."""
+    """Raise an error if a table has no rows or lacks one of the columns (None is skipped)."""
     if len(table) == 0:
         raise InputError(source, "the table has no rows")
     problems = [
@@ -116,12 +115,12 @@ def check_columns(table: pd.DataFrame, columns: Sequence[str | None], source: st
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether a column holds names rather than numbers."""
+    """Return whether a column contains names rather than numbers."""
     return bool(not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
 
 
-def said(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
-    """A parameter's value in words: ``"easy"``, ``"offered load 0.9"``."""
+def value_text(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
+    """Return a parameter's value as text: ``"easy"``, ``"offered load 0.9"``."""
     if isinstance(value, str | bool | np.bool_) or not isinstance(value, SupportsFloat):
         return str(value)
     axis = axis_for(column, axes)
@@ -129,7 +128,7 @@ def said(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
 
 
 def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | None) -> list[Series]:
-    """Split a table into lines by the values of a column: names in their order, numbers sorted."""
+    """Split a table into lines by a column's values; names keep their order, numbers ascend."""
     if by is None:
         return [Series("", 0, table)]
     axis = axis_for(by, axes)
@@ -148,19 +147,19 @@ def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | No
 
 
 def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str) -> None:
-    """Refuse a table in which several rows would be the same point of the same line."""
+    """Raise an error if several rows are the same point of the same line."""
     keys = [column for column in columns if column is not None]
     doubled = table[table.duplicated(keys, keep=False)]
     if len(doubled):
         where = ", ".join(f"{key} {doubled.iloc[0][key]!s}" for key in keys)
         raise InputError(
             source,
-            f"several rows have {where}; keep one of them, or tell them apart by another column",
+            f"several rows have {where}; keep one of them, or add a column that distinguishes them",
         )
 
 
 def place_x(ax: Axes, table: pd.DataFrame, x: str, axis: Axis) -> tuple[Places, str]:
-    """Set up the x axis for a column of numbers or of names; also the label to write."""
+    """Set up the x axis for a column of numbers or names; also return the label to write."""
     if not is_text(table[x]):
         fits = set_axis(ax, "x", axis, table[x], room=(0.04, 0.04), from_zero=False)
         return Places(x), fits.title
@@ -181,41 +180,41 @@ def draw_series(
     bars: bool = False,
     joined: bool = False,
 ) -> None:
-    """Draw each series as a line with its bands, or as points where x holds names.
+    """Draw each series as a line with its bands, or as points if x holds names.
 
-    Intervals over replications are shaded (bars for a point that stands alone); ranges over
-    the calibration's posterior are hatched and outlined (broad pale bars). What is not finite
-    leaves a gap.
+    Intervals over replications are shaded (bars for an isolated point); ranges over the
+    calibration's posterior are hatched and outlined (broad pale bars). Values that are not finite
+    leave a gap.
 
     Parameters
     ----------
     ax : Axes
-        With its scales set.
+        With its scales already set.
     series : sequence of Series
     places : Places
     value : str
-        Column drawn, with ``_low`` and ``_high`` and perhaps ``_draw_low`` and ``_draw_high``.
+        Column to draw, with ``_low`` and ``_high`` and perhaps ``_draw_low`` and ``_draw_high``.
     bars : bool
-        Whether each point of a line has an error bar besides the shade.
+        Whether each point of a line has an error bar in addition to the shading.
     joined : bool
-        Whether a line joins the points where x holds names, such as those of periods.
+        Whether a line joins the points if x holds names, such as those of periods.
     """
-    said: list[str] = []
+    sentences: list[str] = []
     for one in series:
         rows = one.rows if places.categories else one.rows.sort_values(places.column, kind="stable")
         x, y = places.of(rows), rows[value].to_numpy(dtype=np.float64)
         beside = _beside(ax, one, len(series), places)
         for part, low, high in _bands(rows, value, "_draw"):
             if places.categories or len(part) == 1:
-                said.append(f"Broad pale bars: {OVER_DRAWS}.")
+                sentences.append(f"Broad pale bars: {OVER_DRAWS}.")
                 ax.vlines(x[part], low, high, color=one.ink, lw=5.0, alpha=0.25, transform=beside)
             else:
-                said.append(f"Hatched, dashed edge: {OVER_DRAWS}.")
+                sentences.append(f"Hatched, dashed edge: {OVER_DRAWS}.")
                 _hatch(ax, x[part], low, high, one)
         for part, low, high in _bands(rows, value, ""):
             alone = bool(places.categories) or len(part) == 1
             words = "Bars" if alone or bars else "Shaded"
-            said.append(f"{words}: {REPLICATIONS}.")
+            sentences.append(f"{words}: {REPLICATIONS}.")
             if not alone:
                 ax.fill_between(x[part], low, high, color=one.ink, alpha=0.28, lw=0)
             if alone or bars:
@@ -240,13 +239,11 @@ def draw_series(
             linestyle="none" if places.categories and not joined else one.dashes,
             transform=beside,
         )
-    describe(ax, *sorted(set(said), key=lambda line: REPLICATIONS not in line))
+    describe(ax, *sorted(set(sentences), key=lambda line: REPLICATIONS not in line))
 
 
-def _bands(
-    rows: pd.DataFrame, value: str, kind: str
-) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
-    """Indices, lower and upper edge of each unbroken stretch of a band."""
+def _bands(rows: pd.DataFrame, value: str, kind: str) -> Iterator[tuple[IntArray, Floats, Floats]]:
+    """Return indices, lower and upper edge of each unbroken part of a band."""
     names = (value, f"{value}{kind}_low", f"{value}{kind}_high")
     if not set(names) <= set(rows.columns):
         return
@@ -257,7 +254,7 @@ def _bands(
             yield part, low[part], high[part]
 
 
-def _hatch(ax: Axes, x: FloatArray, low: FloatArray, high: FloatArray, one: Series) -> None:
+def _hatch(ax: Axes, x: Floats, low: Floats, high: Floats, one: Series) -> None:
     ax.fill_between(
         x,
         low,
@@ -273,20 +270,20 @@ def _hatch(ax: Axes, x: FloatArray, low: FloatArray, high: FloatArray, one: Seri
 
 
 def _shift(one: Series, count: int, places: Places) -> float:
-    """Points by which the marks of a series stand beside their category."""
+    """Return the horizontal shift of the marks of a series at a category, in points."""
     return min(_DODGE, 0.8 * places.slot / count) * (one.index - 0.5 * (count - 1))
 
 
 def _beside(
     ax: Axes, one: Series, count: int, places: Places, *, base: Transform | None = None
 ) -> Transform:
-    """The data's coordinates, moved so that series at one category stand side by side."""
+    """Return data coordinates, shifted so that series at one category do not overlap."""
     inches = _shift(one, count, places) / 72.0
     return (base or ax.transData) + ScaledTranslation(inches, 0.0, ax.figure.dpi_scale_trans)
 
 
-def hollow(ax: Axes, one: Series, count: int, places: Places, value: str, which: BoolArray) -> None:
-    """Make the marks of some rows of a series hollow."""
+def hollow(ax: Axes, one: Series, count: int, places: Places, value: str, which: Bools) -> None:
+    """Draw the marks of some rows of a series hollow."""
     rows = one.rows[which]
     ax.plot(
         places.of(rows),
@@ -304,30 +301,30 @@ def mark_edge(
     ax: Axes,
     series: Sequence[Series],
     places: Places,
-    which: Sequence[BoolArray],
+    which: Sequence[Bools],
     marker: str,
     at: float,
 ) -> list[tuple[float, float]]:
-    """Mark rows that have no place in the axes, near their top or foot.
+    """Mark rows that have no position in the axes, near the top or bottom edge.
 
-    Series stand side by side at a category, else below each other.
+    Series are placed next to each other at a category, otherwise below each other.
 
     Parameters
     ----------
     ax : Axes
-        With its limits set.
+        With its limits already set.
     series : sequence of Series
     places : Places
     which : sequence of array of bool
         Rows of each series.
     marker : str
     at : float
-        Height in the axes, 0 to 1.
+        Height of the first mark in the axes, 0 to 1.
 
     Returns
     -------
     list of (float, float)
-        The marks' places in the data's coordinates.
+        Positions of the marks in data coordinates.
     """
     marked = [(one, rows) for one, rows in zip(series, which, strict=True) if rows.any()]
     found: list[tuple[float, float]] = []
@@ -354,23 +351,23 @@ def mark_edge(
     return found
 
 
-def edge_room(places: Places, which: Sequence[BoolArray]) -> float:
-    """Share of the axes that :func:`mark_edge` needs."""
+def edge_room(places: Places, which: Sequence[Bools]) -> float:
+    """Return the share of the axes that :func:`mark_edge` needs."""
     rows = sum(bool(marked.any()) for marked in which)
     if places.categories:
         rows = min(rows, 1)
     return 0.06 + 0.05 * rows + 0.05 * (rows > 0)
 
 
-def edges_of(rows: pd.DataFrame, value: str) -> FloatArray:
-    """All finite edges of the bands of a column."""
+def edges_of(rows: pd.DataFrame, value: str) -> Floats:
+    """Return all finite edges of the bands of a column."""
     names = [f"{value}{kind}_{end}" for kind in ("", "_draw") for end in ("low", "high")]
     stays = np.isfinite(rows[value].to_numpy(dtype=np.float64))
     return finite(*(rows.loc[stays, name] for name in names if name in rows), [])
 
 
-def lines_of(series: Sequence[Series], places: Places, value: str) -> list[FloatArray]:
-    """Lines and intervals of the series, as vertices in the data's coordinates."""
+def lines_of(series: Sequence[Series], places: Places, value: str) -> list[Floats]:
+    """Return the lines and intervals of the series, as vertices in data coordinates."""
     lines = []
     for one in series:
         x = places.of(one.rows)
@@ -383,7 +380,7 @@ def lines_of(series: Sequence[Series], places: Places, value: str) -> list[Float
 
 
 def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLabel]:
-    """Names of the series at the last point of each that has a value, else at the top."""
+    """Return the labels of the series, at the last point with a value or else at the top."""
     labels = []
     for one in series:
         y = one.rows[value].to_numpy(dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Labels of a study's columns, and its points and numbers in words."""
+"""Labels of a study's columns; its points and numbers as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["number_in_words", "place_in_words", "study_axes"]
 
 
 def study_axes(result: StudyResult) -> dict[str, Axis]:
-    """Return what is known of the study's columns beside their names."""
+    """Return the axes that the study itself determines, by column."""
     spec = result.study.spec
     axes = {name: axis_of(name, label=spec.labels.get(name)) for name in spec.labels}
     for path in result.parameters:
@@ -45,13 +45,13 @@ def _name_of_period(spec: StudySpec, period: int) -> str:
 
 
 def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:
-    """Words of a capacity: of a load, more is better; of what a fleet needs, less."""
+    """Return the axis of a capacity: more load is better, more resources for the load are worse."""
     better = "more" if search.more_is == "worse" else "less"
     return replace(searched, label=f"{searched.label} at the objective", better=better)
 
 
 def place_in_words(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[str, Axis]) -> str:
-    """Say where a row of a table is in the space of the study's parameters."""
+    """Describe the position of a table row in the study's parameter space."""
     parts = []
     for path in result.parameters:
         if path not in row:
@@ -66,7 +66,7 @@ def place_in_words(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[st
 
 
 def number_in_words(value: float, axis: Axis) -> str:
-    """Say a value of a parameter; infinite for what a search did not find in its range."""
+    """Format a value of a parameter; an infinite value was not found within the searched range."""
     if math.isinf(value):
         return "above the range" if value > 0 else "below the range"
     return f"{value:.3f}" if axis.dimension == "ratio" else axis.text(value)

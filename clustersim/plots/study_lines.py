@@ -1,4 +1,4 @@
-"""The tables behind a study's pictures: which lines they have, and facts of their fleets."""
+"""Tables for a study's pictures: their lines, and facts about the fleets."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Value = TypeVar("Value")
 
 
 def is_numeric(points: pd.DataFrame, path: str) -> bool:
-    """Whether a parameter has numbers, which are along an axis."""
+    """Return whether a parameter has numeric values, which can form an axis."""
     column = points[path]
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def needed(plot: Plot, field: str, value: Value | None) -> Value:
-    """Return what a field of a plot has, which must be there."""
+    """Return the value of a required field of a plot."""
     if not value:
         raise InputError("plots", f"{plot.kind}: {field} is required but absent")
     return value
 
 
 def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
-    """Capacities with the facts of each fleet: its chips, its price."""
+    """Return capacities with the facts of each fleet: its chips and its price."""
     searched = "" if result.study.spec.capacity is None else result.study.spec.capacity.of
     keys = [name for name in result.parameters if name != searched]
     facts = [str(n) for n in result.points if is_constant(str(n)) and n not in capacities]
@@ -47,30 +47,30 @@ def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
 def with_lines(
     result: StudyResult, table: pd.DataFrame, beside: Sequence[str], by: str | None
 ) -> tuple[pd.DataFrame, str | None, dict[str, Axis]]:
-    """Return the table with the column that tells its lines apart, that column, and the axes.
+    """Return the table with the column that distinguishes its lines, that column, and the axes.
 
-    Lines differ in the parameters but those in `beside`, of which the first is along x.
+    Lines differ in all parameters except those in `beside`, of which the first is along x.
     """
-    told = [name for name in result.parameters if name not in beside and name in table]
+    varying = [name for name in result.parameters if name not in beside and name in table]
     if is_constant(x := beside[0]):
-        told = [name for name in told if table.groupby(name)[x].nunique().max() > 1]
+        varying = [name for name in varying if table.groupby(name)[x].nunique().max() > 1]
     axes = study_axes(result)
-    if by is not None or len(told) <= 1:
-        return table, by or (told[0] if told else None), axes
-    names = table[told].apply(
+    if by is not None or len(varying) <= 1:
+        return table, by or (varying[0] if varying else None), axes
+    names = table[varying].apply(
         lambda row: ", ".join(
             axes.get(name, axis_of(name)).text(row[name])
             if isinstance(row[name], float)
             else str(row[name])
-            for name in told
+            for name in varying
         ),
         axis=1,
     )
     if names.nunique() > MOST_LINES:
         raise InputError(
             result.study.source,
-            f"plots: {names.nunique()} lines are too many for one picture; plot one by `by`, "
-            "or as a heat map",
+            f"plots: {names.nunique()} lines are too many for one picture; choose one "
+            "parameter with `by`, or draw a heat map",
         )
-    label = " and ".join(axes.get(name, axis_of(name)).label for name in told)
+    label = " and ".join(axes.get(name, axis_of(name)).label for name in varying)
     return table.assign(lines=names), "lines", {**axes, "lines": Axis(label)}

@@ -1,8 +1,8 @@
-"""What all pictures share: colours, type sizes, and files that come out the same every time.
+"""The shared style of all pictures: colours, type sizes, and reproducible files.
 
-Draw inside ``with style():`` so that axes made there take the shared look; nothing global is
-changed.  Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot, so no window,
-no display and no list of open figures is involved.
+Draw inside ``with style():``, so that new axes take the shared style; no global setting changes.
+Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot. No window, display or
+list of open figures is involved.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
     "svg_text",
 ]
 
-#: Okabe & Ito, "Color Universal Design" (2008): told apart with any common colour blindness.
+#: Okabe & Ito, "Color Universal Design" (2008): distinguishable with common colour blindness.
 COLOURS = MappingProxyType(
     {
         "blue": "#0072B2",
@@ -79,7 +79,7 @@ STYLE = MappingProxyType(
     }
 )
 
-#: Of pictures, with what makes their files come out the same every time.
+#: Options of each picture format, including those that make the files reproducible.
 FORMATS: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "clustersim"},
@@ -88,13 +88,13 @@ FORMATS: dict[str, dict[str, str | None]] = {
 
 
 def style() -> AbstractContextManager[None]:
-    """Context in which axes and texts take the shared look."""
+    """Context in which axes and texts take the shared style."""
     settings: Any = dict(STYLE)
     return matplotlib.rc_context(settings)
 
 
 def colour(index: int) -> str:
-    """The `index`-th colour of the palette, around again after the last.
+    """Return the `index`-th colour of the palette, cyclically.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def colour(index: int) -> str:
 
 
 def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
-    """An empty figure that keeps its labels inside its borders.
+    """Return an empty figure that keeps its labels inside its borders.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def picture_formats(text: str, source: str) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        If one is none of ``png``, ``svg``, ``pdf``.
+        If a format is not ``png``, ``svg`` or ``pdf``.
     """
     formats = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in formats:
@@ -142,16 +142,16 @@ def svg_text(figure: Figure) -> str:
 def save_figure(
     figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg")
 ) -> list[Path]:
-    """Write a figure once per format, the same bytes for the same figure.
+    """Write a figure once per format; the same figure gives the same bytes.
 
     Parameters
     ----------
     figure : Figure
-        What to save.
+        Figure to save.
     path : str or Path
-        The path without its suffix; missing folders are made.
+        The path without its suffix; missing folders are created.
     formats : sequence of str
-        Among ``png``, ``svg``, ``pdf``.
+        Some of ``png``, ``svg``, ``pdf``.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def save_figure(
     Raises
     ------
     InputError
-        If a format is none of these, or a file cannot be written.
+        If a format is unknown, or a file cannot be written.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:

@@ -1,4 +1,4 @@
-"""Scales, limits and ticks of an axis, in the unit that suits what is drawn."""
+"""Scales, limits and ticks of an axis, in a suitable unit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from clustersim.array_types import Floats
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import SINGLE, panel_width
 from clustersim.units import format_duration
@@ -29,14 +30,14 @@ _FINE_DURATIONS = tuple(
     for step in steps
 )
 _SPAN = 1e4
-"""Ratio of the largest duration to the least one that is still drawn logarithmically."""
+"""A duration scale is logarithmic over at most this ratio, below the largest value."""
 _MOST_TICKS, _FEWEST_TICKS = 7, 3
 _CLOSEST_TICKS = 0.09
-"""Least distance of two values of a parameter that are both ticks, as a share of the axis."""
+"""Least distance between two parameter values that both get a tick, as a share of the axis."""
 
 
-def finite(*columns: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """All the finite numbers of some columns, one after another."""
+def finite(*columns: npt.ArrayLike) -> Floats:
+    """Return all finite numbers of some columns, concatenated."""
     numbers = np.concatenate([np.asarray(column, dtype=np.float64).ravel() for column in columns])
     return np.asarray(numbers[np.isfinite(numbers)])
 
@@ -51,10 +52,10 @@ def set_axis(
     room: tuple[float, float] = (0.04, 0.06),
     from_zero: bool = True,
 ) -> Axis:
-    """Set scale, limits and ticks of an axis for what is drawn along it.
+    """Set scale, limits and ticks of an axis for the data along it.
 
-    Durations over a wide range get a scale that is linear up to a round duration and
-    logarithmic above, on which waits of zero are seen.
+    Durations over a wide range get a scale that is linear up to a round duration and logarithmic
+    above it, so that waits of zero are visible.
 
     Parameters
     ----------
@@ -62,19 +63,19 @@ def set_axis(
     which : {"x", "y"}
     axis : Axis
     values : array_like
-        They decide the scale; what is not finite is passed over.
+        Values that determine the scale; those that are not finite are ignored.
     edges : array_like
-        More that is to be seen (edges of bands), but not at the price of an axis that
-        goes below zero, or far down a logarithmic one.
+        Edges of bands, which should be visible too, unless the axis would go below zero or far
+        down a logarithmic scale.
     room : (float, float)
-        Space left before the least and after the largest, as shares of their distance.
+        Margins below the smallest and above the largest value, as shares of their distance.
     from_zero : bool
-        Whether a linear axis of positive numbers begins at zero where they still fill half.
+        Whether a linear axis of positive numbers starts at zero if they still fill half of it.
 
     Returns
     -------
     Axis
-        With the unit chosen; its title is the label to write.
+        With the chosen unit; its title is the label to write.
     """
     numbers = finite(values)
     fits = axis.fitted(numbers)
@@ -104,10 +105,8 @@ def set_axis(
     return fits
 
 
-def _span(
-    numbers: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], axis: Axis
-) -> tuple[float, float]:
-    """Least and largest number to be seen, apart."""
+def _span(numbers: Floats, edges: Floats, axis: Axis) -> tuple[float, float]:
+    """Return the smallest and largest number to show; they differ."""
     low, high = float(numbers.min()), float(numbers.max())
     least = low / 3.0 if axis.logarithmic else min(low, 0.0)
     if low >= 0:
@@ -122,8 +121,8 @@ def _span(
     return (low - 0.1 * abs(low), high + 0.1 * abs(high)) if low else (0.0, axis.scale)
 
 
-def _threshold(numbers: npt.NDArray[np.float64]) -> float:
-    """The round duration below which a scale is linear."""
+def _threshold(numbers: Floats) -> float:
+    """Return the round duration below which the scale is linear."""
     positive = numbers[numbers > 0]
     if len(positive) == 0:
         return 1.0
@@ -149,18 +148,18 @@ def set_ticks(
     *,
     few: bool = False,
 ) -> None:
-    """Set the ticks of a matplotlib axis (or a colour bar's) for numbers in SI.
+    """Set the ticks of a matplotlib axis (or colour bar) for numbers in SI.
 
     Parameters
     ----------
     line : matplotlib.axis.Axis
     axis : Axis
-        Fitted to the numbers; on a logarithmic one durations have their unit at each tick.
+        Fitted to the numbers; on a logarithmic axis each tick of a duration has its unit.
     numbers : array_like
     limits : (float, float)
-        Of the axis.
+        Limits of the axis.
     few : bool
-        Whether there is room for about four only.
+        Whether there is room for only about four ticks.
     """
     known = finite(numbers)
     line.set_minor_locator(NullLocator())
@@ -177,8 +176,8 @@ def set_ticks(
         line.set_major_locator(_UnitLocator(axis.scale, 4 if few else 6))
 
 
-def _duration_ticks(numbers: npt.NDArray[np.float64], limits: tuple[float, float]) -> list[float]:
-    """Zero if it is on the axis, then round durations: few over a wide range, else more."""
+def _duration_ticks(numbers: Floats, limits: tuple[float, float]) -> list[float]:
+    """Return zero, if it is on the axis, and round durations: few over a wide range, else more."""
     least = max(_threshold(numbers), limits[0])
     for ladder in (_DURATIONS, _FINE_DURATIONS):
         ticks = [tick for tick in ladder if least <= tick <= limits[1]]
@@ -187,10 +186,8 @@ def _duration_ticks(numbers: npt.NDArray[np.float64], limits: tuple[float, float
     return [0.0, *ticks] if limits[0] <= 0 else ticks
 
 
-def _logarithmic_ticks(
-    numbers: npt.NDArray[np.float64], axis: Axis, limits: tuple[float, float]
-) -> list[float]:
-    """The values themselves if they are few and apart, else 1, 2, 5 or powers of ten."""
+def _logarithmic_ticks(numbers: Floats, axis: Axis, limits: tuple[float, float]) -> list[float]:
+    """Return the values themselves if few and far apart, else 1, 2, 5 or powers of ten."""
     own = np.unique(numbers[numbers > 0])
     span = math.log(limits[1] / limits[0])
     if len(own) <= _MOST_TICKS and (np.diff(np.log(own)) > _CLOSEST_TICKS * span).all():
@@ -206,7 +203,7 @@ def _logarithmic_ticks(
 
 
 class _UnitLocator(MaxNLocator):
-    """Round numbers of a unit, on an axis in SI."""
+    """Places ticks at round numbers of a unit, on an axis in SI."""
 
     def __init__(self, unit: float, most: int) -> None:
         super().__init__(nbins=most, steps=[1, 2, 2.5, 5, 10])

@@ -1,7 +1,7 @@
-"""Pictures of topologies: pools side by side, levels from top to bottom.
+"""Pictures of topologies: pools next to each other, levels from top to bottom.
 
-A small pool is drawn switch by switch and link by link (parallel rails as one), a large one as one
-box per level with its counts.  Coordinates are inches, so that type and boxes keep their sizes.
+A small pool is drawn with every switch and link (parallel rails as one), a large one as one box per
+level with its counts.  Coordinates are inches, so that text and boxes keep their sizes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from clustersim.units import format_count, format_duration, format_number, forma
 __all__ = ["draw_topology", "plot_topology"]
 
 ROW = 1.45
-"""Height of one level."""
+"""Height of one level (inches)."""
 BOX_HEIGHT = 0.62
 BOX_WIDTH = 2.3
 LETTER = 0.078
-"""Width of a letter of the text beside a pool."""
+"""Width of a letter of the text next to a pool (inches)."""
 GAP = 0.35
-"""Between pools."""
+"""Distance between pools (inches)."""
 MARGIN = 0.3
 TITLE = 0.75
 CAPTION = 0.95
@@ -55,16 +55,16 @@ KIND_COLOURS = {
     "ideal": "#777777",
     "datacenter": "#8F4A00",
 }
-"""Okabe-Ito hues, darkened where white type stands on them."""
+"""Okabe-Ito hues, darkened where they carry white text."""
 
 
 KIND_NAMES = {"router": "routers", "ideal": "ideal network", "node": "nodes"}
-"""Of layers; all others are switches of their kind."""
+"""Names of layers; other layers are called switches of their kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One pool's place on the drawing; `drawn` is its width without the text beside it."""
+    """Layout of one pool; `drawn` is its width without the text next to it."""
 
     summary: PoolSummary
     fabric: Fabric
@@ -73,7 +73,7 @@ class _Column:
 
     @property
     def is_small(self) -> bool:
-        """Whether it is drawn switch by switch."""
+        """Whether every switch is drawn."""
         return is_small(self.fabric)
 
     @property
@@ -83,38 +83,38 @@ class _Column:
 
     @property
     def width(self) -> float:
-        """Width with the text beside the drawing."""
+        """Width including the text next to the drawing."""
         if not self.is_small:
             return self.drawn
         return self.drawn + 0.2 + LETTER * max(map(len, "\n".join(self.texts).split("\n")))
 
     @property
     def texts(self) -> list[str]:
-        """What stands beside the drawing: the layers, then the levels of links."""
+        """The text next to the drawing: the layers, then the levels of links."""
         layers = [_layer_text(self, row) for row in range(len(self.fabric.vertices(merge=True)))]
         return [*layers, *map(_level_text, self.summary.levels)]
 
     @property
     def middle(self) -> float:
-        """Middle of the drawing."""
+        """Horizontal middle of the drawing."""
         return self.left + self.drawn / 2
 
     @property
     def height(self) -> float:
-        """From the middle of the nodes to the middle of the top layer."""
+        """Distance from the middle of the nodes to the middle of the top layer."""
         if self.is_plan:
             return plan_side(self.fabric)
         return (len(self.fabric.vertices(merge=True)) - 1) * ROW
 
 
 def draw_topology(spec: ClusterSpec, *, note: str | None = None) -> Figure:
-    """Draw a loaded topology on a figure of the size that it needs.
+    """Draw a loaded topology on a figure of suitable size.
 
     Parameters
     ----------
     spec : ClusterSpec
     note : str, optional
-        A line at the foot (that a chip is hypothetical, say).
+        A line at the bottom (for example that a chip is hypothetical).
     """
     columns = _columns(spec)
     width, height = _extent(spec, columns, note)
@@ -133,14 +133,14 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
     ----------
     spec : ClusterSpec
     ax : Axes, optional
-        Where; by default on a figure of the size that it needs (:func:`draw_topology`).
+        Where to draw; by default a figure of suitable size (:func:`draw_topology`).
     note : str, optional
-        A line at the foot.
+        A line at the bottom.
 
     Returns
     -------
     Axes
-        Its limits are the drawing's size in inches.
+        Its limits are the size of the drawing in inches.
     """
     if ax is None:
         return draw_topology(spec, note=note).axes[0]
@@ -165,7 +165,7 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
 
 
 def _note_lines(note: str | None, width: float) -> list[str]:
-    """Break the note at the foot; a letter of its size is about 0.075 inches wide."""
+    """Wrap the note at the bottom; its letters are about 0.075 inches wide."""
     return [] if note is None else textwrap.wrap(note, int((width - 2 * MARGIN) / 0.075))
 
 
@@ -185,7 +185,7 @@ def _columns(spec: ClusterSpec) -> list[_Column]:
 
 
 def _extent(spec: ClusterSpec, columns: Sequence[_Column], note: str | None) -> tuple[float, float]:
-    """Width and height of the drawing."""
+    """Return width and height of the drawing."""
     width = max(LEAST_WIDTH, columns[-1].left + columns[-1].width + MARGIN)
     rows = max(column.height for column in columns)
     rows += ROW if spec.datacenter_network is not None else 0.0
@@ -194,10 +194,10 @@ def _extent(spec: ClusterSpec, columns: Sequence[_Column], note: str | None) -> 
 
 
 def _draw_column(ax: Axes, column: _Column, base: float) -> None:
-    """Draw a pool upwards from `base`; its name and size stand below."""
+    """Draw a pool upwards from `base`; its name and size are below."""
     pool = column.summary
     name = f"{pool.name}: {pool.accelerator}"
-    size = f"{format_count(pool.chips)} chips\n{_bits(pool.port_Bps)} a chip"
+    size = f"{format_count(pool.chips)} chips\n{_bits(pool.port_Bps)} per chip"
     ax.text(column.middle, base - 0.3, name, fontsize=11, fontweight="bold", ha="center", va="top")
     ax.text(column.middle, base - 0.52, size, fontsize=9.5, ha="center", va="top")
     middle = base + BOX_HEIGHT / 2
@@ -222,7 +222,7 @@ def _bits(rate_Bps: float) -> str:
 
 
 def _layer_text(column: _Column, row: int) -> str:
-    """Say how many switches (or nodes) a layer has, and how many boxes stand for them."""
+    """Return the number of switches (or nodes) in a layer, and how many one box represents."""
     group = column.fabric.vertices(merge=True)[row]
     name = KIND_NAMES.get(group.kind, f"{group.kind} switches")
     if group.kind == "ideal":
@@ -231,7 +231,7 @@ def _layer_text(column: _Column, row: int) -> str:
     one = name.removesuffix("es" if name.endswith("switches") else "s")
     text = f"1 {one}" if total == 1 else f"{format_count(total)} {name}"
     if column.is_small and group.multiplicity > 1:
-        return f"{text}\n({group.multiplicity} a {'circle' if column.is_plan else 'box'})"
+        return f"{text}\n({group.multiplicity} per {'circle' if column.is_plan else 'box'})"
     return text
 
 
@@ -246,13 +246,13 @@ def _level_text(level: LinkLevel) -> str:
 
 
 def _inner_levels(pool: PoolSummary) -> list[str]:
-    """Say, one line each, which links join vertices of the same layer."""
+    """Return one line for each kind of link between vertices of the same layer."""
     inner = [level for level in pool.levels if level.lower == level.upper]
     return [_level_text(level).replace("\noversubscription", ",") for level in inner]
 
 
 def _draw_boxes(ax: Axes, column: _Column, middle: float) -> None:
-    """One box per layer; links within a layer are told in its box."""
+    """Draw one box per layer; links within a layer are listed in its box."""
     groups, levels = column.fabric.vertices(merge=True), column.summary.levels
     between = [_level_text(level) for level in levels if level.lower != level.upper]
     for row, group in enumerate(groups):
@@ -269,7 +269,7 @@ def _draw_boxes(ax: Axes, column: _Column, middle: float) -> None:
 
 
 def _draw_datacenter(ax: Axes, spec: ClusterSpec, columns: Sequence[_Column], base: float) -> None:
-    """Draw the bar over all pools that joins their top layers."""
+    """Draw the bar above all pools that connects their top layers."""
     network = spec.datacenter_network
     if network is None:
         return
@@ -308,6 +308,6 @@ def _box(
 
 
 def _label(ax: Axes, x: float, y: float, text: str) -> None:
-    """Text on lines, on a white ground so that it can be read."""
+    """Write text over lines, on a white background so that it is legible."""
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.92, "pad": 1.5}
     ax.text(x, y, text, fontsize=9, ha="center", va="center", zorder=4, bbox=ground)

@@ -1,4 +1,4 @@
-"""Small pools drawn vertex by vertex: in layers, or from above where there are no layers."""
+"""Small pools with every vertex drawn: in layers, or from above if there are no layers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from clustersim.array_types import Floats
 from clustersim.plots.style import COLOURS
 from clustersim.topology.fabric import Fabric
 from clustersim.topology.torus import TorusFabric
@@ -35,12 +36,12 @@ BOX_HEIGHT = 0.34
 
 
 def is_layered(fabric: Fabric) -> bool:
-    """Whether all links go from one layer to the next."""
+    """Return whether all links connect one layer to the next."""
     return all(level.lower != level.upper for level in fabric.levels())
 
 
 def is_small(fabric: Fabric) -> bool:
-    """Whether single switches (or nodes, where there are none) can be told apart in a drawing."""
+    """Return whether single switches (or nodes, if there are none) are distinguishable."""
     groups = fabric.vertices(merge=True)
     if not is_layered(fabric):
         return groups[-1].count <= MOST_PLAN_VERTICES
@@ -57,22 +58,22 @@ def is_small(fabric: Fabric) -> bool:
 
 
 def detail_width(fabric: Fabric) -> float:
-    """Width of a layered drawing (inches)."""
+    """Return the width of a layered drawing (inches)."""
     _, *layers = fabric.vertices(merge=True)
     return max(layers[0].count * LEAF_WIDTH, 0.3 * max(layer.count for layer in layers))
 
 
 def plan_side(fabric: Fabric) -> float:
-    """Width and height of a drawing from above (inches)."""
+    """Return width and height of a drawing from above (inches)."""
     return max(3.0, 0.5 * math.sqrt(fabric.vertices(merge=True)[-1].count) + 2.0)
 
 
 def top_xs(fabric: Fabric, left: float, width: float) -> list[float]:
-    """Middles of the boxes of the top layer."""
+    """Return the middles of the boxes of the top layer."""
     return [float(x) for x in _spread(fabric.vertices(merge=True)[-1].count, left, width)]
 
 
-def _spread(count: int, left: float, width: float) -> NDArray[np.float64]:
+def _spread(count: int, left: float, width: float) -> Floats:
     return left + width * (np.arange(count) + 0.5) / count
 
 
@@ -82,16 +83,16 @@ def draw_detail(
     place: tuple[float, float, float, float],
     colours: Mapping[str, str],
 ) -> None:
-    """Draw layers of switches over their nodes.
+    """Draw layers of switches above their nodes.
 
     Parameters
     ----------
     ax : Axes
     fabric : Fabric
     place : (left, bottom, width, row)
-        Left border, middle of the nodes, width, height of one level.
+        Left border, middle of the nodes, width, and height of one level.
     colours : mapping of str to str
-        By kind of switch.
+        Colour of each kind of switch.
     """
     left, bottom, width, row = place
     layers = {group.kind: group for group in fabric.vertices(merge=True)[1:]}
@@ -107,9 +108,7 @@ def draw_detail(
     _nodes(ax, fabric.leaf_of_node(), xs[first], bottom, row, width / layers[first].count)
 
 
-def _switches(
-    ax: Axes, kind: str, xs: NDArray[np.float64], y: float, step: float, colour: str
-) -> None:
+def _switches(ax: Axes, kind: str, xs: Floats, y: float, step: float, colour: str) -> None:
     """Draw one layer of numbered boxes."""
     text = f"{kind} {{}}" if step > 0.6 and len(kind) < 7 else "{}"
     box = min(0.85, step * 0.86)
@@ -122,16 +121,14 @@ def _switches(
                 ha="center", va="center", zorder=3)  # fmt: skip
 
 
-def _lines(
-    ax: Axes, x0: NDArray[np.float64], y0: float, x1: NDArray[np.float64], y1: float
-) -> None:
-    """Lines from the upper sides of the boxes at `y0` to the lower sides of those at `y1`."""
+def _lines(ax: Axes, x0: Floats, y0: float, x1: Floats, y1: float) -> None:
+    """Draw lines from the tops of the boxes at `y0` to the bottoms of those at `y1`."""
     below = np.column_stack([x0, np.full(x0.size, y0 + BOX_HEIGHT / 2)])
     above = np.column_stack([x1, np.full(x1.size, y1 - BOX_HEIGHT / 2)])
     _add_lines(ax, np.stack([below, above], axis=1), "#8899aa", 0.7)
 
 
-def _add_lines(ax: Axes, ends: NDArray[np.float64], colour: str, width: float) -> None:
+def _add_lines(ax: Axes, ends: Floats, colour: str, width: float) -> None:
     """Add straight lines; `ends` has the shape (n, 2, 2)."""
     lines = LineCollection(list(ends), colors=colour, linewidths=width, zorder=1)
     ax.add_collection(lines, autolim=False)
@@ -140,7 +137,7 @@ def _add_lines(ax: Axes, ends: NDArray[np.float64], colour: str, width: float) -
 def _nodes(
     ax: Axes,
     leaf_of_node: NDArray[np.int32],
-    leaf_x: NDArray[np.float64],
+    leaf_x: Floats,
     bottom: float,
     row: float,
     step: float,
@@ -174,7 +171,7 @@ def _nodes(
 
 
 def draw_plan(ax: Axes, fabric: Fabric, left: float, bottom: float, width: float) -> None:
-    """Draw nodes or routers from above: a torus as a grid, anything else in a circle."""
+    """Draw nodes or routers from above: a torus as a grid, other networks in a circle."""
     side = plan_side(fabric)
     count = fabric.vertices(merge=True)[-1].count
     centre = np.array([left + width / 2, bottom + side / 2])
@@ -197,8 +194,8 @@ def draw_plan(ax: Axes, fabric: Fabric, left: float, bottom: float, width: float
                 ha="center", va="center", zorder=3)  # fmt: skip
 
 
-def _grid(dims: tuple[int, ...], side: float) -> NDArray[np.float64]:
-    """Places of the nodes of a torus around 0; the planes of a third dimension are shifted."""
+def _grid(dims: tuple[int, ...], side: float) -> Floats:
+    """Return node positions of a torus around 0; planes of a third dimension are shifted."""
     depth, rows, columns = (1, *dims) if len(dims) == 2 else dims
     plane, row, column = (index.ravel() for index in np.indices((depth, rows, columns)))
     step = side / max(rows, columns, 2)
@@ -208,8 +205,8 @@ def _grid(dims: tuple[int, ...], side: float) -> NDArray[np.float64]:
     return np.column_stack([x, y])
 
 
-def _torus_links(ax: Axes, fabric: TorusFabric, xy: NDArray[np.float64]) -> None:
-    """Draw links between neighbours as lines; those around the edge as stubs at both ends."""
+def _torus_links(ax: Axes, fabric: TorusFabric, xy: Floats) -> None:
+    """Draw links between neighbours as lines; wrap-around links as stubs at both ends."""
     index = np.arange(len(xy)).reshape(fabric.dims)
     segments = []
     for axis in fabric.wrapped:

@@ -1,4 +1,4 @@
-"""Pictures of a log of jobs, and of a model beside the log that it was fitted to."""
+"""Pictures of a job log, and of a workload model next to the log that it was fitted to."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _TIME_TICKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
 _TIME_TICKS |= {86400: "1 d", 864000: "10 d", 8640000: "100 d"}
 _BINS = (("day", _DAY_S), ("hour", 3600.0), ("minute", 60.0))
 _LEAST_BINS = 5
-"""A log has bars of the longest of these of which it has so many."""
-_A = {"day": "a day", "hour": "an hour", "minute": "a minute"}
+"""A log gets bars of the longest unit of which it has at least this many."""
+_PER = {"day": "per day", "hour": "per hour", "minute": "per minute"}
 
 
 def plot_trace(
@@ -42,7 +42,7 @@ def plot_trace(
     origin: datetime | None = None,
     calendar: Calendar | None = None,
 ) -> Figure:
-    """Draw sizes, run times, arrivals by day (or hour, or minute) and the cycle of the week.
+    """Draw sizes, run times, arrivals per day (or hour, or minute) and the weekly cycle.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ def plot_trace(
         A jobs table.
     title : str
         Name of the log.
-    first_second : float
-        Second of the week (from Monday 00:00) at ``submit_s`` 0, where known, of a clock without
+    Second of the week (from Monday 00:00) at ``submit_s`` 0, if known, of a clock without
+    daylight saving time.
         daylight saving time.
-    origin : datetime, optional
+    Local date at ``submit_s`` 0; without it, days are numbered.
         Local date at ``submit_s`` 0; without it days are numbered.
     calendar : Calendar, optional
-        The local clock instead of `first_second`, daylight saving time included.
+        Local clock that replaces `first_second`, including daylight saving time.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def plot_sizes(statistics: TraceStatistics, ax: Axes | None = None) -> Axes:
-    """Draw the shares of jobs and of work by size."""
+    """Draw the shares of jobs and of work by job size."""
     ax = _axes(ax)
     mix = statistics.size_mix
     at = np.arange(len(mix))
@@ -103,13 +103,13 @@ def plot_sizes(statistics: TraceStatistics, ax: Axes | None = None) -> Axes:
     )
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(visible=False, axis="x")
-    ax.set(title="Sizes", xlabel="accelerators of a job", ylabel="share")
+    ax.set(title="Job sizes", xlabel="accelerators per job", ylabel="share")
     ax.legend()
     return ax
 
 
 def plot_durations(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the distribution of run times, by jobs and by accelerator time."""
+    """Draw the distribution of run times, weighted by jobs and by accelerator time."""
     ax = _axes(ax)
     runs = jobs["duration_s"].to_numpy(dtype=np.float64)
     known = ~np.isnan(runs)
@@ -124,13 +124,13 @@ def plot_durations(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.step(shown, share, where="post", color=colour, label=label)
     _time_axis(ax, x)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set(title="Run times", xlabel="run time", ylabel="share that runs at most so long")
+    ax.set(title="Run times", xlabel="run time", ylabel="cumulative share")
     ax.legend(loc="upper left")
     return ax
 
 
 def _thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
-    """Keep points enough for the eye, the ends among them."""
+    """Keep as many points as are visible, including the ends."""
     if len(x) <= most:
         return x, y
     keep = np.unique(np.append(np.searchsorted(y, np.linspace(0, 1, most)), len(x) - 1))
@@ -139,7 +139,7 @@ def _thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
 
 
 def _time_axis(ax: Axes, seconds: Floats) -> None:
-    """Make the x axis logarithmic, its ticks in the units that people use."""
+    """Make the x axis logarithmic, with ticks in common units of time."""
     ax.set_xscale("log")
     low, high = float(seconds.min()), float(seconds.max())
     ax.set_xlim(max(low * 0.7, 0.5), max(high * 1.5, low * 10))
@@ -152,11 +152,9 @@ def _time_axis(ax: Axes, seconds: Floats) -> None:
 def plot_arrivals(
     jobs: pd.DataFrame, *, origin: datetime | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the arrivals of each day, and their mean over seven days; of short logs of each hour or
-    minute.
+    """Draw arrivals per day with their mean over seven days; for short logs, per hour or minute.
 
-    Where `origin`, the local date and time at ``submit_s`` 0, is known, days are those of its
-    calendar.
+    If `origin`, the local date and time at ``submit_s`` 0, is known, days are calendar days.
     """
     ax = _axes(ax)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
@@ -179,11 +177,11 @@ def plot_arrivals(
     label = f"{unit} of the log"
     if origin is not None:
         label += f" (day 0 is {origin.date().isoformat()})"
-    ax.set(title="Arrivals", xlabel=label, ylabel=f"jobs submitted {_A[unit]}")
+    ax.set(title="Arrivals", xlabel=label, ylabel=f"jobs submitted {_PER[unit]}")
     ax.set_ylim(0, max(float(np.quantile(counts, 0.995)), counts.mean()) * 1.25)
     over = int((counts > ax.get_ylim()[1]).sum())
     if over:
-        note = f"{over} {unit}{'s' if over > 1 else ''} above, up to {counts.max():,.0f}"
+        note = f"{over} {unit}{'s' if over > 1 else ''} above the axis, up to {counts.max():,.0f}"
         ax.annotate(note, (0.02, 0.94), xycoords="axes fraction", fontsize=9)
     return ax
 
@@ -191,12 +189,12 @@ def plot_arrivals(
 def plot_week(
     statistics: TraceStatistics, *, weekdays_known: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Draw the arrival rate through the week, hour by hour; nothing of a log of less than a day."""
+    """Draw the arrival rate by hour of the week; only a remark if the log is shorter than a day."""
     ax = _axes(ax)
     if statistics.span_s < _DAY_S:
         ax.set_axis_off()
-        told = "The log is shorter than a day:\nno cycle can be seen."
-        ax.text(0.5, 0.5, told, ha="center", va="center", transform=ax.transAxes)
+        remark = "The log is shorter than a day:\nno cycle is visible."
+        ax.text(0.5, 0.5, remark, ha="center", va="center", transform=ax.transAxes)
         return ax
     rates = statistics.by_week_hour * 3600
     ax.stairs(np.nan_to_num(rates), np.arange(169) / 24, color=COLOURS["blue"], linewidth=1.4)
@@ -218,25 +216,25 @@ def plot_week(
     ax.set_xlim(0, 7)
     ax.set_ylim(bottom=0)
     label = "time of the week" if weekdays_known else "time since second 0, modulo a week"
-    ax.set(title="Daily and weekly cycle", xlabel=label, ylabel="jobs submitted an hour")
+    ax.set(title="Daily and weekly cycle", xlabel=label, ylabel="jobs submitted per hour")
     return ax
 
 
 def plot_fit(model_jobs: pd.DataFrame, jobs: pd.DataFrame, *, title: str) -> Figure:
-    """Draw quantiles of run times, model against log, one panel a size bin.
+    """Draw quantiles of run times, model against log, one panel per size bin.
 
     Parameters
     ----------
     model_jobs, jobs : pandas.DataFrame
-        Generated jobs and those of the log.
+        Generated jobs, and the jobs of the log.
     title : str
         Name of the model.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Panels for the (at most six) size bins with the most jobs; on the diagonal the
-        model's quantile is the log's.
+        Panels for the (at most six) size bins with the most jobs; on the diagonal, model and
+        log have the same quantile.
     """
     index, labels = size_bins(jobs["n_accelerators"])
     drawn, _ = size_bins(model_jobs["n_accelerators"])
@@ -274,6 +272,6 @@ def plot_fit(model_jobs: pd.DataFrame, jobs: pd.DataFrame, *, title: str) -> Fig
         for ax in panels[len(bins) :]:
             ax.set_visible(False)
         figure.supxlabel("run time in the log")
-        figure.supylabel("run time of the model")
+        figure.supylabel("run time in the model")
         figure.suptitle(f"{title}: quantiles of run times, model against log", fontsize=12)
     return figure

@@ -1,4 +1,4 @@
-"""Welch's plot: how long a simulation fills up before it is in its steady state."""
+"""Welch's plot: how long a simulation takes to reach its steady state."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
@@ -20,16 +21,16 @@ __all__ = ["moving_average", "plot_warm_up"]
 _THIN, _MEAN, _SMOOTH, _CUT = "#9a9a9a", "#222222", COLOURS["blue"], COLOURS["vermilion"]
 
 
-def moving_average(values: npt.ArrayLike, half: int) -> npt.NDArray[np.float64]:
-    """Average over each value and `half` neighbours on both sides, fewer at the ends.
+def moving_average(values: npt.ArrayLike, half: int) -> Floats:
+    """Average each value with `half` neighbours on both sides, fewer at the ends.
 
-    Welch (1983), as in Law, "Simulation Modeling and Analysis", section 9.5.1; the window
+    Welch (1983), as in Law, "Simulation Modeling and Analysis", section 9.5.1; here the window
     also narrows at the end, so that there are as many averages as values.
 
     Parameters
     ----------
     values : array_like (bins,)
-        What is not finite is passed over.
+        Values that are not finite are ignored.
     half : int
         Neighbours on each side, at least 0.
 
@@ -59,20 +60,20 @@ def plot_warm_up(
     where: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot the mean wait of consecutive shares of the jobs, and where measuring begins.
+    """Plot the mean wait of consecutive groups of jobs, and where the measurement starts.
 
     Parameters
     ----------
     series : array_like (replications, bins)
-        Mean wait (s) of equal shares of the jobs in the order of their submission.
+        Mean wait (s) of equal shares of the jobs in order of submission.
     warm_up : float or array_like (replications,), optional
-        Share of the jobs that is left out, of all replications or of each.
+        Share of the jobs that is left out, for all replications or for each.
     reached : bool
         Whether a steady state was found; if not, the plot says so.
     where : str
-        Which point of a study it is, in words.
+        Description of the point of the study.
     ax : Axes, optional
-        Where to draw; by default in a new figure of one column of a paper.
+        Where to draw; by default in a new figure as wide as one column of a paper.
 
     Raises
     ------
@@ -111,12 +112,12 @@ def plot_warm_up(
             ]
         label_ends(ax, ends)
         at = f": {where}" if where else ""
-        dress(ax, f"where the steady state begins{at}", x=x_axis.title, y=y_axis.title)
+        dress(ax, f"start of the steady state{at}", x=x_axis.title, y=y_axis.title)
     return ax
 
 
-def _draw_cuts(ax: Axes, cuts: npt.NDArray[np.float64], reached: bool) -> None:
-    """Draw the truncation, and say on which side of it jobs are measured."""
+def _draw_cuts(ax: Axes, cuts: Floats, reached: bool) -> None:
+    """Draw the truncation, and label the side on which jobs are measured."""
     if not reached:
         describe(ax, "The waits still change at the end: longer runs are needed.")
     middle = float(np.median(cuts)) if len(cuts) else 0.0
@@ -134,4 +135,4 @@ def _draw_cuts(ax: Axes, cuts: npt.NDArray[np.float64], reached: bool) -> None:
         describe(ax, f"Grey: the first {100 * middle:.3g} % of the jobs, left out as warm-up.")
     if len(cuts) and cuts.max() > cuts.min():
         ax.axvspan(float(cuts.min()), float(cuts.max()), color=_CUT, alpha=0.2, lw=0)
-        describe(ax, "Band: where measuring begins in each run; line: its median.")
+        describe(ax, "Band: start of the measurement in each run; line: its median.")

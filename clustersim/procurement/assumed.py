@@ -1,4 +1,4 @@
-"""Planning assumptions where a plan's file says nothing, and what changes took away from it."""
+"""Planning assumptions for missing fields of a plan, and notes on removed fields."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["assumed_plan", "removal_notes"]
 def assumed_plan(
     spec: PlanSpec, assumptions: PlanningAssumptions
 ) -> tuple[PlanSpec, frozenset[str]]:
-    """Return a plan in which the planning assumptions stand for what it does not say.
+    """Fill missing fields of a plan from the planning assumptions.
 
     Returns
     -------
     spec : PlanSpec
     filled : frozenset of str
-        Paths of the fields that they have filled.
+        Paths of the filled fields.
     """
     filled = {name for name in ("cny_per_usd", "host_price") if name not in spec.model_fields_set}
     update: dict[str, Any] = {}
@@ -34,57 +34,57 @@ def assumed_plan(
         update["electricity"] = assumed(
             spec.electricity, assumptions, price_per_kwh="electricity_per_kwh"
         )
-        told = spec.electricity.model_fields_set
-        filled |= {f"electricity.{name}" for name in ("price_per_kwh", "pue") if name not in told}
+        given = spec.electricity.model_fields_set
+        filled |= {f"electricity.{name}" for name in ("price_per_kwh", "pue") if name not in given}
     return assumed(spec, assumptions).model_copy(update=update), frozenset(filled)
 
 
 def removal_notes(spec: PlanSpec, removed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say what holds instead of fields that changes took away from a plan's file.
+    """Return notes on what replaces fields that were removed from a plan file.
 
     Parameters
     ----------
     spec : PlanSpec
-        The plan without them.
+        The plan without these fields.
     removed : mapping of str to object
-        What the file said, by path.
+        Values in the file by path.
     """
     notes = []
     for path, was in removed.items():
         if path == "verify":
             notes.append(
-                "the file's `verify` was taken away, which simulates the plan and lowers the "
-                "planning utilisation until the service meets its objective. Compare this plan "
-                "only with plans at the same planning utilisation; here it is "
-                f"{spec.planning_utilisation:g}. To use the one that a verification found, give "
+                "the section `verify` of the file was removed. It simulates the plan and lowers "
+                "the planning utilisation until the service meets its objective. Compare this plan "
+                "only with plans at the same planning utilisation, here "
+                f"{spec.planning_utilisation:g}. To use the value that a verification found, add "
                 "--set planning_utilisation=VALUE"
             )
             continue
         shown = repr(was) if isinstance(was, str | int | float | bool) else "a section"
-        notes.append(f"`{path}` was taken away (the file says {shown}); {_instead(spec, path)}")
+        notes.append(f"`{path}` was removed (the file has {shown}); {_instead(spec, path)}")
     return tuple(notes)
 
 
 def _instead(spec: PlanSpec, path: str) -> str:
-    """Say what holds at a path of a plan whose file says nothing there."""
+    """Return what applies to a path that is missing in the file of a plan."""
     if path == "depreciation":
         assert spec.depreciation is not None, "it is filled where the file is read"
-        return f"the planning assumption holds: {spec.depreciation / SECONDS_PER_YEAR:.3g} years"
+        return f"the planning assumption applies: {spec.depreciation / SECONDS_PER_YEAR:.3g} years"
     here: Any = spec
     for part in split_path(path):
         here = here.get(part) if isinstance(here, Mapping) else getattr(here, part, None)
     if here is None or here in ("", [], {}):
         missing = {
-            "budget": "purchases have no limit of money",
-            "electricity": "electricity costs nothing",
-            "limits.power": "power has no limit",
-            "limits.rack_units": "room has no limit",
+            "budget": "there is no limit on spending",
+            "electricity": "electricity is not counted",
+            "limits.power": "there is no limit on power",
+            "limits.rack_units": "there is no limit on rack units",
         }
         if path.endswith(".available"):
             return "any number can be bought"
-        return missing.get(path, "nothing holds instead")
+        return missing.get(path, "nothing replaces it")
     if isinstance(here, str | int | float | bool):
-        return f"the default holds: {here}"
+        return f"the default applies: {here}"
     if isinstance(here, tuple) and len(here) == 2:
-        return f"the default holds: {here[0]:,.10g} {here[1]}"
-    return "the defaults of its fields hold"
+        return f"the default applies: {here[0]:,.10g} {here[1]}"
+    return "the defaults of its fields apply"

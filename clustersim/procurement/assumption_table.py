@@ -1,4 +1,4 @@
-"""What a plan assumes of prices, power and time, as a table with the origin of each number."""
+"""The table of a plan's assumptions about prices, power and time, with their origins."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from clustersim.units import SECONDS_PER_YEAR
 
 __all__ = ["assumption_table"]
 
-PLAN_FILE, PLANNING, OWN = "plan file", "planning assumptions", "own catalogue file"
+PLAN_FILE, PLANNING, OWN = "plan file", "planning assumptions", "user's catalogue file"
 
 
 def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
-    """Return what a plan assumes of prices, power and time, and from where.
+    """Return a plan's assumptions about prices, power and time, with their origins.
 
     Returns
     -------
     DataFrame
-        ``assumption, value`` (with its unit), ``origin``: plan file, planning assumptions, own
+        ``assumption, value`` (with its unit), ``origin``: plan file, planning assumptions, user's
         catalogue file, or default.
     """
     spec, catalogue = question.spec, question.catalogue
-    told = catalogue.assumptions
+    assumptions = catalogue.assumptions
     years = (spec.depreciation or 0.0) / SECONDS_PER_YEAR
     rows: list[tuple[str, str, str]] = [
         (
@@ -33,25 +33,27 @@ def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
             PLAN_FILE if "planning_utilisation" in spec.model_fields_set else "default",
         ),
         (
-            "effective time",
+            "effective training time ratio",
             f"{spec.ettr:g}",
             PLAN_FILE if "ettr" in spec.model_fields_set else "default (no failures)",
         ),
         (
             "depreciation",
-            f"{years:.3g} years" if years else "whole price with the purchase",
+            f"{years:.3g} years" if years else "whole price at the purchase",
             _origin(question, "depreciation", "life"),
         ),
     ]
     if years:
         for key, name in (("residual_share", "residual value"), ("interest_per_year", "interest")):
-            value = f"{100 * getattr(told, key):.3g} %{' a year' * (key == 'interest_per_year')}"
-            rows.append((name, value, _source(told, key)))
+            value = (
+                f"{100 * getattr(assumptions, key):.3g} %{' a year' * (key == 'interest_per_year')}"
+            )
+            rows.append((name, value, _source(assumptions, key)))
     rows.append(
         (
             "network and buildings",
             f"{100 * problem.site_share:.3g} % of the servers",
-            _source(told, "site_share"),
+            _source(assumptions, "site_share"),
         )
     )
     if spec.electricity is None:
@@ -70,10 +72,12 @@ def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
         if chip.price_per_node is None and not known.price_with_host:
             origin += f", server: {_origin(question, 'host_price', 'host_price')}"
         rows.append((f"{name}: node with its server", f"{problem.price[index]:,.0f} CNY", origin))
-        power = PLAN_FILE if chip.power is not None else _source(told, "host_factor")
+        power = PLAN_FILE if chip.power is not None else _source(assumptions, "host_factor")
         rows.append((f"{name}: most power of a node", f"{problem.power[index]:,.0f} W", power))
         if problem.drawn is not None and spec.electricity is not None:
-            power = PLAN_FILE if chip.average_power is not None else _source(told, "load_factor")
+            power = (
+                PLAN_FILE if chip.average_power is not None else _source(assumptions, "load_factor")
+            )
             rows.append(
                 (f"{name}: power of a node at work", f"{problem.drawn[index]:,.0f} W", power)
             )

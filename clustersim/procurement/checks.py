@@ -1,4 +1,4 @@
-"""What is wrong with a plan beyond the form of its fields."""
+"""Checks of a plan beyond the format of its fields."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.analysis.metrics import METRICS
+from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, unknown_name
 from clustersim.procurement.spec import MOST_TOKENS, Growth, PlanSpec
@@ -17,7 +17,7 @@ __all__ = ["check_plan", "supply_stops"]
 
 
 def check_plan(spec: PlanSpec, catalogue: Catalogue) -> list[str]:
-    """Return the problems of a plan that one field alone does not show."""
+    """Return the problems of a plan that involve more than one field."""
     problems = [
         *_check_quarter(spec),
         *_check_chip(spec, catalogue),
@@ -31,9 +31,12 @@ def check_plan(spec: PlanSpec, catalogue: Catalogue) -> list[str]:
 def _check_quarter(spec: PlanSpec) -> Iterator[str]:
     for field, values in spec.lists_by_quarter().items():
         if len(values) != spec.quarters:
-            yield f"{field}: needs one for each of the {spec.quarters} quarters, has {len(values)}"
+            yield (
+                f"{field}: needs one value for each of the {spec.quarters} quarters, found "
+                f"{len(values)}"
+            )
     if spec.decide_first > spec.quarters:
-        yield f"decide_first: there are {spec.quarters} quarters, found {spec.decide_first}"
+        yield f"decide_first: must be at most {spec.quarters} (quarters), found {spec.decide_first}"
 
 
 def _check_chip(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
@@ -43,17 +46,17 @@ def _check_chip(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
         problems = _unknown(f"{where}.accelerator", catalogue.accelerator, chip.accelerator)
         yield from problems
         if chip.price_per_node is not None and chip.price_per_chip is not None:
-            yield f"{where}: has price_per_node and price_per_chip; one of them is needed"
+            yield f"{where}: has both price_per_node and price_per_chip; remove one of them"
         if problems:
             continue
         known = catalogue.accelerator(chip.accelerator)
         if chip.price_per_node is None and chip.price_per_chip is None and known.price is None:
             yield (
-                f"{where}: needs price_per_node or price_per_chip; the catalogue has no price of "
+                f"{where}: needs price_per_node or price_per_chip; the catalogue has no price for "
                 f"{known.name}"
             )
         if known.name in first_of:
-            yield f"{where}.accelerator: {known.name} is that of {first_of[known.name]} already"
+            yield f"{where}.accelerator: {known.name} is already used by {first_of[known.name]}"
         first_of.setdefault(known.name, name)
 
 
@@ -63,34 +66,36 @@ def _check_demand(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
         yield from _unknown(f"{where}.model", catalogue.model, demand.model)
         values = (demand.value_per_million_tokens, demand.value_per_exaflop)
         if all(value is not None for value in values):
-            yield f"{where}: has value_per_million_tokens and value_per_exaflop; one is needed"
+            yield (
+                f"{where}: has both value_per_million_tokens and value_per_exaflop; remove one of "
+                "them"
+            )
         if demand.must_meet < 1 and not any(value is not None for value in values):
             yield (
-                f"{where}: needs must_meet: 1, or value_per_million_tokens for what is not met "
-                f"beyond a share of {demand.must_meet:g}"
+                f"{where}: needs must_meet: 1, or value_per_million_tokens as the cost of unmet "
+                f"demand beyond the share {demand.must_meet:g}"
             )
         for chip in demand.chips or ():
             if chip not in spec.chips:
                 yield f"{where}.chips: {unknown_name('chip', chip, spec.chips)}"
         if isinstance(demand.tokens, Growth) and max(spec.tokens_of(demand)) > MOST_TOKENS:
             yield (
-                f"{where}.tokens: grow to {max(spec.tokens_of(demand)):.3g} a quarter, at most "
-                f"{MOST_TOKENS:g} can be planned"
+                f"{where}.tokens: grow to {max(spec.tokens_of(demand)):.3g} per quarter; at most "
+                f"{MOST_TOKENS:g} are allowed"
             )
         if not isinstance(demand.job_tokens, float | int) and not demand.job_tokens.mean() > 0:
-            yield f"{where}.job_tokens: its mean must be more than 0"
+            yield f"{where}.job_tokens: the mean must be more than 0"
 
 
 def _check_scenario(spec: PlanSpec) -> Iterator[str]:
     total = math.fsum(scenario.probability for scenario in spec.scenarios.values())
     if not math.isclose(total, 1.0, rel_tol=1e-9):
-        yield f"scenarios: their probabilities must be 1 together, found {total:.12g}"
+        yield f"scenarios: the sum of all probabilities must be 1, found {total:.12g}"
     for name, scenario in spec.scenarios.items():
         for chip, supply in scenario.available.items():
             where = f"scenarios.{name}.available.{chip}"
             if chip not in spec.chips:
-                told = unknown_name("chip", chip, spec.chips)
-                yield f"scenarios.{name}.available: {told}"
+                yield f"scenarios.{name}.available: {unknown_name('chip', chip, spec.chips)}"
             elif supply.factor is not None and spec.chips[chip].available is None:
                 yield f"{where}: a factor needs chips.{chip}.available"
 
@@ -105,8 +110,8 @@ def _check_verification(spec: PlanSpec) -> Iterator[str]:
     allowed = [name for name, each in METRICS.built_in.items() if each.service]
     if metric not in allowed:
         yield (
-            f"verify.objective.metric: {metric} is no service to a quarter's jobs; allowed are "
-            f"{', '.join(allowed)}"
+            f"verify.objective.metric: {metric} does not measure the service to the jobs of a "
+            f"quarter; allowed: {', '.join(allowed)}"
         )
 
 
@@ -116,13 +121,13 @@ def _check_spare_part(spec: PlanSpec) -> Iterator[str]:
         for chip, supply in scenario.available.items():
             if not supply.spare_parts and stops[chip] is None:
                 yield (
-                    f"scenarios.{name}.available.{chip}.spare_parts: false needs a quarter from "
-                    "which on none can be bought, after one in which some could"
+                    f"scenarios.{name}.available.{chip}.spare_parts: false is allowed only if "
+                    "nodes can be bought first and none from some quarter on"
                 )
 
 
-def supply_stops(available: npt.NDArray[np.float64]) -> list[int | None]:
-    """From which quarter on none of each chip can be bought any more; None if never.
+def supply_stops(available: Floats) -> list[int | None]:
+    """Return the quarter from which no nodes of a chip can be bought; None if there is none.
 
     Parameters
     ----------

@@ -9,29 +9,30 @@ from dataclasses import dataclass
 __all__ = ["Correction"]
 
 FIRST_STEP = 0.1
-"""The first step down, as a share of where the search begins; each further one is twice as long."""
+"""The first step down, as a share of the start value; each further step is twice as long."""
 MARGIN = 0.2
-"""No try is nearer than this to an end of its bracket, as a share of its width."""
+"""Least distance of a trial value from the ends of its bracket, as a share of its width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A search for the largest planning utilisation that is good enough.
+    """A search for the largest planning utilisation at which the service meets the objective.
 
-    Where the service misses the objective it goes down by steps that double, until one meets it;
-    between the two it interpolates the logarithm of one plus the measure, but stays away from the
-    ends (a safeguarded false position).  A utilisation at which no plan is possible is a floor.
+    While the service misses the objective, the search goes down in steps that double.  Once a value
+    meets it, the search interpolates the logarithm of one plus the measurement between the last two
+    values, but keeps away from both ends (safeguarded false position).  A utilisation at which no
+    plan is possible is a floor.
 
     Attributes
     ----------
     begin : float
-        The first try.
+        The first value to try.
     lowest : float
-        No try is below this.
+        The smallest value to try.
     at_most : float
         The objective, more than 0.
     tolerance : float
-        Width of the bracket at which it ends.
+        Width of the bracket at which the search ends.
 
     Examples
     --------
@@ -49,12 +50,12 @@ class Correction:
     tolerance: float
 
     def next_value(self, tried: Mapping[float, float | None]) -> float | None:
-        """Tell what to try next; None when done.
+        """Return the value to try next; None when done.
 
         Parameters
         ----------
         tried : mapping of float to float or None
-            The measure by utilisation; None where no plan is possible.
+            The measurement by utilisation; None if no plan is possible.
         """
         if not tried:
             return self.begin
@@ -78,7 +79,7 @@ class Correction:
     def _bracket(
         self, tried: Mapping[float, float | None]
     ) -> tuple[float | None, float | None, float | None]:
-        """The largest that was good enough, the least above it that was not, and the floor."""
+        """Return the largest value that meets the objective, the next above it, and the floor."""
         good = [v for v, measure in tried.items() if measure is not None and self._meets(measure)]
         kept = max(good, default=None)
         bad = [
@@ -93,7 +94,7 @@ class Correction:
         return measure <= self.at_most
 
     def _share(self, tried: Mapping[float, float | None], low: float, high: float) -> float:
-        """How far between the ends of its bracket the next try is."""
+        """Return the position of the next value in its bracket, as a share of the width."""
         below, above = tried[low], tried[high]
         if below is None or above is None or not math.isfinite(above):
             return 0.5

@@ -1,4 +1,4 @@
-"""The chips of a plan as pools of a cluster, and how fast each does the work demanded."""
+"""The chips of a plan as pools of a cluster, and the speed of each class on each chip."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError, named_in
 from clustersim.procurement.load import PlanQuestion
 from clustersim.procurement.spec import Verification
@@ -40,18 +39,18 @@ KEPT_OF_A_POOL = ("nic", "scale_up", "fabric")
 
 @dataclass(frozen=True)
 class BaseScenario:
-    """The scenario that lends scheduler, failures, software, seed and network.
+    """The base scenario, which provides scheduler, failures, software, seed and network.
 
     Attributes
     ----------
     verification : Verification
-        That names it.
+        The field that names it.
     tree : dict
-        What it lends but the network, as plain data; files are named by their full path.
+        The parts that are used, except the network, as plain data; files have full paths.
     networks : dict
         By accelerator, the fields of its first pool that describe links.
     datacenter_network : dict or None
-        What joins the pools.
+        The network between the pools.
     """
 
     verification: Verification
@@ -61,7 +60,7 @@ class BaseScenario:
 
 
 def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
-    """Read the scenario that a plan is verified in; None where it is not.
+    """Read the base scenario for the verification of a plan; None without verification.
 
     Raises
     ------
@@ -86,7 +85,7 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
         cluster = _cluster_spec(scenario.cluster, question, folder)
     data = scenario.model_dump(mode="json", exclude_none=True, include=LENT)
     if scenario.start is None:
-        data.pop("time_zone", None)  # of the base's own log, which the plan's jobs replace
+        data.pop("time_zone", None)  # belongs to the log of the base, which the plan replaces
     for name in ("policy", "placement"):
         data["scheduler"][name] = full_path(folder, data["scheduler"][name])
     networks: dict[str, Mapping[str, Any]] = {}
@@ -100,7 +99,7 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
 
 
 def chips_per_node(question: PlanQuestion) -> dict[str, int]:
-    """Return how many chips a node has, by the plan's chip types."""
+    """Return the chips per node, by chip type of the plan."""
     return {
         name: chip.chips_per_node or question.catalogue.accelerator(chip.accelerator).chips_per_node
         for name, chip in question.spec.chips.items()
@@ -118,7 +117,7 @@ def _cluster_spec(
 def cluster_of(
     question: PlanQuestion, base: BaseScenario | None, nodes: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return a topology of so many nodes of each chip, a pool each, as plain data."""
+    """Return a topology with one pool per chip type and the given nodes, as plain data."""
     pools = {}
     for name, chip in question.spec.chips.items():
         accelerator = question.catalogue.accelerator(chip.accelerator).name
@@ -136,24 +135,24 @@ def cluster_of(
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What the performance core says of the classes of a demand on the chips of a plan.
+    """Speed of the demand classes on the chips of a plan, from the performance core.
 
     Attributes
     ----------
     gang_tokens_per_s : float64 array (classes, chips)
-        Of one job; 0 where it cannot or may not run.
+        Speed of one job; 0 if it cannot or must not run on the chip.
     chips_per_node : int64 array (chips,)
     obstacles : dict of (str, str) to str
-        By class and chip, why it cannot run.
+        Reason why a class cannot run on a chip, by class and chip.
     """
 
     gang_tokens_per_s: Floats
-    chips_per_node: npt.NDArray[np.int64]
+    chips_per_node: Ints
     obstacles: Mapping[tuple[str, str], str]
 
 
 def throughput(question: PlanQuestion, base: BaseScenario | None = None) -> Throughput:
-    """Find the speed of each class on each chip by its best plan, all in one call.
+    """Return the speed of each class on each chip with its best parallelism plan, in one call.
 
     Raises
     ------
@@ -196,7 +195,7 @@ def _check_some_chip(
     problems = []
     for row, name in enumerate(question.spec.demand):
         if not rate[row].any():
-            why = "; ".join(told for (of, _), told in obstacles.items() if of == name)
-            problems.append(f"demand.{name}: can run on none of its chips: {why}")
+            why = "; ".join(reason for (of, _), reason in obstacles.items() if of == name)
+            problems.append(f"demand.{name}: cannot run on any of its chips: {why}")
     if problems:
         raise InputError(question.source, problems)

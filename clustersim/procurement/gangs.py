@@ -1,4 +1,4 @@
-"""Whether pools are large enough for the gangs that are planned on them."""
+"""Checks that pools are large enough for the gangs planned on them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.errors import InputError
 from clustersim.procurement.fleet import chips_per_node
 from clustersim.procurement.load import PlanQuestion
@@ -17,54 +16,52 @@ from clustersim.procurement.solve import Schedule
 __all__ = ["LEAST_SHARE", "check_scale", "gangs_without_room"]
 
 LEAST_SHARE = 1e-3
-"""Of a class' nodes that must be of a chip for the plan to count as using it."""
+"""Least share of a class's nodes on a chip for the plan to count as using that chip."""
 NO_NODE = 1e-6
-"""Nodes that the solver does not tell from none."""
+"""Number of nodes below which the solver's result is treated as 0."""
 MOST_ROUNDING = 0.05
-"""Of a pool's nodes, at a smaller scale."""
-
-Truths = npt.NDArray[np.bool_]
+"""Largest relative rounding error of a pool's nodes at a smaller scale."""
 
 
 def gangs_without_room(question: PlanQuestion, schedule: Schedule) -> list[str]:
-    """Tell which classes are planned on chips of which there is never one gang at once.
+    """Return the classes that are planned on a chip with too few chips for one gang.
 
-    A plan of averages does not see it: half a gang's chips do half its work.
+    The plan uses averages and does not detect this: it lets half a gang do half the work.
     """
     spec, problem = question.spec, schedule.problem
     chips, gangs = _chips(question, schedule.nodes), _gangs(question)
     lacks = _uses(schedule) & (chips < gangs)
-    told = []
+    problems = []
     for c, k in zip(*np.nonzero(lacks.any(axis=(0, 1))), strict=True):
         most = int(chips[:, :, 0, k][lacks[:, :, c, k]].max())
         where = "; ".join(_quarters(problem.scenarios, lacks[:, :, c, k]))
         name, gang = problem.classes[c], spec.demand[problem.classes[c]].accelerators
-        told.append(
+        problems.append(
             f"{name} is planned on {most:,} chips of {problem.chips[k]}, too few for a gang of "
             f"{gang:,} ({where})"
         )
-    return told
+    return problems
 
 
 def check_scale(
     question: PlanQuestion, schedule: Schedule, scenarios: Sequence[int], scale: float
 ) -> None:
-    """Refuse a scale at which the fleet of a plan is another one.
+    """Refuse a scale that changes the fleet of a plan too much.
 
     Parameters
     ----------
     question : PlanQuestion
     schedule : Schedule
     scenarios : sequence of int
-        That are simulated.
+        Scenarios that are simulated.
     scale : float
-        Of the fleet that is simulated, at most 1.
+        Scale of the simulated fleet, at most 1.
 
     Raises
     ------
     InputError
-        If a pool in use is rounded by more than a twentieth or loses room for a gang that is
-        planned on it.
+        If rounding changes a pool in use by more than 5 %, or the pool loses room for a gang that
+        is planned on it.
     """
     nodes, uses = schedule.nodes[list(scenarios)], _uses(schedule)[list(scenarios)]
     faulty = _changed(question, nodes, uses, scale)
@@ -76,16 +73,16 @@ def check_scale(
     have = float(nodes[s, quarter, k])
     raise InputError(
         question.source,
-        f"verify.scale: {scale:g} makes {np.rint(have * scale):,.0f} of the {have:,.0f} nodes of "
-        f"{schedule.problem.chips[k]} in quarter {quarter + 1} of scenario "
-        f"{schedule.problem.scenarios[scenarios[s]]!r}, which is more than "
-        f"{100 * MOST_ROUNDING:g} % off or too few for a gang; the smallest that does is "
+        f"verify.scale: {scale:g} turns {have:,.0f} nodes of {schedule.problem.chips[k]} into "
+        f"{np.rint(have * scale):,.0f} (quarter {quarter + 1}, scenario "
+        f"{schedule.problem.scenarios[scenarios[s]]!r}); this is more than "
+        f"{100 * MOST_ROUNDING:g} % off or too few for a gang. The smallest scale allowed is "
         f"{f'1/{enough}' if enough > 1 else '1'}",
     )
 
 
-def _changed(question: PlanQuestion, nodes: Floats, uses: Truths, scale: float) -> Truths:
-    """Whether a pool in use is another one at a scale, (S, Q, K)."""
+def _changed(question: PlanQuestion, nodes: Floats, uses: Bools, scale: float) -> Bools:
+    """Whether a scale changes a pool in use too much, (S, Q, K)."""
     exact = nodes * scale
     scaled = np.rint(exact)
     rounded = uses.any(axis=2) & (np.abs(scaled - exact) > MOST_ROUNDING * exact)
@@ -94,23 +91,23 @@ def _changed(question: PlanQuestion, nodes: Floats, uses: Truths, scale: float) 
     return np.asarray(rounded | lost.any(axis=2))
 
 
-def _uses(schedule: Schedule) -> Truths:
-    """Whether the plan runs a class on a chip, (S, Q, C, K)."""
+def _uses(schedule: Schedule) -> Bools:
+    """Whether the plan uses a chip for a class, (S, Q, C, K)."""
     busy = schedule.busy
     return np.asarray(busy > LEAST_SHARE * busy.sum(axis=3, keepdims=True) + NO_NODE)
 
 
 def _chips(question: PlanQuestion, nodes: Floats) -> Floats:
-    """Chips of each pool, (S, Q, 1, K)."""
+    """Return the chips of each pool, (S, Q, 1, K)."""
     return (nodes * list(chips_per_node(question).values()))[:, :, None, :]
 
 
-def _gangs(question: PlanQuestion) -> npt.NDArray[np.int64]:
-    """Chips of a job, (C, 1)."""
+def _gangs(question: PlanQuestion) -> Ints:
+    """Return the chips of a job, (C, 1)."""
     return np.array([[demand.accelerators] for demand in question.spec.demand.values()])
 
 
-def _quarters(scenarios: Sequence[str], where: Truths) -> Iterator[str]:
+def _quarters(scenarios: Sequence[str], where: Bools) -> Iterator[str]:
     for name, quarters in zip(scenarios, where, strict=True):
         if quarters.any():
             yield f"{name}: {', '.join(f'Q{quarter + 1}' for quarter in np.flatnonzero(quarters))}"

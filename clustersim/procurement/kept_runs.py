@@ -1,9 +1,9 @@
-"""Verification runs of a plan that are done, kept until the plan is complete.
+"""Finished verification runs of a plan, kept until the plan is complete.
 
-One line of JSON a run, appended as soon as the run is done: whatever ends the process, and when,
-the lines before it are in the file.  A line before them says of which question the plan is and
-which code makes the runs, so that the plan can be continued whatever became of its other files.
-Each line has a checksum, so that a damaged one is simulated again.
+The file has one line of JSON per run, appended as soon as the run is done.  So if the process ends
+at any time, all earlier lines are in the file.  The first line contains the question of the plan
+and the code that makes the runs, so the plan can be continued even without its other files.  Each
+line has a checksum; runs of damaged lines are simulated again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DIGITS = 16
 
 @dataclass(slots=True)
 class _Kept:
-    """A run of the file: what it showed, what it was made of, and whether it was asked for."""
+    """A run of the file: its result, its inputs, and whether it was requested."""
 
     service: Service
     files: Mapping[str, str] = field(default_factory=dict)
@@ -41,14 +41,14 @@ class _Kept:
 
 
 class KeptRuns:
-    """Runs by what they simulate: the scenario with its files, the replication, and the code.
+    """Runs by their inputs: the scenario with its files, the replication, and the code.
 
     Parameters
     ----------
     path : Path, optional
-        Where they are kept; its runs are read.  Without it they are held in memory alone.
+        File of the runs, which are read from it.  Without it runs are kept only in memory.
     question : mapping, optional
-        The question of the plan as plain data, which the file names.
+        The question of the plan as plain data, stored in the file.
     """
 
     def __init__(self, path: Path | None = None, question: Mapping[str, Any] | None = None) -> None:
@@ -60,17 +60,17 @@ class KeptRuns:
             self._runs.update(_read(path))
 
     def close(self) -> None:
-        """Let other processes go on with the file."""
+        """Release the file for other processes."""
         self._stack.close()
         self._file = None
 
     def begin(self) -> None:
-        """Make the file, or go on with it: what the folder holds can be continued from now on.
+        """Create or continue the file; from now on an interrupted plan can be continued.
 
         Raises
         ------
         InputError
-            If another process does so.
+            If another process is using the file.
         """
         if self._path is None or self._file is not None:
             return
@@ -90,7 +90,7 @@ class KeptRuns:
         )
 
     def get(self, check: SimulatedCheck, replication: int) -> Service | None:
-        """Return a run that is done; None if it is not."""
+        """Return a finished run, or None."""
         run = self._runs.get(_key(check, replication))
         if run is None:
             return None
@@ -98,7 +98,7 @@ class KeptRuns:
         return run.service
 
     def add(self, check: SimulatedCheck, replication: int, service: Service) -> None:
-        """Keep a run; it is in the file when this returns."""
+        """Add a run; it is in the file when this returns."""
         key = _key(check, replication)
         self._runs[key] = _Kept(service, used=True)
         if self._path is None:
@@ -115,9 +115,10 @@ class KeptRuns:
         self._write(row)
 
     def explain_unused(self) -> None:
-        """Say, once a run is missing, why runs of the file are of no use: what changed since.
+        """Report why runs of the file cannot be reused; call this when a run is missing.
 
-        Runs are made round by round, so none of the file is of a later round than a missing one.
+        Runs are made round by round, so no run of the file belongs to a later round than the
+        missing run.
         """
         unused = {key: run for key, run in self._runs.items() if not run.used}
         reasons = Counter(_reason(key, run) for key, run in unused.items())
@@ -138,7 +139,7 @@ class KeptRuns:
 
 
 def question_of(path: Path) -> Mapping[str, Any] | None:
-    """Return the question of the plan that a file of runs belongs to; None if it does not say."""
+    """Return the question of the plan that a file of runs belongs to; None if it is unknown."""
     rows = [row for row in _rows(path) if row is not None and "question" in row]
     question = rows[-1]["question"] if rows else None
     return question if isinstance(question, dict) else None
@@ -157,7 +158,7 @@ def _key(check: SimulatedCheck, replication: int) -> str:
 
 
 def _files(check: SimulatedCheck) -> dict[str, str]:
-    """Hashes of the files that a run reads, by their names."""
+    """Return the hashes of the files that a run reads, by name."""
     tree = check.tree
     named = [str(name) for name in tree.get("catalogue", ()) if isinstance(name, str)]
     named += [
@@ -170,15 +171,15 @@ def _files(check: SimulatedCheck) -> dict[str, str]:
 
 
 def _code() -> Code:
-    """Return what makes the runs: the code of all runs, and that of plans."""
+    """Return the code that makes the runs, including the code of plans."""
     code, folder = this_code(), Path(__file__).parent
     own = {f"procurement/{path.name}": file_hash(str(path)) for path in sorted(folder.glob("*.py"))}
     return Code(code.version, {**code.files, **own})
 
 
 def _reason(key: str, run: _Kept) -> str:
-    """Say what changed since a run was made that is no longer found."""
-    changed = [name for name, told in run.files.items() if file_hash(name) != told]
+    """Return what has changed since a run was made that can no longer be used."""
+    changed = [name for name, before in run.files.items() if file_hash(name) != before]
     if changed:
         return f"changed since: {', '.join(changed)}"
     now = this_code()
@@ -186,7 +187,7 @@ def _reason(key: str, run: _Kept) -> str:
         what = "unknown" if run.code is None else changed_files(run.code, _code())
         by = run.code.version if run.code is not None else ""
         return (
-            f"made by clustersim {by}".rstrip() + f" (code {code_hash(key)}), and this is {now}; "
+            f"made by clustersim {by}".rstrip() + f" (code {code_hash(key)}), but this is {now}; "
             f"changed since: {what}"
         )
     return "the scenario or a file that it reads has changed since"
@@ -210,7 +211,7 @@ def _read(path: Path) -> Iterator[tuple[str, _Kept]]:
         except (ValueError, KeyError, TypeError):
             bad += 1
     if bad:
-        note(f"{path}: {bad} of its lines are damaged or incomplete; these runs are made again")
+        note(f"{path}: damaged or incomplete lines: {bad}; these runs are made again")
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any] | None]:
@@ -218,7 +219,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any] | None]:
     for line in path.read_bytes().splitlines():
         try:
             row = json.loads(line)
-            told = row.pop("checksum")
-            yield row if told == _checksum(row) else None
+            recorded = row.pop("checksum")
+            yield row if recorded == _checksum(row) else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             yield None

@@ -1,4 +1,4 @@
-"""Reading a plan file."""
+"""Reading and checking of plan files."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ __all__ = ["PlanQuestion", "define_plan", "load_plan"]
 
 @dataclass(frozen=True, repr=False)
 class PlanQuestion(Brief):
-    """A plan file, checked, with the chips and models that it names.
+    """A checked plan file with the chips and models that it names.
 
     Attributes
     ----------
     spec : PlanSpec
-        What the file says.
+        The content of the file.
     catalogue : Catalogue
     draw : CoefficientDraw
         Values of the performance core's coefficients.
     source : str
         Its file, for messages.
     folder : Path
-        What file names in it are relative to.
+        Folder to which its file names are relative.
     assumed : frozenset of str
-        Fields that the planning assumptions have filled.
+        Fields filled by the planning assumptions.
     notes : tuple of str
-        What a reader must know of changes that were made to the file.
+        Notes on changes that were made to the file.
     """
 
     spec: PlanSpec
@@ -73,12 +73,12 @@ def load_plan(
     Parameters
     ----------
     path : str or Path
-        The file, or the name of one in a folder ``experiments``: the user's, else that of the
-        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of a file in a folder ``experiments`` of the user or of the package.
+        With ``extends: FILE``, keys that it does not have are taken from FILE.
     quick : bool
-        Whether to apply what the file says under ``quick``.
+        Whether to apply the changes under ``quick``.
     changes : mapping or sequence of str
-        ``{"budget": "80e9 CNY"}`` or ``["budget=80e9 CNY"]``; paths have dots between.
+        ``{"budget": "80e9 CNY"}`` or ``["budget=80e9 CNY"]``; paths are separated by dots.
 
     Raises
     ------
@@ -103,15 +103,15 @@ def load_plan(
 
 
 def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator[str]:
-    """Say what a quick version of a plan is worth."""
+    """Yield a note on the limits of a quick version of a plan."""
     if not quick:
         return
     count = 0 if spec.verify is None else spec.verify.replications
     runs = f"{count} replication{'' if count == 1 else 's'} of each simulated scenario"
-    worth = "one gives no interval" if count == 1 else "its intervals are wide"
-    told = f" with {runs}, and {worth}" if count else ""
+    worth = "so it has no intervals" if count == 1 else "so its intervals are wide"
+    limits = f" with {runs}, {worth}" if count else ""
     yield (
-        f"this is a preview (--quick){told}; for the decision run clustersim plan {path} "
+        f"this is a preview (--quick){limits}; before a decision run clustersim plan {path} "
         "--out DIR without --quick"
     )
 
@@ -122,18 +122,17 @@ def define_plan(
     source: str | Path = "plan",
     folder: str | Path = ".",
 ) -> PlanQuestion:
-    """Check a plan that is already read.
+    """Check a plan that was already read.
 
     Parameters
     ----------
     fields : mapping, str, Path or PlanQuestion
-        In the format of :class:`~clustersim.procurement.spec.PlanSpec`; its ``verify.base`` may
-        also be a scenario that is loaded.  A path is that of a file, see :func:`load_plan`; a
-        question is returned as it is.
+        Fields of :class:`~clustersim.procurement.spec.PlanSpec`; ``verify.base`` may also be a
+        loaded scenario.  A path is read as by :func:`load_plan`.  A question is returned unchanged.
     source : str or Path
-        What to call it in messages.
+        Name of the plan in messages.
     folder : str or Path
-        What file names in it are relative to.
+        Folder to which its file names are relative.
 
     Raises
     ------
@@ -145,15 +144,15 @@ def define_plan(
     if isinstance(fields, str | Path):
         return load_plan(fields)
     if not isinstance(fields, Mapping):
-        problem = "must be a path, a mapping or what load_plan gives"
+        problem = "must be a path, a mapping or the result of load_plan"
         raise InputError("plan", f"{problem}, found {shown(fields)}")
     if isinstance(fields.get("verify"), Mapping):
         fields = {**fields, "verify": with_plain_scenario(fields["verify"], "base")}
     folder = Path(folder)
-    told = validate(PlanSpec, fields, source)
+    given = validate(PlanSpec, fields, source)
     with named_in(source, "catalogue"):
-        catalogue = load_catalogue(*(full_path(folder, own) for own in told.catalogue))
-    spec, filled = assumed_plan(told, catalogue.assumptions)
+        catalogue = load_catalogue(*(full_path(folder, own) for own in given.catalogue))
+    spec, filled = assumed_plan(given, catalogue.assumptions)
     problems = check_plan(spec, catalogue)
     if problems:
         raise InputError(source, problems)
@@ -164,7 +163,7 @@ def define_plan(
 
 
 def _set(fields: dict[str, Any], path: str, value: Any) -> Any:
-    """Set the value at a path of a plan's data, or with None take it away; return what it was."""
+    """Set the value at a path of a plan's data (None removes it); return the former value."""
     *above, last = split_path(path)
     here = fields
     for part in above:

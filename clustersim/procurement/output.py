@@ -1,4 +1,4 @@
-"""The folder of a plan: everything as JSON, tables, pictures, scenarios that can be run again."""
+"""The folder of a plan: a JSON file, tables, plots, and scenarios that can be run again."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ PLAN_FILE = "plan.json"
 def plan_folder(
     folder: str | Path, question: PlanQuestion, *, resume: bool = False
 ) -> Iterator[tuple[Path, KeptRuns]]:
-    """Open the folder of a plan, and the verification runs that it keeps until it is complete.
+    """Open the folder of a plan with its verification runs, which are kept until it is complete.
 
     Parameters
     ----------
     folder : str or Path
-        New or empty; with `resume` also that of an interrupted plan.
+        A new or empty folder; with `resume` also the folder of an interrupted plan.
     question : PlanQuestion
     resume : bool
 
     Raises
     ------
     InputError
-        If the folder cannot be used: it holds something, and with `resume` no interrupted plan of
-        this question; or another process makes this plan.
+        If the folder cannot be used: it is not empty and, with `resume`, contains no interrupted
+        plan of this question; or another process is making this plan.
     """
     path = Path(folder)
     asked = question.spec.model_dump(mode="json", exclude_none=True)
@@ -71,19 +71,19 @@ def plan_folder(
         return
     if not resume:
         raise InputError(
-            path, "holds an interrupted plan; continue it with --resume, or name a new folder"
+            path, "contains an interrupted plan; continue it with --resume, or choose a new folder"
         )
     held = _question(path)
     if held is None:
         note(
-            f"{path / PLAN_FILE} and the first line of {KEPT_RUNS} are damaged and do not say of "
-            "which question the plan is; its runs are used where they fit this one"
+            f"{path / PLAN_FILE} and the first line of {KEPT_RUNS} are damaged, so the question of "
+            "the plan is unknown; runs that fit this question are reused"
         )
     elif changed := [key for key in {**held, **asked} if held.get(key) != asked.get(key)]:
         raise InputError(
             path,
-            f"holds a plan of another question, which differs in {', '.join(changed)}; name a new "
-            "folder",
+            f"contains a plan of another question, which differs in {', '.join(changed)}; choose a "
+            "new folder",
         )
     with write_errors(path), closing(KeptRuns(path / KEPT_RUNS, asked)) as kept:
         kept.begin()
@@ -91,21 +91,21 @@ def plan_folder(
 
 
 def _is_interrupted(folder: Path) -> bool:
-    """Whether a folder holds a plan that is not complete: its runs are kept, or parts missing."""
+    """Whether a folder contains an incomplete plan: it keeps runs, or lists missing parts."""
     return (folder / KEPT_RUNS).is_file() or bool(_plan_file(folder).get("missing"))
 
 
 def _refuse_to_resume(folder: Path) -> None:
     if "question" in _plan_file(folder):
-        raise InputError(folder, "holds no interrupted plan; nothing is left to resume")
+        raise InputError(folder, "contains no interrupted plan; there is nothing to resume")
     raise InputError(
         folder / PLAN_FILE,
-        f"is damaged, and there is no {KEPT_RUNS} to continue from; name a new folder",
+        f"is damaged, and there is no {KEPT_RUNS} to continue from; choose a new folder",
     )
 
 
 def _question(folder: Path) -> Mapping[str, Any] | None:
-    """Return the question of an interrupted plan; None if no file of it can be read."""
+    """Return the question of an interrupted plan; None if none of its files can be read."""
     found = question_of(folder / KEPT_RUNS) if (folder / KEPT_RUNS).is_file() else None
     if found is None:
         found = _plan_file(folder).get("question")
@@ -113,26 +113,26 @@ def _question(folder: Path) -> Mapping[str, Any] | None:
 
 
 def _plan_file(folder: Path) -> Mapping[str, Any]:
-    """Return what the file of a plan says; nothing where it cannot be read."""
+    """Return the content of the file of a plan; empty if it cannot be read."""
     try:
-        told = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        data = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png", "svg")) -> None:
-    """Write a plan into a folder that exists: its own, or an empty one.
+    """Write a plan into an existing folder, its own or an empty one.
 
-    ``plan.json`` comes last, and then the runs that were kept for it go: whenever the process is
-    killed, a folder with these runs holds an interrupted plan.
+    ``plan.json`` is written last, and the kept runs are deleted after it.  So if the process is
+    killed at any time, a folder with kept runs contains an interrupted plan.
 
     Parameters
     ----------
     plan : PurchasePlan
     folder : Path
     formats : sequence of str
-        Of the pictures; none for tables alone.
+        Formats of the plots; empty for tables only.
     """
     tables = plan_tables(plan)
     for name, table in tables.items():
@@ -157,7 +157,7 @@ def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png"
 
 
 def plan_tables(plan: PurchasePlan) -> dict[str, pd.DataFrame]:
-    """Return the tables of a plan by the names of their files."""
+    """Return the tables of a plan by file name."""
     tables: dict[str, pd.DataFrame] = {}
     if plan.schedule is not None:
         tables["purchases"] = purchase_table(plan, plan.schedule)
@@ -211,7 +211,7 @@ def _number(value: float) -> float | str:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain data; no number is null, an infinite one is a text."""
+    """Return rows as plain data; NaN becomes null, infinity becomes text."""
     rows: list[dict[str, Any]] = []
     for record in table.astype(object).to_dict("records"):
         row: dict[str, Any] = {}
@@ -229,7 +229,7 @@ def _file_name(name: str) -> str:
 
 
 def _write_check(check: SimulatedCheck, replication: int, folder: Path, name: str) -> None:
-    """Write a scenario and its jobs, so that it can be run by itself; none where no job comes."""
+    """Write a scenario with its jobs, so that it can be run alone; nothing if it has no jobs."""
     jobs = simulated_check_jobs(check, replication)
     if jobs.empty:
         return

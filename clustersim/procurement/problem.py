@@ -1,4 +1,4 @@
-"""A plan as numbers: what the program that is solved is made of."""
+"""The numeric form of a plan, from which the linear program is built."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.catalogue import Accelerator
 from clustersim.catalogue.assumptions import (
     PlanningAssumptions,
@@ -30,47 +29,49 @@ __all__ = ["Problem", "problem_of"]
 
 @dataclass(frozen=True)
 class Problem:
-    """Amounts of a plan; money in yuan, power in watts, chips counted in nodes.
+    """Numbers of a plan; money in yuan, power in watts, chips in nodes.
 
     Attributes
     ----------
     chips, classes, scenarios : tuple of str
         K, C and S names; there are Q quarters.
     quarters, first : int
-        `first` of the quarters are decided before the scenario is known.
+        The purchases of the first `first` quarters are decided before the scenario is known.
     probability : float array (S,)
+        Probability of each scenario.
     lot : int array (K,)
-        Nodes of a lot.
+        Nodes per lot.
     price : float array (K,)
-        Of a node.
+        Price of a node.
     charge : float array (Q,)
-        Share of the price of a purchase in each quarter that the plan is charged with.
+        Share of the price that is charged to the plan, by quarter of the purchase.
     interest : float array (Q,)
-        The same of interest on what is not written off.
+        Interest on the capital not yet written off, as a share of the price, by quarter of the
+        purchase.
     site_share : float
-        Price of network and buildings over that of the nodes; they are charged likewise.
+        Price of network and buildings relative to the price of the nodes; charged in the same way.
     drawn : float array (K,)
-        Power of a node that works, for electricity; `power` is the most that it draws.
+        Average power of a working node, for electricity; `power` is the largest power.
     operating : float array (K,)
-        Of a node for a quarter in place.
+        Operating cost of a node per quarter in place.
     energy : float array (K,)
-        Of a node that works for a quarter.
+        Electricity cost of a node that works for a quarter.
     existing : float array (K,)
-        Nodes at the start.
+        Nodes in place at the start.
     available : float array (S, Q, K)
         Nodes that can be bought; may be infinite.
     node_tokens : float array (C, K)
-        Tokens that a node does in a quarter in which it works all the time; 0 where it cannot.
+        Tokens that a fully busy node processes in a quarter; 0 if it cannot run the class.
     demand : float array (C, Q)
-        Tokens.
+        Demanded tokens.
     must_meet : float array (C, Q)
-        Share of the demand.
+        Share of the demand that must be met.
     value : float array (C,)
-        Of a token that is not processed.
+        Cost of a token of unmet demand.
     budget : float
     quarter_budget : float array (Q,)
     power, rack_units : float array (K,)
-        Of a node.
+        Largest power and rack units of a node.
     power_limit, rack_limit : float array (Q,)
     utilisation : float
         Share of the nodes that the plan counts on.
@@ -82,7 +83,7 @@ class Problem:
     quarters: int
     first: int
     probability: Floats
-    lot: npt.NDArray[np.int64]
+    lot: Ints
     price: Floats
     charge: Floats
     operating: Floats
@@ -106,22 +107,22 @@ class Problem:
 
     @property
     def capital(self) -> Floats:
-        """Share of a price that is charged, with network, buildings and interest, (Q,)."""
+        """Share of a price that is charged, including network, buildings and interest, (Q,)."""
         interest = 0.0 if self.interest is None else self.interest
         return np.asarray((self.charge + interest) * (1.0 + self.site_share), dtype=np.float64)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Scenarios, quarters, classes, chips."""
+        """Numbers of scenarios, quarters, classes and chips."""
         return len(self.scenarios), self.quarters, len(self.classes), len(self.chips)
 
     @property
     def fixed_cost(self) -> float:
-        """Yuan for the existing nodes in place, whatever is bought."""
+        """Cost of the existing nodes in yuan, independent of purchases."""
         return float((self.existing * self.operating).sum()) * self.quarters
 
     def only(self, scenario: int) -> Problem:
-        """The same in one scenario, which is sure."""
+        """Return the problem with one scenario that occurs with certainty."""
         return dataclasses.replace(
             self,
             scenarios=(self.scenarios[scenario],),
@@ -130,7 +131,7 @@ class Problem:
         )
 
     def expected(self) -> Problem:
-        """The same with the mean supply of all scenarios, which is sure."""
+        """Return the problem with one certain scenario, which has the mean supply of all."""
         weights = self.probability[:, None, None]
         return dataclasses.replace(
             self,
@@ -140,18 +141,18 @@ class Problem:
         )
 
     def at(self, utilisation: float) -> Problem:
-        """The same with another planning utilisation."""
+        """Return the problem with another planning utilisation."""
         return dataclasses.replace(self, utilisation=utilisation)
 
 
 def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
-    """Turn a plan file and the speeds of its chips into numbers.
+    """Convert a plan file and the speeds of its chips into numbers.
 
     Parameters
     ----------
     question : PlanQuestion
     speed : Throughput
-        Of :func:`~clustersim.procurement.fleet.throughput`.
+        Result of :func:`~clustersim.procurement.fleet.throughput`.
     """
     spec = question.spec
     quarters, chips, classes = spec.quarters, spec.chips.values(), spec.demand.values()
@@ -217,7 +218,7 @@ def _price_of_a_node(
     count: int,
     assumptions: PlanningAssumptions,
 ) -> float:
-    """Yuan for a node of so many chips and its server."""
+    """Return the price in yuan of a node with the given number of chips and its server."""
     if chip.price_per_node is not None:
         return spec.in_cny(chip.price_per_node)
     if chip.price_per_chip is not None:
@@ -227,12 +228,12 @@ def _price_of_a_node(
     return count * price[1]
 
 
-def _limit(told: float | list[float] | None, quarters: int) -> Floats:
-    return np.array(by_quarter(math.inf if told is None else told, quarters), dtype=np.float64)
+def _limit(given: float | list[float] | None, quarters: int) -> Floats:
+    return np.array(by_quarter(math.inf if given is None else given, quarters), dtype=np.float64)
 
 
 def _charge(depreciation_s: float, quarters: int, residual: float) -> Floats:
-    """Share of a price that is charged, by the quarter of the purchase."""
+    """Return the share of a price that is charged, by quarter of the purchase."""
     if depreciation_s == 0:
         return np.ones(quarters)
     left_s = QUARTER_S * (quarters - np.arange(quarters))
@@ -241,9 +242,9 @@ def _charge(depreciation_s: float, quarters: int, residual: float) -> Floats:
 
 
 def _held(depreciation_s: float, quarters: int, residual: float) -> Floats:
-    """Share of a price that is not written off, over the years left of the plan.
+    """Return the share of a price not yet written off, summed over the remaining years of the plan.
 
-    It falls evenly to the residual value, by the quarter of the purchase.
+    The value falls linearly to the residual value.  The result is by quarter of the purchase.
     """
     left_s = QUARTER_S * (quarters - np.arange(quarters))
     young_s = np.minimum(left_s, depreciation_s)
@@ -253,7 +254,7 @@ def _held(depreciation_s: float, quarters: int, residual: float) -> Floats:
 
 
 def _price_of_a_watt(question: PlanQuestion) -> float:
-    """Yuan for a watt that a node draws for a quarter."""
+    """Return the cost in yuan of one watt drawn for a quarter."""
     electricity = question.spec.electricity
     if electricity is None:
         return 0.0
@@ -262,20 +263,20 @@ def _price_of_a_watt(question: PlanQuestion) -> float:
 
 
 def _budgets(question: PlanQuestion) -> tuple[float, Floats]:
-    spec, told = question.spec, question.spec.budget
+    spec, budget = question.spec, question.spec.budget
     unlimited = np.full(spec.quarters, math.inf)
-    if told is None:
+    if budget is None:
         return math.inf, unlimited
-    if not isinstance(told, Budget):
-        return spec.in_cny(told), unlimited
-    total = math.inf if told.total is None else spec.in_cny(told.total)
-    if told.by_quarter is None:
+    if not isinstance(budget, Budget):
+        return spec.in_cny(budget), unlimited
+    total = math.inf if budget.total is None else spec.in_cny(budget.total)
+    if budget.by_quarter is None:
         return total, unlimited
-    return total, np.array([spec.in_cny(money) for money in told.by_quarter])
+    return total, np.array([spec.in_cny(money) for money in budget.by_quarter])
 
 
 def _values(question: PlanQuestion) -> Floats:
-    """Yuan for a token of each class that is not processed."""
+    """Return the cost in yuan of a token of unmet demand, by class."""
     spec = question.spec
     values = []
     for demand in spec.demand.values():

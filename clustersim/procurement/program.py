@@ -1,4 +1,4 @@
-"""The linear program of a plan, in sparse matrices: all scenarios at once (its extensive form)."""
+"""The linear program of a plan in sparse matrices, with all scenarios (its extensive form)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.procurement.problem import Problem
 
 __all__ = ["Program", "Row", "build_program"]
 
 LATER, LISTED = 1e-7, 1e-8
-"""What a purchase costs more by each quarter that it is earlier, and by each chip that is listed
-before its own, as shares of its price: so that of plans that cost the same one is chosen."""
+"""Extra cost of a purchase per quarter that it is earlier, and per chip listed before its chip, as
+shares of its price.  It makes the choice among plans of equal cost unique."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one constraint is about.
+    """Meaning of one constraint.
 
     Attributes
     ----------
     kind : {"budget", "available", "capacity", "power", "rack_units", "demand"}
     scenario : int or None
-        None for all of them: of quarters that are decided first, what is bought is the same in all.
+        None for all scenarios: purchases that are decided first are the same in all of them.
     quarter : int or None
-        None for all together.
+        None for the whole plan.
     of : str
-        The chip or class; empty for all together.
+        The chip or class; empty for all.
     unit : float
-        Size of 1 on its right side: yuan, nodes, watts, rack units, tokens.
+        Value of 1 on its right side in yuan, nodes, watts, rack units or tokens.
     """
 
     kind: str
@@ -46,23 +46,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Program:
-    """Minimise ``cost @ x`` where ``matrix @ x <= limit`` (equal where `equal`), in bounds.
+    """Minimise ``cost @ x`` subject to ``matrix @ x <= limit`` (``==`` if `equal`) and bounds.
 
     Attributes
     ----------
     lots : int array (S, Q, K)
-        Column of the lots bought; scenarios share those of quarters that are decided first.
+        Column of the lots bought; scenarios share the columns of quarters that are decided first.
     busy : int array (S, Q, C, K)
-        Column of the nodes that work for a class; -1 where they cannot.
+        Column of the nodes that work for a class; -1 if they cannot.
     unmet : int array (S, Q, C)
-        Column of the tokens that are not processed, in `token_units`.
+        Column of the tokens of unmet demand, in `token_units`.
     token_units : float array (C,)
     cost, low, high : float array (columns,)
-        In `money_unit`.
+        Cost in `money_unit`, and bounds.
     tie : float array (columns,)
-        Small costs that decide between equal plans, in `money_unit` too.
+        Small costs in `money_unit` that decide between equal plans.
     integral : int array (columns,)
-        1 for lots.
+        1 for lots, which must be integers.
     matrix : sparse array (rows, columns)
     limit : float array (rows,)
     equal : bool array (rows,)
@@ -82,13 +82,13 @@ class Program:
     integral: Ints
     matrix: csr_array
     limit: Floats
-    equal: npt.NDArray[np.bool_]
+    equal: Bools
     rows: list[Row]
 
 
 @dataclass
 class _Rows:
-    """Constraints as they are added."""
+    """Collects constraints."""
 
     rows: list[Row] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
@@ -114,13 +114,13 @@ class _Rows:
 
 
 def build_program(problem: Problem, *, fixed: npt.ArrayLike | None = None) -> Program:
-    """Write a plan as a mixed-integer linear program.
+    """Formulate a plan as a mixed-integer linear program.
 
     Parameters
     ----------
     problem : Problem
     fixed : int array (first, K), optional
-        Lots that are bought in the quarters that are decided first, where they are known.
+        Lots bought in the quarters that are decided first, if they are fixed.
     """
     scenarios, quarters, classes, chips = problem.shape
     lots, n_lots = _lot_columns(problem)
@@ -162,7 +162,7 @@ def build_program(problem: Problem, *, fixed: npt.ArrayLike | None = None) -> Pr
 
 
 def _lot_columns(problem: Problem) -> tuple[Ints, int]:
-    """Columns of the lots; those decided first are the same in all scenarios."""
+    """Return the columns of the lots; those decided first are the same in all scenarios."""
     scenarios, quarters, _, chips = problem.shape
     shared = problem.first * chips
     later = (quarters - problem.first) * chips
@@ -176,9 +176,9 @@ def _lot_columns(problem: Problem) -> tuple[Ints, int]:
 def _costs(
     problem: Problem, lots: Ints, busy: Ints, unmet: Ints, token_units: Floats, n_columns: int
 ) -> tuple[Floats, Floats, float]:
-    """Expected cost of one of each column, what is added for ties, and the unit of both.
+    """Return the expected cost per unit of each column, the tie costs, and the unit of both.
 
-    The unit suits the solver's tolerances.
+    The unit is chosen to suit the solver's tolerances.
     """
     _, quarters, _, chips = problem.shape
     cost, tie = np.zeros(n_columns), np.zeros(n_columns)
@@ -238,7 +238,7 @@ def _add_budget(rows: _Rows, problem: Problem, scenario: int | None, bought: Int
 def _add_purchase_limits(
     rows: _Rows, problem: Problem, scenario: int | None, quarter: int, bought: Ints
 ) -> None:
-    """What limits purchases of a quarter, in a scenario or (None) in all of them."""
+    """Add the limits on purchases of a quarter, in one scenario or (None) in all of them."""
     price = problem.lot * problem.price
     if math.isfinite(problem.quarter_budget[quarter]):
         row = Row("budget", scenario, quarter, "", float(price.max()) or 1.0)
@@ -257,7 +257,7 @@ def _add_purchase_limits(
 def _add_capacity(
     rows: _Rows, problem: Problem, scenario: int, quarter: int, bought: Ints, busy: Ints
 ) -> None:
-    """Nodes that work are at most the share that is counted on of those in place."""
+    """Limit the working nodes to the planning utilisation of the nodes in place."""
     for chip, name in enumerate(problem.chips):
         columns = busy[scenario, quarter, :, chip]
         share = problem.utilisation
@@ -274,7 +274,7 @@ def _add_capacity(
 def _add_room(
     rows: _Rows, problem: Problem, scenario: int | None, quarter: int, bought: Ints
 ) -> None:
-    """Power and rack units of the nodes in place."""
+    """Limit power and rack units of the nodes in place."""
     for kind, each, limits in (
         ("power", problem.power, problem.power_limit),
         ("rack_units", problem.rack_units, problem.rack_limit),

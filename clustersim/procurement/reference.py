@@ -1,4 +1,4 @@
-"""The planned fleet beside a fleet that is described elsewhere."""
+"""Comparison of the planned fleet with a reference fleet."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ __all__ = ["reference_table"]
 
 
 def reference_table(question: PlanQuestion, schedule: Schedule) -> pd.DataFrame | None:
-    """Return the chips at the end of a plan beside those of its reference fleet.
+    """Compare the chips at the end of a plan with its reference fleet.
 
     Returns
     -------
     DataFrame or None
-        A row a chip type: ``chip, accelerator, reference_chips, least_chips, most_chips`` (of the
-        plan at its end, over its scenarios); chips that the plan does not know come last, without
-        a name. None where the plan has no reference fleet.
+        One row per chip type: ``chip, accelerator, reference_chips, least_chips, most_chips`` (at
+        the end of the plan, over its scenarios).  Chips that are not in the plan come last, without
+        a name.  None if the plan has no reference fleet.
 
     Raises
     ------
     InputError
-        If the topology cannot be used.
+        If the topology is invalid.
     """
-    told = question.spec.reference_fleet
-    if told is None:
+    reference = question.spec.reference_fleet
+    if reference is None:
         return None
     with named_in(question.source, "reference_fleet.cluster"):
-        cluster = load_cluster(beside(question.folder, told.cluster), question.catalogue)
-    reference: Counter[str] = Counter()
+        cluster = load_cluster(beside(question.folder, reference.cluster), question.catalogue)
+    chips: Counter[str] = Counter()
     for pool in cluster.pools.values():
         chip = question.catalogue.accelerator(pool.accelerator)
-        reference[chip.name] += pool.nodes * (pool.chips_per_node or chip.chips_per_node)
+        chips[chip.name] += pool.nodes * (pool.chips_per_node or chip.chips_per_node)
     per_node, last = chips_per_node(question), schedule.nodes[:, -1]
     rows = []
     for index, (name, spec) in enumerate(question.spec.chips.items()):
         accelerator = question.catalogue.accelerator(spec.accelerator).name
-        chips = last[:, index] * per_node[name]
-        rows.append((name, accelerator, reference.pop(accelerator, 0), chips.min(), chips.max()))
-    rows += [("", accelerator, count, 0, 0) for accelerator, count in reference.items()]
+        bought = last[:, index] * per_node[name]
+        rows.append((name, accelerator, chips.pop(accelerator, 0), bought.min(), bought.max()))
+    rows += [("", accelerator, count, 0, 0) for accelerator, count in chips.items()]
     columns = ["chip", "accelerator", "reference_chips", "least_chips", "most_chips"]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype(dict.fromkeys(columns[2:], "int64"))

@@ -1,4 +1,4 @@
-"""What plans cost when a scenario comes true, and what it is worth to know more."""
+"""Regret: costs of candidate plans in each scenario, and the value of information."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ STOCHASTIC, EXPECTED = "this plan", "for the mean supply"
 class Regret:
     """Costs of candidate plans in every scenario.
 
-    Only the quarters that are decided first are a candidate's own; what is bought later is chosen
-    anew, knowing the scenario.
+    A candidate fixes only the quarters that are decided first.  Later purchases are optimised for
+    the scenario, which is then known.
 
     Attributes
     ----------
     candidates : tuple of str
-        The plan over all scenarios, the best plan of each scenario if it were sure, and the plan
+        The plan for all scenarios, the best plan for each scenario if it were certain, and the plan
         for the mean supply.
     cost : float array (candidates, S)
-        Yuan; infinite where no later purchase meets what must be met, or the first purchases
-        cannot be had.
+        Cost in yuan; infinite if no later purchases meet the required demand, or if the first
+        purchases exceed the supply.
     best : float array (S,)
-        The least of each scenario.
+        Least cost in each scenario.
     probability : float array (S,)
     """
 
@@ -43,7 +43,7 @@ class Regret:
 
     @property
     def regret(self) -> Floats:
-        """Cost above the least of each scenario, (candidates, S)."""
+        """Cost above the least cost in each scenario, (candidates, S)."""
         return self.cost - self.best
 
     @property
@@ -53,12 +53,12 @@ class Regret:
 
     @property
     def expected_of_plan(self) -> float:
-        """Expected cost of the plan over all scenarios (recourse problem, RP)."""
+        """Expected cost of the plan for all scenarios (recourse problem, RP)."""
         return float(self.expected[0])
 
     @property
     def expected_with_foresight(self) -> float:
-        """Expected cost if the scenario were known before anything is bought (wait and see, WS)."""
+        """Expected cost if the scenario were known before any purchase (wait and see, WS)."""
         return float((self.best * self.probability).sum())
 
     @property
@@ -68,7 +68,7 @@ class Regret:
 
     @property
     def value_of_stochastic_solution(self) -> float:
-        """EEV - RP, never negative beyond the gap of the search."""
+        """EEV - RP; negative at most by the gap of the search."""
         return self.expected_of_mean_plan - self.expected_of_plan
 
     @property
@@ -78,7 +78,7 @@ class Regret:
 
 
 def find_regret(problem: Problem, schedule: Schedule, effort: Effort | None = None) -> Regret:
-    """Find what each candidate plan costs in each scenario.
+    """Return the cost of each candidate plan in each scenario.
 
     As in Birge and Louveaux, "Introduction to Stochastic Programming" (2011), chapter 4.
 
@@ -111,7 +111,7 @@ def find_regret(problem: Problem, schedule: Schedule, effort: Effort | None = No
 
 
 def _costs(problem: Problem, lots: Ints, effort: Effort | None) -> Floats:
-    """Cost of some first purchases in each scenario, with the best that can be done later."""
+    """Return the cost of first purchases in each scenario, with the best later purchases."""
     costs = []
     for index in range(len(problem.scenarios)):
         found = solve(problem.only(index), fixed=lots, effort=effort)

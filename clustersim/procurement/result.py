@@ -1,4 +1,4 @@
-"""Making a plan: solved, priced, tried by simulation."""
+"""A purchase plan: solution, prices, and verification by simulation."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ __all__ = ["PurchasePlan", "plan_purchases"]
 
 @dataclass(frozen=True, repr=False)
 class PurchasePlan(Brief):
-    """What should be bought, what it costs, and what that hangs on.
+    """What to buy, what it costs, and what this depends on.
 
     Attributes
     ----------
     question : PlanQuestion
     problem : Problem
-        With the planning utilisation of the plan.
+        The problem with the planning utilisation of the plan.
     schedule : Schedule or None
-        None where the limits leave no plan.
+        None if no plan satisfies the limits.
     bound : float
-        Least expected cost (yuan) of the linear relaxation; NaN without a plan.
+        Lower bound of the expected cost (yuan) from the linear relaxation; NaN without a plan.
     shadow_prices : DataFrame or None
         See :func:`~clustersim.procurement.shadow_prices.shadow_prices`.
     regret : Regret or None
     shortfall : DataFrame or None
-        Where there is no plan, see :func:`~clustersim.procurement.shortfall.find_shortfall`.
+        Only without a plan; see :func:`~clustersim.procurement.shortfall.find_shortfall`.
     verified : Verified or None
-        Where the file asks for it.
+        Only if the file has a section `verify`.
     reference : DataFrame or None
         See :func:`~clustersim.procurement.reference.reference_table`.
     """
@@ -66,7 +66,7 @@ class PurchasePlan(Brief):
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         title = f"PurchasePlan {self.question.spec.name!r}"
         if self.schedule is None:
-            return title, {"purchases": "none: the limits leave no plan"}
+            return title, {"purchases": "none: no plan satisfies the limits"}
         bought = self.schedule.bought.sum(axis=1)
         nodes = []
         for column, chip in enumerate(self.question.spec.chips):
@@ -82,12 +82,12 @@ class PurchasePlan(Brief):
         }
 
     def save(self, folder: str | Path, formats: Sequence[str] = ("png", "svg")) -> Path:
-        """Write tables, pictures, ``plan.json`` and the simulated scenarios to a new folder.
+        """Write tables, plots, ``plan.json`` and the simulated scenarios to a new folder.
 
         Raises
         ------
         InputError
-            If `folder` exists or cannot be made; nothing is overwritten.
+            If `folder` exists or cannot be created; nothing is overwritten.
         """
         from clustersim.procurement.output import write_plan
 
@@ -97,15 +97,15 @@ class PurchasePlan(Brief):
 
     @property
     def meets(self) -> bool:
-        """Whether there is a plan, and its simulated service, if any, meets the objective.
+        """Whether there is a plan and its simulated service, if any, meets the objective.
 
-        That is by the means; how sure it is, `verified.outcome` tells.
+        This compares means; `verified.outcome` also considers their intervals.
         """
         return self.schedule is not None and (self.verified is None or self.verified.meets)
 
     @property
     def missing(self) -> list[str]:
-        """What an interrupt has left out: the verification, the regret."""
+        """Parts that are missing because of an interrupt: the verification, the regret."""
         parts = []
         if self.verified is not None and not self.verified.complete:
             parts.append(f"the verification by simulation ({self.verified.note})")
@@ -115,20 +115,21 @@ class PurchasePlan(Brief):
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know before comparing this plan with others."""
+        """Notes that matter when this plan is compared with others."""
         spec, notes = self.question.spec, list(self.question.notes)
         if self.missing:
             notes.append(
-                f"this plan is incomplete, as it was interrupted. It lacks "
-                f"{' and '.join(self.missing)}. The same command with --resume continues it; runs "
-                "that are done are not repeated"
+                f"this plan is incomplete because it was interrupted. It lacks "
+                f"{' and '.join(self.missing)}. Continue it with the same command and --resume; "
+                "finished runs are not repeated"
             )
         if spec.verify is None and self.schedule is not None:
             stated = "planning_utilisation" in spec.model_fields_set
             notes.append(
-                f"the planning utilisation of {self.problem.utilisation:g} is "
-                f"{'that of the plan file' if stated else 'the default'} and is not verified: the "
-                "plan has no `verify`, so that no simulation shows whether queues stay short"
+                f"the planning utilisation of {self.problem.utilisation:g} "
+                f"{'comes from the plan file' if stated else 'is the default'} and is not "
+                "verified: the plan has no section `verify`, so no simulation shows whether queues "
+                "stay short"
             )
         if spec.electricity is None:
             notes.append("electricity is not counted: the plan has no `electricity`")
@@ -136,7 +137,7 @@ class PurchasePlan(Brief):
 
     @property
     def warnings(self) -> list[str]:
-        """What the plan's averages do not see."""
+        """Problems that the averages of the plan do not show."""
         return [] if self.schedule is None else gangs_without_room(self.question, self.schedule)
 
 
@@ -144,36 +145,35 @@ def plan_purchases(
     question: str | Path | Mapping[str, Any] | PlanQuestion,
     *,
     workers: int | None = None,
-    told: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
     kept: KeptRuns | None = None,
     state: Callable[[PurchasePlan], None] | None = None,
 ) -> PurchasePlan:
-    """Find what should be bought.
+    """Find the purchases of least expected cost, and verify them if the plan asks for it.
 
     Parameters
     ----------
     question : PlanQuestion, str, Path or mapping
-        What :func:`~clustersim.procurement.define_plan` takes.
+        As for :func:`~clustersim.procurement.define_plan`.
     workers : int, optional
-        Processes that simulate; by default one a core.
-    told : callable, optional
-        Called with a line after each round of the verification.
+        Number of processes for simulations; by default one per core.
+    report : callable, optional
+        Called with a line of text after each round of the verification.
     kept : KeptRuns, optional
-        Runs of the verification that are done; see
+        Finished runs of the verification; see
         :class:`~clustersim.procurement.kept_runs.KeptRuns`.
     state : callable, optional
-        Called, once there are purchases, with the plan as it is so far, each time that more of it
-        is known.
+        Called with the plan so far, once there are purchases and each time that more is known.
 
     Returns
     -------
     PurchasePlan
-        After a KeyboardInterrupt once there are purchases, an incomplete one: see `missing`.
+        Incomplete after a KeyboardInterrupt, if purchases were already known; see `missing`.
 
     Raises
     ------
     InputError
-        If a class of the demand can run on none of its chips, or the base scenario cannot be used.
+        If a class of the demand cannot run on any of its chips, or the base scenario is invalid.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def plan_purchases(
                     problem,
                     schedule,
                     workers=workers,
-                    told=told,
+                    report=report,
                     kept=kept,
                     state=lambda verified: so_far(verified.schedule, verified),
                 )

@@ -1,4 +1,4 @@
-"""What each limit of a plan is worth: the shadow prices of its linear relaxation."""
+"""Shadow prices of the limits of a plan, from its linear relaxation."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ UNITS = {
     "available": ("node", 1.0),
     "demand": ("million tokens", 1e6),
 }
-"""Of which one more is priced, and how many SI units that is, by constraint."""
+"""Unit of the price of each constraint, with its size in SI units."""
 ALL = "all"
 """Scenarios."""
 NOTHING = 1e-7
-"""Price, in the units of the program, that the solver does not tell from none."""
+"""Prices below this value (in the units of the program) are treated as 0."""
 
 
 def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
-    """Price one more of everything that limits a plan.
+    """Return the value of one more unit of each limit of a plan.
 
     Parameters
     ----------
     program : Program
     solution : scipy.optimize.OptimizeResult
-        Of :func:`~clustersim.procurement.solve.solve_relaxed`.
+        Result of :func:`~clustersim.procurement.solve.solve_relaxed`.
 
     Returns
     -------
     DataFrame
-        A row a limit: ``constraint, of`` (chip or class), ``scenario`` in which there is one more
-        (``all``: in every one), ``quarter`` (from 1; empty for all together), ``unit, saves_cny``:
-        how much less the expected cost is for each unit more.  Negative for demand, which costs.
-        It holds for small changes.  Supply of quarters that are decided first is priced in all
-        scenarios only; of limits that are the same in all, ``all`` is the sum over them.
+        One row per limit: ``constraint, of`` (chip or class), ``scenario`` in which the limit is
+        raised (``all`` for every scenario), ``quarter`` (from 1; empty for the whole plan), ``unit,
+        saves_cny`` (decrease of the expected cost per unit).  The price of demand is negative.
+        Prices are valid for small changes.  The supply of quarters that are decided first is priced
+        only for all scenarios together.  For limits that are equal in all scenarios, ``all`` is the
+        sum over them.
     """
     marginal = np.zeros(len(program.rows))
     marginal[~program.equal] = solution.ineqlin.marginals
@@ -83,7 +84,7 @@ def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
 
 
 def _of_the_bound(program: Program, solution: Any, row: Row) -> float:
-    """What more demand costs by letting more of it be left undone, in the units of its row."""
+    """Return the cost of more demand through its bound on unmet demand, in units of its row."""
     assert row.scenario is not None, "demand is met in each scenario"
     assert row.quarter is not None, "demand is met in its quarter"
     index = program.problem.classes.index(row.of)

@@ -1,4 +1,4 @@
-"""Why limits leave no plan: which of them, and how much is missing."""
+"""Why no plan satisfies the limits: which limits are too low, and by how much."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ TOGETHER = "together"
 CANNOT = "cannot help alone"
 KINDS = ("budget", "available", "power", "rack_units", "demand")
 NOTHING = 1e-9
-"""Amounts below this share of their limit are none."""
+"""Amounts below this share of their limit count as 0."""
 
 
 def find_shortfall(problem: Problem, effort: Effort | None = None) -> pd.DataFrame:
-    """Find how much more of what would make a plan possible.
+    """Find by how much limits must be raised to make a plan possible.
 
-    First the least total of amounts, each relative to its limit, if all limits may grow together;
-    then for each limit the least amount if it grows alone.  Lots stay whole.
+    First all limits may be raised together, and the sum of the amounts relative to their limits is
+    minimised.  Then each limit is raised alone by the least amount.  Lots stay integers.
 
     Parameters
     ----------
     problem : Problem
-        One that has no plan.
+        A problem without a plan.
     effort : Effort, optional
 
     Returns
     -------
     DataFrame
-        ``grows`` (``together``, or the limit that grows alone), ``constraint, of, quarter`` (from
-        1; empty for all together), ``amount`` (yuan, nodes, watts, rack units, or tokens less to
-        be met), ``relative`` (to the limit), ``helps`` (whether more of it makes a plan possible;
-        empty where the search did not tell), ``note``.
+        ``grows`` (``together``, or the limit that is raised alone), ``constraint, of, quarter``
+        (from 1; empty for the whole plan), ``amount`` (yuan, nodes, watts, rack units, or tokens by
+        which the demand falls), ``relative`` (to the limit), ``helps`` (whether raising it makes a
+        plan possible; empty if the search did not decide), ``note``.
     """
     effort = effort or Effort()
     program = build_program(problem)
@@ -60,16 +60,16 @@ def find_shortfall(problem: Problem, effort: Effort | None = None) -> pd.DataFra
         if found is None or found.x is None:
             kind = chosen[0][0] if chosen else ""
             cannot = found is None or found.status == INFEASIBLE
-            told = CANNOT if found is None or cannot else f"not known: {found.message}"
+            note = CANNOT if found is None or cannot else f"unknown: {found.message}"
             helps = False if cannot else None
             record = _record(group, (kind, "", None), math.nan, math.nan)
-            records.append({**record, "helps": helps, "note": told})
+            records.append({**record, "helps": helps, "note": note})
             continue
-        told = "" if found.status == OPTIMAL else f"less may do: {found.message}"
+        note = "" if found.status == OPTIMAL else f"less may be enough: {found.message}"
         for key, share in zip(chosen, found.x[program.matrix.shape[1] :], strict=True):
             if share > NOTHING:
                 record = _record(group, key, share * scale[key], share)
-                records.append({**record, "helps": True, "note": told})
+                records.append({**record, "helps": True, "note": note})
     table = pd.DataFrame(records)
     return table.astype({"quarter": "Int64", "helps": "boolean"})
 
@@ -79,7 +79,7 @@ def _key(row: Any) -> Key:
 
 
 def _group(key: Key) -> str:
-    """What grows alone: one chip's supply, one class's demand, or a limit of all."""
+    """Name the limit that is raised alone: supply of a chip, demand of a class, or other."""
     words = {"available": "supply", "rack_units": "rack units"}
     kind = words.get(key[0], key[0])
     return f"{kind} of {key[1]}" if key[1] else kind
@@ -98,7 +98,7 @@ def _record(group: str, key: Key, amount: float, relative: float) -> dict[str, A
 
 
 def _scale(program: Program, key: Key) -> float:
-    """What an amount is relative to: the limit, or if that is 0 the largest of its kind."""
+    """Return the reference of an amount: the limit, or the largest of its kind if it is 0."""
     problem = program.problem
     kind, of, quarter = key
     if kind == "budget":
@@ -118,7 +118,7 @@ def _scale(program: Program, key: Key) -> float:
 
 
 def _least(program: Program, keys: Sequence[Key], scale: dict[Key, float], effort: Effort) -> Any:
-    """Search for the least shares, in total, of themselves by which these limits grow."""
+    """Minimise the total of the relative amounts by which these limits are raised."""
     place = {key: number for number, key in enumerate(keys)}
     at, of, by = [], [], []
     for number, row in enumerate(program.rows):
@@ -149,7 +149,7 @@ def _least(program: Program, keys: Sequence[Key], scale: dict[Key, float], effor
 
 
 def _met(program: Program, key: Key) -> float:
-    """Tokens of a class and quarter that must be met."""
+    """Return the tokens of a class and quarter that must be processed."""
     problem, (_, of, quarter) = program.problem, key
     index = problem.classes.index(of)
     return float(problem.must_meet[index, quarter] * problem.demand[index, quarter])

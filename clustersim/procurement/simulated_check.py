@@ -1,4 +1,4 @@
-"""A plan as scenarios that can be simulated: its fleet, its deliveries, its jobs."""
+"""A plan as scenarios for the simulation: fleet, deliveries and jobs."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class SimulatedCheck:
     scenario : str
         Its name in the plan.
     tree : dict
-        A scenario as plain data, but for its jobs.
+        A scenario as plain data, without its jobs.
     workloads : list of dict
-        For each quarter a workload model by class.
+        Workload models by class, for each quarter.
     metric : str
-        What is measured in each quarter.
+        Metric that is measured in each quarter.
     """
 
     scenario: str
@@ -61,14 +61,14 @@ class SimulatedCheck:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a simulation shows in each quarter.
+    """The simulated service in each quarter.
 
     Attributes
     ----------
     values : list of float
-        The metric; infinite where a job never ends, NaN where none was submitted.
+        The metric; infinite if a job never ends, NaN if none was submitted.
     jobs : list of int
-        Submitted.
+        Number of submitted jobs.
     """
 
     values: list[float]
@@ -78,11 +78,11 @@ class Service:
 def simulated_check_of(
     question: PlanQuestion, base: BaseScenario, schedule: Schedule, scenario: int
 ) -> SimulatedCheck:
-    """Make what is simulated of a plan in one of its scenarios.
+    """Create the simulated check of a plan in one of its scenarios.
 
-    A pool has the existing nodes and all that is bought; these are delivered at the start of their
-    quarter.  The jobs of each quarter are those that the plan processes.  Fleet and demand are
-    multiplied by `verify.scale`.
+    A pool has the existing nodes and all nodes bought; the latter are delivered at the start of
+    their quarter.  The jobs of each quarter are those that the plan processes.  Fleet and demand
+    are multiplied by `verify.scale`.
     """
     spec, verify = question.spec, base.verification
     scaled = np.rint(schedule.nodes[scenario] * verify.scale).astype(int)
@@ -120,13 +120,13 @@ def simulated_check_of(
 
 
 def _embargoes(question: PlanQuestion, schedule: Schedule, scenario: int) -> list[dict[str, Any]]:
-    """When nodes are no longer repaired, of the chips that the scenario says so of."""
-    told = question.spec.scenarios[schedule.problem.scenarios[scenario]].available
+    """Return when nodes are no longer repaired, for chips with ``spare_parts: false``."""
+    supply = question.spec.scenarios[schedule.problem.scenarios[scenario]].available
     stops = supply_stops(schedule.problem.available[scenario])
     return [
         {"pools": [name], "at": f"{stop * QUARTER_S} s"}
         for name, stop in zip(question.spec.chips, stops, strict=True)
-        if stop is not None and name in told and not told[name].spare_parts
+        if stop is not None and name in supply and not supply[name].spare_parts
     ]
 
 
@@ -137,7 +137,7 @@ def _workloads(
     scenario: int,
     quarter: int,
 ) -> dict[str, Mapping[str, Any]]:
-    """Workload model of each class in a quarter, at the rate that the plan processes."""
+    """Return the workload model of each class in a quarter, at the rate that the plan processes."""
     spec = question.spec
     models: dict[str, Mapping[str, Any]] = {}
     for index, (name, demand) in enumerate(spec.demand.items()):
@@ -167,7 +167,7 @@ def _workloads(
 def _accelerators(
     question: PlanQuestion, verify: Verification, schedule: Schedule, place: tuple[int, int, int]
 ) -> list[str]:
-    """Chips that jobs of a scenario, quarter and class may run on, the most used first."""
+    """Return the chips that jobs of a scenario, quarter and class may use, the most used first."""
     busy = schedule.busy[place]
     chosen = [int(chip) for chip in np.argsort(-busy, kind="stable")]
     if verify.routing == "planned":
@@ -179,7 +179,7 @@ def _accelerators(
 
 
 class _PartStreams(Streams):
-    """Streams of one class in one quarter, so that no other part of a demand moves its jobs."""
+    """Random streams of one class in one quarter; its jobs do not depend on other demand."""
 
     def __init__(self, whole: Streams, part: str) -> None:
         super().__init__(whole.seed, replication=whole.replication)
@@ -190,9 +190,9 @@ class _PartStreams(Streams):
 
 
 def simulated_check_jobs(check: SimulatedCheck, replication: int) -> pd.DataFrame:
-    """Draw the jobs of a check, in order of time; the same for the same seed and replication.
+    """Draw the jobs of a check in order of time; they depend only on seed and replication.
 
-    There may be none, in a table without columns.
+    If there are no jobs, the table has no columns.
     """
     streams = Streams(int(check.tree.get("seed", 0)), replication=replication)
     parts = []
@@ -215,12 +215,12 @@ def simulated_check_jobs(check: SimulatedCheck, replication: int) -> pd.DataFram
 
 
 def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
-    """Simulate a check once and measure each quarter; where no job comes, there is no service.
+    """Simulate a check once, and measure each quarter; without jobs there is no service.
 
     Raises
     ------
     InputError
-        If its scenario cannot be used.
+        If its scenario is invalid.
     """
     quarters = range(len(check.workloads))
     jobs = simulated_check_jobs(check, replication)
@@ -238,7 +238,7 @@ def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
 
 
 def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:
-    """A metric of the jobs that were submitted in a quarter, and how many they are."""
+    """Return a metric of the jobs submitted in a quarter, and their number."""
     jobs = result.jobs[result.jobs["submit_s"] // QUARTER_S == quarter]
     if jobs.empty:
         return math.nan, 0

@@ -1,4 +1,4 @@
-"""Solving a plan's program: the best purchases, and the bound of its linear relaxation."""
+"""Solution of a plan's program: the best purchases, and the bound of the linear relaxation."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ OPTIMAL, LIMIT, INFEASIBLE = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to search.
+    """Limits on the search.
 
     Attributes
     ----------
     gap : float
-        Distance from the optimum that is allowed, relative.
+        Allowed relative distance from the optimum.
     nodes : int
-        Of branch and bound at most.
+        Largest number of branch-and-bound nodes.
     """
 
     gap: float = 1e-6
@@ -38,20 +38,20 @@ class Effort:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Purchases and their use.
+    """Purchases and the use of the nodes.
 
     Attributes
     ----------
     problem : Problem
     status : {"optimal", "stopped"}
-        Stopped: the search ended before the gap was reached.
+        "stopped" means that the search ended before it reached the gap.
     gap : float
-        Of the cost found, to the best bound.
+        Relative distance of the cost to the best bound.
     lots : int array (S, Q, K)
     busy : float array (S, Q, C, K)
-        Nodes that work, on average.
+        Average number of working nodes.
     unmet : float array (S, Q, C)
-        Tokens that are not processed.
+        Tokens of unmet demand.
     """
 
     problem: Problem
@@ -74,14 +74,14 @@ class Schedule:
 
     @property
     def spending(self) -> Floats:
-        """Yuan paid for the nodes that are bought, (S, Q); their price, whatever is charged."""
+        """Full price in yuan of the nodes bought, (S, Q), independent of depreciation."""
         spending: Floats = (self.bought * self.problem.price).sum(axis=2)
         return spending
 
     def costs(self) -> dict[str, Floats]:
-        """Yuan that each scenario is charged with, by kind; (S,) each.
+        """Costs of each scenario in yuan by kind, (S,) each.
 
-        Depreciation is the part of the purchases (:attr:`spending`) that falls within the plan.
+        Depreciation is the part of the :attr:`spending` that is charged within the plan.
         """
         problem = self.problem
         prices = self.bought * problem.price
@@ -100,12 +100,12 @@ class Schedule:
 
     @property
     def cost(self) -> Floats:
-        """Yuan in each scenario, (S,)."""
+        """Total cost of each scenario in yuan, (S,)."""
         return np.asarray(sum(self.costs().values()), dtype=np.float64)
 
     @property
     def expected_cost(self) -> float:
-        """Yuan, the mean over the scenarios."""
+        """Expected cost over the scenarios in yuan."""
         return float((self.problem.probability * self.cost).sum())
 
 
@@ -114,26 +114,26 @@ def solve(
 ) -> Schedule | None:
     """Find the purchases of least expected cost.
 
-    HiGHS solves the mixed-integer program (`scipy.optimize.milp`); with the lots that it finds,
-    rounded to whole numbers, the use of the nodes is solved again as a linear program, which is
-    exact.  The same problem gives the same answer: the search counts nodes, not seconds.
+    HiGHS solves the mixed-integer program (`scipy.optimize.milp`).  Its lots are rounded to
+    integers, and the use of the nodes is solved again as a linear program, which is exact.  The
+    same problem gives the same answer, because the search is limited by nodes, not by time.
 
     Parameters
     ----------
     problem : Problem
     fixed : int array (first, K), optional
-        Lots of the quarters that are decided first, where they are known.
+        Lots of the quarters that are decided first, if they are fixed.
     effort : Effort, optional
 
     Returns
     -------
     Schedule or None
-        None where the limits leave no plan.
+        None if no plan satisfies the limits.
 
     Raises
     ------
     ClusterSimError
-        If the search found no plan within its nodes, or the solver failed.
+        If the search found no plan within its limit of nodes, or the solver failed.
     """
     effort = effort or Effort()
     program = build_program(problem, fixed=fixed)
@@ -168,7 +168,7 @@ def _constraints(program: Program) -> LinearConstraint:
 
 
 def _use(program: Program, lots: Ints) -> Floats | None:
-    """Solve again for the use of nodes that are bought; None where rounding leaves no room."""
+    """Solve again for the use of the nodes bought; None if rounding made this infeasible."""
     low, high = program.low.copy(), program.high.copy()
     low[program.lots] = high[program.lots] = lots
     solution = _linear(program, low, high)
@@ -176,19 +176,19 @@ def _use(program: Program, lots: Ints) -> Floats | None:
 
 
 def solve_relaxed(program: Program) -> Any:
-    """Solve the linear relaxation: lots may be parts of one.
+    """Solve the linear relaxation, in which lots may be fractional.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        Of `linprog`; ``status`` is 2 where there is no solution.
+        Result of `linprog`; ``status`` is 2 if there is no solution.
     """
     return _linear(program, program.low, program.high)
 
 
 def _linear(program: Program, low: Floats, high: Floats) -> Any:
     unequal = ~program.equal
-    # The types of scipy's interface know neither sparse matrices nor arrays of bounds here.
+    # SciPy's type stubs do not cover sparse matrices and arrays of bounds here.
     matrix: Any = program.matrix
     bounds: Any = np.stack([low, high], axis=1)
     return linprog(

@@ -1,4 +1,4 @@
-"""A plan in words."""
+"""The summary of a plan in sentences."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
+from clustersim.array_types import Floats
 from clustersim.procurement.shortfall import CANNOT, TOGETHER
 from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED, worst_place
 from clustersim.units import format_duration, format_money, format_number, format_rate
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["amount_text", "conclusion", "listed", "metric_text"]
 
 NO_REGRET = 1e-6
-"""Regret below this share of the cost is none: it is within the gap of the search."""
+"""Regret below this share of the cost counts as 0; it is within the gap of the search."""
 
 
 def amount_text(constraint: str, amount: float) -> str:
-    """How much of a limit, with its unit.
+    """Format an amount of a limit with its unit.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def amount_text(constraint: str, amount: float) -> str:
 
 
 def metric_text(metric: str, value: float) -> str:
-    """Write a measure of the simulated service with its unit.
+    """Format a metric of the simulated service with its unit.
 
     Examples
     --------
@@ -59,11 +59,11 @@ def metric_text(metric: str, value: float) -> str:
 
 
 def conclusion(plan: PurchasePlan) -> str:
-    """Say in a few sentences what to do, what it costs, and how sure that is."""
+    """Summarise in a few sentences what to buy, what it costs, and how certain this is."""
     if plan.schedule is None:
         return " ".join([_no_plan(plan), *(f"Note: {note}." for note in plan.notes)])
-    told = (_purchases(plan), _costs(plan), _knowledge(plan), _service(plan), _warnings(plan))
-    return " ".join(part for part in told if part)
+    parts = (_purchases(plan), _costs(plan), _knowledge(plan), _service(plan), _warnings(plan))
+    return " ".join(part for part in parts if part)
 
 
 def _purchases(plan: PurchasePlan) -> str:
@@ -77,17 +77,21 @@ def _purchases(plan: PurchasePlan) -> str:
         for name, nodes in zip(problem.chips, bought, strict=True)
         if nodes
     ]
-    when = "in all" if first == problem.quarters else f"in quarter 1{f' to {first}' * (first > 1)}"
+    when = (
+        "in total"
+        if first == problem.quarters
+        else f"in quarter{f's 1 to {first}' if first > 1 else ' 1'}"
+    )
     if several and first == 0:
         return "Buy nothing before the scenario is known."
     if not parts:
-        return f"Buy nothing {'at all' if when == 'in all' else when}."
-    known = ", before it is known which scenario comes" if several else ""
+        return "Buy nothing." if when == "in total" else f"Buy nothing {when}."
+    known = ", before the scenario is known" if several else ""
     return f"Buy {listed(parts)} {when}{known}."
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Return some parts of a sentence as a list.
+    """Join parts of a sentence with commas and "and".
 
     Examples
     --------
@@ -103,31 +107,31 @@ def _costs(plan: PurchasePlan) -> str:
     spending = _range_text(schedule.spending.sum(axis=1))
     stopped = "" if schedule.status == "optimal" else " (the search was stopped)"
     return (
-        f"Expected cost {format_money(schedule.expected_cost)}, at most {100 * schedule.gap:.2g} % "
-        f"above the least possible{stopped}. The purchases are paid with {spending}"
-        f"{_charged(plan)}."
+        f"The expected cost is {format_money(schedule.expected_cost)}, at most "
+        f"{100 * schedule.gap:.2g} % above the optimum{stopped}. The price of the purchases is "
+        f"{spending}{_charged(plan)}."
     )
 
 
 def _charged(plan: PurchasePlan) -> str:
-    """How much of the purchases is part of the cost."""
+    """Describe which part of the purchases is included in the cost."""
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
     spent, charged = schedule.spending.sum(axis=1), schedule.costs()["depreciation"]
     if not spent.any():
         return ""
     if np.allclose(spent, charged):
-        return ", all of which the cost includes"
+        return ", which the cost includes in full"
     quarters = plan.problem.quarters
-    within = f"its {quarters} quarters" if quarters > 1 else "its quarter"
+    within = f"{quarters} quarters" if quarters > 1 else "1 quarter"
     return (
-        f", of which the cost includes {_range_text(charged)}, the depreciation within {within}; "
-        "the rest is the value that is left at the end of the plan"
+        f". The cost includes {_range_text(charged)} of it, the depreciation within {within}; "
+        "the rest is the value left at the end of the plan"
     )
 
 
-def _range_text(amounts: npt.NDArray[np.float64]) -> str:
-    """The least and the most of an amount over the scenarios."""
+def _range_text(amounts: Floats) -> str:
+    """Format the range of an amount over the scenarios."""
     low, high = float(amounts.min()), float(amounts.max())
     return format_money(low) if low == high else f"{format_money(low)} to {format_money(high)}"
 
@@ -139,21 +143,21 @@ def _knowledge(plan: PurchasePlan) -> str:
     own = regret.regret[0]
     worst = int(np.argmax(own))
     regretted = (
-        f"If {plan.problem.scenarios[worst]!r} comes true, {format_money(float(own[worst]))} of it "
-        "are regretted"
+        f"The largest regret is {format_money(float(own[worst]))}, in scenario "
+        f"{plan.problem.scenarios[worst]!r}"
         if own[worst] > NO_REGRET * regret.expected_of_plan
-        else "No scenario makes it regretted"
+        else "There is no regret in any scenario"
     )
     value = regret.value_of_stochastic_solution
     planned = (
-        f"counting on the mean supply would cost {format_money(value)} more"
+        f"Planning for the mean supply would cost {format_money(value)} more"
         if math.isfinite(value)
-        else "counting on the mean supply would leave no plan in some scenario, or order there "
-        "what cannot be had"
+        else "Planning for the mean supply would order unavailable nodes or violate limits in some "
+        "scenario"
     )
     return (
-        f"{regretted}; knowing the scenario before would be worth "
-        f"{format_money(regret.value_of_perfect_information)}, and {planned}."
+        f"{regretted}. Knowing the scenario in advance would be worth "
+        f"{format_money(regret.value_of_perfect_information)}. {planned}."
     )
 
 
@@ -162,10 +166,10 @@ def _service(plan: PurchasePlan) -> str:
     if verified is None or spec is None:
         return ""
     if not verified.complete:
-        return f"The simulated service is not known: {verified.note}."
+        return f"The simulated service is unknown: {verified.note}."
     own = verified.fresh
     if not own["jobs"].any():
-        return "No work is done, so that there is nothing to simulate."
+        return "The plan processes no jobs, so there is nothing to simulate."
     worst = worst_place(own)
     metric, count = spec.objective.metric, spec.replications
 
@@ -173,17 +177,17 @@ def _service(plan: PurchasePlan) -> str:
         return metric_text(metric, value)
 
     limit, name = shown(spec.objective.limit), metric_of(metric).label
-    told = {
-        KEPT: f"the {name} keeps {limit}",
-        MISSED: f"the {name} misses {limit}",
-        UNDECIDED: f"it is not decided whether the {name} keeps {limit}",
+    outcome = {
+        KEPT: f"the {name} meets the objective of {limit}",
+        MISSED: f"the {name} misses the objective of {limit}",
+        UNDECIDED: f"it is undecided whether the {name} meets the objective of {limit}",
     }[verified.outcome]
     interval = f" ({shown(max(worst['low'], 0.0))} to {shown(worst['high'])})"
     scenarios = listed([repr(name) for name in dict.fromkeys(own["scenario"])])
     return (
-        f"Simulated in {scenarios}, {told}: in the worst quarter and scenario of {count} new "
-        f"replication{'s' * (count > 1)} it is {shown(worst['mean'])}"
-        f"{interval if math.isfinite(worst['high']) else ''}; the search: {verified.note}."
+        f"In simulations of {scenarios}, {outcome}: it is {shown(worst['mean'])}"
+        f"{interval if math.isfinite(worst['high']) else ''} in the worst quarter and scenario "
+        f"({count} new replication{'s' * (count > 1)}). Search: {verified.note}."
     )
 
 
@@ -194,7 +198,7 @@ def _warnings(plan: PurchasePlan) -> str:
 
 def _no_plan(plan: PurchasePlan) -> str:
     table = plan.shortfall
-    assert table is not None, "where there is no plan, it is told why"
+    assert table is not None, "a plan without schedule has a shortfall"
     together = table[table["grows"] == TOGETHER]
     missing = [
         _missing(row["constraint"], row["of"], row["quarter"], row["amount"])
@@ -208,12 +212,12 @@ def _no_plan(plan: PurchasePlan) -> str:
     least = "; ".join(missing)
     if not missing:
         least = "not found by the search" if unknown.any() else "nothing that could be bought"
-    only = f"Alone, more of this would do: {', or '.join(supply)}."
+    only = f"It is enough to raise one of these alone: {', '.join(supply)}."
     if not supply:
-        only = "" if unknown.any() else "No single limit can do alone."
-    cut = "The search was cut short: see the notes of the table." if _cut(table) else ""
-    told = f"The limits leave no plan. The least that is missing: {least}. {only} {cut}"
-    return " ".join(told.split())
+        only = "" if unknown.any() else "Raising a single limit is not enough."
+    cut = "The search was stopped early; see the notes of the table." if _cut(table) else ""
+    text = f"No plan satisfies the limits. The smallest amount missing: {least}. {only} {cut}"
+    return " ".join(text.split())
 
 
 def _cut(table: pd.DataFrame) -> bool:

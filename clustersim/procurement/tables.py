@@ -1,4 +1,4 @@
-"""A plan as tables."""
+"""The tables of a plan."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["allocation_table", "cost_table", "purchase_table", "regret_table"]
 
 
 def purchase_table(plan: PurchasePlan, schedule: Schedule) -> pd.DataFrame:
-    """Return what is bought.
+    """Return the purchases.
 
     Returns
     -------
     DataFrame
-        A row a scenario, quarter and chip: ``scenario, quarter`` (from 1), ``decided`` (``first``,
-        or ``later``, knowing the scenario), ``chip, accelerator, nodes, chips, spending_cny,
-        nodes_in_place, chips_in_place``.
+        One row per scenario, quarter and chip: ``scenario, quarter`` (from 1), ``decided``
+        (``first``, or ``later`` once the scenario is known), ``chip, accelerator, nodes, chips,
+        spending_cny, nodes_in_place, chips_in_place``.
     """
     problem, spec, catalogue = schedule.problem, plan.question.spec, plan.question.catalogue
     bought, nodes, per_node = schedule.bought, schedule.nodes, chips_per_node(plan.question)
@@ -52,13 +52,13 @@ def purchase_table(plan: PurchasePlan, schedule: Schedule) -> pd.DataFrame:
 
 
 def allocation_table(schedule: Schedule) -> pd.DataFrame:
-    """Return which chips work for what.
+    """Return the allocation of chips to job classes.
 
     Returns
     -------
     DataFrame
-        A row a scenario, quarter, class and chip: ``scenario, quarter, job_class, chip,
-        busy_nodes, tokens``; and one with the chip ``unmet`` for what is not processed.
+        One row per scenario, quarter, class and chip: ``scenario, quarter, job_class, chip,
+        busy_nodes, tokens``; and one with the chip ``unmet`` for unmet demand.
     """
     problem = schedule.problem
     scenarios, quarters, classes, chips = problem.shape
@@ -87,15 +87,14 @@ def allocation_table(schedule: Schedule) -> pd.DataFrame:
 
 
 def cost_table(schedule: Schedule) -> pd.DataFrame:
-    """Return what each scenario costs.
+    """Return the costs of each scenario.
 
     Returns
     -------
     DataFrame
-        A row a scenario: ``scenario, probability, spending_cny`` (what the purchases are paid
-        with, which is not part of the cost), what the plan is charged with by kind
-        (``depreciation_cny`` is the part of ``spending_cny`` that falls within the plan), and
-        their sum ``cost_cny``.
+        One row per scenario: ``scenario, probability, spending_cny`` (price of the purchases, which
+        is not part of the cost), the costs by kind (``depreciation_cny`` is the part of
+        ``spending_cny`` that is charged within the plan), and their sum ``cost_cny``.
     """
     costs = schedule.costs()
     return pd.DataFrame(
@@ -110,7 +109,7 @@ def cost_table(schedule: Schedule) -> pd.DataFrame:
 
 
 def regret_table(regret: Regret, scenarios: tuple[str, ...]) -> pd.DataFrame:
-    """Return a row a candidate and scenario: ``candidate, scenario, cost_cny, regret_cny``."""
+    """Return one row per candidate and scenario: ``candidate, scenario, cost_cny, regret_cny``."""
     return pd.DataFrame(
         {
             "candidate": [name for name in regret.candidates for _ in scenarios],

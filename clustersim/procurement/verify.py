@@ -1,4 +1,4 @@
-"""Planning and simulating in turn, until the simulated service meets the objective."""
+"""Verification: alternate planning and simulation until the service meets the objective."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim import interrupts
 from clustersim.analysis.statistics import mean_interval
+from clustersim.array_types import Floats
 from clustersim.errors import InputError, named_in
 from clustersim.processes import WorkerDied, cores, run_calls
 from clustersim.procurement.correction import Correction
@@ -35,36 +35,36 @@ from clustersim.units import format_number
 __all__ = ["INTERRUPTED", "KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
 
 KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
-"""Outcomes of an objective by the interval of what was simulated."""
+"""Outcomes of an objective, from the interval of the simulated service."""
 INTERRUPTED = "interrupted"
 """The outcome of a verification that was not completed."""
 
-Told = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What trying a plan has shown.
+    """Result of the verification of a plan.
 
     Attributes
     ----------
     schedule : Schedule
-        The plan with the largest planning utilisation at which the search's replications kept the
-        objective; where none did, that with the smallest one tried.
+        The plan with the largest planning utilisation at which the replications of the search kept
+        the objective; if none did, the plan with the smallest one tried.
     outcome : {"kept", "missed", "undecided", "interrupted"}
-        Of the objective, by the intervals over replications that the search has not seen.
-        Interrupted: these were not simulated, and `rounds` has the rounds that are complete.
+        Outcome of the objective, from intervals over new replications that the search did not use.
+        "interrupted" means that these were not simulated; `rounds` then has the complete rounds.
     meets : bool
-        Whether their means meet it.
+        Whether the means of the new replications meet the objective.
     rounds : DataFrame
-        A row for each round, scenario and quarter: ``round, fresh`` (the last round, with new
+        One row per round, scenario and quarter: ``round, fresh`` (the last round, with new
         replications), ``planning_utilisation, possible, expected_cost_cny, scenario, quarter, jobs,
         metric, mean, low, high`` (95 % interval over replications), ``outcome`` (empty without
         jobs).
     checks : list of SimulatedCheck
-        What was simulated of that plan.
+        The simulated scenarios of that plan.
     replication : int
-        The first of the new ones.
+        Number of the first new replication.
     note : str
         Why the search ended.
     """
@@ -84,7 +84,7 @@ class Verified:
 
     @property
     def fresh(self) -> pd.DataFrame:
-        """Rows of the new replications."""
+        """Rows of `rounds` with the new replications."""
         return self.rounds[self.rounds["fresh"]]
 
 
@@ -95,17 +95,17 @@ def verify(
     first: Schedule,
     *,
     workers: int | None = None,
-    told: Told | None = None,
+    report: Report | None = None,
     kept: KeptRuns | None = None,
     state: Callable[[Verified], None] | None = None,
 ) -> Verified:
-    """Try a plan by simulation, and plan with less utilisation until the service is good enough.
+    """Simulate a plan, and reduce its planning utilisation until the service is good enough.
 
-    All rounds and scenarios see the same random numbers.  The service of a round is the worst upper
-    end of the 95 % interval over the replications, of all scenarios and quarters.  These numbers
-    have chosen the plan, so new ones tell its service: kept where the intervals of all scenarios
-    and quarters are within the objective, missed where one is beyond it.  A run begins with no job
-    in the system.
+    All rounds and scenarios use the same random numbers.  The service of a round is the worst upper
+    end of the 95 % interval over the replications, among all scenarios and quarters.  As the plan
+    was selected with these random numbers, new replications assess its service.  The objective is
+    kept if the intervals of all scenarios and quarters are within it, and missed if one interval is
+    beyond it.  Each run starts with an empty system.
 
     Parameters
     ----------
@@ -115,18 +115,19 @@ def verify(
     first : Schedule
         The plan at its planning utilisation.
     workers : int, optional
-        Processes; by default one a core.
-    told : callable, optional
-        Called with a line after each round.
+        Number of processes; by default one per core.
+    report : callable, optional
+        Called with a line of text after each round.
     kept : KeptRuns, optional
-        Runs that are done and are not made again; those made here are added as they are done.
+        Finished runs, which are not made again; new runs are added when they are done.
     state : callable, optional
-        Called before the first round and after each with what an interrupt then would leave.
+        Called before the first round and after each round, with the result that an interrupt would
+        leave at that moment.
 
     Returns
     -------
     Verified
-        After a KeyboardInterrupt, that of the rounds that are complete; see `outcome`.
+        After a KeyboardInterrupt, the result of the complete rounds; see `outcome`.
 
     Raises
     ------
@@ -177,8 +178,8 @@ def verify(
                     plans[value] = plan, checks
                 tables.append(table)
                 tried[value] = None if plan is None else _service(table)
-                if told is not None:
-                    told(_line(number, value, tried[value]))
+                if report is not None:
+                    report(_line(number, value, tried[value]))
             best = search.result(tried)
             schedule, checks = plans[min(plans) if best is None else best]
             runs.begin("the round of new replications")
@@ -242,19 +243,19 @@ def _round(
 
 
 def _service(table: pd.DataFrame) -> float:
-    """The worst upper end of all scenarios and quarters; 0 where nothing is done."""
+    """Return the worst upper end of all scenarios and quarters; 0 if there are no jobs."""
     return float(_upper_ends(table).max(initial=0.0))
 
 
 def worst_place(table: pd.DataFrame) -> pd.Series:
-    """Return the row of the scenario and quarter with the worst upper end; some have jobs."""
+    """Return the row of the scenario and quarter with the worst upper end; needs some jobs."""
     return table[table["jobs"] > 0].iloc[int(_upper_ends(table).argmax())]
 
 
-def _upper_ends(table: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Upper ends of the rows with jobs; means where there is none, as of one replication."""
-    told = table[table["jobs"] > 0]
-    ends = told["high"].where(np.isfinite(told["high"]), told["mean"])
+def _upper_ends(table: pd.DataFrame) -> Floats:
+    """Return the upper ends of the rows with jobs; means without an interval (one replication)."""
+    served = table[table["jobs"] > 0]
+    ends = served["high"].where(np.isfinite(served["high"]), served["mean"])
     return ends.fillna(math.inf).to_numpy(dtype=np.float64)
 
 
@@ -265,11 +266,11 @@ def _outcome(mean: float, low: float, high: float, limit: float) -> str:
 
 
 def _worst(outcomes: pd.Series) -> str:
-    return next((told for told in (MISSED, UNDECIDED) if (outcomes == told).any()), KEPT)
+    return next((worst for worst in (MISSED, UNDECIDED) if (outcomes == worst).any()), KEPT)
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and 95 % interval over replications; infinite if one is."""
+    """Return mean and 95 % interval over replications; infinite if one value is."""
     if np.isinf(values).any():
         return math.inf, math.inf, math.inf
     return mean_interval(values)
@@ -284,25 +285,31 @@ def _line(number: int, utilisation: float, value: float | None) -> str:
     if value is None:
         return f"round {number}: no plan at a planning utilisation of {utilisation:.3f}"
     head = f"round {number}: planning utilisation {utilisation:.3f}"
-    return f"{head}, measured at most {format_number(value)}"
+    return f"{head}, worst service {format_number(value)}"
 
 
 def _note(search: Correction, tried: dict[float, float | None], best: float | None) -> str:
     done = search.next_value(tried) is None
     if best is not None:
         if len(tried) == 1:
-            return "met by the first plan"
-        ended = f"known to {search.tolerance:g}" if done else f"after {len(tried)} rounds"
-        return f"met by a planning utilisation of {best:.3f}, {ended}"
+            return "the first plan meets the objective"
+        ended = f"tolerance {search.tolerance:g}" if done else f"stopped after {len(tried)} rounds"
+        return f"a planning utilisation of {best:.3f} meets the objective ({ended})"
     floor = max((value for value, measure in tried.items() if measure is None), default=None)
     if floor is not None:
-        return f"not met: at a planning utilisation of {floor:.3f} the limits leave no plan"
+        return (
+            "no plan meets the objective; at a planning utilisation of "
+            f"{floor:.3f} no plan satisfies the limits"
+        )
     lowest = min(tried)
-    return f"not met in {len(tried)} rounds, down to a planning utilisation of {lowest:.3f}"
+    return (
+        f"no plan meets the objective in {len(tried)} rounds, down to a planning utilisation of "
+        f"{lowest:.3f}"
+    )
 
 
 class _Runs:
-    """Makes runs, in the order in which they are asked for, but those that are kept."""
+    """Makes the requested runs in order, except those that are already kept."""
 
     def __init__(
         self,
@@ -314,17 +321,17 @@ class _Runs:
         self._round, self._total, self._done = "", 0, 0
 
     def begin(self, name: str) -> None:
-        """Note that a round begins."""
+        """Start a round."""
         self._round, self._total, self._done = name, 0, 0
 
     def text(self) -> str:
-        """Say how far the round is."""
+        """Describe the progress of the round."""
         if not self._total:
             return f"interrupted before the runs of {self._round}"
-        return f"interrupted in {self._round}, {self._done} of its {self._total} runs done"
+        return f"interrupted in {self._round} after {self._done} of {self._total} runs"
 
     def __call__(self, tasks: Sequence[tuple[SimulatedCheck, int]]) -> list[Service]:
-        """Make runs that are not kept, and return all in order."""
+        """Make the runs that are not kept, and return all in order."""
         services = [self._kept.get(*task) for task in tasks]
         missing = [task for task, service in zip(tasks, services, strict=True) if service is None]
         self._total, self._done = len(tasks), len(tasks) - len(missing)
@@ -351,11 +358,11 @@ class _Runs:
 
 @contextmanager
 def _runs(workers: int | None, kept: KeptRuns | None) -> Iterator[_Runs]:
-    """Yield what makes runs."""
+    """Yield the object that makes runs."""
     if workers is not None and workers < 1:
         raise InputError("workers", f"must be 1 or more, found {workers}")
     count = workers or cores()
     with run_calls(
         count, ["clustersim.procurement.simulated_check"]
-    ) as calls:  # starts none before the first
+    ) as calls:  # starts no process before the first call
         yield _Runs(calls, count, kept or KeptRuns())

@@ -1,4 +1,4 @@
-"""What a study leaves behind: tables, pictures, a page, lines in the terminal."""
+"""Outputs of a study: tables, pictures, an HTML page, and lines in the terminal."""
 
 from clustersim.report.experiment import run_experiment
 from clustersim.report.output import unused_folder

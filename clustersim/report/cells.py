@@ -1,4 +1,4 @@
-"""Values of a table as a reader wants them: few digits, fitting units, intervals joined."""
+"""Table values formatted for reading: few digits, suitable units, values joined with intervals."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.units import format_bytes, format_duration, format_money, format_rate
 
 __all__ = ["Cell", "Column", "Format", "table_columns"]
 
 Format = Callable[[float], str]
-"""Text of a finite number of a column."""
+"""Converts a finite number of a column to text."""
 
 _ENDS = ("_low", "_high")
 _MISSING = "–"
@@ -27,20 +27,20 @@ _MISSING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a value, and the number that it is sorted by (NaN: missing, None: by its text)."""
+    """Text of a value, and its sort key (NaN: missing, None: sort by text)."""
 
     text: str
     value: float | None = None
 
     @property
     def key(self) -> str:
-        """The number as JavaScript reads it."""
+        """The sort key in JavaScript syntax."""
         return repr(self.value).replace("inf", "Infinity").replace("nan", "NaN")
 
 
 @dataclass(frozen=True)
 class Column:
-    """Heading and cells of a column; those of numbers are set flush right."""
+    """Heading and cells of a column; numeric columns are right-aligned."""
 
     label: str
     numeric: bool
@@ -63,19 +63,19 @@ def table_columns(
     formats: Mapping[str, Format],
     intervals: bool,
 ) -> list[Column]:
-    """Columns of a table for people.
+    """Convert a table to columns of formatted cells.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows and columns, quantities in SI.
     labels, formats : mapping
-        Heading and format of a column by its name, in place of what follows from the name
-        and the values; other names are passed over.  With `intervals`, ``m`` speaks for
-        ``m_low`` and ``m_high`` too.
+        Heading and format by column name; they replace those derived from the name and the
+        values.  Names that are not in the table are ignored.  With `intervals`, an entry for
+        ``m`` also applies to ``m_low`` and ``m_high``.
     intervals : bool
         Join ``m``, ``m_low`` and ``m_high`` as ``"12.3 min (11 to 14)"``; without a column
-        ``m`` the other two become a column ``m`` of ranges, ``"11 to 14 min"``.
+        ``m``, join the other two to a column ``m`` of ranges, ``"11 to 14 min"``.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def table_columns(
 
 
 def _groups(names: Sequence[str], intervals: bool) -> dict[str, list[str]]:
-    """Columns to show, in order, each with the columns that it is made of."""
+    """Return the columns to show, in order, each with the table columns that it joins."""
     groups: dict[str, list[str]] = {}
     for name in names:
         stem = re.sub("_(low|high)$", "", name)
@@ -108,7 +108,7 @@ def _groups(names: Sequence[str], intervals: bool) -> dict[str, list[str]]:
 
 
 def _format_of(name: str, values: pd.DataFrame) -> Format:
-    """The format that a column's unit suffix, or else its numbers, ask for."""
+    """Return the format for a column, from its unit suffix or else from its numbers."""
     suffix = _unit_suffix(name)
     return _BY_SUFFIX[suffix] if suffix else _number_format(values)
 
@@ -119,10 +119,10 @@ def _unit_suffix(name: str) -> str:
 
 
 def _number_format(values: pd.DataFrame) -> Format:
-    """One number of decimals for a column, where its numbers are of like size or round.
+    """Return a format with one number of decimals if magnitudes are similar or numbers are round.
 
-    As many as the smallest needs for three digits, fewer where all, intervals included, are
-    round numbers; else three digits of each number.
+    The smallest number gets three digits; fewer decimals are used if all numbers, including
+    intervals, are round.  Otherwise each number gets three digits.
     """
     if all(pd.api.types.is_integer_dtype(kind) for kind in values.dtypes):
         return partial(_fixed, decimals=0)
@@ -137,11 +137,11 @@ def _number_format(values: pd.DataFrame) -> Format:
     return partial(_fixed, decimals=most) if alike else _significant
 
 
-def _sizes(values: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Magnitudes of the numbers that are finite and not zero."""
+def _sizes(values: pd.DataFrame) -> Floats:
+    """Return the magnitudes of all finite non-zero numbers."""
     numbers = [v for name in values for v in values[name].tolist() if isinstance(v, Real)]
-    sizes: npt.NDArray[np.float64] = np.abs(np.array(numbers, dtype=np.float64))
-    kept: npt.NDArray[np.float64] = sizes[np.isfinite(sizes) & (sizes != 0)]
+    sizes: Floats = np.abs(np.array(numbers, dtype=np.float64))
+    kept: Floats = sizes[np.isfinite(sizes) & (sizes != 0)]
     return kept
 
 
@@ -169,7 +169,7 @@ def _is_numeric(values: pd.DataFrame) -> bool:
 
 
 def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool) -> Cell:
-    """The cell of a value, of a value with its interval, or of a range."""
+    """Return the cell of a value, of a value with its interval, or of a range."""
     if len(row) == 1:
         return _single(row[0], to_text)
     cells = [_single(value, to_text) for value in row]
@@ -193,7 +193,7 @@ def _to(cells: Sequence[Cell]) -> str:
 
 
 def _shared_unit(cells: Sequence[Cell]) -> str:
-    """The unit with the space before it if all cells end in the same, else nothing."""
+    """Return the unit and the space before it if all cells share it, otherwise ""."""
     units = {"".join(cell.text.partition(" ")[1:]) for cell in cells}
     return units.pop() if len(units) == 1 else ""
 
@@ -212,7 +212,7 @@ def _single(value: Any, to_text: Format) -> Cell:
 
 
 def _label(name: str) -> str:
-    """A heading from a column's name; dotted paths stay as they are written in files."""
+    """Return a heading from a column name; dotted paths stay as written in files."""
     if "." in name:
         return name
     suffix = _unit_suffix(name)

@@ -1,4 +1,4 @@
-"""A script that runs one study file."""
+"""Run a study file as a script."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ __all__ = ["run_experiment"]
 
 
 def run_experiment(study_file: Path, description: str | None = None) -> None:
-    """Run a study file as a script: its runs, tables and pictures, and its page.
+    """Run a study file as a script: its runs, tables, pictures and HTML page.
 
     Parameters
     ----------
     study_file : Path
     description : str, optional
-        What ``--help`` says.
+        Description for ``--help``.
 
     Raises
     ------
     SystemExit
-        With code 2 for input that cannot be used, 130 after an interrupt.
+        With code 2 for unusable input, 130 after an interrupt.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, help="folder (default: a new one in out/)")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
-    parser.add_argument("--resume", action="store_true", help="continue the study that --out holds")
-    parser.add_argument("--keep-old", action="store_true", help="and with runs of other code")
-    parser.add_argument("--quick", action="store_true", help="few short runs, to try it out")
+    parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
+    parser.add_argument("--resume", action="store_true", help="continue the study in --out")
+    parser.add_argument(
+        "--keep-old", action="store_true", help="with --resume: keep runs made by other code"
+    )
+    parser.add_argument("--quick", action="store_true", help="few short runs, to try the script")
     args = parser.parse_args()
     try:
         study = load_study(study_file, quick=args.quick)

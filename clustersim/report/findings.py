@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences with their intervals."""
+"""The findings of a study as plain sentences with their intervals."""
 
 from __future__ import annotations
 
@@ -24,70 +24,73 @@ MOST_SENTENCES = 12
 MOST_NAMED = 4
 MOST_PARAMETERS = 3
 VAGUE = 0.5
-"""Width of the interval of a share that tells next to nothing."""
+"""A wider interval of a share carries almost no information."""
 
 
 def findings(result: StudyResult) -> list[str]:
-    """Return what follows from a study, a sentence each."""
+    """Return the findings of a study, one sentence each."""
     axes = study_axes(result)
-    told = [
+    sentences = [
         *_capacities(result, axes),
         *_gains(result, axes),
         *_differences(result, axes),
         *_indices(result, axes),
     ]
-    if len(told) > MOST_SENTENCES:
-        left = len(told) - MOST_SENTENCES
-        return [*told[:MOST_SENTENCES], f"And {left} more: see the tables."]
-    return told
+    if len(sentences) > MOST_SENTENCES:
+        left = len(sentences) - MOST_SENTENCES
+        return [*sentences[:MOST_SENTENCES], f"{left} more findings are in the tables."]
+    return sentences
 
 
 def warnings(result: StudyResult) -> list[str]:
-    """Return what a reader must know before trusting the numbers, a sentence each."""
+    """Return what a reader must know before trusting the numbers, one sentence each."""
     axes = study_axes(result)
-    told = []
+    sentences = []
     failed = int((result.runs["status"] == "failed").sum())
     if failed:
-        told.append(f"{failed} of {len(result.runs)} runs failed; they are left out.")
-    told += code_notes(result)
+        sentences.append(f"{failed} of {len(result.runs)} runs failed; they are left out.")
+    sentences += code_notes(result)
     points = result.points
     if points.empty:
-        return [*told, "No run is there yet.", *_notes(result)]
+        return [*sentences, "There are no runs yet.", *_notes(result)]
     for column, sentence in (
-        ("overload", "Overload, the queue grows and waits have no steady value"),
-        ("rising", "Waits still rise within the runs, longer runs would show longer waits"),
+        ("overload", "Overload (the queue grows, waits have no steady value)"),
+        (
+            "rising",
+            "Waits still rising at the end of the runs (longer runs would show longer waits)",
+        ),
     ):
         chosen = points[points[column].astype(bool)]
         names = [place_in_words(result, row, axes) for row in chosen.to_dict("records")]
         if names:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-            told.append(f"{sentence}: {'; '.join(names[:MOST_NAMED])}{more}.")
+            sentences.append(f"{sentence}: {'; '.join(names[:MOST_NAMED])}{more}.")
     finished = result.runs[result.runs["status"] == "finished"]
     if finished.empty:
-        return [*told, "No run has finished.", *_notes(result)]
+        return [*sentences, "No run has finished.", *_notes(result)]
     unsettled = int((finished["warm_up_reached"] == 0).sum())
     if unsettled:
-        told.append(
-            f"In {unsettled} of {len(finished)} runs MSER-5 found no steady part: they are too "
+        sentences.append(
+            f"In {unsettled} of {len(finished)} runs MSER-5 found no steady state: they are too "
             "short, or overloaded."
         )
     unfinished = int((finished["unfinished"] > 0.01).sum())
     if unfinished and (result.steady or _asks_for(result, "jct", "slowdown")):
-        told.append(
+        sentences.append(
             f"In {unfinished} of {len(finished)} runs more than 1 % of the measured jobs had not "
-            "finished at the horizon: JCT and slowdown leave these out and are too small."
+            "finished at the horizon: JCT and slowdown exclude them and are therefore too low."
         )
     censored = int((finished["censored"] > 0.05).sum())
     if censored and (result.steady or _asks_for(result, "wait")):
-        told.append(
-            f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs still "
-            "waited at the horizon: their waits are lower bounds."
+        sentences.append(
+            f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs were still "
+            "waiting at the horizon: their waits are lower bounds."
         )
-    return [*told, *_waiting_at_the_end(result, finished), *_notes(result)]
+    return [*sentences, *_waiting_at_the_end(result, finished), *_notes(result)]
 
 
 def _notes(result: StudyResult) -> list[str]:
-    """What a load means where the fleet varies, and what a placement does not change."""
+    """Explain offered load if the fleet varies, and what a placement does not change."""
     ends = None
     if "jobs_per_day" in result.points and result.points["jobs_per_day"].notna().any():
         rates = result.points["jobs_per_day"]
@@ -97,39 +100,39 @@ def _notes(result: StudyResult) -> list[str]:
 
 
 def code_notes(result: StudyResult) -> list[str]:
-    """Say which runs other code made than the one that writes this."""
+    """Return notes on runs made by other code than the code writing this."""
     now = this_code()
-    told = []
+    notes = []
     for made_by, count in result.runs["code"].value_counts(sort=False).items():
         if made_by == now.label:
             continue
         before = result.codes.get(str(made_by))
         what = "" if before is None else f" Changed since: {changed_files(before, now)}."
-        told.append(
+        notes.append(
             f"Note: {count:,} of {len(result.runs):,} runs were made by "
             f"{before or f'code {made_by}'}, not by {now}, which wrote these tables.{what}"
         )
-    if told and result.runs["code"].nunique() > 1:
-        told.append("Note: results of different code stand side by side; see the column code.")
-    return told
+    if notes and result.runs["code"].nunique() > 1:
+        notes.append("Note: the tables mix results of different code; see the column code.")
+    return notes
 
 
 def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator[str]:
-    """Warn of periods whose waits the horizon cuts off."""
-    told = [period_of(name) for name in result.metrics if "wait" in name]
+    """Yield a warning for each period with waits that are cut off by the horizon."""
+    waits = [period_of(name) for name in result.metrics if "wait" in name]
     names = result.study.spec.window.period_names
-    for period in sorted({period for _, period in told if period is not None}):
+    for period in sorted({period for _, period in waits if period is not None}):
         cut = int((finished[in_period("censored", period)] > 0.05).sum())
         if cut:
             yield (
                 f"In {cut} of {len(finished)} runs more than 5 % of the jobs of "
-                f"{names[period - 1]} still waited at the horizon: their mean wait is a lower "
-                "bound, and the 95th percentile is not known."
+                f"{names[period - 1]} were still waiting at the horizon: their mean wait is a "
+                "lower bound, and the 95th percentile is unknown."
             )
 
 
 def _asks_for(result: StudyResult, *parts: str) -> bool:
-    """Whether one of the study's metrics has such a part in its name."""
+    """Return whether the name of one of the study's metrics contains one of `parts`."""
     return any(part in name for name in result.metrics for part in parts)
 
 
@@ -194,11 +197,11 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
 
 
 FEW_PAIRS = 5
-"""With fewer, Student's t makes an interval several times as wide as the spread."""
+"""With fewer pairs, Student's t gives an interval several times as wide as the spread."""
 
 
 def _is_users(metric: str) -> bool:
-    """Tell whether a metric is a user's, which may be negative; all others are not."""
+    """Return whether a metric is user-defined; only such metrics may be negative."""
     from clustersim.analysis.metrics import METRICS
 
     name = re.split(r"[.@]", metric)[0]
@@ -221,13 +224,13 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         if math.isnan(row["relative"]):
             word = "less" if row["difference"] < 0 else "more"
             size = axis.text(abs(row["difference"]))
-            yield f"{head} {size} {word} ({pairs}); there is no share, as the baseline's mean is 0."
+            yield f"{head} {size} {word} ({pairs}); no percentage, as the baseline's mean is 0."
             continue
         low, high = row["relative_low"], row["relative_high"]
         beyond = -math.inf < low < -1.0 and not _is_users(row["metric"])
-        low = -1.0 if beyond else low  # less than nothing cannot be
+        low = -1.0 if beyond else low  # a metric cannot fall by more than 100 %
         if row["pairs"] < FEW_PAIRS and low < high and math.isfinite(low) and math.isfinite(high):
-            pairs += ", which are too few for a narrow interval"
+            pairs += ", too few for a narrow interval"
         word = "less" if row["relative"] < 0 else "more"
         size = _percent(abs(row["relative"]))
         if low == high == 0:
@@ -235,9 +238,9 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         elif is_constant(row["metric"]):
             yield f"{head} {size} {word}."
         elif not (math.isfinite(low) and math.isfinite(high)):
-            told = "shows no difference" if row["relative"] == 0 else f"{size} {word}"
+            change = "shows no difference" if row["relative"] == 0 else f"{size} {word}"
             yield (
-                f"{head} {told} ({pairs}{_over_draws(row)}; no interval: {row['relative_note']})."
+                f"{head} {change} ({pairs}{_over_draws(row)}; no interval: {row['relative_note']})."
             )
         elif low <= 0 <= high:
             yield (
@@ -255,7 +258,7 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
 
 
 def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
-    """A value of the parameter that is compared, with its unit where it is a number."""
+    """Return a value of the compared parameter as text, with its unit if it is a number."""
     compare = result.study.spec.compare
     if compare is None or not isinstance(value, float):
         return str(value)
@@ -263,15 +266,15 @@ def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
 
 
 def _over_draws(row: Mapping[Hashable, Any]) -> str:
-    """The range of a relative difference over the draws of the calibration, where there are any."""
-    low, high = (row.get(f"relative_draw_{end}", math.nan) for end in ("low", "high"))
+    """Return the range of a relative difference over draws of the calibration, if there are any."""
+    low, high = (row.get(f"relative_world_{end}", math.nan) for end in ("low", "high"))
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     return f"; over draws of the calibration {_signed(low)} to {_signed(high)}"
 
 
 def _percent(share: float) -> str:
-    """A share, to a tenth of a per cent where it is small."""
+    """Format a share as a percentage, with one decimal if it is below 10 %."""
     return format_percent(share, 0 if abs(share) >= 0.1 or share == 0 else 1)
 
 
@@ -294,13 +297,13 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             low, high = _percent(row["first_low"]), _percent(row["first_high"])
             sentence = (
                 f"{name} alone explains {_percent(row['first'])} of the variance of {label} (95 % "
-                f"interval {low} to {high}), with its interactions {_percent(row['total'])}."
+                f"interval {low} to {high}); including interactions, {_percent(row['total'])}."
             )
             vague = row["first_high"] - row["first_low"] > VAGUE
-            yield sentence + (" More points of the sample would tell it better." if vague else "")
+            yield sentence + (" A larger sample would narrow this interval." if vague else "")
 
 
 def constant_facts(points: pd.DataFrame) -> list[str]:
-    """Columns of points that are facts of the fleet and do not vary: not worth a column."""
+    """Return the columns of points that are facts of the fleet and constant: not worth showing."""
     columns = map(str, points.columns)
     return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]

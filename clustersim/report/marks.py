@@ -1,4 +1,4 @@
-"""Marks of a timeline: what happened when, as a user tells it in a table."""
+"""Marks of a timeline: events with their times, read from a user's table."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Mark:
     kind : str
         What kind of event it is.
     pool : str
-        Where; "" is everywhere.
+        Pool of the event; "" for all pools.
     node : int
-        Index in the pool; -1 is the whole pool.
+        Index in the pool; -1 for the whole pool.
     text : str
-        More about it, or "".
+        Details, or "".
     """
 
     time_s: float
@@ -51,15 +51,15 @@ class Mark:
 
 
 def outage_marks(outages: pd.DataFrame) -> list[Mark]:
-    """Return a mark for each node that went out of service, and for those that came or left.
+    """Return a mark for each node that went out of service, and for arrivals and departures.
 
-    Nodes that find no power or space have one when they begin to wait and one when they are
+    Nodes without power or space get one mark when they start to wait and one when they are
     switched on.
 
     Parameters
     ----------
     outages : pandas.DataFrame
-        Of a result.
+        Table of outages of a result.
     """
     absent = outages["absent"].to_numpy()
     serving = serves(outages)
@@ -78,7 +78,7 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
 
 
 def _outage_mark(row: Any) -> Mark:
-    """The mark of one node that went out of service, or was slow."""
+    """Return the mark of one node that went out of service or was slow."""
     what = "planned outage" if row.planned else "failure"
     after = f"{format_duration(row.end_s - row.begin_s)}" if math.isfinite(row.end_s) else ""
     if math.isfinite(row.slowdown):
@@ -90,7 +90,7 @@ def _outage_mark(row: Any) -> Mark:
 
 
 def _moves(kind: str, rows: pd.DataFrame, at: str) -> Iterator[Mark]:
-    """Yield a mark for all nodes of a pool that come or leave at one time."""
+    """Yield a mark for each group of nodes of a pool that come or leave at the same time."""
     for key, moved in rows.groupby(["pool", at], observed=True):
         pool, time = cast(tuple[str, float], key)
         nodes = f"{len(moved):,} node{'s' if len(moved) > 1 else ''}"
@@ -105,24 +105,24 @@ def read_marks(
     Parameters
     ----------
     events : pandas.DataFrame or path of a CSV file
-        ``time_s`` (simulated seconds) and ``kind``; where known ``pool``, ``node`` (index
-        in the pool) and ``text``, empty where an event has none.
+        ``time_s`` (simulated seconds) and ``kind``; optionally ``pool``, ``node`` (index in
+        the pool) and ``text``, empty for an event without them.
     pools : sequence of str
-        The pools of the run.
+        Pools of the run.
     end_s : float
-        When the run ends, in seconds.
+        End of the run, in seconds.
 
     Returns
     -------
     list of Mark
-        In order of the table.
+        In the order of the table.
 
     Raises
     ------
     InputError
-        If the file cannot be read, a column is unknown or absent, a time is no number or
-        outside the run, a pool unknown, a node no whole number or without a pool.  Rows
-        are counted from 1.
+        If the file cannot be read, a column is unknown or missing, a time is not a number or
+        is outside the run, a pool is unknown, or a node is not a whole number or has no pool.
+        Rows are counted from 1.
     """
     source = "events" if isinstance(events, pd.DataFrame) else events
     table = events if isinstance(events, pd.DataFrame) else read_csv_as_text(events)
@@ -133,8 +133,8 @@ def read_marks(
     ]
     marks = []
     if not problems:
-        told = table.astype(object).where(table.notna(), "")
-        for number, row in enumerate(told.to_dict("records"), start=1):
+        cells = table.astype(object).where(table.notna(), "")
+        for number, row in enumerate(cells.to_dict("records"), start=1):
             found = [f"row {number}: {problem}" for problem in _problems(row, pools, end_s)]
             problems += found
             if not found:
@@ -150,13 +150,13 @@ def read_marks(
 def _problems(row: dict[Any, Any], pools: Sequence[str], end_s: float) -> Iterator[str]:
     time, pool, node = row["time_s"], _text(row, "pool"), row.get("node", "")
     if not 0 <= _number(time) <= end_s:
-        yield f"time_s {time!r} is not in the run, which lasts from 0 to {end_s:.15g} s"
+        yield f"time_s {time!r} is outside the run, which lasts from 0 to {end_s:.15g} s"
     if not _text(row, "kind"):
         yield "kind is empty"
     if pool and pool not in pools:
         yield unknown_name("pool", pool, pools)
     if node != "" and not (_number(node) >= 0 and _number(node).is_integer()):
-        yield f"node {node!r} is not a whole number from 0 on"
+        yield f"node {node!r} is not a whole number of 0 or more"
     if node != "" and not pool:
         yield f"node {node!r} needs its pool"
 
@@ -177,7 +177,7 @@ def _text(row: dict[Any, Any], name: str) -> str:
 
 
 def _number(value: Any) -> float:
-    """The value as a float, NaN where it is none."""
+    """Return the value as a float, NaN if it is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Folders for output."""
+"""Output folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["unused_folder"]
 
 
 def unused_folder(path: str | Path) -> Path:
-    """Return `path`, or with the first number behind it that makes a new name.
+    """Return `path`, or `path` with the first numeric suffix that makes it a new name.
 
     Examples
     --------

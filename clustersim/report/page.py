@@ -1,4 +1,4 @@
-"""A study's report as one HTML file that needs nothing else, neither files nor network."""
+"""A study's report as one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from clustersim.report.cells import Format, table_columns
 __all__ = ["Figure", "Listing", "Page", "Section", "Table", "render_page", "write_page"]
 
 _SCROLLED_ROWS = 25
-"""A table of more rows scrolls in a frame of its own and has a filter."""
+"""A longer table scrolls in a separate frame and has a filter."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Figure:
     Parameters
     ----------
     title, caption : str
-        What it shows, and what to see in it.
+        What the picture shows, and what to note in it.
     svg : str
-        The text of an SVG file as matplotlib writes it.
+        The text of an SVG file written by matplotlib.
     """
 
     title: str
@@ -50,21 +50,21 @@ class Table:
     Parameters
     ----------
     title, caption : str
-        What it holds, and how to read it.
+        What the table contains, and how to read it.
     frame : pandas.DataFrame
         Rows and columns, quantities in SI.
     labels : mapping of str to str
-        Headings by column; by default the column's name, without its unit.  One mapping may
-        serve many tables: names of other columns are passed over, here and in `formats`.
+        Headings by column; by default the column's name without its unit.  One mapping may
+        serve several tables: names of other columns are ignored, here and in `formats`.
     formats : mapping of str to callable
-        Text of a finite number, by column.  By default the suffix of the column's name
-        gives the unit (``_s, _w, _bytes, _Bps, _cny``), and other numbers get three digits.
+        Functions that format a finite number, by column.  By default the suffix of the column
+        name gives the unit (``_s, _w, _bytes, _Bps, _cny``); other numbers get three digits.
     intervals : bool
         Join ``m``, ``m_low`` and ``m_high`` in one cell, ``"12.3 min (11 to 14)"``.
     most_rows : int
-        Rows in the page at most, the first.
+        The page shows at most this many rows, from the first.
     file : str
-        The file beside the page that holds all rows, linked below the table.
+        The file with all rows, next to the page; linked below the table.
     """
 
     title: str
@@ -79,7 +79,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Listing:
-    """A file or commands, folded away under a title until asked for."""
+    """A file or commands, collapsed under a title."""
 
     title: str
     text: str
@@ -87,14 +87,14 @@ class Listing:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with its own heading.
+    """A part of the page with a heading.
 
     Parameters
     ----------
     title : str
-        Also its entry in the table of contents.
+        Heading, and entry in the table of contents.
     parts : sequence of str, Figure, Table or Listing
-        Top to bottom; a str is a paragraph.
+        Contents from top to bottom; a str is a paragraph.
     """
 
     title: str
@@ -108,13 +108,13 @@ class Page:
     Parameters
     ----------
     title, question : str
-        The study's name and what it asks.
+        Name and question of the study.
     lead : sequence of str
-        What it found, a plain sentence each.
+        Findings, one plain sentence each.
     sections : sequence of Section
-        What it is founded on.
+        Evidence for the findings.
     footer : str
-        Where the numbers come from: versions, seed.
+        Origin of the numbers: versions, seed.
     """
 
     title: str
@@ -125,7 +125,7 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """HTML text of a report, the same for the same page."""
+    """Return the HTML text of a report; the same page gives the same text."""
     counts: Counter[str] = Counter()
     sections = [
         {
@@ -151,7 +151,7 @@ def render_page(page: Page) -> str:
 
 
 def write_page(page: Page, path: str | Path) -> Path:
-    """Write a report in one step, so that no reader ever meets half of one.
+    """Write a report atomically, so that readers never see a partial file.
 
     Raises
     ------
@@ -186,12 +186,12 @@ def _environment() -> Environment:
 
 
 def _prose(text: str) -> str:
-    """A text whose per cent signs stay on the line of their numbers."""
+    """Keep each per cent sign on the same line as its number."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _view(part: str | Figure | Table | Listing, counts: Counter[str]) -> dict[str, Any]:
-    """What the template needs of a part; `counts` numbers the parts of each kind."""
+    """Return the data of a part for the template; `counts` numbers the parts of each kind."""
     if isinstance(part, str):
         return {"kind": "paragraph", "text": part}
     kind = type(part).__name__.lower()
@@ -225,5 +225,5 @@ def _table_view(table: Table) -> dict[str, Any]:
 
 
 def _breakable(label: str) -> Markup:
-    """A heading that may be broken after the dots of a path."""
+    """Return a heading that may be wrapped after the dots of a path."""
     return Markup(".<wbr>").join(escape(_prose(part)) for part in label.split("."))

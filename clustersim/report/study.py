@@ -1,4 +1,4 @@
-"""A study from its file to its folder: runs, tables, pictures, and lines in the terminal."""
+"""Run a study from its file: runs, tables, pictures, and lines in the terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from clustersim.units import counted, format_duration
 
 __all__ = ["run_study", "write_report", "write_results"]
 
-TELL_EVERY_S = 10.0
+SHOW_EVERY_S = 10.0
 WIDTH = 100
 
 
@@ -55,16 +55,15 @@ def run_study(
     study, out, workers, executor, dask, resume, keep_old, progress
         See :func:`~clustersim.studies.execution.make_runs`.
     report : bool
-        Whether to print how far it is and what follows from it, and to write its tables and
-        pictures, as the command does.  Without it nothing is printed, and
-        :func:`clustersim.load_result` gives the tables.
+        Whether to print progress and findings, and to write tables and pictures, as the command
+        does.  If False, nothing is printed; :func:`clustersim.load_result` returns the tables.
     formats : sequence of str
-        Of the pictures.
+        File formats of the pictures.
 
     Returns
     -------
     bool
-        Whether all runs are there; after an interrupt, what is there is written.
+        Whether all runs are done; after an interrupt, the results so far are written.
 
     Raises
     ------
@@ -73,7 +72,7 @@ def run_study(
     """
     began = time.perf_counter()
     study = define_study(study)
-    teller = _Teller(report=report, progress=progress)
+    display = _ProgressDisplay(report=report, progress=progress)
     if report and study.spec.question:
         print(textwrap.fill(study.spec.question, WIDTH))
     complete = make_runs(
@@ -84,44 +83,42 @@ def run_study(
         dask=dask,
         resume=resume,
         keep_old=keep_old,
-        progress=teller.tell,
+        progress=display.show,
     )
     if report:
-        teller.end()
-        _report(Path(out), formats, complete=complete, done=teller.summary(), began=began)
+        display.end()
+        _report(Path(out), formats, complete=complete, done=display.summary(), began=began)
     return complete
 
 
 def _report(out: Path, formats: Sequence[str], *, complete: bool, done: str, began: float) -> None:
-    """Write the tables and pictures of a study, and print what follows from it."""
+    """Write the tables and pictures of a study, and print its findings."""
     result = load_result(out)
     if result.runs.empty:
         print("interrupted before the first run was done")
         return
     if not complete:
-        print(
-            f"interrupted; writing what follows from {counted(len(result.runs), 'run')}", flush=True
-        )
+        print(f"interrupted; writing the results of {counted(len(result.runs), 'run')}", flush=True)
     try:
         figures, problems = write_results(result, out, formats)
     except KeyboardInterrupt:
-        told = "its tables and pictures are incomplete; --resume writes them"
-        print(f"all runs that were done are in {out}; {told}", file=sys.stderr)
+        incomplete = "its tables and pictures are incomplete; --resume writes them"
+        print(f"all finished runs are in {out}; {incomplete}", file=sys.stderr)
         raise
     for line in [*findings(result), *warnings(result), *fleet_notes(result)]:
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     failed = result.runs[result.runs["status"] == "failed"]
     for key, error in failed[["run", "error"]].head(3).itertuples(index=False):
         print(f"failed: {error.strip().splitlines()[-1]}")
-        print(f"  redo it alone: clustersim run --from {out} --run {key} --out redone")
+        print(f"  redo this run alone: clustersim run --from {out} --run {key} --out redone")
     for problem in problems:
         print(f"not drawn: {problem}")
     if not complete:
-        print(f"interrupted; --resume goes on where it was, in {out}")
+        print(f"interrupted; continue the study in {out} with --resume")
     print(f"{done} in {time.perf_counter() - began:.0f} s")
     for figure in figures:
         print(f"picture: {out / f'{figure.name}.{formats[0]}'}")
-    print(f"tables: {out}; for a page with all of it: clustersim report {shlex.quote(str(out))}")
+    print(f"tables: {out}; for a page with everything: clustersim report {shlex.quote(str(out))}")
 
 
 def write_results(
@@ -133,7 +130,7 @@ def write_results(
     -------
     figures : list of NamedFigure
     problems : list of str
-        Why a picture could not be drawn.
+        Why pictures could not be drawn.
 
     Raises
     ------
@@ -159,7 +156,7 @@ def write_results(
 
 
 def _remove_old(folder: Path, tables: Iterable[str]) -> None:
-    """Remove what an earlier version of the study left: its tables and pictures, nothing else."""
+    """Remove the tables and pictures of an earlier version of the study, and nothing else."""
     names = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "parquet")}
     picture = re.compile(rf"\d+-({'|'.join(PLOT_KINDS.items)})\.({'|'.join(FORMATS)})")
     for path in folder.iterdir():
@@ -175,7 +172,7 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Write columns of numbers and names as text, as a Parquet column has one type."""
+    """Convert columns of mixed numbers and names to text, as a Parquet column has one type."""
     mixed = [
         str(name)
         for name in table
@@ -185,12 +182,12 @@ def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write the page ``report.html`` of a study's folder, of the runs that it has.
+    """Write the page ``report.html`` into a study's folder, for the runs it has.
 
     Raises
     ------
     InputError
-        If it is no folder of a study, or the page cannot be written.
+        If the folder is not that of a study, or the page cannot be written.
     """
     check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)
@@ -201,43 +198,43 @@ def write_report(folder: str | Path) -> Path:
     return write_page(study_page(result, folder, figures), folder / "report.html")
 
 
-class _Teller:
-    """Tells how far a study is: a caller, and a terminal in one line or a pipe now and then."""
+class _ProgressDisplay:
+    """Shows progress in one line of a terminal, or every so often in a pipe; calls `progress`."""
 
     def __init__(self, *, report: bool, progress: Callable[[Progress], None] | None) -> None:
         self._reports, self._progress = report, progress
         self._last: Progress | None = None
-        self._told_at = time.perf_counter()
+        self._shown_at = time.perf_counter()
         self._on_terminal = sys.stderr.isatty()
 
-    def tell(self, now: Progress) -> None:
-        """Tell, if it is time."""
+    def show(self, now: Progress) -> None:
+        """Show the progress, if it is time."""
         self._last = now
         if self._progress is not None:
             self._progress(now)
         if not self._reports:
             return
-        passed = time.perf_counter() - self._told_at
+        passed = time.perf_counter() - self._shown_at
         if self._on_terminal:
             if passed > 0.1 or now.done == now.planned:
-                self._told_at = time.perf_counter()
+                self._shown_at = time.perf_counter()
                 print(f"\r\033[K{_line(now)}", end="", file=sys.stderr, flush=True)
-        elif passed > TELL_EVERY_S:
-            self._told_at = time.perf_counter()
+        elif passed > SHOW_EVERY_S:
+            self._shown_at = time.perf_counter()
             print(_line(now), file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leave the line."""
+        """Clear the line."""
         if self._on_terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def summary(self) -> str:
-        """Say what was done."""
+        """Describe what was done."""
         if self._last is None:
             return "no run"
-        reused = f", {self._last.reused:,} of them from before" if self._last.reused else ""
+        reused = f", {self._last.reused:,} of them reused" if self._last.reused else ""
         if self._last.kept_old:
-            reused += f" ({self._last.kept_old:,} by other code)"
+            reused += f" ({self._last.kept_old:,} made by other code)"
         failed = f", {self._last.failed:,} failed" if self._last.failed else ""
         return f"{counted(self._last.done, 'run')}{reused}{failed}"
 
@@ -246,5 +243,6 @@ def _line(now: Progress) -> str:
     failed = f", {now.failed:,} failed" if now.failed else ""
     left = format_duration(now.left_s) if now.left_s < float("inf") else "unknown"
     return (
-        f"{now.done:,} of {now.planned:,} runs{failed}, {now.per_s:.2g} a second, about {left} left"
+        f"{now.done:,} of {now.planned:,} runs{failed}, {now.per_s:.2g} per second, about "
+        f"{left} left"
     )

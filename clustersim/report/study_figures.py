@@ -1,4 +1,4 @@
-"""The pictures of a study: those that its file asks for, or those that fit."""
+"""The pictures of a study: those requested in its file, or a suitable default set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["NamedFigure", "default_plots", "draw_plots"]
 
 @dataclass(frozen=True)
 class NamedFigure:
-    """A picture and the name of its file."""
+    """A picture and its file name."""
 
     name: str
     title: str
@@ -31,7 +31,7 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
     -------
     figures : list of NamedFigure
     problems : list of str
-        Why a picture could not be drawn: the study does not have, or not yet, what it shows.
+        Why pictures could not be drawn: the study lacks the data, or does not have them yet.
     """
     plots = result.study.spec.plots or default_plots(result)
     drawn, problems = [], []
@@ -57,7 +57,7 @@ def _drawn(result: StudyResult, plot: Plot, name: str) -> NamedFigure:
 
 
 def default_plots(result: StudyResult) -> list[Plot]:
-    """Return the pictures of a study whose file asks for none."""
+    """Return the pictures of a study whose file requests none."""
     spec = result.study.spec
     plots: list[Plot] = []
     numeric = [path for path in result.parameters if is_numeric(result.points, path)]
@@ -83,6 +83,6 @@ def default_plots(result: StudyResult) -> list[Plot]:
 
 
 def _every_period(result: StudyResult, metric: str) -> bool:
-    """Whether the points have a metric of every period."""
+    """Return whether the points have a metric for every period."""
     count = len(result.study.spec.window.period_names)
     return all(in_period(metric, period) in result.points for period in range(1, count + 1))

@@ -43,7 +43,7 @@ def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]
     ----------
     result : StudyResult
     folder : Path
-        The study's folder, in which the page will lie.
+        The study's folder, where the page will be written.
     figures : sequence of NamedFigure
     """
     spec = result.study.spec
@@ -51,24 +51,24 @@ def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]
         Figure(figure.title, svg_text(figure.figure), figure.figure.caption) for figure in figures
     ]
     sections = [
-        Section("Pictures", pictures or ["No run is there yet."]),
+        Section("Pictures", pictures or ["There are no runs yet."]),
         Section("Results", _results(result)),
         Section("Runs", _runs(result, folder)),
-        Section("How it was made", _provenance(result, folder)),
+        Section("Provenance", _provenance(result, folder)),
     ]
-    told = versions()
+    used = versions()
     return Page(
         title=spec.name,
         question=spec.question,
         lead=[*findings(result), *warnings(result), *fleet_notes(result)],
         sections=sections,
-        footer=f"clustersim {told['clustersim']}, Python {told['python']}, seed "
+        footer=f"clustersim {used['clustersim']}, Python {used['python']}, seed "
         f"{result.study.base.seed}",
     )
 
 
 def fleet_notes(result: StudyResult) -> list[str]:
-    """Say what costs assume, how networks are built, and which chips are hypothetical."""
+    """Return notes on cost assumptions, simplified networks and hypothetical chips."""
     chips: dict[str, Accelerator] = {}
     built: dict[str, None] = {}
     assumed: dict[str, None] = {}
@@ -78,7 +78,7 @@ def fleet_notes(result: StudyResult) -> list[str]:
         try:
             loaded, fleet = open_changed(result.study.base.tree, point.changes)
         except InputError:
-            continue  # its runs failed and say so, or a file is gone since they were made
+            continue  # its runs failed with this error, or a file was removed since
         for pool in fleet.cluster.pools:
             chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
             built |= dict.fromkeys(f"Note: pool {pool.name}: {note}." for note in pool.notes)
@@ -89,7 +89,7 @@ def fleet_notes(result: StudyResult) -> list[str]:
             assumed |= dict.fromkeys(assumption_lines(scenario, fleet.cluster, fleet.catalogue))
     lines = [f"{line}." for line in assumed]
     if len(lines) > MOST_ASSUMED:
-        more = f"Note: {len(lines) - MOST_ASSUMED} more such lines hold at other points."
+        more = f"Note: {len(lines) - MOST_ASSUMED} more such lines apply to other points."
         lines = [*lines[:MOST_ASSUMED], more]
     return [*lines, *built, *filter(None, [hypothetical_note(chips.values())])]
 
@@ -107,7 +107,7 @@ def _results(result: StudyResult) -> list[str | Table]:
                 result,
                 "Capacity at the objective",
                 result.capacities,
-                "In brackets the 95 % interval over replications.",
+                "In parentheses: 95 % interval over replications.",
                 "capacities.csv",
             )
         )
@@ -115,9 +115,9 @@ def _results(result: StudyResult) -> list[str | Table]:
         parts.append(
             _table(
                 result,
-                "Gain of capacity, replication by replication",
+                "Gain of capacity, paired by replication",
                 result.gains,
-                "In brackets the 95 % interval of the paired difference.",
+                "In parentheses: 95 % interval of the paired difference.",
                 "gains.csv",
             )
         )
@@ -129,7 +129,7 @@ def _results(result: StudyResult) -> list[str | Table]:
                     result,
                     f"Paired differences: {axis_of(str(metric)).label}",
                     rows.drop(columns="metric"),
-                    "System less baseline on the same random numbers, with its 95 % interval.",
+                    "System minus baseline on the same random numbers, with the 95 % interval.",
                     "differences.csv",
                     same_as=str(metric),
                 )
@@ -140,7 +140,7 @@ def _results(result: StudyResult) -> list[str | Table]:
                 result,
                 "Sobol indices",
                 result.indices,
-                "Share of a metric's variance; in brackets the 95 % bootstrap interval.",
+                "Share of a metric's variance; in parentheses: 95 % bootstrap interval.",
                 "indices.csv",
             )
         )
@@ -150,7 +150,7 @@ def _results(result: StudyResult) -> list[str | Table]:
             result,
             "Points",
             points,
-            "Means over replications; in brackets the 95 % interval over them.",
+            "Means over replications; in parentheses: 95 % interval.",
             "points.csv",
         )
     )
@@ -166,7 +166,7 @@ def _table(
     *,
     same_as: str = "",
 ) -> Table:
-    """A table with the words and units of its columns."""
+    """Return a table with the labels and units of its columns."""
     axes, labels = study_axes(result), {}
     formats: dict[str, Format] = {}
     for column in map(str, frame.columns):
@@ -198,7 +198,7 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
     if len(failed):
         first = failed.iloc[0]
         parts.append(f"{len(failed)} runs failed. The first: {first['error'].strip()}")
-        parts.append(Listing("Redo it alone", _redo(folder, str(first["run"]))))
+        parts.append(Listing("Redo this run alone", _redo(folder, str(first["run"]))))
     mixed = ["code"] if result.runs["code"].nunique() > 1 else []
     fixed = ["draw", "replication", "status", *mixed]
     shown = [*result.parameters, *fixed, *result.study.spec.metrics]
@@ -223,7 +223,7 @@ def _redo(folder: Path, key: str) -> str:
 def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
     study = (folder / STUDY_FILE).read_text(encoding="utf-8")
     made_by = (result.codes.get(own, f"code {own}") for own in result.runs["code"].unique())
-    told = "\n".join(
+    lines = "\n".join(
         [
             *(f"runs made by {code}" for code in made_by),
             *(f"{name} {version}" for name, version in versions().items()),
@@ -232,14 +232,14 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
     run = str(result.runs["run"].iloc[0]) if len(result.runs) else "HASH"
     commands = (
         f"clustersim study {STUDY_FILE} --out again      # the same study, with the same numbers\n"
-        f"{_redo(folder, run)}      # one run of it, with all its tables"
+        f"{_redo(folder, run)}      # one of its runs, with all tables"
     )
     return [
-        f"The scenario's seed is {result.study.base.seed}; every source of randomness is a child "
-        "of it by name and replication, so that points that are compared have the same random "
-        "numbers; an offered load stretches the times between the same jobs.",
+        f"The seed of the scenario is {result.study.base.seed}. Every source of randomness has a "
+        "stream derived from it by name and replication, so that compared points use the same "
+        "random numbers. An offered load stretches the times between the same jobs.",
         Listing("Commands", commands),
         Listing(STUDY_FILE, study),
-        Listing("The scenario, resolved", yaml_text(result.study.base.tree)),
-        Listing("Versions", told),
+        Listing("Resolved scenario", yaml_text(result.study.base.tree)),
+        Listing("Versions", lines),
     ]

@@ -1,9 +1,8 @@
-"""The timeline of a run as a file for trace viewers: who ran where and when.
+"""The timeline of a run as a file for trace viewers: which jobs ran where and when.
 
-The file is a JSON object of the Trace Event Format (Google, "Trace Event Format"), which
-Perfetto and chrome://tracing open.  A pool is a process, a node a thread, or several where
-it ran several jobs at once: viewers draw slices of one thread only where none overlaps
-another in part.
+The file is a JSON object of the Trace Event Format (Google, "Trace Event Format"), which Perfetto
+and chrome://tracing open.  A pool is a process.  A node is a thread, or several threads if it ran
+several jobs at once: viewers draw the slices of one thread only if they do not partially overlap.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ __all__ = ["ChromeTrace", "chrome_trace"]
 Event = dict[str, Any]
 _CHUNK = 8192
 _LATEST_US = 2**53
-"""Viewers count microseconds in floats, exactly up to here (285 years)."""
+"""Viewers store microseconds in floats, which are exact up to here (285 years)."""
 _ALL = 1
-"""The process of what belongs to no pool; those of the pools follow."""
-_TOLD = ("model", "vc", "user")
-_OF_SLICES = {"job_id", "submit_s", "start_s", "n_accelerators", "outcome", "job_class", *_TOLD}
+"""Process of the events that belong to no pool; the processes of the pools follow."""
+_OPTIONAL = ("model", "vc", "user")
+_OF_SLICES = {"job_id", "submit_s", "start_s", "n_accelerators", "outcome", "job_class", *_OPTIONAL}
 
 
 class ChromeTrace:
@@ -45,9 +44,9 @@ class ChromeTrace:
     Attributes
     ----------
     n_slices, n_tracks, n_marks : int
-        Slices, the threads that hold them, and marks: outages, and the user's table.
+        Numbers of slices, of threads that contain them, and of marks (outages and user's events).
     other_data : dict
-        Where the run comes from: scenario, seed, policy, versions.
+        Origin of the run: scenario, seed, policy, versions.
     """
 
     def __init__(
@@ -62,14 +61,14 @@ class ChromeTrace:
         pools = result.utilisation["pool"].unique().tolist()
         self._pid_of = {str(pool): _ALL + 1 + k for k, pool in enumerate(pools)}
         self._never_ran_tid = _ALL + 1 + len(pools)
-        # Perfetto tells threads apart by tid alone where it names them.
+        # Perfetto identifies a named thread by its tid alone.
         self._first_tid = self._never_ran_tid + 1
         self._end_us = int(_us(result.utilisation["time_s"]).max())
         self.n_slices, self.n_tracks, self.n_marks = len(self._bars), len(self._tracks), len(marks)
         self.other_data = _other_data(result, by, left_out=max(0, len(result.jobs) - most_jobs))
 
     def events(self) -> Iterator[Event]:
-        """Each event in turn: names, counters, marks, slices."""
+        """Yield all events: names, counters, marks, slices."""
         yield from self._names()
         yield from self._counters()
         yield from self._never_ran()
@@ -77,7 +76,7 @@ class ChromeTrace:
         yield from self._slices()
 
     def chunks(self) -> Iterator[bytes]:
-        """The file in pieces, the same bytes for the same result."""
+        """Yield the file in pieces; the same result gives the same bytes."""
         encode = json.JSONEncoder(
             sort_keys=True, separators=(",", ":"), allow_nan=False, default=str
         ).encode
@@ -90,7 +89,7 @@ class ChromeTrace:
         yield b"\n]}\n"
 
     def write(self, path: str | Path) -> Path:
-        """Write the file, packed by gzip where `path` ends in ``.gz``: all of it or nothing.
+        """Write the file atomically, compressed with gzip if `path` ends in ``.gz``.
 
         Raises
         ------
@@ -133,8 +132,8 @@ class ChromeTrace:
 
     def _never_ran(self) -> Iterator[Event]:
         jobs = self._never_began
-        told = jobs[["job_id", "n_accelerators", "reason"]].itertuples(index=False)
-        for time, (job_id, n, reason) in zip(_us(jobs["submit_s"]).tolist(), told, strict=True):
+        values = jobs[["job_id", "n_accelerators", "reason"]].itertuples(index=False)
+        for time, (job_id, n, reason) in zip(_us(jobs["submit_s"]).tolist(), values, strict=True):
             args = {"job_id": job_id, "n_accelerators": int(n), "reason": reason}
             yield _instant(time, "never ran", _ALL, self._never_ran_tid, "t", args)
 
@@ -175,7 +174,7 @@ class ChromeTrace:
                 of["n_accelerators"].astype(np.int64).tolist(),
                 wait.tolist(),
                 (of["outcome"] == UNFINISHED).tolist(),
-                zip(*(_texts(of, name) for name in _TOLD), strict=True),
+                zip(*(_texts(of, name) for name in _OPTIONAL), strict=True),
             )
             for pid, tid, ts, dur, job_id, kind, n, gang, waited, runs, more in zip(
                 *columns, strict=True
@@ -185,8 +184,8 @@ class ChromeTrace:
                     args["job_accelerators"] = gang
                 if runs:
                     args["unfinished"] = True
-                told = zip(_TOLD, more, strict=True)
-                args |= {key: value for key, value in told if value is not None}
+                optional = zip(_OPTIONAL, more, strict=True)
+                args |= {key: value for key, value in optional if value is not None}
                 yield {
                     "ph": "X",
                     "name": kind or f"job {job_id}",
@@ -206,13 +205,12 @@ def chrome_trace(
     events: pd.DataFrame | str | Path | None = None,
     most_jobs: int | None = None,
 ) -> ChromeTrace:
-    """Make the timeline of a run in the Trace Event Format.
+    """Convert a run to a timeline in the Trace Event Format.
 
-    Times are microseconds of simulated time; the date of time 0 and its time zone, where they
-    are known, are in `other_data`.  Slices are named by their class of jobs, which gives them
-    their colour, or by their job where there are no classes.  Counters tell the accelerators
-    allocated in each pool and the jobs waiting: of all pools, and of each those that ran there
-    later.
+    Times are microseconds of simulated time; the date of time 0 and its time zone, if known, are
+    in `other_data`.  Slices are named by job class, which gives them their colour, or by job if
+    there are no classes.  Counters show the allocated accelerators of each pool and the waiting
+    jobs: in total, and by the pool in which they ran later.
 
     Parameters
     ----------
@@ -220,11 +218,11 @@ def chrome_trace(
         Of a run.
     by : {"node", "pool"}
         Slices for each job and node, in threads of the nodes; or for each job, in lanes of
-        its pool (as also where nodes were not told apart).
+        its pool (also used if the run did not track nodes).
     events : pandas.DataFrame or path of a CSV file, optional
         Marks: ``time_s`` and ``kind``, optionally ``pool``, ``node``, ``text``.
     most_jobs : int, optional
-        Draw only so many jobs, the first submitted; counters are of all.
+        Draw only this many jobs, in order of submission; counters include all jobs.
 
     Raises
     ------
@@ -235,10 +233,11 @@ def chrome_trace(
     if end_s * 1e6 > _LATEST_US:
         raise InputError(
             "timeline",
-            f"the run lasts {format_duration(end_s)}; at most {format_duration(_LATEST_US / 1e6)}",
+            f"the run lasts {format_duration(end_s)}; at most {format_duration(_LATEST_US / 1e6)} "
+            "are allowed",
         )
     if most_jobs is not None and most_jobs < 1:
-        raise InputError("most_jobs", f"{most_jobs} is not a number from 1 on")
+        raise InputError("most_jobs", f"must be a whole number of 1 or more, found {most_jobs}")
     pools = [str(pool) for pool in result.utilisation["pool"].unique()]
     marks = [] if events is None else read_marks(events, pools=pools, end_s=end_s)
     if result.outages is not None:
@@ -247,11 +246,11 @@ def chrome_trace(
 
 
 def _other_data(result: Result, by: str, left_out: int) -> dict[str, Any]:
-    """What the provenance tells of where a run comes from, save what differs each time."""
+    """Return the origin of a run from its provenance, without values that vary between runs."""
     provenance = result.provenance
     scenario: Mapping[str, Any] = provenance.get("scenario", {})
     scheduling: Mapping[str, Any] = scenario.get("scheduler", provenance.get("replay", {}))
-    told = {
+    origin = {
         "scenario": scenario.get("name"),
         **result.calendar.document(),
         "seed": provenance.get("seed"),
@@ -264,7 +263,7 @@ def _other_data(result: Result, by: str, left_out: int) -> dict[str, Any]:
         "slices_by": by,
         "jobs_left_out": left_out or None,
     }
-    return {key: value for key, value in told.items() if value is not None}
+    return {key: value for key, value in origin.items() if value is not None}
 
 
 def _track_title(node: int, lane: int) -> str:
@@ -274,7 +273,7 @@ def _track_title(node: int, lane: int) -> str:
 
 
 def _name(of: str, pid: int, tid: int, title: str, order: int) -> Iterator[Event]:
-    """Name a process or thread and give it its place in the viewer."""
+    """Name a process or thread and set its position in the viewer."""
     for name, args in (
         (f"{of}_name", {"name": title}),
         (f"{of}_sort_index", {"sort_index": order}),
@@ -288,14 +287,14 @@ def _instant(time: int, name: str, pid: int, tid: int, scope: str, args: Event) 
 
 
 def _counter(pid: int, name: str, series: str, times: Ints, counts: Ints) -> Iterator[Event]:
-    """Each step of a counter, on the main thread of its process."""
+    """Yield each step of a counter, on the main thread of its process."""
     head = {"ph": "C", "name": name, "cat": "counter", "pid": pid, "tid": pid}
     for time, count in zip(times.tolist(), counts.tolist(), strict=True):
         yield {**head, "ts": time, "args": {series: count}}
 
 
 def _waiting(jobs: pd.DataFrame, end_us: int) -> tuple[Ints, Ints]:
-    """The jobs that wait, as a step function from time 0 to the end."""
+    """Return the number of waiting jobs as a step function from time 0 to the end."""
     submit, start = _us(jobs["submit_s"]), _us(jobs["start_s"].dropna())
     times = np.concatenate([[0], submit, start, [end_us]])
     changes = np.repeat([0, 1, -1, 0], [1, len(submit), len(start), 1])
@@ -306,13 +305,13 @@ def _waiting(jobs: pd.DataFrame, end_us: int) -> tuple[Ints, Ints]:
 
 
 def _us(seconds: Any) -> Ints:
-    """Whole microseconds: rounding keeps the order of times, so bars stay apart."""
+    """Convert to whole microseconds; rounding keeps the order of times, so bars do not overlap."""
     return np.rint(np.asarray(seconds, dtype=np.float64) * 1e6).astype(np.int64)
 
 
 def _texts(jobs: pd.DataFrame, name: str) -> list[str | None]:
-    """A column as texts, None where a job has none or the column is absent."""
+    """Return a column as texts; None if a job has no value or the column is missing."""
     if name not in jobs:
         return [None] * len(jobs)
     there = ((jobs[name] != "") & jobs[name].notna()).fillna(False).tolist()
-    return [str(v) if told else None for v, told in zip(jobs[name].tolist(), there, strict=True)]
+    return [str(v) if known else None for v, known in zip(jobs[name].tolist(), there, strict=True)]

@@ -1,4 +1,4 @@
-"""Studies: many runs, and what can be concluded from them."""
+"""Studies: many runs and the conclusions from them."""
 
 from __future__ import annotations
 

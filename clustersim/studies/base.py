@@ -1,4 +1,4 @@
-"""The base scenario of a study, and every run that is made of it."""
+"""The base scenario of a study, and the runs derived from it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from clustersim.workload import load_workload, log_files
 __all__ = ["POSTERIOR_MEAN", "Base", "PointRuns", "Run", "open_base"]
 
 POSTERIOR_MEAN = -1
-"""Number of the draw that stands for the posterior's mean."""
+"""Draw number of the posterior mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,16 @@ class Run:
     Attributes
     ----------
     key : str
-        Hash of all that its result depends on, the code among it; see
+        Hash of everything that its result depends on, including the code; see
         :func:`~clustersim.studies.run_key.run_key`.
     draw, replication : int
     changes : dict of str to object
-        Of the base scenario, by path; draw and replication among them.
+        Changes of the base scenario by path, including draw and replication.
     written : dict of str to object
-        The same, with the content of the topologies, workload models and chips that files among
-        them hold: what its hash was taken of, whatever becomes of the files.
+        The same changes, with the names of topology, workload and chip files replaced by their
+        content.  The key is computed from these, so later changes of the files do not matter.
     files : dict of str to str
-        Hashes of the files that it reads, by path.
+        Hashes of the files that the run reads, by path.
     """
 
     key: str
@@ -67,19 +67,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Base:
-    """The base scenario with the study's own changes.
+    """The base scenario with the changes under `set` in the study.
 
     Attributes
     ----------
     tree : dict
-        The whole scenario as plain data: what it named is written out, and logs and policies of
-        the user's own are named by their full path.  Its cases are there, and none is applied.
+        The whole scenario as plain data.  The files that it names are replaced by their content;
+        logs and user-defined policies are named by their full path.  It contains the cases, but
+        none is applied.
     source : str
         Its file, for messages.
     window : Window
-        What is measured of every run.
+        The part of every run that is measured.
     plugins : tuple of str
-        Files of the user's own that register metrics, which are measured of every run too.
+        Plugin files that register metrics, which are also measured in every run.
     """
 
     tree: Mapping[str, Any]
@@ -90,20 +91,20 @@ class Base:
     @property
     def measured(self) -> dict[str, Any]:
         """Arguments of :func:`~clustersim.analysis.measures.measure`."""
-        told = self.window.measured
-        return {**told, "plugins": list(self.plugins)} if self.plugins else told
+        window = self.window.measured
+        return {**window, "plugins": list(self.plugins)} if self.plugins else window
 
     @property
     def seed(self) -> int:
-        """The scenario's."""
+        """Seed of the base scenario."""
         return int(self.tree["seed"])
 
     def at(self, changes: Mapping[str, Any]) -> PointRuns:
         """Return the runs of the scenario with some changes.
 
-        A scenario that cannot be used has runs too: each will fail, and say why.
+        An invalid scenario also has runs; each of them fails with an error message.
         """
-        # What names a whole part is set before what leads into it.
+        # A change of a whole part must precede changes of fields within it.
         ordered = dict(sorted(changes.items(), key=lambda item: item[0].count(".")))
         try:
             loaded = define_scenario(self.tree, ordered, source=self.source)
@@ -129,11 +130,11 @@ class PointRuns:
     Attributes
     ----------
     changes, written : dict
-        Of the base scenario, by path; see :class:`Run`.
+        Changes of the base scenario by path; see :class:`Run`.
     identity : dict
-        All that the result of a run depends on, but the code.
+        Everything that the result of a run depends on, except the code.
     files : dict of str to str
-        Hashes of the files that it reads, by path.
+        Hashes of the files that the runs read, by path.
     """
 
     changes: Mapping[str, Any]
@@ -162,17 +163,17 @@ class PointRuns:
 def open_base(
     spec: StudySpec, *, source: str | Path, folder: Path, plugins: tuple[str, ...] = ()
 ) -> Base:
-    """Read the base scenario of a study and check that every parameter's path exists.
+    """Read the base scenario of a study, and check that the path of every parameter exists.
 
     Parameters
     ----------
     spec : StudySpec
     source : str or Path
-        What to call the study in messages.
+        Name of the study in messages.
     folder : Path
-        What file names in it are relative to.
+        Folder to which file names in the study are relative.
     plugins : tuple of str
-        Files of the user's own that register metrics.
+        Plugin files that register metrics.
 
     Raises
     ------
@@ -193,10 +194,13 @@ def open_base(
     cases = changed_cases(tree, spec.set, partial(_case_value, folder))
     loaded = _resolved(_without_case(tree), _without_case(plain), source, named, folder)
     if spec.draws and loaded.scenario.performance.draw is not None:
-        told = f"the base scenario has performance.draw = {loaded.scenario.performance.draw}"
-        raise InputError(source, f"draws: {told}, and `draws` makes others; leave one of them out")
+        raise InputError(
+            source,
+            "draws: cannot be combined with performance.draw = "
+            f"{loaded.scenario.performance.draw} of the base scenario; remove one of them",
+        )
     written = _written_out(loaded.scenario, folder, named)
-    written.pop("plugins", None)  # the study's, of which these are a part
+    written.pop("plugins", None)  # included in the plugins of the study
     return Base({**written, **cases}, named, spec.window, plugins)
 
 
@@ -205,7 +209,7 @@ def _without_case(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _case_value(folder: Path, path: str, value: Any) -> Any:
-    """Write out the files that a change of a case names, as those of the base are."""
+    """Replace the files that a change of a case names by their content, as in the base."""
     if path == "catalogue" and isinstance(value, list):
         found = [full_path(folder, own) for own in value]
         return [_yaml(own) if isinstance(own, str) else own for own in found]
@@ -224,20 +228,22 @@ def _case_value(folder: Path, path: str, value: Any) -> Any:
 def _read_base(
     spec: StudySpec, source: str | Path, folder: Path
 ) -> tuple[dict[str, Any], Path, str]:
-    """Data of the base scenario, what its file names are relative to, and its name."""
+    """Return the data of the base scenario, the folder of its file names, and its name."""
     if isinstance(spec.base, str):
         with named_in(source, "base"):
             path = existing_file(spec.base, folder, within="experiments")
             return read_extended(path), path.parent, str(path)
     if "extends" in spec.base:
-        raise InputError(source, "base: extends goes with a file; name the file as the base")
+        raise InputError(
+            source, "base: `extends` is allowed only in a file; write `base:` with a file name"
+        )
     return copy.deepcopy(spec.base), folder, f"{source}: base"
 
 
 def _problems(
     field: str, check: Callable[..., object], tree: dict[str, Any], path: str, *arguments: Any
 ) -> list[str]:
-    """Problems that a check of a path finds, each with the field of the study that names it."""
+    """Return the problems that a check of a path finds, with the field that names the path."""
     try:
         check(tree, path, *arguments)
     except InputError as error:
@@ -247,17 +253,17 @@ def _problems(
 
 
 def _check_value(tree: dict[str, Any], dotted: str, folder: Path) -> None:
-    """Check that a path leads to a field that holds one value."""
+    """Check that a path leads to a field with a single value."""
     if isinstance(check_path(tree, dotted, folder), list):
-        raise InputError(dotted, "is a list, and a parameter is one value of a scenario")
+        raise InputError(dotted, "is a list; a parameter must be a single value of a scenario")
 
 
 def _opened(
     tree: dict[str, Any], spec: StudySpec, dotted: str, folder: Path
 ) -> Iterator[dict[str, Any]]:
-    """Yield the base with each value of the parameter that names a whole that the path leads into.
+    """Yield the base with each value of the parameter that contains a path.
 
-    Such as of ``cluster`` for ``cluster.pools.h200.nodes``.
+    For example, for ``cluster.pools.h200.nodes`` this is the parameter ``cluster``, if it varies.
     """
     whole = next((path for path in spec.varied if dotted.startswith(f"{path}.")), None)
     if whole is None:
@@ -276,7 +282,7 @@ def _resolved(
     named: str,
     folder: Path,
 ) -> LoadedScenario:
-    """Check the base scenario with the study's changes; say which of the two is wrong."""
+    """Check the base scenario with the study's changes; errors name the one that is wrong."""
     try:
         return define_scenario(tree, source=named, folder=folder)
     except InputError as error:
@@ -288,7 +294,7 @@ def _resolved(
 
 
 def _written_out(scenario: Scenario, folder: Path, source: str = "scenario") -> dict[str, Any]:
-    """Return a scenario as plain data that names no file but those that only a path can name.
+    """Return a scenario as plain data, with all files replaced by their content where possible.
 
     Raises
     ------
@@ -310,7 +316,7 @@ def _written_out(scenario: Scenario, folder: Path, source: str = "scenario") -> 
 
 
 def _content_of(path: str, value: Any, written: Mapping[str, Any]) -> Any:
-    """Return what a change stands for, where it names files that a scenario can also hold."""
+    """Return the value of a change, with named files replaced by their content where possible."""
     if path == "cluster" and isinstance(value, str):
         return written["cluster"]
     if path == "workload.generate" and isinstance(value, str):
@@ -319,13 +325,13 @@ def _content_of(path: str, value: Any, written: Mapping[str, Any]) -> Any:
 
 
 def _content(written: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Reduce a scenario to what its result depends on, the same however it is written.
+    """Reduce a scenario to what its result depends on, independent of the notation.
 
-    Hashes of files stand in the place of their paths; quantities are in SI; defaults are there.
+    Paths of files are replaced by hashes, quantities are in SI, and defaults are filled in.
     """
     content = {key: value for key, value in written.items() if key not in ("name", "description")}
     content["cluster"] = _canonical(ClusterSpec, content["cluster"], exclude_none=True)
-    # What an entry does not say is not its default but that of the entry that it extends.
+    # A missing field of an entry takes its value from the entry that it extends, not the default.
     content["catalogue"] = [
         _canonical(CatalogueFile, own, exclude_unset=True) for own in content["catalogue"]
     ]
@@ -343,7 +349,7 @@ def _content(written: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str,
 
 
 def _file_hashes(written: Mapping[str, Any]) -> dict[str, str]:
-    """Hash of each file that a scenario can only name by its path."""
+    """Return the hash of each file that a scenario can only name by its path."""
     trace, calibration = written["workload"].get("trace"), written["performance"].get("calibration")
     files = [*([] if trace is None else log_files(trace)), calibration]
     own = (written["scheduler"][name].partition(":")[0] for name in ("policy", "placement"))
@@ -354,7 +360,7 @@ def _file_hashes(written: Mapping[str, Any]) -> dict[str, str]:
 def _canonical(
     model: type[FileModel], data: Mapping[str, Any], **leave_out: bool
 ) -> Mapping[str, Any]:
-    """Return data as its format writes it; as it stands, where it is wrong: the run will say so."""
+    """Return data in the normal form of its format; unchanged if invalid (the run reports it)."""
     try:
         return model.model_validate(data).model_dump(mode="json", **leave_out)  # type: ignore[arg-type]
     except ValidationError:
@@ -374,7 +380,7 @@ def _yaml(path: str) -> Mapping[str, Any]:
 
 
 def _bytes(path: str) -> bytes:
-    """Content of a file, so that what was read of an older one is not taken again."""
+    """Return the content of a file; part of the cache key, so that a changed file is read again."""
     try:
         return Path(path).read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is wrong with a study file as a whole: fields that do not go together."""
+"""Checks of a study file as a whole: fields that contradict each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_pools", "check_study"]
 
 
 def check_study(spec: StudySpec) -> list[str]:
-    """Return what is wrong with a study whose fields are in order by themselves, one line each."""
+    """Return the problems of a study whose single fields are valid, one line each."""
     problems = [
         *_check_path(spec),
         *_check_sample(spec),
@@ -33,7 +33,7 @@ def check_study(spec: StudySpec) -> list[str]:
 
 
 def check_pools(spec: StudySpec, pools: set[str]) -> list[str]:
-    """Return a line for each metric of a pool that no point of the study has."""
+    """Return one line for each metric that names a pool which no point of the study has."""
     return [
         f"{field}: {name}: {unknown_name('pool', pool, pools)}"
         for field, name in spec.named_metrics
@@ -47,20 +47,20 @@ def _check_path(spec: StudySpec) -> Iterator[str]:
         yield f"parameters: {path} varies twice"
     for field, path in spec.named_paths:
         if path in ("replication", "seed"):
-            yield f"{field}: {path} is what `replications` varies"
+            yield f"{field}: {path} must not be a parameter; `replications` varies it"
         if path in ("name", "description"):
-            yield f"{field}: {path} is for readers; no result depends on it"
+            yield f"{field}: {path} is descriptive text; no result depends on it"
         if path == "plugins":
-            yield f"{field}: {path} cannot vary; name the files under the study's own `plugins`"
+            yield f"{field}: {path} cannot vary; list the files under `plugins` of the study"
         for fixed in spec.set:
             if fixed == path:
-                yield f"set: {fixed} has no effect, for it varies under {field}"
+                yield f"set: {fixed} has no effect, because it varies under {field}"
             elif fixed.startswith(f"{path}."):
-                yield f"set: {fixed} has no effect, for all of {path} varies under {field}"
+                yield f"set: {fixed} has no effect, because {path} varies as a whole under {field}"
     if "plugins" in spec.set:
-        yield "set: name the files under the study's own `plugins`, or with --plugins"
+        yield "set: plugins cannot be set; list them under `plugins` of the study, or use --plugins"
     if spec.draws and "performance.draw" in paths:
-        yield "draws: performance.draw is a parameter already"
+        yield "draws: performance.draw is already a parameter; remove one of them"
     if not paths and spec.capacity is None:
         yield "parameters: nothing varies; `clustersim run` runs one scenario"
 
@@ -69,21 +69,21 @@ def _check_sample(spec: StudySpec) -> Iterator[str]:
     drawn = spec.sampled
     if spec.sample is None:
         for path in drawn:
-            yield f"parameters.{path}: give the range steps, or say how to `sample` it"
+            yield f"parameters.{path}: the range needs `steps`, or a `sample:` section to draw it"
         return
     if not drawn:
-        yield "sample: there is no range without steps to be drawn"
+        yield "sample: needs a range without steps to draw; there is none"
     if spec.sample.method == "sobol-indices":
         if len(drawn) == 1:
             yield f"sample: sobol-indices need two or more ranges without steps, found {drawn[0]}"
         if spec.capacity is not None:
-            yield "sample: sobol-indices do not go with a capacity search"
+            yield "sample: sobol-indices cannot be combined with a capacity search"
         for path in drawn:
             values = spec.parameters[path]
             if isinstance(values, Range) and values.whole:
                 yield (
                     f"parameters.{path}: sobol-indices need fractions, found whole numbers; write "
-                    f"{values.begin}.0 and {values.end}.0 if fractions will do"
+                    f"{values.begin}.0 and {values.end}.0 if fractions are acceptable"
                 )
 
 
@@ -93,12 +93,14 @@ def _check_capacity(spec: StudySpec) -> Iterator[str]:
     if spec.objective is None:
         yield "capacity: needs an objective, such as objective: {metric: p95_wait_s, at_most: 1 h}"
     if isinstance(spec.replications, Replications):
-        yield "replications: a capacity search needs a fixed number of them"
+        yield "replications: a capacity search needs a fixed number, such as 10"
     elif spec.replications == 1:
         yield "replications: a capacity search needs two or more, found 1"
     for value in spec.listed(spec.capacity.of):
         if isinstance(value, (bool, str)):
-            yield f"parameters.{spec.capacity.of}: is searched and needs numbers, found {value!r}"
+            yield (
+                f"parameters.{spec.capacity.of}: the capacity search needs numbers, found {value!r}"
+            )
 
 
 def _check_comparison(spec: StudySpec) -> Iterator[str]:
@@ -110,13 +112,13 @@ def _check_comparison(spec: StudySpec) -> Iterator[str]:
         return
     listed = spec.listed(compare.of)
     if not listed:
-        yield f"compare.of: {compare.of} is a range; systems that are compared are listed"
+        yield f"compare.of: {compare.of} is a range; list the values to compare"
     elif not any(_same(value, compare.baseline) for value in listed):
         yield f"compare.baseline: {unknown_name('value', compare.baseline, map(str, listed))}"
     elif len(listed) == 1:
-        yield f"compare.of: {compare.of} has one value, {listed[0]!r}; nothing to compare it with"
+        yield f"compare.of: {compare.of} has only one value, {listed[0]!r}; list two or more"
     if spec.capacity is not None and compare.of == spec.capacity.of:
-        yield f"compare.of: {compare.of} is what the capacity search varies"
+        yield f"compare.of: {compare.of} must not be the parameter of the capacity search"
 
 
 def _check_period(spec: StudySpec) -> Iterator[str]:
@@ -126,11 +128,11 @@ def _check_period(spec: StudySpec) -> Iterator[str]:
         if period is not None and not count:
             yield f"{field}: {name} needs window: {{periods: {max(4, period)}}}"
         elif period is not None and period > count:
-            yield f"{field}: {name}: there are {count} periods"
+            yield f"{field}: {name}: window.periods has only {count} periods"
     if count and spec.capacity is not None:
         yield (
-            "window.periods: do not go with a capacity search, which looks for a steady state; "
-            "leave one of them out"
+            "window.periods: cannot be combined with a capacity search, which needs a steady "
+            "state; remove one of them"
         )
 
 

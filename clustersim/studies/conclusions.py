@@ -1,4 +1,4 @@
-"""What follows from the runs of a study: capacities, paired differences, indices."""
+"""Conclusions from the runs of a study: capacities, paired differences, Sobol indices."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def capacities_table(
     runs : pandas.DataFrame
         See :func:`~clustersim.studies.runs_table.runs_table`.
     others : sequence of str
-        Parameters beside the searched one.
+        Parameters other than the searched one.
     search : CapacitySearch
     objective : Objective
 
@@ -51,9 +51,9 @@ def capacities_table(
         The other parameters, ``capacity`` (value of the searched parameter at which the mean of
         the objective's metric over the replications equals its limit), ``capacity_low`` and
         ``capacity_high`` (95 %, by inversion of the t interval; see
-        :class:`~clustersim.analysis.root_search.RootSearch`), ``jobs_per_day`` offered there, with
-        the same ends, ``runs`` and ``note``.  With draws, ``_draw_low`` and ``_draw_high`` are
-        the 5th and 95th percentile of the draws' capacities.
+        :class:`~clustersim.analysis.root_search.RootSearch`), ``jobs_per_day`` offered at the
+        capacity with its ends, ``runs`` and ``note``.  With draws, ``_draw_low`` and
+        ``_draw_high`` are the 5th and 95th percentile of the capacities of the draws.
     """
     rows = [
         {**values, **_capacity(group, search, objective)}
@@ -94,16 +94,16 @@ def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) 
     failed = len(runs) - len(finished)
     notes = [root.note, f"{failed} runs failed" if failed else ""]
     if lost := runs["draw"].nunique() - finished["draw"].nunique():
-        notes.append(f"{lost} draws of the calibration have no run")
+        notes.append(f"{lost} coefficient draws have no run")
     if _rises_near(at_mean, search.of, root.value):
-        notes.append("waits still rise there within the runs: longer runs show less capacity")
+        notes.append("waits still rise within the runs there; longer runs would show less capacity")
     if search.load_of(root.high) == 1.0:
-        notes.append("the interval ends at a load of 1, from where on all is overload")
+        notes.append("the interval ends at a load of 1, where overload begins")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
 
 
 def _draw_capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) -> float:
-    """Capacity of a draw; infinite beyond the range on the side of what is broken everywhere."""
+    """Return the capacity of a draw; infinite if the objective is kept or missed everywhere."""
     tried = _tried(runs, search, objective, whole=False)
     root = root_search(search, objective).result(tried)
     if np.isnan(root.value):
@@ -112,7 +112,7 @@ def _draw_capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Object
 
 
 def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
-    """Whether the waits rise at the tried value next to a capacity."""
+    """Whether the waits rise at the trial value next to a capacity."""
     if not np.isfinite(value) or runs.empty:
         return False
     tried = runs[of].astype(np.float64)
@@ -123,7 +123,7 @@ def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
 def _tried(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, *, whole: bool
 ) -> dict[float, list[float]]:
-    """Metric of each replication by tried value."""
+    """Return the metric of each replication by trial value."""
     tried: dict[float, list[float]] = {}
     ordered = runs.sort_values("replication", kind="stable")
     for value in sorted(ordered[search.of].astype(np.float64).unique().tolist()):
@@ -144,25 +144,26 @@ def gains_table(
 ) -> pd.DataFrame:
     """Compare the capacities of systems, replication by replication.
 
-    Every replication has a capacity of its own: where its own curve, interpolated between the
-    values that were tried, crosses the objective.  Two systems have the same random numbers in
-    it, so that the difference is surer than either capacity.
+    Each replication has its own capacity: the crossing of its curve, interpolated between the
+    trial values, with the objective.  Within a replication both systems use the same random
+    numbers, so the difference has less variance than either capacity.
 
     Parameters
     ----------
     runs, others, search, objective
         See :func:`capacities_table`.
     compare : Comparison
-        Which parameter's values are compared, and with which.
+        The parameter whose values are compared, and the baseline.
 
     Returns
     -------
     pandas.DataFrame
-        The parameters beside the compared and the searched one, ``system``, ``baseline``,
-        ``replications``, ``pairs`` (of them, those in which both cross), ``gain`` of the system's
-        capacity over the baseline's with ``gain_low`` and ``gain_high`` (95 %, paired Student t),
-        and ``same_jobs``: whether a value of the searched parameter brings both the same jobs a
-        day.  Where the compared parameter changes what the fleet can do, a load does not.
+        The parameters other than the compared and the searched one, ``system``, ``baseline``,
+        ``replications``, ``pairs`` (replications in which both have a capacity), ``gain``
+        (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
+        (95 %, paired Student t), and ``same_jobs``.  The latter is true if both systems are
+        offered the same jobs per day at equal values of the searched parameter.  For an offered
+        load it is false if the compared parameter changes the capacity of the fleet.
     """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []
@@ -177,19 +178,19 @@ def gains_table(
             both = sorted(theirs.keys() & baseline.keys())
             gain, low, high = mean_interval([theirs[k] - baseline[k] for k in both])
             pair = group[group[compare.of].isin([system, reference])]
-            told = {
+            compared = {
                 "system": system,
                 "baseline": reference,
                 "replications": int(group["replication"].nunique()),
                 "pairs": len(both),
                 "same_jobs": _same_jobs(pair, compare.of, search.of),
             }
-            rows.append({**values, **told, "gain": gain, "gain_low": low, "gain_high": high})
+            rows.append({**values, **compared, "gain": gain, "gain_low": low, "gain_high": high})
     return pd.DataFrame(rows)
 
 
 def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:
-    """Whether jobs a day over the searched value is one number for both systems."""
+    """Whether jobs per day per searched value is the same number for both systems."""
     rate = runs["jobs_per_day"] / runs[searched].astype(np.float64)
     means = rate.groupby(runs[compared], sort=False).mean()
     return searched != LOAD or bool(np.ptp(means) <= SAME * means.max())
@@ -198,7 +199,7 @@ def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:
 def _own_capacities(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective
 ) -> dict[int, float]:
-    """Capacity of each replication whose curve crosses the objective."""
+    """Return the capacity of each replication whose curve crosses the objective."""
     sign = 1.0 if search.more_is == "worse" else -1.0
     found: dict[int, float] = {}
     for replication in sorted(runs["replication"].unique().tolist()):
@@ -213,7 +214,7 @@ def _own_capacities(
 
 
 def _jobs_per_day(runs: pd.DataFrame, of: str, value: float) -> float:
-    """Offered jobs a day at a value of the searched parameter, between those that were tried."""
+    """Return the offered jobs per day at a value, interpolated between the trial values."""
     if not np.isfinite(value) or runs.empty:
         return float(value)
     rate = runs.groupby(of, sort=True)["jobs_per_day"].mean()
@@ -233,7 +234,7 @@ def differences_table(
     metrics: Sequence[str],
     steady: bool = True,
 ) -> pd.DataFrame:
-    """Compare the values of a parameter with one of them, on the same random numbers.
+    """Compare the values of a parameter with a baseline value under common random numbers.
 
     Parameters
     ----------
@@ -244,7 +245,7 @@ def differences_table(
     of : str
         The parameter that is compared.
     baseline : object
-        The value of it that the others are compared with.
+        The value with which the others are compared.
     metrics : sequence of str
     steady : bool
         See :func:`~clustersim.studies.points.points_table`.
@@ -255,9 +256,9 @@ def differences_table(
         For each combination of the other parameters, other value (``system``) and metric:
         ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
         and ``_high`` (95 %, see :func:`~clustersim.analysis.statistics.paired_difference`), and
-        ``relative_note``.  Facts of the fleet differ by exactly so much.  Where one of the two is
-        overloaded, waits and slowdowns have no difference.  With draws, ``relative_draw_low`` and
-        ``_high`` are the 5th and 95th percentile of the draws'.
+        ``relative_note``.  Differences of metrics of the fleet are exact.  Waits and slowdowns have
+        no difference if one of the two systems is overloaded.  With draws, ``relative_draw_low``
+        and ``relative_draw_high`` are the 5th and 95th percentile over the draws.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]
@@ -269,9 +270,9 @@ def differences_table(
                 POSTERIOR_MEAN
             }:
                 continue
-            told = {**values, "system": system, "baseline": baseline}
+            compared = {**values, "system": system, "baseline": baseline}
             rows += [
-                {**told, "metric": metric, **_pairs(members, reference, metric, steady=steady)}
+                {**compared, "metric": metric, **_pairs(members, reference, metric, steady=steady)}
                 for metric in metrics
             ]
     return pd.DataFrame(rows)
@@ -280,8 +281,8 @@ def differences_table(
 def _pairs(
     system: pd.DataFrame, baseline: pd.DataFrame, metric: str, *, steady: bool
 ) -> dict[str, Any]:
-    """Difference at the posterior's mean, and the range of its relative over the draws."""
-    told: dict[str, Any] = {}
+    """Return the difference at the posterior mean, and its relative range over the draws."""
+    columns: dict[str, Any] = {}
     relatives = []
     for draw in sorted({POSTERIOR_MEAN, *system["draw"]} & {POSTERIOR_MEAN, *baseline["draw"]}):
         # A draw of the design may repeat another one.
@@ -291,42 +292,42 @@ def _pairs(
         )
         pair = _pair(ours, theirs, metric, steady=steady)
         if draw == POSTERIOR_MEAN:
-            told = pair
+            columns = pair
         else:
             relatives.append(pair["relative"])
     if len(relatives) > 1:
         ends = (quantile_interval(relatives, q)[0] for q in DRAW_QUANTILES)
-        told |= dict(zip(("relative_draw_low", "relative_draw_high"), ends, strict=True))
-    return told
+        columns |= dict(zip(("relative_draw_low", "relative_draw_high"), ends, strict=True))
+    return columns
 
 
 def _pair(
     system: pd.DataFrame, baseline: pd.DataFrame, metric: str, *, steady: bool
 ) -> dict[str, Any]:
     both = system.index.intersection(baseline.index)
-    columns: list[Floats] = []
+    measured: list[Floats] = []
     for runs in (system, baseline):
         values = runs.loc[both, metric].to_numpy(dtype=np.float64)
         growing = steady and is_service(metric) and len(runs) and is_overloaded(runs)
-        columns.append(np.full_like(values, np.inf) if growing else values)
-    found = paired_difference(*columns)
-    told = {name: getattr(found, name) for name in found.__slots__}
+        measured.append(np.full_like(values, np.inf) if growing else values)
+    found = paired_difference(*measured)
+    columns = {name: getattr(found, name) for name in found.__slots__}
     if is_constant(metric):
-        told |= dict.fromkeys(("relative_low", "relative_high"), found.relative)
-        told["relative_note"] = ""
-    return told
+        columns |= dict.fromkeys(("relative_low", "relative_high"), found.relative)
+        columns["relative_note"] = ""
+    return columns
 
 
 def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the Sobol indices of a study whose `sample` is for them.
+    """Return the Sobol indices of a study with ``method: sobol-indices``.
 
     Returns
     -------
     pandas.DataFrame
         For each combination of the other parameters, drawn parameter and metric: ``first`` and
-        ``total`` with ``_low`` and ``_high`` (95 %, bootstrap).  Points of the design that are not
-        there, or of which every run failed, are left out with those that belong to them.  NaN
-        where nothing is left, a metric did not vary, or it has no value for overload.
+        ``total`` with ``_low`` and ``_high`` (95 %, bootstrap).  If a point of the design is
+        missing or all its runs failed, the points that belong to it are also ignored.  The indices
+        are NaN if no point is left, the metric did not vary, or it has no value under overload.
     """
     spec = study.spec
     others = [path for path in spec.varied if path not in spec.sampled]
@@ -353,7 +354,7 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _point_means(runs: pd.DataFrame, metrics: Sequence[str], *, steady: bool) -> pd.DataFrame:
-    """Mean of each metric by point at the posterior's mean; infinite waits under overload."""
+    """Return the mean of each metric by point at the posterior mean; overload makes it infinite."""
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     means = finished.groupby("point", sort=True)[list(metrics)].mean()
     groups = finished.groupby("point") if steady else ()

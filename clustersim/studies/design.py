@@ -1,4 +1,4 @@
-"""From the parameters of a study to the points that are run."""
+"""The points of a study, from its parameters."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.analysis.sensitivity import sobol_design
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.seeds import Streams
 from clustersim.studies.spec import Range, Sample, StudySpec
@@ -26,14 +26,14 @@ MOST_POINTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One combination of the parameters' values.
+    """One combination of parameter values.
 
     Attributes
     ----------
     index : int
-        In the order of the design.
+        Number in the order of the design.
     changes : dict of str to object
-        Value by path of the scenario, as a file would say it.
+        Value by path of the scenario, as written in a scenario file.
     """
 
     index: int
@@ -41,12 +41,12 @@ class Point:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Value by path as tables hold it: quantities in SI."""
+        """Value by path as in tables: quantities are in SI."""
         return {path: column_value(value) for path, value in self.changes.items()}
 
 
 def column_value(value: Any) -> Any:
-    """Return a parameter's value as tables hold it: quantities in SI, files without their folder.
+    """Return a parameter's value as in tables: quantities in SI, files without their folder.
 
     Examples
     --------
@@ -67,17 +67,17 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
     Parameters
     ----------
     spec : StudySpec
-        Lists and ranges with steps are crossed with each other, in the order of the file with the
-        last advancing fastest; lists of a paired group advance together; ranges without steps are
-        drawn jointly by `sample`, and every draw is run at each combination of the others.  Draws
-        of whole numbers that repeat one another are one point.
+        All combinations of lists and of ranges with steps are used, in the order of the file; the
+        last parameter advances fastest.  Lists of a paired group advance together.  Ranges without
+        steps are drawn jointly by `sample`, and every draw is run at each combination of the
+        others.  Equal draws of whole numbers are one point.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Raises
     ------
     InputError
-        If a range with whole ends has more steps than numbers, or there are more than a million
+        If a range of whole numbers has more steps than numbers, or there are more than a million
         points.
     """
     _check_size(spec)
@@ -92,7 +92,7 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
     if spec.sample is not None:
         ranges = {path: spec.parameters[path] for path in spec.sampled}
         drawn = _sampled(spec.sample, ranges, Streams(seed)("design of the study"))
-        if spec.sample.method != "sobol-indices":  # their estimators need the whole design
+        if spec.sample.method != "sobol-indices":  # its estimators need the complete design
             drawn = list(dict.fromkeys(drawn))
         axes.append(drawn)
     return [
@@ -111,15 +111,16 @@ def _check_size(spec: StudySpec) -> None:
         blocks = len(spec.sampled) + 2 if spec.sample.method == "sobol-indices" else 1
         sizes.append(spec.sample.points * blocks)
     if math.prod(sizes) > MOST_POINTS:
-        told = " x ".join(f"{size:,}" for size in sizes if size > 1)
+        factors = " x ".join(f"{size:,}" for size in sizes if size > 1)
         raise InputError(
             "parameters",
-            f"{told} combinations are {math.prod(sizes):,} points; allowed: up to {MOST_POINTS:,}",
+            f"{factors} combinations are {math.prod(sizes):,} points; at most {MOST_POINTS:,} are "
+            "allowed",
         )
 
 
 def _advancing(group: Mapping[str, Sequence[Any]]) -> Iterator[list[Change]]:
-    """Changes that are made together, one set a row of the lists."""
+    """Return the changes that are made together, one set per row of the lists."""
     for row in zip(*group.values(), strict=True):
         yield list(zip(group, row, strict=True))
 
@@ -132,13 +133,13 @@ def _stepped(path: str, values: Range) -> list[Any]:
     if not values.whole:
         # Rounded, so that a step at 0.3 is the same run as 0.3 in a list.
         inner = [float(f"{number:.12g}") for number in numbers[1:-1]]
-        return [_told(number, unit) for number in (begin, *inner, end)]
+        return [_as_written(number, unit) for number in (begin, *inner, end)]
     whole = [round(number) for number in numbers]
     if len(set(whole)) < len(whole):
         raise InputError(
             f"parameters.{path}",
-            f"{values.steps} steps of whole numbers from {values.begin} to {values.end} repeat "
-            f"some; write {float(begin)} and {float(end)} for fractions",
+            f"needs {values.steps} distinct whole numbers, but {values.begin} to {values.end} has "
+            f"fewer; use fewer steps, or write {float(begin)} and {float(end)} for fractions",
         )
     return whole
 
@@ -156,20 +157,18 @@ def _sampled(sample: Sample, ranges: Mapping[str, Any], generator: np.random.Gen
     return [tuple(row) for row in _advancing(drawn)]
 
 
-def _drawn(values: Range, shares: npt.NDArray[np.float64]) -> list[Any]:
+def _drawn(values: Range, shares: Floats) -> list[Any]:
     begin, end, unit = _ends(values)
     if values.whole:
-        # Every whole number gets an equal part of the range (of its logarithm).
+        # Every whole number gets an equal part of the range (or of its logarithm).
         numbers = np.floor(_between(begin, end + 1, values.spacing, shares))
         return [int(number) for number in np.clip(numbers, begin, end)]
-    return [_told(float(x), unit) for x in _between(begin, end, values.spacing, shares)]
+    return [_as_written(float(x), unit) for x in _between(begin, end, values.spacing, shares)]
 
 
-def _between(
-    begin: float, end: float, spacing: str, shares: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _between(begin: float, end: float, spacing: str, shares: Floats) -> Floats:
     if spacing == "log":
-        drawn: npt.NDArray[np.float64] = begin * (end / begin) ** shares
+        drawn: Floats = begin * (end / begin) ** shares
         return drawn
     return begin + (end - begin) * shares
 
@@ -181,6 +180,6 @@ def _ends(values: Range) -> tuple[float, float, str]:
     return first.value, last.value, first.unit
 
 
-def _told(number: float, unit: str) -> float | str:
-    """Return the number as a scenario file would say it."""
+def _as_written(number: float, unit: str) -> float | str:
+    """Return the number as written in a scenario file."""
     return str(Quantity(number, "", unit)) if unit else number

@@ -1,4 +1,4 @@
-"""Running a study: what is missing in its store is made, and kept as soon as it is done."""
+"""Execution of a study: makes the runs that its store lacks, and stores each when it is done."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ STUDY_FILE = "study.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a study is.
+    """Progress of a study.
 
     Attributes
     ----------
     done, failed, planned : int
-        Runs that are in the store (failed ones among them), those that failed, and all that are
-        known to be needed (a search or a stopping rule may need more).
+        Runs in the store (including failed ones), failed runs, and runs known to be needed (a
+        search or a stopping rule may need more).
     reused : int
-        Runs that were in the store before.
+        Runs that were already in the store.
     elapsed_s : float
     kept_old : int
-        Those of the reused runs that other code made.
+        Reused runs that were made by other code.
     """
 
     done: int
@@ -60,12 +60,12 @@ class Progress:
 
     @property
     def per_s(self) -> float:
-        """Runs made a second."""
+        """Runs made per second."""
         return (self.done - self.reused) / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
     def left_s(self) -> float:
-        """Seconds that the runs left will take at this rate; infinite before the first."""
+        """Estimated seconds for the remaining runs at this rate; infinite before the first run."""
         left = self.planned - self.done
         if left == 0:
             return 0.0
@@ -88,20 +88,20 @@ def make_runs(
     Parameters
     ----------
     study : Study, str, Path or mapping
-        What :func:`~clustersim.studies.study.define_study` takes.
+        As for :func:`~clustersim.studies.study.define_study`.
     out : str or Path
-        A folder for the store: new, or with `resume` that of an earlier run of this study (also of
-        one that was changed since: runs whose hash is the same are taken from it).
+        Folder of the store.  It must be new, or with `resume` the folder of an earlier execution of
+        this study.  The study may have changed since; runs with the same hash are reused.
     workers : int, optional
-        Processes of this machine; by default one a core.  With an `executor`, how many runs it
-        makes at the same time.
+        Number of processes on this machine; by default one per core.  With an `executor`, the
+        number of runs that it makes at the same time.
     executor : concurrent.futures.Executor, optional
-        Where runs are made instead.
+        Executor that makes the runs instead.
     dask : str, optional
         Address of a Dask scheduler whose workers make the runs instead.
     resume : bool
-        Whether to continue the study in the folder.  Runs that other code made (another version
-        of clustersim, or changed files of it) are made again; a note says what changed.
+        Whether to continue the study in the folder.  Runs made by other code (another version or
+        changed files of clustersim) are made again; a note lists the changes.
     keep_old : bool
         Whether to keep such runs; the column ``code`` of the tables marks them.
     progress : callable, optional
@@ -110,13 +110,13 @@ def make_runs(
     Returns
     -------
     bool
-        Whether all runs are there; False after an interrupt.
+        Whether all runs were made; False after an interrupt.
 
     Raises
     ------
     InputError
-        If the folder cannot be used: it exists and `resume` was not given, holds another study, or
-        another process is running a study in it.
+        If the folder cannot be used: it exists and `resume` is not set, it contains another study,
+        or another process is running a study in it.
     """
     study = define_study(study)
     if workers is not None and workers < 1:
@@ -153,17 +153,19 @@ def _check_folder(folder: Path, study: Study, *, resume: bool) -> None:
     if not names - {LOCK, DRAFT}:
         return
     if not names & {FILE, STUDY_FILE}:
-        raise InputError(folder, "exists and is not the folder of a study; name a new one")
+        raise InputError(folder, "exists and is not the folder of a study; choose a new folder")
     name = "?"
     if STUDY_FILE in names:
         name = str(read_yaml(folder / STUDY_FILE).get("name", "?"))
     if not resume:
         raise InputError(
-            folder, f"holds the study {name!r}; continue it with --resume, or name a new folder"
+            folder,
+            f"contains the study {name!r}; continue it with --resume, or choose a new folder",
         )
     if name not in (study.spec.name, "?"):
         raise InputError(
-            folder, f"holds the study {name!r}, not {study.spec.name!r}; name another folder"
+            folder,
+            f"contains the study {name!r}, not {study.spec.name!r}; choose another folder",
         )
 
 
@@ -185,15 +187,15 @@ def _conduct(
 
 
 def _write_study(study: Study, path: Path) -> None:
-    """Write the study as it is resolved, whole or not at all."""
+    """Write the resolved study atomically."""
     with replacing(path) as draft:
         draft.write_text(yaml_text(study.document()), encoding="utf-8")
 
 
 def _old_runs(store: Store, stored: set[str], *, keep: bool) -> dict[str, str]:
-    """Tell of runs that other code made; return the newest of each scenario, if they are kept.
+    """Report runs made by other code; return the newest of each scenario, if they are kept.
 
-    Those that were also made by this code are not told of.
+    Runs that this code has also made are not reported.
     """
     now = this_code()
     renewed = {scenario_hash(key) for key in stored if code_hash(key) == now.hash}
@@ -204,18 +206,18 @@ def _old_runs(store: Store, stored: set[str], *, keep: bool) -> dict[str, str]:
         what = "unknown" if before is None else changed_files(before, now)
         note(
             f"{count:,} runs in {store.path.parent} were made by {before or f'code {made_by}'}, "
-            f"and this is {now}; changed since: {what}. Those that the study needs are "
+            f"but this is {now}; changed since: {what}. Those that the study needs are "
             + (
-                "kept, as --keep-old says; the column code of the tables marks them."
+                "kept because of --keep-old; the column code of the tables marks them."
                 if keep
-                else "made again; --keep-old would keep them."
+                else "made again; use --keep-old to keep them."
             )
         )
     return {scenario_hash(key): key for key in old} if keep else {}
 
 
 class _Agenda:
-    """What is to be done, what is under way, and what is known."""
+    """Bookkeeping of an execution: pending requests, runs under way, and known outcomes."""
 
     def __init__(
         self,
@@ -256,7 +258,7 @@ class _Agenda:
         self._report()
         for run, outcome in pool.outcomes(self._study.base):
             if outcome.stops:
-                raise InputError(f"run {run.key}", f"{outcome.error}; what was done is kept")
+                raise InputError(f"run {run.key}", f"{outcome.error}; finished runs are kept")
             self._store.add(outcome, study=self._number, changes=run.changes)
             self._done += 1
             self._failed += outcome.failed
@@ -273,7 +275,7 @@ class _Agenda:
         pool.add([self._ready.popleft() for _ in range(min(len(self._ready), max(0, pool.room)))])
 
     def _fill(self, room: int) -> None:
-        """Ask requests, one after the other, until so many runs are ready."""
+        """Ask the requests in order until this many runs are ready."""
         while len(self._ready) < room and self._requests:
             request = self._requests.popleft()
             self._unasked -= request.at_least()
@@ -282,7 +284,7 @@ class _Agenda:
             self._ask(number)
 
     def _ask(self, number: int) -> None:
-        """Ask a request what it wants until that is not known yet; forget it if all is."""
+        """Ask a request for runs until it wants one without outcome; drop it when complete."""
         while True:
             interrupts.check()
             wanted = self._open[number].wanted(self._known)
@@ -299,7 +301,7 @@ class _Agenda:
                 return
 
     def _is_missing(self, run: Run, number: int) -> bool:
-        """Take a run from the store, or have it made."""
+        """Take a run from the store, or schedule it."""
         key = self._key_in_store(run)
         if key in self._stored:
             outcome = self._store.get(key)
@@ -316,13 +318,13 @@ class _Agenda:
         return True
 
     def _key_in_store(self, run: Run) -> str:
-        """Hash under which a run is in the store: its own, or that of other code that is kept."""
+        """Return the hash of a run in the store, which may name other code with `keep_old`."""
         if run.key in self._stored:
             return run.key
         return self._old.get(scenario_hash(run.key), run.key)
 
     def _note(self, outcome: Outcome) -> None:
-        """Remember of an outcome what requests ask for; the rest is in the store."""
+        """Keep the part of an outcome that requests need; the rest is in the store."""
         kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
         self._known[outcome.key] = Outcome(outcome.key, kept, error=outcome.error[:1])
 

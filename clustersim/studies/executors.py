@@ -1,4 +1,4 @@
-"""Where runs are made: this process, processes of this machine, a Dask cluster, anything else."""
+"""Worker pools: this process, processes of this machine, a Dask cluster, or another executor."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from clustersim.studies.worker import make_run
 __all__ = ["WorkerPool", "dask_worker_pool", "executor_worker_pool", "process_worker_pool"]
 
 MOST_DEATHS = 3
-"""A run whose worker dies so often is given up."""
+"""A run fails after this many deaths of its worker process."""
 GIVEN_UP = f"its worker process died {MOST_DEATHS} times or more (killed, or out of memory)"
 QUEUED_BY_DASK = 1000
-"""Runs that Dask's scheduler has beyond its workers, so that workers that join later have some."""
+"""Runs that the Dask scheduler holds beyond its workers, for workers that join later."""
 POLL_S = 0.2
-"""How often it is asked whether a signal came, while an executor makes runs."""
+"""Interval of the checks for a signal while an executor makes runs."""
 CONNECT_S = 10
-"""How long a Dask scheduler may take to answer, and to have a worker."""
+"""Time limit for a Dask scheduler to answer, and to have a worker."""
 
 
 class WorkerPool(ABC):
-    """Makes runs, a few ahead of what its workers are at.
+    """Makes runs, with a few submitted ahead of what its workers are doing.
 
     Parameters
     ----------
     most : int
-        How many runs it takes at a time.
+        Largest number of runs that it holds at a time.
     """
 
     def __init__(self, most: int) -> None:
@@ -56,16 +56,16 @@ class WorkerPool(ABC):
         self._window: dict[str, Any] = {}
 
     def add(self, runs: list[Run]) -> None:
-        """Have these runs made after those added before."""
+        """Queue runs after those added before."""
         self._waiting.extend(runs)
 
     @property
     def room(self) -> int:
-        """How many more runs it can take without any waiting here."""
+        """Number of runs that can be added without queueing in this process."""
         return self._most - len(self._waiting) - self._under_way()
 
     def outcomes(self, base: Base) -> Iterator[tuple[Run, Outcome]]:
-        """Iterate over runs as they are done, until there are none left (more may be added).
+        """Iterate over finished runs until none is left; more may be added meanwhile.
 
         Parameters
         ----------
@@ -75,9 +75,9 @@ class WorkerPool(ABC):
         Raises
         ------
         InputError
-            If what makes the runs is lost, or its processes cannot start.
+            If the workers are lost, or their processes cannot start.
         Interrupted
-            If a signal asks this process to end, while it waits for a run.
+            If a signal asks this process to end while it waits for a run.
         """
         self._tree, self._window = dict(base.tree), base.measured
         while self._waiting or self._under_way():
@@ -85,30 +85,30 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Give up what is not done."""
+        """Cancel all runs that are not done."""
 
     @abstractmethod
     def _under_way(self) -> int:
-        """How many runs were handed over and are not done."""
+        """Number of runs that were submitted and are not done."""
 
     @abstractmethod
     def _some(self) -> Iterator[tuple[Run, Outcome]]:
-        """Hand runs over, wait, and iterate over those that are done."""
+        """Submit runs, wait, and iterate over those that are done."""
 
     def _arguments(self, run: Run) -> tuple[Any, ...]:
         return run.key, self._tree, run.written, self._window, run.files
 
-    def _after_death(self, run: Run, deaths: int, told: str = GIVEN_UP) -> Outcome | None:
-        """Have a run made again, before others; or give it up, and tell why."""
+    def _after_death(self, run: Run, deaths: int, error: str = GIVEN_UP) -> Outcome | None:
+        """Queue a run again, before others; after too many deaths, return a failed outcome."""
         self._deaths[run.key] = self._deaths.get(run.key, 0) + deaths
         if self._deaths[run.key] < MOST_DEATHS:
             self._waiting.appendleft(run)
             return None
-        return Outcome(run.key, {}, error=told)
+        return Outcome(run.key, {}, error=error)
 
 
 class SerialWorkerPool(WorkerPool):
-    """Makes one run after the other, in this process."""
+    """Makes one run after another in this process."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -127,12 +127,12 @@ class SerialWorkerPool(WorkerPool):
 
 
 class ProcessWorkerPool(WorkerPool):
-    """Makes runs on processes of this machine; replaces those that die.
+    """Makes runs in processes of this machine; replaces processes that die.
 
     Parameters
     ----------
     workers : int
-        How many runs are made at the same time.
+        Number of runs that are made at the same time.
     """
 
     def __init__(self, workers: int) -> None:
@@ -168,20 +168,20 @@ class ProcessWorkerPool(WorkerPool):
             return self._after_death(run, int(value))
         if isinstance(value, Outcome):
             return value
-        # Not the run's own exception, which is in its outcome: its result was lost on the way.
+        # An exception of the run itself is in its outcome; here the result was lost in transfer.
         return self._after_death(run, 1, f"{type(value).__name__}: {value}")
 
 
 class ExecutorWorkerPool(WorkerPool):
-    """Makes runs on an executor of the caller's.
+    """Makes runs on an executor given by the caller.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor
     workers : int
-        How many runs it makes at the same time.
+        Number of runs that it makes at the same time.
     ahead : int
-        How many more are handed to it, so that no worker waits for the next.
+        Number of additional runs submitted, so that no worker has to wait.
     """
 
     def __init__(self, executor: Executor, workers: int, *, ahead: int = 0) -> None:
@@ -202,10 +202,10 @@ class ExecutorWorkerPool(WorkerPool):
             self._submit()
             yield from self._collect()
         except BrokenExecutor as error:
-            raise InputError("executor", f"broke: {error}; what was done is kept") from None
+            raise InputError("executor", f"broke: {error}; finished runs are kept") from None
 
     def _submit(self) -> None:
-        # After a death, runs that were under way are made one by one: the next death tells which.
+        # After a death, the runs that were under way are made one by one, to find the cause.
         suspected = any(run.key in self._deaths for run in self._waiting)
         most = 1 if suspected else self._most
         while self._waiting and len(self._futures) < most:
@@ -217,10 +217,10 @@ class ExecutorWorkerPool(WorkerPool):
     def _collect(self) -> Iterator[tuple[Run, Outcome]]:
         done: set[Future[Outcome]] = set()
         while not done:
-            # An exception within wait() could leave a lock taken that the executor needs.
+            # An exception within wait() could leave a lock of the executor acquired.
             done, _ = wait(self._futures, timeout=POLL_S, return_when=FIRST_COMPLETED)
             interrupts.check()
-        for future in sorted(done, key=_has_no_result):  # so that a break costs no result
+        for future in sorted(done, key=_has_no_result):  # no result is lost if the executor breaks
             run = self._futures[future]
             outcome = self._outcome_of(future, run)
             del self._futures[future]
@@ -235,12 +235,12 @@ class ExecutorWorkerPool(WorkerPool):
         except BrokenExecutor:
             raise
         except CancelledError:
-            told = "is gone, with its workers or their scheduler; what was done is kept"
-            raise InputError("executor", told) from None
+            problem = "lost its workers or their scheduler; finished runs are kept"
+            raise InputError("executor", problem) from None
         except Exception as error:
-            # Not the run's own, which is in its outcome: it or its result was lost on the way.
+            # An error of the run itself is in its outcome; here run or result was lost in transfer.
             if type(error).__name__ == "KilledWorker":
-                # Dask's, after several deaths, maybe beside the run that was to blame.
+                # From Dask, after several deaths; another run may have been the cause.
                 return self._after_death(run, MOST_DEATHS - 1)
             return self._after_death(run, 1, f"{type(error).__name__}: {error}")
 
@@ -251,12 +251,12 @@ def _has_no_result(future: Future[Outcome]) -> bool:
 
 @contextmanager
 def process_worker_pool(workers: int | None = None) -> Iterator[WorkerPool]:
-    """Yield a pool of processes of this machine; of this process alone for one worker.
+    """Yield a pool of processes of this machine; one worker means this process alone.
 
     Parameters
     ----------
     workers : int, optional
-        By default one a core that this process may use.
+        By default one per core that this process may use.
     """
     count = workers or cores()
     pool = SerialWorkerPool() if count == 1 else ProcessWorkerPool(count)
@@ -270,15 +270,16 @@ def process_worker_pool(workers: int | None = None) -> Iterator[WorkerPool]:
 def executor_worker_pool(
     executor: Executor, workers: int | None = None, *, ahead: int | None = None
 ) -> Iterator[WorkerPool]:
-    """Yield a pool on an executor of the caller's, who ends it.
+    """Yield a pool on an executor given by the caller, who must shut it down.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor
     workers : int, optional
-        How many runs it makes at the same time; by default what it says of itself, else one a core.
+        Number of runs that it makes at the same time; by default the executor's own number of
+        workers, else one per core.
     ahead : int, optional
-        How many more it is given; by default as many.
+        Number of additional runs submitted; by default the same number.
     """
     known = int(workers or getattr(executor, "_max_workers", None) or cores())
     pool = ExecutorWorkerPool(executor, known, ahead=known if ahead is None else ahead)
@@ -295,7 +296,7 @@ def dask_worker_pool(address: str) -> Iterator[WorkerPool]:
     Parameters
     ----------
     address : str
-        Of its scheduler, such as ``tcp://host:8786``.
+        Address of its scheduler, such as ``tcp://host:8786``.
 
     Raises
     ------
@@ -309,8 +310,8 @@ def dask_worker_pool(address: str) -> Iterator[WorkerPool]:
             "--dask", "needs Dask; install it with: pip install 'clustersim[cluster]'"
         ) from None
     if not re.fullmatch(r"(\w+://)?\S+:\d+", address):
-        told = f"must be a scheduler's address such as tcp://10.0.0.1:8786, found {address!r}"
-        raise InputError("--dask", told)
+        problem = f"must be a scheduler's address such as tcp://10.0.0.1:8786, found {address!r}"
+        raise InputError("--dask", problem)
     connect: Any = Client  # distributed has no types
     try:
         client = connect(address, timeout=CONNECT_S, set_as_default=False)
@@ -330,7 +331,7 @@ def dask_worker_pool(address: str) -> Iterator[WorkerPool]:
 
 @contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Keep loggers of libraries still: what matters is raised, or in the outcome of a run."""
+    """Silence loggers of libraries; relevant errors are raised or in the outcome of a run."""
     loggers = [log for name in names if not (log := logging.getLogger(name)).disabled]
     for log in loggers:
         log.disabled = True
@@ -342,15 +343,17 @@ def _silent(*names: str) -> Iterator[None]:
 
 
 def _check_versions(client: Any) -> None:
-    """Check that workers of a Dask cluster have the code by whose hash runs are kept."""
+    """Check that the workers of a Dask cluster have the same code as this process."""
     try:
         versions = set(client.run(_version).values())
     except Exception as error:
-        told = f"its workers cannot use clustersim: {type(error).__name__}: {error}"
-        raise InputError("--dask", told) from None
+        problem = f"the workers cannot use clustersim: {type(error).__name__}: {error}"
+        raise InputError("--dask", problem) from None
     if versions != {_version()}:
         found = ", ".join(sorted(versions))
-        raise InputError("--dask", f"its workers have {found}, this is {_version()}")
+        raise InputError(
+            "--dask", f"the workers have {found}, this process has {_version()}; use the same code"
+        )
 
 
 def _version() -> str:

@@ -9,16 +9,16 @@ from pathlib import Path
 __all__ = ["file_hash"]
 
 HASHED_AGAIN = 2**20
-"""Files of fewer bytes are hashed every time; a longer one when its time or size changes."""
+"""Smaller files (bytes) are hashed every time; larger ones only if their time or size changes."""
 
 
 def file_hash(path: str) -> str:
-    """Hash of a file's bytes; its name, where it cannot be read (what reads it will say so)."""
+    """Return the hash of a file's bytes, or its name if it cannot be read (reported later)."""
     try:
-        told = Path(path).stat()
-        if told.st_size < HASHED_AGAIN:
+        stat = Path(path).stat()
+        if stat.st_size < HASHED_AGAIN:
             return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        return _hash_of(path, (told.st_mtime_ns, told.st_size))
+        return _hash_of(path, (stat.st_mtime_ns, stat.st_size))
     except OSError:
         return path
 

@@ -1,7 +1,7 @@
-"""What a study cannot show: notes about what its parameters mean, and what they do not change.
+"""Notes on how to interpret a study: what its parameters mean and what they do not change.
 
-An offered load is a share of what a fleet can do. At a fixed load a larger or faster fleet is
-therefore offered more jobs a day, and its waits say nothing about what its size is worth.
+The offered load is relative to the capacity of the fleet. At a fixed load a larger or faster fleet
+is therefore offered more jobs per day, and its waits do not show the value of its size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SET_THE_RATE = (
     "scheduler.choose",
     "scheduler.wait_for_best",
 )
-"""Parts of a scenario on which the jobs a day at a load of 1 depend, see `sustainable_rate`."""
+"""Parts of a scenario on which the jobs per day at a load of 1 depend, see `sustainable_rate`."""
 BUT = (
     "workload.generate.arrivals",
     "performance.draw",
@@ -33,13 +33,13 @@ BUT = (
     "cluster.name",
     "cluster.notes",
 )
-"""Of these, what they do not depend on."""
+"""Fields of these parts on which the jobs per day do not depend."""
 CHANGE_THE_FLEET = ("supply", "serving", "software", "failures")
-"""Parts that change what of the fleet can work, and not the jobs a day at a load of 1."""
+"""Parts that change the share of the fleet in service, but not the jobs per day at a load of 1."""
 
 
 def paths_that_set_the_rate(paths: Iterable[str]) -> list[str]:
-    """Return those of some paths of a scenario on which the jobs a day at a fixed load depend.
+    """Return the paths on which the jobs per day at a fixed load depend.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def paths_that_set_the_rate(paths: Iterable[str]) -> list[str]:
 def load_notes(
     spec: StudySpec, tree: Mapping[str, Any], jobs_per_day: tuple[float, float] | None = None
 ) -> list[str]:
-    """Say how the meaning of an offered load changes with what a study varies.
+    """Return notes on how the parameters of a study change the meaning of an offered load.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def load_notes(
     tree : mapping
         Data of its base scenario, with its cases.
     jobs_per_day : (float, float), optional
-        The least and the most that a point was offered.
+        Fewest and most jobs per day that a point was offered.
     """
     paths = list(dict.fromkeys(path for _, path in spec.named_paths))
     if not _has_load(spec, tree, paths):
@@ -70,7 +70,7 @@ def load_notes(
 
 
 def placement_notes(spec: StudySpec, tree: Mapping[str, Any]) -> list[str]:
-    """Say what placements do not change, in a study that compares policies or placements."""
+    """Return a note on the limits of placements, for studies of policies or placements."""
     paths = list(dict.fromkeys(path for _, path in spec.named_paths))
     compared = ("scheduler", "scheduler.policy", "scheduler.placement")
     if any(path in compared for path in _with_cases(spec, tree, paths)):
@@ -79,7 +79,7 @@ def placement_notes(spec: StudySpec, tree: Mapping[str, Any]) -> list[str]:
 
 
 def _has_load(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> bool:
-    """Whether some run takes its arrival rate from an offered load."""
+    """Whether a run derives its arrival rate from an offered load."""
     if LOAD in paths:
         return True
     cases = (tree.get("cases") or {}).values()
@@ -88,7 +88,7 @@ def _has_load(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> boo
 
 
 def _with_cases(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> Iterator[str]:
-    """Paths that vary, with those that the cases change where these vary."""
+    """Return the paths that vary, including those that varying cases change."""
     for path in paths:
         if path != "case":
             yield path
@@ -108,11 +108,11 @@ def _rate_note(
     found = paths_that_set_the_rate(varied)
     if not found:
         return
-    name = "by case" if "case" in paths and len(found) > 1 else f"of {', '.join(found)}"
+    name = "case" if "case" in paths and len(found) > 1 else ", ".join(found)
     if LOAD in paths:
         begin = (
-            f"Note: an offered load of 1 is another number of jobs a day at each value {name}. "
-            "Compare jobs a day rather than loads, and rather than waits at one load."
+            f"Note: an offered load of 1 means a different number of jobs per day at each value "
+            f"of {name}. Compare jobs per day instead of loads or of waits at one load."
         )
     else:
         load = tree.get("workload", {}).get("load")
@@ -120,12 +120,12 @@ def _rate_note(
             "the offered load of each case" if load is None else f"a fixed offered load of {load:g}"
         )
         begin = (
-            f"Note: at {at} (workload.load) the jobs a day grow with what a fleet can do, so that "
-            f"the points do not have the same jobs{_between(jobs_per_day)}: each value {name} is "
-            "offered as much more as it can do more. Waits then do not show what more is worth."
+            f"Note: at {at} (workload.load) the jobs per day grow with the capacity of the fleet. "
+            f"Points with different values of {name} therefore do not run the same jobs"
+            f"{_between(jobs_per_day)}, and their waits do not show the benefit of more capacity."
         )
     yield (
-        f"{begin} For the same jobs at every point, give workload.jobs_per_day instead of "
+        f"{begin} To run the same jobs at every point, set workload.jobs_per_day instead of "
         "workload.load."
     )
 
@@ -134,7 +134,7 @@ def _between(jobs_per_day: tuple[float, float] | None) -> str:
     if jobs_per_day is None:
         return ""
     least, most = jobs_per_day
-    return f" ({format_number(least)} to {format_number(most)} jobs a day)"
+    return f" ({format_number(least)} to {format_number(most)} jobs per day)"
 
 
 def _fleet_note(varied: list[str]) -> Iterator[str]:
@@ -142,8 +142,8 @@ def _fleet_note(varied: list[str]) -> Iterator[str]:
     if found:
         yield (
             "Note: workload.load refers to all nodes that the pools ever have, with mature "
-            "software, without failures and services. The jobs stay the same at each value of "
-            f"{', '.join(found)}; the load of the nodes that are there does not."
+            "software and without failures or services. The jobs are the same at each value of "
+            f"{', '.join(found)}, but the load on the nodes in service differs."
         )
 
 

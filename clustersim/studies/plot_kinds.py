@@ -1,7 +1,7 @@
-"""The registry of plot kinds: what an entry of a study's `plots` may say, and what draws it.
+"""The registry of plot kinds: the entries of a study's `plots`, and how they are drawn.
 
-The built-in kinds are the modules of :mod:`clustersim.plots.kinds`, a file each.  They need the
-results of studies and so stand above this module; they are found by name, as a user's file is.
+The built-in kinds are the modules of :mod:`clustersim.plots.kinds`, one file each.  They import the
+results of studies, so this module must not import them; it loads them by name, like a user's file.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ __all__ = [
 ]
 
 Panel: TypeAlias = Callable[..., object]
-"""Draws into the axes that it is given as `ax`."""
+"""Draws into the axes given as `ax`."""
 FIELDS = ("x", "y", "by", "value")
 """Fields of a plot that name parameters and metrics."""
 
 
 def known_names(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[str]:
-    """Say if a name is neither a parameter nor a metric that the field of a plot can have.
+    """Report a name that is not a parameter or metric allowed in the field of a plot.
 
-    `by` is a parameter, `y` and `value` are metrics, and `x` is either.
+    `by` takes a parameter, `y` and `value` take metrics, and `x` takes either.
     """
     if field == "by":
         yield from unknown("parameter", name, parameters_of(spec))
@@ -61,12 +61,12 @@ def known_names(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[
 
 
 def parameters_of(spec: StudySpec) -> list[str]:
-    """Return the paths of a study's parameters, that of a capacity search among them."""
+    """Return the paths of a study's parameters, including the one of a capacity search."""
     return list(dict.fromkeys(path for _, path in spec.named_paths))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
-    """Say if a name is not among those that are known."""
+    """Report a name that is not among the known ones."""
     known = list(known)
     if name not in known:
         yield unknown_name(kind, name, known)
@@ -74,33 +74,33 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotKind:
-    """A kind of picture that a study's `plots` can ask for.
+    """A kind of plot for the `plots` of a study.
 
     Attributes
     ----------
     name : str
-        As in ``kind: NAME``; it is part of the name of the picture's file.
+        Name in ``kind: NAME``; also part of the file name of the plot.
     title : str
-        Heading of a picture without a title of its own.
+        Title of a plot whose entry has no title.
     description : str
-        What it shows, in a sentence.
+        What the plot shows, in one sentence.
     panels : callable
         Takes a :class:`~clustersim.studies.study_result.StudyResult` and the entry of `plots` (a
         :class:`~clustersim.studies.spec.Plot` with `x`, `ys`, `by`, `value`) and returns a list of
-        functions, one for each panel, which draw into the axes that they are given as ``ax``.  It
-        raises :class:`~clustersim.InputError` where the study does not have what it shows.
+        functions, one for each panel, which draw into the axes given as ``ax``.  It raises
+        :class:`~clustersim.InputError` if the study does not contain the required data.
     takes, needs : tuple of str
-        Of :data:`FIELDS`, which an entry may have, and which it must have.
+        The :data:`FIELDS` that an entry may have, and those that it must have.
     check : callable, optional
-        Takes the :class:`~clustersim.studies.spec.StudySpec` and the entry, and returns what else
-        the study lacks for it, a text each.
+        Takes the :class:`~clustersim.studies.spec.StudySpec` and the entry, and returns a list of
+        further problems.
     check_name : callable
-        Takes these, a field and a name in it, and returns what is wrong with the name; by default
-        :func:`known_names`.
+        Takes the same arguments, a field and a name in it, and returns what is wrong with the name;
+        by default :func:`known_names`.
     per_period : bool
-        Whether the metrics of `y` are shown in every period.
+        Whether the metrics of `y` are shown for each period.
     file : str
-        The user's file that registers it; "" for a built-in kind.  Set by the registry.
+        The plugin file that registers it; "" for a built-in kind.  Set by the registry.
     """
 
     name: str
@@ -120,7 +120,7 @@ class PlotKind:
 
     def _problems(self) -> Iterator[str]:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
-            yield "name must be small letters, digits and dashes, and start with a letter"
+            yield "name must be lower-case letters, digits and dashes, and start with a letter"
         for field in ("title", "description"):
             text = getattr(self, field)
             if not (isinstance(text, str) and text.strip()):
@@ -133,27 +133,27 @@ class PlotKind:
             for name in getattr(self, field):
                 yield from unknown(f"field in {field}", name, FIELDS)
         if missing := [name for name in self.needs if name not in self.takes]:
-            yield f"needs {', '.join(missing)} and does not take it"
+            yield f"needs: {', '.join(missing)} must also be listed in takes"
 
     def drawn_panels(self, result: StudyResult, plot: Plot) -> Sequence[Panel]:
-        """Return the panels of a picture.
+        """Return the panels of a plot.
 
         Raises
         ------
         InputError
-            If the study does not have what it shows, or the user's own code fails.
+            If the study does not contain the required data, or user code fails.
         """
         with _named(self):
             panels = self.panels(result, plot)
         if self.file and (not isinstance(panels, (list, tuple)) or not all(map(callable, panels))):
-            told = f"panels must return a list of functions, found {panels!r}"
-            raise InputError(self.file, f"plot kind {self.name!r}: {told}")
+            problem = f"panels must return a list of functions, found {panels!r}"
+            raise InputError(self.file, f"plot kind {self.name!r}: {problem}")
         if not panels:
-            raise InputError(self.file or "plots", f"plot kind {self.name!r}: it has no panel")
+            raise InputError(self.file or "plots", f"plot kind {self.name!r}: there is no panel")
         return [_Guarded(self, panel) for panel in panels] if self.file else panels
 
     def problems(self, spec: StudySpec, plot: Plot) -> Iterator[str]:
-        """Yield what is wrong with an entry, with the field where it has one."""
+        """Yield the problems of an entry, each with its field if there is one."""
         given = plot.named
         with _named(self):
             lacks = [] if self.check is None else list(self.check(spec, plot))
@@ -164,7 +164,7 @@ class PlotKind:
         for field in given:
             if field not in self.takes:
                 takes = ", ".join(self.takes) or "none of x, y, by and value"
-                yield f".{field}: does not go with {self.name}, which takes {takes}"
+                yield f".{field}: not allowed for kind {self.name}, which takes {takes}"
         for field, names in given.items():
             for name in names if field in self.takes else ():
                 with _named(self):
@@ -174,7 +174,7 @@ class PlotKind:
 
 @contextmanager
 def _named(kind: PlotKind) -> Iterator[None]:
-    """Say of an error in here which kind of the user's leads to it."""
+    """Attribute an error in this block to a user-defined plot kind."""
     if not kind.file:
         yield
         return
@@ -184,7 +184,7 @@ def _named(kind: PlotKind) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """A panel of the user's, whose errors name its file."""
+    """A user-defined panel, whose errors name its file."""
 
     kind: PlotKind
     panel: Panel
@@ -201,7 +201,7 @@ def _kind_name(name: str) -> str:
 
 
 def plot_kind_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the name of a plot kind."""
+    """Return the JSON Schema of plot kind names."""
     return {
         "anyOf": [
             {"const": kind.name, "title": kind.title, "description": kind.description}
@@ -211,7 +211,7 @@ def plot_kind_schema() -> dict[str, Any]:
 
 
 class _KindSchema:
-    """Writes the names of all kinds into a JSON Schema, those of loaded plugins among them."""
+    """Writes the names of all kinds, including those of loaded plugins, into a JSON Schema."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -232,7 +232,7 @@ PLOT_KINDS: Registry[PlotKind] = Registry("plot kind", _built_in)
 
 
 def register_plot(kind: PlotKind) -> None:
-    """Add a plot kind of one's own; call it in a file that ``--plugins`` or ``plugins:`` names.
+    """Register a user-defined plot kind; call it in a file given by ``--plugins`` or ``plugins:``.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def register_plot(kind: PlotKind) -> None:
     Raises
     ------
     InputError
-        If there is a built-in kind of this name.
+        If a built-in kind has this name.
 
     Examples
     --------
@@ -272,12 +272,12 @@ def register_plot(kind: PlotKind) -> None:
 
 
 def find_plot_kind(name: str) -> PlotKind | None:
-    """Return the plot kind of a name; None if there is none."""
+    """Return the plot kind with a name, or None."""
     return PLOT_KINDS.get(name)
 
 
 def check_plots(spec: StudySpec) -> Iterator[str]:
-    """Yield what is wrong with the plots of a study, one line each."""
+    """Yield the problems of the plots of a study, one line each."""
     for index, plot in enumerate(spec.plots):
         kind = find_plot_kind(plot.kind)
         assert kind is not None, "the name of the kind was checked"

@@ -1,4 +1,4 @@
-"""From runs to points: means with their intervals, and whether there is a steady state."""
+"""The table of points: means over runs with their intervals, and checks for a steady state."""
 
 from __future__ import annotations
 
@@ -32,23 +32,30 @@ def points_table(
     runs : pandas.DataFrame
         See :func:`~clustersim.studies.runs_table.runs_table`.
     parameters, metrics : sequence of str
-        Columns of it.
+        Columns of `runs`.
     steady : bool
-        Whether a steady state is looked for; without, nothing is overload or rising.
+        Whether to check for a steady state; if not, ``overload`` and ``rising`` are False.
 
     Returns
     -------
     pandas.DataFrame
-        ``point``, the parameters, ``replications``, ``failed``; ``overload``: the offered load is
-        1 or more, or the backlog grew (:func:`~clustersim.analysis.steady.is_overloaded`); then
-        waits and slowdowns are infinite; ``rising``: later jobs waited longer than earlier ones,
-        so that longer runs would show longer waits; and for each metric ``m`` its mean over the
-        replications at the posterior's mean, with ``m_low`` and ``m_high``, the 95 % interval
-        (Student t; by batch means, or of a quantile by order statistics, where there is one
-        replication alone); facts of the fleet and the offered jobs a day are numbers without one.
-        Where there are draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th
-        percentile of the draws' means; NaN where a draw has no run, as at a value that a
-        capacity search tried in one of them alone.
+        ``point``, the parameters, ``replications``, ``failed``, ``overload``, ``rising`` and the
+        metrics.
+
+        ``overload``: the offered load is 1 or more, or the backlog grew
+        (:func:`~clustersim.analysis.steady.is_overloaded`).  Waits and slowdowns are then infinite.
+
+        ``rising``: later jobs waited longer than earlier ones, so longer runs would show longer
+        waits.
+
+        Each metric ``m`` is the mean over the replications at the posterior mean, with its 95 %
+        interval from ``m_low`` to ``m_high``.  The interval is Student's t.  With one replication
+        it uses batch means, or order statistics for a quantile.  Metrics of the fleet and the
+        offered jobs per day have no interval.
+
+        With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the means
+        of the draws.  They are NaN if a draw has no run there, for example at a value that a
+        capacity search tried for only one of the draws.
     """
     n_draws = runs.loc[runs["draw"] != POSTERIOR_MEAN, "draw"].nunique()
     rows = [
@@ -116,7 +123,7 @@ def _interval(name: str, runs: pd.DataFrame, overload: bool) -> dict[str, float]
 
 
 def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, float]:
-    """What one long run tells of itself: by batch means, or by order statistics."""
+    """Return the interval from one long run, by batch means or order statistics."""
     if f"{name}_half" in run:
         return value - float(run[f"{name}_half"]), value + float(run[f"{name}_half"])
     if f"{name}_at_least" in run:
@@ -125,17 +132,16 @@ def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, 
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    """What a metric can be at least and at most: an interval ends there."""
+    """Return the bounds of a metric, to which intervals are clipped."""
     found = find_metric(name)
     return (-np.inf, np.inf) if found is None else (found.least, found.most)
 
 
 def draw_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
-    """Return the 5th and 95th percentile of the means of a metric over draws.
+    """Return the 5th and 95th percentile over draws of the means of a metric.
 
-    Every draw has the same replications, so that the draws differ by the calibration alone.  A
-    draw that is overloaded counts as infinite, where a steady state is looked for.  NaN of fewer
-    than two draws.
+    Every draw has the same replications, so the draws differ only in the coefficients.  If `steady`
+    is set, an overloaded draw counts as infinite.  NaN with fewer than two draws.
     """
     endless = steady and is_service(name)
     drawn = runs[runs["draw"] != POSTERIOR_MEAN]

@@ -1,4 +1,4 @@
-"""One run of a study again, alone."""
+"""Repetition of a single run of a study."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ __all__ = ["load_run"]
 
 
 def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
-    """Return the scenario of a run of a study, and what the study measures of it.
+    """Return the scenario of a run of a study, and the study's specification.
 
     Parameters
     ----------
     folder : str or Path
-        The study's folder.
+        Folder of the study.
     key : str
-        Hash of the run (the column ``run`` of the study's ``runs.csv``), or its first characters
-        where they are those of no other run.
+        Hash of the run (the column ``run`` of the study's ``runs.csv``), or an unambiguous prefix.
 
     Raises
     ------
     InputError
-        If there is no such run, more than one begins so, or it would not be the same any more: a
-        log or policy that it reads, or clustersim itself, was changed since.
+        If there is no such run, if the prefix is ambiguous, or if the run cannot be reproduced
+        because a file that it reads, or clustersim itself, has changed.
     """
     folder = Path(folder)
     with open_store(folder) as store:
@@ -51,18 +50,17 @@ def load_run(folder: str | Path, key: str) -> tuple[LoadedScenario, StudySpec]:
 
 
 def _changed(key: str, now: str, made_by: Code | None) -> list[str]:
-    """Say why a run is not what it was."""
-    told = []
+    """Return why a run cannot be reproduced."""
+    reasons = []
     if scenario_hash(key) != scenario_hash(now):
-        told.append(
-            f"is now run {now}: a log, a calibration, a policy or a plugin that it reads was "
-            "changed since"
+        reasons.append(
+            f"is now run {now}: a log, calibration, policy or plugin that it reads has changed"
         )
     if code_hash(key) != code_hash(now):
         code = this_code()
         what = "" if made_by is None else f"; changed since: {changed_files(made_by, code)}"
-        told.append(
-            f"was made by {made_by or f'code {code_hash(key)}'}, and this is {code}{what}. Install "
-            "that one to redo it, or make it anew: clustersim study ... --resume"
+        reasons.append(
+            f"was made by {made_by or f'code {code_hash(key)}'}, but this is {code}{what}. Install "
+            "that version to repeat it, or make it again: clustersim study ... --resume"
         )
-    return told
+    return reasons

@@ -1,4 +1,4 @@
-"""The hash of a run: digits for its scenario, then digits for the code that makes it."""
+"""The hash of a run: digits for its scenario, followed by digits for the code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def run_key(identity: Mapping[str, Any], code: Code) -> str:
     Parameters
     ----------
     identity : mapping
-        The scenario and what is measured of it, as plain data.
+        The scenario and the measurement settings as plain data.
     code : Code
-        What makes the run.
+        The code that makes the run.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def run_key(identity: Mapping[str, Any], code: Code) -> str:
 
 
 def scenario_hash(key: str) -> str:
-    """Return the part of a run's hash that is the same whatever code makes the run.
+    """Return the part of a run's hash that does not depend on the code.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def scenario_hash(key: str) -> str:
 
 
 def code_hash(key: str) -> str:
-    """Return the part of a run's hash that names the code that made it.
+    """Return the part of a run's hash that identifies the code.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Which runs a study needs: all at once, until an interval is narrow, or as a search goes on.
+"""Run requests: fixed replications, replications until an interval is narrow, capacity searches.
 
-A request is asked again when all that it asked for is done.  What it asks is a function of the
-outcomes alone, never of the order in which they came, so that a study is the same on any number
-of workers and however often it was stopped.
+A request is asked again when all its runs are done.  Its answer depends only on the outcomes, never
+on the order in which they arrived.  So a study gives the same result with any number of workers and
+after any number of interruptions.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from clustersim.studies.store import Outcome
 __all__ = ["Known", "RunRequest", "run_requests"]
 
 MOST_TRIES = 40
-"""Values that a capacity search tries at most."""
+"""Largest number of values that a capacity search tries."""
 Known = Mapping[str, Outcome]
-"""Outcomes of runs that are done, by the hash of the run."""
+"""Outcomes of finished runs by hash."""
 
 
 class RunRequest(Protocol):
     """Runs that belong together."""
 
     def wanted(self, known: Known) -> list[Run]:
-        """All runs that are needed as far as can be told from these outcomes, in order."""
+        """Return all runs known to be needed, given these outcomes, in order."""
 
     def at_least(self) -> int:
-        """How many runs it will want, as far as can be told beforehand."""
+        """Return the number of runs known in advance to be needed."""
 
 
 def run_requests(spec: StudySpec, base: Base, points: Sequence[Point]) -> list[RunRequest]:
-    """Return what a study needs, in the order of its design."""
+    """Return the requests of a study in the order of its design."""
     if spec.capacity is not None:
         return [*_capacity_requests(spec, base, points)]
     if isinstance(spec.replications, Replications):
@@ -52,7 +52,7 @@ def run_requests(spec: StudySpec, base: Base, points: Sequence[Point]) -> list[R
 
 @dataclass(slots=True)
 class FixedRequest:
-    """Every draw and replication of a point."""
+    """All draws and replications of a point."""
 
     base: Base
     changes: Mapping[str, Any]
@@ -76,8 +76,8 @@ class FixedRequest:
 class SequentialRequest:
     """Replications of a point until the interval of a metric is narrow enough.
 
-    The sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1, on the
-    posterior's mean; the draws get as many replications.
+    This is the sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1,
+    applied at the posterior mean.  Each draw gets the same number of replications.
     """
 
     base: Base
@@ -118,7 +118,7 @@ def _metric(outcome: Outcome, name: str) -> float:
 def _capacity_requests(
     spec: StudySpec, base: Base, points: Sequence[Point]
 ) -> Iterable[CapacityRequest]:
-    """One search for each combination of the other parameters."""
+    """Return one search for each combination of the other parameters."""
     assert spec.capacity is not None
     assert spec.objective is not None
     assert isinstance(spec.replications, int)
@@ -137,14 +137,14 @@ def _capacity_requests(
 
 @dataclass(slots=True)
 class CapacityRequest:
-    """A search for the value of one parameter at which an objective is just kept.
+    """A search for the value of one parameter at which an objective is just met.
 
     Attributes
     ----------
     others : dict
-        Changes of the other parameters, by path.
+        Changes of the other parameters by path.
     given : tuple of float
-        Values of the searched parameter that are run in any case (for a curve).
+        Values of the searched parameter that are always run (for a curve).
     """
 
     base: Base
@@ -159,8 +159,8 @@ class CapacityRequest:
     def wanted(self, known: Known) -> list[Run]:
         """See :class:`RunRequest`.
 
-        The posterior's mean is searched first; then every draw, which needs no interval of its
-        own, with the same random numbers.
+        The posterior mean is searched first.  Then every draw is searched with the same random
+        numbers; draws need no interval.
         """
         runs, done = self._walk(POSTERIOR_MEAN, known)
         for draw in range(self.draws) if done else ():
@@ -172,9 +172,9 @@ class CapacityRequest:
         return self.replications * ((self.draws + 1) * 2 + len(self.given))
 
     def _walk(self, draw: int, known: Known) -> tuple[list[Run], bool]:
-        """Runs that the search of a draw needs so far, and whether it is done.
+        """Return the runs that the search of a draw needs so far, and whether it is done.
 
-        It ends early at a value of which every run failed: nothing is known there.
+        The search ends early if all runs at a value failed.
         """
         search = root_search(self.search, self.objective, given=len(self.given))
         tried: dict[float, list[float]] = {}
@@ -203,20 +203,20 @@ class CapacityRequest:
         return tried_metric(metrics, growth, loads, whole=whole)
 
     def _at(self, value: float, draw: int) -> list[Run]:
-        """The runs of a value and draw; none where a search would try what is overload anyway."""
+        """Return the runs of a value and draw; none if the value is known to be overload."""
         load = self.search.load_of(value)
         if load is not None and load >= 1 and value not in self.given:
             return []
         if (value, draw) not in self._runs:
-            told = int(value) if self.search.whole else float(value)
-            point = self.base.at({**self.others, self.search.of: told})
+            number = int(value) if self.search.whole else float(value)
+            point = self.base.at({**self.others, self.search.of: number})
             runs = [point.run(draw, k) for k in range(self.replications)]
             self._runs[value, draw] = runs
         return self._runs[value, draw]
 
 
 def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
-    """Return the search as a study file describes it, `given` values being tried in any case."""
+    """Return the search that a study file describes; `given` values are always tried."""
     low, high = search.between
     return RootSearch(
         at_most=objective.limit,
@@ -232,15 +232,15 @@ def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0)
 def tried_metric(
     metrics: Sequence[float], growth: Sequence[float], loads: Sequence[float], *, whole: bool
 ) -> list[float]:
-    """Return what a tried value gave, as a root search takes it.
+    """Return the measurements at a trial value, in the form that a root search takes.
 
     Parameters
     ----------
     metrics, growth, loads : sequence of float (replications,)
-        The objective's metric, the share of the work that piled up, and the offered load (NaN
-        where it is not known).
+        Metric of the objective, share of the arriving work that piled up, and offered load (NaN if
+        unknown).
     whole : bool
-        Whether every replication counts (for an interval), or only their mean.
+        Whether each replication counts (for an interval), or only their mean.
     """
     if any(load >= 1 for load in loads) or piles_up(growth):
         return [math.inf]

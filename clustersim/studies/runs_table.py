@@ -18,9 +18,9 @@ __all__ = ["LEADING", "parameter_columns", "runs_table"]
 
 Wanted = tuple[int, Mapping[str, Any], str]
 LEADING = ("run", "point")
-"""Columns before those of the parameters."""
+"""Columns before the parameters."""
 FOLLOWING = ("draw", "replication", "status", "code")
-"""Columns behind those of the parameters and before the metrics."""
+"""Columns after the parameters and before the metrics."""
 
 
 def runs_table(
@@ -29,27 +29,27 @@ def runs_table(
     outcomes: Mapping[str, Outcome],
     codes: Mapping[str, Code],
 ) -> pd.DataFrame:
-    """Return a row for each run of a study that was made.
+    """Return one row for each finished or failed run of a study.
 
     Parameters
     ----------
     study : Study
     wanted : sequence of (int, dict, str)
-        Runs that the study wants: the number of the request, the changes and the hash; see
+        Runs that the study wants: number of the request, changes and hash; see
         :meth:`~clustersim.studies.store.Store.study`.
     outcomes : mapping of str to Outcome
-        By the hash of the run; also others than the study's.
+        Outcomes by hash; may include runs that do not belong to the study.
     codes : mapping of str to Code
-        The code that made runs, by its hash.
+        The codes that made runs, by hash.
 
     Returns
     -------
     pandas.DataFrame
         ``run`` (its hash), ``point``, the parameters by path (quantities in SI), ``draw`` (-1 for
-        the mean of the calibration's posterior, k for its k-th draw), ``replication``, ``status``
+        the posterior mean of the coefficients, k for their k-th draw), ``replication``, ``status``
         (``finished`` or ``failed``), ``code`` (version and hash of the code that made it; see
         :class:`~clustersim.source_code.Code`), the metrics, and ``error``.  Points are numbered as
-        in the design; those of a capacity search in the order of the tried values.
+        in the design; points of a capacity search in the order of the trial values.
     """
     parameters = parameter_columns(study)
     searched = "" if study.spec.capacity is None else study.spec.capacity.of
@@ -74,14 +74,14 @@ def runs_table(
     table = pd.DataFrame([row for _, row in rows], columns=columns)
     chips = [name for name in metrics if name.startswith("chips.")]
     absent = table[chips].isna() & (table["status"] == "finished").to_numpy()[:, None]
-    return table.assign(**table[chips].mask(absent, 0.0))  # of a pool that is left out
+    return table.assign(**table[chips].mask(absent, 0.0))  # a pool that does not exist has 0 chips
 
 
 _FIXED = (*LEADING, *FOLLOWING, "error")
 
 
 def parameter_columns(study: Study) -> list[str]:
-    """Return the paths of a study's parameters, that of a capacity search last."""
+    """Return the paths of a study's parameters; the parameter of a capacity search is last."""
     spec = study.spec
     searched = [] if spec.capacity is None else [spec.capacity.of]
     return list(dict.fromkeys([*spec.varied, *searched]))

@@ -1,4 +1,4 @@
-"""The study file: a base scenario, what varies, how often, and what to conclude."""
+"""The study file: base scenario, parameters, replications and conclusions."""
 
 from __future__ import annotations
 
@@ -43,13 +43,17 @@ ARRIVALS = (LOAD, "workload.jobs_per_day", "workload.scale")
 
 
 class Range(FileModel):
-    """Values between two ends: `steps` of them, or any, drawn by `sample`."""
+    """Values between two ends: a number of `steps`, or values drawn by `sample`."""
 
-    begin: Number = Field(alias="from", description="such as 0.5, 16 or 2 TB/s")
-    end: Number = Field(alias="to", description="whole numbers at both ends stay whole")
-    steps: int | None = Field(None, ge=2, le=100_000, description="by default drawn by `sample`")
+    begin: Number = Field(alias="from", description="first value, such as 0.5, 16 or 2 TB/s")
+    end: Number = Field(
+        alias="to", description="last value; if both ends are integers, all values are"
+    )
+    steps: int | None = Field(
+        None, ge=2, le=100_000, description="number of values; by default `sample` draws them"
+    )
     spacing: Literal["linear", "log"] = Field(
-        "linear", description="whether the steps are equal differences or equal factors"
+        "linear", description="steps of equal differences or of equal factors"
     )
 
     @model_validator(mode="after")
@@ -63,26 +67,26 @@ class Range(FileModel):
             numbers.append(quantity.value if quantity else float(end))
         units = {None if quantity is None else quantity.unit for quantity in quantities}
         if len(units) > 1:
-            raise ValueError(f"{ends[0]!r} and {ends[1]!r} are not in the same unit")
+            raise ValueError(f"{ends[0]!r} and {ends[1]!r} have different units")
         if not numbers[0] < numbers[1]:
-            raise ValueError(f"needs from < to, found {ends[0]!r} and {ends[1]!r}")
+            raise ValueError(f"`from` must be less than `to`, found {ends[0]!r} and {ends[1]!r}")
         if self.spacing == "log" and not numbers[0] > 0:
-            raise ValueError(f"a log range starts above 0, found {ends[0]!r}")
+            raise ValueError(f"a log range must start above 0, found {ends[0]!r}")
         return self
 
     @property
     def whole(self) -> bool:
-        """Whether it holds whole numbers only."""
+        """Whether it contains integers only."""
         return isinstance(self.begin, int) and isinstance(self.end, int)
 
 
 class Sample(FileModel):
-    """How ranges without steps are drawn, all together."""
+    """How ranges without steps are drawn jointly."""
 
     method: Literal["latin-hypercube", "sobol", "sobol-indices"] = Field(
-        description="sobol-indices: points x (parameters + 2) runs, which give the indices"
+        description="`sobol-indices` makes points x (parameters + 2) runs to estimate Sobol indices"
     )
-    points: int = Field(ge=1, le=1_000_000, description="how many points are drawn")
+    points: int = Field(ge=1, le=1_000_000, description="number of points to draw")
 
     @field_validator("points")
     @classmethod
@@ -100,52 +104,57 @@ class Replications(FileModel):
     """Replications until an interval is narrow enough."""
 
     at_least: int | None = Field(
-        None, ge=2, le=100_000, description="by default 10, or at_most if that is less"
+        None, ge=2, le=100_000, description="least number; by default 10, or at_most if less"
     )
-    at_most: int = Field(
-        ge=2, le=100_000, description="replications after which the rule stops in any case"
+    at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
+    relative_width: float = Field(
+        gt=0, description="largest half width of the 95 % interval, relative to the mean"
     )
-    relative_width: float = Field(gt=0, description="half width of the 95 % interval over the mean")
-    metric: Metric = Field("p95_wait_s", description="whose interval must be narrow")
+    metric: Metric = Field("p95_wait_s", description="metric whose interval must be narrow")
 
     @property
     def least(self) -> int:
-        """Replications that are made in any case: few would stop too early by chance."""
+        """Least number of replications; with few, the rule may stop too early by chance."""
         return min(10, self.at_most) if self.at_least is None else self.at_least
 
     @model_validator(mode="after")
     def _ordered(self) -> Replications:
         if self.least > self.at_most:
-            raise ValueError(f"needs at_least <= at_most, found {self.at_least} and {self.at_most}")
+            raise ValueError(
+                f"at_least must not exceed at_most, found {self.at_least} and {self.at_most}"
+            )
         return self
 
 
 class Window(FileModel):
-    """Which of the submissions are measured."""
+    """Which jobs are measured, by submission."""
 
     warm_up: WarmUp = Field(
-        0.25, description="left out at the start: a share of the jobs, a duration, or mser-5"
+        0.25, description="excluded at the start: a share of the jobs, a duration, or mser-5"
     )
     cool_down: CoolDown = Field(
-        0.1, description="left out at the end: a share of the jobs, or a duration"
+        0.1, description="excluded at the end: a share of the jobs, or a duration"
     )
     periods: Periods = Field(
         None,
-        description="equal parts of the horizon that are measured too, whatever is left out: how "
-        "many, or their names, such as [Q1, Q2, Q3, Q4]; metrics of the k-th are NAME@k; where "
-        "the run starts with a month and lasts whole months, so many calendar months each",
+        description="number of equal periods of the horizon that are also measured, or their "
+        "names, such as [Q1, Q2, Q3, Q4]. Metrics of the k-th period are NAME@k. They ignore "
+        "warm_up and cool_down. If the run starts at the beginning of a month and lasts whole "
+        "months, each period is a whole number of calendar months",
     )
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Window:
         begin, end = self.warm_up, self.cool_down
         if isinstance(begin, float) and isinstance(end, float) and begin + end >= 1:
-            raise ValueError(f"warm_up and cool_down leave nothing, found {begin:g} and {end:g}")
+            raise ValueError(
+                f"the sum of warm_up and cool_down must be less than 1, found {begin:g} and {end:g}"
+            )
         return self
 
     @property
     def period_names(self) -> list[str]:
-        """What the periods are called; none where there are none."""
+        """Names of the periods; empty without periods."""
         if isinstance(self.periods, int):
             return [str(period) for period in range(1, self.periods + 1)]
         return list(self.periods or [])
@@ -153,21 +162,21 @@ class Window(FileModel):
     @property
     def measured(self) -> dict[str, Any]:
         """Arguments of :func:`~clustersim.analysis.measures.measure`."""
-        told = {"warm_up": self.warm_up, "cool_down": self.cool_down}
-        return told if self.periods is None else {**told, "periods": len(self.period_names)}
+        ends = {"warm_up": self.warm_up, "cool_down": self.cool_down}
+        return ends if self.periods is None else {**ends, "periods": len(self.period_names)}
 
 
 class Objective(FileModel):
-    """The service that the fleet is to give."""
+    """The service that the fleet must provide."""
 
-    metric: Metric = Field("p95_wait_s", description="what the objective limits")
+    metric: Metric = Field("p95_wait_s", description="metric that the objective limits")
     at_most: Number = Field(
-        "1 h", validate_default=True, description="such as 1 h, for a wait, or 10"
+        "1 h", validate_default=True, description="limit, such as 1 h (for a wait) or 10"
     )
 
     @property
     def limit(self) -> float:
-        """Largest value that keeps it, in the metric's unit (seconds for a wait)."""
+        """Largest allowed value in the unit of the metric (seconds for a wait)."""
         quantity = find_quantity(self.at_most)
         return quantity.value if quantity else float(self.at_most)
 
@@ -189,15 +198,17 @@ class Objective(FileModel):
 
 
 class CapacitySearch(FileModel):
-    """A search for the value of a parameter at which the objective is just kept."""
+    """A search for the value of a parameter at which the objective is just met."""
 
-    of: Text = Field(LOAD, description="the parameter that is searched")
-    between: Between = Field((0.3, 1.0), description="where to search; whole numbers stay whole")
+    of: Text = Field(LOAD, description="parameter that is searched")
+    between: Between = Field(
+        (0.3, 1.0), description="range of the search; if both ends are integers, all values are"
+    )
     tolerance: float | None = Field(
-        None, gt=0, description="how exactly; by default a hundredth of `between`"
+        None, gt=0, description="tolerance; by default 1 % of the width of `between`"
     )
     more_is: Literal["worse", "better"] = Field(
-        "worse", description="what a larger value does to the objective's metric"
+        "worse", description="effect of a larger value on the metric of the objective"
     )
 
     @field_validator("between")
@@ -208,10 +219,10 @@ class CapacitySearch(FileModel):
         low, high = between
         if info.data.get("of") == LOAD and not 0 < low < high <= 1:
             raise ValueError(
-                f"an offered load is searched above 0 and up to 1, found {low:g} to {high:g}"
+                f"an offered load must be above 0 and at most 1, found {low:g} to {high:g}"
             )
         if info.data.get("of") in ARRIVALS and not low > 0:
-            raise ValueError(f"an arrival rate is searched above 0, found {low:g} to {high:g}")
+            raise ValueError(f"an arrival rate must be above 0, found {low:g} to {high:g}")
         return between
 
     @field_validator("tolerance")
@@ -219,7 +230,9 @@ class CapacitySearch(FileModel):
     def _finer_than_the_range(cls, width: float | None, info: ValidationInfo) -> float | None:
         low, high = info.data.get("between", (-math.inf, math.inf))
         if width is not None and width >= high - low:
-            raise ValueError(f"must be less than the {high - low:g} of `between`, found {width:g}")
+            raise ValueError(
+                f"must be less than the width of `between`, {high - low:g}, found {width:g}"
+            )
         return width
 
     @field_validator("more_is")
@@ -228,99 +241,106 @@ class CapacitySearch(FileModel):
         if info.data.get("of") in ARRIVALS and effect == "better":
             more = "load" if info.data.get("of") == LOAD else "arrivals"
             raise ValueError(
-                f"more {more} {'is' if more == 'load' else 'are'} worse, found 'better'"
+                f"must be 'worse', because more {more} make waits longer, found 'better'"
             )
         return effect
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are tried."""
+        """Whether only integers are tried."""
         return all(isinstance(end, int) for end in self.between)
 
     def load_of(self, value: float) -> float | None:
-        """Return the offered load at a value; None where something else is searched."""
+        """Return the offered load at a value; None if another parameter is searched."""
         return value if self.of == LOAD else None
 
     @property
     def width(self) -> float:
-        """Tolerance in the parameter's own unit."""
+        """Tolerance in the unit of the parameter."""
         low, high = self.between
         width = (high - low) / 100 if self.tolerance is None else self.tolerance
         return max(1.0, width) if self.whole else width
 
 
 class Comparison(FileModel):
-    """Systems that are compared on the same random numbers."""
+    """A comparison of systems under common random numbers."""
 
-    of: Text = Field("scheduler.policy", description="the parameter whose values are compared")
-    baseline: Scalar = Field(description="the value that the others are compared with")
-    metrics: list[Metric] = Field(default_factory=list, description="by default the study's")
+    of: Text = Field("scheduler.policy", description="parameter whose values are compared")
+    baseline: Scalar = Field(description="value with which the others are compared")
+    metrics: list[Metric] = Field(
+        default_factory=list, description="metrics to compare; by default all metrics of the study"
+    )
 
 
 class Plot(FileModel):
-    """One picture."""
+    """A plot of a study."""
 
     kind: PlotKindName = Field(description="kind of the plot")
     x: Text | None = Field(None, description="a parameter, or a metric such as chips.seedchip")
-    y: list[Text] | Text | None = Field(None, description="metrics; a parameter in a heat map")
-    by: Text | None = Field(None, description="a line for each value of this parameter")
-    value: Text | None = Field(None, description="the metric that a heat map shows")
-    title: str | None = Field(None, description="title; by default one that fits")
+    y: list[Text] | Text | None = Field(
+        None, description="one or more metrics; in a heat map a parameter"
+    )
+    by: Text | None = Field(None, description="parameter with one line for each of its values")
+    value: Text | None = Field(None, description="metric that a heat map shows")
+    title: str | None = Field(None, description="title; by default derived from the axes")
 
     @property
     def ys(self) -> list[str]:
-        """What stands on the vertical axis, a panel each."""
+        """Quantities on the vertical axis, one panel each."""
         return [self.y] if isinstance(self.y, str) else list(self.y or [])
 
     @property
     def named(self) -> dict[str, list[str]]:
-        """Parameters and metrics that it names, by the field that names them."""
+        """Parameters and metrics of the plot, by field."""
         alone = {"x": self.x, "by": self.by, "value": self.value}
         fields = {field: [name] for field, name in alone.items() if name is not None}
         return {**fields, "y": self.ys} if self.ys else fields
 
 
 class StudySpec(FileModel):
-    """A study: many runs, and what can be concluded from them."""
+    """A study: many runs and the conclusions from them."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = Field(
-        description="name of the study, also that of its folder"
+        description="name of the study and of its folder"
     )
-    question: str = Field("", description="what the study is to answer, in a sentence")
+    question: str = Field("", description="the question that the study answers, in one sentence")
     plugins: list[Text] = Field(
         default_factory=list,
-        description="Python files of one's own that register metrics or plots, such as "
-        "my_metrics.py",
+        description="user's Python files that register metrics or plots, such as my_metrics.py",
     )
-    base: Text | dict[str, Any] = Field(description="a scenario: a file, or the scenario itself")
+    base: Text | dict[str, Any] = Field(
+        description="base scenario: the name of a file, or the scenario itself"
+    )
     set: dict[Text, Any] = Field(
         default_factory=dict, description="changes of the base scenario by path"
     )
     parameters: dict[Text, Listed | Range] = Field(
         default_factory=dict,
-        description="by path of the scenario: a list, or a range; every combination is run",
+        description="lists or ranges of values by path of the scenario; all combinations are run",
     )
     paired: list[Group] = Field(
-        default_factory=list, description="lists of one length that advance together"
+        default_factory=list, description="groups of lists of equal length that advance together"
     )
     sample: Sample | None = None
     draws: int = Field(
-        0, ge=0, le=10_000, description="draws from the calibration's posterior at every point"
+        0, ge=0, le=10_000, description="coefficient draws from the posterior at every point"
     )
     replications: Annotated[int, Field(strict=True)] | Replications = 5
     window: Window = Window()
     metrics: list[Metric] = Field(
         default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"],
         min_length=1,
-        description="what is measured of every run: names that `clustersim metrics` lists; of one "
-        "pool as NAME.POOL, of the k-th period of window.periods as NAME@k",
+        description="metrics of every run; `clustersim metrics` lists their names. NAME.POOL is "
+        "the metric of one pool, NAME@k the metric of the k-th period of window.periods",
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None
     compare: Comparison | None = None
-    plots: list[Plot] = Field(default_factory=list, description="by default those that fit")
+    plots: list[Plot] = Field(
+        default_factory=list, description="plots; by default chosen by the kind of study"
+    )
     labels: dict[Text, Text] = Field(
-        default_factory=dict, description="what pictures call a parameter or metric"
+        default_factory=dict, description="names of parameters and metrics in plots"
     )
 
     @field_validator("replications")
@@ -337,7 +357,7 @@ class StudySpec(FileModel):
 
     @property
     def named_paths(self) -> list[tuple[str, str]]:
-        """Field of the file and path of each parameter, that of a capacity search among them."""
+        """Field and path of each parameter, including the parameter of a capacity search."""
         named = [("parameters", path) for path in self.parameters]
         for index, group in enumerate(self.paired):
             named += [(f"paired[{index}]", path) for path in group]
@@ -347,7 +367,7 @@ class StudySpec(FileModel):
 
     @property
     def named_metrics(self) -> list[tuple[str, str]]:
-        """Field of the file and name of each metric that is asked for."""
+        """Field and name of each metric that the file names."""
         named = [("metrics", name) for name in self.metrics]
         if self.objective is not None:
             named.append(("objective.metric", self.objective.metric))
@@ -369,7 +389,7 @@ class StudySpec(FileModel):
 
     @property
     def plotted(self) -> list[str]:
-        """Parameters and metrics that the plots name."""
+        """Parameters and metrics of the plots."""
         periods = range(1, len(self.window.period_names) + 1)
         names: list[str] = []
         for plot in self.plots:
@@ -382,7 +402,7 @@ class StudySpec(FileModel):
         return list(dict.fromkeys(names))
 
     def listed(self, path: str) -> list[Scalar]:
-        """Values that are listed for a parameter; none for a range."""
+        """Return the listed values of a parameter; empty for a range."""
         lists: Mapping[str, Any] = {
             **self.parameters,
             **{path: values for group in self.paired for path, values in group.items()},

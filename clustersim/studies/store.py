@@ -1,10 +1,9 @@
-"""Where the runs of a study are kept: one SQLite file in the study's folder.
+"""The store of the runs of a study: one SQLite file in the study's folder.
 
-SQLite rather than Parquet parts: a run is one small row, appended as soon as it is done, and a
-transaction is in the file whole or not at all, whatever is killed and when.  Ten thousand parts
-would be ten thousand files to open; one file of ten thousand rows opens in milliseconds, is
-searched by its key, and can be read with any SQLite shell.  Only the process that conducts the
-study writes.
+Why SQLite and not Parquet parts: a run is one small row, appended as soon as it is done, and
+transactions are atomic even if a process is killed.  Ten thousand parts would be ten thousand files
+to open.  One file of ten thousand rows opens in milliseconds, can be searched by key, and can be
+read with any SQLite shell.  Only the process that executes the study writes to it.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clustersim.array_types import Floats
 from clustersim.errors import InputError, shown
 from clustersim.outputs import locked
 from clustersim.simulation.result import PROVENANCE
@@ -45,9 +44,9 @@ __all__ = ["Outcome", "Store", "open_store"]
 
 FILE, LOCK = "runs.sqlite", "study.lock"
 DRAFT = ".runs.draft.sqlite"
-"""A store that is being made: one that was made is never empty."""
+"""Name of a store while it is being created, so that a finished store is never empty."""
 FORMAT = 5
-"""Version of the tables; a store of another one is refused."""
+"""Version of the tables; a store of another version is refused."""
 
 _TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL)
@@ -84,7 +83,7 @@ CREATE TABLE codes (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a run.
+    """Outcome of a run.
 
     Attributes
     ----------
@@ -97,14 +96,14 @@ class Outcome:
     error : str
         Why it failed; empty if it did not.
     wall_s : float
-        How long it took.
+        Duration in seconds.
     stops : bool
-        Whether a metric of the user's failed, which stops the study; not kept in the store.
+        Whether a user-defined metric failed, which stops the study; not stored.
     """
 
     key: str
     metrics: Mapping[str, float]
-    series: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    series: Floats = field(default_factory=lambda: np.empty(0))
     error: str = ""
     wall_s: float = 0.0
     stops: bool = False
@@ -123,7 +122,7 @@ class Store:
         self._connection = connection
 
     def begin_study(self, document: Mapping[str, Any]) -> int:
-        """Note the study as it is now; return the number that its runs refer to."""
+        """Record the study as it is now; return the number that its runs refer to."""
         text = json.dumps(document)
         with self._connection as connection:
             found = connection.execute("SELECT id FROM studies WHERE document = ?", (text,))
@@ -137,7 +136,7 @@ class Store:
         return int(row[0])
 
     def _adopt_runs(self, study: int) -> None:
-        """Let runs whose study was lost by damage refer to this one; their hash says what they are.
+        """Assign runs whose study was lost by damage to this study; their hash identifies them.
 
         Only a repair (:func:`_prepare`) leaves such runs.
         """
@@ -150,21 +149,21 @@ class Store:
             self._write("runs", rows, instead_of=(lost, ()))
 
     def note_code(self, code: Code) -> None:
-        """Note the code that makes runs, so that later code can tell what it changed."""
+        """Record the code that makes runs, so that later code can list what it changed."""
         row = (code.hash, code.version, json.dumps(dict(code.files)))
         with self._connection:
             self._write("codes", [row], instead_of=("hash = ?", (code.hash,)))
 
     def codes(self) -> dict[str, Code]:
-        """Return all code that made runs here, by its hash."""
+        """Return all codes that made runs in this store, by hash."""
         found = self._connection.execute("SELECT hash, version, files FROM codes")
         return {key: Code(version, json.loads(files)) for key, version, files in found}
 
     def want(self, study: int, request: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
-        """Note which runs, as changes and hash, a request of a study wants, made or not.
+        """Record which runs (changes and hash) a request of a study wants, finished or not.
 
-        Those that it wanted before are forgotten: a search may go another way once a file that its
-        runs read was changed.
+        The runs that it wanted before are deleted, because a search may take another path once a
+        file that its runs read has changed.
         """
         rows = [(study, request, json.dumps(changes), key) for changes, key in runs]
         with self._connection:
@@ -175,9 +174,9 @@ class Store:
             )
 
     def study(self) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any], str]]] | None:
-        """Return the study that was begun last, and what it wants: request, changes and hash.
+        """Return the latest study, and the runs that it wants: request, changes and hash.
 
-        None where none was begun.
+        None if the store has no study.
         """
         found = self._connection.execute(
             "SELECT id, document FROM studies JOIN about ON name = 'study' AND id = value"
@@ -191,7 +190,7 @@ class Store:
         return json.loads(found[1]), wanted
 
     def add(self, outcome: Outcome, *, study: int, changes: Mapping[str, Any]) -> None:
-        """Keep a run, in the place of an earlier attempt at it; in the file when this returns."""
+        """Store a run, replacing an earlier attempt; it is in the file when this returns."""
         row = (
             outcome.key,
             study,
@@ -211,15 +210,15 @@ class Store:
         *,
         instead_of: tuple[str, tuple[Any, ...]] = ("0", ()),
     ) -> None:
-        """Write rows with their checksums in the place of some, and note the table's total."""
+        """Write rows with their checksums, replacing some, and update the table's total."""
         where, values = instead_of
         found = self._connection.execute(f"SELECT checksum FROM {table} WHERE {where}", values)
-        removed = [told for (told,) in found]
+        removed = [each for (each,) in found]
         added = [checksum(row) for row in rows]
         self._connection.execute(f"DELETE FROM {table} WHERE {where}", values)
         places = ", ".join("?" * (len(COLUMNS[table]) + 1))
-        told = ((*row, each) for row, each in zip(rows, added, strict=True))
-        self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", told)
+        complete = ((*row, each) for row, each in zip(rows, added, strict=True))
+        self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", complete)
         name = total_name(table)
         before = self._connection.execute("SELECT value FROM about WHERE name = ?", (name,))
         total = Total.read(before.fetchone()[0])
@@ -242,7 +241,7 @@ class Store:
         return {row[0]: _outcome(row) for row in found}
 
     def any_failed(self) -> bool:
-        """Whether a run that the study begun last wants has failed."""
+        """Whether a run that the latest study wants has failed."""
         found = self._connection.execute(
             "SELECT 1 FROM wanted JOIN runs USING (key) JOIN about "
             "ON about.name = 'study' AND about.value = wanted.study WHERE runs.error != '' LIMIT 1"
@@ -250,21 +249,21 @@ class Store:
         return found.fetchone() is not None
 
     def finished(self) -> set[str]:
-        """Hashes of the runs that did not fail."""
+        """Return the hashes of finished runs."""
         return {key for (key,) in self._connection.execute("SELECT key FROM runs WHERE error = ''")}
 
     def made_by_other_code(self, code: Code) -> list[str]:
-        """Hashes of the runs that did not fail and that other code made, the oldest first."""
+        """Return the hashes of finished runs that other code made, oldest first."""
         rows = self._connection.execute("SELECT key FROM runs WHERE error = '' ORDER BY rowid")
         return [key for (key,) in rows if code_hash(key) != code.hash]
 
     def run_named(self, start: str) -> str:
-        """Return the hash of the run that begins so.
+        """Return the hash of the run with a given prefix.
 
         Raises
         ------
         InputError
-            If no run or more than one does, with those that may be meant.
+            If no run or more than one has this prefix; the message lists candidates.
         """
         found = self._connection.execute(
             "SELECT key FROM runs WHERE substr(key, 1, ?) = ? ORDER BY key", (len(start), start)
@@ -275,8 +274,8 @@ class Store:
         if len(keys) == 1:
             return keys[0]
         if keys:
-            told = f"{len(keys):,} runs begin with {start!r}: {shortened(keys, 6)}"
-            raise InputError(self.path.parent, f"{told}; give more characters of one")
+            problem = f"{len(keys):,} runs begin with {start!r}: {shortened(keys, 6)}"
+            raise InputError(self.path.parent, f"{problem}; give more characters")
         raise InputError(self.path.parent, self._no_run(start))
 
     def origin(self, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -300,14 +299,14 @@ class Store:
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         elif keys:
-            hint = f"its runs are {shortened(sorted(keys), 3)}; see the column run of its runs.csv"
+            hint = f"its runs are {shortened(sorted(keys), 3)}; see the column `run` of runs.csv"
         else:
             hint = "it has no runs yet"
         return f"has no run {shown(key)}; {hint}"
 
 
 _MOST_COMPARED, _MOST_COMPARED_RUNS = 64, 2000
-"""Characters, and runs, that a hash of no run is compared with."""
+"""Limits on the comparison of an unknown hash with known ones: characters, and runs."""
 
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
@@ -327,24 +326,25 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
     folder : Path
         The study's folder.
     write : bool
-        Whether runs are to be added: the file is made if absent, and no other process may do the
-        same in this folder until it is closed (or the process is gone).
+        Whether to add runs.  The file is created if it does not exist.  No other process can write
+        to this folder until the store is closed or the process has ended.
 
-    Damage is found when a store is opened, as every row has a checksum.  It is repaired where runs
-    are to be added: rows that are damaged are left out, so that they are made again, and the
-    damaged file is kept beside the new one.
+    Every row has a checksum, so damage is found when a store is opened.  With `write`, a damaged
+    store is repaired: damaged rows are removed, so that their runs are made again, and the damaged
+    file is kept beside the new one.
 
     Raises
     ------
     InputError
-        If there is no store, it is damaged or of another format, another process writes to it, or
-        (also later, from within) it cannot be read or written: the disk is full, say.
+        If there is no store, it is damaged or has another format, another process writes to it, or
+        it cannot be read or written (also later, within the context), for example because the disk
+        is full.
     """
     path = folder / FILE
     if not write and not _is_file(path):
         what = "is it the folder of a study?"
         if (Path(folder) / PROVENANCE).is_file():
-            what = "it is the folder of a run, not of a study"
+            what = "this is the folder of a run, not of a study"
         raise InputError(folder, f"has no {FILE}; {what}")
     busy = "another study is running here (process {owner}); wait or stop it"
     with locked(folder / LOCK, busy, shows_owner=True) if write else nullcontext():
@@ -352,8 +352,8 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
             if write:
                 _prepare(path)
             connection = _connect(path, write)
-        told = f"cannot be {'written' if write else 'read'}"
-        with closing(connection), _problems(path, told):
+        message = f"cannot be {'written' if write else 'read'}"
+        with closing(connection), _problems(path, message):
             try:
                 yield Store(path, connection)
             finally:
@@ -382,11 +382,11 @@ NO_DAMAGE = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }
-"""Codes of errors that say nothing of what is in the file."""
+"""Codes of errors that are not about the content of the file."""
 
 
 def _prepare(path: Path) -> None:
-    """Make a store where there is none; repair one that is damaged."""
+    """Create a store if there is none; repair a damaged one."""
     draft = path.with_name(DRAFT)
     draft.unlink(missing_ok=True)
     if not path.exists():
@@ -405,7 +405,7 @@ def _prepare(path: Path) -> None:
     place = COLUMNS["runs"].index("study")
     kept = [*{row[0]: row for row in runs}.values()]
     lost = sum(row[place] not in known for row in kept)
-    again = f"; {lost:,} of them had lost their study, which is registered again" if lost else ""
+    again = f"; the study of {lost:,} of them was lost and is recorded again" if lost else ""
     aside = _unused(path.with_name("runs.damaged.sqlite"))
     _make(draft, {"studies": studies, "codes": codes, "runs": kept})
     shutil.copy2(path, aside)
@@ -414,7 +414,7 @@ def _prepare(path: Path) -> None:
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
     print(
         f"Note: {path} was damaged: {'; '.join(problems)}. {len(kept):,} runs are kept and the "
-        f"others are made again{again}. The damaged file is {aside}.",
+        f"others are made again{again}. The damaged file was saved as {aside}.",
         file=sys.stderr,
     )
 
@@ -428,7 +428,7 @@ def _unused(path: Path) -> Path:
 
 
 def _make(path: Path, rows: Mapping[str, Sequence[tuple[Any, ...]]] | None = None) -> None:
-    """Make a store with these rows, in the file as a whole when this returns."""
+    """Create a store with these rows; they are all in the file when this returns."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(_TABLES)
         store = Store(path, connection)
@@ -453,14 +453,14 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
     connection = _open(path, "rw" if write else "ro")
     try:
         if write:
-            # A write-ahead log: a transaction is one append; kill -9 loses none that was made.
+            # Write-ahead log: a transaction is one append; kill -9 loses no finished transaction.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
         else:
             _check_format(path, connection)
             if problems := _found(connection):
-                told = "continue the study with --resume, which makes the damaged runs again"
-                raise InputError(path, f"is damaged: {'; '.join(problems)}; {told}")
+                advice = "continue the study with --resume, which makes the damaged runs again"
+                raise InputError(path, f"is damaged: {'; '.join(problems)}; {advice}")
     except BaseException:
         connection.close()
         raise
@@ -468,7 +468,7 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
 
 
 def _found(connection: sqlite3.Connection) -> list[str]:
-    """Say what is damaged in a store of our format."""
+    """Return what is damaged in a store of the present format."""
     try:
         return damages(connection)
     except SQLITE_ERRORS as error:
@@ -478,21 +478,21 @@ def _found(connection: sqlite3.Connection) -> list[str]:
 
 
 def _finish(connection: sqlite3.Connection) -> None:
-    """Leave one file alone, which can be read where nothing may be written."""
-    with suppress(sqlite3.DatabaseError):  # such as a reader: the next study will do it
+    """Merge the log into one file, which can also be read from a read-only folder."""
+    with suppress(sqlite3.DatabaseError):  # a reader may prevent it; the next study retries
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
 @contextmanager
-def _problems(path: Path, told: str, hint: str = "") -> Iterator[None]:
-    """Say of which file a problem of SQLite is."""
+def _problems(path: Path, message: str, hint: str = "") -> Iterator[None]:
+    """Convert errors of SQLite in this block into errors that name the file."""
     try:
         yield
     except SQLITE_ERRORS as error:
         if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in NO_DAMAGE:
             hint = ""
-        raise InputError(path, f"{told}: {error}{hint}") from None
+        raise InputError(path, f"{message}: {error}{hint}") from None
     except OSError as error:
         if error.filename is None or Path(error.filename).parent != path.parent:
             raise
@@ -500,13 +500,16 @@ def _problems(path: Path, told: str, hint: str = "") -> Iterator[None]:
 
 
 def _check_format(path: Path, connection: sqlite3.Connection) -> None:
-    told = connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone()
-    if told is not None and told[0] == str(FORMAT):
+    row = connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone()
+    if row is not None and row[0] == str(FORMAT):
         return
     with suppress(sqlite3.OperationalError):  # older formats have no checksums
         sums = connection.execute("SELECT name, value, checksum FROM about").fetchall()
-        if told is None or any(checksum(row[:2]) != row[2] for row in sums):
-            return  # damaged rather than of another format
-    found = "none" if told is None else told[0]
-    told = "another version of clustersim made it; make the study in a new folder"
-    raise InputError(path, f"is of format {found}; this version reads format {FORMAT}: {told}")
+        if row is None or any(checksum(each[:2]) != each[2] for each in sums):
+            return  # damaged, not of another format
+    found = "unknown" if row is None else row[0]
+    raise InputError(
+        path,
+        f"has format {found}, this version reads format {FORMAT}: another version of clustersim "
+        "made it; run the study in a new folder",
+    )

@@ -1,8 +1,8 @@
-"""Whether a store of runs is as it was written: checksums of its rows, and what can be recovered.
+"""Integrity of a store of runs: checksums of its rows, and recovery of sound rows.
 
-SQLite notices a page that makes no sense.  It does not notice another number in a row, or a row
-that is gone.  So each row has a checksum over all its columns, and each table has a total over its
-rows: their number and the sum of their checksums.
+SQLite detects a malformed page.  It does not detect a changed number in a row, or a missing row.
+So each row has a checksum over all its columns, and each table has a total: the number of its rows
+and the sum of their checksums.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ COLUMNS = {
     "wanted": ("study", "request", "changes", "key"),
     "codes": ("hash", "version", "files"),
 }
-"""Columns of each table, which its checksum covers, in their order."""
+"""Columns of each table, in the order in which the checksum covers them."""
 KEYS = {"studies": "id", "runs": "key", "wanted": "request", "codes": "hash"}
-"""Tables that have a total, and the column that names a row in messages."""
+"""Tables that have a total, with the column that identifies a row in messages."""
 MOST_NAMED = 3
 SQLITE_ERRORS = (sqlite3.Error, MemoryError, OverflowError, UnicodeError)
-"""What reading a damaged file can raise."""
+"""Errors that reading a damaged file can raise."""
 
 
 def checksum(values: Sequence[Any]) -> int:
@@ -65,13 +65,13 @@ def checksum(values: Sequence[Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Of the rows of a table: how many there are, and the sum of their checksums modulo 2**64."""
+    """The number of rows of a table, and the sum of their checksums modulo 2**64."""
 
     count: int = 0
     sum: int = 0
 
     def changed(self, *, added: Sequence[int] = (), removed: Sequence[int] = ()) -> Total:
-        """Return the total with rows of these checksums more and fewer."""
+        """Return the total after adding and removing rows with these checksums."""
         count = self.count + len(added) - len(removed)
         return Total(count, (self.sum + sum(added) - sum(removed)) % 2**64)
 
@@ -80,25 +80,25 @@ class Total:
 
     @classmethod
     def read(cls, text: str) -> Total:
-        """Return what ``str`` wrote."""
+        """Parse the output of ``str``."""
         count, total = text.split()
         return cls(int(count), int(total))
 
 
 def total_name(table: str) -> str:
-    """Name of the row of `about` that holds the total of a table."""
+    """Return the name of the row of `about` that contains the total of a table."""
     return f"total of {table}"
 
 
 def damages(connection: sqlite3.Connection) -> list[str]:
-    """Say what is damaged in a store; nothing if it is as it was written.
+    """Return what is damaged in a store; empty if it is intact.
 
     Raises
     ------
     sqlite3.DatabaseError
         If it cannot be read at all.
     """
-    connection.execute("BEGIN")  # one state, also while another process writes
+    connection.execute("BEGIN")  # a consistent snapshot, even while another process writes
     try:
         return [*_damages(connection)]
     finally:
@@ -124,10 +124,13 @@ def _damages(connection: sqlite3.Connection) -> Iterator[str]:
             named = ", ".join(bad[:MOST_NAMED])
             more = f" and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
             yield f"{len(bad)} of {len(sums)} rows of the table {table} ({named}{more})"
-        elif str(found := Total().changed(added=sums)) != (told := about.get(total_name(table))):
+        elif str(found := Total().changed(added=sums)) != (
+            recorded := about.get(total_name(table))
+        ):
             with suppress(ValueError, AttributeError):
-                if Total.read(str(told)).count != found.count:
-                    yield f"{table}: {found.count} rows, {Total.read(str(told)).count} were written"
+                written = Total.read(str(recorded)).count
+                if written != found.count:
+                    yield f"{table}: {found.count} rows, but {written} were written"
                     continue
             yield f"{table}: the checksum of all rows"
     begun = about.get("study")
@@ -140,16 +143,16 @@ def _damages(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _rows(connection: sqlite3.Connection, table: str, order: str = "") -> Iterator[tuple[Any, ...]]:
-    """Iterate over rows: whether one is sound, and its columns."""
+    """Iterate over rows: whether the row is sound, and its columns."""
     columns = ", ".join(COLUMNS[table])
     for row in connection.execute(f"SELECT {columns}, checksum FROM {table} {order}"):
         yield checksum(row[:-1]) == row[-1], *row[:-1]
 
 
 def sound_rows(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a table that can be read and are as they were written.
+    """Return the rows of a table that can be read and have the right checksum.
 
-    Where a page cannot be read, the rows before and after it are taken.
+    If a page cannot be read, the rows before and after it are returned.
     """
     found: dict[tuple[Any, ...], None] = {}
     backwards = "ORDER BY rowid DESC" if table != "codes" else "ORDER BY hash DESC"

@@ -1,4 +1,4 @@
-"""A study: its file, its scenario, its points."""
+"""A study: its file, base scenario and points."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from clustersim.studies.worker import open_changed
 __all__ = ["Study", "define_study", "load_study"]
 
 MOST_CHECKED = 64
-"""Points whose scenario is opened before the first run, to tell problems early."""
+"""Number of points whose scenario is checked before the first run, to report problems early."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,9 +41,9 @@ class Study(Brief):
     Attributes
     ----------
     spec : StudySpec
-        What its file says.
+        The content of its file.
     base : Base
-        The scenario that its runs change.
+        The base scenario.
     points : list of Point
         The combinations of its parameters.
     source : str
@@ -56,8 +56,8 @@ class Study(Brief):
     source: str
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
-        spec, told = self.spec, self.spec.replications
-        replications = f"{told:,}" if isinstance(told, int) else f"up to {told.at_most:,}"
+        spec, count = self.spec, self.spec.replications
+        replications = f"{count:,}" if isinstance(count, int) else f"up to {count.at_most:,}"
         return f"Study {spec.name!r}", {
             "points": f"{len(self.points):,}",
             "parameters": ", ".join(spec.varied),
@@ -67,9 +67,9 @@ class Study(Brief):
         }
 
     def document(self) -> dict[str, Any]:
-        """Return the study as plain data that names no other file but logs and policies.
+        """Return the study as plain data that refers to no files other than logs and policies.
 
-        :func:`define_study` makes the same study of it.
+        :func:`define_study` creates the same study from it.
         """
         document = self.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not self.spec.plugins:
@@ -89,14 +89,14 @@ def load_study(
     Parameters
     ----------
     path : str or Path
-        The file, or the name of one in a folder ``experiments``: the user's, else that of the
-        package.  ``extends: FILE`` in it takes all that it does not say from FILE.
+        The file, or the name of a file in a folder ``experiments`` of the user or of the package.
+        With ``extends: FILE``, keys that it does not have are taken from FILE.
     quick : bool
-        Whether to apply what the file says under ``quick``: a small version of the study.
+        Whether to apply the changes under ``quick``, which make a small version of the study.
     changes : mapping or list of str
-        Changes of its base scenario beside those that it says itself, by path.
+        Changes of its base scenario by path, in addition to those in the file.
     plugins : sequence of str or Path
-        Files that register metrics or plots, beside those that the study names.
+        Files that register metrics or plots, in addition to those that the study names.
 
     Raises
     ------
@@ -124,20 +124,19 @@ def define_study(
     folder: str | Path = ".",
     check: bool = True,
 ) -> Study:
-    """Make a study from what its file would say.
+    """Create a study from the content of a study file.
 
     Parameters
     ----------
     fields : mapping, str, Path or Study
-        In the format of :class:`~clustersim.studies.spec.StudySpec`; its ``base`` may also be a
-        scenario that is loaded.  A path is that of a file, see :func:`load_study`; a study is
-        returned as it is.
+        Fields of :class:`~clustersim.studies.spec.StudySpec`; ``base`` may also be a loaded
+        scenario.  A path is read as by :func:`load_study`.  A study is returned unchanged.
     source : str or Path
-        What to call it in messages.
+        Name of the study in messages.
     folder : str or Path
-        What file names in it are relative to.
+        Folder to which its file names are relative.
     check : bool
-        Whether to open the scenarios of its points, to tell their problems before any run.
+        Whether to check the scenarios of its points, to report problems before the first run.
 
     Raises
     ------
@@ -164,8 +163,8 @@ def define_study(
     if isinstance(fields, str | Path):
         return load_study(fields)
     if not isinstance(fields, Mapping):
-        told = "must be a path, a mapping or what load_study gives"
-        raise InputError("study", f"{told}, found {shown(fields)}")
+        allowed = "must be a path, a mapping or the result of load_study"
+        raise InputError("study", f"{allowed}, found {shown(fields)}")
     fields = with_plain_scenario(fields, "base")
     plugins = study_plugins(fields, source, Path(folder))
     spec = _with_full_paths(_read_spec(fields, source), Path(folder))
@@ -201,7 +200,7 @@ def _with_plugins(fields: dict[str, Any], plugins: Sequence[str | Path]) -> dict
 
 
 def _blamed(problems: list[str], changes: Mapping[str, Any] | list[str]) -> list[str]:
-    """Say of problems of the changes beside the file that they are not the file's."""
+    """Attribute problems of changes that are not in the file to the option ``--set``."""
     own = tuple(f"set: {name}{end}" for name, _ in change_items(changes) for end in ": ")
     return [f"--{problem}" if problem.startswith(own) else problem for problem in problems]
 
@@ -215,7 +214,7 @@ def _read_spec(fields: Mapping[str, Any], source: str | Path) -> StudySpec:
 
 
 def _with_full_paths(spec: StudySpec, folder: Path) -> StudySpec:
-    """Name the files among the parameters' values by their full path, as beside the base."""
+    """Replace file names among the parameters' values by full paths, as in the base."""
     beside = folder
     if isinstance(spec.base, str):
         beside = find_file(spec.base, folder, within="experiments").parent
@@ -235,23 +234,26 @@ def _with_full_paths(spec: StudySpec, folder: Path) -> StudySpec:
 
 
 def _alike_in_tables(spec: StudySpec) -> Iterator[str]:
-    """Name files among a parameter's values that tables, which name the file alone, mix up."""
+    """Report files among a parameter's values that have the same name in tables."""
     fields = {path: field for field, path in spec.named_paths}
     for path in spec.varied:
-        told: dict[Any, Any] = {}
+        names: dict[Any, Any] = {}
         for value in spec.listed(path):
-            other = told.setdefault(column_value(value), value)
+            other = names.setdefault(column_value(value), value)
             if isinstance(value, str) and value.startswith("/") and other != value:
                 name = column_value(value)
-                yield f"{fields[path]}: {path}: {other} and {value} are both {name}; rename one"
+                yield (
+                    f"{fields[path]}: {path}: tables would show both {other} and {value} as "
+                    f"{name}; rename one"
+                )
 
 
 def _check_points(study: Study) -> None:
-    """Open the scenarios of the points, and tell all problems together.
+    """Check the scenarios of the points, and report all problems together.
 
-    Of a large design, those in which each value of each parameter occurs.
+    In a large design, only enough points to cover each value of each parameter are checked.
     """
-    told: dict[str, str] = {}
+    found: dict[str, str] = {}
     named = study.base.tree["cluster"].get("pools")
     pools = {str(name) for name in named} if isinstance(named, dict) else set()
     for point in itertools.islice(_newest_first(study.points), MOST_CHECKED):
@@ -259,10 +261,10 @@ def _check_points(study: Study) -> None:
         if study.spec.capacity is not None and study.spec.capacity.of not in changes:
             changes[study.spec.capacity.of] = study.spec.capacity.between[0]
         for problem in _point_problems(study, changes, pools, jobs=point.index == 0):
-            if problem not in told:
+            if problem not in found:
                 cause = _cause(study, changes, problem)
-                told[problem] = f"{cause}: {problem}" if cause else problem
-    problems = [*told.values()] or check_pools(study.spec, pools)
+                found[problem] = f"{cause}: {problem}" if cause else problem
+    problems = [*found.values()] or check_pools(study.spec, pools)
     if problems:
         raise InputError(study.source, problems)
 
@@ -270,7 +272,7 @@ def _check_points(study: Study) -> None:
 def _point_problems(
     study: Study, changes: Mapping[str, Any], pools: set[str], *, jobs: bool = False
 ) -> list[str]:
-    """Problems of the scenario with some changes; `pools` learns the names of its pools."""
+    """Return problems of the scenario with some changes; adds the names of its pools to `pools`."""
     try:
         loaded, platform = open_changed(study.base.tree, changes)
         pools |= {pool.name for pool in platform.cluster.pools}
@@ -291,7 +293,7 @@ def _point_problems(
 
 
 def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
-    """Return what of a study brings a problem about: its base, one value, or several together."""
+    """Return what causes a problem: the base scenario, one value, or several values together."""
     if problem.startswith("window: "):
         return ""
     if problem in _point_problems(study, {}, set(), jobs=True):
@@ -304,7 +306,7 @@ def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
 
 
 def _newest_first(points: list[Point]) -> Iterator[Point]:
-    """Yield the points that have a value of a parameter that none before them has, then others."""
+    """Yield first the points with a parameter value that no earlier point has, then the others."""
     seen: set[tuple[str, str]] = set()
     others: list[Point] = []
     for point in points:

@@ -1,4 +1,4 @@
-"""The files of a user's own metrics and plots that a study names, and what may name them."""
+"""The plugin files of a study, with the user-defined metrics and plots that it can use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check_plugins", "metric_files", "study_plugins"]
 def study_plugins(fields: Mapping[str, Any], source: str | Path, folder: Path) -> list[Plugin]:
     """Load the plugin files that a study names, and those of its base scenario.
 
-    What is no list of names is left to the checks of the file.
+    A value that is not a list of names is ignored here; the check of the file reports it.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def _of_base(base: Any, folder: Path) -> Iterator[str]:
             path = existing_file(base, folder, within="experiments")
             yield from _named(read_extended(path), path.parent)
         except InputError:
-            return  # the base is read again, and its problems are told then
+            return  # the base is read again later, and its problems are reported then
     elif isinstance(base, Mapping):
         yield from _named(base, folder)
 
@@ -57,7 +57,7 @@ def metric_files(plugins: Sequence[Plugin]) -> tuple[str, ...]:
 
 
 def check_plugins(spec: StudySpec, plugins: Sequence[Plugin]) -> Iterator[str]:
-    """Yield a line for each metric or plot of a user's that the study's own plugins do not have."""
+    """Yield one line for each user-defined metric or plot that no plugin of the study registers."""
     files = {plugin.file for plugin in plugins}
     known = [name for name in metric_names() if METRICS.items[name].file in ("", *files)]
     for field, name in dict.fromkeys(spec.named_metrics):
@@ -73,7 +73,7 @@ def check_plugins(spec: StudySpec, plugins: Sequence[Plugin]) -> Iterator[str]:
 def _not_named(file: str) -> str:
     if file == SESSION:
         return (
-            "is registered in this session alone, where worker processes do not find it; register "
-            "it in a file, and name the file under `plugins`"
+            "is registered only in this session, so worker processes cannot find it; register it "
+            "in a file, and list the file under `plugins`"
         )
-    return f"is registered by {file}, which the study does not name under `plugins`"
+    return f"is registered by {file}, which the study does not list under `plugins`"

@@ -1,4 +1,4 @@
-"""The result of a study: the table of its runs, and what is concluded from it."""
+"""The result of a study: the table of its runs, and the conclusions from it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class StudyResult(Brief):
     runs : pandas.DataFrame
         See :func:`~clustersim.studies.runs_table.runs_table`.
     series : dict of str to float64 array
-        By the hash of the run, mean wait (seconds) of consecutive shares of its jobs.
+        Mean wait (seconds) of consecutive groups of jobs of each run, by hash of the run.
     codes : dict of str to Code
-        The code that made runs, by its label in the column ``code`` of `runs`.
+        The codes that made runs, by their label in the column ``code`` of `runs`.
     """
 
     study: Study
@@ -71,7 +71,7 @@ class StudyResult(Brief):
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics that the study asks for, that of its objective, and facts of its fleets."""
+        """Metrics of the study, the metric of its objective, and metrics of its fleets."""
         spec = self.study.spec
         asked = [*spec.metrics, *([spec.objective.metric] if spec.objective else [])]
         columns = [str(name) for name in self.runs.columns]
@@ -81,14 +81,14 @@ class StudyResult(Brief):
 
     @property
     def steady(self) -> bool:
-        """Whether it looks for a steady state; with periods it looks at what becomes."""
+        """Whether the study assumes a steady state; with periods it does not."""
         return self.study.spec.window.periods is None
 
     @cached_property
     def points(self) -> pd.DataFrame:
-        """A row a point; see :func:`~clustersim.studies.points.points_table`.
+        """One row per point; see :func:`~clustersim.studies.points.points_table`.
 
-        Where not all runs were made by the same code, a column ``code`` says by which.
+        If the runs were made by different codes, a column ``code`` lists them.
         """
         points = points_table(self.runs, self.parameters, self.metrics, steady=self.steady)
         if self.runs["code"].nunique() > 1:
@@ -100,7 +100,7 @@ class StudyResult(Brief):
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
-        """A row a search; see :func:`~clustersim.studies.conclusions.capacities_table`."""
+        """One row per search; see :func:`~clustersim.studies.conclusions.capacities_table`."""
         spec = self.study.spec
         if spec.capacity is None or self.runs.empty:
             return None
@@ -135,7 +135,7 @@ class StudyResult(Brief):
 
     @property
     def _listed_runs(self) -> pd.DataFrame:
-        """Runs without those that only a capacity search made: systems are compared at a grid."""
+        """Runs without those made only for a capacity search, as systems are compared on a grid."""
         spec = self.study.spec
         if spec.capacity is None:
             return self.runs
@@ -159,7 +159,7 @@ class StudyResult(Brief):
         Returns
         -------
         float64 array (replications, bins)
-            At the posterior's mean; cut to the shortest.
+            Series at the posterior mean, cut to the length of the shortest.
         """
         chosen = (self.runs["point"] == point) & (self.runs["draw"] == POSTERIOR_MEAN)
         found = [self.series[key] for key in self.runs.loc[chosen, "run"] if key in self.series]
@@ -171,22 +171,24 @@ class StudyResult(Brief):
 
 
 def load_result(folder: str | Path) -> StudyResult:
-    """Read a study's folder, whether all its runs are made or not.
+    """Read the folder of a study, which may still have missing runs.
 
-    The folder of a run (``clustersim run``) is read by :meth:`clustersim.Result.load`.
+    Use :meth:`clustersim.Result.load` for the folder of a run (``clustersim run``).
 
     Raises
     ------
     InputError
-        If it is no folder of a study, or something in it is broken.
+        If it is not the folder of a study, or a file in it is damaged.
     """
     check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(folder, "no such folder of a study")
+        raise InputError(folder, "no such folder")
     if not (folder / STUDY_FILE).is_file() and (folder / PROVENANCE).is_file():
-        told = "is the folder of a run, not of a study; read it with clustersim.Result.load(folder)"
-        raise InputError(folder, told)
+        raise InputError(
+            folder,
+            "is the folder of a run, not of a study; read it with clustersim.Result.load(folder)",
+        )
     if not (folder / STUDY_FILE).is_file():
         raise InputError(folder, f"has no {STUDY_FILE}; is it the folder of a study?")
     path = folder / STUDY_FILE

@@ -1,11 +1,11 @@
-"""Whether a study's window leaves jobs to measure, told from their submissions alone."""
+"""Check that a study's window contains jobs to measure, from their submission times."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.analysis.periods import period_ends_s
+from clustersim.array_types import Floats
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.studies.spec import Window
 from clustersim.units import find_quantity, format_duration
@@ -14,35 +14,36 @@ __all__ = ["check_window"]
 
 
 def check_window(
-    submit_s: npt.NDArray[np.float64],
+    submit_s: Floats,
     window: Window,
     horizon_s: float | None,
     calendar: Calendar = UNDATED,
 ) -> list[str]:
-    """Return why no job can be measured; nothing where some can.
+    """Return why no job can be measured; empty if jobs can be measured.
 
     Parameters
     ----------
     submit_s : float64 array (jobs,)
-        In order.
+        Submission times in order.
     window : Window
         See :func:`~clustersim.analysis.measures.measure`.
     horizon_s : float, optional
-        When the run stops.
+        Time at which the run stops.
     calendar : Calendar
-        Of the run.
+        Calendar of the run.
     """
     if window.periods is not None and horizon_s is None:
-        return ["window.periods: are parts of a horizon; give the scenario one, such as 365 d"]
+        return ["window.periods: need a `horizon` in the scenario, such as 365 d"]
     if horizon_s is not None:
         before = int(np.searchsorted(submit_s, horizon_s, side="right"))
         if before == 0:
-            return [f"horizon: {format_duration(horizon_s)} is over before a job arrives"]
+            return [f"horizon: {format_duration(horizon_s)} ends before the first job arrives"]
         submit_s = submit_s[:before]
         ends_s = period_ends_s(horizon_s, len(window.period_names) or None, calendar)
         if ends_s and submit_s[-1] < ends_s[-2]:
-            told = f"the last job comes at {format_duration(float(submit_s[-1]))}"
-            return [f"window.periods: no job comes in period {window.period_names[-1]}: {told}"]
+            last = format_duration(float(submit_s[-1]))
+            period = window.period_names[-1]
+            return [f"window.periods: no job arrives in period {period}; the last one is at {last}"]
     begin, end = _left_out_s(window.warm_up), _left_out_s(window.cool_down)
     if begin is not None:
         first_job = int(np.searchsorted(submit_s, submit_s[0] + begin))
@@ -54,11 +55,11 @@ def check_window(
         behind = int(len(submit_s) * (1 - float(window.cool_down)))
     if first_job < max(1, behind):
         return []
-    told = f"warm_up {window.warm_up} and cool_down {window.cool_down}"
-    return [f"window: {told} leave none of the {len(submit_s):,} jobs to measure"]
+    ends = f"warm_up {window.warm_up} and cool_down {window.cool_down}"
+    return [f"window: {ends} exclude all of the {len(submit_s):,} jobs"]
 
 
-def _left_out_s(told: float | str) -> float | None:
-    """Seconds of a window's end that is told as a duration."""
-    quantity = find_quantity(told)
+def _left_out_s(given: float | str) -> float | None:
+    """Return the seconds excluded at one end of a window, if it is given as a duration."""
+    quantity = find_quantity(given)
     return None if quantity is None else quantity.value

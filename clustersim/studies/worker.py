@@ -1,4 +1,4 @@
-"""What a worker does: one run, from its scenario to its measures."""
+"""The task of a worker: one run, from its scenario to its measurements."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def make_run(
     window: Mapping[str, Any],
     files: Mapping[str, str],
 ) -> Outcome:
-    """Run a scenario and measure it; whatever goes wrong is in the outcome.
+    """Run a scenario and measure it; an error is recorded in the outcome.
 
     Parameters
     ----------
     key : str
-        Hash of the run, which names the code that makes it.
+        Hash of the run, which identifies the code.
     tree, changes : mapping
-        The base scenario, and what the run changes in it by path.
+        The base scenario, and the changes of the run by path.
     window : mapping
         Arguments of :func:`~clustersim.analysis.measures.measure`.
     files : mapping of str to str
-        Hashes of the files that it reads, when its own hash was taken.
+        Hashes of the files that the run reads, as of the time its own hash was computed.
     """
     began = time.perf_counter()
     try:
@@ -57,23 +57,24 @@ def make_run(
         view = FleetView(resolved.platform, scenario.money, _offered_load(scenario))
         facts = fleet_facts(view, plugins=window.get("plugins", ()))
     except (Exception, SystemExit) as error:
-        told = str(error) if isinstance(error, InputError) else traceback.format_exc()
+        message = str(error) if isinstance(error, InputError) else traceback.format_exc()
         stops = isinstance(error, PluginError)
-        return Outcome(key, {}, error=told, wall_s=time.perf_counter() - began, stops=stops)
+        return Outcome(key, {}, error=message, wall_s=time.perf_counter() - began, stops=stops)
     metrics = {**measured.metrics, **facts}
     return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
 
 
 def _offered_load(scenario: Scenario) -> float:
-    """Offered load of a run, as stated or of its jobs a day; else NaN."""
+    """Return the offered load of a run, as given or computed from jobs per day; else NaN."""
     workload = scenario.workload
     if workload.load is not None:
         return workload.load
     if workload.jobs_per_day is None:
         return math.nan
     try:
-        return workload.jobs_per_day / 86400.0 / _sustainable_of(*_told(scenario, scheduler=True))
-    except InputError:  # none of its jobs can run, as the result says job by job
+        cache_key = _cache_key(scenario, scheduler=True)
+        return workload.jobs_per_day / 86400.0 / _sustainable_of(*cache_key)
+    except InputError:  # none of its jobs can run; the result gives the reason for each job
         return math.nan
 
 
@@ -82,14 +83,14 @@ def _check_code(key: str) -> None:
     if code_hash(key) != this_code().hash:
         raise InputError(
             "worker",
-            f"has {this_code()}, and the study was begun by code {code_hash(key)}; "
-            "use the same on all machines, and continue with --resume",
+            f"has {this_code()}, but the study was started by code {code_hash(key)}; "
+            "use the same code on all machines, and continue with --resume",
         )
 
 
 def _check_unchanged(files: Mapping[str, str]) -> None:
-    """Refuse a result that would be kept under the hash of other files."""
-    changed = [path for path, told in files.items() if file_hash(path) != told]
+    """Refuse a result whose files have changed since the hash of the run was computed."""
+    changed = [path for path, expected in files.items() if file_hash(path) != expected]
     if changed:
         raise InputError(changed[0], "was changed while the study ran; continue with --resume")
 
@@ -97,21 +98,21 @@ def _check_unchanged(files: Mapping[str, str]) -> None:
 def simulate_changed(
     tree: Mapping[str, Any], changes: Mapping[str, Any], *, periods: int | None = None
 ) -> tuple[Result, ResolvedScenario]:
-    """Run a scenario with some changes; return its result and what it was run on.
+    """Run a scenario with some changes; return its result and its platform.
 
-    Costs are attached at the ends of each of the `periods` of its horizon too.
+    Costs are also split at the ends of the `periods` of its horizon.
 
     Raises
     ------
     InputError
-        If it cannot be used.
+        If the scenario is invalid.
     KeyboardInterrupt
-        If it was stopped before its end.
+        If the run was stopped before its end.
     """
     loaded, platform = open_changed(tree, changes)
     sustainable = None
     if loaded.scenario.workload.load is not None:
-        sustainable = _sustainable_of(*_told(loaded.scenario, scheduler=True))
+        sustainable = _sustainable_of(*_cache_key(loaded.scenario, scheduler=True))
     resolved = resolve(loaded, platform=platform, sustainable=sustainable)
     dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     result = run_scenario(resolved, by_node=False, cost_dates_s=dates_s)
@@ -123,25 +124,25 @@ def simulate_changed(
 def open_changed(
     tree: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[LoadedScenario, Platform]:
-    """Check a scenario with some changes, and open what it runs on.
+    """Check a scenario with some changes, and open its platform.
 
     Raises
     ------
     InputError
-        If it cannot be used.
+        If the scenario is invalid.
     """
     loaded = define_scenario(tree, changes)
-    return loaded, _platform_of(*_told(loaded.scenario))
+    return loaded, _platform_of(*_cache_key(loaded.scenario))
 
 
-# Runs of a study share their platforms.  What was opened is kept by the part of the scenario that
-# it depends on, so that a worker opens each platform once and not for every run.
+# Runs of a study share platforms.  The cache key is the part of the scenario that a platform
+# depends on, so a worker opens each platform once instead of for every run.
 
 
-def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
-    """Write down what a platform depends on; its rate depends on the scheduler, and on no draw.
+def _cache_key(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
+    """Return the part of a scenario that its platform depends on, and the hashes of its files.
 
-    With it come the hashes of the files that it names.
+    The sustainable rate also depends on the scheduler, but not on a draw of coefficients.
     """
     part = scenario.model_dump(
         mode="json",
@@ -150,7 +151,7 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
         | ({"scheduler"} if scheduler else set()),
     )
     if "generate" in part["workload"]:
-        # Any number of jobs and any load will do: neither is part of the platform or of its rate.
+        # Number of jobs and load are arbitrary: neither affects the platform or its rate.
         for name in ("load", "jobs_per_day", "duration"):
             part["workload"].pop(name, None)
         part["workload"]["jobs"] = 1
@@ -168,15 +169,15 @@ def _told(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=16)
-def _platform_of(told: str, _files: str) -> Platform:
-    return open_platform(_loaded(told))
+def _platform_of(text: str, _files: str) -> Platform:
+    return open_platform(_loaded(text))
 
 
 @lru_cache(maxsize=16)
-def _sustainable_of(told: str, _files: str) -> float:
-    loaded = _loaded(told)
-    return sustainable_per_s(loaded, _platform_of(*_told(loaded.scenario)))
+def _sustainable_of(text: str, _files: str) -> float:
+    loaded = _loaded(text)
+    return sustainable_per_s(loaded, _platform_of(*_cache_key(loaded.scenario)))
 
 
-def _loaded(told: str) -> LoadedScenario:
-    return define_scenario(json.loads(told))
+def _loaded(text: str) -> LoadedScenario:
+    return define_scenario(json.loads(text))

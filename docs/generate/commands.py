@@ -1,4 +1,4 @@
-"""The page of the command line, made from the help texts."""
+"""The page of the command line, generated from the help texts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ WIDTH = 96
 
 
 def commands_page(parser: argparse.ArgumentParser) -> str:
-    """Write the page: the help of each command."""
-    lines = ["# Command line\n", "What `clustersim COMMAND --help` prints.\n"]
+    """Return the page with the help of each command."""
+    lines = ["# Command line\n", "The output of `clustersim COMMAND --help`.\n"]
     lines += ["| command | purpose |", "|---|---|"]
     commands = list(parsers(parser))
     lines += [f"| [`{name}`](#{name}) | {_cell(help_text)} |" for name, help_text, _ in commands]
@@ -23,7 +23,7 @@ def commands_page(parser: argparse.ArgumentParser) -> str:
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
-    """Give the name, the line of help and the parser of each command."""
+    """Yield the name, the one-line help and the parser of each command."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for listed in action._choices_actions:
@@ -31,7 +31,7 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, argpars
 
 
 def _help(parser: argparse.ArgumentParser) -> str:
-    """The help text at a fixed width, without colours."""
+    """Return the help text at a fixed width, without colours."""
     kept = {name: os.environ.get(name) for name in ("COLUMNS", "NO_COLOR")}
     os.environ.update(COLUMNS=str(WIDTH), NO_COLOR="1")
     try:

@@ -17,7 +17,7 @@ PER_LINE = 6
 
 
 def floors(pyproject: str) -> list[list[str]]:
-    """Return the packages of each floor, the highest first.
+    """Return the packages of each floor, highest first.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def floors(pyproject: str) -> list[list[str]]:
     """
     contracts = tomllib.loads(pyproject)["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
-    # Parentheses mark a layer that may be absent.
+    # Parentheses mark an optional layer.
     return [re.split(r"\s*[|:]\s*", re.sub("[()]", "", layer)) for layer in layers]
 
 
@@ -60,7 +60,7 @@ def picture(levels: list[list[str]]) -> str:
 
 
 def _boxes(names: list[str], top: float) -> list[str]:
-    """A row of boxes with names, in the middle."""
+    """Return a centred row of boxes with names."""
     widths = [len(name) * LETTER + 24 for name in names]
     left = (WIDTH - sum(widths) - GAP * (len(names) - 1)) / 2
     drawn = []

@@ -1,4 +1,4 @@
-"""The pages of the file formats, made from their JSON Schemas."""
+"""The pages of the file formats, generated from their JSON Schemas."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SUFFIXES = {
     "_per_s": "1/s",
     "_per_s_per_chip": "1/(s chip)",
 }
-"""Unit of a plain number by the end of its name, where the name has one."""
+"""Unit of a plain number by the suffix of its name."""
 
 _BOUNDS = {
     "minimum": "at least {}",
@@ -38,7 +38,7 @@ _BOUNDS = {
 
 
 def format_page(title: str, schema: Schema) -> str:
-    """Write the page of one format.
+    """Return the page of one format.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def format_page(title: str, schema: Schema) -> str:
     Returns
     -------
     str
-        Markdown: a table of keys for the file and one for each kind of object in it.
+        Markdown: a table of keys for the file, and one for each kind of object in it.
     """
     parts = [
         f"# {title.capitalize()} file\n",
         f"`clustersim schema {title}` prints this format as a JSON Schema, which editors use to"
-        " check and complete a file. A key without a default is required. "
+        " validate and complete a file. A key without a default is required. "
         "[Quantities](index.md#quantities) are written with their units.\n",
         _table(schema, schema),
     ]
@@ -75,7 +75,7 @@ def format_page(title: str, schema: Schema) -> str:
 
 
 def quantities_page(units: Mapping[str, Iterable[str]], formats: Mapping[str, str]) -> str:
-    """Write the page that lists the formats, and the units in which quantities are written.
+    """Return the page that lists the formats and the units of quantities.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def quantities_page(units: Mapping[str, Iterable[str]], formats: Mapping[str, st
         Description of each format by its name.
     """
     lines = ["# File formats\n", "| file | content |", "|---|---|"]
-    lines += [f"| [{name}]({name}.md) | {_cell(told)} |" for name, told in formats.items()]
+    lines += [f"| [{name}]({name}.md) | {_cell(text)} |" for name, text in formats.items()]
     lines += [
-        "\nFiles are YAML. Unknown keys are refused, all errors of a file are reported at once, and"
+        "\nFiles are YAML. Unknown keys are refused, all errors in a file are reported at once, and"
         " the nearest known key is suggested.\n",
         "## Quantities\n",
         "A quantity is a number with a unit, such as `30 min`, `4.8 TB/s` or `160e9 CNY`. Inside"
@@ -103,9 +103,9 @@ def quantities_page(units: Mapping[str, Iterable[str]], formats: Mapping[str, st
 
 
 def keys(node: Schema, schema: Schema) -> Iterator[dict[str, str]]:
-    """Give the rows of the table of an object: key, type, unit, default and description."""
+    """Yield the rows of an object's table: key, type, unit, default and description."""
     required = set(node.get("required", ()))
-    for branch in node.get("anyOf", ()):  # a file that extends another needs none of them
+    for branch in node.get("anyOf", ()):  # a file that extends another requires none of them
         if "$ref" not in branch:
             required |= set(branch.get("required", ())) - {"extends"}
     for key, field in node.get("properties", {}).items():
@@ -129,7 +129,7 @@ def _table(node: Schema, schema: Schema) -> str:
 
 
 def _reached(schema: Schema) -> list[str]:
-    """Names of the definitions in the order in which a reader meets them."""
+    """Return the names of the definitions in the order in which a reader meets them."""
     found: list[str] = []
     waiting = [{key: node for key, node in schema["properties"].items() if key != "quick"}]
     while waiting:
@@ -141,7 +141,7 @@ def _reached(schema: Schema) -> list[str]:
 
 
 def _sourced(node: Schema) -> Schema | None:
-    """The mapping in a definition of a value that may stand alone or beside its source."""
+    """Return the mapping in a definition of a value that may be given alone or with its source."""
     branches = node.get("anyOf", ())
     if len(branches) == 2 and {"value", "source"} <= set(branches[1].get("properties", ())):
         return branches[1]
@@ -165,7 +165,7 @@ def _references(node: Any) -> Iterator[str]:
 
 
 def _type(node: Schema, schema: Schema) -> str:
-    """Say what a value is, as Markdown."""
+    """Describe the type of a value in Markdown."""
     if "$ref" in node:
         name = node["$ref"].rpartition("/")[2]
         mapping = _sourced(schema["$defs"][name])
@@ -183,8 +183,10 @@ def _type(node: Schema, schema: Schema) -> str:
         return " or ".join(f"`{value}`" for value in node["enum"])
     branches = node.get("anyOf") or node.get("oneOf")
     if branches and "properties" not in node:
-        said = dict.fromkeys(_type(part, schema) for part in branches if part.get("type") != "null")
-        return " or ".join(said)
+        texts = dict.fromkeys(
+            _type(part, schema) for part in branches if part.get("type") != "null"
+        )
+        return " or ".join(texts)
     kinds = node.get("type", "any value")
     if kinds == "array":
         items = node.get("items", {})
@@ -202,12 +204,12 @@ def _bounded(text: str, node: Schema) -> str:
     low, high = node.get("minItems"), node.get("maxItems")
     if low is not None and low == high:
         return f"{text} ({low} items)"
-    told = [
+    limits = [
         words.format(_number(node[word]))
         for word, words in _BOUNDS.items()
         if word in node and not (word == "minItems" and node[word] == 1)
     ]
-    return f"{text} ({', '.join(told)})" if told else text
+    return f"{text} ({', '.join(limits)})" if limits else text
 
 
 def _number(value: float) -> str:
@@ -232,7 +234,7 @@ def _unit(key: str, node: Schema, schema: Schema) -> str:
 
 
 def _parts(node: Any) -> Iterator[Schema]:
-    """A schema, its alternatives and the items of its lists."""
+    """Yield a schema, its alternatives and the items of its lists."""
     if isinstance(node, Mapping):
         yield node
         for word in ("anyOf", "oneOf"):
@@ -254,7 +256,7 @@ def _default(node: Schema) -> str:
     if value in ("", [], {}):
         return "empty"
     if isinstance(value, Mapping):
-        # The defaults of a section stand in its own table.
+        # A section's defaults are in its own table.
         stated = [f"`{key}: {value[key]}`" for key in value if key == "kind"]
         return stated[0] if stated else "its defaults"
     if isinstance(value, bool):
@@ -269,9 +271,9 @@ def _description(node: Schema, schema: Schema) -> str:
     if node.get("description"):
         return str(node["description"])
     for name in _references(node):
-        told = schema["$defs"][name].get("description", "")
-        if told:
-            return str(told).partition("\n\n")[0]
+        text = schema["$defs"][name].get("description", "")
+        if text:
+            return str(text).partition("\n\n")[0]
     return "kind of this entry" if "const" in node else ""
 
 
@@ -284,5 +286,5 @@ def _prose(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text within a cell of a table."""
+    """Return a text for a table cell."""
     return _prose(" ".join(text.split())).replace("|", "\\|").replace("<", "&lt;")

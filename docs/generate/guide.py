@@ -1,4 +1,4 @@
-"""The pages of the user guide, made from the sections of the README."""
+"""The pages of the user guide, generated from the sections of the README."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LINK = re.compile(r"(\]\()([^)#\s:]+)(#[^)\s]*)?(\))")
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a Markdown text: its title and what follows."""
+    """A section of a Markdown text: its title and its text."""
 
     title: str
     text: str
 
 
 def sections(text: str) -> list[Section]:
-    """Split a Markdown text at its headings of the second level; the first is what precedes them.
+    """Split a Markdown text at its second-level headings; the first part precedes them all.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def sections(text: str) -> list[Section]:
 
 
 def slug(title: str) -> str:
-    """Return the name of the page of a section.
+    """Return the page name of a section.
 
     Examples
     --------
@@ -52,21 +52,21 @@ def slug(title: str) -> str:
 
 
 def linked(text: str, places: dict[str, str], *, others: bool = False) -> str:
-    """Let the links of a text lead to pages of the site.
+    """Redirect the links of a text to pages of the site.
 
     Parameters
     ----------
     text : str
         Markdown.
-    places : dict
+    Page or picture of the site, by the path in the text.
         Page or picture of the site by the path in the text.
-    others : bool
+    Whether other links are left unchanged.
         Whether other links stay as they are.
 
     Raises
     ------
     KeyError
-        If a link leads to a file that is not part of the site, unless `others`.
+        If a link points to a file that is not part of the site, unless `others`.
     """
 
     def place(link: re.Match[str]) -> str:

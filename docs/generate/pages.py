@@ -1,4 +1,4 @@
-"""Pages that are made when the site is built, so that no text is kept twice.
+"""Pages generated when the site is built, so that no text is kept twice.
 
 | page | made from |
 |---|---|
@@ -36,16 +36,16 @@ from clustersim.schemas import FORMATS  # noqa: E402
 from clustersim.units import known_units  # noqa: E402
 
 STARTING = ("Two commands", "Ten lines of Python")
-"""Sections of the README on the page of how to get started."""
+"""Sections of the README on the page Getting started."""
 ELSEWHERE = ("Releases", "Where to read on")
-"""Sections of the README about the repository, of which the site has pages of its own."""
+"""Sections of the README about the repository, which have separate pages on the site."""
 
 _pages: dict[str, str] = {}
 _titles: dict[str, str] = {}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Make the pages, and put those whose names are known only now into the navigation."""
+    """Generate the pages, and add those with generated names to the navigation."""
     _pages.clear()
     guide = _guide()
     formats = _formats()
@@ -61,7 +61,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the pages that were made, and the figures of the experiments."""
+    """Add the generated pages and the figures of the experiments."""
     for name, text in _pages.items():
         files.append(File.generated(config, name, content=text))
     for figure in sorted((ROOT / "experiments" / "figures").glob("*.png")):
@@ -71,7 +71,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
-    """Let links from a page in docs/ to a file above it lead to the page made of that file."""
+    """Redirect links from pages in docs/ to files above it to the pages generated from those."""
     if page.file.generated_by:
         return markdown
     above = {f"../{name}": target for name, target in _documents().items()}
@@ -79,7 +79,7 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 
 
 def _guide() -> list[dict[str, str]]:
-    """Make the pages of the README; return their part of the navigation."""
+    """Generate the pages of the README; return their part of the navigation."""
     found = sections(_read("README.md"))
     absent = set(STARTING) - {section.title for section in found}
     if absent:
@@ -99,12 +99,12 @@ def _guide() -> list[dict[str, str]]:
 
 
 def _formats() -> list[Any]:
-    told = {}
+    descriptions = {}
     for name in FORMATS:
         schema = clustersim.schema(name)
         _pages[f"formats/{name}.md"] = format_page(name, schema)
-        told[name] = str(schema.get("description", "")).partition("\n\n")[0]
-    _pages["formats/index.md"] = quantities_page(known_units(), told)
+        descriptions[name] = str(schema.get("description", "")).partition("\n\n")[0]
+    _pages["formats/index.md"] = quantities_page(known_units(), descriptions)
     return ["formats/index.md", *({name: f"formats/{name}.md"} for name in FORMATS)]
 
 
@@ -118,7 +118,7 @@ def _interface() -> list[Any]:
 
 
 def _documents(up: str = "") -> dict[str, str]:
-    """Pages by the paths that texts at the top of the repository link to."""
+    """Return the pages for the paths that texts at the top of the repository link to."""
     return {
         **{f"docs/{path.name}": up + path.name for path in (ROOT / "docs").glob("*.*")},
         "README.md": f"{up}getting-started.md",
@@ -135,7 +135,7 @@ def _figures(prefix: str, up: str = "") -> dict[str, str]:
 
 
 def _filled(nav: Any, parts: dict[str, list[Any]]) -> Any:
-    """Put what was made into the places of the navigation that are kept for it."""
+    """Insert generated entries at the placeholders of the navigation."""
     if isinstance(nav, list):
         entries = [_filled(entry, parts) for entry in nav]
         return [entry for entry in entries if entry is not None]
@@ -145,7 +145,7 @@ def _filled(nav: Any, parts: dict[str, list[Any]]) -> Any:
         return None if filled is None else {title: filled}
     if nav in parts:
         return parts[nav]
-    # The dictionary of columns is a page once it is written.
+    # The dictionary of columns becomes a page once its file exists.
     return None if nav == "columns.md" and not (ROOT / "docs" / nav).exists() else nav
 
 

@@ -1,4 +1,4 @@
-"""The pages of the Python interface: what to draw from the docstrings, and in what order."""
+"""The pages of the Python interface: which docstrings they show, and in what order."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["first_line", "index_page", "modules_page", "package_pages"]
 
 
 def package_pages() -> dict[str, str]:
-    """Return the page of each package that has public names, by the name of the package.
+    """Return the page of each package with public names, by package name.
 
     The names of :data:`clustersim.__all__` come first, on the page of the package that defines
-    them; then what else the package exports.
+    them; the other exports of the package follow.
     """
     public = defaultdict(list)
     for name in clustersim.__all__:
@@ -46,7 +46,7 @@ def _page(package: str, public: list[str], exported: list[str]) -> str:
 
 
 def index_page(pages: dict[str, str]) -> str:
-    """Write the page that lists the names of ``import clustersim``."""
+    """Return the page that lists the names of ``import clustersim``."""
     lines = [
         "# Python interface\n",
         "`import clustersim as cs` gives these names. Arrays and tables are numpy arrays and pandas"
@@ -68,7 +68,7 @@ def index_page(pages: dict[str, str]) -> str:
 
 
 def modules_page() -> str:
-    """Write the page that says what each module is for."""
+    """Return the page that states the purpose of each module."""
     lines = ["# Modules\n", "The first line of each module's docstring.\n"]
     lines += _module_table("clustersim", [_import(name) for name in _modules_at_the_top()])
     for package in _packages():
@@ -114,7 +114,7 @@ def _modules_at_the_top() -> list[str]:
 
 
 def _exports(package: str, already: list[str]) -> list[str]:
-    """Names that a package exports beside those of the top, without constants that say nothing."""
+    """Return further exports of a package, without constants that need no explanation."""
     module = _import(package)
     shown = [getattr(clustersim, name) for name in already]
     return [
@@ -133,7 +133,7 @@ def _package(module: str) -> str:
 
 
 def first_line(value: Any) -> str:
-    """First paragraph of a docstring, as a cell of a table."""
+    """Return the first paragraph of a docstring as a table cell."""
     text = " ".join((value.__doc__ or "").strip().partition("\n\n")[0].split())
     return _roles_off(text).replace("|", "\\|").replace("<", "&lt;")
 

@@ -1,4 +1,4 @@
-"""Docstrings are written with roles, as numpydoc has them; here they become links."""
+"""Convert the roles of numpydoc docstrings to links."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Roles(griffe.Extension):
     """
 
     def on_object(self, *, obj: griffe.Object, loader: griffe.GriffeLoader, **_: Any) -> None:
-        """Change the docstring of an object that was loaded."""
+        """Change the docstring of a loaded object."""
         if obj.docstring is None:
             return
         text = _ROLE.sub(lambda role: _link(role[1], role[2], obj), obj.docstring.value)
-        # Two colons begin a block of code in reStructuredText; in Markdown its indentation does.
+        # Two colons start a code block in reStructuredText; in Markdown its indentation does.
         obj.docstring.value = re.sub(r"::$(?=\n\n +)", ":", text, flags=re.MULTILINE)
 
 

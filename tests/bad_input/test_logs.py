@@ -191,8 +191,8 @@ FILES = {
         ),
         "is text, but not UTF-8",
     ),
-    "zstd": ("jobs.csv.zst", b"\x28\xb5\x2f\xfd\x04\x00", "is packed by zstd; unpack it"),
-    "bzip2": ("jobs.csv.bz2", b"BZh91AY&SY\x00\x00", "is packed by bzip2"),
+    "zstd": ("jobs.csv.zst", b"\x28\xb5\x2f\xfd\x04\x00", "is compressed with zstd; decompress it"),
+    "bzip2": ("jobs.csv.bz2", b"BZh91AY&SY\x00\x00", "is compressed with bzip2"),
     "a workbook": ("jobs.xlsx", b"PK\x03\x04\x14\x00", "is a ZIP archive or an Excel workbook"),
     "Batsim": (
         "jobs.json",

@@ -92,7 +92,9 @@ def test_run_that_there_is_not(refuse: Refuse, done: str) -> None:
         )
     )
     assert_one_line(refuse([*REDO, f"x{done[1:]}"], "has no run", f"did you mean {done}"))
-    assert_one_line(refuse([*REDO, done, "--seed", "3"], "redone as it was; --set and --seed"))
+    assert_one_line(
+        refuse([*REDO, done, "--seed", "3"], "redone unchanged, without --set and --seed")
+    )
     nowhere = ["run", "--from", "nowhere", "--run", done, "--out", "redone"]
     assert_one_line(refuse(nowhere, "nowhere: has no runs.sqlite; is it the folder of a study?"))
     taken = ["run", "--from", "done", "--run", done, "--out", "done"]
@@ -101,10 +103,10 @@ def test_run_that_there_is_not(refuse: Refuse, done: str) -> None:
 
 def test_half_of_what_a_redone_run_needs(refuse: Refuse) -> None:
     write_study({})
-    together = "--from DIR and --run HASH go together"
+    together = "--from DIR and --run HASH must be given together"
     assert_one_line(refuse(["run", "--from", "done", "--out", "redone"], together))
     assert_one_line(refuse(["run", "study.yaml", "--run", "ab", "--out", "redone"], together))
-    either = "needs either SCENARIO.yaml or --from DIR --run HASH"
+    either = "needs either SCENARIO.yaml, or --from DIR with --run HASH"
     assert_one_line(refuse(["run", "--out", "redone"], either))
     both = ["run", "study.yaml", "--from", "done", "--run", "ab", "--out", "redone"]
     assert_one_line(refuse(both, either))

@@ -67,7 +67,7 @@ EVENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "no kind": ("time_s,kind\n1, \n", ("row 1: kind is empty",)),
     "unknown pool": ("time_s,kind,pool\n1,a,pol\n", ("pool 'pol'", "did you mean 'pool'")),
     "part of a node": ("time_s,kind,pool,node\n1,a,pool,1.5\n", ("'1.5'", "whole number")),
-    "negative node": ("time_s,kind,pool,node\n1,a,pool,-1\n", ("'-1'", "from 0 on")),
+    "negative node": ("time_s,kind,pool,node\n1,a,pool,-1\n", ("'-1'", "of 0 or more")),
     "node as text": ("time_s,kind,pool,node\n1,a,pool,x\n", ("'x'", "whole number")),
     "node without pool": ("time_s,kind,node\n1,a,1\n", ("node '1' needs its pool",)),
     "many": ("time_s,kind\n" + "x,a\n" * 30, ("row 10", "and 20 more")),

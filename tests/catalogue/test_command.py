@@ -95,7 +95,7 @@ def test_the_former_name_of_the_option(capsys, tmp_path):
     assert main(["catalogue", "--file", str(path), "Mine"]) == 0
     told = capsys.readouterr()
     assert "999 W" in told.out
-    assert told.err == "Note: --file is called --catalogue now\n"
+    assert told.err == "Note: --file is deprecated; use --catalogue\n"
     with pytest.raises(SystemExit):
         main(["catalogue", "--help"])
     assert "--file" not in capsys.readouterr().out

@@ -37,11 +37,11 @@ class TestJob:
         text = estimate_text(found)
         assert max(map(len, text.splitlines())) <= 100
         assert text.startswith(f"{found.model.name} on {count:,} {found.accelerator.name} ")
-        words = ["Step time", "90 % interval", "MFU", "Best plans", "together"]
+        words = ["Step time", "90 % interval", "MFU", "Best plans", "total"]
         if found.best is None:
             words = ["No plan fits: ", found.reason.split(" on ")[0], "chips a plan fits"]
         elif found.accelerator.price is None:
-            words = ["no price is known; give --price"]
+            words = ["unknown price; give --price"]
         for word in words:
             assert word in text
 
@@ -283,7 +283,7 @@ class TestJob:
             "100 Gb/s of network",
             "128 sequences of 4,096 tokens",
             "Training on 15,000,000,000,000 tokens",
-            "100,000 CNY a chip with its share of the server (--price) over 3 years",
+            "100,000 CNY per chip with its share of the server (--price) over 3 years",
             "1.2 (--pue) at 0.7 CNY",
         ):
             assert words in " ".join(printed.split())

@@ -183,7 +183,7 @@ class TestTable:
     def test_a_misspelt_column_of_rows_that_are_not_predicted(
         self, capsys: Printed, tmp_path: Path
     ) -> None:
-        told = "Note: column 'global_bacth' is not known; did you mean 'global_batch'?"
+        told = "Note: column 'global_bacth' is unknown; did you mean 'global_batch'?"
         table = pd.DataFrame([ROW]).rename(columns={"global_batch": "global_bacth"})
         table.to_csv(tmp_path / "runs.csv", index=False)
         arguments = "--table", str(tmp_path / "runs.csv"), "--out", str(tmp_path / "out.csv")
@@ -193,8 +193,8 @@ class TestTable:
         again.to_csv(tmp_path / "runs.csv", index=False)
         (tmp_path / "out.csv").unlink()
         assert call(capsys, *arguments).startswith(
-            "Note: column 'micor_batch' is not known; did you mean 'micro_batch'? The rows "
-            "predicted have the default of micro_batch.\n"
+            "Note: column 'micor_batch' is unknown; did you mean 'micro_batch'? The predicted "
+            "rows use the default of micro_batch.\n"
         )
 
     @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_an_interrupt_keeps_the_rows_that_are_predicted(
     assert main(["estimate", "--table", str(tmp_path / "in.csv"), "--out", str(out)]) == 130
     told = capsys.readouterr()
     assert "17 rows predicted, 24 not" in told.out
-    assert told.err == "interrupted: 24 of the rows were not reached; their reason says so\n"
+    assert told.err == "interrupted: 24 of the rows were not reached; see the column reason\n"
     table = pd.read_csv(out, keep_default_na=False)
     done = [*range(16), 40]
     assert (table["reason"][done] == "").all()

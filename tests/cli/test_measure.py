@@ -73,9 +73,7 @@ def test_collectives_need_devices(capsys, tmp_path):
     pytest.importorskip("torch", reason="needs the extra measure (PyTorch)")
     arguments = ("--device", "cpu", "--kinds", "all_reduce", "--out", tmp_path / "mine.csv")
     error = capsys_error(capsys, *arguments)
-    assert (
-        "--kinds: all_reduce: needs two devices or more, here is 1 (on a CPU: --ranks 2)" in error
-    )
+    assert "--kinds: all_reduce: needs two devices or more, found 1 (on a CPU: --ranks 2)" in error
     assert not list(tmp_path.iterdir())
 
 

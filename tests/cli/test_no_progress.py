@@ -97,7 +97,7 @@ def test_one_count_of_the_jobs_that_wait_for_ever(capsys: pytest.CaptureFixture[
     told = run(STUCK, capsys)
     waiting = re.search(r"unfinished: (\d+) x still waited when the simulation ended: it", told)
     never = re.search(
-        r"Note: (\d+) of 40 jobs can never run \(1 of them ran before, and cannot", told
+        r"Note: (\d+) of 40 jobs can never run \(1 of them ran before but cannot", told
     )
     assert waiting is not None
     assert never is not None
@@ -116,7 +116,7 @@ def test_rates_by_hour_are_at_most_24_times_their_mean(capsys: pytest.CaptureFix
     )
     assert hours == [24.0, *[0.0] * 23]
     assert sum(days) == pytest.approx(7.0, abs=0.05)
-    assert "Note: 3 jobs are too few for rates" in told
+    assert "Note: 3 jobs are too few for reliable rates" in told
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_names_that_cannot_be_are_described_in_words(capsys: pytest.CaptureFixtu
     Path("s.yaml").write_text(CLUSTER.replace("{a:", "{-a:") + JOBS)
     assert main(["run", "s.yaml", "--out", "out"]) == 2
     told = capsys.readouterr().err
-    assert "must begin with a letter or digit, and hold nothing but letters" in told
+    assert "must start with a letter or digit and contain only letters" in told
     assert "pattern" not in told
 
 

@@ -40,7 +40,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def note_of(name: str, file: str, wheel: Path) -> str:
-    told = f"Note: {name} is not a file here; using the one of the package, "
+    told = f"Note: {name} does not exist here; using the packaged file "
     return f"{told}{wheel / 'resources' / file}\n"
 
 
@@ -71,7 +71,7 @@ def test_commands(case: str, wheel: Path, capsys: pytest.CaptureFixture[str]) ->
     told = capsys.readouterr().err
     assert code == 0, told
     assert note_of(name, file, wheel) in told
-    assert told.count(f"Note: {name} is") == 1, "once a command"
+    assert told.count(f"Note: {name} does") == 1, "once a command"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ BARE = {
 @pytest.mark.parametrize("case", BARE)
 def test_a_bare_name_needs_no_note(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(BARE[case]) == 0
-    assert "the one of the package" not in capsys.readouterr().err
+    assert "the packaged file" not in capsys.readouterr().err
 
 
 def test_a_scenario_of_the_users_own_extends_one_of_the_package(

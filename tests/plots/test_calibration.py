@@ -78,7 +78,7 @@ def test_ratios_and_what_is_said_of_them():
     assert low < ratios.min()
     assert ratios.max() < high
     said = " ".join(text.get_text() for text in ax.texts)
-    assert f"median error {100 * rows['across_error'].abs().median():.1f} % of all 27" in said
+    assert f"median error {100 * rows['across_error'].abs().median():.1f} % over all 27" in said
     nested = rows.loc[rows["whole"], "across_covered_nested"].mean()
     assert f"{100 * nested:.0f} % of {rows['whole'].sum()} complete rows" in said
 

@@ -120,7 +120,7 @@ def test_many_classes_with_long_names_are_still_legible(result):
     legible(ax)
     named = [text.get_text() for text in ax.get_legend().texts]
     assert len(named) == 9
-    assert named[7:] == ["other classes", "still ran at the end"]
+    assert named[7:] == ["other classes", "still running at the end"]
 
 
 def test_nodes_that_run_no_jobs_are_grey_and_an_attempt_that_ended_is_not_hatched():
@@ -140,7 +140,7 @@ def test_nodes_that_run_no_jobs_are_grey_and_an_attempt_that_ended_is_not_hatche
         path.get_extents().intervalx.tolist() for c in ax.collections for path in c.get_paths()
     )
     assert grey == [[0, 60], [30, 50]]
-    assert "out of service, not there, or serving" in [t.get_text() for t in ax.get_legend().texts]
+    assert "out of service, absent, or serving" in [t.get_text() for t in ax.get_legend().texts]
 
 
 def test_nodes_not_told_apart_and_no_classes():

@@ -118,7 +118,7 @@ def test_a_missing_point_leaves_a_gap_and_a_cross():
     ax = plot_curve(points, LOAD, "mean_wait_s")
     assert np.isnan(lines_with(ax, "o")[0].get_ydata()[2])
     np.testing.assert_allclose(lines_with(ax, "x")[0].get_xdata(), [points.loc[2, LOAD]])
-    assert "Crosses at the foot: no result." in caption(ax)
+    assert "Crosses at the bottom: no result." in caption(ax)
 
 
 def test_one_replication_is_drawn_without_a_band():

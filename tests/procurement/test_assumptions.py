@@ -254,10 +254,10 @@ def test_estimate_says_what_it_assumed(capsys: pytest.CaptureFixture[str], tmp_p
     job = ["estimate", "--model", "llama3-8b", "--accelerator", "H200", "--count", "8"]
     assert main([*job, "--catalogue", str(file)]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "187,500 CNY a chip with its share of the server" in text
+    assert "187,500 CNY per chip with its share of the server" in text
     assert "network and buildings 30 % of the servers" in text
     assert "times 1.11 (--pue)" in text
-    assert "from a catalogue file of your own: pue, site_share" in text
+    assert "from your catalogue file: pue, site_share" in text
     assert main([*job, "--catalogue", str(file), "--pue", "1.2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cost"]["pue"] == 1.2
 
@@ -288,7 +288,7 @@ def test_an_own_price_is_named_with_its_source(
     ):
         assert main([*job, *more]) == 0
         text = " ".join(capsys.readouterr().out.split())
-        assert f"from a catalogue file of your own: {named}" in text
+        assert f"from your catalogue file: {named}" in text
     assert main([*job[:3], "--accelerator", "H20", *job[5:]]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "from a catalogue file of your own: life, pue;" in text

@@ -33,7 +33,7 @@ def said(metric: str, relative: float, low: float, high: float, pairs: int) -> s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("mean_wait_s", -0.37, -2.69, 1.95, 2), "interval -100 % to +195 %; 2 pairs, which are"),
+        (("mean_wait_s", -0.37, -2.69, 1.95, 2), "interval -100 % to +195 %; 2 pairs, too few"),
         (("mean_wait_s", -0.37, -2.69, -0.05, 9), "(95 % interval -100 % to -5.0 %; 9 pairs)"),
         (("mean_wait_s", -0.37, -0.5, -0.24, 9), "± 13 % less (9 pairs)"),
         (("of_a_user", -0.37, -2.69, 1.95, 9), "interval -269 % to +195 %; 9 pairs)"),

@@ -91,7 +91,11 @@ def test_the_page_in_a_browser(folder: Path, browser: Browser) -> None:
     assert "Which policy carries <more>?" in text
     for sentence in findings(load_result(folder)):
         assert sentence in text
-    for words in ("seed is 3", "clustersim run --from", "Capacity at the objective"):
+    for words in (
+        "seed of the scenario is 3",
+        "clustersim run --from",
+        "Capacity at the objective",
+    ):
         assert words in browser.run("return document.body.textContent")
     assert browser.run("return document.querySelectorAll('img').length") == 4
     header = "document.querySelectorAll('table')[0].querySelectorAll('th')[1]"
@@ -120,7 +124,7 @@ def test_a_part_of_a_study_has_a_page(folder: Path, tmp_path: Path) -> None:
     keep_runs(half, 5)
     assert "runs.csv" in write_report(half).read_text(encoding="utf-8")
     keep_runs(half, 0)
-    assert "No run is there yet." in write_report(half).read_text(encoding="utf-8")
+    assert "There are no runs yet." in write_report(half).read_text(encoding="utf-8")
 
 
 def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -132,7 +136,7 @@ def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
     assert "8 runs in" in capsys.readouterr().out
     assert Path("out/1-curve.pdf").read_bytes().startswith(b"%PDF")
     assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--resume"]) == 0
-    assert "8 runs, 8 of them from before" in capsys.readouterr().out
+    assert "8 runs, 8 of them reused" in capsys.readouterr().out
     assert main(["report", "out"]) == 0
     assert Path("out/report.html").is_file()
     key = load_result("out").runs["run"][3]

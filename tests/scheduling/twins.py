@@ -47,7 +47,7 @@ def run_batches(jobs: list[Job], scheduler: Scheduler) -> list[float | None]:
 
 
 class Scheduler:
-    """Has ``one_pass(now, ended, submitted)``, which tells the jobs that start."""
+    """Has ``one_pass(now, ended, submitted)``, which returns the jobs that start."""
 
 
 # --- Counting accelerators ----------------------------------------------------------

@@ -115,7 +115,7 @@ def test_a_scheduling_that_cannot_be(make: Callable[[], object], words: str) -> 
         make()
 
 
-def test_all_problems_of_a_scheduling_are_told_at_once() -> None:
+def test_all_problems_of_a_scheduling_are_reported_at_once() -> None:
     with pytest.raises(cs.InputError) as error:
         cs.Scheduling(choose="best", wait_for_best=1, longest_call_s=math.inf)
     assert len(error.value.problems) == 3

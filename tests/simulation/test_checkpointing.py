@@ -22,8 +22,8 @@ LOG = jobs([(0, 512, 9e5), (0, 64, 9e5), (0, 8, 9e5)], model=["llama3-405b", "ll
 MTTF_S = np.array([3e4, 3e5, 3e6])
 
 
-def recovery(**told: object) -> Recovery:
-    return recovery_of(validate(Checkpointing, told, "checkpoints"), [MTTF_S], LOG, CATALOGUE)
+def recovery(**fields: object) -> Recovery:
+    return recovery_of(validate(Checkpointing, fields, "checkpoints"), [MTTF_S], LOG, CATALOGUE)
 
 
 def test_checkpoints_take_time_also_where_nothing_can_fail() -> None:
@@ -85,9 +85,9 @@ def test_in_a_run_asynchronous_checkpoints_cost_less_and_lose_more() -> None:
     log, outages = jobs([(0, 512, 1e4)]), [NodeEvent(t, t + 10, 0, 0) for t in (2500.0, 6200.0)]
 
     def ran(cost_s: float, write_s: float) -> tuple[float, float]:
-        told = Recovery([[500.0]], [cost_s], [0.0], [write_s])
+        saving = Recovery([[500.0]], [cost_s], [0.0], [write_s])
         placed = Scheduling(placement="consolidate")
-        table = simulate(log, fleet, placed, node_events=outages, recovery=told).attempts
+        table = simulate(log, fleet, placed, node_events=outages, recovery=saving).attempts
         return float(table["checkpoint_s"].sum()), float(table["lost_s"].sum())
 
     synchronous, asynchronous = ran(50, 0), ran(1, 50)

@@ -88,14 +88,14 @@ def test_the_same_tables_in_a_fresh_process(scenario: Path, hash_seed: str, thre
         "import test_determinism as here\n"
         "print(here.digest(here.run(Path(sys.argv[2]))))"
     )
-    told = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", program, str(Path(__file__).parent), str(scenario)],
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "OPENBLAS_NUM_THREADS": threads},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == digest(run(scenario))
+    assert finished.stdout.strip() == digest(run(scenario))
 
 
 LONG_SUM = """
@@ -111,7 +111,7 @@ print(accelerator_seconds(steps).to_numpy().tolist())
 
 @pytest.mark.slow
 def test_a_long_sum_does_not_depend_on_the_number_of_threads() -> None:
-    told = {
+    sums = {
         subprocess.run(
             [sys.executable, "-c", LONG_SUM],
             env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
@@ -121,7 +121,7 @@ def test_a_long_sum_does_not_depend_on_the_number_of_threads() -> None:
         ).stdout
         for threads in ("1", "2")
     }
-    assert len(told) == 1
+    assert len(sums) == 1
 
 
 def test_another_policy_sees_the_same_jobs(scenario: Path) -> None:

@@ -37,14 +37,14 @@ def placed(policy: str | type[Policy] = "fcfs") -> Scheduling:
     return Scheduling(policy=policy, placement="consolidate")
 
 
-def ran(told: dict[str, Any]) -> Result:
-    return run_scenario(define_scenario(told))
+def ran(tree: dict[str, Any]) -> Result:
+    return run_scenario(define_scenario(tree))
 
 
 # --- By hand ------------------------------------------------------------------------
 
 
-def two_jobs(tmp_path_factory: pytest.TempPathFactory, retired_at: str, **told: Any) -> Result:
+def two_jobs(tmp_path_factory: pytest.TempPathFactory, retired_at: str, **fields: Any) -> Result:
     """Two jobs on one H200 that fails every two hours; beside it an H20 that is retired."""
     log = tmp_path_factory.mktemp("log") / "jobs.csv"
     log.write_text("job_id,submit_s,n_accelerators,duration_s\n0,0,8,3600\n1,0,8,36000\n")
@@ -70,7 +70,7 @@ def two_jobs(tmp_path_factory: pytest.TempPathFactory, retired_at: str, **told: 
                 "checkpoints": {"interval": "1 h", "cost": "1 s", "restart": "1 s"},
             },
             "supply": {"retirements": [{"pool": "b", "nodes": 1, "at": retired_at}]},
-            **told,
+            **fields,
         }
     )
 
@@ -179,7 +179,7 @@ def test_reasons_at_a_horizon_name_the_pools_and_what_is_in_service() -> None:
 
 def often(nodes: int, supply: dict[str, Any], **source: Any) -> list[NodeEvent]:
     """All outages of a pool whose nodes fail twice a day each."""
-    told = {
+    failing = {
         "name": "f",
         "time_to_failure": {"kind": "exponential", "average": "12 h"},
         "repair": {"kind": "constant", "value": "1 min"},
@@ -187,7 +187,7 @@ def often(nodes: int, supply: dict[str, Any], **source: Any) -> list[NodeEvent]:
     }
     fleet = cluster(pool("a", nodes, 8, accelerator="H200"))
     found = what_happens(
-        validate(Failures, {"sources": [told]}, "failures"),
+        validate(Failures, {"sources": [failing]}, "failures"),
         validate(Supply, supply, "supply"),
         fleet,
         Streams(1),

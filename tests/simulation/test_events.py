@@ -147,14 +147,14 @@ def test_an_interrupt_keeps_what_is_done() -> None:
 
 
 def test_progress_counts_ended_jobs() -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     replay(
         crowd(6, 3000),
         policy="fcfs",
         accelerators=24,
-        progress=lambda *counts: told.append(counts),
+        progress=lambda *counts: calls.append(counts),
     )
-    assert told == [(1024, 3000), (2048, 3000)]
+    assert calls == [(1024, 3000), (2048, 3000)]
 
 
 def test_a_run_in_which_no_job_can_ever_run() -> None:

@@ -46,9 +46,9 @@ def source(mttf_s: float, repair_s: float, shape: float = 1.0, **fields: Any) ->
     if shape != 1:
         scale = mttf_s / math.gamma(1 + 1 / shape)
         life = {"kind": "weibull", "scale": f"{scale} s", "shape": shape}
-    told = {"name": "gpu", "time_to_failure": life, **fields}
-    told["repair"] = {"kind": "exponential", "average": f"{repair_s} s"}
-    return validate(FailureSource, told, "failures")
+    source = {"name": "gpu", "time_to_failure": life, **fields}
+    source["repair"] = {"kind": "exponential", "average": f"{repair_s} s"}
+    return validate(FailureSource, source, "failures")
 
 
 def spread(name: str, n_nodes: int, nodes_per_leaf: int) -> Pool:
@@ -121,7 +121,7 @@ def test_draws_are_those_of_the_seed_and_of_the_source() -> None:
     assert {outage.pool for outage in first(only)} == {1}
 
 
-def test_an_unknown_pool_is_told() -> None:
+def test_an_unknown_pool_is_reported() -> None:
     with pytest.raises(InputError, match=r"failures: sources.gpu.pools: .*'h20'.*'h200'"):
         failures(cluster(pool("h200", 1, 8)), [source(DAY, HOUR, pools=["h20"])], Streams(1))
 
@@ -208,7 +208,7 @@ def test_llama_3_on_16384_chips() -> None:
     log = jobs([(0, 8 * n_nodes, 9e9)], model="llama3-405b")
     mttf_s = gang_mttf_s(spec.sources, fleet.pools[0], np.array([8 * n_nodes]))
     recovery = recovery_of(spec.checkpoints, [mttf_s], log, load_catalogue())
-    log = log.drop(columns="model")  # its length is told
+    log = log.drop(columns="model")  # its duration is given
     counts, shares = [], []
     for replication in range(5):
         drawn = failures(fleet, spec.sources, Streams(4, replication=replication))
@@ -309,8 +309,8 @@ def test_policies_see_the_same_failures_and_a_run_is_the_same_again() -> None:
     shorter = min(len(each) for each in both)
     assert shorter > 10
     pd.testing.assert_series_equal(both[0][:shorter], both[1][:shorter])
-    told = again.provenance["scenario"]
-    pd.testing.assert_frame_equal(run_scenario(define_scenario(told)).jobs, again.jobs)
+    document = again.provenance["scenario"]
+    pd.testing.assert_frame_equal(run_scenario(define_scenario(document)).jobs, again.jobs)
 
 
 def test_more_failures_less_effective_time_and_availability(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def check_nodes(rows: pd.DataFrame, fleet: Cluster) -> None:
 
 
 def check_accelerator_seconds(result: Result) -> None:
-    """Utilisation table and allocation table tell the same, pool by pool."""
+    """The utilisation table and the allocation table agree, pool by pool."""
     use = accelerator_seconds(result.utilisation)
     rows = result.allocations
     held = (rows["n_accelerators"] * (rows["end_s"] - rows["start_s"])).groupby(

@@ -97,10 +97,10 @@ def test_a_node_that_is_retired_costs_no_more() -> None:
 
 
 def test_hot_spares_cost_what_idle_nodes_do() -> None:
-    told = scenario(jobs=3, load=0.5, sizes={8: 1}, average="1 h")
-    told |= {"energy": {}, "money": {}}
-    told["failures"] = {"sources": "meta-llama3", "spares": {"nodes": {"gpu": 2}}}
-    result = run_scenario(define_scenario(told))
+    tree = scenario(jobs=3, load=0.5, sizes={8: 1}, average="1 h")
+    tree |= {"energy": {}, "money": {}}
+    tree["failures"] = {"sources": "meta-llama3", "spares": {"nodes": {"gpu": 2}}}
+    result = run_scenario(define_scenario(tree))
     spare = {name: by_use(result, "gpu", name)["spare"] for name in ("accelerator_s", *TOTALS)}
     idle = {name: by_use(result, "gpu", name)["idle"] for name in ("accelerator_s", *TOTALS)}
     end_s = float(result.utilisation["time_s"].max())
@@ -174,10 +174,10 @@ def test_a_chip_without_a_price_and_a_pool_that_is_not_there_are_refused() -> No
 
 def test_a_pool_of_no_nodes_may_have_a_price() -> None:
     """So that a study may vary its nodes from 0 on."""
-    told = scenario(jobs=3, load=0.5, sizes={8: 1}, average="1 h")
-    told["cluster"]["pools"]["seed"] = {"accelerator": "SeedChip", "nodes": 1}
-    told["money"] = {"pools": {"seed": {"price": "70000 CNY"}}}
-    result = run_scenario(define_scenario(told, {"cluster.pools.seed.nodes": 0}))
+    tree = scenario(jobs=3, load=0.5, sizes={8: 1}, average="1 h")
+    tree["cluster"]["pools"]["seed"] = {"accelerator": "SeedChip", "nodes": 1}
+    tree["money"] = {"pools": {"seed": {"price": "70000 CNY"}}}
+    result = run_scenario(define_scenario(tree, {"cluster.pools.seed.nodes": 0}))
     assert set(result.costs["pool"]) == {"gpu"}
     again = run_scenario(define_scenario(result.provenance["scenario"]))
     assert again.costs.to_dict("list") == result.costs.to_dict("list")

@@ -261,8 +261,8 @@ def test_a_saved_table_with_a_row_for_each_node_is_read(result: Result, tmp_path
 def test_the_rows_of_the_first_jobs_alone(result: Result) -> None:
     first = result.first_jobs(10)
     rows = result.allocations
-    told = rows[rows["job_id"].isin(result.jobs["job_id"][:10])].reset_index(drop=True)
-    pd.testing.assert_frame_equal(first.allocations, told)
+    expected = rows[rows["job_id"].isin(result.jobs["job_id"][:10])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(first.allocations, expected)
 
 
 def test_memory_follows_attempts_and_not_their_nodes() -> None:

@@ -100,7 +100,7 @@ def test_a_failure_in_the_middle_of_a_checkpoint_or_of_a_restart() -> None:
     ]
 
 
-def test_who_is_told_before_loses_nothing() -> None:
+def test_a_job_that_is_warned_loses_nothing() -> None:
     planned = NodeEvent(30, 50, 0, 0, "maintenance", kind=NodeEventKind.MAINTENANCE)
     result = ran(jobs([(0, 8, 100)]), ONE, [planned])
     assert attempts(result) == [(0, 30, 30, 0, 0, 0), (50, 120, 70, 0, 0, 0)]
@@ -145,11 +145,11 @@ def test_a_node_that_never_comes_back() -> None:
         jobs([(0, 16, 50), (1, 8, 20)]), TWO, [NodeEvent(10, math.inf, 0, 1, "gone")], policy="easy"
     )
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished"]
-    told = (
+    reason = (
         "still waited when the simulation ended: it needs 16 accelerators on gpu, where at "
         "most 8 will ever be in service again"
     )
-    assert result.jobs["reason"][0] == told
+    assert result.jobs["reason"][0] == reason
     assert result.outages is not None
     assert result.outages["end_s"].tolist() == [math.inf]
     assert result.utilisation["out"].tolist() == [0, 8, 8], "it ends with the job on the other node"

@@ -215,8 +215,8 @@ def test_an_estimate_factor_changes_no_run_time(estimates: float | None) -> None
         log["estimate_s"] = estimates
     plain = simulate(log, two_pools(), Scheduling(policy="easy"), catalogue=catalogue()).jobs
     log["estimate_factor"] = [3.0, 1.0]
-    told = simulate(log, two_pools(), Scheduling(policy="easy"), catalogue=catalogue()).jobs
-    assert told["finish_s"].tolist() == plain["finish_s"].tolist()
+    listed = simulate(log, two_pools(), Scheduling(policy="easy"), catalogue=catalogue()).jobs
+    assert listed["finish_s"].tolist() == plain["finish_s"].tolist()
 
 
 def test_the_users_estimate_counts_for_a_job_with_a_model_too() -> None:

@@ -65,49 +65,51 @@ def test_the_foundry_limits() -> None:
 
 def test_the_memory_limits_and_nothing_else_changes() -> None:
     """16 stacks a day are four chips of four stacks, half of what the foundry can."""
-    told = [made("seed", 8, at=10)]
-    assert days(production=told, memory=memory(16)) == near([12, 14, 16, 18])
-    assert days(production=told, memory=memory(32)) == days(production=told)
+    productions = [made("seed", 8, at=10)]
+    assert days(production=productions, memory=memory(16)) == near([12, 14, 16, 18])
+    assert days(production=productions, memory=memory(32)) == days(production=productions)
 
 
 def test_half_the_memory_is_half_the_chips_where_memory_limits() -> None:
-    told = [made("seed", 8)]
-    assert days(production=told, memory=memory(16, share=0.5)) == near([4, 8, 12, 16])
+    productions = [made("seed", 8)]
+    assert days(production=productions, memory=memory(16, share=0.5)) == near([4, 8, 12, 16])
     steps = [{"at": "0 d", "per_month": 16 * MONTH}, {"at": "4 d", "per_month": 8 * MONTH}]
-    assert days(production=told, memory={"stacks_per_month": steps}) == near([2, 4, 8, 12])
-    assert days(production=told, memory=memory(100, share=0.5)) == days(production=told)
-    assert days(production=told, memory=memory(16, share=0)) == [[np.inf] * 4]
+    assert days(production=productions, memory={"stacks_per_month": steps}) == near([2, 4, 8, 12])
+    assert days(production=productions, memory=memory(100, share=0.5)) == days(
+        production=productions
+    )
+    assert days(production=productions, memory=memory(16, share=0)) == [[np.inf] * 4]
 
 
 def test_two_pools_share_memory_by_need_until_one_has_all_its_nodes() -> None:
     """Each needs 32 stacks a day and gets 16; from day 8 on the second gets all 32."""
-    told = [made("seed", 8), made("910c", 4)]
-    shared = days(FLEET, production=told, memory=memory(32))
+    productions = [made("seed", 8), made("910c", 4)]
+    shared = days(FLEET, production=productions, memory=memory(32))
     assert shared == near([2, 4, 6, 8], [4, 8, 10, 12])
 
 
 def test_priority_goes_before_need() -> None:
-    told = [made("seed", 8), made("910c", 4)]
-    first = days(FLEET, production=told, memory=memory(32, priority=["910c"]))
+    productions = [made("seed", 8), made("910c", 4)]
+    first = days(FLEET, production=productions, memory=memory(32, priority=["910c"]))
     assert first == near([9, 10, 11, 12], [2, 4, 6, 8])
     # 16 of 48 stacks a day are left for the others.
-    first = days(FLEET, production=told, memory=memory(48, priority=["seed", "910c"]))
+    first = days(FLEET, production=productions, memory=memory(48, priority=["seed", "910c"]))
     assert first == near([1, 2, 3, 4], [4, 6, 8, 10])
 
 
 def test_a_second_foundry_that_begins_later_adds_up() -> None:
-    told = [made("seed", 8), made("seed", 8, at=2, foundry="B")]
-    assert days(production=told) == near([1, 2, 2.5, 3])
-    assert days(production=told, memory=memory(48)) == near([1, 2, 2 + 2 / 3, 3 + 1 / 3])
+    productions = [made("seed", 8), made("seed", 8, at=2, foundry="B")]
+    assert days(production=productions) == near([1, 2, 2.5, 3])
+    assert days(production=productions, memory=memory(48)) == near([1, 2, 2 + 2 / 3, 3 + 1 / 3])
 
 
 def test_a_ramp_rises_from_nothing() -> None:
     """0.4 t^2 chips after t days, in steps of a tenth of a day."""
-    told = [made("seed", 8, ramp="10 d")]
-    assert days(production=told)[0] == pytest.approx(np.sqrt(20 * np.arange(1, 5)), abs=1e-3)
+    productions = [made("seed", 8, ramp="10 d")]
+    assert days(production=productions)[0] == pytest.approx(np.sqrt(20 * np.arange(1, 5)), abs=1e-3)
     # From 5 days on memory for four a day: 10 chips by then.
     expected = [np.sqrt(20), 5 + 6 / 4, 5 + 14 / 4, 5 + 22 / 4]
-    assert days(production=told, memory=memory(16))[0] == pytest.approx(expected, abs=1e-3)
+    assert days(production=productions, memory=memory(16))[0] == pytest.approx(expected, abs=1e-3)
 
 
 def test_steps_ends_embargoes_and_the_yield() -> None:
@@ -127,23 +129,23 @@ def test_steps_ends_embargoes_and_the_yield() -> None:
 
 def test_production_fills_what_deliveries_leave() -> None:
     """Deliveries do not draw on the memory."""
-    told = {"production": [made("seed", 8)], "memory": memory(16)}
+    fields = {"production": [made("seed", 8)], "memory": memory(16)}
     there = [{"pool": "seed", "nodes": 1, "at": "0 d"}, {"pool": "seed", "nodes": 1, "at": "5 d"}]
-    assert days(deliveries=there, **told) == near([0, 5, 2, 4])
+    assert days(deliveries=there, **fields) == near([0, 5, 2, 4])
 
 
 def test_stacks_are_those_of_the_catalogue() -> None:
     own = {"accelerators": {"SeedChip": {"extends": "SeedChip", "hbm_stacks": 6}}}
-    told = {"production": [made("seed", 8)], "memory": memory(16)}
-    assert days(catalogue=load_catalogue(own), **told) == near([3, 6, 9, 12])
+    fields = {"production": [made("seed", 8)], "memory": memory(16)}
+    assert days(catalogue=load_catalogue(own), **fields) == near([3, 6, 9, 12])
 
 
 def test_a_slip_moves_the_first_output_only() -> None:
     slip = {"kind": "exponential", "average": "30 d"}
-    told = [made("seed", 8, at=5, slip=slip)]
+    productions = [made("seed", 8, at=5, slip=slip)]
 
     def first(replication: int, **fields: Any) -> float:
-        late = [{**told[0], **fields}]
+        late = [{**productions[0], **fields}]
         return days(production=late, replication=replication)[0][0]
 
     assert first(0) == first(0) != first(1)
@@ -154,7 +156,7 @@ def test_a_slip_moves_the_first_output_only() -> None:
 
 
 def test_the_plan_as_a_table() -> None:
-    told = validate(
+    spec = validate(
         Supply,
         {
             "deliveries": [{"pool": "910c", "nodes": 3, "at": "2 d"}],
@@ -163,7 +165,7 @@ def test_the_plan_as_a_table() -> None:
         },
         "supply",
     )
-    table = nodes_over_time(told, FLEET, Streams(1))
+    table = nodes_over_time(spec, FLEET, Streams(1))
     assert list(table.columns) == ["time_s", "pool", "nodes"]
     steps = {name: rows[["time_s", "nodes"]] for name, rows in table.groupby("pool")}
     assert (steps["seed"].to_numpy() / [DAY_S, 1]).tolist() == near(
@@ -172,14 +174,16 @@ def test_the_plan_as_a_table() -> None:
     assert (steps["910c"].to_numpy() / [DAY_S, 1]).tolist() == [[0, 1], [2, 4], [3, 2]]
 
 
-def twin(told: list[dict[str, Any]], stacks: float, priority: list[str]) -> dict[str, list[float]]:
+def twin(
+    foundries: list[dict[str, Any]], stacks: float, priority: list[str]
+) -> dict[str, list[float]]:
     """Nodes of each pool by day, in steps of a hundredth of a day, chip by chip of the rules."""
     step = 0.01
     chips = dict.fromkeys(("seed", "910c"), 0.0)
     nodes: dict[str, list[float]] = {name: [] for name in chips}
     for tick in range(3000):
         rates = dict.fromkeys(chips, 0.0)
-        for entry in told:
+        for entry in foundries:
             age = (tick + 0.5) * step - entry["day"]
             if age > 0 and chips[entry["pool"]] < 32:
                 rates[entry["pool"]] += entry["a_day"] * min(1.0, age / (entry["rise"] or 1e-9))
@@ -208,24 +212,24 @@ FOUNDRIES = st.lists(ENTRY, min_size=1, max_size=4)
 PRIORITY = st.sampled_from([[], ["seed"], ["910c"], ["910c", "seed"]])
 
 
-def production_of(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [made(e["pool"], e["a_day"], at=e["day"], ramp=f"{e['rise']} d") for e in told]
+def production_of(foundries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [made(e["pool"], e["a_day"], at=e["day"], ramp=f"{e['rise']} d") for e in foundries]
 
 
-def sound(told: list[dict[str, Any]], priority: list[str]) -> list[str]:
+def sound(foundries: list[dict[str, Any]], priority: list[str]) -> list[str]:
     """The part of a priority that a supply takes: pools with a production."""
-    return [name for name in priority if name in {entry["pool"] for entry in told}]
+    return [name for name in priority if name in {entry["pool"] for entry in foundries}]
 
 
 @settings(max_examples=25)
-@given(told=FOUNDRIES, stacks=st.sampled_from([0, 5, 16, 40, 200]), priority=PRIORITY)
+@given(foundries=FOUNDRIES, stacks=st.sampled_from([0, 5, 16, 40, 200]), priority=PRIORITY)
 def test_nodes_are_those_of_a_plain_twin(
-    told: list[dict[str, Any]], stacks: float, priority: list[str]
+    foundries: list[dict[str, Any]], stacks: float, priority: list[str]
 ) -> None:
-    first = sound(told, priority)
-    found = days(FLEET, production=production_of(told), memory=memory(stacks, priority=first))
-    expected = twin(told, stacks, first)
-    there = {entry["pool"] for entry in told}
+    first = sound(foundries, priority)
+    found = days(FLEET, production=production_of(foundries), memory=memory(stacks, priority=first))
+    expected = twin(foundries, stacks, first)
+    there = {entry["pool"] for entry in foundries}
     for each, comes in zip(FLEET.pools, found, strict=True):
         if each.name not in there:
             continue
@@ -236,13 +240,13 @@ def test_nodes_are_those_of_a_plain_twin(
 
 
 @given(
-    told=FOUNDRIES,
+    foundries=FOUNDRIES,
     stacks=st.sampled_from([5, 16, 40, 200]),
     later=st.sampled_from([0, 3, 100]),
     priority=PRIORITY,
 )
 def test_no_more_than_memory_foundry_and_pool_allow_and_never_less_with_more_memory(
-    told: list[dict[str, Any]], stacks: float, later: float, priority: list[str]
+    foundries: list[dict[str, Any]], stacks: float, later: float, priority: list[str]
 ) -> None:
     steps = [{"at": "0 d", "per_month": stacks * MONTH}, {"at": "6 d", "per_month": later * MONTH}]
 
@@ -250,12 +254,14 @@ def test_no_more_than_memory_foundry_and_pool_allow_and_never_less_with_more_mem
         limits = {
             "stacks_per_month": steps,
             "share": share,
-            "priority": sound(told, priority),
+            "priority": sound(foundries, priority),
         }
-        return days(FLEET, production=production_of(told), memory=limits)
+        return days(FLEET, production=production_of(foundries), memory=limits)
 
     few, many = comes(1.0), comes(1.7)
-    made_pools = [k for k, each in enumerate(FLEET.pools) if each.name in {e["pool"] for e in told}]
+    made_pools = [
+        k for k, each in enumerate(FLEET.pools) if each.name in {e["pool"] for e in foundries}
+    ]
     for k in made_pools:
         assert few[k] == sorted(few[k])
         assert all(more <= less * (1 + 1e-9) for more, less in zip(many[k], few[k], strict=True)), (
@@ -267,26 +273,26 @@ def test_no_more_than_memory_foundry_and_pool_allow_and_never_less_with_more_mem
         assert used <= (stacks * min(t, 6) + later * max(0, t - 6)) * (1 + 1e-9)
         for k, count in nodes.items():
             name = FLEET.pools[k].name
-            could = sum(e["a_day"] * max(0, t - e["day"]) for e in told if e["pool"] == name)
+            could = sum(e["a_day"] * max(0, t - e["day"]) for e in foundries if e["pool"] == name)
             assert 8 * count <= could * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "easy"])
 def test_jobs_run_on_what_is_made(policy: str) -> None:
     """A gang of 32 waits for the fourth node at day 8, memory-bound; smaller ones go before."""
-    told = validate(Supply, {"production": [made("seed", 8)], "memory": memory(16)}, "supply")
+    spec = validate(Supply, {"production": [made("seed", 8)], "memory": memory(16)}, "supply")
     log = jobs([(0, 32, DAY_S), (0, 8, DAY_S), (0, 16, DAY_S)])
     result = simulate(
         log,
         SEED,
         Scheduling(policy=policy, placement="consolidate"),
-        node_events=supplied(told, SEED, Streams(1)),
+        node_events=supplied(spec, SEED, Streams(1)),
         check=True,
     )
     starts = (result.jobs["start_s"] / DAY_S).tolist()
     assert starts == pytest.approx([8, 9, 9] if policy == "fcfs" else [8, 2, 4])
     use = result.utilisation
-    plan = nodes_over_time(told, SEED, Streams(1))
+    plan = nodes_over_time(spec, SEED, Streams(1))
     for time, installed in zip(use["time_s"][:-1], use["installed"][:-1], strict=True):
         assert installed == 8 * plan["nodes"][plan["time_s"] <= time].iloc[-1]
     assert set(result.outages["cause"]) == {"not delivered"}
@@ -295,12 +301,12 @@ def test_jobs_run_on_what_is_made(policy: str) -> None:
 def test_memory_and_foundry_change_a_scenario_by_path() -> None:
     base = scenario(jobs=40, load=0.5, sizes={8: 2, 16: 1}, average="1 h")
     there = {"pool": "gpu", "nodes": 3, "at": "0 d"}
-    told = {
+    supply = {
         "deliveries": [there],
         "production": [made("gpu", 400, name="first")],
         "memory": memory(1200),
     }
-    tree = {**base, "supply": told}
+    tree = {**base, "supply": supply}
 
     def mean_wait_s(**changes: Any) -> float:
         result = run_scenario(define_scenario(tree, changes), check=True)
@@ -361,8 +367,8 @@ def test_bad_production(case: str) -> None:
 
 def test_a_chip_whose_stacks_are_not_known() -> None:
     fleet = cluster(pool("910b", 2, 8, accelerator="910B"))
-    told = {"production": [made("910b", 8)]}
-    assert days(fleet, **told) == near([1, 2])
+    fields = {"production": [made("910b", 8)]}
+    assert days(fleet, **fields) == near([1, 2])
     words = r"memory: the HBM stacks of 910B2 \(pool 910b\) are unknown; set hbm_stacks in a catal"
     with pytest.raises(InputError, match=words):
-        days(fleet, memory=memory(8), **told)
+        days(fleet, memory=memory(8), **fields)

@@ -210,8 +210,8 @@ def test_changes_of_a_loaded_scenario_keep_its_folder(path: Path) -> None:
         "job_id,submit_s,n_accelerators,duration_s\n1,0,8,60\n2,5,8,60\n"
     )
     loaded = cs.load_scenario(path)
-    told = {"workload": {"trace": "own.csv"}}
-    assert len(cs.run(loaded, told).jobs) == 2
+    changes = {"workload": {"trace": "own.csv"}}
+    assert len(cs.run(loaded, changes).jobs) == 2
 
 
 @pytest.mark.parametrize("wrong", [3, None, ["experiments/mixed_small.yaml"], b"mixed_small.yaml"])

@@ -72,7 +72,7 @@ def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[NodeEv
     assert result.attempts is not None
     assert result.attempts.empty
     told = result_text(result)
-    assert "2 times a node went out of service; 0 restarts of jobs" in told
+    assert "nodes went out of service 2 times; 0 restarts of jobs" in told
     assert exit_code(result) == 1
 
 
@@ -85,10 +85,10 @@ def test_every_restart_of_a_run_has_a_cause() -> None:
     ]
     log = jobs([(0, 8, 1000.0), (0, 8, 1000.0), (0, 8, 1000.0)], preemptible=True)
     result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), node_events=gone)
-    told = restart_causes(result.attempts, result.outages)
-    assert sum(told.values()) == (result.attempts["attempt"] > 0).sum()
-    assert "for another reason" not in told
-    assert set(told) == {
+    causes = restart_causes(result.attempts, result.outages)
+    assert sum(causes.values()) == (result.attempts["attempt"] > 0).sum()
+    assert "for another reason" not in causes
+    assert set(causes) == {
         "on nodes that went out of service",
         "on nodes taken by services",
         "on nodes that left the fleet or lost power",

@@ -122,7 +122,7 @@ BEIJING = datetime(2020, 6, 9, 18, tzinfo=parse_zone("Asia/Shanghai"))
 @pytest.mark.parametrize(
     ("start", "zone", "clock", "shown", "source", "note"),
     [
-        (None, None, None, "midnight of a Monday", "default", None),
+        (None, None, None, "midnight on a Monday", "default", None),
         (None, None, BEIJING, "2020-06-09 18:00 (Asia/Shanghai)", "log", None),
         (None, None, BEIJING.replace(tzinfo=None), "18:00 (no time zone, days of", "log", None),
         (None, "Asia/Shanghai", BEIJING, "18:00 (Asia/Shanghai)", "log", None),
@@ -253,8 +253,8 @@ def test_dates_in_files_and_changes(tmp_path: Path) -> None:
     (tmp_path / "top.yaml").write_text("extends: base.yaml\nseed: 3\n")
 
     def start(*changes: str) -> tuple[Any, Any]:
-        told = load_scenario(tmp_path / "top.yaml", changes).scenario
-        return told.start, told.time_zone
+        loaded = load_scenario(tmp_path / "top.yaml", changes).scenario
+        return loaded.start, loaded.time_zone
 
     assert start() == (datetime(2026, 1, 1), "Asia/Shanghai")
     assert start("case=summer") == (datetime(2026, 7, 1), "Asia/Shanghai")
@@ -289,9 +289,11 @@ def test_commands_say_what_time_0_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "sc.yaml").write_text(TARIFF.replace("LOG", "log.swf"))
     arguments = ["run", str(tmp_path / "sc.yaml"), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--set", "time_zone=Asia/Kolkata"]) == 0
-    told = capsys.readouterr().out
-    assert "time 0 is Tuesday, 2020-06-09 15:20 (Asia/Kolkata), from the clock of the log\n" in told
-    assert "Note: local hours use `time_zone` (Asia/Kolkata)" in told
+    printed = capsys.readouterr().out
+    assert (
+        "time 0 is Tuesday, 2020-06-09 15:20 (Asia/Kolkata), from the clock of the log\n" in printed
+    )
+    assert "Note: local hours use `time_zone` (Asia/Kolkata)" in printed
     kept = Result.load(tmp_path / "out").provenance["calendar"]
     assert kept["start"] == "2020-06-09T15:20:00+05:30"
     replayed = str(tmp_path / "replayed")
@@ -306,7 +308,7 @@ def test_commands_say_what_time_0_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "plain.yaml").write_text(json.dumps(CYCLES))
     plain = str(tmp_path / "plain")
     assert main(["run", str(tmp_path / "plain.yaml"), "--out", plain]) == 0
-    assert "time 0 is midnight of a Monday (no date, days of 24 hours), by default" in (
+    assert "time 0 is midnight on a Monday (no date, days of 24 hours), by default" in (
         capsys.readouterr().out
     )
 
@@ -341,8 +343,8 @@ def test_a_port_that_comes_later_names_its_date() -> None:
 )
 def test_a_number_of_hours_is_taken_for_an_offset_in_the_hint(hours: float, meant: str) -> None:
     """YAML reads ``time_zone: +8`` as a number."""
-    told = rf"time_zone: unknown time zone {hours}; did you mean '\{meant}'\? allowed: names of"
-    with pytest.raises(InputError, match=told):
+    message = rf"time_zone: unknown time zone {hours}; did you mean '\{meant}'\? allowed: names of"
+    with pytest.raises(InputError, match=message):
         define_scenario({**CYCLES, "start": "2026-01-01", "time_zone": hours})
     define_scenario({**CYCLES, "start": "2026-01-01", "time_zone": meant})
 
@@ -355,6 +357,8 @@ def test_what_is_no_offset_has_no_such_hint(zone: object) -> None:
 
 @pytest.mark.parametrize("offset", ["+05:30:15", "-00:00:30", "+14:30", "-23:59"])
 def test_an_offset_that_no_clock_has_is_refused(offset: str) -> None:
-    with pytest.raises(InputError, match=r"start: .* offset from UTC that no clock has; whole"):
+    with pytest.raises(
+        InputError, match=r"start: .* offset from UTC that no time zone uses; allowed are whole"
+    ):
         define_scenario({**CYCLES, "start": f"2026-01-01T08:00:00{offset}"})
     assert define_scenario({**CYCLES, "start": "2026-01-01T08:00+05:45"}).scenario.start

@@ -95,7 +95,7 @@ def test_without_waits_between_attempts_the_bytes_are_the_same() -> None:
         }
     )
     table.loc[::7, ["start_s", "finish_s"]] = math.nan
-    told = table.assign(total_wait_s=table["start_s"] - table["submit_s"])
+    with_total = table.assign(total_wait_s=table["start_s"] - table["submit_s"])
     plain = (table["finish_s"] - table["start_s"]).to_numpy()
-    assert run_s(told).to_numpy().tobytes() == plain.tobytes()
+    assert run_s(with_total).to_numpy().tobytes() == plain.tobytes()
     assert run_s(table).to_numpy().tobytes() == plain.tobytes()

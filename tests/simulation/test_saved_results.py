@@ -56,7 +56,7 @@ def test_a_result_can_be_replayed_again_and_again(result: Result) -> None:
 
 
 def test_an_old_table_of_outages_gets_the_kinds_of_its_events(tmp_path: Path) -> None:
-    """Version 0.1 told them by cause and flags; its folders have no checksums."""
+    """Version 0.1 stored causes and flags instead of kinds, and no checksums."""
     kinds = list(NodeEventKind)
     causes = {
         NodeEventKind.LATE_DELIVERY: "not delivered",
@@ -79,9 +79,9 @@ def test_an_old_table_of_outages_gets_the_kinds_of_its_events(tmp_path: Path) ->
     table = simulate(crowd(2, 3), cluster(pool("one", 2)), scheduling, node_events=events).outages
     assert table is not None
     assert table["kind"].tolist() == [kind.label for kind in kinds]
-    told = with_kind(table.drop(columns="kind"))["kind"].tolist()
+    found = with_kind(table.drop(columns="kind"))["kind"].tolist()
     # A repair was a planned outage like any other.
-    assert told == ["maintenance" if each == "repair" else each for each in table["kind"]]
+    assert found == ["maintenance" if each == "repair" else each for each in table["kind"]]
     assert with_kind(table) is table
 
 
@@ -113,7 +113,7 @@ def test_a_broken_folder_is_refused(result: Result, tmp_path: Path, name: str, h
         Result.load(tmp_path / "out")
 
 
-def test_any_change_of_a_saved_result_is_told(result: Result, tmp_path: Path) -> None:
+def test_any_change_of_a_saved_result_is_reported(result: Result, tmp_path: Path) -> None:
     folder = result.save(tmp_path / "out")
     read = [folder / "provenance.json", *folder.glob("*.parquet")]
     whole = {path: path.read_bytes() for path in read}
@@ -137,7 +137,7 @@ def test_any_change_of_a_saved_result_is_told(result: Result, tmp_path: Path) ->
         path.write_bytes(whole[path])
 
 
-def test_a_number_changed_by_hand_is_told(result: Result, tmp_path: Path) -> None:
+def test_a_number_changed_by_hand_is_reported(result: Result, tmp_path: Path) -> None:
     path = result.save(tmp_path / "out") / "provenance.json"
     path.write_text(path.read_text().replace('"seed": 2', '"seed": 3'))
     with pytest.raises(InputError, match="was changed or damaged"):

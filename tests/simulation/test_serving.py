@@ -69,7 +69,7 @@ def spans(found: Any, before_h: float = math.inf) -> list[tuple[float, float, in
 
 def run(
     log: pd.DataFrame,
-    told: list[ServiceDemand],
+    services: list[ServiceDemand],
     *,
     absent: list[NodeEvent] | None = None,
     horizon_s: float = 2 * DAY_S,
@@ -78,12 +78,12 @@ def run(
     recovery: Recovery | None = None,
 ) -> Result:
     away = absent or []
-    outages = sorted([*reservations(told, FLEET, away), *away, *(failed or [])])
+    outages = sorted([*reservations(services, FLEET, away), *away, *(failed or [])])
     return simulate(
         log,
         FLEET,
         Scheduling(policy=policy, placement="consolidate"),
-        node_events=NodeEvents(outages, told),
+        node_events=NodeEvents(outages, services),
         recovery=recovery,
         horizon_s=horizon_s,
         check=True,
@@ -111,8 +111,8 @@ def test_what_is_not_lent_is_reserved_for_the_peak() -> None:
 
 
 def test_the_lowest_nodes_serve() -> None:
-    told = demands({"lend": True, "peak_requests_per_s": 24})
-    assert spans(reservations(told, FLEET), 24 + 7) == [
+    services = demands({"lend": True, "peak_requests_per_s": 24})
+    assert spans(reservations(services, FLEET), 24 + 7) == [
         (0, math.inf, 0, "chat"),
         (6, 18, 2, "chat"),
         (6, 24, 1, "chat"),
@@ -126,19 +126,19 @@ def test_no_service_takes_the_nodes_of_another() -> None:
     and the first has it.
     """
     steady = {"shape": [1.0] * 24, "peak_requests_per_s": 8}
-    told = demands(
+    services = demands(
         {"lend": True, "peak_requests_per_s": 16},
         {"name": "video", **steady},
         {"name": "image", **steady, "shape": TIDE, "peak_requests_per_s": 16, "lend": True},
     )
-    assert spans(reservations(told, FLEET), 31) == [
+    assert spans(reservations(services, FLEET), 31) == [
         (0, math.inf, 0, "chat"),
         (0, math.inf, 1, "video"),
         (0, math.inf, 2, "image"),
         (6, 18, 3, "chat"),
         (30, 42, 3, "chat"),
     ]
-    result = run(jobs([(0, 8, 2 * DAY_S)], preemptible=True), told)
+    result = run(jobs([(0, 8, 2 * DAY_S)], preemptible=True), services)
     short = result.serving[result.serving["service"] == "image"].set_index("time_s")["short"]
     assert short.loc[[0, 6 * 3600.0, 18 * 3600.0]].tolist() == [0, 8, 0]
 
@@ -147,8 +147,8 @@ def test_nodes_that_are_not_there_do_not_serve() -> None:
     """Node 0 retires at 5.5 h and the service moves on; node 3 comes within the first peak."""
     gone = NodeEvent(5.5 * 3600, math.inf, 0, 0, "retired", kind=NodeEventKind.RETIREMENT)
     late = NodeEvent(0, 7.5 * 3600, 0, 3, "not delivered", kind=NodeEventKind.LATE_DELIVERY)
-    told = demands({"lend": True})
-    assert spans(reservations(told, FLEET, [late, gone]), 25) == [
+    services = demands({"lend": True})
+    assert spans(reservations(services, FLEET, [late, gone]), 25) == [
         (0, 5, 0, "chat"),
         (5, math.inf, 1, "chat"),
         (6, 24, 2, "chat"),
@@ -160,11 +160,11 @@ def test_a_night_of_training_by_hand() -> None:
     """A preemptible gang of 3 nodes has 6 h of the first night and 6 h of the evening; the same
     job without the mark never runs there.
     """
-    told = demands({"lend": True})
+    services = demands({"lend": True})
     log = jobs([(0, 24, 8 * 3600), (0, 8, 3600)], preemptible=[True, False])
     # The job that may not be stopped has the other pool.
     recovery = Recovery([[math.inf] * 2] * 2, [1.0] * 2, [0.0] * 2)
-    result = run(log, told, recovery=recovery)
+    result = run(log, services, recovery=recovery)
     attempts = result.attempts[result.attempts["job_id"] == 1]
     assert attempts[["start_s", "end_s", "kept_s"]].to_numpy().tolist() == [
         [0, 6 * 3600, 6 * 3600],
@@ -172,9 +172,9 @@ def test_a_night_of_training_by_hand() -> None:
     ]
     assert result.jobs["pool"].tolist() == ["h200", "h20"]
     assert restart_causes(result.attempts, result.outages) == {"on nodes taken by services": 1}
-    told = result_text(result)
+    text = result_text(result)
     assert (
-        "0 times a node went out of service; 1 restart of jobs on nodes taken by services\n" in told
+        "nodes went out of service 0 times; 1 restart of jobs on nodes taken by services\n" in text
     )
     use = result.utilisation[result.utilisation["pool"] == "h200"]
     rows = use[["time_s", "allocated", "out", "serving"]].to_numpy().tolist()
@@ -186,16 +186,16 @@ def test_a_night_of_training_by_hand() -> None:
 
 
 def test_jobs_that_may_not_be_stopped_never_run_where_chips_are_lent() -> None:
-    told = demands({"lend": True}, {"name": "other", "pool": "h20", "lend": True})
+    services = demands({"lend": True}, {"name": "other", "pool": "h20", "lend": True})
     log = jobs([(0, 8, 60)])
-    result = run(log, told)
+    result = run(log, services)
     assert result.jobs["outcome"].tolist() == ["never runnable"]
     assert result.jobs["reason"].tolist() == [
         "it is not preemptible, and its pools run only preemptible jobs beside services"
     ]
     log = jobs([(0, 8, 60)], preemptible=["perhaps"])
     with pytest.raises(InputError, match="jobs: preemptible: must be true or false, found 'per"):
-        run(log, told)
+        run(log, services)
 
 
 def test_what_a_broken_node_leaves_undone() -> None:
@@ -256,13 +256,13 @@ def test_chips_are_conserved_through_serving_and_failures(
          for t in submits],
         preemptible=draw.random(14) < 0.6,
     )  # fmt: skip
-    told = demands(
+    services = demands(
         {"lend": lend, "peak_requests_per_s": peak},
         {"name": "other", "pool": "h20", "peak_requests_per_s": 8.0},
     )
     count = len(log)
     recovery = Recovery([[1800.0] * count] * 2, [60.0] * count, [300.0] * count)
-    result = run(log, told, policy=policy, failed=failed, absent=away, recovery=recovery)
+    result = run(log, services, policy=policy, failed=failed, absent=away, recovery=recovery)
     use = result.utilisation
     assert (use["allocated"] + use["out"] + use["serving"] <= use["installed"]).all()
     held = result.allocations
@@ -326,12 +326,12 @@ def test_tidal_sharing_trains_more_and_serves_as_much() -> None:
 
 def test_a_service_takes_nodes_that_work() -> None:
     """Two of eight are needed: while the lowest four are broken, two others serve."""
-    (told,) = demands({"lend": True, "peak_requests_per_s": 16.0, "shape": [1.0] * 24})
+    (service,) = demands({"lend": True, "peak_requests_per_s": 16.0, "shape": [1.0] * 24})
     broken = [NodeEvent(3600.0 * 5.5, 3600.0 * 20.5, 0, node, "gpu") for node in range(2)]
     found = [
-        (o.begin_s / 3600, o.end_s / 3600, o.node) for o in reservations([told], FLEET, broken)
+        (o.begin_s / 3600, o.end_s / 3600, o.node) for o in reservations([service], FLEET, broken)
     ]
-    assert told.nodes[0] == 2
+    assert service.nodes[0] == 2
     assert found == [(0, 5, 0), (0, 5, 1), (5, math.inf, 2), (5, math.inf, 3)]
 
 
@@ -371,13 +371,13 @@ def test_nothing_is_asked_of_a_run_without_services() -> None:
 
 def test_what_serves_draws_power_and_costs_but_not_for_jobs() -> None:
     """An hour of each accelerator-hour is paid once; a job costs the same but for the served."""
-    told = {
+    prices = {
         "energy": {"pue": 1.0, "price_cny_per_kwh": 1.0},
         "money": {
             "pools": {"gpu": {"rent_per_hour": "6 CNY"}, "train": {"rent_per_hour": "6 CNY"}}
         },
     }
-    result = tidal(False, **told)
+    result = tidal(False, **prices)
     costs = result.costs
     steps = result.utilisation[result.utilisation["pool"] == "gpu"]
     served_s = (np.diff(steps["time_s"]) * steps["serving"].to_numpy()[:-1]).sum()

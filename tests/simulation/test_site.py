@@ -33,8 +33,8 @@ BARE = {"pue": 1, "host_factor": 1}
 Span = tuple[float, float, int, int, str]
 
 
-def limits(*told: dict[str, Any]) -> dict[str, Any]:
-    return {"limits": list(told), **BARE}
+def limits(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"limits": list(entries), **BARE}
 
 
 def delivery(nodes: int, at: float, name: str = "h200") -> dict[str, Any]:
@@ -45,73 +45,73 @@ def supply(**fields: Any) -> Supply:
     return validate(Supply, fields, "supply")
 
 
-def spans(told: Supply, fleet: Cluster = H200, cause: str = "no power or space") -> list[Span]:
+def spans(spec: Supply, fleet: Cluster = H200, cause: str = "no power or space") -> list[Span]:
     return [
         (o.begin_s, o.end_s, o.pool, o.node, o.cause)
-        for o in supplied(told, fleet, Streams(1))
+        for o in supplied(spec, fleet, Streams(1))
         if cause in o.cause
     ]
 
 
-def waits(told: Supply, fleet: Cluster = H200) -> list[tuple[float, float, int, int]]:
-    return [span[:4] for span in spans(told, fleet)]
+def waits(spec: Supply, fleet: Cluster = H200) -> list[tuple[float, float, int, int]]:
+    return [span[:4] for span in spans(spec, fleet)]
 
 
 def test_nodes_wait_for_power_until_there_is_more() -> None:
-    told = supply(
+    spec = supply(
         deliveries=[delivery(3, 10)],
         site=limits({"power": "11.2 kW"}, {"at": "50 s", "power": "16.8 kW"}),
     )
-    assert spans(told, cause="") == [
+    assert spans(spec, cause="") == [
         (0, 10, 0, 1, "not delivered"),
         (0, 10, 0, 2, "not delivered"),
         (0, 10, 0, 3, "not delivered"),
         (10, 50, 0, 2, "no power or space"),
         (10, math.inf, 0, 3, "no power or space"),
     ]
-    table = nodes_over_time(told, H200, Streams(1))
+    table = nodes_over_time(spec, H200, Streams(1))
     assert table[["time_s", "nodes"]].to_numpy().tolist() == [[0, 1], [10, 2], [50, 3]]
 
 
 def test_what_is_retired_makes_room() -> None:
-    told = supply(
+    spec = supply(
         deliveries=[delivery(3, 10)],
         retirements=[{"pool": "h200", "nodes": 1, "at": "30 s"}],
         site=limits({"nodes": 2}),
     )
-    assert waits(told) == [(10, 30, 0, 2), (10, math.inf, 0, 3)]
+    assert waits(spec) == [(10, 30, 0, 2), (10, math.inf, 0, 3)]
     # One that is retired while it waits waits no more, and one that comes too late never does.
     retired = [{"pool": "h200", "nodes": 3, "at": "30 s"}]
-    told = supply(deliveries=[delivery(4, 10)], retirements=retired, site=limits({"nodes": 2}))
-    assert waits(told) == [(10, 30, 0, 2), (10, 30, 0, 3)]
-    told = supply(deliveries=[delivery(4, 40)], retirements=retired, site=limits({"nodes": 0}))
-    assert waits(told) == [(40, math.inf, 0, 3)]
-    assert nodes_over_time(told, H200, Streams(1))["nodes"].tolist() == [0]
+    spec = supply(deliveries=[delivery(4, 10)], retirements=retired, site=limits({"nodes": 2}))
+    assert waits(spec) == [(10, 30, 0, 2), (10, 30, 0, 3)]
+    spec = supply(deliveries=[delivery(4, 40)], retirements=retired, site=limits({"nodes": 0}))
+    assert waits(spec) == [(40, math.inf, 0, 3)]
+    assert nodes_over_time(spec, H200, Streams(1))["nodes"].tolist() == [0]
 
 
 def test_those_behind_wait_too() -> None:
     """A 910B would fit beside another in 8 kW, but an H200 was there before it."""
     deliveries = [delivery(4, 10), delivery(3, 20, "910b")]
-    told = supply(deliveries=deliveries, site=limits({"power": "8 kW"}))
-    assert {span[:2] for span in waits(told, BOTH) if span[2] == 1} == {(20, math.inf)}
+    spec = supply(deliveries=deliveries, site=limits({"power": "8 kW"}))
+    assert {span[:2] for span in waits(spec, BOTH) if span[2] == 1} == {(20, math.inf)}
     alone = supply(deliveries=[delivery(4, 30), deliveries[1]], site=limits({"power": "8 kW"}))
     assert [span[3] for span in waits(alone, BOTH) if span[2] == 1] == [2, 3]
 
 
 def test_those_that_came_last_are_switched_off_where_a_limit_falls() -> None:
-    told = supply(
+    spec = supply(
         deliveries=[delivery(2, 10)],
         site=limits({"nodes": 4}, {"at": "20 s", "nodes": 1}, {"at": "30 s", "nodes": 3}),
     )
-    assert waits(told) == [(20, 30, 0, 1), (20, 30, 0, 2), (20, math.inf, 0, 3)]
+    assert waits(spec) == [(20, 30, 0, 1), (20, 30, 0, 2), (20, math.inf, 0, 3)]
 
 
 def test_a_limit_that_says_one_thing_leaves_the_other() -> None:
-    told = supply(
+    spec = supply(
         deliveries=[delivery(4, 10)],
         site=limits({"nodes": 2, "power": "11.2 kW"}, {"at": "20 s", "nodes": 4}),
     )
-    assert waits(told) == [(10, math.inf, 0, 2), (10, math.inf, 0, 3)]
+    assert waits(spec) == [(10, math.inf, 0, 2), (10, math.inf, 0, 3)]
     later = supply(site=limits({"at": "5 s", "nodes": 3}))
     assert waits(later) == [(5, math.inf, 0, 3)], "no limit before the first"
 
@@ -125,8 +125,8 @@ def test_power_of_a_node() -> None:
 def test_production_waits_too() -> None:
     """Two nodes a day, and space for one more in a day and a half."""
     made = {"pool": "h200", "foundry": "A", "chips_per_month": 16 * 365.25 / 12, "at": "0 d"}
-    told = supply(production=[made], site=limits({"nodes": 1}, {"at": "1.5 d", "nodes": 2}))
-    found = [(begin / 86400, end / 86400, node) for begin, end, _, node in waits(told)]
+    spec = supply(production=[made], site=limits({"nodes": 1}, {"at": "1.5 d", "nodes": 2}))
+    found = [(begin / 86400, end / 86400, node) for begin, end, _, node in waits(spec)]
     assert found == [
         pytest.approx(each) for each in [(1, 1.5, 1), (1.5, math.inf, 2), (2, math.inf, 3)]
     ]
@@ -145,11 +145,11 @@ LIMITS = st.lists(
 )
 
 
-@given(deliveries=EVENTS, retirements=EVENTS, told=LIMITS, first=st.integers(1, 5))
+@given(deliveries=EVENTS, retirements=EVENTS, limits_then=LIMITS, first=st.integers(1, 5))
 def test_at_any_time_those_are_on_that_came_first_and_fit(
     deliveries: list[tuple[str, int, int]],
     retirements: list[tuple[str, int, int]],
-    told: list[tuple[int | None, int | None]],
+    limits_then: list[tuple[int | None, int | None]],
     first: int,
 ) -> None:
     """Against the rule itself, node by node, at every instant of change and between."""
@@ -158,7 +158,7 @@ def test_at_any_time_those_are_on_that_came_first_and_fit(
         {"at": f"{first + 3 * k} s"}
         | ({} if power is None else {"power": f"{power} W"})
         | ({} if nodes is None else {"nodes": nodes})
-        for k, (power, nodes) in enumerate(told)
+        for k, (power, nodes) in enumerate(limits_then)
     ]
     own = {
         "deliveries": [delivery(n, at, name) for name, n, at in deliveries],
@@ -173,7 +173,7 @@ def test_at_any_time_those_are_on_that_came_first_and_fit(
             comes[outage.pool, outage.node] = outage.end_s
     for now in np.arange(0, 16, 0.5):
         most_w = most = math.inf
-        for k, (power, nodes) in enumerate(told):
+        for k, (power, nodes) in enumerate(limits_then):
             if first + 3 * k <= now:
                 most_w = most_w if power is None else power
                 most = most if nodes is None else nodes
@@ -190,12 +190,12 @@ def test_at_any_time_those_are_on_that_came_first_and_fit(
         assert [held["h200"], held["910b"]] == counts, now
 
 
-def run(told: Supply, policy: str, rows: list[tuple[float, int, float]]) -> Result:
+def run(spec: Supply, policy: str, rows: list[tuple[float, int, float]]) -> Result:
     return simulate(
         jobs(rows),
         H200,
         Scheduling(policy=policy, placement="consolidate"),
-        node_events=supplied(told, H200, Streams(1)),
+        node_events=supplied(spec, H200, Streams(1)),
         check=True,
     )
 
@@ -203,7 +203,7 @@ def run(told: Supply, policy: str, rows: list[tuple[float, int, float]]) -> Resu
 @pytest.mark.parametrize("policy", ["fcfs", "easy"])
 def test_jobs_wait_for_power_and_are_saved_when_it_falls(policy: str) -> None:
     """A gang of four nodes runs from 50 to 70 s, and goes on when there is power again."""
-    told = supply(
+    spec = supply(
         deliveries=[delivery(3, 10)],
         site=limits(
             {"power": "11.2 kW"},
@@ -212,7 +212,7 @@ def test_jobs_wait_for_power_and_are_saved_when_it_falls(policy: str) -> None:
             {"at": "90 s", "power": "22.4 kW"},
         ),
     )
-    result = run(told, policy, [(0, 32, 40), (55, 8, 5)])
+    result = run(spec, policy, [(0, 32, 40), (55, 8, 5)])
     assert result.jobs["start_s"].tolist() == [50, 110 if policy == "fcfs" else 70]
     attempts = result.attempts[result.attempts["job_id"] == 1]
     assert attempts[["start_s", "end_s", "kept_s"]].to_numpy().tolist() == [
@@ -220,7 +220,7 @@ def test_jobs_wait_for_power_and_are_saved_when_it_falls(policy: str) -> None:
         [90, 110, 20],
     ]
     use = result.utilisation
-    plan = nodes_over_time(told, H200, Streams(1))
+    plan = nodes_over_time(spec, H200, Streams(1))
     for time, installed in zip(use["time_s"][:-1], use["installed"][:-1], strict=True):
         assert installed == 8 * plan["nodes"][plan["time_s"] <= time].iloc[-1]
     assert set(result.outages["cause"]) == {"not delivered", "no power or space"}

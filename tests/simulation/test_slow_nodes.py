@@ -40,14 +40,14 @@ def slow(begin_s: float, end_s: float, node: int, slowdown: float) -> NodeEvent:
 
 
 def straggler(**fields: object) -> FailureSource:
-    told = {
+    source = {
         "name": "straggler",
         "time_to_failure": {"kind": "exponential", "average": "100 d"},
         "repair": {"kind": "constant", "value": "1 d"},
         "slowdown": 2,
         **fields,
     }
-    return validate(FailureSource, told, "failures")
+    return validate(FailureSource, source, "failures")
 
 
 # --- By hand ------------------------------------------------------------------------

@@ -26,20 +26,20 @@ DAY_S = 86400.0
 FLEET = cluster(pool("gpu", 2, accelerator="H200"), pool("npu", 2, accelerator="910B"))
 
 
-def ports(*told: dict[str, Any], log: Any = None, replication: int = 0) -> list[DatedPort]:
-    software = validate(Software, {"ports": list(told)}, "software")
+def ports(*entries: dict[str, Any], log: Any = None, replication: int = 0) -> list[DatedPort]:
+    software = validate(Software, {"ports": list(entries)}, "software")
     log = jobs([(0, 8, 100)]) if log is None else log
     return dated_ports(software, log, CATALOGUE, Streams(1, replication=replication))
 
 
-def simulated(log: Any, *told: dict[str, Any]) -> Result:
+def simulated(log: Any, *entries: dict[str, Any]) -> Result:
     mature = find_runtimes(log, Speeds(FLEET, CATALOGUE))
     return simulate(
         log,
         FLEET,
         Scheduling(placement="consolidate"),
         catalogue=CATALOGUE,
-        run_times=with_software(mature, log, FLEET, CATALOGUE, ports(*told, log=log)),
+        run_times=with_software(mature, log, FLEET, CATALOGUE, ports(*entries, log=log)),
         check=True,
     )
 
@@ -60,9 +60,9 @@ def test_efficiency_by_hand() -> None:
 def test_run_times_are_those_of_the_software_at_submission() -> None:
     """Three gangs of a whole pool: the first finds no port, the others an immature one."""
     log = jobs([(0, 16, 1000), (0, 16, 1000), (100, 16, 1000), (300, 16, 1000)])
-    told = {"name": "npu", "accelerators": ["ascend 910b"], "at": "50 s", "efficiency": 0.5,
+    entry = {"name": "npu", "accelerators": ["ascend 910b"], "at": "50 s", "efficiency": 0.5,
             "halving": "200 s"}  # fmt: skip
-    result = simulated(log, told)
+    result = simulated(log, entry)
     # 2^(-50/200) and 2^(-250/200) of the gap of 0.5 are left.
     speeds = 1 - 0.5 * 2 ** -np.array([0.25, 1.25])
     table = result.jobs
@@ -74,12 +74,12 @@ def test_run_times_are_those_of_the_software_at_submission() -> None:
 
 def test_a_port_concerns_the_jobs_and_chips_that_it_names() -> None:
     log = jobs([(0, 8, 100)] * 3, job_class=["a", "b", "c"])
-    told = [
+    entries = [
         {"name": "all", "at": "0 s", "efficiency": 0.5},
         {"name": "a", "classes": ["a"], "accelerators": ["H200"], "at": "0 s"},
         {"name": "b", "classes": ["b"]},
     ]
-    result = simulated(log, *told)
+    result = simulated(log, *entries)
     runs = (result.jobs["finish_s"] - result.jobs["start_s"]).tolist()
     assert runs[0] == 100, "the last port that concerns it"
     assert np.isnan(runs[1])
@@ -99,9 +99,9 @@ def test_a_job_that_comes_too_early_for_its_only_chip() -> None:
 
 
 def test_slips_are_those_of_the_seed() -> None:
-    told = {"name": "npu", "at": "10 d", "slip": {"kind": "exponential", "average": "30 d"}}
-    dates = [ports(told, replication=k)[0].at_s / DAY_S for k in range(400)]
-    assert ports(told)[0].at_s == ports(told)[0].at_s
+    entry = {"name": "npu", "at": "10 d", "slip": {"kind": "exponential", "average": "30 d"}}
+    dates = [ports(entry, replication=k)[0].at_s / DAY_S for k in range(400)]
+    assert ports(entry)[0].at_s == ports(entry)[0].at_s
     assert min(dates) >= 10
     assert np.mean(dates) == pytest.approx(40, abs=4 * 30 / np.sqrt(400))
 

@@ -82,13 +82,13 @@ def test_places_without_a_node_by_the_machine_repair_model() -> None:
     at that of k repairs; k - s places lack a node (Kleinrock, Queueing Systems I, 1975, 3.8).
     """
     n, s, life_s, repair_s = 40, 3, 20 * DAY, 2 * DAY
-    told = {
+    source = {
         "name": "node",
         "time_to_failure": {"kind": "exponential", "average": f"{life_s} s"},
         "repair": {"kind": "exponential", "average": f"{repair_s} s"},
     }
     fleet = cluster(pool("gpu", n, 8))
-    drawn = failures(fleet, [validate(FailureSource, told, "failures")], Streams(3))
+    drawn = failures(fleet, [validate(FailureSource, source, "failures")], Streams(3))
     spares = validate(Spares, {"nodes": {"gpu": s}, "swap": "0 s"}, "spares")
     until_s = 20_000 * DAY
     known = itertools.takewhile(

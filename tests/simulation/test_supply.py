@@ -36,8 +36,8 @@ def spans(found: list[NodeEvent]) -> list[tuple[float, float, int, int, str]]:
 
 def test_a_ramp_by_hand() -> None:
     """Three of four nodes come over 30 s from 100 s on; the first is there."""
-    told = supply(deliveries=[{"pool": "h200", "nodes": 3, "at": "100 s", "ramp": "30 s"}])
-    assert spans(supplied(told, FLEET, Streams(1))) == [
+    spec = supply(deliveries=[{"pool": "h200", "nodes": 3, "at": "100 s", "ramp": "30 s"}])
+    assert spans(supplied(spec, FLEET, Streams(1))) == [
         (0, 100, 0, 1, "not delivered"),
         (0, 110, 0, 2, "not delivered"),
         (0, 120, 0, 3, "not delivered"),
@@ -50,8 +50,8 @@ def test_an_embargo_stops_what_comes_later_and_the_yield_what_is_bad() -> None:
         {"pool": "h200", "nodes": 1, "at": "200 s"},
         {"pool": "910b", "nodes": 2, "at": "200 s", "usable": 0.5},
     ]
-    told = supply(deliveries=deliveries, embargoes=[{"pools": ["h200"], "at": "150 s"}])
-    assert spans(supplied(told, FLEET, Streams(1))) == [
+    spec = supply(deliveries=deliveries, embargoes=[{"pools": ["h200"], "at": "150 s"}])
+    assert spans(supplied(spec, FLEET, Streams(1))) == [
         (0, 100, 0, 1, "not delivered"),
         (0, 100, 0, 2, "not delivered"),
         (0, 200, 1, 0, "not delivered"),
@@ -62,21 +62,21 @@ def test_an_embargo_stops_what_comes_later_and_the_yield_what_is_bad() -> None:
 
 def test_an_embargo_takes_the_spare_parts() -> None:
     failures = [NodeEvent(10, 20, 0, 0), NodeEvent(150, 160, 0, 1), NodeEvent(151, 152, 1, 0)]
-    told = supply(embargoes=[{"pools": ["h200"], "at": "100 s"}])
-    assert [o.end_s for o in without_spare_parts(failures, told, FLEET)] == [20, math.inf, 152]
-    told = supply(embargoes=[{"pools": ["h200"], "at": "100 s", "spare_parts": True}])
-    assert list(without_spare_parts(failures, told, FLEET)) == failures
+    spec = supply(embargoes=[{"pools": ["h200"], "at": "100 s"}])
+    assert [o.end_s for o in without_spare_parts(failures, spec, FLEET)] == [20, math.inf, 152]
+    spec = supply(embargoes=[{"pools": ["h200"], "at": "100 s", "spare_parts": True}])
+    assert list(without_spare_parts(failures, spec, FLEET)) == failures
 
 
 def test_a_cluster_that_grows_and_shrinks() -> None:
     """A gang of 32 waits for the fourth node; when the first retires it saves its state and waits
     for ever, while a job of 8 goes on elsewhere.
     """
-    told = supply(
+    spec = supply(
         deliveries=[{"pool": "h200", "nodes": 3, "at": "100 s", "ramp": "30 s"}],
         retirements=[{"pool": "h200", "nodes": 1, "at": "300 s"}],
     )
-    absent = supplied(told, FLEET, Streams(1))
+    absent = supplied(spec, FLEET, Streams(1))
     log = jobs([(0, 32, 500), (0, 8, 50), (130, 8, 400)])
     only = cluster(FLEET.pools[0])
     result = simulate(log, only, PLACED, node_events=absent, check=True)
@@ -101,10 +101,10 @@ def test_a_cluster_that_grows_and_shrinks() -> None:
 def test_slips_are_those_of_the_seed() -> None:
     slip = {"kind": "exponential", "average": "30 d"}
     delivery = {"pool": "h200", "nodes": 4, "at": "10 d", "slip": slip}
-    told = supply(deliveries=[delivery, {**delivery, "pool": "910b", "nodes": 2}])
+    spec = supply(deliveries=[delivery, {**delivery, "pool": "910b", "nodes": 2}])
 
     def arrivals(replication: int) -> list[float]:
-        found = supplied(told, FLEET, Streams(1, replication=replication))
+        found = supplied(spec, FLEET, Streams(1, replication=replication))
         return sorted({o.end_s for o in found})
 
     assert arrivals(0) == arrivals(0) != arrivals(1)
@@ -150,7 +150,7 @@ def test_chips_are_conserved_through_deliveries_failures_and_retirements(
     policy: str,
 ) -> None:
     """Free + allocated + out = installed at every pass (the engine checks), and in the tables."""
-    told = supply(
+    spec = supply(
         deliveries=[
             {"pool": "h200", "nodes": n, "at": f"{at} s", "ramp": f"{ramp} s"}
             for n, at, ramp in deliveries
@@ -163,7 +163,7 @@ def test_chips_are_conserved_through_deliveries_failures_and_retirements(
         for t in np.sort(draw.uniform(0, 10, 6))
     ]
     log = jobs([(float(t), int(draw.choice([1, 4, 8, 16])), 2.0) for t in range(8)])
-    outages = sorted([*supplied(told, FLEET, Streams(1)), *failed])
+    outages = sorted([*supplied(spec, FLEET, Streams(1)), *failed])
     scheduling = Scheduling(policy=policy, placement="consolidate")
     result = simulate(log, FLEET, scheduling, node_events=outages, check=True)
     use = result.utilisation

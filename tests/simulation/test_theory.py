@@ -1,7 +1,7 @@
 """Simulated queues against queueing theory.
 
-Every mean over independent replications is to lie within its 99.9 % interval of the
-exact value, and that interval is to be narrow enough to tell.  Seeds are fixed.
+The exact value of every mean must lie within the 99.9 % interval over independent
+replications, and that interval must be narrow. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def test_littles_law_holds_exactly(policy: str) -> None:
     assert waiting > 0.1, "a queue in which nobody waits shows nothing"
     present = area(np.concatenate([submit, finish]), np.concatenate([up, down])) / end
     assert present == pytest.approx(rate * np.mean(finish - submit), rel=1e-9)
-    # Of accelerators at work, the utilisation table tells the same.
+    # The utilisation table gives the same number of busy accelerators.
     busy = accelerator_seconds(result.utilisation)["allocated"].sum() / end
     work = table["n_accelerators"] * table["duration_s"]
     assert busy == pytest.approx(rate * work.mean(), rel=1e-9)

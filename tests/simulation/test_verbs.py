@@ -153,7 +153,7 @@ def test_a_stopped_job_goes_back_to_its_old_place_in_the_line() -> None:
     ]
 
 
-def test_the_scheduler_is_told_how_long_the_rest_takes() -> None:
+def test_the_estimate_is_that_of_the_work_left() -> None:
     """SJF prefers the job of 30 s to the other's 100 s, but not to the 20 s that are left of it."""
     for stopped_s, order in ((80.0, [0, 0, 1]), (60.0, [0, 1, 0])):
         there = simulation([(0, 8, 100), (1, 8, 30)], policy="sjf")

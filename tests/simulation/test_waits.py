@@ -77,7 +77,7 @@ def test_a_job_that_waits_at_the_horizon_has_waited_so_far(
     started = result.jobs["start_s"].notna()
     assert result.jobs["total_wait_s"].isna().tolist() == (~started).tolist()
     assert result.jobs["total_wait_s"][started].tolist() == [
-        total for total, told in zip(totals, started, strict=True) if told
+        total for total, has_started in zip(totals, started, strict=True) if has_started
     ]
 
 

@@ -35,10 +35,10 @@ PLACED = Scheduling(placement="consolidate")
 
 
 def happening(
-    sources: list[dict[str, Any]], supply: dict[str, Any] | None = None, **told: Any
+    sources: list[dict[str, Any]], supply: dict[str, Any] | None = None, **fields: Any
 ) -> list[NodeEvent]:
     """What happens to four nodes in a year."""
-    spec = validate(Failures, {"sources": sources, **told}, "failures")
+    spec = validate(Failures, {"sources": sources, **fields}, "failures")
     given = None if supply is None else validate(Supply, supply, "supply")
     found = what_happens(spec, given, FOUR, Streams(3), catalogue=load_catalogue())
     assert found is not None
@@ -119,12 +119,12 @@ BASE["cluster"]["pools"]["gone"] = {"accelerator": "H20", "nodes": 0}
 
 
 def test_a_pool_without_nodes_may_be_named() -> None:
-    told = {
+    changes = {
         "failures": {"sources": [OFTEN | {"pools": ["gone"]}], "spares": {"nodes": {"gone": 3}}},
         "supply": {"embargoes": [{"pools": ["gone"], "at": "1 d"}]},
         "money": {"pools": {"gone": {"price": "1000 CNY"}}},
     }
-    result = run_scenario(define_scenario(BASE | told))
+    result = run_scenario(define_scenario(BASE | changes))
     assert result.outages is not None
     assert result.outages.empty
     again = run_scenario(define_scenario(result.provenance["scenario"]))
@@ -133,9 +133,9 @@ def test_a_pool_without_nodes_may_be_named() -> None:
 
 @pytest.mark.parametrize("event", ["deliveries", "retirements"])
 def test_nothing_comes_to_a_pool_without_nodes(event: str) -> None:
-    told = {"supply": {event: [{"pool": "gone", "nodes": 1, "at": "1 d"}]}}
+    changes = {"supply": {event: [{"pool": "gone", "nodes": 1, "at": "1 d"}]}}
     with pytest.raises(InputError, match=f"{event}: pool gone has 0 nodes"):
-        run_scenario(define_scenario(BASE | told))
+        run_scenario(define_scenario(BASE | changes))
 
 
 def test_a_virtual_cluster_is_used_as_far_as_it_is_there() -> None:

@@ -26,7 +26,7 @@ import os, sys, json
 import clustersim.report.study
 from clustersim.cli.main import main
 import clustersim.cli.run, clustersim.scenario.run, clustersim.procurement.output
-clustersim.report.study.TELL_EVERY_S = 0.0
+clustersim.report.study.SHOW_EVERY_S = 0.0
 print("ready", flush=True)
 for line in sys.stdin:
     task = json.loads(line)

@@ -88,14 +88,14 @@ def test_interrupted_command(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     printed, errors = process.communicate(timeout=20)
     assert process.returncode == 130, errors
-    assert "interrupted; --resume goes on where it was" in printed
+    assert "interrupted; continue the study in" in printed
     assert "Traceback" not in errors
     kept = rows_in(out)
     assert 10 < kept < 61
     process = study_command(fields, out, "--workers", "2", "--format", "svg", "--resume")
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert f"{kept} of them from before" in printed
+    assert f"{kept} of them reused" in printed
     whole = conduct(fields, tmp_path / "whole", workers=1)
     assert exact(load_result(out).runs) == exact(whole)
 

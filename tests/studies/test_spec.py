@@ -261,9 +261,9 @@ def test_a_quick_study_says_that_it_is_a_preview() -> None:
     told = " ".join(_preview(1, "my.yaml").split())
     assert told == (
         "Note: this is a preview (--quick) with 1 replication, which gives no interval between "
-        "runs; for the answer run clustersim study my.yaml --out DIR without --quick."
+        "runs; for the full study, run clustersim study my.yaml --out DIR without --quick."
     )
-    assert "with 3 replications; for the answer" in " ".join(_preview(3, "my.yaml").split())
+    assert "with 3 replications; for the full study" in " ".join(_preview(3, "my.yaml").split())
 
 
 @pytest.mark.parametrize("limit", ["1 h", 3600])

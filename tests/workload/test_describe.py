@@ -170,8 +170,11 @@ def test_command_fits(jobs_csv: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--accelerators", "0"], "--accelerators: '0' is not a number from 1 on"),
-        (["--accelerators", "many"], "--accelerators: 'many' is not a number from 1 on"),
+        (["--accelerators", "0"], "--accelerators: must be a whole number of 1 or more, found '0'"),
+        (
+            ["--accelerators", "many"],
+            "--accelerators: must be a whole number of 1 or more, found 'many'",
+        ),
         (["--from", "28"], "--from: '28' has no unit"),
         (["--from", "9000 d"], "no job was submitted between --from and --to"),
         (["--plot", "out.gif"], "cannot save a picture as 'gif'"),

@@ -1,4 +1,4 @@
-"""The capacity that a search found, along a parameter."""
+"""The capacity that a search found, as a function of a parameter."""
 
 from __future__ import annotations
 
@@ -21,20 +21,27 @@ __all__ = ["KIND", "facts_or_parameters"]
 def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
     spec, table = result.study.spec, result.capacities
     if table is None or spec.capacity is None or spec.objective is None:
-        raise InputError(result.study.source, "plots: a capacity plot needs a capacity search")
+        raise InputError(result.study.source, "plots: a capacity plot needs a `capacity` search")
     x = needed(plot, "x", plot.x)
     of, objective = spec.capacity.of, spec.objective
     table = with_facts(result, table)
     table, by, axes = with_lines(result, table, [x, of], plot.by)
     axis = axis_of(objective.metric)
-    said = f"{axis.label} ≤ {axis.text(objective.limit)}"
+    objective_text = f"{axis.label} ≤ {axis.text(objective.limit)}"
 
     def panel(value: str) -> Panel:
         shown: Literal["capacity", "jobs_per_day"] = (
             "jobs_per_day" if value == "jobs_per_day" else "capacity"
         )
         return partial(
-            plot_capacity, table, x, by=by, value=shown, searched=of, objective=said, axes=axes
+            plot_capacity,
+            table,
+            x,
+            by=by,
+            value=shown,
+            searched=of,
+            objective=objective_text,
+            axes=axes,
         )
 
     return [panel(value) for value in plot.ys or ["capacity"]]
@@ -42,7 +49,7 @@ def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
 
 def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
     if spec.capacity is None:
-        yield "a plot of capacity needs the search `capacity`"
+        yield "a capacity plot needs a `capacity` search"
 
 
 def _check_name(spec: StudySpec, _plot: Plot, field: str, name: str) -> Iterator[str]:
@@ -55,14 +62,14 @@ def _check_name(spec: StudySpec, _plot: Plot, field: str, name: str) -> Iterator
 
 
 def facts_or_parameters(spec: StudySpec, name: str, *others: str) -> Iterator[str]:
-    """Say if tables of capacities do not have a column."""
+    """Yield a message if the tables of capacities lack a column."""
     if not is_constant(name):
         known = [*not_searched(spec), *filter(is_constant, metric_names()), *others]
         yield from unknown("parameter or fact of the fleet", name, known)
 
 
 def not_searched(spec: StudySpec) -> list[str]:
-    """Return the parameters that tables of capacities have: not the one that was searched."""
+    """Return the parameters in tables of capacities: all except the searched one."""
     searched = None if spec.capacity is None else spec.capacity.of
     return [path for path in parameters_of(spec) if path != searched]
 
@@ -70,7 +77,7 @@ def not_searched(spec: StudySpec) -> list[str]:
 KIND = PlotKind(
     name="capacity",
     title="Capacity at the objective",
-    description="What the search `capacity` found, along a parameter or a fact of the fleet.",
+    description="The result of the `capacity` search, along a parameter or a fact of the fleet.",
     panels=_capacities,
     takes=("x", "y", "by"),
     needs=("x",),

@@ -1,4 +1,4 @@
-"""A metric along a parameter, a line for each of the others."""
+"""A metric along a parameter, with a line for each value of the other parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["KIND"]
 def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
     spec, x = result.study.spec, needed(plot, "x", plot.x)
     points = result.points
-    # Without the values that a capacity search tried in a draw of the calibration alone.
+    # Without the values that a capacity search tried only in single draws of the calibration.
     points = points[(points["replications"] > 0) | (points["failed"] > 0)]
     beside = spec.sampled if x in spec.sampled else [x]
     points, by, axes = with_lines(result, points, beside, plot.by)

@@ -19,7 +19,7 @@ __all__ = ["KIND"]
 def _differences(result: StudyResult, plot: Plot) -> list[Panel]:
     table, compare = result.differences, result.study.spec.compare
     if table is None or compare is None:
-        raise InputError(result.study.source, "plots: a plot of differences needs compare")
+        raise InputError(result.study.source, "plots: a plot of differences needs `compare`")
     axes = study_axes(result)
     others = [name for name in result.parameters if name != compare.of]
     x = plot.x
@@ -49,7 +49,7 @@ def _check_name(spec: StudySpec, _plot: Plot, field: str, name: str) -> Iterator
 KIND = PlotKind(
     name="differences",
     title="Paired differences",
-    description="Differences from the baseline of `compare` on the same random numbers.",
+    description="Differences from the baseline of `compare`, on the same random numbers.",
     panels=_differences,
     takes=("x", "y"),
     check=_check,

@@ -1,4 +1,4 @@
-"""A metric over two parameters."""
+"""A metric as a function of two parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _heat_map(result: StudyResult, plot: Plot) -> list[Panel]:
 
 def _check(_spec: StudySpec, plot: Plot) -> Iterator[str]:
     if len(plot.ys) > 1:
-        yield f"a heat map has one parameter as y, found {', '.join(plot.ys)}"
+        yield f"a heat map needs exactly one parameter as y, found {', '.join(plot.ys)}"
 
 
 def _check_name(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[str]:
@@ -38,7 +38,7 @@ def _check_name(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[
 KIND = PlotKind(
     name="heat-map",
     title="Two parameters",
-    description="A metric, `value`, over two parameters.",
+    description="A metric, `value`, as a function of two parameters.",
     panels=_heat_map,
     takes=("x", "y", "value"),
     needs=("x", "y"),

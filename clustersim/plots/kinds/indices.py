@@ -1,4 +1,4 @@
-"""Sobol indices: which parameter moves a metric most."""
+"""Sobol indices: which parameters influence a metric most."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["KIND"]
 def _indices(result: StudyResult, plot: Plot) -> list[Panel]:
     table = result.indices
     if table is None:
-        raise InputError(result.study.source, "plots: indices need sample: sobol-indices")
+        raise InputError(result.study.source, "plots: indices need sample: {method: sobol-indices}")
     axes = study_axes(result)
 
     def panel(metric: str) -> Panel:

@@ -1,4 +1,4 @@
-"""A metric from period to period."""
+"""A metric by period."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _check_name(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[
 KIND = PlotKind(
     name="periods",
     title="Period by period",
-    description="Metrics from period to period of window.periods.",
+    description="Metrics by period (`window.periods`).",
     panels=_periods,
     takes=("y", "by"),
     needs=("y",),

@@ -1,4 +1,4 @@
-"""Two numbers of each point against each other, and which points none beats."""
+"""Two numbers of each point against each other, with the points that no other dominates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a run into its steady state."""
+"""The approach of a run to its steady state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["KIND"]
 
 
 def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
-    """The way into the steady state where jobs wait longest within the objective."""
+    """Return the warm-up panel of the point with the longest waits that meets the objective."""
     runs = result.runs[(result.runs["status"] == "finished") & (result.runs["draw"] == -1)]
     if runs.empty:
         raise InputError(result.study.source, "plots: no run finished")
@@ -32,7 +32,7 @@ def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
 
 
 def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
-    """The point with the longest waits that keeps the objective, or else has a steady state."""
+    """Return the point with the longest waits that meets the objective or has a steady state."""
     objective = result.study.spec.objective
     waits = runs.groupby("point")["mean_wait_s"].mean()
     points = result.points.set_index("point").loc[waits.index]
@@ -46,6 +46,6 @@ def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
 KIND = PlotKind(
     name="warm-up",
     title="Warm-up",
-    description="The mean wait of consecutive jobs, where they wait longest within the objective.",
+    description="The mean wait of consecutive jobs, at the longest waits that meet the objective.",
     panels=_warm_up,
 )
