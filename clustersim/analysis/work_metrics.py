@@ -15,6 +15,7 @@ from clustersim.simulation.metrics import (
     ettr,
     lost_work,
     mean_utilisation,
+    pool_utilisation,
 )
 
 __all__ = ["METRICS"]
@@ -42,8 +43,15 @@ def _jobs_done_per_day(part: Part) -> float:
     return _rate(finished, part.span_s / DAY_S)
 
 
-def _utilisation_of(steps: pd.DataFrame, part: Part) -> float:
-    return mean_utilisation(steps, begin_s=part.begin_s, end_s=part.end_s)
+def _utilisation(part: Part) -> float:
+    return mean_utilisation(part.result.utilisation, begin_s=part.begin_s, end_s=part.end_s)
+
+
+def _utilisation_by_pool(part: Part) -> Mapping[str, float]:
+    return {
+        pool: pool_utilisation(steps, begin_s=part.begin_s, end_s=part.end_s)
+        for pool, steps in part.run.steps_by_pool.items()
+    }
 
 
 def _installed(steps: pd.DataFrame, part: Part) -> float:
@@ -110,10 +118,8 @@ def _metrics() -> Iterator[Metric]:
         label="utilisation",
         definition="Accelerator-seconds allocated over those available: installed, not out of "
         "service, and not serving.",
-        compute=lambda part: _utilisation_of(part.result.utilisation, part),
-        by_pool=lambda part: {
-            pool: _utilisation_of(steps, part) for pool, steps in part.run.steps_by_pool.items()
-        },
+        compute=_utilisation,
+        by_pool=_utilisation_by_pool,
         per_period=True,
         dimension="share",
         better="more",

@@ -12,6 +12,7 @@ run time includes lost work, checkpoints and restarts; its useful share is
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,8 @@ __all__ = [
     "ettr",
     "jct_s",
     "lost_work",
-    "makespan_s",
     "mean_utilisation",
+    "pool_utilisation",
     "run_s",
     "served",
     "summary",
@@ -81,11 +82,6 @@ def bounded_slowdown(jobs: pd.DataFrame) -> pd.Series:
     return (jct_s(jobs) / run_s(jobs).clip(lower=SHORTEST_RUN_S)).clip(lower=1.0)
 
 
-def makespan_s(jobs: pd.DataFrame) -> float:
-    """Seconds from the first submission to the last finish."""
-    return float(jobs["finish_s"].max() - jobs["submit_s"].min())
-
-
 def accelerator_seconds(
     utilisation: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
 ) -> pd.DataFrame:
@@ -103,19 +99,26 @@ def accelerator_seconds(
     pandas.DataFrame
         ``allocated`` and ``available``, indexed by pool.
     """
-    rows = []
-    for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
-        time = np.clip(steps["time_s"].to_numpy(), begin_s, end_s)
-        held = np.diff(time)
-        # Not np.dot: the order of BLAS additions depends on its threads, which also keep spinning.
-        rows.append(
-            (
-                pool,
-                float((held * steps["allocated"].to_numpy()[:-1]).sum()),
-                float((held * _in_service(steps)[:-1]).sum()),
-            )
-        )
+    rows = [
+        (pool, *_accelerator_seconds(steps, begin_s, end_s))
+        for pool, steps in utilisation.groupby("pool", observed=True, sort=False)
+    ]
     return pd.DataFrame(rows, columns=["pool", "allocated", "available"]).set_index("pool")
+
+
+def _accelerator_seconds(steps: pd.DataFrame, begin_s: float, end_s: float) -> tuple[float, float]:
+    held = np.diff(np.clip(steps["time_s"].to_numpy(), begin_s, end_s))
+    # Not np.dot: the order of BLAS additions depends on its threads, which also keep spinning.
+    return (
+        float((held * steps["allocated"].to_numpy()[:-1]).sum()),
+        float((held * _in_service(steps)[:-1]).sum()),
+    )
+
+
+def pool_utilisation(steps: pd.DataFrame, *, begin_s: float, end_s: float) -> float:
+    """As :func:`mean_utilisation`, of the step functions of one pool."""
+    allocated, available = _accelerator_seconds(steps, begin_s, end_s)
+    return allocated / available if available > 0 else 0.0
 
 
 def _in_service(steps: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -171,9 +174,12 @@ def summary(
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
-    rows = [_summary_row("all", ALL, jobs, use.sum())]
+    columns = _Columns.of(jobs)
+    rows = [_summary_row("all", ALL, columns, use.sum())]
     rows += [
-        _summary_row("pool", str(pool), jobs[jobs["pool"] == pool], use.loc[pool])
+        _summary_row(
+            "pool", str(pool), columns.of_jobs((jobs["pool"] == pool).to_numpy()), use.loc[pool]
+        )
         for pool in use.index
     ]
     held = allocations["n_accelerators"] * (allocations["end_s"] - allocations["start_s"])
@@ -184,8 +190,8 @@ def summary(
                 "available": available,
             }
         )
-        mine = jobs[texts_of(jobs["vc"]) == name] if "vc" in jobs else jobs.iloc[:0]
-        rows.append(_summary_row("vc", f"vc {name}", mine, own))
+        mine = texts_of(jobs["vc"]) == name if "vc" in jobs else np.zeros(len(jobs), dtype=bool)
+        rows.append(_summary_row("vc", f"vc {name}", columns.of_jobs(mine), own))
     table = pd.DataFrame(rows)
     if attempts is None:
         return table
@@ -254,18 +260,52 @@ def _share_of_time(attempts: pd.DataFrame, part: str) -> float:
     return float((n * attempts[part].to_numpy()).sum()) / held if held > 0 else float("nan")
 
 
-def _summary_row(kind: str, scope: str, jobs: pd.DataFrame, use: pd.Series) -> dict[str, object]:
-    outcome = jobs["outcome"].value_counts()
-    wait = wait_s(jobs).to_numpy()
-    wait = wait[np.isfinite(wait)]
-    total = jobs["total_wait_s"].dropna().to_numpy()
+@dataclass(frozen=True)
+class _Columns:
+    """What a summary needs of some jobs; each array has the shape (jobs,)."""
+
+    outcome: Mapping[str, npt.NDArray[np.bool_]]
+    submit_s: npt.NDArray[np.float64]
+    finish_s: npt.NDArray[np.float64]
+    wait_s: npt.NDArray[np.float64]
+    total_wait_s: npt.NDArray[np.float64]
+    jct_s: npt.NDArray[np.float64]
+    run_s: npt.NDArray[np.float64]
+    slowdown: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, jobs: pd.DataFrame) -> _Columns:
+        names = (FINISHED, UNFINISHED, NEVER_RUNNABLE)
+        return cls(
+            {name: (jobs["outcome"] == name).to_numpy() for name in names},
+            jobs["submit_s"].to_numpy(),
+            jobs["finish_s"].to_numpy(),
+            wait_s(jobs).to_numpy(),
+            jobs["total_wait_s"].to_numpy(),
+            jct_s(jobs).to_numpy(),
+            run_s(jobs).to_numpy(),
+            bounded_slowdown(jobs).to_numpy(),
+        )
+
+    def of_jobs(self, chosen: npt.NDArray[np.bool_]) -> _Columns:
+        """Return those of some of the jobs."""
+        outcome, *rest = (getattr(self, each.name) for each in fields(self))
+        return _Columns(
+            {name: flags[chosen] for name, flags in outcome.items()},
+            *(column[chosen] for column in rest),
+        )
+
+
+def _summary_row(kind: str, scope: str, jobs: _Columns, use: pd.Series) -> dict[str, object]:
+    wait = jobs.wait_s[np.isfinite(jobs.wait_s)]
+    total, finish = _known(jobs.total_wait_s), _known(jobs.finish_s)
     return {
         "scope": scope,
         "kind": kind,
-        "jobs": len(jobs),
-        "finished": int(outcome.get(FINISHED, 0)),
-        "unfinished": int(outcome.get(UNFINISHED, 0)),
-        "never_runnable": int(outcome.get(NEVER_RUNNABLE, 0)),
+        "jobs": len(jobs.submit_s),
+        "finished": int(jobs.outcome[FINISHED].sum()),
+        "unfinished": int(jobs.outcome[UNFINISHED].sum()),
+        "never_runnable": int(jobs.outcome[NEVER_RUNNABLE].sum()),
         "mean_wait_s": _mean(wait),
         "median_wait_s": _quantile(wait, 0.5),
         "p95_wait_s": _quantile(wait, 0.95),
@@ -274,13 +314,17 @@ def _summary_row(kind: str, scope: str, jobs: pd.DataFrame, use: pd.Series) -> d
         "median_total_wait_s": _quantile(total, 0.5),
         "p95_total_wait_s": _quantile(total, 0.95),
         "p99_total_wait_s": _quantile(total, 0.99),
-        "mean_jct_s": _mean(jct_s(jobs).dropna().to_numpy()),
-        "mean_run_s": _mean(run_s(jobs).dropna().to_numpy()),
-        "mean_bounded_slowdown": _mean(bounded_slowdown(jobs).dropna().to_numpy()),
+        "mean_jct_s": _mean(_known(jobs.jct_s)),
+        "mean_run_s": _mean(_known(jobs.run_s)),
+        "mean_bounded_slowdown": _mean(_known(jobs.slowdown)),
         "utilisation": float(use["allocated"] / use["available"]) if use["available"] > 0 else 0.0,
         "accelerator_s": float(use["allocated"]),
-        "makespan_s": makespan_s(jobs) if len(jobs) else float("nan"),
+        "makespan_s": float(finish.max() - jobs.submit_s.min()) if len(finish) else float("nan"),
     }
+
+
+def _known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return values[~np.isnan(values)]
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float:

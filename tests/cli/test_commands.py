@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -193,9 +194,15 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def small_study(out: str) -> str:
-    """Run a study of a few runs; return the hash of one."""
-    study = "experiments/policy_comparison.yaml"
-    assert main(["study", study, "--quick", "--workers", "1", "--out", out]) == 0
+    """Run a study of two runs; return the hash of one."""
+    study = {
+        "name": "small",
+        "base": "experiments/mixed_small.yaml",
+        "set": {"workload.jobs": 50},
+        "parameters": {"scheduler.policy": ["fcfs", "easy"]},
+    }
+    Path("small.yaml").write_text(json.dumps(study))  # JSON is YAML
+    assert main(["study", "small.yaml", "--workers", "1", "--out", out]) == 0
     return str(load_result(out).runs["run"].iloc[0])
 
 

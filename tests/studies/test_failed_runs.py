@@ -28,13 +28,13 @@ def with_own(own: str) -> dict[str, Any]:
     return {**GRID, "parameters": varied, "replications": 2}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "words", "workers"),
     [
-        ("raise ValueError('no such luck')", "ValueError: no such luck"),
-        ("sys.exit(0)", "SystemExit: 0"),
-        ("self.me = self.me", "AttributeError"),
+        ("raise ValueError('no such luck')", "ValueError: no such luck", 1),
+        ("self.me = self.me", "AttributeError", 1),
+        ("sys.exit(0)", "SystemExit: 0", 1),
+        ("sys.exit(0)", "SystemExit: 0", 2),
     ],
 )
 def test_policy_that_raises(tmp_path: Path, workers: int, body: str, words: str) -> None:
