@@ -23,9 +23,9 @@ from clustersim.studies.execution import make_runs
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import StudyResult, load_result
 from tests.analysis.small_run import small_run
+from tests.analysis.test_measures import every_10_s
 from tests.procurement.files import planned, queue, two_chips
 from tests.studies.conducted import QUEUE, TRAINING
-from tests.studies.test_measures import every_10_s
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "columns.md"
 AGREES: dict[str, list[str]] = {"unknown": [], "missing": []}

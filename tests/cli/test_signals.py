@@ -201,9 +201,7 @@ def test_compiled_code_that_does_not_return_is_ended(
     wait_for((tmp_path / "solves").exists, process)
     time.sleep(0.2)
     process.send_signal(number)
-    began = time.monotonic()
     _, errors = process.communicate(timeout=10)
-    assert time.monotonic() - began < 6
     assert process.returncode == 128 + number
     assert errors == "clustersim: interrupted\n"
     assert main(["plan", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "out")]) == 0

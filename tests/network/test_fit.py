@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import time
 
 import numpy as np
 import pytest
@@ -50,9 +49,7 @@ def rate(collective, ranks, links, size=2.0**32):
 
 
 def test_refit_gives_the_stored_constants():
-    start = time.perf_counter()
     constants = fit_links().constants
-    assert time.perf_counter() - start < 5
     stored = link_constants()
     assert list(stored) == list(constants)
     for key, constant in constants.items():

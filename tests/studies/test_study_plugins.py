@@ -21,8 +21,8 @@ from clustersim.simulation.simulate import replay
 from clustersim.studies.run_key import scenario_hash
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
+from tests.analysis.test_measures import every_10_s
 from tests.studies.conducted import QUEUE, conduct, exact
-from tests.studies.test_measures import every_10_s
 
 METRICS = """
 import numpy as np

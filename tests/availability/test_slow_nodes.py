@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-from fleets import cluster, jobs, pool, scenario
 
 from clustersim.availability.failure_spec import Failures, FailureSource, failure_sources
 from clustersim.availability.failures import failures, gang_mttf_s
@@ -21,6 +20,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 DAY = 86400.0
 TWO = cluster(pool("gpu", 2, 8))

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fleets import cluster, jobs, pool, scenario
 from scipy import stats
 
 from clustersim.availability.checkpointing import optimal_interval_s, recovery_of
@@ -35,6 +34,7 @@ from clustersim.simulation.metrics import accelerator_seconds, ettr
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.studies import define_study, load_result, make_runs
 from clustersim.topology import Cluster, Pool
+from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 HOUR, DAY = 3600.0, 86400.0
 PLACED = Scheduling(policy="fcfs", placement="consolidate")

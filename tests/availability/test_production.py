@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fleets import cluster, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
+from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 DAY_S = 86400.0
 MONTH = 365.25 / 12

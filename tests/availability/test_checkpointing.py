@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from fleets import cluster, jobs, pool
 
 from clustersim.availability.checkpointing import checkpoint_bytes, optimal_interval_s, recovery_of
 from clustersim.availability.failure_spec import Checkpointing, Failures
@@ -16,6 +15,7 @@ from clustersim.engine.recovery import Checkpoints, Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.simulation.fleets import cluster, jobs, pool
 
 CATALOGUE = load_catalogue()
 LOG = jobs([(0, 512, 9e5), (0, 64, 9e5), (0, 8, 9e5)], model=["llama3-405b", "llama3-8b", None])

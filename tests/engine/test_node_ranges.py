@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fleets import cluster, crowd, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from clustersim.scheduling.placement import ManyNodes
 from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.simulation.fleets import cluster, crowd, pool
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)
 CHIPS = 4

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fleets import cluster, jobs, pool, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
+from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 H200 = cluster(pool("h200", 4, 8, accelerator="H200"))
 BOTH = cluster(H200.pools[0], pool("910b", 4, 8, accelerator="910B"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conducted import QUEUE
 
 from clustersim.analysis.cost_metrics import ACCOUNTS
 from clustersim.analysis.goodput import goodput_of
@@ -23,6 +22,7 @@ from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import compile_cluster, resolve_cluster
+from tests.studies.conducted import QUEUE
 
 NEVER = float("inf")
 CATALOGUE = load_catalogue()

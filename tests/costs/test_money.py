@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from accounting import DAY, HOUR, YEAR, by_use, catalogue, energy_spec, money_spec, settled, summed
-from fleets import cluster, crowd, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +23,18 @@ from clustersim.performance.step_time import model_flops_per_token
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.result import Result
+from tests.simulation.accounting import (
+    DAY,
+    HOUR,
+    YEAR,
+    by_use,
+    catalogue,
+    energy_spec,
+    money_spec,
+    settled,
+    summed,
+)
+from tests.simulation.fleets import cluster, crowd, jobs, pool, scenario
 
 H200, SEED = pool("h200", accelerator="H200"), pool("seed", 2, accelerator="SeedChip")
 H100 = pool("h100", accelerator="H100")

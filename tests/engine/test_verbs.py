@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from fleets import cluster, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +28,7 @@ from clustersim.scheduling.placement import Pooled
 from clustersim.scheduling.plugins import find_policy
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns
+from tests.simulation.fleets import cluster, pool
 
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
 PARTS = Progress._fields

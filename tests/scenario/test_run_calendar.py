@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fleets import scenario
 
 from clustersim.analysis.measures import measure
 from clustersim.calendar import DAY_S, HOUR_S, Calendar
@@ -26,6 +25,7 @@ from clustersim.simulation.software import DatedPort, Port
 from clustersim.studies import load_study
 from clustersim.studies.worker import simulate_changed
 from clustersim.time_zones import parse_zone
+from tests.simulation.fleets import scenario
 
 KWH = 6.84
 """Of the job: 8 x (0.9 x 700 W + 1,800 W / 8) for an hour."""

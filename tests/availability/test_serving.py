@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fleets import cluster, jobs, pool, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +32,7 @@ from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import NodeEvents, Scheduling, simulate
+from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 FLEET = cluster(pool("h200", 4, 8), pool("h20", 2, 8))
 DAY_S = 86400.0

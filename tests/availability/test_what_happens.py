@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fleets import cluster, jobs, pool, scenario
 
 from clustersim.availability.events import what_happens, while_there
 from clustersim.availability.failure_spec import Failures, FailureSource
@@ -23,6 +22,7 @@ from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 HOUR, DAY = 3600.0, 86400.0
 FOUR = cluster(pool("gpu", 4, 8))

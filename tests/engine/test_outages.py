@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fleets import cluster, jobs, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
 from tests.examples import examples
+from tests.simulation.fleets import cluster, jobs, pool
 
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
 ONE, TWO = cluster(pool("gpu", 1, 8)), cluster(pool("gpu", 2, 8))

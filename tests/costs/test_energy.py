@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from accounting import DAY, HOUR, KWH, by_use, energy_spec, settled, summed
-from fleets import cluster, crowd, jobs, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.integrals import DailyRate, LinearPieces
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
+from tests.simulation.accounting import DAY, HOUR, KWH, by_use, energy_spec, settled, summed
+from tests.simulation.fleets import cluster, crowd, jobs, pool
 
 FLEET = cluster(pool("h200", accelerator="H200"), pool("seed", 2, accelerator="SeedChip"))
 # H200: 700 W a chip, so 900 W busy and 240 W idle with the host's share; SeedChip: 400 W, 600 W

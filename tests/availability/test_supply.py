@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fleets import cluster, jobs, pool, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 PLACED = Scheduling(policy="easy", placement="consolidate")
 FLEET = cluster(pool("h200", 4, 8), pool("910b", 2, 8))

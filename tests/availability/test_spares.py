@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-from fleets import cluster, jobs, pool
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import factorial
@@ -20,6 +19,7 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.simulation.fleets import cluster, jobs, pool
 
 DAY = 86400.0
 FLEET = cluster(pool("gpu", 4, 8))
