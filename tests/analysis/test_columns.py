@@ -66,7 +66,7 @@ def _is(column: Column, name: str, parameters: set[str]) -> bool:
 
 
 def test_the_document_is_fresh() -> None:
-    told = "docs/columns.md is old; write it anew: clustersim metrics --columns > docs/columns.md"
+    told = "docs/columns.md is outdated; run clustersim metrics --columns > docs/columns.md"
     assert PAGE.read_text(encoding="utf-8") == columns_page(), told
 
 

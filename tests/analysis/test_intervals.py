@@ -213,19 +213,24 @@ def test_asking_after_each_step_ends_with_the_width_asked():
     [
         ([0.0, 17.5], [0.0, 10.0], 0.75, "only 1 of 2 pairs has a value other than 0"),
         ([17.5, 0, 0, 0], [10.0, 0, 0, 0], 0.75, "only 1 of 4 pairs has a value other than 0"),
-        ([3.0], [2.0], 0.5, "one pair shows no spread"),
-        ([5.0, 17.5], [0.0, 10.0], 1.25, "the baseline's mean rests on 1 of 2 pairs"),
-        ([0.0, 5.0, 17.5], [0.0, 0.0, 10.0], 1.25, "the baseline's mean rests on 1 of 3 pairs"),
+        ([3.0], [2.0], 0.5, "one pair has no spread"),
+        ([5.0, 17.5], [0.0, 10.0], 1.25, "the mean of the baseline depends on 1 of 2 pairs"),
+        (
+            [0.0, 5.0, 17.5],
+            [0.0, 0.0, 10.0],
+            1.25,
+            "the mean of the baseline depends on 1 of 3 pairs",
+        ),
         # Without the second pair the baseline is below 0.
-        ([1.0, 3.0], [-1.0, 2.0], 3.0, "the baseline's mean rests on 1 of 2 pairs"),
-        ([17.5, 35.0], [10.0, 20.0], 0.75, "the share is the same in all 2 pairs that have one"),
+        ([1.0, 3.0], [-1.0, 2.0], 3.0, "the mean of the baseline depends on 1 of 2 pairs"),
+        ([17.5, 35.0], [10.0, 20.0], 0.75, "the ratio is the same in all 2 pairs that have one"),
         (
             [1.1, 2.2, 0, 7.7],
             [1, 2, 0, 7],
             0.1,
-            "the share is the same in all 3 pairs that have one",
+            "the ratio is the same in all 3 pairs that have one",
         ),
-        ([8.0, 8.0], [5.0, 5.0], 0.6, "the share is the same in all 2 pairs that have one"),
+        ([8.0, 8.0], [5.0, 5.0], 0.6, "the ratio is the same in all 2 pairs that have one"),
     ],
 )
 def test_pairs_that_cannot_show_how_sure_a_share_is(system, baseline, relative, note):
@@ -254,7 +259,7 @@ def test_one_pair_without_a_difference_does_not_show_that_there_is_none(value):
     assert (found.difference, found.relative) == (0.0, 0.0)
     bounds = (found.difference_low, found.difference_high, found.relative_low, found.relative_high)
     assert bounds == (-math.inf, math.inf) * 2
-    assert found.relative_note == "one pair shows no spread"
+    assert found.relative_note == "one pair has no spread"
 
 
 waits = st.one_of(st.just(0.0), st.floats(1e-3, 1e6))

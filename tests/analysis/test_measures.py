@@ -130,7 +130,7 @@ def test_quantiles_of_a_long_run_have_an_interval_by_order_statistics():
     ("window", "words"),
     [
         ({"warm_up": "1 h"}, "warm_up: 1 h is longer than the run"),
-        ({"warm_up": 0.95, "cool_down": 0.1}, "leaves none of the 100 jobs"),
+        ({"warm_up": 0.95, "cool_down": 0.1}, "none of the 100 jobs is left"),
     ],
 )
 def test_windows_that_leave_nothing(window, words):
@@ -140,7 +140,7 @@ def test_windows_that_leave_nothing(window, words):
 
 def test_nothing_ran():
     jobs = every_10_s(10, 5).assign(n_accelerators=2)
-    with pytest.raises(InputError, match="leaves none of the"):
+    with pytest.raises(InputError, match="jobs is left to measure"):
         measure(replay(jobs, policy="fcfs", accelerators=1))
 
 

@@ -108,11 +108,11 @@ def test_a_metric_that_cannot_be(change: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "Bars"}, "name must be small letters"),
+        ({"name": "Bars"}, "name must be lower-case letters"),
         ({"title": ""}, "title must be a text"),
         ({"panels": None}, "panels must be a function"),
         ({"takes": ("z",)}, "unknown field in takes 'z'"),
-        ({"takes": ("x",), "needs": ("y",)}, "needs y and does not take it"),
+        ({"takes": ("x",), "needs": ("y",)}, "needs: y must also be listed in takes"),
     ],
 )
 def test_a_plot_kind_that_cannot_be(change: dict[str, Any], words: str) -> None:
@@ -134,9 +134,9 @@ def test_a_metric_of_a_session() -> None:
     ("name", "words"),
     [
         ("utilisation", "metric 'utilisation' is built in"),
-        ("replications", "tables have another column of this name"),
-        ("cluster", "tables have another column of this name"),
-        ("own_low", "a name cannot end in"),
+        ("replications", "the tables already have a column of this name"),
+        ("cluster", "the tables already have a column of this name"),
+        ("own_low", "a name must not end in"),
     ],
 )
 def test_names_that_are_taken(name: str, words: str) -> None:

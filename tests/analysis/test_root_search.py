@@ -319,7 +319,7 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(InputError) as told:
         RootSearch(at_most=0.0, low=2.0, high=1.0, tolerance=-1.0, most_values=1)
     assert len(told.value.problems) == 4
-    with pytest.raises(InputError, match=r"low, high: must be whole, found 0\.5 and 3"):
+    with pytest.raises(InputError, match=r"low, high: must be integers, found 0\.5 and 3"):
         RootSearch(at_most=1.0, low=0.5, high=3, tolerance=1.0, whole=True)
     with pytest.raises(InputError, match="no value was tried"):
         RootSearch(at_most=1.0, low=0.5, high=3, tolerance=1.0).result({})

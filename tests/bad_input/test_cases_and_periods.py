@@ -56,15 +56,15 @@ STUDIES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no periods": ({"window": {"periods": 0}}, ("window.periods: must be 1 to 1000", "found 0")),
     "periods of one name": (
         {"window": {"periods": ["a", "a"]}},
-        ("window.periods: ", "names that differ"),
+        ("window.periods: ", "distinct names such as"),
     ),
     "no horizon": (
         {"window": {"periods": 2}},
-        ("window.periods: are parts of a horizon; give the scenario one",),
+        ("window.periods: need a `horizon` in the scenario",),
     ),
     "nobody comes in the last": (
         {**PERIODS, "base/horizon": "9 h"},
-        ("window.periods: no job comes in period 2: the last job comes at",),
+        ("window.periods: no job arrives in period 2; the last one is at",),
     ),
     "a metric of no period": (
         {**HORIZON, "metrics": ["utilisation@1"]},
@@ -72,7 +72,7 @@ STUDIES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a metric of a period too many": (
         {**PERIODS, "metrics": ["utilisation@3"]},
-        ("metrics: utilisation@3: there are 2 periods",),
+        ("metrics: utilisation@3: window.periods has only 2 periods",),
     ),
     "a metric of the whole alone": (
         {**PERIODS, "metrics": ["makespan_s@1"]},
@@ -85,7 +85,7 @@ STUDIES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "with a capacity search": (
         {**PERIODS, "parameters": {}, "objective": {"metric": "waited", "at_most": 0.5},
          "capacity": {}},
-        ("window.periods: do not go with a capacity search",),
+        ("window.periods: cannot be combined with a capacity search",),
     ),
     "a picture without periods": ({"plots": [BY_PERIOD]}, ("plots[0]: a plot of periods needs",)),
     "a picture of nothing": (

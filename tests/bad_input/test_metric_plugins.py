@@ -37,7 +37,7 @@ NOT_LOADED = {
     ),
     "a name of another column": (
         GOOD.replace("'own', label", "'horizon', label"),
-        "mine.py: metric 'horizon': tables have another column of this name",
+        "mine.py: metric 'horizon': the tables already have a column of this name",
     ),
     "twice": (GOOD + GOOD.removeprefix(IMPORT), "mine.py: registers metric 'own' twice"),
     "no dimension": (
@@ -83,7 +83,10 @@ def test_file_that_registers_nothing(
         ({"metrics": ["owm"], "plugins": ["mine.py"]}, "unknown metric 'owm'; did you mean 'own'"),
         ({"metrics": ["own@1"], "plugins": ["mine.py"]}, "unknown metric 'own@1'"),
         ({"metrics": ["own.a"], "plugins": ["mine.py"]}, "unknown metric 'own.a'"),
-        ({"set": {"plugins": ["mine.py"]}}, "set: name the files under the study's own `plugins`"),
+        (
+            {"set": {"plugins": ["mine.py"]}},
+            "set: plugins cannot be set; list them under `plugins` of the study",
+        ),
         ({"plots": [{"kind": "owm"}]}, "plots[0].kind: unknown value 'owm'"),
     ],
 )
@@ -98,7 +101,7 @@ def test_a_metric_that_another_study_registered(refuse: Refuse) -> None:
     write_study({"plugins": ["mine.py"], "metrics": ["own"], **ONE_PLOT})
     assert main([*QUICK, "--out", "first"]) == 0
     write_study({"metrics": ["own"]})
-    refuse(RUN, "metrics: own is registered by", "mine.py, which the study does not name under")
+    refuse(RUN, "metrics: own is registered by", "mine.py, which the study does not list under")
 
 
 FAULTY = {
@@ -132,7 +135,7 @@ def test_a_metric_that_fails_stops_a_study(
     assert "mine.py: metric 'own" in message
     assert words in message
     assert "Traceback" not in message
-    assert "what was done is kept" in message
+    assert "finished runs are kept" in message
 
 
 def test_a_study_goes_on_when_its_metric_is_mended(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +164,7 @@ def test_a_metric_that_fails_after_a_run(
 PLOTS = {
     "raises": ("1 / 0", "line 4: ZeroDivisionError"),
     "no list": ("return 3", "panels must return a list of functions, found 3"),
-    "no panel": ("return []", "it has no panel"),
+    "no panel": ("return []", "there is no panel"),
     "a panel that fails": ("return [lambda ax: ax.bars()]", "line 4: AttributeError"),
 }
 
@@ -183,7 +186,7 @@ def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case:
 def test_a_plot_that_takes_another_field(refuse: Refuse) -> None:
     Path("mine.py").write_text(PLOT.format("return []"))
     write_study({"plugins": ["mine.py"], "plots": [{"kind": "own", "y": "waited"}]})
-    refuse(RUN, "plots[0].y: does not go with own, which takes x")
+    refuse(RUN, "plots[0].y: not allowed for kind own, which takes x")
 
 
 def test_a_check_of_a_plot_that_fails(refuse: Refuse) -> None:

@@ -78,11 +78,11 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "two prices": (
         {"chips/h200/price_per_chip": "1 CNY"},
-        ("chips.h200: has price_per_node and price_per_chip",),
+        ("chips.h200: has both price_per_node and price_per_chip",),
     ),
     "no price anywhere": (
         {"chips/p800": {"accelerator": "P800"}},
-        ("chips.p800: needs price_per_node", "no price of P800"),
+        ("chips.p800: needs price_per_node", "no price for P800"),
     ),
     "a price without a currency": (
         {"chips/h200/price_per_node": 1500000},
@@ -92,13 +92,16 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a budget of nothing": ({"budget": {}}, ("budget: needs total, by_quarter or both",)),
     "too few quarters": (
         {"chips/h200/available": [9]},
-        ("chips.h200.available: needs one for each of the 2 quarters, has 1",),
+        ("chips.h200.available: needs one value for each of the 2 quarters, found 1",),
     ),
     "too many quarters of tokens": (
         {"demand/tuning/tokens": [1.0e12] * 3},
-        ("demand.tuning.tokens: needs one for each of the 2 quarters, has 3",),
+        ("demand.tuning.tokens: needs one value for each of the 2 quarters, found 3",),
     ),
-    "decided after the end": ({"decide_first": 3}, ("decide_first: there are 2 quarters",)),
+    "decided after the end": (
+        {"decide_first": 3},
+        ("decide_first: must be at most 2 (quarters), found 3",),
+    ),
     "a value for what need not be met": (
         {"demand/tuning/must_meet": 0.5},
         ("demand.tuning: needs must_meet: 1, or value_per_million_tokens",),
@@ -108,11 +111,11 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "demand/tuning/value_per_exaflop": "1 CNY",
             "demand/tuning/value_per_million_tokens": "1 CNY",
         },
-        ("demand.tuning: has value_per_million_tokens and value_per_exaflop",),
+        ("demand.tuning: has both value_per_million_tokens and value_per_exaflop",),
     ),
     "probabilities": (
         {"scenarios/sure/probability": 0.9},
-        ("scenarios: their probabilities must be 1 together, found 0.9",),
+        ("scenarios: the sum of all probabilities must be 1, found 0.9",),
     ),
     "a scenario's unknown chip": (
         {"scenarios/sure/available": {"h20": {"factor": 0}}},
@@ -120,7 +123,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a factor and nodes": (
         {"scenarios/sure/available": {"h200": {"factor": 0, "nodes": 3}}},
-        ("scenarios.sure.available.h200: needs either factor or nodes",),
+        ("scenarios.sure.available.h200: needs either `factor` or `nodes`",),
     ),
     "a factor of no limit": (
         {
@@ -164,16 +167,19 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "spare parts without a stop": (
         {"scenarios/sure/available": {"h200": {"factor": [1, 0.5], "spare_parts": False}}},
-        ("scenarios.sure.available.h200.spare_parts: false needs a quarter from which on none",),
+        ("scenarios.sure.available.h200.spare_parts: false is allowed only if nodes",),
     ),
     "a scale that leaves nothing": (
         {"demand/tuning/tokens": 1.0e12, "verify": {"base": BASE, "scale": "1/1000"}},
-        ("verify.scale: 0.001 makes 0 of the 2 nodes of h200", "the smallest that does is 1/2"),
+        ("verify.scale: 0.001 turns 2 nodes of h200 into 0", "The smallest scale allowed is 1/2"),
     ),
     **{
         f"an objective of {metric}": (
             {"verify": {"base": BASE, "objective": {"metric": metric, "at_most": limit}}},
-            (f"verify.objective.metric: {metric} is no service", "allowed are mean_wait_s, "),
+            (
+                f"verify.objective.metric: {metric} does not measure the service",
+                "allowed: mean_wait_s, ",
+            ),
         )
         for metric, limit in (
             ("fleet_cost_cny", 1),

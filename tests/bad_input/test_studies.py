@@ -107,16 +107,19 @@ FIELDS: Cases = {
     "listed twice": ({LOAD: [0.5, 0.7, 0.5]}, ("parameters.workload.load: 0.5 is listed twice",)),
     "listed twice in two units": (
         {BANDWIDTH: ["2 TB/s", "2000 GB/s"]},
-        ("hbm_bandwidth: '2000 GB/s' (as '2 TB/s') is listed twice",),
+        ("hbm_bandwidth: '2000 GB/s' (equal to '2 TB/s') is listed twice",),
     ),
     "varies twice": (
         {"paired": [{"workload.load": [0.5, 0.6]}]},
         ("parameters: workload.load varies twice",),
     ),
-    "seed varies": ({"parameters/seed": [1, 2]}, ("seed is what `replications` varies",)),
+    "seed varies": (
+        {"parameters/seed": [1, 2]},
+        ("seed must not be a parameter; `replications` varies it",),
+    ),
     "pairs of unequal length": (
         {"paired": [{"cluster.pools.a.nodes": [1, 2], "scheduler.policy": ["fcfs"]}]},
-        ("paired[0]: lists must have one length", "nodes has 2", "policy has 1"),
+        ("paired[0]: lists must have equal lengths", "nodes has 2", "policy has 1"),
     ),
     "a pair twice": (
         {"paired": [{"cluster.pools.a.nodes": [1, 1], "scheduler.policy": ["fcfs", "fcfs"]}]},
@@ -126,26 +129,29 @@ FIELDS: Cases = {
     "set is a list": ({"set": ["workload.jobs=5"]}, ("set: input should be a mapping",)),
     "set of what varies": (
         {"set": {"workload.load": 0.4}},
-        ("set: workload.load has no effect, for it varies under parameters",),
+        ("set: workload.load has no effect, because it varies under parameters",),
     ),
     "set inside what varies": (
         {"parameters/cluster": ["mixed-small"], "set": {"cluster.pools.a.nodes": 1}},
-        ("set: cluster.pools.a.nodes has no effect, for all of cluster varies",),
+        ("set: cluster.pools.a.nodes has no effect, because cluster varies as a whole",),
     ),
     "more points than any machine can run": (
         {LOAD: {"from": 0.1, "to": 0.9, "steps": 10**5}, WEIGHT: {**FRACTIONS, "steps": 10**5}},
-        ("parameters: 100,000 x 100,000", "10,000,000,000 points", "up to 1,000,000"),
+        ("parameters: 100,000 x 100,000", "10,000,000,000 points", "at most 1,000,000"),
     ),
     "quick is a number": ({"quick": 5}, ("quick: must be a mapping of keys, found 5",)),
     # Ranges
-    "backwards": ({WEIGHT: {"from": 3, "to": 2, "steps": 2}}, ("needs from < to", "3 and 2")),
+    "backwards": (
+        {WEIGHT: {"from": 3, "to": 2, "steps": 2}},
+        ("`from` must be less than `to`", "3 and 2"),
+    ),
     "mixed units": (
         {BANDWIDTH: {"from": "2 TB/s", "to": "3 TB", "steps": 2}},
-        ("hbm_bandwidth: '2 TB/s' and '3 TB' are not in the same unit",),
+        ("hbm_bandwidth: '2 TB/s' and '3 TB' have different units",),
     ),
     "half a unit": (
         {BANDWIDTH: {"from": 2, "to": "3 TB/s", "steps": 2}},
-        ("hbm_bandwidth: 2 and '3 TB/s' are not in the same unit",),
+        ("hbm_bandwidth: 2 and '3 TB/s' have different units",),
     ),
     "from a word": (
         {POLICY: {"from": "fcfs", "to": "sjf", "steps": 2}},
@@ -161,19 +167,22 @@ FIELDS: Cases = {
     ),
     "log from 0": (
         {WEIGHT: {"from": 0, "to": 2, "steps": 2, "spacing": "log"}},
-        ("weight: a log range starts above 0, found 0",),
+        ("weight: a log range must start above 0, found 0",),
     ),
     "one step": ({WEIGHT: {**FRACTIONS, "steps": 1}}, ("weight.steps: ", "equal to 2, found 1")),
     "steps of whole numbers that repeat": (
         {WEIGHT: {"from": 1, "to": 3, "steps": 5}},
-        (f"parameters.{WEIGHT_PATH}: 5 steps of whole numbers from 1 to 3 repeat", "write 1.0"),
+        (
+            f"parameters.{WEIGHT_PATH}: needs 5 distinct whole numbers, but 1 to 3 has fewer",
+            "write 1.0",
+        ),
     ),
     "no end": ({WEIGHT: {"from": 1, "steps": 5}}, ("weight.to: is required but absent",)),
     # Samples
-    "no sample": ({WEIGHT: FRACTIONS}, (f"parameters.{WEIGHT_PATH}: give the range steps",)),
+    "no sample": ({WEIGHT: FRACTIONS}, (f"parameters.{WEIGHT_PATH}: the range needs `steps`",)),
     "nothing to sample": (
         {"sample": {"method": "sobol", "points": 4}},
-        ("sample: there is no range without steps",),
+        ("sample: needs a range without steps to draw",),
     ),
     "six points of a Sobol sequence": (
         {WEIGHT: FRACTIONS, "sample": {"method": "sobol", "points": 6}},
@@ -191,11 +200,11 @@ FIELDS: Cases = {
     # Draws, replications, window
     "draws twice": (
         {"parameters/performance.draw": [1, 2], "draws": 2},
-        ("draws: performance.draw is a parameter already",),
+        ("draws: performance.draw is already a parameter",),
     ),
     "draws of a draw": (
         {"base/performance": {"draw": 3}, "draws": 2},
-        ("draws: the base scenario has performance.draw = 3",),
+        ("draws: cannot be combined with performance.draw = 3",),
     ),
     "no replication": ({"replications": 0}, ("replications: must be 1 to 100,000, found 0",)),
     "replications are true": (
@@ -204,7 +213,7 @@ FIELDS: Cases = {
     ),
     "more at least than at most": (
         {"replications": {"at_least": 5, "at_most": 4, "relative_width": 0.1}},
-        ("replications: needs at_least <= at_most, found 5 and 4",),
+        ("replications: at_least must not exceed at_most, found 5 and 4",),
     ),
     "width of 0": (
         {"replications": {"at_most": 4, "relative_width": 0}},
@@ -218,11 +227,11 @@ FIELDS: Cases = {
     "negative cool-down": ({"window": {"cool_down": "-1 h"}}, ("cool_down: must be", "'-1 h'")),
     "nothing between them": (
         {"window": {"warm_up": 0.6, "cool_down": 0.5}},
-        ("window: warm_up and cool_down leave nothing, found 0.6 and 0.5",),
+        ("window: the sum of warm_up and cool_down must be less than 1, found 0.6 and 0.5",),
     ),
     "warm-up beyond the last job": (
         {"window": {"warm_up": "5 d"}},
-        ("window: warm_up 5 d and cool_down 0.1 leave none of the 5 jobs to measure",),
+        ("window: warm_up 5 d and cool_down 0.1 exclude all of the 5 jobs",),
     ),
     "no metric": ({"metrics": []}, ("metrics: ", "at least 1 item")),
     # Objective and capacity
@@ -243,23 +252,26 @@ FIELDS: Cases = {
     "capacity at no objective": ({"capacity": {}}, ("capacity: needs an objective",)),
     "backwards search": (
         {**SEARCH, "capacity": {"between": [0.9, 0.3]}},
-        ("capacity.between: needs two numbers in order", "[0.9, 0.3]"),
+        ("capacity.between: must be two numbers in ascending order", "[0.9, 0.3]"),
     ),
     "search in words": (
         {**SEARCH, "capacity": {"between": "0.3-0.9"}},
-        ("capacity.between: needs two numbers in order, such as [0.3, 1.0], found '0.3-0.9'",),
+        (
+            "capacity.between: must be two numbers in ascending order",
+            "found '0.3-0.9'",
+        ),
     ),
     "search beyond a load of 1": (
         {**SEARCH, "capacity": {"between": [0.3, 1.5]}},
-        ("capacity.between: an offered load is searched above 0 and up to 1", "0.3 to 1.5"),
+        ("capacity.between: an offered load must be above 0 and at most 1", "0.3 to 1.5"),
     ),
     "search that takes more load for better": (
         {**SEARCH, "capacity": {"more_is": "better"}},
-        ("capacity.more_is: more load is worse",),
+        ("capacity.more_is: must be 'worse', because more load",),
     ),
     "search wider than it is exact": (
         {**SEARCH, "capacity": {"tolerance": 5}},
-        ("capacity.tolerance: must be less than the 0.7 of `between`, found 5",),
+        ("capacity.tolerance: must be less than the width of `between`, 0.7, found 5",),
     ),
     "search with a rule": (
         {**SEARCH, "capacity": {}, "replications": {"at_most": 4, "relative_width": 0.1}},
@@ -285,7 +297,7 @@ FIELDS: Cases = {
     ),
     "comparison of one value": (
         {POLICY: ["fcfs"], "compare": {"baseline": "fcfs"}},
-        ("compare.of: scheduler.policy has one value, 'fcfs'",),
+        ("compare.of: scheduler.policy has only one value, 'fcfs'",),
     ),
 }
 

@@ -43,9 +43,9 @@ def test_folder_that_is_something_else(refuse: Refuse) -> None:
 def test_folder_of_another_study(refuse: Refuse, done: str) -> None:
     assert done
     again = ["study", "study.yaml", "--out", "done"]
-    assert_one_line(refuse(again, "done: holds the study 'small'; continue it with --resume"))
+    assert_one_line(refuse(again, "done: contains the study 'small'; continue it with --resume"))
     write_study({"name": "other"})
-    assert_one_line(refuse([*again, "--resume"], "holds the study 'small', not 'other'"))
+    assert_one_line(refuse([*again, "--resume"], "contains the study 'small', not 'other'"))
 
 
 STORES = {
@@ -53,7 +53,7 @@ STORES = {
     "foreign": ("CREATE TABLE songs (title)", "done/runs.sqlite: is not a usable store of runs"),
     "later": (
         "CREATE TABLE about (name, value); INSERT INTO about VALUES ('format', '99')",
-        "done/runs.sqlite: is of format 99; this version reads format 5",
+        "done/runs.sqlite: has format 99, this version reads format 5",
     ),
 }
 
@@ -88,7 +88,9 @@ def test_broken_study_file_in_a_folder(refuse: Refuse, done: str) -> None:
 def test_run_that_there_is_not(refuse: Refuse, done: str) -> None:
     assert_one_line(
         refuse(
-            [*REDO, "nonsense"], "done: has no run 'nonsense'; its runs are ", "see the column run"
+            [*REDO, "nonsense"],
+            "done: has no run 'nonsense'; its runs are ",
+            "see the column `run`",
         )
     )
     assert_one_line(refuse([*REDO, f"x{done[1:]}"], "has no run", f"did you mean {done}"))
@@ -130,7 +132,10 @@ OPTIONS: dict[str, tuple[list[str], str]] = {
     "misspelt path": (["--set", "workload.jbs=5"], "did you mean 'jobs'"),
     "no value": (["--set", "workload.jobs"], "--set workload.jobs: must be path.to.field=value"),
     "no jobs": (["--set", "workload.jobs=0"], "set: workload.jobs: "),
-    "what varies": (["--set", "workload.load=0.3"], "workload.load has no effect, for it varies"),
+    "what varies": (
+        ["--set", "workload.load=0.3"],
+        "workload.load has no effect, because it varies",
+    ),
 }
 
 

@@ -35,7 +35,7 @@ PLOTS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
     "a field of another kind": (
         {**CURVE, "value": "waited"},
         {},
-        ("plots[0].value: does not go with curve, which takes x, y, by",),
+        ("plots[0].value: not allowed for kind curve, which takes x, y, by",),
     ),
     "capacity without a search": (
         {"kind": "capacity", "x": "workload.load"},
@@ -80,7 +80,7 @@ PLOTS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
     "a warm-up along something": (
         {"kind": "warm-up", "x": "workload.load"},
         {},
-        ("plots[0].x: does not go with warm-up, which takes none of x, y, by and value",),
+        ("plots[0].x: not allowed for kind warm-up, which takes none of x, y, by and value",),
     ),
 }
 

@@ -34,7 +34,7 @@ PATHS = {
     "workload.generate.classes.0.weight": ("classes '0'; allowed: train",),
     "workload.generate.classes.train.wieght": ("no 'wieght'", "'weight'"),
     "workload.generate.classes.train": ("names no field of train", "weight"),
-    "workload.generate.classes": ("is a list, and a parameter is one value",),
+    "workload.generate.classes": ("is a list; a parameter must be a single value",),
     "catalogue.H21.hbm_bandwidth": ("unknown accelerator or model 'H21'", "'H20'"),
     "catalogue.H20.hbm_bandwith": ("no 'hbm_bandwith' in catalogue.H20", "'hbm_bandwidth'"),
     "catalogue.H20.peak_flops.bf61": ("no 'bf61' in catalogue.H20.peak_flops", "'bf16'"),
@@ -98,7 +98,7 @@ VALUES: dict[str, tuple[str, list[Any], tuple[str, ...]]] = {
     "horizon before the first job": (
         "horizon",
         ["1 s", "9 h"],
-        ("= 1 s: horizon: 1 s is over before a job arrives",),
+        ("= 1 s: horizon: 1 s ends before the first job arrives",),
     ),
 }
 
@@ -185,7 +185,7 @@ def test_base_that_is_no_scenario(refuse: Refuse) -> None:
     write_study({"base": "."})
     assert_one_line(refuse(RUN, "study.yaml: base: .: is a folder"))
     write_study({"base/extends": "x.yaml"})
-    assert_one_line(refuse(RUN, "study.yaml: base: extends goes with a file"))
+    assert_one_line(refuse(RUN, "study.yaml: base: `extends` is allowed only in a file"))
     write_study({"base": "study.yaml"})
     assert "unknown key" in refuse(RUN, "study.yaml: ")
 

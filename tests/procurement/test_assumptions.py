@@ -406,8 +406,8 @@ def test_paid_and_charged_are_told_apart(scenarios: str) -> None:
     assert charged == pytest.approx(quarters.sum(axis=(1, 2)) / 16)
     amount = r"([\d.]+) million CNY(?: to ([\d.]+) million CNY)?"
     said = re.search(
-        f"The purchases are paid with {amount}, of which the cost includes {amount}, "
-        "the depreciation within its 2 quarters; the rest is the value that is left",
+        f"The price of the purchases is {amount}. The cost includes {amount} of it, "
+        "the depreciation within 2 quarters; the rest is the value left",
         text,
     )
     assert said is not None
@@ -418,7 +418,7 @@ def test_paid_and_charged_are_told_apart(scenarios: str) -> None:
     assert "probability depreciation network and buildings operation" in text
     assert "purchases of" not in text
     whole = plan_purchases(define_plan(two_chips(depreciation="0 s")))
-    assert "all of which the cost includes" in " ".join(plan_text(whole).split())
+    assert "which the cost includes in full" in " ".join(plan_text(whole).split())
 
 
 def test_a_plan_says_what_it_assumed_and_where_from(tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def test_a_plan_says_what_it_assumed_and_where_from(tmp_path: Path) -> None:
     plan = plan_purchases(define_plan(fields))
     plan.save(tmp_path / "plan")
     table = pd.read_csv(tmp_path / "plan" / "assumptions.csv").set_index("assumption")
-    assert table.loc["PUE"].tolist() == ["1.11", "own catalogue file"]
+    assert table.loc["PUE"].tolist() == ["1.11", "user's catalogue file"]
     assert table.loc["electricity"].tolist() == ["0.7 CNY/kWh", "plan file"]
     assert table.loc["depreciation"].tolist() == ["4 years", "planning assumptions"]
     assert table.loc["h200: node with its server"].tolist() == ["1,500,000 CNY", "plan file"]
@@ -454,24 +454,24 @@ def test_a_plan_without_verification_says_so() -> None:
     [
         (
             "verify=null",
-            "Compare this plan only with plans at the same planning utilisation; here it is 0.7",
+            "Compare this plan only with plans at the same planning utilisation, here 0.7",
         ),
         (
             "budget=null",
-            "`budget` was taken away (the file says '160e9 CNY'); purchases have no limit",
+            "`budget` was removed (the file has '160e9 CNY'); there is no limit on spending",
         ),
-        ("ettr=null", "(the file says 0.95); the default holds: 1.0"),
-        ("planning_utilisation=null", "(the file says 0.7); the default holds: 0.85"),
+        ("ettr=null", "(the file has 0.95); the default applies: 1.0"),
+        ("planning_utilisation=null", "(the file has 0.7); the default applies: 0.85"),
         (
             "electricity=null",
-            "`electricity` was taken away (the file says a section); electricity costs",
+            "`electricity` was removed (the file has a section); electricity is not counted",
         ),
         (
             "limits.power=null",
-            "`limits.power` was taken away (the file says a section); power has no limit",
+            "`limits.power` was removed (the file has a section); there is no limit on power",
         ),
-        ("chips.910b.available=null", "(the file says 2500); any number can be bought"),
-        ("chips.910b.lot=null", "(the file says 32); the default holds: 1"),
+        ("chips.910b.available=null", "(the file has 2500); any number can be bought"),
+        ("chips.910b.lot=null", "(the file has 32); the default applies: 1"),
     ],
 )
 def test_what_a_change_takes_away_is_told(change: str, told: str) -> None:

@@ -114,7 +114,7 @@ def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     file = write({**TWO_CHIPS, "budget": "0 CNY"})
     assert main(["plan", file, "--out", "out"]) == 1
     text = capsys.readouterr().out
-    assert "The limits leave no plan. The least that is missing: budget: " in text
+    assert "No plan satisfies the limits. The smallest amount missing: budget: " in text
     assert sorted(contents("out")) == ["assumptions.csv", "plan.json", "shortfall.csv"]
     table = pd.read_csv("out/shortfall.csv")
     missing = table[table["grows"] == "budget"]["amount"].item()
@@ -127,7 +127,7 @@ def test_a_missed_objective_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -
     fields = queue(rounds=1, replications=6, objective=objective)
     assert main(["plan", write(fields), "--out", "out", "--workers", "1"]) == 1
     assert json.loads(Path("out/plan.json").read_text())["verified"]["outcome"] == "missed"
-    assert "Simulated in 'as planned', the mean wait misses 60 s" in " ".join(
+    assert "In simulations of 'as planned', the mean wait misses the objective of 60 s" in " ".join(
         capsys.readouterr().out.split()
     )
     assert "purchases.csv" in contents("out")
@@ -219,11 +219,11 @@ def test_the_example_buys_ahead_because_supply_may_stop() -> None:
 @pytest.mark.parametrize(
     ("replications", "worth"),
     [
-        (None, "this is a preview (--quick); for the decision run"),
-        (1, "a preview (--quick) with 1 replication of each simulated scenario, and one gives no"),
+        (None, "this is a preview (--quick); before a decision run"),
+        (1, "a preview (--quick) with 1 replication of each simulated scenario, so it has no"),
         (
             4,
-            "a preview (--quick) with 4 replications of each simulated scenario, and its intervals",
+            "a preview (--quick) with 4 replications of each simulated scenario, so its intervals",
         ),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_quick_plan_says_what_it_is_worth(replications: int | None, worth: str
     (told,) = (note for note in clustersim.load_plan(name, quick=True).notes if "preview" in note)
     assert worth in told
     assert told.endswith(
-        "; for the decision run clustersim plan plan.yaml --out DIR without --quick"
+        "; before a decision run clustersim plan plan.yaml --out DIR without --quick"
     )
     assert not any("preview" in note for note in clustersim.load_plan(name).notes)
 

@@ -44,7 +44,7 @@ def test_room_for_a_gang_in_one_quarter_is_told_of_the_other() -> None:
 def test_a_scale_that_changes_the_fleet_is_refused(scale: str, enough: str) -> None:
     """Ten nodes: a sixteenth would be one instead of 0.6, a third three instead of 3.3."""
     assert planned(queue(rounds=1, replications=1, scale=enough)).schedule is not None
-    with pytest.raises(InputError, match=rf"the smallest that does is {enough}$"):
+    with pytest.raises(InputError, match=rf"The smallest scale allowed is {enough}$"):
         planned(queue(rounds=1, scale=scale))
 
 
@@ -54,5 +54,5 @@ def test_a_scale_that_leaves_no_room_for_a_gang_is_refused() -> None:
     fields["demand"]["tuning"]["accelerators"] = 16
     assert planned(fields).schedule is not None
     fields["demand"]["tuning"]["accelerators"] = 32
-    with pytest.raises(InputError, match="makes 2 of the 10 nodes of h200 in quarter 1"):
+    with pytest.raises(InputError, match="turns 10 nodes of h200 into 2"):
         planned(fields)

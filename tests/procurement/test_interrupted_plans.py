@@ -88,13 +88,13 @@ def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str
         assert plan(out) == 130
         text = " ".join(capsys.readouterr().out.split())
         assert "Buy " in text
-        assert "--resume continues it" in text
+        assert "with the same command and --resume" in text
         files = contents(out)
         facts = json.loads(files["plan.json"])
         done = place - 2 * (min(place, RUNS - 2) // 2)
         where = f"round {place // 2 + 1} of at most 3" if place < 6 else "the round of new repl"
         assert f"interrupted in {where}" in facts["missing"][0]
-        assert f", {done} of its 2 runs done" in facts["missing"][0]
+        assert f" after {done} of 2 runs" in facts["missing"][0]
         assert "purchases.csv" in files
         assert files[FILE].count(b"\n") == 1 + place
         assert plan(out) == 2
@@ -105,7 +105,7 @@ def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str
         assert contents(out) == whole
         assert capsys.readouterr().out == printed.replace("to whole", f"to {out}")
     assert plan("out0", "--resume") == 2
-    assert "nothing is left to resume" in capsys.readouterr().err
+    assert "there is nothing to resume" in capsys.readouterr().err
 
 
 def test_damaged_runs_are_made_again(made: list[int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +120,7 @@ def test_damaged_runs_are_made_again(made: list[int], capsys: pytest.CaptureFixt
     made[:] = [-1, 0]
     capsys.readouterr()
     plan("out", "--resume")
-    assert "3 of its lines are damaged or incomplete" in capsys.readouterr().err
+    assert "damaged or incomplete lines: 3" in capsys.readouterr().err
     assert made[1] == RUNS - 3
     assert contents("out") == contents("whole")
 
@@ -131,7 +131,7 @@ def test_another_question_is_refused(made: list[int], capsys: pytest.CaptureFixt
     plan("out")
     before = contents("out")
     assert plan("out", "--resume", "--set", "verify.replications=3") == 2
-    assert "another question, which differs in verify; name a new" in capsys.readouterr().err
+    assert "another question, which differs in verify; choose a new" in capsys.readouterr().err
     assert contents("out") == before
     # Other scenarios are simulated, although the question is the same.
     fields = {**small(), "catalogue": ["own.yaml"]}
@@ -269,7 +269,7 @@ def test_runs_are_found_whatever_became_of_the_plan_file(
     assert plan("out") == 2
     assert "continue it with --resume" in capsys.readouterr().err
     assert plan("out", "--resume", "--set", "verify.replications=3") == 2
-    assert "another question, which differs in verify; name a new" in capsys.readouterr().err
+    assert "another question, which differs in verify; choose a new" in capsys.readouterr().err
     made[:] = [-1, 0]
     assert plan("out", "--resume") in (0, 1)
     assert made[1] == RUNS - 4
@@ -293,7 +293,7 @@ def test_a_plan_without_a_readable_question(
     made[:] = [-1, 0]
     capsys.readouterr()
     assert plan("out", "--resume") in (0, 1)
-    assert "do not say of which question the plan is" in capsys.readouterr().err
+    assert "so the question of the plan is unknown" in capsys.readouterr().err
     assert made[1] == RUNS - 2
 
 

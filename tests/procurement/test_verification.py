@@ -71,7 +71,7 @@ def test_a_plan_that_is_good_enough_stays() -> None:
     assert plan.verified.rounds["round"].tolist() == [1, 2]
     assert plan.verified.rounds["fresh"].tolist() == [False, True]
     assert plan.verified.outcome == "kept"
-    assert plan.verified.note == "met by the first plan"
+    assert plan.verified.note == "the first plan meets the objective"
     assert plan.problem.utilisation == 1.0
 
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_met_is_said() -> None:
     assert plan.verified is not None
     assert not plan.verified.meets
     assert not plan.meets
-    assert "the limits leave no plan" in plan.verified.note
+    assert "no plan satisfies the limits" in plan.verified.note
     rounds = plan.verified.rounds
     assert not rounds["possible"].all()
     assert rounds["possible"].iloc[-1]
@@ -94,15 +94,15 @@ def test_the_rounds_may_be_too_few() -> None:
     plan = planned(queue(rounds=1, replications=2))
     assert plan.verified is not None
     assert not plan.verified.meets
-    assert "not met in 1 rounds" in plan.verified.note
+    assert "no plan meets the objective in 1 rounds" in plan.verified.note
 
 
 @pytest.mark.parametrize(
     ("at_most", "outcome", "words"),
     [
-        ("300 d", "kept", "the mean wait keeps 300 d"),
-        ("1 min", "missed", "the mean wait misses 60 s"),
-        ("2 d", "undecided", "it is not decided whether the mean wait keeps 2 d"),
+        ("300 d", "kept", "the mean wait meets the objective of 300 d"),
+        ("1 min", "missed", "the mean wait misses the objective of 60 s"),
+        ("2 d", "undecided", "it is undecided whether the mean wait meets the objective of 2 d"),
     ],
 )
 def test_outcomes_are_by_the_interval(at_most: str, outcome: str, words: str) -> None:
@@ -115,8 +115,8 @@ def test_outcomes_are_by_the_interval(at_most: str, outcome: str, words: str) ->
     limit = objective_limit(at_most)
     assert {"kept": high <= limit, "missed": low > limit, "undecided": low <= limit < high}[outcome]
     assert plan.meets == (mean <= limit)
-    assert f"Simulated in 'as planned', {words}: in the worst" in conclusion(plan)
-    assert "of 6 new replications" in conclusion(plan)
+    assert f"In simulations of 'as planned', {words}: it is" in conclusion(plan)
+    assert "(6 new replications)" in conclusion(plan)
 
 
 def objective_limit(at_most: str) -> float:

@@ -280,7 +280,7 @@ def test_a_share_that_rests_on_one_pair_is_told_without_an_interval(tmp_path: Pa
     one = {**fields, "replications": 1, "base": {**base, "seed": 2}}
     assert run_study(define_study(one), tmp_path / "one", workers=1, report=True)
     (told,) = (line for line in findings(load_result(tmp_path / "one")) if "against" in line)
-    assert told.endswith("shows no difference (1 pair; no interval: one pair shows no spread).")
+    assert told.endswith("shows no difference (1 pair; no interval: one pair has no spread).")
     assert run_study(define_study(fields), tmp_path / "study", workers=1, report=True)
     result = load_result(tmp_path / "study")
     waits = result.runs.groupby("replication")["mean_wait_s"].max()

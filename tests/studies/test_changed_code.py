@@ -208,8 +208,8 @@ def test_runs_of_other_code_are_made_again_and_it_is_said(
     again = conduct(fields, tmp_path / "out", workers=1, resume=True)
     told = capsys.readouterr().err
     assert f"Note: {len(first)} runs in {tmp_path / 'out'} were made by {before}" in told
-    assert f"and this is {now}; changed since: changed {ENGINE}. Those that the" in told
-    assert "are made again; --keep-old would keep them" in told
+    assert f"but this is {now}; changed since: changed {ENGINE}. Those that the" in told
+    assert "are made again; use --keep-old to keep them" in told
     assert sorted(calls) == sorted(again["run"])
     assert set(again["code"]) == {now.label}
     assert [scenario_hash(key) for key in again["run"]] == [scenario_hash(k) for k in first["run"]]
@@ -237,7 +237,7 @@ def test_runs_of_other_code_are_kept_if_asked_for_and_marked(
     assert calls == []
     assert exact(kept) == exact(first)
     assert set(kept["code"]) == {before.label}
-    assert "kept, as --keep-old says; the column code" in capsys.readouterr().err
+    assert "kept because of --keep-old; the column code" in capsys.readouterr().err
 
 
 def test_tables_and_page_mark_a_mixture(
@@ -313,7 +313,7 @@ def test_a_run_of_other_code_is_not_redone_as_if_it_were_the_same(
     first = conduct(SMALL, tmp_path / "out", workers=1)
     key = str(first["run"][0])
     before, now = this_code(), edit(ENGINE)
-    told = f"was made by {before}, and this is {now}; changed since: changed {ENGINE}"
+    told = f"was made by {before}, but this is {now}; changed since: changed {ENGINE}"
     with pytest.raises(InputError) as caught:
         load_run(tmp_path / "out", key)
     assert told in str(caught.value)
@@ -329,8 +329,8 @@ def test_a_worker_of_other_code_makes_no_run_for_it(edit: Edit) -> None:
     window = study.base.window.measured
     outcome = make_run(run.key, study.base.tree, run.written, window, run.files)
     assert outcome.error == (
-        f"worker: has {now}, and the study was begun by code {before.hash}; use the same on all "
-        "machines, and continue with --resume"
+        f"worker: has {now}, but the study was started by code {before.hash}; use the same code "
+        "on all machines, and continue with --resume"
     )
 
 

@@ -239,8 +239,7 @@ def test_dask_scheduler_killed(tmp_path: Path, dask: DaskCluster) -> None:
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert [line for line in errors.splitlines() if " runs, " not in line] == [
-        "clustersim: error: executor: is gone, with its workers or their scheduler; "
-        "what was done is kept"
+        "clustersim: error: executor: lost its workers or their scheduler; finished runs are kept"
     ]
     kept = rows_in(out)
     assert 10 < kept < 61

@@ -90,7 +90,7 @@ def test_steps(case: str) -> None:
 
 
 def test_steps_that_repeat_a_whole_number_are_refused() -> None:
-    with pytest.raises(InputError, match=r"5 steps of whole numbers from 1 to 3 repeat some"):
+    with pytest.raises(InputError, match=r"needs 5 distinct whole numbers, but 1 to 3 has fewer"):
         points(parameters={A: {"from": 1, "to": 3, "steps": 5}})
     assert values(A, parameters={A: {"from": 1, "to": 5, "steps": 5}}) == [1, 2, 3, 4, 5]
 

@@ -100,9 +100,9 @@ def test_a_plan_in_every_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("take", "words"),
     [
-        (cs.define_study, r"study: must be a path, a mapping or what load_study gives, found "),
-        (cs.define_plan, r"plan: must be a path, a mapping or what load_plan gives, found "),
-        (cs.plan_purchases, r"plan: must be a path, a mapping or what load_plan gives, found "),
+        (cs.define_study, r"study: must be a path, a mapping or the result of load_study, found "),
+        (cs.define_plan, r"plan: must be a path, a mapping or the result of load_plan, found "),
+        (cs.plan_purchases, r"plan: must be a path, a mapping or the result of load_plan, found "),
         (lambda given: cs.run_study(given, "out"), r"study: must be a path, .*, found "),
     ],
 )

@@ -187,10 +187,10 @@ def test_a_search_of_arrivals_goes_up_from_above_0(name: str) -> None:
         scenario(), objective={"metric": "mean_wait_s", "at_most": "1 h"}, capacity={"of": name}
     )
     fields["capacity"] |= {"between": [0, 5]}
-    with pytest.raises(InputError, match="an arrival rate is searched above 0, found 0 to 5"):
+    with pytest.raises(InputError, match="an arrival rate must be above 0, found 0 to 5"):
         define_study(fields)
     fields["capacity"] |= {"between": [1, 5], "more_is": "better"}
-    with pytest.raises(InputError, match="more arrivals are worse"):
+    with pytest.raises(InputError, match="must be 'worse', because more arrivals"):
         define_study(fields)
 
 
@@ -203,11 +203,11 @@ def test_more_nodes_at_a_fixed_load_are_offered_more_jobs(
     result = conducted(fields, out)
     (note,) = [line for line in warnings(result) if line.startswith("Note")]
     assert "at a fixed offered load of 0.5" in note
-    assert "each value of cluster.pools.a.nodes" in note
-    assert "give workload.jobs_per_day instead of workload.load" in note
+    assert "different values of cluster.pools.a.nodes" in note
+    assert "set workload.jobs_per_day instead of workload.load" in note
     rates = result.points["jobs_per_day"]
     assert rates.tolist() == pytest.approx([24, 96], rel=0.2)
-    assert f"({rates.min():,.4g} to {rates.max():,.4g} jobs a day)" in note
+    assert f"({rates.min():,.4g} to {rates.max():,.4g} jobs per day)" in note
     text = write_report(out).read_text(encoding="utf-8")
     assert "at a fixed offered load of 0.5 (workload.load)" in text
     file = tmp_path / "study.yaml"
@@ -246,7 +246,7 @@ def notes(fields: dict[str, Any]) -> list[str]:
 def test_whatever_changes_the_jobs_a_day_is_told(parameters: dict[str, Any]) -> None:
     (path,) = parameters
     (note,) = notes(study(scenario(load=0.5), parameters=parameters))
-    assert f"each value of {path}" in note
+    assert f"different values of {path}" in note
     assert notes(study(scenario(jobs_per_day=9), parameters=parameters)) == []
     assert notes(study(scenario(), parameters=parameters)) == [], "the model's own rate"
 
@@ -273,7 +273,7 @@ def test_a_load_that_varies_with_the_fleet() -> None:
         parameters={"cluster.pools.a.nodes": [2, 8], "workload.load": [0.5, 0.7]},
     )
     (note,) = notes(fields)
-    assert "Compare jobs a day rather than loads" in note
+    assert "Compare jobs per day instead of loads" in note
 
 
 def test_a_search_for_the_nodes_at_a_fixed_load_is_told() -> None:
@@ -292,7 +292,7 @@ def test_cases_and_supplies_are_told() -> None:
         "late": {"supply.deliveries": [{"pool": "a", "nodes": 2, "at": "1 d"}]},
     }
     first, second = notes(study(base, parameters={"case": ["small", "late"]}))
-    assert "each value of cluster.pools.a.nodes" in first
+    assert "different values of cluster.pools.a.nodes" in first
     assert "refers to all nodes that the pools ever have" in second
     assert "supply.deliveries" in second
 

@@ -131,15 +131,19 @@ def test_folder_is_never_taken_by_mistake(tmp_path: Path) -> None:
     out = tmp_path / "out"
     conduct(SMALL, out, workers=1)
     study = define_study(SMALL)
-    with pytest.raises(InputError, match="holds the study 'grid'; continue it with --resume, or"):
+    with pytest.raises(
+        InputError, match="contains the study 'grid'; continue it with --resume, or"
+    ):
         make_runs(study, out, workers=1)
     other = define_study({**SMALL, "name": "other"})
-    with pytest.raises(InputError, match="holds the study 'grid', not 'other'; name another fold"):
+    with pytest.raises(
+        InputError, match="contains the study 'grid', not 'other'; choose another fold"
+    ):
         make_runs(other, out, workers=1, resume=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("a")
     for resume in (False, True):
-        with pytest.raises(InputError, match="exists and is not the folder of a study; name a n"):
+        with pytest.raises(InputError, match="exists and is not the folder of a study; choose a n"):
             make_runs(study, tmp_path / "mine", workers=1, resume=resume)
         with pytest.raises(InputError, match="exists and is not a folder"):
             make_runs(study, tmp_path / "mine" / "thesis.txt", workers=1, resume=resume)

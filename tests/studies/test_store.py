@@ -233,7 +233,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     for write in (False, True):
-        told = r"runs\.sqlite: is of format 99; this version reads format 5"
+        told = r"runs\.sqlite: has format 99, this version reads format 5"
         with pytest.raises(InputError, match=told), open_store(tmp_path, write=write):
             pass
 

@@ -186,7 +186,7 @@ def test_runs_outlive_their_study(
     noted = capsys.readouterr().err
     lost = "about" not in damage
     assert "8 runs are kept" in noted
-    assert ("of them had lost their study, which is registered again" in noted) == lost
+    assert ("of them was lost and is recorded again" in noted) == lost
     assert exact(load_result(out).runs) == exact(alone)
     with open_store(out) as store:
         for key in store.outcomes():
