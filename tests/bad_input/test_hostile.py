@@ -138,7 +138,7 @@ def test_a_bomb_in_an_option(refuse: Refuse, write_scenario: Callable[..., None]
 
 def test_a_file_of_five_megabytes(refuse: Refuse) -> None:
     Path("scenario.yaml").write_text("cluster: x\n" + "# filler\n" * (5 * MOST_BYTES // 9))
-    refuse(RUN, "scenario.yaml: ", "more than 1 MB", "CSV")
+    refuse(RUN, "scenario.yaml: ", "larger than 1 MB", "CSV")
 
 
 def test_as_large_as_a_file_may_be(tmp_path: Path) -> None:

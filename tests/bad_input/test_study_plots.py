@@ -40,7 +40,7 @@ PLOTS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
     "capacity without a search": (
         {"kind": "capacity", "x": "workload.load"},
         {},
-        ("plots[0]: a plot of capacity needs the search `capacity`",),
+        ("plots[0]: a capacity plot needs a `capacity` search",),
     ),
     "capacity along the searched": (
         {"kind": "capacity", "x": "workload.load"},

@@ -291,7 +291,7 @@ def test_an_own_price_is_named_with_its_source(
         assert f"from your catalogue file: {named}" in text
     assert main([*job[:3], "--accelerator", "H20", *job[5:]]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "from a catalogue file of your own: life, pue;" in text
+    assert "from your catalogue file: life, pue;" in text
 
 
 def test_prices_by_option_leave_the_rest() -> None:
