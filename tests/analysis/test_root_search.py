@@ -118,7 +118,7 @@ def test_kept_and_broken_everywhere():
     for search, note in ((rising, "from 0.25"), (falling, "up to 1")):
         found, tried = find(search, broken)
         assert [found.value, found.low, found.high] == pytest.approx([nan] * 3, nan_ok=True)
-        assert found.note == f"broken at every value {note}"
+        assert found.note == f"missed at every value {note}"
         assert len(tried) == 2
     # though with noise not surely broken: error of the mean 1
     search = RootSearch(at_most=50.0, low=5.5, high=10.0, tolerance=0.01)

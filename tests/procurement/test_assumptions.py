@@ -440,7 +440,7 @@ def test_a_plan_says_what_it_assumed_and_where_from(tmp_path: Path) -> None:
 def test_a_plan_without_verification_says_so() -> None:
     notes = plan_purchases(define_plan(two_chips(planning_utilisation=0.6))).notes
     assert any(
-        "planning utilisation of 0.6 is that of the plan file and is not" in n for n in notes
+        "planning utilisation of 0.6 comes from the plan file and is not" in n for n in notes
     )
     notes = plan_purchases(define_plan(two_chips())).notes
     assert any(

@@ -150,7 +150,7 @@ def test_money_is_told_in_the_unit_of_its_size() -> None:
     assert 1e6 < spent < 1e9
     assert "chips  paid, million CNY\n" in text
     assert f"  {spent / 1e6:.3f}\n" in text
-    assert "cost that the plan is charged with, million CNY\n" in text
+    assert "cost charged to the plan, million CNY\n" in text
 
 
 def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:

@@ -305,7 +305,7 @@ def test_a_run_says_what_a_load_is_where_a_change_moves_it(
     out = ["--out", str(tmp_path / "out")]
     assert main(["run", str(file), *out, "--set", "cluster.pools.a.nodes=8"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "the offered load of 0.5 (workload.load) is 96 jobs a day on this fleet" in text
+    assert "the offered load of 0.5 (workload.load) means 96 jobs per day on this fleet" in text
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def test_the_list_and_the_schema_know_them(
     monkeypatch.chdir(tmp_path)
     assert main(["metrics", "--plugins", "my_metrics.py"]) == 0
     told = capsys.readouterr().out
-    assert "Of my_metrics.py\n  long_waits[.POOL][@k] (1, less is better)" in told
+    assert "Registered by my_metrics.py\n  long_waits[.POOL][@k] (1, less is better)" in told
     plugins = ["--plugins", "my_metrics.py", "--plugins", "my_plots.py"]
     assert main(["schema", "study", *plugins]) == 0
     schema = capsys.readouterr().out
