@@ -66,7 +66,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a chip twice": (
         {"chips/more": {"accelerator": "h200"}},
-        ("chips.more.accelerator: H200 is that of h200 already",),
+        ("chips.more.accelerator: H200 is already used by h200",),
     ),
     "an unknown model": (
         {"demand/tuning/model": "llama3-8c"},
@@ -134,7 +134,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a model that fits nowhere": (
         {"demand/tuning/model": "llama3-405b"},
-        ("demand.tuning: can run on none of its chips: ", "needs at least", "H200"),
+        ("demand.tuning: cannot run on any of its chips: ", "needs at least", "H200"),
     ),
     "a scale": (
         {"verify": {"base": BASE, "scale": "1/0"}},
@@ -146,7 +146,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "tokens that grow without measure": (
         {"demand/tuning/tokens": {"first": 1e19, "growth": 11}},
-        ("demand.tuning.tokens: grow to 1.1e+20 a quarter", "at most 1e+20"),
+        ("demand.tuning.tokens: grow to 1.1e+20 per quarter", "at most 1e+20"),
     ),
     "a utilisation of nearly nothing": (
         {"planning_utilisation": 1e-9},
