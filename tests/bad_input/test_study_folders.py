@@ -150,5 +150,5 @@ def test_bad_option(refuse: Refuse, case: str) -> None:
 
 def test_report_of_no_study(refuse: Refuse) -> None:
     Path("empty").mkdir()
-    assert_one_line(refuse(["report", "nowhere"], "nowhere: no such folder of a study"))
+    assert_one_line(refuse(["report", "nowhere"], "nowhere: no such folder"))
     refuse(["report", "empty"], "empty: ", "is it the folder of a study?")
