@@ -1,1 +1,1 @@
-"""What is measured of runs: the registry of metrics, and the metrics that are built in."""
+"""Analysis of results: the registry of metrics, the built-in metrics, and statistics."""

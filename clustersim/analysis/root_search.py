@@ -214,7 +214,7 @@ class RootSearch:
             )
             note = f"kept at every value {last}"
         elif self._unsettled(crossings):
-            note = f"not settled after {len(evaluated)} values"
+            note = f"not converged after {len(evaluated)} values"
         elif math.isinf(crossings[0].broken_by):
             ends = sorted(abs(end) for end in (crossings[0].kept, crossings[0].broken))
             note = "overload begins between " + " and ".join(format_number(x, 6) for x in ends)

@@ -73,13 +73,17 @@ def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
             origin += f", server: {_origin(question, 'host_price', 'host_price')}"
         rows.append((f"{name}: node with its server", f"{problem.price[index]:,.0f} CNY", origin))
         power = PLAN_FILE if chip.power is not None else _source(assumptions, "host_factor")
-        rows.append((f"{name}: most power of a node", f"{problem.power[index]:,.0f} W", power))
+        rows.append((f"{name}: largest power of a node", f"{problem.power[index]:,.0f} W", power))
         if problem.drawn is not None and spec.electricity is not None:
             power = (
                 PLAN_FILE if chip.average_power is not None else _source(assumptions, "load_factor")
             )
             rows.append(
-                (f"{name}: power of a node at work", f"{problem.drawn[index]:,.0f} W", power)
+                (
+                    f"{name}: average power of a working node",
+                    f"{problem.drawn[index]:,.0f} W",
+                    power,
+                )
             )
     return pd.DataFrame(rows, columns=["assumption", "value", "origin"])
 

@@ -65,7 +65,7 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
     Raises
     ------
     InputError
-        If it cannot be used.
+        If the scenario is invalid.
     """
     verify = question.spec.verify
     if verify is None:
@@ -157,7 +157,7 @@ def throughput(question: PlanQuestion, base: BaseScenario | None = None) -> Thro
     Raises
     ------
     InputError
-        If a class can run on none of its chips.
+        If a class cannot run on any of its chips.
     """
     spec, catalogue = question.spec, question.catalogue
     gang = max(demand.accelerators for demand in spec.demand.values())

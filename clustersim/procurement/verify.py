@@ -302,9 +302,9 @@ def _note(search: Correction, tried: dict[float, float | None], best: float | No
             f"{floor:.3f} no plan satisfies the limits"
         )
     lowest = min(tried)
+    rounds = f"{len(tried)} round{'s' * (len(tried) > 1)}"
     return (
-        f"no plan meets the objective in {len(tried)} rounds, down to a planning utilisation of "
-        f"{lowest:.3f}"
+        f"no plan meets the objective in {rounds}, down to a planning utilisation of {lowest:.3f}"
     )
 
 

@@ -92,9 +92,9 @@ def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) 
             for end, q in zip(("low", "high"), DRAW_QUANTILES, strict=True):
                 row[f"{name}_draw_{end}"] = quantile_interval(values, q)[0]
     failed = len(runs) - len(finished)
-    notes = [root.note, f"{failed} runs failed" if failed else ""]
+    notes = [root.note, f"{failed} run{'s' * (failed > 1)} failed" if failed else ""]
     if lost := runs["draw"].nunique() - finished["draw"].nunique():
-        notes.append(f"{lost} coefficient draws have no run")
+        notes.append(f"coefficient draws without a run: {lost}")
     if _rises_near(at_mean, search.of, root.value):
         notes.append("waits still rise within the runs there; longer runs would show less capacity")
     if search.load_of(root.high) == 1.0:

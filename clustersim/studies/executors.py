@@ -163,7 +163,7 @@ class ProcessWorkerPool(WorkerPool):
             raise InputError("workers", str(error)) from None
 
     def _outcome_of(self, run: Run, ended: bool, value: Any) -> Outcome | None:
-        """Return what became of a run; None if it is to be made again."""
+        """Return the outcome of a run; None if it must be made again."""
         if not ended:
             return self._after_death(run, int(value))
         if isinstance(value, Outcome):
@@ -229,7 +229,7 @@ class ExecutorWorkerPool(WorkerPool):
                 yield run, outcome
 
     def _outcome_of(self, future: Future[Outcome], run: Run) -> Outcome | None:
-        """Return what became of a run; None if it is to be made again."""
+        """Return the outcome of a run; None if it must be made again."""
         try:
             return future.result()
         except BrokenExecutor:

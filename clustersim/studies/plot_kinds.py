@@ -66,7 +66,7 @@ def parameters_of(spec: StudySpec) -> list[str]:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
-    """Report a name that is not among the known ones."""
+    """Report an unknown name."""
     known = list(known)
     if name not in known:
         yield unknown_name(kind, name, known)

@@ -25,7 +25,7 @@ def points_table(
     *,
     steady: bool = True,
 ) -> pd.DataFrame:
-    """Return a row for each point of the parameters.
+    """Return one row for each point.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ MOST_CHECKED = 64
 
 @dataclass(frozen=True, repr=False)
 class Study(Brief):
-    """A study that can be run.
+    """A study that is ready to run.
 
     Attributes
     ----------

@@ -183,7 +183,7 @@ def test_a_search_that_is_stopped_says_so():
     search = RootSearch(at_most=50.0, low=0.0, high=10.0, tolerance=1e-6, most_values=5)
     found, tried = find(search, alike(lambda x: x**3))
     assert len(tried) == 5
-    assert found.note == "not settled after 5 values"
+    assert found.note == "not converged after 5 values"
     assert found.value == pytest.approx(50 ** (1 / 3), abs=0.5)
 
 

@@ -204,7 +204,9 @@ def test_files_that_tables_would_mix_up(refuse: Refuse) -> None:
         Path(folder).mkdir()
         dump(TINY["cluster"], f"{folder}/cluster.yaml")
     write_study({"parameters/cluster": ["small/cluster.yaml", "large/cluster.yaml"]})
-    told = refuse(RUN, "study.yaml: parameters: cluster: ", "cluster.yaml as cluster.yaml; rename one")
+    told = refuse(
+        RUN, "study.yaml: parameters: cluster: ", "cluster.yaml as cluster.yaml; rename one"
+    )
     assert_one_line(told)
 
 

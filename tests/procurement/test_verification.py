@@ -94,7 +94,7 @@ def test_the_rounds_may_be_too_few() -> None:
     plan = planned(queue(rounds=1, replications=2))
     assert plan.verified is not None
     assert not plan.verified.meets
-    assert "no plan meets the objective in 1 rounds" in plan.verified.note
+    assert "no plan meets the objective in 1 round," in plan.verified.note
 
 
 @pytest.mark.parametrize(

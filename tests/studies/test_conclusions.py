@@ -65,7 +65,7 @@ def test_a_draw_that_breaks_the_objective_everywhere_is_below_the_range() -> Non
 def test_draws_without_a_run_are_told() -> None:
     lost = [row("fcfs", 0.5, 0, np.nan, draw=3, status="failed")]
     (found,) = capacities([*curve("fcfs", 1.0), *lost]).to_dict("records")
-    assert "1 runs failed; 1 coefficient draws have no run" in found["note"]
+    assert "1 run failed; coefficient draws without a run: 1" in found["note"]
 
 
 def test_a_system_of_which_every_run_failed_has_no_capacity() -> None:
