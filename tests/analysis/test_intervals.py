@@ -153,7 +153,7 @@ def test_paired_difference_at_its_limits():
     assert nothing.relative_note == ""
     negative = paired_difference([-11.0, -23.0], [-10.0, -20.0])
     assert negative.relative_low < negative.relative < negative.relative_high
-    with pytest.raises(InputError, match="lengths 1 and 2 differ"):
+    with pytest.raises(InputError, match="must have equal lengths, found 1 and 2"):
         paired_difference([1.0], [1.0, 2.0])
 
 

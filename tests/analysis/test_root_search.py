@@ -125,7 +125,7 @@ def test_kept_and_broken_everywhere():
     found, tried = find(search, lambda x: [10 * x - 1, 10 * x + 1])
     assert math.isnan(found.value)
     assert math.isnan(found.high)
-    assert found.note == "broken at every value from 5.5"
+    assert found.note == "missed at every value from 5.5"
     assert len(tried) == 2
 
 

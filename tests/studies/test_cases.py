@@ -117,7 +117,7 @@ def test_a_study_compares_cases_on_the_same_jobs(tmp_path: Path) -> None:
     assert runs.groupby("replication")["jobs_submitted"].nunique().tolist() == [1, 1, 1]
     told = findings(result)
     assert any(
-        line.startswith("stopped against now: accelerators installed in late 40 % less (")
+        line.startswith("stopped against now: installed accelerators in late 40 % less (")
         for line in told
     ), told
     plots = default_plots(result)

@@ -201,7 +201,7 @@ def test_each_kind_of_folder_says_what_reads_it(
     told = r"run: is the folder of a run, not of a study; read it with clustersim\.Result\.load"
     with pytest.raises(InputError, match=told):
         load_result(tmp_path / "run")
-    with pytest.raises(InputError, match=r"no runs\.sqlite; it is the folder of a run, not of a"):
+    with pytest.raises(InputError, match=r"no runs\.sqlite; this is the folder of a run, not of a"):
         load_run(tmp_path / "run", key)
     told = r"is the folder of a study, not of a run; read it with clustersim\.load_result\(folder\)"
     with pytest.raises(InputError, match=told):
