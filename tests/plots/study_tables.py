@@ -45,7 +45,7 @@ def capacity_table() -> pd.DataFrame:
             found = base * (1 + 0.05 * np.log1p(nodes / 16))
             note = ""
             if (policy, nodes) == ("fcfs", 0):
-                found, note = np.nan, "broken at every value from 0.3"
+                found, note = np.nan, "missed at every value from 0.3"
             if (policy, nodes) == ("easy", 128):
                 found, note = np.inf, "kept at every value up to 1"
             for name, scale in (("capacity", 1.0), ("jobs_per_day", 900 + 15 * nodes)):

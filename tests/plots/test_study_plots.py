@@ -171,7 +171,7 @@ def test_capacity_is_the_table_and_its_reasons_are_told():
     drawn = lines_with(ax, "o")[0]
     np.testing.assert_allclose(drawn.get_ydata(), rows["capacity"].dropna())
     assert len(lines_with(ax, "v")) == 1
-    assert "broken at every value from 0.3" in caption(ax)
+    assert "missed at every value from 0.3" in caption(ax)
     assert "kept at every value up to 1" in caption(ax)
     assert "Capacity at a mean wait of 1 h" in ax.get_title(loc="left").replace("\n", " ")
     assert ax.get_ylabel() == "offered load at the objective"
