@@ -39,7 +39,7 @@ StrArray = npt.NDArray[np.str_]
 _VALUES = ("capacity", "jobs_per_day")
 _MARKS = {
     "kept": ("^", 0.955, "Open triangles at the top", "kept at every value tried"),
-    "broken": ("v", 0.045, "Open triangles at the bottom", "broken at every value tried"),
+    "missed": ("v", 0.045, "Open triangles at the bottom", "missed at every value tried"),
     "none": ("x", 0.045, "Crosses at the bottom", "no number"),
 }
 """Rows without a number, by kind: marker, height in the axes, name, default reason."""
@@ -95,7 +95,7 @@ def plot_capacity(
         places, x_title = place_x(ax, capacities, x, axis_for(x, axes))
         numbers = capacities[value].to_numpy(dtype=np.float64)
         kinds = [why_no_number(one.rows, value)[0] for one in series]
-        foot = edge_room(places, [np.isin(kind, ("broken", "none")) for kind in kinds])
+        foot = edge_room(places, [np.isin(kind, ("missed", "none")) for kind in kinds])
         y_axis = set_axis(
             ax,
             "y",
@@ -128,7 +128,7 @@ def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrAr
     Returns
     -------
     kinds : array of str (rows,)
-        ``kept`` or ``broken`` (the objective, at every value tried), ``none``, or "" for a
+        ``kept`` or ``missed`` (the objective, at every value tried), ``none``, or "" for a
         row with a number.
     reasons : array of str (rows,)
         Reasons as text.
@@ -137,7 +137,7 @@ def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrAr
     notes = capacities["note"].fillna("") if "note" in capacities else [""] * len(numbers)
     kinds, reasons = [], []
     for number, note in zip(numbers, map(str, notes), strict=True):
-        kind = next((kind for kind in ("kept", "broken") if kind in note), "none")
+        kind = next((kind for kind in ("kept", "missed") if kind in note), "none")
         if kind == "none" and np.isposinf(number):
             kind = "kept"
         kinds.append("" if np.isfinite(number) else kind)
