@@ -35,14 +35,14 @@ class Place:
         return list(names)
 
     def at(self, field: str) -> Place:
-        """Return what may stand at one of the fields."""
+        """Return what is allowed at one of the fields."""
         below = (node.get("properties", {}).get(field) for node in self._alternatives())
         found = [node for node in below if node is not None]
         return Place(self.definitions, found) if found else self.of_names
 
     @property
     def of_names(self) -> Place:
-        """What may stand at a key that the user chooses."""
+        """What is allowed at a key that the user chooses."""
         found = []
         for node in self._alternatives():
             below = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
@@ -51,7 +51,7 @@ class Place:
 
     @property
     def of_elements(self) -> Place:
-        """What may stand in a list."""
+        """What is allowed in a list."""
         items = (node.get("items") for node in self._alternatives())
         return Place(self.definitions, [node for node in items if isinstance(node, dict)])
 

@@ -153,8 +153,8 @@ def parse_start(value: object) -> datetime:
         offset % timedelta(minutes=1) or abs(offset) > timedelta(hours=MOST_HOURS)
     ):
         raise ValueError(
-            f"{shown(str(value))} has an offset from UTC that no clock has; whole minutes up to "
-            f"{MOST_HOURS} hours are allowed"
+            f"{shown(str(value))} has an offset from UTC that no time zone uses; allowed are whole "
+            f"minutes up to {MOST_HOURS} hours"
         )
     if not 1900 <= value.year <= 2200:
         raise ValueError(f"{value.date().isoformat()} is not between the years 1900 and 2200")
