@@ -25,7 +25,7 @@ from clustersim.analysis.metrics import (
 from clustersim.analysis.registry import SESSION, Registry, load_plugins
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
-from clustersim.studies.plot_kinds import PLOT_KINDS, PlotKind
+from clustersim.studies.plot_kinds import PlotKind
 from clustersim.units import SCALES
 
 FIELDS: dict[str, Any] = {
@@ -34,13 +34,6 @@ FIELDS: dict[str, Any] = {
     "definition": "A metric of one's own.",
     "compute": lambda part: 0.0,
 }
-
-
-@pytest.fixture(autouse=True)
-def only_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what a test registers."""
-    for registry in (METRICS, PLOT_KINDS):
-        monkeypatch.setattr(registry, "_of_users", {})
 
 
 def test_a_metric_by_name_pool_and_period() -> None:
