@@ -172,7 +172,7 @@ def load_measurements(
     Parameters
     ----------
     paths : sequence of path
-        The user's tables. Runs: the columns of :data:`clustersim.calibration.COLUMNS` and
+        The user's tables. Runs: the columns of :data:`clustersim.estimation.COLUMNS` and
         ``step_time_s``, or ``tokens_per_s_per_device``; optionally ``quality`` (A, B or C;
         default A) and ``family`` (default: the name of the file). Microbenchmarks: as written by
         ``clustersim measure``.

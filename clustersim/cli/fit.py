@@ -248,7 +248,7 @@ def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
         return []
     if len(lines) > MOST_REASONS:
         lines = [*lines[:MOST_REASONS], f"  and {len(lines) - MOST_REASONS} more, see rows.csv"]
-    return [f"warning: the fit cannot explain {len(far)} of your rows; check:", *lines]
+    return [f"Warning: the fit cannot explain {len(far)} of your rows; check:", *lines]
 
 
 def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
@@ -309,7 +309,7 @@ def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
         return [f"your rows moved no effect from the {since}"]
     far = any(abs(size) > IMPLAUSIBLE for _, size in moved)
     return [
-        *([f"warning: {FAR}"] if far else []),
+        *([f"Warning: {FAR}"] if far else []),
         f"moved most by your rows from the {since}, in standard deviations of the prior:",
         table(cells, ["coefficient", "effect", "moved"]),
     ]

@@ -145,11 +145,11 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
     if args.accelerator:
         chip = catalogue.accelerator(args.accelerator).name
         if found not in (None, chip):
-            print(f"note: {device.name!r} seems to be a {found}, not a {chip}", file=sys.stderr)
+            print(f"Note: {device.name!r} seems to be a {found}, not a {chip}", file=sys.stderr)
         return chip
     if found is None:
         print(
-            f"note: the catalogue has no chip {device.name!r}. To fit to these measurements, "
+            f"Note: the catalogue has no chip {device.name!r}. To fit to these measurements, "
             "describe the chip in a file (README, 'A chip of your own') and give its name with "
             "--accelerator here or in the column accelerator.",
             file=sys.stderr,

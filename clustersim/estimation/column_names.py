@@ -81,7 +81,7 @@ def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Returns
     -------
     DataFrame, list of str
-        The table with the names of :data:`clustersim.calibration.COLUMNS`, and messages about what
+        The table with the names of :data:`clustersim.estimation.COLUMNS`, and messages about what
         was renamed. If two columns may mean the same one, neither is renamed; a message says so.
 
     Examples

@@ -124,7 +124,7 @@ def predict_table(
     Parameters
     ----------
     table : DataFrame
-        A table with columns of :data:`clustersim.calibration.COLUMNS` in any order, also under
+        A table with columns of :data:`clustersim.estimation.COLUMNS` in any order, also under
         other usual names (:data:`clustersim.estimation.column_names.ALIASES`), with ``peak_tflops``
         and ``year`` for chips that are not in the catalogue, and with any other columns. Measured
         results are not used.

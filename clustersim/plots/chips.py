@@ -29,7 +29,7 @@ def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From :func:`clustersim.studies.compare_chips`.
+        From :func:`clustersim.estimation.chip_comparison.compare_chips`.
     note : str
         Assumptions, printed below the panels.
     """
@@ -53,8 +53,8 @@ def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> 
     Parameters
     ----------
     table : DataFrame
-        From :func:`clustersim.studies.compare_chips`. Hypothetical chips have hollow markers and
-        dashed bands.
+        From :func:`clustersim.estimation.chip_comparison.compare_chips`. Hypothetical chips have
+        hollow markers and dashed bands.
     measure : {"step_time_s", "cny_per_mtoken"}
     ax : Axes, optional
     """

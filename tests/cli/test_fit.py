@@ -88,7 +88,7 @@ def test_row_that_the_fit_cannot_explain_is_named(capsys, mine):
     table.loc[1, "step_time_s"] = ""
     table.to_csv("mine.csv", index=False)
     printed = call(capsys, mine, "--only", "--no-validation", "--out", "mine.json")
-    assert "warning: the fit cannot explain 1 of your rows" in printed
+    assert "Warning: the fit cannot explain 1 of your rows" in printed
     seconds = float(table.loc[4, "step_time_s"])
     assert f"  mine.csv, row 6: measured {seconds:.4g} s, predicted " in printed
 
@@ -101,7 +101,7 @@ def test_one_wild_row_is_told_to_be_so(capsys):
     assert "fitted to 1 run of 1 family on 1 chip: H200" in printed
     assert "nearly all of this calibration is the prior" in printed
     assert "as there are fewer than 20 runs" in printed
-    assert "warning: your rows need effects of over 4 standard deviations" in printed
+    assert "Warning: your rows need effects of over 4 standard deviations" in printed
     assert " nan" not in Path("bad-report/report.md").read_text()
 
 
