@@ -60,7 +60,7 @@ def test_known_coefficients_are_recovered(rows):
     prior = sizes(seconds(default_draw(), rows), true)
     found = fit(rows, true, np.full(len(rows), SCATTER))
     error = sizes(seconds(found.calibration.mean_draw(), rows), true)
-    assert prior.mean() > 0.02  # the drawn draw is another one than the shipped
+    assert prior.mean() > 0.02  # the true values differ from the shipped ones
     assert error.mean() < 0.006
     assert error.max() < 0.05
     assert found.calibration.overdispersion == 1.0

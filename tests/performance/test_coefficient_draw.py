@@ -187,7 +187,7 @@ class TestDraws:
         for place in range(3):
             assert (one.layer_s[:, place] != two.layer_s[:, place]).all()
 
-    def test_one_draw_is_one_draw(self):
+    def test_a_draw_has_one_value_for_a_chip(self):
         """The same chip has the same value in every row, known to the fit or not."""
         draw = CALIBRATION.draw(50, seed=3)
         for name in ("H100", "SeedChip"):
@@ -197,7 +197,7 @@ class TestDraws:
             for key, values in values_of(found).items():
                 np.testing.assert_array_equal(values[:, :1], getattr(again, key))
 
-    def test_a_single_draw_is_one_draw_too(self):
+    def test_a_single_draw_has_one_value_for_a_chip_too(self):
         draw = CALIBRATION.draw(0, seed=3)
         together = draw.coefficients(self.labels)
         apart = [draw.coefficients([label]) for label in reversed(self.labels)][::-1]

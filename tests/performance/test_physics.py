@@ -81,7 +81,7 @@ def test_the_roofline_holds_where_the_coefficients_do_not():
 
 @settings(repeatable, max_examples=examples(150))
 @given(some_models, some_names, plans(), BATCHES, st.sampled_from(["bf16", "fp8"]))
-def test_no_drawn_draw_beats_the_roofline(model, name, plan, batch, precision):
+def test_no_draw_beats_the_roofline(model, name, plan, batch, precision):
     accelerator = CATALOGUE.accelerator(name)
     shape = ModelArrays.of([CATALOGUE.model(model)])
     chip = AcceleratorArrays.of([accelerator], precision)

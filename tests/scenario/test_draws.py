@@ -90,7 +90,7 @@ def test_memory_of_jobs():
     assert more[0] < run_seconds(memory=options)[0]
 
 
-def test_a_draw_is_one_draw_and_leaves_the_arrivals_alone():
+def test_a_draw_is_reproducible_and_leaves_the_arrivals_alone():
     first, again, second = (run_seconds(draw=number) for number in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert first[0] != second[0]
