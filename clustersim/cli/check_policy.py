@@ -6,7 +6,7 @@ import argparse
 import textwrap
 
 from clustersim.cli.options import whole_number
-from clustersim.cli.text import table
+from clustersim.text_table import table
 
 __all__ = ["add_parser", "run"]
 

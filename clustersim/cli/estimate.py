@@ -205,7 +205,7 @@ def _run_table(args: argparse.Namespace) -> int:
 
 
 def _print_columns() -> None:
-    from clustersim.cli.text import table
+    from clustersim.text_table import table
     from clustersim.estimation import COLUMNS
     from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 

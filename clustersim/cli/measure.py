@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_catalogue, whole_number
-from clustersim.cli.text import table
+from clustersim.text_table import table
 from clustersim.interrupts import check, held, taken
 
 if TYPE_CHECKING:

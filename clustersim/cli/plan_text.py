@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.catalogue import hypothetical_note
-from clustersim.cli.text import table
+from clustersim.text_table import table
 from clustersim.procurement import PurchasePlan
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret

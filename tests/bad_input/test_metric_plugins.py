@@ -42,9 +42,12 @@ NOT_LOADED = {
     "twice": (GOOD + GOOD.removeprefix(IMPORT), "mine.py: registers metric 'own' twice"),
     "no dimension": (
         METRIC.format("compute=len, dimension='time'"),
-        "mine.py: fails to load: metric 'own': unknown dimension 'time'",
+        "mine.py: fails to load: metric 'own': dimension: unknown dimension 'time'",
     ),
-    "no such argument": (METRIC.format("compute=len, formula='x'"), "TypeError"),
+    "no such argument": (
+        METRIC.format("compute=len, formula='x'"),
+        "mine.py: fails to load: Metric: unknown field 'formula'",
+    ),
     "no metric": (IMPORT + "clustersim.register_metric(3)\n", "takes a clustersim.Metric, found 3"),
     "a built-in plot": (
         PLOT.format("return []").replace("name='own'", "name='curve'"),
@@ -87,7 +90,7 @@ def test_file_that_registers_nothing(
             {"set": {"plugins": ["mine.py"]}},
             "set: plugins cannot be set; list them under `plugins` of the study",
         ),
-        ({"plots": [{"kind": "owm"}]}, "plots[0].kind: unknown value 'owm'"),
+        ({"plots": [{"kind": "owm"}]}, "plots[0].kind: unknown plot kind 'owm'"),
     ],
 )
 def test_names_in_a_study(refuse: Refuse, edits: dict[str, object], words: str) -> None:
@@ -175,12 +178,14 @@ def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case:
     Path("mine.py").write_text(PLOT.format(body))
     plots = [{"kind": "own", "x": "workload.load"}, {"kind": "curve", "x": "workload.load"}]
     write_study({"plugins": ["mine.py"], "plots": plots})
-    assert main(QUICK) == 0
+    assert main(QUICK) == 1
     told = capsys.readouterr()
-    assert "not drawn: plot 1 (own): plot kind 'own': " in told.out
+    assert f"not drawn: plot 1 (own): {Path('mine.py').resolve()}: plot kind 'own': " in told.out
     assert words in told.out
     assert "Traceback" not in told.out + told.err
     assert Path("out/2-curve.svg").exists()
+    assert main(["report", "out"]) == 0
+    assert "Note: not drawn: plot 1 (own): " in capsys.readouterr().err
 
 
 def test_a_plot_that_takes_another_field(refuse: Refuse) -> None:

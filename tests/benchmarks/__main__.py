@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.catalogue import load_catalogue
-from clustersim.cli.text import table
+from clustersim.text_table import table
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import replay
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
