@@ -79,7 +79,8 @@ def metric_lines() -> Iterator[str]:
         for each in metrics:
             better = f"{each.better} is better" if each.better else ""
             facts = ", ".join(filter(None, (each.unit, better)))
-            yield f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
+            head = f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
+            yield textwrap.fill(head, WIDTH, subsequent_indent=INDENT)
             text = definition_of(each)
             yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
 

@@ -105,10 +105,9 @@ def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
     note = hypothetical_note([chip])
     if note is None:
         return []
-    notes = [
-        note.removeprefix("Note: "),
-        f"The interval includes the range of its specification: {_range_text(chip)}.",
-    ]
+    notes = [note.removeprefix("Note: ")]
+    if ranges := _range_text(chip):
+        notes.append(f"The interval includes the range of its specification: {ranges}.")
     low, high = (
         BINARY_GIGABYTE * size
         for size in chip.ranges.get("hbm_bytes", (chip.hbm_bytes, chip.hbm_bytes))

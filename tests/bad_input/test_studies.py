@@ -242,7 +242,7 @@ FIELDS: Cases = {
     "limit in bytes": ({"objective": {"at_most": "3 TB"}}, ("a duration such as 1 h", "'3 TB'")),
     "limit of a share with a unit": (
         {"objective": {"metric": "utilisation", "at_most": "1 h"}},
-        ("objective.at_most: utilisation needs a number, found '1 h'",),
+        ("objective.at_most: utilisation needs a number such as 0.1 or 10 %, found '1 h'",),
     ),
     "no limit of a number": (
         {"objective": {"metric": "mean_bounded_slowdown"}},

@@ -273,5 +273,5 @@ def test_an_objective_of_a_time_may_be_a_duration(metric: str, limit: object) ->
 
 
 def test_an_objective_of_a_share_is_no_duration() -> None:
-    with pytest.raises(ValueError, match="waited needs a number, found '1 h'"):
+    with pytest.raises(ValueError, match="waited needs a number such as 0.1 or 10 %, found '1 h'"):
         Objective(metric="waited", at_most="1 h")

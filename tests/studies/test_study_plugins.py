@@ -255,7 +255,7 @@ def test_an_objective_in_a_metric_of_ones_own(tmp_path: Path) -> None:
     }
     runs = conduct(fields, tmp_path / "out", workers=1)
     assert np.isfinite(runs["long_waits"]).all()
-    with pytest.raises(InputError, match="long_waits needs a number, found '1 h'"):
+    with pytest.raises(InputError, match="long_waits needs a number such as 0.1 or 10 %, found '1 h'"):
         define_study({**fields, "objective": {"metric": "long_waits", "at_most": "1 h"}})
 
 
