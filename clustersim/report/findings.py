@@ -261,7 +261,7 @@ def _by_metric(table: pd.DataFrame | None) -> list[Mapping[Hashable, Any]]:
 
     Only the first findings are printed, and the metric that the study names first matters most.
     """
-    if table is None:
+    if table is None or table.empty:
         return []
     order = {name: place for place, name in enumerate(table["metric"].unique())}
     return sorted(table.to_dict("records"), key=lambda row: order[row["metric"]])
