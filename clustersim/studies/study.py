@@ -188,7 +188,7 @@ def _check_changes(changes: Mapping[str, Any] | list[str]) -> None:
     """Refuse a change of a key of the study, which is not a field of its base scenario."""
     keys = StudySpec.model_fields.keys() - Scenario.model_fields.keys()
     problems = [
-        f"{name} is a key of the study, but --set changes its base scenario; change the study file"
+        f"{name} belongs to the study, but --set changes its base scenario; change the study file"
         for name, _ in change_items(changes)
         if split_path(name)[0] in keys
     ]

@@ -48,6 +48,15 @@ NOT_LOADED = {
         METRIC.format("compute=len, formula='x'"),
         "mine.py: fails to load: Metric: unknown field 'formula'",
     ),
+    "no such argument of a plot": (
+        PLOT.format("return []").replace("takes=", "take="),
+        "mine.py: fails to load: PlotKind: unknown field 'take'; did you mean 'takes'?",
+    ),
+    "no direction": (
+        METRIC.format("compute=len, better='lower'"),
+        "metric 'own': better: unknown direction 'lower'; allowed: less, more, or \"\" if neither",
+    ),
+    "fails at a line": ("import math\nmath.nothing\n", "has no attribute 'nothing' (line 2)"),
     "no metric": (IMPORT + "clustersim.register_metric(3)\n", "takes a clustersim.Metric, found 3"),
     "a built-in plot": (
         PLOT.format("return []").replace("name='own'", "name='curve'"),
@@ -84,6 +93,10 @@ def test_file_that_registers_nothing(
         ({"plugins": ["mine.txt"]}, "its name must end in .py"),
         ({"plugins": [3]}, "plugins[0]: input should be"),
         ({"metrics": ["owm"], "plugins": ["mine.py"]}, "unknown metric 'owm'; did you mean 'own'"),
+        (
+            {"metrics": ["no_one"]},
+            "a metric of your own needs its file under plugins or in --plugins",
+        ),
         ({"metrics": ["own@1"], "plugins": ["mine.py"]}, "unknown metric 'own@1'"),
         ({"metrics": ["own.a"], "plugins": ["mine.py"]}, "unknown metric 'own.a'"),
         (
@@ -91,6 +104,10 @@ def test_file_that_registers_nothing(
             "set: plugins cannot be set; list them under `plugins` of the study",
         ),
         ({"plots": [{"kind": "owm"}]}, "plots[0].kind: unknown plot kind 'owm'"),
+        (
+            {"plots": [{"kind": "dots"}]},
+            "a plot kind of your own needs its file under plugins or in --plugins",
+        ),
     ],
 )
 def test_names_in_a_study(refuse: Refuse, edits: dict[str, object], words: str) -> None:
