@@ -90,9 +90,12 @@ def memory_notes(options: Mapping[str, str]) -> list[str]:
 
 
 def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:
-    """Return a note if no run on a chip is in the calibration, unless the chip is hypothetical."""
+    """Return a note if no run on a chip is in the calibration.
+
+    The interval of a hypothetical chip with ranges is explained by `chip_notes`.
+    """
     measured = {label for _, level, label in calibration.keys if level == "chip"}
-    if chip.hypothetical or chip.name in measured:
+    if (chip.hypothetical and _range_text(chip)) or chip.name in measured:
         return []
     return [
         f"No run on {chip.name} is in the calibration; its efficiencies are those of related "

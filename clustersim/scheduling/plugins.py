@@ -136,9 +136,9 @@ def _find(
         raise InputError(kind, f"{hint}; or FILE.py:ClassName for a user-defined {kind}")
     path = folder / file_name
     if not path.exists():
-        base = "the current folder" if folder == Path() else str(folder)
-        where = "" if Path(file_name).is_absolute() else f"; {file_name} is relative to {base}"
-        raise InputError(path, f"cannot be read: No such file or directory{where}")
+        beside = "the current folder" if folder == Path() else str(folder)
+        where = "" if Path(file_name).is_absolute() else f"; {file_name} is relative to {beside}"
+        raise InputError(kind, f"{path}: cannot be read: No such file or directory{where}")
     module = load_module(path)
     classes: dict[str, type[Plugin]] = {
         key: value

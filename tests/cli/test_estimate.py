@@ -235,6 +235,10 @@ class TestJob:
         text = " ".join(found.notes)
         assert "SeedChip is hypothetical" in text
         assert "peak in BF16 120 to 300 TFLOP/s" in text
+        # Without ranges there is nothing to name, and the chip is as unmeasured as any other.
+        assert not any("range of its specification" in note for note in sure.notes)
+        assert any(note.startswith("No run on SeedChip") for note in sure.notes)
+        assert not any(note.startswith("No run on SeedChip") for note in found.notes)
 
     def test_options_change_what_they_name(self) -> None:
         base = estimate("llama3-8b", "H100", 64, plan="tp=2").best

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from clustersim.cli.main import main
+from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.report import run_study, write_report
 from clustersim.report.findings import findings, warnings
@@ -17,6 +18,7 @@ from clustersim.studies import define_study, load_result
 from tests.report.browser import Browser
 from tests.study_stores import keep_runs
 
+METRICS = ["mean_wait_s", "utilisation"]
 FIELDS = {
     "name": "two policies",
     "question": "Which policy carries <more>?",
@@ -227,9 +229,15 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
         "workload.load": [0.5, 0.7],
     }
     fields["replications"] = 2
+    fields["metrics"] = METRICS
     assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
-    figures, problems = draw_plots(load_result(tmp_path / "out"))
+    result = load_result(tmp_path / "out")
+    figures, problems = draw_plots(result)
     assert not problems
+    # The first metric at all points comes before the second: only the first findings are printed.
+    first, second = (study_axes(result).get(name, axis_of(name)).label for name in METRICS[:2])
+    assert [first in sentence for sentence in findings(result)[:5]] == [True] * 4 + [False]
+    assert second in findings(result)[4]
     assert "1-differences" in [figure.name for figure in figures]
 
 
