@@ -66,7 +66,11 @@ def test_a_policy_is_looked_for_beside_the_scenario_and_here(
     monkeypatch.chdir("here")
     run = ["run", "../there/scenario.yaml", "--out", "out", "--set"]
     policy = "scheduler.policy=mine.py:Mine"
-    refuse([*run, policy], "scheduler.policy: ../there/mine.py: cannot be read: No such file", "relative to ../there")
+    refuse(
+        [*run, policy],
+        "scheduler.policy: ../there/mine.py: cannot be read: No such file",
+        "relative to ../there",
+    )
     Path("mine.py").write_text(SCHEDULE + "for job in list(self.waiting): self.start(job)\n")
     assert main([*run, policy]) == 0
     Path("../there/mine.py").write_text("x = 1\n")
