@@ -74,11 +74,18 @@ def path_of_change(folder: str | Path, field: str, value: Any) -> Any:
     folder : str or Path
         Folder of the scenario.
     field : str
-        The changed field; only those of :data:`FILE_FIELDS` name files.
+        The changed field; only ``catalogue`` and those of :data:`FILE_FIELDS` name files.
     value : object
         Any value that does not name a file is returned unchanged.
     """
-    if field not in FILE_FIELDS or not isinstance(value, str):
+    if field == "catalogue" and isinstance(value, list):
+        return [_path_here(folder, each) for each in value]
+    return _path_here(folder, value) if field in FILE_FIELDS else value
+
+
+def _path_here(folder: str | Path, value: Any) -> Any:
+    """Return the full path of a file that is in the current folder and not in `folder`."""
+    if not isinstance(value, str):
         return value
     file, colon, name = value.partition(":")
     if not Path(file).suffix or os.path.isfile(Path(folder) / file) or not os.path.isfile(file):
