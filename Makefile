@@ -25,6 +25,7 @@ QUICK := $(addprefix quick-,$(EXPERIMENTS))
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
+	@echo "installing clustersim and more than 100 packages into $(VENV); this takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[$(EXTRAS)]'

@@ -20,11 +20,13 @@ from clustersim.version import __version__
 
 if TYPE_CHECKING:
     from clustersim.analysis.metrics import Metric, register_metric
+    from clustersim.analysis.part import FleetView, Part
     from clustersim.availability.supply import nodes_over_time
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.estimation.estimate import Estimate, estimate
     from clustersim.performance import best_plans
+    from clustersim.plots.axis import axis_of
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
     from clustersim.report import run_study, write_report
     from clustersim.scenario.run import run
@@ -51,9 +53,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Estimate",
+    "FleetView",
     "InputError",
     "Metric",
     "NodePlacement",
+    "Part",
     "Placement",
     "PlotKind",
     "Policy",
@@ -65,6 +69,7 @@ __all__ = [
     "Study",
     "StudyResult",
     "__version__",
+    "axis_of",
     "best_plans",
     "build_graph",
     "check_policy",
@@ -99,9 +104,11 @@ __all__ = [
 
 _HOME = {
     "Estimate": "estimation.estimate",
+    "FleetView": "analysis.part",
     "InputError": "errors",
     "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",
+    "Part": "analysis.part",
     "Placement": "scheduling",
     "PurchasePlan": "procurement",
     "PlotKind": "studies.plot_kinds",
@@ -112,6 +119,7 @@ _HOME = {
     "Streams": "seeds",
     "Study": "studies.study",
     "StudyResult": "studies.study_result",
+    "axis_of": "plots.axis",
     "best_plans": "performance",
     "build_graph": "topology",
     "check_policy": "simulation.check_policy",

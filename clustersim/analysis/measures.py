@@ -98,7 +98,8 @@ def measure(
     Raises
     ------
     InputError
-        If no job is left to measure, or periods are given without a horizon.
+        If no job is left to measure, none of them had finished, or periods are given without a
+        horizon.
     PluginError
         If a user-defined metric fails, or does not return a number.
 
@@ -124,6 +125,8 @@ def measure(
         )
     begin_s, end_s = float(jobs.submit_s[first]), float(jobs.submit_s[last - 1])
     part = Part(run, first, last, begin_s, end_s, warm_up_reached=reached)
+    if not part.finished.any():
+        raise InputError("window", "none of the measured jobs had finished at the horizon")
     metrics: dict[str, float] = {}
     for each in _known(plugins):
         if each.compute is not None:

@@ -68,24 +68,21 @@ def names_of(metric: Metric) -> str:
 
 def metric_lines() -> Iterator[str]:
     """Yield the lines that ``clustersim metrics`` prints."""
-    for number, (heading, metrics) in enumerate(by_heading()):
-        if number:
-            yield ""
-        yield heading
-        for each in metrics:
-            better = f"{each.better} is better" if each.better else ""
-            facts = ", ".join(filter(None, (each.unit, better)))
-            yield f"  {names_of(each)}{f' ({facts})' if facts else ''}"
-            label = f"{each.label[0].upper()}{each.label[1:]}. "
-            text = definition_of(each)
-            text = text if text.startswith(label[:-2]) else f"{label}{text}"
-            yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
-    yield ""
     yield textwrap.fill(
         "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
         "with window.periods. Units are those of the tables.",
         WIDTH,
     )
+    for heading, metrics in by_heading():
+        yield ""
+        yield heading
+        for each in metrics:
+            better = f"{each.better} is better" if each.better else ""
+            facts = ", ".join(filter(None, (each.unit, better)))
+            head = f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
+            yield textwrap.fill(head, WIDTH, subsequent_indent=INDENT)
+            text = definition_of(each)
+            yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
 
 
 def metric_rows() -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from clustersim.analysis.registry import Registry
+from clustersim.analysis.registry import Registry, names_its_fields, unknown_item
 from clustersim.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ _COLUMNS = (
 """Columns of a study's tables that are not metrics."""
 
 
+@names_its_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One number that is measured for each run.
@@ -76,15 +77,16 @@ class Metric:
     name : str
         Name in files, tables and plots.  It ends in the unit, if there is one (``mean_wait_s``).
     label : str
-        A noun phrase for axes and sentences, without the unit.
+        A noun phrase for axes and sentences, without the unit.  It is lower-case, except for
+        proper nouns and abbreviations.
     definition : str
-        Exact definition in one or two sentences.
+        Exact definition in one or two sentences, each with a full stop.
     compute : callable, optional
-        Takes a :class:`~clustersim.analysis.part.Part` (the jobs and the time within a study's
-        window) and returns a number, or NaN if there is nothing to measure.
+        Takes a :class:`~clustersim.Part` (the jobs and the time within a study's window) and
+        returns a number in SI units, or NaN if there is nothing to measure.
     of_fleet : callable, optional
         Replaces `compute` for metrics that are known before a run: takes a
-        :class:`~clustersim.analysis.part.FleetView`.
+        :class:`~clustersim.FleetView`.
     by_pool : callable, optional
         Takes the same argument and returns values by pool name.  They are named ``NAME.POOL``.
     per_period : bool
@@ -106,11 +108,13 @@ class Metric:
     least, most : float
         Bounds of its values; intervals are clipped to them.
     service : bool
-        Whether it measures the service to jobs, and so has no steady value under overload.
+        Whether it measures the service to jobs, such as a wait, which grows without bound if more
+        work arrives than the fleet can do.  Under overload its value is then infinite.
     constant : bool
         Whether it is the same in every replication of a point, and so has no interval.
     subject : str
-        Heading under which it is listed.
+        Heading under which a built-in metric is listed: ``waits``, ``work``, ``costs``, ``counts``
+        or ``fleets``.  Registered metrics are listed under the name of their file.
     file : str
         The plugin file that registers it; "" for a built-in metric.  Set by the registry.
 
@@ -160,9 +164,10 @@ class Metric:
             if not (isinstance(text, str) and text.strip()):
                 yield f"{field} must be a text, found {text!r}"
         if self.dimension and self.dimension not in DIMENSIONS:
-            yield unknown_name("dimension", self.dimension, DIMENSIONS)
+            yield f"dimension: {unknown_name('dimension', self.dimension, DIMENSIONS)}"
         if self.better not in ("", "less", "more"):
-            yield unknown_name("direction", self.better, ("less", "more"))
+            direction = unknown_name("direction", self.better, ("less", "more"))
+            yield f'better: {direction}, or "" if neither is better'
         if (self.compute is None) == (self.of_fleet is None):
             yield "needs either compute or of_fleet"
         for field in ("compute", "of_fleet", "by_pool", "of_period"):
@@ -303,7 +308,7 @@ def metric_of(name: str) -> Metric:
     """
     found = find_metric(name)
     if found is None:
-        raise InputError("metric", unknown_name("metric", name, METRICS.items))
+        raise InputError("metric", unknown_item("metric", name, METRICS.items))
     return found
 
 

@@ -17,7 +17,6 @@ from clustersim.array_types import Bools, Floats
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
 from clustersim.costs.money import MoneySpec
-from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform
 from clustersim.simulation.result import Result
 
@@ -61,6 +60,15 @@ class MeasuredRun:
 class Part:
     """A part of a run: a range of jobs in the order of submission, and a time interval.
 
+    The functions of a :class:`~clustersim.Metric` take it.  Its arrays have one of two lengths:
+
+    - one value per measured job: `wait_s`, `total_wait_s`, `waits_still`, `queued_still`,
+      `finished`, and the rows of `jobs`
+    - one value per measured job that had finished: `finished_wait_s`, `jct_s`, `run_s`
+
+    The lengths differ if the run stopped at a horizon.  ``part.total_wait_s[part.finished]``
+    selects the finished jobs from an array of the first kind.  All times are in seconds.
+
     Attributes
     ----------
     run : MeasuredRun
@@ -71,6 +79,14 @@ class Part:
         The time interval in which the fleet is measured.
     warm_up_reached : bool
         Whether a steady state was found that begins at `first`.
+
+    Examples
+    --------
+    The share of finished jobs that waited longer than they ran:
+
+    >>> def outwaited(part):
+    ...     longer = part.finished_wait_s > part.run_s
+    ...     return float(longer.mean()) if len(longer) else float("nan")
     """
 
     run: MeasuredRun
@@ -95,60 +111,64 @@ class Part:
 
     @cached_property
     def chosen(self) -> Bools:
-        """Mask of the measured jobs among the submitted ones (jobs,)."""
+        """Whether each job that was submitted before the run stopped is measured (submitted,)."""
         chosen = np.zeros(len(self.run.submitted.submit_s), dtype=bool)
         chosen[self.first : self.last] = True
         return chosen & self.run.submitted.runnable
 
     @cached_property
     def jobs(self) -> pd.DataFrame:
-        """Rows of the measured jobs in the jobs table."""
+        """Rows of the measured jobs in the table ``jobs.parquet``."""
         table = self.result.jobs
         return table[table["submit_s"] <= self.run.submitted.end_s][self.chosen]
 
     @cached_property
     def wait_s(self) -> Floats:
-        """Wait of each measured job; until the run stopped if it had not started."""
+        """Seconds from submission to the first start of each measured job (measured jobs,).
+
+        It is never NaN: for a job that had not started (`waits_still`) the wait until the run
+        stopped counts.
+        """
         return self.run.submitted.wait_s[self.chosen]
 
     @cached_property
     def total_wait_s(self) -> Floats:
-        """Wait of each measured job over all its attempts."""
+        """Seconds in the queue over all attempts, until the run stopped (measured jobs,)."""
         return self.run.submitted.total_wait_s[self.chosen]
 
     @cached_property
     def waits_still(self) -> Bools:
-        """Whether each measured job had not started when the run stopped."""
+        """Whether each measured job had not started when the run stopped (measured jobs,)."""
         return np.isnan(self.run.submitted.start_s[self.chosen])
 
     @cached_property
     def queued_still(self) -> Bools:
-        """Whether each measured job was in the queue when the run stopped, for any attempt."""
+        """Whether each measured job was queued when the run stopped, for any attempt.
+
+        Shape: (measured jobs,).
+        """
         return self.run.submitted.waits[self.chosen]
 
     @cached_property
-    def ended(self) -> Bools:
-        """Mask of the measured jobs that had finished when the run stopped (jobs,).
+    def finished(self) -> Bools:
+        """Whether each measured job had finished when the run stopped (measured jobs,)."""
+        return np.isfinite(self.run.submitted.finish_s[self.chosen])
 
-        Raises
-        ------
-        InputError
-            If there is no such job.
-        """
-        ended = self.chosen & np.isfinite(self.run.submitted.finish_s)
-        if not ended.any():
-            raise InputError("window", "none of the measured jobs had finished at the horizon")
-        return ended
+    @cached_property
+    def finished_wait_s(self) -> Floats:
+        """Seconds from submission to the first start (finished measured jobs,)."""
+        return self.wait_s[self.finished]
 
     @cached_property
     def jct_s(self) -> Floats:
-        """Seconds from submission to finish of each measured job that had finished."""
-        return self.run.submitted.finish_s[self.ended] - self.run.submitted.submit_s[self.ended]
+        """Seconds from submission to finish (finished measured jobs,)."""
+        jobs = self.run.submitted
+        return (jobs.finish_s - jobs.submit_s)[self.chosen][self.finished]
 
     @cached_property
     def run_s(self) -> Floats:
-        """Seconds for which the same jobs held accelerators, in all their attempts."""
-        return self.run.submitted.held_s[self.ended]
+        """Seconds for which jobs held accelerators, in all attempts (finished measured jobs,)."""
+        return self.run.submitted.held_s[self.chosen][self.finished]
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -201,11 +221,13 @@ def half_width(series: Floats) -> float:
 
 @dataclass(frozen=True)
 class FleetView:
-    """Inputs of the metrics that are known before a run.
+    """Inputs of the metrics that are known before a run (`of_fleet` of a metric).
 
     Attributes
     ----------
     fleet : Platform
+        The cluster (``fleet.cluster.pools``), and the catalogue of its chips
+        (``fleet.catalogue``).
     money : MoneySpec, optional
         Prices of the scenario; by default the planning assumptions.
     offered_load : float

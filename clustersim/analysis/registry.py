@@ -12,11 +12,12 @@ import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, unknown_name
 from clustersim.scheduling.plugins import (
     error_text,
     load_module,
@@ -25,13 +26,23 @@ from clustersim.scheduling.plugins import (
 )
 from clustersim.scheduling.stalls import LONGEST_CALL_S, stopped_when_stalled
 
-__all__ = ["SESSION", "Plugin", "Registry", "load_plugins", "users_code"]
+__all__ = [
+    "SESSION",
+    "Plugin",
+    "Registry",
+    "load_plugins",
+    "names_its_fields",
+    "registered_text",
+    "unknown_item",
+    "users_code",
+]
 
 SESSION = "<session>"
 """Takes the place of the file name for items registered outside plugin files."""
 _REGISTERED = "__clustersim_registered__"
 
 Item = TypeVar("Item")
+Definition = TypeVar("Definition", bound=type[Any])
 
 
 class Registry(Generic[Item]):
@@ -167,6 +178,58 @@ def _loaded(file: str) -> Plugin:
         if names.count((kind, name)) > 1:
             raise InputError(file, f"registers {kind} {name!r} twice")
     return Plugin(file, tuple(items))
+
+
+def unknown_item(kind: str, name: object, allowed: Iterable[str]) -> str:
+    """Return a message for an unknown metric or plot kind, which a plugin may define.
+
+    Examples
+    --------
+    >>> unknown_item("metric", "oen", ["one"])
+    "unknown metric 'oen'; did you mean 'one'? allowed: one; a metric of your own needs its file \
+under plugins or in --plugins"
+    """
+    text = unknown_name(kind, name, allowed)
+    if not text.startswith("unknown"):
+        return text
+    return f"{text}; a {kind} of your own needs its file under plugins or in --plugins"
+
+
+def registered_text(plugins: Sequence[Plugin]) -> list[str]:
+    """Return a line for each plugin file, with the names of what it registers by kind.
+
+    Examples
+    --------
+    >>> registered_text([Plugin("empty.py", ())])
+    ['empty.py registers nothing']
+    """
+    lines = []
+    for plugin in plugins:
+        names: dict[str, list[str]] = {}
+        for where, item in plugin.items:
+            names.setdefault(where.kind, []).append(item.name)
+        parts = [
+            f"{kind if len(own) == 1 else f'{kind}s'} {', '.join(own)}"
+            for kind, own in names.items()
+        ]
+        lines.append(f"{plugin.file} registers {' and '.join(parts) or 'nothing'}")
+    return lines
+
+
+def names_its_fields(cls: Definition) -> Definition:
+    """Have a dataclass refuse an unknown keyword with a message that gives the nearest field."""
+    known = [each.name for each in fields(cls)]
+    original = cls.__init__
+
+    @wraps(original)
+    def init(self: Any, *values: Any, **named: Any) -> None:
+        for name in named:
+            if name not in known:
+                raise InputError(cls.__name__, unknown_name("field", name, known))
+        original(self, *values, **named)
+
+    cls.__init__ = init
+    return cls
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 
 from clustersim.analysis.metrics import is_metric, metric_names, metric_schema
-from clustersim.errors import unknown_name
+from clustersim.analysis.registry import unknown_item
 from clustersim.units import find_quantity
 
 __all__ = [
@@ -94,7 +94,7 @@ def _periods(value: Any) -> Any:
 
 def _metric(name: str) -> str:
     if not is_metric(name):
-        raise ValueError(unknown_name("metric", name, metric_names()))
+        raise ValueError(unknown_item("metric", name, metric_names()))
     return name
 
 

@@ -121,6 +121,14 @@ class Accelerator(Brief):
             return self.price_value
         return (self.price_low + self.price_high) / 2
 
+    @property
+    def memory_from_stacks(self) -> bool:
+        """Whether capacity or bandwidth of the memory is derived from the number of stacks."""
+        derived = f"{self.hbm_stacks} stacks of "
+        return any(
+            self.sources.get(key, "").startswith(derived) for key in ("hbm_bytes", "hbm_Bps")
+        )
+
     def with_hbm(self, hbm_type: str, hbm_stacks: int) -> Accelerator:
         """Return the same chip with different memory.
 

@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import OldName, add_catalogue
-from clustersim.cli.text import table
+from clustersim.text_table import table
 
 if TYPE_CHECKING:
     from clustersim.catalogue import Accelerator, Catalogue, Model

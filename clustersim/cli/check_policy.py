@@ -6,7 +6,7 @@ import argparse
 import textwrap
 
 from clustersim.cli.options import whole_number
-from clustersim.cli.text import table
+from clustersim.text_table import table
 
 __all__ = ["add_parser", "run"]
 
@@ -22,7 +22,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="example: clustersim check-policy my_policy.py:NarrowestFirst",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("policy", nargs="?", default="fcfs", metavar="POLICY")
+    parser.add_argument(
+        "policy",
+        nargs="?",
+        default="fcfs",
+        metavar="POLICY",
+        help="name of a built-in policy, or FILE.py:ClassName (default: fcfs)",
+    )
     parser.add_argument(
         "--placement",
         default="consolidate",
@@ -30,7 +36,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="consolidate, spread, pooled, or FILE.py:ClassName; it decides which nodes stay free, "
         "not how fast a job runs",
     )
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="N")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="seed of the random jobs"
+    )
     parser.set_defaults(run=run)
 
 
@@ -45,5 +53,7 @@ def run(args: argparse.Namespace) -> int:
         "twice or lost, every job ends, nothing starts early, sizes kept, the same schedule twice"
     )
     print(table([(f.trial, f.problem or "ok") for f in findings], ["trial", "finding"]))
+    if any(finding.problem for finding in findings):
+        return 1
     print(textwrap.fill(f"Note: {SPEED_NOTE}.", 100, subsequent_indent="  "))
-    return 1 if any(finding.problem for finding in findings) else 0
+    return 0

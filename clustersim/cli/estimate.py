@@ -205,9 +205,9 @@ def _run_table(args: argparse.Namespace) -> int:
 
 
 def _print_columns() -> None:
-    from clustersim.cli.text import table
     from clustersim.estimation import COLUMNS
     from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
+    from clustersim.text_table import table
 
     print("Input columns")
     print(table([*COLUMNS.items(), *FOR_UNKNOWN_CHIPS.items()], ["column", "meaning"]))

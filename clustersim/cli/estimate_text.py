@@ -8,10 +8,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.catalogue.assumptions import server_price_cny
-from clustersim.cli.text import table
 from clustersim.estimation.given_plan import USUAL, plan_text, unusual_etp
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.text_table import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
     format_count,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from clustersim import interrupts
 from clustersim.cli.options import add_catalogue, whole_number
-from clustersim.cli.text import table
+from clustersim.text_table import table
 from clustersim.units import format_percent
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ COMMANDS = (
     "measure",
     "fit",
     "metrics",
+    "plots",
     "schema",
     "check_policy",
 )
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         0; 1 if the answer is no (nothing fits, a plan misses its goal, a policy breaks a rule, a
-        run of a study fails); 2 for unusable input; 128 + the signal number after a signal (130
-        after Ctrl-C).
+        run of a study fails, a requested picture cannot be drawn); 2 for unusable input; 128 + the
+        signal number after a signal (130 after Ctrl-C).
     """
     with interrupts.watched(*interrupts.SIGNALS, command=True):
         try:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_catalogue, whole_number
-from clustersim.cli.text import table
 from clustersim.interrupts import check, held, taken
+from clustersim.text_table import table
 
 if TYPE_CHECKING:
     from clustersim.microbenchmarks.case import Case

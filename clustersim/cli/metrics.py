@@ -34,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.analysis.column_page import column_rows, columns_page
     from clustersim.analysis.metric_list import metric_lines, metric_rows
-    from clustersim.analysis.registry import load_plugins
+    from clustersim.analysis.registry import load_plugins, registered_text
 
-    load_plugins(args.plugins)
+    plugins = load_plugins(args.plugins)
     if args.json:
         rows = column_rows() if args.columns else metric_rows()
         print(json.dumps(rows, indent=2))
     elif args.columns:
         print(columns_page(), end="")
     else:
-        print("\n".join(metric_lines()))
+        print("\n".join([*metric_lines(), *([""] if plugins else []), *registered_text(plugins)]))
     return 0

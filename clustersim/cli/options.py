@@ -81,7 +81,8 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="file that registers user-defined metrics or plots (may be repeated)",
+        help="file that registers user-defined metrics or plots, relative to the current folder "
+        "(may be repeated)",
     )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.catalogue import hypothetical_note
-from clustersim.cli.text import table
 from clustersim.procurement import PurchasePlan
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret
@@ -17,6 +16,7 @@ from clustersim.procurement.shadow_prices import ALL
 from clustersim.procurement.summary_text import amount_text, conclusion, metric_text
 from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import worst_place
+from clustersim.text_table import table
 from clustersim.units import format_money, format_number, scale_of
 
 __all__ = ["plan_text"]

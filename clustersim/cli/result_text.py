@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.array_types import Bools
-from clustersim.cli.text import table
+from clustersim.text_table import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
     counted,

@@ -47,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.plots.style import picture_formats
-    from clustersim.report.study import run_study
+    from clustersim.report.study import conduct
     from clustersim.scenario.changes import change_items
     from clustersim.scenario.parameter_paths import removal_notes
     from clustersim.studies.store import open_store
@@ -61,20 +61,19 @@ def run(args: argparse.Namespace) -> int:
         print(_preview(study.spec.replications, args.study))
     for line in removal_notes(change_items(args.changes)):
         print(line)
-    complete = run_study(
+    conducted = conduct(
         study,
         args.out,
         workers=args.workers,
         dask=args.dask,
         resume=args.resume,
         keep_old=args.keep_old,
-        report=True,
         formats=formats,
     )
-    if not complete:
+    if not conducted.complete:
         return 130
     with open_store(Path(args.out)) as store:
-        return 1 if store.any_failed() else 0
+        return 1 if conducted.not_drawn or store.any_failed() else 0
 
 
 def _preview(replications: object, path: str) -> str:

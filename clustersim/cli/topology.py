@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
-from clustersim.cli.text import table
+from clustersim.text_table import table
 from clustersim.units import format_count, format_duration, format_number, format_rate
 
 if TYPE_CHECKING:

@@ -136,7 +136,7 @@ def _chips(args: argparse.Namespace) -> dict[str, int]:
 def _print_statistics(
     statistics: TraceStatistics, jobs: pd.DataFrame, chips: dict[str, int], hours: str
 ) -> None:
-    from clustersim.cli.text import table
+    from clustersim.text_table import table
     from clustersim.units import format_duration
 
     mix = statistics.size_mix
@@ -198,10 +198,10 @@ def _relative(rates: Floats) -> str:
 
 def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar) -> None:
     """Fit a model, print its distance to the log, save it and the picture of the fit."""
-    from clustersim.cli.text import table
     from clustersim.plots.style import save_figure
     from clustersim.plots.trace import plot_fit
     from clustersim.seeds import Streams
+    from clustersim.text_table import table
     from clustersim.workload import generate_jobs, save_workload
     from clustersim.workload.fit import fit_distance, fit_workload
 

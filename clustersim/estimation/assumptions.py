@@ -11,7 +11,7 @@ from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.plan_rules import precision_note
 from clustersim.performance.stacks import PRODUCTS
-from clustersim.units import format_memory
+from clustersim.units import format_bytes, format_memory, format_rate
 
 __all__ = [
     "PRECISIONS",
@@ -90,9 +90,12 @@ def memory_notes(options: Mapping[str, str]) -> list[str]:
 
 
 def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:
-    """Return a note if no run on a chip is in the calibration, unless the chip is hypothetical."""
+    """Return a note if no run on a chip is in the calibration.
+
+    The interval of a hypothetical chip with ranges is explained by `chip_notes`.
+    """
     measured = {label for _, level, label in calibration.keys if level == "chip"}
-    if chip.hypothetical or chip.name in measured:
+    if (chip.hypothetical and _range_text(chip)) or chip.name in measured:
         return []
     return [
         f"No run on {chip.name} is in the calibration; its efficiencies are those of related "
@@ -101,14 +104,20 @@ def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:
 
 
 def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
-    """Say that a chip is hypothetical, and what the range of its specification means for a plan."""
+    """Say what is derived or hypothetical of a chip, and what its range means for a plan."""
+    notes = []
+    if chip.memory_from_stacks:
+        notes.append(
+            f"The memory of {chip.name} follows from its {chip.hbm_stacks} stacks of "
+            f"{chip.hbm_type}: {format_bytes(chip.hbm_bytes)} at {format_rate(chip.hbm_Bps)}. To "
+            "set it, give hbm_capacity and hbm_bandwidth."
+        )
     note = hypothetical_note([chip])
     if note is None:
-        return []
-    notes = [
-        note.removeprefix("Note: "),
-        f"The interval includes the range of its specification: {_range_text(chip)}.",
-    ]
+        return notes
+    notes.append(note.removeprefix("Note: "))
+    if ranges := _range_text(chip):
+        notes.append(f"The interval includes the range of its specification: {ranges}.")
     low, high = (
         BINARY_GIGABYTE * size
         for size in chip.ranges.get("hbm_bytes", (chip.hbm_bytes, chip.hbm_bytes))

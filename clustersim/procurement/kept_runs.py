@@ -188,7 +188,7 @@ def _reason(key: str, run: _Kept) -> str:
         by = run.code.version if run.code is not None else ""
         return (
             f"made by clustersim {by}".rstrip() + f" (code {code_hash(key)}), but this is {now}; "
-            f"changed since: {what}"
+            f"differences: {what}"
         )
     return "the scenario or a file that it reads has changed since"
 

@@ -107,7 +107,7 @@ def code_notes(result: StudyResult) -> list[str]:
         if made_by == now.label:
             continue
         before = result.codes.get(str(made_by))
-        what = "" if before is None else f" Changed since: {changed_files(before, now)}."
+        what = "" if before is None else f" Differences: {changed_files(before, now)}."
         notes.append(
             f"Note: {count:,} of {len(result.runs):,} runs were made by "
             f"{before or f'code {made_by}'}, not by {now}, which wrote these tables.{what}"
@@ -210,8 +210,7 @@ def _is_users(metric: str) -> bool:
 
 
 def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
-    table = result.differences
-    for row in table.to_dict("records") if table is not None else ():
+    for row in _by_metric(result.differences):
         axis = axes.get(row["metric"], axis_of(row["metric"]))
         place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
@@ -255,6 +254,17 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         else:
             half = _percent((high - low) / 2)
             yield f"{head} {size} ± {half} {word} ({pairs}{_over_draws(row)})."
+
+
+def _by_metric(table: pd.DataFrame | None) -> list[Mapping[Hashable, Any]]:
+    """Return the rows of differences in the order of the metrics: of the first one at all points.
+
+    Only the first findings are printed, and the metric that the study names first matters most.
+    """
+    if table is None or table.empty:
+        return []
+    order = {name: place for place, name in enumerate(table["metric"].unique())}
+    return sorted(table.to_dict("records"), key=lambda row: order[row["metric"]])
 
 
 def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:

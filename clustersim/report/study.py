@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from clustersim.outputs import replacing
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings, warnings
 from clustersim.report.page import write_page
+from clustersim.report.points_text import points_text
 from clustersim.report.study_figures import NamedFigure, draw_plots
 from clustersim.report.study_page import fleet_notes, study_page
 from clustersim.spreadsheets import plain_cells
@@ -29,10 +31,26 @@ from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
 from clustersim.units import counted, format_duration
 
-__all__ = ["run_study", "write_report", "write_results"]
+__all__ = ["Conducted", "conduct", "run_study", "write_report", "write_results"]
 
 SHOW_EVERY_S = 10.0
 WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Conducted:
+    """What became of a study.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether all runs are done.
+    not_drawn : tuple of str
+        Why pictures that its file requests could not be drawn.
+    """
+
+    complete: bool
+    not_drawn: tuple[str, ...] = ()
 
 
 def run_study(
@@ -70,33 +88,56 @@ def run_study(
     InputError
         If the study or the folder cannot be used.
     """
-    began = time.perf_counter()
-    study = define_study(study)
-    display = _ProgressDisplay(report=report, progress=progress)
-    if report and study.spec.question:
-        print(textwrap.fill(study.spec.question, WIDTH))
-    complete = make_runs(
-        study,
+    return conduct(
+        define_study(study),
         out,
         workers=workers,
         executor=executor,
         dask=dask,
         resume=resume,
         keep_old=keep_old,
-        progress=display.show,
-    )
-    if report:
-        display.end()
-        _report(Path(out), formats, complete=complete, done=display.summary(), began=began)
-    return complete
+        progress=progress,
+        report=report,
+        formats=formats,
+    ).complete
 
 
-def _report(out: Path, formats: Sequence[str], *, complete: bool, done: str, began: float) -> None:
-    """Write the tables and pictures of a study, and print its findings."""
+def conduct(
+    study: Study,
+    out: str | Path,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    report: bool = True,
+    formats: Sequence[str] = ("png", "svg"),
+    **options: Any,
+) -> Conducted:
+    """Run a study as :func:`run_study` does, with the `options` of :func:`make_runs`."""
+    began = time.perf_counter()
+    display = _ProgressDisplay(report=report, progress=progress)
+    if report and study.spec.question:
+        print(textwrap.fill(study.spec.question, WIDTH))
+    complete = make_runs(study, out, progress=display.show, **options)
+    if not report:
+        return Conducted(complete)
+    display.end()
+    problems = _report(Path(out), formats, complete=complete, done=display.summary(), began=began)
+    return Conducted(complete, tuple(problems) if study.spec.plots else ())
+
+
+def _report(
+    out: Path, formats: Sequence[str], *, complete: bool, done: str, began: float
+) -> list[str]:
+    """Write the tables and pictures of a study, and print its findings.
+
+    Returns
+    -------
+    list of str
+        Why pictures could not be drawn.
+    """
     result = load_result(out)
     if result.runs.empty:
         print("interrupted before the first run was done")
-        return
+        return []
     if not complete:
         print(f"interrupted; writing the results of {counted(len(result.runs), 'run')}", flush=True)
     try:
@@ -105,6 +146,8 @@ def _report(out: Path, formats: Sequence[str], *, complete: bool, done: str, beg
         incomplete = "its tables and pictures are incomplete; --resume writes them"
         print(f"all finished runs are in {out}; {incomplete}", file=sys.stderr)
         raise
+    for line in points_text(result):
+        print(line)
     for line in [*findings(result), *warnings(result), *fleet_notes(result)]:
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     failed = result.runs[result.runs["status"] == "failed"]
@@ -119,6 +162,7 @@ def _report(out: Path, formats: Sequence[str], *, complete: bool, done: str, beg
     for figure in figures:
         print(f"picture: {out / f'{figure.name}.{formats[0]}'}")
     print(f"tables: {out}; for a page with everything: clustersim report {shlex.quote(str(out))}")
+    return problems
 
 
 def write_results(
@@ -194,7 +238,9 @@ def write_report(folder: str | Path) -> Path:
     result = load_result(folder)
     for line in code_notes(result):
         note(line.removeprefix("Note: "))
-    figures, _ = draw_plots(result) if len(result.runs) else ([], [])
+    figures, problems = draw_plots(result) if len(result.runs) else ([], [])
+    for problem in problems:
+        note(f"not drawn: {problem}")
     return write_page(study_page(result, folder, figures), folder / "report.html")
 
 

@@ -31,7 +31,8 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
     -------
     figures : list of NamedFigure
     problems : list of str
-        Why pictures could not be drawn: the study lacks the data, or does not have them yet.
+        Why pictures could not be drawn: the study lacks the data, or does not have them yet, or a
+        user-defined plot kind fails, whose file is named.
     """
     plots = result.study.spec.plots or default_plots(result)
     drawn, problems = [], []
@@ -39,7 +40,10 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
         try:
             drawn.append(_drawn(result, plot, f"{number}-{plot.kind}"))
         except InputError as error:
-            problems += [f"plot {number} ({plot.kind}): {problem}" for problem in error.problems]
+            kind = find_plot_kind(plot.kind)
+            file = f"{kind.file}: " if kind is not None and kind.file == error.source else ""
+            head = f"plot {number} ({plot.kind}): {file}"
+            problems += [f"{head}{problem}" for problem in error.problems]
     return drawn, problems
 
 

@@ -144,17 +144,19 @@ def _results(result: StudyResult) -> list[str | Table]:
                 "indices.csv",
             )
         )
-    points = result.points.drop(columns=constant_facts(result.points))
-    parts.append(
-        _table(
-            result,
-            "Points",
-            points,
-            "Means over replications; in parentheses: 95 % interval.",
-            "points.csv",
-        )
-    )
+    parts.append(point_table(result))
     return parts
+
+
+def point_table(result: StudyResult) -> Table:
+    """Return the table of a study's points, without facts that are the same at all of them."""
+    return _table(
+        result,
+        "Points",
+        result.points.drop(columns=constant_facts(result.points)),
+        "Means over replications; in parentheses: 95 % interval.",
+        "points.csv",
+    )
 
 
 def _table(

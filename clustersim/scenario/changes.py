@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from clustersim.catalogue import Accelerator, load_catalogue
 from clustersim.errors import InputError, check_kind, shown, unknown_name
 from clustersim.files import parse_yaml, read_yaml
-from clustersim.scenario.file_names import beside
+from clustersim.scenario.file_names import beside, path_of_change
 from clustersim.topology import find_topology
 from clustersim.workload import load_workload
 
@@ -127,7 +127,8 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     value : object
         Value in the units of the file format, such as ``"4 TB/s"``.
     folder : Path
-        Folder to which file names are relative.
+        Folder to which file names are relative; see
+        :func:`~clustersim.scenario.file_names.path_of_change`.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     key = key_of(here, parts[-1])
     if len(parts) > 1 and isinstance(here.get(key), list) and not isinstance(value, list):
         raise InputError(f"--set {path}", f"{parts[-1]} is a list; set it as a whole")
-    here[key] = value
+    here[key] = path_of_change(folder, path, value)
 
 
 def key_of(mapping: Mapping[Any, Any], part: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from clustersim.shipped import SUFFIXES, find_file
 
-__all__ = ["FILE_FIELDS", "beside", "full_path", "full_paths"]
+__all__ = ["FILE_FIELDS", "beside", "full_path", "full_paths", "path_of_change"]
 
 
 def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
@@ -61,6 +61,36 @@ def full_path(folder: str | Path, value: Any) -> Any:
     file, colon, name = value.partition(":")
     path = Path(beside(Path(folder), file))
     return f"{path.resolve()}{colon}{name}" if file and os.path.isfile(path) else value
+
+
+def path_of_change(folder: str | Path, field: str, value: Any) -> Any:
+    """Return a changed value of a field, with the full path of a file in the current folder.
+
+    A relative path in a change refers to the folder of the scenario.  If the file is not there, it
+    refers to the current folder, in which the user types ``--set``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the scenario.
+    field : str
+        The changed field; only ``catalogue`` and those of :data:`FILE_FIELDS` name files.
+    value : object
+        Any value that does not name a file is returned unchanged.
+    """
+    if field == "catalogue" and isinstance(value, list):
+        return [_path_here(folder, each) for each in value]
+    return _path_here(folder, value) if field in FILE_FIELDS else value
+
+
+def _path_here(folder: str | Path, value: Any) -> Any:
+    """Return the full path of a file that is in the current folder and not in `folder`."""
+    if not isinstance(value, str):
+        return value
+    file, colon, name = value.partition(":")
+    if not Path(file).suffix or os.path.isfile(Path(folder) / file) or not os.path.isfile(file):
+        return value
+    return f"{Path(file).resolve()}{colon}{name}"
 
 
 def beside(folder: Path, name: str) -> str | Path:

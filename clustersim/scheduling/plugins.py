@@ -17,7 +17,14 @@ from types import CodeType, ModuleType
 from typing import TypeVar
 
 from clustersim import interrupts
-from clustersim.errors import ClusterSimError, InputError, check_kind, nearest_hint, unknown_name
+from clustersim.errors import (
+    ClusterSimError,
+    InputError,
+    check_kind,
+    nearest_hint,
+    shown,
+    unknown_name,
+)
 from clustersim.scheduling.bucket_placements import Consolidate, Spread
 from clustersim.scheduling.placement import Placement, Pooled
 from clustersim.scheduling.policies import POLICIES, Policy
@@ -123,9 +130,15 @@ def _find(
         return known[name]
     file_name, colon, class_name = name.partition(":")
     if not file_name.endswith(".py"):
+        if colon and (folder / f"{file_name}.py").is_file():
+            raise InputError(kind, f"{shown(name)}: did you mean {file_name}.py:{class_name}?")
         hint = unknown_name(kind, name, known)
         raise InputError(kind, f"{hint}; or FILE.py:ClassName for a user-defined {kind}")
     path = folder / file_name
+    if not path.exists():
+        beside = "the current folder" if folder == Path() else str(folder)
+        where = "" if Path(file_name).is_absolute() else f"; {file_name} is relative to {beside}"
+        raise InputError(kind, f"{path}: cannot be read: No such file or directory{where}")
     module = load_module(path)
     classes: dict[str, type[Plugin]] = {
         key: value
@@ -163,6 +176,13 @@ def load_module(path: Path) -> ModuleType:
         return sys.modules[name] if name in sys.modules else _executed(name, path, source)
 
 
+def _line_in(error: BaseException, file: str) -> str:
+    """Return the line of a file at which an error was raised, as the end of a message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f" (line {lines[-1]})" if lines else ""
+
+
 def module_being_loaded() -> ModuleType | None:
     """Return the module of the user's file that is being executed, or None."""
     return _BEING_LOADED.get()
@@ -194,7 +214,8 @@ def _executed(name: str, path: Path, source: bytes) -> ModuleType:
         files = {str(module.__file__)}
         if isinstance(error, KeyboardInterrupt) and not raised_by_files(error, files):
             raise
-        raise InputError(path, f"fails to load: {error_text(error)}") from None
+        where = _line_in(error, str(module.__file__))
+        raise InputError(path, f"fails to load: {error_text(error)}{where}") from None
     finally:
         _BEING_LOADED.reset(token)
     return module

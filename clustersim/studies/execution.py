@@ -206,7 +206,7 @@ def _old_runs(store: Store, stored: set[str], *, keep: bool) -> dict[str, str]:
         what = "unknown" if before is None else changed_files(before, now)
         note(
             f"{count:,} runs in {store.path.parent} were made by {before or f'code {made_by}'}, "
-            f"but this is {now}; changed since: {what}. Those that the study needs are "
+            f"but this is {now}; differences: {what}. Those that the study needs are "
             + (
                 "kept because of --keep-old; the column code of the tables marks them."
                 if keep

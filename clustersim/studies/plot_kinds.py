@@ -17,8 +17,8 @@ from pydantic import AfterValidator, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from clustersim.analysis.metrics import is_metric, metric_names
-from clustersim.analysis.registry import Registry, users_code
-from clustersim.errors import InputError, nearest_hint, shown, unknown_name
+from clustersim.analysis.registry import Registry, names_its_fields, unknown_item, users_code
+from clustersim.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from clustersim.studies.spec import Plot, StudySpec
@@ -54,9 +54,9 @@ def known_names(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[
         yield from unknown("parameter", name, parameters_of(spec))
     elif not is_metric(name):
         if field in ("y", "value"):
-            yield from unknown("metric", name, metric_names())
-        else:
-            known = [*parameters_of(spec), *metric_names()]
+            yield unknown_item("metric", name, metric_names())
+        elif name not in (parameters := parameters_of(spec)):
+            known = [*parameters, *metric_names()]
             yield from unknown("parameter or metric", name, known)
 
 
@@ -72,6 +72,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
         yield unknown_name(kind, name, known)
 
 
+@names_its_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotKind:
     """A kind of plot for the `plots` of a study.
@@ -81,7 +82,8 @@ class PlotKind:
     name : str
         Name in ``kind: NAME``; also part of the file name of the plot.
     title : str
-        Title of a plot whose entry has no title.
+        Title of the plot on the page of the study if its entry has no title.  On the picture, a
+        plot with one panel has the title of its entry or the one that the panel draws.
     description : str
         What the plot shows, in one sentence.
     panels : callable
@@ -131,7 +133,8 @@ class PlotKind:
                 yield f"{field} must be a function, found {function!r}"
         for field in ("takes", "needs"):
             for name in getattr(self, field):
-                yield from unknown(f"field in {field}", name, FIELDS)
+                if name not in FIELDS:
+                    yield unknown_name(f"field in {field}", name, FIELDS)
         if missing := [name for name in self.needs if name not in self.takes]:
             yield f"needs: {', '.join(missing)} must also be listed in takes"
 
@@ -196,7 +199,7 @@ class _Guarded:
 
 def _kind_name(name: str) -> str:
     if find_plot_kind(name) is None:
-        raise ValueError(f"unknown value {shown(name)}; {nearest_hint(name, PLOT_KINDS.items)}")
+        raise ValueError(unknown_item("plot kind", name, PLOT_KINDS.items))
     return name
 
 

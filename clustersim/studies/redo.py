@@ -58,7 +58,7 @@ def _changed(key: str, now: str, made_by: Code | None) -> list[str]:
         )
     if code_hash(key) != code_hash(now):
         code = this_code()
-        what = "" if made_by is None else f"; changed since: {changed_files(made_by, code)}"
+        what = "" if made_by is None else f"; differences: {changed_files(made_by, code)}"
         reasons.append(
             f"was made by {made_by or f'code {code_hash(key)}'}, but this is {code}{what}. Install "
             "that version to repeat it, or make it again: clustersim study ... --resume"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -171,12 +172,16 @@ class Objective(FileModel):
 
     metric: Metric = Field("p95_wait_s", description="metric that the objective limits")
     at_most: Number = Field(
-        "1 h", validate_default=True, description="limit, such as 1 h (for a wait) or 10"
+        "1 h",
+        validate_default=True,
+        description="limit, such as 1 h (for a wait), 10 % (for a share) or 10",
     )
 
     @property
     def limit(self) -> float:
-        """Largest allowed value in the unit of the metric (seconds for a wait)."""
+        """Largest allowed value in the unit of the metric (seconds for a wait, 0.1 for 10 %)."""
+        if (share := _percentage(self.at_most)) is not None:
+            return share
         quantity = find_quantity(self.at_most)
         return quantity.value if quantity else float(self.at_most)
 
@@ -189,12 +194,22 @@ class Objective(FileModel):
         if metric.endswith("_s") and not is_duration:
             raise ValueError(f"{metric} needs a duration such as 1 h, found {limit!r}")
         is_time = known is not None and known.dimension == "duration"
-        if metric and isinstance(limit, str) and not (is_time and is_duration):
-            raise ValueError(f"{metric} needs a number, found {limit!r}")
-        number = quantity.value if quantity else limit
+        is_share = known is not None and known.dimension == "share"
+        share = _percentage(limit) if is_share else None
+        if metric and isinstance(limit, str) and share is None and not (is_time and is_duration):
+            example = " such as 0.1 or 10 %" if is_share else ""
+            raise ValueError(f"{metric} needs a number{example}, found {limit!r}")
+        number = quantity.value if quantity else limit if share is None else share
         if isinstance(number, (int, float)) and not number > 0:
             raise ValueError(f"must be more than 0, found {limit!r}")
         return limit
+
+
+def _percentage(value: object) -> float | None:
+    """Return the share that a text such as ``10 %`` gives; None for anything else."""
+    text = value if isinstance(value, str) else ""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*", text)
+    return float(found[1]) / 100.0 if found else None
 
 
 class CapacitySearch(FileModel):

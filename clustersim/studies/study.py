@@ -13,10 +13,10 @@ import numpy as np
 from clustersim.brief import Brief
 from clustersim.errors import InputError, named_in, shown
 from clustersim.files import validate
-from clustersim.scenario.changes import change_items
+from clustersim.scenario.changes import change_items, split_path
 from clustersim.scenario.file_names import FILE_FIELDS, full_path
 from clustersim.scenario.resolved import resolve
-from clustersim.scenario.scenario import read_version
+from clustersim.scenario.scenario import Scenario, read_version
 from clustersim.scenario.written import with_plain_scenario
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.shipped import existing_file, find_file
@@ -107,6 +107,7 @@ def load_study(
     fields, small = read_version(path, quick=quick)
     if small is not None and small.get("plugins") != fields.get("plugins"):
         study_plugins(small, f"{path}: quick", path.parent)
+    _check_changes(changes)
     fields = _with_plugins(_with_set(fields, changes), plugins)
     try:
         study = define_study(fields, source=path, folder=path.parent)
@@ -181,6 +182,18 @@ def define_study(
     if check:
         _check_points(study)
     return study
+
+
+def _check_changes(changes: Mapping[str, Any] | list[str]) -> None:
+    """Refuse a change of a key of the study, which is not a field of its base scenario."""
+    keys = StudySpec.model_fields.keys() - Scenario.model_fields.keys()
+    problems = [
+        f"{name} belongs to the study, but --set changes its base scenario; change the study file"
+        for name, _ in change_items(changes)
+        if split_path(name)[0] in keys
+    ]
+    if problems:
+        raise InputError("--set", problems)
 
 
 def _with_set(fields: dict[str, Any], changes: Mapping[str, Any] | list[str]) -> dict[str, Any]:

@@ -58,10 +58,10 @@ def linked(text: str, places: dict[str, str], *, others: bool = False) -> str:
     ----------
     text : str
         Markdown.
-    Page or picture of the site, by the path in the text.
-        Page or picture of the site by the path in the text.
-    Whether other links are left unchanged.
-        Whether other links stay as they are.
+    places : dict of str to str
+        Page or picture of the site by the path in the text, which may include an anchor.
+    others : bool
+        Whether other links are left unchanged.
 
     Raises
     ------
@@ -70,7 +70,10 @@ def linked(text: str, places: dict[str, str], *, others: bool = False) -> str:
     """
 
     def place(link: re.Match[str]) -> str:
+        anchor = link[3] or ""
+        if link[2] + anchor in places:
+            return link[1] + places[link[2] + anchor] + link[4]
         target = places.get(link[2], link[2]) if others else places[link[2]]
-        return link[1] + target + (link[3] or "") + link[4]
+        return link[1] + target + anchor + link[4]
 
     return _LINK.sub(place, text)

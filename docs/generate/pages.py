@@ -122,6 +122,11 @@ def _documents(up: str = "") -> dict[str, str]:
     return {
         **{f"docs/{path.name}": up + path.name for path in (ROOT / "docs").glob("*.*")},
         "README.md": f"{up}getting-started.md",
+        **{
+            f"README.md#{slug(section.title)}": f"{up}guide/{slug(section.title)}.md"
+            for section in sections(_read("README.md"))
+            if section.title not in (*STARTING, *ELSEWHERE)
+        },
         "experiments/README.md": f"{up}experiments.md",
         "CONTRIBUTING.md": f"{up}contributing.md",
         "CHANGELOG.md": f"{up}changes.md",

@@ -42,9 +42,21 @@ NOT_LOADED = {
     "twice": (GOOD + GOOD.removeprefix(IMPORT), "mine.py: registers metric 'own' twice"),
     "no dimension": (
         METRIC.format("compute=len, dimension='time'"),
-        "mine.py: fails to load: metric 'own': unknown dimension 'time'",
+        "mine.py: fails to load: metric 'own': dimension: unknown dimension 'time'",
     ),
-    "no such argument": (METRIC.format("compute=len, formula='x'"), "TypeError"),
+    "no such argument": (
+        METRIC.format("compute=len, formula='x'"),
+        "mine.py: fails to load: Metric: unknown field 'formula'",
+    ),
+    "no such argument of a plot": (
+        PLOT.format("return []").replace("takes=", "take="),
+        "mine.py: fails to load: PlotKind: unknown field 'take'; did you mean 'takes'?",
+    ),
+    "no direction": (
+        METRIC.format("compute=len, better='lower'"),
+        "metric 'own': better: unknown direction 'lower'; allowed: less, more, or \"\" if neither",
+    ),
+    "fails at a line": ("import math\nmath.nothing\n", "has no attribute 'nothing' (line 2)"),
     "no metric": (IMPORT + "clustersim.register_metric(3)\n", "takes a clustersim.Metric, found 3"),
     "a built-in plot": (
         PLOT.format("return []").replace("name='own'", "name='curve'"),
@@ -81,13 +93,21 @@ def test_file_that_registers_nothing(
         ({"plugins": ["mine.txt"]}, "its name must end in .py"),
         ({"plugins": [3]}, "plugins[0]: input should be"),
         ({"metrics": ["owm"], "plugins": ["mine.py"]}, "unknown metric 'owm'; did you mean 'own'"),
+        (
+            {"metrics": ["no_one"]},
+            "a metric of your own needs its file under plugins or in --plugins",
+        ),
         ({"metrics": ["own@1"], "plugins": ["mine.py"]}, "unknown metric 'own@1'"),
         ({"metrics": ["own.a"], "plugins": ["mine.py"]}, "unknown metric 'own.a'"),
         (
             {"set": {"plugins": ["mine.py"]}},
             "set: plugins cannot be set; list them under `plugins` of the study",
         ),
-        ({"plots": [{"kind": "owm"}]}, "plots[0].kind: unknown value 'owm'"),
+        ({"plots": [{"kind": "owm"}]}, "plots[0].kind: unknown plot kind 'owm'"),
+        (
+            {"plots": [{"kind": "dots"}]},
+            "a plot kind of your own needs its file under plugins or in --plugins",
+        ),
     ],
 )
 def test_names_in_a_study(refuse: Refuse, edits: dict[str, object], words: str) -> None:
@@ -175,12 +195,14 @@ def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case:
     Path("mine.py").write_text(PLOT.format(body))
     plots = [{"kind": "own", "x": "workload.load"}, {"kind": "curve", "x": "workload.load"}]
     write_study({"plugins": ["mine.py"], "plots": plots})
-    assert main(QUICK) == 0
+    assert main(QUICK) == 1
     told = capsys.readouterr()
-    assert "not drawn: plot 1 (own): plot kind 'own': " in told.out
+    assert f"not drawn: plot 1 (own): {Path('mine.py').resolve()}: plot kind 'own': " in told.out
     assert words in told.out
     assert "Traceback" not in told.out + told.err
     assert Path("out/2-curve.svg").exists()
+    assert main(["report", "out"]) == 0
+    assert "Note: not drawn: plot 1 (own): " in capsys.readouterr().err
 
 
 def test_a_plot_that_takes_another_field(refuse: Refuse) -> None:

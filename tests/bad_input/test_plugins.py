@@ -50,6 +50,34 @@ def test_class_that_is_not_there(refuse: Refuse) -> None:
     refuse(["check-policy", "mine.py:Mien"], "mine.py: has no policy 'Mien'", "mean 'Mine'")
 
 
+def test_a_module_name_in_the_place_of_a_file(refuse: Refuse) -> None:
+    Path("mine.py").write_text(SCHEDULE + "pass\n")
+    refuse(["check-policy", "mine:Mine"], "policy: 'mine:Mine': did you mean mine.py:Mine?")
+    refuse(["check-policy", "other:Mine"], "unknown policy 'other:Mine'")
+
+
+def test_a_policy_is_looked_for_beside_the_scenario_and_here(
+    refuse: Refuse, write_scenario: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scenario({})
+    for folder in ("here", "there"):
+        Path(folder).mkdir()
+    Path("scenario.yaml").rename("there/scenario.yaml")
+    monkeypatch.chdir("here")
+    run = ["run", "../there/scenario.yaml", "--out", "out", "--set"]
+    policy = "scheduler.policy=mine.py:Mine"
+    refuse(
+        [*run, policy],
+        "scheduler.policy: ../there/mine.py: cannot be read: No such file",
+        "relative to ../there",
+    )
+    Path("mine.py").write_text(SCHEDULE + "for job in list(self.waiting): self.start(job)\n")
+    assert main([*run, policy]) == 0
+    Path("../there/mine.py").write_text("x = 1\n")
+    run[3] = "again"
+    refuse([*run, policy], "../there/mine.py: has no class")
+
+
 FAULTY = {
     "raises": (SCHEDULE + "1 / 0\n", "line 5, in schedule: ZeroDivisionError"),
     "starts nobody": (SCHEDULE + "pass\n", "5 of 5 jobs that can run were never started"),

@@ -242,7 +242,7 @@ FIELDS: Cases = {
     "limit in bytes": ({"objective": {"at_most": "3 TB"}}, ("a duration such as 1 h", "'3 TB'")),
     "limit of a share with a unit": (
         {"objective": {"metric": "utilisation", "at_most": "1 h"}},
-        ("objective.at_most: utilisation needs a number, found '1 h'",),
+        ("objective.at_most: utilisation needs a number such as 0.1 or 10 %, found '1 h'",),
     ),
     "no limit of a number": (
         {"objective": {"metric": "mean_bounded_slowdown"}},
@@ -345,3 +345,11 @@ def test_the_quick_version_is_checked_with_what_it_changes(refuse: Refuse) -> No
     for options in ([], ["--quick"]):
         assert_one_line(refuse([*RUN, *options], "workload.load: 0.5 is listed twice"))
     assert STUDY["parameters"]["workload.load"] == [0.5, 0.7]
+
+
+def test_set_does_not_change_the_study_itself(refuse: Refuse) -> None:
+    write_study({})
+    changes = ["--set", "metrics=[waited]", "--set", "window.warm_up=0", "--set", "seed=3"]
+    message = refuse([*RUN, *changes], "metrics belongs to the study, but --set changes its base")
+    assert "window.warm_up belongs to the study" in message
+    assert "seed belongs" not in message

@@ -18,9 +18,9 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.catalogue import load_catalogue
-from clustersim.cli.text import table
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import replay
+from clustersim.text_table import table
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs

@@ -37,6 +37,25 @@ clustersim.register_metric(
     )
 )
 """
+PLOTS = """\
+import clustersim
+
+
+def panels(result, plot):
+    return [lambda ax: ax.bar(result.points[plot.x].map(str), result.points[plot.ys[0]])]
+
+
+clustersim.register_plot(
+    clustersim.PlotKind(
+        name="bars",
+        title="Bars",
+        description="A metric by a parameter, as bars.",
+        panels=panels,
+        takes=("x", "y"),
+        needs=("x", "y"),
+    )
+)
+"""
 POLICY = """\
 from clustersim import Policy
 
@@ -233,6 +252,7 @@ def test_help_has_an_example_that_works(
     write_long_log(tmp_path / "jobs.csv")
     (tmp_path / "my_policy.py").write_text(POLICY)
     (tmp_path / "my_metrics.py").write_text(METRICS)
+    (tmp_path / "my_plots.py").write_text(PLOTS)
     (tmp_path / "my-chips.yaml").write_text(
         "accelerators:\n  MyChip: {extends: H200, source: a test}\n"
     )

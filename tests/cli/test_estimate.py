@@ -235,6 +235,23 @@ class TestJob:
         text = " ".join(found.notes)
         assert "SeedChip is hypothetical" in text
         assert "peak in BF16 120 to 300 TFLOP/s" in text
+        # Without ranges there is nothing to name, and the chip is as unmeasured as any other.
+        assert not any("range of its specification" in note for note in sure.notes)
+        assert any(note.startswith("No run on SeedChip") for note in sure.notes)
+        assert not any(note.startswith("No run on SeedChip") for note in found.notes)
+
+    def test_memory_that_follows_from_stacks_is_said(self, tmp_path: Path) -> None:
+        entry = (
+            "accelerators:\n  MyChip:\n    extends: H200\n    source: a test\n    hbm_stacks: 6\n"
+        )
+        (tmp_path / "own.yaml").write_text(entry)
+        own = load_catalogue(tmp_path / "own.yaml").accelerator("MyChip")
+        note = "The memory of MyChip follows from its 6 stacks of HBM3E: 144 GB at 4.8 TB/s."
+        assert any(each.startswith(note) for each in estimate("llama3-8b", own, 8).notes)
+        given = "    hbm_capacity: 141 GB\n    hbm_bandwidth: 4.8 TB/s\n"
+        (tmp_path / "own.yaml").write_text(entry + given)
+        own = load_catalogue(tmp_path / "own.yaml").accelerator("MyChip")
+        assert not any("stacks" in each for each in estimate("llama3-8b", own, 8).notes)
 
     def test_options_change_what_they_name(self) -> None:
         base = estimate("llama3-8b", "H100", 64, plan="tp=2").best

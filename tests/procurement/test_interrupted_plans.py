@@ -165,7 +165,7 @@ def test_runs_of_other_code_are_made_again_and_it_is_said_why(
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("are made again") == 1
     assert f"3 runs are made again: made by clustersim {now.version}" in told
-    assert "changed since: changed engine/engine.py" in told
+    assert "differences: changed engine/engine.py" in told
 
 
 def test_a_base_scenario_that_was_changed_is_told(

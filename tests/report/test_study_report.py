@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from clustersim.cli.main import main
+from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.report import run_study, write_report
 from clustersim.report.findings import findings, warnings
@@ -17,6 +18,7 @@ from clustersim.studies import define_study, load_result
 from tests.report.browser import Browser
 from tests.study_stores import keep_runs
 
+METRICS = ["mean_wait_s", "utilisation"]
 FIELDS = {
     "name": "two policies",
     "question": "Which policy carries <more>?",
@@ -133,7 +135,16 @@ def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
     study = {key: value for key, value in study.items() if value is not None}
     Path("study.yaml").write_text(json.dumps(study))
     assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--format", "pdf"]) == 0
-    assert "8 runs in" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "8 runs in" in printed
+    # A row for each point, with the numbers of points.csv.
+    points = pd.read_csv("out/points.csv")
+    rows = [line.split() for line in printed.splitlines() if line.startswith(("fcfs ", "easy "))]
+    assert [row[:2] for row in rows] == [
+        ["fcfs", "0.5"], ["fcfs", "0.7"], ["easy", "0.5"], ["easy", "0.7"]
+    ]  # fmt: skip
+    assert f"{100 * points['utilisation'][3]:.1f} % (" in printed
+    assert "Means over replications; in parentheses: 95 % interval." in printed
     assert Path("out/1-curve.pdf").read_bytes().startswith(b"%PDF")
     assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--resume"]) == 0
     assert "8 runs, 8 of them reused" in capsys.readouterr().out
@@ -155,6 +166,8 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
     fields["plots"] = [{"kind": "curve", "x": "workload.load"}, {"kind": "warm-up"}]
     assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     printed = capsys.readouterr().out
+    assert len([line for line in printed.splitlines() if " % (" in line]) == 12
+    assert "points.csv has 6 more points." in printed
     assert "not drawn: plot 1 (curve): plots: 9 lines are too many for one picture" in printed
     assert (tmp_path / "out" / "2-warm-up.png").is_file()
     assert (tmp_path / "out" / "points.csv").is_file()
@@ -216,9 +229,15 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
         "workload.load": [0.5, 0.7],
     }
     fields["replications"] = 2
+    fields["metrics"] = METRICS
     assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
-    figures, problems = draw_plots(load_result(tmp_path / "out"))
+    result = load_result(tmp_path / "out")
+    figures, problems = draw_plots(result)
     assert not problems
+    # The first metric at all points comes before the second: only the first findings are printed.
+    first, second = (study_axes(result).get(name, axis_of(name)).label for name in METRICS[:2])
+    assert [first in sentence for sentence in findings(result)[:5]] == [True] * 4 + [False]
+    assert second in findings(result)[4]
     assert "1-differences" in [figure.name for figure in figures]
 
 

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from clustersim.catalogue import Accelerator
 from clustersim.errors import InputError
 from clustersim.scenario.changes import set_path
+from clustersim.scenario.file_names import path_of_change
 from clustersim.scenario.parameter_paths import check_path
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.run import run_scenario
@@ -293,3 +294,20 @@ def test_a_list_is_set_as_a_whole() -> None:
         set_path(tree, "workload.generate.classes", 5, HERE)
     set_path(tree, "workload.generate.classes", [], HERE)
     assert tree["workload"]["generate"]["classes"] == []
+
+
+def test_a_file_of_a_change_is_beside_the_scenario_or_else_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here" / "own.yaml").touch()
+    here = str(tmp_path / "here" / "own.yaml")
+    there = tmp_path / "there"
+    assert path_of_change(there, "cluster", "own.yaml") == here
+    assert path_of_change(there, "scheduler.policy", "own.yaml:Mine") == f"{here}:Mine"
+    assert path_of_change(there, "catalogue", ["own.yaml", {}, "no.yaml"]) == [here, {}, "no.yaml"]
+    assert path_of_change(there, "name", "own.yaml") == "own.yaml"
+    (there / "own.yaml").touch()
+    assert path_of_change(there, "cluster", "own.yaml") == "own.yaml"

@@ -208,7 +208,7 @@ def test_runs_of_other_code_are_made_again_and_it_is_said(
     again = conduct(fields, tmp_path / "out", workers=1, resume=True)
     told = capsys.readouterr().err
     assert f"Note: {len(first)} runs in {tmp_path / 'out'} were made by {before}" in told
-    assert f"but this is {now}; changed since: changed {ENGINE}. Those that the" in told
+    assert f"but this is {now}; differences: changed {ENGINE}. Those that the" in told
     assert "are made again; use --keep-old to keep them" in told
     assert sorted(calls) == sorted(again["run"])
     assert set(again["code"]) == {now.label}
@@ -313,7 +313,7 @@ def test_a_run_of_other_code_is_not_redone_as_if_it_were_the_same(
     first = conduct(SMALL, tmp_path / "out", workers=1)
     key = str(first["run"][0])
     before, now = this_code(), edit(ENGINE)
-    told = f"was made by {before}, but this is {now}; changed since: changed {ENGINE}"
+    told = f"was made by {before}, but this is {now}; differences: changed {ENGINE}"
     with pytest.raises(InputError) as caught:
         load_run(tmp_path / "out", key)
     assert told in str(caught.value)

@@ -273,5 +273,17 @@ def test_an_objective_of_a_time_may_be_a_duration(metric: str, limit: object) ->
 
 
 def test_an_objective_of_a_share_is_no_duration() -> None:
-    with pytest.raises(ValueError, match="waited needs a number, found '1 h'"):
+    with pytest.raises(ValueError, match=r"waited needs a number such as 0\.1 or 10 %, found"):
         Objective(metric="waited", at_most="1 h")
+
+
+def test_an_objective_of_a_share_in_per_cent() -> None:
+    for written in ("10 %", "10%", " 10.0 % ", 0.1):
+        assert Objective(metric="waited", at_most=written).limit == pytest.approx(0.1)
+    for metric in ("jobs", "mean_bounded_slowdown"):
+        with pytest.raises(ValueError, match=f"{metric} needs a number, found '10 %'"):
+            Objective(metric=metric, at_most="10 %")
+    with pytest.raises(ValueError, match="must be more than 0, found '0 %'"):
+        Objective(metric="waited", at_most="0 %")
+    with pytest.raises(ValueError, match="needs a duration such as 1 h, found '10 %'"):
+        Objective(metric="p95_wait_s", at_most="10 %")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.simulate import replay
+from clustersim.studies.plot_kinds import PLOT_KINDS
 from clustersim.studies.run_key import scenario_hash
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
@@ -255,7 +257,7 @@ def test_an_objective_in_a_metric_of_ones_own(tmp_path: Path) -> None:
     }
     runs = conduct(fields, tmp_path / "out", workers=1)
     assert np.isfinite(runs["long_waits"]).all()
-    with pytest.raises(InputError, match="long_waits needs a number, found '1 h'"):
+    with pytest.raises(InputError, match=r"long_waits needs a number such as 0\.1 or 10 %"):
         define_study({**fields, "objective": {"metric": "long_waits", "at_most": "1 h"}})
 
 
@@ -267,7 +269,20 @@ def test_the_list_and_the_schema_know_them(
     assert main(["metrics", "--plugins", "my_metrics.py"]) == 0
     told = capsys.readouterr().out
     assert "Registered by my_metrics.py\n  long_waits[.POOL][@k] (1, less is better)" in told
+    assert told.endswith("\nmy_metrics.py registers metrics long_waits, chips_per_node\n")
     plugins = ["--plugins", "my_metrics.py", "--plugins", "my_plots.py"]
+    assert main(["plots", *plugins]) == 0
+    told = capsys.readouterr().out
+    assert "\n  curve (x, [y], [by]): Curves\n" in told
+    assert "Registered by my_plots.py\n  bars (x, y): Bars\n    A metric by a param" in told
+    assert told.endswith(
+        "\nmy_metrics.py registers metrics long_waits, chips_per_node\n"
+        "my_plots.py registers plot kind bars\n"
+    )
+    assert main(["plots", "--json", *plugins]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert list(rows) == list(PLOT_KINDS.items)
+    assert (rows["bars"]["file"], rows["curve"]["file"]) == ("my_plots.py", None)
     assert main(["schema", "study", *plugins]) == 0
     schema = capsys.readouterr().out
     assert '"const": "long_waits"' in schema

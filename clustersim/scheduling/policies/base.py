@@ -22,12 +22,17 @@ class Policy:
     is called once at every instant at which a job ended or was submitted or a node
     changed, after all events of that instant.
 
+    A job is a number; ``self.n_accelerators(job)`` and ``self.estimate_s(job)`` describe it.
+    ``self.start(job)`` returns whether the job started. A policy that stops at the first job
+    that does not fit makes all other jobs wait, also those that would run in another pool.
+
     Attributes
     ----------
     queue : Queue
         The partitions and the jobs' columns.
     waiting : dict
-        Its keys are the waiting jobs, in order of submission.
+        Its keys are the waiting jobs, in order of submission. ``start`` removes a job, so loop
+        over a copy: ``for job in list(self.waiting)``.
 
     Examples
     --------

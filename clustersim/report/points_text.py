@@ -1,0 +1,53 @@
+"""The points of a study as a short table in the terminal."""
+
+from __future__ import annotations
+
+from clustersim.report.cells import Column, table_columns
+from clustersim.report.study_page import point_table
+from clustersim.studies.study_result import StudyResult
+from clustersim.text_table import table
+
+__all__ = ["points_text"]
+
+MOST_ROWS = 12
+WIDTH = 100
+
+
+def points_text(result: StudyResult) -> list[str]:
+    """Return the metrics that a study asks for at each point, and where the others are.
+
+    Only the first points and the metrics that fit the width of a terminal are shown.  The points
+    of a capacity search are not shown: they are trial values.
+    """
+    spec = result.study.spec
+    asked = [*([spec.objective.metric] if spec.objective else []), *spec.metrics]
+    metrics = [name for name in dict.fromkeys(asked) if name in result.points]
+    if spec.capacity is not None or not metrics:
+        return []
+    given = point_table(result)
+    ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
+    names = [*result.parameters, *metrics, *(name for name in ends if name in result.points)]
+    columns = table_columns(
+        result.points[names], labels=given.labels, formats=given.formats, intervals=True
+    )
+    left = len(columns) - len(result.parameters)
+    lines = _lines(columns)
+    while left > 1 and max(map(len, lines)) > WIDTH:
+        left -= 1
+        lines = _lines(columns[: len(result.parameters) + left])
+    hidden = [
+        text
+        for text, count in (
+            ("point", len(result.points) - MOST_ROWS),
+            ("metric", len(metrics) - left),
+        )
+        if count > 0
+        for text in (f"{count:,} more {text}{'s' if count > 1 else ''}",)
+    ]
+    more = f" points.csv has {' and '.join(hidden)}." if hidden else ""
+    return [*lines, f"{given.caption}{more}"]
+
+
+def _lines(columns: list[Column]) -> list[str]:
+    cells = [[cell.text for cell in column.cells[:MOST_ROWS]] for column in columns]
+    return table(zip(*cells, strict=True), [column.label for column in columns]).splitlines()
