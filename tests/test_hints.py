@@ -65,9 +65,9 @@ def test_a_slip_in_any_name_finds_it(names: tuple[str, ...]) -> None:
 
 
 def test_lists_are_cut_with_their_rest() -> None:
-    told = nearest_hint("zzz", [f"name{k:02}" for k in range(17)])
-    assert told.startswith("allowed: name00, ")
-    assert told.endswith("name11 and 5 more")
+    message = nearest_hint("zzz", [f"name{k:02}" for k in range(17)])
+    assert message.startswith("allowed: name00, ")
+    assert message.endswith("name11 and 5 more")
 
 
 def test_meanings_are_written_as_they_are_compared() -> None:

@@ -54,7 +54,7 @@ def test_no_number_has_an_exponent_and_each_is_read_back(value, digits, sign):
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("message", "expected"),
     [
         (format_duration(1e4 * 86400.0), "10,000 d"),
         (format_duration(999.9 * 86400.0), "1,000 d"),
@@ -70,11 +70,11 @@ def test_no_number_has_an_exponent_and_each_is_read_back(value, digits, sign):
         ),
     ],
 )
-def test_quantities(told: str, expected: str | None) -> None:
-    assert not EXPONENT.search(told)
-    assert expected is None or told == expected
+def test_quantities(message: str, expected: str | None) -> None:
+    assert not EXPONENT.search(message)
+    assert expected is None or message == expected
 
 
 def test_oversubscription() -> None:
-    (told,) = ratio_note({"leaf": 1000.0}, {}, 1.0, "")
-    assert told.startswith("oversubscription.leaf of 1,000:1 has no effect")
+    (message,) = ratio_note({"leaf": 1000.0}, {}, 1.0, "")
+    assert message.startswith("oversubscription.leaf of 1,000:1 has no effect")

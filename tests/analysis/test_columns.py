@@ -66,8 +66,8 @@ def _is(column: Column, name: str, parameters: set[str]) -> bool:
 
 
 def test_the_document_is_fresh() -> None:
-    told = "docs/columns.md is outdated; run clustersim metrics --columns > docs/columns.md"
-    assert PAGE.read_text(encoding="utf-8") == columns_page(), told
+    message = "docs/columns.md is outdated; run clustersim metrics --columns > docs/columns.md"
+    assert PAGE.read_text(encoding="utf-8") == columns_page(), message
 
 
 def test_tables_of_a_run_with_everything() -> None:
@@ -219,7 +219,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
         True,
     )
     assert main(["metrics"]) == 0
-    told = capsys.readouterr().out
+    message = capsys.readouterr().out
     for name in metric_names():
-        assert name in told
-    assert max(map(len, told.splitlines())) <= 100
+        assert name in message
+    assert max(map(len, message.splitlines())) <= 100

@@ -110,7 +110,7 @@ def test_jobs_that_can_never_run_are_counted_and_left_out():
     assert (found["jobs"], found["never_runnable"]) == (64, 1)
 
 
-def test_batch_means_are_told_of_a_long_run_only():
+def test_batch_means_are_reported_of_a_long_run_only():
     assert measured(2000, 8)["mean_wait_s_half"] == 0.0
     assert measured(1000, 8)["mean_wait_s_half"] == np.inf, "35 jobs in a batch"
     assert measured(2000, 20)["mean_wait_s_half"] == np.inf, (
@@ -163,7 +163,7 @@ def test_facts_of_a_fleet():
 
 
 def test_energy_and_money_of_the_whole_run():
-    told = {
+    message = {
         "cluster": {"name": "one", "pools": {"a": {"accelerator": "H20", "nodes": 2}}},
         "workload": {
             "generate": {
@@ -181,8 +181,8 @@ def test_energy_and_money_of_the_whole_run():
             "jobs": 20,
         },
     }
-    without = measure(run_scenario(define_scenario(told))).metrics
-    result = run_scenario(define_scenario(told | {"energy": {}, "money": {}}))
+    without = measure(run_scenario(define_scenario(message))).metrics
+    result = run_scenario(define_scenario(message | {"energy": {}, "money": {}}))
     found = measure(result).metrics
     names = ["energy_j", "electricity_cny", "carbon_kg", "cost_cny", "cost_per_job_cny"]
     names += ["cost_per_million_tokens_cny", "cost_per_useful_pflop_day_cny"]

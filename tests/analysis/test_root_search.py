@@ -150,7 +150,7 @@ def test_one_replication_has_no_interval():
     assert (found.low, found.high) == (-math.inf, math.inf)
 
 
-def test_next_to_overload_the_bracket_is_told():
+def test_next_to_overload_the_bracket_is_reported():
     search = RootSearch(at_most=60.0, low=0.0, high=1.0, tolerance=0.01)
     found, tried = find(search, alike(lambda x: 1.0 if x < 0.3337 else math.inf))
     assert found.low < 0.3337 <= found.high
@@ -315,10 +315,10 @@ def test_hard_shapes_take_less_than_twice_the_values_of_bisection(measure):
 # What cannot be
 
 
-def test_all_problems_are_told_at_once():
-    with pytest.raises(InputError) as told:
+def test_all_problems_are_reported_at_once():
+    with pytest.raises(InputError) as message:
         RootSearch(at_most=0.0, low=2.0, high=1.0, tolerance=-1.0, most_values=1)
-    assert len(told.value.problems) == 4
+    assert len(message.value.problems) == 4
     with pytest.raises(InputError, match=r"low, high: must be integers, found 0\.5 and 3"):
         RootSearch(at_most=1.0, low=0.5, high=3, tolerance=1.0, whole=True)
     with pytest.raises(InputError, match="no value was tried"):

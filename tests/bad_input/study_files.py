@@ -36,7 +36,7 @@ def write_study(edits: dict[str, Any], file: str = "study.yaml") -> None:
 
 
 def assert_one_line(message: str) -> None:
-    """Check that one problem is told in one line (beside notes)."""
+    """Check that one problem is reported in one line (beside notes)."""
     assert "problems" not in message, message
-    told = [line for line in message.splitlines() if not line.startswith("Note: ")]
-    assert len(told) == 1, message
+    shown = [line for line in message.splitlines() if not line.startswith("Note: ")]
+    assert len(shown) == 1, message

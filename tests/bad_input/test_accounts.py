@@ -1,4 +1,4 @@
-"""Scenarios that tell energy or money wrongly, one thing each."""
+"""Scenarios that state energy or money wrongly, one thing each."""
 
 from __future__ import annotations
 

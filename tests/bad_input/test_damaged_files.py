@@ -1,4 +1,4 @@
-"""Damaged results, calibrations and measurements: told, or no number is another one."""
+"""Damaged results, calibrations and measurements: reported, or no number is another one."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def damaged(path: Path, trials: int) -> Iterator[int]:
         path.write_bytes(original)
 
 
-def count_told(
+def count_reported(
     path: Path, trials: int, capsys: Printed, same: Callable[[], bool]
 ) -> tuple[int, int]:
-    """How many damages were told by an error, and by a note; of the others nothing may differ."""
+    """Numbers of damages reported by an error and by a note; the others must change nothing."""
     refused = noted = 0
     for trial in damaged(path, trials):
         capsys.readouterr()
@@ -63,16 +63,16 @@ def count_told(
         except InputError:
             refused += 1
             continue
-        told = capsys.readouterr().err.startswith("Note: ")
-        assert told or unchanged, f"trial {trial}: other numbers, and no message"
-        noted += told
+        message = capsys.readouterr().err.startswith("Note: ")
+        assert message or unchanged, f"trial {trial}: other numbers, and no message"
+        noted += message
     return refused, noted
 
 
 def try_calibrations(folder: Path, trials: int, capsys: Printed) -> tuple[int, int]:
     path, whole = folder / "mine.json", default_calibration().to_json()
     path.write_text(whole, encoding="utf-8")
-    return count_told(path, trials, capsys, lambda: load_calibration(path).to_json() == whole)
+    return count_reported(path, trials, capsys, lambda: load_calibration(path).to_json() == whole)
 
 
 def try_results(folder: Path, trials: int, capsys: Printed) -> tuple[int, int]:
@@ -90,13 +90,13 @@ def try_results(folder: Path, trials: int, capsys: Printed) -> tuple[int, int]:
     refused = noted = 0
     files = [out / "provenance.json", *sorted(out.glob("*.parquet"))]
     for path in files:
-        found = count_told(path, -(-trials // len(files)), capsys, same)
+        found = count_reported(path, -(-trials // len(files)), capsys, same)
         refused, noted = refused + found[0], noted + found[1]
     return refused, noted
 
 
 def try_measurements(folder: Path, trials: int) -> tuple[int, int]:
-    """Rows that are not told are those of the file, some perhaps missing, but for their chip."""
+    """Rows without a report equal those of the file, except for their chip; some may be missing."""
     path = folder / "mine.csv"
     shipped_microbenchmarks()["h200"].head(60).to_csv(path, index=False, lineterminator="\n")
 
@@ -118,7 +118,7 @@ def try_measurements(folder: Path, trials: int) -> tuple[int, int]:
     return refused, noted
 
 
-def test_damages_are_told_or_harmless(tmp_path: Path, capsys: Printed) -> None:
+def test_damages_are_reported_or_harmless(tmp_path: Path, capsys: Printed) -> None:
     """A file of 100 kB has few places, such as spaces, where a damage changes nothing."""
     assert sum(try_calibrations(tmp_path, 60, capsys)) > 50
     assert sum(try_results(tmp_path, 60, capsys)) > 45
@@ -127,7 +127,7 @@ def test_damages_are_told_or_harmless(tmp_path: Path, capsys: Printed) -> None:
 
 @pytest.mark.slow
 @pytest.mark.full
-def test_damages_are_told_or_harmless_800_times(tmp_path: Path, capsys: Printed) -> None:
+def test_damages_are_reported_or_harmless_800_times(tmp_path: Path, capsys: Printed) -> None:
     counts = (
         try_calibrations(tmp_path, 800, capsys),
         try_results(tmp_path, 800, capsys),
@@ -138,7 +138,7 @@ def test_damages_are_told_or_harmless_800_times(tmp_path: Path, capsys: Printed)
     assert all(sum(count) > 600 for count in counts)
 
 
-def test_checksums_that_are_gone_are_told(tmp_path: Path, capsys: Printed) -> None:
+def test_checksums_that_are_gone_are_reported(tmp_path: Path, capsys: Printed) -> None:
     """Also where the field itself was damaged, and the numbers with it."""
     path = tmp_path / "mine.json"
     text = default_calibration().to_json()
@@ -156,8 +156,8 @@ def test_checksums_that_are_gone_are_told(tmp_path: Path, capsys: Printed) -> No
         assert load_calibration(path).coverage_factor == 2 * default_calibration().coverage_factor
         assert "mine.json has no checksum" in capsys.readouterr().err
     out = replay(JOBS, policy="easy", accelerators=6).save(tmp_path / "out")
-    told = json.loads((out / "provenance.json").read_text())
-    whole = json.dumps(told)
+    message = json.loads((out / "provenance.json").read_text())
+    whole = json.dumps(message)
     (out / "provenance.json").write_text(whole.replace('"sha256"', '"sha257"'))
     Result.load(out)
     assert "provenance.json has no checksums" in capsys.readouterr().err
@@ -181,8 +181,8 @@ def test_shipped_rows_are_as_measured(name: str) -> None:
     assert [row_checksum(row) for row in table.to_dict("records")] == list(table["checksum"])
 
 
-def test_edits_of_measurements_are_told(tmp_path: Path, capsys: Printed) -> None:
-    """The name of the chip may be changed, and rows taken out; a number is told, and used."""
+def test_edits_of_measurements_are_reported(tmp_path: Path, capsys: Printed) -> None:
+    """The name of the chip may be changed, and rows taken out; a number is reported, and used."""
     path = tmp_path / "mine.csv"
     rows = shipped_microbenchmarks()["h200"].fillna("").to_dict("records")[:40]
     rows = [{**row, "accelerator": "H200-NVL"} for row in rows if row["kind"] != "softmax"]
@@ -197,14 +197,14 @@ def test_edits_of_measurements_are_told(tmp_path: Path, capsys: Printed) -> None
         assert measured.micro is not None
         return float(measured.micro.seconds[2]), capsys.readouterr().err
 
-    seconds, told = load()
-    assert told == ""
+    seconds, message = load()
+    assert message == ""
     value = float(rows[2]["median_s"])
     rows[2]["median_s"] = f"{2 * value:.6g}"
-    again, told = load()
+    again, message = load()
     assert again == pytest.approx(2 * seconds, rel=1e-5)
     n = len(rows)
-    assert told == (
+    assert message == (
         f"Note: {path}: 1 of {n} rows (row 4): median_s is not between low_s and high_s\n"
         f"Note: {path}: 1 of {n} rows (row 4): changed since the measurement (edited by hand, "
         "or damaged), but used as they are. Remove rows that you did not mean to change\n"
@@ -212,6 +212,6 @@ def test_edits_of_measurements_are_told(tmp_path: Path, capsys: Printed) -> None
     rows[2]["median_s"] = f"{value:.6g}"
     rows[5]["checksum"] = ""
     rows[6]["accelerator"] = "H200"
-    told = load()[1]
-    assert f"1 of {n} rows (row 7): no checksum (added by hand?)" in told
-    assert "the device 'NVIDIA H200' has several chip names: H200-NVL, H200" in told
+    message = load()[1]
+    assert f"1 of {n} rows (row 7): no checksum (added by hand?)" in message
+    assert "the device 'NVIDIA H200' has several chip names: H200-NVL, H200" in message

@@ -73,7 +73,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"serving": {"services": [SERVICE, SERVICE]}, "horizon": "2 d"},
         ("serving: services: more than one is named chat",),
     ),
-    "nodes that are not told apart": (
+    "nodes that are not tracked": (
         {**service(), "scheduler/placement": "pooled"},
         ("scheduler.placement", "consolidate"),
     ),

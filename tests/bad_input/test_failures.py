@@ -54,6 +54,6 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("problem", FAULTS)
 def test_failures(refuse: Refuse, write_scenario: Callable[..., None], problem: str) -> None:
-    failures, told = FAULTS[problem]
+    failures, message = FAULTS[problem]
     write_scenario({"failures": failures, "scheduler/placement": "consolidate"})
-    refuse(RUN, "scenario.yaml: ", "failures", *told)
+    refuse(RUN, "scenario.yaml: ", "failures", *message)

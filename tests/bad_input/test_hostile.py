@@ -159,8 +159,10 @@ def test_utf_16(refuse: Refuse, encoding: str) -> None:
 @pytest.mark.parametrize("text", ["cluster: mixed-small\n", "说明: 训练作业\n名称: 甲\n"])
 def test_wide_characters_without_a_mark(refuse: Refuse, wide: str, order: str, text: str) -> None:
     Path("scenario.yaml").write_bytes(text.encode(f"{wide}{order}"))
-    told = f"is text in {wide} without a byte order mark; save it as UTF-8 (iconv -f {wide}{order} "
-    refuse(RUN, f"scenario.yaml: {told}-t UTF-8)")
+    reported = (
+        f"is text in {wide} without a byte order mark; save it as UTF-8 (iconv -f {wide}{order} "
+    )
+    refuse(RUN, f"scenario.yaml: {reported}-t UTF-8)")
 
 
 @pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be"])
@@ -200,8 +202,8 @@ def test_numbers_of_400_digits_are_cut_in_messages(
     refuse: Refuse, write_scenario: Callable[..., None], field: str, value: object
 ) -> None:
     write_scenario({field: value})
-    told = refuse(RUN, "scenario.yaml: ", "...")
-    assert not re.search(r"\w{80}", told.replace("scenario.yaml", ""))
+    reported = refuse(RUN, "scenario.yaml: ", "...")
+    assert not re.search(r"\w{80}", reported.replace("scenario.yaml", ""))
 
 
 def test_huge_values_are_cut_in_messages(
@@ -348,7 +350,7 @@ def test_a_slow_policy_is_not_stopped() -> None:
     assert result.jobs["finish_s"].tolist() == [5.0, 10.0]
 
 
-def test_no_progress_is_told_from_progress() -> None:
+def test_no_progress_is_reported_from_progress() -> None:
     with pytest.raises(StalledError), stopped_when_stalled(lambda: 0, 0.6):
         time.sleep(5)
     with stopped_when_stalled(time.monotonic, 0.6):

@@ -196,10 +196,10 @@ def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case:
     plots = [{"kind": "own", "x": "workload.load"}, {"kind": "curve", "x": "workload.load"}]
     write_study({"plugins": ["mine.py"], "plots": plots})
     assert main(QUICK) == 1
-    told = capsys.readouterr()
-    assert f"not drawn: plot 1 (own): {Path('mine.py').resolve()}: plot kind 'own': " in told.out
-    assert words in told.out
-    assert "Traceback" not in told.out + told.err
+    shown = capsys.readouterr()
+    assert f"not drawn: plot 1 (own): {Path('mine.py').resolve()}: plot kind 'own': " in shown.out
+    assert words in shown.out
+    assert "Traceback" not in shown.out + shown.err
     assert Path("out/2-curve.svg").exists()
     assert main(["report", "out"]) == 0
     assert "Note: not drawn: plot 1 (own): " in capsys.readouterr().err

@@ -50,7 +50,7 @@ def test_path_that_leads_nowhere(refuse: Refuse, path: str) -> None:
     assert_one_line(refuse(RUN, f"study.yaml: parameters: {path}: ", *PATHS[path]))
 
 
-def test_the_field_that_names_a_wrong_path_is_told(refuse: Refuse) -> None:
+def test_the_field_that_names_a_wrong_path_is_reported(refuse: Refuse) -> None:
     path = "cluster.pools.a.noddes"
     write_study({"paired": [{path: [1, 2]}]})
     assert_one_line(refuse(RUN, f"study.yaml: paired[0]: {path}: no 'noddes'"))
@@ -110,7 +110,7 @@ def test_value_that_the_scenario_refuses(refuse: Refuse, case: str) -> None:
     assert_one_line(refuse(RUN, f"study.yaml: parameters: {path}", *words))
 
 
-def test_values_are_told_once_and_all(refuse: Refuse) -> None:
+def test_values_are_reported_once_and_all(refuse: Refuse) -> None:
     write_study({LOAD: ["50%", "70%"], "parameters/scheduler.policy": ["fcfs", "easy"]})
     message = refuse(RUN, "2 problems", "= 50%: workload.load: ", "= 70%: workload.load: ")
     assert len(message.splitlines()) == 3, "one line a problem"
@@ -204,10 +204,10 @@ def test_files_that_tables_would_mix_up(refuse: Refuse) -> None:
         Path(folder).mkdir()
         dump(TINY["cluster"], f"{folder}/cluster.yaml")
     write_study({"parameters/cluster": ["small/cluster.yaml", "large/cluster.yaml"]})
-    told = refuse(
+    shown = refuse(
         RUN, "study.yaml: parameters: cluster: ", "cluster.yaml as cluster.yaml; rename one"
     )
-    assert_one_line(told)
+    assert_one_line(shown)
 
 
 def test_load_of_a_log(refuse: Refuse) -> None:

@@ -89,12 +89,12 @@ def test_a_metric_that_leaves_is_named(case: str) -> None:
     source, words = LOADS[case]
     Path("mine.py").write_text(source)
     code = compile(source, str(Path("mine.py").resolve()), "exec")
-    told = pytest.raises(InputError, match=f"metric 'a': line .*: {words}")
-    with told, users_code(code.co_filename, "metric 'a'"):
+    message = pytest.raises(InputError, match=f"metric 'a': line .*: {words}")
+    with message, users_code(code.co_filename, "metric 'a'"):
         exec(code, {})
 
 
-def test_a_regular_expression_without_end_is_told_once(
+def test_a_regular_expression_without_end_is_reported_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Compiled code that lets no thread run, but looks at signals."""

@@ -119,11 +119,11 @@ import json, resource, sys
 from clustersim.studies.execution import make_runs
 from clustersim.studies.study import define_study
 
-def tell(now):
+def show(now):
     if now.done in (1000, 10000):
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
-make_runs(define_study(json.loads(sys.argv[1])), sys.argv[2], workers=2, progress=tell)
+make_runs(define_study(json.loads(sys.argv[1])), sys.argv[2], workers=2, progress=show)
 """
 
 
@@ -133,9 +133,9 @@ def ten_thousand(folder: Path) -> list[Row]:
     fields = load_study(TINY, points=2_000, replications=5)
     command = [sys.executable, "-c", CONDUCTOR, json.dumps(fields), str(out)]
     began = time.perf_counter()
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    message = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     seconds = time.perf_counter() - began
-    few, many = (int(line) / 1e3 for line in told.split())
+    few, many = (int(line) / 1e3 for line in message.split())
     grown = f"{few:.0f} MB at 1,000, {many:.0f} MB at 10,000"
     began = time.perf_counter()
     with open_store(out) as store:

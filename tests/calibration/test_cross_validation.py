@@ -17,7 +17,7 @@ BLOOM               31 %      3.7 %           9.0 %             9.0 %
 ==================  ========  ==============  ================  ==================
 
 So without any run of its own kind Megatron of 2021 is predicted worse than by Calculon, whose
-efficiencies were set for it: nothing newer tells how slow its large pipelines were.
+efficiencies were set for it: nothing newer shows how slow its large pipelines were.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ def test_the_last_steps_go_on_while_the_gradient_falls():
 
 
 @pytest.mark.parametrize("bend", [np.diag([1.0, -1.0]), np.zeros((2, 2)), np.full((2, 2), np.nan)])
-def test_a_saddle_is_told_and_left_as_it_is(bend, capsys):
+def test_a_saddle_is_reported_and_left_as_it_is(bend, capsys):
     forget_notes()
     saddle = Flat(lambda effects: effects * 1e-6, bend)
     assert _settled(saddle, np.ones(2)).tolist() == [1.0, 1.0]
@@ -241,9 +241,9 @@ def test_posterior_is_a_covariance(refit):
     assert (found.strength > 0).all()
     assert (found.standard_errors() > 0).all()
     assert (found.standard_errors() <= found.spreads * (1 + 1e-9)).all()
-    told = np.sum(found.strength / (1 + found.strength))
-    assert told == pytest.approx(found.facts["effective_parameters"], abs=3.0)
-    # many rows tell more about a base value than its prior did
+    message = np.sum(found.strength / (1 + found.strength))
+    assert message == pytest.approx(found.facts["effective_parameters"], abs=3.0)
+    # many rows say more about a base value than its prior did
     base = found.keys.index(("matmul_efficiency", "base", ""))
     assert found.standard_errors()[base] < 0.8 * found.spreads[base]
 

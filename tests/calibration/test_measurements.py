@@ -131,10 +131,10 @@ def test_quality_that_is_none(tmp_path):
     assert found.left_out == [f"{mine}, row 3: quality: must be A, B or C, found 'D'"]
 
 
-def test_misspelt_columns_are_told(tmp_path):
+def test_misspelt_columns_are_reported(tmp_path):
     mine = table(tmp_path / "mine.csv", {"step_time_s": "5", "framwork": "NeMo", "colour": "red"})
     found = load_measurements([mine])
-    told = [f"{mine}: unknown column 'framwork'; did you mean framework?"]
-    assert found.notes == found.take(found.families == "mine").notes == told
+    message = [f"{mine}: unknown column 'framwork'; did you mean framework?"]
+    assert found.notes == found.take(found.families == "mine").notes == message
     plain = table(tmp_path / "plain.csv", {"step_time_s": "5"})
     assert load_measurements([plain]).notes == []

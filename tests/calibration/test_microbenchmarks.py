@@ -199,7 +199,7 @@ def test_a_kind_depends_on_the_coefficients_that_it_says():
 # --- what is read ---------------------------------------------------------------------------------
 
 
-def test_rows_that_cannot_be_are_all_told():
+def test_rows_that_cannot_be_are_all_reported():
     with pytest.raises(InputError) as caught:
         rows_of(
             {"kind": "matmul", "m": "many", "n": 8},
@@ -246,10 +246,10 @@ def test_faults_are_left_out_and_steps_are_never_fitted_on():
 )
 def test_rows_that_beat_the_roofline_are_left_out(row, seconds, left_out):
     """2 x 8192^3 FLOPs at 989 TFLOP/s take 1.11 ms, 2^30 bytes at 4.8 TB/s 0.224 ms."""
-    micro, told = rows_of({**row, "median_s": str(seconds)})
+    micro, shown = rows_of({**row, "median_s": str(seconds)})
     assert (len(micro) == 0) is left_out
     if left_out:
-        assert told[0].startswith(f"desk.csv, row 2: {row['kind']}: {seconds:.4g} s is below the")
+        assert shown[0].startswith(f"desk.csv, row 2: {row['kind']}: {seconds:.4g} s is below the")
 
 
 def write(path, table):
@@ -294,16 +294,16 @@ def test_columns_that_a_hand_made_file_may_lack(tmp_path):
     assert set(step_errors(calibrated)["recompute"]) == {"none"}
 
 
-def test_steps_that_cannot_be_used_are_told_with_their_lines(tmp_path):
+def test_steps_that_cannot_be_used_are_reported_with_their_lines(tmp_path):
     table = SHIPPED["h200"].copy()
     first, second = np.flatnonzero(table["kind"] == "step")[:2]
     table.loc[first, "median_s"] = "0.001"
     table.loc[second, "recompute"] = "half"
     measured = load_measurements([write(tmp_path / "h200.csv", table)])
     assert len(measured.steps) == (table["kind"] == "step").sum() - 2
-    told = "\n".join(measured.left_out)
-    assert f"h200.csv, row {first + 2}: step_time_s: 0.001 s is below the roofline" in told
-    assert f"h200.csv, row {second + 2}: recompute: must be one of" in told
+    shown = "\n".join(measured.left_out)
+    assert f"h200.csv, row {first + 2}: step_time_s: 0.001 s is below the roofline" in shown
+    assert f"h200.csv, row {second + 2}: recompute: must be one of" in shown
 
 
 def test_cases_that_two_files_measured(tmp_path):
@@ -413,9 +413,9 @@ def test_posterior_covers_the_truth(truth, recovered):
     micro, found = recovered
     labels = [micro.labels[0]]
     drawn = found.calibration.draw(400).coefficients(labels)
-    told = [name for name in sorted(set().union(*DEPENDS.values())) if "_factor" not in name]
+    shown = [name for name in sorted(set().union(*DEPENDS.values())) if "_factor" not in name]
     inside = []
-    for name in told:
+    for name in shown:
         low, high = np.quantile(getattr(drawn, name), (0.005, 0.995))
         inside.append(low <= getattr(truth.coefficients(labels), name)[0] <= high)
     assert np.mean(inside) >= 0.9
@@ -474,7 +474,7 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
 
 
 @pytest.mark.slow
-def test_a_noisy_chip_is_told_and_its_intervals_hold_its_values(tmp_path):
+def test_a_noisy_chip_is_reported_and_its_intervals_hold_its_values(tmp_path):
     """Times that are off by a factor of three either way, and one by 10^5, as on a busy machine."""
     table = SHIPPED["h200"].copy()
     noise = np.exp(1.1 * np.random.default_rng(8).standard_normal(len(table)))
@@ -486,9 +486,9 @@ def test_a_noisy_chip_is_told_and_its_intervals_hold_its_values(tmp_path):
         calibrated = calibrate(load_measurements([path], own=own), validate=False)
         found = chip_coefficients(calibrated, {"H200"})
         assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
-        told = doubt_text(calibrated)
-        assert told[0].startswith("Warning: the fit is off by more than a factor of 3 for ")
-        assert f"h200.csv, row {row + 2}: matmul bf16: measured 100 s" in told[1]
+        shown = doubt_text(calibrated)
+        assert shown[0].startswith("Warning: the fit is off by more than a factor of 3 for ")
+        assert f"h200.csv, row {row + 2}: matmul bf16: measured 100 s" in shown[1]
     plain = load_measurements([write(tmp_path / "plain.csv", SHIPPED["h200"])])
     assert doubt_text(calibrate(plain, validate=False)) == []
 
@@ -497,8 +497,8 @@ def test_small_products_do_not_tell_of_large_ones(tmp_path):
     table = SHIPPED["h200"]
     small = table[~((table["kind"] == "matmul") & (table["flops"].astype(float) > 5e10))]
     measured = load_measurements([write(tmp_path / "h200.csv", small)], own=False)
-    (told,) = doubt_text(calibrate(measured, validate=False))
-    assert told.startswith("Note: the largest product has 3.4e+10 FLOPs. The efficiency of larger")
+    (shown,) = doubt_text(calibrate(measured, validate=False))
+    assert shown.startswith("Note: the largest product has 3.4e+10 FLOPs. The efficiency of larger")
 
 
 @pytest.mark.slow

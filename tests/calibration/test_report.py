@@ -85,13 +85,13 @@ def test_plans_that_ran_but_are_said_not_to_fit_are_counted(text):
     assert "not fit in memory by the model: 1 of 27." in text
 
 
-def test_incomplete_rows_are_told_with_their_justification(text):
+def test_incomplete_rows_are_reported_with_their_justification(text):
     found = table_under(text, "Incomplete rows that are used")
     assert found[1][1:] == ["nemo2407ft", "6"]
     assert "defaults of the recipes" in found[1][0]
 
 
-def test_every_coefficient_is_told_with_its_prior_and_meaning(text):
+def test_every_coefficient_is_reported_with_its_prior_and_meaning(text):
     found = {row[0]: row for row in table_under(text, "| coefficient ")[1:]}
     assert list(found) == [parameter.name for parameter in PARAMETERS]
     for parameter in PARAMETERS:
@@ -111,17 +111,17 @@ def test_base_coefficients_by_hand():
     assert 0 < row["known"] < 1
 
 
-def test_only_strong_effects_are_told():
+def test_only_strong_effects_are_reported():
     shipped = default_calibration()
     found = effects(shipped)
     assert len(found) + len(PARAMETERS) - 2 == len(shipped.keys), (
-        "slowdown has no base, and no run tells of launches"
+        "slowdown has no base, and no run depends on launches"
     )
     strong = found[found["ratio"].abs() > 1.5]
     assert 0 < len(strong) < 0.1 * len(found)
     text = report_text(dataclasses.replace(small_fit(), calibration=shipped))
-    told = table_under(text, "Effects of more than 1.5")[1:]
-    assert {(row[0], row[1], row[2]) for row in told} == set(
+    message = table_under(text, "Effects of more than 1.5")[1:]
+    assert {(row[0], row[1], row[2]) for row in message} == set(
         zip(strong["level"], strong["label"], strong["parameter"], strict=True)
     )
 
@@ -215,7 +215,7 @@ def test_honest_coverage_comes_first(text):
     assert text.index("## Errors") < text.index(first) < text.index("| left out ")
 
 
-def test_what_a_peer_does_better_is_told():
+def test_what_a_peer_does_better_is_reported():
     rows = small_rows().assign(across_error=0.2)
     (line,) = worse_than_peers(rows)
     assert line.startswith("Less accurate than the peer: Megatron-LM at SC'21")
@@ -275,15 +275,15 @@ def test_limits_count_the_table():
 
 
 def test_what_is_in_neither_table_is_not_lost(shared_data):
-    """Every run of the table of measurements is used, or told with a reason."""
+    """Every run of the table of measurements is used, or reported with a reason."""
     published = pd.read_csv(shared_data / "measurements" / "training.csv", dtype=str)
     text = report_text(small_fit())
     used = set(load_measurements().table["id"])
     count = int(re.search(r"not in the project's table: (\d+)", text)[1])
     assert len(published) == len(used) + count
     assert used < set(published["id"])
-    told = sum(int(row[-1]) for row in table_under(text, "not in the project's table")[1:])
-    assert told == count
+    message = sum(int(row[-1]) for row in table_under(text, "not in the project's table")[1:])
+    assert message == count
 
 
 def test_a_fit_without_validation_says_so():
@@ -305,11 +305,11 @@ def test_few_measurements_can_be_fitted(count, few_folds):
     fitted = calibrate(few)
     assert fitted.calibration.facts["rows"] == count
     assert (fitted.within is None) == (count < 20)
-    told = report_text(fitted, own=False)
-    assert f"{count} run{'' if count == 1 else 's'} of " in told
-    assert ("1 run of 1 family on 1 chip." in told) == (count == 1)
-    assert ("nearly all of this calibration is the prior" in told) == (count < 20)
-    assert ("fewer than 20 runs" in told) == (count < 20)
+    message = report_text(fitted, own=False)
+    assert f"{count} run{'' if count == 1 else 's'} of " in message
+    assert ("1 run of 1 family on 1 chip." in message) == (count == 1)
+    assert ("nearly all of this calibration is the prior" in message) == (count < 20)
+    assert ("fewer than 20 runs" in message) == (count < 20)
 
 
 def test_a_wild_row_gives_no_nan():
@@ -325,9 +325,9 @@ def test_one_family_cannot_be_left_out(few_folds):
     fitted = calibrate(measured.take(measured.families == "internevo"))
     assert fitted.within is not None
     assert fitted.across is None
-    told = report_text(fitted, own=False)
-    assert "whole families" not in told
-    assert "Families were not left out because there is only one source." in told
+    message = report_text(fitted, own=False)
+    assert "whole families" not in message
+    assert "Families were not left out because there is only one source." in message
 
 
 def test_markdown_table_is_aligned():

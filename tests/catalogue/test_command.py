@@ -93,9 +93,9 @@ def test_the_former_name_of_the_option(capsys, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("accelerators: {Mine: {extends: H20, power: 999 W}}")
     assert main(["catalogue", "--file", str(path), "Mine"]) == 0
-    told = capsys.readouterr()
-    assert "999 W" in told.out
-    assert told.err == "Note: --file is deprecated; use --catalogue\n"
+    message = capsys.readouterr()
+    assert "999 W" in message.out
+    assert message.err == "Note: --file is deprecated; use --catalogue\n"
     with pytest.raises(SystemExit):
         main(["catalogue", "--help"])
     assert "--file" not in capsys.readouterr().out

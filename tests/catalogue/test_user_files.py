@@ -228,8 +228,8 @@ def test_what_an_entry_changes_has_its_own_source_and_the_rest_keeps_its(load):
     none = "assumption: user0.yaml gives no source"
     mine = own.accelerator("Mine").sources
     # The shape and the size of the scale-up link have one source, scaleup_source.
-    told = ("power_w", "scaleup_size", "scaleup_shape", "price")
-    assert mine == {**before, **dict.fromkeys(told, none)}
+    shown = ("power_w", "scaleup_size", "scaleup_shape", "price")
+    assert mine == {**before, **dict.fromkeys(shown, none)}
     assert own.accelerator("Heir").sources == mine
     sourced = own.accelerator("Sourced").sources
     assert sourced["nic_Bps"] == "our datasheet"

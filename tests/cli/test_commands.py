@@ -135,7 +135,7 @@ def test_run_of_each_scenario_in_small(
     assert "SeedChip is hypothetical" in printed
 
 
-def test_a_run_tells_its_energy_and_money(
+def test_a_run_reports_its_energy_and_money(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"

@@ -151,7 +151,7 @@ class TestJob:
         note = predicted({"framework": name or "?"})["predicted_note"][0]
         assert "was measured: the mean of all stacks" in note
 
-    def test_what_was_not_measured_is_told(self) -> None:
+    def test_what_was_not_measured_is_reported(self) -> None:
         stack, chip = estimate("llama3-8b", "MI300X", 64, plan="tp=2").notes[:2]
         assert stack == (
             "No software stack is known for MI300X: the mean of all stacks is used, and the "
@@ -182,7 +182,7 @@ class TestJob:
             "dp: must be 32 (64 chips over tp pp cp 2) or left out, found 64",
         ]
 
-    def test_a_batch_that_does_not_divide_is_told(self, capsys: Printed) -> None:
+    def test_a_batch_that_does_not_divide_is_reported(self, capsys: Printed) -> None:
         """Only dp = 7 is left on 7 chips; no plan is suggested without a word."""
         found = estimate("gpt3-5b", "H200", 7, global_batch=512)
         assert found.best is not None

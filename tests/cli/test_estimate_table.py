@@ -168,7 +168,7 @@ class TestTable:
         upper = bounds[:, 1] / bounds[:, 0]
         assert upper[1] > 1.15 * upper[0]
 
-    def test_misspelt_columns_are_told(self, capsys: Printed, tmp_path: Path) -> None:
+    def test_misspelt_columns_are_reported(self, capsys: Printed, tmp_path: Path) -> None:
         table = pd.DataFrame([ROW]).rename(columns={"micro_batch": "microbatch"})
         table.to_csv(tmp_path / "runs.csv", index=False)
         out = str(tmp_path / "out.csv")
@@ -178,12 +178,12 @@ class TestTable:
     def test_a_misspelt_column_of_rows_that_are_not_predicted(
         self, capsys: Printed, tmp_path: Path
     ) -> None:
-        told = "Note: column 'global_bacth' is unknown; did you mean 'global_batch'?"
+        message = "Note: column 'global_bacth' is unknown; did you mean 'global_batch'?"
         table = pd.DataFrame([ROW]).rename(columns={"global_batch": "global_bacth"})
         table.to_csv(tmp_path / "runs.csv", index=False)
         arguments = "--table", str(tmp_path / "runs.csv"), "--out", str(tmp_path / "out.csv")
         lines = call(capsys, *arguments, code=1).splitlines()
-        assert lines[:2] == [told, "0 rows predicted, 1 not (column reason)"]
+        assert lines[:2] == [message, "0 rows predicted, 1 not (column reason)"]
         again = pd.DataFrame([ROW]).rename(columns={"micro_batch": "micor_batch"})
         again.to_csv(tmp_path / "runs.csv", index=False)
         (tmp_path / "out.csv").unlink()
@@ -220,8 +220,8 @@ class TestTable:
     def test_two_columns_that_may_mean_the_same_are_not_guessed(self) -> None:
         table = pd.DataFrame([{**ROW, "gpus": "64", "chips": "64"}]).drop(columns="n_accelerators")
         found = predict_table(table)
-        told = "columns 'gpus' and 'chips' may each mean n_accelerators, so none of them is read"
-        assert (found.renamed, found.predicted) == ((told,), 0)
+        message = "columns 'gpus' and 'chips' may each mean n_accelerators, so none of them is read"
+        assert (found.renamed, found.predicted) == ((message,), 0)
         assert found.table["reason"][0] == "n_accelerators: missing"
 
     def test_kinds_that_are_not_known(self) -> None:
@@ -292,9 +292,9 @@ def test_an_interrupt_keeps_the_rows_that_are_predicted(
 
     monkeypatch.setattr(missing_plans, "_search", interrupted)
     assert main(["estimate", "--table", str(tmp_path / "in.csv"), "--out", str(out)]) == 130
-    told = capsys.readouterr()
-    assert "17 rows predicted, 24 not" in told.out
-    assert told.err == "interrupted: 24 of the rows were not reached; see the column reason\n"
+    message = capsys.readouterr()
+    assert "17 rows predicted, 24 not" in message.out
+    assert message.err == "interrupted: 24 of the rows were not reached; see the column reason\n"
     table = pd.read_csv(out, keep_default_na=False)
     done = [*range(16), 40]
     assert (table["reason"][done] == "").all()

@@ -93,7 +93,7 @@ def test_row_that_the_fit_cannot_explain_is_named(capsys, mine):
     assert f"  mine.csv, row 6: measured {seconds:.4g} s, predicted " in printed
 
 
-def test_one_wild_row_is_told_to_be_so(capsys):
+def test_one_wild_row_is_reported_to_be_so(capsys):
     Path("bad.csv").write_text(
         "accelerator,model,n_accelerators,global_batch,step_time_s\nH200,llama3-8b,8,64,5000\n"
     )
@@ -106,8 +106,8 @@ def test_one_wild_row_is_told_to_be_so(capsys):
 
 
 def test_report_has_text_figures_and_rows(capsys, mine):
-    call(capsys, mine, "--only", "--no-validation", "--out", "mine.json", "--report", "told")
-    names = sorted(path.name for path in Path("told").iterdir())
+    call(capsys, mine, "--only", "--no-validation", "--out", "mine.json", "--report", "reported")
+    names = sorted(path.name for path in Path("reported").iterdir())
     assert names == [
         "coefficients.png",
         "collectives.png",
@@ -115,11 +115,11 @@ def test_report_has_text_figures_and_rows(capsys, mine):
         "report.md",
         "rows.csv",
     ]
-    text = Path("told/report.md").read_text()
+    text = Path("reported/report.md").read_text()
     assert "24 runs of 1 family" in text
     assert "mine.csv, row 27: step_time_s: must be a number above 0, found" in text
     assert "measured collectives, fitted separately" in text
-    rows = pd.read_csv("told/rows.csv")
+    rows = pd.read_csv("reported/rows.csv")
     own = own_table()
     published = own.loc[own["family"] == "internevo", "step_time_s"].astype(float)
     assert rows["measured_s"].to_numpy() == pytest.approx(SLOWER * published.to_numpy(), rel=1e-5)
@@ -192,10 +192,10 @@ def test_nothing_is_overwritten(capsys, mine):
 
 
 def test_nothing_is_left_where_the_report_exists(capsys, mine):
-    Path("told").mkdir()
-    Path("told/keep.txt").write_text("mine")
-    error = refused(capsys, mine, "--only", "--out", "new.json", "--report", "told")
-    assert "told: exists already" in error
+    Path("reported").mkdir()
+    Path("reported/keep.txt").write_text("mine")
+    error = refused(capsys, mine, "--only", "--out", "new.json", "--report", "reported")
+    assert "reported: exists already" in error
     assert not Path("new.json").exists()
 
 

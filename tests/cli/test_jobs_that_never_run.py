@@ -40,11 +40,11 @@ COMMANDS = {
 def test_none_can_run(command: str, capsys: Printed) -> None:
     write(17, 99, 99)
     assert main([*COMMANDS[command], "--out", "out"]) == 1
-    told = capsys.readouterr()
-    assert told.err.startswith("clustersim: no job can run: needs 99 accelerators")
-    assert told.err.endswith("(1 job has another reason)\n")
-    assert "never runnable: 2 x needs 99" in told.out
-    assert "Note: 3 of 3" not in told.out
+    message = capsys.readouterr()
+    assert message.err.startswith("clustersim: no job can run: needs 99 accelerators")
+    assert message.err.endswith("(1 job has another reason)\n")
+    assert "never runnable: 2 x needs 99" in message.out
+    assert "Note: 3 of 3" not in message.out
     assert (Result.load("out").jobs["outcome"] == "never runnable").all()
 
 
@@ -52,9 +52,9 @@ def test_none_can_run(command: str, capsys: Printed) -> None:
 def test_some_can_run(command: str, capsys: Printed) -> None:
     write(8, 99, 4, 99)
     assert main([*COMMANDS[command], "--out", "out"]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    assert "Note: 2 of 4 jobs can never run: needs 99 accelerators" in told.out
+    message = capsys.readouterr()
+    assert message.err == ""
+    assert "Note: 2 of 4 jobs can never run: needs 99 accelerators" in message.out
     assert Result.load("out").jobs["outcome"].tolist()[0] == "finished"
 
 

@@ -171,7 +171,7 @@ def test_an_interrupt_keeps_what_is_measured(tmp_path):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # A shell that runs the tests in the background has told them to ignore interrupts.
+        # A shell that runs the tests in the background makes them ignore interrupts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120.0
@@ -180,10 +180,10 @@ def test_an_interrupt_keeps_what_is_measured(tmp_path):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    printed, told = process.communicate(timeout=60)
+    printed, message = process.communicate(timeout=60)
     assert process.returncode == 130
     rows = read(out)
     assert len(rows) >= 3
-    assert f"interrupted: {len(rows)} of " in told
-    assert "Traceback" not in told
+    assert f"interrupted: {len(rows)} of " in message
+    assert "Traceback" not in message
     assert f"measurements: {out}" in printed

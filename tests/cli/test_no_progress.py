@@ -49,30 +49,32 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_failures_before_the_first_checkpoint_are_named(
     capsys: pytest.CaptureFixture[str], interval: str, made: str
 ) -> None:
-    told = run(CLUSTER + JOBS + EVERY_HOUR.replace("INTERVAL", interval), capsys)
-    assert told.startswith("Note: failures: f: a node fails after exactly 60 min in service, and ")
-    assert f"and {made}; no job" in told
-    assert re.search(
-        r"Note: \d unfinished jobs? kept no work in \d+ attempts, the longest of which", told
+    message = run(CLUSTER + JOBS + EVERY_HOUR.replace("INTERVAL", interval), capsys)
+    assert message.startswith(
+        "Note: failures: f: a node fails after exactly 60 min in service, and "
     )
-    assert "each was stopped before its first checkpoint" in told
+    assert f"and {made}; no job" in message
+    assert re.search(
+        r"Note: \d unfinished jobs? kept no work in \d+ attempts, the longest of which", message
+    )
+    assert "each was stopped before its first checkpoint" in message
 
 
 def test_jobs_that_progress_get_no_note(capsys: pytest.CaptureFixture[str]) -> None:
-    told = run(CLUSTER + JOBS + EVERY_HOUR.replace("INTERVAL", "10 min"), capsys)
-    assert "fails after exactly" not in told
-    assert "kept no work" not in told
-    assert "hardly any progress" not in told
+    message = run(CLUSTER + JOBS + EVERY_HOUR.replace("INTERVAL", "10 min"), capsys)
+    assert "fails after exactly" not in message
+    assert "kept no work" not in message
+    assert "hardly any progress" not in message
 
 
 def test_checkpoints_that_take_all_the_time_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = "failures: {sources: meta-llama3, checkpoints: {interval: 1e-9 s, cost: 1 s}}\n"
-    told = run(CLUSTER + JOBS + checkpoints, capsys)
-    assert "jobs spend 100.0 % of their time on checkpoints, each of which takes 1 s" in told
+    message = run(CLUSTER + JOBS + checkpoints, capsys)
+    assert "jobs spend 100.0 % of their time on checkpoints, each of which takes 1 s" in message
     assert re.search(
-        r"Note: \d unfinished jobs? made hardly any progress: 0\.00 % of the time", told
+        r"Note: \d unfinished jobs? made hardly any progress: 0\.00 % of the time", message
     )
-    assert "checkpoints took 100.0 %: a checkpoint takes longer than the work" in told
+    assert "checkpoints took 100.0 %: a checkpoint takes longer than the work" in message
 
 
 STUCK = """\
@@ -94,10 +96,10 @@ supply: {retirements: [{pool: b, nodes: 1, at: 5 h}]}
 
 def test_one_count_of_the_jobs_that_wait_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
     """A job that ran before its node went for ever is one of them."""
-    told = run(STUCK, capsys)
-    waiting = re.search(r"unfinished: (\d+) x still waited when the simulation ended: it", told)
+    message = run(STUCK, capsys)
+    waiting = re.search(r"unfinished: (\d+) x still waited when the simulation ended: it", message)
     never = re.search(
-        r"Note: (\d+) of 40 jobs can never run \(1 of them ran before but cannot", told
+        r"Note: (\d+) of 40 jobs can never run \(1 of them ran before but cannot", message
     )
     assert waiting is not None
     assert never is not None
@@ -108,15 +110,15 @@ def test_rates_by_hour_are_at_most_24_times_their_mean(capsys: pytest.CaptureFix
     rows = [f"{job},{86400 * day},8,10" for job, day in enumerate((0, 30, 90))]
     Path("log.csv").write_text("\n".join(["job_id,submit_s,n_accelerators,duration_s", *rows, ""]))
     assert main(["trace", "log.csv"]) == 0
-    told = capsys.readouterr().out
+    message = capsys.readouterr().out
     hours, days = (
         [float(rate) for rate in re.findall(r"[\d.]+", line.split(":", 1)[1])]
-        for line in told.splitlines()
+        for line in message.splitlines()
         if "rate over the mean" in line
     )
     assert hours == [24.0, *[0.0] * 23]
     assert sum(days) == pytest.approx(7.0, abs=0.05)
-    assert "Note: 3 jobs are too few for reliable rates" in told
+    assert "Note: 3 jobs are too few for reliable rates" in message
 
 
 @pytest.mark.parametrize(
@@ -136,22 +138,24 @@ def test_small_runs_have_small_units(amount: float, dimension: str, text: str) -
 def test_names_that_cannot_be_are_described_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     Path("s.yaml").write_text(CLUSTER.replace("{a:", "{-a:") + JOBS)
     assert main(["run", "s.yaml", "--out", "out"]) == 2
-    told = capsys.readouterr().err
-    assert "must start with a letter or digit and contain only letters" in told
-    assert "pattern" not in told
+    message = capsys.readouterr().err
+    assert "must start with a letter or digit and contain only letters" in message
+    assert "pattern" not in message
 
 
 def test_one_job_is_one_job(capsys: pytest.CaptureFixture[str]) -> None:
     Path("log.csv").write_text("jobid,arrival,num_gpu,runtime,status\n1,0,0.5,10,COMPLETED\n")
     assert main(["trace", "log.csv", "--accelerators", "8"]) == 0
-    told = capsys.readouterr().out
-    assert "1 row, 1 job\n" in told
-    assert "1 job requests a fraction of an accelerator" in told
+    message = capsys.readouterr().out
+    assert "1 row, 1 job\n" in message
+    assert "1 job requests a fraction of an accelerator" in message
 
 
 def test_columns_that_were_found_have_their_own_names(capsys: pytest.CaptureFixture[str]) -> None:
     Path("log.csv").write_text("jobid,arrival,num_gpu,iterations,job_type\n1,0,8,100,x\n")
     assert main(["trace", "log.csv"]) == 2
-    told = capsys.readouterr().err
-    assert "duration_s: this column is required but absent; found jobid, arrival, num_gpu" in told
-    assert "n_accelerators" not in told
+    message = capsys.readouterr().err
+    assert (
+        "duration_s: this column is required but absent; found jobid, arrival, num_gpu" in message
+    )
+    assert "n_accelerators" not in message

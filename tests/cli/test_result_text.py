@@ -19,9 +19,9 @@ def test_no_share_is_minus_zero(utilisation: float) -> None:
         {"job_id": [1], "submit_s": [0.0], "n_accelerators": [8], "duration_s": [60.0]}
     )
     result = replay(jobs, policy="fcfs", accelerators=8)
-    told = result_text(replace(result, summary=result.summary.assign(utilisation=utilisation)))
-    assert "-0.0 %" not in told
-    assert "0.0 %" in told
+    message = result_text(replace(result, summary=result.summary.assign(utilisation=utilisation)))
+    assert "-0.0 %" not in message
+    assert "0.0 %" in message
     assert _percent(utilisation) in ("0 %", "0.0 %")
 
 
@@ -55,5 +55,5 @@ def test_nothing_in_service_is_not_used() -> None:
     held = pd.DataFrame(
         {name: [] for name in ("job", "pool", "start_s", "end_s", "n_accelerators")}
     )
-    told = summary(jobs, steps, held, {})
-    assert [str(value) for value in told["utilisation"]] == ["0.0", "0.0"]
+    message = summary(jobs, steps, held, {})
+    assert [str(value) for value in message["utilisation"]] == ["0.0", "0.0"]

@@ -22,7 +22,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def default_signals() -> None:
-    # A shell that runs the tests in the background has told them to ignore interrupts.
+    # A shell that runs the tests in the background makes them ignore interrupts.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
@@ -64,10 +64,10 @@ TELLS_WHEN_IT_SIMULATES = """
 import pathlib
 from clustersim.engine.clock import Clock
 run = Clock.run
-def told(self, until=None):
+def reported(self, until=None):
     pathlib.Path("simulates").touch()
     return run(self, until)
-Clock.run = told
+Clock.run = reported
 """
 REPLAY = ("replay", "jobs.parquet", "--policy", "fcfs", "--accelerators", "20000", "--out", "out")
 
@@ -254,8 +254,8 @@ def test_signals_are_noted_where_something_would_be_lost() -> None:
             interrupts.check()
         interrupts.check()
         with interrupts.allowed():
-            steps.append("told once")
-    assert steps == ["goes on", "told once"]
+            steps.append("reported once")
+    assert steps == ["goes on", "reported once"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

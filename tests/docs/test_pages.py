@@ -92,8 +92,12 @@ DURATION = {"type": ["string", "number"], "x-quantity": "duration", "x-unit": "s
 def test_no_default_needs_a_file_to_have_what_it_extends() -> None:
     """A scenario may take its cluster from another, and yet a cluster is required."""
     schema = cs.schema("scenario")
-    told = {row["key"]: row["default"] for row in formats.keys(schema, schema)}
-    assert (told["cluster"], told["workload"], told["extends"]) == ("required", "required", "none")
+    message = {row["key"]: row["default"] for row in formats.keys(schema, schema)}
+    assert (message["cluster"], message["workload"], message["extends"]) == (
+        "required",
+        "required",
+        "none",
+    )
 
 
 def test_each_kind_of_object_has_a_section_that_something_leads_to() -> None:

@@ -155,8 +155,8 @@ class TestMessages:
         [("llama3-8b", " (512 is usual for llama3-8b)"), ("one of mine", "")],
     )
     def test_missing_batch(self, model, usual):
-        told = f"global_batch: missing, give the sequences per step{usual}"
-        assert reason(model=model, global_batch="") == told
+        shown = f"global_batch: missing, give the sequences per step{usual}"
+        assert reason(model=model, global_batch="") == shown
 
     def test_experts_without_topk(self):
         assert reason(n_experts="8") == "topk: missing"
@@ -224,8 +224,8 @@ class TestMessages:
 
     def test_several_problems_of_a_row(self):
         text = reason(accelerator="", hidden="x", precision="int4", global_batch="")
-        told = [part.split(":")[0] for part in text.split("; ")]
-        assert told == ["accelerator", "precision", "hidden", "global_batch"]
+        shown = [part.split(":")[0] for part in text.split("; ")]
+        assert shown == ["accelerator", "precision", "hidden", "global_batch"]
 
     def test_a_bad_cell_of_a_known_model(self):
         assert "layers: must be a whole number of at least" in reason(LLAMA, layers="many")
@@ -372,7 +372,7 @@ class TestPlans:
         assert found.notes[0] == notes
 
     @pytest.mark.parametrize(
-        ("changes", "again", "told"),
+        ("changes", "again", "message"),
         [
             ({}, 0, ""),
             ({"moe_recompute": "1"}, 1, ""),
@@ -398,12 +398,12 @@ class TestPlans:
             ({"notes": "recompute moe was slower; moe_recompute=0"}, 0, ""),
         ],
     )  # fmt: skip
-    def test_recompute_of_mixtures(self, changes, again, told):
+    def test_recompute_of_mixtures(self, changes, again, shown):
         found = read({**MIXTURE, **changes})
         assert found.reason == [""]
         assert found.plans.moe_recompute.tolist() == [again]
         assert found.notes[0] == (
-            [f"moe_recompute 1 is taken from the column {told}."] if told else []
+            [f"moe_recompute 1 is taken from the column {shown}."] if shown else []
         )
         assert found.plans.recompute.tolist() == [float("recompute" in changes)]
 
@@ -554,7 +554,7 @@ def test_every_column_is_read():
 
 
 def test_options_of_the_memory():
-    """Published tables write them in many ways; what is not understood is told and ignored."""
+    """Published tables write them in many ways; what is not understood is reported and ignored."""
     found = read(
         {**DENSE, "loss_fused": "linear", "offload": "optimizer to the host", "kind": "SFT"},
         {**DENSE, **dict.fromkeys(MEMORY_OPTIONS, "?")},

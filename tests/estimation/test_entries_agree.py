@@ -367,7 +367,7 @@ def test_run_times_of_a_simulation(name: str, precision: str) -> None:
     cluster = dataclasses.replace(cluster, pools=(pool,))
     speeds = Speeds(cluster, CATALOGUE, RunTimeModel(precision=precision))
     found = find_runtimes(jobs, speeds)
-    told = []
+    message = []
     for place, size in enumerate(sizes):
         alone = estimate(name, "A100-80GB", size, precision=precision)
         if alone.best is None:
@@ -375,11 +375,11 @@ def test_run_times_of_a_simulation(name: str, precision: str) -> None:
             continue
         seconds = 1e12 / alone.best.tokens_per_s
         assert found.run_s[0, place] == pytest.approx(seconds, rel=1e-12)
-        told += [f"{name} on {size} A100-80GB: {note}" for note in alone.best.notes]
+        message += [f"{name} on {size} A100-80GB: {note}" for note in alone.best.notes]
     fallback = ["A100-80GB has no FP8; it computes in BF16."] if precision == "fp8" else []
-    assert list(found.notes) == fallback + told
+    assert list(found.notes) == fallback + message
     if name == "llama3-8b":
-        uneven = [note for note in told if "not a multiple of dp x micro-batch" in note]
+        uneven = [note for note in message if "not a multiple of dp x micro-batch" in note]
         assert [note.split(":")[0] for note in uneven] == [
             f"{name} on {size} A100-80GB" for size in (3, 7)
         ]
@@ -410,13 +410,13 @@ def test_no_rule_is_idle() -> None:
     every = judge(models, chips, plans, batch)
     for rule in RULES:
         alone = judge(models, chips, plans, batch, rules=(rule,))
-        told = alone.problems if rule.refuses else alone.notes
-        broken = np.array([bool(lines) for lines in told])
+        message = alone.problems if rule.refuses else alone.notes
+        broken = np.array([bool(lines) for lines in message])
         assert 0 < broken.sum() < size, rule.name
         assert not any(alone.notes if rule.refuses else alone.problems)
         whole = every.problems if rule.refuses else every.notes
         for place in np.flatnonzero(broken):
-            assert told[place][0] in whole[place]
+            assert message[place][0] in whole[place]
 
 
 def test_published_runs_are_not_refused() -> None:

@@ -53,7 +53,7 @@ def build(folder: Path) -> Path:
     Failure
         If they differ, or do not have the files of the project.
     """
-    with _told("sdist and wheels"):
+    with _reported("sdist and wheels"):
         clone = folder / "clone"
         clone.mkdir()
         for name in _tracked():
@@ -99,8 +99,8 @@ def _check_files(wheel: Path, sdist: Path) -> None:
 def _tracked() -> list[str]:
     """Files of the project: those that git tracks, and new ones that it does not ignore."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    told = _run(command, cwd=ROOT).split("\n")
-    return [name for name in told if name and (ROOT / name).is_file()]
+    message = _run(command, cwd=ROOT).split("\n")
+    return [name for name in message if name and (ROOT / name).is_file()]
 
 
 def _contents(wheel: Path) -> dict[str, bytes]:
@@ -112,7 +112,7 @@ def _contents(wheel: Path) -> dict[str, bytes]:
 
 def install(wheel: Path, folder: Path) -> Path:
     """Install a wheel in a new environment; return the folder of its programs."""
-    with _told("a new environment with the wheel alone"):
+    with _reported("a new environment with the wheel alone"):
         _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
         python = folder / "bin" / "python"
         _pip("--python", str(python), "install", "--constraint", CONSTRAINTS, str(wheel))
@@ -123,14 +123,14 @@ def try_examples(programs: Path, folder: Path) -> None:
     """Try the examples of the README, and those of the help texts beside them."""
     readme = examples((ROOT / "README.md").read_text(encoding="utf-8"))
     users = [User(programs, folder / name, name) for name in ("README.md", "help")]
-    with _told("examples"), ThreadPoolExecutor(2) as both:
+    with _reported("examples"), ThreadPoolExecutor(2) as both:
         tried = [
             both.submit(users[0].try_all, readme),
             both.submit(_try_help, users[1]),
         ]
         failed = [attempt.exception() for attempt in tried]
     for user in users:
-        print("\n".join(f"  {line}" for line in user.told))
+        print("\n".join(f"  {line}" for line in user.message))
     for error in failed:
         if error is not None:
             raise error
@@ -138,10 +138,10 @@ def try_examples(programs: Path, folder: Path) -> None:
 
 def _try_help(user: User) -> None:
     """Try the examples of the help texts of all commands, and every schema."""
-    told = user.run("clustersim --help", "help")
-    commands = re.findall(r"^    ([a-z][a-z-]+) ", told, re.MULTILINE)
+    message = user.run("clustersim --help", "help")
+    commands = re.findall(r"^    ([a-z][a-z-]+) ", message, re.MULTILINE)
     if len(commands) < 10:
-        raise Failure(f"clustersim --help lists no commands: {told}")
+        raise Failure(f"clustersim --help lists no commands: {message}")
     user.run("clustersim --version", "help")
     texts = {command: user.run(f"clustersim {command} --help", command) for command in commands}
     for command in sorted(commands, key=lambda name: name not in ("replay", "study")):
@@ -177,7 +177,7 @@ def _run(command: list[str], cwd: Path | None = None, **environment: str) -> str
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _reported(what: str) -> Iterator[None]:
     """Print how long something takes."""
     began = time.perf_counter()
     yield

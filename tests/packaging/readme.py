@@ -52,11 +52,11 @@ def examples(text: str) -> list[Example]:
         prose = prose.replace(block[0], blank + " " * (len(block[0]) - len(blank)), 1)
     for inline in _INLINE.finditer(prose):
         line = prose.count("\n", 0, inline.start()) + 1
-        told = " ".join(inline[1].split())
-        if told.startswith("cs.") and "(" in told:
-            found.append(Example(line, "python", f"import clustersim as cs\n\n{told}\n"))
-        elif len(told.split()) > 2:
-            found.append(Example(line, "command", told))
+        message = " ".join(inline[1].split())
+        if message.startswith("cs.") and "(" in message:
+            found.append(Example(line, "python", f"import clustersim as cs\n\n{message}\n"))
+        elif len(message.split()) > 2:
+            found.append(Example(line, "command", message))
     return sorted(found, key=lambda example: example.line)
 
 

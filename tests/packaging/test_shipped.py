@@ -40,8 +40,8 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def note_of(name: str, file: str, wheel: Path) -> str:
-    told = f"Note: {name} does not exist here; using the packaged file "
-    return f"{told}{wheel / 'resources' / file}\n"
+    message = f"Note: {name} does not exist here; using the packaged file "
+    return f"{message}{wheel / 'resources' / file}\n"
 
 
 SCENARIO, TOPOLOGY = "experiments/mixed_small.yaml", "topologies/mixed-small.yaml"
@@ -68,10 +68,10 @@ COMMANDS: dict[str, tuple[list[str], str, str]] = {
 def test_commands(case: str, wheel: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, name, file = COMMANDS[case]
     code = main([*arguments, "--out", "out"])
-    told = capsys.readouterr().err
-    assert code == 0, told
-    assert note_of(name, file, wheel) in told
-    assert told.count(f"Note: {name} does") == 1, "once a command"
+    message = capsys.readouterr().err
+    assert code == 0, message
+    assert note_of(name, file, wheel) in message
+    assert message.count(f"Note: {name} does") == 1, "once a command"
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_studies(wheel: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
     Path("x.yaml").write_text(json.dumps(fields))
     assert main(["study", "x.yaml", "--workers", "1", "--out", "out"]) == 0
-    told = capsys.readouterr().err
-    assert note_of(SCENARIO, SCENARIO, wheel) in told
-    assert note_of("topologies/h20-pod.yaml", "topologies/h20-pod.yaml", wheel) in told
+    message = capsys.readouterr().err
+    assert note_of(SCENARIO, SCENARIO, wheel) in message
+    assert note_of("topologies/h20-pod.yaml", "topologies/h20-pod.yaml", wheel) in message
     runs = cs.load_result("out").runs
     assert runs["cluster"].tolist() == ["h20-pod.yaml", "mixed-small"]
     assert runs["chips"].tolist() == [2048, 480]
@@ -166,9 +166,9 @@ def test_python(wheel: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cs.load_plan(name, quick=True).spec.chips
     assert len(cs.read_jobs(LOG).jobs) == 24
     assert cs.read_jobs("sample_jobs").jobs.equals(cs.read_jobs(LOG).jobs)
-    told = capsys.readouterr().err
-    assert note_of(PLAN, PLAN, wheel) in told
-    assert "Note: sample_jobs" not in told
+    message = capsys.readouterr().err
+    assert note_of(PLAN, PLAN, wheel) in message
+    assert "Note: sample_jobs" not in message
 
 
 def test_data_files_of_the_package_by_their_paths(
@@ -312,9 +312,9 @@ def test_what_is_not_there_is_said_with_what_is(
     Path("Deep").mkdir()
     Path("Deep/File.yml").write_text("name: x\n")
     Path("study.yaml").write_text("name: x\nbase: experiments/mixed_smal.yaml\n" + VARIED)
-    arguments, told = REFUSED[case]
+    arguments, message = REFUSED[case]
     assert main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not Path("o").exists()
 
 

@@ -45,7 +45,7 @@ class User:
         self._environment = {**kept, "PATH": path, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
         self._files: dict[str, str] = {}
         self._made: dict[str, int] = {}
-        self.told: list[str] = []
+        self.message: list[str] = []
         folder.mkdir(parents=True)
 
     def try_all(self, examples: Iterable[Example]) -> None:
@@ -59,7 +59,9 @@ class User:
         for example in examples:
             why = why_left_out(example)
             if why is not None:
-                self.told.append(f"{self._name}:{example.line}: left out ({why}): {example.text!r}")
+                self.message.append(
+                    f"{self._name}:{example.line}: left out ({why}): {example.text!r}"
+                )
                 continue
             self._try(example)
         for name, text in [*self._files.items()]:
@@ -114,7 +116,7 @@ class User:
             timeout=LIMIT_S,
             check=False,
         )
-        self.told.append(f"{where}: {time.perf_counter() - began:5.1f} s  {typed}")
+        self.message.append(f"{where}: {time.perf_counter() - began:5.1f} s  {typed}")
         if ended.returncode or "Traceback" in ended.stderr:
             raise Failure(f"{where}: {typed}\nexit code {ended.returncode}\n{ended.stderr[-3000:]}")
         return ended.stdout

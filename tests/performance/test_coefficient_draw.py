@@ -292,9 +292,9 @@ class TestFile:
             facts = {**CALIBRATION.facts, "code": code}
             path.write_text(dataclasses.replace(CALIBRATION, facts=facts).to_json())
             assert load_calibration(path).keys == CALIBRATION.keys
-            told = capsys.readouterr().err
-            assert told.startswith(f"Note: {path} was fitted by another version") == noted
-            assert bool(told) == noted
+            shown = capsys.readouterr().err
+            assert shown.startswith(f"Note: {path} was fitted by another version") == noted
+            assert bool(shown) == noted
 
     def test_scatter_of_an_unknown_product_is_that_of_all(self):
         found = CALIBRATION.scatter_of(["NeMo", "", "our own"])

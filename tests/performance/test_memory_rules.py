@@ -359,10 +359,10 @@ def test_options_that_save_memory_never_cost_any(shape, on, plan, batch, stack):
 def test_options_read_back_and_are_described(options, stack):
     text = ",".join(f"{name}={value}" for name, value in options.items())
     assert parse_memory(text or None) == parse_memory(options) == options
-    told = describe_memory(stack, options)
-    assert told.startswith(f"{stack_memory(stack).name}: weights ")
-    assert ("on the host" in told) == ("offload" in options)
-    assert ("never stored" in told) == (options.get("loss_fused") == "linear")
+    message = describe_memory(stack, options)
+    assert message.startswith(f"{stack_memory(stack).name}: weights ")
+    assert ("on the host" in message) == ("offload" in options)
+    assert ("never stored" in message) == (options.get("loss_fused") == "linear")
 
 
 def test_rows_of_unlike_stacks_are_as_each_alone():

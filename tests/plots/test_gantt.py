@@ -143,7 +143,7 @@ def test_nodes_that_run_no_jobs_are_grey_and_an_attempt_that_ended_is_not_hatche
     assert "out of service, absent, or serving" in [t.get_text() for t in ax.get_legend().texts]
 
 
-def test_nodes_not_told_apart_and_no_classes():
+def test_nodes_not_reported_apart_and_no_classes():
     ax = plot_gantt(replay(crowd(3, 30, largest=8), policy="easy", accelerators=24))
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == [f"lane {k + 1}" for k in range(len(names))]

@@ -164,7 +164,7 @@ def test_a_metric_can_be_along_x():
     assert ax.get_xlabel() == "chips of the fleet"
 
 
-def test_capacity_is_the_table_and_its_reasons_are_told():
+def test_capacity_is_the_table_and_its_reasons_are_reported():
     table = capacity_table()
     ax = plot_capacity(table, NODES, by=POLICY, objective="a mean wait of 1 h")
     rows = table[table[POLICY] == "fcfs"]
@@ -317,7 +317,7 @@ def test_plots_draw_into_the_axes_they_are_given():
     assert plot_warm_up(wait_series(), ax=figure.panels[1]) is figure.panels[1]
 
 
-def test_series_are_told_apart_without_colour():
+def test_series_are_reported_apart_without_colour():
     ax = plot_curve(point_table(("a", "b", "c", "d")), LOAD, "utilisation", by=POLICY)
     looks = {(line.get_marker(), line.get_linestyle()) for line in ax.lines}
     curves = {look for look in looks if look[0] in "os^D" and look[1] != "None"}

@@ -15,7 +15,7 @@ from clustersim.procurement.problem import Problem
 
 def one_chip(**fields: Any) -> Problem:
     """One chip and class: a node costs 10 and does 100 tokens; 450 are demanded."""
-    told: dict[str, Any] = {
+    message: dict[str, Any] = {
         "chips": ("a",),
         "classes": ("train",),
         "scenarios": ("sure",),
@@ -44,11 +44,11 @@ def one_chip(**fields: Any) -> Problem:
     }
     names = ("chips", "classes", "scenarios", "quarters", "first", "budget", "utilisation")
     return Problem(
-        **{name: told[name] for name in names},
-        lot=np.array(told["lot"], dtype=np.int64),
+        **{name: message[name] for name in names},
+        lot=np.array(message["lot"], dtype=np.int64),
         **{
-            name: np.array(told[name], dtype=np.float64)
-            for name in told
+            name: np.array(message[name], dtype=np.float64)
+            for name in message
             if name not in (*names, "lot")
         },
     )

@@ -98,11 +98,11 @@ def test_estimate_run_study_and_plan_take_the_same_numbers(chip: str, catalogue:
     loaded = define_scenario(one_job(chip, catalogue))
     fleet = resolve(loaded)
     result = run_scenario(fleet)
-    told = known.assumptions
+    shown = known.assumptions
     job = result.jobs.iloc[0]
     seconds = job["finish_s"] - job["start_s"]
     by_column = result.costs[result.costs["use"] == "allocated"].sum(numeric_only=True)
-    assert by_column["depreciation_cny"] == pytest.approx(8 * price * seconds / told.life)
+    assert by_column["depreciation_cny"] == pytest.approx(8 * price * seconds / shown.life)
     # The estimate of as long a job costs the same, kind by kind.
     share = seconds / cost.seconds
     for column, estimated in {
@@ -128,7 +128,7 @@ def test_estimate_run_study_and_plan_take_the_same_numbers(chip: str, catalogue:
     plan = problem_of(question, throughput(question))
     assert plan.price[0] == pytest.approx(8 * price, rel=1e-12)
     quarter_s = YEAR_S / 4
-    assert plan.charge[-1] == pytest.approx(quarter_s / told.life, rel=1e-12)
+    assert plan.charge[-1] == pytest.approx(quarter_s / shown.life, rel=1e-12)
     a_quarter = quarter_s / cost.seconds
     capital = plan.price[0] * plan.capital[-1]
     assert capital == pytest.approx(a_quarter * ((cost.chips_cny or 0) + (cost.site_cny or 0)))
@@ -330,9 +330,9 @@ def test_fleets_of_2026_follow_from_the_same_prices() -> None:
     assert plan.spec.chips["h20"].existing == whole["h20"].nodes
     assert plan.spec.chips["910b"].existing == whole["910b"].nodes
     problem = problem_of(plan, throughput(plan))
-    told = dict(zip(problem.chips, problem.price.tolist(), strict=True))
+    shown = dict(zip(problem.chips, problem.price.tolist(), strict=True))
     for name, chip in {"h200": "H200", "910b": "910B", "seedchip": "SeedChip"}.items():
-        assert told[name] == pytest.approx(node_price(chip), rel=1e-12)
+        assert shown[name] == pytest.approx(node_price(chip), rel=1e-12)
 
 
 def test_cases_of_2026_spend_the_same_money() -> None:
@@ -388,7 +388,7 @@ def test_published_files_repeat_no_planning_assumption() -> None:
 
 
 @pytest.mark.parametrize("scenarios", ["two", "none"])
-def test_paid_and_charged_are_told_apart(scenarios: str) -> None:
+def test_paid_and_charged_are_reported_apart(scenarios: str) -> None:
     """The table and the sentence call what is paid and what is charged by names of their own.
 
     Where a stop of H200 leads to other purchases both are ranges, without scenarios one sum each.
@@ -450,7 +450,7 @@ def test_a_plan_without_verification_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (
             "verify=null",
@@ -474,12 +474,12 @@ def test_a_plan_without_verification_says_so() -> None:
         ("chips.910b.lot=null", "(the file has 32); the default applies: 1"),
     ],
 )
-def test_what_a_change_takes_away_is_told(change: str, told: str) -> None:
+def test_what_a_change_takes_away_is_reported(change: str, shown: str) -> None:
     question = load_plan(EXPERIMENTS / "plan_2026.yaml", changes=[change])
-    assert any(told in note for note in question.notes), question.notes
+    assert any(shown in note for note in question.notes), question.notes
 
 
-def test_a_change_of_nothing_is_not_told() -> None:
+def test_a_change_of_nothing_is_not_reported() -> None:
     assert load_plan(EXPERIMENTS / "plan_2026.yaml", changes=["depreciation=null"]).notes == ()
     assert load_plan(EXPERIMENTS / "plan_2026.yaml", changes=["budget=80e9 CNY"]).notes == ()
 
@@ -511,7 +511,7 @@ def test_a_reference_fleet_is_compared_and_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "metric", "told"),
+    ("fields", "metric", "message"),
     [
         ({}, "fleet_cost_cny", ["money assumes H200 187,500 CNY with its server"]),
         ({"money": {"life": "3 yr"}}, "cost_cny", ["life 3 years"]),
@@ -522,7 +522,7 @@ def test_a_reference_fleet_is_compared_and_explained(tmp_path: Path) -> None:
 def test_a_study_says_what_its_costs_assume(
     fields: dict[str, Any],
     metric: str,
-    told: list[str],
+    shown: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -539,5 +539,5 @@ def test_a_study_says_what_its_costs_assume(
     file.write_text(json.dumps(study))
     assert main(["study", str(file), "--out", str(tmp_path / "o"), "--workers", "1"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert all(words in text for words in told)
-    assert ("assumes" in text) == bool(told)
+    assert all(words in text for words in shown)
+    assert ("assumes" in text) == bool(shown)

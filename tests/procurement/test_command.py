@@ -47,7 +47,7 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     """Purchases, costs and regrets of the tables are those of the summary."""
     assert main(["plan", write(TWO_CHIPS), "--out", "out"]) == 0
     text = capsys.readouterr().out
-    told = json.loads(Path("out/plan.json").read_text())
+    message = json.loads(Path("out/plan.json").read_text())
     tables = {path.stem: pd.read_csv(path) for path in Path("out").glob("*.csv")}
     assert set(tables) == {
         "purchases",
@@ -57,8 +57,8 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
         "shadow_prices",
         "regret",
     }
-    assert told["conclusion"].split()[0] == "Buy"
-    assert " ".join(told["conclusion"].split()) in " ".join(text.split())
+    assert message["conclusion"].split()[0] == "Buy"
+    assert " ".join(message["conclusion"].split()) in " ".join(text.split())
     costs, purchases, regret = tables["costs"], tables["purchases"], tables["regret"]
     kinds = [
         "depreciation",
@@ -76,8 +76,8 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     parts = costs[[f"{kind}_cny" for kind in kinds]]
     assert np.allclose(parts.sum(axis=1), costs["cost_cny"], rtol=1e-9)
     expected = (costs["cost_cny"] * costs["probability"]).sum()
-    assert told["expected_cost_cny"] == pytest.approx(expected, rel=1e-9)
-    assert told["lp_bound_cny"] <= told["expected_cost_cny"]
+    assert message["expected_cost_cny"] == pytest.approx(expected, rel=1e-9)
+    assert message["lp_bound_cny"] <= message["expected_cost_cny"]
     spending = purchases.groupby("scenario", sort=False)["spending_cny"].sum()
     assert np.allclose(spending, costs["spending_cny"])
     assert (purchases["chips"] == 8 * purchases["nodes"]).all()
@@ -85,7 +85,7 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert np.allclose(own["cost_cny"], costs["cost_cny"], rtol=1e-9)
     done = tables["allocation"].groupby(["scenario", "quarter"])["tokens"].sum()
     assert np.allclose(done.unstack(), [5.0e12, 7.5e12], rtol=1e-7)
-    assert told["purchases"] == json.loads(purchases.to_json(orient="records"))
+    assert message["purchases"] == json.loads(purchases.to_json(orient="records"))
     for picture in ("purchases", "regret"):
         with Image.open(f"out/{picture}.png") as image:
             assert image.width > 600
@@ -141,7 +141,7 @@ def test_a_plan_of_nothing_is_written() -> None:
     assert not [name for name in contents("out") if name.startswith("scenarios")]
 
 
-def test_money_is_told_in_the_unit_of_its_size() -> None:
+def test_money_is_reported_in_the_unit_of_its_size() -> None:
     """Nodes of 1.5 and 0.8 million yuan."""
     plan = clustersim.plan_purchases(clustersim.load_plan(write(TWO_CHIPS)))
     text = plan_text(plan)
@@ -231,9 +231,11 @@ def test_a_quick_plan_says_what_it_is_worth(replications: int | None, worth: str
     fields = read_yaml(EXAMPLE)
     small = {"verify": None} if replications is None else {"verify": {"replications": replications}}
     name = write({**fields, "quick": small, "verify": {**fields["verify"], "base": "mixed_fleet"}})
-    (told,) = (note for note in clustersim.load_plan(name, quick=True).notes if "preview" in note)
-    assert worth in told
-    assert told.endswith(
+    (message,) = (
+        note for note in clustersim.load_plan(name, quick=True).notes if "preview" in note
+    )
+    assert worth in message
+    assert message.endswith(
         "; before a decision run clustersim plan plan.yaml --out DIR without --quick"
     )
     assert not any("preview" in note for note in clustersim.load_plan(name).notes)

@@ -11,7 +11,7 @@ from clustersim.errors import InputError
 from clustersim.procurement.summary_text import conclusion
 
 
-def test_a_gang_that_never_fits_is_no_service_and_told() -> None:
+def test_a_gang_that_never_fits_is_no_service_and_reported() -> None:
     """A node does the work of a gang of 128 by the average; that is not said by the plan alone."""
     fields = queue(rounds=1, replications=1)
     fields["demand"]["tuning"] |= {"accelerators": 128, "tokens": 1.0e12, "job_tokens": 1.0e10}
@@ -28,7 +28,7 @@ def test_a_gang_that_never_fits_is_no_service_and_told() -> None:
     assert warning in conclusion(planned({**fields, "verify": None}))
 
 
-def test_room_for_a_gang_in_one_quarter_is_told_of_the_other() -> None:
+def test_room_for_a_gang_in_one_quarter_is_reported_of_the_other() -> None:
     """The h200 that do the growth have room for the gang in the second quarter only."""
     fields = two_chips(budget=None, verify=None)
     fields["chips"] = {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}}

@@ -79,7 +79,7 @@ def plan(out: str, *options: str) -> int:
 def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     """Interrupted before the first run, within rounds, between them, and in the new runs."""
     write(small())
-    told = plan("whole")
+    message = plan("whole")
     whole, printed = contents("whole"), capsys.readouterr().out
     assert (made[1], FILE in whole) == (RUNS, False)
     for place in (0, 1, 4, RUNS - 1):
@@ -100,7 +100,7 @@ def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str
         assert plan(out) == 2
         assert "continue it with --resume" in capsys.readouterr().err
         made[:] = [-1, place]
-        assert plan(out, "--resume") == told
+        assert plan(out, "--resume") == message
         assert made[1] == RUNS
         assert contents(out) == whole
         assert capsys.readouterr().out == printed.replace("to whole", f"to {out}")
@@ -144,9 +144,9 @@ def test_another_question_is_refused(made: list[int], capsys: pytest.CaptureFixt
     capsys.readouterr()
     plan("other", "--resume")
     assert made[1] == RUNS
-    told = capsys.readouterr().err
-    assert f"Note: other/{FILE}: 1 run is made again: changed since: " in told
-    assert "own.yaml" in told
+    message = capsys.readouterr().err
+    assert f"Note: other/{FILE}: 1 run is made again: changed since: " in message
+    assert "own.yaml" in message
 
 
 def test_runs_of_other_code_are_made_again_and_it_is_said_why(
@@ -162,13 +162,13 @@ def test_runs_of_other_code_are_made_again_and_it_is_said_why(
     capsys.readouterr()
     plan("out", "--resume")
     assert made[1] == RUNS
-    told = " ".join(capsys.readouterr().err.split())
-    assert told.count("are made again") == 1
-    assert f"3 runs are made again: made by clustersim {now.version}" in told
-    assert "differences: changed engine/engine.py" in told
+    message = " ".join(capsys.readouterr().err.split())
+    assert message.count("are made again") == 1
+    assert f"3 runs are made again: made by clustersim {now.version}" in message
+    assert "differences: changed engine/engine.py" in message
 
 
-def test_a_base_scenario_that_was_changed_is_told(
+def test_a_base_scenario_that_was_changed_is_reported(
     made: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fields = small()
@@ -181,8 +181,10 @@ def test_a_base_scenario_that_was_changed_is_told(
         made[:] = [place, 0]
         capsys.readouterr()
         plan("out", *["--resume"] * (place < 0))
-    told = capsys.readouterr().err
-    assert "3 runs are made again: the scenario or a file that it reads has changed since" in told
+    message = capsys.readouterr().err
+    assert (
+        "3 runs are made again: the scenario or a file that it reads has changed since" in message
+    )
 
 
 def test_a_torn_line_does_not_take_the_next_one_with_it(made: list[int]) -> None:

@@ -92,7 +92,7 @@ def test_two_quarters_by_hand() -> None:
     4 x 10 + 2 x 5 + 4 + 6 = 60.  One that was there at the start makes it 2 and then 4 more (for
     7 in place): 2 x 10 + 4 x 5 + 3 + 7 = 50.
     """
-    told = {
+    message = {
         "quarters": 2,
         "first": 2,
         "lot": [2],
@@ -105,11 +105,11 @@ def test_two_quarters_by_hand() -> None:
         "power_limit": [math.inf] * 2,
         "rack_limit": [math.inf] * 2,
     }
-    plan = solve(one_chip(**told))
+    plan = solve(one_chip(**message))
     assert plan is not None
     assert plan.bought.ravel().tolist() == [4, 2]
     assert plan.expected_cost == pytest.approx(60.0, rel=1e-12)
-    plan = solve(one_chip(**told, existing=[1.0]))
+    plan = solve(one_chip(**message, existing=[1.0]))
     assert plan is not None
     assert plan.bought.ravel().tolist() == [2, 4]
     assert plan.expected_cost == pytest.approx(50.0, rel=1e-12)
@@ -128,7 +128,7 @@ def test_work_is_left_undone_where_that_is_cheaper() -> None:
     assert must.bought.item() == 5
 
 
-def test_equal_plans_are_told_apart() -> None:
+def test_equal_plans_are_reported_apart() -> None:
     """Of two equal chips the first is bought, and what can wait is bought later."""
     plan = solve(
         one_chip(

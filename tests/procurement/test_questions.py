@@ -80,8 +80,8 @@ def test_a_plan_without_depreciation_takes_the_assumed_life() -> None:
 
 def test_interest_and_residual_value_by_hand() -> None:
     """Over a year of four quarters a price of 1 falls evenly to 0.2: its mean is 0.6."""
-    told = {"assumptions": {"interest_per_year": 0.1, "residual_share": 0.2, "life": "1 yr"}}
-    found = problem(catalogue=[told], quarters=8, scenarios=None, budget=None)
+    message = {"assumptions": {"interest_per_year": 0.1, "residual_share": 0.2, "life": "1 yr"}}
+    found = problem(catalogue=[message], quarters=8, scenarios=None, budget=None)
     assert found.interest is not None
     # Bought at the start of 8 quarters: a year at a mean of 0.6 and one at 0.2. In the last quarter
     # it falls by 0.2 to 0.8, 0.9 on average.
@@ -103,11 +103,11 @@ def test_prices_of_the_catalogue_are_those_of_the_accounts(rate: float) -> None:
     ).pools
     spec = MoneySpec(cny_per_usd=rate)
     known = [load_catalogue().accelerator(name) for name in names]
-    told = [
+    message = [
         pool.chips_per_node * purchase_price_cny(spec, pool, chip)
         for pool, chip in zip(pools, known, strict=True)
     ]
-    assert found.price == pytest.approx(told, rel=1e-12)
+    assert found.price == pytest.approx(message, rel=1e-12)
     # The H200's price is in yuan and has its server; the 910B's is in dollars and has none.
     assert found.price[:2] == pytest.approx([1.5e6, rate * (8 * 16_000 + 32_010)])
 
@@ -137,9 +137,9 @@ def test_speeds_are_those_of_the_performance_core() -> None:
     catalogue = question.catalogue
     chips = [catalogue.accelerator(name) for name in ("H200", "H20")]
     model = catalogue.model("llama3-8b")
-    told = best_plans([model, model], chips, [8, 8], draw=question.draw).tokens_per_s
+    message = best_plans([model, model], chips, [8, 8], draw=question.draw).tokens_per_s
     found = problem(ettr=0.9)
-    assert found.node_tokens[0] == pytest.approx(0.9 * QUARTER_S * told, rel=1e-12)
+    assert found.node_tokens[0] == pytest.approx(0.9 * QUARTER_S * message, rel=1e-12)
 
 
 def test_a_draw_from_the_posterior_changes_the_speeds() -> None:

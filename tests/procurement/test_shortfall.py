@@ -91,14 +91,14 @@ def test_a_search_that_is_cut_short_is_not_a_limit_that_cannot_help(
     monkeypatch.setattr("clustersim.procurement.shortfall.milp", cut)
     table = find_shortfall(problem)
     assert not cannot(table)
-    told = {1: "less may be enough: stopped", 4: "unknown: stopped"}[status]
-    assert set(table["note"]) == {told}
+    shown = {1: "less may be enough: stopped", 4: "unknown: stopped"}[status]
+    assert set(table["note"]) == {shown}
     assert table["helps"].isna().all() == (status == 4)
     monkeypatch.setattr("clustersim.procurement.result.find_shortfall", lambda *_: table)
     plan = plan_purchases(define_plan(two_chips(budget="0 CNY")))
     assert "stopped early" in conclusion(plan)
     assert "Raising a single limit" not in conclusion(plan)
-    assert told in plan_text(plan)
+    assert shown in plan_text(plan)
 
 
 IMPOSSIBLE = [0, 1, 2, 3]

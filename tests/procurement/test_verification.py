@@ -61,7 +61,7 @@ def test_a_plan_that_misses_is_corrected() -> None:
     first = rounds["expected_cost_cny"].iloc[0]
     assert plan.schedule is not None
     assert plan.schedule.expected_cost > first
-    # The plan is the one whose cost was told in that round.
+    # The plan is the one whose cost was reported in that round.
     assert plan.schedule.expected_cost == kept["expected_cost_cny"].iloc[0]
 
 
@@ -264,7 +264,7 @@ def test_routing() -> None:
     } == {frozenset({"H200", "H20"})}
 
 
-def test_a_base_that_does_not_fit_the_plan_is_told() -> None:
+def test_a_base_that_does_not_fit_the_plan_is_reported() -> None:
     """The plan's pools are its chips: `gpu` is a pool of the base only."""
     part = {
         "name": "node",

@@ -133,7 +133,7 @@ def test_hostile_texts_are_shown_not_run():
     assert {image["alt"] for image in document.all("img")} == {HOSTILE}
 
 
-def test_pictures_are_told_of_and_fit_the_page(document):
+def test_pictures_are_reported_of_and_fit_the_page(document):
     first, second = document.all("img")
     assert (first["alt"], second["alt"]) == ("Mean wait against load", "Utilisation")
     assert first["aria-describedby"] == "figure-1-caption"

@@ -42,6 +42,6 @@ def said(metric: str, relative: float, low: float, high: float, pairs: int) -> s
 def test_no_wait_is_more_than_all_of_it_shorter(
     arguments: tuple[str, float, float, float, int], words: str
 ) -> None:
-    told = said(*arguments)
-    assert words in told.replace("−", "-")
-    assert ("too few for a narrow interval" in told) == (arguments[4] == 2)
+    message = said(*arguments)
+    assert words in message.replace("−", "-")
+    assert ("too few for a narrow interval" in message) == (arguments[4] == 2)

@@ -70,14 +70,16 @@ def test_tables_and_pictures_lie_in_the_folder(folder: Path) -> None:
 
 def test_the_findings_say_what_the_tables_hold(folder: Path) -> None:
     result = load_result(folder)
-    told = findings(result)
+    message = findings(result)
     for row in result.capacities.to_dict("records"):
-        (sentence,) = [s for s in told if s.startswith(f"{row['scheduler.policy']}: mean wait ≤ 5")]
+        (sentence,) = [
+            s for s in message if s.startswith(f"{row['scheduler.policy']}: mean wait ≤ 5")
+        ]
         for name in ("capacity", "capacity_low", "capacity_high"):
             assert f"{row[name]:.3f}" in sentence
         assert f"{row['runs']} runs" in sentence
     gain = result.gains.iloc[0]
-    assert any(f"easy carries {gain['gain']:+.3g} of offered load" in s for s in told)
+    assert any(f"easy carries {gain['gain']:+.3g} of offered load" in s for s in message)
     differences = result.differences.to_dict("records")
     assert len(differences) == 2 * 3  # two loads of the grid, three metrics
     assert warnings(result) == [s for s in warnings(result) if "failed" not in s]
@@ -192,10 +194,10 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
     }
     assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     result = load_result(tmp_path / "out")
-    told = capsys.readouterr().out
+    message = capsys.readouterr().out
     assert (result.gains["gain"] < 0).all()
-    assert f"sjf needs {result.gains['gain'][0]:+.3g}" in told
-    assert "carries" not in told
+    assert f"sjf needs {result.gains['gain'][0]:+.3g}" in message
+    assert "carries" not in message
     axis = study_axes(result)["capacity"]
     assert (axis.label, axis.better) == ("nodes of pool h20 at the objective", "less")
     (figure,), _ = draw_plots(result)
@@ -206,7 +208,7 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
 
 
 def test_values_of_which_some_are_no_numbers(tmp_path: Path, capsys) -> None:
-    """Beyond what is checked beforehand: those runs fail, and all others are told and drawn."""
+    """Beyond what is checked beforehand: those runs fail, and all others are reported and drawn."""
     fields = {
         "name": "nodes",
         "base": FIELDS["base"],
@@ -265,7 +267,7 @@ def test_values_that_a_draw_alone_tried_are_not_in_a_curve(tmp_path: Path) -> No
     assert not shown & set(points.loc[alone, "workload.load"])
 
 
-def test_a_share_that_rests_on_one_pair_is_told_without_an_interval(tmp_path: Path) -> None:
+def test_a_share_that_rests_on_one_pair_is_reported_without_an_interval(tmp_path: Path) -> None:
     """In one of two replications no job waits, in neither case."""
     of = "workload.generate.classes.job.duration.average"
     base = {
@@ -298,16 +300,16 @@ def test_a_share_that_rests_on_one_pair_is_told_without_an_interval(tmp_path: Pa
     }
     one = {**fields, "replications": 1, "base": {**base, "seed": 2}}
     assert run_study(define_study(one), tmp_path / "one", workers=1, report=True)
-    (told,) = (line for line in findings(load_result(tmp_path / "one")) if "against" in line)
-    assert told.endswith("shows no difference (1 pair; no interval: one pair has no spread).")
+    (message,) = (line for line in findings(load_result(tmp_path / "one")) if "against" in line)
+    assert message.endswith("shows no difference (1 pair; no interval: one pair has no spread).")
     assert run_study(define_study(fields), tmp_path / "study", workers=1, report=True)
     result = load_result(tmp_path / "study")
     waits = result.runs.groupby("replication")["mean_wait_s"].max()
     assert sorted(waits > 0) == [False, True]
-    (told,) = (line for line in findings(result) if "against" in line)
+    (message,) = (line for line in findings(result) if "against" in line)
     share = result.differences["relative"].item()
-    assert told.endswith(
+    assert message.endswith(
         f"mean wait {100 * share:.0f} % more (2 pairs; no interval: only 1 of 2 pairs has a value "
         "other than 0)."
     )
-    assert told.startswith("12 min against 10 min: ")
+    assert message.startswith("12 min against 10 min: ")

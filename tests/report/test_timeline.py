@@ -65,14 +65,14 @@ def worked_out() -> Result:
 
 def test_the_events_of_a_run_worked_out_by_hand(worked_out: Result) -> None:
     trace = chrome_trace(worked_out)
-    told = parsed(trace)
-    assert told["displayTimeUnit"] == "ms"
-    other = told["otherData"]
+    message = parsed(trace)
+    assert message["displayTimeUnit"] == "ms"
+    other = message["otherData"]
     assert (other["scenario"], other["seed"], other["policy"]) == ("by hand", 7, "fcfs")
     assert other["versions"] == worked_out.provenance["versions"]
     named = {
         (e["name"], e["pid"], e["tid"]): next(iter(e["args"].values()))
-        for e in told["traceEvents"]
+        for e in message["traceEvents"]
         if e["ph"] == "M"
     }
     assert named == {
@@ -92,7 +92,7 @@ def test_the_events_of_a_run_worked_out_by_hand(worked_out: Result) -> None:
     second = 1_000_000
     slices = [
         (e["tid"], e["ts"] / second, e["dur"] / second, e["name"], e["args"])
-        for e in told["traceEvents"]
+        for e in message["traceEvents"]
         if e["ph"] == "X"
     ]
     ann = {"user": "ann"}
@@ -109,7 +109,7 @@ def test_the_events_of_a_run_worked_out_by_hand(worked_out: Result) -> None:
         (6, 14, 6, "train", {**four, "n_accelerators": 4}),
     ]
     counters = defaultdict(list)
-    for e in told["traceEvents"]:
+    for e in message["traceEvents"]:
         if e["ph"] == "C":
             (series, value), *_ = e["args"].items()
             counters[e["pid"], e["name"], series].append((e["ts"] // second, value))
@@ -127,24 +127,24 @@ def test_the_events_of_a_run_worked_out_by_hand(worked_out: Result) -> None:
     }
     never = [
         (e["ts"] / second, e["name"], e["pid"], e["tid"], e["s"], e["args"]["job_id"])
-        for e in told["traceEvents"]
+        for e in message["traceEvents"]
         if e["ph"] == "i"
     ]
     assert never == [(4, "never ran", 1, 3, "t", 5), (5, "never ran", 1, 3, "t", 6)]
-    reasons = [e["args"]["reason"] for e in told["traceEvents"] if e["ph"] == "i"]
+    reasons = [e["args"]["reason"] for e in message["traceEvents"] if e["ph"] == "i"]
     assert "8" in reasons[0]
     assert reasons[1] == "still waited when the simulation ended"
     assert (trace.n_slices, trace.n_tracks, trace.n_marks) == (6, 3, 0)
 
 
 def test_by_pool_each_job_is_one_slice(worked_out: Result) -> None:
-    told = parsed(chrome_trace(worked_out, by="pool"))["traceEvents"]
-    slices = [e for e in told if e["ph"] == "X"]
+    message = parsed(chrome_trace(worked_out, by="pool"))["traceEvents"]
+    slices = [e for e in message if e["ph"] == "X"]
     assert [e["args"]["job_id"] for e in slices] == [1, 2, 3, 4]
     assert [e["args"]["n_accelerators"] for e in slices] == [2, 2, 6, 8]
     assert [e["tid"] for e in slices] == [4, 5, 5, 4]
     assert not any("job_accelerators" in e["args"] for e in slices)
-    assert {e["args"]["name"] for e in told if e["name"] == "thread_name"} == {
+    assert {e["args"]["name"] for e in message if e["name"] == "thread_name"} == {
         "jobs that never ran",
         "lane 1",
         "lane 2",
@@ -233,26 +233,26 @@ def check(result: Result, by: Any, fleet: Cluster) -> None:
         drawn = sum(e["args"]["n_accelerators"] * e["dur"] for e in mine) / 1e6
         assert drawn == pytest.approx(held[rows["pool"] == name].sum(), abs=1e-3)
         steps = result.utilisation[result.utilisation["pool"] == name]
-        told = [e for e in events if e["ph"] == "C" and e["pid"] == pid and e["name"][0] == "a"]
-        assert [e["args"]["allocated"] for e in told] == steps["allocated"].tolist()
-        np.testing.assert_allclose([e["ts"] / 1e6 for e in told], steps["time_s"], atol=1e-6)
+        message = [e for e in events if e["ph"] == "C" and e["pid"] == pid and e["name"][0] == "a"]
+        assert [e["args"]["allocated"] for e in message] == steps["allocated"].tolist()
+        np.testing.assert_allclose([e["ts"] / 1e6 for e in message], steps["time_s"], atol=1e-6)
     check_waiting(result, events)
 
 
 def check_waiting(result: Result, events: list[dict[str, Any]]) -> None:
-    """The counter of waiting jobs, against a count at every instant that it tells."""
+    """The counter of waiting jobs, against a count at every instant that it shows."""
     could = result.jobs[result.jobs["outcome"] != "never runnable"]
     submit = np.rint(could["submit_s"] * 1e6)
     start = np.rint(could["start_s"] * 1e6).fillna(np.inf)
-    told = [e for e in events if e["ph"] == "C" and e["pid"] == 1]
-    assert told[0]["ts"] == 0
-    for e in told:
+    message = [e for e in events if e["ph"] == "C" and e["pid"] == 1]
+    assert message[0]["ts"] == 0
+    for e in message:
         expected = ((submit <= e["ts"]) & (e["ts"] < start)).sum()
         assert e["args"]["waiting"] == expected
     changes = np.unique(np.concatenate([submit, start[np.isfinite(start)]]))
     counts = [int(((submit <= t) & (t < start)).sum()) for t in changes]
     moves = [t for t, b, a in zip(changes, [0, *counts], counts, strict=False) if a != b]
-    assert set(moves) <= {e["ts"] for e in told}
+    assert set(moves) <= {e["ts"] for e in message}
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
@@ -291,8 +291,8 @@ def test_text_ids_and_awkward_names(tmp_path: Path) -> None:
     result = replay(log, policy="fcfs", accelerators=8)
     trace = chrome_trace(result)
     trace.write(tmp_path / "t.json")
-    told = json.loads((tmp_path / "t.json").read_text())
-    slices = [e for e in told["traceEvents"] if e["ph"] == "X"]
+    message = json.loads((tmp_path / "t.json").read_text())
+    slices = [e for e in message["traceEvents"] if e["ph"] == "X"]
     assert [e["name"] for e in slices] == ['größer "x"', "\u2028"]
     assert [e["args"]["job_id"] for e in slices] == ["a\\b", "007"]
     assert not any("user" in e["args"] for e in slices)

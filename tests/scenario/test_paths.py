@@ -252,7 +252,7 @@ HELD = {
 
 
 @pytest.mark.parametrize("path", HELD)
-def test_check_path_tells_what_is_there(path: str) -> None:
+def test_check_path_reports_what_is_there(path: str) -> None:
     tree = copy.deepcopy(SCENARIO)
     assert check_path(tree, path, HERE) == HELD[path]
     assert tree == SCENARIO, "looking changes nothing"

@@ -71,8 +71,8 @@ def test_a_run_in_which_no_job_starts_has_a_summary(size: int, gone: list[NodeEv
     result = simulate(log, fleet, Scheduling("fcfs", "consolidate"), node_events=gone)
     assert result.attempts is not None
     assert result.attempts.empty
-    told = result_text(result)
-    assert "nodes went out of service 2 times; 0 restarts of jobs" in told
+    message = result_text(result)
+    assert "nodes went out of service 2 times; 0 restarts of jobs" in message
     assert exit_code(result) == 1
 
 

@@ -101,7 +101,7 @@ def test_metrics_of_a_period(horizon_s: float, p95: float) -> None:
     np.testing.assert_equal(found["p95_total_wait_s@1"], p95)
 
 
-def test_the_text_of_a_result_tells_both() -> None:
+def test_the_text_of_a_result_reports_both() -> None:
     assert (
         "wait over all attempts: mean 82.5 s, p95 2.31 min; "
         "until the first start, as in the table: mean 72.5 s, p95 2.3 min"

@@ -163,7 +163,7 @@ class Conductor:
     @property
     def alive(self) -> list[int]:
         """It and the processes that came of it, as far as they are alive."""
-        return [pid for pid in _processes() if self.mark in told(pid, "environ")]
+        return [pid for pid in _processes() if self.mark in message(pid, "environ")]
 
     @property
     def workers(self) -> list[int]:
@@ -171,7 +171,7 @@ class Conductor:
         return [
             pid
             for pid in self.alive
-            if (line := told(pid, "cmdline")) and line == told(_parent(pid), "cmdline")
+            if (line := message(pid, "cmdline")) and line == message(_parent(pid), "cmdline")
         ]
 
     def kill(self) -> None:
@@ -191,8 +191,8 @@ def _processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
-def told(pid: int, name: str) -> str:
-    """What the system tells of a process; nothing if it is gone."""
+def message(pid: int, name: str) -> str:
+    """What the system reports of a process; nothing if it is gone."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text()
     except OSError:
@@ -200,7 +200,7 @@ def told(pid: int, name: str) -> str:
 
 
 def _parent(pid: int) -> int:
-    stat = told(pid, "stat")
+    stat = message(pid, "stat")
     return int(stat.rpartition(")")[2].split()[1]) if stat else 0
 
 

@@ -132,7 +132,7 @@ def run_command(arguments: list[str], after: list[tuple[float, int, bool]]) -> E
 
 
 def _with_default_signals() -> None:
-    # A shell that runs the tests in the background has told them to ignore interrupts.
+    # A shell that runs the tests in the background makes them ignore interrupts.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -183,8 +183,8 @@ def random_signals(draw: random.Random, longest_s: float) -> list[tuple[float, i
     return [first, *((pause, number, to_group) for pause in again)]
 
 
-def told_done(ended: Ended) -> int:
-    """How many runs a study told were done before it ended."""
+def reported_done(ended: Ended) -> int:
+    """How many runs a study reported were done before it ended."""
     found = re.findall(r"^([\d,]+) of [\d,]+ runs", ended.errors, re.MULTILINE)
     return max((int(number.replace(",", "")) for number in found), default=0)
 

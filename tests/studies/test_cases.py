@@ -115,11 +115,11 @@ def test_a_study_compares_cases_on_the_same_jobs(tmp_path: Path) -> None:
     # One of two nodes leaves after 60 of 100 min: 10 of the later 50 min have both.
     assert installed["stopped", "accelerators@2"] == pytest.approx(-0.4)
     assert runs.groupby("replication")["jobs_submitted"].nunique().tolist() == [1, 1, 1]
-    told = findings(result)
+    message = findings(result)
     assert any(
         line.startswith("stopped against now: installed accelerators in late 40 % less (")
-        for line in told
-    ), told
+        for line in message
+    ), message
     plots = default_plots(result)
     assert [plot.kind for plot in plots] == ["differences", "periods"]
     assert plots[-1].ys == ["utilisation", "p95_wait_s"]
@@ -160,6 +160,6 @@ def test_a_redone_run_settles_its_accounts_where_the_periods_end(tmp_path: Path)
     assert sorted(set(result.costs["end_s"])) == [end_s / 2, end_s]
 
 
-def test_a_case_of_another_name_is_told_with_the_nearest() -> None:
+def test_a_case_of_another_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(InputError, match="unknown case 'halve'; did you mean 'half'"):
         define_scenario(LIVING, {"case": "halve"})

@@ -177,14 +177,14 @@ def test_all_that_a_run_reads_is_in_the_hash() -> None:
     fields = [{"name": "living", "base": base, "parameters": {"workload.load": [0.5]}}]
     trace = {"name": "log", "base": {**base, "workload": {"trace": "sample_jobs.csv"}}}
     fields.append({**trace, "parameters": {"scheduler.policy": ["conservative"]}})
-    told = subprocess.run(
+    message = subprocess.run(
         [sys.executable, "-c", OPENED, str(PACKAGE), json.dumps(fields)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    read = json.loads(told.stdout)
+    assert message.returncode == 0, message.stderr
+    read = json.loads(message.stdout)
     assert {ENGINE, "performance/data/calibration.json", "availability/data/failures.yaml"} <= {
         *read
     }
@@ -206,10 +206,10 @@ def test_runs_of_other_code_are_made_again_and_it_is_said(
     before, now = this_code(), edit(ENGINE)
     calls.clear()
     again = conduct(fields, tmp_path / "out", workers=1, resume=True)
-    told = capsys.readouterr().err
-    assert f"Note: {len(first)} runs in {tmp_path / 'out'} were made by {before}" in told
-    assert f"but this is {now}; differences: changed {ENGINE}. Those that the" in told
-    assert "are made again; use --keep-old to keep them" in told
+    message = capsys.readouterr().err
+    assert f"Note: {len(first)} runs in {tmp_path / 'out'} were made by {before}" in message
+    assert f"but this is {now}; differences: changed {ENGINE}. Those that the" in message
+    assert "are made again; use --keep-old to keep them" in message
     assert sorted(calls) == sorted(again["run"])
     assert set(again["code"]) == {now.label}
     assert [scenario_hash(key) for key in again["run"]] == [scenario_hash(k) for k in first["run"]]
@@ -313,10 +313,10 @@ def test_a_run_of_other_code_is_not_redone_as_if_it_were_the_same(
     first = conduct(SMALL, tmp_path / "out", workers=1)
     key = str(first["run"][0])
     before, now = this_code(), edit(ENGINE)
-    told = f"was made by {before}, but this is {now}; differences: changed {ENGINE}"
+    message = f"was made by {before}, but this is {now}; differences: changed {ENGINE}"
     with pytest.raises(InputError) as caught:
         load_run(tmp_path / "out", key)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "study ... --resume" in str(caught.value)
     edit()
     assert load_run(tmp_path / "out", key)[1].name == "grid"
@@ -363,7 +363,7 @@ def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
         return textwrap.dedent(ended.stderr)
 
     assert conducted(folders[0]) == ""
-    assert "4 runs in " in (told := conducted(folders[1], "--resume"))
-    assert "changed analysis/measures.py. Those that the study needs are made again" in told
+    assert "4 runs in " in (message := conducted(folders[1], "--resume"))
+    assert "changed analysis/measures.py. Those that the study needs are made again" in message
     codes = pd.read_csv(tmp_path / "out" / "runs.csv")["code"]
     assert set(codes) == {code_in(folders[1] / "clustersim").label}

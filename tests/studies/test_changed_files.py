@@ -121,7 +121,7 @@ def test_threads_load_a_policy_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_the_page_of_runs_whose_topology_is_gone(tmp_path: Path, gone: bool) -> None:
-    """What was computed is told, whatever became of the files."""
+    """What was computed is reported, whatever became of the files."""
     conduct(fleets(tmp_path), tmp_path / "out", workers=1)
     if gone:
         (tmp_path / "b.yaml").unlink()

@@ -62,7 +62,7 @@ def test_a_draw_that_breaks_the_objective_everywhere_is_below_the_range() -> Non
     assert 0.6 < found["capacity_draw_high"] < 0.8
 
 
-def test_draws_without_a_run_are_told() -> None:
+def test_draws_without_a_run_are_reported() -> None:
     lost = [row("fcfs", 0.5, 0, np.nan, draw=3, status="failed")]
     (found,) = capacities([*curve("fcfs", 1.0), *lost]).to_dict("records")
     assert "1 run failed; coefficient draws without a run: 1" in found["note"]
@@ -75,14 +75,14 @@ def test_a_system_of_which_every_run_failed_has_no_capacity() -> None:
     assert found["note"] == "every run failed"
 
 
-def test_next_to_overload_a_bracket_is_told_not_an_interval() -> None:
+def test_next_to_overload_a_bracket_is_reported_not_an_interval() -> None:
     rows = [row("fcfs", load, k, 1.0) for load in (0.5, 0.7) for k in (0, 1)]
     rows += [row("fcfs", 0.9, k, 99.0, backlog_growth=0.3) for k in (0, 1)]
     (found,) = capacities(rows).to_dict("records")
     assert found["note"] == "overload begins between 0.7 and 0.9"
 
 
-def test_rising_waits_at_the_capacity_are_told() -> None:
+def test_rising_waits_at_the_capacity_are_reported() -> None:
     (found,) = capacities(curve("fcfs", 1.0, wait_rise_s=30.0)).to_dict("records")
     assert "longer runs would show less capacity" in found["note"]
 
@@ -141,7 +141,7 @@ def test_overload_is_one_thing_in_all_tables() -> None:
     assert pairs.loc[0.7, "relative"] == pytest.approx(-0.5)
 
 
-def test_overload_of_a_base_scenario_is_told(tmp_path: Path) -> None:
+def test_overload_of_a_base_scenario_is_reported(tmp_path: Path) -> None:
     fields = {**GRID, "set": {"workload.load": 1.0}, "parameters": {"scheduler.policy": ["fcfs"]}}
     assert make_runs(define_study(fields), tmp_path / "out", workers=1)
     assert load_result(tmp_path / "out").points["overload"].tolist() == [True]

@@ -24,10 +24,10 @@ from conducted import (
     Conductor,
     conduct,
     exact,
+    message,
     policy_file,
     rows_in,
     study_command,
-    told,
     until,
 )
 from dask_cluster import DaskCluster, dask_cluster
@@ -116,7 +116,7 @@ def test_killed_processes_leave_nothing(tmp_path: Path, who: str) -> None:
     own = policy_file(tmp_path / "own.py", "time.sleep(0.1)")
     conductor = Conductor(with_policies(own), tmp_path / "out", workers=2)
     assert until(lambda: len(conductor.workers) == 2 and rows_in(tmp_path / "out") > 0)
-    maps = [told(pid, "maps") for pid in conductor.alive]
+    maps = [message(pid, "maps") for pid in conductor.alive]
     assert len(maps) == 4, "the conductor, what its workers are forked from, and the workers"
     assert all(maps)
     assert not any("/dev/shm/sem." in text for text in maps), "a semaphore that could be left"
@@ -158,7 +158,7 @@ def test_workers_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 class Forgetful(Executor):
-    """Loses the result of each run so many times before it tells it, as Dask may (cfexecutor)."""
+    """Loses the result of each run so many times before it reports it, as Dask may (cfexecutor)."""
 
     def __init__(self, times: int) -> None:
         self._times = times
@@ -243,9 +243,9 @@ def test_dask_scheduler_killed(tmp_path: Path, dask: DaskCluster) -> None:
     ]
     kept = rows_in(out)
     assert 10 < kept < 61
-    told: list[Progress] = []
-    conduct(SEQUENTIAL, out, workers=1, resume=True, progress=told.append)
-    assert told[-1].reused == kept
+    message: list[Progress] = []
+    conduct(SEQUENTIAL, out, workers=1, resume=True, progress=message.append)
+    assert message[-1].reused == kept
 
 
 def test_dask_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

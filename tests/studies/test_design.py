@@ -83,8 +83,8 @@ STEPS: dict[str, tuple[dict[str, Any], list[Any]]] = {
 
 @pytest.mark.parametrize("case", STEPS)
 def test_steps(case: str) -> None:
-    told, expected = STEPS[case]
-    found = values(A, parameters={A: told})
+    message, expected = STEPS[case]
+    found = values(A, parameters={A: message})
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
 
@@ -165,14 +165,14 @@ def test_whole_draws_that_repeat_are_one_point() -> None:
 
 
 def test_a_log_range_is_even_in_its_logarithm() -> None:
-    told = {A: {"from": "1 TB/s", "to": "16 TB/s", "spacing": "log"}}
-    octaves = np.floor(np.log2(sampled("sobol", 64, told)[:, 0] / 1e12))
+    message = {A: {"from": "1 TB/s", "to": "16 TB/s", "spacing": "log"}}
+    octaves = np.floor(np.log2(sampled("sobol", 64, message)[:, 0] / 1e12))
     assert np.unique(octaves, return_counts=True)[1].tolist() == [16, 16, 16, 16]
 
 
 def test_units_are_kept() -> None:
-    told = {A: {"from": "2 TB/s", "to": "8 TB/s"}, B: {"from": "1 h", "to": "2 h"}}
-    found = points(parameters=told, sample={"method": "sobol", "points": 4})
+    message = {A: {"from": "2 TB/s", "to": "8 TB/s"}, B: {"from": "1 h", "to": "2 h"}}
+    found = points(parameters=message, sample={"method": "sobol", "points": 4})
     assert all(str(point.changes[A]).endswith(" B/s") for point in found)
     assert all(str(point.changes[B]).endswith(" s") for point in found)
 
@@ -234,8 +234,8 @@ def test_steps_rise_evenly_between_the_ends(
     begin: float, ratio: float, steps: int, spacing: str
 ) -> None:
     end = begin * ratio
-    told = {"from": begin, "to": end, "steps": steps, "spacing": spacing}
-    found = values(A, parameters={A: told})
+    message = {"from": begin, "to": end, "steps": steps, "spacing": spacing}
+    found = values(A, parameters={A: message})
     assert len(found) == steps
     assert (found[0], found[-1]) == (begin, end)
     even = found if spacing == "linear" else [math.log(value) for value in found]
@@ -246,12 +246,12 @@ def test_steps_rise_evenly_between_the_ends(
 
 @given(begin=st.integers(0, 1000), length=st.integers(1, 1000), steps=st.integers(2, 20))
 def test_whole_steps_are_distinct_or_refused(begin: int, length: int, steps: int) -> None:
-    told = {"from": begin, "to": begin + length, "steps": steps}
+    message = {"from": begin, "to": begin + length, "steps": steps}
     if steps > length + 1:
         with pytest.raises(InputError, match="repeat some"):
-            points(parameters={A: told})
+            points(parameters={A: message})
         return
-    found = values(A, parameters={A: told})
+    found = values(A, parameters={A: message})
     assert found == sorted(set(found))
     assert (found[0], found[-1]) == (begin, begin + length)
     assert max(np.diff(found)) - min(np.diff(found)) <= 1

@@ -39,8 +39,8 @@ def with_own(own: str) -> dict[str, Any]:
 )
 def test_policy_that_raises(tmp_path: Path, workers: int, body: str, words: str) -> None:
     own = policy_file(tmp_path / "own.py", body)
-    told: list[Progress] = []
-    runs = conduct(with_own(own), tmp_path / "out", workers=workers, progress=told.append)
+    message: list[Progress] = []
+    runs = conduct(with_own(own), tmp_path / "out", workers=workers, progress=message.append)
     bad = runs["scheduler.policy"] == own.rpartition("/")[2]
     assert (runs["status"] == "failed").tolist() == bad.tolist()
     assert runs.loc[bad, "error"].str.contains(words, regex=False).all()
@@ -48,7 +48,7 @@ def test_policy_that_raises(tmp_path: Path, workers: int, body: str, words: str)
     assert (runs.loc[~bad, "error"] == "").all()
     assert runs.loc[bad, "mean_wait_s"].isna().all()
     assert runs.loc[~bad, "mean_wait_s"].notna().all()
-    assert (told[-1].done, told[-1].failed, told[-1].planned) == (12, 4, 12)
+    assert (message[-1].done, message[-1].failed, message[-1].planned) == (12, 4, 12)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_resume_tries_what_failed_again(tmp_path: Path) -> None:
     whole = conduct(fields, tmp_path / "whole", workers=1)
     broken.touch()
     conduct(fields, tmp_path / "out", workers=1)
-    told: list[Progress] = []
-    still = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
+    message: list[Progress] = []
+    still = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=message.append)
     assert (still["status"] == "failed").sum() == 4
-    assert [(now.reused, now.failed) for now in told[-1:]] == [(8, 4)]
+    assert [(now.reused, now.failed) for now in message[-1:]] == [(8, 4)]
     broken.unlink()
-    mended = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
-    assert [(now.reused, now.failed) for now in told[-1:]] == [(8, 0)]
+    mended = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=message.append)
+    assert [(now.reused, now.failed) for now in message[-1:]] == [(8, 0)]
     assert exact(mended) == exact(whole)
 
 
@@ -115,8 +115,8 @@ def made(tmp_path: Path) -> tuple[Path, pd.DataFrame, str]:
     return tmp_path / "out", conduct(fields, tmp_path / "out", workers=1), own
 
 
-def same(told: float, again: float) -> bool:
-    return told == again or (math.isnan(told) and math.isnan(again))
+def same(message: float, again: float) -> bool:
+    return message == again or (math.isnan(message) and math.isnan(again))
 
 
 def test_run_again_is_the_same_run(made: tuple[Path, pd.DataFrame, str]) -> None:
@@ -141,10 +141,10 @@ def test_command_runs_again(
     out = tmp_path / "redone"
     assert main(["run", "--from", str(folder), "--run", row["run"], "--out", str(out)]) == 0
     assert measure(Result.load(out), warm_up=0.1).metrics["p95_wait_s"] == row["p95_wait_s"]
-    told = " ".join(capsys.readouterr().out.split())
+    message = " ".join(capsys.readouterr().out.split())
     shown = axis_of("p95_wait_s").text(row["p95_wait_s"])
-    assert "within the study's window, as in its runs.csv: " in told
-    assert f"95th percentile of wait {shown}" in told
+    assert "within the study's window, as in its runs.csv: " in message
+    assert f"95th percentile of wait {shown}" in message
 
 
 def test_failed_run_fails_again(
@@ -198,13 +198,15 @@ def test_each_kind_of_folder_says_what_reads_it(
     folder, runs, _ = made
     key = str(runs["run"].iloc[3])
     run_scenario(load_run(folder, key)[0]).save(tmp_path / "run")
-    told = r"run: is the folder of a run, not of a study; read it with clustersim\.Result\.load"
-    with pytest.raises(InputError, match=told):
+    message = r"run: is the folder of a run, not of a study; read it with clustersim\.Result\.load"
+    with pytest.raises(InputError, match=message):
         load_result(tmp_path / "run")
     with pytest.raises(InputError, match=r"no runs\.sqlite; this is the folder of a run, not of a"):
         load_run(tmp_path / "run", key)
-    told = r"is the folder of a study, not of a run; read it with clustersim\.load_result\(folder\)"
-    with pytest.raises(InputError, match=told):
+    message = (
+        r"is the folder of a study, not of a run; read it with clustersim\.load_result\(folder\)"
+    )
+    with pytest.raises(InputError, match=message):
         Result.load(folder)
     with pytest.raises(InputError, match="is it the folder of a study"):
         load_result(tmp_path)

@@ -34,8 +34,8 @@ SMALL: dict[str, Any] = {
 
 @lru_cache(maxsize=32)
 def _year(*changes: tuple[str, Any]) -> dict[str, float]:
-    told = {path: list(value) if isinstance(value, list) else value for path, value in changes}
-    loaded = load_scenario(EXPERIMENTS / "fleet_2026_sixteenth.yaml", {**SMALL, **told})
+    message = {path: list(value) if isinstance(value, list) else value for path, value in changes}
+    loaded = load_scenario(EXPERIMENTS / "fleet_2026_sixteenth.yaml", {**SMALL, **message})
     result = run_scenario(loaded, by_node=False)
     return measure(result, warm_up=0.0, cool_down=0.0, periods=4).metrics
 
@@ -162,6 +162,6 @@ def test_the_sixteenth_is_the_fleet_but_for_its_size() -> None:
         assert getattr(part, field) == getattr(whole, field)
     assert isinstance(whole.cluster, dict)
     assert isinstance(part.cluster, dict)
-    for pool, told in whole.cluster["pools"].items():
-        assert part.cluster["pools"][pool]["nodes"] == math.floor(told["nodes"] / 16 + 0.5)
+    for pool, message in whole.cluster["pools"].items():
+        assert part.cluster["pools"][pool]["nodes"] == math.floor(message["nodes"] / 16 + 0.5)
     assert sum(8 * pool["nodes"] for pool in whole.cluster["pools"].values()) == 309_848

@@ -29,10 +29,10 @@ from conducted import (
 from interrupted import (
     Nursery,
     random_signals,
+    reported_done,
     rows_kept,
     run_command,
     slow_grid,
-    told_done,
 )
 
 from clustersim.cli.main import main
@@ -51,9 +51,9 @@ def test_interrupt_between_runs(tmp_path: Path, workers: int) -> None:
     assert make_runs(study, tmp_path / "out", workers=workers, progress=interrupt) is False
     assert multiprocessing.active_children() == []
     assert len(load_result(tmp_path / "out").runs) == rows_in(tmp_path / "out") == 7
-    told: list[Progress] = []
-    runs = conduct(GRID, tmp_path / "out", workers=workers, resume=True, progress=told.append)
-    assert told[-1].reused == 7
+    message: list[Progress] = []
+    runs = conduct(GRID, tmp_path / "out", workers=workers, resume=True, progress=message.append)
+    assert message[-1].reused == 7
     assert exact(runs) == exact(conduct(GRID, tmp_path / "whole", workers=1))
 
 
@@ -100,13 +100,13 @@ def test_interrupted_command(tmp_path: Path) -> None:
     assert exact(load_result(out).runs) == exact(whole)
 
 
-def check_progress(told: list[Progress], *, reused: int, failed: int = 0) -> None:
-    last = told[-1]
+def check_progress(message: list[Progress], *, reused: int, failed: int = 0) -> None:
+    last = message[-1]
     assert last.done == last.planned
     assert (last.reused, last.failed, last.left_s) == (reused, failed, 0.0)
     assert last.per_s == (last.done - reused) / last.elapsed_s
-    for before, now in pairwise(told):
-        assert now.done >= before.done + 1, "told after each run"
+    for before, now in pairwise(message):
+        assert now.done >= before.done + 1, "reported after each run"
         assert now.failed >= before.failed
         assert now.reused >= before.reused
         assert now.elapsed_s > before.elapsed_s
@@ -120,15 +120,15 @@ def check_progress(told: list[Progress], *, reused: int, failed: int = 0) -> Non
     ids=["grid-1", "sequential-1", "sequential-2"],
 )
 def test_progress(tmp_path: Path, fields: dict[str, Any], workers: int) -> None:
-    told: list[Progress] = []
-    runs = conduct(fields, tmp_path, workers=workers, progress=told.append)
-    assert len(told) == len(runs) + 1
-    assert (told[0].done, told[0].left_s) == (0, float("inf"))
-    check_progress(told, reused=0)
+    message: list[Progress] = []
+    runs = conduct(fields, tmp_path, workers=workers, progress=message.append)
+    assert len(message) == len(runs) + 1
+    assert (message[0].done, message[0].left_s) == (0, float("inf"))
+    check_progress(message, reused=0)
     if fields is GRID:
-        assert {now.planned for now in told} == {24}
+        assert {now.planned for now in message} == {24}
     else:
-        planned = [now.planned for now in told]
+        planned = [now.planned for now in message]
         assert planned == sorted(planned), "a stopping rule needs more, never less"
     more: list[Progress] = []
     wider = {**fields, "parameters": {**fields["parameters"], "workload.load": [0.5, 0.7, 0.8]}}
@@ -141,9 +141,9 @@ def test_progress_counts_what_failed(tmp_path: Path) -> None:
     own = policy_file(tmp_path / "own.py", "raise ValueError('no')")
     fields = {**GRID, "parameters": {"scheduler.policy": ["fcfs", own, "easy"]}}
     for reused in (0, 8):
-        told: list[Progress] = []
-        conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
-        check_progress(told, reused=reused, failed=4)
+        message: list[Progress] = []
+        conduct(fields, tmp_path / "out", workers=1, resume=True, progress=message.append)
+        check_progress(message, reused=reused, failed=4)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def interrupt_at_random(
 ) -> list[float]:
     """Interrupt studies at random moments, every so many started as a user does.
 
-    Each must end in time and leave nothing running; what it told is in its folder, and --resume
+    Each must end in time and leave nothing running; what it reported is in its folder, and --resume
     gives the table of a study that was not interrupted.
     """
     path, fields = slow_grid(folder)
@@ -179,15 +179,15 @@ def interrupt_at_random(
         slower = 3.0 if started is run_command else 1.0
         after = random_signals(draw, slower * longest[workers])
         ended = started([*commands[workers], str(out)], after)
-        told = f"trial {trial}: {after}: {ended}"
+        message = f"trial {trial}: {after}: {ended}"
         number = after[0][1]
-        assert ended.code in (0, 128 + number, -number), told
-        assert "Traceback" not in ended.errors or ended.code == -number, told
-        assert "leaked" not in ended.errors, told
-        assert rows_kept(out) >= told_done(ended), told
+        assert ended.code in (0, 128 + number, -number), message
+        assert "Traceback" not in ended.errors or ended.code == -number, message
+        assert "leaked" not in ended.errors, message
+        assert rows_kept(out) >= reported_done(ended), message
         if out.exists():
             runs = conduct(fields, out, check=False, workers=1, resume=True)
-            assert exact(runs) == whole, told
+            assert exact(runs) == whole, message
         seconds.append(ended.seconds)
     return seconds
 

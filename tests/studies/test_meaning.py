@@ -243,7 +243,7 @@ def notes(fields: dict[str, Any]) -> list[str]:
     ],
     ids=lambda value: next(iter(value)),
 )
-def test_whatever_changes_the_jobs_a_day_is_told(parameters: dict[str, Any]) -> None:
+def test_whatever_changes_the_jobs_a_day_is_reported(parameters: dict[str, Any]) -> None:
     (path,) = parameters
     (note,) = notes(study(scenario(load=0.5), parameters=parameters))
     assert f"different values of {path}" in note
@@ -263,7 +263,7 @@ def test_whatever_changes_the_jobs_a_day_is_told(parameters: dict[str, Any]) -> 
         "energy.pue",
     ],
 )
-def test_what_leaves_the_jobs_a_day_is_not_told(path: str) -> None:
+def test_what_leaves_the_jobs_a_day_is_not_reported(path: str) -> None:
     assert paths_that_set_the_rate([path]) == []
 
 
@@ -276,7 +276,7 @@ def test_a_load_that_varies_with_the_fleet() -> None:
     assert "Compare jobs per day instead of loads" in note
 
 
-def test_a_search_for_the_nodes_at_a_fixed_load_is_told() -> None:
+def test_a_search_for_the_nodes_at_a_fixed_load_is_reported() -> None:
     fields = study(
         scenario(load=0.5),
         objective={"metric": "mean_wait_s", "at_most": "1 h"},
@@ -285,7 +285,7 @@ def test_a_search_for_the_nodes_at_a_fixed_load_is_told() -> None:
     assert "at a fixed offered load of 0.5" in notes(fields)[0]
 
 
-def test_cases_and_supplies_are_told() -> None:
+def test_cases_and_supplies_are_reported() -> None:
     base = scenario(load=0.5)
     base["cases"] = {
         "small": {"cluster.pools.a.nodes": 2},
@@ -309,7 +309,7 @@ def test_a_run_says_what_a_load_is_where_a_change_moves_it(
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("workload.load", "by default the model's own arrival rate"),
         ("failures", "by default no node fails"),
@@ -320,8 +320,8 @@ def test_a_run_says_what_a_load_is_where_a_change_moves_it(
         ("cluster.pools.a.nic", "its default applies"),
     ],
 )
-def test_what_a_change_takes_away_is_told(path: str, told: str) -> None:
-    assert removal_notes([(path, None)]) == [f"Note: {path} was removed: {told}"]
+def test_what_a_change_takes_away_is_reported(path: str, shown: str) -> None:
+    assert removal_notes([(path, None)]) == [f"Note: {path} was removed: {shown}"]
     assert removal_notes([(path, 1)]) == []
 
 

@@ -45,13 +45,17 @@ def made_by(calls: list[str], fields: dict[str, Any], out: Path) -> tuple[int, p
 def test_nothing_is_made_again(calls: list[str], tmp_path: Path, fields: dict[str, Any]) -> None:
     n_first, first = made_by(calls, fields, tmp_path)
     assert n_first == len(first)
-    told: list[Progress] = []
+    message: list[Progress] = []
     calls.clear()
-    conduct(fields, tmp_path, workers=1, resume=True, progress=told.append)
+    conduct(fields, tmp_path, workers=1, resume=True, progress=message.append)
     n_again, again = made_by(calls, fields, tmp_path)
     assert n_again == 0
     assert exact(again) == exact(first)
-    assert (told[-1].done, told[-1].reused, told[-1].planned) == (n_first, n_first, n_first)
+    assert (message[-1].done, message[-1].reused, message[-1].planned) == (
+        n_first,
+        n_first,
+        n_first,
+    )
 
 
 CHANGES: dict[str, tuple[dict[str, Any], int]] = {
@@ -111,16 +115,16 @@ def test_changed_policy_is_another_run(calls: list[str], tmp_path: Path) -> None
 
 def test_equal_points_are_made_once(calls: list[str], tmp_path: Path) -> None:
     """Two files of one content are one cluster, made once, and both have their rows."""
-    told: list[Progress] = []
+    message: list[Progress] = []
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(
             "{name: one, pools: {gpu: {accelerator: H200, nodes: 1, chips_per_node: 8}}}"
         )
     files = [str(tmp_path / name) for name in ("a.yaml", "b.yaml")]
     fields = {**SMALL, "parameters": {"cluster": files, "workload.load": [0.5, 0.7]}}
-    runs = conduct(fields, tmp_path / "out", workers=1, progress=told.append)
+    runs = conduct(fields, tmp_path / "out", workers=1, progress=message.append)
     assert len(calls) == len(set(calls)) == 4
-    assert told[-1].done == told[-1].planned == 4
+    assert message[-1].done == message[-1].planned == 4
     assert len(runs) == 8
     assert runs["cluster"].tolist() == ["a.yaml"] * 4 + ["b.yaml"] * 4
     assert runs["run"].tolist()[:4] == runs["run"].tolist()[4:]

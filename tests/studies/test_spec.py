@@ -258,8 +258,8 @@ def test_a_range_reads_as_it_was_written() -> None:
 def test_a_quick_study_says_that_it_is_a_preview() -> None:
     from clustersim.cli.study import _preview
 
-    told = " ".join(_preview(1, "my.yaml").split())
-    assert told == (
+    message = " ".join(_preview(1, "my.yaml").split())
+    assert message == (
         "Note: this is a preview (--quick) with 1 replication, which gives no interval between "
         "runs; for the full study, run clustersim study my.yaml --out DIR without --quick."
     )

@@ -209,9 +209,9 @@ except InputError as error:
 def test_full_disk(tmp_path: Path) -> None:
     process = start(FULL, tmp_path)
     printed, errors = process.communicate(timeout=60)
-    number, told = printed.splitlines()
+    number, message = printed.splitlines()
     assert not errors
-    assert told.startswith(f"{tmp_path / 'runs.sqlite'}: cannot be written: ")
+    assert message.startswith(f"{tmp_path / 'runs.sqlite'}: cannot be written: ")
     assert int(number) > 20
     with open_store(tmp_path) as store:
         assert len(store.outcomes()) == int(number), "what was done is kept"
@@ -233,8 +233,8 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     for write in (False, True):
-        told = r"runs\.sqlite: has format 99, this version reads format 5"
-        with pytest.raises(InputError, match=told), open_store(tmp_path, write=write):
+        message = r"runs\.sqlite: has format 99, this version reads format 5"
+        with pytest.raises(InputError, match=message), open_store(tmp_path, write=write):
             pass
 
 
@@ -255,7 +255,7 @@ def test_foreign_files_are_refused_and_left_as_they_are(tmp_path: Path, write: b
         assert path.read_bytes() == content
 
 
-def test_damaged_file_is_told(tmp_path: Path) -> None:
+def test_damaged_file_is_reported(tmp_path: Path) -> None:
     fill(tmp_path, 500)
     path = tmp_path / "runs.sqlite"
     whole = path.read_bytes()

@@ -1,4 +1,4 @@
-"""A damaged store: every change of its bytes is told, or changes no number."""
+"""A damaged store: every change of its bytes is reported, or changes no number."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
         expected = content(store)
     original = (whole / "runs.sqlite").read_bytes()
     path = folder / "runs.sqlite"
-    counts = {"told": 0, "harmless": 0, "repaired": 0, "refused": 0}
+    counts = {"reported": 0, "harmless": 0, "repaired": 0, "refused": 0}
     for trial in range(trials):
         draw = random.Random(trial)
         data = bytearray(original)
@@ -92,7 +92,7 @@ def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
         if found is None:
             assert str(path) in message, trial
             assert "--resume" in message or "name a new folder" in message, trial
-            counts["told"] += 1
+            counts["reported"] += 1
         else:
             assert found == expected, f"trial {trial}: other numbers, and no message"
             counts["harmless"] += 1
@@ -108,18 +108,18 @@ def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
     return counts
 
 
-def test_random_damage_is_told_or_harmless(whole: Path, tmp_path: Path) -> None:
+def test_random_damage_is_reported_or_harmless(whole: Path, tmp_path: Path) -> None:
     counts = try_damages(whole, tmp_path, 60)
-    assert counts["told"] > 30
+    assert counts["reported"] > 30
     assert counts["repaired"] > 30
 
 
 @pytest.mark.slow
 @pytest.mark.full
-def test_random_damage_is_told_or_harmless_800_times(whole: Path, tmp_path: Path) -> None:
+def test_random_damage_is_reported_or_harmless_800_times(whole: Path, tmp_path: Path) -> None:
     counts = try_damages(whole, tmp_path, 800)
     print(counts)
-    assert counts["told"] > 400
+    assert counts["reported"] > 400
     assert counts["repaired"] > 400
 
 
@@ -143,9 +143,9 @@ def test_resume_makes_damaged_runs_again(
     key = change_a_metric(tmp_path / "out" / "runs.sqlite")
     with pytest.raises(InputError, match=rf"is damaged: 1 of 8 rows of the table runs \({key}\);"):
         load_result(tmp_path / "out")
-    told: list[Progress] = []
-    again = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=told.append)
-    assert told[-1].reused == 7
+    shown: list[Progress] = []
+    again = conduct(fields, tmp_path / "out", workers=1, resume=True, progress=shown.append)
+    assert shown[-1].reused == 7
     assert exact(again) == exact(alone)
     noted = capsys.readouterr().err
     assert noted.startswith("Note: ")
@@ -179,9 +179,9 @@ def test_runs_outlive_their_study(
     connection.close()
     with pytest.raises(InputError, match=r"is damaged: .*stud"):
         load_result(out)
-    told: list[Progress] = []
-    again = conduct(fields, out, workers=1, resume=True, progress=told.append)
-    assert told[-1].reused == 8
+    shown: list[Progress] = []
+    again = conduct(fields, out, workers=1, resume=True, progress=shown.append)
+    assert shown[-1].reused == 8
     assert exact(again) == exact(alone)
     noted = capsys.readouterr().err
     lost = "about" not in damage
@@ -226,10 +226,10 @@ def test_commands_on_a_damaged_store(
     for command in (["report", str(folder)], run):
         with suppress(SystemExit):
             assert main(command) == 2
-        told = capsys.readouterr().err
-        assert f"clustersim: error: {folder / 'runs.sqlite'}: is " in told
-        assert "--resume" in told
-        assert "Traceback" not in told
+        shown = capsys.readouterr().err
+        assert f"clustersim: error: {folder / 'runs.sqlite'}: is " in shown
+        assert "--resume" in shown
+        assert "Traceback" not in shown
     assert not (tmp_path / "redone").exists()
 
 

@@ -149,8 +149,8 @@ def test_a_run_alone_has_the_metric_too(
     row = load_result("out").runs.iloc[-1]
     capsys.readouterr()
     assert main(["run", "--from", "out", "--run", row["run"], "--out", "redone"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"jobs that waited long {100 * row['long_waits']:.3g}" in told
+    message = " ".join(capsys.readouterr().out.split())
+    assert f"jobs that waited long {100 * row['long_waits']:.3g}" in message
     (tmp_path / "my_metrics.py").write_text(METRICS.replace("LIMIT", "5.0"))
     assert main(["run", "--from", "out", "--run", row["run"], "--out", "again"]) == 2
     assert "policy or plugin that it reads has changed" in capsys.readouterr().err
@@ -267,15 +267,15 @@ def test_the_list_and_the_schema_know_them(
     write(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert main(["metrics", "--plugins", "my_metrics.py"]) == 0
-    told = capsys.readouterr().out
-    assert "Registered by my_metrics.py\n  long_waits[.POOL][@k] (1, less is better)" in told
-    assert told.endswith("\nmy_metrics.py registers metrics long_waits, chips_per_node\n")
+    message = capsys.readouterr().out
+    assert "Registered by my_metrics.py\n  long_waits[.POOL][@k] (1, less is better)" in message
+    assert message.endswith("\nmy_metrics.py registers metrics long_waits, chips_per_node\n")
     plugins = ["--plugins", "my_metrics.py", "--plugins", "my_plots.py"]
     assert main(["plots", *plugins]) == 0
-    told = capsys.readouterr().out
-    assert "\n  curve (x, [y], [by]): Curves\n" in told
-    assert "Registered by my_plots.py\n  bars (x, y): Bars\n    A metric by a param" in told
-    assert told.endswith(
+    message = capsys.readouterr().out
+    assert "\n  curve (x, [y], [by]): Curves\n" in message
+    assert "Registered by my_plots.py\n  bars (x, y): Bars\n    A metric by a param" in message
+    assert message.endswith(
         "\nmy_metrics.py registers metrics long_waits, chips_per_node\n"
         "my_plots.py registers plot kind bars\n"
     )

@@ -21,7 +21,7 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture(scope="session")
 def make_spec(catalogue: Catalogue) -> MakeSpec:
-    """One pool ``p`` of H20 with 10 GB/s (1e10 bytes/s) a chip unless told otherwise."""
+    """One pool ``p`` of H20 with 10 GB/s (1e10 bytes/s) a chip unless stated otherwise."""
 
     def make(fabric: dict[str, Any], nodes: int, chips: int = 1, **pool: Any) -> ClusterSpec:
         entry = {

@@ -1,4 +1,4 @@
-"""Every problem of a topology is one clear line, and all of them are told at once."""
+"""Every problem of a topology is one clear line, and all of them are reported at once."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_bad_cluster(name, catalogue):
     assert expected in str(caught.value)
 
 
-def test_all_problems_are_told_at_once(catalogue):
+def test_all_problems_are_reported_at_once(catalogue):
     data = {
         "name": "x",
         "descriptoin": "typo",

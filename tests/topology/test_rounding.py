@@ -1,4 +1,4 @@
-"""What a topology rounds is told: oversubscription, units that are not full, shares."""
+"""What a topology rounds is reported: oversubscription, units that are not full, shares."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_asked_and_built_by_hand() -> None:
     assert (round(spine, 2), round(4 * spine, 1)) == (3.28, 13.1)
 
 
-def test_what_is_built_as_asked_is_not_told() -> None:
+def test_what_is_built_as_asked_is_not_reported() -> None:
     assert pool(rail(1, 1), 32 * 16).notes == ()
     assert ratios(pool(rail(2, 1), 32 * 16)) == []
     assert pool({"type": "fat-tree", "k": 4, "oversubscription": {"edge": 2}}, 16).notes == ()

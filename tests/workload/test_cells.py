@@ -30,10 +30,10 @@ def refusal(path: Path, text: str) -> str:
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         read_jobs(path)
-    told = str(caught.value)
-    assert told.startswith(f"{path}: ")
-    assert "required but absent" not in told
-    return told.removeprefix(f"{path}: ")
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "required but absent" not in message
+    return message.removeprefix(f"{path}: ")
 
 
 DATES = [f"2026-01-0{day} 09:00" for day in range(1, 9)]
@@ -115,9 +115,9 @@ def test_start_and_end(tmp_path: Path) -> None:
     head = "id,submitted,gpus,start,end\n"
     good = "1,2026-01-01 09:00,8,2026-01-01 09:00,2026-01-01 10:00\n"
     bad = "2,2026-01-01 09:00,8,2026-01-01 09:00,01/02/2026 10:00\n"
-    told = refusal(tmp_path / "a.csv", head + good + bad)
-    assert told.startswith("end: 1 row has no valid date (row 2: '01/02/2026 10:00'); ")
-    assert told.endswith("(run times are end minus start)")
+    message = refusal(tmp_path / "a.csv", head + good + bad)
+    assert message.startswith("end: 1 row has no valid date (row 2: '01/02/2026 10:00'); ")
+    assert message.endswith("(run times are end minus start)")
     # A column of run times stands in, and a note says so.
     path = tmp_path / "b.csv"
     path.write_text((head + good + bad).replace("\n", ",60\n").replace("end,60", "end,runtime", 1))
@@ -128,8 +128,8 @@ def test_start_and_end(tmp_path: Path) -> None:
         for note in log.notes
     ), log.notes
     apart = good.replace("1,2026-01-01 09:00,8,2026-01-01 09:00", "1,0,8,2026-01-01 09:00:00Z")
-    told = refusal(tmp_path / "c.csv", head + apart)
-    assert told.startswith(
+    message = refusal(tmp_path / "c.csv", head + apart)
+    assert message.startswith(
         "start has dates with an offset from UTC, end has dates without an offset from UTC; both"
     )
 
@@ -182,15 +182,15 @@ def test_openb(tmp_path: Path) -> None:
         "deletion_time,scheduled_time\n"
         "a,1,1,1,1000,,LS,Succeeded,0,90,10\nb,1,1,1,half,,LS,Succeeded,0,9:30,10\n"
     )
-    told = refusal(tmp_path / "openb_pod_list.csv", text)
-    assert "gpu_milli: 1 row has no number (row 2: 'half'); a number is needed" in told
-    assert f"deletion_time: 1 row has no number (row 2: '9:30'); {SECONDS}" in told
+    message = refusal(tmp_path / "openb_pod_list.csv", text)
+    assert "gpu_milli: 1 row has no number (row 2: 'half'); a number is needed" in message
+    assert f"deletion_time: 1 row has no number (row 2: '9:30'); {SECONDS}" in message
 
 
 def test_pai(tmp_path: Path) -> None:
     text = "j,t,1,Terminated,0,60,1,1,100,T4\nk,t,1,Terminated,0,1:00,1,1,100,T4\n"
-    told = refusal(tmp_path / "pai_task_table.csv", text)
-    assert told == "end_time: 1 row has no number (row 2: '1:00'); a number is needed"
+    message = refusal(tmp_path / "pai_task_table.csv", text)
+    assert message == "end_time: 1 row has no number (row 2: '1:00'); a number is needed"
 
 
 def test_philly(tmp_path: Path) -> None:
@@ -199,14 +199,14 @@ def test_philly(tmp_path: Path) -> None:
     job = {"status": "Pass", "vc": "v", "jobid": "a", "user": "u", "attempts": [attempt]}
     job["submitted_time"] = "2017-10-09 07:00:00"
     late = {**job, "jobid": "b", "attempts": [{**attempt, "end_time": "9 October"}]}
-    told = refusal(tmp_path / "cluster_job_log", json.dumps([job, late]))
-    assert told.startswith(
+    message = refusal(tmp_path / "cluster_job_log", json.dumps([job, late]))
+    assert message.startswith(
         "end_time: 1 row has no valid time (row 2: '9 October'); a time such as "
     )
-    told = refusal(
+    message = refusal(
         tmp_path / "cluster_job_log", json.dumps([job, {**job, "submitted_time": "10/09/2017"}])
     )
-    assert "submitted_time: 1 row has no valid time (row 2: '10/09/2017')" in told
+    assert "submitted_time: 1 row has no valid time (row 2: '10/09/2017')" in message
 
 
 def test_a_recorded_log_with_an_end_that_is_no_number(tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_a_recorded_log_with_an_end_that_is_no_number(tmp_path: Path) -> None:
         "job_id,submit_s,n_accelerators,duration_s,status,end_s\n"
         "1,0,8,60,COMPLETED,60\n2,0,8,60,RUNNING,later\n"
     )
-    told = refusal(tmp_path / "jobs.csv", text)
-    assert told == f"end_s: 1 row has no number (row 2: 'later'); {SECONDS}"
+    message = refusal(tmp_path / "jobs.csv", text)
+    assert message == f"end_s: 1 row has no number (row 2: 'later'); {SECONDS}"
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,8 @@ def test_counts_since_1970(tmp_path: Path, scale: int, unit: str) -> None:
     log = read(tmp_path, "job_id,timestamp,n_gpus,duration\n" + rows)
     assert log.jobs["submit_s"].tolist() == [0, 60, 120]
     assert log.origin == datetime.fromtimestamp(first, UTC)
-    told = f"timestamp is read as submit_s, in {unit} since 1970 (UTC), minus the first"
-    assert told in log.notes
+    message = f"timestamp is read as submit_s, in {unit} since 1970 (UTC), minus the first"
+    assert message in log.notes
 
 
 def test_start_and_end_are_what_was_observed(tmp_path: Path) -> None:
@@ -268,12 +268,14 @@ def test_types_of_chips_that_the_catalogue_lacks(tmp_path: Path) -> None:
     kinds = ["T4", "A100-80GB", "H100,T4", "", "G2|T4|H100", "H100"]
     rows = [f'{k},{k},8,60,"{kind}"' for k, kind in enumerate(kinds)]
     head = "job_id,submit_s,n_accelerators,duration_s,gpu_type"
-    told = read(tmp_path, "\n".join([head, *rows]) + "\n").notes[1]
-    assert "any chip here, with the run time of the log" in told
-    assert told.endswith("3 of them name types that are not in the catalogue: T4 (3), G2 (1)")
+    message = read(tmp_path, "\n".join([head, *rows]) + "\n").notes[1]
+    assert "any chip here, with the run time of the log" in message
+    assert message.endswith("3 of them name types that are not in the catalogue: T4 (3), G2 (1)")
     known = [row for row in rows if "T4" not in row]
-    told = read(tmp_path, "\n".join([head, *known]) + "\n").notes[1]
-    assert told.endswith("To restrict them, add a column accelerators with names of the catalogue")
+    message = read(tmp_path, "\n".join([head, *known]) + "\n").notes[1]
+    assert message.endswith(
+        "To restrict them, add a column accelerators with names of the catalogue"
+    )
 
 
 def test_swf_dependencies_and_partitions_are_said(tmp_path: Path) -> None:
@@ -338,7 +340,7 @@ def test_estimates_under_other_names(
     assert any(f"{column} is read as estimate_s, in {unit}" in note for note in log.notes)
 
 
-def test_an_estimate_stays_and_a_doubtful_one_is_told(tmp_path: Path) -> None:
+def test_an_estimate_stays_and_a_doubtful_one_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("job,submit,gpus,runtime,estimate_s,walltime\n1,0,8,10,20,100\n")
     assert read_jobs(path).jobs["estimate_s"].tolist() == [20.0]
@@ -373,8 +375,8 @@ def test_an_estimate_stays_and_a_doubtful_one_is_told(tmp_path: Path) -> None:
         "2023-07-01 13:00:00+08:00,,,1,1,1\n",
     ],
 )
-def test_a_start_before_the_submission_is_told_once(tmp_path: Path, text: str) -> None:
+def test_a_start_before_the_submission_is_reported_once(tmp_path: Path, text: str) -> None:
     notes = read(tmp_path, text).notes
-    told = [note for note in notes if "before its submission" in note]
-    assert len(told) == 1
-    assert told[0].startswith("1 job starts before its submission in the log (row 2)")
+    message = [note for note in notes if "before its submission" in note]
+    assert len(message) == 1
+    assert message[0].startswith("1 job starts before its submission in the log (row 2)")

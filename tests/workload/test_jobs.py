@@ -322,7 +322,7 @@ def test_usable_jobs_of_curie(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["submit_s", "duration_s", "estimate_s"])
-def test_a_year_in_milliseconds_is_told(column, capsys):
+def test_a_year_in_milliseconds_is_reported(column, capsys):
     """3.2e10 ms are a year, as seconds 1,000 years, which no log spans."""
     forget_notes()
     table = good().assign(estimate_s=[1.0, 1.0, 1.0])
@@ -331,8 +331,8 @@ def test_a_year_in_milliseconds_is_told(column, capsys):
     assert capsys.readouterr().err == ""
     table.loc[2, column] = 3.15576e10
     check_jobs(table, "a.csv")
-    told = capsys.readouterr().err
-    assert told.startswith(
+    message = capsys.readouterr().err
+    assert message.startswith(
         f"Note: {column} is up to 31,600,000,000 s, which is 1,000 years; check that"
     )
     table.loc[2, column] = 3.15576e11 * 1.01
@@ -340,7 +340,7 @@ def test_a_year_in_milliseconds_is_told(column, capsys):
         check_jobs(table, "a.csv")
 
 
-def test_a_log_of_a_century_is_not_told(capsys):
+def test_a_log_of_a_century_is_not_reported(capsys):
     forget_notes()
     check_jobs(edited("submit_s", 2, 99 * 365.25 * 86400), "a.csv")
     assert capsys.readouterr().err == ""

@@ -132,8 +132,8 @@ def test_clock_against_the_standard_library(zone: str, first: int, gaps: list[in
     moments = np.cumsum([first, *gaps])
     there = ZoneInfo(zone)
     shown = [datetime.fromtimestamp(int(moment), there).replace(tzinfo=None) for moment in moments]
-    told = Clock(zone).in_order([pd.Series([pd.Timestamp(wall)]) for wall in shown])
-    seconds = [round(column[0].timestamp()) for column in told]
+    message = Clock(zone).in_order([pd.Series([pd.Timestamp(wall)]) for wall in shown])
+    seconds = [round(column[0].timestamp()) for column in message]
     assert seconds == sorted(seconds)
     for got, moment, wall in zip(seconds, moments, shown, strict=True):
         assert got in (moment, moment - 3600)

@@ -62,8 +62,8 @@ def test_logs(tmp_path: Path, zone: str, first: str, later: str, words: str) -> 
     at = (log.origin, (log.origin.astimezone(UTC) + timedelta(seconds=60)))
     shown = [moment.astimezone(log.origin.tzinfo).isoformat()[11:] for moment in at]
     assert shown == [first, later]
-    told = [note for note in log.notes if "zone" in note.lower() or "utc" in note.lower()]
-    assert (words in " ".join(told)) if words else told == []
+    message = [note for note in log.notes if "zone" in note.lower() or "utc" in note.lower()]
+    assert (words in " ".join(message)) if words else message == []
     # It goes into a result and comes back, and to other processes.
     again = Calendar.of_document(calendar.document())
     assert again.document() == calendar.document()
