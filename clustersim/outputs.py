@@ -128,7 +128,7 @@ def is_empty_file(path: str | Path) -> bool:
 def new_folder(folder: str | Path) -> Iterator[Path]:
     """Make a folder for output before the work that fills it starts.
 
-    An empty folder, as a killed process may leave it, is used again.  A folder in which nothing was
+    An empty folder, such as one left by a killed process, is reused. A folder in which nothing was
     written is removed again, with the parents that were made for it.
 
     Raises

@@ -1,4 +1,4 @@
-"""The floors of docs/architecture.md: imports point downward, and none go round in circles.
+"""The layers of docs/architecture.md: imports point downward, and none go round in circles.
 
 The contracts are in pyproject.toml, under ``tool.importlinter``.
 """
@@ -56,14 +56,14 @@ def test_imports_point_downward_without_circles(tree: Path) -> None:
 
 
 PLANTED = {
-    "upward": ({"topology/planted.py": "from clustersim.studies import spec\n"}, "Floors BROKEN"),
+    "upward": ({"topology/planted.py": "from clustersim.studies import spec\n"}, "Layers BROKEN"),
     "upward in a function": (
         {"topology/planted.py": "def late():\n    import clustersim.cli.main\n"},
         "clustersim.topology.planted -> clustersim.cli.main",
     ),
-    "upward from the lowest floor": (
+    "upward from the lowest layer": (
         {"errors.py": "\n\ndef late():\n    from clustersim.files import read_yaml\n"},
-        "Floors BROKEN",
+        "Layers BROKEN",
     ),
     "between neighbours": (
         {"topology/planted.py": "import clustersim.network.collectives\n"},
@@ -76,7 +76,7 @@ PLANTED = {
         },
         "No cycles are allowed in clustersim.topology",
     ),
-    "package without a floor": ({"planted/__init__.py": ""}, "clustersim.planted"),
+    "package without a layer": ({"planted/__init__.py": ""}, "clustersim.planted"),
     "SimPy outside of the engine": (
         {"studies/planted.py": "def late():\n    import simpy\n"},
         "clustersim.studies.planted -> simpy",
@@ -138,12 +138,12 @@ def _modules() -> list[Path]:
     return list((ROOT / "clustersim").rglob("*.py"))
 
 
-def test_the_page_and_its_picture_show_the_floors_of_the_contract() -> None:
+def test_the_page_and_its_picture_show_the_layers_of_the_contract() -> None:
     drawing = runpy.run_path(str(ROOT / "docs" / "generate" / "floors.py"))
-    levels = drawing["floors"]((ROOT / "pyproject.toml").read_text())
+    levels = drawing["layers"]((ROOT / "pyproject.toml").read_text())
     assert (ROOT / "docs" / "floors.svg").read_text() == drawing["picture"](levels)
     page = (ROOT / "docs" / "architecture.md").read_text()
-    table = re.search(r"^\| floor \|.*?\n\n", page, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^\| layer \|.*?\n\n", page, re.MULTILINE | re.DOTALL)
     assert table is not None
     rows = [line.split("|")[2] for line in table[0].splitlines()[2:] if line]
     assert [re.findall("`([a-z_]+)`", row) for row in rows] == levels

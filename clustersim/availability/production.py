@@ -90,7 +90,7 @@ class Production(FileModel):
         if isinstance(self.chips_per_month, list):
             _in_order(self.chips_per_month, "chips_per_month")
         if self.until is not None and self.until <= self.at:
-            raise ValueError("until must be later than at")
+            raise ValueError("`until` must be later than `at`")
         return self
 
 

@@ -34,8 +34,8 @@ def _one_message(value: object, read: ValidatorFunctionWrapHandler) -> object:
     except ValidationError:
         found = f"a list of {len(value)}" if isinstance(value, list) else repr(value)
         raise ValueError(
-            f"must be a number from 0 to {MOST_PER_KWH:g}, or a list of {HOURS} (one per hour), "
-            f"found {found}"
+            f"must be a number from 0 to {MOST_PER_KWH:g}, or a list of {HOURS} numbers (one per "
+            f"hour), found {found}"
         ) from None
 
 

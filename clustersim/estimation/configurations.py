@@ -151,7 +151,10 @@ class Configurations:
 
     @property
     def kinds(self) -> list[str]:
-        """Groups of rows with equal scatter: the product, and whether the model has experts."""
+        """Group of each row: its software product, and whether its model has experts.
+
+        Rows of one group share a residual variance.
+        """
         product = LEVELS.index("product")
         names = ["" if labels[product] == UNKNOWN else labels[product] for labels in self.labels]
         return [

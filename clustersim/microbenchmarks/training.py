@@ -55,7 +55,7 @@ def _layer_params(shape: Mapping[str, str | int]) -> float:
 
 
 def _layer_flops(shape: Mapping[str, str | int], tokens: float) -> float:
-    """FLOPs of one layer, forward, with causal attention counted half."""
+    """FLOPs of the forward pass of one layer; causal attention counts as half of full attention."""
     attention = 2.0 * int(shape["seq_len"]) * int(shape["heads"]) * int(shape["head_dim"])
     return tokens * (2.0 * _layer_params(shape) + attention)
 

@@ -42,7 +42,9 @@ DEFAULT_STACKS = {
 
 
 def holds_word(stack: str, word: str) -> bool:
-    """Whether a stack's name contains a whole word, in any case; a release number may follow it.
+    """Whether a stack's name contains the given word, as a whole word in any case.
+
+    A release number may follow the word.
 
     Examples
     --------

@@ -117,7 +117,7 @@ def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:
 
 
 def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.object_]:
-    """Name of the model that represents each job without one; empty if there is none."""
+    """Name of the model whose speed is used for each job that names none; empty if not set."""
     default = models.get("default", "")
     if "job_class" not in jobs:
         return np.full(len(jobs), default, dtype=object)

@@ -77,7 +77,7 @@ class Range(FileModel):
 
     @property
     def whole(self) -> bool:
-        """Whether it contains integers only."""
+        """Whether all values are integers."""
         return isinstance(self.begin, int) and isinstance(self.end, int)
 
 

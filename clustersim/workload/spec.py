@@ -117,9 +117,7 @@ class WorkloadSpec(Brief, FileModel):
         names = [job_class.name for job_class in self.classes]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(
-                f"classes: names must be unique, found more than one {', '.join(twice)}"
-            )
+            raise ValueError(f"classes: names must be unique; found duplicates: {', '.join(twice)}")
         return self
 
     def models(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The picture of the floors, drawn from the import contract in pyproject.toml.
+"""The figure of the layers, drawn from the import contract in pyproject.toml.
 
 ``python docs/generate/floors.py`` writes it to docs/floors.svg.
 """
@@ -9,15 +9,15 @@ import re
 import tomllib
 from pathlib import Path
 
-__all__ = ["floors", "picture"]
+__all__ = ["layers", "picture"]
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, ROW, BOX, GAP, LETTER = 900, 46, 32, 10, 7.6
 PER_LINE = 6
 
 
-def floors(pyproject: str) -> list[list[str]]:
-    """Return the packages of each floor, highest first.
+def layers(pyproject: str) -> list[list[str]]:
+    """Return the packages of each layer, highest first.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ def floors(pyproject: str) -> list[list[str]]:
         Text of pyproject.toml.
     """
     contracts = tomllib.loads(pyproject)["tool"]["importlinter"]["contracts"]
-    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    (found,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     # Parentheses mark an optional layer.
-    return [re.split(r"\s*[|:]\s*", re.sub("[()]", "", layer)) for layer in layers]
+    return [re.split(r"\s*[|:]\s*", re.sub("[()]", "", layer)) for layer in found]
 
 
 def picture(levels: list[list[str]]) -> str:
-    """Draw the floors as an SVG, the highest at the top."""
+    """Draw the layers as an SVG, the highest at the top."""
     body: list[str] = []
     top = GAP
     for number, names in enumerate(levels):
@@ -49,7 +49,7 @@ def picture(levels: list[list[str]]) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top + GAP}" '
             'font-family="sans-serif" font-size="14" role="img">',
-            "<title>Packages by floor; each imports from lower floors only</title>",
+            "<title>Packages by layer; each imports from lower layers only</title>",
             f'<rect width="{WIDTH}" height="{top + GAP}" fill="#ffffff"/>',
             *body,
             arrow,
@@ -78,4 +78,4 @@ def _boxes(names: list[str], top: float) -> list[str]:
 
 if __name__ == "__main__":
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (ROOT / "docs" / "floors.svg").write_text(picture(floors(text)), encoding="utf-8")
+    (ROOT / "docs" / "floors.svg").write_text(picture(layers(text)), encoding="utf-8")

@@ -21,7 +21,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "day of 23 hours": (
         {"energy/price_cny_per_kwh": [0.5] * 23},
-        ("energy.price_cny_per_kwh", "a list of 24 (one per hour)", "found a list of 23"),
+        ("energy.price_cny_per_kwh", "a list of 24 numbers (one per hour)", "found a list of 23"),
     ),
     "price with a unit": (
         {"energy/price_cny_per_kwh": "0.6 CNY"},

@@ -1,4 +1,4 @@
-"""Two numbers of each point against each other, with the points that no other dominates."""
+"""Scatter plot of two metrics, with the Pareto-optimal points marked."""
 
 from __future__ import annotations
 
