@@ -246,7 +246,9 @@ def plot_attention(
         ax.set_ylabel("share of the BF16 peak (FLOPs of the causal half)")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.plot([], [], color="#555555", lw=1.2, label="fitted")
-        ax.legend(loc="upper left", fontsize=8.5, ncols=2, title="filled: forward; hollow: both passes")
+        ax.legend(
+            loc="upper left", fontsize=8.5, ncols=2, title="filled: forward; hollow: both passes"
+        )
     return ax
 
 

@@ -381,7 +381,7 @@ def lines_of(series: Sequence[Series], places: Places, value: str) -> list[Float
 
 
 def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLabel]:
-    """Return the labels of the series, at the last point with a value, or at the top without one."""
+    """Return the labels of the series, at the last point with a value; without one, at the top."""
     labels = []
     for one in series:
         y = one.rows[value].to_numpy(dtype=np.float64)
