@@ -1,4 +1,4 @@
-"""Notes on what an estimate assumes where an input is missing or not measured."""
+"""Notes on what an estimate assumes if an input is missing or was not measured."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def draw_specifications(
 ) -> AcceleratorArrays:
     """Draw the unknown specifications of hypothetical chips, uniformly between low and high.
 
-    If a row gives another network bandwidth than its chip's, this bandwidth is not drawn.
+    The network bandwidth of a row is not drawn if the row states another one than its chip's.
 
     Returns
     -------

@@ -46,7 +46,7 @@ def unknown_chip(
 
     If the name contains the model number of known chips (``A100-SXM-64GB``), the chip has their
     architecture. Otherwise it has its own architecture, so that its efficiencies have the spread
-    of all chips. Memory (unless the name gives it) and links are those of the chip that is nearest
+    of all chips. Memory (unless the name states it) and links are those of the chip that is nearest
     in peak and year.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The capacity at an objective as a function of a parameter."""
+"""Plot of the capacity at an objective as a function of a parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric as a function of a parameter: curves through the points of a study."""
+"""Plot of a metric as a function of a parameter, with curves through the points of a study."""
 
 from __future__ import annotations
 

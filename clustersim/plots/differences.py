@@ -1,4 +1,4 @@
-"""Paired differences between systems and a baseline."""
+"""Plot of paired differences between systems and a baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Efficiency of a chip according to microbenchmarks and to published runs."""
+"""Plots of the efficiency of a chip according to microbenchmarks and to published runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Purchases of a plan by quarter, and the regret of plans."""
+"""Plots of the purchases of a plan by quarter, and of the regret of plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The approach of a run to its steady state."""
+"""Plot of the approach of a run to its steady state."""
 
 from __future__ import annotations
 
