@@ -128,7 +128,7 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
 
 
 def _facts(left: LeftOut, measured: Measurements) -> dict[str, float]:
-    """Errors of complete rows of quality A, or of all rows if there are none."""
+    """Return the errors of complete rows of quality A, or of all rows if there are none."""
     good = measured.complete if measured.complete.any() else np.ones(len(measured), dtype=bool)
     errors = dataclasses.asdict(Errors.of(left.error[good]))
     return {name: round(value, 4) for name, value in errors.items()}
@@ -149,7 +149,7 @@ def _rounded(calibration: Calibration) -> Calibration:
 def scatter_by_kind(names: Sequence[str], log_error: Floats, spread: Floats) -> dict[str, float]:
     """Return the scatter of each kind of rows (:attr:`Configurations.kinds`), shrunk to the total.
 
-    The median size of the left-out errors over :data:`NORMAL_MEDIAN` is their robust standard
+    The median size of the left-out errors divided by :data:`NORMAL_MEDIAN` is their robust standard
     deviation. The spread that the fit states is subtracted in quadrature.
     """
     kinds = np.array(names)

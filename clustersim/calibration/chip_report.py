@@ -22,7 +22,7 @@ UNEXPLAINED = 3.0
 """A microbenchmark is reported if the fit is off by more than this factor."""
 MOST_ROWS = 5
 LARGE_FLOPS = 1e11
-"""FLOPs of a product that keeps a large chip busy for some hundred microseconds."""
+"""FLOPs of a product that keeps a large chip busy for a few hundred microseconds."""
 STEPS = "Whole training steps, which are not used in the fit"
 
 

@@ -56,7 +56,7 @@ def microbenchmark_errors(calibrated: Calibrated) -> pd.DataFrame:
 
 
 def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
-    """Return the coefficients of some chips by their microbenchmarks, and by published runs.
+    """Return the coefficients of some chips according to microbenchmarks and to published runs.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
 
 
 def _first_rows(micro: Microbenchmarks, chips: set[str]) -> list[tuple[int, frozenset[str]]]:
-    """First BF16 row of each chip and stack, and the coefficients that their rows depend on."""
+    """Return the first BF16 row of each chip and stack, and the coefficients of their rows."""
     first: dict[tuple[str, str], int] = {}
     informed: dict[tuple[str, str], frozenset[str]] = {}
     for place, (chip, labels) in enumerate(zip(micro.accelerators, micro.labels, strict=True)):

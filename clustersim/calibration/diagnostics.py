@@ -72,7 +72,7 @@ STEP = 1e-4
 
 
 def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
-    """Return one row per measurement: its properties, and its errors, fitted and left out.
+    """Return one row per measurement, with its properties and its fitted and left-out errors.
 
     Parameters
     ----------
@@ -360,7 +360,7 @@ def uncertainty_by_group(
 
 
 def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Floats]:
-    """Return the derivative of each row's log step time in each coefficient (unbounded)."""
+    """Return the derivative of each row's log step time by each coefficient (unbounded)."""
     coefficients = calibration.mean_draw().coefficients(rows.labels)
     base = np.stack(
         [

@@ -104,14 +104,14 @@ class _Problem:
         return float(np.sum(loss(self.residuals(effects))[0]) + effects @ effects) / 2.0
 
     def gradient(self, effects: Floats) -> Floats:
-        """Return the derivative of the cost in each effect."""
+        """Return the derivative of the cost with respect to each effect."""
         residuals = self.residuals(effects)
         pull = loss(residuals)[1] * residuals * self.weight
         result: Floats = self.stacked.T @ (self.slopes(effects) * pull).ravel() + effects
         return result
 
     def slopes(self, effects: Floats) -> Floats:
-        """Return the rows' derivatives in the coefficients that vary, shape (moving, rows)."""
+        """Return the rows' derivatives by the coefficients that vary, shape (moving, rows)."""
         single = [[(place, step)] for step in (STEP, -STEP) for place in self.moving]
         ahead, behind = np.split(self._moved(self.unbounded(effects), single), 2)
         return (ahead - behind) / (2.0 * STEP)
@@ -125,7 +125,10 @@ class _Problem:
         return result
 
     def gauss_newton(self, effects: Floats) -> Floats:
-        """Return second derivatives without those of the rows: cheaper, and never negative."""
+        """Return the second derivatives of the cost without those of the rows.
+
+        They are cheaper to compute than :meth:`hessian`, and never negative.
+        """
         slopes = self.jacobian(effects)
         weights = loss(self.residuals(effects))[1]
         result: Floats = slopes.T @ (weights[:, None] * slopes) + np.eye(effects.size)
@@ -252,7 +255,7 @@ def fit(
     Notes
     -----
     The fit minimises ``sum rho(r_i^2) + sum z_k^2`` over the effects z in units of their prior
-    spreads, where r are the logarithms of predicted over measured seconds over `scatter`.
+    spreads, where r are the logarithms of predicted over measured seconds, divided by `scatter`.
 
     The cost has many local minima, and it is not differentiable where a row changes from one regime
     of the model to another. So the corners of the model are rounded, widely at first (graduated

@@ -45,7 +45,7 @@ def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
 
 
 def _chips(measured: Measurements, catalogue: Catalogue) -> list[tuple[str, Bools, str]]:
-    """Pretraining on every chip except reference chips; mixtures and FP8 on measured chips."""
+    """List pretraining on every chip except reference chips; mixtures and FP8 on measured chips."""
     rows = measured.rows
     names = np.array([chip.name for chip in rows.accelerators])
     families = np.array([_architecture(chip.family) for chip in rows.accelerators])

@@ -154,7 +154,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        As :func:`clustersim.estimation.table.read_csv_as_text`.
+        In the same cases as :func:`clustersim.estimation.table.read_csv_as_text`.
     """
     table = read_csv_as_text(path)
     return table.where(table.apply(lambda column: column.str.strip()) != "")

@@ -1,4 +1,4 @@
-"""Reading and checking of the rows of a file of `clustersim measure`."""
+"""Reads and checks the rows of a file that `clustersim measure` wrote."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = ["file_notes", "is_microbenchmarks", "read_microbenchmarks"]
 SCATTER = 0.05
 """Error of the model for a kind of microbenchmark (standard deviation of the logarithm)."""
 INDEPENDENT = 20.0
-"""Rows of one kind on one chip count as at most this many. An error of the model for one matrix
-product is likely to be the same for many of them."""
+"""Rows of one kind on one chip together count as at most this many rows. An error of the model for
+one matrix product is likely to be the same for many of them."""
 CACHED_BYTES = 256e6
 """If a call moves less than this, its operands may be in a cache, which is faster than memory."""
 
@@ -130,7 +130,7 @@ def read_microbenchmarks(
     ----------
     table : DataFrame
         A table of texts with the columns of :data:`clustersim.microbenchmarks.COLUMNS`; `family`
-        (source of the row); and for messages `source` (file) and `row` (line).
+        (source of the row); and, for messages, `source` (file) and `row` (line).
     catalogue : Catalogue
         The catalogue of the chips.
 

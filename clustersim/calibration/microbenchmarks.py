@@ -29,7 +29,7 @@ __all__ = ["DEPENDS", "SIZES", "Microbenchmarks"]
 
 
 OVERLAP = 4.0
-"""Exponent of the mean of launch time and work that overlap; it is close to the longer of them."""
+"""Exponent p of ``(a**p + b**p)**(1/p)``, the time of launches (a) and work (b) that overlap."""
 COPIED_BYTES = 4.0
 """Traffic per BF16 element that is read and written."""
 CALL_LAUNCHES = 1.5
@@ -222,4 +222,4 @@ _SECONDS: Mapping[str, Callable[[_Group], Floats]] = MappingProxyType(
         "reduce_scatter": _collective(reduce_scatter_seconds),
     }
 )
-"""Seconds of each kind from the coefficients."""
+"""Functions that compute the seconds of each kind from the coefficients."""

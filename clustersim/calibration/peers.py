@@ -67,8 +67,8 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
     Returns
     -------
     list of (Peer, int, mapping)
-        Number of rows, and mean absolute error by ``within`` and ``across``; models without rows
-        are left out.
+        Each other model, the number of rows, and our mean absolute error by ``within`` and
+        ``across``; models without rows are left out.
     """
     found: list[tuple[Peer, int, Mapping[str, float]]] = []
     for peer in PEERS:

@@ -110,7 +110,7 @@ def microbenchmark_text(calibrated: Calibrated) -> list[str]:
 
 
 def few_text(calibrated: Calibrated) -> list[str]:
-    """Report how little few runs determine; nothing if there are enough."""
+    """Report how little the runs determine if there are only a few of them; otherwise nothing."""
     if len(calibrated.measured) >= LEAST_MEASURED or calibrated.measured.micro is not None:
         return []
     effective = calibrated.calibration.facts["effective_parameters"]
@@ -168,7 +168,9 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
         measured.memory,
     )
     over = int(np.count_nonzero(needed > measured.chips.hbm_bytes))
-    parts.append(f"Runs whose plans do not fit in memory by the model: {over} of {len(rows)}.")
+    parts.append(
+        f"Runs whose plans do not fit in memory according to the model: {over} of {len(rows)}."
+    )
     return [*parts, *(_not_taken() if own else [])]
 
 

@@ -20,8 +20,8 @@ __all__ = ["add_parser", "run"]
 DESCRIPTION = """\
 Estimate the time of one training step with its 90 % interval, memory, training days and cost,
 either for one job (--model, --accelerator, --count) or for every row of a table (--table
-CONFIGS.csv --out PREDICTED.csv; --columns lists the columns). The best plan is searched if none
-of its sizes is given; otherwise a size that is not given is 1.
+CONFIGS.csv --out PREDICTED.csv; --columns lists the columns). If none of the sizes of a plan is
+given, the best plan is searched for; otherwise a size that is not given is 1.
 Exit code 1: no plan fits, the given plan does not fit, or no row of the table could be
 predicted; 2: the input cannot be used, or a rule refuses the given plan."""
 EXAMPLES = """\
@@ -77,7 +77,7 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
     job.add_argument("--model", metavar="NAME", help="model in the catalogue")
     job.add_argument("--accelerator", metavar="NAME", help="chip in the catalogue")
     job.add_argument("--count", type=whole_number, metavar="N", help="number of chips")
-    job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: search the best)")
+    job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: the best one found)")
     job.add_argument("--global-batch", type=whole_number, metavar="N", help="sequences per step")
     job.add_argument("--seq-len", type=whole_number, metavar="N", help="tokens per sequence")
     job.add_argument(

@@ -214,7 +214,7 @@ def _summary(
 
 
 def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
-    """Return what the user's chips reach, and the errors of their whole steps."""
+    """Return the efficiency of the user's chips, and the errors of their whole steps."""
     from clustersim.calibration.chip_report import (
         coefficient_cells,
         doubt_text,
@@ -310,6 +310,6 @@ def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
     far = any(abs(size) > IMPLAUSIBLE for _, size in moved)
     return [
         *([f"Warning: {FAR}"] if far else []),
-        f"moved most by your rows from the {since}, in standard deviations of the prior:",
+        f"effects moved most by your rows from the {since}, in standard deviations of the prior:",
         table(cells, ["coefficient", "effect", "moved"]),
     ]

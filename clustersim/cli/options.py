@@ -34,7 +34,7 @@ def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> No
 
 
 class OldName(argparse.Action):
-    """A deprecated option name: it works, is not in the help, and a note gives the new name.
+    """A deprecated option name that still works but is not in the help; a note gives the new name.
 
     The new option must have the same `dest` and the action ``append``.
     """

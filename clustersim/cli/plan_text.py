@@ -22,7 +22,7 @@ from clustersim.units import format_money, format_number, scale_of
 __all__ = ["plan_text"]
 
 MOST_PRICES = 12
-"""Number of shadow prices to print; the table has all."""
+"""Number of shadow prices to print; the table contains all of them."""
 
 
 def plan_text(plan: PurchasePlan) -> str:
@@ -144,8 +144,8 @@ def _prices(plan: PurchasePlan) -> str:
     left = len(rows) - MOST_PRICES
     more = f"\nand {left} more in shadow_prices.csv" if left > 0 else ""
     return (
-        "saving in expected cost (for demand: added cost) per additional unit, for small changes:\n"
-        f"one more in each of the scenarios listed\n{shown}{more}"
+        "saving in expected cost (for demand: added cost) per additional unit, for small changes;\n"
+        f"the unit is added in each of the scenarios listed\n{shown}{more}"
     )
 
 

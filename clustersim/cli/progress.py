@@ -11,7 +11,7 @@ __all__ = ["job_progress"]
 
 @contextmanager
 def job_progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Show jobs done, rate and time left; yield a function that takes jobs done and in total."""
+    """Show jobs done, rate and time left; yield a function of the jobs done and the total."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-RUN_HELP = "run of that study: its value in the column run of runs.csv, or the first characters"
+RUN_HELP = "hash of the run, as in the column `run` of runs.csv, or its first characters"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,4 +1,4 @@
-"""``clustersim topology``: the contents of a topology file as tables and a picture."""
+"""``clustersim topology``: the contents of a topology file as tables and a figure."""
 
 from __future__ import annotations
 

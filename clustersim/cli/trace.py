@@ -197,7 +197,7 @@ def _relative(rates: Floats) -> str:
 
 
 def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar) -> None:
-    """Fit a model, print its distance to the log, save it and the picture of the fit."""
+    """Fit a model, print its distance to the log, and save the model and a figure of the fit."""
     from clustersim.plots.style import save_figure
     from clustersim.plots.trace import plot_fit
     from clustersim.seeds import Streams

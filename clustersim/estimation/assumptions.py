@@ -1,4 +1,4 @@
-"""Notes on what an estimate assumes where an input is missing or not measured."""
+"""Notes on what an estimate assumes if an input is missing or was not measured."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def stack_used(
 ) -> str:
     """Return the stack in its known spelling; add a note if it was not measured or not given.
 
-    An unknown name gives a note with the nearest known name. It is not an error, since tables of
-    published runs name other stacks, and the command, the table and the function must agree.
+    For an unknown name, the note suggests the nearest known name. It is not an error, since tables
+    of published runs name other stacks, and the command, the table and the function must agree.
     """
     if stack is None:
         assumed = default_stack(chip.family)
@@ -83,7 +83,7 @@ def stack_used(
 
 
 def memory_notes(options: Mapping[str, str]) -> list[str]:
-    """Say which effects of the memory options are not part of the step time."""
+    """Return notes on effects of the memory options that are not part of the step time."""
     if options.get("offload", "none") == "none":
         return []
     return ["Transfers to and from the host's memory are not timed."]
@@ -104,7 +104,7 @@ def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:
 
 
 def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
-    """Say what is derived or hypothetical of a chip, and what its range means for a plan."""
+    """Return notes on derived or hypothetical values, and what their range means for a plan."""
     notes = []
     if chip.memory_from_stacks:
         notes.append(

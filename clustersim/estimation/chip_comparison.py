@@ -121,9 +121,10 @@ def _record(found: Estimate, prices: Prices, seed: int) -> dict[str, object]:
 def _cny_per_chip_second(
     chip: Accelerator, prices: Prices, generator: np.random.Generator | None
 ) -> tuple[Floats, Floats]:
-    """Capital and electricity cost of one chip with its server per second, or DRAWS draws of it.
+    """Return capital and electricity cost per second of a chip with its server, or DRAWS draws.
 
-    For the power of the chip only a range may be known; that of its host is as assumed.
+    The power of the chip may be known only as a range. The power of its host is the planning
+    assumption.
     """
     low, value, high = prices.range_cny(chip) or (np.nan, np.nan, np.nan)
     least, most = chip.ranges.get("power_w", (chip.power_w, chip.power_w))

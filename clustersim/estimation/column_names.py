@@ -1,4 +1,4 @@
-"""Other usual names for the columns of a table of configurations."""
+"""Other common names for the columns of a table of configurations."""
 
 from __future__ import annotations
 

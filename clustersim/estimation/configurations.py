@@ -57,7 +57,7 @@ SWITCH_COLUMNS = {
 
 COLUMNS: Mapping[str, str] = {
     "accelerator": "name of a chip in the catalogue",
-    "n_accelerators": "chips of the job (default: tp pp dp cp)",
+    "n_accelerators": "chips of the job (default: tp x pp x dp x cp)",
     "devices_per_node": "chips in one scale-up domain (default: the chip's)",
     "inter_node_gbps_per_device": "network bandwidth per chip in Gb/s (default: the chip's)",
     "model": "name; a model in the catalogue fills in the parts of the shape that are not given",
@@ -71,16 +71,16 @@ COLUMNS: Mapping[str, str] = {
     "mlp_type": "swiglu, geglu, gelu, relu, relu2",
     "vocab": "size of the vocabulary",
     "seq_len": "tokens per sequence",
-    "sliding_window": "tokens that attention looks back (default: all)",
+    "sliding_window": "length of the attention window in tokens (default: all)",
     "n_experts": "experts per layer (default: none)",
     "topk": "experts per token",
     "global_batch": "sequences per step",
     "micro_batch": "sequences per micro-batch (default: 1)",
     "tp": "tensor parallel size (default: 1; if a row gives none of tp, pp, dp, cp, ep, etp, "
-    "vpp, micro_batch, recompute, zero and zero_group, its plan is searched)",
+    "vpp, micro_batch, recompute, zero and zero_group, its plan is searched for)",
     "pp": "pipeline stages (default: 1)",
     "vpp": "model chunks per stage (default: 1)",
-    "dp": "data parallel size (default: chips over tp pp cp)",
+    "dp": "data parallel size (default: chips / (tp x pp x cp))",
     "ep": "expert parallel size; experts over any chips of a stage (default: 1)",
     "etp": "expert tensor parallel size, chips per expert (default: what `notes` gives, as in "
     "`expert TP 2`; else 1 if ep > 1, else tp)",
@@ -90,20 +90,20 @@ COLUMNS: Mapping[str, str] = {
     "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: what `recompute` or "
     "`notes` lists, as in `recompute layernorm+moe`; else 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
-    "zero_group": "ranks over which ZeRO splits (default: all, or what zero says)",
-    "seq_parallel": "0 or 1 (default: 1 where tp > 1)",
+    "zero_group": "ranks over which ZeRO splits (default: all, or the group in zero)",
+    "seq_parallel": "0 or 1 (default: 1 if tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
     "comm_overlap": "0 or 1 (default: 1)",
     "framework": "software stack (default: the most measured one of the chip)",
     "kind": "pretrain, SFT, LoRA or RL-update (default: pretrain)",
-    "lora": "0 or 1: low-rank adapters (default: 1 where kind is LoRA or QLoRA)",
+    "lora": "0 or 1: low-rank adapters (default: 1 if kind is LoRA or QLoRA)",
     "family": "source of the row (optional)",
     **MEMORY_COLUMNS,
 }
 """Columns that describe a run, with their defaults; other columns are kept as they are."""
 
 REMARKS = "notes"
-"""A column of free text, in which published tables give what no column is made for
+"""A column of free text, in which published tables state what has no column of its own
 (:mod:`clustersim.estimation.remarks`)."""
 
 
@@ -123,14 +123,14 @@ class Configurations:
     index : array of int, shape (R,)
         Position of each row in the table.
     reason : list of str
-        For each row of the table, why it is left out; empty if it is not.
+        For each row of the table, why it is left out; empty if it is used.
     notes : list of list of str
         For each row of the table, what was assumed and what is unusual about its plan.
     memory_options : list of mapping of str to str
         Memory options of each of the R rows (:func:`clustersim.performance.parse_memory`); empty
         if all rows use those of their stack.
     searched : list of bool
-        For each row of the table, whether its plan must be searched; its own plan is then a
+        For each row of the table, whether its plan must be searched for; its own plan is then a
         placeholder without parallelism.
     """
 
@@ -175,7 +175,7 @@ class Configurations:
         return ["" if labels[release] == UNKNOWN else labels[release] for labels in self.labels]
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
-        """Labels of the rows that depend on a coefficient; one affects only microbenchmarks."""
+        """Labels of the rows that depend on a coefficient; none depends on ``launch_s``."""
         return [] if parameter == "launch_s" else self.labels
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
@@ -185,7 +185,7 @@ class Configurations:
         )
 
     def take(self, rows: NDArray[Any]) -> Configurations:
-        """Return some of the rows, in that order."""
+        """Return some of the rows, in the given order."""
         rows = np.asarray(rows)
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
         return Configurations(
@@ -283,7 +283,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads rows.
+    """Reads the rows of a table.
 
     `stacks` caches the spelling and the notes of each stack of a chip.
     """
@@ -293,7 +293,7 @@ class _Reader:
     stacks: dict[tuple[str, str], tuple[str, list[str]]]
 
     def entry(self, row: Row) -> _Entry | None:
-        """Read one row; None if it has problems other than those of its plan."""
+        """Read one row; return None if it has problems other than those of its plan."""
         notes: list[str] = []
         chip = _chip(row, self.catalogue)
         word = row.choice("precision", "bf16", tuple(PRECISIONS))
@@ -362,7 +362,7 @@ def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
 
 
 def _global_batch(row: Row, catalogue: Catalogue) -> float:
-    """Read the sequences per step, which a table must give: every measured run has its own."""
+    """Read the sequences per step; a table must give them, as each measured run has its own."""
     if row.text("global_batch"):
         return row.number("global_batch")
     usual = ""

@@ -41,7 +41,7 @@ class Prices:
     tariff_cny_per_kwh : float
         Electricity price.
     pue : float
-        Power of the site over the power of its nodes, for cooling and conversion.
+        Power of the site divided by the power of its nodes, for cooling and conversion.
     assumptions : PlanningAssumptions
         Everything else: servers, network and buildings, interest, power of chips and hosts. The
         defaults of the other attributes are those of the built-in assumptions; :meth:`of` uses
@@ -87,7 +87,7 @@ class Prices:
         return server_price_cny(chip, self.assumptions)
 
     def capital_per_second(self) -> float:
-        """Return the cost of one second of use over the price of a chip.
+        """Return the cost of one second of use, divided by the price of a chip.
 
         The cost is the depreciation of the servers, their share of network and buildings, and
         interest on the mean value over the lifetime.
@@ -116,7 +116,7 @@ class Cost(Brief):
         Share of the purchase price of chips and servers that the run uses up; None if no price is
         known.
     site_cny, interest_cny : float or None
-        The same for network and buildings, and interest on both.
+        The same share for network and buildings, and interest on both.
     energy_kwh, energy_cny : float
         Energy of the busy chips and their hosts, times the site's overhead, and its cost.
     prices : Prices

@@ -61,7 +61,7 @@ TOKENS_PER_PARAMETER = 20.0
 """Compute-optimal tokens per parameter (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
 PLANS_KEPT = 5
 DOUBLINGS = 10
-"""Doublings of the given number of chips in the search for one on which a plan fits."""
+"""Doublings of the given number of chips in the search for a number on which a plan fits."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -216,8 +216,8 @@ def estimate(
         Chips of the job.
     plan : str or mapping, optional
         A plan as :func:`clustersim.estimation.given_plan.read_plan` reads it. If it gives no size
-        (only switches, or nothing), the fastest plan that fits is searched. Otherwise a size that
-        is not given is 1.
+        (only switches, or nothing), the fastest plan that fits is searched for. Otherwise a size
+        that is not given is 1.
     global_batch : int, optional
         Sequences per step (default: the model's own).
     seq_len : int, optional
@@ -344,7 +344,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The given plan or those found, with their notes, and the reason if there is none."""
+    """The given plan or the plans found, with their notes, and the reason if no plan fits."""
 
     plans: list[dict[str, int]]
     notes: list[tuple[str, ...]]
@@ -377,7 +377,7 @@ def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tupl
 
 
 def _fits_from(job: _Job) -> str:
-    """Say on how many chips a plan fits, among doublings of the given number."""
+    """Return text on how many chips a plan fits, among doublings of the given number."""
     most = min(DOUBLINGS, int(np.log2(MOST_CHIPS / job.count)))
     counts = [job.count * 2**power for power in range(1, most + 1)]
     if not counts:
@@ -446,7 +446,7 @@ def _cost(job: _Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost
 
 
 def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Floats:
-    """Step times of one row for draws from the calibration, shape (draws,)."""
+    """Return the step times of one row for draws from the calibration, shape (draws,)."""
     if not draws:
         return np.zeros(0)
     sampled = calibration.draw(draws, seed)

@@ -1,8 +1,8 @@
 """A plan as a user writes it (``tp=8,pp=4,recompute=full`` or columns of a row), and its defaults.
 
-The rule is the same everywhere: if none of the :data:`SIZES` of a plan is given, the plan is
-searched; otherwise a size that is not given is 1 unless :data:`PLAN_KEYS` says otherwise. A switch
-(:data:`SWITCHES`) alone does not make a plan: the search keeps it fixed.
+The rule is the same everywhere. If none of the :data:`SIZES` of a plan is given, the plan is
+searched for. Otherwise a size that is not given is 1, unless :data:`PLAN_KEYS` says something else.
+A switch (:data:`SWITCHES`) alone does not make a plan: the search keeps it fixed.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ __all__ = [
 PLAN_KEYS: Mapping[str, str] = {
     "tp": "tensor parallel size",
     "pp": "pipeline stages",
-    "dp": "data parallel size (default: chips over tp pp cp)",
+    "dp": "data parallel size (default: chips / (tp x pp x cp))",
     "cp": "context parallel size",
-    "ep": "expert parallel size: experts over any chips of a stage (tp dp cp)",
+    "ep": "expert parallel size: experts over any chips of a stage (tp x dp x cp)",
     "etp": "expert tensor parallel size, chips per expert (default: 1 if ep > 1, else tp)",
     "vpp": "model chunks per stage",
     "micro_batch": "sequences per micro-batch",
@@ -63,7 +63,7 @@ PLAN_KEYS: Mapping[str, str] = {
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
-"""Keys that make a plan; if none of them is given, the plan is searched."""
+"""Keys that make a plan; if none of them is given, the plan is searched for."""
 
 ALIASES = {
     "mbs": "micro_batch",
@@ -180,7 +180,7 @@ def read_zero(row: Row) -> tuple[float | None, float | None]:
 
 
 def is_searched(given: Given) -> bool:
-    """Whether a plan gives only switches or nothing, so that the best plan is searched."""
+    """Whether a plan gives only switches or nothing, so that the best plan is searched for."""
     return all(given[name] is None for name in SIZES)
 
 
@@ -228,7 +228,7 @@ def completed(
 
 
 def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
-    """Raise InputError if a plan to be searched has a switch that the model cannot have."""
+    """Raise InputError if a given switch is impossible for the model; the plan is searched for."""
     problems = switch_problems(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),

@@ -1,4 +1,4 @@
-"""Search for the best plan of rows that give no plan."""
+"""Search for the best plan of each row that gives no plan."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["INTERRUPTED", "find_plans"]
 
 ROWS_AT_ONCE = 16
 INTERRUPTED = (
-    "interrupted before its plan was searched; predict the rows with this reason again in a "
+    "interrupted before its plan was searched for; predict the rows with this reason again in a "
     "separate table"
 )
-"""The reason of rows whose plan was not searched before an interrupt."""
+"""The reason for rows that an interrupt left without a plan."""
 
 
 def find_plans(rows: Configurations, draw: CoefficientDraw) -> tuple[Configurations, Bools]:
-    """Give rows without a plan the fastest one that fits, or the one that needs least memory.
+    """Give each row without a plan the fastest plan that fits, or the one with the least memory.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def find_plans(rows: Configurations, draw: CoefficientDraw) -> tuple[Configurati
     Configurations
         The rows for which a plan exists.
     array of bool
-        Whether the plan of each row was searched.
+        Whether the plan of each row was searched for.
     """
     searched = np.array([rows.searched[place] for place in rows.index], dtype=bool)
     open_rows = np.flatnonzero(searched)

@@ -27,7 +27,7 @@ __all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
 DRAWS = 200
 """Number of draws for an interval; its width then has a standard error of 5 %."""
 ROWS_AT_ONCE = 512
-"""Rows that are drawn together, which limits the memory."""
+"""Number of rows that are drawn together; it limits the memory that is used."""
 DRAWN_FIELDS = {
     "peak_flops": "peak_flops.{precision}",
     "bf16_flops": "peak_flops.bf16",
@@ -114,7 +114,7 @@ def draw_specifications(
 ) -> AcceleratorArrays:
     """Draw the unknown specifications of hypothetical chips, uniformly between low and high.
 
-    A network that a row gives, different from its chip's, is not drawn.
+    The network bandwidth of a row is not drawn if the row states another one than its chip's.
 
     Returns
     -------

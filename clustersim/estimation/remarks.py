@@ -1,6 +1,6 @@
-"""Sizes and switches of a plan in the free text of a row, if a published table has no column.
+"""Sizes and switches of a plan in the free text of a row, if the table has no column for them.
 
-A remark is read if a part of it, between commas or semicolons, has only the size or the list
+A remark is read if a part of it, between commas or semicolons, contains only the size or the list
 (``capacity factor 1; expert TP 2``), and if no word before it in its sentence negates it. Any other
 sentence may be about another run (``ETP 2 was slower``) and is not read.
 """
@@ -58,7 +58,7 @@ _SENTENCE = re.compile(r";|\.(?:\s|$)")
 def expert_tp_in(remark: str) -> tuple[int, str] | None:
     """Return the expert tensor parallel size that a remark gives, and the matching words.
 
-    None if it gives none or several.
+    The result is None if it gives no size or several.
 
     Examples
     --------

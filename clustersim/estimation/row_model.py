@@ -1,4 +1,4 @@
-"""The model shape of one row: that of the catalogue, with the values that the row gives."""
+"""The model shape of one row: the catalogue's shape, except for the values that the row states."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ BEHIND_THE_BEST = 0.21
 the logarithm), from 440 published pretraining runs whose plans were ignored."""
 MOST_FAULTS = 10
 NEAR = 0.8
-"""Similarity from which on an unknown column is considered a misspelt one."""
+"""An unknown column with at least this similarity to a known one is considered misspelt."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,7 +90,7 @@ class PredictedTable(Brief):
     renamed : tuple of str
         Messages about columns that were read under another name or ignored.
     interrupted : int
-        Number of rows left out because an interrupt came before their plan was searched.
+        Number of rows left out because an interrupt came before their plan was searched for.
     """
 
     table: pd.DataFrame
@@ -125,9 +125,9 @@ def predict_table(
     ----------
     table : DataFrame
         A table with columns of :data:`clustersim.estimation.COLUMNS` in any order, also under
-        other usual names (:data:`clustersim.estimation.column_names.ALIASES`), with ``peak_tflops``
-        and ``year`` for chips that are not in the catalogue, and with any other columns. Measured
-        results are not used.
+        other common names (:data:`clustersim.estimation.column_names.ALIASES`), with
+        ``peak_tflops`` and ``year`` for chips that are not in the catalogue, and with any other
+        columns. Measured results are not used.
     calibration : Calibration, optional
         Default: the project's own.
     catalogue : Catalogue, optional

@@ -1,4 +1,4 @@
-"""Hypothetical chips for those not in the catalogue, from their peak and similar chips."""
+"""Hypothetical chips in place of those not in the catalogue, from their peak and similar chips."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["UnknownChip", "unknown_chip"]
 RELATIVES = 4
 """Number of similar chips in the catalogue whose numbers give the range of an unknown chip."""
 YEARS_PER_DOUBLING = 2.0
-"""Years of difference that weigh as much as a factor of two in the peak in the search for similar
-chips."""
+"""In the search for similar chips, this difference in years counts as much as a factor of two in
+the peak."""
 DRAWN = ("hbm_Bps", "scaleup_Bps", "nic_Bps")
 FP8_TO_BF16 = 2.0
 """FP8 peak over BF16 peak, as on the chips that have both."""
@@ -46,7 +46,7 @@ def unknown_chip(
 
     If the name contains the model number of known chips (``A100-SXM-64GB``), the chip has their
     architecture. Otherwise it has its own architecture, so that its efficiencies have the spread
-    of all chips. Memory (unless the name gives it) and links are those of the chip that is nearest
+    of all chips. Memory (unless the name states it) and links are those of the chip that is nearest
     in peak and year.
 
     Parameters
@@ -108,7 +108,7 @@ def unknown_chip(
         ranges=ranges,
     )
     others = ", ".join(chip.name for chip in nearest[1:])
-    note = f"unknown accelerator: {peak:g} TFLOP/s as given; memory and links as {like.name}" + (
+    note = f"unknown accelerator: {peak:g} TFLOP/s as given; memory and links of {like.name}" + (
         f" (range of {others})" if ranges else ""
     )
     return UnknownChip(accelerator, note)

@@ -19,9 +19,10 @@ class Case:
     shape : mapping
         Values by column of :data:`clustersim.microbenchmarks.schema.SHAPE`.
     flops, least_bytes : float
-        Operations; memory traffic if each operand is read once and each result written once.
+        Number of operations, and memory traffic if each operand is read once and each result is
+        written once.
     held_bytes : float
-        Memory that the case needs at least.
+        Minimum memory that the case needs.
     """
 
     kind: str

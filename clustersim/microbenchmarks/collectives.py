@@ -24,8 +24,8 @@ POLL_S = 0.1
 def collective_cases(ranks: int, *, quick: bool = False) -> list[Case]:
     """Return the cases for a number of devices; none for fewer than two.
 
-    Sizes are counted as in nccl-tests: the size of the complete data, of which an all-gather sends
-    each device ``(n - 1) / n`` (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
+    Sizes are those of the complete data, as in nccl-tests. An all-gather sends each device
+    ``(n - 1) / n`` of them (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
     """
     if ranks < 2:
         return []
@@ -79,7 +79,7 @@ def measure_collectives(
 
 
 def _fault(processes: Any) -> str:
-    """Wait a moment for the processes; if one failed, say why."""
+    """Wait a moment for the processes; if one failed, return the reason."""
     from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
     try:
@@ -92,7 +92,7 @@ def _fault(processes: Any) -> str:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Let processes that start here ignore Ctrl-C; this process stops them."""
+    """Make processes that start in this context ignore Ctrl-C; this process stops them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

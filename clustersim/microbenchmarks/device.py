@@ -173,7 +173,7 @@ def name_in_catalogue(device: str, catalogue: Catalogue) -> str | None:
     """Return the catalogue's name of a chip for the name that its device reports, or None.
 
     Drivers add a vendor, a memory size and a form factor to the name. The longest beginning of the
-    name that is in the catalogue counts. A slice of a chip (MIG) is not in the catalogue.
+    name that is in the catalogue is used. A slice of a chip (MIG) is not in the catalogue.
     """
     if "MIG" in device.split():
         return None

@@ -81,7 +81,7 @@ def _in_turn(make: Callable[[], Callable[[], object]], bytes_of_one: float) -> W
     """Make enough copies of a call and its operands that no cache holds them all.
 
     At most :data:`MOST_COPIES` are made. Operands below 8 MB are therefore found in a cache anyway,
-    but launching such calls takes longer than the calls do.
+    but launching such calls takes longer than running them.
     """
     copies = min(MOST_COPIES, max(1, math.ceil(APART_BYTES / bytes_of_one)))
     return Work(tuple(make() for _ in range(copies)))
@@ -111,7 +111,7 @@ def _matmul(case: Case, device: Device) -> Work:
 
 
 def _fp8_product(device: Device, m: int, n: int, k: int) -> Callable[[], object]:
-    """Make a product of FP8 operands into BF16, accumulated in the tensor cores' own precision.
+    """Make an FP8 product with a BF16 result, accumulated in the tensor cores' own precision.
 
     Forward passes of FP8 training do the same (NVIDIA Transformer Engine, ``DelayedScaling``:
     `fp8_gemm_fprop` without split accumulation).

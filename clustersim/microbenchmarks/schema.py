@@ -56,7 +56,7 @@ SHAPE: Mapping[str, str] = MappingProxyType(
         "recompute": "none, or full (of each layer)",
     }
 )
-"""Columns that say what ran. Model columns are named as in a table of training runs."""
+"""Columns that describe the case. Model columns are named as in a table of training runs."""
 
 RESULTS: Mapping[str, str] = MappingProxyType(
     {
@@ -74,7 +74,7 @@ RESULTS: Mapping[str, str] = MappingProxyType(
         "fault": "reason why there is no time; otherwise empty",
     }
 )
-"""Columns with the results; empty where a value cannot be read."""
+"""Columns with the results; a value that cannot be read is empty."""
 
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {

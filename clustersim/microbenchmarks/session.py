@@ -75,8 +75,8 @@ def measure(
 ) -> None:
     """Measure cases in their order.
 
-    A case that the device cannot run, or for which it has too little memory, gives a row with its
-    fault; the next case follows.
+    A case that the device cannot run, or for which it has too little memory, is written as a row
+    with its fault; then the next case follows.
 
     Parameters
     ----------

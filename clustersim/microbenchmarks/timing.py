@@ -73,8 +73,8 @@ def time_work(
 ) -> Timing:
     """Measure a piece of work.
 
-    The device is waited for only before and after each repetition, so that launches overlap with
-    computation as they do in training. A repetition is long compared with this waiting.
+    The process waits for the device only before and after each repetition, so that launches overlap
+    with computation as they do in training. A repetition is long compared with this waiting.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def time_work(
     device : Device
     pace : Pace
     agree : callable
-        Maps this process's seconds to the seconds that count. If several processes work together,
-        it returns those of the slowest one, so that all make the same number of calls.
+        Maps this process's seconds to the seconds that are recorded. If several processes work
+        together, it returns those of the slowest one, so that all make the same number of calls.
 
     Raises
     ------

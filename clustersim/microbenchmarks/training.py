@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TRAINING", "layer_case", "output_case", "shape_of", "step_case"]
 
 LOGIT_BYTES = 10.0
-"""Minimum memory per logit: in BF16, in FP32, and its gradient in FP32."""
+"""Minimum bytes per logit: its value in BF16 and in FP32, and its gradient in FP32."""
 
 
 def shape_of(
@@ -32,7 +32,7 @@ def shape_of(
     vocab: int = 0,
     seq_len: int = 0,
 ) -> dict[str, str | int]:
-    """Return the columns of a model's shape; by default an MLP is four times the hidden size."""
+    """Return the columns of a model's shape; by default, an MLP is four times the hidden width."""
     return {
         "layers": layers,
         "hidden": hidden,
@@ -47,7 +47,7 @@ def shape_of(
 
 
 def _layer_params(shape: Mapping[str, str | int]) -> float:
-    """Parameters in the matrix products of one layer."""
+    """Return the number of parameters in the matrix products of one layer."""
     hidden, width = int(shape["hidden"]), int(shape["heads"]) * int(shape["head_dim"])
     kv_width = int(shape["kv_heads"]) * int(shape["head_dim"])
     matrices = 3 if shape["mlp_type"] == "swiglu" else 2
@@ -61,7 +61,7 @@ def _layer_flops(shape: Mapping[str, str | int], tokens: float) -> float:
 
 
 def _attention_again(shape: Mapping[str, str | int], tokens: float) -> float:
-    """FLOPs of fused attention in the backward pass beyond twice those of the forward pass."""
+    """Return the FLOPs of fused attention in the backward pass beyond twice the forward ones."""
     return 0.5 * tokens * 2.0 * int(shape["seq_len"]) * int(shape["heads"]) * int(shape["head_dim"])
 
 
@@ -114,7 +114,7 @@ def step_case(
     recompute: str = "none",
     kind: str = "step",
 ) -> Case:
-    """Return a whole training step of a model; by default of one micro-batch."""
+    """Return a whole training step of a model, by default with one micro-batch."""
     layers, hidden, vocab = (int(shape[c]) for c in ("layers", "hidden", "vocab"))
     batch = global_batch or micro_batch
     tokens = float(batch * int(shape["seq_len"]))

@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 __all__ = ["Layer", "Output", "Shape", "Transformer", "recomputed", "rotary_angles"]
 
 ROTARY_BASE = 500_000.0
-"""As in Llama 3 (Dubey et al. 2024, arXiv 2407.21783, section 3.2)."""
+"""Base of the rotary positions, as in Llama 3 (Dubey et al. 2024, arXiv 2407.21783, section
+3.2)."""
 
 
 @dataclass(frozen=True)

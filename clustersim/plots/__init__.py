@@ -1,1 +1,1 @@
-"""Pictures of results: each plot takes a table and axes, and makes no decisions."""
+"""Figures of results. Each plot function takes a table and axes, and makes no decisions."""

@@ -18,8 +18,8 @@ from clustersim.units import SCALES, format_duration, format_number, scale_of
 __all__ = ["Axis", "axis_of"]
 
 _WIDE, _NARROW = 30.0, 5.0
-"""An axis is logarithmic if largest / smallest is at least the first ratio; it is never logarithmic
-below the second, where a logarithmic axis would have hardly any ticks."""
+"""By default, an axis is logarithmic if largest / smallest is at least the first ratio. Below the
+second ratio it is never logarithmic, because it would have hardly any ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Axis:
     Attributes
     ----------
     label : str
-        What the numbers are, without the unit.
+        Name of the quantity, without the unit.
     unit : str
         Name of the unit. If empty, it is chosen from the dimension and the data.
     scale : float
-        Size of the unit in SI: shown number = number in the table / `scale`.
+        Size of the unit in SI. The shown number is the number in the table divided by `scale`.
     logarithmic : bool or None
         None: logarithmic if the data span a factor of 30 or more.
     dimension : str
@@ -241,7 +241,7 @@ def _words(path: str) -> tuple[str, str]:
 
 
 def _of_metric(column: str) -> Axis | None:
-    """Return the axis of a metric, also of one pool or one period; None for other columns."""
+    """Return the axis of a metric, including that of one pool or period; None for other columns."""
     metric = find_metric(column)
     if metric is None:
         return None
@@ -271,12 +271,12 @@ def axis_of(column: str, *, label: str | None = None, dimension: str | None = No
         (``scheduler.policy``, ``catalogue.SeedChip.hbm_bandwidth``). The label of any other name
         is made from its last parts, and the unit from its suffix.
     label, dimension : str, optional
-        Replace the known ones.
+        Label and dimension that replace the known ones.
 
     Raises
     ------
     InputError
-        For an unknown dimension; the message gives the nearest.
+        For an unknown dimension; the message suggests the nearest known one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures of a fit: predicted against measured, errors by family, coefficients."""
+"""Figures of a fit: predicted against measured times, errors by family, and coefficients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "B200": (COLOURS["orange"], "^", ("B200",)),
     "910B": (COLOURS["green"], "v", ("910B2", "910B1", "910B3", "910B4")),
 }
-"""Colour and marker of groups of similar chips."""
+"""Colour and marker of each group of similar chips."""
 OTHER = ("other", COLOURS["sky"], "P")
 LEFT = {
     "within": "rows left out at random within families",
@@ -46,14 +46,14 @@ COEFFICIENTS = (
     ("nic_factor", "product"),
     ("dp_overlap", "product"),
 )
-COEFFICIENT_NOTE = "Bars: 90 % intervals of the posterior; grey: 90 % of the prior of the base."
+COEFFICIENT_NOTE = "Bars: 90 % posterior intervals. Grey: 90 % interval of the base's prior."
 DRAWS = 2000
 MINOR_SPAN = 6.0
 """A logarithmic axis with end values closer than this ratio needs labels between powers of ten."""
 
 
 def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
-    """Draw predictions of left-out rows: against measurements, their ratios, and errors by family.
+    """Draw left-out rows: predictions against measurements, their ratios, and errors by family.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _axes(ax: Axes | None, height: float = 4.5) -> Axes:
 
 
 def _looks(rows: pd.DataFrame) -> list[tuple[str, str, str, pd.DataFrame]]:
-    """Return name, colour, marker and rows of each group of chips that occurs."""
+    """Return the name, colour, marker and rows of each group of chips in the table."""
     known = [chip for _, _, chips in LOOKS.values() for chip in chips]
     found = [
         (name, ink, marker, rows[rows["chip"].isin(chips)])
@@ -98,7 +98,8 @@ def plot_predictions(rows: pd.DataFrame, *, left: str = "within", ax: Axes | Non
         From :func:`clustersim.calibration.diagnostics.row_table`. If no rows were left out, only
         fitted points are drawn.
     left : {"within", "across"}
-        Which predictions to plot: rows left out within their families, or whole families.
+        Which predictions to plot: those of rows left out within their families, or those of
+        families left out as a whole.
     ax : Axes, optional
     """
     with style():
@@ -138,7 +139,7 @@ def _counted(rows: pd.DataFrame) -> str:
 
 
 def _plain(axis: Axis, span: float) -> None:
-    """Write the ticks of a logarithmic axis as plain numbers; few ranges contain a power of ten."""
+    """Write the ticks of a logarithmic axis as plain numbers, also between powers of ten."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("{x:g}" if span < MINOR_SPAN else NullFormatter())
 
@@ -153,7 +154,7 @@ def _points(
     *,
     ratio: bool = False,
 ) -> None:
-    """Draw predictions with their intervals, divided by the measured times if `ratio`."""
+    """Draw predictions with their intervals, divided by the measured times if `ratio` is true."""
     measured = part["measured_s"]
     by = measured if ratio else 1.0
     low, middle, high = (part[f"{left}_{column}"] / by for column in ("lo_s", "s", "hi_s"))

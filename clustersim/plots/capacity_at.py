@@ -1,4 +1,4 @@
-"""The capacity at an objective as a function of a parameter."""
+"""Plot of the capacity at an objective as a function of a parameter."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MARKS = {
     "missed": ("v", 0.045, "Open triangles at the bottom", "missed at every value tried"),
     "none": ("x", 0.045, "Crosses at the bottom", "no number"),
 }
-"""Rows without a number, by kind: marker, height in the axes, name, default reason."""
+"""For each kind of rows without a number: marker, height in the axes, name, default reason."""
 
 
 def plot_capacity(
@@ -71,7 +71,7 @@ def plot_capacity(
     by : str, optional
         Column with one line for each of its values.
     value : {"capacity", "jobs_per_day"}
-        The capacity itself, or the offered jobs per day at it.
+        The capacity itself, or the offered jobs per day at this capacity.
     searched : str
         The parameter that was searched; it labels the axis.
     objective : str

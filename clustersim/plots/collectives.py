@@ -1,4 +1,4 @@
-"""Measured collectives and the model fitted to them."""
+"""Plots of measured collectives and of the model fitted to them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plot_busbw(
 ) -> Axes:
     """Plot bus bandwidths of all-reduce: markers for measurements, lines for the model.
 
-    Bus bandwidth is ``2 (n - 1) / n`` times the bytes over the time (NVIDIA/nccl-tests,
+    Bus bandwidth is ``2 (n - 1) / n`` times the bytes, divided by the time (NVIDIA/nccl-tests,
     doc/PERFORMANCE.md). Systems measured at fewer than :data:`LEAST_POINTS` sizes are left out.
 
     Parameters
@@ -85,7 +85,8 @@ def plot_mesh(measured: MeasuredCollectives, links: LinkFit, *, ax: Axes | None 
     Parameters
     ----------
     measured, links, ax
-        As for :func:`plot_busbw`; the bandwidth is the bytes of the whole tensor over the time.
+        As for :func:`plot_busbw`; the bandwidth is the size of the whole tensor in bytes, divided
+        by the time.
     """
     values = {key: constant.value for key, constant in links.constants.items()}
     mesh = measured.generation == GENERATIONS.index("mesh")
@@ -117,7 +118,7 @@ def _busbw(rows: MeasuredCollectives, seconds: Floats) -> Floats:
 
 
 def _systems(measured: MeasuredCollectives, across: bool) -> dict[str, MeasuredCollectives]:
-    """Return the rows of each system with enough of them, in order of size."""
+    """Return the rows of each system that has enough of them, in order of message size."""
     groups: dict[str, list[int]] = {}
     for row, chip in enumerate(measured.accelerator):
         nodes = int(measured.nodes[row])
@@ -145,6 +146,6 @@ def _take(measured: MeasuredCollectives, rows: Ints) -> MeasuredCollectives:
 
 
 def _resized(rows: MeasuredCollectives, sizes: Floats) -> MeasuredCollectives:
-    """Return the system of the first row with other message sizes."""
+    """Return copies of the first row with the given message sizes."""
     first = _take(rows, np.zeros(sizes.size, dtype=np.int64))
     return dataclasses.replace(first, size_bytes=sizes)

@@ -1,4 +1,4 @@
-"""A metric as a function of a parameter: curves through the points of a study."""
+"""Plot of a metric as a function of a parameter, with curves through the points of a study."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOST_BESIDE = 4
 
 
 def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Return the points with an infinite metric where overload leaves it without a value.
+    """Return the points; the metric is infinite if overload leaves it without a value.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With a column ``overload`` (bool).
+        The points with a column ``overload`` (bool).
     """
     values = points[y].to_numpy(dtype=np.float64)
     known = points["overload"].astype(bool) if "overload" in points else False
@@ -73,7 +73,7 @@ def overload_spans(points: pd.DataFrame, places: Places) -> list[tuple[float, fl
     Returns
     -------
     list of (float, float)
-        Infinite at an end without a next point.
+        A bound is infinite if there is no next point on that side.
     """
     at = pd.Series(points["overload"].to_numpy(dtype=bool)).groupby(places.of(points)).all()
     x, beyond = at.index.to_numpy(dtype=np.float64), at.to_numpy(dtype=bool)
@@ -99,8 +99,8 @@ def plot_curve(
 ) -> Axes:
     """Plot a metric against a parameter, with a line for each value of another.
 
-    Under overload the queue grows and waits have no finite value. Such points are open triangles at
-    the top, and the background is grey where every line has one.
+    Under overload the queue grows and waits have no finite value. Such points are drawn as open
+    triangles at the top. The background is grey where every line has one.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def _shade_overload(ax: Axes, table: pd.DataFrame, places: Places) -> None:
 
 
 def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> None:
-    """Mark overload at the top, missing results at the bottom; hollow marks: still rising."""
+    """Mark overload (top) and missing results (bottom); draw points that still rise hollow."""
     values = [one.rows[y].to_numpy(dtype=np.float64) for one in series]
     if mark_edge(ax, series, places, [np.isposinf(value) for value in values], "^", 0.955):
         describe(ax, "Open triangles: overload, without a finite value.")
@@ -202,4 +202,4 @@ def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> 
             rising = one.rows["rising"].to_numpy(dtype=bool) & np.isfinite(value)
             if rising.any():
                 hollow(ax, one, len(series), places, y, rising)
-                describe(ax, "Hollow: still rising at the end of the runs; longer runs show more.")
+                describe(ax, "Hollow: still rising at the end of the runs; longer runs are needed.")

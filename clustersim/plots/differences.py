@@ -1,4 +1,4 @@
-"""Paired differences between systems and a baseline."""
+"""Plot of paired differences between systems and a baseline."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _FOOT = 0.12
 def difference_rows(
     differences: pd.DataFrame, metric: str, axes: Mapping[str, Axis] | None = None
 ) -> pd.DataFrame:
-    """Return the rows of a metric, each with a name from its system and the varying parameters.
+    """Return the rows of a metric, each named after its system and the varying parameters.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def difference_rows(
     Returns
     -------
     DataFrame
-        With ``name`` (str).
+        The rows with a column ``name`` (str).
 
     Raises
     ------
     InputError
-        If no row has this metric; the message gives the nearest.
+        If no row has this metric; the message suggests the nearest one.
     """
     rows = differences[differences["metric"] == metric]
     if len(rows) == 0:
@@ -174,7 +174,7 @@ def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
 
 
 def _draws(rows: pd.DataFrame, value: str) -> Floats:
-    """Range over draws of the calibration for each row, (rows, 2); NaN if there are none."""
+    """Return each row's range over draws of the calibration, (rows, 2); NaN without draws."""
     names = [f"{value}_draw_low", f"{value}_draw_high"]
     return rows.reindex(columns=names).to_numpy(dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Labels next to what they name, without overlaps, instead of legends."""
+"""Labels next to the lines and points that they name, without overlaps, instead of legends."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def spread_out(wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: fl
     wanted, sizes : array_like (intervals,)
         Centres and lengths.
     low, high : float
-        Limits; if the intervals do not fit, they start at `low` and pass `high`.
+        Limits; if the intervals do not fit, they start at `low` and extend beyond `high`.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
 
 
 def _legible(ink: str) -> str:
-    """Return a darker shade of a colour if needed for text on white."""
+    """Return a darker shade of a colour if text in this colour is hard to read on white."""
     red, green, blue = to_rgb(ink)
     bright = 0.299 * red + 0.587 * green + 0.114 * blue
     shade = min(1.0, 0.58 / bright) if bright else 1.0
@@ -188,7 +188,7 @@ def label_points(
     avoid: Sequence[npt.ArrayLike] = (),
     toward: tuple[float, float] = (1.0, 0.1),
 ) -> None:
-    """Write a short text next to each point where it fits, and none where it does not.
+    """Write a short text next to each point, and omit texts that do not fit.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ class _PointPlacer(BeforeDrawing):
     def _boxes(
         self, text: Text, centre: Floats, point: float, renderer: RendererBase
     ) -> Iterator[Bbox]:
-        """Yield the possible boxes of a text around its point; the text moves to each of them."""
+        """Yield the possible boxes of a text around its point, after moving the text to each."""
         for across, up in self.sides:
             gap = (3.2 if across and up else 4.5) * point
             x, y = centre + gap * np.array((across, up))

@@ -1,4 +1,4 @@
-"""Figures of panels with a title and a caption that are never cut off, and type sizes for print."""
+"""Figures with panels, a title and a caption that are never cut off, and type sizes for print."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 SINGLE, DOUBLE = 3.3, 7.0
-"""Width of one column of a two-column paper, and of both, in inches."""
+"""Widths of one column and of both columns of a two-column paper, in inches."""
 _NARROW, _SMALL, _LARGE = 4.5, 7.5, 8.5
 _LINE, _AROUND = 1.25, 60.0
 """Line height as a multiple of the type size; points above and below the axes of a panel."""
@@ -44,7 +44,7 @@ _INK, _GREY = "#222222", "#444444"
 
 
 class StudyFigure(Figure):
-    """Panels with a caption; plots add sentences about what they draw.
+    """Figure with panels and a caption, to which plots add sentences about what they draw.
 
     Attributes
     ----------
@@ -121,7 +121,8 @@ def study_figure(
         Text above and below all panels, wrapped to the width. The plots of this package add
         the meaning of their bands and marks to the caption.
     width : float
-        Width of the whole figure in inches; from :data:`SINGLE` on, all text is legible in print.
+        Width of the whole figure in inches; at :data:`SINGLE` or more, all text is legible in
+        print.
     columns : int, optional
         Number of panels per row; by default as many as get 3.3 inches each.
     panel_height : float, optional
@@ -188,7 +189,7 @@ def panel_width(ax: Axes) -> float:
 
 
 def type_size(ax: Axes | float) -> float:
-    """Return the size of axis labels for a panel (or its width in inches); ticks: 0.5 less."""
+    """Return the size of axis labels for a panel (or a width in inches); ticks are 0.5 smaller."""
     width = ax if isinstance(ax, float | int) else panel_width(ax)
     return _SMALL if width < _NARROW else _LARGE
 
@@ -255,7 +256,7 @@ class BeforeDrawing(Artist):
 class _Labels(BeforeDrawing):
     """Aligns title and y label with the widest tick labels of the column of panels.
 
-    They may be as wide as the panel, up to the labels of the next column.
+    Title and label may be as wide as the panel, up to the labels of the next column.
     """
 
     def __init__(self, ax: Axes, heading: Text) -> None:
@@ -334,7 +335,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def wrap(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """Break text into lines of at most `width` points, within a word only if it alone is wider.
+    """Break text into lines of at most `width` points; split a word only if it alone is wider.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which jobs ran where and when, as bars in lanes without overlaps."""
+"""Layout of a run as bars without overlaps: which jobs ran where and when."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lay_out(result: Result, *, by: Literal["node", "pool"] = "node") -> Layout:
     Parameters
     ----------
     result : Result
-        Of a run.
+        Result of a run.
     by : {"node", "pool"}
         ``node``: a bar for each job and node, in lanes of the node; jobs whose nodes were not
         tracked get lanes of their pool.  ``pool``: a bar for each job.

@@ -1,4 +1,4 @@
-"""A metric as a function of two parameters."""
+"""Heat map of a metric as a function of two parameters."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def plot_heat_map(
     x, y, value : str
         Columns of the two parameters and of the metric.
     objective : float, optional
-        The largest value of the metric that is allowed (the least, if more is better); a heavy
+        Limit of the metric: the largest allowed value, or the smallest if more is better. A heavy
         line is drawn around the cells that meet it.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
@@ -91,7 +91,7 @@ def plot_heat_map(
     Raises
     ------
     InputError
-        For an unknown column, no rows, or several rows of one pair.
+        For an unknown column, no rows, or several rows for one pair.
     """
     check_columns(points, (x, y, value), "plot_heat_map")
     one_row_each(points, (x, y), "plot_heat_map")
@@ -170,7 +170,7 @@ def _mark_rising(
     values: tuple[list[Any], list[Any]],
     metric: str,
 ) -> None:
-    """Mark the cells whose waits still rise at the end of the runs, in a corner."""
+    """Mark, in a corner, the cells whose waits still rise at the end of the runs."""
     if "rising" not in points or not follows_waits(metric):
         return
     rising = points[points["rising"].astype(bool)]
@@ -189,7 +189,7 @@ def _mark_rising(
         color="black",
         markerfacecolor="white",
     )
-    describe(ax, "Circles: still rising at the end of the runs; longer runs show more.")
+    describe(ax, "Circles: still rising at the end of the runs; longer runs are needed.")
 
 
 def _short(number: float, axis: Axis) -> str:

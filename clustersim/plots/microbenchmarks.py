@@ -1,4 +1,4 @@
-"""Microbenchmarks of a chip: reached efficiency, by microbenchmarks and by published runs."""
+"""Plots of the efficiency of a chip according to microbenchmarks and to published runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["draw_chip", "plot_attention", "plot_products", "plot_steps"]
 DRAWS = 400
 POINTS = 80
 BYTES = 2.0
-"""Bytes per element in the traffic of a product, which the model counts in any precision."""
+"""Bytes per element that the model counts as the traffic of a product, in any precision."""
 RATIOS = (
     0.02,
     0.05,
@@ -60,7 +60,7 @@ LOW = 0.4
 WIDEST = 4.0
 """Error bars of steps are drawn up to this factor."""
 SHORT = 3.0
-"""Number of launch times; shorter measurements are drawn hollow."""
+"""Measurements shorter than this number of launch times are drawn hollow."""
 MEASURED, PUBLISHED = COLOURS["blue"], COLOURS["vermilion"]
 
 
@@ -73,7 +73,7 @@ def draw_chip(
     ----------
     micro : Microbenchmarks
     calibration : Calibration
-        Fitted to the microbenchmarks.
+        A calibration fitted to the microbenchmarks.
     steps : DataFrame
         From :func:`clustersim.calibration.chip_tables.step_errors`.
     chip : str
@@ -187,7 +187,7 @@ def _surfaces(
 def _efficiency(
     chip: Accelerator, precision: str, coefficients: Coefficients, intensity: Floats
 ) -> Floats:
-    """Return the share of the peak reached by cubes, by FLOPs per byte, shape (..., intensities).
+    """Return the share of the peak that cubes reach, by FLOPs per byte, shape (..., intensities).
 
     A cube of side s has ``2 s^3`` FLOPs and ``6 s^2`` bytes.
     """
@@ -243,15 +243,17 @@ def plot_attention(
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("sequence length (tokens)")
-        ax.set_ylabel("share of the BF16 peak (causal half counted)")
+        ax.set_ylabel("share of the BF16 peak (FLOPs of the causal half)")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.plot([], [], color="#555555", lw=1.2, label="fitted")
-        ax.legend(loc="upper left", fontsize=8.5, ncols=2, title="filled: forward; hollow: both")
+        ax.legend(
+            loc="upper left", fontsize=8.5, ncols=2, title="filled: forward; hollow: both passes"
+        )
     return ax
 
 
 def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot predicted / measured whole steps, with microbenchmarks and with published runs.
+    """Plot predicted / measured times of whole steps, for fits with and without microbenchmarks.
 
     Parameters
     ----------

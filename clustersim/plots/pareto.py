@@ -1,4 +1,4 @@
-"""Two metrics of a study's points against each other, with the Pareto front."""
+"""Scatter plots of two metrics of a study's points, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from clustersim.plots.ticks import set_axis
 __all__ = ["plot_pareto", "point_names", "staircase"]
 
 _FEW = 12
-"""Points of the front are named up to this number."""
+"""The points of the front are named if there are at most this many."""
 _ROOTS = ("workload", "scheduler", "cluster", "catalogue", "performance", "horizon", "seed")
 _INK = "#333333"
 
@@ -75,7 +75,7 @@ def point_names(
 def staircase(
     x: npt.ArrayLike, y: npt.ArrayLike, *, more_x: bool = False, more_y: bool = False
 ) -> Floats:
-    """Return the corners of the border of the region that a front dominates.
+    """Return the corners of the staircase that bounds the region dominated by a front.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def plot_pareto(
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot two metrics of each point against each other, with the front as a staircase.
+    """Draw a scatter plot of two metrics, with the front as a staircase.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _draw_points(
     by: str | None,
     axes: Mapping[str, Axis] | None,
 ) -> list[Floats]:
-    """Draw points with their intervals, pale off the front; return the lines of the intervals."""
+    """Draw points with intervals, pale if not on the front; return the lines of the intervals."""
     lines: list[Floats] = []
     ends = []
     for one in series_of(seen, by, axes):
@@ -222,10 +222,10 @@ def _name_front(
     avoid: list[Floats],
     toward: tuple[float, float],
 ) -> None:
-    """Name the points of the front if there are few, on the side where no point can be."""
+    """Name the points of the front if there are few, on the side where no other point can be."""
     names, parameters = point_names(seen, by=by, axes=axes)
     on_front = seen["front"].to_numpy()
-    describe(ax, "Filled, on the line: no other point is better in both metrics.")
+    describe(ax, "Filled points on the line: no other point is better in both metrics.")
     if not parameters or on_front.sum() > _FEW:
         names = [""] * len(seen)
     else:

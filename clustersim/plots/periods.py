@@ -1,4 +1,4 @@
-"""A metric by period, for fleets that grow and shrink."""
+"""Plot of a metric by period, for fleets that grow and shrink."""
 
 from __future__ import annotations
 

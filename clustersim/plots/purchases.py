@@ -1,4 +1,4 @@
-"""Purchases of a plan by quarter, and the regret of plans."""
+"""Plots of the purchases of a plan by quarter, and of the regret of plans."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _THOUSAND = 1000
 
 
 def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
-    """Draw the chips bought, a panel per scenario; types that are never bought are left out.
+    """Draw the chips bought, with a panel per scenario; types never bought are left out.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def plot_purchases(
 
 
 def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
-    """Draw by how much each plan costs more than the best one, in each scenario.
+    """Draw how much more each plan costs than the best one, in each scenario.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Names of rows and categories: wrapped or rotated until they fit, and the space they need."""
+"""Names of rows and categories, wrapped or rotated until they fit, and the space they need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["name_categories", "name_rows", "rows_height"]
 _SHARE = 0.36
 """Share of the panel's width that names may use."""
 _SLANTED = 80.0
-"""Names up to this width in points are written at an angle, longer ones vertically."""
+"""Names up to this width in points are written at an angle; longer ones are written vertically."""
 
 
 def _wrapped(names: Iterable[str], width: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""A metric at sampled values of a parameter: dots, and their binned means."""
+"""Scatter plot of a metric at sampled values of a parameter, with binned means."""
 
 from __future__ import annotations
 

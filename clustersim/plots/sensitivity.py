@@ -1,4 +1,4 @@
-"""Sobol indices: which parameters a metric depends on."""
+"""Plot of Sobol indices: the share of the variance of a metric due to each parameter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = (
     ("first", COLOURS["blue"], "o", -0.14, "● alone (first order)"),
     ("total", COLOURS["vermilion"], "D", 0.14, "◆ with interactions (total)"),
 )
-"""Column, colour, marker, offset from the row, and label of the two indices."""
+"""Column, colour, marker, offset from the row, and label of each of the two indices."""
 
 
 def sorted_indices(indices: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def sorted_indices(indices: pd.DataFrame, metric: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If no row has this metric; the message gives the nearest.
+        If no row has this metric; the message suggests the nearest one.
     """
     rows = indices[indices["metric"] == metric]
     if len(rows) == 0:

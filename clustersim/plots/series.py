@@ -180,7 +180,7 @@ def draw_series(
     bars: bool = False,
     joined: bool = False,
 ) -> None:
-    """Draw each series as a line with its bands, or as points if x holds names.
+    """Draw each series as a line with its bands, or as points if x contains names.
 
     Intervals over replications are shaded (bars for an isolated point); ranges over the
     calibration's posterior are hatched and outlined (broad pale bars). Values that are not finite
@@ -189,15 +189,16 @@ def draw_series(
     Parameters
     ----------
     ax : Axes
-        With its scales already set.
+        Axes whose scales are already set.
     series : sequence of Series
     places : Places
     value : str
-        Column to draw, with ``_low`` and ``_high`` and perhaps ``_draw_low`` and ``_draw_high``.
+        Column to draw. Columns with the suffixes ``_low`` and ``_high``, and perhaps ``_draw_low``
+        and ``_draw_high``, contain its bands.
     bars : bool
         Whether each point of a line has an error bar in addition to the shading.
     joined : bool
-        Whether a line joins the points if x holds names, such as those of periods.
+        Whether a line joins the points if x contains names, such as those of periods.
     """
     sentences: list[str] = []
     for one in series:
@@ -243,7 +244,7 @@ def draw_series(
 
 
 def _bands(rows: pd.DataFrame, value: str, kind: str) -> Iterator[tuple[IntArray, Floats, Floats]]:
-    """Return indices, lower and upper edge of each unbroken part of a band."""
+    """Return the indices, the lower edge and the upper edge of each unbroken part of a band."""
     names = (value, f"{value}{kind}_low", f"{value}{kind}_high")
     if not set(names) <= set(rows.columns):
         return
@@ -312,7 +313,7 @@ def mark_edge(
     Parameters
     ----------
     ax : Axes
-        With its limits already set.
+        Axes whose limits are already set.
     series : sequence of Series
     places : Places
     which : sequence of array of bool
@@ -380,7 +381,7 @@ def lines_of(series: Sequence[Series], places: Places, value: str) -> list[Float
 
 
 def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLabel]:
-    """Return the labels of the series, at the last point with a value or else at the top."""
+    """Return the labels of the series, at the last point with a value; without one, at the top."""
     labels = []
     for one in series:
         y = one.rows[value].to_numpy(dtype=np.float64)

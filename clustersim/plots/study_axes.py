@@ -1,4 +1,4 @@
-"""Labels of a study's columns; its points and numbers as text."""
+"""Labels of a study's columns, and its points and numbers as text."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def place_in_words(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[st
 
 
 def number_in_words(value: float, axis: Axis) -> str:
-    """Format a value of a parameter; an infinite value was not found within the searched range."""
+    """Format a value of a parameter; infinite means that none was found in the searched range."""
     if math.isinf(value):
         return "above the range" if value > 0 else "below the range"
     return f"{value:.3f}" if axis.dimension == "ratio" else axis.text(value)

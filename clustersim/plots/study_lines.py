@@ -1,4 +1,4 @@
-"""Tables for a study's pictures: their lines, and facts about the fleets."""
+"""Tables for a study's figures: their lines, and facts about the fleets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
 def with_lines(
     result: StudyResult, table: pd.DataFrame, beside: Sequence[str], by: str | None
 ) -> tuple[pd.DataFrame, str | None, dict[str, Axis]]:
-    """Return the table with the column that distinguishes its lines, that column, and the axes.
+    """Return the table with a column that distinguishes its lines, that column's name, and axes.
 
     Lines differ in all parameters except those in `beside`, of which the first is along x.
     """

@@ -1,4 +1,4 @@
-"""The shared style of all pictures: colours, type sizes, and reproducible files.
+"""The shared style of all figures: colours, type sizes, and reproducible files.
 
 Draw inside ``with style():``, so that new axes take the shared style; no global setting changes.
 Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot. No window, display or
@@ -132,7 +132,7 @@ def picture_formats(text: str, source: str) -> tuple[str, ...]:
 
 
 def svg_text(figure: Figure) -> str:
-    """Return a picture as the text of an SVG file."""
+    """Return a figure as the text of an SVG file."""
     text = StringIO()
     with style():
         figure.savefig(text, format="svg", metadata=FORMATS["svg"])

@@ -154,7 +154,7 @@ def set_ticks(
     ----------
     line : matplotlib.axis.Axis
     axis : Axis
-        Fitted to the numbers; on a logarithmic axis each tick of a duration has its unit.
+        Axis fitted to the numbers. On a logarithmic axis, each tick of a duration has its unit.
     numbers : array_like
     limits : (float, float)
         Limits of the axis.
@@ -187,7 +187,7 @@ def _duration_ticks(numbers: Floats, limits: tuple[float, float]) -> list[float]
 
 
 def _logarithmic_ticks(numbers: Floats, axis: Axis, limits: tuple[float, float]) -> list[float]:
-    """Return the values themselves if few and far apart, else 1, 2, 5 or powers of ten."""
+    """Return the values themselves if they are few and far apart, else 1, 2, 5 or powers of ten."""
     own = np.unique(numbers[numbers > 0])
     span = math.log(limits[1] / limits[0])
     if len(own) <= _MOST_TICKS and (np.diff(np.log(own)) > _CLOSEST_TICKS * span).all():

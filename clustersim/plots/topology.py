@@ -1,7 +1,7 @@
-"""Pictures of topologies: pools next to each other, levels from top to bottom.
+"""Figures of topologies, with pools next to each other and levels from top to bottom.
 
-A small pool is drawn with every switch and link (parallel rails as one), a large one as one box per
-level with its counts.  Coordinates are inches, so that text and boxes keep their sizes.
+A small pool is drawn with every switch and link (parallel rails as one). A large pool is drawn as
+one box per level with its counts.  Coordinates are inches, so that text and boxes keep their sizes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ KIND_COLOURS = {
     "ideal": "#777777",
     "datacenter": "#8F4A00",
 }
-"""Okabe-Ito hues, darkened where they carry white text."""
+"""Okabe-Ito hues, darkened if white text is written on them."""
 
 
 KIND_NAMES = {"router": "routers", "ideal": "ideal network", "node": "nodes"}
@@ -78,7 +78,7 @@ class _Column:
 
     @property
     def is_plan(self) -> bool:
-        """Whether it is drawn from above: a small network without layers."""
+        """Whether it is drawn from above, as a small network without layers."""
         return self.is_small and not is_layered(self.fabric)
 
     @property
@@ -140,7 +140,7 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
     Returns
     -------
     Axes
-        Its limits are the size of the drawing in inches.
+        Axes whose limits are the size of the drawing in inches.
     """
     if ax is None:
         return draw_topology(spec, note=note).axes[0]

@@ -1,4 +1,4 @@
-"""Pictures of a job log, and of a workload model next to the log that it was fitted to."""
+"""Figures of a job log, and of a workload model next to the log that it was fitted to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TIME_TICKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
 _TIME_TICKS |= {86400: "1 d", 864000: "10 d", 8640000: "100 d"}
 _BINS = (("day", _DAY_S), ("hour", 3600.0), ("minute", 60.0))
 _LEAST_BINS = 5
-"""A log gets bars of the longest unit of which it has at least this many."""
+"""The bars of a log have the longest unit of time of which it contains at least this many."""
 _PER = {"day": "per day", "hour": "per hour", "minute": "per minute"}
 
 
@@ -50,11 +50,11 @@ def plot_trace(
         A jobs table.
     title : str
         Name of the log.
-    Second of the week (from Monday 00:00) at ``submit_s`` 0, if known, of a clock without
-    daylight saving time.
+    first_second : float
+        Second of the week (from Monday 00:00) at ``submit_s`` 0, if known, of a clock without
         daylight saving time.
-    Local date at ``submit_s`` 0; without it, days are numbered.
-        Local date at ``submit_s`` 0; without it days are numbered.
+    origin : datetime, optional
+        Local date at ``submit_s`` 0; without it, days are numbered.
     calendar : Calendar, optional
         Local clock that replaces `first_second`, including daylight saving time.
 
@@ -189,7 +189,7 @@ def plot_arrivals(
 def plot_week(
     statistics: TraceStatistics, *, weekdays_known: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Draw the arrival rate by hour of the week; only a remark if the log is shorter than a day."""
+    """Draw the arrival rate by hour of the week; write a remark if the log is under a day long."""
     ax = _axes(ax)
     if statistics.span_s < _DAY_S:
         ax.set_axis_off()
@@ -221,7 +221,7 @@ def plot_week(
 
 
 def plot_fit(model_jobs: pd.DataFrame, jobs: pd.DataFrame, *, title: str) -> Figure:
-    """Draw quantiles of run times, model against log, one panel per size bin.
+    """Draw run-time quantiles of the model against those of the log, with one panel per size bin.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def plot_warm_up(
     series : array_like (replications, bins)
         Mean wait (s) of equal shares of the jobs in order of submission.
     warm_up : float or array_like (replications,), optional
-        Share of the jobs that is left out, for all replications or for each.
+        Share of the jobs that is left out: one for all replications, or one for each.
     reached : bool
         Whether a steady state was found; if not, the plot says so.
     where : str

@@ -82,7 +82,7 @@ def test_plans_that_ran_but_are_said_not_to_fit_are_counted(text):
     """One of the 27: Llama-2 70B tuned whole on 16 H100 without a split optimizer."""
     fits = predict(small_fit().measured.rows, small_fit().calibration, draws=2).step.fits
     assert np.count_nonzero(~fits) == 1
-    assert "not fit in memory by the model: 1 of 27." in text
+    assert "not fit in memory according to the model: 1 of 27." in text
 
 
 def test_incomplete_rows_are_reported_with_their_justification(text):

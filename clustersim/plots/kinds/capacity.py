@@ -1,4 +1,4 @@
-"""The capacity that a search found, as a function of a parameter."""
+"""Plot of the capacity that a search found, as a function of a parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric along a parameter, with a line for each value of the other parameters."""
+"""Plot of a metric along a parameter, with a line for each value of the other parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paired differences between the systems that a study compares."""
+"""Plot of paired differences between the systems that a study compares."""
 
 from __future__ import annotations
 

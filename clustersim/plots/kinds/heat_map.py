@@ -1,4 +1,4 @@
-"""A metric as a function of two parameters."""
+"""Heat map of a metric as a function of two parameters."""
 
 from __future__ import annotations
 

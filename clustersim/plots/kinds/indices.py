@@ -1,4 +1,4 @@
-"""Sobol indices: which parameters influence a metric most."""
+"""Plot of Sobol indices: the share of the variance of a metric due to each parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric by period."""
+"""Plot of a metric by period."""
 
 from __future__ import annotations
 

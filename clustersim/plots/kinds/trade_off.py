@@ -1,4 +1,4 @@
-"""Scatter plot of two metrics, with the Pareto-optimal points marked."""
+"""Scatter plot of two metrics, facts or capacities, with the Pareto-optimal points marked."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _check_name(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[
 KIND = PlotKind(
     name="trade-off",
     title="Trade-off",
-    description="Two metrics, facts or capacities against each other, with the Pareto front.",
+    description="Scatter plot of two metrics, facts or capacities, with the Pareto front.",
     panels=_trade_off,
     takes=("x", "y", "by"),
     needs=("x", "y"),

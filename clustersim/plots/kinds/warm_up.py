@@ -1,4 +1,4 @@
-"""The approach of a run to its steady state."""
+"""Plot of the approach of a run to its steady state."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
 KIND = PlotKind(
     name="warm-up",
     title="Warm-up",
-    description="The mean wait of consecutive jobs, at the longest waits that meet the objective.",
+    description="Mean wait of consecutive jobs, for the longest waits that meet the objective.",
     panels=_warm_up,
 )
