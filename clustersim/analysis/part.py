@@ -66,7 +66,8 @@ class Part:
     run : MeasuredRun
         The whole run.
     first, last : int
-        The measured jobs: from `first` to the one before `last`, without those that can never run.
+        Range of the measured jobs: `first` is included, `last` is not.  Jobs that can never run are
+        left out.
     begin_s, end_s : float
         The time interval in which the fleet is measured.
     warm_up_reached : bool
@@ -108,12 +109,12 @@ class Part:
 
     @cached_property
     def wait_s(self) -> Floats:
-        """Wait of each measured job; until the run stopped if it had not started."""
+        """Wait of each measured job in seconds, up to the end of the run if it had not started."""
         return self.run.submitted.wait_s[self.chosen]
 
     @cached_property
     def total_wait_s(self) -> Floats:
-        """Wait of each measured job over all its attempts."""
+        """Wait of each measured job in seconds, over all its attempts."""
         return self.run.submitted.total_wait_s[self.chosen]
 
     @cached_property
@@ -142,12 +143,12 @@ class Part:
 
     @cached_property
     def jct_s(self) -> Floats:
-        """Seconds from submission to finish of each measured job that had finished."""
+        """Seconds from submission to finish, for each measured job that had finished."""
         return self.run.submitted.finish_s[self.ended] - self.run.submitted.submit_s[self.ended]
 
     @cached_property
     def run_s(self) -> Floats:
-        """Seconds for which the same jobs held accelerators, in all their attempts."""
+        """Seconds for which each finished measured job held accelerators, over all its attempts."""
         return self.run.submitted.held_s[self.ended]
 
     @cached_property

@@ -47,7 +47,7 @@ class Range(FileModel):
 
     begin: Number = Field(alias="from", description="first value, such as 0.5, 16 or 2 TB/s")
     end: Number = Field(
-        alias="to", description="last value; if both ends are integers, all values are"
+        alias="to", description="last value; if both ends are integers, all values are integers"
     )
     steps: int | None = Field(
         None, ge=2, le=100_000, description="number of values; by default `sample` draws them"
@@ -76,7 +76,7 @@ class Range(FileModel):
 
     @property
     def whole(self) -> bool:
-        """Whether it contains integers only."""
+        """Whether all values are integers."""
         return isinstance(self.begin, int) and isinstance(self.end, int)
 
 
@@ -104,7 +104,10 @@ class Replications(FileModel):
     """Replications until an interval is narrow enough."""
 
     at_least: int | None = Field(
-        None, ge=2, le=100_000, description="least number; by default 10, or at_most if less"
+        None,
+        ge=2,
+        le=100_000,
+        description="smallest number of replications; by default 10, or at_most if that is less",
     )
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
@@ -114,7 +117,7 @@ class Replications(FileModel):
 
     @property
     def least(self) -> int:
-        """Least number of replications; with few, the rule may stop too early by chance."""
+        """Smallest number of replications; with few, the rule may stop too early by chance."""
         return min(10, self.at_most) if self.at_least is None else self.at_least
 
     @model_validator(mode="after")
@@ -127,7 +130,7 @@ class Replications(FileModel):
 
 
 class Window(FileModel):
-    """Which jobs are measured, by submission."""
+    """The measured part of a run: jobs are selected by their time of submission."""
 
     warm_up: WarmUp = Field(
         0.25, description="excluded at the start: a share of the jobs, a duration, or mser-5"
@@ -202,7 +205,8 @@ class CapacitySearch(FileModel):
 
     of: Text = Field(LOAD, description="parameter that is searched")
     between: Between = Field(
-        (0.3, 1.0), description="range of the search; if both ends are integers, all values are"
+        (0.3, 1.0),
+        description="range of the search; if both ends are integers, all values are integers",
     )
     tolerance: float | None = Field(
         None, gt=0, description="tolerance; by default 1 % of the width of `between`"
@@ -278,9 +282,11 @@ class Plot(FileModel):
     kind: PlotKindName = Field(description="kind of the plot")
     x: Text | None = Field(None, description="a parameter, or a metric such as chips.seedchip")
     y: list[Text] | Text | None = Field(
-        None, description="one or more metrics; in a heat map a parameter"
+        None, description="one or more metrics; in a heat map, a parameter"
     )
-    by: Text | None = Field(None, description="parameter with one line for each of its values")
+    by: Text | None = Field(
+        None, description="parameter; the plot has one line for each of its values"
+    )
     value: Text | None = Field(None, description="metric that a heat map shows")
     title: str | None = Field(None, description="title; by default derived from the axes")
 
@@ -323,7 +329,10 @@ class StudySpec(FileModel):
     )
     sample: Sample | None = None
     draws: int = Field(
-        0, ge=0, le=10_000, description="coefficient draws from the posterior at every point"
+        0,
+        ge=0,
+        le=10_000,
+        description="number of coefficient draws from the posterior at every point",
     )
     replications: Annotated[int, Field(strict=True)] | Replications = 5
     window: Window = Window()
@@ -331,7 +340,7 @@ class StudySpec(FileModel):
         default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"],
         min_length=1,
         description="metrics of every run; `clustersim metrics` lists their names. NAME.POOL is "
-        "the metric of one pool, NAME@k the metric of the k-th period of window.periods",
+        "the metric of one pool; NAME@k is the metric of the k-th period of window.periods",
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None
