@@ -1,7 +1,7 @@
 """The column dictionary: the meaning of each column of each table that clustersim writes.
 
-``clustersim metrics --columns`` writes ``docs/columns.md`` from it, and a test compares it with
-real tables.
+``clustersim metrics --columns`` prints it as the page ``docs/columns.md``, and a test compares it
+with real tables.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def columns_page() -> str:
             lines += _table_lines(table)
     lines += ["", "## Metrics", ""]
     lines += [
-        "Columns of the tables of a study. `NAME.POOL` is the metric of one pool, `NAME@k` the "
-        "metric of the k-th period of a study with `window.periods`. User-defined metrics come "
-        "after these; see `clustersim metrics --plugins FILE.py`.",
+        "Columns of the tables of a study. `NAME.POOL` is the metric of one pool; `NAME@k` "
+        "is the metric of the k-th period of a study with `window.periods`. User-defined "
+        "metrics come after these; see `clustersim metrics --plugins FILE.py`.",
     ]
     for heading, metrics in by_heading():
         lines += ["", f"### {heading}", "", "| name | unit | better | definition |"]

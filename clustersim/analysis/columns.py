@@ -20,7 +20,7 @@ class Column:
     Attributes
     ----------
     name : str
-        Words in capitals are placeholders for names: ``METRIC_low``.
+        Words in capitals are placeholders for names, as in ``METRIC_low``.
     meaning : str
     dimension : str
         One of :data:`~clustersim.analysis.metrics.DIMENSIONS`, which defines the unit; "" for none.
@@ -53,7 +53,7 @@ class Table:
     rows : str
         What a row describes, such as "job".
     columns : tuple of Column
-        In the order of the table.
+        Columns in the order of the table.
     only : str
         Condition under which the table exists; "" for always.
     """
@@ -100,18 +100,18 @@ JOBS = (
         only=INPUT,
     ),
     Column("outcome", "`finished`, `unfinished` or `never runnable`"),
-    Column("pool", "pool in which it ran or runs; none if it never started"),
-    Column("start_s", "first start; NaN if it has not started", "duration"),
-    Column("finish_s", "finish; NaN if it has not finished", "duration"),
+    Column("pool", "pool in which the job ran or runs; none if it never started"),
+    Column("start_s", "time of the first start; NaN if the job has not started", "duration"),
+    Column("finish_s", "time of the finish; NaN if the job has not finished", "duration"),
     Column(
         "total_wait_s",
-        "time in the queue over all attempts; NaN if it has not started",
+        "time in the queue over all attempts; NaN if the job has not started",
         "duration",
     ),
-    Column("done", "share of its work that is done and kept", "share"),
-    Column("reason", "why it did not finish; none if it did"),
+    Column("done", "share of the job's work that is done and kept", "share"),
+    Column("reason", "why the job did not finish; none if it did"),
     *_ACCOUNTS,
-    Column("cost_cny", "cost of the accelerators while it held them", "money", MONEY),
+    Column("cost_cny", "cost of the accelerators while the job held them", "money", MONEY),
 )
 ALLOCATIONS = (
     _JOB,
@@ -136,19 +136,21 @@ ALLOCATIONS_BY_NODE = tuple(
 UTILISATION = (
     _POOL,
     Column(
-        "time_s", "time from which the numbers hold, until the time of the next row", "duration"
+        "time_s",
+        "time from which the numbers are valid, until the time of the next row",
+        "duration",
     ),
     Column("allocated", "accelerators that jobs hold", "count"),
     Column("installed", "accelerators installed, whether in service or not", "count"),
     Column("out", "accelerators of nodes that are out of service", "count", FAILURES),
-    Column("serving", "accelerators that serve", "count", SERVING),
+    Column("serving", "accelerators that serve requests", "count", SERVING),
 )
 SUMMARY = (
     Column("scope", "`all`, the name of a pool, or `vc NAME`", heading="pool"),
     Column("kind", "`all`, `pool` or `vc`"),
     Column(
         "jobs",
-        "jobs; those that never ran belong to no pool",
+        "number of jobs; jobs that never ran belong to no pool",
         "count",
         heading="jobs",
     ),
@@ -162,7 +164,7 @@ SUMMARY = (
     Column("never_runnable", "jobs that can never run", "count", heading="never runnable"),
     Column(
         "mean_wait_s",
-        "mean time from submission to the first start, of the jobs that started",
+        "mean time from submission to the first start, over the jobs that started",
         "duration",
         heading="mean wait",
     ),
@@ -175,18 +177,19 @@ SUMMARY = (
     Column("p99_total_wait_s", "99th percentile of the same time", "duration"),
     Column(
         "mean_jct_s",
-        "mean job completion time: from submission to finish, of the jobs that finished",
+        "mean job completion time, from submission to finish, over the jobs that finished",
         "duration",
         heading="mean JCT",
     ),
     Column(
         "mean_run_s",
-        "mean time for which jobs that finished held accelerators",
+        "mean time for which finished jobs held accelerators",
         "duration",
     ),
     Column(
         "mean_bounded_slowdown",
-        "mean of the job completion time divided by that run time (at least 10 s), at least 1",
+        "mean over finished jobs of the job completion time divided by the run time (at "
+        "least 10 s); at least 1 for each job",
         "ratio",
         heading="bounded slowdown",
     ),
@@ -200,15 +203,16 @@ SUMMARY = (
     Column("makespan_s", "time from the first submission to the last finish", "duration"),
     Column(
         "ettr",
-        "accelerator-seconds of work that is kept, divided by those held by all attempts; NaN for "
-        "a virtual cluster",
+        "accelerator-seconds of work that is kept, divided by the accelerator-seconds of all "
+        "attempts; NaN for a virtual cluster",
         "share",
         FAILURES,
         heading="effective time",
     ),
     Column(
         "served",
-        "accelerator-seconds that served, divided by those that services needed; only for `all`",
+        "accelerator-seconds that served requests, divided by the accelerator-seconds that "
+        "services needed; only for `all`",
         "share",
         SERVING,
     ),
@@ -225,8 +229,8 @@ ATTEMPTS = (
     _POOL,
     _N,
     *_in_order("start of the attempt", "end of the attempt or of the run"),
-    Column("kept_s", "time of work that is kept", "duration"),
-    Column("lost_s", "time of work that was lost to a failure", "duration"),
+    Column("kept_s", "time spent on work that is kept", "duration"),
+    Column("lost_s", "time spent on work that was lost to a failure", "duration"),
     Column("checkpoint_s", "time spent writing checkpoints", "duration"),
     Column("restart_s", "time spent restarting", "duration"),
     Column("slow_s", "time lost to slow nodes", "duration"),
@@ -236,14 +240,14 @@ OUTAGES = (
     _POOL,
     Column("node", "index of the node in its pool"),
     Column("n_accelerators", "accelerators of the node", "count"),
-    Column("begin_s", "time at which it went out of service or became slow", "duration"),
-    Column("end_s", "time at which it recovered; infinite if it had not", "duration"),
+    Column("begin_s", "time at which the node went out of service or became slow", "duration"),
+    Column("end_s", "time at which the node recovered; infinite if it did not recover", "duration"),
     Column("cause", "name of the source of the outage"),
-    Column("planned", "whether it was known in advance"),
+    Column("planned", "whether the outage was known in advance"),
     Column("absent", "whether the node was not yet delivered or already retired"),
     Column(
         "slowdown",
-        "factor by which its jobs took longer; infinite if it was out of service",
+        "factor by which jobs on the node took longer; infinite if it was out of service",
         "ratio",
     ),
     Column(
@@ -256,7 +260,9 @@ SERVING_TABLE = (
     Column("service", "name of the service"),
     _POOL,
     Column(
-        "time_s", "time from which the numbers hold, until the time of the next row", "duration"
+        "time_s",
+        "time from which the numbers are valid, until the time of the next row",
+        "duration",
     ),
     Column("needed", "accelerators that the service needs", "count"),
     Column("reserved", "accelerators that the service has", "count"),
@@ -285,7 +291,7 @@ RUN_TABLES = (
     Table(
         "allocations by node",
         "`Result.allocations` in Python",
-        "attempt and node that it ran on",
+        "attempt and node on which it ran",
         ALLOCATIONS_BY_NODE,
     ),
     Table("utilisation", "utilisation.parquet", "step of the allocation of a pool", UTILISATION),

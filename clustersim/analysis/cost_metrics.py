@@ -17,7 +17,7 @@ MILLION, PFLOP_DAY = 1e6, 1e15 * DAY_S
 
 
 def _of_run(column: str, unit: float = 1.0) -> Callable[[Part], float]:
-    """Read a column of the run's summary; NaN if the scenario has no such account."""
+    """Return a function that reads a column of the run's summary; NaN if the column is missing."""
 
     def account(part: Part) -> float:
         return unit * float(part.result.summary.iloc[0].get(column, math.nan))
@@ -26,9 +26,10 @@ def _of_run(column: str, unit: float = 1.0) -> Callable[[Part], float]:
 
 
 def _of_period(column: str) -> Callable[[Part], float]:
-    """Sum a cost over a time interval; the cost of each row is spread evenly over its time.
+    """Return a function that sums a cost over a time interval.
 
-    In the runs of a study, the rows of the cost table end where the periods end.
+    The cost of a row is spread evenly over the time of the row.  In the runs of a study, rows of
+    the cost table end at the ends of the periods.
     """
 
     def account(part: Part) -> float:
@@ -102,15 +103,15 @@ ACCOUNTS = (
         noun="cost",
     ),
 )
-"""These are also measured per period."""
+"""Energy and cost metrics that are also measured per period."""
 UNIT_COSTS = (
     _unit_cost(
         "cost_per_job_cny",
         "cost_per_job_cny",
         1.0,
         "cost of a job",
-        "Cost of the fleet, without the accelerators that serve, divided by the jobs done (needs "
-        "money).",
+        "Cost of the fleet, without the accelerators that serve requests, divided by the "
+        "number of jobs done (needs money).",
     ),
     _unit_cost(
         "cost_per_million_tokens_cny",

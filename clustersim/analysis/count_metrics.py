@@ -1,4 +1,4 @@
-"""Offered and measured jobs, and whether the run was in a steady state."""
+"""Metrics of the offered and measured jobs, and of the steady state of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _served(part: Part) -> float:
 
 
 def _lent_hours_per_day(part: Part) -> float:
-    """Accelerator-hours per day that jobs held in pools that lend the chips of services."""
+    """Return the accelerator-hours per day that jobs used in pools that lend their chips."""
     days = part.span_s / DAY_S
     if days <= 0:
         return math.nan
@@ -36,7 +36,7 @@ def _lent_hours_per_day(part: Part) -> float:
 
 
 def _jobs_per_day(part: Part) -> float:
-    """Rate of the workload model, or of a log from its first job to its last."""
+    """Return the rate of the workload model, or the mean rate of a log, in jobs per day."""
     stated = part.result.provenance.get("arrival_rate_per_s")
     if stated is not None:
         return DAY_S * float(stated)
@@ -61,7 +61,7 @@ def _censored(part: Part) -> float:
 
 
 def _backlog_growth(part: Part) -> float:
-    """Growth of the waiting work over the window, divided by the work that arrived in it."""
+    """Return the growth of the waiting work as a share of the work that arrived in the window."""
     jobs = part.run.submitted
     ran = np.isfinite(jobs.start_s)
     mean_held = float(jobs.held_s[ran].mean()) if ran.any() else 0.0
@@ -79,8 +79,8 @@ def _offers() -> Iterator[Metric]:
     yield Metric(
         name="served",
         label="served share of the demand",
-        definition="Accelerator-seconds that served, divided by those that services needed; 1 "
-        "without services.",
+        definition="Accelerator-seconds that served requests, divided by the accelerator-seconds "
+        "that services needed; 1 without services.",
         compute=_served,
         dimension="share",
         better="more",
@@ -167,7 +167,7 @@ def _counts() -> Iterator[Metric]:
     yield Metric(
         name="warm_up_reached",
         label="steady state found",
-        definition="1 if a steady state was found, else 0; 1 if the window sets the warm-up.",
+        definition="1 if a steady state was found or the window sets the warm-up, else 0.",
         compute=lambda part: float(part.warm_up_reached),
         unit="1",
         least=0.0,

@@ -21,7 +21,7 @@ def _chips_by_pool(view: FleetView) -> Mapping[str, float]:
 
 
 def _cost_cny(view: FleetView) -> float:
-    """Sum over pools; NaN if a chip has no price, 0 for a rented pool."""
+    """Return the purchase price of the pools; NaN if a chip has no price, 0 if all are rented."""
     total = 0.0
     for pool in view.fleet.cluster.pools:
         chip = view.fleet.catalogue.accelerator(pool.accelerator)
@@ -57,8 +57,9 @@ def _metrics() -> Iterator[Metric]:
         name="fleet_cost_cny",
         label="purchase price of the servers",
         definition="Purchase price of the accelerators with their servers, without network and "
-        "buildings. Prices come from the scenario's key money, else from the planning assumptions. "
-        "0 for rented pools, NaN if a chip has no price.",
+        "buildings. Prices come from the scenario's key money or, without it, from the "
+        "planning assumptions. The price is 0 for rented pools and NaN if a chip has no "
+        "price.",
         of_fleet=_cost_cny,
         dimension="money",
         better="less",

@@ -16,7 +16,7 @@ __all__ = ["Goodput", "goodput_of"]
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """The attempts at jobs and their work that is kept, spread evenly over each attempt.
+    """The work of attempts that is kept; it is spread evenly over each attempt.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Goodput:
 
 
 def goodput_of(result: Result, catalogue: Catalogue | None = None) -> Goodput:
-    """Return the work of a run that is kept.
+    """Return the part of a run's work that is kept.
 
     Parameters
     ----------

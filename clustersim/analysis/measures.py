@@ -27,7 +27,7 @@ __all__ = ["Measured", "PluginError", "fleet_facts", "measure", "period_metrics"
 
 
 class PluginError(InputError):
-    """A user-defined metric fails; the study stops."""
+    """Raised if a user-defined metric fails; it stops the study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Measured:
 
 
 def fleet_facts(view: FleetView, *, plugins: Sequence[str] = ()) -> dict[str, float]:
-    """Return the metrics of a fleet that are known before a run: of all pools, then by pool.
+    """Return the metrics of a fleet that are known before a run, in total and for each pool.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def measure(
     Parameters
     ----------
     result : Result
-        A run until all jobs have ended, or until a horizon.
+        Result of a run that ended with its last job or at its horizon.
     warm_up : float or str
         Excluded at the start: a share of the jobs, a duration, or ``"mser-5"`` (White, Cobb &
         Spratt, "A comparison of five steady-state truncation heuristics for simulation", 2000).
@@ -145,7 +145,7 @@ def _known(plugins: Sequence[str]) -> list[Metric]:
 def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[str, float]:
     horizon = run.result.provenance.get("scenario", {}).get("horizon")
     if horizon is None:
-        raise InputError("window", "periods: divide a horizon; give the scenario a horizon")
+        raise InputError("window", "periods: need a `horizon` in the scenario, such as 365 d")
     horizon_s = parse_quantity(horizon, "duration")
     return period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
 
@@ -153,7 +153,7 @@ def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[s
 def period_metrics(
     run: MeasuredRun, *, periods: int, horizon_s: float, plugins: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Measure each period of a horizon; `period_ends_s` gives their ends.
+    """Measure each period of a horizon; `period_ends_s` returns their ends.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def _number(each: Metric, name: str, value: Any) -> float:
 
 
 def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
-    """Return the first measured job, and whether a steady state was found that begins there."""
+    """Return the index of the first measured job, and whether a steady state begins there."""
     if warm_up == "mser-5":
         order = np.flatnonzero(jobs.runnable)
         found = mser5(jobs.wait_s[order])

@@ -61,7 +61,7 @@ def definition_of(metric: Metric) -> str:
 
 
 def names_of(metric: Metric) -> str:
-    """Return the forms of a name, ``NAME[.POOL][@k]``, for one pool and for one period."""
+    """Return the name with the suffixes that it may have, as in ``NAME[.POOL][@k]``."""
     pool = "[.POOL]" if metric.by_pool is not None else ""
     return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
 

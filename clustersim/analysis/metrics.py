@@ -56,7 +56,7 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
         "ratio": "1",
     }
 )
-"""Unit in tables by dimension; the dimension also decides how numbers are formatted."""
+"""Unit of each dimension in tables; the dimension also decides how numbers are formatted."""
 SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
 _ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most")
 """Suffixes that tables append to the name of a metric for the ends of its intervals."""
@@ -100,7 +100,7 @@ class Metric:
     better : {"", "less", "more"}
         Which direction is better; "" if neither is.
     noun : str
-        The quantity of which there is less or more ("wait"); by default the label.
+        The quantity in sentences such as "less wait"; by default the label.
     pool_label : str
         Replaces the label for one pool.
     logarithmic : bool or None
@@ -111,7 +111,7 @@ class Metric:
         Whether it measures the service to jobs, such as a wait, which grows without bound if more
         work arrives than the fleet can do.  Under overload its value is then infinite.
     constant : bool
-        Whether it is the same in every replication of a point, and so has no interval.
+        Whether it is the same in every replication of a point; such a metric has no interval.
     subject : str
         Heading under which a built-in metric is listed: ``waits``, ``work``, ``costs``, ``counts``
         or ``fleets``.  Registered metrics are listed under the name of their file.
@@ -352,7 +352,7 @@ def is_constant(name: str) -> bool:
 def is_service(name: str) -> bool:
     """Whether a column measures the service to jobs, and so has no steady value under overload.
 
-    This is never so for a period, as a period has no steady state.
+    The answer is False for a metric of a period, because a period has no steady state.
     """
     found = METRICS.get(name)
     return found is not None and found.service
@@ -365,5 +365,5 @@ def follows_waits(name: str) -> bool:
 
 
 def period_order(metrics: Iterable[Metric]) -> list[Metric]:
-    """Return metrics in the order of a period's columns: those of the fleet, then of its jobs."""
+    """Return metrics in the order of a period's columns: first of the fleet, then of the jobs."""
     return sorted(metrics, key=lambda each: each.subject in ("waits", "counts"))

@@ -18,10 +18,10 @@ def pareto_front(
 ) -> Bools:
     """Return a mask of the points on the Pareto front.
 
-    A point is on the front if no other is at least as good in each column and better in one
-    (Kung, Luccio & Preparata, "On finding the maxima of a set of vectors", 1975). With two
-    columns this takes one sort, O(n log n). With more columns, each front point is compared with
-    all remaining points, O(n k) for a front of k points.
+    A point is on the front if no other point is at least as good in each column and better in one
+    (Kung, Luccio & Preparata, "On finding the maxima of a set of vectors", 1975). With two columns,
+    this takes one sort, O(n log n). With more columns, each front point is compared with all
+    remaining points, O(n k) for a front of k points.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _check(points: pd.DataFrame, columns: Sequence[str], upward: Sequence[str]) 
         if column not in columns
     ]
     problems += [
-        f"column {column!r} must hold numbers"
+        f"column {column!r} must contain numbers"
         for column in columns
         if column in points and not pd.api.types.is_numeric_dtype(points[column])
     ]
@@ -83,14 +83,14 @@ def _check(points: pd.DataFrame, columns: Sequence[str], upward: Sequence[str]) 
 
 
 def _front_of_two(costs: Floats) -> Bools:
-    """Of distinct rows in lexical order, keep those below all earlier ones in the last column."""
+    """Return which of the sorted distinct rows have a smaller last value than all earlier rows."""
     last = costs[:, -1]
     least = np.minimum.accumulate(np.concatenate(([np.inf], last)))[:-1]
     return np.asarray(last < least)
 
 
 def _front_of_many(costs: Floats) -> Bools:
-    """Of distinct rows in lexical order, keep those that no earlier row dominates."""
+    """Return which of the sorted distinct rows are not dominated by any earlier row."""
     kept = np.zeros(len(costs), dtype=np.bool_)
     left = np.arange(len(costs))
     while len(left):

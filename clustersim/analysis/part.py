@@ -74,7 +74,8 @@ class Part:
     run : MeasuredRun
         The whole run.
     first, last : int
-        The measured jobs: from `first` to the one before `last`, without those that can never run.
+        Range of the measured jobs: `first` is included, `last` is not.  Jobs that can never run are
+        left out.
     begin_s, end_s : float
         The time interval in which the fleet is measured.
     warm_up_reached : bool
@@ -126,8 +127,8 @@ class Part:
     def wait_s(self) -> Floats:
         """Seconds from submission to the first start of each measured job (measured jobs,).
 
-        It is never NaN: for a job that had not started (`waits_still`) the wait until the run
-        stopped counts.
+        It is never NaN: for a job that had not started (`waits_still`), it is the time until the
+        run stopped.
         """
         return self.run.submitted.wait_s[self.chosen]
 

@@ -9,7 +9,7 @@ from clustersim.calendar import DAY_S, UNDATED, Calendar
 __all__ = ["period_ends_s"]
 
 WHOLE_MONTHS_S = 2 * DAY_S
-"""Allowed distance between a horizon and the end of a month; a year of 365.25 d needs it."""
+"""Allowed distance (seconds) between a horizon and the end of a month, for a year of 365.25 d."""
 
 
 def period_ends_s(

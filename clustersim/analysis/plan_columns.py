@@ -17,9 +17,9 @@ _ANY_QUARTER = Column("quarter", "quarter of the plan, from 1; empty for the who
 PURCHASES = (
     _SCENARIO,
     _QUARTER,
-    Column("decided", "`first`, or `later` if it is decided once the scenario is known"),
+    Column("decided", "`first`, or `later` if the purchase is decided once the scenario is known"),
     Column("chip", "name of the chip in the plan file"),
-    Column("accelerator", "its name in the catalogue"),
+    Column("accelerator", "name of the chip in the catalogue"),
     Column("nodes", "nodes bought", "count"),
     Column("chips", "accelerators bought", "count"),
     Column("spending_cny", "price of the purchases", "money"),
@@ -52,15 +52,23 @@ ALLOCATION = (
 )
 ASSUMPTIONS = (
     Column("assumption", "what is assumed"),
-    Column("value", "its value with the unit, as text"),
+    Column("value", "value with its unit, as text"),
     Column("origin", "plan file, planning assumptions, user's catalogue file, or default"),
 )
 REFERENCE_FLEET = (
-    Column("chip", "name of the chip in the plan file; empty if it is not there"),
-    Column("accelerator", "its name in the catalogue"),
+    Column("chip", "name of the chip in the plan file; empty if the plan file does not have it"),
+    Column("accelerator", "name of the chip in the catalogue"),
     Column("reference_chips", "accelerators of the reference fleet", "count"),
-    Column("least_chips", "fewest accelerators at the end of the plan, over scenarios", "count"),
-    Column("most_chips", "most accelerators at the end of the plan, over scenarios", "count"),
+    Column(
+        "least_chips",
+        "smallest number of accelerators at the end of the plan in any scenario",
+        "count",
+    ),
+    Column(
+        "most_chips",
+        "largest number of accelerators at the end of the plan in any scenario",
+        "count",
+    ),
 )
 SHADOW_PRICES = (
     *_LIMIT,
@@ -80,21 +88,23 @@ SHORTFALL = (
     *_LIMIT,
     _ANY_QUARTER,
     Column(
-        "amount", "amount missing: CNY, nodes, W or rack units; or tokens by which demand must fall"
+        "amount",
+        "amount missing, in CNY, nodes, W or rack units; for demand, the tokens by "
+        "which it must fall",
     ),
     Column("relative", "the amount divided by the limit", "ratio"),
     Column("helps", "whether raising it makes a plan possible; empty if unknown"),
     Column("note", "remark on the search"),
 )
 ROUNDS = (
-    Column("round", "number of the round, from 1 on"),
+    Column("round", "number of the round, from 1"),
     Column("fresh", "whether it is the last round, with new replications"),
     Column("planning_utilisation", "planning utilisation of the round", "share"),
     Column("possible", "whether a plan exists"),
     Column("expected_cost_cny", "expected cost of the plan", "money"),
     _SCENARIO,
     _QUARTER,
-    Column("jobs", "jobs that were submitted", "count"),
+    Column("jobs", "number of jobs that were submitted", "count"),
     Column("metric", "name of the metric of the objective"),
     Column("mean", "mean of the metric over replications"),
     Column("low", "lower end of its 95 % interval"),

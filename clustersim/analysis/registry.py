@@ -71,11 +71,11 @@ class Registry(Generic[Item]):
 
     @property
     def built_in(self) -> dict[str, Item]:
-        """The built-in items by name, in their order."""
+        """The built-in items by name, in the order of their definition."""
         if not self._built_in:
             items: list[Any] = list(self._load())
             self._built_in = {item.name: item for item in items}
-            assert len(self._built_in) == len(items), f"two {self.kind}s have one name"
+            assert len(self._built_in) == len(items), f"two {self.kind}s have the same name"
         return self._built_in
 
     @property
@@ -256,7 +256,7 @@ def users_code(file: str, what: str, kind: type[InputError] = InputError) -> Ite
 
 
 def _place(error: BaseException, file: str) -> str:
-    """The line of a user's file that led to an error."""
+    """Return the line of a user's file that led to an error, as text; "" if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.lineno for f in frames if os.path.abspath(f.filename) == os.path.abspath(file)]
     return f"line {lines[-1]}: " if lines else ""

@@ -17,9 +17,9 @@ from clustersim.units import format_number
 __all__ = ["Root", "RootSearch"]
 
 FAR = math.log(30.0)
-"""Logarithm of the ratio to the objective above which values are too large to interpolate."""
+"""Values whose logarithm relative to the objective is larger are not interpolated."""
 MARGIN = 0.1
-"""Least distance of a trial value from the ends of its bracket, as a share of the bracket."""
+"""Smallest distance of a trial value from the ends of its bracket, as a share of the bracket."""
 TRUNCATION = 0.2
 """How far a trial value moves from the interpolated crossing to the middle (see `_next_in`)."""
 PART_OF_HALF_WIDTH = 0.2
@@ -37,7 +37,7 @@ class Root:
     low, high : float
         Its 95 % interval: the values at which the t interval of the mean contains the objective.
     note : str
-        Why there is no number, or that the search stopped early; empty otherwise.
+        Why there is no value, or that the search stopped early; otherwise empty.
     """
 
     value: float
@@ -92,8 +92,8 @@ class RootSearch:
     Attributes
     ----------
     at_most : float
-        The objective, more than 0: largest allowed mean of the measurement, which must not be
-        negative.
+        The objective: the largest allowed mean of the measurement.  It must be more than 0, and the
+        measurement must not be negative.
     low, high : float
         Range to search.
     tolerance : float
@@ -149,14 +149,15 @@ class RootSearch:
         Parameters
         ----------
         evaluated : mapping of float to array_like (replications,)
-            Measurements of each replication by trial value, within the range or not.  The
-            replications must be in the same order everywhere; NaN values are ignored.  An infinite
-            measurement means that the value is overloaded.
+            Measurements of each replication by trial value.  Values outside the range are allowed.
+            The replications must be in the same order everywhere; NaN values are ignored.  An
+            infinite measurement means that the value is overloaded.
 
         Returns
         -------
         tuple of float
-            At most three values; first the ends of the range; empty when done.
+            At most three values; none when the search is done.  The ends of the range are tried
+            first.
         """
         ends = tuple(end for end in (self.low, self.high) if end not in evaluated)
         if ends:
@@ -237,7 +238,7 @@ class RootSearch:
         return [_first_crossing(y, curve) for curve in curves]
 
     def _scaled(self, measured: npt.ArrayLike) -> Floats:
-        """Return mean, upper and lower end of the interval as ``log((1 + x / at_most) / 2)``."""
+        """Return mean, upper end and lower end, each as ``log((1 + x / at_most) / 2)``."""
         numbers = np.asarray(measured, dtype=np.float64)
         if np.isinf(numbers).any() or np.isnan(numbers).all():
             return np.full(3, math.inf)

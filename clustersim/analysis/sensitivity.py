@@ -39,8 +39,8 @@ def sobol_design(
     """Return the points at which to evaluate a model for its Sobol indices.
 
     A scrambled Sobol sequence with two dimensions per parameter gives the matrices A and B.  AB_i
-    is A with the i-th column of B (Saltelli et al., "Variance based sensitivity analysis of model
-    output", Computer Physics Communications 181, 2010).
+    is A with its i-th column replaced by that of B (Saltelli et al., "Variance based sensitivity
+    analysis of model output", Computer Physics Communications 181, 2010).
 
     Parameters
     ----------

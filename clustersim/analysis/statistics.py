@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 LEAST_APART = 50
-"""Least number of nearly independent observations for the interval of a quantile."""
+"""Smallest number of nearly independent observations for which a quantile has an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class PairedDifference:
     Attributes
     ----------
     pairs : int
-        Number of replications that both have.
+        Number of replications that both systems have.
     baseline_mean : float
     difference, difference_low, difference_high : float
         Mean of system minus baseline, with its interval.
@@ -105,9 +105,9 @@ def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> t
     low, high : float
         If the value at the first load that exceeds the objective is finite, both are the crossing,
         interpolated linearly in the logarithm of ``1 + value / objective``.  If that value is
-        infinite, they are the last load that keeps the objective and the next one, because
-        overload begins in between.  NaN if the lowest load exceeds the objective, infinite if no
-        load does.
+        infinite, they are the last load that keeps the objective and the next one, because overload
+        begins in between.  They are NaN if the lowest load exceeds the objective, and infinite if
+        no load does.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def quantile_interval(
 
 
 def _binomial_quantile(share: float, count: int, p: float) -> int:
-    """Return the quantile of a binomial distribution; ``scipy.stats`` is slow to import."""
+    """Return the quantile of a binomial distribution without ``scipy.stats``, a slow import."""
     number = math.ceil(special.bdtrik(share, count, p))
     less = number - 1
     return less if number > 0 and special.bdtr(less, count, p) >= share else number
@@ -281,15 +281,15 @@ def paired_difference(
     """Compare two systems under common random numbers.
 
     The difference has the paired t interval (Law, "Simulation Modeling and Analysis", section
-    10.2.1).  The relative difference is a ratio of means.  Its interval is Student's t of the
-    jackknife, which leaves out one pair at a time (Efron and Tibshirani, "An Introduction to the
-    Bootstrap", chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two zeros is
-    excluded from the ratio.
+    10.2.1).  The relative difference is a ratio of means.  Its interval is a Student t interval
+    from the jackknife, which leaves out one pair at a time (Efron and Tibshirani, "An Introduction
+    to the Bootstrap", chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two
+    zeros is excluded from the ratio.
 
     Parameters
     ----------
     system, baseline : array_like (replications,)
-        In the same order.  A pair that contains NaN is ignored.
+        Values in the same order of replications.  A pair that contains NaN is ignored.
     level : float
         Confidence level.
 
@@ -366,7 +366,7 @@ def _relative(ours: Floats, theirs: Floats, level: float) -> tuple[float, float,
 def replications_needed(
     values: npt.ArrayLike, relative_width: float, *, at_most: int, level: float = 0.95
 ) -> int:
-    """Return the number of replications to reach next, for an interval of a given width.
+    """Return how many replications to make in total for an interval of a given width.
 
     It is the smallest number for which Student's t interval would be narrow enough if mean and
     variance stayed as they are (Law, "Simulation Modeling and Analysis", section 9.4.1).  Call it

@@ -22,8 +22,8 @@ def is_overloaded(runs: pd.DataFrame) -> bool:
     Parameters
     ----------
     runs : pandas.DataFrame
-        Its replications: ``offered_load`` (NaN if unknown) and ``backlog_growth``, the share of
-        the arriving work that piled up in each.
+        Replications of the point, with the columns ``offered_load`` (NaN if unknown) and
+        ``backlog_growth``, the share of the arriving work that piled up in each.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def is_rising(wait_rise_s: npt.ArrayLike, mean_wait_s: npt.ArrayLike) -> bool:
     -------
     bool
         True if the mean rise is above 0 with 95 % confidence (Student t), or more than half of the
-        mean wait.  The second criterion covers few replications with widely different waits.
+        mean wait.  The second criterion is for few replications whose waits differ widely.
 
     Examples
     --------

@@ -29,7 +29,7 @@ RUNS = (
 )
 POINTS = (
     Column("point", "number of the point, from 0"),
-    Column("code", "code that made its runs", only="if the runs differ in it"),
+    Column("code", "code that made its runs", only="if different code made the runs"),
     _PARAMETER,
     Column("replications", "replications that finished, at the posterior mean", "count"),
     Column("failed", "runs that failed", "count"),
@@ -60,7 +60,7 @@ CAPACITIES = (
     *_with_ends("jobs_per_day", "offered jobs per day at the capacity"),
     *_over_draws("capacity"),
     *_over_draws("jobs_per_day"),
-    Column("runs", "runs that the search made", "count"),
+    Column("runs", "number of runs that the search made", "count"),
     Column("note", "remark on the search"),
 )
 GAINS = (
@@ -80,7 +80,7 @@ DIFFERENCES = (
     Column("pairs", "replications that both have", "count"),
     Column("baseline_mean", "mean of the baseline"),
     *_with_ends("difference", "mean of system minus baseline"),
-    *_with_ends("relative", "the same divided by the mean of the baseline"),
+    *_with_ends("relative", "this difference divided by the mean of the baseline"),
     Column(
         "relative_note",
         "why the relative difference has no finite interval; empty if it has one",

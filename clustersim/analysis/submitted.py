@@ -24,13 +24,13 @@ class Submitted:
     submit_s, start_s, finish_s, n_accelerators : float64 arrays (jobs,)
         Times are NaN if the job did not start or finish.
     held_s : float64 array (jobs,)
-        Time for which each job held its accelerators, in all its attempts; NaN if it never did.
+        Time for which each job held its accelerators, in all its attempts; NaN if it never started.
     queued_s : float64 array (jobs,)
         Time in the queue over all attempts; NaN if the job never started.
     waits : bool array (jobs,)
-        Whether it was in the queue when the run stopped, for the first or a later attempt.
+        Whether the job was in the queue when the run stopped, for the first or a later attempt.
     runnable : bool array (jobs,)
-        Whether it can ever run.
+        Whether the job can ever run.
     end_s : float
     """
 
@@ -82,7 +82,7 @@ class Submitted:
 
     @property
     def work(self) -> Floats:
-        """Accelerator-seconds that each job held; NaN where it never did."""
+        """Accelerator-seconds that each job used; NaN if it never started."""
         return self.n_accelerators * self.held_s
 
 

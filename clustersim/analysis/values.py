@@ -1,4 +1,4 @@
-"""Types of the values in a study file; each is checked with one message."""
+"""Types of the values in a study file; an invalid value causes one error message."""
 
 from __future__ import annotations
 

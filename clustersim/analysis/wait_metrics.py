@@ -22,11 +22,11 @@ __all__ = ["METRICS"]
 Series = Callable[[Part], Floats]
 _STILL = "For a job that had not started when the run stopped, the wait until then counts."
 _ATTEMPTS = (
-    "The total wait of a job is its time in the queue over all attempts, up to the end of the run; "
-    "without failures it equals the wait."
+    "The total wait of a job is its time in the queue over all attempts, up to the end of "
+    "the run; without failures, it equals the wait."
 )
 _ENDED = "Only finished jobs are included."
-_KNOWN = " In a period it is NaN if too many jobs still waited at the horizon to determine it."
+_KNOWN = " In a period, it is NaN if too many jobs still waited at the horizon to determine it."
 _ORDER = {"median": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -59,7 +59,7 @@ def _half_of(series: Series) -> Callable[[Part], float]:
 
 
 def _known_p95(series: Series, waits_still: Callable[[Part], Bools]) -> Callable[[Part], float]:
-    """Return the 95th percentile in a period; NaN if too many jobs still wait to determine it."""
+    """Return a function for the 95th percentile in a period; NaN if too many jobs still wait."""
 
     def known(part: Part) -> float:
         wait_s = series(part)
@@ -72,7 +72,7 @@ def _known_p95(series: Series, waits_still: Callable[[Part], Bools]) -> Callable
 
 
 def _quantile(name: str, series: Series, q: float, **fields: Any) -> Iterator[Metric]:
-    """Yield a quantile over the jobs of a run, and the two ends of its interval."""
+    """Yield the metrics of a quantile over jobs and of the two ends of its interval."""
 
     def part_of(which: int) -> Callable[[Part], float]:
         key = series.__name__

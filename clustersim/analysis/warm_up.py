@@ -13,10 +13,10 @@ from clustersim.errors import InputError
 __all__ = ["Truncation", "mser5", "series_bins"]
 
 BATCH = 5
-"""Observations in a batch of MSER-5."""
+"""Number of observations in a batch of MSER-5."""
 FEWEST_BATCHES = 5
-"""Least number of batches to keep; the standard error of fewer is not meaningful (Hoad, Robinson &
-Davies, "Automating warm-up length estimation", J. Operational Research Society 61, 2010)."""
+"""Smallest number of batches to keep; the standard error of fewer is not meaningful (Hoad, Robinson
+& Davies, "Automating warm-up length estimation", J. Operational Research Society 61, 2010)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Truncation:
 def mser5(series: npt.ArrayLike) -> Truncation:
     """Find the end of the warm-up by the marginal standard error rule (MSER-5).
 
-    The series is divided into m batches of five.  The rule deletes the first d batch means, where
-    d minimises the sum of squares of the remaining means about their mean, divided by
-    ``(m - d)**2``; among equals it takes the smallest d.  If the minimum lies in the second half,
-    the series has not reached a steady state.  Sources: White, "An effective truncation heuristic
-    for bias reduction in simulation output", Simulation 69 (1997); White, Cobb & Spratt, "A
-    comparison of five steady-state truncation heuristics for simulation", Proc. Winter Simulation
-    Conference (2000).
+    The series is divided into m batches of five.  The rule deletes the first d batch means, where d
+    minimises the sum of squares of the remaining means about their mean, divided by ``(m - d)**2``;
+    of several minima, it takes the smallest d.  If the minimum lies in the second half, the series
+    has not reached a steady state.  Sources: White, "An effective truncation heuristic for bias
+    reduction in simulation output", Simulation 69 (1997); White, Cobb & Spratt, "A comparison of
+    five steady-state truncation heuristics for simulation", Proc. Winter Simulation Conference
+    (2000).
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def series_bins(values: npt.ArrayLike, bins: int = 100) -> Floats:
     ----------
     values : array_like (observations,)
     bins : int
-        Number of parts.  Their lengths differ by at most 1, the longer ones first.
+        Number of parts.  Their lengths differ by at most 1; longer parts come first.
 
     Returns
     -------

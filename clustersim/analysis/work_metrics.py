@@ -55,7 +55,7 @@ def _utilisation_by_pool(part: Part) -> Mapping[str, float]:
 
 
 def _installed(steps: pd.DataFrame, part: Part) -> float:
-    """Average accelerators of a pool, over the simulated part of the time interval."""
+    """Return the mean number of accelerators of a pool in the simulated part of the interval."""
     held = np.diff(np.clip(steps["time_s"].to_numpy(), part.begin_s, part.end_s))
     return _rate(float((held * steps["installed"].to_numpy()[:-1]).sum()), float(held.sum()))
 
@@ -65,7 +65,7 @@ def _installed_by_pool(part: Part) -> Mapping[str, float]:
 
 
 def _availability(part: Part) -> float:
-    """Accelerator-seconds in service, for jobs or for requests, over those installed."""
+    """Return the share of the installed accelerator-seconds in service, for jobs or requests."""
     if part.result.outages is None:
         return 1.0
     use = part.result.utilisation.drop(columns="serving", errors="ignore")
@@ -143,8 +143,8 @@ def _metrics() -> Iterator[Metric]:
         name="ettr",
         label="effective training time ratio",
         definition="Accelerator-seconds of work that is kept, divided by all accelerator-seconds "
-        "of the attempts that ended within the time (ETTR without waits; Kokolis et al., arXiv "
-        "2410.21680, section II-E); 1 without failures.",
+        "of the attempts that ended within the time interval (ETTR without waits; Kokolis et "
+        "al., arXiv 2410.21680, section II-E); 1 without failures.",
         compute=lambda part: 1.0 if part.attempts is None else ettr(part.attempts),
         per_period=True,
         dimension="share",
@@ -156,8 +156,9 @@ def _metrics() -> Iterator[Metric]:
     yield Metric(
         name="lost_work",
         label="share of lost work",
-        definition="Accelerator-seconds of work that was lost, divided by all accelerator-seconds "
-        "of the attempts that ended within the time; 0 without failures.",
+        definition="Accelerator-seconds of work that was lost, divided by all "
+        "accelerator-seconds of the attempts that ended within the time interval; 0 without "
+        "failures.",
         compute=lambda part: 0.0 if part.attempts is None else lost_work(part.attempts),
         per_period=True,
         dimension="share",
@@ -169,8 +170,8 @@ def _metrics() -> Iterator[Metric]:
     yield Metric(
         name="availability",
         label="share of accelerators in service",
-        definition="Accelerator-seconds in service, for jobs or for requests, divided by those "
-        "installed.",
+        definition="Share of the installed accelerator-seconds that are in service, for jobs or "
+        "for requests.",
         compute=_availability,
         per_period=True,
         dimension="share",

@@ -68,7 +68,7 @@ def removal_notes(spec: PlanSpec, removed: Mapping[str, Any]) -> tuple[str, ...]
 def _instead(spec: PlanSpec, path: str) -> str:
     """Return what applies to a path that is missing in the file of a plan."""
     if path == "depreciation":
-        assert spec.depreciation is not None, "it is filled where the file is read"
+        assert spec.depreciation is not None, "it is filled when the file is read"
         return f"the planning assumption applies: {spec.depreciation / SECONDS_PER_YEAR:.3g} years"
     here: Any = spec
     for part in split_path(path):

@@ -122,12 +122,12 @@ def _check_spare_part(spec: PlanSpec) -> Iterator[str]:
             if not supply.spare_parts and stops[chip] is None:
                 yield (
                     f"scenarios.{name}.available.{chip}.spare_parts: false is allowed only if "
-                    "nodes can be bought first and none from some quarter on"
+                    "nodes can be bought at first, but none from some quarter on"
                 )
 
 
 def supply_stops(available: Floats) -> list[int | None]:
-    """Return the quarter from which no nodes of a chip can be bought; None if there is none.
+    """Return for each chip the quarter from which no nodes can be bought, or None.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ __all__ = ["Correction"]
 FIRST_STEP = 0.1
 """The first step down, as a share of the start value; each further step is twice as long."""
 MARGIN = 0.2
-"""Least distance of a trial value from the ends of its bracket, as a share of its width."""
+"""Smallest distance of a trial value from the ends of its bracket, as a share of its width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Correction:
     While the service misses the objective, the search goes down in steps that double.  Once a value
     meets it, the search interpolates the logarithm of one plus the measurement between the last two
     values, but keeps away from both ends (safeguarded false position).  A utilisation at which no
-    plan is possible is a floor.
+    plan is possible is a lower limit of the search.
 
     Attributes
     ----------

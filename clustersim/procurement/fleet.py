@@ -44,11 +44,11 @@ class BaseScenario:
     Attributes
     ----------
     verification : Verification
-        The field that names it.
+        The section of the plan that names the scenario.
     tree : dict
         The parts that are used, except the network, as plain data; files have full paths.
     networks : dict
-        By accelerator, the fields of its first pool that describe links.
+        Fields that describe links, from the first pool of each accelerator.
     datacenter_network : dict or None
         The network between the pools.
     """

@@ -16,7 +16,7 @@ from clustersim.procurement.solve import Schedule
 __all__ = ["LEAST_SHARE", "check_scale", "gangs_without_room"]
 
 LEAST_SHARE = 1e-3
-"""Least share of a class's nodes on a chip for the plan to count as using that chip."""
+"""Smallest share of a class's nodes on a chip at which the plan counts as using the chip."""
 NO_NODE = 1e-6
 """Number of nodes below which the solver's result is treated as 0."""
 MOST_ROUNDING = 0.05

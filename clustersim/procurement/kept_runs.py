@@ -46,7 +46,7 @@ class KeptRuns:
     Parameters
     ----------
     path : Path, optional
-        File of the runs, which are read from it.  Without it runs are kept only in memory.
+        File of the runs, which are read from it.  Without it, runs are kept only in memory.
     question : mapping, optional
         The question of the plan as plain data, stored in the file.
     """
@@ -65,7 +65,7 @@ class KeptRuns:
         self._file = None
 
     def begin(self) -> None:
-        """Create or continue the file; from now on an interrupted plan can be continued.
+        """Create or continue the file; from now on, an interrupted plan can be continued.
 
         Raises
         ------
@@ -178,7 +178,7 @@ def _code() -> Code:
 
 
 def _reason(key: str, run: _Kept) -> str:
-    """Return what has changed since a run was made that can no longer be used."""
+    """Return why a run cannot be used any more: what has changed since it was made."""
     changed = [name for name, before in run.files.items() if file_hash(name) != before]
     if changed:
         return f"changed since: {', '.join(changed)}"

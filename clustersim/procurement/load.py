@@ -74,7 +74,7 @@ def load_plan(
     ----------
     path : str or Path
         The file, or the name of a file in a folder ``experiments`` of the user or of the package.
-        With ``extends: FILE``, keys that it does not have are taken from FILE.
+        With ``extends: FILE``, keys that the file does not have are taken from FILE.
     quick : bool
         Whether to apply the changes under ``quick``.
     changes : mapping or sequence of str
@@ -111,7 +111,7 @@ def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator
     worth = "so it has no intervals" if count == 1 else "so its intervals are wide"
     limits = f" with {runs}, {worth}" if count else ""
     yield (
-        f"this is a preview (--quick){limits}; before a decision run clustersim plan {path} "
+        f"this is a preview (--quick){limits}; before a decision, run clustersim plan {path} "
         "--out DIR without --quick"
     )
 

@@ -44,12 +44,13 @@ PLAN_FILE = "plan.json"
 def plan_folder(
     folder: str | Path, question: PlanQuestion, *, resume: bool = False
 ) -> Iterator[tuple[Path, KeptRuns]]:
-    """Open the folder of a plan with its verification runs, which are kept until it is complete.
+    """Open the folder of a plan with its verification runs, which are kept until the plan is
+    complete.
 
     Parameters
     ----------
     folder : str or Path
-        A new or empty folder; with `resume` also the folder of an interrupted plan.
+        A new or empty folder; with `resume`, also the folder of an interrupted plan.
     question : PlanQuestion
     resume : bool
 

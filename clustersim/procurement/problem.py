@@ -131,7 +131,7 @@ class Problem:
         )
 
     def expected(self) -> Problem:
-        """Return the problem with one certain scenario, which has the mean supply of all."""
+        """Return the problem with one certain scenario: the mean supply of all scenarios."""
         weights = self.probability[:, None, None]
         return dataclasses.replace(
             self,
@@ -175,7 +175,7 @@ def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
         else chip.average_power
         for chip, found, count in nodes
     ]
-    assert spec.depreciation is not None, "it is filled where the file is read"
+    assert spec.depreciation is not None, "it is filled when the file is read"
     residual, charged_at_once = assumptions.residual_share, spec.depreciation == 0
     budget, quarter_budget = _budgets(question)
     return Problem(

@@ -16,8 +16,9 @@ from clustersim.procurement.problem import Problem
 __all__ = ["Program", "Row", "build_program"]
 
 LATER, LISTED = 1e-7, 1e-8
-"""Extra cost of a purchase per quarter that it is earlier, and per chip listed before its chip, as
-shares of its price.  It makes the choice among plans of equal cost unique."""
+"""Extra cost of a purchase, as a share of its price: for each quarter by which it is made earlier,
+and for each chip that is listed before its chip.  It makes the choice among plans of equal cost
+unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Row:
     of : str
         The chip or class; empty for all.
     unit : float
-        Value of 1 on its right side in yuan, nodes, watts, rack units or tokens.
+        Size of one unit of its right side, in yuan, nodes, watts, rack units or tokens.
     """
 
     kind: str

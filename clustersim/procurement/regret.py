@@ -68,12 +68,12 @@ class Regret:
 
     @property
     def value_of_stochastic_solution(self) -> float:
-        """EEV - RP; negative at most by the gap of the search."""
+        """EEV - RP in yuan; it can be negative only within the gap of the search."""
         return self.expected_of_mean_plan - self.expected_of_plan
 
     @property
     def value_of_perfect_information(self) -> float:
-        """RP - WS (EVPI)."""
+        """RP - WS in yuan (EVPI)."""
         return self.expected_of_plan - self.expected_with_foresight
 
 

@@ -31,7 +31,7 @@ __all__ = ["PurchasePlan", "plan_purchases"]
 
 @dataclass(frozen=True, repr=False)
 class PurchasePlan(Brief):
-    """What to buy, what it costs, and what this depends on.
+    """A purchase plan: purchases, costs, and what they depend on.
 
     Attributes
     ----------
@@ -163,7 +163,8 @@ def plan_purchases(
         Finished runs of the verification; see
         :class:`~clustersim.procurement.kept_runs.KeptRuns`.
     state : callable, optional
-        Called with the plan so far, once there are purchases and each time that more is known.
+        Called with the incomplete plan when its purchases are known, and again after each further
+        step.
 
     Returns
     -------

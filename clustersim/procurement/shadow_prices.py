@@ -20,7 +20,7 @@ UNITS = {
 }
 """Unit of the price of each constraint, with its size in SI units."""
 ALL = "all"
-"""Scenarios."""
+"""Value of the column ``scenario`` if the limit is raised in every scenario."""
 NOTHING = 1e-7
 """Prices below this value (in the units of the program) are treated as 0."""
 
@@ -84,7 +84,7 @@ def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
 
 
 def _of_the_bound(program: Program, solution: Any, row: Row) -> float:
-    """Return the cost of more demand through its bound on unmet demand, in units of its row."""
+    """Return the cost of more demand that arises because it raises the bound on unmet demand."""
     assert row.scenario is not None, "demand is met in each scenario"
     assert row.quarter is not None, "demand is met in its quarter"
     index = program.problem.classes.index(row.of)

@@ -66,7 +66,7 @@ class Service:
     Attributes
     ----------
     values : list of float
-        The metric; infinite if a job never ends, NaN if none was submitted.
+        The metric; infinite if a job never ends, NaN if no job was submitted.
     jobs : list of int
         Number of submitted jobs.
     """
@@ -215,7 +215,7 @@ def simulated_check_jobs(check: SimulatedCheck, replication: int) -> pd.DataFram
 
 
 def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
-    """Simulate a check once, and measure each quarter; without jobs there is no service.
+    """Simulate a check once, and measure each quarter; the service is NaN if there are no jobs.
 
     Raises
     ------

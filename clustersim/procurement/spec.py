@@ -145,9 +145,11 @@ class ChipSpec(FileModel):
     available: Count | list[Count] | None = Field(
         None, description="nodes that can be bought in each quarter; by default any number"
     )
-    lot: int = Field(1, ge=1, le=1_000_000, description="nodes are bought in multiples of this")
+    lot: int = Field(
+        1, ge=1, le=1_000_000, description="nodes are bought in multiples of this number"
+    )
     chips_per_node: int | None = Field(
-        None, ge=1, le=100_000, description="chips of a node; by default as in the catalogue"
+        None, ge=1, le=100_000, description="chips per node; by default as in the catalogue"
     )
     power: Power | None = Field(
         None,
@@ -177,7 +179,7 @@ class DemandClass(FileModel):
     """One class of training jobs."""
 
     model: Text = Field(description="a model of the catalogue")
-    accelerators: int = Field(ge=1, le=10**8, description="chips of a job (its gang)")
+    accelerators: int = Field(ge=1, le=10**8, description="chips per job (its gang)")
     tokens: Tokens | list[Tokens] | Growth = Field(description="tokens demanded in each quarter")
     job_tokens: Annotated[float, Field(gt=0, le=1e20)] | NumberDistribution = Field(
         description="tokens of one job in the simulation"
@@ -192,7 +194,9 @@ class DemandClass(FileModel):
         None, description="cost of unmet demand per 1e18 model FLOPs, without recomputation"
     )
     chips: list[Text] | None = Field(
-        None, min_length=1, description="chips that it may use; by default all on which it fits"
+        None,
+        min_length=1,
+        description="chips that the class may use; by default all on which its jobs fit",
     )
     source: str = Field("", description="source of the numbers, or `assumption`")
 
@@ -208,8 +212,7 @@ class ScenarioSupply(FileModel):
     )
     spare_parts: bool = Field(
         True,
-        description="whether the simulation still repairs nodes in the quarters after which none "
-        "can be bought any more",
+        description="whether the simulation still repairs nodes once no more nodes can be bought",
     )
 
     @model_validator(mode="after")
@@ -321,7 +324,9 @@ class PlanSpec(FileModel):
         "assumptions; 0 s charges the whole price at the purchase",
     )
     electricity: Electricity | None = Field(
-        None, description="by default not counted; `{}` uses the planning assumptions"
+        None,
+        description="electricity of the nodes; by default it is not counted, and `{}` uses "
+        "the planning assumptions",
     )
     limits: Limits = Limits()
     planning_utilisation: Share = Field(

@@ -79,7 +79,7 @@ class Verified:
 
     @property
     def complete(self) -> bool:
-        """Whether it was not interrupted."""
+        """Whether the verification was completed."""
         return self.outcome != INTERRUPTED
 
     @property
@@ -253,7 +253,7 @@ def worst_place(table: pd.DataFrame) -> pd.Series:
 
 
 def _upper_ends(table: pd.DataFrame) -> Floats:
-    """Return the upper ends of the rows with jobs; means without an interval (one replication)."""
+    """Return the upper ends of the rows with jobs, or the means if there is one replication."""
     served = table[table["jobs"] > 0]
     ends = served["high"].where(np.isfinite(served["high"]), served["mean"])
     return ends.fillna(math.inf).to_numpy(dtype=np.float64)
@@ -270,7 +270,7 @@ def _worst(outcomes: pd.Series) -> str:
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean and 95 % interval over replications; infinite if one value is."""
+    """Return mean and 95 % interval over replications; all are infinite if one value is."""
     if np.isinf(values).any():
         return math.inf, math.inf, math.inf
     return mean_interval(values)

@@ -71,20 +71,21 @@ def warnings(result: StudyResult) -> list[str]:
     unsettled = int((finished["warm_up_reached"] == 0).sum())
     if unsettled:
         sentences.append(
-            f"In {unsettled} of {len(finished)} runs MSER-5 found no steady state: they are too "
-            "short, or overloaded."
+            f"In {unsettled} of {len(finished)} runs, MSER-5 found no steady state: they are "
+            "too short, or overloaded."
         )
     unfinished = int((finished["unfinished"] > 0.01).sum())
     if unfinished and (result.steady or _asks_for(result, "jct", "slowdown")):
         sentences.append(
-            f"In {unfinished} of {len(finished)} runs more than 1 % of the measured jobs had not "
-            "finished at the horizon: JCT and slowdown exclude them and are therefore too low."
+            f"In {unfinished} of {len(finished)} runs, more than 1 % of the measured jobs had "
+            "not finished at the horizon: JCT and slowdown exclude them and are therefore "
+            "too low."
         )
     censored = int((finished["censored"] > 0.05).sum())
     if censored and (result.steady or _asks_for(result, "wait")):
         sentences.append(
-            f"In {censored} of {len(finished)} runs more than 5 % of the measured jobs were still "
-            "waiting at the horizon: their waits are lower bounds."
+            f"In {censored} of {len(finished)} runs, more than 5 % of the measured jobs were "
+            "still waiting at the horizon: their waits are lower bounds."
         )
     return [*sentences, *_waiting_at_the_end(result, finished), *_notes(result)]
 
@@ -100,7 +101,7 @@ def _notes(result: StudyResult) -> list[str]:
 
 
 def code_notes(result: StudyResult) -> list[str]:
-    """Return notes on runs made by other code than the code writing this."""
+    """Return notes on runs that were made by code other than the present code."""
     now = this_code()
     notes = []
     for made_by, count in result.runs["code"].value_counts(sort=False).items():
@@ -125,7 +126,7 @@ def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator
         cut = int((finished[in_period("censored", period)] > 0.05).sum())
         if cut:
             yield (
-                f"In {cut} of {len(finished)} runs more than 5 % of the jobs of "
+                f"In {cut} of {len(finished)} runs, more than 5 % of the jobs of "
                 f"{names[period - 1]} were still waiting at the horizon: their mean wait is a "
                 "lower bound, and the 95th percentile is unknown."
             )
@@ -182,7 +183,7 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     for row in table.to_dict("records"):
         place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
-        basis = "On the same jobs" if row["same_jobs"] else "On the same random numbers"
+        basis = "On the same jobs," if row["same_jobs"] else "On the same random numbers,"
         if not math.isfinite(row["gain_high"]):
             continue
         gain, low, high = (f"{row[name]:+.3g}" for name in ("gain", "gain_low", "gain_high"))
@@ -314,6 +315,6 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
 
 
 def constant_facts(points: pd.DataFrame) -> list[str]:
-    """Return the columns of points that are facts of the fleet and constant: not worth showing."""
+    """Return the columns of points that are constant facts of the fleet and need not be shown."""
     columns = map(str, points.columns)
     return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]

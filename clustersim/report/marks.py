@@ -27,7 +27,7 @@ _MOST_PROBLEMS = 10
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One event: a failure, a delivery of chips, an announcement.
+    """One event, such as a failure, a delivery of chips or an announcement.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ def _outage_mark(row: Any) -> Mark:
 
 
 def _moves(kind: str, rows: pd.DataFrame, at: str) -> Iterator[Mark]:
-    """Yield a mark for each group of nodes of a pool that come or leave at the same time."""
+    """Yield a mark for each group of nodes of a pool that arrive or leave at the same time."""
     for key, moved in rows.groupby(["pool", at], observed=True):
         pool, time = cast(tuple[str, float], key)
         nodes = f"{len(moved):,} node{'s' if len(moved) > 1 else ''}"

@@ -205,7 +205,7 @@ def _view(part: str | Figure | Table | Listing, counts: Counter[str]) -> dict[st
 
 
 def _data_uri(svg: str) -> str:
-    """Return a picture as the address of an image, in which nothing runs or loads anything."""
+    """Return a picture as a data address of an image, which cannot run or load anything."""
     data = svg.encode("utf-8", errors="xmlcharrefreplace")
     return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"
 

@@ -66,7 +66,7 @@ def run_study(
     report: bool = False,
     formats: Sequence[str] = ("png", "svg"),
 ) -> bool:
-    """Run a study: make the runs that its folder does not have yet.
+    """Run a study: make the runs that are not in its folder yet.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def write_report(folder: str | Path) -> Path:
 
 
 class _ProgressDisplay:
-    """Shows progress in one line of a terminal, or every so often in a pipe; calls `progress`."""
+    """Shows progress in one line of a terminal, or at intervals in a pipe; calls `progress`."""
 
     def __init__(self, *, report: bool, progress: Callable[[Progress], None] | None) -> None:
         self._reports, self._progress = report, progress

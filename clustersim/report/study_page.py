@@ -33,7 +33,7 @@ __all__ = ["fleet_notes", "study_page"]
 MOST_FLEETS = 16
 MOST_ASSUMED = 3
 _SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "money")
-"""Dimensions whose numbers are shown in the unit that fits."""
+"""Dimensions whose numbers are shown in a unit that fits their size."""
 
 
 def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]) -> Page:
@@ -210,8 +210,8 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
             result,
             "Runs",
             result.runs[columns],
-            "Draw -1 is the mean of the calibration's posterior; equal replications have the "
-            "same random numbers.",
+            "Draw -1 is the mean of the calibration's posterior; runs with the same "
+            "replication number use the same random numbers.",
             "runs.csv",
         )
     )
@@ -237,9 +237,10 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
         f"{_redo(folder, run)}      # one of its runs, with all tables"
     )
     return [
-        f"The seed of the scenario is {result.study.base.seed}. Every source of randomness has a "
-        "stream derived from it by name and replication, so that compared points use the same "
-        "random numbers. An offered load stretches the times between the same jobs.",
+        f"The seed of the scenario is {result.study.base.seed}. Every source of randomness "
+        "has a stream derived from it by name and replication, so that compared points use "
+        "the same random numbers. A different offered load changes only the times between "
+        "jobs; the jobs are the same.",
         Listing("Commands", commands),
         Listing(STUDY_FILE, study),
         Listing("Resolved scenario", yaml_text(result.study.base.tree)),

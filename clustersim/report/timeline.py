@@ -33,7 +33,7 @@ _CHUNK = 8192
 _LATEST_US = 2**53
 """Viewers store microseconds in floats, which are exact up to here (285 years)."""
 _ALL = 1
-"""Process of the events that belong to no pool; the processes of the pools follow."""
+"""Process number of the events that belong to no pool; the pools have the next numbers."""
 _OPTIONAL = ("model", "vc", "user")
 _OF_SLICES = {"job_id", "submit_s", "start_s", "n_accelerators", "outcome", "job_class", *_OPTIONAL}
 
@@ -215,10 +215,10 @@ def chrome_trace(
     Parameters
     ----------
     result : Result
-        Of a run.
+        Result of a run.
     by : {"node", "pool"}
-        Slices for each job and node, in threads of the nodes; or for each job, in lanes of
-        its pool (also used if the run did not track nodes).
+        ``"node"`` draws a slice for each job and node, in threads of the nodes.  ``"pool"`` draws a
+        slice for each job, in lanes of its pool; it is also used if the run did not track nodes.
     events : pandas.DataFrame or path of a CSV file, optional
         Marks: ``time_s`` and ``kind``, optionally ``pool``, ``node``, ``text``.
     most_jobs : int, optional

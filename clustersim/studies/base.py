@@ -125,7 +125,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class PointRuns:
-    """The runs of one scenario, in any draw and replication.
+    """The runs of one scenario, for any draw and replication.
 
     Attributes
     ----------
@@ -282,7 +282,7 @@ def _resolved(
     named: str,
     folder: Path,
 ) -> LoadedScenario:
-    """Check the base scenario with the study's changes; errors name the one that is wrong."""
+    """Check the base scenario with the study's changes; errors name the change that is wrong."""
     try:
         return define_scenario(tree, source=named, folder=folder)
     except InputError as error:

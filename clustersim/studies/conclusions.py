@@ -48,12 +48,12 @@ def capacities_table(
     Returns
     -------
     pandas.DataFrame
-        The other parameters, ``capacity`` (value of the searched parameter at which the mean of
-        the objective's metric over the replications equals its limit), ``capacity_low`` and
+        The other parameters, ``capacity`` (value of the searched parameter at which the mean of the
+        objective's metric over the replications equals its limit), ``capacity_low`` and
         ``capacity_high`` (95 %, by inversion of the t interval; see
         :class:`~clustersim.analysis.root_search.RootSearch`), ``jobs_per_day`` offered at the
-        capacity with its ends, ``runs`` and ``note``.  With draws, ``_draw_low`` and
-        ``_draw_high`` are the 5th and 95th percentile of the capacities of the draws.
+        capacity, with the ends of its interval, ``runs`` and ``note``.  With draws, ``_draw_low``
+        and ``_draw_high`` are the 5th and 95th percentile of the capacities of the draws.
     """
     rows = [
         {**values, **_capacity(group, search, objective)}
@@ -96,7 +96,9 @@ def _capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Objective) 
     if lost := runs["draw"].nunique() - finished["draw"].nunique():
         notes.append(f"coefficient draws without a run: {lost}")
     if _rises_near(at_mean, search.of, root.value):
-        notes.append("waits still rise within the runs there; longer runs would show less capacity")
+        notes.append(
+            "waits still rise within the runs near this value; longer runs would show less capacity"
+        )
     if search.load_of(root.high) == 1.0:
         notes.append("the interval ends at a load of 1, where overload begins")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
@@ -144,9 +146,9 @@ def gains_table(
 ) -> pd.DataFrame:
     """Compare the capacities of systems, replication by replication.
 
-    Each replication has its own capacity: the crossing of its curve, interpolated between the
-    trial values, with the objective.  Within a replication both systems use the same random
-    numbers, so the difference has less variance than either capacity.
+    Each replication has its own capacity: the crossing of its curve, interpolated between the trial
+    values, with the objective.  Within a replication, both systems use the same random numbers, so
+    the difference has less variance than either capacity.
 
     Parameters
     ----------
@@ -159,11 +161,11 @@ def gains_table(
     -------
     pandas.DataFrame
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
-        ``replications``, ``pairs`` (replications in which both have a capacity), ``gain``
-        (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %, paired Student t), and ``same_jobs``.  The latter is true if both systems are
-        offered the same jobs per day at equal values of the searched parameter.  For an offered
-        load it is false if the compared parameter changes the capacity of the fleet.
+        ``replications``, ``pairs`` (replications in which both have a capacity), ``gain`` (capacity
+        of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high`` (95 %,
+        paired Student t), and ``same_jobs``.  The latter is true if both systems are offered the
+        same jobs per day at equal values of the searched parameter.  For an offered load, it is
+        false if the compared parameter changes the capacity of the fleet.
     """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []
@@ -190,7 +192,7 @@ def gains_table(
 
 
 def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:
-    """Whether jobs per day per searched value is the same number for both systems."""
+    """Whether both systems have the same ratio of jobs per day to the searched value."""
     rate = runs["jobs_per_day"] / runs[searched].astype(np.float64)
     means = rate.groupby(runs[compared], sort=False).mean()
     return searched != LOAD or bool(np.ptp(means) <= SAME * means.max())
@@ -253,12 +255,13 @@ def differences_table(
     Returns
     -------
     pandas.DataFrame
-        For each combination of the other parameters, other value (``system``) and metric:
-        ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and ``relative`` with ``_low``
-        and ``_high`` (95 %, see :func:`~clustersim.analysis.statistics.paired_difference`), and
-        ``relative_note``.  Differences of metrics of the fleet are exact.  Waits and slowdowns have
-        no difference if one of the two systems is overloaded.  With draws, ``relative_draw_low``
-        and ``relative_draw_high`` are the 5th and 95th percentile over the draws.
+        One row for each combination of the other parameters, each other value (``system``) and each
+        metric, with the columns ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and
+        ``relative`` with ``_low`` and ``_high`` (95 %, see
+        :func:`~clustersim.analysis.statistics.paired_difference`), and ``relative_note``.
+        Differences of metrics of the fleet are exact.  Waits and slowdowns have no difference if
+        one of the two systems is overloaded.  With draws, ``relative_draw_low`` and
+        ``relative_draw_high`` are the 5th and 95th percentile over the draws.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]
@@ -324,10 +327,11 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        For each combination of the other parameters, drawn parameter and metric: ``first`` and
-        ``total`` with ``_low`` and ``_high`` (95 %, bootstrap).  If a point of the design is
-        missing or all its runs failed, the points that belong to it are also ignored.  The indices
-        are NaN if no point is left, the metric did not vary, or it has no value under overload.
+        One row for each combination of the other parameters, each drawn parameter and each metric,
+        with ``first`` and ``total`` and their ends ``_low`` and ``_high`` (95 %, bootstrap).  If a
+        point of the design is missing or all its runs failed, the points that belong to it are also
+        ignored.  The indices are NaN if no point is left, the metric did not vary, or it has no
+        value under overload.
     """
     spec = study.spec
     others = [path for path in spec.varied if path not in spec.sampled]

@@ -83,7 +83,7 @@ def make_runs(
     keep_old: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> bool:
-    """Make the runs of a study that its folder does not have yet.
+    """Make the runs of a study that are not in its folder yet.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ class _Agenda:
         pool.add([self._ready.popleft() for _ in range(min(len(self._ready), max(0, pool.room)))])
 
     def _fill(self, room: int) -> None:
-        """Ask the requests in order until this many runs are ready."""
+        """Ask the requests for runs, in order, until the given number of runs is ready."""
         while len(self._ready) < room and self._requests:
             request = self._requests.popleft()
             self._unasked -= request.at_least()
@@ -284,7 +284,7 @@ class _Agenda:
             self._ask(number)
 
     def _ask(self, number: int) -> None:
-        """Ask a request for runs until it wants one without outcome; drop it when complete."""
+        """Ask a request for runs until one has no outcome yet; drop the request when complete."""
         while True:
             interrupts.check()
             wanted = self._open[number].wanted(self._known)

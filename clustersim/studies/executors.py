@@ -32,20 +32,20 @@ MOST_DEATHS = 3
 """A run fails after this many deaths of its worker process."""
 GIVEN_UP = f"its worker process died {MOST_DEATHS} times or more (killed, or out of memory)"
 QUEUED_BY_DASK = 1000
-"""Runs that the Dask scheduler holds beyond its workers, for workers that join later."""
+"""Number of runs submitted to Dask beyond its number of workers, for workers that join later."""
 POLL_S = 0.2
-"""Interval of the checks for a signal while an executor makes runs."""
+"""Time between the checks for a signal while an executor makes runs."""
 CONNECT_S = 10
 """Time limit for a Dask scheduler to answer, and to have a worker."""
 
 
 class WorkerPool(ABC):
-    """Makes runs, with a few submitted ahead of what its workers are doing.
+    """Makes runs; a few are submitted in advance, so that no worker has to wait.
 
     Parameters
     ----------
     most : int
-        Largest number of runs that it holds at a time.
+        Largest number of runs that are queued or under way at a time.
     """
 
     def __init__(self, most: int) -> None:
@@ -56,7 +56,7 @@ class WorkerPool(ABC):
         self._window: dict[str, Any] = {}
 
     def add(self, runs: list[Run]) -> None:
-        """Queue runs after those added before."""
+        """Add runs at the end of the queue."""
         self._waiting.extend(runs)
 
     @property

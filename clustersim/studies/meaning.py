@@ -1,6 +1,6 @@
 """Notes on how to interpret a study: what its parameters mean and what they do not change.
 
-The offered load is relative to the capacity of the fleet. At a fixed load a larger or faster fleet
+The offered load is relative to the capacity of the fleet. At a fixed load, a larger or faster fleet
 is therefore offered more jobs per day, and its waits do not show the value of its size.
 """
 
@@ -25,7 +25,7 @@ SET_THE_RATE = (
     "scheduler.choose",
     "scheduler.wait_for_best",
 )
-"""Parts of a scenario on which the jobs per day at a load of 1 depend, see `sustainable_rate`."""
+"""Parts of a scenario on which the jobs per day at a load of 1 depend; see `sustainable_rate`."""
 BUT = (
     "workload.generate.arrivals",
     "performance.draw",

@@ -25,7 +25,7 @@ def points_table(
     *,
     steady: bool = True,
 ) -> pd.DataFrame:
-    """Return one row for each point.
+    """Return a table with one row for each point.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def points_table(
         waits.
 
         Each metric ``m`` is the mean over the replications at the posterior mean, with its 95 %
-        interval from ``m_low`` to ``m_high``.  The interval is Student's t.  With one replication
+        interval from ``m_low`` to ``m_high``.  The interval is Student's t.  With one replication,
         it uses batch means, or order statistics for a quantile.  Metrics of the fleet and the
         offered jobs per day have no interval.
 
@@ -141,7 +141,7 @@ def draw_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[f
     """Return the 5th and 95th percentile over draws of the means of a metric.
 
     Every draw has the same replications, so the draws differ only in the coefficients.  If `steady`
-    is set, an overloaded draw counts as infinite.  NaN with fewer than two draws.
+    is set, an overloaded draw counts as infinite.  Both are NaN with fewer than two draws.
     """
     endless = steady and is_service(name)
     drawn = runs[runs["draw"] != POSTERIOR_MEAN]

@@ -203,7 +203,7 @@ class CapacityRequest:
         return tried_metric(metrics, growth, loads, whole=whole)
 
     def _at(self, value: float, draw: int) -> list[Run]:
-        """Return the runs of a value and draw; none if the value is known to be overload."""
+        """Return the runs of a value and draw; none if the value is known to be overloaded."""
         load = self.search.load_of(value)
         if load is not None and load >= 1 and value not in self.given:
             return []
@@ -240,7 +240,7 @@ def tried_metric(
         Metric of the objective, share of the arriving work that piled up, and offered load (NaN if
         unknown).
     whole : bool
-        Whether each replication counts (for an interval), or only their mean.
+        Whether to return every replication (for an interval) or only their mean.
     """
     if any(load >= 1 for load in loads) or piles_up(growth):
         return [math.inf]

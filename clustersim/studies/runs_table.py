@@ -49,7 +49,7 @@ def runs_table(
         the posterior mean of the coefficients, k for their k-th draw), ``replication``, ``status``
         (``finished`` or ``failed``), ``code`` (version and hash of the code that made it; see
         :class:`~clustersim.source_code.Code`), the metrics, and ``error``.  Points are numbered as
-        in the design; points of a capacity search in the order of the trial values.
+        in the design; points of a capacity search are numbered in the order of the trial values.
     """
     parameters = parameter_columns(study)
     searched = "" if study.spec.capacity is None else study.spec.capacity.of

@@ -48,7 +48,7 @@ class Range(FileModel):
 
     begin: Number = Field(alias="from", description="first value, such as 0.5, 16 or 2 TB/s")
     end: Number = Field(
-        alias="to", description="last value; if both ends are integers, all values are"
+        alias="to", description="last value; if both ends are integers, all values are integers"
     )
     steps: int | None = Field(
         None, ge=2, le=100_000, description="number of values; by default `sample` draws them"
@@ -105,7 +105,10 @@ class Replications(FileModel):
     """Replications until an interval is narrow enough."""
 
     at_least: int | None = Field(
-        None, ge=2, le=100_000, description="least number; by default 10, or at_most if less"
+        None,
+        ge=2,
+        le=100_000,
+        description="smallest number of replications; by default 10, or at_most if that is less",
     )
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
@@ -115,7 +118,7 @@ class Replications(FileModel):
 
     @property
     def least(self) -> int:
-        """Least number of replications; with few, the rule may stop too early by chance."""
+        """Smallest number of replications; with few, the rule may stop too early by chance."""
         return min(10, self.at_most) if self.at_least is None else self.at_least
 
     @model_validator(mode="after")
@@ -128,7 +131,7 @@ class Replications(FileModel):
 
 
 class Window(FileModel):
-    """Which jobs are measured, by submission."""
+    """The measured part of a run: jobs are selected by their time of submission."""
 
     warm_up: WarmUp = Field(
         0.25, description="excluded at the start: a share of the jobs, a duration, or mser-5"
@@ -217,7 +220,8 @@ class CapacitySearch(FileModel):
 
     of: Text = Field(LOAD, description="parameter that is searched")
     between: Between = Field(
-        (0.3, 1.0), description="range of the search; if both ends are integers, all values are"
+        (0.3, 1.0),
+        description="range of the search; if both ends are integers, all values are integers",
     )
     tolerance: float | None = Field(
         None, gt=0, description="tolerance; by default 1 % of the width of `between`"
@@ -293,9 +297,11 @@ class Plot(FileModel):
     kind: PlotKindName = Field(description="kind of the plot")
     x: Text | None = Field(None, description="a parameter, or a metric such as chips.seedchip")
     y: list[Text] | Text | None = Field(
-        None, description="one or more metrics; in a heat map a parameter"
+        None, description="one or more metrics; in a heat map, a parameter"
     )
-    by: Text | None = Field(None, description="parameter with one line for each of its values")
+    by: Text | None = Field(
+        None, description="parameter; the plot has one line for each of its values"
+    )
     value: Text | None = Field(None, description="metric that a heat map shows")
     title: str | None = Field(None, description="title; by default derived from the axes")
 
@@ -338,7 +344,10 @@ class StudySpec(FileModel):
     )
     sample: Sample | None = None
     draws: int = Field(
-        0, ge=0, le=10_000, description="coefficient draws from the posterior at every point"
+        0,
+        ge=0,
+        le=10_000,
+        description="number of coefficient draws from the posterior at every point",
     )
     replications: Annotated[int, Field(strict=True)] | Replications = 5
     window: Window = Window()
@@ -346,7 +355,7 @@ class StudySpec(FileModel):
         default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"],
         min_length=1,
         description="metrics of every run; `clustersim metrics` lists their names. NAME.POOL is "
-        "the metric of one pool, NAME@k the metric of the k-th period of window.periods",
+        "the metric of one pool; NAME@k is the metric of the k-th period of window.periods",
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None

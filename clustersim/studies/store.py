@@ -110,7 +110,7 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether there are no metrics."""
+        """Whether the run failed; it then has no metrics."""
         return bool(self.error)
 
 
@@ -136,7 +136,7 @@ class Store:
         return int(row[0])
 
     def _adopt_runs(self, study: int) -> None:
-        """Assign runs whose study was lost by damage to this study; their hash identifies them.
+        """Assign to this study the runs whose study was lost by damage; the hash identifies a run.
 
         Only a repair (:func:`_prepare`) leaves such runs.
         """
@@ -149,7 +149,7 @@ class Store:
             self._write("runs", rows, instead_of=(lost, ()))
 
     def note_code(self, code: Code) -> None:
-        """Record the code that makes runs, so that later code can list what it changed."""
+        """Record the code that makes runs, so that a later version can list what has changed."""
         row = (code.hash, code.version, json.dumps(dict(code.files)))
         with self._connection:
             self._write("codes", [row], instead_of=("hash = ?", (code.hash,)))
@@ -162,8 +162,8 @@ class Store:
     def want(self, study: int, request: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
         """Record which runs (changes and hash) a request of a study wants, finished or not.
 
-        The runs that it wanted before are deleted, because a search may take another path once a
-        file that its runs read has changed.
+        Earlier records of the same request are deleted, because a search may take another path once
+        a file that its runs read has changed.
         """
         rows = [(study, request, json.dumps(changes), key) for changes, key in runs]
         with self._connection:
@@ -306,7 +306,7 @@ class Store:
 
 
 _MOST_COMPARED, _MOST_COMPARED_RUNS = 64, 2000
-"""Limits on the comparison of an unknown hash with known ones: characters, and runs."""
+"""Most characters of an unknown hash, and most runs, that are compared to find similar hashes."""
 
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:

@@ -90,7 +90,7 @@ def load_study(
     ----------
     path : str or Path
         The file, or the name of a file in a folder ``experiments`` of the user or of the package.
-        With ``extends: FILE``, keys that it does not have are taken from FILE.
+        With ``extends: FILE``, keys that the file does not have are taken from FILE.
     quick : bool
         Whether to apply the changes under ``quick``, which make a small version of the study.
     changes : mapping or list of str

@@ -81,7 +81,7 @@ class StudyResult(Brief):
 
     @property
     def steady(self) -> bool:
-        """Whether the study assumes a steady state; with periods it does not."""
+        """Whether the study assumes a steady state; with periods, it does not."""
         return self.study.spec.window.periods is None
 
     @cached_property
@@ -135,7 +135,7 @@ class StudyResult(Brief):
 
     @property
     def _listed_runs(self) -> pd.DataFrame:
-        """Runs without those made only for a capacity search, as systems are compared on a grid."""
+        """Runs without those that a capacity search added; systems are compared on the grid."""
         spec = self.study.spec
         if spec.capacity is None:
             return self.runs

@@ -61,7 +61,7 @@ def test_many_points_take_no_loop_over_pairs():
         ([], [], "at least one column"),
         (["cots"], [], "did you mean 'cost'"),
         (["cost"], ["wait"], "unknown column to maximise 'wait'"),
-        (["cost", "policy"], [], "must hold numbers"),
+        (["cost", "policy"], [], "must contain numbers"),
     ],
 )
 def test_bad_columns_are_refused(columns, maximise, message):

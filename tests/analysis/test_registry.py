@@ -184,5 +184,5 @@ def test_a_policy_file_may_register_too(tmp_path: Path) -> None:
 
 def test_a_registry_refuses_two_built_in_items_of_one_name() -> None:
     twice = [Metric(**FIELDS), Metric(**FIELDS)]
-    with pytest.raises(AssertionError, match="two metrics have one name"):
+    with pytest.raises(AssertionError, match="two metrics have the same name"):
         Registry("metric", lambda: twice).get("own")

@@ -219,7 +219,7 @@ def test_the_example_buys_ahead_because_supply_may_stop() -> None:
 @pytest.mark.parametrize(
     ("replications", "worth"),
     [
-        (None, "this is a preview (--quick); before a decision run"),
+        (None, "this is a preview (--quick); before a decision, run"),
         (1, "a preview (--quick) with 1 replication of each simulated scenario, so it has no"),
         (
             4,
@@ -236,7 +236,7 @@ def test_a_quick_plan_says_what_it_is_worth(replications: int | None, worth: str
     )
     assert worth in message
     assert message.endswith(
-        "; before a decision run clustersim plan plan.yaml --out DIR without --quick"
+        "; before a decision, run clustersim plan plan.yaml --out DIR without --quick"
     )
     assert not any("preview" in note for note in clustersim.load_plan(name).notes)
 
