@@ -342,7 +342,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "ends before it begins": (
         {"production": [made("seed", 8, at=5, until="5 d")]},
-        r"supply: production\[0\]: until must be later than at",
+        r"supply: production\[0\]: `until` must be later than `at`",
     ),
     "steps not in order": (
         {

@@ -37,7 +37,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "ends too early": (
         {"supply/production": [{**MADE, "until": "1 d"}]},
-        ("supply.production[0]: until must be later than at",),
+        ("supply.production[0]: `until` must be later than `at`",),
     ),
     "more than all usable": (
         {"supply/production": [{**MADE, "usable": 1.2}]},
